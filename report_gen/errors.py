@@ -1,0 +1,52 @@
+"""The one error tree. Every message names the file and the remedy; doors turn it into an exit code.
+
+ReportGenError                 1  a fault of ours
+├── UsageError                 2  the call cannot be understood
+│   └── RecipeError            2  a training recipe with an unknown or ill-typed key
+├── StudyError                 3  a study cannot be read or drafted; the others go on
+├── CorpusError                3  a corpus cannot be read
+├── CheckpointError            4  a checkpoint is missing, altered or does not fit
+└── OutputError                5  a result cannot be written
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class ReportGenError(Exception):
+    """Base of all errors that report-gen raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(ReportGenError):
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    pass
+
+
+class StudyError(ReportGenError):
+    """A study is refused. `path` is the file or folder at fault."""
+
+    exit_code = 3
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class CorpusError(ReportGenError):
+    exit_code = 3
+
+
+class CheckpointError(ReportGenError):
+    exit_code = 4
+
+
+class OutputError(ReportGenError):
+    exit_code = 5
