@@ -1,0 +1,126 @@
+"""ChestX-ray14 of the NIH Clinical Center (Wang et al., CVPR 2017): images with labels and without texts.
+
+A folder with the table of labels (labels.csv or the official Data_Entry_2017*.csv), the images, and perhaps
+chexnet_probs.csv (what a classifier gives for each image) and the official lists of the split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from report_gen.corpora.examples import Example, view_position
+from report_gen.corpora.tables import read_csv, read_text
+from report_gen.errors import CorpusError
+from report_gen.report import FINDINGS
+
+COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
+SOFT_LABELS = "chexnet_probs.csv"
+TEST_LIST, TRAIN_VAL_LIST = "test_list.txt", "train_val_list.txt"
+
+COUNTERPARTS: Mapping[str, tuple[str, ...]] = {
+    "No Finding": ("No Finding",),
+    "Cardiomegaly": ("Cardiomegaly",),
+    "Lung Opacity": ("Infiltration",),
+    "Lung Lesion": ("Mass", "Nodule"),
+    "Edema": ("Edema",),
+    "Consolidation": ("Consolidation",),
+    "Pneumonia": ("Pneumonia",),
+    "Atelectasis": ("Atelectasis",),
+    "Pneumothorax": ("Pneumothorax",),
+    "Pleural Effusion": ("Effusion",),
+    "Pleural Other": ("Pleural_Thickening",),
+}
+"""NIH labels that stand for a CheXpert finding. NIH does not know the other three findings."""
+
+WITHOUT_COUNTERPART = ("Emphysema", "Fibrosis", "Hernia")
+_KNOWN = {label for labels in COUNTERPARTS.values() for label in labels}.union(WITHOUT_COUNTERPART)
+
+
+def matches(path: Path) -> bool:
+    return _find_table(path) is not None
+
+
+def read(path: Path) -> list[Example]:
+    """One example per image. Without the official lists 70 % of the patients are train, 10 % val and 20 % test.
+
+    Raises:
+        CorpusError: when there is no table, or when an image has an unknown label or stands in neither list.
+    """
+    table = _find_table(path)
+    if table is None:
+        raise CorpusError(f"{path}: no labels.csv or Data_Entry_2017*.csv with a 'Finding Labels' column here.")
+    folder = table.parent.resolve()
+    soft = _read_soft_labels(folder / SOFT_LABELS)
+    tests, others = _read_list(folder / TEST_LIST), _read_list(folder / TRAIN_VAL_LIST)
+    located = {image.name: image for image in folder.glob("images_*/images/*.png")}
+    examples = []
+    for row in read_csv(table, columns=COLUMNS):
+        name = row["Image Index"]
+        if (tests or others) and name not in tests | others:
+            raise CorpusError(f"{table}: {name} stands in neither {TEST_LIST} nor {TRAIN_VAL_LIST}; remove its row.")
+        image = folder / row["image"] if "image" in row else located.get(name, folder / "images" / name)
+        examples.append(
+            Example(
+                study_id=Path(name).stem,
+                patient_id=row["Patient ID"],
+                images=(str(image),),
+                view_positions=(view_position(row["View Position"]),),
+                labels=_hard_labels(row["Finding Labels"], table),
+                soft_labels=soft.get(Path(name).stem, (None,) * len(FINDINGS)),
+                split=_split(row["Patient ID"], listed=name in tests if tests or others else None),
+            )
+        )
+    return examples
+
+
+def _find_table(path: Path) -> Path | None:
+    places = [path / "labels.csv", *sorted(path.glob("Data_Entry_2017*.csv"))] if path.is_dir() else [path]
+    tables = (place for place in places if place.suffix == ".csv" and place.is_file())
+    return next((table for table in tables if "Finding Labels" in read_text(table).partition("\n")[0]), None)
+
+
+def _read_list(path: Path) -> set[str]:
+    return set(read_text(path).split()) if path.is_file() else set()
+
+
+def _read_soft_labels(path: Path) -> dict[str, tuple[float | None, ...]]:
+    if not path.is_file():
+        return {}
+    columns = ("image", *(label.lower() for label in sorted(_KNOWN - {"No Finding"})))
+    rows = read_csv(path, columns=columns)
+    try:
+        return {Path(row["image"]).stem: tuple(_soft_label(name, row) for name in FINDINGS) for row in rows}
+    except ValueError as error:
+        raise CorpusError(f"{path}: a probability is not a number from 0 to 1.") from error
+
+
+def _soft_label(name: str, row: Mapping[str, str]) -> float | None:
+    """The probability of at least one of the labels merged in `name`, as if they were independent."""
+    if name not in COUNTERPARTS or name == "No Finding":
+        return None
+    none_of_them = 1.0
+    for label in COUNTERPARTS[name]:
+        probability = float(row[label.lower()])
+        if not 0 <= probability <= 1:
+            raise ValueError(probability)
+        none_of_them *= 1 - probability
+    return 1 - none_of_them
+
+
+def _hard_labels(text: str, table: Path) -> tuple[float | None, ...]:
+    said = {label.strip() for label in text.split("|")}
+    if said - _KNOWN:
+        raise CorpusError(f"{table}: unknown label {min(said - _KNOWN)!r} in 'Finding Labels'.")
+    return tuple(float(bool(said & set(COUNTERPARTS[name]))) if name in COUNTERPARTS else None for name in FINDINGS)
+
+
+def _split(patient_id: str, *, listed: bool | None) -> str:
+    """`listed`: in the official test list, in the other, or None without lists. Equal patients get equal splits."""
+    if listed:
+        return "test"
+    fraction = int.from_bytes(hashlib.sha256(patient_id.encode()).digest()[:8], "big") / 2**64
+    if listed is False:
+        return "val" if fraction >= 7 / 8 else "train"
+    return "train" if fraction < 0.7 else "val" if fraction < 0.8 else "test"
