@@ -1,0 +1,80 @@
+"""ReportTokenizer: ids, special ids, round trips and refused files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from report_gen_training.vocabulary import learn_vocabulary
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+from report_gen.errors import CheckpointError
+from report_gen.tokenizer import ReportTokenizer
+
+TEXTS = ["The lungs are clear. No effusion.", "The heart is enlarged. Small left effusion."]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> ReportTokenizer:
+    return learn_vocabulary(TEXTS, size=200)
+
+
+def test_encode_puts_no_special_ids_around_the_text(tokenizer: ReportTokenizer) -> None:
+    ids = tokenizer.encode("The lungs are clear.")
+    assert min(ids) > tokenizer.eos_id
+    assert max(ids) < tokenizer.vocabulary_size
+
+
+def test_special_ids(tokenizer: ReportTokenizer) -> None:
+    processor = SentencePieceProcessor(model_proto=tokenizer.to_bytes())
+    assert (tokenizer.pad_id, tokenizer.unk_id, tokenizer.bos_id, tokenizer.eos_id) == (0, 1, 2, 3)
+    assert [processor.IdToPiece(i) for i in range(4)] == ["<pad>", "<unk>", "<s>", "</s>"]
+
+
+def test_decode_drops_special_ids(tokenizer: ReportTokenizer) -> None:
+    first, second = tokenizer.encode("No effusion."), tokenizer.encode("Small.")
+    ids = [tokenizer.bos_id, *first, tokenizer.unk_id, *second, tokenizer.eos_id, tokenizer.pad_id]
+    assert tokenizer.decode(ids) == "No effusion. Small."
+
+
+def test_names_of_special_pieces_in_a_text_stay_text(tokenizer: ReportTokenizer) -> None:
+    ids = tokenizer.encode("</s> <pad>")
+    assert tokenizer.eos_id not in ids
+    assert tokenizer.decode(ids) == "</s> <pad>"
+
+
+def test_an_unseen_character_is_unknown(tokenizer: ReportTokenizer) -> None:
+    assert tokenizer.unk_id in tokenizer.encode("☃")
+    assert tokenizer.encode("") == []
+
+
+def test_bytes_and_file_give_the_same_tokenizer(tokenizer: ReportTokenizer, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.model"
+    path.write_bytes(tokenizer.to_bytes())
+    again = ReportTokenizer.from_file(path)
+    assert again.to_bytes() == tokenizer.to_bytes()
+    assert again.encode(TEXTS[0]) == tokenizer.encode(TEXTS[0])
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model", b"\0" * 100])
+def test_other_bytes_are_refused_by_name(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.model"
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model: no sentencepiece model"):
+        ReportTokenizer.from_file(path)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"absent\.model: cannot be read"):
+        ReportTokenizer.from_file(tmp_path / "absent.model")
+
+
+def test_a_model_with_other_special_ids_is_refused(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n".join(TEXTS), encoding="utf-8")
+    prefix = tmp_path / "foreign"
+    SentencePieceTrainer.train(
+        input=str(corpus), model_prefix=str(prefix), vocab_size=60, hard_vocab_limit=False, minloglevel=2
+    )
+    with pytest.raises(CheckpointError, match="special ids"):
+        ReportTokenizer.from_file(prefix.with_suffix(".model"))
