@@ -22,7 +22,7 @@ def read_csv(path: Path, *, columns: Iterable[str] = ()) -> list[dict[str, str]]
     try:
         rows = list(reader)
     except csv.Error as error:
-        raise CorpusError(f"{path}: not a readable CSV file near line {reader.line_num} ({error}).") from error
+        raise CorpusError(f"{path}: not a readable CSV file near line {reader.reader.line_num} ({error}).") from error
     missing = [column for column in columns if column not in (reader.fieldnames or ())]
     if missing:
         raise CorpusError(f"{path}: no column {missing[0]!r}; this layout needs {', '.join(columns)}.")

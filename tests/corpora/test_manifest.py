@@ -1,0 +1,103 @@
+"""The manifest layout: synonyms, joined rows, cut reports, labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora import read_corpus
+from report_gen.errors import CorpusError
+from report_gen.report import FINDINGS
+
+
+def write_csv(folder: Path, text: str) -> Path:
+    for name in ("a.png", "b.png", "c.png"):
+        (folder / name).touch()
+    path = folder / "manifest.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_of_one_study_are_joined_in_order(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path,
+        "image,uid,projection,findings,impression\n"
+        "b.png,S1,Lateral,Clear.,\n"
+        "c.png,S2,PA,Dim.,Dim.\n"
+        "a.png,S1,Frontal,Clear.,Normal.\n",
+    )
+    first, second = read_corpus(path)
+    assert first["study_id"] == "S1"
+    assert first["images"] == [str(tmp_path / "b.png"), str(tmp_path / "a.png")]
+    assert first["view_positions"] == ["LATERAL", "FRONTAL"]
+    assert (first["findings"], first["impression"]) == ("Clear.", "Normal.")
+    assert (second["view_positions"], second["split"]) == (["PA"], "train")
+
+
+def test_a_list_of_images_with_one_view_for_all_or_none(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "ID,image_paths,view,findings\n1,a.png; b.png,AP supine,x\n2,c.png,,x\n")
+    first, second = read_corpus(tmp_path)
+    assert first["images"] == [str(path.parent / "a.png"), str(path.parent / "b.png")]
+    assert first["view_positions"] == ["AP", "AP"]
+    assert second["view_positions"] == ["UNKNOWN"]
+
+
+def test_a_whole_report_is_cut_at_its_headings(tmp_path: Path) -> None:
+    write_csv(tmp_path, 'id,report\n1,"FINDINGS:\nClear lungs.\n\nIMPRESSION: Normal."\n2,Clear lungs.\n')
+    cut, uncut = read_corpus(tmp_path)
+    assert (cut["findings"], cut["impression"]) == ("Clear lungs.", "Normal.")
+    assert (uncut["findings"], uncut["impression"]) == ("Clear lungs.", "")
+
+
+def test_labels_from_columns_named_after_findings(tmp_path: Path) -> None:
+    row = {"id": "1", "Edema": 1, "pneumonia": "0.0", "Fracture": -1, "Pneumothorax": None, "No Finding": False}
+    (tmp_path / "manifest.json").write_text(json.dumps([row]))
+    labels = dict(zip(FINDINGS, read_corpus(tmp_path)[0]["labels"], strict=True))
+    assert {name: label for name, label in labels.items() if label is not None} == {
+        "No Finding": 0,
+        "Edema": 1,
+        "Pneumonia": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("id,image\n1,a.png\n", "row 1 has no report, findings, impression"),
+        ("image,findings\na.png,x\n", "row 1 has no study id; name its column study_id or uid or id"),
+        ("id,findings\n1,x\n,y\n", "row 2 has no study id"),
+        ("id,findings,images,views\n1,x,a.png;b.png;c.png,PA;AP\n", "3 images and 2 views"),
+        ("id,findings\n1,x\n1,y\n", "row 2 has another findings than an earlier row"),
+        ("id,findings,split\n1,x,train\n1,x,test\n", "row 2 has another split"),
+        ("id,edema\n1,0.5\n", "label of a finding must be 1, 0, -1 or empty"),
+        ("id,edema\n1,yes\n", "label of a finding must be 1, 0, -1 or empty"),
+    ],
+)
+def test_unsound_rows_are_refused_by_number(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=f"manifest.csv: .*{message}"):
+        read_corpus(write_csv(tmp_path, rows))
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"id": "1", "findings": ["x"]}, "'findings' must be a text"),
+        ({"id": "1", "findings": "x", "images": [1]}, "'images' must be a list of texts"),
+        ({"id": "1", "findings": "x", "images": {"a": 1}}, "'images' must be a list of texts"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused(tmp_path: Path, row: dict[str, object], message: str) -> None:
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row))
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(tmp_path)
+
+
+@pytest.mark.realdata
+def test_the_five_indiana_studies_with_images(shared: Path) -> None:
+    corpus = read_corpus(shared / "data" / "iu_xray" / "reports.csv")
+    assert [len(images) for images in corpus["images"]] == [2, 1, 1, 2, 2]
+    assert all(Path(image).is_file() for images in corpus["images"] for image in images)
+    assert corpus["view_positions"][0] == ["FRONTAL", "LATERAL"]
+    assert all(corpus["findings"]) or all(corpus["impression"])

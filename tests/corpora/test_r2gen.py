@@ -1,0 +1,59 @@
+"""The R2Gen layout."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora import read_corpus
+from report_gen.errors import CorpusError
+
+
+def test_studies_of_all_splits_with_their_images(tmp_path: Path) -> None:
+    (tmp_path / "images" / "s1").mkdir(parents=True)
+    for name in ("0.png", "1.png"):
+        (tmp_path / "images" / "s1" / name).touch()
+    train = {"id": "s1", "subject_id": 12, "report": " Clear. ", "image_path": ["s1/0.png", "s1/1.png"]}
+    test = {"id": "s2", "report": "Dim.", "image_path": []}
+    (tmp_path / "annotation.json").write_text(json.dumps({"train": [train], "val": [], "test": [test]}))
+    first, second = read_corpus(tmp_path)
+    assert first["images"] == [str(tmp_path / "images" / "s1" / name) for name in ("0.png", "1.png")]
+    assert first["view_positions"] == ["UNKNOWN", "UNKNOWN"]
+    assert (first["study_id"], first["patient_id"], first["findings"]) == ("s1", "12", "Clear.")
+    assert (second["split"], second["images"]) == ("test", [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "not an R2Gen annotation"),
+        ("{}", "not an R2Gen annotation"),
+        ('{"train": {}}', "'train' must be a list"),
+        ('{"train": [{"report": "x"}]}', "entry 0 of 'train' has no 'id'"),
+        ('{"train": [{"id": "1", "report": null, "image_path": []}]}', "lacks a 'report' text"),
+        ('{"train": [{"id": "1", "report": "x", "image_path": "0.png"}]}', "'image_path' list"),
+        ('{"train": [], "val": []}', "no studies"),
+        (
+            '{"train": [{"id": "1", "report": "x", "image_path": []}],'
+            ' "test": [{"id": "1", "report": "x", "image_path": []}]}',
+            "1 study ids occur more than once",
+        ),
+        ('{"train": ', "not readable as JSON"),
+    ],
+)
+def test_unsound_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "annotation.json").write_text(text)
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(tmp_path)
+
+
+@pytest.mark.realdata
+def test_the_published_indiana_split(shared: Path) -> None:
+    annotation = shared / "data" / "iu_xray" / "annotation.json"
+    corpus = read_corpus(annotation, require_images=False)
+    assert Counter(corpus["split"]) == {"train": 2069, "val": 296, "test": 590}
+    with pytest.raises(CorpusError, match="first of 5910 missing images"):
+        read_corpus(annotation)

@@ -1,0 +1,113 @@
+"""read_corpus: the door, the layouts it finds, what it refuses, and what it leaves on disk (nothing)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora import FEATURES, LAYOUTS, read_corpus
+from report_gen.errors import CorpusError
+from report_gen.report import FINDINGS
+
+
+def write_rows(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_every_column_has_the_type_of_features(tmp_path: Path) -> None:
+    manifest = write_rows(tmp_path / "manifest.jsonl", {"id": 7, "findings": "Clear lungs.", "edema": 0})
+    corpus = read_corpus(manifest)
+    assert corpus.features == FEATURES
+    assert corpus[0] == {
+        "study_id": "7",
+        "patient_id": "",
+        "images": [],
+        "view_positions": [],
+        "indication": "",
+        "comparison": "",
+        "findings": "Clear lungs.",
+        "impression": "",
+        "labels": [0.0 if name == "Edema" else None for name in FINDINGS],
+        "soft_labels": [None] * 14,
+        "split": "train",
+    }
+
+
+def test_no_report_text_is_left_on_disk(tmp_path: Path) -> None:
+    manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "Quokka-shaped opacity."})
+    home = tmp_path / "home"
+    program = (
+        "import sys; from pathlib import Path; from report_gen.corpora import read_corpus\n"
+        "corpus = read_corpus(Path(sys.argv[1])).map(lambda study: {'report': study['findings']})\n"
+        "sys.exit(corpus.cache_files != [] or 'torch' in sys.modules)"
+    )
+    places = dict.fromkeys(("HF_HOME", "HF_DATASETS_CACHE", "HOME", "XDG_CACHE_HOME"), str(home))
+    subprocess.run([sys.executable, "-c", program, str(manifest)], env={**os.environ, **places}, check=True)
+    left = [path for path in home.rglob("*") if path.is_file() and b"Quokka" in path.read_bytes()]
+    assert left == []
+
+
+def test_an_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="r2gen, indiana, nih, manifest"):
+        read_corpus(tmp_path, layout="mimic")
+
+
+def test_a_folder_without_a_known_layout_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="r2gen, indiana, nih, manifest"):
+        read_corpus(tmp_path)
+
+
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no such file"):
+        read_corpus(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_named_layout_that_is_not_there_is_refused(tmp_path: Path, layout: str) -> None:
+    with pytest.raises(CorpusError, match=str(tmp_path)):
+        read_corpus(tmp_path, layout=layout)
+
+
+def test_two_layouts_in_one_folder_must_be_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "annotation.json").write_text('{"train": [{"id": "1", "report": "Clear.", "image_path": []}]}')
+    (tmp_path / "indiana_reports.csv").write_text("uid,indication,comparison,findings,impression\n2,,,Dim.,\n")
+    (tmp_path / "indiana_projections.csv").write_text("uid,filename,projection\n")
+    with pytest.raises(CorpusError, match=r"r2gen or indiana; say which with --layout"):
+        read_corpus(tmp_path)
+    assert read_corpus(tmp_path, layout="r2gen")["findings"][:] == ["Clear."]
+    assert read_corpus(tmp_path, layout="indiana")["findings"][:] == ["Dim."]
+    assert read_corpus(tmp_path / "annotation.json")["findings"][:] == ["Clear."]
+    assert read_corpus(tmp_path / "indiana_reports.csv")["findings"][:] == ["Dim."]
+
+
+def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    row = {"id": "1", "findings": "Clear.", "images": "a.png;b.png;c.png", "views": "PA;lateral;AP"}
+    manifest = write_rows(tmp_path / "manifest.jsonl", row)
+    with pytest.raises(CorpusError, match=r"b\.png: the first of 2 missing images"):
+        read_corpus(manifest)
+    study = read_corpus(manifest, require_images=False)[0]
+    assert (study["images"], study["view_positions"]) == ([str(tmp_path / "a.png")], ["PA"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no studies"),
+        ([{"id": "1", "findings": "a\0b"}], "1 studies have NUL"),
+        ([{"id": "1", "findings": "a", "split": "dev"}], "unknown split 'dev'; use train, val, test"),
+        (
+            [{"id": str(n), "patient_id": "Z", "findings": "a", "split": s} for n, s in enumerate(("train", "test"))],
+            "1 patients have studies in more than one split",
+        ),
+    ],
+)
+def test_unsound_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(write_rows(tmp_path / "manifest.jsonl", *rows))

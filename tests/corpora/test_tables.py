@@ -1,0 +1,69 @@
+"""read_csv, read_json, read_json_rows: what they forgive and what they refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora.tables import read_csv, read_json, read_json_rows
+from report_gen.errors import CorpusError
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "table"
+
+
+def test_csv_with_a_byte_order_mark_quotes_and_line_ends_in_a_text(file: Path) -> None:
+    file.write_bytes('\ufeffid,text\r\n1," Clear, ""well"".\nStable.\u2028 "\r\n'.encode())
+    assert read_csv(file, columns=("id",)) == [{"id": "1", "text": 'Clear, "well".\nStable.'}]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"id\n1\n", "no column 'text'; this layout needs id, text"),
+        (b"", "no column 'id'"),
+        (b"id,text\n1,a\n2,Clear, well\n", "row 2 has not as many values"),
+        (b"id,text\n1\n", "row 1 has not as many values"),
+        (b'id,text\n1,"a"b\n', "not a readable CSV file near line 2"),
+        (b'id,text\n1,"open\n', "not a readable CSV file"),
+        (b"id,text\n1," + b"a" * 200_000 + b"\n", "field larger"),
+        (b"id,text\n1,\0\n", "NUL bytes"),
+        (b"id,text\n1,\xff\n", "not UTF-8"),
+    ],
+)
+def test_unsound_csv_is_refused_by_name(file: Path, data: bytes, message: str) -> None:
+    file.write_bytes(data)
+    with pytest.raises(CorpusError, match=f"{file}: .*{message}"):
+        read_csv(file, columns=("id", "text"))
+
+
+def test_json_rows_from_lines_and_from_an_array(file: Path) -> None:
+    file.write_text('{"a": 1}\n\n{"a": "\u2028"}\n', encoding="utf-8")
+    assert read_json_rows(file) == [{"a": 1}, {"a": "\u2028"}]
+    file.write_text('[{"a": 1},\n {"a": 2}]', encoding="utf-8")
+    assert read_json_rows(file) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ('{"a": 1}\n{"a"', "line 2 is not readable as JSON"),
+        ('{"a": 1}\n7', "object 2 is not a JSON object"),
+        ("[7]", "item 1 is not a JSON object"),
+        ("[" * 100_000, "not readable as JSON"),
+    ],
+)
+def test_unsound_json_rows_are_refused_by_name(file: Path, data: str, message: str) -> None:
+    file.write_text(data, encoding="utf-8")
+    with pytest.raises(CorpusError, match=f"{file}: .*{message}"):
+        read_json_rows(file)
+
+
+def test_files_that_cannot_be_read_are_refused_by_name(file: Path) -> None:
+    with pytest.raises(CorpusError, match=f"{file}: cannot be read"):
+        read_json(file)
+    with pytest.raises(CorpusError, match=f"{file.parent}: cannot be read"):
+        read_json(file.parent)
