@@ -1,0 +1,197 @@
+"""The doors: parse, call, print, exit code. Heavy imports stay inside the handlers, so that --help answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from report_gen.errors import ReportGenError, StudyError, UsageError
+
+if TYPE_CHECKING:
+    from report_gen.report import FindingState, Report
+    from report_gen.study import Study
+
+STUDY_REFUSED, INTERNAL_FAULT = 3, 1
+
+app = typer.Typer(
+    help="Drafts radiology reports from medical images. Every output is a draft for a qualified reader.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    TXT = "txt"
+    JSON = "json"
+
+
+class Method(StrEnum):
+    GREEDY = "greedy"
+    BEAM = "beam"
+    SAMPLE = "sample"
+
+
+@app.command()
+def draft(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for one file per study; standard output without it.")
+    ] = None,
+    format: Annotated[Format, typer.Option("--format", help="Text, or JSON with findings and provenance.")] = Format.TXT,  # noqa: A002
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder; the embedded chest X-ray model without it.")
+    ] = None,
+    indication: Annotated[str | None, typer.Option(help="Why the study was asked for.")] = None,
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=STATE", help="Overrule a finding: present, absent, uncertain or unknown."),
+    ] = None,
+    method: Annotated[Method, typer.Option(help="How the text is chosen.")] = Method.GREEDY,
+    candidates: Annotated[
+        int, typer.Option(min=1, max=64, help="Texts a study to choose the one from that says its findings.")
+    ] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Of the sampling.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Studies that go through the model together.")] = 8,
+) -> None:
+    """Draft a report of every study."""
+    from report_gen.drafting import Drafter
+    from report_gen.generation import Decoding
+    from report_gen.progress import track
+
+    overrides = _parse_overrides(finding or ())
+    decoding = Decoding(method=method.value, candidates=candidates, seed=seed)
+    drafter = Drafter.load(checkpoint)
+    studies, refused = _read_all(paths)
+    reports = drafter.draft_all(
+        studies, decoding=decoding, overrides=overrides, indication=indication, batch_size=batch_size
+    )
+    names = _file_names(studies)
+    for study, name, result in zip(studies, names, track(reports, total=len(studies), description="drafting"), strict=True):
+        if isinstance(result, StudyError):
+            refused.append(result)
+        else:
+            _deliver(result, study, name, output, format, alone=len(studies) == 1)
+    for error in refused:
+        _complain(str(error))
+    if refused:
+        raise typer.Exit(STUDY_REFUSED)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the phantom and its draft.")] = Path(
+        "report-gen-demo"
+    ),
+) -> None:
+    """Draw a chest phantom, write it as a DICOM study, and draft its report. Needs no file."""
+    from report_gen.drafting import Drafter
+    from report_gen.generation import Decoding
+    from report_gen.outputs.text import format_text
+    from report_gen.outputs.writing import write_atomically
+    from report_gen.phantom import write_phantom, write_png
+    from report_gen.reading import read_study
+
+    dicom = write_phantom(output)
+    picture = write_png(output)
+    report = Drafter.load().draft(read_study(dicom), decoding=Decoding(candidates=8))
+    text = format_text(report)
+    write_atomically(output / "draft.txt", text)
+    _print(f"picture: {picture}\nstudy:   {dicom}\ndraft:   {output / 'draft.txt'}\n\n{text}")
+
+
+def main() -> None:
+    """The console script."""
+    for command in entry_points(group="report_gen.commands"):
+        app.command(command.name)(command.load())
+    run_app(app)
+
+
+def run_app(application: typer.Typer) -> None:
+    """Run a command line; errors become one sentence and an exit code, as the README lists them."""
+    # Nothing here speaks to a hub unless a recipe names one, and nothing ever reports on its users.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        application()
+    except ReportGenError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("interrupted; what was written is whole")
+        sys.exit(130)
+
+
+def _read_all(paths: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
+    from report_gen.reading import read_studies
+
+    studies: list[Study] = []
+    refused: list[StudyError] = []
+    for path in paths:
+        try:
+            found = read_studies(path)
+        except StudyError as error:
+            refused.append(error)
+        else:
+            studies += found.studies
+            refused += found.refused
+    return studies, refused
+
+
+def _parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
+    from report_gen.report import FindingState
+
+    states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
+    states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}
+    overrides = {}
+    for setting in settings:
+        name, _, state = setting.partition("=")
+        if state.strip().lower() not in states:
+            raise UsageError(f"--finding {setting!r}: write NAME=STATE with a state of {', '.join(states)}")
+        overrides[name.strip()] = states[state.strip().lower()]
+    return overrides
+
+
+def _file_names(studies: Sequence[Study]) -> list[str]:
+    """A name for every study's file; of studies with one name the later ones are numbered."""
+    taken: dict[str, int] = {}
+    names = []
+    for study in studies:
+        taken[study.name] = taken.get(study.name, 0) + 1
+        names.append(study.name if taken[study.name] == 1 else f"{study.name}-{taken[study.name]}")
+    return names
+
+
+def _deliver(report: Report, study: Study, name: str, output: Path | None, format: Format, *, alone: bool) -> None:  # noqa: A002
+    """One file in the folder, or the draft on standard output."""
+    from report_gen.outputs.json_document import format_json
+    from report_gen.outputs.text import format_text
+    from report_gen.outputs.writing import write_atomically
+
+    document = format_json(report) if format is Format.JSON else format_text(report)
+    if output is not None:
+        write_atomically(output / f"{name}.{format.value}", document)
+    elif format is Format.JSON or alone:
+        _print(document.rstrip("\n"))
+    else:
+        _print(f"=== {name} ===\n{document}")
+
+
+def _print(text: str) -> None:
+    """To standard output as it is: no markup, no wrapping."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False, markup=False).print(f"report-gen: {message}")

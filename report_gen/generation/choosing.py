@@ -1,0 +1,38 @@
+"""Of several texts for one study, the one that says what the decoder was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from report_gen.findings import label_findings
+from report_gen.report import FINDINGS, FindingState
+
+_FAULT: dict[tuple[FindingState, FindingState], float] = {
+    (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
+    (FindingState.PRESENT, FindingState.ABSENT): 2.0,
+    (FindingState.PRESENT, FindingState.NOT_MENTIONED): 1.0,
+    (FindingState.ABSENT, FindingState.PRESENT): 2.0,
+    (FindingState.ABSENT, FindingState.UNCERTAIN): 1.0,
+    (FindingState.UNCERTAIN, FindingState.PRESENT): 1.0,
+    (FindingState.UNCERTAIN, FindingState.ABSENT): 1.0,
+    (FindingState.UNCERTAIN, FindingState.NOT_MENTIONED): 0.5,
+    (FindingState.UNKNOWN, FindingState.PRESENT): 1.0,
+    (FindingState.UNKNOWN, FindingState.UNCERTAIN): 0.5,
+}
+"""Weight of (told, said). A contradiction counts twice an omission; an absent finding need not be mentioned."""
+
+
+def disagreement(text: str, told: Sequence[FindingState]) -> float:
+    """Weighted count of findings on which a text departs from the states [14] it was told; 0 is faithful."""
+    return sum(_FAULT.get((state, said), 0.0) for _, state, said in _compared(text, told))
+
+
+def departures(text: str, told: Sequence[FindingState]) -> tuple[str, ...]:
+    """Names of the findings on which a text departs from what it was told."""
+    return tuple(name for name, state, said in _compared(text, told) if _FAULT.get((state, said), 0.0) > 0.5)
+
+
+def _compared(text: str, told: Sequence[FindingState]) -> list[tuple[str, FindingState, FindingState]]:
+    said = label_findings(text)
+    # "No Finding" follows from the others; counting it would count every fault twice.
+    return [(name, state, said[name]) for name, state in zip(FINDINGS, told, strict=True) if name != "No Finding"]

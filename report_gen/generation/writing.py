@@ -1,0 +1,94 @@
+"""Visual tokens and prompts to finished texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from report_gen.generation.choosing import disagreement
+from report_gen.generation.decoding import Decoding, Generated, generate_ids
+from report_gen.model import Checkpoint
+from report_gen.report import FindingState, Section, Sentence, parse_report
+from report_gen.tokenizer import ReportTokenizer
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text with the model's confidence in each sentence."""
+
+    sections: tuple[Section, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(section.text for section in self.sections)
+
+
+def generate(
+    checkpoint: Checkpoint,
+    *,
+    visual_tokens: torch.Tensor,
+    visual_mask: torch.Tensor,
+    prompt_ids: Sequence[Sequence[int]],
+    states: Sequence[Sequence[FindingState]],
+    decoding: Decoding,
+) -> list[Written]:
+    """Write a text per row of visual_tokens [B,K,D_txt], and keep the one of its candidates that says its states.
+
+    Args:
+        states: what the decoder is told, 14 a row.
+    """
+
+    def texts(rows: Sequence[int], decoding: Decoding) -> list[Written]:
+        generated = generate_ids(
+            checkpoint.model,
+            visual_tokens=visual_tokens[list(rows)],
+            visual_mask=visual_mask[list(rows)],
+            prompt_ids=[prompt_ids[row] for row in rows],
+            decoding=decoding,
+        )
+        return [compose(ids, checkpoint.tokenizer) for ids in generated]
+
+    rows = range(len(states))
+    if decoding.method == "sample":
+        # One by one, so that what is drawn for a study does not depend on its neighbours in the batch.
+        firsts = [texts([row], decoding)[0] for row in rows]
+    else:
+        firsts = texts(rows, decoding)
+    rivals = replace(decoding, method="sample", seed=decoding.seed + 1)
+    chosen = []
+    for row, candidates in enumerate([first] for first in firsts):
+        if decoding.candidates > 1 and disagreement(candidates[0].text, states[row]) > 0:
+            candidates += texts([row] * (decoding.candidates - 1), rivals)
+        # min() keeps the first of equals: the text by `method` stands unless a rival is more faithful.
+        chosen.append(min(candidates, key=partial(_unfaithfulness, states[row])))
+    return chosen
+
+
+def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
+    """Token ids to sections; a sentence that the section already holds is left out."""
+    text = tokenizer.decode(generated.token_ids)
+    ends = [len(tokenizer.decode(generated.token_ids[: index + 1])) for index in range(len(generated.token_ids))]
+    position, sections = 0, []
+    for section in parse_report(text):
+        sentences: dict[str, Sentence] = {}
+        for sentence in section.sentences:
+            start = text.index(sentence.text, position)
+            position = start + len(sentence.text)
+            inside = [p for p, end in zip(generated.probabilities, ends, strict=True) if start < end <= position]
+            sentences.setdefault(sentence.text, Sentence(sentence.text, _geometric_mean(inside)))
+        sections.append(Section(section.name, tuple(sentences.values())))
+    return Written(tuple(sections))
+
+
+def _unfaithfulness(states: Sequence[FindingState], written: Written) -> float:
+    return disagreement(written.text, states)
+
+
+def _geometric_mean(probabilities: Sequence[float]) -> float | None:
+    if not probabilities:
+        return None
+    return math.exp(sum(math.log(max(p, 1e-12)) for p in probabilities) / len(probabilities))

@@ -1,0 +1,93 @@
+"""The shape of a model, as written to `config.json`. Checked once, here; modules receive plain values."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from report_gen.report import FINDINGS, FindingState
+
+STATES: tuple[FindingState, ...] = tuple(FindingState)
+"""Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
+
+Scalar = str | int | float | bool
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EncoderConfig(_Frozen):
+    name: str
+    """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`."""
+    arguments: dict[str, Scalar] = {}
+    """Further keyword arguments of `timm.create_model`."""
+    image_size: int = Field(default=224, ge=32)
+    """Side of the square that an image is fitted into, pixels."""
+    channels: int = Field(default=3, ge=1)
+    """Channels the encoder wants; the grey image is repeated."""
+    mean: float = 0.5
+    """Subtracted from intensities in 0..1."""
+    std: float = Field(default=0.5, gt=0)
+    """Divides the intensities after the mean is subtracted."""
+
+
+class ProjectorConfig(_Frozen):
+    patch_tokens: int | Literal["all"] = 16
+    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one a patch, 0 for none."""
+    hidden: int = Field(default=256, ge=1)
+    """Width inside the multi-layer perceptrons."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of patch features dropped while training."""
+
+
+class DecoderConfig(_Frozen):
+    width: int = Field(default=256, ge=8)
+    """D_txt. Ignored where `transformer` is given."""
+    layers: int = Field(default=4, ge=1)
+    """Transformer blocks. Ignored where `transformer` is given."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads a block. Ignored where `transformer` is given."""
+    positions: int = Field(default=512, ge=16)
+    """Longest T = K + P + R. Ignored where `transformer` is given."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout of a decoder built from scratch."""
+    transformer: dict[str, Any] | None = None
+    """Configuration of any causal language model of transformers, with its `model_type`; None builds a GPT-2."""
+
+
+class FindingConfig(_Frozen):
+    """How a probability of the finding head becomes the state that the decoder is told."""
+
+    present: tuple[float | None, ...] = (None,) * len(FINDINGS)
+    """Probability from which a finding is present; None leaves the finding unknown, as it was never taught."""
+    uncertain: tuple[float | None, ...] = (None,) * len(FINDINGS)
+    """Probability from which a finding is uncertain; None goes from absent straight to present."""
+    @model_validator(mode="after")
+    def _check(self) -> FindingConfig:
+        for name in ("present", "uncertain"):
+            values = getattr(self, name)
+            if len(values) != len(FINDINGS):
+                raise ValueError(f"{name} has {len(values)} values; there are {len(FINDINGS)} findings")
+            if any(value is not None and not (0 < value <= 1) for value in values):
+                raise ValueError(f"{name} must lie in 0..1")
+        return self
+
+
+class ModelConfig(_Frozen):
+    format: Literal[1] = 1
+    """Version of the checkpoint layout."""
+    name: str
+    """Name that stands in the provenance of every draft."""
+    conditioning: Literal["prefix", "cross_attention"] = "prefix"
+    """Where the visual tokens go: before the text, or into cross-attention layers of the decoder."""
+    vocabulary_size: int = Field(ge=8)
+    encoder: EncoderConfig
+    projector: ProjectorConfig = ProjectorConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    findings: FindingConfig = FindingConfig()
+    modalities: tuple[str, ...] = ()
+    """DICOM modalities the model was trained on; another one puts a notice on the draft. Empty: any."""
+    views: tuple[str, ...] = ()
+    """View positions the finding head was trained on; a study without one of them gets a notice. Empty: any."""

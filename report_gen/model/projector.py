@@ -1,0 +1,114 @@
+"""Patch features of all views of a study to its visual tokens, and the finding head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from report_gen.model.config import STATES
+from report_gen.report import FINDINGS
+from report_gen.study import ViewPosition
+
+VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
+"""Order of the view positions in every tensor of them."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the projector saw in the images of B studies, before any state was decided."""
+
+    finding_features: torch.Tensor
+    """[B,14,D_img]: patches as each finding's query weighed them."""
+    finding_logits: torch.Tensor
+    """[B,14]."""
+    finding_attention: torch.Tensor
+    """[B,14,V*N]: the weights, 0 on missing views, summing to 1 over the patches."""
+    patch_tokens: torch.Tensor
+    """[B,K-14,D_txt]."""
+    patch_mask: torch.Tensor
+    """[B,K-14] bool."""
+
+
+class Projector(nn.Module):
+    """K visual tokens a study: 14 belong to the findings, the others carry the patches.
+
+    Every finding has a query over the patches of all views. Queries start at zero, so the head starts as a logistic
+    regression on the average patch, and learns where to look from there. What the images add to a finding's token
+    starts at zero as well: texts without images teach the decoder the states alone, and a model that never saw an
+    image-report pair is not disturbed by features that its decoder cannot read.
+    """
+
+    def __init__(
+        self, *, image_width: int, text_width: int, grid: int, patch_tokens: int | Literal["all"], hidden: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(image_width)
+        self.dropout = nn.Dropout(dropout)
+        self.view_embedding = nn.Embedding(len(VIEWS), image_width)
+        self.row_embedding = nn.Parameter(torch.zeros(grid, 1, image_width))
+        self.column_embedding = nn.Parameter(torch.zeros(1, grid, image_width))
+        nn.init.zeros_(self.view_embedding.weight)
+
+        self.finding_queries = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
+        self.finding_weight = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
+        self.finding_bias = nn.Parameter(torch.zeros(len(FINDINGS)))
+        self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
+        nn.init.zeros_(self.finding_mlp[-1].weight)
+        nn.init.zeros_(self.finding_mlp[-1].bias)
+        self.state_embedding = nn.Parameter(0.02 * torch.randn(len(FINDINGS), len(STATES), text_width))
+
+        self.patch_queries: nn.Parameter | None = None
+        self.patch_mlp: nn.Sequential | None = None
+        if patch_tokens != 0:
+            self.patch_mlp = _mlp(image_width, hidden, text_width, dropout)
+        if patch_tokens not in (0, "all"):
+            self.patch_queries = nn.Parameter(torch.randn(int(patch_tokens), image_width))
+
+    def forward(self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor) -> Look:
+        """Look at the images; see `Look` for the shapes.
+
+        Args:
+            patch_features: [B,V,N,D_img].
+            view_positions: [B,V], indices into `VIEWS`.
+            view_mask: [B,V] bool, False where a view is missing; every study has at least one view.
+        """
+        studies, _, patches, width = patch_features.shape
+        normed = self.dropout(self.norm(patch_features))
+        positions = (self.row_embedding + self.column_embedding).reshape(patches, width)  # [N,D_img]
+        placed = normed + positions + self.view_embedding(view_positions).unsqueeze(2)
+        placed = placed.reshape(studies, -1, width)  # [B,V*N,D_img]
+        mask = view_mask.repeat_interleave(patches, dim=1)  # [B,V*N]
+
+        finding_features, attention = _attend(self.finding_queries, placed, mask)
+        finding_logits = (finding_features * self.finding_weight).sum(-1) + self.finding_bias
+        patch_tokens, patch_mask = self._patch_tokens(placed, mask)
+        return Look(finding_features, finding_logits, attention, patch_tokens, patch_mask)
+
+    def finding_tokens(self, states: torch.Tensor, look: Look | None) -> torch.Tensor:
+        """States [B,14] (indices into `STATES`) and, where there are images, what was seen -> [B,14,D_txt]."""
+        findings = torch.arange(len(FINDINGS), device=states.device)
+        tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,14,D_txt]
+        return tokens if look is None else tokens + self.finding_mlp(look.finding_features)
+
+    def _patch_tokens(self, placed: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.patch_mlp is None:
+            text_width = self.state_embedding.shape[-1]
+            return placed.new_zeros(len(placed), 0, text_width), mask[:, :0]
+        if self.patch_queries is not None:
+            placed, _ = _attend(self.patch_queries, placed, mask)  # [B,K-14,D_img]
+            mask = mask.new_ones(placed.shape[:2])
+        return self.patch_mlp(placed), mask
+
+
+def _attend(queries: torch.Tensor, patches: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Single-head attention of Q queries [Q,D] over patches [B,M,D] -> pooled [B,Q,D] and weights [B,Q,M]."""
+    scores = torch.einsum("qd,bmd->bqm", queries, patches) / queries.shape[-1] ** 0.5
+    weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(-1)
+    return weights @ patches, weights
+
+
+def _mlp(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width_in, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width_out))

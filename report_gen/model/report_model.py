@@ -1,0 +1,120 @@
+"""Encoder, projector and decoder as one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from report_gen.model.config import STATES, ModelConfig
+from report_gen.model.decoder import ReportDecoder, build_from_configuration, build_gpt2
+from report_gen.model.encoder import ImageEncoder
+from report_gen.model.projector import Look, Projector
+from report_gen.report import FindingState
+
+
+@dataclass(frozen=True)
+class ReportModelOutput:
+    logits: torch.Tensor | None
+    """[B,L,vocabulary]; those at place t predict the token at t + 1. None where the batch has no texts."""
+    look: Look | None
+    """None where the batch has no images."""
+
+
+class ReportModel(nn.Module):
+    """Writes a report conditioned on the images of a study and on the states of its findings.
+
+    Axes: B studies, V views, C channels, H W pixels, N patches a view, K visual tokens, L text tokens.
+    """
+
+    def __init__(self, config: ModelConfig, *, language_model: nn.Module | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = ImageEncoder(
+            name=config.encoder.name,
+            arguments=config.encoder.arguments,
+            image_size=config.encoder.image_size,
+            channels=config.encoder.channels,
+        )
+        cross_attention = config.conditioning == "cross_attention"
+        self.decoder = ReportDecoder(
+            _build_language_model(config) if language_model is None else language_model, cross_attention=cross_attention
+        )
+        self.projector = Projector(
+            image_width=self.encoder.width,
+            text_width=self.decoder.width,
+            grid=self.encoder.grid,
+            patch_tokens=config.projector.patch_tokens,
+            hidden=config.projector.hidden,
+            dropout=config.projector.dropout,
+        )
+
+    def forward(
+        self,
+        *,
+        pixel_values: torch.Tensor,
+        view_positions: torch.Tensor,
+        view_mask: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        finding_states: torch.Tensor,
+    ) -> ReportModelOutput:
+        """Look at the images, if there are any, and read the texts, if there are any.
+
+        Args:
+            pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V]; V is 0 without images.
+            input_ids: prompt, begin, report and end [B,L], with attention_mask [B,L]; L is 0 without texts.
+            finding_states: [B,14], what the decoder is told.
+        """
+        look = self.look(pixel_values, view_positions, view_mask) if pixel_values.shape[1] else None
+        if not input_ids.shape[1]:
+            return ReportModelOutput(None, look)
+        visual_tokens, visual_mask = self.visual_tokens(finding_states, look)
+        return ReportModelOutput(self.decoder(visual_tokens, visual_mask, input_ids, attention_mask), look)
+
+    def look(self, pixel_values: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor) -> Look:
+        """What is seen in pixel_values [B,V,C,H,W]; missing views are masked in view_mask [B,V]."""
+        patch_features = self.encoder(pixel_values.flatten(0, 1)).unflatten(0, view_mask.shape)  # [B,V,N,D_img]
+        seen: Look = self.projector(patch_features, view_positions, view_mask)
+        return seen
+
+    def visual_tokens(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The K visual tokens [B,K,D_txt], those of the 14 findings first, and their mask [B,K]."""
+        findings = self.projector.finding_tokens(finding_states, look)
+        mask = torch.ones(findings.shape[:2], dtype=torch.bool, device=findings.device)
+        if look is None:
+            return findings, mask
+        return torch.cat([findings, look.patch_tokens], dim=1), torch.cat([mask, look.patch_mask], dim=1)
+
+    def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
+        """States [B,14] (indices into `STATES`) by the thresholds of the configuration."""
+        thresholds = self.config.findings
+        states = torch.full_like(probabilities, STATES.index(FindingState.UNKNOWN), dtype=torch.long)
+        for index, (present, uncertain) in enumerate(zip(thresholds.present, thresholds.uncertain, strict=True)):
+            if present is None:
+                continue
+            column = probabilities[:, index]
+            states[:, index] = STATES.index(FindingState.ABSENT)
+            if uncertain is not None:
+                states[column >= uncertain, index] = STATES.index(FindingState.UNCERTAIN)
+            states[column >= present, index] = STATES.index(FindingState.PRESENT)
+        return states
+
+
+def _build_language_model(config: ModelConfig) -> nn.Module:
+    cross_attention = config.conditioning == "cross_attention"
+    decoder = config.decoder
+    if decoder.transformer is not None:
+        return build_from_configuration(
+            decoder.transformer, vocabulary_size=config.vocabulary_size, cross_attention=cross_attention
+        )
+    return build_gpt2(
+        vocabulary_size=config.vocabulary_size,
+        width=decoder.width,
+        layers=decoder.layers,
+        heads=decoder.heads,
+        positions=decoder.positions,
+        dropout=decoder.dropout,
+        cross_attention=cross_attention,
+    )

@@ -1,0 +1,55 @@
+"""Display intensities to `pixel_values`, with the geometry to come back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image of rows x columns lies in the square of `size` pixels: scaled by `scale`, then moved."""
+
+    rows: int
+    columns: int
+    size: int
+    scale: float
+    top: int
+    left: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelTransform:
+    """Fits an image into a square, its aspect kept and the rest black, and normalises it.
+
+    Args:
+        size: side of the square, pixels.
+        channels: C; the grey image is repeated.
+        mean, std: of the intensities 0..1.
+    """
+
+    size: int
+    channels: int
+    mean: float
+    std: float
+
+    def fit(self, pixels: NDArray[np.float32]) -> tuple[torch.Tensor, Placement]:
+        """[H,W] 0..1 -> [size,size] 0..1 and its placement."""
+        rows, columns = pixels.shape
+        scale = self.size / max(rows, columns)
+        height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
+        image = torch.from_numpy(np.ascontiguousarray(pixels))[None, None]  # [1,1,H,W]
+        resized = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True, align_corners=False)[0, 0]
+        top, left = (self.size - height) // 2, (self.size - width) // 2
+        square = torch.zeros(self.size, self.size)
+        square[top : top + height, left : left + width] = resized.clamp(0, 1)
+        return square, Placement(rows, columns, self.size, scale, top, left)
+
+    def normalise(self, squares: torch.Tensor) -> torch.Tensor:
+        """[...,size,size] 0..1 -> pixel_values [...,C,size,size]."""
+        values = (squares - self.mean) / self.std
+        return values.unsqueeze(-3).expand(*squares.shape[:-2], self.channels, -1, -1)

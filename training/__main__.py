@@ -1,0 +1,13 @@
+"""`python -m training RECIPE` in a checkout, `python -m report_gen_training RECIPE` from a wheel."""
+
+import typer
+
+from report_gen.cli import run_app
+
+from .cli import train
+
+app = typer.Typer(add_completion=False)
+app.command()(train)
+
+if __name__ == "__main__":
+    run_app(app)

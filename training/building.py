@@ -1,0 +1,77 @@
+"""A model to train: built to a recipe, its parts filled with weights that exist already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from report_gen.errors import RecipeError
+from report_gen.model import ModelConfig, ReportModel
+from report_gen.model.decoder import load_pretrained
+
+from .config import Recipe
+
+
+def build_model(recipe: Recipe, vocabulary_size: int) -> ReportModel:
+    """A model with the recipe's initial weights; what is not given starts from noise that the seed decides.
+
+    Raises:
+        RecipeError: initial weights are missing or do not fit the encoder.
+    """
+    torch.manual_seed(recipe.seed)
+    chosen = recipe.model
+    config = ModelConfig(
+        name=recipe.name,
+        conditioning=chosen.conditioning,
+        vocabulary_size=vocabulary_size,
+        encoder=chosen.encoder,
+        projector=chosen.projector,
+        decoder=chosen.decoder,
+        modalities=chosen.modalities,
+        views=chosen.views,
+    )
+    if chosen.decoder_weights is None:
+        model = ReportModel(config)
+    else:
+        language_model = load_pretrained(
+            chosen.decoder_weights,
+            vocabulary_size=vocabulary_size,
+            cross_attention=chosen.conditioning == "cross_attention",
+        )
+        decoder = chosen.decoder.model_copy(update={"transformer": language_model.config.to_diff_dict()})
+        model = ReportModel(config.model_copy(update={"decoder": decoder}), language_model=language_model)
+    if chosen.encoder_weights is not None:
+        _fill_encoder(model, recipe)
+    return model
+
+
+def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
+    backbone, wanted = model.encoder.backbone, recipe.model.encoder_weights
+    if wanted == "pretrained":
+        encoder = recipe.model.encoder
+        source = timm.create_model(encoder.name, pretrained=True, in_chans=encoder.channels, **encoder.arguments)
+        weights = source.state_dict()
+    else:
+        weights = _read_weights(recipe.resolve(str(wanted)))
+    missing = sorted(set(backbone.state_dict()) - set(weights))
+    if missing:
+        raise RecipeError(
+            f"{wanted}: lacks {len(missing)} tensors of the encoder {recipe.model.encoder.name!r}, {missing[0]} first; "
+            "name the weights of this architecture"
+        )
+    # The file may hold the head as well, which the encoder has cut off.
+    try:
+        backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
+    except RuntimeError as error:
+        raise RecipeError(f"{wanted}: shapes differ from the encoder {recipe.model.encoder.name!r}") from error
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RecipeError(f"{path}: encoder weights cannot be read ({error}); give a safetensors file") from error

@@ -1,0 +1,45 @@
+"""The model card that goes into every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from report_gen.model import ModelConfig
+from report_gen.report import BANNER, FINDINGS
+
+from .config import Recipe
+
+
+def write_card(recipe: Recipe, config: ModelConfig, counts: Mapping[str, Mapping[str, int]]) -> str:
+    """Markdown: what the recipe says of itself, what it was trained on, which findings it knows, what it must not do."""
+    rows = "\n".join(
+        f"| {name} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} |"
+        for name, splits in counts.items()
+    )
+    taught = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
+    unknown = [name for name in FINDINGS if name not in taught and name != "No Finding"]
+    return f"""---
+library_name: report-gen
+pipeline_tag: image-to-text
+tags: [radiology, research-use]
+---
+
+# {recipe.name}
+
+**{BANNER}.** Research use only; not a medical device.
+
+{recipe.card.strip()}
+
+## Trained on
+
+| corpus | train | val | test |
+|---|---|---|---|
+{rows}
+
+The recipe stands in `training.json`. Validation chose the weights and the thresholds; the test studies were not touched.
+
+## What it can tell apart
+
+Findings with a threshold: {", ".join(taught) or "none"}.
+Told to the decoder as unknown: {", ".join(unknown) or "none"}. "No Finding" follows from the others.
+"""
