@@ -4,6 +4,7 @@ ReportGenError                 1  a fault of ours
 ├── UsageError                 2  the call cannot be understood
 │   └── RecipeError            2  a training recipe with an unknown or ill-typed key
 ├── StudyError                 3  a study cannot be read or drafted; the others go on
+│   └── NotAnImageError        3  a file without a picture: a structured report, a PDF, a text
 ├── CorpusError                3  a corpus cannot be read
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 └── OutputError                5  a result cannot be written
@@ -38,6 +39,10 @@ class StudyError(ReportGenError):
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+
+
+class NotAnImageError(StudyError):
+    pass
 
 
 class CorpusError(ReportGenError):

@@ -42,6 +42,7 @@ class Image:
     rows: int
     columns: int
     sop_instance_uid: str | None = None
+    instance_number: int | None = None
     view_position: ViewPosition = ViewPosition.UNKNOWN
     laterality: Laterality = Laterality.UNKNOWN
     pixel_spacing: tuple[float, float] | None = None
@@ -52,6 +53,7 @@ class Image:
 class Series:
     images: tuple[Image, ...]
     series_instance_uid: str | None = None
+    series_number: int | None = None
     modality: str | None = None
     """DICOM Modality (0008,0060), such as CR, DX, CT."""
     body_part: str | None = None
