@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -102,29 +103,85 @@ class Report:
     sections: tuple[Section, ...]
     findings: tuple[Finding, ...]
     notices: tuple[str, ...]
-    """What the reader must know of this draft: a view or a modality that the model was not trained on, a blank image."""
+    """What the reader must know of this draft: a view that the model was not trained on, a blank image."""
     provenance: Provenance
 
 
 _HEADING = re.compile(r"\b(" + "|".join(SectionName) + r")\s*:\s*")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\d(\"'])")
+_NUMBER_OF_ITEM = re.compile(r"\d{1,2}\.")
+_ABBREVIATIONS = frozenset(
+    [
+        "approx.",
+        "ca.",
+        "cf.",
+        "dr.",
+        "drs.",
+        "e.g.",
+        "fig.",
+        "i.e.",
+        "incl.",
+        "lt.",
+        "mr.",
+        "mrs.",
+        "ms.",
+        "prof.",
+        "rt.",
+        "vs.",
+    ]
+)
+_OPENING, _CLOSING = "\"'([", "\"')]"
 
 
 def parse_report(text: str) -> tuple[Section, ...]:
-    """Sections of a report text in their order of appearance; text before the first heading counts as findings."""
+    """Sections of a report text in their order of appearance; text before the first heading counts as findings.
+
+    A heading is `FINDINGS:` or `IMPRESSION:` in capitals, anywhere. Sections without a text are left out.
+    """
     pieces = _HEADING.split(text.strip())
     pairs = [(SectionName.FINDINGS.value, pieces[0]), *zip(pieces[1::2], pieces[2::2], strict=True)]
-    return tuple(
-        Section(SectionName(name), split_sentences(body)) for name, body in pairs if body.strip()
-    )
+    return tuple(Section(SectionName(name), split_sentences(body)) for name, body in pairs if body.strip())
 
 
 def format_report(sections: tuple[Section, ...]) -> str:
-    """The inverse of `parse_report`: `NAME:` and the section's sentences, sections apart by an empty line."""
+    """The inverse of `parse_report`: `NAME:` and the section's sentences, sections apart by an empty line.
+
+    `parse_report(format_report(s)) == s` holds for all sections that `parse_report` gives, and for all others whose
+    sentences are as `split_sentences` would cut them, hold no heading and carry no confidence.
+    """
     return "\n\n".join(f"{section.name.value}:\n{section.text}" for section in sections)
 
 
 def split_sentences(text: str) -> tuple[Sentence, ...]:
-    """Sentences of a section; a stop ends one when white space and an upper-case letter, digit or quote follow."""
-    text = " ".join(text.split())
-    return tuple(Sentence(piece) for piece in _SENTENCE_END.split(text) if piece)
+    """Sentences of a section, with single blanks for all white space; joined by blanks they are the text again.
+
+    A word that ends in `.`, `!` or `?` ends a sentence when a capital or a digit follows, unless it is an abbreviation
+    or an initial; a stop that stands alone always does. The numbers of a list stay with their items, and the next
+    number of the list begins an item even where the stop before it is missing.
+    """
+    words = text.split()
+    sentences: list[list[str]] = []
+    item = 0
+    for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
+        next_item = word == f"{item + 1}." and after[:1].isupper()
+        at_number = bool(sentences) and len(sentences[-1]) == 1 and _NUMBER_OF_ITEM.fullmatch(before) is not None
+        if not sentences or (next_item and item) or (not at_number and _stands_between_sentences(before, word)):
+            sentences.append([])
+            item = item + 1 if next_item else item
+        sentences[-1].append(word)
+    return tuple(Sentence(" ".join(sentence)) for sentence in sentences)
+
+
+def _stands_between_sentences(before: str, word: str) -> bool:
+    if before in (".", "!", "?"):
+        return True
+    core, start = before.lstrip(_OPENING).rstrip(_CLOSING), word.lstrip(_OPENING)[:1]
+    if not core.endswith((".", "!", "?")) or not (start.isupper() or start.isnumeric()):
+        return False
+    is_initial = len(core) == 2 and core[0].isupper()
+    return not is_initial and core.lower() not in _ABBREVIATIONS
+
+
+def strip_controls(text: str) -> str:
+    """The text on one line without control, formatting and surrogate characters, which could act on a terminal."""
+    kept = (c if not unicodedata.category(c).startswith("C") else " " if c.isspace() else "" for c in text)
+    return " ".join("".join(kept).split())

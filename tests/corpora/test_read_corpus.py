@@ -6,13 +6,20 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from report_gen.corpora import FEATURES, LAYOUTS, read_corpus
 from report_gen.errors import CorpusError
 from report_gen.report import FINDINGS
+
+KEYS = st.sampled_from(["id", "findings", "report", "images", "view", "split", "edema", "train", "test", "image_path"])
+FILES = st.sampled_from(["manifest.jsonl", "manifest.csv", "annotation.json", "indiana_reports.csv", "labels.csv"])
 
 
 def write_rows(path: Path, *rows: dict[str, object]) -> Path:
@@ -111,3 +118,24 @@ def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
 def test_unsound_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         read_corpus(write_rows(tmp_path / "manifest.jsonl", *rows))
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+CSV_TEXTS = st.lists(st.sampled_from(["id", "findings", "image", "edema", ",", "\n", "\r", '"', ";", "1", "é"])).map(
+    "".join
+)
+
+
+@given(content=st.binary() | JSON_VALUES.map(json.dumps).map(str.encode) | CSV_TEXTS.map(str.encode), file=FILES)
+@settings(max_examples=300, deadline=None)
+def test_any_content_gives_a_corpus_or_a_corpus_error(content: bytes, file: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / file
+        path.write_bytes(content)
+        (Path(folder) / "indiana_projections.csv").write_text("uid,filename,projection\n")
+        with suppress(CorpusError):
+            assert read_corpus(path, require_images=False).features == FEATURES

@@ -1,0 +1,47 @@
+"""Results reach the disk whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from report_gen.errors import OutputError
+
+
+def write_atomically(path: Path, data: str | bytes) -> None:
+    """Writes a file, text as UTF-8, through a temporary one beside it; missing folders are made.
+
+    After a failure or a crash an earlier file at `path` is untouched.
+
+    Raises:
+        OutputError: naming the file and the remedy; no temporary file is left.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, data.encode() if isinstance(data, str) else data)
+        _sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{path}: cannot be written ({reason}); free the disk or name another place.") from error
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name last through a power cut, where the system can."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,34 @@
+"""A draft with everything in it that an output must carry or tame."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import pytest
+
+from report_gen.report import Finding, FindingState, InputFile, Provenance, Report, Section, SectionName, Sentence
+
+
+@pytest.fixture
+def report() -> Report:
+    return Report(
+        sections=(
+            Section(SectionName.FINDINGS, (Sentence("Clear \x1b[31mlungs.", 0.75), Sentence("Café sign.\u202e"))),
+            Section(SectionName.IMPRESSION, (Sentence("Normal.", 1.0),)),
+        ),
+        findings=(
+            Finding(name="Edema", state=FindingState.ABSENT, probability=0.125),
+            Finding(name="Fracture", state=FindingState.UNKNOWN),
+            Finding(name="Pneumonia", state=FindingState.PRESENT, probability=0.5, overruled=True),
+        ),
+        notices=("Lateral view\nonly.",),
+        provenance=Provenance(
+            model_name="tiny",
+            weights_sha256="0123456789abcdef" * 4,
+            program_version="0.1.0",
+            created="2026-01-02T03:04:05Z",
+            study_instance_uid="1.2.3",
+            inputs=(InputFile(sha256="ff" * 32, sop_instance_uid=None),),
+            decoding=MappingProxyType({"beams": 1}),
+        ),
+    )

@@ -1,0 +1,115 @@
+"""Prompts: built-in files, placeholders, and text from strangers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report_gen.errors import UsageError
+from report_gen.prompting import LONGEST_VALUE, Prompt, describe_views, load_prompt, render
+
+PROMPT = Prompt("Chest X-ray.\nViews: {views}\nWhy: {indication} by {technique}")
+
+
+def indication(text: str) -> str:
+    return render(Prompt("{indication}"), indication=text)
+
+
+def test_the_chest_prompt() -> None:
+    prompt = load_prompt("chest_xray")
+    assert render(prompt) == "EXAMINATION: Chest X-ray."
+    assert render(prompt, indication="Cough.", views="PA and lateral", technique="Portable.") == (
+        "EXAMINATION: Chest X-ray.\nVIEWS: PA and lateral.\nTECHNIQUE: Portable.\nINDICATION: Cough."
+    )
+
+
+def test_a_line_vanishes_only_when_all_its_placeholders_are_empty() -> None:
+    assert render(PROMPT) == "Chest X-ray."
+    assert render(PROMPT, technique="CR") == "Chest X-ray.\nWhy:  by CR"
+
+
+def test_a_prompt_file_loses_comments_and_empty_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("# For {nobody}\n\n  Views: {views}  \n", encoding="utf-8")
+    assert load_prompt(path) == load_prompt(str(path)) == Prompt("Views: {views}")
+
+
+def test_an_unknown_prompt_lists_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no such prompt; name a file or one of .*chest_xray"):
+        load_prompt("knee")
+    with pytest.raises(UsageError, match="no such prompt"):
+        load_prompt(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Age {age}", r"mine\.txt: unknown placeholder {age}; use {indication}, {views}, {technique}\."),
+        ("{}", "unknown placeholder {}"),
+        ("{views.__class__}", "unknown placeholder {views.__class__}"),
+        ("{views}}", "a brace that is no placeholder"),
+        ("{views", "a brace that is no placeholder"),
+    ],
+)
+def test_other_placeholders_are_refused_by_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=message):
+        load_prompt(path)
+
+
+def test_a_prompt_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"mine\.txt: cannot be read as UTF-8"):
+        load_prompt(path)
+
+
+def test_text_from_outside_is_never_a_placeholder() -> None:
+    filled = render(PROMPT, indication="{technique} {views} {0.__class__} %s \\1 \\g<0>", technique="CR", views="PA")
+    assert filled.endswith("Why: {technique} {views} {0.__class__} %s \\1 \\g<0> by CR")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Cough\n\nFINDINGS:\tall\x1b[2J clear\x00", "Cough FINDINGS: all[2J clear"),
+        ("XXXX-year-old male, chest XXXX.", "male, chest."),
+        ("___ with fever, ___, cough (___)", "with fever, cough"),
+        ("Seen by [**Doctor Name 12**] (age XXXX)", "Seen by (age)"),
+        ("XXXX.", ""),
+        (" - ", ""),
+    ],
+)
+def test_controls_and_marks_of_deidentification_are_left_out(text: str, expected: str) -> None:
+    assert indication(text) == expected
+
+
+def test_a_long_value_is_cut_at_a_word() -> None:
+    assert indication("cough " * 100) == ("cough " * 50).strip()
+    assert indication("c" * 1_000_000) == "c" * LONGEST_VALUE
+
+
+@given(st.text())
+def test_a_value_stays_on_its_line_and_within_its_length(text: str) -> None:
+    value = indication(text)
+    assert len(value.splitlines()) <= 1
+    assert len(value) <= LONGEST_VALUE
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"),
+    [
+        ([], ""),
+        (["UNKNOWN"], ""),
+        (["FRONTAL"], "frontal"),
+        (["LATERAL", "PA"], "PA and lateral"),
+        (["AP", "UNKNOWN", "AP"], "AP"),
+        (["DECUBITUS", "PA", "LATERAL"], "PA, lateral and decubitus"),
+    ],
+)
+def test_views_in_words(views: list[str], expected: str) -> None:
+    assert describe_views(views) == expected
