@@ -57,17 +57,15 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
         weights = source.state_dict()
     else:
         weights = _read_weights(recipe.resolve(str(wanted)))
-    missing = sorted(set(backbone.state_dict()) - set(weights))
-    if missing:
-        raise RecipeError(
-            f"{wanted}: lacks {len(missing)} tensors of the encoder {recipe.model.encoder.name!r}, {missing[0]} first; "
-            "name the weights of this architecture"
-        )
     # The file may hold the head as well, which the encoder has cut off.
+    fitting = {name: weights[name] for name in backbone.state_dict() if name in weights}
     try:
-        backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
+        backbone.load_state_dict(fitting)
     except RuntimeError as error:
-        raise RecipeError(f"{wanted}: shapes differ from the encoder {recipe.model.encoder.name!r}") from error
+        raise RecipeError(
+            f"{wanted}: these are not the weights of the encoder {recipe.model.encoder.name!r}; "
+            f"{len(fitting)} of its {len(backbone.state_dict())} tensors are there and not all of their shape"
+        ) from error
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

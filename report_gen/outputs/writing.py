@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from report_gen.errors import OutputError
@@ -24,6 +26,33 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise OutputError(f"{path}: cannot be written ({reason}); free the disk or name another place.") from error
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes a folder of files whole: under a temporary name beside it, which then takes the place of an older folder.
+
+    Raises:
+        OutputError: naming the folder and the remedy; the older folder stands as it was.
+    """
+    temporary = folder.parent / f".{folder.name}-{secrets.token_hex(8)}.tmp"
+    older = temporary.with_suffix(".old")
+    try:
+        temporary.mkdir(parents=True)
+        for name, data in contents.items():
+            _replace(temporary / name, data)
+        _sync_folder(temporary)
+        if folder.exists():
+            folder.rename(older)
+        temporary.rename(folder)
+        _sync_folder(folder.parent)
+    except OSError as error:
+        if older.exists() and not folder.exists():
+            older.rename(folder)
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{folder}: cannot be written ({reason}); free the disk or name another place.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(older, ignore_errors=True)
 
 
 def _replace(path: Path, data: bytes) -> None:
