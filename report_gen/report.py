@@ -109,26 +109,7 @@ class Report:
 
 _HEADING = re.compile(r"\b(" + "|".join(SectionName) + r")\s*:\s*")
 _NUMBER_OF_ITEM = re.compile(r"\d{1,2}\.")
-_ABBREVIATIONS = frozenset(
-    [
-        "approx.",
-        "ca.",
-        "cf.",
-        "dr.",
-        "drs.",
-        "e.g.",
-        "fig.",
-        "i.e.",
-        "incl.",
-        "lt.",
-        "mr.",
-        "mrs.",
-        "ms.",
-        "prof.",
-        "rt.",
-        "vs.",
-    ]
-)
+_ABBREVIATION = re.compile(r"(?:approx|cf|drs?|e\.g|fig|i\.e|incl|lt|mrs?|ms|prof|rt|vs)\.", re.IGNORECASE)
 _OPENING, _CLOSING = "\"'([", "\"')]"
 
 
@@ -178,7 +159,7 @@ def _stands_between_sentences(before: str, word: str) -> bool:
     if not core.endswith((".", "!", "?")) or not (start.isupper() or start.isnumeric()):
         return False
     is_initial = len(core) == 2 and core[0].isupper()
-    return not is_initial and core.lower() not in _ABBREVIATIONS
+    return not is_initial and _ABBREVIATION.fullmatch(core) is None
 
 
 def strip_controls(text: str) -> str:

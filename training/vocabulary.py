@@ -31,7 +31,7 @@ def learn_vocabulary(texts: Iterable[str], *, size: int) -> ReportTokenizer:
         SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
             model_writer=model,
-            model_type="bpe",  # 19 % fewer tokens for an Indiana report than unigram, at 2,500 pieces
+            model_type="bpe",  # 18 % fewer tokens for an Indiana report than unigram, at 2,500 pieces
             vocab_size=size,
             hard_vocab_limit=False,
             character_coverage=1.0,

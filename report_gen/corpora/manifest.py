@@ -7,7 +7,7 @@ Columns, in any case, some under several names (`SYNONYMS`):
     images          a list, or names apart by `;`, relative to the manifest's folder
     views           as many as images, or one for all: PA, AP, frontal, lateral ...
     indication, comparison
-    findings, impression, or else a whole `report` with FINDINGS: and IMPRESSION: headings
+    findings, impression, or else a whole `report`, cut by `cut_report`
     split           train, val or test; everything is train without it
     <finding>       a column per name of `FINDINGS`: 1 or 0, otherwise not known
 """
@@ -15,14 +15,15 @@ Columns, in any case, some under several names (`SYNONYMS`):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from report_gen.corpora.examples import SILENT, Example, view_position
 from report_gen.corpora.tables import read_csv, read_json_rows
+from report_gen.corpora.whole_reports import cut_report
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS, SectionName, parse_report
+from report_gen.report import FINDINGS
 from report_gen.study import ViewPosition
 
 FILES = ("manifest.jsonl", "manifest.json", "manifest.csv")
@@ -55,9 +56,8 @@ def read(path: Path) -> list[Example]:
     studies: dict[str, Example] = {}
     for number, row in enumerate(rows, start=1):
         place = f"{file}: row {number}"
-        example = _example(
-            {str(name).strip().lower(): value for name, value in row.items()}, file.parent.resolve(), place
-        )
+        named = {name.strip().lower(): value for name, value in row.items()}
+        example = _example(named, file.parent.resolve(), place)
         earlier = studies.get(example.study_id)
         studies[example.study_id] = example if earlier is None else _join(earlier, example, place)
     return list(studies.values())
@@ -73,16 +73,12 @@ def _example(row: Mapping[str, Any], folder: Path, place: str) -> Example:
     views = [view_position(view) for view in _list(row, SYNONYMS["views"], place)] or [ViewPosition.UNKNOWN.value]
     if len(views) not in (1, len(names)):
         raise CorpusError(f"{place} has {len(names)} images and {len(views)} views; give one view for each image.")
-    findings, impression = _sections(row, place)
     return Example(
         study_id=study_id,
         patient_id=_text(row, SYNONYMS["patient_id"], place),
         images=tuple(str(folder / name) for name in names),
         view_positions=tuple(views if len(views) == len(names) else views * len(names)),
-        indication=_text(row, ("indication",), place),
-        comparison=_text(row, ("comparison",), place),
-        findings=findings,
-        impression=impression,
+        **_texts(row, place),
         labels=tuple(_label(row.get(name.lower()), place) for name in FINDINGS),
         split=_text(row, ("split",), place) or "train",
     )
@@ -109,13 +105,13 @@ def _list(row: Mapping[str, Any], names: tuple[str, ...], place: str) -> list[st
     return [item.strip() for item in values if item.strip()]
 
 
-def _sections(row: Mapping[str, Any], place: str) -> tuple[str, str]:
-    findings, impression = _text(row, ("findings",), place), _text(row, ("impression",), place)
-    if findings or impression:
-        return findings, impression
-    sections = parse_report(_text(row, ("report",), place))
-    texts = {name: " ".join(s.text for s in sections if s.name is name) for name in SectionName}
-    return texts[SectionName.FINDINGS], texts[SectionName.IMPRESSION]
+def _texts(row: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """The texts of the row's own columns; what they lack comes from a whole report."""
+    texts = {name: _text(row, (name,), place) for name in ("indication", "comparison", "findings", "impression")}
+    if texts["findings"] or texts["impression"]:
+        return texts
+    cut = cut_report(_text(row, ("report",), place))
+    return {name: text or cut.get(name, "") for name, text in texts.items()}
 
 
 def _label(value: object, place: str) -> float | None:
@@ -133,12 +129,16 @@ def _label(value: object, place: str) -> float | None:
 
 def _join(earlier: Example, later: Example, place: str) -> Example:
     """One study from two rows: images follow each other, everything else must be equal or missing in one of them."""
-    joined: dict[str, Any] = {
-        name: getattr(earlier, name) + getattr(later, name) for name in ("images", "view_positions")
-    }
-    for name in (field.name for field in fields(Example) if field.name not in joined):
+    missing = ("", SILENT)
+    joined: dict[str, Any] = {}
+    for name in (field.name for field in fields(Example)):
         first, second = getattr(earlier, name), getattr(later, name)
-        if first != second and second not in ("", SILENT) and first not in ("", SILENT):
+        if name in ("images", "view_positions"):
+            joined[name] = first + second
+        elif first == second or second in missing:
+            joined[name] = first
+        elif first in missing:
+            joined[name] = second
+        else:
             raise CorpusError(f"{place} has another {name} than an earlier row of the same study.")
-        joined[name] = second if first in ("", SILENT) else first
-    return replace(earlier, **joined)
+    return Example(**joined)
