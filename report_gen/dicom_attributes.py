@@ -220,8 +220,8 @@ def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
     """Millimetres between rows and columns.
 
     Pixel Spacing (0028,0030) goes first: in a radiograph it is there only where somebody calibrated it to the patient
-    (PS3.3 10.7.1.3), or repeats the next. Imager Pixel Spacing (0018,1164) is that of the detector,
-    so a thing in the chest is some 5 to 15 percent smaller than it says; Nominal Scanned Pixel Spacing (0018,2010) is that of a digitised film.
+    (PS3.3 10.7.1.3), or repeats the next. Imager Pixel Spacing (0018,1164) is that of the detector, which lengthens a
+    thing in the chest by some 5 to 15 percent; Nominal Scanned Pixel Spacing (0018,2010) is that of a digitised film.
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         values = dataset.get(keyword)
