@@ -252,10 +252,12 @@ def _settle(
 
 
 def _no_finding(told: Mapping[str, FindingState]) -> FindingState:
-    """CheXpert's rule: no finding where no other observation but a support device is present or uncertain."""
+    """CheXpert's rule, as `label_findings` reads it from a text: nothing but a support device is present or uncertain."""
     others = {state for name, state in told.items() if name not in ("No Finding", "Support Devices")}
-    if others & {FindingState.PRESENT, FindingState.UNCERTAIN}:
+    if FindingState.PRESENT in others:
         return FindingState.ABSENT
+    if FindingState.UNCERTAIN in others:
+        return FindingState.UNCERTAIN
     return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
 
 

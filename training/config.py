@@ -33,6 +33,8 @@ class CorpusRecipe(_Frozen):
     """Study ids left out of everything, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the soft labels of another model in the finding targets, where the corpus has them."""
+    recombined: int = Field(default=0, ge=0)
+    """Further training texts, put together from the sentences of several reports; see `recombining.py`."""
     use_images: bool = True
     """False reads the texts alone."""
     use_texts: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from report_gen.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
 from .config import CorpusRecipe, Recipe, TextRecipe
+from .recombining import recombine
 from .texts import clean_report
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
@@ -69,7 +70,7 @@ def read_studies(recipe: Recipe) -> dict[str, list[Study]]:
     Raises:
         CorpusError: a corpus cannot be read, or nothing of it is left.
     """
-    return {corpus.name: list(_read(recipe.resolve(corpus.path), corpus, recipe.text)) for corpus in recipe.corpora}
+    return {corpus.name: list(_read(recipe.resolve(corpus.path), corpus, recipe.text, recipe.seed)) for corpus in recipe.corpora}
 
 
 def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int) -> TrainingExample:
@@ -88,7 +89,7 @@ def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longe
     )
 
 
-def _read(path: Path, corpus: CorpusRecipe, text: TextRecipe) -> Iterator[Study]:
+def _read(path: Path, corpus: CorpusRecipe, text: TextRecipe, seed: int) -> Iterator[Study]:
     dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images)
     targets = _blend(
         np.array(dataset["labels"], dtype=np.float32),
@@ -97,13 +98,35 @@ def _read(path: Path, corpus: CorpusRecipe, text: TextRecipe) -> Iterator[Study]
         corpus.soft_labels,
     )
     studies = [
-        study
-        for study in (_clean(row, target, corpus, text) for row, target in zip(dataset, targets, strict=True))
-        if study.study_id not in corpus.exclude and (study.images or study.sections)
+        _clean(row, target, corpus, text)
+        for row, target in zip(dataset, targets, strict=True)
+        if row["study_id"] not in corpus.exclude
     ]
-    if not studies:
+    teaching = [_complete(study, text) for study in studies]
+    teaching = [study for study in teaching if study.images or study.sections]
+    if not teaching:
         raise CorpusError(f"{path}: nothing is left of the corpus {corpus.name!r}; loosen its text settings")
-    yield from studies
+    yield from teaching
+    yield from _recombined([study.sections for study in studies if study.split == "train"], corpus.recombined, seed)
+
+
+def _complete(study: Study, text: TextRecipe) -> Study:
+    """The study, without its text where a section is missing that the recipe asks for."""
+    there = {section.name for section in study.sections}
+    return study if there >= set(text.sections) else replace(study, sections=())
+
+
+def _recombined(reports: list[tuple[Section, ...]], count: int, seed: int) -> Iterator[Study]:
+    for number, sections in enumerate(recombine(reports, count, np.random.default_rng(seed))):
+        yield Study(
+            study_id=f"recombined-{number}",
+            split="train",
+            images=(),
+            views=(),
+            indication="",
+            sections=sections,
+            targets=np.full(len(FINDINGS), np.nan, dtype=np.float32),
+        )
 
 
 def _blend(
@@ -133,8 +156,6 @@ def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusR
     sections = (
         clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     )
-    if {section.name for section in sections} < set(text.sections):
-        sections = ()
     return Study(
         study_id=row["study_id"],
         split=row["split"],
