@@ -48,7 +48,7 @@ def draft(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for one file per study; standard output without it.")
     ] = None,
-    format: Annotated[Format, typer.Option("--format", help="Text, or JSON with findings and provenance.")] = Format.TXT,  # noqa: A002
+    kind: Annotated[Format, typer.Option("--format", help="Text, or JSON with findings and provenance.")] = Format.TXT,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder; the embedded chest X-ray model without it.")
     ] = None,
@@ -77,11 +77,13 @@ def draft(
         studies, decoding=decoding, overrides=overrides, indication=indication, batch_size=batch_size
     )
     names = _file_names(studies)
-    for study, name, result in zip(studies, names, track(reports, total=len(studies), description="drafting"), strict=True):
+    for study, name, result in zip(
+        studies, names, track(reports, total=len(studies), description="drafting"), strict=True
+    ):
         if isinstance(result, StudyError):
             refused.append(result)
         else:
-            _deliver(result, study, name, output, format, alone=len(studies) == 1)
+            _deliver(result, study, name, output, kind, alone=len(studies) == 1)
     for error in refused:
         _complain(str(error))
     if refused:
@@ -99,11 +101,11 @@ def demo(
     from report_gen.generation import Decoding
     from report_gen.outputs.text import format_text
     from report_gen.outputs.writing import write_atomically
-    from report_gen.phantom import write_phantom, write_png
+    from report_gen.phantom import draw_chest, write_phantom, write_png
     from report_gen.reading import read_study
 
     dicom = write_phantom(output)
-    picture = write_png(output)
+    picture = write_png(output / "phantom.png", draw_chest())
     report = Drafter.load().draft(read_study(dicom), decoding=Decoding(candidates=8))
     text = format_text(report)
     write_atomically(output / "draft.txt", text)
@@ -172,16 +174,16 @@ def _file_names(studies: Sequence[Study]) -> list[str]:
     return names
 
 
-def _deliver(report: Report, study: Study, name: str, output: Path | None, format: Format, *, alone: bool) -> None:  # noqa: A002
+def _deliver(report: Report, study: Study, name: str, output: Path | None, kind: Format, *, alone: bool) -> None:
     """One file in the folder, or the draft on standard output."""
     from report_gen.outputs.json_document import format_json
     from report_gen.outputs.text import format_text
     from report_gen.outputs.writing import write_atomically
 
-    document = format_json(report) if format is Format.JSON else format_text(report)
+    document = format_json(report) if kind is Format.JSON else format_text(report)
     if output is not None:
-        write_atomically(output / f"{name}.{format.value}", document)
-    elif format is Format.JSON or alone:
+        write_atomically(output / f"{name}.{kind.value}", document)
+    elif kind is Format.JSON or alone:
         _print(document.rstrip("\n"))
     else:
         _print(f"=== {name} ===\n{document}")

@@ -12,7 +12,7 @@ import torch
 
 from report_gen import __version__
 from report_gen.errors import StudyError, UsageError
-from report_gen.generation import Decoding, Written, departures, disagreement, generate
+from report_gen.generation import Decoding, Written, departures, generate
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.config import STATES
 from report_gen.model.projector import VIEWS
@@ -152,12 +152,16 @@ class Drafter:
         config, notices = self._model.config, []
         modalities = {series.modality for series in study.series if series.modality}
         if config.modalities and (strange := sorted(modalities - set(config.modalities))):
-            notices.append(f"modality {', '.join(strange)} is not what the model was trained on ({', '.join(config.modalities)})")
+            notices.append(
+                f"modality {', '.join(strange)} is not what the model was trained on ({', '.join(config.modalities)})"
+            )
         known = tuple(image for image in study.images if not config.views or image.view_position in config.views)
         if not known:
             notices.append(f"no view that the model was trained on ({', '.join(config.views)})")
         elif len(known) < len(study.images):
-            notices.append(f"{len(study.images) - len(known)} of {len(study.images)} images left out: a view the model was not trained on")
+            notices.append(
+                f"{len(study.images) - len(known)} of {len(study.images)} images left out: not a view of the training"
+            )
         return known or study.images, tuple(notices)
 
     @torch.inference_mode()
@@ -192,9 +196,7 @@ class Drafter:
         pixel_values = self._transform.normalise(squares)
         return pixel_values.to(self._device), positions.to(self._device), mask.to(self._device)
 
-    def _report(
-        self, item: _Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding
-    ) -> Report:
+    def _report(self, item: _Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding) -> Report:
         notices = item.notices
         if departed := departures(written.text, [finding.state for finding in findings]):
             notices = (*notices, f"the text departs from the finding states below on: {', '.join(departed)}")
@@ -222,7 +224,9 @@ class Drafter:
             program_version=__version__,
             created=_now().isoformat(timespec="seconds"),
             study_instance_uid=study.study_instance_uid,
-            inputs=tuple(InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images),
+            inputs=tuple(
+                InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
+            ),
             decoding=decoding.options() | {"device": self._device.type, "threads": torch.get_num_threads()},
         )
 
@@ -252,7 +256,7 @@ def _settle(
 
 
 def _no_finding(told: Mapping[str, FindingState]) -> FindingState:
-    """CheXpert's rule, as `label_findings` reads it from a text: nothing but a support device is present or uncertain."""
+    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain."""
     others = {state for name, state in told.items() if name not in ("No Finding", "Support Devices")}
     if FindingState.PRESENT in others:
         return FindingState.ABSENT

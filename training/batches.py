@@ -76,7 +76,7 @@ class Items(Dataset[Item]):
         self._groups, self._stage, self._transform, self._training = groups, stage, transform, training
 
     def __getitem__(self, draw: Draw) -> Item:
-        example, random = self._groups[draw.group][draw.index], np.random.default_rng(draw.seed)
+        example, random = self._groups[draw.group][draw.place], np.random.default_rng(draw.seed)
         squares = torch.empty(0, self._transform.size, self._transform.size)
         if example.images:
             squares = torch.stack([_read_square(path, self._transform) for path in example.images]).float() / 255
@@ -121,7 +121,10 @@ class Items(Dataset[Item]):
         starts = [len(item.prompt_ids) + 1 for item in items]
         labels = [[IGNORED] * start + text[start:] if text else [] for start, text in zip(starts, texts, strict=True)]
         squares = torch.stack(
-            [torch.cat([item.squares, item.squares.new_zeros(views - len(item.views), *item.squares.shape[1:])]) for item in items]
+            [
+                torch.cat([item.squares, item.squares.new_zeros(views - len(item.views), *item.squares.shape[1:])])
+                for item in items
+            ]
         )
         return Batch(
             pixel_values=self._transform.normalise(squares),

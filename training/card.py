@@ -11,7 +11,7 @@ from .config import Recipe
 
 
 def write_card(recipe: Recipe, config: ModelConfig, counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Markdown: what the recipe says of itself, what it was trained on, which findings it knows, what it must not do."""
+    """Markdown: what the recipe says of itself, what it was trained on, and which findings it knows."""
     rows = "\n".join(
         f"| {name} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} |"
         for name, splits in counts.items()
@@ -36,7 +36,7 @@ tags: [radiology, research-use]
 |---|---|---|---|
 {rows}
 
-The recipe stands in `training.json`. Validation chose the weights and the thresholds; the test studies were not touched.
+The recipe stands in `training.json`. Validation chose the weights and the thresholds; no test study was touched.
 
 ## What it can tell apart
 

@@ -11,9 +11,12 @@ from rich.table import Table
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a recipe that comes with the package.")] = "",
+    recipe: Annotated[
+        str, typer.Argument(help="A TOML file, or the name of a recipe that comes with the package.")
+    ] = "",
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be repeated.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be repeated."),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/<name>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run that lies in the run folder.")] = False,
@@ -32,7 +35,7 @@ def train(
 
     from report_gen.progress import bars
 
-    from .session import Progress
+    from .loop import Progress
     from .session import train as run
 
     with bars() as show:

@@ -49,7 +49,7 @@ class TextRecipe(_Frozen):
     drop_priors: bool = True
     """Leave out sentences that compare with an earlier study: no draft can know one."""
     drop_sides: bool = False
-    """Leave side words (left, right, bilateral) out of sentences: for models that no image-report pair taught a side."""
+    """Leave sides (left, right, bilateral) out of sentences: for models that no image-report pair taught one."""
     sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
     """Sections that a cleaned report must have to be used."""
     longest: int = Field(default=160, ge=8)

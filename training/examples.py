@@ -70,7 +70,10 @@ def read_studies(recipe: Recipe) -> dict[str, list[Study]]:
     Raises:
         CorpusError: a corpus cannot be read, or nothing of it is left.
     """
-    return {corpus.name: list(_read(recipe.resolve(corpus.path), corpus, recipe.text, recipe.seed)) for corpus in recipe.corpora}
+    return {
+        corpus.name: list(_read(recipe.resolve(corpus.path), corpus, recipe.text, recipe.seed))
+        for corpus in recipe.corpora
+    }
 
 
 def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int) -> TrainingExample:
@@ -153,9 +156,7 @@ def _excess(logits: NDArray[np.float32], prevalence: float, shift: float) -> flo
 
 
 def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusRecipe, text: TextRecipe) -> Study:
-    sections = (
-        clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
-    )
+    sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     return Study(
         study_id=row["study_id"],
         split=row["split"],

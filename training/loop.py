@@ -141,7 +141,7 @@ class _Stage:
             value = loss.item()
             if not math.isfinite(value):
                 raise ReportGenError(
-                    f"stage {self._stage.name!r}, step {step}: the loss is {value}; lower the learning rates and --resume"
+                    f"stage {self._stage.name!r}, step {step}: the loss is {value}; lower the learning rates"
                 )
             self._run.log(stage=self._stage.name, step=step, loss=value)
             self._on_step(Progress(self._stage.name, step + 1, self._stage.steps, value, position.best_loss))
@@ -176,7 +176,7 @@ class _Stage:
         chosen = [examples[name][split] for name in self._stage.corpora]
         if not any(chosen):
             raise CorpusError(
-                f"stage {self._stage.name!r}: no {split} studies in {', '.join(self._stage.corpora)}; check their splits"
+                f"stage {self._stage.name!r}: no {split} studies in {', '.join(self._stage.corpora)}; check the splits"
             )
         return [group for corpus in chosen for group in group_by_kind(corpus)]
 

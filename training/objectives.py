@@ -10,12 +10,12 @@ IGNORED = -100
 
 
 def report_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy, nats, over the report tokens; logits [B,L,vocabulary] at t are judged by labels [B,L] at t + 1."""
+    """Mean cross-entropy, nats, of the report tokens: labels [B,L] at t + 1 judge logits [B,L,vocabulary] at t."""
     return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=IGNORED)
 
 
 def finding_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean binary cross-entropy, nats, over the known targets [B,14] in 0..1; NaN marks what the corpus does not say."""
+    """Mean binary cross-entropy, nats, over targets [B,14] in 0..1; NaN marks what the corpus does not say."""
     known = ~targets.isnan()
     if not known.any():
         return logits.sum() * 0.0

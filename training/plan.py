@@ -23,7 +23,7 @@ class Draw(NamedTuple):
     """One example of one step, with the seed of all that is random about it."""
 
     group: int
-    index: int
+    place: int
     seed: tuple[int, ...]
 
 
@@ -60,11 +60,11 @@ class Plan(Sampler[list[Draw]]):
         epochs: dict[int, tuple[int, list[NDArray[np.int64]]]] = {}
         for step in self._steps:
             group, turn = step % len(self._sizes), step // len(self._sizes)
-            epoch, place = divmod(turn, self._batches(group))
+            epoch, turn = divmod(turn, self._batches(group))
             if epochs.get(group, (None,))[0] != epoch:
                 epochs[group] = (epoch, self._shuffle(group, epoch))
             draws = [
-                Draw(group, int(index), (*self._seed, step, row)) for row, index in enumerate(epochs[group][1][place])
+                Draw(group, int(place), (*self._seed, step, row)) for row, place in enumerate(epochs[group][1][turn])
             ]
             yield draws[self._rank :: self._processes]
 

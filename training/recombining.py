@@ -1,4 +1,4 @@
-"""New reports from the sentences of old ones, so that a decoder learns to say what it is told, and not what goes together.
+"""New reports from the sentences of old ones, so that a decoder learns to say what it is told.
 
 Most reports of a corpus are normal, and its abnormal ones show few of the combinations that images will show. Here a
 report gets sentences on other findings from other reports; the sentences they contradict leave it.
@@ -52,7 +52,7 @@ class _Phrase:
 
 
 def recombine(reports: Sequence[Report], count: int, random: np.random.Generator) -> list[Report]:
-    """`count` new reports with findings and impression, or fewer where no sentence fits; each is labelled to be consistent."""
+    """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself."""
     bank = _Bank(reports)
     bases = [report for report in reports if {section.name for section in report} == set(SectionName)]
     made = (bank.recombine(bases[random.integers(len(bases))], random) for _ in range(count if bases else 0))
@@ -73,8 +73,7 @@ class _Bank:
         self._names = [
             name
             for name in FINDINGS
-            if name != "No Finding"
-            and len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _FEWEST
+            if name != "No Finding" and len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _FEWEST
         ]
 
     def _add(self, section: SectionName, sentence: Sentence) -> None:
@@ -104,7 +103,8 @@ class _Bank:
         count = min(len(self._names), 1 + random.choice(len(_HOW_MANY), p=_HOW_MANY))
         names = random.choice(self._names, size=count, replace=False)
         return {
-            str(name): FindingState.UNCERTAIN if random.random() < _UNCERTAIN else FindingState.PRESENT for name in names
+            str(name): FindingState.UNCERTAIN if random.random() < _UNCERTAIN else FindingState.PRESENT
+            for name in names
         }
 
     def _rewrite(self, base: Report, wanted: Mapping[str, FindingState], random: np.random.Generator) -> Report:
@@ -112,8 +112,7 @@ class _Bank:
         for section in base:
             added = list(self._draw_phrases(section.name, wanted, random))
             raised = {name for phrase in added for name in phrase.present} | set(wanted)
-            kept = [self._phrase(sentence) for sentence in section.sentences]
-            kept = [self._reconciled(phrase, raised, random) for phrase in kept]
+            kept = [self._reconciled(self._phrase(sentence), raised, random) for sentence in section.sentences]
             sentences = [phrase.sentence for phrase in kept if phrase is not None]
             place = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
             sentences[place:place] = [phrase.sentence for phrase in added]
@@ -124,7 +123,7 @@ class _Bank:
     def _draw_phrases(
         self, section: SectionName, wanted: Mapping[str, FindingState], random: np.random.Generator
     ) -> Iterator[_Phrase]:
-        """A sentence for each wanted finding; in the impression one that raises nothing else, if there is such a one."""
+        """A sentence for each wanted finding; in the impression only one that raises nothing else."""
         for name, state in wanted.items():
             phrases = self._by_state[section, name, state]
             if section is SectionName.IMPRESSION:

@@ -54,7 +54,9 @@ class Run:
             if not written.is_file():
                 raise UsageError(f"{folder}: no run to resume here; leave --resume out to start one")
             if Recipe.model_validate_json(written.read_bytes()) != recipe:
-                raise UsageError(f"{written}: the run was started with another recipe; resume with that, or choose --output")
+                raise UsageError(
+                    f"{written}: the run was started with another recipe; resume with that, or choose --output"
+                )
         elif written.exists():
             raise UsageError(f"{folder}: holds a run already; continue it with --resume, or choose another --output")
         else:

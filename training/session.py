@@ -13,7 +13,6 @@ from accelerate.utils import DistributedDataParallelKwargs
 
 from report_gen import __version__
 from report_gen.model import ModelConfig, ReportModel, save_checkpoint
-from report_gen.pixels import PixelTransform
 from report_gen.prompting import load_prompt
 from report_gen.report import format_report
 from report_gen.tokenizer import ReportTokenizer
@@ -46,7 +45,9 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
     tokenizer = run.kept_tokenizer() or _learn(studies, recipe.text.vocabulary_size, run)
     examples = {
         name: {
-            split: [encode_study(study, tokenizer, prompt, recipe.text.longest) for study in group if study.split == split]
+            split: [
+                encode_study(study, tokenizer, prompt, recipe.text.longest) for study in group if study.split == split
+            ]
             for split in ("train", "val")
         }
         for name, group in studies.items()

@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
 from report_gen.report import Section, SectionName, Sentence, split_sentences
 
-_NOUN_FOLLOWS = r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which|greater|more|larger|worse|increase|decrease|change|improvement)\b)[a-z])"
+_NOUN_FOLLOWS = (
+    r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
+    r"|greater|more|larger|worse|increase|decrease|change|improvement)\b)[a-z])"
+)
 _SIDE = re.compile(
     rf"\b(?:(?:on|to|in|at) the (?:left|right)(?: side)?(?=\s*[.,;]|$)"
-    rf"|bilaterally|\bbi-?(?=basilar|basal|apical|hilar)|(?:left|right|bilateral|unilateral)(?:[- ]sided)?{_NOUN_FOLLOWS})",
+    rf"|bilaterally|bi-?(?=basilar|basal|apical|hilar)"
+    rf"|(?:left|right|bilateral|unilateral)(?:[- ]sided)?{_NOUN_FOLLOWS})",
     re.IGNORECASE,
 )
 _CHANGE = re.compile(
@@ -32,13 +36,16 @@ def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: b
     """Sections of a corpus example; a section of which no sentence is left is missing.
 
     Sentences go that bear a de-identification mark, report an errand ("discussed with Dr. ..."), speak of the lateral
-    view or give a size in millimetres: drafts would only invent them. With `drop_priors` a comparison is taken out of its sentence ("stable cardiomegaly"), and with `drop_sides` a side ("left effusion");
-    where the sentence does not stand without the word, it goes too.
+    view or give a size in millimetres: drafts would only invent them. With `drop_priors` a comparison is taken out of
+    its sentence ("stable cardiomegaly"), and with `drop_sides` a side ("left effusion"); where the sentence does not
+    stand without the word, it goes too.
     """
     sections = []
     for name in SectionName:
         text = _ENUMERATION.sub("", example[name.lower()])
-        cleaned = [clean_sentence(s.text, drop_priors=drop_priors, drop_sides=drop_sides) for s in split_sentences(text)]
+        cleaned = [
+            clean_sentence(s.text, drop_priors=drop_priors, drop_sides=drop_sides) for s in split_sentences(text)
+        ]
         if kept := tuple(Sentence(text) for text in dict.fromkeys(cleaned) if text):
             sections.append(Section(name, kept))
     return tuple(sections)
@@ -46,7 +53,11 @@ def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: b
 
 def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str:
     """The sentence as it may be taught, or nothing."""
-    if has_deidentification_mark(sentence) or _UNKNOWABLE.search(sentence) or not re.search(r"[a-z]{3}", sentence, re.I):
+    if (
+        has_deidentification_mark(sentence)
+        or _UNKNOWABLE.search(sentence)
+        or not re.search(r"[a-z]{3}", sentence, re.I)
+    ):
         return ""
     if drop_priors and mentions_prior(sentence):
         sentence = _without(_CHANGE, sentence)
@@ -60,7 +71,7 @@ def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str
 
 
 def _without(words: re.Pattern[str], sentence: str) -> str:
-    """"Small left pleural effusion." -> "Small pleural effusion.", with the article put right."""
+    """ "Small left pleural effusion." -> "Small pleural effusion.", with the article put right."""
     text = re.sub(r"\s+([,.;])", r"\1", " ".join(words.sub("", sentence).split()))
     text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiou])", r"\1n ", text)
     text = re.sub(r"\b([Aa])n (?=[^aeiou\s])", r"\1 ", text)

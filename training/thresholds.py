@@ -14,7 +14,7 @@ from report_gen.model.config import FindingConfig
 from .batches import Batch
 
 FEWEST = 3
-"""Positive and negative validation studies without which a threshold would be a guess, and the finding stays unknown."""
+"""Positive and negative validation studies at least; with fewer a threshold is a guess and the finding unknown."""
 
 
 @torch.inference_mode()

@@ -119,4 +119,5 @@ def _believed(
     text = torch.cat([input_ids, token_ids], dim=1)
     mask = torch.cat([attention_mask, attention_mask.new_ones(token_ids.shape)], dim=1)
     logits = model.decoder(visual_tokens, visual_mask, text, mask)[:, input_ids.shape[1] - 1 : -1]  # [B,R,vocabulary]
-    return logits.softmax(-1).gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
+    believed: torch.Tensor = logits.softmax(-1).gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
+    return believed

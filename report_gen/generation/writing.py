@@ -53,11 +53,9 @@ def generate(
         return [compose(ids, checkpoint.tokenizer) for ids in generated]
 
     rows = range(len(states))
-    if decoding.method == "sample":
-        # One by one, so that what is drawn for a study does not depend on its neighbours in the batch.
-        firsts = [texts([row], decoding)[0] for row in rows]
-    else:
-        firsts = texts(rows, decoding)
+    # Sampling goes one by one, so that what is drawn for a study does not depend on its neighbours in the batch.
+    alone = decoding.method == "sample"
+    firsts = [texts([row], decoding)[0] for row in rows] if alone else texts(rows, decoding)
     rivals = replace(decoding, method="sample", seed=decoding.seed + 1)
     chosen = []
     for row, candidates in enumerate([first] for first in firsts):

@@ -97,7 +97,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     tokenizer = ReportTokenizer.from_bytes(contents[TOKENIZER])
     if tokenizer.vocabulary_size != config.vocabulary_size:
         raise CheckpointError(
-            f"{folder / TOKENIZER}: has {tokenizer.vocabulary_size} pieces where {CONFIG} says {config.vocabulary_size}; "
+            f"{folder / TOKENIZER}: {tokenizer.vocabulary_size} pieces, but {CONFIG} says {config.vocabulary_size}; "
             "copy the checkpoint again"
         )
     model = ReportModel(config)
@@ -129,7 +129,7 @@ def _fill(model: ReportModel, path: Path, content: bytes) -> None:
     )
     if faults:
         raise CheckpointError(
-            f"{path}: {len(faults)} tensors do not fit {CONFIG}, {faults[0]} first; config and weights are of two models"
+            f"{path}: {len(faults)} tensors do not fit {CONFIG}, {faults[0]} first; copy the checkpoint again"
         )
     model.load_state_dict({name: state[name].to(wanted[name].dtype) for name in wanted}, strict=False)
 
@@ -148,7 +148,9 @@ def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
         raise CheckpointError(f"{folder / MANIFEST}: not JSON; copy the checkpoint again") from error
     for name in SEALED:
         if not isinstance(manifest, dict) or manifest.get(name) != hashlib.sha256(contents[name]).hexdigest():
-            raise CheckpointError(f"{folder / name}: altered since the checkpoint was written; copy the checkpoint again")
+            raise CheckpointError(
+                f"{folder / name}: altered since the checkpoint was written; copy the checkpoint again"
+            )
 
 
 def _parse_config(path: Path, content: bytes) -> ModelConfig:

@@ -64,6 +64,7 @@ class FindingConfig(_Frozen):
     """Probability from which a finding is present; None leaves the finding unknown, as it was never taught."""
     uncertain: tuple[float | None, ...] = (None,) * len(FINDINGS)
     """Probability from which a finding is uncertain; None goes from absent straight to present."""
+
     @model_validator(mode="after")
     def _check(self) -> FindingConfig:
         for name in ("present", "uncertain"):

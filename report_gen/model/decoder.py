@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from report_gen.errors import CheckpointError
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
@@ -20,7 +20,7 @@ class ReportDecoder(nn.Module):
         cross_attention: visual tokens go into cross-attention layers; otherwise they stand before the text.
     """
 
-    def __init__(self, language_model: nn.Module, *, cross_attention: bool) -> None:
+    def __init__(self, language_model: PreTrainedModel, *, cross_attention: bool) -> None:
         super().__init__()
         self.language_model: Any = language_model
         self.cross_attention = cross_attention
@@ -40,7 +40,11 @@ class ReportDecoder(nn.Module):
         return int(self.language_model.config.max_position_embeddings)
 
     def forward(
-        self, visual_tokens: torch.Tensor, visual_mask: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
+        self,
+        visual_tokens: torch.Tensor,
+        visual_mask: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
     ) -> torch.Tensor:
         """Logits [B,L,vocabulary] of the text: those at place t predict the token at t + 1.
 
@@ -57,7 +61,11 @@ class ReportDecoder(nn.Module):
         return logits
 
     def conditioned(
-        self, visual_tokens: torch.Tensor, visual_mask: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor
+        self,
+        visual_tokens: torch.Tensor,
+        visual_mask: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """Keyword arguments for the language model or its `generate`: the one place where image and text meet."""
         if self.cross_attention:
@@ -87,7 +95,8 @@ def build_gpt2(
             n_positions=positions,
             resid_pdrop=dropout,
             embd_pdrop=dropout,
-            attn_pdrop=dropout,
+            attn_pdrop=0.0,  # with it torch leaves its fused attention
+            activation_function="gelu_pytorch_tanh",  # GPT-2's own, fused
             add_cross_attention=cross_attention,
             bos_token_id=BOS_ID,
             eos_token_id=EOS_ID,
@@ -96,18 +105,20 @@ def build_gpt2(
     )
 
 
-def build_from_configuration(transformer: dict[str, Any], *, vocabulary_size: int, cross_attention: bool) -> nn.Module:
+def build_from_configuration(
+    transformer: dict[str, Any], *, vocabulary_size: int, cross_attention: bool
+) -> PreTrainedModel:
     """Any causal language model from its transformers configuration, with the vocabulary of this project."""
     try:
         config = AutoConfig.for_model(**transformer)
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(f"transformers does not know the decoder {transformer.get('model_type')!r}") from error
     _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
-    model: nn.Module = AutoModelForCausalLM.from_config(config)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     return model
 
 
-def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -> nn.Module:
+def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -> PreTrainedModel:
     """A pretrained causal language model by local folder or hub name.
 
     Its body keeps the weights; its word embeddings are learned anew, since the vocabulary is the corpus's own.
@@ -115,7 +126,7 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     try:
         config = AutoConfig.from_pretrained(name)
         _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             name, config=config, ignore_mismatched_sizes=True, use_safetensors=True, dtype=torch.float32
         )
     except (OSError, ValueError) as error:

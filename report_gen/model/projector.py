@@ -42,7 +42,14 @@ class Projector(nn.Module):
     """
 
     def __init__(
-        self, *, image_width: int, text_width: int, grid: int, patch_tokens: int | Literal["all"], hidden: int, dropout: float
+        self,
+        *,
+        image_width: int,
+        text_width: int,
+        grid: int,
+        patch_tokens: int | Literal["all"],
+        hidden: int,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(image_width)
@@ -56,8 +63,7 @@ class Projector(nn.Module):
         self.finding_weight = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
         self.finding_bias = nn.Parameter(torch.zeros(len(FINDINGS)))
         self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
-        nn.init.zeros_(self.finding_mlp[-1].weight)
-        nn.init.zeros_(self.finding_mlp[-1].bias)
+        _silence(self.finding_mlp)
         self.state_embedding = nn.Parameter(0.02 * torch.randn(len(FINDINGS), len(STATES), text_width))
 
         self.patch_queries: nn.Parameter | None = None
@@ -108,6 +114,12 @@ def _attend(queries: torch.Tensor, patches: torch.Tensor, mask: torch.Tensor) ->
     scores = torch.einsum("qd,bmd->bqm", queries, patches) / queries.shape[-1] ** 0.5
     weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(-1)
     return weights @ patches, weights
+
+
+def _silence(mlp: nn.Sequential) -> None:
+    """Make the last layer give zeros until it has learned otherwise."""
+    for parameter in mlp[-1].parameters():
+        nn.init.zeros_(parameter)
 
 
 def _mlp(width_in: int, hidden: int, width_out: int, dropout: float) -> nn.Sequential:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 from report_gen.model.config import STATES, ModelConfig
 from report_gen.model.decoder import ReportDecoder, build_from_configuration, build_gpt2
@@ -28,7 +29,7 @@ class ReportModel(nn.Module):
     Axes: B studies, V views, C channels, H W pixels, N patches a view, K visual tokens, L text tokens.
     """
 
-    def __init__(self, config: ModelConfig, *, language_model: nn.Module | None = None) -> None:
+    def __init__(self, config: ModelConfig, *, language_model: PreTrainedModel | None = None) -> None:
         super().__init__()
         self.config = config
         self.encoder = ImageEncoder(
@@ -102,7 +103,7 @@ class ReportModel(nn.Module):
         return states
 
 
-def _build_language_model(config: ModelConfig) -> nn.Module:
+def _build_language_model(config: ModelConfig) -> PreTrainedModel:
     cross_attention = config.conditioning == "cross_attention"
     decoder = config.decoder
     if decoder.transformer is not None:
