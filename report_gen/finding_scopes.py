@@ -53,7 +53,8 @@ class _Mark:
 def read_sentence(sentence: str) -> tuple[Statement, ...]:
     """All statements of a sentence, in the order of their phrases."""
     vocabulary = load_vocabulary()
-    marks = [mark for mark in _mark_clauses(sentence, vocabulary) if mark.phrase.role is not Role.IGNORED]
+    marks = list(_mark_clauses(sentence, vocabulary))
+    _turn_stray_cues(marks)
     _reach_forward(sentence, marks)
     _reach_back(sentence, marks)
     _hedge_alternatives(sentence, marks)
@@ -70,9 +71,21 @@ def _mark_clauses(sentence: str, vocabulary: Vocabulary) -> Iterator[_Mark]:
     for phrase in vocabulary.find_phrases(sentence):
         if phrase.role is Role.SCOPE_END:
             clause += 1
-        elif sentence[phrase.start] == "?" and phrase.end == len(sentence.rstrip()):
-            phrase = replace(phrase, role=Role.UNCERTAIN_AFTER)  # "Pneumonia?" asks of what stands before.
-        yield _Mark(phrase, clause)
+        elif phrase.role is not Role.IGNORED:
+            yield _Mark(phrase, clause)
+
+
+def _turn_stray_cues(marks: Sequence[_Mark]) -> None:
+    """A cue with nothing on its side looks to the other: `Effusion possible.`, `Pneumonia?`, `Resolved edema.`"""
+    for index, mark in enumerate(marks):
+        if mark.phrase.role in _HEDGES and not _names_something(marks[index + 1 :], mark.clause):
+            mark.phrase = replace(mark.phrase, role=Role.UNCERTAIN_AFTER)
+        elif mark.phrase.role is Role.NEGATED_AFTER and not _names_something(marks[:index], mark.clause):
+            mark.phrase = replace(mark.phrase, role=Role.NEGATED_BEFORE)
+
+
+def _names_something(marks: Sequence[_Mark], clause: int) -> bool:
+    return any(mark.clause == clause and mark.phrase.role in (Role.FINDING, Role.QUALITY) for mark in marks)
 
 
 # What a forward cue makes of the phrases after it.
@@ -82,7 +95,7 @@ _FORWARD = {
     Role.UNCERTAIN_PHRASE: HEDGED,
     Role.UNSAID_BEFORE: UNSAID,
 }
-_BACKWARD = {Role.NEGATED_AFTER: DENIED, Role.UNCERTAIN_AFTER: HEDGED}
+_BACKWARD = {Role.NEGATED_AFTER: DENIED, Role.UNCERTAIN_AFTER: HEDGED, Role.UNSAID_AFTER: UNSAID}
 _HEDGES = (Role.UNCERTAIN_BEFORE, Role.UNCERTAIN_PHRASE)
 _BREAK = re.compile(r"[,:]|\band\b", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
@@ -125,6 +138,8 @@ def _ends(sentence: str, marks: Sequence[_Mark], index: int, cue: _Mark, governe
         return not _OR_NEXT.match(sentence, mark.phrase.end)
     if role is Role.ANATOMY:
         return bool(_BREAK.search(between)) and _has_quality(marks, index)
+    if cue.phrase.role is Role.UNCERTAIN_BEFORE:
+        return False
     begins = role in _HEDGES or role is Role.FRESH or (role is Role.QUALITY and mark.phrase.name != "prominent")
     return (
         begins
