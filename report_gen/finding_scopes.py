@@ -119,8 +119,8 @@ def _reach_forward(sentence: str, marks: Sequence[_Mark]) -> None:
 
 
 def _overrides(role: Role, cue: Role) -> bool:
-    """A denial overrides all; a hedge does not lift one ("no opacity to suggest pneumonia")."""
-    return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue is not Role.NEGATED_BEFORE)
+    """A denial overrides all; a hedge no denial ("no opacity to suggest pneumonia") and no question ("if there may be")."""
+    return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
 
 
 def _ends(sentence: str, marks: Sequence[_Mark], index: int, cue: _Mark, governed: int | None) -> bool:
