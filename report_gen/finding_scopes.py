@@ -61,7 +61,7 @@ def read_sentence(sentence: str) -> tuple[Statement, ...]:
     sides = _sides(marks)
     statements = [
         *_stated(marks, sides, vocabulary),
-        *_implied(marks, sides, vocabulary),
+        *_implied(sentence, marks, sides, vocabulary),
     ]
     return tuple(sorted(statements, key=lambda statement: statement.start))
 
@@ -241,44 +241,61 @@ def _stated(marks: Sequence[_Mark], sides: dict[int, Laterality], vocabulary: Vo
                 yield _statement(phrase, finding, state, sides, vocabulary, implied=False)
 
 
-def _implied(marks: Sequence[_Mark], sides: dict[int, Laterality], vocabulary: Vocabulary) -> Iterator[Statement]:
+def _implied(
+    sentence: str, marks: Sequence[_Mark], sides: dict[int, Laterality], vocabulary: Vocabulary
+) -> Iterator[Statement]:
     """Statements of the qualities said of places."""
-    for _, group in groupby(marks, key=lambda mark: mark.clause):
-        for quality, places in _join_places(list(group), vocabulary):
-            for place in places:
-                for finding, state in vocabulary.qualities.get((place.phrase.name, quality.phrase.name), ()):
-                    said = _turn_quality(state, quality.turn)
-                    if said is not None:
-                        yield _statement(quality.phrase, finding, said, sides, vocabulary, implied=True)
+    for quality, places in _join_places(sentence, marks, vocabulary):
+        for place in places:
+            for finding, state in vocabulary.qualities[place.phrase.name, quality.phrase.name]:
+                said = _turn_quality(state, quality.turn)
+                if said is not None:
+                    yield _statement(quality.phrase, finding, said, sides, vocabulary, implied=True)
 
 
-def _join_places(marks: Sequence[_Mark], vocabulary: Vocabulary) -> Iterator[tuple[_Mark, list[_Mark]]]:
-    """Each quality of a clause with the places that it is said of."""
+_COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b", re.IGNORECASE)
+
+
+def _join_places(
+    sentence: str, marks: Sequence[_Mark], vocabulary: Vocabulary
+) -> Iterator[tuple[_Mark, list[_Mark]]]:
+    """Each quality with the places that it is said of: those named before it and still waiting, else those after it."""
     waiting: list[_Mark] = []
     taken: set[int] = set()
     for index, mark in enumerate(marks):
-        role = mark.phrase.role
-        if role is Role.FINDING:
-            waiting = []
-        elif role is Role.ANATOMY and index not in taken:
+        phrase = mark.phrase
+        if phrase.role is Role.FINDING and not _is_outside(phrase):
+            waiting = []  # "The lungs show an infiltrate, the heart is normal" does not call the lungs normal.
+        elif phrase.role is Role.ANATOMY and index not in taken:
             waiting.append(mark)
-        elif role is Role.QUALITY:
-            places = [place for place in waiting if (place.phrase.name, mark.phrase.name) in vocabulary.qualities]
-            if places:
+        elif phrase.role is Role.QUALITY:
+            before = [place for place in waiting if (place.phrase.name, phrase.name) in vocabulary.qualities]
+            after = list(_following_places(marks, index, vocabulary))
+            if before and not (after and _is_attribute(sentence, before[-1], mark, marks[after[0]])):
                 waiting = []
+                yield mark, before
             else:
-                following = list(_following_places(marks, index, vocabulary))
-                taken.update(following)
-                places = [marks[position] for position in following]
-            yield mark, places
+                taken.update(after)
+                yield mark, [marks[position] for position in after]
+
+
+def _is_attribute(sentence: str, before: _Mark, quality: _Mark, after: _Mark) -> bool:
+    """Whether a quality stands right before a place and no verb joins it to the one before (`radiograph with clear lungs`)."""
+    return sentence[quality.phrase.end : after.phrase.start].isspace() and not _COPULA.search(
+        sentence, before.phrase.end, quality.phrase.start
+    )
+
+
+def _is_outside(phrase: Phrase) -> bool:
+    return all(finding == OUTSIDE for finding, _ in phrase.claims)
 
 
 def _following_places(marks: Sequence[_Mark], index: int, vocabulary: Vocabulary) -> Iterator[int]:
     for position in range(index + 1, len(marks)):
-        phrase = marks[position].phrase
-        if phrase.role in (Role.QUALITY, Role.FINDING, Role.VERB):
+        mark = marks[position]
+        if mark.clause != marks[index].clause or mark.phrase.role in (Role.QUALITY, Role.FINDING, Role.VERB):
             return
-        if phrase.role is Role.ANATOMY and (phrase.name, marks[index].phrase.name) in vocabulary.qualities:
+        if mark.phrase.role is Role.ANATOMY and (mark.phrase.name, marks[index].phrase.name) in vocabulary.qualities:
             yield position
 
 
