@@ -135,7 +135,7 @@ def _ends(sentence: str, marks: Sequence[_Mark], index: int, cue: _Mark, governe
     if cue.phrase.role is Role.UNCERTAIN_PHRASE:
         return role is Role.FINDING and not _OR_WITHIN.search(between)
     if role is Role.VERB:
-        return not _OR_NEXT.match(sentence, mark.phrase.end)
+        return not _OR_WITHIN.search(between) and not _OR_NEXT.match(sentence, mark.phrase.end)
     if role is Role.ANATOMY:
         return bool(_BREAK.search(between)) and _has_quality(marks, index)
     if cue.phrase.role is Role.UNCERTAIN_BEFORE:
