@@ -80,6 +80,8 @@ class Vocabulary:
                 yield Phrase(*self.meanings[initial[0]][match.lastindex - 1], match.start(), end)
 
 
+NO_FINDING = "No Finding"
+
 OUTSIDE = "Outside"
 """Stands for every finding that is none of the fourteen."""
 
@@ -110,7 +112,8 @@ def load_vocabulary() -> Vocabulary:
             phrases.setdefault(initial, []).append(phrase)
     return Vocabulary(
         patterns={
-            initial: re.compile("|".join(f"({_regex(phrase)})" for phrase in group)) for initial, group in phrases.items()
+            initial: re.compile("|".join(f"({_regex(phrase)})" for phrase in group))
+            for initial, group in phrases.items()
         },
         meanings={initial: tuple(meanings[phrase] for phrase in group) for initial, group in phrases.items()},
         qualities={
@@ -119,7 +122,9 @@ def load_vocabulary() -> Vocabulary:
             for quality in data["quality"]
             if quality in anatomy
         },
-        unpaired=frozenset(finding["name"] for finding in data["finding"] if not finding.get("paired", True)),
+        unpaired=frozenset(
+            {NO_FINDING, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
+        ),
     )
 
 
