@@ -1,29 +1,27 @@
 """The 14 CheXpert findings read from free text: mention, negation, uncertainty, laterality.
 
-Rules written by hand, without a parser, over the phrases of `findings_vocabulary.toml`. What they agree with is measured in
-`tests/test_findings_against_mesh.py`.
+Rules written by hand, without a parser, over the phrases of `findings_vocabulary.toml`. How far they agree with human
+coders is measured in `tests/test_findings_against_mesh.py`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from report_gen.finding_scopes import OUTSIDE, Statement, read_sentence
+from report_gen.finding_phrases import NO_FINDING, OUTSIDE
+from report_gen.finding_statements import Statement, read_sentence
 from report_gen.report import FINDINGS, FindingState
 from report_gen.study import Laterality
 
 __all__ = ["FINDINGS", "FindingState", "Mention", "find_mentions", "label_findings", "sentence_spans"]
 
-NO_FINDING = "No Finding"
-SUPPORT_DEVICES = "Support Devices"
-
 DENIALS_OF_A_NORMAL_CHEST = 3
 """So many findings denied, and none stated, imply a normal chest. One alone ("No pneumothorax.") does not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mention:
     """One finding as one phrase of a text states it."""
 
@@ -35,40 +33,41 @@ class Mention:
     start: int
     end: int
     """The phrase is `text[start:end]`."""
-    implied: bool = False
+    implied: bool
     """The phrase speaks of a place ("lungs are clear") and not of the finding."""
 
 
 def label_findings(text: str) -> dict[str, FindingState]:
     """The state of each of the 14 findings in a report's text, with or without headings.
 
-    Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. No Finding follows CheXpert: ABSENT when a
-    finding other than a support device is present; UNCERTAIN when one is uncertain and none present; PRESENT when neither,
-    and the text states a normal chest or denies several findings; otherwise NOT_MENTIONED, as for a report whose only
-    finding is none of the 14 (a hernia, a scoliosis).
+    Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. No Finding follows CheXpert: ABSENT when
+    a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With neither it
+    is PRESENT when the text states a normal chest or denies several findings, and NOT_MENTIONED otherwise; also when
+    something else is wrong that none of the 14 names (a hernia, a scoliosis).
     """
-    statements = [statement for _, statement in _statements(text)]
     states = dict.fromkeys(FINDINGS, FindingState.NOT_MENTIONED)
-    for statement in statements:
-        if statement.finding in states and _WEIGHT[statement.state] > _WEIGHT[states[statement.finding]]:
+    for _, statement in _statements(text):
+        strongest = states.get(statement.finding, FindingState.NOT_MENTIONED)
+        if _WEIGHT[statement.state] > _WEIGHT[strongest]:
             states[statement.finding] = statement.state
-    states[NO_FINDING] = _no_finding(
-        states,
-        any(statement.finding == OUTSIDE and statement.state is not FindingState.ABSENT for statement in statements),
-    )
-    return states
+    outside = states.pop(OUTSIDE, FindingState.NOT_MENTIONED)
+    return states | {NO_FINDING: _no_finding(states, outside)}
 
 
 def find_mentions(text: str) -> tuple[Mention, ...]:
-    """Every mention of a finding, in order. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE does not count."""
+    """Every mention of a finding, in order; one phrase may name several findings.
+
+    Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE does not count. No Finding is mentioned, as PRESENT, by the
+    phrases that state a normal chest.
+    """
     return tuple(
         Mention(
-            statement.finding,
-            statement.state,
-            statement.laterality,
-            offset + statement.start,
-            offset + statement.end,
-            statement.implied,
+            finding=statement.finding,
+            state=statement.state,
+            laterality=statement.laterality,
+            start=offset + statement.start,
+            end=offset + statement.end,
+            implied=statement.implied,
         )
         for offset, statement in _statements(text)
         if statement.finding != OUTSIDE
@@ -79,7 +78,7 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     """Start and end of each sentence that counts, without those under a heading that does not."""
     for start, end in _counting_sections(text):
         for match in _SENTENCE.finditer(text, start, end):
-            yield match.span()
+            yield match.start(), match.start() + len(match[0].rstrip())
 
 
 _WEIGHT = {
@@ -96,8 +95,8 @@ def _statements(text: str) -> Iterator[tuple[int, Statement]]:
             yield start, statement
 
 
-def _no_finding(states: dict[str, FindingState], outside: bool) -> FindingState:
-    others = [state for name, state in states.items() if name not in (NO_FINDING, SUPPORT_DEVICES)]
+def _no_finding(states: Mapping[str, FindingState], outside: FindingState) -> FindingState:
+    others = [state for name, state in states.items() if name not in (NO_FINDING, "Support Devices")]
     if FindingState.PRESENT in others:
         return FindingState.ABSENT
     if FindingState.UNCERTAIN in others:
@@ -105,22 +104,22 @@ def _no_finding(states: dict[str, FindingState], outside: bool) -> FindingState:
     normal = (
         states[NO_FINDING] is FindingState.PRESENT or others.count(FindingState.ABSENT) >= DENIALS_OF_A_NORMAL_CHEST
     )
-    return FindingState.PRESENT if normal and not outside else FindingState.NOT_MENTIONED
+    something_else = outside in (FindingState.PRESENT, FindingState.UNCERTAIN)
+    return FindingState.PRESENT if normal and not something_else else FindingState.NOT_MENTIONED
 
 
 # What is asked, known beforehand or done says nothing of what is seen.
-_HEADING = re.compile(
-    r"(?:^|(?<=[.!?\n]))\s*(?:"
-    r"(?P<silent>(?:clinical |relevant )?(?:indications?|history|information|details|data)|reason for (?:the )?(?:exam(?:ination)?|study)"
-    r"|comparisons?|techniques?|procedure|exam(?:ination)?|views?|prior(?: studies| exams?)?|request)"
-    r"|(?P<counting>findings?(?: and impression)?|impressions?|conclusions?|opinion|report|interpretation|results?)"
-    r")\s*:",
-    re.IGNORECASE,
+_SILENT = (
+    r"(?:clinical |relevant |patient )?(?:indications?|history|information|details|data)"
+    r"|reason for (?:the |this )?(?:exam(?:ination)?|study)"
+    r"|comparisons?|techniques?|procedure|exam(?:ination)?|views?|request"
 )
-# A stop ends a sentence when white space follows, save after the abbreviations; so does an empty line, or the next item.
+_COUNTING = r"findings?(?: and impression)?|impressions?|conclusions?|opinion|report|interpretation|results?"
+_HEADING = re.compile(rf"(?:^|(?<=[.!?\n]))\s*(?:(?P<silent>{_SILENT})|{_COUNTING})\s*:", re.IGNORECASE)
+# A stop ends a sentence when white space or a capital follows, save after the abbreviations; so does a semicolon, an
+# empty line, and the beginning of the next item of a list.
 _SENTENCE = re.compile(
-    r"\S(?:(?!\n\s*\n|\n\s*(?:\d+[.)]|[-*\u2022])\s)[^.!?;]|[.](?=\S)|(?<=\bvs)[.]|(?<=\bdr)[.])*[.!?;]*",
-    re.IGNORECASE,
+    r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:\d+[.)]|[-*\u2022])\s)[^.!?;]|[.](?=[^\sA-Z])|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.])*[.!?;]*"
 )
 
 
