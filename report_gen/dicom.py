@@ -133,7 +133,8 @@ def _read_header(path: Path) -> FileDataset:
         _check_pixel_module(dataset, path)
         _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
         if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            _check_length(dataset, path.stat().st_size - file.tell(), path)
+            length_field = 4 if dataset.original_encoding[0] else 8  # implicit, or VR and length (PS3.5 7.1.2)
+            _check_length(dataset, path.stat().st_size - file.tell() - length_field, path)
     return dataset
 
 
@@ -214,13 +215,16 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
         size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if size is not None and size != (dataset.Rows, dataset.Columns):
             raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
-    plugin = _FASTEST_PLUGIN.get(syntax, "")
-    if plugin in get_decoder(syntax).available_plugins:
+    decoder = get_decoder(syntax)
+    plugins = [plugin for plugin in (_FASTEST_PLUGIN.get(syntax),) if plugin in decoder.available_plugins]
+    for plugin in (*plugins, ""):  # one decoder's refusal is not the last word
         try:
-            return pixel_array(dataset, decoding_plugin=plugin, allow_excess_frames=False)
-        except RuntimeError:  # one decoder's refusal is not the last word
-            pass
-    return pixel_array(dataset, allow_excess_frames=False)
+            return pixel_array(dataset, decoding_plugin=plugin or "", allow_excess_frames=False)
+        except RuntimeError as error:
+            failure = error
+    others = "; ".join(decoder.missing_dependencies) or "none"
+    reason = f"the pixels ({syntax.name}) are malformed, or need another decoder (not installed: {others})."
+    raise StudyError(path, reason) from failure
 
 
 def _luma(rgb: NDArray[Any], peak: int) -> NDArray[np.float32]:
