@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class ViewPosition(StrEnum):
-    """How the beam met the patient. DICOM View Position (0018,5101) uses LL and RL for lateral views; see `dicom.py`."""
+    """How the beam met the patient. `dicom_attributes` says which DICOM terms become which."""
 
     PA = "PA"
     AP = "AP"

@@ -17,6 +17,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels.utils import compress
 from pydicom.uid import (
     JPEG2000,
+    MPEG2MPML,
     UID,
     BasicTextSRStorage,
     DeflatedExplicitVRLittleEndian,
@@ -25,7 +26,6 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
-    MPEG2MPML,
     RLELossless,
     RTStructureSetStorage,
 )
@@ -93,7 +93,9 @@ def test_without_a_usable_window_the_values_are_stretched(file: Path, center: An
 
 def test_rescale_comes_before_the_window(file: Path) -> None:
     pixels = np.array([[0, 1024, 2048, 4095]], dtype=np.uint16)
-    result = shown(file, pixels, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1048.5, WindowWidth=4097)
+    result = shown(
+        file, pixels, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1048.5, WindowWidth=4097
+    )
     assert result == pytest.approx([0, 0.5, 1, 1], abs=1e-4)  # values -1000, 1048, 3096, 7190
 
 
@@ -133,7 +135,9 @@ def test_monochrome1_shows_the_negative_twin_alike(file: Path) -> None:
     for extra in ({}, {"WindowCenter": 120, "WindowWidth": 100}, {"RescaleSlope": 3, "RescaleIntercept": 0}):
         mirrored = {**extra, "WindowCenter": 256 - 120} if "WindowCenter" in extra else extra
         upright = shown(file, RAMP, **extra)
-        assert shown(file, 255 - RAMP, PhotometricInterpretation="MONOCHROME1", **mirrored) == pytest.approx(upright, abs=1e-4)
+        assert shown(file, 255 - RAMP, PhotometricInterpretation="MONOCHROME1", **mirrored) == pytest.approx(
+            upright, abs=1e-4
+        )
 
 
 @pytest.mark.parametrize(
@@ -170,13 +174,17 @@ def test_modality_lut(file: Path) -> None:
 def test_voi_lut_goes_before_the_window(file: Path, bits: int, peak: int) -> None:
     table = look_up_table([0, peak // 5, peak], 100, bits)
     pixels = np.array([[0, 100, 101, 102, 255]], dtype=np.uint8)
-    assert shown(file, pixels, VOILUTSequence=table, WindowCenter=1, WindowWidth=2) == pytest.approx([0, 0, 0.2, 1, 1], abs=1e-3)
+    assert shown(file, pixels, VOILUTSequence=table, WindowCenter=1, WindowWidth=2) == pytest.approx(
+        [0, 0, 0.2, 1, 1], abs=1e-3
+    )
 
 
 def test_voi_lut_of_bytes_with_more_than_256_entries(file: Path) -> None:
     table = look_up_table([entry // 16 for entry in range(4096)], 0, 8)
     pixels = np.array([[0, 300, 2048, 4095]], dtype=np.uint16)
-    assert shown(file, pixels, BitsStored=12, VOILUTSequence=table) == pytest.approx([0, 18 / 255, 128 / 255, 1], abs=1e-4)
+    assert shown(file, pixels, BitsStored=12, VOILUTSequence=table) == pytest.approx(
+        [0, 18 / 255, 128 / 255, 1], abs=1e-4
+    )
 
 
 def test_voi_lut_after_rescale(file: Path) -> None:
@@ -188,7 +196,9 @@ def test_voi_lut_after_rescale(file: Path) -> None:
 def test_padding_is_black_and_does_not_stretch(file: Path) -> None:
     pixels = np.array([[0, 0, 100, 150, 200, 255]], dtype=np.uint8)
     assert shown(file, pixels, PixelPaddingValue=0) == pytest.approx([0, 0, 0, 50 / 155, 100 / 155, 1], abs=1e-4)
-    assert shown(file, pixels, PixelPaddingValue=255, PixelPaddingRangeLimit=200) == pytest.approx([0, 0, 2 / 3, 1, 0, 0], abs=1e-4)
+    assert shown(file, pixels, PixelPaddingValue=255, PixelPaddingRangeLimit=200) == pytest.approx(
+        [0, 0, 2 / 3, 1, 0, 0], abs=1e-4
+    )
     white = shown(file, pixels, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1")
     assert white == pytest.approx([0, 0, 1, 105 / 155, 55 / 155, 0], abs=1e-4)
     assert shown(file, np.zeros((1, 2), np.uint8), PixelPaddingValue=0) == [0, 0]
@@ -278,8 +288,17 @@ def test_pydicom_twins(name: str, twin: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["CT_small.dcm", "693_J2KI.dcm", "JPEG2000.dcm", "JPEGLSNearLossless_16.dcm", "SC_rgb_jpeg_dcmtk.dcm"]
-    + ["SC_ybr_full_422_uncompressed.dcm", "SC_rgb_rle.dcm", "examples_palette.dcm", "liver_1frame.dcm"],
+    [
+        "CT_small.dcm",
+        "693_J2KI.dcm",
+        "JPEG2000.dcm",
+        "JPEGLSNearLossless_16.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "SC_ybr_full_422_uncompressed.dcm",
+        "SC_rgb_rle.dcm",
+        "examples_palette.dcm",
+        "liver_1frame.dcm",
+    ],
 )
 def test_pydicom_samples_are_read(name: str) -> None:
     pixels = _pixels_of(name)
@@ -342,7 +361,11 @@ def test_objects_without_pixels_are_named(file: Path, kind: UID, name: str) -> N
 
 @pytest.mark.parametrize(
     ("syntax", "reason"),
-    [(MPEG2MPML, "transfer syntax .MPEG2"), (UID("1.2.3.4"), "unsupported"), (DeflatedExplicitVRLittleEndian, "deflated")],
+    [
+        (MPEG2MPML, "transfer syntax .MPEG2"),
+        (UID("1.2.3.4"), "unsupported"),
+        (DeflatedExplicitVRLittleEndian, "deflated"),
+    ],
 )
 def test_transfer_syntaxes_that_are_not_read(file: Path, syntax: UID, reason: str) -> None:
     if syntax.is_encapsulated if syntax.is_transfer_syntax else False:
@@ -518,7 +541,9 @@ def test_text_is_decoded_and_cannot_drive_a_terminal(file: Path) -> None:
 
 
 def test_the_record(file: Path) -> None:
-    write_dicom(file, BodyPartExamined="CHEST", PatientSex="F", SeriesNumber=3, InstanceNumber=7, SOPInstanceUID="1.2.3")
+    write_dicom(
+        file, BodyPartExamined="CHEST", PatientSex="F", SeriesNumber=3, InstanceNumber=7, SOPInstanceUID="1.2.3"
+    )
     found = describe_dicom(file, "digest")
     assert found.name == "image"
     assert (found.patient_id, found.patient_sex) == ("P1", "F")

@@ -35,7 +35,9 @@ def test_eight_bits_are_divided_by_255_and_not_stretched(tmp_path: Path, suffix:
 
 def test_jpeg(tmp_path: Path) -> None:
     values = np.repeat(np.repeat(GREY, 16, 0), 16, 1)
-    np.testing.assert_allclose(read_picture_pixels(saved(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03)
+    np.testing.assert_allclose(
+        read_picture_pixels(saved(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
