@@ -6,6 +6,7 @@ The header is read first and alone, with the few attributes named here, and judg
 from __future__ import annotations
 
 import struct
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,24 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, pixel_array
 from pydicom.uid import (
-    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
 )
 
 from report_gen.codestreams import coded_size
 from report_gen.dicom_attributes import HEADER_KEYWORDS, study_of
 from report_gen.errors import NotAnImageError, StudyError
+from report_gen.gdcm_process import decode_with_gdcm
 from report_gen.grayscale import to_grayscale
 from report_gen.study import Study
 
@@ -55,12 +55,13 @@ SAMPLES_PER_PIXEL = {
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Of red, green and blue, ITU-R BT.601, as in YBR_FULL (PS3.3 C.7.6.3.1.2)."""
 
-_FASTEST_PLUGIN = {JPEG2000: "pylibjpeg", JPEGBaseline8Bit: "pillow"}
-"""Where pydicom's own choice was measured to be the slower one."""
+_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
+"""pydicom's decoders in the order in which they are tried: the faster first, and last the one that needs a process."""
 
 _MALFORMED = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -215,14 +216,16 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
         size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if size is not None and size != (dataset.Rows, dataset.Columns):
             raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
-    decoder = get_decoder(syntax)
-    plugins = [plugin for plugin in (_FASTEST_PLUGIN.get(syntax),) if plugin in decoder.available_plugins]
-    for plugin in (*plugins, ""):  # one decoder's refusal is not the last word
+    available = get_decoder(syntax).available_plugins
+    plugins = [plugin for plugin in _PLUGINS if plugin in available] if syntax.is_encapsulated else [""]
+    for plugin in plugins:  # one decoder's refusal is not the last word
         try:
-            return pixel_array(dataset, decoding_plugin=plugin or "", allow_excess_frames=False)
-        except RuntimeError as error:
+            if plugin == "gdcm":
+                return decode_with_gdcm(path)
+            return pixel_array(dataset, decoding_plugin=plugin, allow_excess_frames=False)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
             failure = error
-    others = "; ".join(decoder.missing_dependencies) or "none"
+    others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
     reason = f"the pixels ({syntax.name}) are malformed, or need another decoder (not installed: {others})."
     raise StudyError(path, reason) from failure
 

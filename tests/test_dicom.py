@@ -524,6 +524,11 @@ def test_a_sloppy_age_is_still_read(file: Path) -> None:
     assert study(file, PatientAge="old").patient_age is None
 
 
+def test_an_ill_formed_attribute_does_not_cost_the_image() -> None:
+    path = get_testdata_file("badVR.dcm", download=False)  # its Series Number is "1A"
+    assert describe_dicom(Path(str(path)), "").series[0].series_number is None
+
+
 def test_indication(file: Path) -> None:
     request = Dataset()
     request.ReasonForTheRequestedProcedure = "Cough"

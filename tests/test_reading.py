@@ -54,6 +54,13 @@ def test_a_file_is_known_by_its_content(tmp_path: Path, name: str) -> None:
         assert read_pixels(image).shape == (image.rows, image.columns)
 
 
+def test_dicom_with_a_tiff_in_its_preamble_is_dicom(tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm")
+    path.write_bytes(b"II*\0" + path.read_bytes()[4:])
+    assert read_study(path).study_instance_uid == STUDY_UID
+    assert read_pixels(read_study(path).images[0]).shape == (3, 4)
+
+
 def test_pixels_are_contiguous_floats_and_flat_images_are_zeros(tmp_path: Path) -> None:
     film = read_pixels(read_study(write_dicom(tmp_path / "a.dcm", GREY)).images[0])
     assert film.dtype == np.float32
