@@ -5,6 +5,7 @@ The header is read first and alone, with the few attributes named here, and judg
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 import warnings
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.encaps import get_frame
+from pydicom.encaps import get_frame, parse_fragments
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
@@ -133,9 +134,9 @@ def _read_header(path: Path) -> FileDataset:
         _check_pixels_follow(dataset, file.read(4), path)
         _check_pixel_module(dataset, path)
         _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
-        if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            length_field = 4 if dataset.original_encoding[0] else 8  # implicit, or VR and length (PS3.5 7.1.2)
-            _check_length(dataset, path.stat().st_size - file.tell() - length_field, path)
+        file.seek(4 if dataset.original_encoding[0] else 8, os.SEEK_CUR)  # the length, after the VR if there is one
+        if file.tell() + _pixel_bytes(dataset, file) > path.stat().st_size:
+            raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again.")
     return dataset
 
 
@@ -204,9 +205,14 @@ def _check_decoder(syntax: UID, path: Path) -> None:
         raise StudyError(path, f"no decoder for {syntax.name} is installed; install one of: {missing}.")
 
 
-def _check_length(dataset: Dataset, bytes_left: int, path: Path) -> None:
-    if bytes_left < get_expected_length(dataset):
-        raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again.")
+def _pixel_bytes(dataset: FileDataset, file: BinaryIO) -> int:
+    """How many bytes the pixels should have from here on: all of them, or those of the last fragment (PS3.5 A.4)."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return get_expected_length(dataset)
+    _, offsets = parse_fragments(file)
+    file.seek(offsets[-1] + 4)
+    length: int = struct.unpack("<I", file.read(4))[0]
+    return length
 
 
 def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
@@ -218,6 +224,7 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
             raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
     available = get_decoder(syntax).available_plugins
     plugins = [plugin for plugin in _PLUGINS if plugin in available] if syntax.is_encapsulated else [""]
+    failure: Exception | None = None
     for plugin in plugins:  # one decoder's refusal is not the last word
         try:
             if plugin == "gdcm":

@@ -11,7 +11,6 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
-from pydicom.multival import MultiValue
 
 from report_gen.study import Image, Laterality, Series, Study, ViewPosition
 
@@ -235,10 +234,10 @@ def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
     thing in the chest by some 5 to 15 percent; Nominal Scanned Pixel Spacing (0018,2010) is that of a digitised film.
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = _value(dataset, keyword)
-        if not isinstance(values, MultiValue) or len(values) != 2:
+        try:
+            rows, columns = (float(value) for value in _value(dataset, keyword))
+        except (TypeError, ValueError):
             continue
-        rows, columns = float(values[0]), float(values[1])
         if 0 < rows < math.inf and 0 < columns < math.inf:
             return rows, columns
     return None
