@@ -121,7 +121,8 @@ def _band(grid: Grid, course: Plane, half_width: float) -> Plane:
     """A flat bone seen through: dense cortex at both rims, fainter between. `course` [1,W] is its height at each x."""
     steepness = np.hypot(1, 0.5 * np.gradient(course, axis=1) / np.gradient(grid.x, axis=1))
     away = np.abs(grid.y - course) / steepness
-    return edge(half_width - away, 0.0018) * np.asarray(0.55 + 0.45 * np.clip(away / half_width, 0, 1) ** 4)
+    cortex = np.clip(away / half_width, 0, 1) ** 4
+    return np.asarray(edge(half_width - away, 0.0018) * (0.55 + 0.45 * cortex))
 
 
 def _ribs(grid: Grid) -> Iterator[Plane]:

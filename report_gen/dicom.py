@@ -5,7 +5,9 @@ The header is read first and alone, with the few attributes named here, and judg
 
 from __future__ import annotations
 
+import os
 import struct
+import subprocess
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +17,24 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
+from pydicom.encaps import get_frame, parse_fragments
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut
 from pydicom.pixels.utils import get_expected_length, pixel_array
 from pydicom.uid import (
-    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
 )
 
 from report_gen.codestreams import coded_size
 from report_gen.dicom_attributes import HEADER_KEYWORDS, study_of
 from report_gen.errors import NotAnImageError, StudyError
+from report_gen.gdcm_process import decode_with_gdcm
 from report_gen.grayscale import to_grayscale
 from report_gen.study import Study
 
@@ -55,12 +56,13 @@ SAMPLES_PER_PIXEL = {
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Of red, green and blue, ITU-R BT.601, as in YBR_FULL (PS3.3 C.7.6.3.1.2)."""
 
-_FASTEST_PLUGIN = {JPEG2000: "pylibjpeg", JPEGBaseline8Bit: "pillow"}
-"""Where pydicom's own choice was measured to be the slower one."""
+_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
+"""pydicom's decoders in the order in which they are tried: the faster first, and last the one that needs a process."""
 
 _MALFORMED = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
@@ -132,8 +134,9 @@ def _read_header(path: Path) -> FileDataset:
         _check_pixels_follow(dataset, file.read(4), path)
         _check_pixel_module(dataset, path)
         _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
-        if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            _check_length(dataset, path.stat().st_size - file.tell(), path)
+        file.seek(4 if dataset.original_encoding[0] else 8, os.SEEK_CUR)  # the length, after the VR if there is one
+        if file.tell() + _pixel_bytes(dataset, file) > path.stat().st_size:
+            raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again.")
     return dataset
 
 
@@ -202,9 +205,14 @@ def _check_decoder(syntax: UID, path: Path) -> None:
         raise StudyError(path, f"no decoder for {syntax.name} is installed; install one of: {missing}.")
 
 
-def _check_length(dataset: Dataset, bytes_left: int, path: Path) -> None:
-    if bytes_left < get_expected_length(dataset):
-        raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again.")
+def _pixel_bytes(dataset: FileDataset, file: BinaryIO) -> int:
+    """How many bytes the pixels should have from here on: all of them, or those of the last fragment (PS3.5 A.4)."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return get_expected_length(dataset)
+    _, offsets = parse_fragments(file)
+    file.seek(offsets[-1] + 4)
+    length: int = struct.unpack("<I", file.read(4))[0]
+    return length
 
 
 def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
@@ -214,13 +222,19 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
         size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if size is not None and size != (dataset.Rows, dataset.Columns):
             raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
-    plugin = _FASTEST_PLUGIN.get(syntax, "")
-    if plugin in get_decoder(syntax).available_plugins:
+    available = get_decoder(syntax).available_plugins
+    plugins = [plugin for plugin in _PLUGINS if plugin in available] if syntax.is_encapsulated else [""]
+    failure: Exception | None = None
+    for plugin in plugins:  # one decoder's refusal is not the last word
         try:
+            if plugin == "gdcm":
+                return decode_with_gdcm(path)
             return pixel_array(dataset, decoding_plugin=plugin, allow_excess_frames=False)
-        except RuntimeError:  # one decoder's refusal is not the last word
-            pass
-    return pixel_array(dataset, allow_excess_frames=False)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failure = error
+    others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
+    reason = f"the pixels ({syntax.name}) are malformed, or need another decoder (not installed: {others})."
+    raise StudyError(path, reason) from failure
 
 
 def _luma(rgb: NDArray[Any], peak: int) -> NDArray[np.float32]:

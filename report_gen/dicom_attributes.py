@@ -7,8 +7,10 @@ import re
 import unicodedata
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
 from pydicom import Dataset
+from pydicom.errors import BytesLengthException
 
 from report_gen.study import Image, Laterality, Series, Study, ViewPosition
 
@@ -164,21 +166,29 @@ def study_of(dataset: Dataset, path: Path, sha256: str) -> Study:
     )
 
 
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """An attribute that an image can do without: None where it is absent or ill-formed."""
+    try:
+        return dataset.get(keyword)
+    except (BytesLengthException, TypeError, ValueError):
+        return None
+
+
 def _uid(dataset: Dataset, keyword: str) -> str | None:
     """A well-formed UID (PS3.5 9.1), fit for a file name; None else."""
-    value = str(dataset.get(keyword) or "").strip(" \0")
+    value = str(_value(dataset, keyword) or "").strip(" \0")
     return value if re.fullmatch(r"[0-9.]{1,64}", value) and value.strip(".") else None
 
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
     """Decoded by Specific Character Set; control and direction marks, which can drive a terminal, become spaces."""
-    value = dataset.get(keyword)
+    value = _value(dataset, keyword)
     characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
     return " ".join(characters.split()) or None
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
-    value = dataset.get(keyword)
+    value = _value(dataset, keyword)
     return int(value) if isinstance(value, int) else None
 
 
@@ -187,8 +197,8 @@ def _view_position(dataset: Dataset) -> ViewPosition:
     named = VIEW_POSITIONS.get((_text(dataset, "ViewPosition") or "").upper())
     if named is not None:
         return named
-    for item in dataset.get("ViewCodeSequence") or ():
-        coded = VIEW_CODES.get(str(item.get("CodeValue") or "").strip())
+    for item in _value(dataset, "ViewCodeSequence") or ():
+        coded = VIEW_CODES.get(_text(item, "CodeValue") or "")
         if coded is not None:
             return coded
     for keyword in ("SeriesDescription", "ProtocolName"):
@@ -224,10 +234,10 @@ def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
     thing in the chest by some 5 to 15 percent; Nominal Scanned Pixel Spacing (0018,2010) is that of a digitised film.
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = dataset.get(keyword)
-        if isinstance(values, (str, float, int)) or values is None or len(values) != 2:
+        try:
+            rows, columns = (float(value) for value in _value(dataset, keyword))
+        except (TypeError, ValueError):
             continue
-        rows, columns = float(values[0]), float(values[1])
         if 0 < rows < math.inf and 0 < columns < math.inf:
             return rows, columns
     return None
@@ -256,7 +266,7 @@ def _indication(dataset: Dataset) -> str | None:
 
     Failing them the retired Reason for Study (0032,1030), then Additional Patient History (0010,21B0).
     """
-    for item in (*(dataset.get("RequestAttributesSequence") or ()), dataset):
+    for item in (*(_value(dataset, "RequestAttributesSequence") or ()), dataset):
         reason = _text(item, "ReasonForTheRequestedProcedure")
         if reason:
             return reason

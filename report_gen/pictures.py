@@ -48,7 +48,7 @@ def is_picture(head: bytes) -> bool:
 
 
 def describe_picture(path: Path, sha256: str) -> Image:
-    """Rows and columns as the picture is to be shown; a picture tells no view position.
+    """Rows and columns as the picture is to be shown, decoded once to be sure that it is whole; the view stays unknown.
 
     Raises:
         StudyError: the file is broken, too large, of several pages, or has pixels that are not supported.

@@ -84,7 +84,7 @@ def read_pixels(image: Image) -> NDArray[np.float32]:
     Raises:
         StudyError: the pixels are truncated, malformed or of a kind that is not supported.
     """
-    read = read_picture_pixels if is_picture(_head(image.path)) else read_dicom_pixels
+    read = read_dicom_pixels if is_dicom(_head(image.path)) else read_picture_pixels
     pixels = np.ascontiguousarray(read(image.path), dtype=np.float32)
     if pixels.min() == pixels.max():
         return np.zeros_like(pixels)
@@ -163,7 +163,7 @@ def _group(singles: list[Study]) -> list[list[Study]]:
         path = single.images[0].path
         if single.study_instance_uid:
             groups["study", single.study_instance_uid].append(single)
-        elif is_picture(_head(path)):
+        elif not is_dicom(_head(path)):
             groups["folder", path.parent].append(single)
         else:
             groups["file", path].append(single)
@@ -180,7 +180,7 @@ def _merge(singles: list[Study]) -> Study:
         by_series[single.series[0].series_instance_uid].append(single.series[0])
     ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
     series = tuple(dataclasses.replace(group[0], images=_distinct(group)) for group in ordered)
-    name = first.study_instance_uid or (path.parent.resolve().name if is_picture(_head(path)) else first.name)
+    name = first.study_instance_uid or (first.name if is_dicom(_head(path)) else path.parent.resolve().name)
     return dataclasses.replace(first, name=name, series=series)
 
 

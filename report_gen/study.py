@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class ViewPosition(StrEnum):
-    """How the beam met the patient; DICOM's own codes (0018,5101) are mapped in `dicom_attributes.py`."""
+    """How the beam met the patient. `dicom_attributes` says which DICOM terms become which."""
 
     PA = "PA"
     AP = "AP"

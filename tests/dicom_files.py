@@ -1,0 +1,77 @@
+"""Small DICOM files, written by code so that each says exactly what its test is about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+
+STUDY_UID = "1.2.826.0.1.3680043.8.498.1"
+
+
+def dicom(pixels: NDArray[Any] | None = None, syntax: UID = ExplicitVRLittleEndian, **attributes: Any) -> FileDataset:
+    """A chest radiograph of these stored values; an attribute given replaces the default, None leaves it out."""
+    pixels = np.arange(12, dtype=np.uint16).reshape(3, 4) if pixels is None else pixels
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.set_original_encoding(syntax == ImplicitVRLittleEndian, syntax != ExplicitVRBigEndian)
+    values: dict[str, Any] = {
+        "SOPClassUID": ComputedRadiographyImageStorage,
+        "SOPInstanceUID": f"{STUDY_UID}.1.1",
+        "Modality": "CR",
+        "PatientID": "P1",
+        "StudyInstanceUID": STUDY_UID,
+        "SeriesInstanceUID": f"{STUDY_UID}.1",
+        "SamplesPerPixel": 3 if pixels.ndim == 3 else 1,
+        "PhotometricInterpretation": "RGB" if pixels.ndim == 3 else "MONOCHROME2",
+        "Rows": pixels.shape[0],
+        "Columns": pixels.shape[1],
+        "BitsAllocated": 8 * pixels.itemsize,
+        "BitsStored": 8 * pixels.itemsize,
+        "PixelRepresentation": int(pixels.dtype.kind == "i"),
+        "PixelData": pixels.tobytes(),
+    }
+    if pixels.ndim == 3:
+        values["PlanarConfiguration"] = 0
+    for keyword, value in (values | attributes).items():
+        if value is not None:
+            setattr(dataset, keyword, value)
+    if "HighBit" not in attributes and "BitsStored" in dataset:
+        dataset.HighBit = dataset.BitsStored - 1
+    if "PixelData" in dataset:
+        dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
+    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", "")
+    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "")
+    return dataset
+
+
+def write_dicom(path: Path, pixels: NDArray[Any] | None = None, **attributes: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dicom(pixels, **attributes).save_as(path)
+    return path
+
+
+def look_up_table(data: list[int], first: int, bits: int) -> list[Dataset]:
+    """A Modality or VOI LUT Sequence."""
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [len(data), first, bits])
+    item.add_new("LUTData", "US", data)
+    return [item]
+
+
+def coded(value: str, scheme: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "view"
+    return item
