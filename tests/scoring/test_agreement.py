@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 import sacrebleu
@@ -21,7 +19,22 @@ from report_gen.scoring.pairs import Pairs
 from report_gen.scoring.rouge import rouge_l_coco, rouge_score
 
 WORDS = [
-    *("no", "pleural", "effusion", "is", "seen", ".", "the", "lungs", "are", "clear", "heart-size", "normal", "1.5", "cm"),
+    *(
+        "no",
+        "pleural",
+        "effusion",
+        "is",
+        "seen",
+        ".",
+        "the",
+        "lungs",
+        "are",
+        "clear",
+        "heart-size",
+        "normal",
+        "1.5",
+        "cm",
+    ),
     *("œdème", "naïve", "肺", "Γ", "🫁", "x" * 40, "<unk>", "T8", "don't"),
 ]
 BY_HAND = [
@@ -38,13 +51,15 @@ BY_HAND = [
 
 def random_pairs(count: int = 1000) -> Pairs:
     """Half of the predictions are the reference with words dropped, repeated and replaced, as drafts are."""
-    dice = random.Random(7)
+    dice = np.random.default_rng(7)
     pairs = list(BY_HAND)
     while len(pairs) < count:
-        reference = dice.choices(WORDS, k=dice.randrange(40))
-        prediction = dice.choices(WORDS, k=dice.randrange(40))
+        reference = list(dice.choice(WORDS, dice.integers(40)))
+        prediction = list(dice.choice(WORDS, dice.integers(40)))
         if dice.random() < 0.5:
-            prediction = [dice.choice([word, word, word, dice.choice(WORDS)]) for word in reference if dice.random() < 0.9]
+            prediction = [
+                word if dice.random() < 0.8 else dice.choice(WORDS) for word in reference if dice.random() < 0.9
+            ]
         pairs.append((" ".join(prediction), " ".join(reference)))
     return Pairs(*zip(*pairs, strict=True))
 
