@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -42,6 +43,7 @@ TEXT_COLUMNS: Mapping[Role, tuple[str, ...]] = MappingProxyType(
 
 _LONGEST_LINE = 16 * 2**20
 _LARGEST_JSON = 2**30
+_ANNOTATION = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:train|val|validate|test)"\s*:\s*\[')
 _NOT_TEXT = frozenset({"nan", "null", "none", "n/a", "<na>"})
 _Record = Mapping[str, Any]
 
@@ -71,15 +73,12 @@ def read_reports(
     return reports
 
 
-def has_split(path: Path, split: str) -> bool:
-    """Whether the file is an annotation.json with that split."""
-    if path.suffix.lower() != ".json":
+def is_annotation(path: Path) -> bool:
+    """Whether the file looks like an annotation.json: an object that opens with a list under a split's name."""
+    if path.suffix.lower() != ".json" or not path.is_file():
         return False
-    try:
-        table = _load_json(path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError):
-        return False
-    return isinstance(table, dict) and isinstance(table.get(split), list)
+    with path.open("rb") as file:
+        return _ANNOTATION.match(file.read(64)) is not None
 
 
 def _csv(path: Path, _split: str) -> Sequence[_Record]:
