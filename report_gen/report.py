@@ -114,7 +114,9 @@ def parse_report(text: str) -> tuple[Section, ...]:
     """Sections of a report text in their order of appearance; text before the first heading counts as findings."""
     pieces = _HEADING.split(text.strip())
     pairs = [(SectionName.FINDINGS.value, pieces[0]), *zip(pieces[1::2], pieces[2::2], strict=True)]
-    return tuple(Section(SectionName(name), split_sentences(body)) for name, body in pairs if body.strip())
+    return tuple(
+        Section(SectionName(name), split_sentences(body)) for name, body in pairs if body.strip()
+    )
 
 
 def format_report(sections: tuple[Section, ...]) -> str:

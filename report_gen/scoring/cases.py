@@ -48,9 +48,8 @@ def _columns(model: Measured) -> dict[str, list[float]]:
     return {
         name: values.tolist()
         for measure in model.measures
-        if ("findings" not in measure.names[0] and "uncertain" not in measure.names[0]) or FINDING_F1 in measure.names
+        if measure.of_one_report
         for name, values in zip(measure.names, measure.per_report.T, strict=True)
-        if "uncertain" not in name or name == FINDING_F1
     }
 
 

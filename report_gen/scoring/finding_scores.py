@@ -8,13 +8,14 @@ over the 14 observations and over the 5 that CheXpert evaluates; an uncertain me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.findings import label_findings
 from report_gen.report import FINDINGS, FindingState
-from report_gen.scoring.measure import Floats, Measure, ratio
+from report_gen.scoring.measure import Floats, Measure, mean_measure, ratio
 
 CHEXPERT_FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
 """The observations of CheXpert's competition (Irvin et al., AAAI 2019, section 5)."""
@@ -23,9 +24,11 @@ UNCERTAIN_AS = {"uncertain+": True, "uncertain-": False}
 """Whether an uncertain mention counts as the finding, by the name of the policy."""
 
 STATISTICS = ("precision", "recall", "F1")
-AVERAGES = ("micro", "macro", "per-report", "weighted")
 
 States = Mapping[str, FindingState]
+FEW = 30
+"""Under so many positive references a finding's own score is mostly noise."""
+
 Labeller = Callable[[str], States]
 _Bools = NDArray[np.bool_]
 
@@ -40,12 +43,17 @@ def label_reports(texts: Iterable[str], labeller: Labeller = label_findings) -> 
     return [states[text] for text in texts]
 
 
-def finding_measures(predicted: Sequence[States], referenced: Sequence[States]) -> tuple[Measure, ...]:
-    """All averages, and precision, recall and F1 of each observation, for both policies of uncertainty; 0..1."""
+def finding_measures(
+    predicted: Sequence[States], referenced: Sequence[States], labeller: str = ""
+) -> tuple[Measure, ...]:
+    """All averages, and precision, recall and F1 of each observation, for both policies of uncertainty; 0..1.
+
+    `labeller` names one that is not ours, before every score and in the recipe.
+    """
     return tuple(
         measure
         for policy, uncertain in UNCERTAIN_AS.items()
-        for measure in _measures(_positive(predicted, uncertain), _positive(referenced, uncertain), policy)
+        for measure in _measures(_positive(predicted, uncertain), _positive(referenced, uncertain), policy, labeller)
     )
 
 
@@ -78,70 +86,67 @@ def _positive(states: Sequence[States], uncertain: bool) -> _Bools:
     return np.array(rows, dtype=np.bool_).reshape(-1, _LABELS)
 
 
-def _measures(predicted: _Bools, referenced: _Bools, policy: str) -> tuple[Measure, Measure]:
-    hits = [predicted & referenced, predicted & ~referenced, ~predicted & referenced]
-    by_report = [_per_report(*(hit[:, chosen] for hit in hits)) for chosen in _SETS.values()]
-    statistics = np.column_stack([*hits, *by_report, np.ones(len(predicted))]).astype(np.float64)
-    averages = Measure(
-        names=tuple(
-            average_name(average, statistic, count, policy)
-            for average in AVERAGES
-            for count in _SETS
-            for statistic in STATISTICS
-        ),
-        statistics=statistics,
-        finish=_averages,
-        recipe=f"rules,{policy},empty=1",
+def _measures(predicted: _Bools, referenced: _Bools, policy: str, labeller: str) -> tuple[Measure, ...]:
+    cells = [predicted & referenced, predicted & ~referenced, ~predicted & referenced]
+    counts = np.column_stack(cells).astype(np.float64)
+    recipe, before = f"{labeller or 'rules'},{policy}", f"{labeller} ".lstrip()
+    pooled = [before + average_name(*key, policy) for key in product(_POOLED, STATISTICS, _SETS)]
+    by_report = [before + average_name("per-report", *key, policy) for key in product(STATISTICS, _SETS)]
+    single = [before + label_name(*key, policy) for key in product(FINDINGS, STATISTICS)]
+    return (
+        Measure(names=tuple(pooled), statistics=counts, finish=_average, recipe=recipe, of_one_report=False),
+        mean_measure(by_report, _by_report(counts), f"{recipe},empty=1"),
+        Measure(names=tuple(single), statistics=counts, finish=_observe, recipe=recipe, of_one_report=False),
     )
-    observations = Measure(
-        names=tuple(label_name(finding, statistic, policy) for statistic in STATISTICS for finding in FINDINGS),
-        statistics=statistics[:, : 3 * _LABELS],
-        finish=_observations,
-        recipe=f"rules,{policy}",
-    )
-    return averages, observations
 
 
-def _per_report(hit: _Bools, false: _Bools, missed: _Bools) -> Floats:
-    """[R, 3]: precision, recall and F1 of the set of findings in each report; 1 where neither side has any."""
-    scores = _scores(*(cell.sum(axis=1).astype(np.float64) for cell in (hit, false, missed)))
-    agree = ~(hit | false | missed).any(axis=1, keepdims=True)
-    return np.where(agree, 1.0, np.stack(scores, axis=-1))
+def _cells(sums: Floats) -> Floats:
+    """[..., 42] as [3, ..., 14]: found by both, by the draft alone, by the reference alone."""
+    return np.moveaxis(sums.reshape(*sums.shape[:-1], 3, _LABELS), -2, 0)
 
 
-def _scores(hit: Floats, false: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
-    return ratio(hit, hit + false), ratio(hit, hit + missed), ratio(2 * hit, 2 * hit + false + missed)
+def _scores(cells: Floats) -> Floats:
+    """[3, ...] cells -> [3, ...]: precision, recall, F1."""
+    hit, false, missed = cells
+    return np.stack([ratio(hit, hit + false), ratio(hit, hit + missed), ratio(2 * hit, 2 * hit + false + missed)])
 
 
-def _observations(sums: Floats) -> Floats:
-    """[..., 42]: precision of the 14, then recall, then F1."""
-    return np.concatenate(_scores(*np.split(sums, 3, axis=-1)), axis=-1)
+def _average(sums: Floats) -> Floats:
+    """[..., 18]: by average, then statistic, then set of findings."""
+    sets = [_cells(sums)[..., chosen] for chosen in _SETS.values()]
+    scores = np.array([[average(cells) for cells in sets] for average in _POOLED.values()])
+    return np.moveaxis(scores, (0, 2, 1), (-3, -2, -1)).reshape(*sums.shape[:-1], -1)
 
 
-def _averages(sums: Floats) -> Floats:
-    """[..., 24], in the order of the names."""
-    hits = np.split(sums[..., : 3 * _LABELS], 3, axis=-1)
-    by_report = sums[..., 3 * _LABELS : -1].reshape(*sums.shape[:-1], len(_SETS), len(STATISTICS))
-    columns: list[Floats] = []
-    for average in (_micro, _macro, None, _weighted):
-        for place, chosen in enumerate(_SETS.values()):
-            if average is None:
-                columns.append(ratio(by_report[..., place, :], sums[..., -1:]))
-            else:
-                columns.append(np.stack(average(*(hit[..., chosen] for hit in hits)), axis=-1))
-    return np.concatenate(columns, axis=-1)
+def _micro(cells: Floats) -> Floats:
+    return _scores(cells.sum(axis=-1))
 
 
-def _micro(hit: Floats, false: Floats, missed: Floats) -> tuple[Floats, Floats, Floats]:
-    return _scores(hit.sum(axis=-1), false.sum(axis=-1), missed.sum(axis=-1))
-
-
-def _macro(hit: Floats, false: Floats, missed: Floats) -> tuple[Floats, ...]:
+def _macro(cells: Floats) -> Floats:
     """Mean over the observations that either side has at all: one that nobody mentions is neither right nor wrong."""
-    occurs = (hit + false + missed > 0).astype(np.float64)
-    return tuple(ratio((score * occurs).sum(axis=-1), occurs.sum(axis=-1)) for score in _scores(hit, false, missed))
+    return _mean(_scores(cells), (cells.sum(axis=0) > 0).astype(np.float64))
 
 
-def _weighted(hit: Floats, false: Floats, missed: Floats) -> tuple[Floats, ...]:
-    weight = hit + missed
-    return tuple(ratio((score * weight).sum(axis=-1), weight.sum(axis=-1)) for score in _scores(hit, false, missed))
+def _weighted(cells: Floats) -> Floats:
+    return _mean(_scores(cells), cells[0] + cells[2])
+
+
+def _mean(scores: Floats, weights: Floats) -> Floats:
+    return ratio((scores * weights).sum(axis=-1), weights.sum(axis=-1))
+
+
+_POOLED: Mapping[str, Callable[[Floats], Floats]] = {"micro": _micro, "macro": _macro, "weighted": _weighted}
+
+
+def _by_report(counts: Floats) -> Floats:
+    """[R, 6]: by statistic, then set; the set of findings of each report, 1 where neither side has any."""
+    columns = []
+    for chosen in _SETS.values():
+        cells = _cells(counts)[..., chosen].sum(axis=-1)
+        columns.append(np.where(cells.any(axis=0), _scores(cells), 1.0))
+    return np.stack(columns, axis=1).reshape(len(STATISTICS) * len(_SETS), len(counts)).T
+
+
+def _observe(sums: Floats) -> Floats:
+    """[..., 42]: by observation, then statistic."""
+    return np.moveaxis(_scores(_cells(sums)), 0, -1).reshape(*sums.shape[:-1], -1)

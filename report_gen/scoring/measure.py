@@ -26,6 +26,8 @@ class Measure:
     """Summed statistics [..., S] -> scores [..., len(names)]."""
     recipe: str
     """What distinguishes this form of the measure from its namesakes, for the signature."""
+    of_one_report: bool = True
+    """Whether the score of a single report means anything."""
 
     @property
     def values(self) -> Floats:

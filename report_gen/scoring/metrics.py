@@ -17,8 +17,11 @@ import evaluate
 from report_gen.scoring.bleu import bleu
 from report_gen.scoring.chrf import chrf
 from report_gen.scoring.cider import cider_d
+from report_gen.scoring.exact_stem import exact_stem
+from report_gen.scoring.finding_scores import finding_measures, label_reports
 from report_gen.scoring.length import length_ratio
 from report_gen.scoring.measure import Measure
+from report_gen.scoring.meteor import Meteor
 from report_gen.scoring.pairs import Pairs
 from report_gen.scoring.rouge import rouge_l_coco, rouge_score
 
@@ -41,50 +44,72 @@ class ReportMetric(evaluate.Metric):  # type: ignore[misc]  # evaluate ships no 
         )
 
     def _compute(self, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
-        measure = self.measure(Pairs(predictions, references))
-        return dict(zip(measure.names, measure.values.tolist(), strict=True))
+        measures = self.measure(Pairs(predictions, references))
+        return {name: float(value) for one in measures for name, value in zip(one.names, one.values, strict=True)}
 
     @abstractmethod
-    def measure(self, pairs: Pairs) -> Measure: ...
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]: ...
 
 
 class Bleu(ReportMetric):
     """BLEU-1..4 as coco-caption computes it."""
 
-    def measure(self, pairs: Pairs) -> Measure:
-        return bleu(pairs)
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (bleu(pairs),)
 
 
 class RougeLCoco(ReportMetric):
     """ROUGE-L as coco-caption computes it, beta 1.2."""
 
-    def measure(self, pairs: Pairs) -> Measure:
-        return rouge_l_coco(pairs)
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (rouge_l_coco(pairs),)
 
 
 class Rouge(ReportMetric):
     """ROUGE-1, ROUGE-2 and ROUGE-L as rouge-score computes them."""
 
-    def measure(self, pairs: Pairs) -> Measure:
-        return rouge_score(pairs)
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (rouge_score(pairs),)
 
 
 class CiderD(ReportMetric):
     """CIDEr-D, document frequencies from the references."""
 
-    def measure(self, pairs: Pairs) -> Measure:
-        return cider_d(pairs)
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (cider_d(pairs),)
 
 
 class Chrf(ReportMetric):
     """chrF2 as sacrebleu computes it."""
 
-    def measure(self, pairs: Pairs) -> Measure:
-        return chrf(pairs)
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (chrf(pairs),)
+
+
+class ExactStem(ReportMetric):
+    """Unigram F of equal words and stems, for want of METEOR."""
+
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (exact_stem(pairs),)
+
+
+class Meteor15(ReportMetric):
+    """METEOR 1.5 by its Java program; raises UsageError where it is not installed."""
+
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        with Meteor() as meteor:
+            return (meteor(pairs),)
 
 
 class LengthRatio(ReportMetric):
     """Words predicted over words referenced."""
 
-    def measure(self, pairs: Pairs) -> Measure:
-        return length_ratio(pairs)
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return (length_ratio(pairs),)
+
+
+class FindingScores(ReportMetric):
+    """Precision, recall and F1 of the 14 CheXpert findings, in every average, by rules."""
+
+    def measure(self, pairs: Pairs) -> tuple[Measure, ...]:
+        return finding_measures(label_reports(pairs.predictions), label_reports(pairs.references))

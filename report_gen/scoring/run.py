@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from report_gen.scoring.finding_scores import UNCERTAIN_AS, support
 from report_gen.scoring.joining import Joined, join_files, join_reports
 from report_gen.scoring.meteor import Meteor, find_meteor
 from report_gen.scoring.noise import Difference, compare
+from report_gen.scoring.optional import TextInstrument, load_optional
 from report_gen.scoring.preset import Preset, load_preset
 from report_gen.scoring.report_files import read_reports
 from report_gen.scoring.score import Score, scores_of
@@ -51,6 +52,8 @@ class ScoreOptions:
     """Image features of train and test (.npz with `ids` and `features`) for the image 1-NN baseline."""
     java: bool = True
     """METEOR 1.5 where Java and pycocoevalcap are installed; otherwise the exact+stem form."""
+    optional: Mapping[str, Path] = field(default_factory=dict)
+    """The folder of weights for each of `bertscore`, `chexbert` and `radgraph` that is wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,8 @@ class _Setting:
     known: frozenset[str] | None
     references: Drafts
     copied_from: frozenset[str] | None
+    optional: tuple[Sequence[TextInstrument], Sequence[str]]
+    """What was asked for and is there, and notices of what is not."""
 
     @property
     def signature(self) -> str:
@@ -152,16 +157,18 @@ def _prepare(options: ScoreOptions) -> _Setting:
         known=known,
         references=Drafts(name="references", texts=joined.references, prepared=prepared),
         copied_from=None if train is None else frozenset(map(letters, train)),
+        optional=load_optional(options.optional),
     )
 
 
 @contextmanager
 def _ruler(setting: _Setting) -> Iterator[Ruler]:
+    written, _ = setting.optional
     if setting.options.java and find_meteor() is not None:
         with Meteor() as meteor:
-            yield Ruler(setting.references, [meteor])
+            yield Ruler(setting.references, wording=[meteor], written=written)
     else:
-        yield Ruler(setting.references, [exact_stem])
+        yield Ruler(setting.references, wording=[exact_stem], written=written)
 
 
 def _model(setting: _Setting) -> Drafts:
@@ -201,18 +208,21 @@ def _system(setting: _Setting, measured: Measured) -> System:
 
 
 def _against(setting: _Setting, other: Measured, model: Measured) -> tuple[Difference, ...]:
-    """The model minus another system, on the measures that hold the headline scores."""
+    """The model minus another system, on the headline scores."""
     options = setting.options
-    return compare(other.named(HEADLINE), model.named(HEADLINE), max(options.draws, _FEWEST_DRAWS), options.seed)
+    draws = max(options.draws, _FEWEST_DRAWS)
+    differences = compare(other.holding(HEADLINE), model.holding(HEADLINE), draws, options.seed)
+    return tuple(difference for difference in differences if difference.name in HEADLINE)
 
 
 def _notices(setting: _Setting, model: Drafts) -> Iterator[str]:
     yield from setting.joined.notices
+    yield from setting.optional[1]
     yield from casing_notice(model.prepared, setting.references.prepared)
     if setting.training is None:
         yield "no training reports, so no baselines: give --train to see what a constant report scores"
         if setting.preset.vocabulary is not None:
-            yield f"preset {setting.preset.name} wants a vocabulary: without --train rare words stay, which lowers scores"
+            yield f"preset {setting.preset.name} takes its vocabulary from --train: without it rare words stay"
     elif not setting.training.val:
         yield "no val split: the constant report was chosen on the training reports"
     if setting.options.java and find_meteor() is None:

@@ -31,21 +31,35 @@ class Measured:
     states: Sequence[States]
     """What each draft says of the findings."""
 
-    def named(self, names: Sequence[str]) -> tuple[Measure, ...]:
+    def holding(self, names: Sequence[str]) -> tuple[Measure, ...]:
         """The measures that hold at least one of these scores."""
         return tuple(measure for measure in self.measures if set(names) & set(measure.names))
 
 
 class Ruler:
-    """The references and the instruments; `further` are measures that need more than the texts, such as METEOR 1.5."""
+    """The references and the instruments that are held against them.
 
-    def __init__(self, references: Drafts, further: Sequence[Callable[[Pairs], Measure]]) -> None:
+    Beside the measures of the wording and the findings there may be `wording` measures that need a program, such as
+    METEOR 1.5, and `written` ones on the texts as they were written, such as BERTScore.
+    """
+
+    def __init__(
+        self,
+        references: Drafts,
+        *,
+        wording: Sequence[Callable[[Pairs], Measure]] = (),
+        written: Sequence[Callable[[Sequence[str], Sequence[str]], tuple[Measure, ...]]] = (),
+    ) -> None:
         self._references = references
-        self._instruments = (*TEXT_MEASURES.values(), *further)
+        self._wording = (*TEXT_MEASURES.values(), *wording)
+        self._written = written
         self.states = label_reports(references.texts)
 
     def measure(self, drafts: Drafts) -> Measured:
         pairs = Pairs(drafts.prepared, self._references.prepared)
         states = label_reports(drafts.texts)
-        wording = [instrument(pairs) for instrument in self._instruments]
-        return Measured(drafts=drafts, measures=(*wording, *finding_measures(states, self.states)), states=states)
+        measures = [instrument(pairs) for instrument in self._wording]
+        measures += finding_measures(states, self.states)
+        for instrument in self._written:
+            measures += instrument(drafts.texts, self._references.texts)
+        return Measured(drafts=drafts, measures=tuple(measures), states=states)
