@@ -57,11 +57,10 @@ def _bar(bar: Bar, y: int, scale: float) -> str:
     ]
     right = bar.value
     if bar.interval is not None:
-        low, right = bar.interval[0], max(right, bar.interval[1])
-        x = [_LEFT + end * scale for end in bar.interval]
-        parts.append(
-            f'<path class="whisker" d="M{x[0]:.1f} {middle}H{x[1]:.1f}"><title>{low:.3f} to {right:.3f}</title></path>'
-        )
+        low, high = bar.interval
+        line = f"M{_LEFT + low * scale:.1f} {middle}H{_LEFT + high * scale:.1f}"
+        parts.append(f'<path class="whisker" d="{line}"><title>{low:.3f} to {high:.3f}</title></path>')
+        right = max(right, high)
     parts.append(f'<text x="{_LEFT + right * scale + 6:.1f}" y="{middle + 4}">{escape(bar.note)}</text>')
     return "".join(parts)
 

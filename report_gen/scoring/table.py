@@ -78,9 +78,7 @@ def _variety(run: ScoreRun) -> Table:
 
 
 def _comparison(run: ScoreRun) -> Table:
-    table = _table(
-        "Against the other system", "", "other", "this", "difference", "95%", "p bootstrap", "p randomisation"
-    )
+    table = _table("Against another system", "", "other", "this", "change", "95%", "p bootstrap", "p randomisation")
     for one in run.comparison:
         table.add_row(one.name, *_difference(one))
     return table
@@ -110,13 +108,6 @@ def _counts(variety: Variety) -> list[str]:
 
 
 def _difference(one: Difference) -> list[str]:
+    values = [f"{one.first:.4f}", f"{one.second:.4f}", f"{one.second - one.first:+.4f}"]
     ends = "{:+.3f} to {:+.3f}".format(*one.interval)
-    change = f"{one.second - one.first:+.4f}"
-    return [
-        f"{one.first:.4f}",
-        f"{one.second:.4f}",
-        change,
-        ends,
-        f"{one.p_bootstrap:.3f}",
-        f"{one.p_randomisation:.3f}",
-    ]
+    return [*values, ends, f"{one.p_bootstrap:.3f}", f"{one.p_randomisation:.3f}"]
