@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from report_gen.scoring.finding_scores import States, is_normal
 
+_WORD = re.compile(r"[a-z0-9]+")
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
 _FEW = 0.05
 _MANY = 0.5
@@ -33,7 +34,7 @@ class Variety:
 def measure_variety(
     texts: Sequence[str], states: Sequence[States], copied_from: frozenset[str] | None = None
 ) -> Variety:
-    """`texts` are prepared texts, `states` their findings, `copied_from` the `letters` of the training reports."""
+    """`texts` as written, `states` their findings, `copied_from` the `letters` of the training reports."""
     bare = [letters(text) for text in texts]
     counts = Counter(bare)
     reports = max(len(texts), 1)
@@ -41,7 +42,7 @@ def measure_variety(
         reports=len(texts),
         distinct=len(counts),
         commonest=max(counts.values(), default=0) / reports,
-        vocabulary=len({word for text in texts for word in text.split()}),
+        vocabulary=len({word for text in texts for word in _WORD.findall(text.lower())}),
         normal=sum(map(is_normal, states)) / reports,
         copied=None if copied_from is None else sum(text in copied_from for text in bare) / reports,
     )

@@ -106,7 +106,7 @@ def run_score(options: ScoreOptions) -> ScoreRun:
                 against_constant = _against(setting, measured, model)
         comparison = [_against(setting, ruler.measure(drafts), model) for drafts in _rival(setting)]
     system = _system(setting, model)
-    references = measure_variety(setting.references.prepared, ruler.states, setting.copied_from)
+    references = measure_variety(setting.references.texts, ruler.states, setting.copied_from)
     return ScoreRun(
         signature=setting.signature,
         model=system,
@@ -203,7 +203,7 @@ def _system(setting: _Setting, measured: Measured) -> System:
     return System(
         name=measured.drafts.name,
         scores=scores_of(measured.measures, setting.signature, draws=options.draws, seed=options.seed),
-        variety=measure_variety(measured.drafts.prepared, measured.states, setting.copied_from),
+        variety=measure_variety(measured.drafts.texts, measured.states, setting.copied_from),
     )
 
 
