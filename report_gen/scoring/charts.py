@@ -1,0 +1,73 @@
+"""Three small charts as inline SVG: bars, ranges and a histogram. Text stays text, so a page can be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+import numpy as np
+
+_ROW, _LEFT, _WIDTH, _RIGHT = 22, 210, 420, 130
+_BINS = 20
+_HEIGHT = 110
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A value with its interval, drawn from 0 to `top`."""
+
+    label: str
+    value: float
+    interval: tuple[float, float] | None
+    note: str
+    faint: bool = False
+
+
+def draw_bars(bars: Sequence[Bar], *, top: float, title: str) -> str:
+    """Horizontal bars with whiskers, the note to the right of each."""
+    scale = _WIDTH / top if top > 0 else 0.0
+    rows = "".join(_bar(bar, number * _ROW, scale) for number, bar in enumerate(bars))
+    return _svg(rows, _ROW * len(bars), title)
+
+
+def draw_histogram(values: Sequence[float], *, title: str) -> str:
+    """How many reports lie in each twentieth of the range."""
+    counts, edges = np.histogram(values, bins=_BINS)
+    step, tallest = _WIDTH / _BINS, max(int(counts.max()), 1)
+    columns = "".join(
+        f'<rect class="bar" x="{_LEFT + place * step:.1f}" y="{_HEIGHT * (1 - count / tallest):.1f}" '
+        f'width="{step - 1:.1f}" height="{_HEIGHT * count / tallest:.1f}"><title>{count} reports, '
+        f"{edges[place]:.2f} to {edges[place + 1]:.2f}</title></rect>"
+        for place, count in enumerate(counts.tolist())
+    )
+    ends = (
+        f'<text x="{_LEFT}" y="{_HEIGHT + 15}">{edges[0]:.2f}</text>'
+        f'<text x="{_LEFT + _WIDTH}" y="{_HEIGHT + 15}" class="end">{edges[-1]:.2f}</text>'
+    )
+    label = f'<text x="{_LEFT - 8}" y="{_HEIGHT}" class="end">{escape(title)}</text>'
+    return _svg(columns + ends + label, _HEIGHT + _ROW, title)
+
+
+def _bar(bar: Bar, y: int, scale: float) -> str:
+    middle, kind = y + _ROW / 2, "bar faint" if bar.faint else "bar"
+    parts = [
+        f'<text x="{_LEFT - 8}" y="{middle + 4}" class="end">{escape(bar.label)}</text>',
+        f'<rect class="{kind}" x="{_LEFT}" y="{y + 4}" width="{bar.value * scale:.1f}" height="{_ROW - 8}"/>',
+    ]
+    right = bar.value
+    if bar.interval is not None:
+        low, high = bar.interval
+        line = f"M{_LEFT + low * scale:.1f} {middle}H{_LEFT + high * scale:.1f}"
+        parts.append(f'<path class="whisker" d="{line}"><title>{low:.3f} to {high:.3f}</title></path>')
+        right = max(right, high)
+    parts.append(f'<text x="{_LEFT + right * scale + 6:.1f}" y="{middle + 4}">{escape(bar.note)}</text>')
+    return "".join(parts)
+
+
+def _svg(content: str, height: float, title: str) -> str:
+    width = _LEFT + _WIDTH + _RIGHT
+    return (
+        f'<svg role="img" aria-label="{escape(title, quote=True)}" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}">{content}</svg>'
+    )

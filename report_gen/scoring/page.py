@@ -1,0 +1,112 @@
+"""A score run as one HTML page: verdicts, model against baselines, findings, distributions, worst and best cases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import SequenceMatcher
+from html import escape
+
+from report_gen.report import FINDINGS
+from report_gen.scoring.cases import Case
+from report_gen.scoring.charts import Bar, draw_bars, draw_histogram
+from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
+from report_gen.scoring.run import ScoreRun
+from report_gen.scoring.verdicts import HEADLINE
+
+_RANKED_BY = "ROUGE-L (coco)"
+_SPREAD = ("BLEU-1", "ROUGE-L (coco)", "CIDEr-D")
+_SHOWN = 5
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1f4e79; --line: #c0504d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #7fb2e5; --line: #f2a097; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+svg { display: block; max-width: 100%; height: auto; margin: .5rem 0 1rem; }
+svg text { font-size: 12px; fill: currentColor; } .end { text-anchor: end; }
+.bar { fill: var(--ink); opacity: .75; } .faint { opacity: .3; } .whisker { stroke: var(--line); stroke-width: 2; }
+.fails { color: #c00; font-weight: bold; } .notice { color: #a60; }
+table { border-collapse: collapse; width: 100%; } td, th { padding: .4rem; vertical-align: top; text-align: left; }
+td { border-top: 1px solid #8884; width: 50%; } mark { background: #ffd54f; color: #000; } code { font-size: .85em; }
+"""
+
+
+def render_page(run: ScoreRun) -> str:
+    """The page as text. It quotes the worst and best reports: keep it where the reports may be."""
+    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', *_head(), "<body>", *_body(run), "</body>", "</html>", ""])
+
+
+def _head() -> Iterator[str]:
+    yield '<head><meta charset="utf-8"><title>Scores of drafted reports</title>'
+    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    yield f"<style>{_STYLE}</style></head>"
+
+
+def _body(run: ScoreRun) -> Iterator[str]:
+    yield f"<h1>Scores of {run.model.variety.reports} drafted reports</h1>"
+    yield f"<p><code>{escape(run.signature)}</code></p>"
+    for verdict in run.verdicts:
+        yield f'<p class="{"fails" if verdict.fails else "notice"}">{escape(verdict.text)}</p>'
+    for notice in run.notices:
+        yield f'<p class="notice">{escape(notice)}</p>'
+    yield "<h2>The model and what needs no model</h2>"
+    yield from _against_baselines(run)
+    policy = next(iter(UNCERTAIN_AS))
+    yield f"<h2>F1 of each finding, {policy}</h2><p>Faint: fewer than {FEW} positive references.</p>"
+    yield _observations(run, policy)
+    yield "<h2>Scores of the single reports</h2>"
+    for name in _SPREAD:
+        yield draw_histogram([case.scores[name] for case in run.cases], title=name)
+    ranked = sorted(run.cases, key=lambda case: case.scores[_RANKED_BY])
+    yield f"<h2>Worst by {escape(_RANKED_BY)}</h2>" + _cases(ranked[:_SHOWN])
+    yield f"<h2>Best by {escape(_RANKED_BY)}</h2>" + _cases(ranked[: -_SHOWN - 1 : -1])
+
+
+def _against_baselines(run: ScoreRun) -> Iterator[str]:
+    systems = (run.model, *run.baselines)
+    for name in HEADLINE:
+        if any(score.name == name for score in run.model.scores):
+            scores = {system.name: system[name] for system in systems}
+            bars = [
+                Bar(label=system, value=score.value, interval=score.interval, note=f"{score.value:.3f}")
+                for system, score in scores.items()
+            ]
+            top = max([bar.value for bar in bars] + [end for bar in bars for end in bar.interval or ()])
+            yield f"<h3>{escape(name)}</h3>{draw_bars(bars, top=top, title=name)}"
+
+
+def _observations(run: ScoreRun, policy: str) -> str:
+    bars = []
+    for finding in FINDINGS:
+        score, support = run.model[label_name(finding, "F1", policy)], run.support[policy][finding]
+        note = f"{score.value:.2f}, support {support}"
+        bars.append(Bar(label=finding, value=score.value, interval=score.interval, note=note, faint=support < FEW))
+    return draw_bars(bars, top=1.0, title=f"F1 of each finding, {policy}")
+
+
+def _cases(cases: Iterable[Case]) -> str:
+    rows = "".join(_case(case) for case in cases)
+    return f"<table><tr><th>draft</th><th>reference</th></tr>{rows}</table>"
+
+
+def _case(case: Case) -> str:
+    drafted, written = case.prediction.split(), case.reference.split()
+    blocks = SequenceMatcher(
+        a=[_bare(word) for word in drafted], b=[_bare(word) for word in written], autojunk=False
+    ).get_matching_blocks()
+    here = {block.a + step for block in blocks for step in range(block.size)}
+    there = {block.b + step for block in blocks for step in range(block.size)}
+    missed = f"<br><small>missed: {escape(', '.join(case.missed))}</small>" if case.missed else ""
+    invented = f"<br><small>invented: {escape(', '.join(case.invented))}</small>" if case.invented else ""
+    score = f"<small>{escape(case.name)}, {case.scores[_RANKED_BY]:.3f}</small><br>"
+    return f"<tr><td>{score}{_mark(drafted, here)}{invented}</td><td>{_mark(written, there)}{missed}</td></tr>"
+
+
+def _bare(word: str) -> str:
+    return word.lower().strip(".,;:")
+
+
+def _mark(words: Sequence[str], common: set[int]) -> str:
+    """The words, those that the other side lacks marked."""
+    return " ".join(
+        escape(word) if place in common else f"<mark>{escape(word)}</mark>" for place, word in enumerate(words)
+    )

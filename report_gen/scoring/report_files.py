@@ -1,0 +1,188 @@
+"""Reports by id from the files that drafts and references come in: CSV, JSON lines, annotation.json, plain lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from report_gen.errors import CorpusError
+
+Role = Literal["prediction", "reference"]
+
+ID_COLUMNS = (
+    "id",
+    "study_id",
+    "dicom_id",
+    "uid",
+    "image_id",
+    "study",
+    "accession",
+    "accession_number",
+    "filename",
+    "name",
+)
+TEXT_COLUMNS: Mapping[Role, tuple[str, ...]] = MappingProxyType(
+    {
+        "prediction": (
+            *("prediction", "predictions", "predicted", "generated", "generated_report", "generation", "hypothesis"),
+            *("candidate", "draft", "output", "report", "text", "findings", "caption", "impression"),
+        ),
+        "reference": (
+            *("reference", "references", "ground_truth", "gt", "target", "label", "report", "text", "findings"),
+            *("caption", "impression"),
+        ),
+    }
+)
+"""Column names by which the texts are found, the likelier first; upper and lower case are the same."""
+
+_LONGEST_LINE = 16 * 2**20
+_LARGEST_JSON = 2**30
+_ANNOTATION = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:train|val|validate|test)"\s*:\s*\[')
+_NOT_TEXT = frozenset({"nan", "null", "none", "n/a", "<na>"})
+_Record = Mapping[str, Any]
+
+
+def read_reports(
+    path: Path, *, role: Role = "reference", id_column: str | None = None, split: str = "test"
+) -> dict[str, str]:
+    """Report text by id, in the order of the file. Of an annotation.json only `split` is read.
+
+    Plain lines have their line numbers, from 1, as ids. Raises CorpusError, in one sentence that names the file and the
+    place, for what cannot be read, for rows without id or text, for a "nan" in place of a text and for repeated ids.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise CorpusError(f"{path}: cannot tell the format by its name; use one of {', '.join(sorted(_READERS))}.")
+    try:
+        records = reader(path, split)
+        reports = _by_id(path, records, role, id_column)
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{path}: not UTF-8 (byte {error.start} of a line); save the file as UTF-8.") from error
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (csv.Error, json.JSONDecodeError, RecursionError) as error:
+        raise CorpusError(f"{path}: damaged, {error}.") from error
+    if not reports:
+        raise CorpusError(f"{path}: holds no reports.")
+    return reports
+
+
+def is_annotation(path: Path) -> bool:
+    """Whether the file looks like an annotation.json: an object that opens with a list under a split's name."""
+    if path.suffix.lower() != ".json" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _ANNOTATION.match(file.read(64)) is not None
+
+
+def _csv(path: Path, _split: str) -> Sequence[_Record]:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    return [
+        {str(key): value for key, value in row.items() if key is not None}
+        for row in csv.DictReader(_lines(path), delimiter=delimiter, strict=True)
+    ]
+
+
+def _json_lines(path: Path, _split: str) -> Sequence[_Record]:
+    return [_record(path, number, json.loads(line)) for number, line in enumerate(_lines(path), 1) if line.strip()]
+
+
+def _json(path: Path, split: str) -> Sequence[_Record]:
+    """annotation.json ({split: [records]}), a list of records, or {id: text}."""
+    table = _load_json(path)
+    if isinstance(table, dict) and all(isinstance(value, str) for value in table.values()):
+        return [{"id": key, "report": value} for key, value in table.items()]
+    if isinstance(table, dict):
+        if not isinstance(table.get(split), list):
+            raise CorpusError(f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}.")
+        table = table[split]
+    if not isinstance(table, list):
+        raise CorpusError(f"{path}: neither an annotation.json nor a list of records.")
+    return [_record(path, number, entry) for number, entry in enumerate(table, 1)]
+
+
+def _plain(path: Path, _split: str) -> Sequence[_Record]:
+    return [{"id": str(number), "report": line.rstrip("\r\n")} for number, line in enumerate(_lines(path), 1)]
+
+
+_READERS: Mapping[str, Callable[[Path, str], Sequence[_Record]]] = MappingProxyType(
+    {".csv": _csv, ".tsv": _csv, ".jsonl": _json_lines, ".ndjson": _json_lines, ".json": _json, ".txt": _plain}
+)
+
+
+def _load_json(path: Path) -> Any:
+    if path.stat().st_size > _LARGEST_JSON:
+        raise CorpusError(f"{path}: larger than 1 GiB; give the reports as .jsonl.")
+    return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines as they stand; a file without line ends must not fill the memory."""
+    with path.open("rb") as raw, io.BufferedReader(raw) as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE + 1):
+            number += 1
+            if len(line) > _LONGEST_LINE:
+                raise CorpusError(f"{path}: line {number} is longer than 16 MiB; this is not a file of reports.")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+
+
+def _record(path: Path, number: int, entry: object) -> _Record:
+    if not isinstance(entry, dict):
+        raise CorpusError(f"{path}: entry {number} is not an object with an id and a text.")
+    return entry
+
+
+def _by_id(path: Path, records: Sequence[_Record], role: Role, id_column: str | None) -> dict[str, str]:
+    if not records:
+        return {}
+    columns = list(records[0])
+    identity = _find(path, columns, (id_column,) if id_column else ID_COLUMNS, "id", "name it with --id-column")
+    content = _find(path, columns, TEXT_COLUMNS[role], "report text", "rename the column to 'report'")
+    reports: dict[str, str] = {}
+    repeated: list[str] = []
+    for number, record in enumerate(records, 1):
+        name, text = _value(path, number, record, identity), _text(path, number, record, content)
+        if name in reports:
+            repeated.append(name)
+        reports[name] = text
+    if repeated:
+        raise CorpusError(f"{path}: {name_some(repeated, 'id')} more than once; keep one report for each.")
+    return reports
+
+
+def name_some(ids: Sequence[str], what: str) -> str:
+    """At most five of the ids by name, the others by number."""
+    few = ", ".join(ids[:5])
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return f"{len(ids)} {what}{'' if len(ids) == 1 else 's'} ({few}{more})"
+
+
+def _find(path: Path, columns: Sequence[str], wanted: Sequence[str], what: str, remedy: str) -> str:
+    by_name = {column.strip().lower(): column for column in reversed(columns)}
+    for name in wanted:
+        if name.lower() in by_name:
+            return by_name[name.lower()]
+    raise CorpusError(f"{path}: no column for the {what} among {', '.join(columns[:8])}; {remedy}.")
+
+
+def _value(path: Path, number: int, record: _Record, column: str) -> str:
+    value = record.get(column)
+    if isinstance(value, bool | float | dict | list) or value is None or not str(value).strip():
+        raise CorpusError(f"{path}: entry {number} has no usable id in column {column!r}.")
+    return str(value).strip()
+
+
+def _text(path: Path, number: int, record: _Record, column: str) -> str:
+    value = record.get(column)
+    if not isinstance(value, str) or value.strip().lower() in _NOT_TEXT:
+        raise CorpusError(
+            f"{path}: entry {number} has no text in column {column!r} (an empty draft is an empty string)."
+        )
+    return value

@@ -1,0 +1,113 @@
+"""A score run on the terminal: the model, its noise and the baselines side by side, then what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from report_gen.report import FINDINGS
+from report_gen.scoring.baselines import CONSTANT
+from report_gen.scoring.collapse import Variety
+from report_gen.scoring.finding_scores import FEW, STATISTICS, UNCERTAIN_AS, average_name, label_name
+from report_gen.scoring.noise import Difference
+from report_gen.scoring.run import ScoreRun, System
+from report_gen.scoring.score import Score
+
+_AVERAGES = ("micro", "macro", "per-report", "weighted")
+
+
+def render_table(run: ScoreRun) -> RenderableType:
+    """The run as something that a rich console prints; it quotes no report."""
+    return Group(*_parts(run))
+
+
+def _parts(run: ScoreRun) -> Iterator[RenderableType]:
+    yield _wording(run)
+    yield _findings(run)
+    yield _observations(run)
+    yield _variety(run)
+    if run.comparison:
+        yield _comparison(run)
+    for verdict in run.verdicts:
+        yield Text(verdict.text, style="bold red" if verdict.fails else "yellow")
+    for notice in run.notices:
+        yield Text(notice, style="yellow")
+    yield Text(run.signature, style="dim")
+
+
+def _wording(run: ScoreRun) -> Table:
+    table = _table("Wording", "", run.model.name, "95%", *(baseline.name for baseline in run.baselines))
+    for score in run.model.scores:
+        if "uncertain" not in score.name:
+            others = (f"{baseline[score.name].value:.4f}" for baseline in run.baselines)
+            table.add_row(score.name, f"{score.value:.4f}", _interval(score), *others)
+    return table
+
+
+def _findings(run: ScoreRun) -> Table:
+    constant = next((baseline for baseline in run.baselines if baseline.name == CONSTANT), None)
+    table = _table("Findings", "", *STATISTICS, "95% of F1", *(["F1 of constant"] if constant else []))
+    for policy, count, average in product(UNCERTAIN_AS, (14, 5), _AVERAGES):
+        names = [average_name(average, statistic, count, policy) for statistic in STATISTICS]
+        beside = [f"{constant[names[-1]].value:.4f}"] if constant else []
+        table.add_row(f"{average}, {count} findings, {policy}", *_figures(run.model, names), *beside)
+    return table
+
+
+def _observations(run: ScoreRun) -> Table:
+    policy = next(iter(UNCERTAIN_AS))
+    table = _table(f"Each finding, {policy}", "", "support", *STATISTICS, "95% of F1")
+    for finding in FINDINGS:
+        support = run.support[policy][finding]
+        names = [label_name(finding, statistic, policy) for statistic in STATISTICS]
+        table.add_row(finding, str(support), *_figures(run.model, names), style="dim" if support < FEW else None)
+    return table
+
+
+def _variety(run: ScoreRun) -> Table:
+    table = _table("Variety", "", "different texts", "commonest", "vocabulary", "normal", "copied from train")
+    rows = {run.model.name: run.model.variety, "references": run.references}
+    rows |= {baseline.name: baseline.variety for baseline in run.baselines}
+    for name, variety in rows.items():
+        table.add_row(name, *_counts(variety))
+    return table
+
+
+def _comparison(run: ScoreRun) -> Table:
+    table = _table("Against another system", "", "other", "this", "change", "95%", "p bootstrap", "p randomisation")
+    for one in run.comparison:
+        table.add_row(one.name, *_difference(one))
+    return table
+
+
+def _table(title: str, first: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column(first)
+    for column in columns:
+        table.add_column(column, justify="right")
+    return table
+
+
+def _figures(system: System, names: list[str]) -> list[str]:
+    scores = [system[name] for name in names]
+    return [*(f"{score.value:.4f}" for score in scores), _interval(scores[-1])]
+
+
+def _interval(score: Score) -> str:
+    return "" if score.interval is None else "{:.3f} to {:.3f}".format(*score.interval)
+
+
+def _counts(variety: Variety) -> list[str]:
+    copied = "" if variety.copied is None else f"{variety.copied:.0%}"
+    distinct = f"{variety.distinct} of {variety.reports}"
+    return [distinct, f"{variety.commonest:.0%}", str(variety.vocabulary), f"{variety.normal:.0%}", copied]
+
+
+def _difference(one: Difference) -> list[str]:
+    values = [f"{one.first:.4f}", f"{one.second:.4f}", f"{one.second - one.first:+.4f}"]
+    ends = "{:+.3f} to {:+.3f}".format(*one.interval)
+    return [*values, ends, f"{one.p_bootstrap:.3f}", f"{one.p_randomisation:.3f}"]

@@ -1,0 +1,51 @@
+"""A score run as files: JSON for programs, CSV with a row per report, HTML to look at. A file is whole or not there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+from report_gen import __version__
+from report_gen.errors import OutputError
+from report_gen.scoring.page import render_page
+from report_gen.scoring.run import ScoreRun
+
+
+def write_json(run: ScoreRun, path: Path) -> None:
+    """Everything but the single reports. Raises OutputError."""
+    table = {key: value for key, value in asdict(run).items() if key != "cases"}
+    _write(path, json.dumps({"version": __version__, **table, "fails": run.fails}, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(run: ScoreRun, path: Path) -> None:
+    """A row per report: its scores, the findings missed and invented, both texts. Raises OutputError."""
+    names = list(run.cases[0].scores)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", *names, "missed", "invented", "prediction", "reference"])
+    for case in run.cases:
+        scores = [f"{case.scores[name]:.6f}" for name in names]
+        findings = ["; ".join(case.missed), "; ".join(case.invented)]
+        writer.writerow([case.name, *scores, *findings, case.prediction, case.reference])
+    _write(path, text.getvalue())
+
+
+def write_html(run: ScoreRun, path: Path) -> None:
+    """One page with pictures that needs nothing beside it. It quotes reports. Raises OutputError."""
+    _write(path, render_page(run))
+
+
+def _write(path: Path, text: str) -> None:
+    """To a temporary name beside `path`, then renamed: who reads `path` never sees half a file."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
+    finally:
+        temporary.unlink(missing_ok=True)
