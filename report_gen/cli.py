@@ -112,6 +112,41 @@ def demo(
     _print(f"picture: {picture}\nstudy:   {dicom}\ndraft:   {output / 'draft.txt'}\n\n{text}")
 
 
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder; `embedded` for the one that comes with it.")],
+    corpus: Annotated[Path, typer.Argument(help="Corpus with images and finding labels.")],
+    layout: Annotated[str | None, typer.Option(help="Layout of the corpus; found by looking without it.")] = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for figures and drafts.")] = None,
+    candidates: Annotated[int, typer.Option(min=1, max=64, help="As for draft.")] = 8,
+    draws: Annotated[int, typer.Option(min=100, help="Resamplings of the paired bootstrap.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
+) -> None:
+    """Draft a labelled corpus from its own and from shuffled images, and hold both against the labels."""
+    from report_gen.corpora import read_corpus
+    from report_gen.drafting import Drafter
+    from report_gen.evaluating import evaluate as run
+    from report_gen.evaluating import format_json, render
+    from report_gen.generation import Decoding
+    from report_gen.outputs.writing import write_atomically
+    from report_gen.progress import track
+
+    drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
+    rows = [row for row in read_corpus(corpus, layout=layout) if split in ("all", row["split"])]
+    result = run(
+        drafter,
+        rows,
+        decoding=Decoding(candidates=candidates, seed=seed),
+        draws=draws,
+        seed=seed,
+        track=lambda items, total: track(items, total=total, description="drafting"),
+    )
+    Console().print(render(result))
+    if output is not None:
+        write_atomically(output, format_json(result))
+
+
 def main() -> None:
     """The console script."""
     for command in entry_points(group="report_gen.commands"):

@@ -35,8 +35,8 @@ def tune_thresholds(model: ReportModel, batches: Iterator[Batch]) -> FindingConf
 def _best(probabilities: NDArray[np.float32], targets: NDArray[np.float32]) -> float | None:
     known = ~np.isnan(targets)
     probabilities, targets = probabilities[known], targets[known]
-    positives = (targets > 0.5).sum()
-    if min(positives, known.sum() - positives) < FEWEST:
+    positives = targets.sum()
+    if min(positives, len(targets) - positives) < FEWEST:
         return None
     order = np.argsort(-probabilities, kind="stable")
     hits = targets[order].cumsum()
