@@ -297,6 +297,7 @@ def test_pydicom_twins(name: str, twin: str) -> None:
         "SC_rgb_jpeg_dcmtk.dcm",
         "SC_ybr_full_422_uncompressed.dcm",
         "SC_rgb_rle.dcm",
+        "SC_rgb_jpeg.dcm",
         "examples_palette.dcm",
         "liver_1frame.dcm",
     ],
@@ -446,10 +447,6 @@ def test_a_truncated_codestream_is_refused_undecoded(file: Path, missing: int) -
     os.truncate(file, end - missing)
     with pytest.raises(StudyError, match="truncated"):
         describe_dicom(file, "")
-    os.truncate(file, 0)
-    dataset.save_as(file)
-    os.truncate(file, end)
-    assert read_dicom_pixels(file).shape == (64, 64)
 
 
 def test_what_begins_like_dicom() -> None:
