@@ -29,6 +29,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 from report_gen.codestreams import coded_size
@@ -56,7 +57,7 @@ SAMPLES_PER_PIXEL = {
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Of red, green and blue, ITU-R BT.601, as in YBR_FULL (PS3.3 C.7.6.3.1.2)."""
 
-_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
+_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
 """pydicom's decoders in the order in which they are tried: the faster first, and last the one that needs a process."""
 
 _FRAGMENT = b"\xfe\xff\x00\xe0"
@@ -224,10 +225,8 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
         size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if size is not None and size != (dataset.Rows, dataset.Columns):
             raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
-    available = get_decoder(syntax).available_plugins
-    plugins = [plugin for plugin in _PLUGINS if plugin in available] if syntax.is_encapsulated else [""]
     failure: Exception | None = None
-    for plugin in plugins:  # one decoder's refusal is not the last word
+    for plugin in _plugins(syntax):  # one decoder's refusal is not the last word
         try:
             if plugin == "gdcm":
                 return decode_with_gdcm(path)
@@ -237,6 +236,15 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
     others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
     reason = f"the pixels ({syntax.name}) are malformed, or need another decoder (not installed: {others})."
     raise StudyError(path, reason) from failure
+
+
+def _plugins(syntax: UID) -> tuple[str, ...]:
+    if not syntax.is_encapsulated:
+        return ("",)
+    if syntax == RLELossless:  # on damaged data the faster pylibjpeg-rle panics, which is no Exception
+        return ("pydicom",)
+    available = get_decoder(syntax).available_plugins
+    return tuple(plugin for plugin in _PLUGINS if plugin in available)
 
 
 def _luma(rgb: NDArray[Any], peak: int) -> NDArray[np.float32]:

@@ -449,6 +449,17 @@ def test_a_truncated_codestream_is_refused_undecoded(file: Path, missing: int) -
         describe_dicom(file, "")
 
 
+def test_damaged_run_lengths_are_refused(file: Path) -> None:
+    dataset = dicom(np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint16))
+    compress(dataset, RLELossless)
+    dataset.save_as(file)
+    content = file.read_bytes()
+    start = content.index(b"\xfe\xff\x00\xe0", -6000)
+    for offset in range(80, 400, 16):  # behind the table of segments
+        file.write_bytes(content[: start + offset] + b"\x7f" * 64 + content[start + offset + 64 :])
+        _assert_pixels_or_study_error(file)
+
+
 def test_what_begins_like_dicom() -> None:
     assert is_dicom(b"\0" * 128 + b"DICM")
     assert is_dicom(b"II*\0" + b"\0" * 124 + b"DICM")  # a TIFF may hide in the preamble
