@@ -1,4 +1,4 @@
-"""Does a model say what its images show? Drafts of a labelled corpus against its labels, and against shuffled images."""
+"""Does a model say what its images show? Drafts of a labelled corpus against its labels, and from shuffled images."""
 
 from __future__ import annotations
 
