@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from report_gen.report import FindingState, Report
     from report_gen.study import Study
 
-STUDY_REFUSED, INTERNAL_FAULT = 3, 1
+STUDY_REFUSED, SCORE_FAILS = 3, 6
+"""Exit codes of runs that end without an error; those of errors stand in `errors.py`."""
 
 app = typer.Typer(
     help="Drafts radiology reports from medical images. Every output is a draft for a qualified reader.",
@@ -110,6 +111,46 @@ def demo(
     text = format_text(report)
     write_atomically(output / "draft.txt", text)
     _print(f"picture: {picture}\nstudy:   {dicom}\ndraft:   {output / 'draft.txt'}\n\n{text}")
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(help="Drafts: JSONL, CSV, or plain text lines.")],
+    references: Annotated[Path, typer.Argument(help="Reports: the same formats, or an annotation.json.")],
+    preset: Annotated[str, typer.Option(help="r2gen-iu, r2gen-mimic, raw, or a TOML file.")] = "raw",
+    train: Annotated[Path | None, typer.Option(help="Training reports, for vocabulary and baselines.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column that joins the two files.")] = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Score what both files have.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="Drafts of another system for the same studies.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything here, for programs.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row per report here.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 when collapsed or below the constant.")] = False,
+    bootstrap: Annotated[int, typer.Option(help="Resamplings for the intervals; 0 for none.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+) -> None:
+    """Score drafts against reports, with intervals, baselines and verdicts."""
+    from report_gen.scoring import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
+
+    run = run_score(
+        ScoreOptions(
+            predictions=predictions,
+            references=references,
+            preset=preset,
+            train=train,
+            id_column=id_column,
+            allow_missing=allow_missing,
+            draws=bootstrap,
+            seed=seed,
+            compare=compare,
+        )
+    )
+    Console().print(render_table(run))
+    for path, write in ((json, write_json), (html, write_html), (csv, write_csv)):
+        if path is not None:
+            write(run, path)
+    if strict and run.fails:
+        raise typer.Exit(SCORE_FAILS)
 
 
 @app.command()
