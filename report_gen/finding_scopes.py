@@ -101,7 +101,7 @@ def _reach_forward(sentence: str, marks: Sequence[Mark]) -> None:
 
 
 def _overrides(role: Role, cue: Role) -> bool:
-    """A denial overrides all, a hedge only a hedge: "no opacity to suggest pneumonia" denies, "if there may be" asks."""
+    """A denial overrides all, a hedge only a hedge: "no opacity to suggest edema" denies, "if there may be" asks."""
     return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
 
 

@@ -144,7 +144,7 @@ _SIDE_WITHIN = re.compile(r"\b(left|right|both|bilateral)\b", re.IGNORECASE)
 
 
 def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
-    """Side by the start of each finding or quality, from the words before it, back to the last one, else those after."""
+    """Side by the start of each finding or quality: from the words before it, up to the last one, else after it."""
     sides: dict[int, Laterality] = {}
     for _, clause in groupby(marks, key=lambda mark: mark.clause):
         waiting: list[str] = []

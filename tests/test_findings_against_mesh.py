@@ -52,7 +52,7 @@ NORMAL = re.compile(r"normal|Technical Quality|" + CODES["Support Devices"])
 """A report with no other code is one without a finding."""
 
 DEFINITE_ONLY = {"No Finding", "Pneumonia"}
-"""A suspected diagnosis is coded by what was seen ("may be pneumonia" as Opacity); the rest is coded when hedged too."""
+"""A suspected diagnosis is coded by what was seen ("may be pneumonia" as Opacity); the rest also when hedged."""
 
 
 @dataclass(frozen=True)
