@@ -114,7 +114,7 @@ _PRIOR = re.compile(
       | similar\ (?:to|in) | than\ (?:before|on)
       | unchanged | stable | stability | interval(?:ly)? | again | still | now | new(?:ly)? | since  # change, or none
       | no\ longer | re-?(?:demonstrat|identif|visuali[sz])\w+ | re-?positioned
-      | (?:no|not|without|little|minimal)\ (?:(?:significant|appreciabl|substantial|relevant|gross|definite)\w*\ )*chang(?:ed?|es)
+      | (?:no|not|without|little|minimal)\ (?:(?:significant|appreciabl|substantial|relevant)\w*\ )*chang(?:ed?|es)
       | persist\w* | remain(?:s|ed|ing)? | continu(?:e|es|ed|ing) | recurren(?:t|ce)
       | improv\w+ | worsen\w* | wors(?:e|t) | progress\w+ | developing | regress\w+ | resolv\w+ | resolution | evolv\w+
       | (?:in|de)creas(?:ed|ing)\ (?:in\ (?:size|extent|number)|from|since|compared)

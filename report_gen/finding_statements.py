@@ -88,10 +88,10 @@ def _implied(sentence: str, marks: Sequence[Mark]) -> Iterator[_Claim]:
 
 
 def _turn_quality(state: FindingState, turn: FindingState | None) -> FindingState | None:
-    """`not enlarged` denies; `not normal` says nothing that can be named."""
-    if turn is None or turn is HEDGED:
-        return turn or state
-    return DENIED if turn is DENIED and state in (FindingState.PRESENT, FindingState.UNCERTAIN) else None
+    """`not enlarged` denies, `may be enlarged` hedges; `not normal` and `may be normal` say nothing that has a name."""
+    if turn is None:
+        return state
+    return None if turn is UNSAID or state is DENIED else turn
 
 
 _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b", re.IGNORECASE)

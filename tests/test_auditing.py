@@ -163,7 +163,7 @@ def test_not_contradictory(text: str) -> None:
 
 
 def test_repeated_sentences() -> None:
-    text = "FINDINGS: 1. Lungs are clear. 2. No effusion. lungs are clear .\n\nIMPRESSION: 1. No effusion. 2. Normal heart."
+    text = "FINDINGS: 1. Lungs are clear. 2. No effusion. lungs are clear .\n\nIMPRESSION: 1. No effusion. 2. No edema."
     assert repeated_sentences(text) == ("lungs are clear .", "No effusion.")
 
 
