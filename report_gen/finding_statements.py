@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from report_gen.finding_phrases import ABNORMALITY, BONE_ABNORMALITY, NO_FINDING, OUTSIDE, Phrase, Role, load_vocabulary
-from report_gen.finding_scopes import DENIED, HEDGED, UNSAID, Mark, mark_phrases
+from report_gen.finding_scopes import DENIED, UNSAID, Mark, mark_phrases
 from report_gen.report import FindingState
 from report_gen.study import Laterality
 
@@ -152,6 +152,8 @@ def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
         for phrase in (mark.phrase for mark in clause):
             if phrase.role is Role.SIDE:
                 waiting.append(phrase.name)
+            elif phrase.role is Role.IGNORED:  # `in the left lung` is set aside as a place, not as a side.
+                waiting += _SIDE_WITHIN.findall(sentence, phrase.start, phrase.end)
             elif phrase.role in (Role.FINDING, Role.QUALITY):
                 if last is not None and sides[last] is Laterality.UNKNOWN:
                     sides[last], waiting = _side(waiting), []

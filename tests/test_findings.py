@@ -113,6 +113,7 @@ def test_stronger_mentions_win() -> None:
         ("Middle lobe pneumonia.", "R"),
         ("Blunting of the left costophrenic angle.", "L"),
         ("No left pneumothorax.", "L"),
+        ("Nodule in the left lung.", "L"),
         ("Pneumothorax.", "?"),
         ("The heart is enlarged on the left.", "U"),
     ],
