@@ -118,7 +118,7 @@ def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed:
         return False
     between = sentence[governed : mark.phrase.start]
     if cue.phrase.role is Role.UNCERTAIN_PHRASE:
-        return role is Role.FINDING and not _OR.search(between)
+        return role is Role.FINDING and not between.isspace() and not _OR.search(between)
     if role is Role.VERB:
         return not _OR.search(between) and not _OR_NEXT.match(sentence, mark.phrase.end)
     if role is Role.ANATOMY:
