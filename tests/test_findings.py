@@ -6,7 +6,7 @@ import csv
 import re
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -40,6 +40,13 @@ def test_sentence(row: dict[str, str]) -> None:
     found = label_findings(row["text"])
     for state in STATES:
         assert {name for name in FINDINGS if found[name] == state} == named(row, state), state
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper, lambda text: re.sub(r"\s*([.,;:?])", r" \1", text)])
+def test_case_and_blanks_before_stops_make_no_difference(spell: Callable[[str], str]) -> None:
+    """Scorers lower the case and set blanks before the stops."""
+    differing = [row["text"] for row in TABLE if label_findings(spell(row["text"])) != label_findings(row["text"])]
+    assert differing == []
 
 
 def named(row: dict[str, str], state: str) -> set[str]:
