@@ -50,6 +50,8 @@ class TextRecipe(_Frozen):
     """Leave out sentences that compare with an earlier study: no draft can know one."""
     drop_sides: bool = False
     """Leave sides (left, right, bilateral) out of sentences: for models that no image-report pair taught one."""
+    reconcile: bool = False
+    """Leave out sentences that deny what their report states, and reports that conclude what they do not describe."""
     sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
     """Sections that a cleaned report must have to be used."""
     longest: int = Field(default=160, ge=8)

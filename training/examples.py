@@ -24,7 +24,7 @@ from report_gen.tokenizer import ReportTokenizer
 
 from .config import CorpusRecipe, Recipe, TextRecipe
 from .recombining import recombine
-from .texts import clean_report
+from .texts import clean_report, reconcile
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets where a corpus has reports but no labels; an uncertain finding teaches nothing."""
@@ -157,6 +157,8 @@ def _excess(logits: NDArray[np.float32], prevalence: float, shift: float) -> flo
 
 def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusRecipe, text: TextRecipe) -> Study:
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
+    if text.reconcile:
+        sections = reconcile(sections)
     return Study(
         study_id=row["study_id"],
         split=row["split"],
