@@ -200,6 +200,7 @@ def run_app(application: typer.Typer) -> None:
     # Nothing here speaks to a hub unless a recipe names one, and nothing ever reports on its users.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         application()
     except ReportGenError as error:

@@ -129,7 +129,7 @@ class Recipe(_Frozen):
     seed: int = 0
     """Everything random follows from it."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; `auto` measures which is faster on this machine."""
+    """Arithmetic of the forward pass; `auto` measures at the start of every stage which is faster."""
     workers: int = Field(default=0, ge=0)
     """Processes that read images ahead."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import PartialState
 from accelerate.utils import DistributedDataParallelKwargs
 
 from report_gen import __version__
@@ -22,7 +21,6 @@ from .card import write_card
 from .config import Recipe
 from .examples import Study, encode_study, read_studies
 from .loop import Examples, Progress, fit, validation_batches
-from .precision import choose_precision
 from .runs import BEST, Run
 from .thresholds import tune_thresholds
 from .vocabulary import learn_vocabulary
@@ -36,7 +34,6 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
     """
     run = Run.start(folder, recipe, resume=resume)
     accelerator = Accelerator(
-        mixed_precision=choose_precision(recipe, PartialState().device),
         # A stage may leave a part without gradient: texts alone never reach the encoder.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
