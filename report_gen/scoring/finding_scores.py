@@ -57,14 +57,19 @@ def finding_measures(
     )
 
 
-def average_name(average: str, statistic: str, observations: int, policy: str) -> str:
+def average_name(average: str, statistic: str, observations: int, policy: str, labeller: str = "") -> str:
     """The full name of an averaged finding score, such as `micro F1, 14 findings, uncertain+`."""
-    return f"{average} {statistic}, {observations} findings, {policy}"
+    return f"{labeller} {average} {statistic}, {observations} findings, {policy}".lstrip()
 
 
-def label_name(finding: str, statistic: str, policy: str) -> str:
+def label_name(finding: str, statistic: str, policy: str, labeller: str = "") -> str:
     """The full name of one observation's score, such as `Edema F1, uncertain+`."""
-    return f"{finding} {statistic}, {policy}"
+    return f"{labeller} {finding} {statistic}, {policy}".lstrip()
+
+
+def is_finding_score(name: str) -> bool:
+    """Whether a score of this name is about findings, not about wording."""
+    return name.endswith(tuple(UNCERTAIN_AS))
 
 
 def support(referenced: Sequence[States], *, uncertain: bool) -> dict[str, int]:
@@ -89,10 +94,10 @@ def _positive(states: Sequence[States], uncertain: bool) -> _Bools:
 def _measures(predicted: _Bools, referenced: _Bools, policy: str, labeller: str) -> tuple[Measure, ...]:
     cells = [predicted & referenced, predicted & ~referenced, ~predicted & referenced]
     counts = np.column_stack(cells).astype(np.float64)
-    recipe, before = f"{labeller or 'rules'},{policy}", f"{labeller} ".lstrip()
-    pooled = [before + average_name(*key, policy) for key in product(_POOLED, STATISTICS, _SETS)]
-    by_report = [before + average_name("per-report", *key, policy) for key in product(STATISTICS, _SETS)]
-    single = [before + label_name(*key, policy) for key in product(FINDINGS, STATISTICS)]
+    recipe = f"{labeller or 'rules'},{policy}"
+    pooled = [average_name(*key, policy, labeller) for key in product(_POOLED, STATISTICS, _SETS)]
+    by_report = [average_name("per-report", *key, policy, labeller) for key in product(STATISTICS, _SETS)]
+    single = [label_name(*key, policy, labeller) for key in product(FINDINGS, STATISTICS)]
     return (
         Measure(names=tuple(pooled), statistics=counts, finish=_average, recipe=recipe, of_one_report=False),
         mean_measure(by_report, _by_report(counts), f"{recipe},empty=1"),

@@ -10,7 +10,7 @@ from report_gen.report import FINDINGS
 from report_gen.scoring.cases import Case
 from report_gen.scoring.charts import Bar, draw_bars, draw_histogram
 from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
-from report_gen.scoring.run import ScoreRun
+from report_gen.scoring.score_run import ScoreRun
 from report_gen.scoring.verdicts import HEADLINE
 
 _RANKED_BY = "ROUGE-L (coco)"
