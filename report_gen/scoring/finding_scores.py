@@ -3,6 +3,8 @@
 "F1 of findings" is several numbers in the literature, so all are given, each under its full name: micro (one pool of
 all decisions), macro (mean over observations), per-report (mean over reports), weighted (by the references' support);
 over the 14 observations and over the 5 that CheXpert evaluates; an uncertain mention as positive and as negative.
+
+The 14 include "No Finding", as in CheXpert: a drafter that calls every study normal has a micro F1 well above 0.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ UNCERTAIN_AS = {"uncertain+": True, "uncertain-": False}
 
 STATISTICS = ("precision", "recall", "F1")
 
-States = Mapping[str, FindingState]
 FEW = 30
 """Under so many positive references a finding's own score is mostly noise."""
 
+States = Mapping[str, FindingState]
 Labeller = Callable[[str], States]
 _Bools = NDArray[np.bool_]
 

@@ -67,7 +67,13 @@ def _against_baselines(run: ScoreRun) -> Iterator[str]:
         if any(score.name == name for score in run.model.scores):
             scores = {system.name: system[name] for system in systems}
             bars = [
-                Bar(label=system, value=score.value, interval=score.interval, note=f"{score.value:.3f}")
+                Bar(
+                    label=system,
+                    value=score.value,
+                    interval=score.interval,
+                    note=f"{score.value:.3f}",
+                    faint=system != run.model.name,
+                )
                 for system, score in scores.items()
             ]
             top = max([bar.value for bar in bars] + [end for bar in bars for end in bar.interval or ()])
