@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,11 +50,10 @@ def count_words(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], order: int
 ) -> tuple[NgramCounts, ...]:
     """Counts for n = 1..order over the words of each prediction and its reference."""
-    numbers: dict[str, int] = {}
     texts = [text for pair in zip(predictions, references, strict=True) for text in pair]
-    lengths = [len(text) for text in texts]
-    words = (numbers.setdefault(word, len(numbers)) for text in texts for word in text)
-    return _count_units(np.fromiter(words, dtype=np.int64, count=sum(lengths)), lengths, order)
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(texts)))}
+    words = np.fromiter(map(numbers.__getitem__, chain.from_iterable(texts)), dtype=np.int64)
+    return _count_units(words, [len(text) for text in texts], order)
 
 
 def count_characters(predictions: Sequence[str], references: Sequence[str], order: int) -> tuple[NgramCounts, ...]:

@@ -52,4 +52,4 @@ class Pairs:
 
 def split_words(text: str) -> list[str]:
     """Words apart by white space. Equal words are one object, which keeps a hundred thousand reports in memory."""
-    return [sys.intern(word) for word in text.split()]
+    return list(map(sys.intern, text.split()))
