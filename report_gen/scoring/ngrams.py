@@ -69,17 +69,17 @@ def count_characters(predictions: Sequence[str], references: Sequence[str], orde
 def _count_units(units: Ints, lengths: Sequence[int], order: int) -> tuple[NgramCounts, ...]:
     """`units` are words or characters, numbered from 0: prediction, reference, prediction, reference and so on."""
     text = np.repeat(np.arange(len(lengths)), lengths)
-    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in _codes(units, text, order))
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(units))
+    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in _codes(units, left, order))
 
 
-def _codes(units: Ints, text: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
-    """For n = 1..order: where an n-gram starts, and its number."""
+def _codes(units: Ints, left: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
+    """For n = 1..order: where an n-gram starts, and its number; `left` are the units from each to its text's end."""
     kinds = base = int(units.max(initial=0)) + 1
     start, code = np.arange(len(units)), units
     yield start, code
     for n in range(2, order + 1):
-        inside = start + n - 1 < len(units)
-        inside[inside] = text[start[inside]] == text[start[inside] + n - 1]
+        inside = left[start] >= n
         start, code = start[inside], code[inside]
         if kinds * base * 2 > _LARGEST_CODE:  # number the (n-1)-grams anew, without gaps
             distinct, code = np.unique(code, return_inverse=True)
