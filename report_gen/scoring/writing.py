@@ -12,7 +12,7 @@ from pathlib import Path
 from report_gen import __version__
 from report_gen.errors import OutputError
 from report_gen.scoring.page import render_page
-from report_gen.scoring.run import ScoreRun
+from report_gen.scoring.score_run import ScoreRun
 
 
 def write_json(run: ScoreRun, path: Path) -> None:
