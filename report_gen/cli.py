@@ -101,9 +101,9 @@ def demo(
     from report_gen.drafting import Drafter
     from report_gen.generation import Decoding
     from report_gen.outputs.text import format_text
-    from report_gen.outputs.writing import write_atomically
     from report_gen.phantom import draw_chest, write_phantom, write_png
     from report_gen.reading import read_study
+    from report_gen.writing import write_atomically
 
     dicom = write_phantom(output)
     picture = write_png(output / "phantom.png", draw_chest())
@@ -170,8 +170,8 @@ def evaluate(
     from report_gen.evaluating import evaluate as run
     from report_gen.evaluating import format_json, render
     from report_gen.generation import Decoding
-    from report_gen.outputs.writing import write_atomically
     from report_gen.progress import track
+    from report_gen.writing import write_atomically
 
     drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
     rows = [row for row in read_corpus(corpus, layout=layout) if split in ("all", row["split"])]
@@ -255,7 +255,7 @@ def _deliver(report: Report, study: Study, name: str, output: Path | None, kind:
     """One file in the folder, or the draft on standard output."""
     from report_gen.outputs.json_document import format_json
     from report_gen.outputs.text import format_text
-    from report_gen.outputs.writing import write_atomically
+    from report_gen.writing import write_atomically
 
     document = format_json(report) if kind is Format.JSON else format_text(report)
     if output is not None:

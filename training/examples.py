@@ -177,11 +177,8 @@ def _states(study: Study) -> NDArray[np.int64]:
 
 def _prompts(study: Study, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
     """Wordings of the prompt; a text without images may have been written for any frontal view."""
-    views = (
-        [study.views]
-        if study.images
-        else [study.views, (ViewPosition.PA,), (ViewPosition.AP,), (ViewPosition.FRONTAL,), ()]
-    )
+    frontal = [(view,) for view in ViewPosition if view.is_frontal]
+    views = [study.views] if study.images else [study.views, *frontal, ()]
     for indication in (study.indication, ""):
         for positions in views:
             text = render(prompt, indication=indication, views=describe_views(positions), technique="")

@@ -64,6 +64,5 @@ def _threshold(probabilities: Floats, targets: Floats, ratio: float) -> float | 
 
 
 def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:
-    threshold = _threshold(probabilities, targets, ratio)
-    called = (probabilities >= threshold) & ~np.isnan(targets)
+    called = (probabilities >= (_threshold(probabilities, targets, ratio) or np.inf)) & ~np.isnan(targets)
     return float(2 * targets[called].sum() / (called.sum() + np.nansum(targets)))
