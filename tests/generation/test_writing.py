@@ -16,7 +16,7 @@ from report_gen.report import FINDINGS, FindingState, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
 
 UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)
-STOPS_AND_BLANKS = [id for piece in ("a .", "A. B!", ") ", "IMPRESSION: x") for id in tokenizer().encode(piece)]
+STOPS_AND_BLANKS = [i for piece in ("a .", "A. B!", ") ", "IMPRESSION: x") for i in tokenizer().encode(piece)]
 TOLD = [FindingState.PRESENT if name == "Pleural Effusion" else FindingState.UNKNOWN for name in FINDINGS]
 
 
