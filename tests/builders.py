@@ -55,12 +55,14 @@ def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes:
 
 
 def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportModel:
-    """A model in evaluation mode whose every parameter is noise: those that start at zero would hide faults."""
+    """A model in evaluation mode whose every part has a say: what starts near zero would hide faults."""
     torch.manual_seed(seed)
     model = ReportModel(tiny_config() if config is None else config).eval()
     with torch.no_grad():
         for parameter in model.projector.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
+        for parameter in model.decoder.parameters():
+            parameter.mul_(5 if parameter.ndim > 1 else 1)
     return model
 
 

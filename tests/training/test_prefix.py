@@ -25,7 +25,7 @@ INDICATION = "Cough and fever."
 STATES = {"Pleural Effusion": "present", "Edema": "uncertain", "Fracture": "absent"}
 
 
-class Heard(Exception):
+class Heard(Exception):  # noqa: N818 - nothing is wrong; the test has heard enough
     """Raised in place of an answer: what the language model was asked first."""
 
     def __init__(self, call: dict[str, Any]) -> None:
