@@ -242,12 +242,14 @@ def _parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
 
 
 def _file_names(studies: Sequence[Study]) -> list[str]:
-    """A name for every study's file; of studies with one name the later ones are numbered."""
-    taken: dict[str, int] = {}
-    names = []
+    """A name for every study's file, its own even where case does not count; of equal names the later are numbered."""
+    names: list[str] = []
     for study in studies:
-        taken[study.name] = taken.get(study.name, 0) + 1
-        names.append(study.name if taken[study.name] == 1 else f"{study.name}-{taken[study.name]}")
+        name, number = study.name, 1
+        while name.casefold() in map(str.casefold, names):
+            number += 1
+            name = f"{study.name}-{number}"
+        names.append(name)
     return names
 
 

@@ -68,8 +68,8 @@ def generate(
 
 def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
     """Token ids to sections; a sentence that the section already holds is left out."""
-    text = tokenizer.decode(generated.token_ids)
-    ends = [len(tokenizer.decode(generated.token_ids[: index + 1])) for index in range(len(generated.token_ids))]
+    text = _decode(generated.token_ids, tokenizer)
+    ends = [len(_decode(generated.token_ids[: index + 1], tokenizer)) for index in range(len(generated.token_ids))]
     position, sections = 0, []
     for section in parse_report(text):
         sentences: dict[str, Sentence] = {}
@@ -80,6 +80,11 @@ def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
             sentences.setdefault(sentence.text, Sentence(sentence.text, _geometric_mean(inside)))
         sections.append(Section(section.name, tuple(sentences.values())))
     return Written(tuple(sections))
+
+
+def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
+    """The text with single blanks, as its sentences will be: a model may write several in a row."""
+    return " ".join(tokenizer.decode(token_ids).split())
 
 
 def _unfaithfulness(states: Sequence[FindingState], written: Written) -> float:

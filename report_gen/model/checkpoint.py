@@ -14,10 +14,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from report_gen.errors import CheckpointError
+from report_gen.errors import CheckpointError, UsageError
 from report_gen.model.config import ModelConfig
 from report_gen.model.report_model import ReportModel
-from report_gen.prompting import Prompt, load_prompt
+from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
 from report_gen.writing import write_folder
 
@@ -94,7 +94,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}
     _check_manifest(folder, contents)
     config = _parse_config(folder / CONFIG, contents[CONFIG])
-    tokenizer = ReportTokenizer.from_bytes(contents[TOKENIZER])
+    tokenizer = ReportTokenizer.from_bytes(contents[TOKENIZER], name=str(folder / TOKENIZER))
     if tokenizer.vocabulary_size != config.vocabulary_size:
         raise CheckpointError(
             f"{folder / TOKENIZER}: {tokenizer.vocabulary_size} pieces, but {CONFIG} says {config.vocabulary_size}; "
@@ -103,7 +103,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     model = ReportModel(config)
     _fill(model, folder / WEIGHTS, contents[WEIGHTS])
     weights_sha256 = hashlib.sha256(contents[WEIGHTS]).hexdigest()
-    return Checkpoint(model.eval(), tokenizer, load_prompt(folder / PROMPT), weights_sha256)
+    return Checkpoint(model.eval(), tokenizer, _parse_prompt(folder / PROMPT, contents[PROMPT]), weights_sha256)
 
 
 def _unshared(model: ReportModel) -> dict[str, torch.Tensor]:
@@ -151,6 +151,14 @@ def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
             raise CheckpointError(
                 f"{folder / name}: altered since the checkpoint was written; copy the checkpoint again"
             )
+
+
+def _parse_prompt(path: Path, content: bytes) -> Prompt:
+    """Exactly as it was sealed: what was trained with is what is drafted with."""
+    try:
+        return Prompt(content.decode(), name=str(path))
+    except (UnicodeDecodeError, UsageError) as error:
+        raise CheckpointError(f"{path}: no prompt ({error}); copy the checkpoint again") from error
 
 
 def _parse_config(path: Path, content: bytes) -> ModelConfig:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,7 +34,7 @@ class EncoderConfig(_Frozen):
 
 
 class ProjectorConfig(_Frozen):
-    patch_tokens: int | Literal["all"] = 16
+    patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
     """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one a patch, 0 for none."""
     hidden: int = Field(default=256, ge=1)
     """Width inside the multi-layer perceptrons."""
@@ -55,6 +55,12 @@ class DecoderConfig(_Frozen):
     """Dropout of a decoder built from scratch."""
     transformer: dict[str, Any] | None = None
     """Configuration of any causal language model of transformers, with its `model_type`; None builds a GPT-2."""
+
+    @model_validator(mode="after")
+    def _check(self) -> DecoderConfig:
+        if self.transformer is None and self.width % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share a width of {self.width}; choose a multiple")
+        return self
 
 
 class FindingConfig(_Frozen):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
-from report_gen.errors import CheckpointError
+from report_gen.errors import CheckpointError, UsageError
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -24,7 +26,8 @@ class ReportDecoder(nn.Module):
         super().__init__()
         self.language_model: Any = language_model
         self.cross_attention = cross_attention
-        if cross_attention and not getattr(language_model.config, "add_cross_attention", False):
+        # A model without such layers takes the visual tokens as any other keyword, and would write without looking.
+        if cross_attention and "encoder_hidden_states" not in inspect.signature(language_model.forward).parameters:
             raise CheckpointError(
                 f"a {language_model.config.model_type} decoder has no cross-attention; use conditioning = 'prefix'"
             )
@@ -51,9 +54,17 @@ class ReportDecoder(nn.Module):
         Args:
             visual_tokens: [B,K,D_txt], with visual_mask [B,K].
             input_ids: prompt, begin, report, end: [B,L], with attention_mask [B,L].
+
+        Raises:
+            UsageError: T is longer than the decoder has positions.
         """
         call = self.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
         mask = call["attention_mask"].long()
+        if mask.shape[1] > self.positions:
+            raise UsageError(
+                f"visual tokens, prompt and report take {mask.shape[1]} places, but the decoder has {self.positions}; "
+                "shorten them, or train a decoder with more positions"
+            )
         position_ids = (mask.cumsum(-1) - 1).clamp(min=0)
         logits: torch.Tensor = self.language_model(
             **call, position_ids=position_ids, use_cache=False, logits_to_keep=input_ids.shape[1]
@@ -111,10 +122,12 @@ def build_from_configuration(
     """Any causal language model from its transformers configuration, with the vocabulary of this project."""
     try:
         config = AutoConfig.for_model(**transformer)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"transformers does not know the decoder {transformer.get('model_type')!r}") from error
-    _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
-    model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+        _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        raise CheckpointError(
+            f"transformers cannot build a decoder {transformer.get('model_type')!r} ({error}); correct its settings"
+        ) from error
     return model
 
 

@@ -1,0 +1,118 @@
+"""Tiny models, vocabularies, studies and corpora, built by code so that a test says what it is about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import torch
+from numpy.typing import NDArray
+from report_gen_training.vocabulary import learn_vocabulary
+
+from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
+from report_gen.prompting import Prompt
+from report_gen.reading import read_study
+from report_gen.report import FINDINGS
+from report_gen.study import Study
+from report_gen.tokenizer import ReportTokenizer
+
+SIZE = 32
+"""Side of the square that the tiny encoders look at, pixels."""
+
+REPORTS = (
+    "FINDINGS: The heart is normal in size. The lungs are clear. No pleural effusion. IMPRESSION: No acute disease.",
+    "FINDINGS: The heart is enlarged. Small left pleural effusion. IMPRESSION: Cardiomegaly and effusion.",
+    "FINDINGS: There is a right pneumothorax. No rib fracture. IMPRESSION: Pneumothorax.",
+    "FINDINGS: Patchy opacity in the lower lobe. Mild pulmonary edema. IMPRESSION: Pneumonia is possible.",
+)
+
+PROMPT = Prompt("Chest.\n{views}\n{indication}")
+
+THRESHOLDS = tuple(None if name == "No Finding" else 0.5 for name in FINDINGS)
+
+
+@cache
+def tokenizer() -> ReportTokenizer:
+    return learn_vocabulary([*REPORTS, "Cough and fever. Chest. PA and lateral frontal AP"], size=220)
+
+
+def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes: Any) -> ModelConfig:
+    """A configuration of a model that answers within milliseconds; `changes` are keys of `ModelConfig`."""
+    arguments = {"img_size": image_size} if "vit" in encoder else {}
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "vocabulary_size": tokenizer().vocabulary_size,
+        "encoder": {"name": encoder, "image_size": image_size, "channels": 1, "arguments": arguments},
+        "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.1},
+        "decoder": {"width": 32, "layers": 2, "heads": 2, "positions": 128},
+    }
+    return ModelConfig.model_validate(values | changes)
+
+
+def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportModel:
+    """A model in evaluation mode whose every part has a say: what starts near zero would hide faults."""
+    torch.manual_seed(seed)
+    model = ReportModel(tiny_config() if config is None else config).eval()
+    with torch.no_grad():
+        for parameter in model.projector.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+        for parameter in model.decoder.parameters():
+            parameter.mul_(5 if parameter.ndim > 1 else 1)
+    return model
+
+
+def tiny_checkpoint(config: ModelConfig | None = None, *, seed: int = 0) -> Checkpoint:
+    """A checkpoint in memory."""
+    return Checkpoint(tiny_model(config, seed=seed), tokenizer(), PROMPT, "0" * 64)
+
+
+def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **changes: Any) -> Path:
+    """A checkpoint folder; `changes` are arguments of `save_checkpoint`."""
+    model = tiny_model(tiny_config(findings={"present": THRESHOLDS})) if model is None else model
+    values: dict[str, Any] = {
+        "model": model,
+        "config": model.config,
+        "tokenizer": tokenizer(),
+        "prompt": PROMPT,
+        "training": {"steps": 0},
+        "card": "# tiny\n",
+    }
+    save_checkpoint(folder, **values | changes)
+    return folder
+
+
+def picture(seed: int = 0, size: int = SIZE) -> NDArray[np.uint8]:
+    """Grey noise [size,size]."""
+    return np.random.default_rng(seed).integers(0, 256, (size, size)).astype(np.uint8)
+
+
+def marked(place: int, size: int = SIZE) -> NDArray[np.uint8]:
+    """A dark picture with a bright square in one of four corners."""
+    pixels = np.full((size, size), 20, dtype=np.uint8)
+    row, column = divmod(place, 2)
+    half = size // 2
+    pixels[row * half :, column * half :][:half, :half] = 230
+    return pixels
+
+
+def write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(pixels).save(path)
+    return path
+
+
+def study(folder: Path, seed: int = 0) -> Study:
+    """A study of one picture of noise."""
+    return read_study(write_png(folder / f"study-{seed}.png", picture(seed)))
+
+
+def write_manifest(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """A corpus folder in the manifest layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return folder

@@ -1,0 +1,144 @@
+"""Visual tokens: shapes, masks, order of the views, and the finding head worked out by hand."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from report_gen.model.config import STATES
+from report_gen.model.projector import VIEWS, Look, Projector
+from report_gen.report import FINDINGS
+from report_gen.study import ViewPosition
+
+B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6
+N = GRID**2
+PA, LATERAL = VIEWS.index(ViewPosition.PA), VIEWS.index(ViewPosition.LATERAL)
+
+
+def build(patch_tokens: int | Literal["all"] = 5, *, stirred: bool = True) -> Projector:
+    torch.manual_seed(0)
+    projector = Projector(
+        image_width=D_IMG, text_width=D_TXT, grid=GRID, patch_tokens=patch_tokens, hidden=7, dropout=0.3
+    )
+    with torch.no_grad():
+        for parameter in projector.parameters():
+            parameter.add_(torch.randn_like(parameter) * stirred)
+    return projector.eval()
+
+
+def features(views: int = V) -> torch.Tensor:
+    return torch.randn(B, views, N, D_IMG, generator=torch.Generator().manual_seed(1))
+
+
+def positions(*rows: int) -> torch.Tensor:
+    return torch.tensor([rows] * B)
+
+
+def assert_close(one: Look, other: Look) -> None:
+    """All that the decoder or the head gets to see is the same."""
+    torch.testing.assert_close(one.finding_features, other.finding_features)
+    torch.testing.assert_close(one.finding_logits, other.finding_logits)
+
+
+@pytest.mark.parametrize(("patch_tokens", "count"), [(0, 0), (5, 5), ("all", V * N)])
+def test_shapes(patch_tokens: int | Literal["all"], count: int) -> None:
+    look = build(patch_tokens)(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    assert look.finding_features.shape == (B, 14, D_IMG)
+    assert look.finding_logits.shape == (B, 14)
+    assert look.finding_attention.shape == (B, 14, V * N)
+    assert look.patch_tokens.shape == (B, count, D_TXT)
+    assert look.patch_mask.shape == (B, count)
+    assert look.patch_mask.all()
+    assert look.patch_mask.dtype == torch.bool
+
+
+def test_attention_sums_to_one_and_is_exactly_zero_on_missing_views() -> None:
+    mask = torch.tensor([[True, False, True], [True, True, False]])
+    attention = build()(features(), positions(0, 1, 2), mask).finding_attention.unflatten(2, (V, N))
+    torch.testing.assert_close(attention.sum((2, 3)), torch.ones(B, 14))
+    assert (attention[0, :, 1] == 0).all()
+    assert (attention[1, :, 2] == 0).all()
+    assert (attention[0, :, 0] > 0).all()
+
+
+@pytest.mark.parametrize("patch_tokens", [0, 5])
+def test_a_missing_view_changes_nothing(patch_tokens: int) -> None:
+    projector, seen = build(patch_tokens), features()
+    alone = projector(seen[:, :1], positions(PA), torch.ones(B, 1, dtype=torch.bool))
+    mask = torch.tensor([[True, False, False]] * B)
+    beside = projector(seen, positions(PA, LATERAL, 0), mask)
+    assert_close(alone, beside)
+    torch.testing.assert_close(alone.patch_tokens, beside.patch_tokens)
+    other = projector(torch.cat([seen[:, :1], 100 * seen[:, 1:]], dim=1), positions(PA, 1, 1), mask)
+    assert torch.equal(other.finding_logits, beside.finding_logits)
+    assert torch.equal(other.patch_tokens, beside.patch_tokens)
+
+
+def test_every_patch_of_a_missing_view_is_masked_where_all_are_tokens() -> None:
+    look = build("all")(features(), positions(0, 1, 2), torch.tensor([[True, False, True]] * B))
+    assert look.patch_mask.unflatten(1, (V, N)).all(-1).tolist() == [[True, False, True]] * B
+
+
+def test_the_order_of_views_does_not_matter_when_positions_go_along() -> None:
+    projector, seen = build(), features(2)
+    there = torch.ones(B, 2, dtype=torch.bool)
+    one = projector(seen, positions(PA, LATERAL), there)
+    turned = projector(seen.flip(1), positions(LATERAL, PA), there)
+    assert_close(one, turned)
+    torch.testing.assert_close(one.patch_tokens, turned.patch_tokens)
+    mislabelled = projector(seen, positions(LATERAL, PA), there)
+    assert not torch.allclose(one.finding_logits, mislabelled.finding_logits, atol=1e-3)
+
+
+def test_the_place_of_a_patch_matters() -> None:
+    projector, seen = build(), features(1)
+    there = torch.ones(B, 1, dtype=torch.bool)
+    one, moved = (projector(patches, positions(PA), there) for patches in (seen, seen.roll(1, dims=2)))
+    assert not torch.allclose(one.finding_logits, moved.finding_logits, atol=1e-3)
+
+
+def test_it_starts_as_a_logistic_regression_on_the_mean_patch() -> None:
+    projector, seen = build(stirred=False), features(2)
+    with torch.no_grad():
+        projector.finding_weight.normal_()
+        projector.finding_bias.normal_()
+    look = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    mean = F.layer_norm(seen, (D_IMG,)).mean((1, 2))  # [B,D_img]
+    by_hand = mean @ projector.finding_weight.T + projector.finding_bias
+    torch.testing.assert_close(look.finding_logits, by_hand)
+
+
+def test_finding_tokens_without_images_are_the_state_embeddings() -> None:
+    projector = build()
+    states = torch.randint(len(STATES), (B, 14), generator=torch.Generator().manual_seed(2))
+    tokens = projector.finding_tokens(states, None)
+    expected = [[projector.state_embedding[finding, states[row, finding]] for finding in range(14)] for row in range(B)]
+    assert torch.equal(tokens, torch.stack([torch.stack(row) for row in expected]))
+
+
+def test_a_state_changes_the_token_of_its_finding_alone() -> None:
+    projector = build()
+    look = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    absent, present = torch.ones(B, 14, dtype=torch.long), torch.ones(B, 14, dtype=torch.long)
+    effusion = FINDINGS.index("Pleural Effusion")
+    present[:, effusion] = 0
+    changed = (projector.finding_tokens(absent, look) != projector.finding_tokens(present, look)).any(-1)
+    assert changed.nonzero()[:, 1].tolist() == [effusion] * B
+
+
+def test_images_are_silent_in_the_finding_tokens_until_they_have_learned_to_speak() -> None:
+    projector = build(stirred=False)
+    look = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    states = torch.zeros(B, 14, dtype=torch.long)
+    assert torch.equal(projector.finding_tokens(states, look), projector.finding_tokens(states, None))
+
+
+def test_dropout_works_in_training_alone() -> None:
+    projector, seen = build(), features()
+    arguments = (seen, positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    assert torch.equal(projector(*arguments).finding_logits, projector(*arguments).finding_logits)
+    projector.train()
+    assert not torch.equal(projector(*arguments).finding_logits, projector(*arguments).finding_logits)

@@ -1,0 +1,84 @@
+"""The three parts as one: kinds of batches, and how probabilities become states."""
+
+from __future__ import annotations
+
+import pydantic
+import pytest
+import torch
+
+from report_gen.model.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
+from report_gen.report import FINDINGS, FindingState
+from tests.builders import SIZE, tiny_config, tiny_model
+
+B, V, L = 2, 3, 5
+
+
+def batch(*, images: bool = True, texts: bool = True) -> dict[str, torch.Tensor]:
+    views, length = V * images, L * texts
+    return {
+        "pixel_values": torch.randn(B, views, 1, SIZE, SIZE),
+        "view_positions": torch.zeros(B, views, dtype=torch.long),
+        "view_mask": torch.ones(B, views, dtype=torch.bool),
+        "input_ids": torch.full((B, length), 9),
+        "attention_mask": torch.ones(B, length, dtype=torch.long),
+        "finding_states": torch.full((B, 14), 3),
+    }
+
+
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
+@torch.inference_mode()
+def test_images_and_texts_may_each_be_missing(conditioning: str) -> None:
+    model = tiny_model(tiny_config(conditioning=conditioning))
+    both = model(**batch())
+    assert both.logits.shape == (B, L, model.config.vocabulary_size)
+    assert both.look.finding_logits.shape == (B, 14)
+    images = model(**batch(texts=False))
+    assert images.logits is None
+    assert images.look is not None
+    texts = model(**batch(images=False))
+    assert texts.logits.shape == both.logits.shape
+    assert texts.look is None
+
+
+@torch.inference_mode()
+def test_the_tokens_of_the_findings_come_first() -> None:
+    model = tiny_model()
+    inputs, states = batch(), torch.full((B, 14), 1)
+    look = model.look(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
+    tokens, mask = model.visual_tokens(states, look)
+    assert torch.equal(tokens[:, :14], model.projector.finding_tokens(states, look))
+    assert torch.equal(tokens[:, 14:], look.patch_tokens)
+    assert mask.all()
+    assert mask.shape == (B, 16)
+
+
+def test_states_by_thresholds() -> None:
+    present, uncertain = [None] * 14, [None] * 14
+    present[2], present[3], uncertain[3] = 0.5, 0.75, 0.25
+    model = tiny_model(tiny_config(findings={"present": present, "uncertain": uncertain}))
+    probabilities = torch.full((4, 14), 0.99)
+    probabilities[:, 2] = torch.tensor([0.0, 0.49, 0.5, 1.0])
+    probabilities[:, 3] = torch.tensor([0.24, 0.25, 0.74, 0.75])
+    states = [[STATES[state] for state in row] for row in model.decide(probabilities).tolist()]
+    absent, here, perhaps = FindingState.ABSENT, FindingState.PRESENT, FindingState.UNCERTAIN
+    assert [row[2] for row in states] == [absent, absent, here, here]
+    assert [row[3] for row in states] == [absent, perhaps, perhaps, here]
+    assert {row[finding] for row in states for finding in range(14) if finding not in (2, 3)} == {FindingState.UNKNOWN}
+
+
+@pytest.mark.parametrize("values", [(0.5,) * 13, (0.0,) + (None,) * 13, (1.5,) + (None,) * 13])
+def test_thresholds_that_make_no_sense_are_refused(values: tuple[float | None, ...]) -> None:
+    with pytest.raises(pydantic.ValidationError, match=r"13 values; there are 14|must lie in 0\.\.1"):
+        FindingConfig(present=values)
+
+
+def test_shapes_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match="3 heads cannot share a width of 32"):
+        DecoderConfig(width=32, heads=3)
+    with pytest.raises(pydantic.ValidationError, match="patch_tokens"):
+        ProjectorConfig(patch_tokens=-1)
+
+
+def test_a_configuration_survives_json() -> None:
+    config = tiny_config(findings={"present": [0.1] * len(FINDINGS)}, projector={"patch_tokens": "all"})
+    assert ModelConfig.model_validate_json(config.model_dump_json()) == config
