@@ -72,7 +72,7 @@ def evaluate(
     rows = [row for row in rows if row["images"] and any(label is not None for label in row["labels"])]
     if len(rows) < 2:
         raise CorpusError("fewer than two studies with images and labels; name a corpus and a split that have them")
-    own = [_study(row) for row in rows]
+    own = [study_from_row(row) for row in rows]
     shuffled = [replace(own[place], series=own[giver].series) for place, giver in enumerate(shuffle(len(own), seed))]
     drafts = list(track(drafter.draft_all([*own, *shuffled], decoding=decoding), 2 * len(rows)))
     texts = [_text(draft) for draft in drafts]
@@ -125,7 +125,7 @@ def _shown(evaluation: Evaluation) -> Iterator[tuple[str, Difference]]:
         yield name, evaluation.differences[name]
 
 
-def _study(row: Mapping[str, Any]) -> Study:
+def study_from_row(row: Mapping[str, Any]) -> Study:
     """The images of a corpus row as one study, with the views that the corpus gives them."""
     series = []
     for path, view in zip(row["images"], row["view_positions"], strict=True):

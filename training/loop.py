@@ -37,6 +37,7 @@ class Progress:
     steps: int
     loss: float
     validation_loss: float
+    """Lowest of the stage; infinite without a validation split."""
 
 
 def fit(
@@ -115,14 +116,17 @@ class _Stage:
         self._bf16 = self._choose_precision(model)
         if position.step == 0:
             # What the stage begins with is its first best: a stage that only makes it worse changes nothing.
-            position = replace(position, best_loss=self._validate())
+            loss = self._validate()
+            position = replace(position, best_loss=math.inf if loss is None else loss)
         while position.step < self._stage.steps and position.stale < self._stage.patience:
             position = self._steps(model, optimizer, position)
             loss = self._validate()
-            improved = loss < position.best_loss
+            improved = loss is None or loss < position.best_loss
             best = snapshot(self._model) if improved else best
             position = replace(
-                position, best_loss=min(loss, position.best_loss), stale=0 if improved else position.stale + 1
+                position,
+                best_loss=position.best_loss if loss is None else min(loss, position.best_loss),
+                stale=0 if improved else position.stale + 1,
             )
             if self._accelerator.is_main_process:
                 self._run.log(stage=self._stage.name, step=position.step, validation_loss=loss, bf16=self._bf16)
@@ -154,8 +158,10 @@ class _Stage:
         return replace(position, step=stop)
 
     @torch.inference_mode()
-    def _validate(self) -> float:
-        """Mean loss over the batches of the validation split."""
+    def _validate(self) -> float | None:
+        """Mean loss over the batches of the validation split, if there is one."""
+        if not self._validation:
+            return None
         self._model.eval()
         losses = []
         for batch in Items(self._validation, self._stage, self._transform, training=False).validation(
@@ -195,9 +201,9 @@ class _Stage:
 
     def _groups(self, examples: Examples, split: str) -> list[list[TrainingExample]]:
         chosen = [examples[name][split] for name in self._stage.corpora]
-        if not any(chosen):
+        if split == "train" and not any(chosen):
             raise CorpusError(
-                f"stage {self._stage.name!r}: no {split} studies in {', '.join(self._stage.corpora)}; check the splits"
+                f"stage {self._stage.name!r}: no training studies in {', '.join(self._stage.corpora)}; check the splits"
             )
         return [group for corpus in chosen for group in group_by_kind(corpus)]
 
