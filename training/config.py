@@ -200,7 +200,7 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
         for part in parents:
             node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
         node[int(last) if isinstance(node, list) else last] = value
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RecipeError(f"--set {setting}: the recipe has no such place") from error
 
 

@@ -39,7 +39,9 @@ def _best(probabilities: NDArray[np.float32], targets: NDArray[np.float32]) -> f
     if min(positives, known.sum() - positives) < FEWEST:
         return None
     order = np.argsort(-probabilities, kind="stable")
-    hits = targets[order].cumsum()
+    ranked, hits = probabilities[order], targets[order].cumsum()
     # F1 of calling the first k studies present; soft targets count by their share.
     scores = 2 * hits / (np.arange(1, len(order) + 1) + targets.sum())
-    return float(probabilities[order][int(scores.argmax())])
+    # A threshold calls all studies of one probability or none of them, and it is above 0.
+    choices = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True) & (ranked > 0))
+    return float(ranked[choices[scores[choices].argmax()]]) if choices.size else None
