@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.state import PartialState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
 
 from report_gen import __version__
 from report_gen.model import ModelConfig, ReportModel, save_checkpoint
@@ -34,15 +34,17 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
     Raises:
         CorpusError, RecipeError, UsageError, OutputError: as their messages say.
     """
-    run = Run.start(folder, recipe, resume=resume)
     accelerator = Accelerator(
-        mixed_precision=choose_precision(recipe, PartialState().device),
+        # The state is shared: made without the launcher's wish for CPUs it would hold one process apart from the others.
+        mixed_precision=choose_precision(recipe, PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device),
         # A stage may leave a part without gradient: texts alone never reach the encoder.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    run = Run.start(folder, recipe, resume=resume) if accelerator.is_main_process else Run(folder)
     prompt = load_prompt(recipe.text.prompt)
     studies = read_studies(recipe)
-    tokenizer = run.kept_tokenizer() or _learn(studies, recipe.text.vocabulary_size, run)
+    with accelerator.main_process_first():
+        tokenizer = run.kept_tokenizer() or _learn(studies, recipe.text.vocabulary_size, run)
     examples = {
         name: {
             split: [
