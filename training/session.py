@@ -35,7 +35,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
         CorpusError, RecipeError, UsageError, OutputError: as their messages say.
     """
     accelerator = Accelerator(
-        # The state is shared: made without the launcher's wish for CPUs it would hold one process apart from the others.
+        # This state is the accelerator's too: without the launcher's wish for CPUs every process would be alone.
         mixed_precision=choose_precision(recipe, PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device),
         # A stage may leave a part without gradient: texts alone never reach the encoder.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
