@@ -243,14 +243,14 @@ def _parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
 
 def _file_names(studies: Sequence[Study]) -> list[str]:
     """A name for every study's file, its own even where case does not count; of equal names the later are numbered."""
-    names: list[str] = []
+    names: dict[str, str] = {}
     for study in studies:
         name, number = study.name, 1
-        while name.casefold() in map(str.casefold, names):
+        while name.casefold() in names:
             number += 1
             name = f"{study.name}-{number}"
-        names.append(name)
-    return names
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _deliver(report: Report, study: Study, name: str, output: Path | None, kind: Format, *, alone: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
+from report_gen_training.config import Recipe
 from report_gen_training.vocabulary import learn_vocabulary
 
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
@@ -116,3 +117,62 @@ def write_manifest(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
+
+
+def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes: Any) -> Recipe:
+    """A recipe for the corpus in `data`/films; `stage` changes its one stage, `changes` any other key."""
+    one_stage = {
+        "name": "all",
+        "corpora": ["films"],
+        "steps": 6,
+        "batch_size": 4,
+        "validate_every": 2,
+        "augment": False,
+        "rates": {"encoder": 1e-3, "projector": 1e-3, "decoder": 3e-3},
+    }
+    values: dict[str, Any] = {
+        "name": "tiny",
+        "data": str(data),
+        "precision": "fp32",
+        "text": {"vocabulary_size": 200, "longest": 60, "sections": ["FINDINGS", "IMPRESSION"]},
+        "corpora": [{"name": "films", "path": "films"}],
+        "model": {
+            "encoder": {"name": "test_vit", "image_size": SIZE, "channels": 1, "arguments": {"img_size": SIZE}},
+            "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.0},
+            "decoder": {"width": 32, "layers": 2, "heads": 2, "positions": 160, "dropout": 0.0},
+        },
+        "stages": [one_stage | dict(stage or {})],
+    }
+    return Recipe.model_validate(values | changes)
+
+
+CORNERS = (
+    ("The heart is enlarged.", "Cardiomegaly."),
+    ("There is a small pleural effusion.", "Pleural effusion."),
+    ("The lungs are clear. The heart is normal in size.", "No acute disease."),
+    ("There is a rib fracture. The lungs are clear.", "Fracture."),
+)
+"""What is said of a picture that is bright in one of its corners: findings and impression."""
+
+
+def write_corner_corpus(data: Path, *, copies: int = 1) -> Path:
+    """A corpus in which the bright corner decides the report; every split has `copies` of the four."""
+    rows = []
+    for split in ("train", "val", "test"):
+        for number in range(4 * copies):
+            place = number % 4
+            name = f"{split}-{number}"
+            write_png(data / "films" / f"{name}.png", marked(place))
+            findings, impression = CORNERS[place]
+            rows.append(
+                {
+                    "study_id": name,
+                    "images": [f"{name}.png"],
+                    "findings": findings,
+                    "impression": impression,
+                    "indication": "Cough.",
+                    "split": split,
+                }
+            )
+    write_manifest(data / "films", rows)
+    return data

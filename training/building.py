@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
+from report_gen.model.config import EncoderConfig
 from report_gen.model.decoder import load_pretrained
 
 from .config import Recipe
@@ -52,9 +53,7 @@ def build_model(recipe: Recipe, vocabulary_size: int) -> ReportModel:
 def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
     backbone, wanted = model.encoder.backbone, recipe.model.encoder_weights
     if wanted == "pretrained":
-        encoder = recipe.model.encoder
-        source = timm.create_model(encoder.name, pretrained=True, in_chans=encoder.channels, **encoder.arguments)
-        weights = source.state_dict()
+        weights = _pretrained_weights(recipe.model.encoder)
     else:
         weights = _read_weights(recipe.resolve(str(wanted)))
     # The file may hold the head as well, which the encoder has cut off.
@@ -66,6 +65,19 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
             f"{wanted}: these are not the weights of the encoder {recipe.model.encoder.name!r}; "
             f"{len(fitting)} of its {len(backbone.state_dict())} tensors are there and not all of their shape"
         ) from error
+
+
+def _pretrained_weights(encoder: EncoderConfig) -> dict[str, torch.Tensor]:
+    if not timm.is_model_pretrained(encoder.name):  # timm would warn and go on with noise
+        raise RecipeError(f"timm has no pretrained weights of the encoder {encoder.name!r}; name a file of weights")
+    try:
+        source = timm.create_model(encoder.name, pretrained=True, in_chans=encoder.channels, **encoder.arguments)
+    except (OSError, RuntimeError) as error:
+        raise RecipeError(
+            f"the pretrained weights of the encoder {encoder.name!r} cannot be had; check the connection, or name a file"
+        ) from error
+    weights: dict[str, torch.Tensor] = source.state_dict()
+    return weights
 
 
 def _read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -146,9 +146,11 @@ class Recipe(_Frozen):
     """Opening words of the model card: what it was trained on and what it cannot do."""
 
     @model_validator(mode="after")
-    def _check_names(self) -> Recipe:
+    def _check_stages(self) -> Recipe:
         names = [corpus.name for corpus in self.corpora]
         for stage in self.stages:
+            if not any(stage.rates.model_dump().values()):
+                raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
             for name in stage.corpora:
                 if name not in names:
                     raise ValueError(f"stage {stage.name!r} names the corpus {name!r}; there are {', '.join(names)}")
@@ -202,7 +204,7 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
         for part in parents:
             node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
         node[int(last) if isinstance(node, list) else last] = value
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RecipeError(f"--set {setting}: the recipe has no such place") from error
 
 

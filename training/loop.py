@@ -153,8 +153,9 @@ class _Stage:
                 raise ReportGenError(
                     f"stage {self._stage.name!r}, step {step}: the loss is {value}; lower the learning rates"
                 )
-            self._run.log(stage=self._stage.name, step=step, loss=value)
-            self._on_step(Progress(self._stage.name, step + 1, self._stage.steps, value, position.best_loss))
+            if self._accelerator.is_main_process:
+                self._run.log(stage=self._stage.name, step=step, loss=value)
+                self._on_step(Progress(self._stage.name, step + 1, self._stage.steps, value, position.best_loss))
         return replace(position, step=stop)
 
     @torch.inference_mode()

@@ -6,8 +6,10 @@ import io
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import pydantic
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -53,7 +55,7 @@ class Run:
         if resume:
             if not written.is_file():
                 raise UsageError(f"{folder}: no run to resume here; leave --resume out to start one")
-            if Recipe.model_validate_json(written.read_bytes()) != recipe:
+            if _read_recipe(written) != recipe:
                 raise UsageError(
                     f"{written}: the run was started with another recipe; resume with that, or choose --output"
                 )
@@ -99,7 +101,10 @@ class Run:
     def position(self) -> Position:
         """Where the run stopped, or its beginning."""
         path = self.folder / LAST / _STATE
-        return Position(**json.loads(path.read_bytes())) if path.exists() else Position()
+        try:
+            return Position(**json.loads(path.read_bytes())) if path.exists() else Position()
+        except (ValueError, TypeError) as error:
+            raise _damaged(path) from error
 
     def restore(self, model: ReportModel) -> dict[str, torch.Tensor] | None:
         """Fill the model as it was, and give the best weights of the stage so far."""
@@ -112,8 +117,12 @@ class Run:
     def restore_optimizer(self, optimizer: torch.optim.Optimizer, position: Position) -> None:
         """Fill the optimiser as it was at a position inside a stage."""
         path = self.folder / LAST / _OPTIMIZER
-        if position.step and path.exists():
+        if not position.step or not path.exists():
+            return
+        try:
             optimizer.load_state_dict(torch.load(path, weights_only=True))
+        except (UnpicklingError, EOFError, RuntimeError, ValueError) as error:
+            raise _damaged(path) from error
 
 
 def snapshot(model: ReportModel) -> dict[str, torch.Tensor]:
@@ -121,8 +130,19 @@ def snapshot(model: ReportModel) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone().cpu() for name, tensor in model.state_dict().items()}
 
 
+def _read_recipe(path: Path) -> Recipe:
+    try:
+        return Recipe.model_validate_json(path.read_bytes())
+    except pydantic.ValidationError as error:
+        raise _damaged(path) from error
+
+
 def _load(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load(path.read_bytes())
     except SafetensorError as error:
-        raise UsageError(f"{path}: damaged ({error}); start the run anew with another --output") from error
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> UsageError:
+    return UsageError(f"{path}: damaged, or of another version; start the run anew with another --output")

@@ -32,14 +32,15 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
     Raises:
         CorpusError, RecipeError, UsageError, OutputError: as their messages say.
     """
-    run = Run.start(folder, recipe, resume=resume)
     accelerator = Accelerator(
         # A stage may leave a part without gradient: texts alone never reach the encoder.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    run = Run.start(folder, recipe, resume=resume) if accelerator.is_main_process else Run(folder)
     prompt = load_prompt(recipe.text.prompt)
     studies = read_studies(recipe)
-    tokenizer = run.kept_tokenizer() or _learn(studies, recipe.text.vocabulary_size, run)
+    with accelerator.main_process_first():
+        tokenizer = run.kept_tokenizer() or _learn(studies, recipe.text.vocabulary_size, run)
     examples = {
         name: {
             split: [

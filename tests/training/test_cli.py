@@ -1,0 +1,106 @@
+"""The door of training."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from report_gen_training.cli import train
+
+from report_gen.cli import run_app
+from report_gen.model import Checkpoint, load_checkpoint
+from tests.builders import SIZE, write_corner_corpus
+
+RECIPE = f"""
+name = "tiny"
+precision = "fp32"
+text = {{ vocabulary_size = 200, longest = 60 }}
+corpora = [{{ name = "films", path = "films" }}]
+[model]
+encoder = {{ name = "test_vit", image_size = {SIZE}, channels = 1, arguments = {{ img_size = {SIZE} }} }}
+decoder = {{ width = 32, layers = 1, heads = 2, positions = 160 }}
+[[stages]]
+name = "all"
+corpora = ["films"]
+steps = 2
+rates = {{ decoder = 1e-3 }}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    write_corner_corpus(tmp_path)
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    return tmp_path / "tiny.toml"
+
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(train)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            run_app(app)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    code, out, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
+    assert (code, out) == (0, f"checkpoint: {folder / 'best'}\n")
+    assert "3/3" in err
+    assert isinstance(load_checkpoint(folder / "best"), Checkpoint)
+    code, _, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
+    assert code == 2
+    assert "holds a run already" in err
+    assert command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder, "--resume")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "name a recipe"),
+        (["no-such-recipe"], 2, "report-gen: no-such-recipe: no such recipe"),
+        (["chest_xray", "--set", "sede=1"], 2, "did you mean 'seed'?"),
+        (["--no-such-flag"], 2, "--no-such-flag"),
+    ],
+)
+def test_what_cannot_be_understood(command: Command, arguments: list[str], code: int, message: str) -> None:
+    found, out, err = command(*arguments)
+    assert (found, out) == (code, "")
+    assert message in err
+
+
+def test_missing_images_end_in_one_sentence(command: Command, recipe: Path, tmp_path: Path) -> None:
+    (tmp_path / "films" / "train-0.png").unlink()
+    code, _, err = command(recipe, "--set", f"data={tmp_path}", "-o", tmp_path / "run")
+    assert code == 3
+    assert "train-0.png: the first of 1 missing images" in err
+
+
+def test_explain_lists_the_keys(command: Command) -> None:
+    code, out, _ = command("--explain")
+    assert code == 0
+    assert "stages.batch_size" in out
+    assert "stages.rates.encoder" in out
+
+
+def test_the_package_runs_as_a_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["training", "--explain"])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_module("report_gen_training", run_name="__main__")
+    assert not stop.value.code
+    assert "stages.batch_size" in capsys.readouterr().out

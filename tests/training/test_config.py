@@ -1,0 +1,159 @@
+"""Recipes: what is misspelt or ill-typed is refused with the nearest key, and every key explains itself."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from report_gen_training.config import RECIPES, CorpusRecipe, Recipe, StageRecipe, explain, load_recipe
+
+from report_gen.errors import RecipeError
+from report_gen.model.config import DecoderConfig, EncoderConfig, ProjectorConfig
+
+RECIPE = """
+name = "mine"
+[model.encoder]
+name = "test_vit"
+[[corpora]]
+name = "films"
+path = "films"
+[[stages]]
+name = "eyes"
+corpora = ["films"]
+steps = 10
+rates = { projector = 1e-3 }
+[[stages]]
+name = "words"
+corpora = ["films"]
+steps = 20
+rates = { decoder = 1e-3 }
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(write(tmp_path, RECIPE))
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_recipe_is_read_with_its_defaults(path: str) -> None:
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.seed, recipe.precision) == ("mine", 0, "auto")
+    assert [stage.steps for stage in recipe.stages] == [10, 20]
+    assert recipe.stages[0].rates.model_dump() == {"encoder": 0.0, "projector": 1e-3, "decoder": 0.0}
+    assert recipe.resolve("films") == Path("films")
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize("name", [file.stem for file in RECIPES.glob("*.toml")])
+def test_every_recipe_of_the_package_is_sound(name: str) -> None:
+    assert load_recipe(name).stages
+
+
+@pytest.mark.parametrize(
+    ("setting", "where", "expected"),
+    [
+        ("seed=7", lambda recipe: recipe.seed, 7),
+        ("data=../else where", lambda recipe: recipe.data, "../else where"),
+        ("precision='fp32'", lambda recipe: recipe.precision, "fp32"),
+        ("stages.1.steps=30", lambda recipe: recipe.stages[1].steps, 30),
+        ("stages.0.rates.encoder=2e-5", lambda recipe: recipe.stages[0].rates.encoder, 2e-5),
+        ("text.longest=99", lambda recipe: recipe.text.longest, 99),
+        ('corpora.0.exclude=["1", "2"]', lambda recipe: recipe.corpora[0].exclude, ("1", "2")),
+        ("model.projector.patch_tokens=all", lambda recipe: recipe.model.projector.patch_tokens, "all"),
+        ("stages.0.augment=false", lambda recipe: recipe.stages[0].augment, False),
+    ],
+)
+def test_settings_lie_on_top(path: str, setting: str, where: Any, expected: object) -> None:
+    assert where(load_recipe(path, [setting])) == expected
+
+
+def test_the_last_setting_wins(path: str) -> None:
+    assert load_recipe(path, ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sede=1", "unknown key 'sede'; did you mean 'seed'?"),
+        ("stages.0.batchsize=2", "unknown key 'stages.0.batchsize'; did you mean 'batch_size'?"),
+        ("model.decoder.layer=2", "unknown key 'model.decoder.layer'; did you mean 'layers'?"),
+        ("qqqq=1", "unknown key 'qqqq'; report-gen train --explain lists the keys"),
+        ("seed=many", "seed: Input should be a valid integer"),
+        ("stages.0.steps=0", "stages.0.steps: Input should be greater than or equal to 1"),
+        ("model.encoder.image_size=8", "model.encoder.image_size: Input should be greater than or equal to 32"),
+        ("precision=fp64", "precision: Input should be 'auto', 'fp32' or 'bf16'"),
+        ("stages=[]", "stages: Tuple should have at least 1 item"),
+        ('stages.1.corpora=["film"]', "recipe: stage 'words' names the corpus 'film'; there are films"),
+        ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
+        ("seed", "--set seed: write key=value"),
+        ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such place"),
+        ("stages.first.steps=1", "the recipe has no such place"),
+        ("name.x=1", "the recipe has no such place"),
+        ("name.x.y=1", "the recipe has no such place"),
+    ],
+)
+def test_what_cannot_be_is_refused(path: str, setting: str, message: str) -> None:
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(path, [setting])
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"mine\.toml: model: Field required"):
+        load_recipe(str(write(tmp_path, RECIPE.replace('[model.encoder]\nname = "test_vit"', ""))))
+
+
+@pytest.mark.parametrize("text", ["name = ", "name = 'a'\nname = 'b' "])
+def test_a_file_that_is_no_toml_is_refused_with_its_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecipeError, match=r"mine\.toml: not TOML \(.* \(at "):
+        load_recipe(str(write(tmp_path, text)))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match=r"mine\.toml: not TOML"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize("name", ["no-such-recipe", "no/such/file.toml", "."])
+def test_a_missing_recipe_lists_those_there_are(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"no such recipe; give a TOML file or one of .*chest_xray"):
+        load_recipe(name)
+
+
+def test_every_key_is_explained() -> None:
+    rows = {key: (default, meaning) for key, default, meaning in explain()}
+    expected = {f"stages.{name}" for name in StageRecipe.model_fields}
+    expected |= {f"corpora.{name}" for name in CorpusRecipe.model_fields} | set(Recipe.model_fields)
+    parts: dict[str, type[BaseModel]] = {
+        "encoder": EncoderConfig,
+        "projector": ProjectorConfig,
+        "decoder": DecoderConfig,
+    }
+    expected |= {f"model.{part}.{name}" for part, record in parts.items() for name in record.model_fields}
+    assert expected <= rows.keys()
+    assert all(meaning for key, (_, meaning) in rows.items() if key not in ("model.encoder.name",)), rows
+    assert rows["stages.steps"][0] == "required"
+    assert rows["stages.batch_size"][0] == "16"
+
+
+def test_every_key_of_the_embedded_recipe_is_among_them() -> None:
+    def keys(tree: Any, prefix: str = "") -> set[str]:
+        if isinstance(tree, list):
+            return {key for item in tree for key in keys(item, prefix)}
+        if not isinstance(tree, dict) or prefix == "model.encoder.arguments.":
+            return {prefix.removesuffix(".")}
+        return {key for name, value in tree.items() for key in keys(value, f"{prefix}{name}.")}
+
+    tree = tomllib.loads((RECIPES / "chest_xray.toml").read_text(encoding="utf-8"))
+    assert keys(tree) <= {key for key, _, _ in explain()}
