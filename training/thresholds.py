@@ -36,7 +36,7 @@ def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConf
     probabilities, targets = [], []
     for batch in batches:
         look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask)
-        probabilities.append(look.finding_logits.sigmoid().double().cpu().numpy())
+        probabilities.append(look.finding_logits.double().sigmoid().cpu().numpy())
         targets.append(batch.finding_targets.double().cpu().numpy())
     if not probabilities:
         return FindingConfig()
@@ -60,7 +60,7 @@ def _threshold(probabilities: Floats, targets: Floats, ratio: float) -> float | 
     if not _is_taught(targets):
         return None
     share = min(1.0, ratio * float(np.nanmean(targets)))
-    return float(np.quantile(probabilities[~np.isnan(targets)], 1 - share))
+    return float(np.quantile(probabilities[~np.isnan(targets)], 1 - share, method="higher"))
 
 
 def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:

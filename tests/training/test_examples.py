@@ -166,8 +166,8 @@ def test_wordings_of_the_prompt() -> None:
 
     assert wordings(images=(Path("a.png"),)) == ["Chest. PA Cough.", "Chest. PA"]
     assert wordings() == [
-        *("Chest. PA Cough.", "Chest. PA Cough.", "Chest. AP Cough.", "Chest. Cough."),
-        *("Chest. PA", "Chest. PA", "Chest. AP", "Chest."),
+        *("Chest. PA Cough.", "Chest. PA Cough.", "Chest. AP Cough.", "Chest. frontal Cough.", "Chest. Cough."),
+        *("Chest. PA", "Chest. PA", "Chest. AP", "Chest. frontal", "Chest."),
     ]
 
 

@@ -1,31 +1,31 @@
-"""Arithmetic by wish or by measurement."""
+"""Arithmetic by measurement."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
 from report_gen_training import precision
-from report_gen_training.precision import choose_precision
-
-from tests.builders import tiny_recipe
+from report_gen_training.precision import is_bf16_faster
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("wish", "choice"), [("fp32", "no"), ("bf16", "bf16")])
-def test_a_wish_is_followed(wish: str, choice: str) -> None:
-    assert choose_precision(tiny_recipe(Path(), precision=wish), CPU) == choice
+@pytest.mark.parametrize(("seconds", "faster"), [(1.0, False), (0.9, False), (0.7, True)])
+def test_short_arithmetic_must_be_worth_its_inexactness(
+    seconds: float, faster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "_seconds", lambda _step, _device, *, bf16: seconds if bf16 else 1.0)
+    assert is_bf16_faster(lambda: torch.zeros(()), CPU) is faster
 
 
-@pytest.mark.parametrize(("seconds", "choice"), [(1.0, "no"), (0.7, "no"), (0.6, "bf16")])
-def test_short_arithmetic_must_be_much_faster(seconds: float, choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {torch.float32: 1.0, torch.bfloat16: seconds}
-    monkeypatch.setattr(precision, "_seconds", lambda dtype, _: times[dtype])
-    assert choose_precision(tiny_recipe(Path(), precision="auto"), CPU) == choice
+def test_both_arithmetics_are_tried_twice_forward_and_backward() -> None:
+    weight, dtypes = torch.ones(4, 4, requires_grad=True), []
 
+    def step() -> torch.Tensor:
+        product = weight @ weight
+        dtypes.append(product.dtype)
+        return product.float().sum()
 
-def test_a_measurement_is_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_SIDE", 8)
-    assert precision._seconds(torch.float32, CPU) > 0
+    is_bf16_faster(step, CPU)
+    assert dtypes == [torch.float32] * 2 + [torch.bfloat16] * 2
+    assert weight.grad is not None
