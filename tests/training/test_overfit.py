@@ -13,6 +13,7 @@ from report_gen_training.session import train
 from report_gen.corpora import read_corpus
 from report_gen.drafting import Drafter
 from report_gen.evaluating import study_from_row
+from report_gen.generation import Decoding
 from report_gen.report import Report, format_report
 
 
@@ -34,6 +35,6 @@ def test_five_genuine_studies_are_told_apart_by_their_images(shared: Path, tmp_p
 
 
 def _texts(drafter: Drafter, studies: list) -> list[str]:
-    reports = list(drafter.draft_all(studies))
+    reports = list(drafter.draft_all(studies, decoding=Decoding(max_tokens=256)))
     assert all(isinstance(report, Report) for report in reports)
     return [format_report(report.sections) for report in reports]
