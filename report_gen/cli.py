@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from report_gen.report import FindingState, Report
     from report_gen.study import Study
 
-STUDY_REFUSED, INTERNAL_FAULT = 3, 1
+STUDY_REFUSED, INTERRUPTED = 3, 130
 
 app = typer.Typer(
     help="Drafts radiology reports from medical images. Every output is a draft for a qualified reader.",
@@ -129,9 +129,10 @@ def run_app(application: typer.Typer) -> None:
     except ReportGenError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted; what was written is whole")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # which is all that typer makes of a KeyboardInterrupt
+            _complain("interrupted; what was written is whole")
+        raise
 
 
 def _read_all(paths: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
