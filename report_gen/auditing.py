@@ -1,4 +1,4 @@
-"""What is wrong with a text, told from the text alone: invented priors, marks of de-identification, sides, contradictions.
+"""What is wrong with a text, told from the text alone: invented priors, de-identification marks, contradictions.
 
 Training cleans its texts with these checks and drafting flags its drafts. They need no image, so they cannot say that a
 sentence is true; they say that it could not be known from one study, or that two sentences cannot both be.
@@ -77,8 +77,9 @@ def mentions_side(sentence: str) -> bool:
 def contradictions(text: str) -> tuple[Contradiction, ...]:
     """Findings stated in one sentence and denied in another, for sides that can meet.
 
-    Only findings named, or a heart said to be normal, are compared: "lungs are clear" beside a nodule is loose speech. A
-    denial of some kind only ("no large effusion", "no acute fracture") leaves room for another kind.
+    Only findings named, or a heart said to be normal, are compared: "lungs are clear" beside a nodule is loose speech.
+    A denial of some kind only ("no large effusion", "no acute fracture") leaves room for another kind, and findings of
+    many kinds must be called by the same word.
     """
     said = [(sentence, mention) for sentence in _sentences(text) for mention in _comparable(sentence)]
     stated = [(sentence, mention) for sentence, mention in said if mention.state is FindingState.PRESENT]
@@ -88,6 +89,7 @@ def contradictions(text: str) -> tuple[Contradiction, ...]:
         for stating, mention in stated
         for denying, other in denied
         if stating != denying and mention.finding == other.finding and _sides_meet(mention, other)
+        if mention.finding not in _OF_MANY_KINDS or _head(stating, mention) == _head(denying, other)
     }
     return tuple(found)
 
@@ -97,46 +99,67 @@ def repeated_sentences(text: str) -> tuple[str, ...]:
     seen: set[str] = set()
     repeated = []
     for sentence in _sentences(text):
-        words = " ".join(re.findall(r"[^\W\d_]+", sentence.lower()))
-        if words and words in seen:
+        words = " ".join(re.findall(r"[^\W_]+", _NUMBERING.sub("", sentence).lower()))
+        if words in seen:
             repeated.append(sentence)
-        seen.add(words)
+        elif words:
+            seen.add(words)
     return tuple(repeated)
 
 
 _PRIOR = re.compile(
-    r"\b(?:prior|priors|previous|previously|earlier|compar(?:ed|ison|isons|able|ing|e)|unchanged|no longer|interval"
-    r"|intervally|again|still|redemonstrat\w+|re-demonstrat\w+|re-?identified|stable|stability|since|now|new|newly|old film\w*"
-    r"|recurrent|recurrence|persist\w*|remain|remains|remained|remaining|continue[ds]?|continuing|resolv\w+|resolution"
-    r"|improv\w+|worsen\w*|progress\w+|regress\w+|decreas(?:ed|ing) (?:in|from|since|compared)|increas(?:ing|ed) (?:in size|from|since|compared|when)"
-    r"|(?:has|have) (?:\w+ )?(?:increased|decreased|cleared|developed|enlarged|grown|appeared|disappeared|changed)"
-    r"|more (?:prominent|pronounced|conspicuous|extensive) than|similar (?:to|in)|than (?:before|on the)|last (?:exam\w*|study|film)"
-    r"|serial|follow-?up (?:of|to)|(?:no|without|not|minimal|little|any)(?: \w+){0,3} chang(?:e|es|ed)\b(?! of)"
-    r"|(?:has|have) been (?:\w+ )?(?:removed|placed|advanced|withdrawn|exchanged|inserted)|removal|re-?positioned)\b",
-    re.IGNORECASE,
+    r"""\b(?:
+        priors? | previous(?:ly)? | earlier | formerly | last\ (?:exam\w*|study|film|radiograph)  # the other study
+      | compar(?:ed?|ing|isons?|able) | old\ (?:films?|exam\w*|stud(?:y|ies)) | serial | baseline
+      | similar\ (?:to|in) | than\ (?:before|on)
+      | unchanged | stable | stability | interval(?:ly)? | again | still | now | new(?:ly)? | since  # change, or none
+      | no\ longer | re-?(?:demonstrat|identif|visuali[sz])\w+ | re-?positioned
+      | (?:no|not|without|little|minimal)\ (?:(?:significant|appreciabl|substantial|relevant)\w*\ )*chang(?:ed?|es)
+      | persist\w* | remain(?:s|ed|ing)? | continu(?:e|es|ed|ing) | recurren(?:t|ce)
+      | improv\w+ | worsen\w* | wors(?:e|t) | progress\w+ | developing | regress\w+ | resolv\w+ | resolution | evolv\w+
+      | (?:in|de)creas(?:ed|ing)\ (?:in\ (?:size|extent|number)|from|since|compared)
+      | (?:has|have)\ (?:also\ |slightly\ |markedly\ |significantly\ )?
+        (?:(?:in|de)creased|cleared|developed|enlarged|grown|(?:dis)?appeared|changed)
+      | (?:has|have)\ been\ (?:\w+\ )?(?:removed|placed|advanced|withdrawn|exchanged|inserted|retracted) | removal
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 # The same words about something other than an earlier study.
 _NOT_PRIOR = re.compile(
-    r"\b(?:(?:h(?:a)?emodynamically|clinically|medically) stable"
-    r"|(?:prior|previous|old|remote) (?:\w+ ){0,2}?(?:granulomatous|surger\w+|trauma|infection|fractures?|sternotomy|cabg|resection)"
-    r"|new york|within the interval|remaining (?:lungs?|osseous|bony|bones?|structures|visuali[sz]ed)"
-    r"|remainder"
-    r"|(?:recommend|suggest|consider|advise)\w*[^.]*\b(?:comparison|resolution|stability|follow-?up)"
-    r"|progressive|high resolution|resolution (?:ct|chest))\b",
-    re.IGNORECASE,
+    r"""\b(?:
+        (?:ha?emodynamically|clinically|medically|neurologically)\ (?:un)?stable | stable\ (?:patient|condition)
+      | (?:prior|previous|remote)\ (?:[\w-]+\ ){0,2}?
+        (?:surger\w+|trauma|injur\w+|infection|fractures?|sternotomy|cabg|resection|granulomatous|disease)
+      | remaining\ (?:lungs?|osseous|bon[ey]s?|structures|visuali[sz]ed|mediastinal) | remainder
+      | high[\ -]resolution | now\ recommended
+      | (?:recommend|suggest|advise|consider)\w*\b[^.]*  # what ought to be compared later
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
+_NUMBERING = re.compile(r"^\s*\d+[.)](?:\s+|$)")
 _DEIDENTIFIED = re.compile(
-    r"x-?x{3,}|_{2,}|\[\*\*|\*\*\]|\[(?:name|date|redacted|removed|deidentified|de-identified)\]", re.IGNORECASE
+    r"x-?x{3,} | _{2,} | \[\*\* | \*\*\] | [\[<]\s*(?:name|date|redacted|removed|de-?identified|phi)\s*[\]>]",
+    re.IGNORECASE | re.VERBOSE,
 )
 _SIDE = re.compile(
-    r"\b(?:left|right|(?:left|right)(?:ward|-sided|sided)|bilateral(?:ly)?|both (?:lungs?|sides|bases|apices|lower|upper|hemi\w+|costo\w+)"
-    r"|bibasilar|bibasal|biapical|biventricular|lingula|lingular|middle lobe|[lr][lu]l|rml)\b",
-    re.IGNORECASE,
+    r"""\b(?:
+        left | right | (?:left|right)(?:ward|sided) | bilateral(?:ly)? | unilateral(?:ly)?
+      | both\ (?:lungs?|sides|bases|apices|lower|upper|hemi\w+|costo\w+|hila|pleural)
+      | bibasilar | bibasal | biapical | bihilar | lingular? | middle\ lobe | [lr][lu]l | rml
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
-_KIND_ONLY = re.compile(
-    r"\b(?:large|larger|significant|sizeable|sizable|focal|acute|new|overt|frank|discrete|dense|confluent|increasing|enlarging|displaced"
-    r"|other|additional|further|suspicious|definite|convincing|tension|gross|lobar|obvious|dominant|worrisome|noncalcified|enlarged)\b",
-    re.IGNORECASE,
+_OF_MANY_KINDS = {"Lung Opacity", "Lung Lesion", "Pleural Other", "Fracture", "Support Devices"}
+_STEM = 5
+"""Letters of a word that stay the same in the plural."""
+# A denial of one kind leaves room for another.
+_OF_SOME_KIND = re.compile(
+    r"""\b(?:
+        large[r]? | significant | siz(?:e)?able | massive | focal | lobar | discrete | dense | confluent | acute | new
+      | overt | frank | gross | obvious | dominant | displaced | tension | increasing | enlarging | other | additional
+      | further | residual | suspicious | worrisome | noncalcified | definite | convincing | superimposed
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -153,15 +176,17 @@ def _audit_sentence(sentence: str) -> Iterator[Flag]:
 
 
 def _comparable(sentence: str) -> Iterator[Mention]:
-    kind_only = _KIND_ONLY.search(sentence) is not None
+    of_some_kind = _OF_SOME_KIND.search(sentence) is not None
     for mention in find_mentions(sentence):
-        if mention.implied and mention.finding != "Cardiomegaly":
-            continue
-        if mention.state is FindingState.ABSENT and kind_only:
-            continue
-        yield mention
+        loose = mention.implied and mention.finding != "Cardiomegaly"
+        if not loose and not (of_some_kind and mention.state is FindingState.ABSENT):
+            yield mention
+
+
+def _head(sentence: str, mention: Mention) -> str:
+    """The last word of a phrase without its ending: `opacities` is `opacity`, and not `infiltrate`."""
+    return sentence[mention.start : mention.end].lower().split()[-1][:_STEM]
 
 
 def _sides_meet(one: Mention, other: Mention) -> bool:
-    sides = {one.laterality, other.laterality}
-    return sides != {Laterality.LEFT, Laterality.RIGHT}
+    return {one.laterality, other.laterality} != {Laterality.LEFT, Laterality.RIGHT}

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from report_gen.report import FindingState, Report
     from report_gen.study import Study
 
-STUDY_REFUSED, INTERRUPTED = 3, 130
+STUDY_REFUSED, SCORE_FAILS, INTERRUPTED = 3, 6, 130
+"""Exit codes of runs that end without an error; those of errors stand in `errors.py`."""
 
 app = typer.Typer(
     help="Drafts radiology reports from medical images. Every output is a draft for a qualified reader.",
@@ -100,9 +101,9 @@ def demo(
     from report_gen.drafting import Drafter
     from report_gen.generation import Decoding
     from report_gen.outputs.text import format_text
-    from report_gen.outputs.writing import write_atomically
     from report_gen.phantom import draw_chest, write_phantom, write_png
     from report_gen.reading import read_study
+    from report_gen.writing import write_atomically
 
     dicom = write_phantom(output)
     picture = write_png(output / "phantom.png", draw_chest())
@@ -110,6 +111,81 @@ def demo(
     text = format_text(report)
     write_atomically(output / "draft.txt", text)
     _print(f"picture: {picture}\nstudy:   {dicom}\ndraft:   {output / 'draft.txt'}\n\n{text}")
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(help="Drafts: JSONL, CSV, or plain text lines.")],
+    references: Annotated[Path, typer.Argument(help="Reports: the same formats, or an annotation.json.")],
+    preset: Annotated[str, typer.Option(help="r2gen-iu, r2gen-mimic, raw, or a TOML file.")] = "raw",
+    train: Annotated[Path | None, typer.Option(help="Training reports, for vocabulary and baselines.")] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column that joins the two files.")] = None,
+    allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Score what both files have.")] = False,
+    compare: Annotated[Path | None, typer.Option(help="Drafts of another system for the same studies.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything here, for programs.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row per report here.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 when collapsed or below the constant.")] = False,
+    bootstrap: Annotated[int, typer.Option(help="Resamplings for the intervals; 0 for none.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+) -> None:
+    """Score drafts against reports, with intervals, baselines and verdicts."""
+    from report_gen.scoring import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
+
+    run = run_score(
+        ScoreOptions(
+            predictions=predictions,
+            references=references,
+            preset=preset,
+            train=train,
+            id_column=id_column,
+            allow_missing=allow_missing,
+            draws=bootstrap,
+            seed=seed,
+            compare=compare,
+        )
+    )
+    Console().print(render_table(run))
+    for path, write in ((json, write_json), (html, write_html), (csv, write_csv)):
+        if path is not None:
+            write(run, path)
+    if strict and run.fails:
+        raise typer.Exit(SCORE_FAILS)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder; `embedded` for the one that comes with it.")],
+    corpus: Annotated[Path, typer.Argument(help="Corpus with images and finding labels.")],
+    layout: Annotated[str | None, typer.Option(help="Layout of the corpus; found by looking without it.")] = None,
+    split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for figures and drafts.")] = None,
+    candidates: Annotated[int, typer.Option(min=1, max=64, help="As for draft.")] = 8,
+    draws: Annotated[int, typer.Option(min=100, help="Resamplings of the paired bootstrap.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
+) -> None:
+    """Draft a labelled corpus from its own and from shuffled images, and hold both against the labels."""
+    from report_gen.corpora import read_corpus
+    from report_gen.drafting import Drafter
+    from report_gen.evaluating import evaluate as run
+    from report_gen.evaluating import format_json, render
+    from report_gen.generation import Decoding
+    from report_gen.progress import track
+    from report_gen.writing import write_atomically
+
+    drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
+    rows = [row for row in read_corpus(corpus, layout=layout) if split in ("all", row["split"])]
+    result = run(
+        drafter,
+        rows,
+        decoding=Decoding(candidates=candidates, seed=seed),
+        draws=draws,
+        seed=seed,
+        track=lambda items, total: track(items, total=total, description="drafting"),
+    )
+    Console().print(render(result))
+    if output is not None:
+        write_atomically(output, format_json(result))
 
 
 def main() -> None:
@@ -124,6 +200,7 @@ def run_app(application: typer.Typer) -> None:
     # Nothing here speaks to a hub unless a recipe names one, and nothing ever reports on its users.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
         application()
     except ReportGenError as error:
@@ -181,7 +258,7 @@ def _deliver(report: Report, study: Study, name: str, output: Path | None, kind:
     """One file in the folder, or the draft on standard output."""
     from report_gen.outputs.json_document import format_json
     from report_gen.outputs.text import format_text
-    from report_gen.outputs.writing import write_atomically
+    from report_gen.writing import write_atomically
 
     document = format_json(report) if kind is Format.JSON else format_text(report)
     if output is not None:

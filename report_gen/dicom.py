@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.encaps import get_frame, parse_fragments
+from pydicom.encaps import get_frame
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels.decoders.base import get_decoder
@@ -29,6 +29,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 
 from report_gen.codestreams import coded_size
@@ -56,8 +57,11 @@ SAMPLES_PER_PIXEL = {
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Of red, green and blue, ITU-R BT.601, as in YBR_FULL (PS3.3 C.7.6.3.1.2)."""
 
-_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "pydicom", "gdcm")
+_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
 """pydicom's decoders in the order in which they are tried: the faster first, and last the one that needs a process."""
+
+_FRAGMENT = b"\xfe\xff\x00\xe0"
+"""The item tag (FFFE,E000)."""
 
 _MALFORMED = (
     ArithmeticError,
@@ -135,7 +139,7 @@ def _read_header(path: Path) -> FileDataset:
         _check_pixel_module(dataset, path)
         _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
         file.seek(4 if dataset.original_encoding[0] else 8, os.SEEK_CUR)  # the length, after the VR if there is one
-        if file.tell() + _pixel_bytes(dataset, file) > path.stat().st_size:
+        if _end_of_pixels(dataset, file) > path.stat().st_size:
             raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again.")
     return dataset
 
@@ -205,14 +209,13 @@ def _check_decoder(syntax: UID, path: Path) -> None:
         raise StudyError(path, f"no decoder for {syntax.name} is installed; install one of: {missing}.")
 
 
-def _pixel_bytes(dataset: FileDataset, file: BinaryIO) -> int:
-    """How many bytes the pixels should have from here on: all of them, or those of the last fragment (PS3.5 A.4)."""
+def _end_of_pixels(dataset: FileDataset, file: BinaryIO) -> int:
+    """Where the pixels that begin here should end: by their number, or by the lengths of the fragments (PS3.5 A.4)."""
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return get_expected_length(dataset)
-    _, offsets = parse_fragments(file)
-    file.seek(offsets[-1] + 4)
-    length: int = struct.unpack("<I", file.read(4))[0]
-    return length
+        return file.tell() + get_expected_length(dataset)
+    while file.read(4) == _FRAGMENT:
+        file.seek(int.from_bytes(file.read(4), "little"), os.SEEK_CUR)
+    return file.tell()
 
 
 def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
@@ -222,10 +225,8 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
         size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if size is not None and size != (dataset.Rows, dataset.Columns):
             raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
-    available = get_decoder(syntax).available_plugins
-    plugins = [plugin for plugin in _PLUGINS if plugin in available] if syntax.is_encapsulated else [""]
     failure: Exception | None = None
-    for plugin in plugins:  # one decoder's refusal is not the last word
+    for plugin in _plugins(syntax):  # one decoder's refusal is not the last word
         try:
             if plugin == "gdcm":
                 return decode_with_gdcm(path)
@@ -235,6 +236,15 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
     others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
     reason = f"the pixels ({syntax.name}) are malformed, or need another decoder (not installed: {others})."
     raise StudyError(path, reason) from failure
+
+
+def _plugins(syntax: UID) -> tuple[str, ...]:
+    if not syntax.is_encapsulated:
+        return ("",)
+    if syntax == RLELossless:  # on damaged data the faster pylibjpeg-rle panics, which is no Exception
+        return ("pydicom",)
+    available = get_decoder(syntax).available_plugins
+    return tuple(plugin for plugin in _PLUGINS if plugin in available)
 
 
 def _luma(rgb: NDArray[Any], peak: int) -> NDArray[np.float32]:

@@ -36,9 +36,12 @@ class StudyError(ReportGenError):
     exit_code = 3
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path}: {reason}")
+        super().__init__(path, reason)  # both, so that the error can be pickled
         self.path = path
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 class NotAnImageError(StudyError):

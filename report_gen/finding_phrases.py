@@ -33,7 +33,6 @@ class Role(StrEnum):
     VERB = "verb"
     FRESH = "fresh"
     SCOPE_END = "scope_end"
-    ALTERNATIVE = "alternative"
 
 
 Claims = tuple[tuple[str, FindingState], ...]

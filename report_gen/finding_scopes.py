@@ -38,7 +38,7 @@ class Mark:
 def mark_phrases(sentence: str) -> list[Mark]:
     """The phrases of a sentence in order, each with the cues that reach it."""
     marks = list(_mark_clauses(sentence))
-    _turn_stray_cues(marks)
+    _turn_stray_cues(sentence, marks)
     _reach_forward(sentence, marks)
     _reach_back(marks)
     _hedge_alternatives(sentence, marks)
@@ -57,6 +57,7 @@ _NAMING = (Role.FINDING, Role.QUALITY)
 
 _BREAK = re.compile(r"[,:]|\band\b", re.IGNORECASE)
 _OR = re.compile(r"\b(?:or|versus|vs)\b|/", re.IGNORECASE)
+_STATEMENT_END = re.compile(r"\s*(?:[^\w\s]|$|(?:on|at|in|by|but|and)\b)", re.IGNORECASE)
 _OR_NEXT = re.compile(r"\s*,?\s*(?:or|nor)\b", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
 
@@ -69,15 +70,17 @@ def _mark_clauses(sentence: str) -> Iterator[Mark]:
     for phrase in load_vocabulary().find_phrases(sentence):
         if phrase.role is Role.SCOPE_END:
             clause += 1
-        elif phrase.role is not Role.IGNORED:
+        else:
             yield Mark(phrase, clause)
 
 
-def _turn_stray_cues(marks: Sequence[Mark]) -> None:
+def _turn_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
     """A cue with nothing on its side looks to the other: `Effusion possible.`, `Pneumonia?`, `Resolved edema.`"""
     for index, mark in enumerate(marks):
-        if mark.phrase.role in _HEDGES and not _names_something(marks[index + 1 :], mark.clause):
-            mark.phrase = replace(mark.phrase, role=Role.UNCERTAIN_AFTER)
+        if mark.phrase.role in _HEDGES:
+            ends = _STATEMENT_END.match(sentence, mark.phrase.end)
+            if ends and not _names_something(marks[index + 1 :], mark.clause):
+                mark.phrase = replace(mark.phrase, role=Role.UNCERTAIN_AFTER)
         elif mark.phrase.role is Role.NEGATED_AFTER and not _names_something(marks[:index], mark.clause):
             mark.phrase = replace(mark.phrase, role=Role.NEGATED_BEFORE)
 
@@ -101,7 +104,7 @@ def _reach_forward(sentence: str, marks: Sequence[Mark]) -> None:
 
 
 def _overrides(role: Role, cue: Role) -> bool:
-    """A denial overrides all, a hedge only a hedge: "no opacity to suggest pneumonia" denies, "if there may be" asks."""
+    """A denial overrides all, a hedge only a hedge: "no opacity to suggest edema" denies, "if there may be" asks."""
     return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
 
 
@@ -115,7 +118,7 @@ def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed:
         return False
     between = sentence[governed : mark.phrase.start]
     if cue.phrase.role is Role.UNCERTAIN_PHRASE:
-        return role is Role.FINDING and not _OR.search(between)
+        return role is Role.FINDING and not between.isspace() and not _OR.search(between)
     if role is Role.VERB:
         return not _OR.search(between) and not _OR_NEXT.match(sentence, mark.phrase.end)
     if role is Role.ANATOMY:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from report_gen.finding_phrases import ABNORMALITY, BONE_ABNORMALITY, NO_FINDING, OUTSIDE, Phrase, Role, load_vocabulary
-from report_gen.finding_scopes import DENIED, HEDGED, UNSAID, Mark, mark_phrases
+from report_gen.finding_scopes import DENIED, UNSAID, Mark, mark_phrases
 from report_gen.report import FindingState
 from report_gen.study import Laterality
 
@@ -88,10 +88,10 @@ def _implied(sentence: str, marks: Sequence[Mark]) -> Iterator[_Claim]:
 
 
 def _turn_quality(state: FindingState, turn: FindingState | None) -> FindingState | None:
-    """`not enlarged` denies; `not normal` says nothing that can be named."""
-    if turn is None or turn is HEDGED:
-        return turn or state
-    return DENIED if turn is DENIED and state in (FindingState.PRESENT, FindingState.UNCERTAIN) else None
+    """`not enlarged` denies, `may be enlarged` hedges; `not normal` and `may be normal` say nothing that has a name."""
+    if turn is None:
+        return state
+    return None if turn is UNSAID or state is DENIED else turn
 
 
 _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b", re.IGNORECASE)
@@ -144,7 +144,7 @@ _SIDE_WITHIN = re.compile(r"\b(left|right|both|bilateral)\b", re.IGNORECASE)
 
 
 def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
-    """Side by the start of each finding or quality, from the words before it, back to the last one, else those after."""
+    """Side by the start of each finding or quality: from the words before it, up to the last one, else after it."""
     sides: dict[int, Laterality] = {}
     for _, clause in groupby(marks, key=lambda mark: mark.clause):
         waiting: list[str] = []
@@ -152,6 +152,8 @@ def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
         for phrase in (mark.phrase for mark in clause):
             if phrase.role is Role.SIDE:
                 waiting.append(phrase.name)
+            elif phrase.role is Role.IGNORED:  # `in the left lung` is set aside as a place, not as a side.
+                waiting += _SIDE_WITHIN.findall(sentence, phrase.start, phrase.end)
             elif phrase.role in (Role.FINDING, Role.QUALITY):
                 if last is not None and sides[last] is Laterality.UNKNOWN:
                     sides[last], waiting = _side(waiting), []

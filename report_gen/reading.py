@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", "
 
 _HEAD = 132
 _KINDS = "DICOM, PNG, JPEG or TIFF"
-_T = TypeVar("_T")
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def read_study(path: Path) -> Study:
     Raises:
         StudyError: the file is no image that can be read, or the folder holds none, several, or a broken one.
     """
-    if not path.is_dir():
+    if not _is_folder(path):
         return _read_file(path)
     found = read_studies(path)
     broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
@@ -63,13 +65,13 @@ def read_studies(path: Path) -> Found:
     Regular files are read and sorted by content; hidden files, DICOMDIR, symbolic links and devices are passed over. A
     file or study that cannot be read is among the refused and does not stop the others.
     """
-    if not path.is_dir():
-        studies, refused = _attempt([lambda: _read_file(path)])
+    if not _is_folder(path):
+        studies, refused = _attempt(_read_file, [path])
         return Found(tuple(studies), tuple(refused))
     unreadable: list[StudyError] = []
     files = list(_walk(path, unreadable))
-    singles, refused = _attempt(lambda file=file: _read_file(file) for file in files)  # type: ignore[misc]
-    studies, conflicts = _attempt(lambda group=group: _merge(group) for group in _group(singles))  # type: ignore[misc]
+    singles, refused = _attempt(_read_file, files)
+    studies, conflicts = _attempt(_merge, _group(singles))
     studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     if not files and not unreadable:
         unreadable.append(NotAnImageError(path, f"no images found; give a folder with {_KINDS} files."))
@@ -105,14 +107,18 @@ def _read_file(path: Path) -> Study:
     raise NotAnImageError(path, f"is not an image; give a {_KINDS} file.")
 
 
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above may not be entered
+
+
 def _head(path: Path) -> bytes:
-    if not path.exists():
-        raise StudyError(path, "does not exist; check the path.")
-    if not path.is_file():
-        raise StudyError(path, "is not a regular file; give a file or a folder.")
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StudyError(path, "is not a regular file; give a file or a folder.")
         with path.open("rb") as file:
             return file.read(_HEAD)
+    except (FileNotFoundError, ValueError) as error:
+        raise StudyError(path, "does not exist; check the path.") from error
     except OSError as error:
         raise StudyError(path, f"cannot be read ({error.strerror}); check its permissions.") from error
 
@@ -129,24 +135,31 @@ def _walk(root: Path, unreadable: list[StudyError]) -> Iterator[Path]:
     """Regular files in the order of their paths. A link's target is met anyway if it lies below the root."""
 
     def refuse(error: OSError) -> None:
-        unreadable.append(
-            StudyError(Path(error.filename), f"cannot be read ({error.strerror}); check its permissions.")
-        )
+        reason = f"cannot be read ({error.strerror}); check its permissions."
+        unreadable.append(StudyError(Path(error.filename), reason))
 
     for folder, subfolders, names in os.walk(root, onerror=refuse):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder, name)
-            if not name.startswith(".") and name != "DICOMDIR" and not file.is_symlink() and file.is_file():
+            if not name.startswith(".") and name != "DICOMDIR" and _is_regular(file):
                 yield file
 
 
-def _attempt(calls: Iterable[Callable[[], _T]]) -> tuple[list[_T], list[StudyError]]:
-    results: list[_T] = []
+def _is_regular(file: Path) -> bool:
+    """No link, pipe or device. What cannot be asked is taken for a file: reading it tells what is wrong."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return True
+
+
+def _attempt(act: Callable[[_A], _B], subjects: Iterable[_A]) -> tuple[list[_B], list[StudyError]]:
+    results: list[_B] = []
     refused: list[StudyError] = []
-    for call in calls:
+    for subject in subjects:
         try:
-            results.append(call())
+            results.append(act(subject))
         except StudyError as error:
             refused.append(error)
     return results, refused
@@ -190,9 +203,7 @@ def _distinct(group: list[Series]) -> tuple[Image, ...]:
     for image in (series.images[0] for series in group):
         known = images.setdefault(image.sop_instance_uid or str(image.path), image)
         if known.sha256 != image.sha256:
-            raise StudyError(
-                image.path, f"has the SOP Instance UID of {known.path.name}; keep the right one of the two."
-            )
+            raise StudyError(image.path, f"has the SOP Instance UID of {known.path.name}; keep one of them.")
     return tuple(sorted(images.values(), key=lambda image: (_number(image.instance_number), image.path)))
 
 

@@ -297,6 +297,7 @@ def test_pydicom_twins(name: str, twin: str) -> None:
         "SC_rgb_jpeg_dcmtk.dcm",
         "SC_ybr_full_422_uncompressed.dcm",
         "SC_rgb_rle.dcm",
+        "SC_rgb_jpeg.dcm",
         "examples_palette.dcm",
         "liver_1frame.dcm",
     ],
@@ -446,10 +447,17 @@ def test_a_truncated_codestream_is_refused_undecoded(file: Path, missing: int) -
     os.truncate(file, end - missing)
     with pytest.raises(StudyError, match="truncated"):
         describe_dicom(file, "")
-    os.truncate(file, 0)
+
+
+def test_damaged_run_lengths_are_refused(file: Path) -> None:
+    dataset = dicom(np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint16))
+    compress(dataset, RLELossless)
     dataset.save_as(file)
-    os.truncate(file, end)
-    assert read_dicom_pixels(file).shape == (64, 64)
+    content = file.read_bytes()
+    start = content.index(b"\xfe\xff\x00\xe0", -6000)
+    for offset in range(80, 400, 16):  # behind the table of segments
+        file.write_bytes(content[: start + offset] + b"\x7f" * 64 + content[start + offset + 64 :])
+        _assert_pixels_or_study_error(file)
 
 
 def test_what_begins_like_dicom() -> None:

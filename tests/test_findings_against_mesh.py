@@ -2,6 +2,9 @@
 
 The 3,955 reports of the Indiana University collection carry MeSH codes set by hand (Demner-Fushman et al., JAMIA 2016,
 doi:10.1093/jamia/ocv080). `pytest tests/test_findings_against_mesh.py -s` prints the table.
+
+The phrases and the mapping below were worked out with these reports at hand, so the figures are no forecast for another
+hospital's language.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ NORMAL = re.compile(r"normal|Technical Quality|" + CODES["Support Devices"])
 """A report with no other code is one without a finding."""
 
 DEFINITE_ONLY = {"No Finding", "Pneumonia"}
-"""A suspected diagnosis is coded by what was seen ("may be pneumonia" as Opacity); the rest is coded when hedged too."""
+"""A suspected diagnosis is coded by what was seen ("may be pneumonia" as Opacity); the rest also when hedged."""
 
 
 @dataclass(frozen=True)

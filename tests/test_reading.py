@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import os
 from pathlib import Path
@@ -97,6 +98,8 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path, name: str,
 def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="does not exist"):
         read_study(tmp_path / "nowhere")
+    with pytest.raises(StudyError, match="does not exist"):
+        read_study(tmp_path / "null\0byte")
     os.mkfifo(tmp_path / "pipe.dcm")
     with pytest.raises(StudyError, match="not a regular file"):
         read_study(tmp_path / "pipe.dcm")
@@ -262,6 +265,13 @@ def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
     found = read_studies(tmp_path)
     assert names(found) == [STUDY_UID]
     assert refused(found) == ["shut"]
+
+
+def test_refusals_travel_between_processes(tmp_path: Path) -> None:
+    (tmp_path / "a.dcm").touch()
+    error = read_studies(tmp_path).refused[0]
+    again = copy.copy(error)  # by the same means as pickle
+    assert (type(again), again.path, str(again)) == (StudyError, error.path, str(error))
 
 
 def test_no_patient_data_in_any_message(tmp_path: Path) -> None:

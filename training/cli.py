@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,8 @@ def train(
     with bars() as show:
 
         def on_step(now: Progress) -> None:
-            note = f"loss {now.loss:.3f}, best validation {now.validation_loss:.3f}"
+            best = f", best validation {now.validation_loss:.3f}" if math.isfinite(now.validation_loss) else ""
+            note = f"loss {now.loss:.3f}{best}"
             show(now.stage, now.step, now.steps, note)
 
         checkpoint = run(loaded, folder, resume=resume, on_step=on_step)

@@ -50,6 +50,8 @@ class TextRecipe(_Frozen):
     """Leave out sentences that compare with an earlier study: no draft can know one."""
     drop_sides: bool = False
     """Leave sides (left, right, bilateral) out of sentences: for models that no image-report pair taught one."""
+    reconcile: bool = False
+    """Leave out sentences that deny what their report states, and reports that conclude what they do not describe."""
     sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
     """Sections that a cleaned report must have to be used."""
     longest: int = Field(default=160, ge=8)
@@ -127,7 +129,7 @@ class Recipe(_Frozen):
     seed: int = 0
     """Everything random follows from it."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; `auto` measures which is faster on this machine."""
+    """Arithmetic of the forward pass; `auto` measures at the start of every stage which is faster."""
     workers: int = Field(default=0, ge=0)
     """Processes that read images ahead."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"

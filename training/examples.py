@@ -24,7 +24,7 @@ from report_gen.tokenizer import ReportTokenizer
 
 from .config import CorpusRecipe, Recipe, TextRecipe
 from .recombining import recombine
-from .texts import clean_report
+from .texts import clean_report, reconcile
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets where a corpus has reports but no labels; an uncertain finding teaches nothing."""
@@ -157,6 +157,8 @@ def _excess(logits: NDArray[np.float32], prevalence: float, shift: float) -> flo
 
 def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusRecipe, text: TextRecipe) -> Study:
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
+    if text.reconcile:
+        sections = reconcile(sections)
     return Study(
         study_id=row["study_id"],
         split=row["split"],
@@ -175,7 +177,8 @@ def _states(study: Study) -> NDArray[np.int64]:
 
 def _prompts(study: Study, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
     """Wordings of the prompt; a text without images may have been written for any frontal view."""
-    views = [study.views] if study.images else [study.views, (ViewPosition.PA,), (ViewPosition.AP,), ()]
+    frontal = [(view,) for view in ViewPosition if view.is_frontal]
+    views = [study.views] if study.images else [study.views, *frontal, ()]
     for indication in (study.indication, ""):
         for positions in views:
             text = render(prompt, indication=indication, views=describe_views(positions), technique="")

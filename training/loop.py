@@ -21,6 +21,7 @@ from .examples import TrainingExample
 from .objectives import finding_loss, report_loss
 from .optim import build_optimizer, set_rates, set_train_mode
 from .plan import Plan, group_by_kind
+from .precision import is_bf16_faster
 from .runs import Position, Run, snapshot
 
 Examples = Mapping[str, Mapping[str, list[TrainingExample]]]
@@ -36,6 +37,7 @@ class Progress:
     steps: int
     loss: float
     validation_loss: float
+    """Lowest of the stage; infinite without a validation split."""
 
 
 def fit(
@@ -101,6 +103,7 @@ class _Stage:
     ) -> None:
         self._model, self._recipe, self._index = model, recipe, index
         self._stage = recipe.stages[index]
+        self._bf16 = False
         self._run, self._accelerator, self._on_step = run, accelerator, on_step
         self._transform = _transform(recipe)
         self._training, self._validation = self._groups(examples, "train"), self._groups(examples, "val")
@@ -110,16 +113,23 @@ class _Stage:
         optimizer = build_optimizer(self._model, self._stage)
         self._run.restore_optimizer(optimizer, position)
         model, optimizer = self._accelerator.prepare(self._model, optimizer)
+        self._bf16 = self._choose_precision(model)
+        if position.step == 0:
+            # What the stage begins with is its first best: a stage that only makes it worse changes nothing.
+            loss = self._validate()
+            position = replace(position, best_loss=math.inf if loss is None else loss)
         while position.step < self._stage.steps and position.stale < self._stage.patience:
             position = self._steps(model, optimizer, position)
             loss = self._validate()
-            improved = loss < position.best_loss
+            improved = loss is None or loss < position.best_loss
             best = snapshot(self._model) if improved else best
             position = replace(
-                position, best_loss=min(loss, position.best_loss), stale=0 if improved else position.stale + 1
+                position,
+                best_loss=position.best_loss if loss is None else min(loss, position.best_loss),
+                stale=0 if improved else position.stale + 1,
             )
             if self._accelerator.is_main_process:
-                self._run.log(stage=self._stage.name, step=position.step, validation_loss=loss)
+                self._run.log(stage=self._stage.name, step=position.step, validation_loss=loss, bf16=self._bf16)
                 self._run.save(position, self._model, best, optimizer)
         self._model.load_state_dict(best)
 
@@ -131,7 +141,7 @@ class _Stage:
             # ---------------------------------------------------------------------------- one training step
             torch.manual_seed(_seed(self._recipe.seed, self._index, step))
             set_rates(optimizer, self._stage, step)
-            with self._accelerator.autocast():
+            with self._autocast():
                 loss = train_step(model, batch, self._stage)
             self._accelerator.backward(loss)
             self._accelerator.clip_grad_norm_(model.parameters(), self._stage.clip)
@@ -149,16 +159,33 @@ class _Stage:
         return replace(position, step=stop)
 
     @torch.inference_mode()
-    def _validate(self) -> float:
-        """Mean loss over the batches of the validation split."""
+    def _validate(self) -> float | None:
+        """Mean loss over the batches of the validation split, if there is one."""
+        if not self._validation:
+            return None
         self._model.eval()
         losses = []
         for batch in Items(self._validation, self._stage, self._transform, training=False).validation(
             self._stage.batch_size
         ):
-            with self._accelerator.autocast():
+            with self._autocast():
                 losses.append(train_step(self._model, self._to_device(batch), self._stage).item())
         return sum(losses) / len(losses)
+
+    def _choose_precision(self, model: torch.nn.Module) -> bool:
+        """Whether to run in bf16: the recipe's wish, or what the stage's first batch measures."""
+        if self._recipe.precision != "auto":
+            return self._recipe.precision == "bf16"
+        set_train_mode(self._model, self._stage.rates)
+        batch, before = next(self._batches(0, 1)), snapshot(self._model)
+        faster = is_bf16_faster(lambda: train_step(model, batch, self._stage), self._accelerator.device)
+        # The trial must leave no trace, neither in the gradients nor in the batch statistics of the encoder.
+        self._model.zero_grad(set_to_none=True)
+        self._model.load_state_dict(before)
+        return faster
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._accelerator.device.type, torch.bfloat16, enabled=self._bf16)
 
     def _batches(self, start: int, stop: int) -> Iterator[Batch]:
         plan = Plan(
@@ -175,9 +202,9 @@ class _Stage:
 
     def _groups(self, examples: Examples, split: str) -> list[list[TrainingExample]]:
         chosen = [examples[name][split] for name in self._stage.corpora]
-        if not any(chosen):
+        if split == "train" and not any(chosen):
             raise CorpusError(
-                f"stage {self._stage.name!r}: no {split} studies in {', '.join(self._stage.corpora)}; check the splits"
+                f"stage {self._stage.name!r}: no training studies in {', '.join(self._stage.corpora)}; check the splits"
             )
         return [group for corpus in chosen for group in group_by_kind(corpus)]
 

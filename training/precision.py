@@ -1,31 +1,34 @@
-"""Which arithmetic is faster on this machine."""
+"""Which arithmetic makes a stage's own training step faster on this machine."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import torch
 
-from .config import Recipe
-
-_SIDE = 1024
-_WORTH = 1.5
+_WORTH = 1.2
 """bf16 has to be this much faster, since it costs some exactness."""
 
 
-def choose_precision(recipe: Recipe, device: torch.device) -> str:
-    """`bf16` or `no`, in accelerate's words: the recipe's wish, or on `auto` what a matrix product measures."""
-    if recipe.precision != "auto":
-        return "bf16" if recipe.precision == "bf16" else "no"
-    return "bf16" if _seconds(torch.float32, device) > _WORTH * _seconds(torch.bfloat16, device) else "no"
+def is_bf16_faster(step: Callable[[], torch.Tensor], device: torch.device) -> bool:
+    """Whether forward and backward pass of `step`, which gives a loss, are faster under bf16 autocast.
+
+    A matrix product would mislead: on a CPU with AMX bf16 makes a decoder faster, and the backward pass of a
+    depthwise convolution several times slower.
+    """
+    return _seconds(step, device, bf16=False) > _WORTH * _seconds(step, device, bf16=True)
 
 
-def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    """Least of five products of 1024-cubes; the first warms up."""
-    matrix = torch.ones(_SIDE, _SIDE, dtype=dtype, device=device)
-    times = []
-    for _ in range(5):
+def _seconds(step: Callable[[], torch.Tensor], device: torch.device, *, bf16: bool) -> float:
+    """Of the second of two runs; the first warms up."""
+    elapsed = 0.0
+    for _ in range(2):
         start = time.perf_counter()
-        (matrix @ matrix).sum().item()
-        times.append(time.perf_counter() - start)
-    return min(times)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            loss = step()
+        if loss.requires_grad:
+            torch.autograd.backward(loss)
+        loss.item()  # waits for the device
+        elapsed = time.perf_counter() - start
+    return elapsed

@@ -16,8 +16,8 @@ from safetensors.torch import load, save
 
 from report_gen.errors import OutputError, UsageError
 from report_gen.model import ReportModel
-from report_gen.outputs.writing import write_atomically, write_folder
 from report_gen.tokenizer import ReportTokenizer
+from report_gen.writing import write_atomically, write_folder
 
 from .config import Recipe
 

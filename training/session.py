@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import PartialState
-from accelerate.utils import DistributedDataParallelKwargs, parse_flag_from_env
+from accelerate.utils import DistributedDataParallelKwargs
 
 from report_gen import __version__
 from report_gen.model import ModelConfig, ReportModel, save_checkpoint
@@ -22,7 +21,6 @@ from .card import write_card
 from .config import Recipe
 from .examples import Study, encode_study, read_studies
 from .loop import Examples, Progress, fit, validation_batches
-from .precision import choose_precision
 from .runs import BEST, Run
 from .thresholds import tune_thresholds
 from .vocabulary import learn_vocabulary
@@ -35,8 +33,6 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
         CorpusError, RecipeError, UsageError, OutputError: as their messages say.
     """
     accelerator = Accelerator(
-        # This state is the accelerator's too: without the launcher's wish for CPUs every process would be alone.
-        mixed_precision=choose_precision(recipe, PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU")).device),
         # A stage may leave a part without gradient: texts alone never reach the encoder.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )

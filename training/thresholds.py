@@ -1,8 +1,13 @@
-"""From which probability on a finding is told to the decoder as present: tuned on the validation split."""
+"""From which probability on a finding is told to the decoder as present or uncertain: tuned on the validation split.
+
+A threshold of its own for each of 14 findings would be fitted to a handful of positive studies. So one number is tuned
+for all: how many studies are called present for each that is, the ratio of calls to cases. A finding's thresholds
+follow from it and from its prevalence.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -15,33 +20,49 @@ from .batches import Batch
 
 FEWEST = 3
 """Positive and negative validation studies at least; with fewer a threshold is a guess and the finding unknown."""
+RATIOS = np.arange(0.5, 4.01, 0.25)
+TOLERANCE = 0.95
+"""Of the best macro-F1; among the ratios within it the smallest is taken, which calls the fewest healthy people ill."""
+HEDGED = 1.5
+"""A finding is uncertain where it would be present if so many times as many studies were called."""
+
+Floats = NDArray[np.float64]
 
 
 @torch.inference_mode()
-def tune_thresholds(model: ReportModel, batches: Iterator[Batch]) -> FindingConfig:
-    """Thresholds with the best F1 on batches with images and targets."""
+def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConfig:
+    """Thresholds by the macro-F1 of validation batches with images and targets."""
     model.eval()
     probabilities, targets = [], []
     for batch in batches:
         look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask)
-        probabilities.append(look.finding_logits.sigmoid().cpu().numpy())
-        targets.append(batch.finding_targets.cpu().numpy())
+        probabilities.append(look.finding_logits.sigmoid().double().cpu().numpy())
+        targets.append(batch.finding_targets.double().cpu().numpy())
     if not probabilities:
         return FindingConfig()
-    columns = zip(np.concatenate(probabilities).T, np.concatenate(targets).T, strict=True)
-    return FindingConfig(present=tuple(_best(p, t) for p, t in columns))
+    findings = list(zip(np.concatenate(probabilities).T, np.concatenate(targets).T, strict=True))
+    taught = [finding for finding in findings if _is_taught(finding[1])]
+    scores = [np.mean([_f1(*finding, ratio) for finding in taught] or [0.0]) for ratio in RATIOS]
+    ratio = RATIOS[np.argmax(np.array(scores) >= TOLERANCE * max(scores))]
+    return FindingConfig(
+        present=tuple(_threshold(*finding, ratio) for finding in findings),
+        uncertain=tuple(_threshold(*finding, HEDGED * ratio) for finding in findings),
+    )
 
 
-def _best(probabilities: NDArray[np.float32], targets: NDArray[np.float32]) -> float | None:
-    known = ~np.isnan(targets)
-    probabilities, targets = probabilities[known], targets[known]
-    positives = (targets > 0.5).sum()
-    if min(positives, known.sum() - positives) < FEWEST:
+def _is_taught(targets: Floats) -> bool:
+    known = targets[~np.isnan(targets)]
+    return bool(min(known.sum(), (1 - known).sum()) >= FEWEST)
+
+
+def _threshold(probabilities: Floats, targets: Floats, ratio: float) -> float | None:
+    """The probability above which `ratio` studies lie for each positive one; soft targets count by their share."""
+    if not _is_taught(targets):
         return None
-    order = np.argsort(-probabilities, kind="stable")
-    ranked, hits = probabilities[order], targets[order].cumsum()
-    # F1 of calling the first k studies present; soft targets count by their share.
-    scores = 2 * hits / (np.arange(1, len(order) + 1) + targets.sum())
-    # A threshold calls all studies of one probability or none of them, and it is above 0.
-    choices = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True) & (ranked > 0))
-    return float(ranked[choices[scores[choices].argmax()]]) if choices.size else None
+    share = min(1.0, ratio * float(np.nanmean(targets)))
+    return float(np.quantile(probabilities[~np.isnan(targets)], 1 - share))
+
+
+def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:
+    called = (probabilities >= (_threshold(probabilities, targets, ratio) or np.inf)) & ~np.isnan(targets)
+    return float(2 * targets[called].sum() / (called.sum() + np.nansum(targets)))

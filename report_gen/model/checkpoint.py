@@ -17,9 +17,9 @@ from safetensors.torch import load, save
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.model.config import ModelConfig
 from report_gen.model.report_model import ReportModel
-from report_gen.outputs.writing import write_folder
 from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
+from report_gen.writing import write_folder
 
 CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
     "config.json",

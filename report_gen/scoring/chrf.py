@@ -10,7 +10,7 @@ from report_gen.scoring.pairs import Pairs
 
 _ORDER = 6
 _BETA = 2
-_BLOCK = 2000
+_BLOCK = 500
 """Pairs counted at a time: a report has about 300 characters, so all at once would take gigabytes."""
 
 
@@ -28,12 +28,12 @@ def chrf(pairs: Pairs) -> Measure:
 
 def _count(predicted: list[str], referenced: list[str]) -> Floats:
     """[pairs, 18]: for each n the n-grams predicted, referenced and in common."""
+    lengths = np.array([[len(text) for text in side] for side in (predicted, referenced)], dtype=np.float64)
     columns: list[Floats] = []
-    for counts in count_characters(predicted, referenced, _ORDER):
-        meant = counts.per_pair(counts.referenced)
+    for n, counts in enumerate(count_characters(predicted, referenced, _ORDER)):
+        said, meant = np.maximum(lengths - n, 0)
         # Where the reference has no n-gram of this order, those of the prediction do not count against it.
-        said = np.where(meant > 0, counts.per_pair(counts.predicted), 0.0)
-        columns += [said, meant, counts.matches()]
+        columns += [np.where(meant > 0, said, 0), meant, counts.matches()]
     return np.column_stack(columns)
 
 

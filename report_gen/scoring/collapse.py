@@ -26,7 +26,7 @@ class Variety:
     vocabulary: int
     """Different words used."""
     normal: float
-    """Share of texts that state no disease."""
+    """Share of texts that state or suspect none of the 14 observations, devices apart."""
     copied: float | None
     """Share of texts that occur word for word in the training reports; None without these."""
 

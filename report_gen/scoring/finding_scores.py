@@ -3,6 +3,8 @@
 "F1 of findings" is several numbers in the literature, so all are given, each under its full name: micro (one pool of
 all decisions), macro (mean over observations), per-report (mean over reports), weighted (by the references' support);
 over the 14 observations and over the 5 that CheXpert evaluates; an uncertain mention as positive and as negative.
+
+The 14 include "No Finding", as in CheXpert: a drafter that calls every study normal has a micro F1 well above 0.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ UNCERTAIN_AS = {"uncertain+": True, "uncertain-": False}
 
 STATISTICS = ("precision", "recall", "F1")
 
-States = Mapping[str, FindingState]
 FEW = 30
 """Under so many positive references a finding's own score is mostly noise."""
 
+States = Mapping[str, FindingState]
 Labeller = Callable[[str], States]
 _Bools = NDArray[np.bool_]
 
@@ -57,14 +59,19 @@ def finding_measures(
     )
 
 
-def average_name(average: str, statistic: str, observations: int, policy: str) -> str:
+def average_name(average: str, statistic: str, observations: int, policy: str, labeller: str = "") -> str:
     """The full name of an averaged finding score, such as `micro F1, 14 findings, uncertain+`."""
-    return f"{average} {statistic}, {observations} findings, {policy}"
+    return f"{labeller} {average} {statistic}, {observations} findings, {policy}".lstrip()
 
 
-def label_name(finding: str, statistic: str, policy: str) -> str:
+def label_name(finding: str, statistic: str, policy: str, labeller: str = "") -> str:
     """The full name of one observation's score, such as `Edema F1, uncertain+`."""
-    return f"{finding} {statistic}, {policy}"
+    return f"{labeller} {finding} {statistic}, {policy}".lstrip()
+
+
+def is_finding_score(name: str) -> bool:
+    """Whether a score of this name is about findings, not about wording."""
+    return name.endswith(tuple(UNCERTAIN_AS))
 
 
 def support(referenced: Sequence[States], *, uncertain: bool) -> dict[str, int]:
@@ -89,10 +96,10 @@ def _positive(states: Sequence[States], uncertain: bool) -> _Bools:
 def _measures(predicted: _Bools, referenced: _Bools, policy: str, labeller: str) -> tuple[Measure, ...]:
     cells = [predicted & referenced, predicted & ~referenced, ~predicted & referenced]
     counts = np.column_stack(cells).astype(np.float64)
-    recipe, before = f"{labeller or 'rules'},{policy}", f"{labeller} ".lstrip()
-    pooled = [before + average_name(*key, policy) for key in product(_POOLED, STATISTICS, _SETS)]
-    by_report = [before + average_name("per-report", *key, policy) for key in product(STATISTICS, _SETS)]
-    single = [before + label_name(*key, policy) for key in product(FINDINGS, STATISTICS)]
+    recipe = f"{labeller or 'rules'},{policy}"
+    pooled = [average_name(*key, policy, labeller) for key in product(_POOLED, STATISTICS, _SETS)]
+    by_report = [average_name("per-report", *key, policy, labeller) for key in product(STATISTICS, _SETS)]
+    single = [label_name(*key, policy, labeller) for key in product(FINDINGS, STATISTICS)]
     return (
         Measure(names=tuple(pooled), statistics=counts, finish=_average, recipe=recipe, of_one_report=False),
         mean_measure(by_report, _by_report(counts), f"{recipe},empty=1"),

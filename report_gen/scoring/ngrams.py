@@ -1,13 +1,15 @@
 """N-grams of prediction and reference side by side, counted for all pairs at once.
 
-Counting n-grams in Python dictionaries is what makes text measures slow. Here a text is a row of numbers, an n-gram
-is one integer, and counting is sorting: pair, n-gram and side are packed into one key, and equal keys come together.
+Counting n-grams in Python dictionaries is what makes text measures slow. Here an n-gram is one integer and counting is
+sorting: the n-grams of a pair, each with the side it stands on in its last bit, are one row of a matrix, and in a
+sorted row equal n-grams are next to each other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,9 @@ from report_gen.scoring.measure import Floats
 
 Ints = NDArray[np.int64]
 
-_LARGEST_KEY = 2**62
+_LARGEST_CODE = 2**62
+_CELLS = 2**20
+"""Cells of a matrix that is sorted at a time; beyond the processor's cache sorting slows down."""
 
 
 @dataclass(frozen=True)
@@ -46,37 +50,38 @@ def count_words(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], order: int
 ) -> tuple[NgramCounts, ...]:
     """Counts for n = 1..order over the words of each prediction and its reference."""
-    numbers: dict[str, int] = {}
-    texts = [*predictions, *references]
-    words = [numbers.setdefault(word, len(numbers)) for text in texts for word in text]
-    return _count_numbers(np.array(words, dtype=np.int64), [len(text) for text in texts], order)
+    texts = [text for pair in zip(predictions, references, strict=True) for text in pair]
+    numbers = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(texts)))}
+    words = np.fromiter(map(numbers.__getitem__, chain.from_iterable(texts)), dtype=np.int64)
+    return _count_units(words, [len(text) for text in texts], order)
 
 
 def count_characters(predictions: Sequence[str], references: Sequence[str], order: int) -> tuple[NgramCounts, ...]:
     """The same over the characters (Unicode code points) of each text."""
-    texts = [*predictions, *references]
+    texts = [text for pair in zip(predictions, references, strict=True) for text in pair]
     points = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    alphabet = np.unique(points)
-    return _count_numbers(np.searchsorted(alphabet, points), [len(text) for text in texts], order)
+    place = np.zeros(int(points.max(initial=0)) + 1, dtype=np.int64)
+    alphabet = np.flatnonzero(np.bincount(points))
+    place[alphabet] = np.arange(len(alphabet))
+    return _count_units(place[points], [len(text) for text in texts], order)
 
 
-def _count_numbers(units: Ints, lengths: Sequence[int], order: int) -> tuple[NgramCounts, ...]:
-    """`units` are the words or characters of all predictions, then of all references, numbered from 0."""
+def _count_units(units: Ints, lengths: Sequence[int], order: int) -> tuple[NgramCounts, ...]:
+    """`units` are words or characters, numbered from 0: prediction, reference, prediction, reference and so on."""
     text = np.repeat(np.arange(len(lengths)), lengths)
-    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in _codes(units, text, order))
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(units))
+    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in _codes(units, left, order))
 
 
-def _codes(units: Ints, text: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
-    """For n = 1..order: where an n-gram starts, and its number."""
+def _codes(units: Ints, left: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
+    """For n = 1..order: where an n-gram starts, and its number; `left` are the units from each to its text's end."""
     kinds = base = int(units.max(initial=0)) + 1
-    texts = int(text.max(initial=0)) + 1
     start, code = np.arange(len(units)), units
     yield start, code
     for n in range(2, order + 1):
-        inside = start + n - 1 < len(units)
-        inside[inside] = text[start[inside]] == text[start[inside] + n - 1]
+        inside = left[start] >= n
         start, code = start[inside], code[inside]
-        if kinds * base * texts > _LARGEST_KEY:  # number the (n-1)-grams anew, without gaps
+        if kinds * base * 2 > _LARGEST_CODE:  # number the (n-1)-grams anew, without gaps
             distinct, code = np.unique(code, return_inverse=True)
             kinds = len(distinct)
         code, kinds = code * base + units[start + n - 1], kinds * base
@@ -84,14 +89,36 @@ def _codes(units: Ints, text: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
 
 
 def _count(text: Ints, code: Ints, pairs: int) -> NgramCounts:
-    """Count equal (pair, n-gram, side); texts 0..pairs-1 are the predictions, the others the references."""
-    kinds = int(code.max(initial=0)) + 1
-    is_reference, pair = np.divmod(text, max(pairs, 1))
-    keys, times = np.unique((pair * kinds + code) * 2 + is_reference, return_counts=True)
-    rows, side = keys >> 1, keys & 1
-    first = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
-    row = np.cumsum(first) - 1
-    counts = np.zeros((2, int(first.sum())), dtype=np.int64)
-    counts[side, row] = times
-    pair, ngram = np.divmod(rows[first], kinds)
-    return NgramCounts(pairs, pair, ngram, counts[0], counts[1])
+    """Count equal n-grams of each side of each pair; even texts are predictions, odd ones their references."""
+    pair = text >> 1
+    key = code << 1 | text & 1
+    _sort_rows(key, np.bincount(pair, minlength=pairs))
+    start = np.flatnonzero(_changes(pair, key))
+    times = np.diff(start, append=len(key))
+    pair, key = pair[start], key[start]
+    first = _changes(pair, key >> 1)
+    counts = np.zeros((2, np.count_nonzero(first)), dtype=np.int64)
+    counts[key & 1, np.cumsum(first) - 1] = times
+    return NgramCounts(pairs, pair[first], key[first] >> 1, counts[0], counts[1])
+
+
+def _sort_rows(key: Ints, lengths: Ints) -> None:
+    """Sort, in place, each of the rows that lie in `key` one after the other."""
+    if len(lengths) > 1 and len(lengths) * int(lengths.max()) > _CELLS:
+        half = len(lengths) // 2
+        middle = int(lengths[:half].sum())
+        _sort_rows(key[:middle], lengths[:half])
+        _sort_rows(key[middle:], lengths[half:])
+    elif len(key):
+        filled = np.arange(lengths.max()) < lengths[:, None]
+        matrix = np.full(filled.shape, np.iinfo(np.int64).max)
+        matrix[filled] = key
+        matrix.sort(axis=1)
+        key[:] = matrix[filled]
+
+
+def _changes(pair: Ints, value: Ints) -> NDArray[np.bool_]:
+    """Where a pair or a value differs from the one before."""
+    changes = np.ones(len(pair), dtype=np.bool_)
+    changes[1:] = (pair[1:] != pair[:-1]) | (value[1:] != value[:-1])
+    return changes

@@ -26,6 +26,8 @@ Texts = Sequence[str]
 TextInstrument = Callable[[Texts, Texts], tuple[Measure, ...]]
 """From predictions and references as written to measures."""
 
+CHEXBERT = "CheXbert"
+
 _CHEXBERT_STATES = {
     1: FindingState.PRESENT,
     0: FindingState.ABSENT,
@@ -92,7 +94,7 @@ def _chexbert(folder: Path) -> TextInstrument:
 
     def measure(predictions: Texts, references: Texts) -> tuple[Measure, ...]:
         states = label_reports(predictions, label), label_reports(references, label)
-        return finding_measures(*states, labeller="CheXbert")
+        return finding_measures(*states, labeller=CHEXBERT)
 
     return measure
 
@@ -121,7 +123,7 @@ OPTIONAL: Mapping[str, _Optional] = MappingProxyType(
             load=_bertscore,
         ),
         "chexbert": _Optional(
-            title="CheXbert",
+            title=CHEXBERT,
             module="f1chexbert",
             package="f1chexbert",
             weights="chexbert.pth",

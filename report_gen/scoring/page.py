@@ -10,7 +10,7 @@ from report_gen.report import FINDINGS
 from report_gen.scoring.cases import Case
 from report_gen.scoring.charts import Bar, draw_bars, draw_histogram
 from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
-from report_gen.scoring.run import ScoreRun
+from report_gen.scoring.score_run import ScoreRun
 from report_gen.scoring.verdicts import HEADLINE
 
 _RANKED_BY = "ROUGE-L (coco)"
@@ -67,7 +67,13 @@ def _against_baselines(run: ScoreRun) -> Iterator[str]:
         if any(score.name == name for score in run.model.scores):
             scores = {system.name: system[name] for system in systems}
             bars = [
-                Bar(label=system, value=score.value, interval=score.interval, note=f"{score.value:.3f}")
+                Bar(
+                    label=system,
+                    value=score.value,
+                    interval=score.interval,
+                    note=f"{score.value:.3f}",
+                    faint=system != run.model.name,
+                )
                 for system, score in scores.items()
             ]
             top = max([bar.value for bar in bars] + [end for bar in bars for end in bar.interval or ()])

@@ -44,6 +44,7 @@ TEXT_COLUMNS: Mapping[Role, tuple[str, ...]] = MappingProxyType(
 _LONGEST_LINE = 16 * 2**20
 _LARGEST_JSON = 2**30
 _ANNOTATION = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:train|val|validate|test)"\s*:\s*\[')
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")  # an id is printed, so it must not move the cursor
 _NOT_TEXT = frozenset({"nan", "null", "none", "n/a", "<na>"})
 _Record = Mapping[str, Any]
 
@@ -57,6 +58,8 @@ def read_reports(
     place, for what cannot be read, for rows without id or text, for a "nan" in place of a text and for repeated ids.
     """
     reader = _READERS.get(path.suffix.lower())
+    if not path.is_file():
+        raise CorpusError(f"{path}: there is no such file.")
     if reader is None:
         raise CorpusError(f"{path}: cannot tell the format by its name; use one of {', '.join(sorted(_READERS))}.")
     try:
@@ -174,7 +177,7 @@ def _find(path: Path, columns: Sequence[str], wanted: Sequence[str], what: str, 
 
 def _value(path: Path, number: int, record: _Record, column: str) -> str:
     value = record.get(column)
-    if isinstance(value, bool | float | dict | list) or value is None or not str(value).strip():
+    if not isinstance(value, str | int) or isinstance(value, bool) or not _NAME.fullmatch(str(value).strip()):
         raise CorpusError(f"{path}: entry {number} has no usable id in column {column!r}.")
     return str(value).strip()
 

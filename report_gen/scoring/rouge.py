@@ -14,7 +14,7 @@ import numpy as np
 
 from report_gen.scoring.measure import Floats, Measure, mean_measure, ratio
 from report_gen.scoring.ngrams import count_words
-from report_gen.scoring.pairs import Pairs
+from report_gen.scoring.pairs import Pairs, split_words
 from report_gen.scoring.subsequence import common_subsequence
 
 _BETA = 1.2
@@ -32,8 +32,8 @@ def rouge_l_coco(pairs: Pairs) -> Measure:
 
 def rouge_score(pairs: Pairs) -> Measure:
     """ROUGE-1, ROUGE-2 and ROUGE-L, 0..1, balanced."""
-    predicted = [_NOT_A_WORD.sub(" ", text.lower()).split() for text in pairs.predictions]
-    referenced = [_NOT_A_WORD.sub(" ", text.lower()).split() for text in pairs.references]
+    predicted = [split_words(_NOT_A_WORD.sub(" ", text.lower())) for text in pairs.predictions]
+    referenced = [split_words(_NOT_A_WORD.sub(" ", text.lower())) for text in pairs.references]
     said, meant = _lengths(predicted), _lengths(referenced)
     columns = [
         _f_score(counts.matches(), np.maximum(said - n, 0), np.maximum(meant - n, 0), 1.0)

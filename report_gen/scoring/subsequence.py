@@ -16,6 +16,7 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
         places[word] = places.get(word, 0) | 1 << position
     every = row = (1 << len(second)) - 1
     for word in first:
-        here = row & places.get(word, 0)
-        row = (row + here | row - here) & every
+        if word in places:
+            here = row & places[word]
+            row = (row + here | row - here) & every
     return len(second) - row.bit_count()

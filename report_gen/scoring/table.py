@@ -12,10 +12,11 @@ from rich.text import Text
 from report_gen.report import FINDINGS
 from report_gen.scoring.baselines import CONSTANT
 from report_gen.scoring.collapse import Variety
-from report_gen.scoring.finding_scores import FEW, STATISTICS, UNCERTAIN_AS, average_name, label_name
+from report_gen.scoring.finding_scores import FEW, STATISTICS, UNCERTAIN_AS, average_name, is_finding_score, label_name
 from report_gen.scoring.noise import Difference
-from report_gen.scoring.run import ScoreRun, System
+from report_gen.scoring.optional import CHEXBERT
 from report_gen.scoring.score import Score
+from report_gen.scoring.score_run import ScoreRun, System
 
 _AVERAGES = ("micro", "macro", "per-report", "weighted")
 
@@ -27,7 +28,9 @@ def render_table(run: ScoreRun) -> RenderableType:
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     yield _wording(run)
-    yield _findings(run)
+    for labeller in ("", CHEXBERT):
+        if any(score.name == average_name("micro", "F1", 14, "uncertain+", labeller) for score in run.model.scores):
+            yield _findings(run, labeller)
     yield _observations(run)
     yield _variety(run)
     if run.comparison:
@@ -42,17 +45,23 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
 def _wording(run: ScoreRun) -> Table:
     table = _table("Wording", "", run.model.name, "95%", *(baseline.name for baseline in run.baselines))
     for score in run.model.scores:
-        if "uncertain" not in score.name:
+        if not is_finding_score(score.name):
             others = (f"{baseline[score.name].value:.4f}" for baseline in run.baselines)
             table.add_row(score.name, f"{score.value:.4f}", _interval(score), *others)
     return table
 
 
-def _findings(run: ScoreRun) -> Table:
+def _findings(run: ScoreRun, labeller: str) -> Table:
     constant = next((baseline for baseline in run.baselines if baseline.name == CONSTANT), None)
-    table = _table("Findings", "", *STATISTICS, "95% of F1", *(["F1 of constant"] if constant else []))
+    table = _table(
+        f"Findings by {labeller or 'our rules'}",
+        "",
+        *STATISTICS,
+        "95% of F1",
+        *(["F1 of constant"] if constant else []),
+    )
     for policy, count, average in product(UNCERTAIN_AS, (14, 5), _AVERAGES):
-        names = [average_name(average, statistic, count, policy) for statistic in STATISTICS]
+        names = [average_name(average, statistic, count, policy, labeller) for statistic in STATISTICS]
         beside = [f"{constant[names[-1]].value:.4f}"] if constant else []
         table.add_row(f"{average}, {count} findings, {policy}", *_figures(run.model, names), *beside)
     return table

@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from report_gen import __version__
-from report_gen.errors import OutputError
 from report_gen.scoring.page import render_page
-from report_gen.scoring.run import ScoreRun
+from report_gen.scoring.score_run import ScoreRun
+from report_gen.writing import write_atomically
 
 
 def write_json(run: ScoreRun, path: Path) -> None:
     """Everything but the single reports. Raises OutputError."""
     table = {key: value for key, value in asdict(run).items() if key != "cases"}
-    _write(path, json.dumps({"version": __version__, **table, "fails": run.fails}, indent=2, allow_nan=False) + "\n")
+    write_atomically(
+        path, json.dumps({"version": __version__, **table, "fails": run.fails}, indent=2, allow_nan=False) + "\n"
+    )
 
 
 def write_csv(run: ScoreRun, path: Path) -> None:
@@ -31,21 +32,9 @@ def write_csv(run: ScoreRun, path: Path) -> None:
         scores = [f"{case.scores[name]:.6f}" for name in names]
         findings = ["; ".join(case.missed), "; ".join(case.invented)]
         writer.writerow([case.name, *scores, *findings, case.prediction, case.reference])
-    _write(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
 def write_html(run: ScoreRun, path: Path) -> None:
     """One page with pictures that needs nothing beside it. It quotes reports. Raises OutputError."""
-    _write(path, render_page(run))
-
-
-def _write(path: Path, text: str) -> None:
-    """To a temporary name beside `path`, then renamed: who reads `path` never sees half a file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}).") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, render_page(run))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from nltk.translate.meteor_score import exact_match, single_meteor_score
 
+from report_gen.errors import UsageError
 from report_gen.scoring.exact_stem import exact_stem, stem
-from report_gen.scoring.meteor import Meteor, find_meteor
+from report_gen.scoring.meteor import Meteor, _finish, _parse, find_meteor
 from report_gen.scoring.pairs import Pairs
 
 WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lungs", "lung", "clear", "clearing", "肺"]
@@ -48,6 +49,22 @@ def test_exact_stem_never_takes_the_name_of_meteor() -> None:
     assert exact_stem(Pairs(["effusion"], ["effusions"])).values[0] == 0.5
 
 
+def test_the_score_is_computed_from_the_programs_counts() -> None:
+    answer = "10.0 10.0 5.0 5.0 2.0 2.0 4.0 4.0 2.0 2.0 0.0 0.0 0.0 0.0 1.0 1.0 0.0 0.0 0.0 0.0 2.0 9.0 9.0"
+    assert _finish(np.array(_parse(answer)))[0] == pytest.approx(0.4002274029710995, abs=1e-12)
+    with pytest.raises(UsageError, match="2 counts instead of 23"):
+        _parse("1.0 2.0")
+
+
+def test_without_java_there_is_no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert find_meteor() is None
+    with pytest.raises(UsageError, match="install a Java"):
+        Meteor()
+
+
+@pytest.mark.realdata  # needs none, but loading the paraphrases of the program takes ten seconds
+@pytest.mark.usefixtures("shared")
 @pytest.mark.skipif(find_meteor() is None, reason="needs Java and pycocoevalcap")
 def test_meteor_is_what_the_program_itself_says() -> None:
     pairs = random_pairs(60)

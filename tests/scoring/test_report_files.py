@@ -70,6 +70,7 @@ def test_an_annotation_has_splits(tmp_path: Path) -> None:
         ("x.csv", "id,words\na,Clear.\n", "no column for the report text"),
         ("x.csv", "id,report\na,Clear.\n,Normal.\n", "entry 2 has no usable id"),
         ("x.jsonl", '{"id": "a", "report": "x"}\n{"id": [1], "report": "y"}', "entry 2 has no usable id"),
+        ("x.jsonl", '{"id": "a\\u001b[2J", "report": "x"}', "entry 1 has no usable id"),
         ("x.csv", "id,report\na,nan\n", "entry 1 has no text"),
         ("x.csv", "id,report\na\n", "entry 1 has no text"),
         ("x.jsonl", '{"id": "a", "report": NaN}', "entry 1 has no text"),
@@ -97,7 +98,7 @@ def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, name: str, content
 def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for name in ("none.csv", "folder.csv"):
-        with pytest.raises(CorpusError, match="cannot be read"):
+        with pytest.raises(CorpusError, match="there is no such file"):
             read_reports(tmp_path / name)
 
 

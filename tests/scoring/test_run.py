@@ -189,8 +189,9 @@ def assert_balanced(page: str) -> None:
 
 def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(corpus: Path, tmp_path: Path) -> None:
     run = run_score(options(corpus, TEST))
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
-        write_json(run, tmp_path / "none" / "run.json")
+        write_json(run, tmp_path / "file" / "run.json")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="cannot be written"):
         write_csv(run, tmp_path / "folder")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import OutputError
-from report_gen.outputs import write_atomically
+from report_gen.writing import write_atomically
 
 
 def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 from report_gen import __version__
 from report_gen.scoring.baselines import CONSTANT
-from report_gen.scoring.cases import Case, tell_cases
-from report_gen.scoring.collapse import Variety, letters, measure_variety
+from report_gen.scoring.cases import tell_cases
+from report_gen.scoring.collapse import letters, measure_variety
 from report_gen.scoring.exact_stem import exact_stem
 from report_gen.scoring.finding_scores import UNCERTAIN_AS, support
 from report_gen.scoring.joining import Joined, join_files, join_reports
@@ -20,76 +19,14 @@ from report_gen.scoring.noise import Difference, compare
 from report_gen.scoring.optional import TextInstrument, load_optional
 from report_gen.scoring.preset import Preset, load_preset
 from report_gen.scoring.report_files import read_reports
-from report_gen.scoring.score import Score, scores_of
+from report_gen.scoring.score import scores_of
+from report_gen.scoring.score_run import ScoreOptions, ScoreRun, System
 from report_gen.scoring.systems import Drafts, Measured, Ruler
 from report_gen.scoring.training_reports import TrainingReports, baseline_drafts, read_features, read_training
-from report_gen.scoring.verdicts import HEADLINE, Verdict, casing_notice, judge_collapse, judge_constant
+from report_gen.scoring.verdicts import HEADLINE, casing_notice, judge_collapse, judge_constant
 
-MODEL = "model"
+_MODEL = "model"
 _FEWEST_DRAWS = 100
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
-    """What to score against what, and how."""
-
-    predictions: Path
-    references: Path
-    """Of an annotation.json the test split; its other splits serve as training reports when `train` is not given."""
-    preset: str = "raw"
-    """A shipped preset's name or the path of a .toml file."""
-    train: Path | None = None
-    """Training reports: for the preset's vocabulary, the baselines and the share copied."""
-    id_column: str | None = None
-    allow_missing: bool = False
-    """Score the studies that both files have, and say which were left out."""
-    draws: int = 1000
-    """Bootstrap resamplings; 0 for no intervals."""
-    seed: int = 0
-    compare: Path | None = None
-    """Predictions of another system for the same studies."""
-    features: Path | None = None
-    """Image features of train and test (.npz with `ids` and `features`) for the image 1-NN baseline."""
-    java: bool = True
-    """METEOR 1.5 where Java and pycocoevalcap are installed; otherwise the exact+stem form."""
-    optional: Mapping[str, Path] = field(default_factory=dict)
-    """The folder of weights for each of `bertscore`, `chexbert` and `radgraph` that is wanted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class System:
-    """A model or a baseline with its scores."""
-
-    name: str
-    scores: tuple[Score, ...]
-    variety: Variety
-
-    def __getitem__(self, name: str) -> Score:
-        return next(score for score in self.scores if score.name == name)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreRun:
-    """Everything that came out."""
-
-    signature: str
-    model: System
-    baselines: tuple[System, ...]
-    references: Variety
-    support: Mapping[str, Mapping[str, int]]
-    """How many references have each finding, by the policy of uncertainty."""
-    against_constant: tuple[Difference, ...]
-    """The model minus the constant report, on the headline scores."""
-    comparison: tuple[Difference, ...]
-    """This model minus the other one, where one was given."""
-    verdicts: tuple[Verdict, ...]
-    notices: tuple[str, ...]
-    cases: tuple[Case, ...]
-
-    @property
-    def fails(self) -> bool:
-        """Whether a strict run ends with an error: collapsed, or no better than one constant report."""
-        return any(verdict.fails for verdict in self.verdicts)
 
 
 def run_score(options: ScoreOptions) -> ScoreRun:
@@ -109,6 +46,8 @@ def run_score(options: ScoreOptions) -> ScoreRun:
     references = measure_variety(setting.references.texts, ruler.states, setting.copied_from)
     return ScoreRun(
         signature=setting.signature,
+        draws=setting.options.draws,
+        seed=setting.options.seed,
         model=system,
         baselines=tuple(baselines),
         references=references,
@@ -173,7 +112,7 @@ def _ruler(setting: _Setting) -> Iterator[Ruler]:
 
 def _model(setting: _Setting) -> Drafts:
     texts = setting.joined.predictions
-    return Drafts(name=MODEL, texts=texts, prepared=setting.preset.prepare_predictions(texts))
+    return Drafts(name=_MODEL, texts=texts, prepared=setting.preset.prepare_predictions(texts))
 
 
 def _baselines(setting: _Setting) -> list[Drafts]:

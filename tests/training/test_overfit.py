@@ -1,0 +1,39 @@
+"""Conditioning proven on genuine studies: a model that knows them by heart tells them apart by their images alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from report_gen_training.config import load_recipe
+from report_gen_training.examples import read_studies
+from report_gen_training.session import train
+
+from report_gen.corpora import read_corpus
+from report_gen.drafting import Drafter
+from report_gen.evaluating import study_from_row
+from report_gen.report import Report, format_report
+
+
+@pytest.mark.realdata
+def test_five_genuine_studies_are_told_apart_by_their_images(shared: Path, tmp_path: Path) -> None:
+    recipe = load_recipe("overfit_indiana", [f'data="{shared / "data"}"'])
+    checkpoint = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
+    own = {study.study_id: format_report(study.sections) for study in read_studies(recipe)["five"]}
+    rows = read_corpus(shared / "data" / "iu_xray" / "reports.csv", layout="manifest")
+    # The recipe teaches without the indication, so the images are all that a draft has to go by.
+    studies = [replace(study_from_row(row), indication=None) for row in rows]
+    drafter = Drafter.load(checkpoint)
+
+    assert _texts(drafter, studies) == list(own.values())
+    swapped = [
+        replace(study, series=other.series) for study, other in zip(studies, studies[1:] + studies[:1], strict=True)
+    ]
+    assert _texts(drafter, swapped) == [*list(own.values())[1:], next(iter(own.values()))]
+
+
+def _texts(drafter: Drafter, studies: list) -> list[str]:
+    reports = list(drafter.draft_all(studies))
+    assert all(isinstance(report, Report) for report in reports)
+    return [format_report(report.sections) for report in reports]
