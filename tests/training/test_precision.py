@@ -1,31 +1,34 @@
-"""Arithmetic by wish or by measurement."""
+"""Arithmetic by measurement: short floats must be much faster."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import time
+from collections.abc import Callable
 
 import pytest
 import torch
-from report_gen_training import precision
-from report_gen_training.precision import choose_precision
-
-from tests.builders import tiny_recipe
+from report_gen_training.precision import is_bf16_faster
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("wish", "choice"), [("fp32", "no"), ("bf16", "bf16")])
-def test_a_wish_is_followed(wish: str, choice: str) -> None:
-    assert choose_precision(tiny_recipe(Path(), precision=wish), CPU) == choice
+def step(clock: list[float], seconds: dict[bool, float]) -> Callable[[], torch.Tensor]:
+    """A training step that takes its seconds on a clock of its own, by whether bf16 is on."""
+    weight = torch.ones(1, requires_grad=True)
+
+    def run() -> torch.Tensor:
+        clock[0] += seconds[torch.is_autocast_enabled("cpu")]
+        return (weight * 2).sum()
+
+    return run
 
 
-@pytest.mark.parametrize(("seconds", "choice"), [(1.0, "no"), (0.7, "no"), (0.6, "bf16")])
-def test_short_arithmetic_must_be_much_faster(seconds: float, choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    times = {torch.float32: 1.0, torch.bfloat16: seconds}
-    monkeypatch.setattr(precision, "_seconds", lambda dtype, _: times[dtype])
-    assert choose_precision(tiny_recipe(Path(), precision="auto"), CPU) == choice
+@pytest.mark.parametrize(("seconds", "faster"), [(2.0, False), (0.9, False), (0.8, True)])
+def test_short_floats_must_be_much_faster(seconds: float, faster: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    assert is_bf16_faster(step(clock, {False: 1.0, True: seconds}), CPU) is faster
 
 
-def test_a_measurement_is_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "_SIDE", 8)
-    assert precision._seconds(torch.float32, CPU) > 0
+def test_a_step_without_a_gradient_is_measured_too() -> None:
+    assert is_bf16_faster(lambda: torch.zeros(()), CPU) in (True, False)
