@@ -74,7 +74,7 @@ def _pretrained_weights(encoder: EncoderConfig) -> dict[str, torch.Tensor]:
         source = timm.create_model(encoder.name, pretrained=True, in_chans=encoder.channels, **encoder.arguments)
     except (OSError, RuntimeError) as error:
         raise RecipeError(
-            f"pretrained weights of the encoder {encoder.name!r} cannot be had; check the connection, or name a file"
+            f"the pretrained weights of the encoder {encoder.name!r} cannot be had; check the network, or name a file"
         ) from error
     weights: dict[str, torch.Tensor] = source.state_dict()
     return weights

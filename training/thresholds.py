@@ -36,7 +36,7 @@ def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConf
     probabilities, targets = [], []
     for batch in batches:
         look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask)
-        probabilities.append(look.finding_logits.sigmoid().double().cpu().numpy())
+        probabilities.append(look.finding_logits.double().sigmoid().cpu().numpy())
         targets.append(batch.finding_targets.double().cpu().numpy())
     if not probabilities:
         return FindingConfig()
@@ -60,8 +60,8 @@ def _threshold(probabilities: Floats, targets: Floats, ratio: float) -> float | 
     if not _is_taught(targets):
         return None
     share = min(1.0, ratio * float(np.nanmean(targets)))
-    quantile = float(np.quantile(probabilities[~np.isnan(targets)], 1 - share))
-    return max(quantile, float(np.finfo(np.float32).tiny))  # a head may be so sure that probabilities are 0
+    quantile = np.quantile(probabilities[~np.isnan(targets)], 1 - share, method="higher")
+    return max(float(quantile), float(np.finfo(np.float32).tiny))  # a head may be so sure that probabilities are 0
 
 
 def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:
