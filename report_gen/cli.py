@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from report_gen.report import FindingState, Report
     from report_gen.study import Study
 
-STUDY_REFUSED, SCORE_FAILS = 3, 6
+STUDY_REFUSED, SCORE_FAILS, INTERRUPTED = 3, 6, 130
 """Exit codes of runs that end without an error; those of errors stand in `errors.py`."""
 
 app = typer.Typer(
@@ -206,9 +206,10 @@ def run_app(application: typer.Typer) -> None:
     except ReportGenError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _complain("interrupted; what was written is whole")
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # which is all that typer makes of a KeyboardInterrupt
+            _complain("interrupted; what was written is whole")
+        raise
 
 
 def _read_all(paths: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:

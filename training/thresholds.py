@@ -60,7 +60,8 @@ def _threshold(probabilities: Floats, targets: Floats, ratio: float) -> float | 
     if not _is_taught(targets):
         return None
     share = min(1.0, ratio * float(np.nanmean(targets)))
-    return float(np.quantile(probabilities[~np.isnan(targets)], 1 - share, method="higher"))
+    quantile = np.quantile(probabilities[~np.isnan(targets)], 1 - share, method="higher")
+    return max(float(quantile), float(np.finfo(np.float32).tiny))  # a head may be so sure that probabilities are 0
 
 
 def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:

@@ -60,6 +60,13 @@ def test_texts_are_cleaned_as_the_recipe_says(tmp_path: Path) -> None:
     assert format_report(sideless.sections) == "FINDINGS:\nStable cardiomegaly.\n\nIMPRESSION:\nSmall effusion."
 
 
+def test_a_report_is_reconciled_where_the_recipe_says_so(tmp_path: Path) -> None:
+    manifest(tmp_path, {"findings": "Small pleural effusion. No pleural effusion.", "impression": "Effusion."})
+    (plain,) = read_studies(recipe(tmp_path))["films"]
+    (reconciled,) = read_studies(recipe(tmp_path, text={"reconcile": True}))["films"]
+    assert [len(one.sections[0].sentences) for one in (plain, reconciled)] == [2, 1]
+
+
 def test_a_text_without_the_sections_asked_for_is_left_out(tmp_path: Path) -> None:
     manifest(tmp_path, FULL, {"findings": "Clear lungs.", "impression": ""})
     both = recipe(tmp_path, text={"sections": ["FINDINGS", "IMPRESSION"]})

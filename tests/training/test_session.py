@@ -177,28 +177,45 @@ def test_a_stage_that_gets_no_better_ends_early_with_its_best_weights(data: Path
     assert [record["step"] for record in log(tmp_path / "run") if "validation_loss" in record] == [2, 4, 6]
 
 
+def start(recipe: Recipe, best: Path) -> dict[str, torch.Tensor]:
+    """The weights that a run began with."""
+    return build_model(recipe, load_checkpoint(best).tokenizer.vocabulary_size).state_dict()
+
+
+def test_a_stage_that_only_makes_it_worse_changes_nothing(data: Path, tmp_path: Path) -> None:
+    stage = {"validate_every": 2, "warmup": 0.0, "rates": {"decoder": 10.0}}
+    recipe = tiny_recipe(data, stage=stage)
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    before = start(recipe, best)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in load_file(best / "model.safetensors").items())
+
+
 def test_the_best_weights_are_kept_not_the_last(data: Path, tmp_path: Path) -> None:
-    best = {}
-    for steps in (2, 8):  # after two steps it only gets worse
-        stage = {"steps": steps, "validate_every": 2, "warmup": 0.0, "rates": {"decoder": 0.2}}
-        train(tiny_recipe(data, stage=stage), tmp_path / str(steps), resume=False, on_step=ignore)
-        best[steps] = load_file(tmp_path / str(steps) / "best" / "model.safetensors")
-    losses = [record["validation_loss"] for record in log(tmp_path / "8") if "validation_loss" in record]
-    last = load_file(tmp_path / "8" / "last" / "model.safetensors")
-    assert len(losses) == 4
-    assert json.loads((tmp_path / "8" / "last" / "state.json").read_text())["stage"] == 1
-    for name, tensor in best[8].items():
-        torch.testing.assert_close(last[name], tensor)
+    """The rate rises until the model gets worse; after each validation the weights are put aside."""
+    after: dict[int, dict[str, torch.Tensor]] = {}
+
+    def on_step(now: Progress) -> None:
+        if now.step > 1:
+            after[now.step - 1] = load_file(tmp_path / "run" / "last" / "model.safetensors")
+
+    stage = {"steps": 12, "validate_every": 1, "patience": 12, "warmup": 0.9, "rates": {"decoder": 0.5}}
+    best = train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=on_step)
+    losses = {r["step"]: r["validation_loss"] for r in log(tmp_path / "run") if "validation_loss" in r}
+    lowest = min(losses, key=lambda step: losses[step])
+    assert 1 <= lowest < 12
+    assert losses[lowest] < losses[12]
+    for name, tensor in load_file(best / "model.safetensors").items():
+        assert torch.equal(tensor, after[lowest][name]), name
 
 
 def test_frozen_parts_keep_their_weights(data: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(data, stage={"steps": 2, "rates": {"projector": 1e-2}})
     train(recipe, tmp_path / "run", resume=False, on_step=ignore)
-    start = build_model(recipe, load_checkpoint(tmp_path / "run" / "best").tokenizer.vocabulary_size).state_dict()
+    before = start(recipe, tmp_path / "run" / "best")
     moved = {
         name.split(".")[0]
         for name, tensor in load_file(tmp_path / "run" / "best" / "model.safetensors").items()
-        if not torch.equal(tensor, start[name])
+        if not torch.equal(tensor, before[name])
     }
     assert moved == {"projector"}
 
@@ -259,12 +276,36 @@ def test_missing_images_are_counted_before_anything_is_learned(tmp_path: Path) -
         train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
 
 
-def test_without_a_validation_split_the_last_weights_are_kept_and_no_finding_is_told(tmp_path: Path) -> None:
+def test_a_corpus_without_training_studies_is_refused(tmp_path: Path) -> None:
+    report = {"findings": "Clear lungs.", "impression": "Normal chest."}
+    write_manifest(tmp_path / "films", [{"study_id": "1", "split": "train"} | report])
+    write_manifest(tmp_path / "other", [{"study_id": "1", "split": "val"} | report])
+    corpora = [{"name": name, "path": name} for name in ("films", "other")]
+    with pytest.raises(CorpusError, match="stage 'all': no training studies in other; check the splits"):
+        train(
+            tiny_recipe(tmp_path, stage={"corpora": ["other"]}, corpora=corpora),
+            tmp_path / "run",
+            resume=False,
+            on_step=ignore,
+        )
+
+
+def test_without_a_validation_split_the_last_weights_are_kept(tmp_path: Path) -> None:
     write_manifest(tmp_path / "films", [{"study_id": "1", "findings": "Clear lungs.", "impression": "Normal chest."}])
-    recipe = tiny_recipe(tmp_path, stage={"steps": 4, "validate_every": 2, "patience": 1})
-    checkpoint = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
-    assert [record["step"] for record in log(tmp_path / "run") if "validation_loss" in record] == [2, 4]
-    assert set(load_checkpoint(checkpoint).model.config.findings.present) == {None}
+    best = train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
+    last = load_file(tmp_path / "run" / "last" / "model.safetensors")
+    assert all(torch.equal(tensor, last[name]) for name, tensor in load_file(best / "model.safetensors").items())
+    assert set(load_checkpoint(best).model.config.findings.present) == {None}
+    assert max(record["step"] for record in log(tmp_path / "run")) == 6
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_other_arithmetic_trains_too(data: Path, tmp_path: Path, precision: str) -> None:
+    recipe = tiny_recipe(data, stage={"steps": 2}, precision=precision)
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    assert {tensor.dtype for tensor in load_file(best / "model.safetensors").values()} <= {torch.float32, torch.int64}
+    (chosen,) = (record["bf16"] for record in log(tmp_path / "run") if "bf16" in record)
+    assert chosen is True if precision == "bf16" else chosen in (True, False)
 
 
 def test_a_decoder_too_short_for_its_reports_is_refused(data: Path, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from report_gen_training.texts import clean_report, clean_sentence
+from report_gen_training.texts import clean_report, clean_sentence, reconcile
 
-from report_gen.report import SectionName
+from report_gen.report import SectionName, parse_report
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,19 @@ def test_a_report() -> None:
 
 def test_a_report_without_a_text() -> None:
     assert clean_report({"findings": "", "impression": ""}, drop_priors=True, drop_sides=True) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("FINDINGS: The heart is enlarged. No effusion.", "The heart is enlarged. No effusion."),
+        ("FINDINGS: Small effusion. No pleural effusion. Clear mediastinum.", "Small effusion. Clear mediastinum."),
+        ("FINDINGS: No pneumothorax. IMPRESSION: No acute disease.", "No pneumothorax.|No acute disease."),
+        ("FINDINGS: Small effusion. IMPRESSION: Effusion. No effusion.", "Small effusion.|Effusion."),
+        ("FINDINGS: No effusion. The heart is enlarged. IMPRESSION: Pleural effusion.", ""),
+        ("IMPRESSION: Pleural effusion.", "Pleural effusion."),
+        ("", ""),
+    ],
+)
+def test_what_a_report_states_it_denies_nowhere(text: str, left: str) -> None:
+    assert "|".join(section.text for section in reconcile(parse_report(text))) == left
