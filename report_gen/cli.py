@@ -58,7 +58,7 @@ def draft(
         list[str] | None,
         typer.Option(metavar="NAME=STATE", help="Overrule a finding: present, absent, uncertain or unknown."),
     ] = None,
-    method: Annotated[Method, typer.Option(help="How the text is chosen.")] = Method.GREEDY,
+    method: Annotated[Method, typer.Option(help="How the text is chosen.")] = Method.BEAM,
     candidates: Annotated[
         int, typer.Option(min=1, max=64, help="Texts a study to choose the one from that says its findings.")
     ] = 8,
@@ -99,7 +99,6 @@ def demo(
 ) -> None:
     """Draw a chest phantom, write it as a DICOM study, and draft its report. Needs no file."""
     from report_gen.drafting import Drafter
-    from report_gen.generation import Decoding
     from report_gen.outputs.text import format_text
     from report_gen.phantom import draw_chest, write_phantom, write_png
     from report_gen.reading import read_study
@@ -107,7 +106,7 @@ def demo(
 
     dicom = write_phantom(output)
     picture = write_png(output / "phantom.png", draw_chest())
-    report = Drafter.load().draft(read_study(dicom), decoding=Decoding(candidates=8))
+    report = Drafter.load().draft(read_study(dicom))
     text = format_text(report)
     write_atomically(output / "draft.txt", text)
     _print(f"picture: {picture}\nstudy:   {dicom}\ndraft:   {output / 'draft.txt'}\n\n{text}")

@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from report_gen import __version__
+from report_gen.auditing import FlagKind, audit_text
 from report_gen.errors import StudyError, UsageError
-from report_gen.generation import Decoding, Written, departures, generate
+from report_gen.generation import FAITHFUL, Decoding, Written, departures, generate
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.config import STATES
 from report_gen.model.projector import VIEWS
@@ -39,6 +40,10 @@ _BLANK = (
     Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
     Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
 )
+
+
+_TELLING = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
+"""Flaws that a reader must know of; a repetition speaks for itself."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +115,12 @@ class Drafter:
         """Draft many studies: a report each, in order, or the error for which that study alone is refused.
 
         Args:
-            decoding: how the text is written.
+            decoding: how the text is written; the best of beam search and samples by default.
             overrides: states by finding name that a reader sets over what the model saw.
             indication: why the study was asked for; a study's own indication by default.
             batch_size: B, studies that go through the model together.
         """
-        decoding, overrides = decoding or Decoding(), overrides or {}
+        decoding, overrides = decoding or FAITHFUL, overrides or {}
         _check_names(overrides)
         for start in range(0, len(studies), batch_size):
             prepared = [self._prepare(study, indication) for study in studies[start : start + batch_size]]
@@ -197,13 +202,14 @@ class Drafter:
         return pixel_values.to(self._device), positions.to(self._device), mask.to(self._device)
 
     def _report(self, item: _Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding) -> Report:
-        notices = item.notices
+        notices = list(item.notices)
         if departed := departures(written.text, [finding.state for finding in findings]):
-            notices = (*notices, f"the text departs from the finding states below on: {', '.join(departed)}")
+            notices.append(f"the text departs from the findings told to the decoder on: {', '.join(departed)}")
+        notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
         return Report(
             sections=written.sections,
             findings=findings,
-            notices=notices,
+            notices=tuple(notices),
             provenance=self._provenance(item.study, decoding),
         )
 

@@ -214,7 +214,7 @@ def test_without_a_known_view_all_are_looked_at(tmp_path: Path, monkeypatch: pyt
 def test_a_text_that_departs_from_its_states_gets_a_notice(tmp_path: Path) -> None:
     """The noise that a random model writes names no finding, so what it leaves out is a departure."""
     report = seeing({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF)
-    assert report.notices[-1].startswith("the text departs from the finding states below on: ")
+    assert report.notices[-1].startswith("the text departs from the findings told to the decoder on: ")
     assert "Edema" in report.notices[-1]
 
 

@@ -1,9 +1,10 @@
-"""Of several texts for one study, the one that says what the decoder was told."""
+"""Of several texts for one study, the one that says what the decoder was told, and nothing that it could not know."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from report_gen.auditing import audit_text
 from report_gen.findings import label_findings
 from report_gen.report import FINDINGS, FindingState
 
@@ -20,6 +21,11 @@ _FAULT: dict[tuple[FindingState, FindingState], float] = {
     (FindingState.UNKNOWN, FindingState.UNCERTAIN): 0.5,
 }
 """Weight of (told, said). A contradiction counts twice an omission; an absent finding need not be mentioned."""
+
+
+def unfaithfulness(text: str, told: Sequence[FindingState]) -> float:
+    """Weighted count of findings on which a text departs from its states [14], plus one a flaw of `audit_text`."""
+    return disagreement(text, told) + len(audit_text(text))
 
 
 def disagreement(text: str, told: Sequence[FindingState]) -> float:

@@ -47,6 +47,10 @@ class Decoding:
         return common | {"candidates": self.candidates}
 
 
+FAITHFUL = Decoding(method="beam", candidates=8)
+"""How drafts are written unless somebody wants it otherwise."""
+
+
 @dataclass(frozen=True)
 class Generated:
     """One text's token ids, the end token cut off, and the probability that the model gave to each."""

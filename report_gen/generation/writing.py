@@ -9,7 +9,8 @@ from functools import partial
 
 import torch
 
-from report_gen.generation.choosing import disagreement
+from report_gen.auditing import has_deidentification_mark
+from report_gen.generation.choosing import unfaithfulness
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
 from report_gen.model import Checkpoint
 from report_gen.report import FindingState, Section, Sentence, parse_report
@@ -59,7 +60,7 @@ def generate(
     rivals = replace(decoding, method="sample", seed=decoding.seed + 1)
     chosen = []
     for row, candidates in enumerate([first] for first in firsts):
-        if decoding.candidates > 1 and disagreement(candidates[0].text, states[row]) > 0:
+        if decoding.candidates > 1 and unfaithfulness(candidates[0].text, states[row]) > 0:
             candidates += texts([row] * (decoding.candidates - 1), rivals)
         # min() keeps the first of equals: the text by `method` stands unless a rival is more faithful.
         chosen.append(min(candidates, key=partial(_unfaithfulness, states[row])))
@@ -67,7 +68,7 @@ def generate(
 
 
 def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
-    """Token ids to sections; a sentence that the section already holds is left out."""
+    """Token ids to sections; without sentences that bear a de-identification mark or stand there already."""
     text = _decode(generated.token_ids, tokenizer)
     ends = [len(_decode(generated.token_ids[: index + 1], tokenizer)) for index in range(len(generated.token_ids))]
     position, sections = 0, []
@@ -77,8 +78,11 @@ def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
             start = text.index(sentence.text, position)
             position = start + len(sentence.text)
             inside = [p for p, end in zip(generated.probabilities, ends, strict=True) if start < end <= position]
+            if has_deidentification_mark(sentence.text):
+                continue
             sentences.setdefault(sentence.text, Sentence(sentence.text, _geometric_mean(inside)))
-        sections.append(Section(section.name, tuple(sentences.values())))
+        if sentences:
+            sections.append(Section(section.name, tuple(sentences.values())))
     return Written(tuple(sections))
 
 
@@ -88,7 +92,7 @@ def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
 
 
 def _unfaithfulness(states: Sequence[FindingState], written: Written) -> float:
-    return disagreement(written.text, states)
+    return unfaithfulness(written.text, states)
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float | None:

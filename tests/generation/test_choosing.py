@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.generation import departures, disagreement
+from report_gen.generation.choosing import departures, disagreement
 from report_gen.report import FINDINGS, FindingState
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
