@@ -19,7 +19,7 @@ import typer
 from report_gen import cli, drafting
 from report_gen.drafting import Drafter
 from report_gen.report import BANNER
-from tests.builders import picture, write_checkpoint, write_png
+from tests.builders import picture, write_checkpoint, write_manifest, write_png
 from tests.dicom_files import write_dicom
 
 
@@ -216,6 +216,54 @@ def test_the_demonstration(
     assert all(Path(line.split(maxsplit=1)[1]).is_file() for line in (picture_line, study_line, draft_line))
     assert banner == BANNER
     assert answer.out.endswith((tmp_path / "demo" / "draft.txt").read_text() + "\n")
+
+
+@pytest.fixture
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    """METEOR's Java takes seconds to start, and is tested elsewhere."""
+    monkeypatch.setenv("PATH", "")
+
+
+@pytest.mark.usefixtures("no_java")
+def test_scoring(report_gen: Command, tmp_path: Path) -> None:
+    drafts, reports, table = tmp_path / "drafts.jsonl", tmp_path / "reports.jsonl", tmp_path / "scores.json"
+    rows = [{"id": str(n), "report": text} for n, text in enumerate(("Clear lungs.", "Large heart.", "No effusion."))]
+    for path in (drafts, reports):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    answer = report_gen("score", drafts, reports, "--bootstrap", 0, "--json", table)
+    assert answer.code == 0
+    assert "BLEU-1" in answer.out
+    assert json.loads(table.read_text())
+    absent = report_gen("score", tmp_path / "absent.jsonl", reports)
+    assert (absent.code, absent.out) == (3, "")
+    assert "absent.jsonl" in absent.err
+
+
+@pytest.mark.usefixtures("no_java")
+def test_collapsed_drafts_end_a_strict_run_with_a_code_of_its_own(report_gen: Command, tmp_path: Path) -> None:
+    texts = {"reports": [f"Opacity number {n}." for n in range(30)], "drafts": ["Clear lungs."] * 30}
+    for name, lines in texts.items():
+        rows = ({"id": str(n), "report": line} for n, line in enumerate(lines))
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    files = (tmp_path / "drafts.jsonl", tmp_path / "reports.jsonl")
+    assert report_gen("score", *files, "--bootstrap", 0, "--strict").code == cli.SCORE_FAILS
+    assert report_gen("score", *files, "--bootstrap", 0).code == 0
+
+
+def test_evaluating(report_gen: Command, checkpoint: Path, tmp_path: Path) -> None:
+    rows = []
+    for number in range(4):
+        png(tmp_path / "films", f"film-{number}", number)
+        rows.append({"study_id": str(number), "images": [f"film-{number}.png"], "edema": number % 2, "split": "test"})
+    write_manifest(tmp_path / "films", rows)
+    arguments = ("evaluate", checkpoint, tmp_path / "films", "--candidates", 1, "--draws", 100)
+    answer = report_gen(*arguments, "-o", tmp_path / "figures.json")
+    assert answer.code == 0
+    assert "4 studies" in answer.out
+    assert json.loads((tmp_path / "figures.json").read_text())["studies"] == 4
+    refused = report_gen(*arguments, "--split", "val")
+    assert (refused.code, refused.out) == (3, "")
+    assert "fewer than two studies with images and labels" in refused.err
 
 
 def test_help_and_no_arguments(report_gen: Command) -> None:
