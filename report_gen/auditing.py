@@ -109,7 +109,7 @@ def repeated_sentences(text: str) -> tuple[str, ...]:
 
 _PRIOR = re.compile(
     r"""\b(?:
-        priors? | previous(?:ly)? | earlier | formerly | as\ before | last\ (?:exam\w*|study|film|radiograph)  # the other study
+        priors? | previous(?:ly)? | earlier | formerly | as\ before | last\ (?:exam\w*|study|film|radiograph)
       | compar(?:ed?|ing|isons?|able) | old\ (?:films?|exam\w*|stud(?:y|ies)) | serial | baseline
       | similar\ (?:to|in) | than\ (?:before|on)
       | unchanged | stable | stability | interval(?:ly)? | again | still | now | new(?:ly)? | since  # change, or none

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -67,11 +68,11 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     from report_gen.drafting import Drafter
-    from report_gen.generation import Decoding
+    from report_gen.generation import FAITHFUL
     from report_gen.progress import track
 
     overrides = _parse_overrides(finding or ())
-    decoding = Decoding(method=method.value, candidates=candidates, seed=seed)
+    decoding = replace(FAITHFUL, method=method.value, candidates=candidates, seed=seed)
     drafter = Drafter.load(checkpoint)
     studies, refused = _read_all(paths)
     reports = drafter.draft_all(
@@ -168,7 +169,7 @@ def evaluate(
     from report_gen.drafting import Drafter
     from report_gen.evaluating import evaluate as run
     from report_gen.evaluating import format_json, render
-    from report_gen.generation import Decoding
+    from report_gen.generation import FAITHFUL
     from report_gen.progress import track
     from report_gen.writing import write_atomically
 
@@ -177,7 +178,7 @@ def evaluate(
     result = run(
         drafter,
         rows,
-        decoding=Decoding(candidates=candidates, seed=seed),
+        decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
         draws=draws,
         seed=seed,
         track=lambda items, total: track(items, total=total, description="drafting"),

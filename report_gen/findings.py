@@ -15,7 +15,7 @@ from report_gen.finding_statements import Statement, read_sentence
 from report_gen.report import FINDINGS, FindingState
 from report_gen.study import Laterality
 
-__all__ = ["FINDINGS", "FindingState", "Mention", "find_mentions", "label_findings", "sentence_spans"]
+__all__ = ["FINDINGS", "FindingState", "Mention", "find_mentions", "findings_said", "label_findings", "sentence_spans"]
 
 DENIALS_OF_A_NORMAL_CHEST = 3
 """So many findings denied, and none stated, imply a normal chest. One alone ("No pneumothorax.") does not."""
@@ -52,6 +52,11 @@ def label_findings(text: str) -> dict[str, FindingState]:
             states[statement.finding] = statement.state
     outside = states.pop(OUTSIDE, FindingState.NOT_MENTIONED)
     return states | {NO_FINDING: _no_finding(states, outside)}
+
+
+def findings_said(text: str, state: FindingState) -> set[str]:
+    """The findings but "No Finding", which follows from the others, that a text states to be so."""
+    return {name for name, said in label_findings(text).items() if said is state and name != NO_FINDING}
 
 
 def find_mentions(text: str) -> tuple[Mention, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
-from report_gen.findings import label_findings
+from report_gen.findings import findings_said
 from report_gen.report import FindingState, Section, SectionName, Sentence, split_sentences
 
 _NOUN_FOLLOWS = (
@@ -57,14 +57,15 @@ def reconcile(sections: tuple[Section, ...]) -> tuple[Section, ...]:
 
     Nothing is left of a report whose impression states a finding that its findings no longer describe.
     """
-    stated = _said(" ".join(section.text for section in sections), FindingState.PRESENT)
+    stated = findings_said(" ".join(section.text for section in sections), FindingState.PRESENT)
     kept = tuple(
         Section(section.name, sentences)
         for section in sections
-        if (sentences := tuple(s for s in section.sentences if not _said(s.text, FindingState.ABSENT) & stated))
+        if (sentences := tuple(s for s in section.sentences if not findings_said(s.text, FindingState.ABSENT) & stated))
     )
-    described = [_said(section.text, FindingState.PRESENT) for section in kept if section.name is SectionName.FINDINGS]
-    return kept if not described or described[0] >= stated else ()
+    findings = " ".join(section.text for section in kept if section.name is SectionName.FINDINGS)
+    described = not findings or findings_said(findings, FindingState.PRESENT) >= stated
+    return kept if described else ()
 
 
 def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str:
@@ -84,10 +85,6 @@ def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str
         if mentions_side(sentence):
             return ""
     return re.sub(r"[,.;\s]*([.?!])[.\s]*$", r"\1", sentence)
-
-
-def _said(text: str, state: FindingState) -> set[str]:
-    return {name for name, said in label_findings(text).items() if said is state and name != "No Finding"}
 
 
 def _without(words: re.Pattern[str], sentence: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from report_gen.auditing import audit_text
-from report_gen.findings import label_findings
-from report_gen.report import FINDINGS, FindingState
+from report_gen.findings import findings_said, label_findings
+from report_gen.report import FINDINGS, FindingState, split_sentences
 
 _FAULT: dict[tuple[FindingState, FindingState], float] = {
     (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
@@ -24,8 +24,14 @@ _FAULT: dict[tuple[FindingState, FindingState], float] = {
 
 
 def unfaithfulness(text: str, told: Sequence[FindingState]) -> float:
-    """Weighted count of findings on which a text departs from its states [14], plus one a flaw of `audit_text`."""
-    return disagreement(text, told) + len(audit_text(text))
+    """Weighted count of findings on which a text departs from its states [14], plus one a flaw.
+
+    Flaws are those of `audit_text`, and findings that a sentence denies, if only by "lungs are clear", beside others
+    that state them.
+    """
+    stated = findings_said(text, FindingState.PRESENT)
+    denied = [findings_said(sentence.text, FindingState.ABSENT) & stated for sentence in split_sentences(text)]
+    return disagreement(text, told) + len(audit_text(text)) + sum(map(len, denied))
 
 
 def disagreement(text: str, told: Sequence[FindingState]) -> float:

@@ -47,7 +47,7 @@ class Decoding:
         return common | {"candidates": self.candidates}
 
 
-FAITHFUL = Decoding(method="beam", candidates=8)
+FAITHFUL = Decoding(method="beam", candidates=8, temperature=0.6)
 """How drafts are written unless somebody wants it otherwise."""
 
 

@@ -22,6 +22,8 @@ class Written:
     """A text with the model's confidence in each sentence."""
 
     sections: tuple[Section, ...]
+    confidence: float | None
+    """0..1: geometric mean of the probabilities of all its tokens."""
 
     @property
     def text(self) -> str:
@@ -62,8 +64,7 @@ def generate(
     for row, candidates in enumerate([first] for first in firsts):
         if decoding.candidates > 1 and unfaithfulness(candidates[0].text, states[row]) > 0:
             candidates += texts([row] * (decoding.candidates - 1), rivals)
-        # min() keeps the first of equals: the text by `method` stands unless a rival is more faithful.
-        chosen.append(min(candidates, key=partial(_unfaithfulness, states[row])))
+        chosen.append(min(candidates, key=partial(_flaws, states[row])))
     return chosen
 
 
@@ -83,7 +84,7 @@ def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
             sentences.setdefault(sentence.text, Sentence(sentence.text, _geometric_mean(inside)))
         if sentences:
             sections.append(Section(section.name, tuple(sentences.values())))
-    return Written(tuple(sections))
+    return Written(tuple(sections), _geometric_mean(generated.probabilities))
 
 
 def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
@@ -91,8 +92,9 @@ def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
     return " ".join(tokenizer.decode(token_ids).split())
 
 
-def _unfaithfulness(states: Sequence[FindingState], written: Written) -> float:
-    return unfaithfulness(written.text, states)
+def _flaws(states: Sequence[FindingState], written: Written) -> float:
+    """Unfaithfulness, and up to one for a text that the model itself hardly believes."""
+    return unfaithfulness(written.text, states) + 1 - (written.confidence or 0.0)
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float | None:
