@@ -178,32 +178,29 @@ def evaluate(
     no_java: Annotated[bool, typer.Option("--no-java", help="As for score.")] = False,
 ) -> None:
     """Draft a corpus from its own, from shuffled and from blank images; hold all against its labels and reports."""
+    from report_gen import evaluating
     from report_gen.corpora import read_corpus
     from report_gen.drafting import Drafter
-    from report_gen.evaluating import evaluate as run
-    from report_gen.evaluating import has_report, select_studies, training_reports
-    from report_gen.evaluation import format_json, render
+    from report_gen.evaluation import render, write_json
     from report_gen.generation import Decoding
     from report_gen.progress import track
     from report_gen.scoring import ScoreMethod, write_csv, write_html
-    from report_gen.writing import write_atomically
 
-    drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
     studies = list(read_corpus(corpus, layout=layout))
-    rows = select_studies(studies, split)
-    if (html or csv) and not any(map(has_report, rows)):
+    rows = evaluating.select_studies(studies, split)
+    if (html or csv) and not any(map(evaluating.has_report, rows)):
         raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
-    result = run(
-        drafter,
+    result = evaluating.evaluate(
+        Drafter.load(None if str(checkpoint) == "embedded" else checkpoint),
         rows,
         decoding=Decoding(candidates=candidates, seed=seed),
         method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
-        training=training_reports(studies, rows),
+        training=evaluating.training_reports(studies, rows),
         track=lambda items, total, what: track(items, total=total, description=f"drafting from {what}"),
     )
     Console().print(render(result))
-    if json is not None:
-        write_atomically(json, format_json(result))
+    if json:
+        write_json(result, json)
     for path, write in ((html, write_html), (csv, write_csv)):
         if path and result.run:
             write(result.run, path)

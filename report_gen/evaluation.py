@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -18,6 +19,7 @@ from report_gen.scoring.score_run import ScoreRun
 from report_gen.scoring.table import render_differences, render_table
 from report_gen.scoring.verdicts import Verdict, judge_image_use
 from report_gen.scoring.writing import tell_run
+from report_gen.writing import write_atomically
 
 _POLICY = "uncertain-"
 """A label knows no uncertainty, so a draft that is uncertain does not state the finding."""
@@ -61,8 +63,8 @@ def render(evaluation: Evaluation) -> RenderableType:
     return Group(*_parts(evaluation))
 
 
-def format_json(evaluation: Evaluation) -> str:
-    """Everything, for programs; quotes the drafts."""
+def write_json(evaluation: Evaluation, path: Path) -> None:
+    """Everything, for programs; quotes the drafts. Raises OutputError."""
     document = {
         "studies": len(evaluation.texts),
         "refused": [str(error) for error in evaluation.refused],
@@ -77,7 +79,7 @@ def format_json(evaluation: Evaluation) -> str:
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
     }
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
