@@ -55,7 +55,7 @@ class Evaluation:
     @property
     def verdicts(self) -> list[Verdict]:
         """On the use of the image by the labels; those by the reports are in the run."""
-        return judge_image_use(self.by_labels, _AVERAGES)
+        return judge_image_use(self.by_labels, _AVERAGES, against="labels")
 
 
 def render(evaluation: Evaluation) -> RenderableType:
@@ -88,7 +88,9 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     for control, differences in evaluation.by_labels.items():
         by_name = {one.name: one for one in differences}
         shown = [by_name[name] for name in _shown(evaluation)]
-        yield render_differences(f"Against the labels with {control} images", f"{control} images", "own images", shown)
+        yield render_differences(
+            f"Against the labels with {control} images", f"{control}\nimages", "own\nimages", shown
+        )
     if evaluation.by_labels:
         held = (f"{name} {count}" for name, count in evaluation.support.items() if count)
         yield Text(f"labelled studies: {', '.join(held)}")

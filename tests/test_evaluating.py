@@ -146,8 +146,8 @@ def test_a_model_that_does_not_look_loses_nothing(blinded: Drafter, tmp_path: Pa
         assert one.interval == (0, 0)
         assert one.p_bootstrap == 1
     texts = [verdict.text for verdict in (*result.verdicts, *result.run.verdicts)]
-    assert sum("does not use the image: with shuffled images" in text for text in texts) == 2
-    assert sum("does not use the image: with blank images" in text for text in texts) == 2
+    assert sum("does not use the image: with shuffled ones" in text for text in texts) == 2
+    assert sum("does not use the image: with blank ones" in text for text in texts) == 2
     assert result.run.fails
 
 

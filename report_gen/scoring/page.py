@@ -94,7 +94,7 @@ def _image_use(run: ScoreRun) -> Iterator[str]:
 def _difference(one: Difference) -> str:
     low, high = one.interval
     change = f"{one.second - one.first:+.3f} ({low:+.3f} to {high:+.3f})"
-    cells = (escape(one.name), f"{one.first:.3f}", f"{one.second:.3f}", change, f"{one.p_bootstrap:.3f}")
+    cells = (escape(one.name), f"{one.first:.3f}", f"{one.second:.3f}", change, f"{one.p_bootstrap:.4f}")
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 

@@ -96,7 +96,7 @@ def score_texts(
         verdicts=(
             *judge_collapse(system.variety, references),
             *judge_constant(against_constant),
-            *judge_image_use(image_use, HEADLINE),
+            *judge_image_use(image_use, HEADLINE, against="reports"),
         ),
         notices=tuple(_notices(setting, model.drafts)),
         cases=tell_cases(joined, model, ruler.states),

@@ -28,8 +28,8 @@ def render_table(run: ScoreRun) -> RenderableType:
 
 
 def render_differences(title: str, first: str, second: str, differences: Iterable[Difference]) -> Table:
-    """Two columns of scores and what lies between them."""
-    table = _table(title, "", first, second, "change", "95%", "p bootstrap", "p randomisation")
+    """Two columns of scores, what lies between them, and p by paired bootstrap and by swapping the reports' authors."""
+    table = _table(title, "", first, second, "change", "95%", "p boot", "p swap")
     for one in differences:
         table.add_row(one.name, *_difference(one))
     return table
@@ -46,7 +46,9 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
         yield render_differences("Against another system", "other", "this", run.comparison)
     for control, differences in run.image_use.items():
         shown = [one for one in differences if one.name in HEADLINE or not is_finding_score(one.name)]
-        yield render_differences(f"Against the reports with {control} images", f"{control} images", "own images", shown)
+        yield render_differences(
+            f"Against the reports with {control} images", f"{control}\nimages", "own\nimages", shown
+        )
     for verdict in run.verdicts:
         yield Text(verdict.text, style="bold red" if verdict.fails else "yellow")
     for notice in run.notices:
@@ -102,7 +104,7 @@ def _table(title: str, first: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column(first)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
@@ -124,4 +126,4 @@ def _counts(variety: Variety) -> list[str]:
 def _difference(one: Difference) -> list[str]:
     values = [f"{one.first:.4f}", f"{one.second:.4f}", f"{one.second - one.first:+.4f}"]
     ends = "{:+.3f} to {:+.3f}".format(*one.interval)
-    return [*values, ends, f"{one.p_bootstrap:.3f}", f"{one.p_randomisation:.3f}"]
+    return [*values, ends, f"{one.p_bootstrap:.4f}", f"{one.p_randomisation:.4f}"]

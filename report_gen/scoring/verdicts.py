@@ -47,12 +47,14 @@ def judge_constant(differences: Sequence[Difference]) -> list[Verdict]:
     return verdicts
 
 
-def judge_image_use(image_use: Mapping[str, Sequence[Difference]], headline: Sequence[str]) -> list[Verdict]:
+def judge_image_use(
+    image_use: Mapping[str, Sequence[Difference]], headline: Sequence[str], *, against: str
+) -> list[Verdict]:
     """`image_use` are the scores from the studies' own images minus those from others, by what these are."""
     verdicts = []
     for control, differences in image_use.items():
         if not any(one.interval[0] > 0 for one in differences if one.name in headline):
-            text = f"does not use the image: with {control} images no headline score is lower beyond noise"
+            text = f"does not use the image: with {control} ones no score against the {against} is lower beyond noise"
             verdicts.append(Verdict(text=text, fails=True))
     return verdicts
 
