@@ -197,7 +197,7 @@ def _notices(setting: _Setting, model: Drafts) -> Iterator[str]:
     if setting.training is None:
         yield "no training reports (--train, or a train split), so no baselines: a constant report may score as much"
         if setting.preset.vocabulary is not None:
-            yield f"preset {setting.preset.name} takes its vocabulary from these: without them rare words stay"
+            yield f"preset {setting.preset.name} replaces no rare words: its vocabulary comes from training reports"
     elif not setting.training.val:
         yield "no val split: the constant report was chosen on the training reports"
     if setting.method.java and find_meteor() is None:
