@@ -128,10 +128,16 @@ def score(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 when collapsed or below the constant.")] = False,
     bootstrap: Annotated[int, typer.Option(help="Resamplings for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    features: Annotated[Path | None, typer.Option(help="Image features (.npz), for the image 1-NN baseline.")] = None,
+    no_java: Annotated[bool, typer.Option("--no-java", help="Leave METEOR 1.5 out even where Java is.")] = False,
+    bertscore: Annotated[Path | None, typer.Option(help="Folder of weights, for BERTScore.")] = None,
+    chexbert: Annotated[Path | None, typer.Option(help="Folder of weights, for CheXbert.")] = None,
+    radgraph: Annotated[Path | None, typer.Option(help="Folder of weights, for RadGraph.")] = None,
 ) -> None:
     """Score drafts against reports, with intervals, baselines and verdicts."""
     from report_gen.scoring import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
 
+    folders = {"bertscore": bertscore, "chexbert": chexbert, "radgraph": radgraph}
     run = run_score(
         ScoreOptions(
             predictions=predictions,
@@ -143,6 +149,9 @@ def score(
             draws=bootstrap,
             seed=seed,
             compare=compare,
+            features=features,
+            java=not no_java,
+            optional={name: folder for name, folder in folders.items() if folder is not None},
         )
     )
     Console().print(render_table(run))
@@ -156,36 +165,49 @@ def score(
 @app.command()
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder; `embedded` for the one that comes with it.")],
-    corpus: Annotated[Path, typer.Argument(help="Corpus with images and finding labels.")],
+    corpus: Annotated[Path, typer.Argument(help="Corpus with images and finding labels, reports, or both.")],
     layout: Annotated[str | None, typer.Option(help="Layout of the corpus; found by looking without it.")] = None,
     split: Annotated[str, typer.Option(help="train, val, test or all.")] = "test",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="JSON file for figures and drafts.")] = None,
+    preset: Annotated[str, typer.Option(help="As for score.")] = "raw",
+    json: Annotated[Path | None, typer.Option(help="Write figures and drafts here, for programs.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with pictures here; needs reports.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write a row per report here; needs reports.")] = None,
     candidates: Annotated[int, typer.Option(min=1, max=64, help="As for draft.")] = 8,
-    draws: Annotated[int, typer.Option(min=100, help="Resamplings of the paired bootstrap.")] = 2000,
+    bootstrap: Annotated[int, typer.Option(min=100, help="Resamplings for intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
+    no_java: Annotated[bool, typer.Option("--no-java", help="As for score.")] = False,
 ) -> None:
-    """Draft a labelled corpus from its own and from shuffled images, and hold both against the labels."""
+    """Draft a corpus from its own, from shuffled and from blank images; hold all against its labels and reports."""
+    from report_gen import evaluating
     from report_gen.corpora import read_corpus
     from report_gen.drafting import Drafter
-    from report_gen.evaluating import evaluate as run
-    from report_gen.evaluating import format_json, render
+    from report_gen.evaluation import render, write_json
     from report_gen.generation import FAITHFUL
     from report_gen.progress import track
-    from report_gen.writing import write_atomically
+    from report_gen.scoring import ScoreMethod, write_csv, write_html
 
-    drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
-    rows = [row for row in read_corpus(corpus, layout=layout) if split in ("all", row["split"])]
-    result = run(
-        drafter,
+    studies = list(read_corpus(corpus, layout=layout))
+    rows = evaluating.select_studies(studies, split)
+    if (html or csv) and not any(map(evaluating.has_report, rows)):
+        raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
+    result = evaluating.evaluate(
+        Drafter.load(None if str(checkpoint) == "embedded" else checkpoint),
         rows,
         decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
-        draws=draws,
-        seed=seed,
-        track=lambda items, total: track(items, total=total, description="drafting"),
+        method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
+        training=evaluating.training_reports(studies, rows),
+        track=lambda items, total, what: track(items, total=total, description=f"drafting from {what}"),
     )
     Console().print(render(result))
-    if output is not None:
-        write_atomically(output, format_json(result))
+    if json:
+        write_json(result, json)
+    for path, write in ((html, write_html), (csv, write_csv)):
+        if path and result.run:
+            write(result.run, path)
+    for error in result.refused:
+        _complain(str(error))
+    if result.refused:
+        raise typer.Exit(STUDY_REFUSED)
 
 
 def main() -> None:

@@ -36,6 +36,8 @@ from report_gen.study import Image, Study
 EMBEDDED = Path(__file__).with_name("pretrained") / "chest_xray"
 """The checkpoint that comes with the package."""
 
+_GREY = 0.5
+
 _BLANK = (
     Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
     Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
@@ -111,6 +113,7 @@ class Drafter:
         overrides: Mapping[str, FindingState] | None = None,
         indication: str | None = None,
         batch_size: int = 8,
+        blank: bool = False,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies: a report each, in order, or the error for which that study alone is refused.
 
@@ -119,11 +122,12 @@ class Drafter:
             overrides: states by finding name that a reader sets over what the model saw.
             indication: why the study was asked for; a study's own indication by default.
             batch_size: B, studies that go through the model together.
+            blank: show the model plain grey in place of every image, to learn what it writes without looking.
         """
         decoding, overrides = decoding or FAITHFUL, overrides or {}
         _check_names(overrides)
         for start in range(0, len(studies), batch_size):
-            prepared = [self._prepare(study, indication) for study in studies[start : start + batch_size]]
+            prepared = [self._prepare(study, indication, blank) for study in studies[start : start + batch_size]]
             seen = [item for item in prepared if isinstance(item, _Prepared) and not item.is_blank]
             reports = iter(self._draft_batch(seen, decoding, overrides) if seen else ())
             for item in prepared:
@@ -134,11 +138,11 @@ class Drafter:
                 else:
                     yield next(reports)
 
-    def _prepare(self, study: Study, indication: str | None) -> _Prepared | StudyError:
+    def _prepare(self, study: Study, indication: str | None, blank: bool) -> _Prepared | StudyError:
         """Read and fit the images that the model knows how to look at, and word the prompt."""
         images, notices = self._choose_images(study)
         try:
-            squares = torch.stack([self._transform.fit(read_pixels(image))[0] for image in images])
+            squares = self._grey(len(images)) if blank else self._fit(images)
         except StudyError as error:
             return error
         if not squares.any():
@@ -151,6 +155,14 @@ class Drafter:
         )
         views = [VIEWS.index(image.view_position) for image in images]
         return _Prepared(study, squares, views, self._checkpoint.tokenizer.encode(prompt), notices)
+
+    def _fit(self, images: Sequence[Image]) -> torch.Tensor:
+        """[V,size,size] 0..1; raises StudyError."""
+        return torch.stack([self._transform.fit(read_pixels(image))[0] for image in images])
+
+    def _grey(self, images: int) -> torch.Tensor:
+        """[V,size,size] of one value that is not 0, so the model is asked: a black image would be refused."""
+        return torch.full((images, self._transform.size, self._transform.size), _GREY)
 
     def _choose_images(self, study: Study) -> tuple[tuple[Image, ...], tuple[str, ...]]:
         """The images in views the model was trained on, else all; and what the reader must know of the choice."""

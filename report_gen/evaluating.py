@@ -1,132 +1,117 @@
-"""Does a model say what its images show? Drafts of a labelled corpus against its labels, and from shuffled images."""
+"""Does a model say what its images show? Drafts of a corpus against its labels and reports, with and without images.
+
+Every study is drafted three times: from its own images, from another study's (`shuffled`), and from plain grey ones
+(`blank`). What the scores lose by that is what the model gets from looking.
+
+The reference is the findings section of a report, and of a draft too that section alone is held against it, as is the
+custom in the field. The labels are held against all that a draft says.
+"""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
+from report_gen.evaluation import Evaluation
 from report_gen.findings import label_findings
 from report_gen.generation import Decoding
 from report_gen.reading import read_study
-from report_gen.report import FINDINGS, FindingState, Report
-from report_gen.scoring.finding_scores import average_name, finding_measures, label_name
+from report_gen.report import FINDINGS, FindingState, Report, SectionName
+from report_gen.scoring.finding_scores import finding_measures
 from report_gen.scoring.image_use import shuffle
+from report_gen.scoring.joining import Joined, notice_empty
 from report_gen.scoring.noise import Difference, compare
+from report_gen.scoring.preset import load_preset
+from report_gen.scoring.running import score_texts
+from report_gen.scoring.score_run import ScoreMethod, ScoreRun
+from report_gen.scoring.training_reports import TrainingReports
 from report_gen.study import Study, ViewPosition
 
+OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
+
+Row = Mapping[str, Any]
 States = Mapping[str, FindingState]
+Track = Callable[[Iterable[Report | StudyError], int, str], Iterable[Report | StudyError]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What the drafts of a corpus are worth."""
+def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
+    """The rows of `split`, or of all, that have images and something to hold a draft against.
 
-    texts: Mapping[str, str]
-    """Draft by study id."""
-    support: Mapping[str, int]
-    """Studies with each finding that the corpus knows."""
-    differences: Mapping[str, Difference]
-    """By full name of the score: `first` from another study's images, `second` from the study's own."""
+    Raises:
+        CorpusError: they are fewer than two.
+    """
+    rows = [row for row in corpus if split in ("all", row["split"]) and row["images"]]
+    rows = [row for row in rows if has_labels(row) or has_report(row)]
+    if len(rows) < 2:
+        raise CorpusError(
+            f"fewer than two studies of split {split!r} have images and labels or findings texts; "
+            "name a corpus and a split that have them"
+        )
+    return rows
 
-    @property
-    def distinct(self) -> int:
-        """Different texts."""
-        return len(set(self.texts.values()))
 
-    @property
-    def commonest(self) -> float:
-        """Share of the commonest text, 0..1."""
-        return max(Counter(self.texts.values()).values()) / len(self.texts)
+def training_reports(corpus: Iterable[Row], rows: Sequence[Row]) -> TrainingReports | None:
+    """Findings texts of the train and val splits without the `rows` to be drafted; None where train has none."""
+    drafted = {row["study_id"] for row in rows}
+    texts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
+    for row in corpus:
+        if has_report(row) and row["study_id"] not in drafted:
+            texts[row["split"]][row["study_id"]] = row["findings"]
+    return TrainingReports(train=texts["train"], val=texts["val"]) if texts["train"] else None
+
+
+def has_labels(row: Row) -> bool:
+    return any(label is not None for label in row["labels"])
+
+
+def has_report(row: Row) -> bool:
+    return bool(row["findings"].strip())
 
 
 def evaluate(
     drafter: Drafter,
-    rows: Iterable[Mapping[str, Any]],
+    rows: Sequence[Row],
     *,
     decoding: Decoding,
-    draws: int = 2000,
-    seed: int = 0,
-    track: Callable[[Iterable[Report | StudyError], int], Iterable[Report | StudyError]],
+    method: ScoreMethod,
+    training: TrainingReports | None = None,
+    track: Track,
 ) -> Evaluation:
-    """Draft every study of a corpus from its own images and from another study's, and hold both against its labels.
+    """Draft every study with and without its images, and hold the drafts against labels and findings texts.
 
     Args:
-        rows: of `read_corpus`; those without images or labels are left out.
-        draws: resamplings of the paired bootstrap.
-        seed: of the shuffling and the bootstrap.
-        track: shows progress over drafts, given their number.
+        rows: of `select_studies`.
+        method: how texts are scored; its draws and seed serve everything.
+        training: of `training_reports`, for baselines.
+        track: shows progress over drafts, given their number and what is drafted.
 
     Raises:
-        CorpusError: fewer than two rows have images and labels.
-        StudyError: an image cannot be read.
+        UsageError: the preset or an optional measure is unknown.
+        CorpusError: fewer than two studies have images that can be read.
     """
-    rows = [row for row in rows if row["images"] and any(label is not None for label in row["labels"])]
-    if len(rows) < 2:
-        raise CorpusError("fewer than two studies with images and labels; name a corpus and a split that have them")
-    own = [study_from_row(row) for row in rows]
-    shuffled = [replace(own[place], series=own[giver].series) for place, giver in enumerate(shuffle(len(own), seed))]
-    drafts = list(track(drafter.draft_all([*own, *shuffled], decoding=decoding), 2 * len(rows)))
-    texts = [_text(draft) for draft in drafts]
+    load_preset(method.preset)  # drafting takes long: what is wrong with the call shows now
+    studies, refused = _draft(drafter, rows, decoding, track)
+    if len(studies) < 2:
+        raise CorpusError(f"fewer than two studies have images that can be read; the first fault: {refused[0]}")
+    controls = dict(_draft_without(drafter, [study for _, study, _ in studies], decoding, method.seed, track))
+    sides = {OWN: [report for _, _, report in studies], **controls}
+    rows = [row for row, _, _ in studies]
     labels = [_labels(row) for row in rows]
-    from_own, from_shuffled = (
-        finding_measures([_read(text, label) for text, label in zip(side, labels, strict=True)], labels)
-        for side in (texts[: len(rows)], texts[len(rows) :])
-    )
     return Evaluation(
-        texts={row["study_id"]: text for row, text in zip(rows, texts, strict=False)},
+        texts={row["study_id"]: _text(report) for row, _, report in studies},
+        refused=tuple(refused),
         support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
-        differences={one.name: one for one in compare(from_shuffled, from_own, draws, seed)},
+        by_labels=_against_labels(labels, sides, method),
+        run=_against_reports(rows, sides, method, training),
     )
 
 
-def render(evaluation: Evaluation) -> RenderableType:
-    """The figures that matter as a table: own images against shuffled ones."""
-    table = Table("score", "own images", "shuffled images", "difference, 95% interval", "p", "support")
-    for name, difference in _shown(evaluation):
-        low, high = difference.interval
-        table.add_row(
-            name,
-            f"{difference.second:.3f}",
-            f"{difference.first:.3f}",
-            f"{difference.second - difference.first:+.3f} ({low:+.3f} to {high:+.3f})",
-            f"{difference.p_bootstrap:.4f}",
-            str(evaluation.support.get(name.partition(" F1")[0], "")),
-        )
-    variety = f"{len(evaluation.texts)} studies, {evaluation.distinct} distinct drafts, the commonest for "
-    return Group(table, f"{variety}{evaluation.commonest:.1%} of them")
-
-
-def format_json(evaluation: Evaluation) -> str:
-    """Everything, for machines."""
-    document = {
-        "studies": len(evaluation.texts),
-        "distinct": evaluation.distinct,
-        "commonest": evaluation.commonest,
-        "support": evaluation.support,
-        "scores": {name: asdict(difference) for name, difference in evaluation.differences.items()},
-        "drafts": evaluation.texts,
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _shown(evaluation: Evaluation) -> Iterator[tuple[str, Difference]]:
-    averages = [average_name(average, "F1", 14, "uncertain-") for average in ("macro", "micro")]
-    singles = [label_name(finding, "F1", "uncertain-") for finding in FINDINGS if evaluation.support[finding]]
-    for name in (*averages, *singles):
-        yield name, evaluation.differences[name]
-
-
-def study_from_row(row: Mapping[str, Any]) -> Study:
-    """The images of a corpus row as one study, with the views that the corpus gives them."""
+def study_from_row(row: Row) -> Study:
+    """The images of a corpus row as one study, with the views that the corpus gives them. Raises StudyError."""
     series = []
     for path, view in zip(row["images"], row["view_positions"], strict=True):
         (one,) = read_study(Path(path)).series
@@ -135,13 +120,87 @@ def study_from_row(row: Mapping[str, Any]) -> Study:
     return Study(name=row["study_id"], series=tuple(series), indication=row["indication"] or None)
 
 
-def _text(draft: Report | StudyError) -> str:
+def _draft(
+    drafter: Drafter, rows: Sequence[Row], decoding: Decoding, track: Track
+) -> tuple[list[tuple[Row, Study, Report]], list[StudyError]]:
+    """The studies that can be read with their drafts, and why the others cannot."""
+    readable: list[tuple[Row, Study]] = []
+    drafted: list[tuple[Row, Study, Report]] = []
+    refused: list[StudyError] = []
+    for row in rows:
+        try:
+            readable.append((row, study_from_row(row)))
+        except StudyError as error:
+            refused.append(error)
+    drafts = drafter.draft_all([study for _, study in readable], decoding=decoding)
+    for (row, study), draft in zip(readable, track(drafts, len(readable), "own images"), strict=True):
+        if isinstance(draft, StudyError):
+            refused.append(draft)
+        else:
+            drafted.append((row, study, draft))
+    return drafted, refused
+
+
+def _draft_without(
+    drafter: Drafter, studies: Sequence[Study], decoding: Decoding, seed: int, track: Track
+) -> Iterator[tuple[str, list[Report]]]:
+    """By control the drafts from what are not the studies' own images. All of these have been read before."""
+    shuffled = [
+        replace(study, series=studies[giver].series)
+        for study, giver in zip(studies, shuffle(len(studies), seed), strict=True)
+    ]
+    for control, shown in ((SHUFFLED, shuffled), (BLANK, studies)):
+        drafts = drafter.draft_all(shown, decoding=decoding, blank=control == BLANK)
+        yield control, list(map(_sound, track(drafts, len(shown), f"{control} images")))
+
+
+def _sound(draft: Report | StudyError) -> Report:
     if isinstance(draft, StudyError):
         raise draft
+    return draft
+
+
+def _against_labels(
+    labels: Sequence[States], sides: Mapping[str, Sequence[Report]], method: ScoreMethod
+) -> dict[str, tuple[Difference, ...]]:
+    known = [label for label in labels if label]
+    if not known:
+        return {}
+    measured = {
+        side: finding_measures(
+            [_read(report, label) for report, label in zip(reports, labels, strict=True) if label], known
+        )
+        for side, reports in sides.items()
+    }
+    own = measured.pop(OWN)
+    return {control: compare(others, own, method.draws, method.seed) for control, others in measured.items()}
+
+
+def _against_reports(
+    rows: Sequence[Row],
+    sides: Mapping[str, Sequence[Report]],
+    method: ScoreMethod,
+    training: TrainingReports | None,
+) -> ScoreRun | None:
+    places = [place for place, row in enumerate(rows) if has_report(row)]
+    if not places:
+        return None
+    ids, references = (tuple(rows[place][column] for place in places) for column in ("study_id", "findings"))
+    texts = {side: tuple(_findings(reports[place]) for place in places) for side, reports in sides.items()}
+    own = texts.pop(OWN)
+    joined = Joined(ids=ids, predictions=own, references=references, notices=tuple(notice_empty(own)))
+    return score_texts(joined, method, training=training, controls=texts)
+
+
+def _text(draft: Report) -> str:
     return "\n".join(section.text for section in draft.sections)
 
 
-def _labels(row: Mapping[str, Any]) -> States:
+def _findings(draft: Report) -> str:
+    return " ".join(section.text for section in draft.sections if section.name is SectionName.FINDINGS)
+
+
+def _labels(row: Row) -> States:
     """The labels that the corpus has, as states."""
     return {
         name: FindingState.PRESENT if label > 0.5 else FindingState.ABSENT
@@ -150,6 +209,6 @@ def _labels(row: Mapping[str, Any]) -> States:
     }
 
 
-def _read(text: str, known: States) -> States:
-    """What a text says of the findings that the corpus knows; of the others nothing can be held against it."""
-    return {name: state for name, state in label_findings(text).items() if name in known}
+def _read(draft: Report, known: States) -> States:
+    """What a draft says of the findings that the corpus knows; of the others nothing can be held against it."""
+    return {name: state for name, state in label_findings(_text(draft)).items() if name in known}

@@ -3,9 +3,9 @@
 from report_gen.scoring.image_use import measure_image_use, shuffle
 from report_gen.scoring.noise import Difference, SeedSpread, spread
 from report_gen.scoring.preset import Preset, load_preset
-from report_gen.scoring.running import run_score
+from report_gen.scoring.running import run_score, score_texts
 from report_gen.scoring.score import Score, score_reports
-from report_gen.scoring.score_run import ScoreOptions, ScoreRun
+from report_gen.scoring.score_run import ScoreMethod, ScoreOptions, ScoreRun
 from report_gen.scoring.table import render_table
 from report_gen.scoring.writing import write_csv, write_html, write_json
 
@@ -13,6 +13,7 @@ __all__ = [
     "Difference",
     "Preset",
     "Score",
+    "ScoreMethod",
     "ScoreOptions",
     "ScoreRun",
     "SeedSpread",
@@ -21,6 +22,7 @@ __all__ = [
     "render_table",
     "run_score",
     "score_reports",
+    "score_texts",
     "shuffle",
     "spread",
     "write_csv",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,9 +53,17 @@ def join_reports(
     if faults and not allow_missing:
         raise CorpusError(f"{source}: {' and '.join(faults)}; --allow-missing scores the {len(ids)} in common.")
     kept = tuple(predictions[name] for name in ids)
-    empty = sum(not text.strip() for text in kept)
-    if empty == len(ids):
+    if not any(text.strip() for text in kept):
         raise CorpusError(f"{source}: every prediction is empty; nothing can be scored.")
-    if empty:
-        faults.append(f"{empty} of {len(ids)} predictions are empty and score 0")
-    return Joined(ids=ids, predictions=kept, references=tuple(references[name] for name in ids), notices=tuple(faults))
+    return Joined(
+        ids=ids,
+        predictions=kept,
+        references=tuple(references[name] for name in ids),
+        notices=(*faults, *notice_empty(kept)),
+    )
+
+
+def notice_empty(predictions: Sequence[str]) -> list[str]:
+    """A notice when some are empty."""
+    empty = sum(not text.strip() for text in predictions)
+    return [f"{empty} of {len(predictions)} predictions are empty and score 0"] if empty else []

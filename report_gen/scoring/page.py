@@ -10,6 +10,7 @@ from report_gen.report import FINDINGS
 from report_gen.scoring.cases import Case
 from report_gen.scoring.charts import Bar, draw_bars, draw_histogram
 from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
+from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
 from report_gen.scoring.verdicts import HEADLINE
 
@@ -26,7 +27,8 @@ svg text { font-size: 12px; fill: currentColor; } .end { text-anchor: end; }
 .bar { fill: var(--ink); opacity: .75; } .faint { opacity: .3; } .whisker { stroke: var(--line); stroke-width: 2; }
 .fails { color: #c00; font-weight: bold; } .notice { color: #a60; }
 table { border-collapse: collapse; width: 100%; } td, th { padding: .4rem; vertical-align: top; text-align: left; }
-td { border-top: 1px solid #8884; width: 50%; } mark { background: #ffd54f; color: #000; } code { font-size: .85em; }
+td { border-top: 1px solid #8884; width: 50%; } .figures td { width: auto; }
+mark { background: #ffd54f66; color: inherit; } code { font-size: .85em; }
 """
 
 
@@ -50,6 +52,7 @@ def _body(run: ScoreRun) -> Iterator[str]:
         yield f'<p class="notice">{escape(notice)}</p>'
     yield "<h2>The model and what needs no model</h2>"
     yield from _against_baselines(run)
+    yield from _image_use(run)
     policy = next(iter(UNCERTAIN_AS))
     yield f"<h2>F1 of each finding, {policy}</h2><p>Faint: fewer than {FEW} positive references.</p>"
     yield _observations(run, policy)
@@ -78,6 +81,21 @@ def _against_baselines(run: ScoreRun) -> Iterator[str]:
             ]
             top = max([bar.value for bar in bars] + [end for bar in bars for end in bar.interval or ()])
             yield f"<h3>{escape(name)}</h3>{draw_bars(bars, top=top, title=name)}"
+
+
+def _image_use(run: ScoreRun) -> Iterator[str]:
+    for control, differences in run.image_use.items():
+        rows = "".join(_difference(one) for one in differences if one.name in HEADLINE)
+        yield f"<h2>Own images against {escape(control)} ones</h2>"
+        heads = "".join(f"<th>{head}</th>" for head in ("", escape(control), "own", "change, 95%", "p"))
+        yield f'<table class="figures"><tr>{heads}</tr>{rows}</table>'
+
+
+def _difference(one: Difference) -> str:
+    low, high = one.interval
+    change = f"{one.second - one.first:+.3f} ({low:+.3f} to {high:+.3f})"
+    cells = (escape(one.name), f"{one.first:.3f}", f"{one.second:.3f}", change, f"{one.p_bootstrap:.4f}")
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def _observations(run: ScoreRun, policy: str) -> str:

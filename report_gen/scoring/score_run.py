@@ -14,30 +14,36 @@ from report_gen.scoring.verdicts import Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions:
+class ScoreMethod:
+    """How to score, wherever the texts come from."""
+
+    preset: str = "raw"
+    """A shipped preset's name or the path of a .toml file."""
+    draws: int = 1000
+    """Bootstrap resamplings; 0 for no intervals."""
+    seed: int = 0
+    java: bool = True
+    """METEOR 1.5 where Java and pycocoevalcap are installed; otherwise the exact+stem form."""
+    optional: Mapping[str, Path] = field(default_factory=dict)
+    """The folder of weights for each of `bertscore`, `chexbert` and `radgraph` that is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions(ScoreMethod):
     """What to score against what, and how."""
 
     predictions: Path
     references: Path
     """Of an annotation.json the test split; its other splits serve as training reports when `train` is not given."""
-    preset: str = "raw"
-    """A shipped preset's name or the path of a .toml file."""
     train: Path | None = None
     """Training reports: for the preset's vocabulary, the baselines and the share copied."""
     id_column: str | None = None
     allow_missing: bool = False
     """Score the studies that both files have, and say which were left out."""
-    draws: int = 1000
-    """Bootstrap resamplings; 0 for no intervals."""
-    seed: int = 0
     compare: Path | None = None
     """Predictions of another system for the same studies."""
     features: Path | None = None
     """Image features of train and test (.npz with `ids` and `features`) for the image 1-NN baseline."""
-    java: bool = True
-    """METEOR 1.5 where Java and pycocoevalcap are installed; otherwise the exact+stem form."""
-    optional: Mapping[str, Path] = field(default_factory=dict)
-    """The folder of weights for each of `bertscore`, `chexbert` and `radgraph` that is wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +75,9 @@ class ScoreRun:
     """The model minus the constant report, on the headline scores."""
     comparison: tuple[Difference, ...]
     """This model minus the other one, where one was given."""
+    image_use: Mapping[str, tuple[Difference, ...]]
+    """Every score from the studies' own images minus that from what the model was shown instead, by the name of that;
+    empty where no such drafts were given."""
     verdicts: tuple[Verdict, ...]
     notices: tuple[str, ...]
     cases: tuple[Case, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import product
 
 from rich.console import Group, RenderableType
@@ -17,6 +17,7 @@ from report_gen.scoring.noise import Difference
 from report_gen.scoring.optional import CHEXBERT
 from report_gen.scoring.score import Score
 from report_gen.scoring.score_run import ScoreRun, System
+from report_gen.scoring.verdicts import HEADLINE
 
 _AVERAGES = ("micro", "macro", "per-report", "weighted")
 
@@ -24,6 +25,14 @@ _AVERAGES = ("micro", "macro", "per-report", "weighted")
 def render_table(run: ScoreRun) -> RenderableType:
     """The run as something that a rich console prints; it quotes no report."""
     return Group(*_parts(run))
+
+
+def render_differences(title: str, first: str, second: str, differences: Iterable[Difference]) -> Table:
+    """Two columns of scores, what lies between them, and p by paired bootstrap and by swapping the reports' authors."""
+    table = _table(title, "", first, second, "change", "95%", "p boot", "p swap")
+    for one in differences:
+        table.add_row(one.name, *_difference(one))
+    return table
 
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:
@@ -34,7 +43,12 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     yield _observations(run)
     yield _variety(run)
     if run.comparison:
-        yield _comparison(run)
+        yield render_differences("Against another system", "other", "this", run.comparison)
+    for control, differences in run.image_use.items():
+        shown = [one for one in differences if one.name in HEADLINE or not is_finding_score(one.name)]
+        yield render_differences(
+            f"Against the reports with {control} images", f"{control}\nimages", "own\nimages", shown
+        )
     for verdict in run.verdicts:
         yield Text(verdict.text, style="bold red" if verdict.fails else "yellow")
     for notice in run.notices:
@@ -86,18 +100,11 @@ def _variety(run: ScoreRun) -> Table:
     return table
 
 
-def _comparison(run: ScoreRun) -> Table:
-    table = _table("Against another system", "", "other", "this", "change", "95%", "p bootstrap", "p randomisation")
-    for one in run.comparison:
-        table.add_row(one.name, *_difference(one))
-    return table
-
-
 def _table(title: str, first: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column(first)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
@@ -119,4 +126,4 @@ def _counts(variety: Variety) -> list[str]:
 def _difference(one: Difference) -> list[str]:
     values = [f"{one.first:.4f}", f"{one.second:.4f}", f"{one.second - one.first:+.4f}"]
     ends = "{:+.3f} to {:+.3f}".format(*one.interval)
-    return [*values, ends, f"{one.p_bootstrap:.3f}", f"{one.p_randomisation:.3f}"]
+    return [*values, ends, f"{one.p_bootstrap:.4f}", f"{one.p_randomisation:.4f}"]

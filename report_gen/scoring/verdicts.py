@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from report_gen.scoring.collapse import Variety, is_collapsed
@@ -44,6 +44,18 @@ def judge_constant(differences: Sequence[Difference]) -> list[Verdict]:
     if in_noise:
         text = f"no better than the constant report within noise on {_figures(in_noise)}"
         verdicts.append(Verdict(text=text, fails=False))
+    return verdicts
+
+
+def judge_image_use(
+    image_use: Mapping[str, Sequence[Difference]], headline: Sequence[str], *, against: str
+) -> list[Verdict]:
+    """`image_use` are the scores from the studies' own images minus those from others, by what these are."""
+    verdicts = []
+    for control, differences in image_use.items():
+        if not any(one.interval[0] > 0 for one in differences if one.name in headline):
+            text = f"does not use the image: with {control} ones no score against the {against} is lower beyond noise"
+            verdicts.append(Verdict(text=text, fails=True))
     return verdicts
 
 

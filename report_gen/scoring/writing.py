@@ -7,6 +7,7 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from report_gen import __version__
 from report_gen.scoring.page import render_page
@@ -16,10 +17,13 @@ from report_gen.writing import write_atomically
 
 def write_json(run: ScoreRun, path: Path) -> None:
     """Everything but the single reports. Raises OutputError."""
+    write_atomically(path, json.dumps(tell_run(run), indent=2, allow_nan=False) + "\n")
+
+
+def tell_run(run: ScoreRun) -> dict[str, Any]:
+    """Everything but the single reports, as JSON has it."""
     table = {key: value for key, value in asdict(run).items() if key != "cases"}
-    write_atomically(
-        path, json.dumps({"version": __version__, **table, "fails": run.fails}, indent=2, allow_nan=False) + "\n"
-    )
+    return {"version": __version__, **table, "fails": run.fails}
 
 
 def write_csv(run: ScoreRun, path: Path) -> None:

@@ -126,8 +126,8 @@ def test_notices_say_what_is_missing(corpus: Path, tmp_path: Path) -> None:
     with references.open("w", newline="") as file:
         csv.writer(file).writerows([("id", "report"), *((f"s{number}", text) for number, text in enumerate(TEST))])
     run = run_score(options(corpus, TEST, references=references, preset="r2gen-iu"))
-    assert any("give --train" in notice for notice in run.notices)
-    assert any("rare words stay" in notice for notice in run.notices)
+    assert any("no baselines" in notice for notice in run.notices)
+    assert any("replaces no rare words" in notice for notice in run.notices)
     assert "rare:kept" in run.signature
     assert run.baselines == ()
     train = tmp_path / "train.txt"

@@ -1,0 +1,111 @@
+"""What came out of drafting a corpus with and without its images: the record, as a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from report_gen.errors import StudyError
+from report_gen.report import FINDINGS
+from report_gen.scoring.finding_scores import average_name, label_name
+from report_gen.scoring.noise import Difference
+from report_gen.scoring.score_run import ScoreRun
+from report_gen.scoring.table import render_differences, render_table
+from report_gen.scoring.verdicts import Verdict, judge_image_use
+from report_gen.scoring.writing import tell_run
+from report_gen.writing import write_atomically
+
+_POLICY = "uncertain-"
+"""A label knows no uncertainty, so a draft that is uncertain does not state the finding."""
+_AVERAGES = tuple(average_name(average, "F1", 14, _POLICY) for average in ("macro", "micro"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the drafts of a corpus are worth."""
+
+    texts: Mapping[str, str]
+    """Draft from the study's own images, by study id."""
+    refused: tuple[StudyError, ...]
+    """Why studies were left out: their images cannot be read."""
+    support: Mapping[str, int]
+    """Studies with each finding that the corpus labels."""
+    by_labels: Mapping[str, tuple[Difference, ...]]
+    """Finding scores against the labels, from own images minus those from what the model was shown instead, by the name
+    of that; empty where the corpus has no labels."""
+    run: ScoreRun | None
+    """The drafts from own images against the reports; None where the corpus has none."""
+
+    @property
+    def distinct(self) -> int:
+        """Different texts."""
+        return len(set(self.texts.values()))
+
+    @property
+    def commonest(self) -> float:
+        """Share of the commonest text, 0..1."""
+        return max(Counter(self.texts.values()).values()) / len(self.texts)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """On the use of the image by the labels; those by the reports are in the run."""
+        return judge_image_use(self.by_labels, _AVERAGES, against="labels")
+
+
+def render(evaluation: Evaluation) -> RenderableType:
+    """The figures that matter; quotes no report."""
+    return Group(*_parts(evaluation))
+
+
+def write_json(evaluation: Evaluation, path: Path) -> None:
+    """Everything, for programs; quotes the drafts. Raises OutputError."""
+    document = {
+        "studies": len(evaluation.texts),
+        "refused": [str(error) for error in evaluation.refused],
+        "distinct": evaluation.distinct,
+        "commonest": evaluation.commonest,
+        "support": evaluation.support,
+        "labels": {
+            control: {one.name: asdict(one) for one in differences}
+            for control, differences in evaluation.by_labels.items()
+        },
+        "reports": None if evaluation.run is None else tell_run(evaluation.run),
+        "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
+        "drafts": evaluation.texts,
+    }
+    write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
+    if evaluation.run is not None:
+        yield render_table(evaluation.run)
+    for control, differences in evaluation.by_labels.items():
+        by_name = {one.name: one for one in differences}
+        shown = [by_name[name] for name in _shown(evaluation)]
+        yield render_differences(
+            f"Against the labels with {control} images", f"{control}\nimages", "own\nimages", shown
+        )
+    if evaluation.by_labels:
+        held = (f"{name} {count}" for name, count in evaluation.support.items() if count)
+        yield Text(f"labelled studies: {', '.join(held)}")
+    for verdict in evaluation.verdicts:
+        yield Text(verdict.text, style="bold red")
+    yield Text(
+        f"{len(evaluation.texts)} studies, {evaluation.distinct} distinct drafts, "
+        f"the commonest for {evaluation.commonest:.1%} of them"
+    )
+    if evaluation.refused:
+        yield Text(f"{len(evaluation.refused)} studies left out: their images cannot be read", style="yellow")
+
+
+def _shown(evaluation: Evaluation) -> Iterator[str]:
+    yield from _AVERAGES
+    for finding in FINDINGS:
+        if evaluation.support[finding]:
+            yield label_name(finding, "F1", _POLICY)
