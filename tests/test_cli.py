@@ -256,14 +256,14 @@ def test_evaluating(report_gen: Command, checkpoint: Path, tmp_path: Path) -> No
         png(tmp_path / "films", f"film-{number}", number)
         rows.append({"study_id": str(number), "images": [f"film-{number}.png"], "edema": number % 2, "split": "test"})
     write_manifest(tmp_path / "films", rows)
-    arguments = ("evaluate", checkpoint, tmp_path / "films", "--candidates", 1, "--draws", 100)
-    answer = report_gen(*arguments, "-o", tmp_path / "figures.json")
+    arguments = ("evaluate", checkpoint, tmp_path / "films", "--candidates", 1, "--bootstrap", 100)
+    answer = report_gen(*arguments, "--json", tmp_path / "figures.json")
     assert answer.code == 0
     assert "4 studies" in answer.out
     assert json.loads((tmp_path / "figures.json").read_text())["studies"] == 4
     refused = report_gen(*arguments, "--split", "val")
     assert (refused.code, refused.out) == (3, "")
-    assert "fewer than two studies with images and labels" in refused.err
+    assert "fewer than two studies of split 'val'" in refused.err
 
 
 def test_help_and_no_arguments(report_gen: Command) -> None:
