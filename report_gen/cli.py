@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -31,17 +30,6 @@ app = typer.Typer(
 )
 
 
-class Format(StrEnum):
-    TXT = "txt"
-    JSON = "json"
-
-
-class Method(StrEnum):
-    GREEDY = "greedy"
-    BEAM = "beam"
-    SAMPLE = "sample"
-
-
 @app.command()
 def draft(
     paths: Annotated[
@@ -50,7 +38,9 @@ def draft(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for one file per study; standard output without it.")
     ] = None,
-    kind: Annotated[Format, typer.Option("--format", help="Text, or JSON with findings and provenance.")] = Format.TXT,
+    kind: Annotated[
+        Literal["txt", "json"], typer.Option("--format", help="Text, or JSON with findings and provenance.")
+    ] = "txt",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder; the embedded chest X-ray model without it.")
     ] = None,
@@ -59,7 +49,7 @@ def draft(
         list[str] | None,
         typer.Option(metavar="NAME=STATE", help="Overrule a finding: present, absent, uncertain or unknown."),
     ] = None,
-    method: Annotated[Method, typer.Option(help="How the text is chosen.")] = Method.BEAM,
+    method: Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="How the text is chosen.")] = "beam",
     candidates: Annotated[
         int, typer.Option(min=1, max=64, help="Texts a study to choose the one from that says its findings.")
     ] = 8,
@@ -72,7 +62,7 @@ def draft(
     from report_gen.progress import track
 
     overrides = _parse_overrides(finding or ())
-    decoding = replace(FAITHFUL, method=method.value, candidates=candidates, seed=seed)
+    decoding = replace(FAITHFUL, method=method, candidates=candidates, seed=seed)
     drafter = Drafter.load(checkpoint)
     studies, refused = _read_all(paths)
     reports = drafter.draft_all(
@@ -122,6 +112,9 @@ def score(
     id_column: Annotated[str | None, typer.Option(help="Column that joins the two files.")] = None,
     allow_missing: Annotated[bool, typer.Option("--allow-missing", help="Score what both files have.")] = False,
     compare: Annotated[Path | None, typer.Option(help="Drafts of another system for the same studies.")] = None,
+    other_seed: Annotated[
+        list[Path] | None, typer.Option(help="Drafts of the same model from another training seed; may be repeated.")
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="Write everything here, for programs.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per report here.")] = None,
@@ -149,6 +142,7 @@ def score(
             draws=bootstrap,
             seed=seed,
             compare=compare,
+            other_seeds=tuple(other_seed or ()),
             features=features,
             java=not no_java,
             optional={name: folder for name, folder in folders.items() if folder is not None},
@@ -276,16 +270,18 @@ def _file_names(studies: Sequence[Study]) -> list[str]:
     return list(names.values())
 
 
-def _deliver(report: Report, study: Study, name: str, output: Path | None, kind: Format, *, alone: bool) -> None:
+def _deliver(
+    report: Report, study: Study, name: str, output: Path | None, kind: Literal["txt", "json"], *, alone: bool
+) -> None:
     """One file in the folder, or the draft on standard output."""
     from report_gen.outputs.json_document import format_json
     from report_gen.outputs.text import format_text
     from report_gen.writing import write_atomically
 
-    document = format_json(report) if kind is Format.JSON else format_text(report)
+    document = format_json(report) if kind == "json" else format_text(report)
     if output is not None:
-        write_atomically(output / f"{name}.{kind.value}", document)
-    elif kind is Format.JSON or alone:
+        write_atomically(output / f"{name}.{kind}", document)
+    elif kind == "json" or alone:
         _print(document.rstrip("\n"))
     else:
         _print(f"=== {name} ===\n{document}")

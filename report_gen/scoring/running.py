@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 
 from report_gen import __version__
@@ -17,7 +18,7 @@ from report_gen.scoring.finding_scores import UNCERTAIN_AS, support
 from report_gen.scoring.joining import Joined, join_files, join_reports
 from report_gen.scoring.measure import Floats, Measure
 from report_gen.scoring.meteor import Meteor, find_meteor
-from report_gen.scoring.noise import Difference, compare
+from report_gen.scoring.noise import Difference, compare, spread
 from report_gen.scoring.optional import TextInstrument, load_optional
 from report_gen.scoring.preset import Preset, load_preset
 from report_gen.scoring.report_files import read_reports
@@ -41,7 +42,8 @@ def run_score(options: ScoreOptions) -> ScoreRun:
         options,
         training=read_training(options.train, options.references, id_column=options.id_column),
         features=None if options.features is None else read_features(options.features),
-        rivals=_read_rival(options, joined),
+        rivals=_read_others([options.compare] if options.compare else [], options, joined),
+        seeds=_read_others(options.other_seeds, options, joined),
     )
 
 
@@ -52,6 +54,7 @@ def score_texts(
     training: TrainingReports | None = None,
     features: Mapping[str, Floats] | None = None,
     rivals: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    seeds: Mapping[str, Sequence[str]] = MappingProxyType({}),
     controls: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> ScoreRun:
     """Score drafts that are already side by side with their references.
@@ -60,6 +63,7 @@ def score_texts(
         training: for the preset's vocabulary, the baselines and the share copied; no baselines without it.
         features: of the images by id, for the image 1-NN baseline.
         rivals: other systems' drafts for the same studies, by the system's name.
+        seeds: drafts of the same model from other training seeds for the same studies, by a name.
         controls: what the same model drafts for the same studies when it is shown shuffled or blank images, by the name
             of these.
 
@@ -78,6 +82,7 @@ def score_texts(
             if drafts.name == CONSTANT:
                 against_constant = _against(setting, measured, model)
         comparison = [_against(setting, ruler.measure(_drafts(setting, *rival)), model) for rival in rivals.items()]
+        others = [ruler.measure(_drafts(setting, *drafts)) for drafts in seeds.items()]
         blind = {name: ruler.measure(_drafts(setting, name, texts)) for name, texts in controls.items()}
     image_use = {name: _compare(setting, other.measures, model.measures) for name, other in blind.items()}
     system = _system(setting, model)
@@ -92,6 +97,7 @@ def score_texts(
         support={policy: support(ruler.states, uncertain=counted) for policy, counted in UNCERTAIN_AS.items()},
         against_constant=against_constant,
         comparison=tuple(chain.from_iterable(comparison)),
+        seeds=spread([_values(measured) for measured in (model, *others)]) if others else (),
         image_use=image_use,
         verdicts=(
             *judge_collapse(system.variety, references),
@@ -103,15 +109,24 @@ def score_texts(
     )
 
 
-def _read_rival(options: ScoreOptions, joined: Joined) -> dict[str, tuple[str, ...]]:
-    """The drafts to compare with, for exactly the studies that are scored, by the file's name."""
-    path = options.compare
-    if path is None:
-        return {}
-    reports = read_reports(path, role="prediction", id_column=options.id_column)
+def _read_others(paths: Sequence[Path], options: ScoreOptions, joined: Joined) -> dict[str, tuple[str, ...]]:
+    """Further drafts for exactly the studies that are scored, by their file."""
     references = dict(zip(joined.ids, joined.references, strict=True))
-    kept = {name: text for name, text in reports.items() if name in references}
-    return {path.name: join_reports(kept, references, source=str(path)).predictions}
+    drafts = {}
+    for path in paths:
+        reports = read_reports(path, role="prediction", id_column=options.id_column)
+        kept = {name: text for name, text in reports.items() if name in references}
+        drafts[str(path)] = join_reports(kept, references, source=str(path)).predictions
+    return drafts
+
+
+def _values(measured: Measured) -> list[tuple[str, float]]:
+    """Every score of a system with its name."""
+    return [
+        (name, float(value))
+        for measure in measured.measures
+        for name, value in zip(measure.names, measure.values, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

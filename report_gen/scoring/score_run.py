@@ -8,7 +8,7 @@ from pathlib import Path
 
 from report_gen.scoring.cases import Case
 from report_gen.scoring.collapse import Variety
-from report_gen.scoring.noise import Difference
+from report_gen.scoring.noise import Difference, SeedSpread
 from report_gen.scoring.score import Score
 from report_gen.scoring.verdicts import Verdict
 
@@ -40,6 +40,8 @@ class ScoreOptions(ScoreMethod):
     id_column: str | None = None
     allow_missing: bool = False
     """Score the studies that both files have, and say which were left out."""
+    other_seeds: tuple[Path, ...] = ()
+    """Predictions of the same model, trained with other seeds, for the same studies."""
     compare: Path | None = None
     """Predictions of another system for the same studies."""
     features: Path | None = None
@@ -75,6 +77,8 @@ class ScoreRun:
     """The model minus the constant report, on the headline scores."""
     comparison: tuple[Difference, ...]
     """This model minus the other one, where one was given."""
+    seeds: tuple[SeedSpread, ...]
+    """Every score over the training seeds, where drafts of other seeds were given."""
     image_use: Mapping[str, tuple[Difference, ...]]
     """Every score from the studies' own images minus that from what the model was shown instead, by the name of that;
     empty where no such drafts were given."""

@@ -44,6 +44,8 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     yield _variety(run)
     if run.comparison:
         yield render_differences("Against another system", "other", "this", run.comparison)
+    if run.seeds:
+        yield _seeds(run)
     for control, differences in run.image_use.items():
         shown = [one for one in differences if one.name in HEADLINE or not is_finding_score(one.name)]
         yield render_differences(
@@ -62,6 +64,15 @@ def _wording(run: ScoreRun) -> Table:
         if not is_finding_score(score.name):
             others = (f"{baseline[score.name].value:.4f}" for baseline in run.baselines)
             table.add_row(score.name, f"{score.value:.4f}", _interval(score), *others)
+    return table
+
+
+def _seeds(run: ScoreRun) -> Table:
+    table = _table(f"Over {len(run.seeds[0].values)} training seeds", "", "mean", "deviation", "each")
+    for one in run.seeds:
+        if one.name in HEADLINE or not is_finding_score(one.name):
+            each = "  ".join(f"{value:.4f}" for value in one.values)
+            table.add_row(one.name, f"{one.mean:.4f}", f"{one.deviation:.4f}", each)
     return table
 
 

@@ -198,6 +198,23 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(corpus: 
     assert not list(tmp_path.glob(".*"))
 
 
+def test_several_training_seeds_are_told_with_their_spread(corpus: Path) -> None:
+    """Mean and sample deviation by hand, over this model's drafts and those of two other seeds."""
+    others = [
+        options(corpus, drafts, f"seed-{number}.jsonl").predictions
+        for number, drafts in enumerate([TEST, [NORMAL] * 10])
+    ]
+    run = run_score(options(corpus, TEST, other_seeds=tuple(others)))
+    alone = [
+        run_score(options(corpus, drafts, "one.jsonl")).model["BLEU-1"].value for drafts in (TEST, TEST, [NORMAL] * 10)
+    ]
+    spread = next(one for one in run.seeds if one.name == "BLEU-1")
+    assert spread.values == pytest.approx(alone)
+    assert spread.mean == pytest.approx(sum(alone) / 3)
+    assert spread.deviation == pytest.approx((sum((value - sum(alone) / 3) ** 2 for value in alone) / 2) ** 0.5)
+    assert "Over 3 training seeds" in printed(run)
+
+
 def test_the_table_quotes_no_report(corpus: Path) -> None:
     text = printed(run_score(options(corpus, [NORMAL] * 10)))
     assert "does not beat the constant report" in text
