@@ -215,6 +215,8 @@ class Drafter:
 
     def _report(self, item: _Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding) -> Report:
         notices = list(item.notices)
+        if not written.sections:
+            notices.append("the model wrote nothing; write the report by hand")
         if departed := departures(written.text, [finding.state for finding in findings]):
             notices.append(f"the text departs from the findings told to the decoder on: {', '.join(departed)}")
         notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
