@@ -51,8 +51,8 @@ def test_an_overfitted_model_tells_its_reports_from_the_images_alone(conditionin
     write_corner_corpus(tmp_path)
     plain = tiny_recipe(tmp_path)
     stage = {
-        "steps": 300,
-        "validate_every": 300,
+        "steps": 200,
+        "validate_every": 200,
         "forget_states": 1.0,
         "forget_indication": 1.0,
         "finding_weight": 0.0,
