@@ -36,7 +36,7 @@ tags: [radiology, research-use]
 |---|---|---|---|
 {rows}
 
-The recipe stands in `training.json`. Validation chose the weights and the thresholds; no test study was touched.
+The recipe stands in `training.json`. Validation chose the weights and the thresholds.
 
 ## What it can tell apart
 
