@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
-from report_gen_training.config import Recipe
+from report_gen_training.recipe import Recipe
 from report_gen_training.vocabulary import learn_vocabulary
 
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint

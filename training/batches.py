@@ -21,10 +21,10 @@ from report_gen.report import FINDINGS, FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from .augmenting import augment
-from .config import StageRecipe
 from .examples import TrainingExample
 from .objectives import IGNORED
 from .plan import Draw, Plan
+from .recipe import StageRecipe
 
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
 

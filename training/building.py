@@ -14,7 +14,7 @@ from report_gen.model import ModelConfig, ReportModel
 from report_gen.model.config import EncoderConfig
 from report_gen.model.decoder import load_pretrained
 
-from .config import Recipe
+from .recipe import Recipe
 
 
 def build_model(recipe: Recipe, vocabulary_size: int) -> ReportModel:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from report_gen.model import ModelConfig
 from report_gen.report import BANNER, FINDINGS
 
-from .config import Recipe
+from .recipe import Recipe
 
 
 def write_card(recipe: Recipe, config: ModelConfig, counts: Mapping[str, Mapping[str, int]]) -> str:

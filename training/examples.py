@@ -22,7 +22,7 @@ from report_gen.report import FINDINGS, FindingState, Section, format_report
 from report_gen.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
-from .config import CorpusRecipe, Recipe, TextRecipe
+from .recipe import CorpusRecipe, Recipe, TextRecipe
 from .recombining import recombine
 from .texts import clean_report, reconcile
 

@@ -16,12 +16,12 @@ from report_gen.model import ReportModel
 from report_gen.pixels import PixelTransform
 
 from .batches import Batch, Items
-from .config import Recipe, StageRecipe
 from .examples import TrainingExample
 from .objectives import finding_loss, report_loss
 from .optim import build_optimizer, set_rates, set_train_mode
 from .plan import Plan, group_by_kind
 from .precision import is_bf16_faster
+from .recipe import Recipe, StageRecipe
 from .runs import Position, Run, snapshot
 
 Examples = Mapping[str, Mapping[str, list[TrainingExample]]]

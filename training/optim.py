@@ -12,7 +12,7 @@ from torch.optim import AdamW
 
 from report_gen.model import ReportModel
 
-from .config import Rates, StageRecipe
+from .recipe import Rates, StageRecipe
 
 
 def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:

@@ -12,8 +12,8 @@ from torch.utils.data import Sampler
 from report_gen.model.config import STATES
 from report_gen.report import FINDINGS, FindingState
 
-from .config import StageRecipe
 from .examples import TrainingExample
+from .recipe import StageRecipe
 
 _BUCKET = 8
 """Batches whose reports are sorted by length together."""

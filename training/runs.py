@@ -19,7 +19,7 @@ from report_gen.model import ReportModel
 from report_gen.tokenizer import ReportTokenizer
 from report_gen.writing import write_atomically, write_folder
 
-from .config import Recipe
+from .recipe import Recipe
 
 RECIPE, LOG, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "tokenizer.model", "last", "best"
 _STATE, _WEIGHTS, _BEST_WEIGHTS, _OPTIMIZER = "state.json", "model.safetensors", "best.safetensors", "optimizer.pt"

@@ -18,9 +18,9 @@ from report_gen.tokenizer import ReportTokenizer
 
 from .building import build_model
 from .card import write_card
-from .config import Recipe
 from .examples import Study, encode_study, read_studies
 from .loop import Examples, Progress, fit, validation_batches
+from .recipe import Recipe
 from .runs import BEST, Run
 from .thresholds import tune_thresholds
 from .vocabulary import learn_vocabulary

@@ -12,10 +12,10 @@ import torch
 from report_gen_training import augmenting
 from report_gen_training.augmenting import augment
 from report_gen_training.batches import Batch, Items
-from report_gen_training.config import StageRecipe
 from report_gen_training.examples import TrainingExample
 from report_gen_training.objectives import IGNORED
 from report_gen_training.plan import Plan
+from report_gen_training.recipe import StageRecipe
 
 from report_gen.model.config import STATES
 from report_gen.model.projector import VIEWS

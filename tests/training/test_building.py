@@ -9,7 +9,7 @@ import pytest
 import timm
 import torch
 from report_gen_training.building import build_model
-from report_gen_training.config import Recipe
+from report_gen_training.recipe import Recipe
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_gen_training.config import Recipe
 from report_gen_training.examples import Study, encode_study, read_studies
+from report_gen_training.recipe import Recipe
 from scipy.special import expit, logit
 
 from report_gen import corpora

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from report_gen_training.config import StageRecipe
 from report_gen_training.optim import build_optimizer, parts, set_rates, set_train_mode
+from report_gen_training.recipe import StageRecipe
 
 from report_gen.model import ReportModel
 from tests.builders import tiny_config, tiny_model

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_gen_training.config import StageRecipe
 from report_gen_training.examples import TrainingExample
 from report_gen_training.plan import Draw, Plan, group_by_kind
+from report_gen_training.recipe import StageRecipe
 
 from report_gen.model.config import STATES
 from report_gen.report import FINDINGS, FindingState

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 from report_gen_training.batches import Items
-from report_gen_training.config import StageRecipe
 from report_gen_training.examples import Study, encode_study
+from report_gen_training.recipe import StageRecipe
 
 from report_gen.drafting import Drafter
 from report_gen.generation import Decoding

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 from report_gen_training.building import build_model
-from report_gen_training.config import Recipe
 from report_gen_training.loop import Progress
+from report_gen_training.recipe import Recipe
 from report_gen_training.runs import Position, Run
 from report_gen_training.session import train
 from safetensors.torch import load_file
