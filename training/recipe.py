@@ -103,8 +103,8 @@ class LoraRecipe(_Frozen):
 
 
 class RewardRecipe(_Frozen):
-    """Self-critical fine-tuning (Rennie et al., CVPR 2017): a sampled draft becomes likelier the more it scores above the
-    greedy one."""
+    """Self-critical fine-tuning (Rennie et al., CVPR 2017): a sampled draft becomes likelier the more it scores
+    above the greedy one."""
 
     weight: float = Field(default=0.0, ge=0)
     """Weight of the self-critical loss beside the others; 0 does without."""
