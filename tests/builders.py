@@ -127,6 +127,7 @@ def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes
         "steps": 6,
         "batch_size": 4,
         "validate_every": 2,
+        "drafts": 4,
         "augment": False,
         "rates": {"encoder": 1e-3, "projector": 1e-3, "decoder": 3e-3},
     }

@@ -25,6 +25,7 @@ from .examples import TrainingExample
 from .objectives import IGNORED
 from .plan import Draw, Plan
 from .recipe import StageRecipe
+from .signals import leave_signals_to_parent
 
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
 
@@ -48,6 +49,12 @@ class Batch(NamedTuple):
     """[B,14] as the decoder is told them."""
     finding_targets: torch.Tensor
     """[B,14] 0..1, NaN where nothing is known."""
+    token_weights: torch.Tensor
+    """[B,L] of the labels in the report loss, 0 where they are IGNORED."""
+    references: tuple[str, ...]
+    """B reports, as `parse_report` reads them."""
+    study_ids: tuple[str, ...]
+    """B."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ class Item:
     report_ids: tuple[int, ...]
     states: NDArray[np.int64]
     targets: NDArray[np.float32]
+    reference: str
+    study_id: str
 
 
 class Items(Dataset[Item]):
@@ -89,18 +98,26 @@ class Items(Dataset[Item]):
             report_ids=example.report_ids,
             states=self._tell(example, random),
             targets=example.targets,
+            reference=example.reference,
+            study_id=example.study_id,
         )
 
     def loader(self, plan: Plan, workers: int) -> DataLoader[Batch]:
         """The batches of a plan."""
-        return DataLoader(self, batch_sampler=plan, collate_fn=self._collate, num_workers=workers)  # type: ignore[arg-type]
+        return DataLoader(
+            self,  # type: ignore[arg-type]
+            batch_sampler=plan,
+            collate_fn=self._collate,
+            num_workers=workers,
+            worker_init_fn=leave_signals_to_parent,
+        )
 
-    def validation(self, batch_size: int) -> Iterator[Batch]:
-        """Every example once and in order; what is random about it follows from its place."""
-        for group, examples in enumerate(self._groups):
-            for start in range(0, len(examples), batch_size):
-                rows = range(start, min(start + batch_size, len(examples)))
-                yield self._collate([self[Draw(group, index, (group, index))] for index in rows])
+    def validation(self, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """Every example once and in order, the batches dealt out; what is random about it follows from its place."""
+        starts = [(group, at) for group, rows in enumerate(self._groups) for at in range(0, len(rows), batch_size)]
+        for group, start in starts[rank::processes]:
+            rows = range(start, min(start + batch_size, len(self._groups[group])))
+            yield self._collate([self[Draw(group, index, (group, index))] for index in rows])
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
         half = len(example.prompts) // 2
@@ -135,6 +152,9 @@ class Items(Dataset[Item]):
             labels=_padded(labels, IGNORED),
             finding_states=torch.from_numpy(np.stack([item.states for item in items])),
             finding_targets=torch.from_numpy(np.stack([item.targets for item in items])),
+            token_weights=(_padded(labels, IGNORED) != IGNORED).float(),
+            references=tuple(item.reference for item in items),
+            study_ids=tuple(item.study_id for item in items),
         )
 
 

@@ -57,6 +57,9 @@ class TrainingExample:
     """[14], indices into STATES, as the text has them."""
     targets: NDArray[np.float32]
     """[14] 0..1, NaN where nothing is known."""
+    study_id: str = ""
+    reference: str = ""
+    """The cleaned report, as `parse_report` reads it."""
 
     @property
     def kind(self) -> tuple[bool, bool]:
@@ -89,6 +92,8 @@ def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longe
         report_ids=tuple(_report_ids(study.sections, tokenizer, longest)),
         states=states,
         targets=targets,
+        study_id=study.study_id,
+        reference=format_report(study.sections),
     )
 
 

@@ -33,7 +33,7 @@ class Plan(Sampler[list[Draw]]):
     Args:
         groups: lists of examples of one kind each.
         seed: of the stage.
-        steps: those of the stage that are wanted.
+        steps: those of the stage that are wanted; each has `accumulate` batches, which follow each other.
         rank: of this process among `processes`; each takes its rows of every batch.
     """
 
@@ -50,15 +50,16 @@ class Plan(Sampler[list[Draw]]):
         self._sizes = [len(group) for group in groups]
         self._lengths = [np.array([len(example.report_ids) for example in group]) for group in groups]
         self._chances = [_chances(group, stage.rarity) for group in groups]
-        self._stage, self._seed, self._steps = stage, seed, steps
+        self._stage, self._seed = stage, seed
+        self._micro_steps = range(steps.start * stage.accumulate, steps.stop * stage.accumulate)
         self._rank, self._processes = rank, processes
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._micro_steps)
 
     def __iter__(self) -> Iterator[list[Draw]]:
         epochs: dict[int, tuple[int, list[NDArray[np.int64]]]] = {}
-        for step in self._steps:
+        for step in self._micro_steps:
             group, turn = step % len(self._sizes), step // len(self._sizes)
             epoch, turn = divmod(turn, self._batches(group))
             if epochs.get(group, (None,))[0] != epoch:

@@ -1,0 +1,53 @@
+"""A stop that is asked for from outside: Ctrl-C, or the SIGTERM of a cluster that wants its machine back."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import current_thread, main_thread
+from types import FrameType
+
+
+@dataclass
+class StopRequest:
+    """Whether somebody asked the run to stop."""
+
+    signal: signal.Signals | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+
+@contextmanager
+def heeding_signals() -> Iterator[StopRequest]:
+    """Note the first SIGTERM or SIGINT instead of obeying it; a second one ends the process at once, as ever.
+
+    Outside the main thread, where Python lets nobody listen, nothing is noted.
+    """
+    request = StopRequest()
+    if current_thread() is not main_thread():
+        yield request
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, _: FrameType | None) -> None:
+        request.signal = signal.Signals(number)
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        restore()
+
+
+def leave_signals_to_parent(_: int) -> None:
+    """For a process that makes batches: a Ctrl-C reaches it too, but when it ends is the training process's affair."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

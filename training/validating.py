@@ -1,0 +1,126 @@
+"""One validation over all processes: the loss of every study, thresholds of the findings, and drafts of some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from accelerate.utils import send_to_device
+
+from report_gen.model import Checkpoint
+from report_gen.model.config import FindingConfig
+from report_gen.pixels import PixelTransform
+from report_gen.report import format_report
+
+from .batches import Batch, Items
+from .choosing import choose_studies, draft, judge
+from .events import Sample, Validation
+from .examples import TrainingExample
+from .processes import Processes
+from .recipe import StageRecipe
+from .stepping import Weights, mean, train_step
+from .thresholds import Floats, fit_thresholds
+
+
+class Validator:
+    """The validation studies of a stage.
+
+    Args:
+        checkpoint: the model in training, with its words.
+        groups: the validation studies, each group of one kind.
+        longest: report tokens of a draft at most.
+        writes_drafts: whether the decoder learns to write, or can.
+        taught_findings: whether the head has learned findings, so that thresholds mean something.
+        autocast: the arithmetic of the stage.
+        pause: called between batches; it may raise.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        stage: StageRecipe,
+        groups: Sequence[Sequence[TrainingExample]],
+        transform: PixelTransform,
+        processes: Processes,
+        *,
+        longest: int,
+        writes_drafts: bool,
+        taught_findings: bool,
+        autocast: Callable[[], torch.autocast],
+        pause: Callable[[], None],
+    ) -> None:
+        self._checkpoint, self._stage, self._groups, self._transform = checkpoint, stage, groups, transform
+        self._processes, self._longest, self._taught_findings = processes, longest, taught_findings
+        self._autocast, self._pause = autocast, pause
+        count = stage.drafts if stage.choose_by == "drafts" and writes_drafts else 0
+        self._drafted = choose_studies(groups, count)
+
+    @property
+    def writes_drafts(self) -> bool:
+        return bool(self._drafted)
+
+    @torch.inference_mode()
+    def validate(self, step: int, *, drafts: bool) -> Validation:
+        """Every study's loss, and `drafts` of the chosen ones; the model is left with the thresholds it was given."""
+        model = self._checkpoint.model.eval()
+        loss, findings = self._measure()
+        model.config = model.config.model_copy(update={"findings": findings})
+        samples = self._draft() if drafts else []
+        judged = judge([one.draft for one in samples], [one.reference for one in samples]) if samples else None
+        return Validation(
+            stage=self._stage.name,
+            step=step,
+            loss=loss,
+            scores={} if judged is None else judged.scores,
+            distinct=None if judged is None else judged.distinct,
+            collapsed=judged is not None and (judged.collapsed or judged.distinct < self._stage.fewest_distinct),
+            samples=samples,
+        )
+
+    def _measure(self) -> tuple[float | None, FindingConfig]:
+        """Mean loss of the studies, if there are any, and the thresholds that suit the head's answers."""
+        sums, totals = np.zeros(2), np.zeros(2)
+        answers: list[tuple[Floats, Floats]] = []
+        for batch in self._batches(self._groups, self._processes.rank, self._processes.count):
+            weights = Weights.of(batch)
+            with self._autocast():
+                losses = train_step(self._checkpoint.model, batch)
+            sums += losses.sums(weights)
+            totals += weights
+            if losses.look is not None and self._taught_findings:
+                probabilities = losses.look.finding_logits.double().sigmoid()
+                answers.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
+        report, finding, *weighed = self._processes.sum([*sums.tolist(), *totals.tolist()])
+        loss, _, _ = mean((report, finding), Weights(*weighed), self._stage)
+        return (loss if any(weighed) else None), _thresholds(self._processes.gather(answers))
+
+    def _draft(self) -> list[Sample]:
+        """Drafts of the chosen studies, in the same order whatever the number of processes."""
+        rank, count = self._processes.rank, self._processes.count
+        mine = {group: rows[rank::count] for group, rows in enumerate(self._drafted) if rows[rank::count]}
+        places = [(row * count + rank, group) for group, rows in mine.items() for row in range(len(rows))]
+        written: list[str] = []
+        for batch in self._batches(list(mine.values()), 0, 1):
+            with self._autocast():
+                written += map(format_report, draft(self._checkpoint, batch, self._longest))
+        drafts = self._processes.gather(list(zip(places, written, strict=True)))
+        return [_sample(self._drafted[group][row], text) for (row, group), text in sorted(drafts)]
+
+    def _batches(self, groups: Sequence[Sequence[TrainingExample]], rank: int, processes: int) -> Iterator[Batch]:
+        items = Items(groups, self._stage, self._transform, training=False)
+        device = next(self._checkpoint.model.parameters()).device
+        for batch in items.validation(self._stage.batch_size, rank, processes):
+            self._pause()
+            yield send_to_device(batch, device)
+
+
+def _thresholds(answers: Sequence[tuple[Floats, Floats]]) -> FindingConfig:
+    if not answers:
+        return FindingConfig()
+    probabilities, targets = zip(*answers, strict=True)
+    return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets))
+
+
+def _sample(example: TrainingExample, text: str) -> Sample:
+    return Sample(study_id=example.study_id, draft=text, reference=example.reference, images=example.images)
