@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -95,14 +96,13 @@ def judge(drafts: Sequence[str], references: Sequence[str]) -> Judgement:
 def rank(validation: Validation, stage: StageRecipe) -> Rank | None:
     """What to compare validations by; None where there is nothing to go by.
 
-    Weights whose drafts vary too little lose against all others, and among themselves are compared by their loss.
+    Drafts that vary too little are worth as much as none: the loss decides among them, and any score beats them.
     """
     if validation.loss is None:
         return None
-    if validation.score is None:
-        return Rank(True, 0.0, -validation.loss)
-    varied = (validation.distinct or 0.0) >= stage.fewest_distinct and not validation.collapsed
-    return Rank(varied, validation.score if varied else 0.0, -validation.loss)
+    varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.fewest_distinct
+    loss = validation.loss if math.isfinite(validation.loss) else math.inf
+    return Rank(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 
 
 def _told(rows: Sequence[TrainingExample]) -> range:

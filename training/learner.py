@@ -46,13 +46,13 @@ class Learner:
         self._accelerator.backward(loss * self._accelerator.num_processes)
 
     def step(self, *, apply: bool) -> bool:
-        """Move the weights, if `apply` and the gradient is a number, and forget the gradient; gives whether it was."""
+        """Move the weights if `apply`, and the gradient is a number; forget it. Gives whether they moved."""
         norm = self._accelerator.clip_grad_norm_(self.forward.parameters(), self._clip)
         finite = bool(torch.isfinite(norm))
         if apply and finite:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        return finite
+        return apply and finite
 
     def moments(self) -> Tensors:
         """What the optimiser remembers, whole and on the CPU."""

@@ -10,9 +10,10 @@ from report_gen.model import ReportModel
 
 from .batches import Batch, Items
 from .failures import explaining_failures
+from .feeding import Examples, transform_of
 from .recipe import Recipe
 from .runs import Position, TrainState
-from .stage import Examples, Fitting, Stage, transform_of
+from .stage import Fitting, Stage
 from .states import snapshot
 
 

@@ -33,12 +33,10 @@ _MAY_CHANGE = frozenset({"data", "workers", "cache", "save_minutes", "tensorboar
 class Rank(NamedTuple):
     """How good weights are: the greater, the better."""
 
-    varied: bool
-    """Whether their drafts are varied enough to be kept; see `fewest_distinct`."""
     score: float
-    """Of the drafts, where these choose."""
+    """Of the drafts; 0 where they vary too little (`fewest_distinct`), and where none are written."""
     negative_loss: float
-    """Decides among equal scores, and alone where no drafts are written."""
+    """Decides among equal scores."""
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,12 @@ from .building import build_model
 from .card import write_card
 from .events import Progress, Validation
 from .examples import Study, encode_study, read_studies
+from .feeding import has_taught_findings
 from .loop import fit, validation_batches
 from .recipe import Recipe
 from .runs import BEST, Run
 from .signals import heeding_signals
-from .stage import Fitting, has_taught_findings
+from .stage import Fitting
 from .thresholds import tune_thresholds
 from .vocabulary import learn_vocabulary
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-
-from report_gen.model.projector import Look
 
 from .batches import Batch
 from .objectives import finding_loss, report_loss
@@ -34,8 +33,8 @@ class Losses:
 
     report: torch.Tensor | None
     finding: torch.Tensor | None
-    look: Look | None
-    """What was seen of the images."""
+    finding_logits: torch.Tensor | None
+    """[B,14] of the head."""
 
     def sums(self, weights: Weights) -> tuple[float, float]:
         """The means times their weights, which may be added up over batches and processes."""
@@ -44,7 +43,7 @@ class Losses:
         return report, finding
 
 
-def train_step(model: torch.nn.Module, batch: Batch) -> Losses:
+def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe) -> Losses:
     """The losses of one batch: of the report tokens where there are texts, of the findings where there are images."""
     output = model(
         pixel_values=batch.pixel_values,
@@ -57,7 +56,7 @@ def train_step(model: torch.nn.Module, batch: Batch) -> Losses:
     return Losses(
         report=None if output.logits is None else report_loss(output.logits, batch.labels),
         finding=None if output.look is None else finding_loss(output.look.finding_logits, batch.finding_targets),
-        look=output.look,
+        finding_logits=None if output.look is None else output.look.finding_logits,
     )
 
 
@@ -71,8 +70,9 @@ def share(losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe)
     return torch.stack(parts).sum()
 
 
-def mean(sums: tuple[float, float], totals: Weights, stage: StageRecipe) -> tuple[float, float | None, float | None]:
+def mean(sums: Sequence[float], totals: Weights, stage: StageRecipe) -> tuple[float, float | None, float | None]:
     """The loss of a step with its two terms, from sums over its batches; None for a term that it does not have."""
-    report = sums[0] / totals.tokens if totals.tokens else None
-    finding = sums[1] / totals.targets if totals.targets else None
+    report_sum, finding_sum = sums
+    report = report_sum / totals.tokens if totals.tokens else None
+    finding = finding_sum / totals.targets if totals.targets else None
     return (report or 0.0) + stage.finding_weight * (finding or 0.0), report, finding

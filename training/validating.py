@@ -10,13 +10,13 @@ from accelerate.utils import send_to_device
 
 from report_gen.model import Checkpoint
 from report_gen.model.config import FindingConfig
-from report_gen.pixels import PixelTransform
 from report_gen.report import format_report
 
-from .batches import Batch, Items
+from .batches import Batch
 from .choosing import choose_studies, draft, judge
 from .events import Sample, Validation
 from .examples import TrainingExample
+from .feeding import Feed, Groups
 from .processes import Processes
 from .recipe import StageRecipe
 from .stepping import Weights, mean, train_step
@@ -24,14 +24,13 @@ from .thresholds import Floats, fit_thresholds
 
 
 class Validator:
-    """The validation studies of a stage.
+    """Validates the model of a stage.
 
     Args:
         checkpoint: the model in training, with its words.
-        groups: the validation studies, each group of one kind.
         longest: report tokens of a draft at most.
-        writes_drafts: whether the decoder learns to write, or can.
-        taught_findings: whether the head has learned findings, so that thresholds mean something.
+        can_write: whether the decoder could write before the stage.
+        knows_findings: whether the head has learned findings, so that thresholds mean something.
         autocast: the arithmetic of the stage.
         pause: called between batches; it may raise.
     """
@@ -40,33 +39,32 @@ class Validator:
         self,
         checkpoint: Checkpoint,
         stage: StageRecipe,
-        groups: Sequence[Sequence[TrainingExample]],
-        transform: PixelTransform,
+        feed: Feed,
         processes: Processes,
         *,
         longest: int,
-        writes_drafts: bool,
-        taught_findings: bool,
+        can_write: bool,
+        knows_findings: bool,
         autocast: Callable[[], torch.autocast],
         pause: Callable[[], None],
     ) -> None:
-        self._checkpoint, self._stage, self._groups, self._transform = checkpoint, stage, groups, transform
-        self._processes, self._longest, self._taught_findings = processes, longest, taught_findings
+        self._checkpoint, self._stage, self._feed, self._processes = checkpoint, stage, feed, processes
+        self._longest, self._can_write, self._knows_findings = longest, can_write, knows_findings
         self._autocast, self._pause = autocast, pause
-        count = stage.drafts if stage.choose_by == "drafts" and writes_drafts else 0
-        self._drafted = choose_studies(groups, count)
-
-    @property
-    def writes_drafts(self) -> bool:
-        return bool(self._drafted)
+        learns_to_write = can_write or stage.rates.decoder > 0
+        count = stage.drafts if stage.choose_by == "drafts" and learns_to_write else 0
+        self._drafted = choose_studies(feed.validation, count)
 
     @torch.inference_mode()
-    def validate(self, step: int, *, drafts: bool) -> Validation:
-        """Every study's loss, and `drafts` of the chosen ones; the model is left with the thresholds it was given."""
+    def validate(self, step: int) -> Validation:
+        """Every study's loss, and drafts of the chosen ones, which noise is not asked for.
+
+        The model is left with thresholds fitted to the head's answers.
+        """
         model = self._checkpoint.model.eval()
         loss, findings = self._measure()
         model.config = model.config.model_copy(update={"findings": findings})
-        samples = self._draft() if drafts else []
+        samples = self._draft() if self._drafted and (step > 0 or self._can_write) else []
         judged = judge([one.draft for one in samples], [one.reference for one in samples]) if samples else None
         return Validation(
             stage=self._stage.name,
@@ -82,14 +80,14 @@ class Validator:
         """Mean loss of the studies, if there are any, and the thresholds that suit the head's answers."""
         sums, totals = np.zeros(2), np.zeros(2)
         answers: list[tuple[Floats, Floats]] = []
-        for batch in self._batches(self._groups, self._processes.rank, self._processes.count):
+        for batch in self._batches(self._feed.validation, dealt=True):
             weights = Weights.of(batch)
             with self._autocast():
-                losses = train_step(self._checkpoint.model, batch)
+                losses = train_step(self._checkpoint.model, batch, self._stage)
             sums += losses.sums(weights)
             totals += weights
-            if losses.look is not None and self._taught_findings:
-                probabilities = losses.look.finding_logits.double().sigmoid()
+            if losses.finding_logits is not None and self._knows_findings:
+                probabilities = losses.finding_logits.double().sigmoid()
                 answers.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
         report, finding, *weighed = self._processes.sum([*sums.tolist(), *totals.tolist()])
         loss, _, _ = mean((report, finding), Weights(*weighed), self._stage)
@@ -99,18 +97,17 @@ class Validator:
         """Drafts of the chosen studies, in the same order whatever the number of processes."""
         rank, count = self._processes.rank, self._processes.count
         mine = {group: rows[rank::count] for group, rows in enumerate(self._drafted) if rows[rank::count]}
-        places = [(row * count + rank, group) for group, rows in mine.items() for row in range(len(rows))]
+        places = [(group, rank + count * row) for group, rows in mine.items() for row in range(len(rows))]
         written: list[str] = []
-        for batch in self._batches(list(mine.values()), 0, 1):
+        for batch in self._batches(list(mine.values()), dealt=False):
             with self._autocast():
                 written += map(format_report, draft(self._checkpoint, batch, self._longest))
         drafts = self._processes.gather(list(zip(places, written, strict=True)))
-        return [_sample(self._drafted[group][row], text) for (row, group), text in sorted(drafts)]
+        return [_sample(self._drafted[group][row], text) for (group, row), text in sorted(drafts)]
 
-    def _batches(self, groups: Sequence[Sequence[TrainingExample]], rank: int, processes: int) -> Iterator[Batch]:
-        items = Items(groups, self._stage, self._transform, training=False)
+    def _batches(self, groups: Groups, *, dealt: bool) -> Iterator[Batch]:
         device = next(self._checkpoint.model.parameters()).device
-        for batch in items.validation(self._stage.batch_size, rank, processes):
+        for batch in self._feed.studies(groups, dealt=dealt):
             self._pause()
             yield send_to_device(batch, device)
 

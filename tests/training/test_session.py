@@ -19,7 +19,7 @@ from report_gen.errors import CorpusError, RecipeError, ReportGenError, UsageErr
 from report_gen.generation import Decoding
 from report_gen.model import load_checkpoint
 from report_gen.reading import read_study
-from report_gen.report import BANNER, FINDINGS, FindingState
+from report_gen.report import BANNER, FINDINGS
 from tests.builders import CORNERS, PROMPT, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
 
 
@@ -77,9 +77,13 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def two_stages(data: Path) -> Recipe:
     recipe = tiny_recipe(data)
-    eyes = recipe.stages[0].model_dump() | {"name": "eyes", "rates": {"encoder": 1e-3, "projector": 1e-2}}
+    eyes = recipe.stages[0].model_dump() | {
+        "name": "eyes",
+        "finding_weight": 20.0,
+        "rates": {"encoder": 1e-3, "projector": 8e-2},
+    }
     words = recipe.stages[0].model_dump() | {"name": "words", "rates": {"decoder": 3e-3}, "assume_absent": 0.5}
-    model = model_of(recipe, projector={"patch_tokens": 2, "hidden": 16, "dropout": 0.2})
+    model = model_of(recipe, projector={"patch_tokens": 2, "hidden": 16, "dropout": 0.1})
     return tiny_recipe(
         data,
         stages=[eyes | {"steps": 40, "validate_every": 20, "augment": True}, words],
@@ -123,10 +127,12 @@ def test_the_log_has_every_step_and_validation(run: Path) -> None:
 
 def test_the_eyes_learned_to_tell_the_corners_apart(run: Path, data: Path) -> None:
     drafter = Drafter.load(run / "best")
-    for place, name in ((0, "Cardiomegaly"), (1, "Pleural Effusion"), (3, "Fracture")):
+    names = {0: "Cardiomegaly", 1: "Pleural Effusion", 3: "Fracture"}
+    for place in names:
         report = drafter.draft(read_study(data / "films" / f"test-{place}.png"), decoding=Decoding(max_tokens=5))
-        (finding,) = (finding for finding in report.findings if finding.name == name)
-        assert finding.state is FindingState.PRESENT
+        seen = {finding.name: finding.probability or 0.0 for finding in report.findings}
+        assert max(names.values(), key=lambda name: seen[name]) == names[place]
+        assert seen[names[place]] > 0.5
 
 
 @pytest.mark.parametrize("stop", [("eyes", 7), ("eyes", 29), ("words", 1), ("words", 5)])
@@ -182,7 +188,7 @@ def start(recipe: Recipe, best: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_stage_that_only_makes_it_worse_changes_nothing(data: Path, tmp_path: Path) -> None:
-    stage = {"validate_every": 2, "warmup": 0.0, "rates": {"decoder": 10.0}}
+    stage = {"choose_by": "loss", "warmup": 0.0, "rates": {"decoder": 10.0}}
     recipe = tiny_recipe(data, stage=stage)
     best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
     before = start(recipe, best)
