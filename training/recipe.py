@@ -179,7 +179,7 @@ class StageRecipe(_Frozen):
     drafts: int = Field(default=100, ge=1)
     """Validation studies that are drafted at most, the same every time."""
     fewest_distinct: float = Field(default=0.1, ge=0, le=1)
-    """Different drafts among them, as a share of the different references, under which their scores count for nothing."""
+    """Different drafts among them, as a share of the different references, under which they are worth nothing."""
     patience: int = Field(default=5, ge=1)
     """Validations without a better one after which the stage ends."""
 
