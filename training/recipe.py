@@ -227,7 +227,7 @@ class Recipe(_Frozen):
     def _check_stages(self) -> Recipe:
         names = [corpus.name for corpus in self.corpora]
         for stage in self.stages:
-            if not any(stage.rates.model_dump().values()):
+            if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
             for name in stage.corpora:
                 if name not in names:
