@@ -13,7 +13,8 @@ from report_gen.errors import CheckpointError, UsageError
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import generate_ids
 from report_gen.model import ReportModel
-from report_gen.model.decoder import ReportDecoder, build_from_configuration, load_pretrained
+from report_gen.model.decoder import ReportDecoder
+from report_gen.model.language_model import build_from_configuration, load_pretrained
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tests.builders import tiny_config, tiny_model, tokenizer
 
