@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,19 +13,16 @@ from accelerate.utils import send_to_device
 
 from report_gen.errors import CorpusError, ReportGenError
 from report_gen.model import ReportModel
-from report_gen.pixels import PixelTransform
 
 from .batches import Batch, Items
-from .examples import TrainingExample
+from .example_store import ExampleStore, group_by_kind
 from .objectives import finding_loss, report_loss
 from .optim import build_optimizer, set_rates, set_train_mode
-from .plan import Plan, group_by_kind
+from .plan import Plan
 from .precision import is_bf16_faster
+from .preparing import Prepared, transform_of
 from .recipe import Recipe, StageRecipe
 from .runs import Position, Run, snapshot
-
-Examples = Mapping[str, Mapping[str, list[TrainingExample]]]
-"""Corpus name -> split -> examples."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Progress:
 def fit(
     model: ReportModel,
     recipe: Recipe,
-    examples: Examples,
+    prepared: Prepared,
     run: Run,
     accelerator: Accelerator,
     *,
@@ -54,18 +51,25 @@ def fit(
     best = run.restore(model)
     for index in range(first.stage, len(recipe.stages)):
         position = first if index == first.stage else Position(stage=index)
-        trainer = _Stage(model, recipe, index, examples, run, accelerator, on_step)
+        trainer = _Stage(model, recipe, index, prepared, run, accelerator, on_step)
         trainer.fit(position, best or snapshot(model))
         best = None
         if accelerator.is_main_process:
             run.save(Position(stage=index + 1), model)
 
 
-def validation_batches(model: ReportModel, recipe: Recipe, examples: Examples) -> Iterator[Batch]:
+def validation_batches(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Iterator[Batch]:
     """All validation studies with images, as the last stage sees them, on the model's device."""
-    stage, transform = recipe.stages[-1], _transform(recipe)
-    groups = [[example for example in corpus["val"] if example.images] for corpus in examples.values()]
-    items = Items([group for group in groups if group], stage, transform, training=False)
+    stage, stores = recipe.stages[-1], [corpus["val"] for corpus in prepared.encoded.examples.values()]
+    groups = [group for store in stores for group in group_by_kind(store) if group.views.any()]
+    items = Items(
+        groups,
+        stage,
+        transform_of(recipe),
+        images=prepared.images,
+        augmentation=recipe.augmentation,
+        training=False,
+    )
     for batch in items.validation(stage.batch_size):
         yield send_to_device(batch, next(model.parameters()).device)
 
@@ -96,7 +100,7 @@ class _Stage:
         model: ReportModel,
         recipe: Recipe,
         index: int,
-        examples: Examples,
+        prepared: Prepared,
         run: Run,
         accelerator: Accelerator,
         on_step: Callable[[Progress], None],
@@ -105,8 +109,8 @@ class _Stage:
         self._stage = recipe.stages[index]
         self._bf16 = False
         self._run, self._accelerator, self._on_step = run, accelerator, on_step
-        self._transform = _transform(recipe)
-        self._training, self._validation = self._groups(examples, "train"), self._groups(examples, "val")
+        self._prepared = prepared
+        self._training, self._validation = self._groups("train"), self._groups("val")
 
     def fit(self, position: Position, best: dict[str, torch.Tensor]) -> None:
         """Step until the recipe's steps are done or validation stops getting better; keep the best weights."""
@@ -165,9 +169,7 @@ class _Stage:
             return None
         self._model.eval()
         losses = []
-        for batch in Items(self._validation, self._stage, self._transform, training=False).validation(
-            self._stage.batch_size
-        ):
+        for batch in self._items(self._validation, training=False).validation(self._stage.batch_size):
             with self._autocast():
                 losses.append(train_step(self._model, self._to_device(batch), self._stage).item())
         return sum(losses) / len(losses)
@@ -196,13 +198,22 @@ class _Stage:
             rank=self._accelerator.process_index,
             processes=self._accelerator.num_processes,
         )
-        items = Items(self._training, self._stage, self._transform, training=True)
-        for batch in items.loader(plan, self._recipe.workers):
+        for batch in self._items(self._training, training=True).loader(plan, self._recipe.workers):
             yield self._to_device(batch)
 
-    def _groups(self, examples: Examples, split: str) -> list[list[TrainingExample]]:
-        chosen = [examples[name][split] for name in self._stage.corpora]
-        if split == "train" and not any(chosen):
+    def _items(self, groups: list[ExampleStore], *, training: bool) -> Items:
+        return Items(
+            groups,
+            self._stage,
+            transform_of(self._recipe),
+            images=self._prepared.images,
+            augmentation=self._recipe.augmentation,
+            training=training,
+        )
+
+    def _groups(self, split: str) -> list[ExampleStore]:
+        chosen = [self._prepared.encoded.examples[name][split] for name in self._stage.corpora]
+        if split == "train" and not any(map(len, chosen)):
             raise CorpusError(
                 f"stage {self._stage.name!r}: no training studies in {', '.join(self._stage.corpora)}; check the splits"
             )
@@ -211,11 +222,6 @@ class _Stage:
     def _to_device(self, batch: Batch) -> Batch:
         moved: Batch = send_to_device(batch, self._accelerator.device)
         return moved
-
-
-def _transform(recipe: Recipe) -> PixelTransform:
-    encoder = recipe.model.encoder
-    return PixelTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)
 
 
 def _seed(*words: int) -> int:
