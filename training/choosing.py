@@ -24,7 +24,7 @@ from report_gen.tokenizer import BOS_ID
 
 from .batches import Batch
 from .events import CHOSEN_BY, Validation
-from .examples import TrainingExample
+from .example_store import ExampleStore
 from .recipe import StageRecipe
 from .runs import Rank
 
@@ -43,14 +43,17 @@ class Judgement:
     """As `report-gen score` has it."""
 
 
-def choose_studies(groups: Sequence[Sequence[TrainingExample]], count: int) -> list[list[TrainingExample]]:
+def choose_studies(groups: Sequence[ExampleStore], count: int) -> list[ExampleStore]:
     """At most `count` studies with a text, evenly spread over all that have one, in groups of one kind."""
-    places = [(group, place) for group, rows in enumerate(groups) for place in _told(rows)]
-    wanted = np.unique(np.linspace(0, len(places) - 1, min(count, len(places))).round().astype(int))
-    chosen: dict[int, list[TrainingExample]] = {}
-    for group, place in (places[index] for index in wanted):
-        chosen.setdefault(group, []).append(groups[group][place])
-    return list(chosen.values())
+    told = [group for group in groups if group.lengths.any()]
+    stops = np.cumsum([len(group) for group in told], dtype=np.int64)
+    total = sum(map(len, told))
+    places = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+    chosen = [
+        group.select(places[(places >= stop - len(group)) & (places < stop)] - (stop - len(group)))
+        for group, stop in zip(told, stops, strict=True)
+    ]
+    return [group for group in chosen if len(group)]
 
 
 @torch.inference_mode()
@@ -63,7 +66,7 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     model = checkpoint.model
     look, states = None, batch.finding_states
     if batch.view_mask.shape[1]:
-        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask)
+        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
         states = _agreeing(model.decide(look.finding_logits.double().sigmoid()))
     visual_tokens, visual_mask = model.visual_tokens(states, look)
     written = generate(
@@ -103,11 +106,6 @@ def rank(validation: Validation, stage: StageRecipe) -> Rank | None:
     varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.fewest_distinct
     loss = validation.loss if math.isfinite(validation.loss) else math.inf
     return Rank(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
-
-
-def _told(rows: Sequence[TrainingExample]) -> range:
-    """Places of a group of one kind that have a text: all or none."""
-    return range(len(rows)) if len(rows) and rows[0].report_ids else range(0)
 
 
 def _agreeing(states: torch.Tensor) -> torch.Tensor:

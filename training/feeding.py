@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from report_gen.errors import CorpusError, RecipeError
-from report_gen.pixels import PixelTransform
+from report_gen.model.encoder import ImageEncoder
 
 from .batches import Batch, Items
-from .examples import TrainingExample
-from .plan import Plan, group_by_kind
+from .example_store import ExampleStore, group_by_kind
+from .feature_cache import FeatureCache, cache_features
+from .plan import Plan
+from .preparing import Prepared, transform_of
 from .processes import Processes
 from .recipe import Recipe, StageRecipe
+from .reporting import OnProgress
 
-Examples = Mapping[str, Mapping[str, Sequence[TrainingExample]]]
-"""Corpus name -> split -> examples."""
-
-Groups = Sequence[Sequence[TrainingExample]]
+Groups = Sequence[ExampleStore]
 """Examples of one kind each."""
 
 
@@ -25,27 +26,56 @@ class Feed:
 
     Raises:
         CorpusError: there is nothing to train on.
-        RecipeError: a process would have none of a batch.
+        RecipeError: a process would have none of a batch, or features are to be kept of an encoder that learns.
     """
 
-    def __init__(self, recipe: Recipe, index: int, examples: Examples, processes: Processes) -> None:
-        self._recipe, self._index, self._stage, self._processes = recipe, index, recipe.stages[index], processes
-        self._training = groups_of(self._stage, examples, "train")
-        self.validation = groups_of(self._stage, examples, "val")
+    def __init__(self, recipe: Recipe, index: int, prepared: Prepared, processes: Processes) -> None:
+        self._recipe, self._index, self._stage = recipe, index, recipe.stages[index]
+        self._prepared, self._processes = prepared, processes
+        self._features: FeatureCache | None = None
+        self.training = groups_of(self._stage, prepared, "train")
+        """The training studies by kind."""
+        self.validation = groups_of(self._stage, prepared, "val")
         """The validation studies by kind."""
         self._check()
+
+    def keep_features(self, folder: Path, encoder: ImageEncoder, on_progress: OnProgress) -> None:
+        """Ask a frozen encoder once for what it makes of every image, if the stage wants that; all processes call it.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        if not self._stage.cached_features:
+            return
+        variants = {path: 1 for group in self.validation for path in group.image_paths()}
+        several = self._stage.cached_features if self._stage.augment else 1
+        variants |= {path: several for group in self.training for path in group.image_paths()}
+        self._features = cache_features(
+            folder,
+            encoder,
+            variants,
+            self._prepared.images,
+            transform_of(self._recipe),
+            self._recipe.augmentation,
+            seed=self._recipe.seed,
+            bf16=self._recipe.precision == "bf16",
+            on_progress=on_progress,
+            rank=self._processes.rank,
+            processes=self._processes.count,
+            wait=self._processes.wait,
+        )
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         """The training batches for the steps from `start` to `stop`, `accumulate` for each."""
         plan = Plan(
-            self._training,
+            self.training,
             self._stage,
             (self._recipe.seed, self._index),
             steps=range(start, stop),
             rank=self._processes.rank,
             processes=self._processes.count,
         )
-        return iter(self._items(self._training, training=True).loader(plan, self._recipe.workers))
+        return self._items(self.training, training=True).loader(plan, self._recipe.workers)
 
     def studies(self, groups: Groups, *, dealt: bool) -> Iterator[Batch]:
         """Studies once and in order; `dealt` gives every process its share, else each gets all."""
@@ -53,37 +83,44 @@ class Feed:
         return self._items(groups, training=False).validation(self._stage.batch_size, rank, count)
 
     def _items(self, groups: Groups, *, training: bool) -> Items:
-        return Items(groups, self._stage, transform_of(self._recipe), training=training)
+        return Items(
+            groups,
+            self._stage,
+            transform_of(self._recipe),
+            images=self._prepared.images,
+            augmentation=self._recipe.augmentation,
+            features=self._features,
+            training=training,
+        )
 
     def _check(self) -> None:
-        name, size, processes = self._stage.name, self._stage.batch_size, self._processes.count
-        if not self._training:
+        stage, processes = self._stage, self._processes.count
+        if not self.training:
             raise CorpusError(
-                f"stage {name!r}: no training studies in {', '.join(self._stage.corpora)}; check the splits"
+                f"stage {stage.name!r}: no training studies in {', '.join(stage.corpora)}; check the splits"
             )
-        if size < processes:
+        if stage.batch_size < processes:
             raise RecipeError(
-                f"stage {name!r}: a batch_size of {size} leaves some of the {processes} processes without a study; "
-                f"set at least {processes}"
+                f"stage {stage.name!r}: a batch_size of {stage.batch_size} leaves some of the {processes} processes "
+                f"without a study; set at least {processes}"
+            )
+        if stage.cached_features and stage.rates.encoder:
+            raise RecipeError(
+                f"stage {stage.name!r}: the encoder learns, so its features cannot be kept; leave cached_features out, "
+                "or freeze it with rates.encoder = 0"
             )
 
 
-def groups_of(stage: StageRecipe, examples: Examples, split: str) -> Groups:
+def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:
     """The examples of a stage's corpora by kind; no group is empty."""
-    return [group for name in stage.corpora for group in group_by_kind(examples[name][split])]
+    return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
 
 
-def has_taught_findings(recipe: Recipe, examples: Examples, stages: int) -> bool:
+def has_taught_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool:
     """Whether the finding head has learned from images in the first `stages` stages."""
     return any(
         stage.finding_weight > 0
         and stage.rates.projector > 0
-        and any(group[0].images for group in groups_of(stage, examples, "train"))
+        and any(group.views.any() for group in groups_of(stage, prepared, "train"))
         for stage in recipe.stages[:stages]
     )
-
-
-def transform_of(recipe: Recipe) -> PixelTransform:
-    """How the recipe's encoder wants its images."""
-    encoder = recipe.model.encoder
-    return PixelTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)

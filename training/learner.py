@@ -1,4 +1,4 @@
-"""A model that learns: with its optimiser, as accelerate runs them on one device or several."""
+"""A model that learns: with its optimiser and its average, as accelerate runs them on one device or several."""
 
 from __future__ import annotations
 
@@ -9,32 +9,41 @@ from accelerate import Accelerator
 
 from report_gen.model import ReportModel
 
-from .optim import build_optimizer
+from .averaging import Average
+from .optim import build_optimizer, set_rates
 from .recipe import StageRecipe
+from .runs import TrainState
 from .states import Tensors, pack_moments, unpack_moments
 
 
 class Learner:
-    """The model of a stage, its optimiser, and what of both has to be kept.
+    """The model of a stage, its optimiser, its average if it keeps one, and what of them has to be saved.
 
-    `whole` is the model as drafting knows it, `forward` the same as accelerate wraps it.
+    `forward` is the model as accelerate wraps it.
 
     Args:
-        moments: what the optimiser remembered when the stage was left; None at its beginning.
+        state: where the stage goes on.
 
     Raises:
-        ValueError, KeyError, IndexError: the moments are those of another model.
+        ValueError, KeyError, IndexError, RuntimeError: the state is that of another model.
     """
 
-    def __init__(
-        self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator, moments: Tensors | None
-    ) -> None:
-        self._accelerator, self._clip = accelerator, stage.clip
-        self.whole = model
+    def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator, state: TrainState) -> None:
+        self._stage, self._accelerator = stage, accelerator
         optimizer = build_optimizer(model, stage)
-        if moments is not None:
-            unpack_moments(optimizer, moments)
-        self.forward, self.optimizer = accelerator.prepare(model, optimizer)
+        if state.optimizer is not None:
+            unpack_moments(optimizer, state.optimizer)
+        self._average = Average(model, stage.average) if stage.average else None
+        if self._average is not None and state.average is not None:
+            self._average.load(state.average)
+        self.forward, self._optimizer = accelerator.prepare(model, optimizer)
+
+    def set_rates(self, step: int) -> dict[str, float]:
+        """Choose the learning rates of a step; gives those of the parts that learn."""
+        set_rates(self._optimizer, self._stage, step)
+        group = self._optimizer.param_groups[0]
+        peaks = {part: getattr(self._stage.rates, part) for part in ("encoder", "projector", "decoder")}
+        return {part: peak * group["lr"] / group["peak"] for part, peak in peaks.items() if peak}
 
     def gathering(self, *, last: bool) -> AbstractContextManager[None]:
         """Around forward and backward pass of one of several batches of a step: gradients travel at the last alone."""
@@ -45,18 +54,27 @@ class Learner:
         """Add a batch's gradient to that of the step; accelerate would take the mean over processes, we add up."""
         self._accelerator.backward(loss * self._accelerator.num_processes)
 
-    def step(self, *, apply: bool) -> bool:
+    def step(self, step: int, *, apply: bool) -> bool:
         """Move the weights if `apply`, and the gradient is a number; forget it. Gives whether they moved."""
-        norm = self._accelerator.clip_grad_norm_(self.forward.parameters(), self._clip)
-        finite = bool(torch.isfinite(norm))
-        if apply and finite:
-            self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        return apply and finite
+        norm = self._accelerator.clip_grad_norm_(self.forward.parameters(), self._stage.clip)
+        moves = apply and bool(torch.isfinite(norm))
+        if moves:
+            self._optimizer.step()
+        if moves and self._average is not None:
+            self._average.update(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        return moves
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the model has the average for its weights, where the stage keeps one."""
+        return nullcontext() if self._average is None else self._average.applied()
 
     def moments(self) -> Tensors:
-        """What the optimiser remembers, whole and on the CPU."""
-        return pack_moments(self.optimizer)
+        """What the optimiser remembers."""
+        return pack_moments(self._optimizer)
+
+    def average(self) -> Tensors | None:
+        return None if self._average is None else self._average.state()
 
     def release(self) -> None:
         """Let go of what accelerate holds for the stage."""

@@ -9,8 +9,9 @@ from accelerate.utils import send_to_device
 from report_gen.model import ReportModel
 
 from .batches import Batch, Items
+from .example_store import group_by_kind
 from .failures import explaining_failures
-from .feeding import Examples, transform_of
+from .preparing import Prepared, transform_of
 from .recipe import Recipe
 from .runs import Position, TrainState
 from .stage import Fitting, Stage
@@ -37,10 +38,16 @@ def fit(fitting: Fitting) -> None:
             run.save(state)
 
 
-def validation_batches(model: ReportModel, recipe: Recipe, examples: Examples) -> Iterator[Batch]:
+def validation_batches(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Iterator[Batch]:
     """All validation studies with images, as the last stage sees them, on the model's device."""
-    stage, transform = recipe.stages[-1], transform_of(recipe)
-    groups = [[example for example in corpus["val"] if example.images] for corpus in examples.values()]
-    items = Items([group for group in groups if group], stage, transform, training=False)
+    stage, stores = recipe.stages[-1], [corpus["val"] for corpus in prepared.encoded.examples.values()]
+    items = Items(
+        [group for store in stores for group in group_by_kind(store) if group.views.any()],
+        stage,
+        transform_of(recipe),
+        images=prepared.images,
+        augmentation=recipe.augmentation,
+        training=False,
+    )
     for batch in items.validation(stage.batch_size):
         yield send_to_device(batch, next(model.parameters()).device)

@@ -44,6 +44,10 @@ class Processes:
         """The items of all processes, rank by rank."""
         return list(items) if self.count == 1 else gather_object(list(items))
 
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        self._accelerator.wait_for_everyone()
+
     def agree(self, value: T) -> T:
         """The value that the main process has."""
         return value if self.count == 1 else broadcast_object_list([value])[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NoReturn
@@ -20,13 +20,16 @@ from report_gen.model import Checkpoint
 
 from .batches import Batch
 from .choosing import rank
+from .critic import Critic
 from .events import Progress, Validation
-from .feeding import Examples, Feed, has_taught_findings
+from .feeding import Feed, has_taught_findings
 from .learner import Learner
-from .optim import set_rates, set_train_mode
+from .optim import set_train_mode
 from .precision import measure_precision
+from .preparing import Prepared, shared_cache
 from .processes import Processes
-from .recipe import Recipe, StageRecipe
+from .recipe import Recipe
+from .reporting import OnProgress
 from .runs import Run, TrainState
 from .signals import StopRequest
 from .states import snapshot
@@ -47,12 +50,13 @@ class Fitting:
     checkpoint: Checkpoint
     """The model in training, with its words."""
     recipe: Recipe
-    examples: Examples
+    prepared: Prepared
     run: Run
     accelerator: Accelerator
     stop: StopRequest
     on_step: Callable[[Progress], None]
     on_validation: Callable[[Validation], None]
+    on_progress: OnProgress
 
 
 class Stage:
@@ -63,11 +67,15 @@ class Stage:
         self._recipe, self._stage, self._run = fitting.recipe, fitting.recipe.stages[index], fitting.run
         self._model, self._device = fitting.checkpoint.model, fitting.accelerator.device
         self._processes = Processes(fitting.accelerator)
-        self._feed = Feed(self._recipe, index, fitting.examples, self._processes)
+        self._feed = Feed(self._recipe, index, fitting.prepared, self._processes)
+        self._feed.keep_features(shared_cache(self._recipe, self._run), self._model.encoder, fitting.on_progress)
         self._position = replace(state.position, bf16=self._choose_precision(state.position.bf16))
         self._best = state.best or state.weights
         with self._run.reading():
-            self._learner = Learner(self._model, self._stage, fitting.accelerator, state.optimizer)
+            self._learner = Learner(self._model, self._stage, fitting.accelerator, state)
+        self._critic = Critic(
+            fitting.checkpoint, self._stage, self._feed.training, self._processes, longest=self._recipe.text.longest
+        )
         self._validator = self._build_validator()
         self._chosen: Validation | None = None
         self._collapsed, self._saved = False, time.monotonic()
@@ -115,23 +123,26 @@ class Stage:
         asked, due, studies, *weighed = self._processes.sum(
             [bool(self._fitting.stop), self._is_save_due(), mine, *np.sum(weights, axis=0).tolist()]
         )
-        totals, sums = Weights(*weighed), np.zeros(2)
+        totals, sums = Weights(*weighed), np.zeros(3)
         # -------------------------------------------------------------------------------- one training step
-        set_rates(self._learner.optimizer, self._stage, step)
+        rates = self._learner.set_rates(step)
         for number, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
             torch.manual_seed(_seed(self._recipe.seed, self._index, step, number, self._processes.rank))
+            batch = send_to_device(batch, self._device)
             with self._learner.gathering(last=number == len(batches) - 1):
                 with self._autocast():
-                    losses = train_step(self._learner.forward, send_to_device(batch, self._device), self._stage)
+                    sampled = self._critic.sample(batch, _seed(self._recipe.seed, self._index, step, number))
+                    losses = train_step(self._learner.forward, batch, self._stage, sampled)
                 self._learner.learn(share(losses, weight, totals, self._stage))
             sums += losses.sums(weight)
         loss, report_loss, finding_loss = mean(self._processes.sum(sums.tolist()), totals, self._stage)
-        moved = self._learner.step(apply=math.isfinite(loss))
+        moved = self._learner.step(step, apply=math.isfinite(loss))
         # ----------------------------------------------------------------------------------------------------
         return _Outcome(
             loss=loss,
             report_loss=report_loss,
             finding_loss=finding_loss,
+            rates=rates,
             moved=moved,
             studies=int(studies),
             tokens=int(totals.tokens),
@@ -153,7 +164,7 @@ class Stage:
             loss=outcome.loss,
             report_loss=outcome.report_loss,
             finding_loss=outcome.finding_loss,
-            rates=_rates(self._learner.optimizer, self._stage),
+            rates=outcome.rates,
             seconds=seconds,
             studies=outcome.studies,
             tokens=outcome.tokens,
@@ -172,13 +183,14 @@ class Stage:
     def _validate(self) -> None:
         """Validate, keep the weights if they are the best, and save."""
         try:
-            validation = self._validator.validate(self._position.step)
+            with self._learner.averaged():
+                validation = self._validator.validate(self._position.step)
+                ranked, before = rank(validation, self._stage), self._position.best
+                better = ranked is None or before is None or ranked > before
+                if better:
+                    self._best = snapshot(self._model)
         except _Interrupted:
             self._leave()
-        ranked, before = rank(validation, self._stage), self._position.best
-        better = ranked is None or before is None or ranked > before
-        if better:
-            self._best = snapshot(self._model)
         self._position = replace(
             self._position,
             validated=self._position.step,
@@ -199,8 +211,16 @@ class Stage:
     def _save(self) -> None:
         """Keep the whole state; all processes wait until it is on the disk."""
         if self._processes.is_main:
-            weights, moments = snapshot(self._model), self._learner.moments()
-            self._run.save(TrainState(self._position, weights, best=self._best, optimizer=moments))
+            learner = self._learner
+            self._run.save(
+                TrainState(
+                    position=self._position,
+                    weights=snapshot(self._model),
+                    best=self._best,
+                    optimizer=learner.moments(),
+                    average=learner.average(),
+                )
+            )
         self._saved = time.monotonic()
         self._fitting.accelerator.wait_for_everyone()
 
@@ -243,7 +263,7 @@ class Stage:
             self._processes,
             longest=recipe.text.longest,
             can_write=recipe.model.decoder_weights is not None or any(s.rates.decoder for s in stages[: self._index]),
-            knows_findings=has_taught_findings(recipe, self._fitting.examples, self._index + 1),
+            knows_findings=has_taught_findings(recipe, self._fitting.prepared, self._index + 1),
             autocast=self._autocast,
             pause=self._pause,
         )
@@ -260,6 +280,7 @@ class _Outcome:
     loss: float
     report_loss: float | None
     finding_loss: float | None
+    rates: Mapping[str, float]
     moved: bool
     """Whether the weights did; they do not where loss or gradient is no number."""
     studies: int
@@ -270,13 +291,6 @@ class _Outcome:
 
 class _Interrupted(Exception):  # noqa: N818 - nothing went wrong
     """A stop was asked for inside a validation."""
-
-
-def _rates(optimizer: torch.optim.Optimizer, stage: StageRecipe) -> dict[str, float]:
-    """Learning rate of the parts that learn."""
-    group = optimizer.param_groups[0]
-    peaks = {part: getattr(stage.rates, part) for part in ("encoder", "projector", "decoder")}
-    return {part: peak * group["lr"] / group["peak"] for part, peak in peaks.items() if peak}
 
 
 def _seed(*words: int) -> int:

@@ -35,7 +35,7 @@ def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConf
     model.eval()
     probabilities, targets = [], []
     for batch in batches:
-        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask)
+        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
         probabilities.append(look.finding_logits.double().sigmoid().cpu().numpy())
         targets.append(batch.finding_targets.double().cpu().numpy())
     return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets)) if probabilities else FindingConfig()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -78,7 +79,7 @@ class Validator:
 
     def _measure(self) -> tuple[float | None, FindingConfig]:
         """Mean loss of the studies, if there are any, and the thresholds that suit the head's answers."""
-        sums, totals = np.zeros(2), np.zeros(2)
+        sums, totals = np.zeros(3), np.zeros(3)
         answers: list[tuple[Floats, Floats]] = []
         for batch in self._batches(self._feed.validation, dealt=True):
             weights = Weights.of(batch)
@@ -89,21 +90,29 @@ class Validator:
             if losses.finding_logits is not None and self._knows_findings:
                 probabilities = losses.finding_logits.double().sigmoid()
                 answers.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
-        report, finding, *weighed = self._processes.sum([*sums.tolist(), *totals.tolist()])
-        loss, _, _ = mean((report, finding), Weights(*weighed), self._stage)
-        return (loss if any(weighed) else None), _thresholds(self._processes.gather(answers))
+        added = self._processes.sum([*sums.tolist(), *totals.tolist()])
+        everything = Weights(*added[len(sums) :])
+        loss, _, _ = mean(added[: len(sums)], everything, self._stage)
+        return (loss if any(everything) else None), _thresholds(self._processes.gather(answers))
 
     def _draft(self) -> list[Sample]:
         """Drafts of the chosen studies, in the same order whatever the number of processes."""
         rank, count = self._processes.rank, self._processes.count
-        mine = {group: rows[rank::count] for group, rows in enumerate(self._drafted) if rows[rank::count]}
-        places = [(group, rank + count * row) for group, rows in mine.items() for row in range(len(rows))]
-        written: list[str] = []
-        for batch in self._batches(list(mine.values()), dealt=False):
-            with self._autocast():
-                written += map(format_report, draft(self._checkpoint, batch, self._longest))
-        drafts = self._processes.gather(list(zip(places, written, strict=True)))
-        return [_sample(self._drafted[group][row], text) for (group, row), text in sorted(drafts)]
+        samples: list[tuple[tuple[int, int], Sample]] = []
+        for number, group in enumerate(self._drafted):
+            places = np.arange(rank, len(group), count)
+            written = [
+                text for batch in self._batches([group.select(places)], dealt=False) for text in self._write(batch)
+            ]
+            samples += [
+                ((number, place), _sample(group[place], text))
+                for place, text in zip(places.tolist(), written, strict=True)
+            ]
+        return [sample for _, sample in sorted(self._processes.gather(samples), key=itemgetter(0))]
+
+    def _write(self, batch: Batch) -> list[str]:
+        with self._autocast():
+            return [format_report(sections) for sections in draft(self._checkpoint, batch, self._longest)]
 
     def _batches(self, groups: Groups, *, dealt: bool) -> Iterator[Batch]:
         device = next(self._checkpoint.model.parameters()).device
