@@ -22,8 +22,8 @@ from .optim import build_optimizer, set_rates, set_train_mode
 from .plan import Plan, group_by_kind
 from .precision import is_bf16_faster
 from .recipe import Recipe, StageRecipe
-from .rewarding import Sampled, self_critical_loss
 from .runs import Position, Run, snapshot
+from .sampling import Sampled, self_critical_loss
 
 Examples = Mapping[str, Mapping[str, list[TrainingExample]]]
 """Corpus name -> split -> examples."""
