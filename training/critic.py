@@ -8,7 +8,8 @@ from .batches import Batch
 from .feeding import Groups
 from .processes import Processes
 from .recipe import StageRecipe
-from .rewarding import Sampled, sample_drafts, training_frequencies
+from .rewarding import training_frequencies
+from .sampling import Sampled, sample_drafts
 
 
 class Critic:

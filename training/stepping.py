@@ -11,7 +11,7 @@ import torch
 from .batches import Batch
 from .objectives import IGNORED, finding_loss, report_loss
 from .recipe import StageRecipe
-from .rewarding import Sampled, self_critical_loss
+from .sampling import Sampled, self_critical_loss
 
 
 class Weights(NamedTuple):
