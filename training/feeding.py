@@ -104,11 +104,28 @@ class Feed:
                 f"stage {stage.name!r}: a batch_size of {stage.batch_size} leaves some of the {processes} processes "
                 f"without a study; set at least {processes}"
             )
+        for group in self.training:
+            _check_teaches(stage, has_images=bool(group.views.any()), has_texts=bool(group.lengths.any()))
         if stage.cached_features and stage.rates.encoder:
             raise RecipeError(
                 f"stage {stage.name!r}: the encoder learns, so its features cannot be kept; leave cached_features out, "
                 "or freeze it with rates.encoder = 0"
             )
+
+
+def _check_teaches(stage: StageRecipe, *, has_images: bool, has_texts: bool) -> None:
+    """Refuse studies from which no gradient comes to anything that learns."""
+    rates = stage.rates
+    if has_texts and not has_images and not rates.decoder:
+        raise RecipeError(
+            f"stage {stage.name!r}: reports without images teach the decoder alone, which is frozen; "
+            "give rates.decoder, or leave their corpus out of the stage"
+        )
+    if has_images and not has_texts and not (stage.finding_weight and (rates.encoder or rates.projector)):
+        raise RecipeError(
+            f"stage {stage.name!r}: images without reports teach the finding head and what stands before it, which are "
+            "frozen; give rates.projector and finding_weight, or leave their corpus out of the stage"
+        )
 
 
 def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:
