@@ -77,10 +77,10 @@ class Feed:
         )
         return self._items(self.training, training=True).loader(plan, self._recipe.workers)
 
-    def studies(self, groups: Groups, *, dealt: bool) -> Iterator[Batch]:
-        """Studies once and in order; `dealt` gives every process its share, else each gets all."""
-        rank, count = (self._processes.rank, self._processes.count) if dealt else (0, 1)
-        return self._items(groups, training=False).validation(self._stage.batch_size, rank, count)
+    def studies(self, groups: Groups) -> Iterator[Batch]:
+        """Every study once and in order, batch by batch dealt out to the processes."""
+        items, processes = self._items(groups, training=False), self._processes
+        return items.validation(self._stage.batch_size, processes.rank, processes.count)
 
     def _items(self, groups: Groups, *, training: bool) -> Items:
         return Items(

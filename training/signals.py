@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import current_thread, main_thread
+from time import monotonic
 from types import FrameType
+
+_SAME_REQUEST = 2.0
 
 
 @dataclass
@@ -22,19 +25,26 @@ class StopRequest:
 
 @contextmanager
 def heeding_signals() -> Iterator[StopRequest]:
-    """Note the first SIGTERM or SIGINT instead of obeying it; a second one ends the process at once, as ever.
+    """Note the first SIGTERM or SIGINT instead of obeying it; a later one ends the process at once, as ever.
 
-    Outside the main thread, where Python lets nobody listen, nothing is noted.
+    What comes within two seconds of the first is the same request: a launcher passes on what its children have heard
+    themselves. Outside the main thread, where Python lets nobody listen, nothing is noted.
     """
     request = StopRequest()
     if current_thread() is not main_thread():
         yield request
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    first = 0.0
 
     def note(number: int, _: FrameType | None) -> None:
-        request.signal = signal.Signals(number)
-        restore()
+        nonlocal first
+        now = monotonic()
+        if request.signal is None:
+            request.signal, first = signal.Signals(number), now
+        elif now - first > _SAME_REQUEST:
+            restore()
+            signal.raise_signal(number)
 
     def restore() -> None:
         for number, handler in before.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from operator import itemgetter
 
 import numpy as np
 import torch
@@ -16,7 +15,6 @@ from report_gen.report import format_report
 from .batches import Batch
 from .choosing import choose_studies, draft, judge
 from .events import Sample, Validation
-from .examples import TrainingExample
 from .feeding import Feed, Groups
 from .processes import Processes
 from .recipe import StageRecipe
@@ -81,7 +79,7 @@ class Validator:
         """Mean loss of the studies, if there are any, and the thresholds that suit the head's answers."""
         sums, totals = np.zeros(3), np.zeros(3)
         answers: list[tuple[Floats, Floats]] = []
-        for batch in self._batches(self._feed.validation, dealt=True):
+        for batch in self._batches(self._feed.validation):
             weights = Weights.of(batch)
             with self._autocast():
                 losses = train_step(self._checkpoint.model, batch, self._stage)
@@ -98,25 +96,24 @@ class Validator:
     def _draft(self) -> list[Sample]:
         """Drafts of the chosen studies, in the same order whatever the number of processes."""
         rank, count = self._processes.rank, self._processes.count
-        samples: list[tuple[tuple[int, int], Sample]] = []
-        for number, group in enumerate(self._drafted):
-            places = np.arange(rank, len(group), count)
-            written = [
-                text for batch in self._batches([group.select(places)], dealt=False) for text in self._write(batch)
-            ]
-            samples += [
-                ((number, place), _sample(group[place], text))
-                for place, text in zip(places.tolist(), written, strict=True)
-            ]
-        return [sample for _, sample in sorted(self._processes.gather(samples), key=itemgetter(0))]
+        mine = [
+            (rank + count * number, self._write(batch)) for number, batch in enumerate(self._batches(self._drafted))
+        ]
+        written = [text for _, texts in sorted(self._processes.gather(mine)) for text in texts]
+        examples = (example for group in self._drafted for example in group)
+        return [
+            Sample(study_id=one.study_id, draft=text, reference=one.reference, images=one.images)
+            for one, text in zip(examples, written, strict=True)
+        ]
 
     def _write(self, batch: Batch) -> list[str]:
         with self._autocast():
             return [format_report(sections) for sections in draft(self._checkpoint, batch, self._longest)]
 
-    def _batches(self, groups: Groups, *, dealt: bool) -> Iterator[Batch]:
+    def _batches(self, groups: Groups) -> Iterator[Batch]:
+        """Every process's share: the first batch is the first one's."""
         device = next(self._checkpoint.model.parameters()).device
-        for batch in self._feed.studies(groups, dealt=dealt):
+        for batch in self._feed.studies(groups):
             self._pause()
             yield send_to_device(batch, device)
 
@@ -126,7 +123,3 @@ def _thresholds(answers: Sequence[tuple[Floats, Floats]]) -> FindingConfig:
         return FindingConfig()
     probabilities, targets = zip(*answers, strict=True)
     return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets))
-
-
-def _sample(example: TrainingExample, text: str) -> Sample:
-    return Sample(study_id=example.study_id, draft=text, reference=example.reference, images=example.images)

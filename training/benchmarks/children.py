@@ -19,6 +19,13 @@ _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["report_gen_training.session"])
 
 
+def read_libraries() -> None:
+    """Have the server ready from which children are forked; else the first of them waits for it."""
+    child = _CONTEXT.Process(target=os.getpid)
+    child.start()
+    child.join()
+
+
 def start(recipe: Recipe, folder: Path, *, resume: bool = False, processes: int = 1) -> list[BaseProcess]:
     """Train in one process, or in several that speak to each other through gloo; they end like a command.
 

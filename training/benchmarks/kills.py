@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from ..recipe import Recipe
 from ..runs import BEST, LAST, LOG, RECIPE
-from .children import finish, start
+from .children import finish, read_libraries, start
 from .small import small_recipe, write_corpora
 
 
@@ -44,6 +44,7 @@ def disturb(recipe: Recipe, folder: Path, *, kills: int, seed: int = 0) -> Kills
     before it had them all is killed fewer times.
     """
     whole, killed = folder / "whole", folder / "killed"
+    read_libraries()
     began = time.monotonic()
     children = start(recipe, whole)
     awoke = _await_life(children[0], whole / LOG)
@@ -56,7 +57,7 @@ def disturb(recipe: Recipe, folder: Path, *, kills: int, seed: int = 0) -> Kills
             child.join(chance.uniform(0, awoke - began))
         else:
             _await_life(child, killed / LOG)
-            child.join(chance.uniform(0, working / kills))
+            child.join(chance.uniform(0, 1.6 * working / kills))
         if child.exitcode is not None:
             break
         child.kill()
