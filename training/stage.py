@@ -111,7 +111,7 @@ class Stage:
             faults = 0 if outcome.moved else self._position.faults + 1
             self._position = replace(self._position, step=step + 1, faults=faults)
             self._tell(outcome, time.monotonic() - began)
-            if outcome.asked_to_stop:
+            if outcome.asked_to_stop or (self._processes.count == 1 and self._fitting.stop):
                 self._leave()
             if outcome.save_due:
                 self._save()
@@ -286,6 +286,7 @@ class _Outcome:
     studies: int
     tokens: int
     asked_to_stop: bool
+    """Whether any process was, before the step."""
     save_due: bool
 
 

@@ -56,13 +56,13 @@ def test_the_step_is_finished_and_saved(
     recipe: Recipe, whole: dict[str, torch.Tensor], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     with pytest.raises(
-        StoppedError, match=rf"stopped by {number.name} at stage 'words', step 2; go on with --res"
+        StoppedError, match=rf"stopped by {number.name} at stage 'words', step 1; go on with --res"
     ) as stop:
         train(recipe, tmp_path / "run", resume=False, on_step=at("words", 1, number))
     assert stop.value.exit_code == code
     state = Run(tmp_path / "run").state()
     assert state is not None
-    assert (state.position.stage, state.position.step) == (1, 2)
+    assert (state.position.stage, state.position.step) == (1, 1)
     assert_goes_on(recipe, tmp_path / "run", whole)
 
 
