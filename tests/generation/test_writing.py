@@ -151,7 +151,7 @@ def test_one_candidate_is_taken_as_it_is(texts: dict[str, list[str]]) -> None:
 
 
 def test_without_states_the_text_that_most_samples_agree_with_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = iter(["An odd text.", "The heart is large.", "The heart is very large.", "Nothing is alike here."])
+    said = iter(["An odd text.", "The heart is large.", "The heart is large.", "Nothing is alike here."])
 
     def draw(*_: object, prompt_ids: list[list[int]], **__: object) -> list[Generated]:
         return [generated(next(said)) for _ in prompt_ids]
