@@ -170,6 +170,7 @@ def evaluate(
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamplings for intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
     no_java: Annotated[bool, typer.Option("--no-java", help="As for score.")] = False,
+    nearest: Annotated[bool, typer.Option(help="The image 1-NN baseline; looks at all training images.")] = True,
 ) -> None:
     """Draft a corpus from its own, from shuffled and from blank images; hold all against its labels and reports."""
     from report_gen import evaluating
@@ -190,7 +191,8 @@ def evaluate(
         decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
         method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
         training=evaluating.training_reports(studies, rows),
-        track=lambda items, total, what: track(items, total=total, description=f"drafting from {what}"),
+        nearest=evaluating.neighbours(studies, rows) if nearest else (),
+        track=lambda items, total, what: track(items, total=total, description=f"looking at {what}"),
     )
     Console().print(render(result))
     if json:

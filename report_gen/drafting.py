@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from report_gen import __version__
 from report_gen.auditing import FlagKind, audit_text
@@ -16,10 +17,7 @@ from report_gen.errors import StudyError, UsageError
 from report_gen.generation import FAITHFUL, Decoding, Written, departures, generate
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.config import STATES
-from report_gen.model.projector import VIEWS
-from report_gen.pixels import PixelTransform
-from report_gen.prompting import describe_views, render
-from report_gen.reading import read_pixels
+from report_gen.preparing import Prepared, Preparer
 from report_gen.report import (
     FINDINGS,
     Finding,
@@ -31,12 +29,10 @@ from report_gen.report import (
     SectionName,
     Sentence,
 )
-from report_gen.study import Image, Study
+from report_gen.study import Study
 
 EMBEDDED = Path(__file__).with_name("pretrained") / "chest_xray"
 """The checkpoint that comes with the package."""
-
-_GREY = 0.5
 
 _BLANK = (
     Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
@@ -46,21 +42,6 @@ _BLANK = (
 
 _TELLING = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
 """Flaws that a reader must know of; a repetition speaks for itself."""
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """A study on its way through the model."""
-
-    study: Study
-    squares: torch.Tensor  # [V,size,size] 0..1
-    views: list[int]  # [V], indices into VIEWS
-    prompt_ids: list[int]  # [P]
-    notices: tuple[str, ...]
-
-    @property
-    def is_blank(self) -> bool:
-        return not self.squares.any()
 
 
 class Drafter:
@@ -73,10 +54,7 @@ class Drafter:
         self._checkpoint = checkpoint
         self._device = torch.device(device)
         self._model = checkpoint.model.to(self._device).eval()
-        encoder = self._model.config.encoder
-        self._transform = PixelTransform(
-            size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
-        )
+        self._preparer = Preparer(checkpoint)
 
     @classmethod
     def load(cls, folder: Path | None = None, *, device: str | torch.device = "cpu") -> Drafter:
@@ -127,8 +105,11 @@ class Drafter:
         decoding, overrides = decoding or FAITHFUL, overrides or {}
         _check_names(overrides)
         for start in range(0, len(studies), batch_size):
-            prepared = [self._prepare(study, indication, blank) for study in studies[start : start + batch_size]]
-            seen = [item for item in prepared if isinstance(item, _Prepared) and not item.is_blank]
+            prepared = [
+                self._preparer.prepare(study, indication=indication, blank=blank)
+                for study in studies[start : start + batch_size]
+            ]
+            seen = [item for item in prepared if isinstance(item, Prepared) and not item.is_blank]
             reports = iter(self._draft_batch(seen, decoding, overrides) if seen else ())
             for item in prepared:
                 if isinstance(item, StudyError):
@@ -138,54 +119,30 @@ class Drafter:
                 else:
                     yield next(reports)
 
-    def _prepare(self, study: Study, indication: str | None, blank: bool) -> _Prepared | StudyError:
-        """Read and fit the images that the model knows how to look at, and word the prompt."""
-        images, notices = self._choose_images(study)
-        try:
-            squares = self._grey(len(images)) if blank else self._fit(images)
-        except StudyError as error:
-            return error
-        if not squares.any():
-            notices = (*notices, "every pixel of the image has the same value; check the export")
-        prompt = render(
-            self._checkpoint.prompt,
-            indication=indication or study.indication or "",
-            views=describe_views([image.view_position for image in images]),
-            technique="",
-        )
-        views = [VIEWS.index(image.view_position) for image in images]
-        return _Prepared(study, squares, views, self._checkpoint.tokenizer.encode(prompt), notices)
+    @torch.inference_mode()
+    def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:
+        """What the encoder makes of the images of each study, on average over views and patches: [D_img], in order."""
+        for start in range(0, len(studies), batch_size):
+            prepared = [self._preparer.prepare(study) for study in studies[start : start + batch_size]]
+            seen = [item for item in prepared if isinstance(item, Prepared)]
+            means = iter(self._mean_patches(seen) if seen else ())
+            for item in prepared:
+                yield item if isinstance(item, StudyError) else next(means)
 
-    def _fit(self, images: Sequence[Image]) -> torch.Tensor:
-        """[V,size,size] 0..1; raises StudyError."""
-        return torch.stack([self._transform.fit(read_pixels(image))[0] for image in images])
+    def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
+        pixel_values, _, mask = self._collated(batch)
+        patches = self._model.encoder(pixel_values[mask]).mean(1).double().cpu()  # [views of all studies,D_img]
+        for views in patches.split(mask.sum(1).tolist()):
+            yield views.mean(0).numpy()
 
-    def _grey(self, images: int) -> torch.Tensor:
-        """[V,size,size] of one value that is not 0, so the model is asked: a black image would be refused."""
-        return torch.full((images, self._transform.size, self._transform.size), _GREY)
-
-    def _choose_images(self, study: Study) -> tuple[tuple[Image, ...], tuple[str, ...]]:
-        """The images in views the model was trained on, else all; and what the reader must know of the choice."""
-        config, notices = self._model.config, []
-        modalities = {series.modality for series in study.series if series.modality}
-        if config.modalities and (strange := sorted(modalities - set(config.modalities))):
-            notices.append(
-                f"modality {', '.join(strange)} is not what the model was trained on ({', '.join(config.modalities)})"
-            )
-        known = tuple(image for image in study.images if not config.views or image.view_position in config.views)
-        if not known:
-            notices.append(f"no view that the model was trained on ({', '.join(config.views)})")
-        elif len(known) < len(study.images):
-            notices.append(
-                f"{len(study.images) - len(known)} of {len(study.images)} images left out: not a view of the training"
-            )
-        return known or study.images, tuple(notices)
+    def _collated(self, batch: list[Prepared]) -> tuple[torch.Tensor, ...]:
+        return tuple(tensor.to(self._device) for tensor in self._preparer.collate(batch))
 
     @torch.inference_mode()
     def _draft_batch(
-        self, batch: list[_Prepared], decoding: Decoding, overrides: Mapping[str, FindingState]
+        self, batch: list[Prepared], decoding: Decoding, overrides: Mapping[str, FindingState]
     ) -> list[Report]:
-        look = self._model.look(*self._collate(batch))
+        look = self._model.look(*self._collated(batch))
         probabilities = look.finding_logits.sigmoid()
         states = self._model.decide(probabilities)
         findings = [
@@ -204,16 +161,7 @@ class Drafter:
         )
         return [self._report(*row, decoding) for row in zip(batch, findings, texts, strict=True)]
 
-    def _collate(self, batch: list[_Prepared]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """pixel_values [B,V,C,H,W], view positions [B,V] and view mask [B,V]; missing views are black and masked."""
-        views = max(len(item.views) for item in batch)
-        squares = torch.stack([_padded(item.squares, views) for item in batch])
-        positions = torch.stack([_padded(torch.tensor(item.views), views) for item in batch])
-        mask = torch.stack([_padded(torch.ones(len(item.views), dtype=torch.bool), views) for item in batch])
-        pixel_values = self._transform.normalise(squares)
-        return pixel_values.to(self._device), positions.to(self._device), mask.to(self._device)
-
-    def _report(self, item: _Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding) -> Report:
+    def _report(self, item: Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding) -> Report:
         notices = list(item.notices)
         if not written.sections:
             notices.append("the model wrote nothing; write the report by hand")
@@ -227,7 +175,7 @@ class Drafter:
             provenance=self._provenance(item.study, decoding),
         )
 
-    def _blank_report(self, item: _Prepared, decoding: Decoding) -> Report:
+    def _blank_report(self, item: Prepared, decoding: Decoding) -> Report:
         """Nothing was exposed, so the decoder is not asked: it would invent."""
         unknown = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS)
         return Report(
@@ -283,11 +231,6 @@ def _no_finding(told: Mapping[str, FindingState]) -> FindingState:
     if FindingState.UNCERTAIN in others:
         return FindingState.UNCERTAIN
     return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
-
-
-def _padded(rows: torch.Tensor, length: int) -> torch.Tensor:
-    """[V,...] -> [length,...], filled with zeros."""
-    return torch.cat([rows, rows.new_zeros(length - len(rows), *rows.shape[1:])])
 
 
 def _now() -> datetime:

@@ -9,10 +9,11 @@ custom in the field. The labels are held against all that a draft says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
@@ -24,6 +25,7 @@ from report_gen.report import FINDINGS, FindingState, Report, SectionName
 from report_gen.scoring.finding_scores import finding_measures
 from report_gen.scoring.image_use import shuffle
 from report_gen.scoring.joining import Joined, notice_empty
+from report_gen.scoring.measure import Floats
 from report_gen.scoring.noise import Difference, compare
 from report_gen.scoring.preset import load_preset
 from report_gen.scoring.running import score_texts
@@ -35,7 +37,13 @@ OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
 
 Row = Mapping[str, Any]
 States = Mapping[str, FindingState]
-Track = Callable[[Iterable[Report | StudyError], int, str], Iterable[Report | StudyError]]
+T = TypeVar("T")
+
+
+class Track(Protocol):
+    """Passes items on while progress over so many of them is shown."""
+
+    def __call__(self, items: Iterable[T], total: int, what: str, /) -> Iterable[T]: ...
 
 
 def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
@@ -64,6 +72,16 @@ def training_reports(corpus: Iterable[Row], rows: Sequence[Row]) -> TrainingRepo
     return TrainingReports(train=texts["train"], val=texts["val"]) if texts["train"] else None
 
 
+def neighbours(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
+    """Training studies with images and a findings text, without the `rows` to be drafted: the image 1-NN's memory."""
+    drafted = {row["study_id"] for row in rows}
+    return [
+        row
+        for row in corpus
+        if row["split"] == "train" and row["images"] and has_report(row) and row["study_id"] not in drafted
+    ]
+
+
 def has_labels(row: Row) -> bool:
     return any(label is not None for label in row["labels"])
 
@@ -79,6 +97,7 @@ def evaluate(
     decoding: Decoding,
     method: ScoreMethod,
     training: TrainingReports | None = None,
+    nearest: Sequence[Row] = (),
     track: Track,
 ) -> Evaluation:
     """Draft every study with and without its images, and hold the drafts against labels and findings texts.
@@ -87,6 +106,7 @@ def evaluate(
         rows: of `select_studies`.
         method: how texts are scored; its draws and seed serve everything.
         training: of `training_reports`, for baselines.
+        nearest: of `neighbours`, for the image 1-NN baseline by the model's own image features; none without any.
         track: shows progress over drafts, given their number and what is drafted.
 
     Raises:
@@ -100,13 +120,14 @@ def evaluate(
     controls = dict(_draft_without(drafter, [study for _, study, _ in studies], decoding, method.seed, track))
     sides = {OWN: [report for _, _, report in studies], **controls}
     rows = [row for row, _, _ in studies]
+    features = _features(drafter, [*nearest, *rows], track) if nearest else None
     labels = [_labels(row) for row in rows]
     return Evaluation(
         texts={row["study_id"]: _text(report) for row, _, report in studies},
         refused=tuple(refused),
         support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
         by_labels=_against_labels(labels, sides, method),
-        run=_against_reports(rows, sides, method, training),
+        run=_against_reports(rows, sides, method, training, features),
     )
 
 
@@ -154,6 +175,18 @@ def _draft_without(
         yield control, list(map(_sound, track(drafts, len(shown), f"{control} images")))
 
 
+def _features(drafter: Drafter, rows: Sequence[Row], track: Track) -> dict[str, Floats]:
+    """Image features by study id; a training study that cannot be read is nobody's neighbour."""
+    readable = []
+    for row in rows:
+        with suppress(StudyError):
+            readable.append((row["study_id"], study_from_row(row)))
+    found = drafter.features([study for _, study in readable])
+    tracked = track(found, len(readable), "the nearest training image")
+    pairs = zip((name for name, _ in readable), tracked, strict=True)
+    return {name: features for name, features in pairs if not isinstance(features, StudyError)}
+
+
 def _sound(draft: Report | StudyError) -> Report:
     if isinstance(draft, StudyError):
         raise draft
@@ -181,6 +214,7 @@ def _against_reports(
     sides: Mapping[str, Sequence[Report]],
     method: ScoreMethod,
     training: TrainingReports | None,
+    features: Mapping[str, Floats] | None,
 ) -> ScoreRun | None:
     places = [place for place, row in enumerate(rows) if has_report(row)]
     if not places:
@@ -189,7 +223,7 @@ def _against_reports(
     texts = {side: tuple(_findings(reports[place]) for place in places) for side, reports in sides.items()}
     own = texts.pop(OWN)
     joined = Joined(ids=ids, predictions=own, references=references, notices=tuple(notice_empty(own)))
-    return score_texts(joined, method, training=training, controls=texts)
+    return score_texts(joined, method, training=training, features=features, controls=texts)
 
 
 def _text(draft: Report) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from report_gen import drafting
+from report_gen import drafting, preparing
 from report_gen.drafting import Drafter
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
@@ -184,13 +184,13 @@ def test_a_strange_modality_gets_a_notice(tmp_path: Path) -> None:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Paths of the images whose pixels are read from now on."""
     paths: list[Path] = []
-    read = drafting.read_pixels
+    read = preparing.read_pixels
 
     def reading(image: Image) -> Any:
         paths.append(image.path)
         return read(image)
 
-    monkeypatch.setattr(drafting, "read_pixels", reading)
+    monkeypatch.setattr(preparing, "read_pixels", reading)
     return paths
 
 

@@ -21,7 +21,7 @@ from report_gen import cli
 from report_gen.corpora import read_corpus
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, UsageError
-from report_gen.evaluating import evaluate, select_studies, training_reports
+from report_gen.evaluating import evaluate, neighbours, select_studies, training_reports
 from report_gen.evaluation import Evaluation, render
 from report_gen.generation import Decoding
 from report_gen.model import load_checkpoint
@@ -111,6 +111,7 @@ def evaluated(drafter: Drafter, folder: Path, *, split: str = "test", method: Sc
         decoding=Decoding(max_tokens=40),
         method=method,
         training=training_reports(studies, rows),
+        nearest=neighbours(studies, rows),
         track=lambda items, *_: items,
     )
 
@@ -169,7 +170,11 @@ def test_reports_alone_are_held_against_the_findings_section_and_against_the_tra
     assert result.by_labels == {}
     assert result.run is not None
     assert [case.prediction for case in result.run.cases] == [findings for findings, _ in CORNERS]
-    assert [baseline.name for baseline in result.run.baselines] == ["constant", "most frequent", "random"]
+    names = [baseline.name for baseline in result.run.baselines]
+    assert names == ["constant", "most frequent", "random", "image 1-NN"] == list(result.run.against_baselines)
+    # Every test picture stands in train too, so the nearest one is its twin and its report the right one.
+    assert result.run.baselines[-1]["BLEU-4"].value == pytest.approx(1)
+    assert {one.name: one.second - one.first for one in result.run.against_baselines["image 1-NN"]}["BLEU-4"] == 0
     assert "Against the reports with blank images" in printed(result)
 
 
@@ -223,7 +228,7 @@ def test_the_door_writes_what_it_is_asked_for(report_gen: Callable[..., Any], ch
     code, out, err = report_gen(*arguments)
     assert code == 0
     assert "4 studies, 4 distinct drafts" in out
-    assert "drafting from shuffled images" in err
+    assert "looking at shuffled images" in err
     document = json.loads(written["json"].read_text())
     assert document["labels"]["blank"][MACRO]["second"] == 1
     assert document["reports"]["image_use"]["shuffled"][0]["name"] == "BLEU-1"

@@ -74,34 +74,29 @@ def score_texts(
     setting = _prepare(joined, method, training)
     with _ruler(setting) as ruler:
         model = ruler.measure(_drafts(setting, _MODEL, joined.predictions))
-        baselines: list[System] = []
-        against_constant: tuple[Difference, ...] = ()
-        for drafts in _baselines(setting, features):
-            measured = ruler.measure(drafts)
-            baselines.append(_system(setting, measured))
-            if drafts.name == CONSTANT:
-                against_constant = _against(setting, measured, model)
+        baselines = [ruler.measure(drafts) for drafts in _baselines(setting, features)]
         comparison = [_against(setting, ruler.measure(_drafts(setting, *rival)), model) for rival in rivals.items()]
         others = [ruler.measure(_drafts(setting, *drafts)) for drafts in seeds.items()]
         blind = {name: ruler.measure(_drafts(setting, name, texts)) for name, texts in controls.items()}
     image_use = {name: _compare(setting, other.measures, model.measures) for name, other in blind.items()}
     system = _system(setting, model)
+    against_baselines = {measured.drafts.name: _against(setting, measured, model) for measured in baselines}
     references = measure_variety(setting.references.texts, ruler.states, setting.copied_from)
     return ScoreRun(
         signature=setting.signature,
         draws=method.draws,
         seed=method.seed,
         model=system,
-        baselines=tuple(baselines),
+        baselines=tuple(_system(setting, measured) for measured in baselines),
         references=references,
         support={policy: support(ruler.states, uncertain=counted) for policy, counted in UNCERTAIN_AS.items()},
-        against_constant=against_constant,
+        against_baselines=against_baselines,
         comparison=tuple(chain.from_iterable(comparison)),
         seeds=spread([_values(measured) for measured in (model, *others)]) if others else (),
         image_use=image_use,
         verdicts=(
             *judge_collapse(system.variety, references),
-            *judge_constant(against_constant),
+            *judge_constant(against_baselines.get(CONSTANT, ())),
             *judge_image_use(image_use, HEADLINE, against="reports"),
         ),
         notices=tuple(_notices(setting, model.drafts)),

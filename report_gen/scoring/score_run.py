@@ -73,8 +73,8 @@ class ScoreRun:
     references: Variety
     support: Mapping[str, Mapping[str, int]]
     """How many references have each finding, by the policy of uncertainty."""
-    against_constant: tuple[Difference, ...]
-    """The model minus the constant report, on the headline scores."""
+    against_baselines: Mapping[str, tuple[Difference, ...]]
+    """The model minus each baseline, on the headline scores, by the baseline's name."""
     comparison: tuple[Difference, ...]
     """This model minus the other one, where one was given."""
     seeds: tuple[SeedSpread, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import product
 
 from rich.console import Group, RenderableType
@@ -42,6 +43,8 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
             yield _findings(run, labeller)
     yield _observations(run)
     yield _variety(run)
+    if run.against_baselines:
+        yield render_differences("Against what needs no model", "baseline", "this", _against_baselines(run))
     if run.comparison:
         yield render_differences("Against another system", "other", "this", run.comparison)
     if run.seeds:
@@ -56,6 +59,12 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     for notice in run.notices:
         yield Text(notice, style="yellow")
     yield Text(run.signature, style="dim")
+
+
+def _against_baselines(run: ScoreRun) -> Iterator[Difference]:
+    for baseline, differences in run.against_baselines.items():
+        for one in differences:
+            yield replace(one, name=f"{one.name} over {baseline}")
 
 
 def _wording(run: ScoreRun) -> Table:

@@ -62,7 +62,12 @@ def baseline_drafts(
         RANDOM: random_reports(prepared, len(ids), seed),
     }
     if features is not None:
-        chosen[NEAREST] = nearest_reports(_rows(features, list(training.train)), _rows(features, ids))
+        seen = [place for place, name in enumerate(training.train) if name in features]
+        if not seen:
+            raise CorpusError("The image features hold no training report; compute them for train and test.")
+        names = list(training.train)
+        nearest = nearest_reports(np.stack([features[names[place]] for place in seen]), _rows(features, ids))
+        chosen[NEAREST] = [seen[place] for place in nearest]
     return [
         Drafts(name=name, texts=[texts[place] for place in places], prepared=[prepared[place] for place in places])
         for name, places in chosen.items()
