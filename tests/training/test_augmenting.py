@@ -59,7 +59,9 @@ def test_each_image_follows_its_own_seed_whatever_stands_beside_it() -> None:
     for seed in range(3):
         alone = augment(images[seed : seed + 1], [np.random.default_rng(seed)], AugmentationRecipe())
         torch.testing.assert_close(together[seed : seed + 1], alone, atol=1e-6, rtol=0)
-    assert not torch.equal(*augment(images[:1].expand(2, -1, -1), [np.random.default_rng(n) for n in (0, 1)], STRONGEST))
+    assert not torch.equal(
+        *augment(images[:1].expand(2, -1, -1), [np.random.default_rng(n) for n in (0, 1)], STRONGEST)
+    )
 
 
 def test_images_stay_in_range() -> None:

@@ -92,9 +92,13 @@ def test_a_report_spelled_by_sentences_is_spelled_as_a_whole(text: str) -> None:
 
 
 def test_tokens_of_sentences_that_state_a_finding_are_abnormal() -> None:
-    report = "FINDINGS: The lungs are clear. There is cardiomegaly. No effusion. IMPRESSION: Possible pneumonia. Normal."
+    report = (
+        "FINDINGS: The lungs are clear. There is cardiomegaly. No effusion. IMPRESSION: Possible pneumonia. Normal."
+    )
     example = encode_study(study(sections=parse_report(report)), tokenizer(), PROMPT, 1000)
-    said = tokenizer().decode(id_ for id_, abnormal in zip(example.report_ids, example.abnormal, strict=True) if abnormal)
+    said = tokenizer().decode(
+        id_ for id_, abnormal in zip(example.report_ids, example.abnormal, strict=True) if abnormal
+    )
     assert said == "There is cardiomegaly. Possible pneumonia."
 
 
