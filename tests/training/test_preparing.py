@@ -1,4 +1,4 @@
-"""What a run learns from is made once: it goes on with the same examples, or makes them anew where they are not whole."""
+"""What a run learns from is made once; it goes on with the same examples, or anew where they are not whole."""
 
 from __future__ import annotations
 
@@ -57,7 +57,6 @@ def test_what_a_store_tells_of_all_it_tells_of_one(data: Path) -> None:
     chosen = store.select(np.array([5, 2]))
     assert [one.study_id for one in chosen] == [store[5].study_id, store[2].study_id]
     assert [one.study_id for one in chosen.select(np.array([1]))] == [store[2].study_id]
-    assert store[-1:] == [] or len(store[-1:]) == 1
 
 
 def test_a_run_goes_on_with_what_it_read(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,9 +121,10 @@ def test_a_run_killed_while_it_encodes_starts_over(data: Path, monkeypatch: pyte
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(encoding, "write_atomically", killed)
-        get_ready(data)
+        with pytest.raises(KeyboardInterrupt):
+            get_ready(data)
     assert not (data / "run" / "cache" / "examples").exists()
     assert len(get_ready(data).encoded.examples["films"]["train"]) == 8
     assert sorted(path.name for path in (data / "run" / "cache").iterdir()) == ["examples", "files", "images-32-1"]

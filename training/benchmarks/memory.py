@@ -22,8 +22,6 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from report_gen.writing import write_atomically
-
 from ..recipe import Recipe
 from ..session import train
 
