@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +188,7 @@ def test_progress_is_told_image_by_image(tmp_path: Path, films: list[Path]) -> N
 SLOWLY = """
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from report_gen.pixels import PixelTransform
 from report_gen_training import image_cache
@@ -230,6 +233,33 @@ def test_two_runs_may_fill_one_cache_at_once(
     for cache in caches:
         for film in many[::20]:
             np.testing.assert_array_equal(cache.read(film), square(film))
+
+
+def test_where_there_is_much_to_do_all_cores_do_it(
+    tmp_path: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def share(work: Any, paths: list[str], processes: int) -> Any:
+        asked.append((len(paths), processes))
+        return map(work, paths)
+
+    monkeypatch.setattr(image_cache, "map_in_processes", share)
+    monkeypatch.setattr(image_cache, "cores", lambda: 3)
+    monkeypatch.setattr(image_cache, "_TRIAL", 1e-9)
+    monkeypatch.setattr(image_cache, "_WORTH", 0.0)
+    cache, _ = fill(tmp_path, films)
+    assert asked == [(5, 3)]
+    np.testing.assert_array_equal(cache.read(films[4]), square(films[4]))
+
+
+def test_the_work_of_a_process_may_travel(tmp_path: Path, films: list[Path]) -> None:
+    """What a process is sent: the reading of an image, with what tells it which squares there are."""
+    fill(tmp_path, films[:1])
+    kept = partial(image_cache._kept, tmp_path / "cache" / "images-32-1", "build")
+    work = pickle.loads(pickle.dumps(partial(decoding.decode, transform=TRANSFORM, kept=kept)))  # noqa: S301 - our own
+    assert work(str(films[0])).square is None
+    assert work(str(films[1])).square == square(films[1]).tobytes()
 
 
 def test_half_written_files_of_long_ago_are_swept_away(tmp_path: Path, films: list[Path]) -> None:

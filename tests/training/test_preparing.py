@@ -190,3 +190,8 @@ def test_corpora_of_texts_alone_have_no_images(tmp_path: Path) -> None:
 def test_a_corpus_may_be_called_what_no_file_may(data: Path) -> None:
     recipe = tiny_recipe(data, corpora=[{"name": "a/b: c", "path": "films"}], stage={"corpora": ["a/b: c"]})
     assert len(get_ready(data, recipe).encoded.examples["a/b: c"]["val"]) == 8
+
+
+def test_two_corpora_of_one_name_are_refused(data: Path) -> None:
+    with pytest.raises(ValueError, match="two corpora have one name; there are films, films"):
+        tiny_recipe(data, corpora=[{"name": "films", "path": path} for path in ("a", "b")])

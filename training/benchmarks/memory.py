@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,19 +58,21 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        self._look()
 
     def _watch(self) -> None:
         while not self._done.wait(self.seconds):
-            resident = private = 0
-            here = psutil.Process()
-            for process in (here, *here.children(recursive=True)):
-                try:
-                    memory = process.memory_info()
-                except psutil.NoSuchProcess:
-                    continue
+            self._look()
+
+    def _look(self) -> None:
+        resident = private = 0
+        here = psutil.Process()
+        for process in (here, *here.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                memory = process.memory_info()
                 resident += memory.rss
                 private += memory.rss - memory.shared
-            self.samples.append((time.perf_counter() - self._start, self.doing, resident, private))
+        self.samples.append((time.perf_counter() - self._start, self.doing, resident, private))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
