@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
+from report_gen_training.arrow_rows import Rows
+from report_gen_training.example_store import ExampleStore, write_examples
+from report_gen_training.examples import TrainingExample
 from report_gen_training.recipe import Recipe
 from report_gen_training.vocabulary import learn_vocabulary
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -132,6 +136,14 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
 def study(folder: Path, seed: int = 0) -> Study:
     """A study of one picture of noise."""
     return read_study(write_png(folder / f"study-{seed}.png", picture(seed)))
+
+
+def store(*examples: TrainingExample) -> ExampleStore:
+    """Examples as a run has them, mapped from a file; its name is gone, what is mapped stays."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "examples.arrow"
+        write_examples(path, examples)
+        return ExampleStore(Rows(path))
 
 
 def write_manifest(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:

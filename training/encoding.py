@@ -11,7 +11,7 @@ from pathlib import Path
 
 from report_gen.writing import write_atomically
 
-from .arrow_rows import cannot_write
+from .arrow_rows import Rows, cannot_write
 from .example_store import Examples, ExampleStore, write_examples
 from .examples import TrainingExample
 from .reporting import OnProgress, reported
@@ -92,7 +92,7 @@ def write_all(
 
 def _open(folder: Path, counts: Mapping[str, Mapping[str, int]], left_out: Mapping[str, int]) -> Encoded:
     examples = {
-        corpus: {split: ExampleStore(folder / _file(number, split)) for split in TAUGHT}
+        corpus: {split: ExampleStore(Rows(folder / _file(number, split))) for split in TAUGHT}
         for number, corpus in enumerate(counts)
     }
     return Encoded(examples, counts, left_out)

@@ -49,22 +49,19 @@ class ExampleStore(Sequence[TrainingExample]):
     """The examples of a file of `write_examples`, or some of them.
 
     Args:
-        path: the file.
-        indices: rows of the file that are taken, in this order; all when None.
+        rows: of the file.
+        indices: rows that are taken, in this order; all when None.
     """
 
-    def __init__(self, path: Path, indices: NDArray[np.int64] | None = None) -> None:
-        self._path, self._rows = path, Rows(path)
-        self._indices = np.arange(len(self._rows)) if indices is None else indices
-        self.lengths: NDArray[np.int32] = _sizes(self._rows, "report_ids")[self._indices]
+    def __init__(self, rows: Rows, indices: NDArray[np.int64] | None = None) -> None:
+        self._rows = rows
+        self._indices = np.arange(len(rows)) if indices is None else indices
+        self.lengths: NDArray[np.int32] = _sizes(rows, "report_ids")[self._indices]
         """[n] report tokens; 0 where there is no text."""
-        self.views: NDArray[np.int32] = _sizes(self._rows, "images")[self._indices]
+        self.views: NDArray[np.int32] = _sizes(rows, "images")[self._indices]
         """[n] images."""
-        self.states: NDArray[np.int8] = _states(self._rows)[self._indices]
+        self.states: NDArray[np.int8] = _states(rows)[self._indices]
         """[n,14], indices into STATES."""
-
-    def __reduce__(self) -> tuple[type[ExampleStore], tuple[Path, NDArray[np.int64]]]:
-        return ExampleStore, (self._path, self._indices)
 
     @property
     def kinds(self) -> NDArray[np.bool_]:
@@ -78,7 +75,7 @@ class ExampleStore(Sequence[TrainingExample]):
 
     def select(self, indices: NDArray[np.int64]) -> ExampleStore:
         """Those of these examples, in this order."""
-        return ExampleStore(self._path, self._indices[indices])
+        return ExampleStore(self._rows, self._indices[indices])
 
     def image_paths(self) -> Iterator[str]:
         """The images of all examples, one after the other."""

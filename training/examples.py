@@ -76,8 +76,15 @@ def _prompts(study: Study, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterat
     views = [study.views] if study.images else [study.views, *frontal, ()]
     for indication in (study.indication, ""):
         for positions in views:
-            text = render(prompt, indication=indication, views=describe_views(positions), technique="")
-            yield tuple(tokenizer.encode(text))
+            yield _wording(prompt, indication, positions, tokenizer)
+
+
+@lru_cache(maxsize=2**10)
+def _wording(
+    prompt: Prompt, indication: str, views: tuple[ViewPosition, ...], tokenizer: ReportTokenizer
+) -> tuple[int, ...]:
+    """Those without an indication come again and again."""
+    return tuple(tokenizer.encode(render(prompt, indication=indication, views=describe_views(views), technique="")))
 
 
 @dataclass(frozen=True)

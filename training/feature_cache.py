@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from report_gen.errors import OutputError
 from report_gen.model.encoder import ImageEncoder
 from report_gen.pixels import PixelTransform
 
+from .arrow_rows import cannot_write
 from .augmenting import augment
 from .decoding import VERSION
 from .image_cache import ImageCache
@@ -82,14 +82,13 @@ def cache_features(
     _check_space(folder, len(todo), shape)
     sweep(place)
     waiting: dict[str, bytes] = {}
-    mine = iter(todo[rank::processes])
-    for done, batch in enumerate(iter(lambda: list(islice(mine, _BATCH)), []), start=1):
-        squares = _squares(batch, images, augmentation, seed)
-        waiting |= zip((one.key for one in batch), _encode(encoder, transform.normalise(squares), bf16), strict=True)
+    for done, batch in _batches(todo[rank::processes]):
+        squares = transform.normalise(_squares(batch, images, augmentation, seed))
+        waiting |= zip((one.key for one in batch), _encode(encoder, squares, bf16), strict=True)
         if len(waiting) >= shard_rows(2 * shape[0] * shape[1]):
             write_shard(place, waiting)
             waiting = {}
-        on_progress("patch features", min(done * _BATCH * processes, len(todo)), len(todo))
+        on_progress("patch features", min(done * processes, len(todo)), len(todo))
     if waiting:
         write_shard(place, waiting)
     wait()
@@ -114,13 +113,23 @@ def _digest(encoder: ImageEncoder, others: tuple[object, ...]) -> str:
 
 
 def _check_space(folder: Path, count: int, shape: tuple[int, int]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    needed, free = 2 * count * shape[0] * shape[1], shutil.disk_usage(folder).free
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        needed, free = 2 * count * shape[0] * shape[1], shutil.disk_usage(folder).free
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     if needed > free:
         raise OutputError(
             f"{folder}: patch features of {count} images take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
             "lower cached_features, or name another cache"
         )
+
+
+def _batches(wanted: Sequence[_Wanted]) -> Iterator[tuple[int, Sequence[_Wanted]]]:
+    """Batches, each with how many are done with it."""
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        yield start + len(batch), batch
 
 
 def _squares(batch: Sequence[_Wanted], images: ImageCache, augmentation: AugmentationRecipe, seed: int) -> torch.Tensor:

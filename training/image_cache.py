@@ -7,7 +7,8 @@ whose path, size and time of change are known is not even read again. The folder
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ from .shards import Place, Shards, read_tables, shard_rows, sweep, write_shard, 
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.int64()), ("sha256", pa.string())])
 _MOST_FILES = 10_000
 """Files that are noted together."""
-_FEW = 64
-"""Images that are decoded here: processes would take longer to start."""
+_TRIAL = 2.0
+"""Seconds of decoding here, which tell how long the rest would take."""
+_WORTH = 20.0
+"""Seconds of work that are worth the start of processes."""
 
 
 class ImageCache:
@@ -64,9 +67,8 @@ def cache_images(
     missing = [path for path in wanted if contents.get(path) not in places]
     kept = partial(_kept, squares, secrets.token_hex(8))
     work = partial(decode, transform=transform, kept=kept)
-    results = map_in_processes(work, missing, cores() if len(missing) > _FEW else 1)
     writer, faults = _Writer(files, squares, shard_rows(transform.size**2)), []
-    for done, result in enumerate(results, start=1):
+    for done, result in enumerate(_shared_out(work, missing), start=1):
         if isinstance(result, Fault):
             faults.append(result)
         else:
@@ -79,6 +81,17 @@ def cache_images(
     unread = {fault.path for fault in faults}
     found = {path: places[contents[path]] for path in wanted if path not in unread}
     return ImageCache(shards, found, transform.size), tuple(faults)
+
+
+def _shared_out(work: Callable[[str], Decoded | Fault], paths: Sequence[str]) -> Iterator[Decoded | Fault]:
+    """work(path) of every path, in order: here as long as it is little, else on all cores."""
+    start, done = time.perf_counter(), 0
+    while done < len(paths) and time.perf_counter() - start < _TRIAL:
+        yield work(paths[done])
+        done += 1
+    rest = paths[done:]
+    seconds = len(rest) * (time.perf_counter() - start) / max(done, 1)
+    yield from map_in_processes(work, rest, cores() if seconds > _WORTH else 1)
 
 
 class _Writer:

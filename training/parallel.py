@@ -12,8 +12,6 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
-import torch
-
 from report_gen.errors import ReportGenError
 
 T = TypeVar("T")
@@ -73,4 +71,4 @@ def _do(function: Callable[[T], R], bundle: list[T]) -> list[R]:
 
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its processes in order
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which is loaded after this

@@ -246,6 +246,8 @@ class Recipe(_Frozen):
     @model_validator(mode="after")
     def _check_stages(self) -> Recipe:
         names = [corpus.name for corpus in self.corpora]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two corpora have one name; there are {', '.join(names)}")
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")

@@ -6,6 +6,7 @@ import io
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,9 @@ def write_table(folder: Path, schema: pa.Schema, columns: Mapping[str, list[Any]
 def sweep(folder: Path) -> None:
     """Remove what killed runs left half-written long ago."""
     for path in folder.glob(".*.tmp"):
-        if time.time() - path.stat().st_mtime > _ABANDONED:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # another run has just finished it, or swept it away, or forbids it
+            if time.time() - path.stat().st_mtime > _ABANDONED:
+                path.unlink()
 
 
 def read_tables(folder: Path) -> Iterator[Row]:

@@ -1,12 +1,19 @@
-"""Of several texts for one study, the one that says what the decoder was told, and nothing that it could not know."""
+"""Of several texts for one study, the one to keep.
+
+Where the decoder was told states, it is the one that says them, and nothing that it could not know. Where it was told
+none, only the images can have spoken: then it is the text that the others agree with most.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 from report_gen.auditing import audit_text
 from report_gen.findings import findings_said, label_findings
 from report_gen.report import FINDINGS, FindingState, split_sentences
+from report_gen.scoring.pairs import Pairs
+from report_gen.scoring.rouge import rouge_l_coco
 
 _FAULT: dict[tuple[FindingState, FindingState], float] = {
     (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
@@ -21,6 +28,15 @@ _FAULT: dict[tuple[FindingState, FindingState], float] = {
     (FindingState.UNKNOWN, FindingState.UNCERTAIN): 0.5,
 }
 """Weight of (told, said). A contradiction counts twice an omission; an absent finding need not be mentioned."""
+
+
+def most_agreed(texts: Sequence[str]) -> int:
+    """Which of the texts has the highest mean ROUGE-L against the others: the one with the least expected loss, if they
+    are samples of what the model believes (minimum Bayes risk; Eikema & Aziz, COLING 2020). The first of several.
+    """
+    candidates, others = zip(*product(texts, repeat=2), strict=True)
+    rouge = rouge_l_coco(Pairs(candidates, others)).per_report.reshape(len(texts), len(texts))
+    return int(rouge.mean(axis=1).argmax())  # every text agrees with itself alike
 
 
 def unfaithfulness(text: str, told: Sequence[FindingState]) -> float:

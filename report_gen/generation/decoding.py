@@ -27,7 +27,7 @@ class Decoding:
     max_tokens: int = 160
     """R at most."""
     candidates: int = 1
-    """Texts to choose the most faithful from: the one by `method`, the others by sampling; see `choosing.py`."""
+    """Texts to choose from: the one by `method`, the others by sampling; see `choosing.py`."""
     seed: int = 0
     """Of the sampling; greedy and beam search alone do not draw."""
 

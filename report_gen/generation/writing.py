@@ -10,7 +10,7 @@ from functools import partial
 import torch
 
 from report_gen.auditing import has_deidentification_mark
-from report_gen.generation.choosing import unfaithfulness
+from report_gen.generation.choosing import most_agreed, unfaithfulness
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
 from report_gen.model import Checkpoint
 from report_gen.report import FindingState, Section, Sentence, parse_report
@@ -39,7 +39,7 @@ def generate(
     states: Sequence[Sequence[FindingState]],
     decoding: Decoding,
 ) -> list[Written]:
-    """Write a text per row of visual_tokens [B,K,D_txt], and keep the one of its candidates that says its states.
+    """Write a text per row of visual_tokens [B,K,D_txt], and keep the best of its candidates; see `choosing.py`.
 
     Args:
         states: what the decoder is told, 14 a row.
@@ -62,9 +62,13 @@ def generate(
     rivals = replace(decoding, method="sample", seed=decoding.seed + 1)
     chosen = []
     for row, candidates in enumerate([first] for first in firsts):
-        if decoding.candidates > 1 and unfaithfulness(candidates[0].text, states[row]) > 0:
+        told = any(state is not FindingState.UNKNOWN for state in states[row])
+        if decoding.candidates > 1 and not (told and unfaithfulness(candidates[0].text, states[row]) == 0):
             candidates += texts([row] * (decoding.candidates - 1), rivals)
-        chosen.append(min(candidates, key=partial(_flaws, states[row])))
+        if told:
+            chosen.append(min(candidates, key=partial(_flaws, states[row])))
+        else:
+            chosen.append(candidates[most_agreed([candidate.text for candidate in candidates])])
     return chosen
 
 

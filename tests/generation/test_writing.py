@@ -148,3 +148,21 @@ def test_one_candidate_is_taken_as_it_is(texts: dict[str, list[str]]) -> None:
     texts["greedy"] = ["No pleural effusion."]
     assert choose(candidates=1) == ["No pleural effusion."]
     assert texts["calls"] == ["greedy 5: 1"]
+
+
+def test_without_states_the_text_that_most_samples_agree_with_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = iter(["An odd text.", "The heart is large.", "The heart is large.", "Nothing is alike here."])
+
+    def draw(*_: object, prompt_ids: list[list[int]], **__: object) -> list[Generated]:
+        return [generated(next(said)) for _ in prompt_ids]
+
+    monkeypatch.setattr(writing, "generate_ids", draw)
+    (written,) = generate(
+        tiny_checkpoint(),
+        visual_tokens=torch.zeros(1, 14, 32),
+        visual_mask=torch.ones(1, 14, dtype=torch.bool),
+        prompt_ids=[[5]],
+        states=[UNKNOWN],
+        decoding=Decoding(candidates=4),
+    )
+    assert written.text == "The heart is large."
