@@ -28,7 +28,7 @@ def test_rows_of_one_study_are_joined_in_order(tmp_path: Path) -> None:
         "c.png,S2,PA,Dim.,Dim.\n"
         "a.png,S1,Frontal,Clear.,Normal.\n",
     )
-    first, second = read_corpus(path)
+    second, first = read_corpus(path)  # each at the place of its last row
     assert first["study_id"] == "S1"
     assert first["images"] == [str(tmp_path / "b.png"), str(tmp_path / "a.png")]
     assert first["view_positions"] == ["LATERAL", "FRONTAL"]
