@@ -38,13 +38,17 @@ LAYOUTS: Mapping[str, Layout] = {
 }
 
 
-def read_corpus(path: Path, *, layout: str | None = None, require_images: bool = True) -> Dataset:
+def read_corpus(
+    path: Path, *, layout: str | None = None, require_images: bool | None = True, check: bool = True
+) -> Dataset:
     """The studies of a corpus, in memory; nothing of it is left in a cache on disk.
 
     Args:
         path: A file or folder in one of `LAYOUTS`.
         layout: Its layout; found by looking when None.
-        require_images: False leaves out the images that are not there instead of refusing the corpus.
+        require_images: False leaves out the images that are not there instead of refusing the corpus; None keeps the
+            names of all without looking.
+        check: False leaves texts, ids, splits and patients unchecked, for those who report or mend what is wrong.
 
     Raises:
         CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
@@ -53,11 +57,11 @@ def read_corpus(path: Path, *, layout: str | None = None, require_images: bool =
     if not path.exists():
         raise CorpusError(f"{path}: no such file or folder.")
     examples = LAYOUTS[_choose_layout(path, layout)].read(path)
-    check_examples(examples, path)
-    if not require_images:
-        return build_dataset(map(without_missing_images, examples))
-    dataset = build_dataset(examples)
-    check_images(dataset)
+    if check:
+        check_examples(examples, path)
+    dataset = build_dataset(map(without_missing_images, examples) if require_images is False else examples)
+    if require_images:
+        check_images(dataset)
     return dataset
 
 
