@@ -48,7 +48,7 @@ def read_corpus(
         layout: Its layout; found by looking when None.
         require_images: False leaves out the images that are not there instead of refusing the corpus; None keeps the
             names of all without looking.
-        check: False leaves texts, ids, splits and patients unchecked, for those who report or mend what is wrong.
+        check: False leaves texts, ids, splits and patients unchecked, for who reports or mends what is wrong.
 
     Raises:
         CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
@@ -57,7 +57,7 @@ def read_corpus(
     if not path.exists():
         raise CorpusError(f"{path}: no such file or folder.")
     examples = LAYOUTS[_choose_layout(path, layout)].read(path)
-    if check:
+    if check or not examples:
         check_examples(examples, path)
     dataset = build_dataset(map(without_missing_images, examples) if require_images is False else examples)
     if require_images:

@@ -28,7 +28,6 @@ from report_gen.curating.problems import find_problems
 from report_gen.curating.rows import SECTIONS
 from report_gen.curating.study_columns import STATES, TEXTS
 from report_gen.curating.wording import COMMON, band_keys, share_in_common
-from report_gen.errors import CorpusError
 from report_gen.report import FINDINGS, FindingState
 
 _REPORT = TEXTS.index("report")
@@ -41,17 +40,12 @@ def check_corpus(
     """The check of a corpus, and what of it is worth being seen.
 
     Args:
-        dataset: With the columns of `corpora.FEATURES`, read without checks and with the names of all images.
+        dataset: One study or more with the columns of `corpora.FEATURES`, unchecked, with the names of all images.
         source: What to call the corpus.
         look: Whether to open the images.
         progress: Is told how many studies have gone by.
         seed: Of the draw of pictures.
-
-    Raises:
-        CorpusError: there are no studies.
     """
-    if not len(dataset):
-        raise CorpusError(f"{source}: the corpus has no studies.")
     gathered = gather(dataset, look=look, progress=progress, seed=seed)
     texts = _text_families(gathered)
     images = _image_families(gathered)
