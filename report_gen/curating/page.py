@@ -74,16 +74,18 @@ def _lengths(check: CorpusCheck, exhibits: Exhibits) -> Iterator[str]:
     studies = max(check.counts["all"].studies, 1)
     bars = [_share(name, section.studies / studies, section.studies) for name, section in check.sections.items()]
     yield "<h2>Sections</h2>" + draw_bars(bars, top=1.0, title="studies with each section")
+    reports = max(check.counts["all"].with_report, 1)
     shares = [
-        _share("with de-identification marks", check.marked / studies, check.marked),
-        _share("about an earlier study", check.with_prior / studies, check.with_prior),
+        _share("with de-identification marks", check.marked / reports, check.marked),
+        _share("about an earlier study", check.with_prior / reports, check.with_prior),
     ]
+    yield "<h2>Reports</h2>"
     yield draw_bars(shares, top=1.0, title="reports with marks and priors")
     for name, words in exhibits.lengths.items():
         if len(words):
             longest = np.percentile(words, 99)  # the tail of a few would press the others into one column
-            title = f"words of {name}, shortest 99%"
-            yield draw_histogram(words[words <= longest], title=title, unit="studies", decimals=0)
+            shown = draw_histogram(words[words <= longest], title=f"words of {name}", unit="studies", decimals=0)
+            yield f"<h2>Length of {name}, without the longest 1%</h2>{shown}"
 
 
 def _findings(check: CorpusCheck) -> Iterator[str]:
@@ -93,7 +95,7 @@ def _findings(check: CorpusCheck) -> Iterator[str]:
         if top:
             yield f"<h2>Studies with each finding, {kind}</h2><p>Faint: fewer than {FEW}.</p>"
             bars = [_finding(name, support) for name, support in supports.items()]
-            yield draw_bars(bars, top=1.2 * top, title=f"studies with each finding, {kind}")
+            yield draw_bars(bars, top=1.5 * top, title=f"studies with each finding, {kind}")
 
 
 def _finding(name: str, support: Support) -> Bar:

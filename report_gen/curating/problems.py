@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from report_gen.corpora import SPLITS
-from report_gen.curating.corpus_check import CorpusCheck, ImageCheck, Problem
+from report_gen.curating.corpus_check import Copies, CorpusCheck, ImageCheck, Problem
 from report_gen.study import ViewPosition
 
 FEW = 30
@@ -46,13 +46,17 @@ def _splits(check: CorpusCheck) -> Iterator[Problem]:
         of = "" if check.without_patient == check.counts["all"].studies else f" of {check.without_patient} studies"
         yield _notice(f"the patients{of} are not known, so none can be seen to stand in two splits")
     for text, by_split in check.in_train.items():
-        for split, copies in by_split.items():
-            if copies.same >= _MANY:
-                nearly = "" if copies.alike is None else f" ({copies.alike:.0%} nearly so)"
-                yield _notice(
-                    f"{copies.same:.0%} of the {split} {_PLURAL.get(text, text)} stand word for word in train{nearly}: "
-                    "hold scores against the nearest training report"
-                )
+        shares = {split: _shares(copies) for split, copies in by_split.items() if copies.same >= _MANY}
+        if shares:
+            of = " and ".join(f"{share} of the {split}" for split, share in reversed(shares.items()))
+            yield _notice(
+                f"{of} {_PLURAL.get(text, text)} stand word for word in train: hold scores against the nearest "
+                "training report"
+            )
+
+
+def _shares(copies: Copies) -> str:
+    return f"{copies.same:.0%}" + ("" if copies.alike is None else f" (nearly so {copies.alike:.0%})")
 
 
 def _images(images: ImageCheck) -> Iterator[Problem]:
