@@ -16,6 +16,7 @@ from report_gen.curating.image_columns import IMAGE, Look, looking
 from report_gen.curating.rows import Row, split_batch
 from report_gen.curating.study_columns import STUDY, describe_study, report_of
 from report_gen.curating.wording import PLACES, fingerprint, sign, words_of
+from report_gen.report import strip_controls
 from report_gen.study import ViewPosition
 
 BATCH = 64
@@ -124,7 +125,7 @@ class _Images:
         for image, (number, place, row), look in zip(added, named, looks, strict=True):
             image["study"], image["place"], image["state"] = number, place, look.state
             if look.fault:
-                self.faults += [look.fault] if len(self.faults) < FAULTS else []
+                self.faults += [strip_controls(look.fault)] if len(self.faults) < FAULTS else []
             if look.looks is not None:
                 image["content"], image["looks"], image["size"] = look.content, look.looks, look.size
                 self._draw(look, _caption(row, place))
