@@ -26,8 +26,9 @@ THUMBNAIL = 128
 LOOKS = 16
 """Bands of 16 bits of the perceptual hash (imagehash.phash of hash size 16), low frequencies first."""
 ALIKE_BITS = 20
-"""Two images look alike when at most so many of the 256 bits differ. Two films of one patient differ in 60 and more, a
-copy that was made smaller or saved again in fewer than 10."""
+"""Two images look alike when at most so many of the 256 bits differ. Measured on ChestX-ray14: films of 490 patients
+differ in 60 and more; a film made smaller, saved again or given another contrast differs from itself in 8 at most, one
+cropped by 2% or turned by 2 degrees in about 40, so these are not found."""
 
 
 class ImageState(IntEnum):
