@@ -58,16 +58,23 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def read_corpus(
-    path: Path, *, layout: str | None = None, require_images: bool = True, store: Path | None = None
+    path: Path,
+    *,
+    layout: str | None = None,
+    require_images: bool | None = True,
+    store: Path | None = None,
+    check: bool = True,
 ) -> Dataset:
     """The studies of a corpus, in memory or memory-mapped from a file in `store`; nothing is left in another cache.
 
     Args:
         path: A file or folder in one of `LAYOUTS`.
         layout: Its layout; found by looking when None.
-        require_images: False leaves out the images that are not there instead of refusing the corpus.
+        require_images: False leaves out the images that are not there instead of refusing the corpus; None keeps the
+            names of all without looking.
         store: A folder for the table, and for images that the corpus holds embedded; the rows stream through it, so
             that memory stays flat however many there are. It must outlive the dataset, and holds the corpus's texts.
+        check: False leaves texts, ids, splits and patients unchecked, for who reports or mends what is wrong.
 
     Raises:
         CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
@@ -78,16 +85,16 @@ def read_corpus(
         raise CorpusError(f"{path}: no such file or folder.")
     name = _choose_layout(path, layout)
     examples = LAYOUTS[name].read(path, store)
-    if not require_images:
+    if require_images is False:
         examples = map(without_missing_images, examples)
-    check = Check(path, require_images=require_images)
+    checking = Check(path, require_images=bool(require_images), thorough=check)
     file = None if store is None else store / _file_name(path, name)
     try:
-        dataset = build_dataset(check.watch(examples), file)
+        dataset = build_dataset(checking.watch(examples), file)
     except UnicodeEncodeError as error:
         raise CorpusError(f"{path}: a text holds half a character (a lone surrogate); save it as UTF-8.") from error
     try:
-        check.conclude(dataset)
+        checking.conclude(dataset)
     except CorpusError:
         if file is not None:
             file.unlink()

@@ -10,6 +10,7 @@ Columns, in any case, some under several names (`SYNONYMS`):
     findings, impression, or else a whole `report`, cut by `cut_report`
     split           train, val or test; everything is train without it
     <finding>       a column per name of `FINDINGS`: 1 or 0, otherwise not known
+    soft <finding>  what another model gives for it, 0 to 1
 """
 
 from __future__ import annotations
@@ -36,11 +37,13 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 }
 _TEXTS = ("report", "findings", "impression")
 _LABELS = tuple(map(str.lower, FINDINGS))
+_SOFT_LABELS = tuple(f"soft {name}" for name in _LABELS)
 COLUMNS = (
     *(name for names in SYNONYMS.values() for name in names),
     *_TEXTS,
     *("indication", "comparison", "split"),
     *_LABELS,
+    *_SOFT_LABELS,
 )
 """All that is read of a row."""
 
@@ -99,6 +102,7 @@ def example_of_row(row: Mapping[str, Any], folder: Path, place: str) -> Example:
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_texts(row, place),
         labels=_labels(row, place),
+        soft_labels=_soft_labels(row, place),
         split=_text(row, ("split",), place) or "train",
     )
 
@@ -139,14 +143,32 @@ def _labels(row: Mapping[str, Any], place: str) -> tuple[float | None, ...]:
     return tuple(_label(row.get(name), place) for name in _LABELS)
 
 
+def _soft_labels(row: Mapping[str, Any], place: str) -> tuple[float | None, ...]:
+    if row.keys().isdisjoint(_SOFT_LABELS):
+        return SILENT
+    return tuple(_soft_label(row.get(name), place) for name in _SOFT_LABELS)
+
+
 def _label(value: object, place: str) -> float | None:
     """1 and 0; empty and CheXpert's -1 (uncertain) are not known."""
+    number = _number(value)
+    if number not in (0, 1, -1, None):
+        raise CorpusError(f"{place}: the label of a finding must be 1, 0, -1 or empty.")
+    return None if number == -1 else number
+
+
+def _soft_label(value: object, place: str) -> float | None:
+    number = _number(value)
+    if number is not None and not 0 <= number <= 1:
+        raise CorpusError(f"{place}: the soft label of a finding must be a number from 0 to 1, or empty.")
+    return number
+
+
+def _number(value: object) -> float | None:
+    """The number, NaN for what is none, None for nothing."""
     if value is None or value == "":
         return None
     try:
-        number = float(str(value)) if not isinstance(value, bool) else float(value)
+        return float(value) if isinstance(value, bool) else float(str(value))
     except ValueError:
-        number = float("nan")
-    if number not in (0, 1, -1):
-        raise CorpusError(f"{place}: the label of a finding must be 1, 0, -1 or empty.")
-    return number if number >= 0 else None
+        return float("nan")

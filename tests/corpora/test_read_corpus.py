@@ -101,6 +101,8 @@ def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
         read_corpus(manifest)
     study = read_corpus(manifest, require_images=False)[0]
     assert (study["images"], study["view_positions"]) == ([str(tmp_path / "a.png")], ["PA"])
+    study = read_corpus(manifest, require_images=None)[0]
+    assert study["images"] == [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
 
 
 def test_a_store_holds_the_same_rows_in_one_file_of_its_own(tmp_path: Path) -> None:
@@ -175,6 +177,14 @@ def test_a_name_too_long_for_a_file_is_a_missing_image(tmp_path: Path, require_i
 def test_unsound_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         read_corpus(write_rows(tmp_path / "manifest.jsonl", *rows))
+
+
+def test_unsound_corpora_are_read_for_who_reports_what_is_wrong(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "dev"))]
+    manifest = write_rows(tmp_path / "manifest.jsonl", *rows)
+    assert read_corpus(manifest, check=False)["split"][:] == ["train", "dev"]
+    with pytest.raises(CorpusError, match="no studies"):
+        read_corpus(write_rows(tmp_path / "empty.jsonl"), check=False)
 
 
 JSON_VALUES = st.recursive(
