@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from report_gen_training.recipe import Recipe
 from report_gen_training.vocabulary import learn_vocabulary
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
 from report_gen.prompting import Prompt
@@ -33,6 +34,18 @@ REPORTS = (
 )
 
 PROMPT = Prompt("Chest.\n{views}\n{indication}")
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "max_position_embeddings": 128,
+}
+GPT2: dict[str, Any] = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
+"""Configurations of tiny language models of transformers."""
 
 THRESHOLDS = tuple(None if name == "No Finding" else 0.5 for name in FINDINGS)
 
@@ -85,6 +98,15 @@ def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **change
     }
     save_checkpoint(folder, **values | changes)
     return folder
+
+
+def write_language_model(folder: Path, transformer: dict[str, Any], *, vocabulary_size: int = 77) -> PreTrainedModel:
+    """A pretrained model as transformers saves it, with a vocabulary of its own."""
+    torch.manual_seed(5)
+    config = AutoConfig.for_model(**transformer, vocab_size=vocabulary_size, bos_token_id=1, eos_token_id=1)
+    model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(folder)
+    return model
 
 
 def picture(seed: int = 0, size: int = SIZE) -> NDArray[np.uint8]:

@@ -48,6 +48,10 @@ class Batch(NamedTuple):
     """[B,14] as the decoder is told them."""
     finding_targets: torch.Tensor
     """[B,14] 0..1, NaN where nothing is known."""
+    token_weights: torch.Tensor
+    """[B,L] of the labels in the report loss, 0 where they are IGNORED."""
+    patch_features: torch.Tensor
+    """[B,V,N,D_img] in place of pixel_values; V is 0 where these are there."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,8 @@ class Items(Dataset[Item]):
             labels=_padded(labels, IGNORED),
             finding_states=torch.from_numpy(np.stack([item.states for item in items])),
             finding_targets=torch.from_numpy(np.stack([item.targets for item in items])),
+            token_weights=(_padded(labels, IGNORED) != IGNORED).float(),
+            patch_features=torch.empty(len(items), 0, 0, 0),
         )
 
 

@@ -12,17 +12,55 @@ from safetensors.torch import load_file
 from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
 from report_gen.model.config import EncoderConfig
-from report_gen.model.decoder import load_pretrained
+from report_gen.model.language_model import load_pretrained
+from report_gen.report import FINDINGS
 
+from .adapting import adapt, frozen, is_adapter
+from .optim import learning_rates
 from .recipe import Recipe
 
 
-def build_model(recipe: Recipe, vocabulary_size: int) -> ReportModel:
+def build_model(recipe: Recipe, vocabulary_size: int, *, prompt_tokens: int = 0, views: int = 1) -> ReportModel:
     """A model with the recipe's initial weights; what is not given starts from noise that the seed decides.
 
+    Args:
+        prompt_tokens: P of the longest prompt, and `views` V of the study with most images, that it must have room for.
+
     Raises:
-        RecipeError: initial weights are missing or do not fit the encoder.
+        RecipeError: initial weights are missing or do not fit the encoder, adapters find no layers, a stage speaks of
+            layers that are not there, or the decoder has too few positions.
+        CheckpointError: the encoder or the decoder cannot be built.
     """
+    model = _begin(recipe, vocabulary_size)
+    if recipe.model.lora is not None:
+        adapt(model, recipe.model.lora)
+    for stage in recipe.stages:
+        learning_rates(model, stage.rates)  # what is wrong with the last stage shows now
+    _check_positions(model, recipe, prompt_tokens, views)
+    if recipe.checkpoint_activations:
+        _checkpoint_activations(model)
+    if recipe.compile:
+        # Not the language model itself: drafting calls it with a growing cache, and would compile it again and again.
+        model.encoder.compile()
+        model.decoder.compile(dynamic=True)
+    return model
+
+
+def describe_decoder(model: ReportModel) -> str:
+    """What of the decoder is pretrained and what is new although it is, in one sentence for a log or a card."""
+    language_model, kept = model.decoder.language_model, len(model.decoder.pretrained)
+    if not kept:
+        return "The decoder begins from scratch."
+    words = {id(p) for p in language_model.get_input_embeddings().parameters()}
+    words |= {id(p) for p in language_model.get_output_embeddings().parameters()}
+    named = [(name, p) for name, p in language_model.named_parameters() if not is_adapter(name)]
+    crossing = len(named) - kept - sum(id(p) in words for _, p in named)
+    also = f", and so are {crossing} tensors of its cross-attention" if crossing else ""
+    adapted = "; adapters learn in their place" if frozen(model) else ""
+    return f"{kept} tensors of the decoder are pretrained{adapted}; its words are new{also}."
+
+
+def _begin(recipe: Recipe, vocabulary_size: int) -> ReportModel:
     torch.manual_seed(recipe.seed)
     chosen = recipe.model
     config = ModelConfig(
@@ -38,16 +76,42 @@ def build_model(recipe: Recipe, vocabulary_size: int) -> ReportModel:
     if chosen.decoder_weights is None:
         model = ReportModel(config)
     else:
-        language_model = load_pretrained(
+        pretrained = load_pretrained(
             chosen.decoder_weights,
             vocabulary_size=vocabulary_size,
             cross_attention=chosen.conditioning == "cross_attention",
         )
-        decoder = chosen.decoder.model_copy(update={"transformer": language_model.config.to_diff_dict()})
-        model = ReportModel(config.model_copy(update={"decoder": decoder}), language_model=language_model)
+        decoder = chosen.decoder.model_copy(update={"transformer": pretrained.model.config.to_diff_dict()})
+        model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)
     return model
+
+
+def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, views: int) -> None:
+    """Before the first step: the longest report may come at the ten thousandth."""
+    patches = recipe.model.projector.patch_tokens
+    visual = len(FINDINGS) + (views * model.encoder.grid**2 if patches == "all" else patches)
+    visual = 0 if model.decoder.cross_attention else visual
+    places = visual + prompt_tokens + 1 + recipe.text.longest + 1  # begin and end
+    if places > model.decoder.positions:
+        raise RecipeError(
+            f"{visual} visual tokens, a prompt of {prompt_tokens} and a report of {recipe.text.longest} (text.longest) "
+            f"take {places} places with begin and end, but the decoder has {model.decoder.positions}; "
+            "lower text.longest or model.projector.patch_tokens, or give the decoder more positions"
+        )
+
+
+def _checkpoint_activations(model: ReportModel) -> None:
+    language_model = model.decoder.language_model
+    # transformers is changing the name; both take what torch's checkpoint is called with.
+    enable = getattr(language_model, "activation_checkpointing_enable", None)
+    try:
+        (enable or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
+    except ValueError as error:
+        raise RecipeError(
+            f"a {language_model.config.model_type} decoder must keep its activations; leave checkpoint_activations out"
+        ) from error
 
 
 def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:

@@ -23,6 +23,7 @@ from .plan import Plan, group_by_kind
 from .precision import is_bf16_faster
 from .recipe import Recipe, StageRecipe
 from .runs import Position, Run, snapshot
+from .sampling import Sampled, self_critical_loss
 
 Examples = Mapping[str, Mapping[str, list[TrainingExample]]]
 """Corpus name -> split -> examples."""
@@ -70,21 +71,32 @@ def validation_batches(model: ReportModel, recipe: Recipe, examples: Examples) -
         yield send_to_device(batch, next(model.parameters()).device)
 
 
-def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe) -> torch.Tensor:
-    """The loss of one batch: of the report tokens where there are texts, of the findings where there are images."""
+def train_step(
+    model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None
+) -> torch.Tensor:
+    """The loss of one batch: of the report tokens where there are texts, of the findings where there are images.
+
+    With `sampled` drafts their self-critical loss comes from the same forward pass.
+    """
+    texts = batch if sampled is None else sampled
     output = model(
         pixel_values=batch.pixel_values,
         view_positions=batch.view_positions,
         view_mask=batch.view_mask,
-        input_ids=batch.input_ids,
-        attention_mask=batch.attention_mask,
+        input_ids=texts.input_ids,
+        attention_mask=texts.attention_mask,
         finding_states=batch.finding_states,
+        patch_features=batch.patch_features,
     )
     loss = batch.finding_targets.new_zeros(())
-    if output.look is not None:
-        loss = loss + stage.finding_weight * finding_loss(output.look.finding_logits, batch.finding_targets)
+    if output.finding_logits is not None:
+        loss = loss + stage.finding_weight * finding_loss(output.finding_logits, batch.finding_targets)
     if output.logits is not None:
-        loss = loss + report_loss(output.logits, batch.labels)
+        studies, length = batch.labels.shape
+        own = output.logits[:studies, :length]
+        loss = loss + report_loss(own, batch.labels, batch.token_weights, stage.label_smoothing)
+    if output.logits is not None and sampled is not None:
+        loss = loss + stage.reward.weight * self_critical_loss(output.logits, sampled, batch, stage.reward)
     return loss
 
 

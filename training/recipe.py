@@ -71,6 +71,12 @@ class ModelRecipe(_Frozen):
     views: tuple[str, ...] = ()
     """View positions that the image corpora hold; images in other views are left out of drafts."""
 
+    @model_validator(mode="after")
+    def _check_lora(self) -> ModelRecipe:
+        if self.lora is not None and self.decoder_weights is None:
+            raise ValueError("lora adapts a pretrained decoder; name one in decoder_weights, or leave lora out")
+        return self
+
 
 class AugmentationRecipe(_Frozen):
     """Small changes of the images that leave the report true. There is no flip: it would swap left and right."""
@@ -109,24 +115,37 @@ class RewardRecipe(_Frozen):
     weight: float = Field(default=0.0, ge=0)
     """Weight of the self-critical loss beside the others; 0 does without."""
     findings: float = Field(default=1.0, ge=0)
-    """Share of a draft's F1 of findings in its reward."""
+    """Factor of a draft's F1 of findings (0..1, its own 14 against its report's) in its reward."""
     cider: float = Field(default=1.0, ge=0)
-    """Share of its CIDEr-D, with document frequencies from the training reports."""
+    """Factor of its CIDEr-D (0..10), with document frequencies from the training reports."""
     temperature: float = Field(default=1.0, gt=0)
     """Of the sampled draft."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RewardRecipe:
+        if self.weight and not (self.findings or self.cider):
+            raise ValueError("drafts are rewarded for nothing; give findings or cider")
+        return self
 
 
 class Rates(_Frozen):
     encoder: float = Field(default=0.0, ge=0)
     """Learning rate of the encoder; 0 freezes it."""
     encoder_decay: float = Field(default=1.0, gt=0, le=1)
-    """Factor of the rate from every layer of the encoder to the one below it; under 1 the early layers move less."""
+    """Factor of the rate from every layer of the encoder to the one below it; under 1 the early layers move less.
+    Layers are timm's: the stem, then block by block."""
     encoder_layers: int | None = Field(default=None, ge=1)
     """Last layers of the encoder that learn, the rest frozen; all when not given."""
     projector: float = Field(default=0.0, ge=0)
     """Learning rate of the projector and the finding head; 0 freezes them."""
     decoder: float = Field(default=0.0, ge=0)
     """Learning rate of the decoder and the state embeddings; 0 freezes them."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Rates:
+        if not self.encoder and (self.encoder_layers is not None or self.encoder_decay < 1):
+            raise ValueError("encoder_layers and encoder_decay need a rate of the encoder above 0")
+        return self
 
 
 class StageRecipe(_Frozen):
@@ -168,7 +187,8 @@ class StageRecipe(_Frozen):
     abnormal_weight: float = Field(default=1.0, ge=0)
     """Weight in the report loss of tokens in sentences that state a finding; all others weigh 1."""
     average: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of an exponential moving average of the weights, which is validated and kept in their place; 0 for none."""
+    """Decay of an exponential moving average of the weights, which is validated and kept in their place; 0 for none.
+    Rises from 0.1 as (1 + step) / (10 + step)."""
     reward: RewardRecipe = RewardRecipe()
     """Self-critical fine-tuning."""
     validate_every: int = Field(default=100, ge=1)
@@ -227,7 +247,7 @@ class Recipe(_Frozen):
     def _check_stages(self) -> Recipe:
         names = [corpus.name for corpus in self.corpora]
         for stage in self.stages:
-            if not any(stage.rates.model_dump().values()):
+            if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
             for name in stage.corpora:
                 if name not in names:

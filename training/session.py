@@ -16,6 +16,7 @@ from report_gen.prompting import load_prompt
 from report_gen.report import format_report
 from report_gen.tokenizer import ReportTokenizer
 
+from .adapting import merged_state
 from .building import build_model
 from .card import write_card
 from .examples import Study, encode_study, read_studies
@@ -50,7 +51,13 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
         }
         for name, group in studies.items()
     }
-    model = build_model(recipe, tokenizer.vocabulary_size).to(accelerator.device)
+    encoded = [example for splits in examples.values() for split in splits.values() for example in split]
+    model = build_model(
+        recipe,
+        tokenizer.vocabulary_size,
+        prompt_tokens=max((len(prompt) for example in encoded for prompt in example.prompts), default=0),
+        views=max((len(example.images) for example in encoded), default=0),
+    ).to(accelerator.device)
     fit(model, recipe, examples, run, accelerator, on_step=on_step)
     if accelerator.is_main_process:
         config = _configured(model, recipe, examples)
@@ -64,6 +71,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Prog
             training={"program_version": __version__, "recipe": recipe.model_dump(mode="json"), "studies": counts},
             card=write_card(recipe, config, counts),
             weights_dtype=getattr(torch, recipe.stored_weights),
+            state=merged_state(model),
         )
     accelerator.wait_for_everyone()
     return folder / BEST

@@ -69,7 +69,7 @@ def generate_ids(
     decoding: Decoding,
 ) -> list[Generated]:
     """Write one text per row of visual_tokens [B,K,D_txt] after its prompt."""
-    input_ids, attention_mask = _left_padded(prompt_ids, visual_tokens.device)
+    input_ids, attention_mask = left_padded(prompt_ids, visual_tokens.device)
     call = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
     room = model.decoder.positions - call["attention_mask"].shape[1]
     if room < 1:
@@ -77,7 +77,7 @@ def generate_ids(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(decoding.seed)
         token_ids = model.decoder.language_model.generate(
-            **call, **_arguments(decoding), max_new_tokens=min(decoding.max_tokens, room)
+            **call, **arguments(decoding), max_new_tokens=min(decoding.max_tokens, room)
         )
     token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in call else token_ids
     believed = _believed(model, visual_tokens, visual_mask, input_ids, attention_mask, token_ids)
@@ -88,7 +88,8 @@ def generate_ids(
     ]
 
 
-def _arguments(decoding: Decoding) -> dict[str, object]:
+def arguments(decoding: Decoding) -> dict[str, object]:
+    """What transformers' `generate` calls it."""
     common: dict[str, object] = {
         "bos_token_id": BOS_ID,
         "eos_token_id": EOS_ID,
@@ -102,7 +103,7 @@ def _arguments(decoding: Decoding) -> dict[str, object]:
     return common | {"do_sample": True, "top_p": decoding.top_p, "top_k": 0, "temperature": decoding.temperature}
 
 
-def _left_padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def left_padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Prompts of unequal length, each followed by the begin token, so that all reports start in the same column."""
     begun = [[*row, BOS_ID] for row in rows]
     longest = max(map(len, begun))

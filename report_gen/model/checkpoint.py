@@ -54,6 +54,7 @@ def save_checkpoint(
     training: Mapping[str, Any],
     card: str,
     weights_dtype: torch.dtype = torch.float32,
+    state: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a checkpoint under a temporary name, then rename it to `folder`, replacing an older one.
 
@@ -62,13 +63,14 @@ def save_checkpoint(
         training: how the model came to be; goes to `training.json`.
         card: the model card, Markdown.
         weights_dtype: type in which floating-point weights are stored; they are loaded as float32.
+        state: the weights under the names of a plain model, where `model` has adapters; its own if not given.
 
     Raises:
         OutputError: the folder cannot be written.
     """
     weights = {
         name: (tensor.to(weights_dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
-        for name, tensor in _unshared(model).items()
+        for name, tensor in _unshared(model.state_dict() if state is None else state).items()
     }
     contents = {
         CONFIG: config.model_dump_json(indent=2).encode() + b"\n",
@@ -106,11 +108,11 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(model.eval(), tokenizer, _parse_prompt(folder / PROMPT, contents[PROMPT]), weights_sha256)
 
 
-def _unshared(model: ReportModel) -> dict[str, torch.Tensor]:
-    """The state without second names of the same memory, such as an output layer tied to the word embeddings."""
+def _unshared(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state without second names of the same memory, such as an output layer tied to the word embeddings."""
     seen: set[int] = set()
     state = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in named.items():
         if tensor.data_ptr() not in seen or tensor.numel() == 0:
             state[name] = tensor
         seen.add(tensor.data_ptr())
@@ -123,7 +125,7 @@ def _fill(model: ReportModel, path: Path, content: bytes) -> None:
         state = load(content)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a safetensors file ({error}); copy the checkpoint again") from error
-    wanted = _unshared(model)
+    wanted = _unshared(model.state_dict())
     faults = sorted(set(wanted) ^ set(state)) or sorted(
         name for name, tensor in wanted.items() if tensor.shape != state[name].shape
     )

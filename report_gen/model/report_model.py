@@ -9,27 +9,33 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from report_gen.model.config import STATES, ModelConfig
-from report_gen.model.decoder import ReportDecoder, build_from_configuration, build_gpt2
+from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
+from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.projector import Look, Projector
 from report_gen.report import FindingState
 
 
 @dataclass(frozen=True)
 class ReportModelOutput:
+    """What a loss may be made of, and no more: DistributedDataParallel waits for a gradient of all that is given."""
+
     logits: torch.Tensor | None
     """[B,L,vocabulary]; those at place t predict the token at t + 1. None where the batch has no texts."""
-    look: Look | None
-    """None where the batch has no images."""
+    finding_logits: torch.Tensor | None
+    """[B,14]; None where the batch has no images."""
 
 
 class ReportModel(nn.Module):
     """Writes a report conditioned on the images of a study and on the states of its findings.
 
     Axes: B studies, V views, C channels, H W pixels, N patches a view, K visual tokens, L text tokens.
+
+    Args:
+        pretrained: the language model to begin with, where it is not one from scratch.
     """
 
-    def __init__(self, config: ModelConfig, *, language_model: PreTrainedModel | None = None) -> None:
+    def __init__(self, config: ModelConfig, *, pretrained: Pretrained | None = None) -> None:
         super().__init__()
         self.config = config
         self.encoder = ImageEncoder(
@@ -38,9 +44,10 @@ class ReportModel(nn.Module):
             image_size=config.encoder.image_size,
             channels=config.encoder.channels,
         )
-        cross_attention = config.conditioning == "cross_attention"
         self.decoder = ReportDecoder(
-            _build_language_model(config) if language_model is None else language_model, cross_attention=cross_attention
+            _build_language_model(config) if pretrained is None else pretrained.model,
+            cross_attention=config.conditioning == "cross_attention",
+            pretrained=frozenset() if pretrained is None else pretrained.kept,
         )
         self.projector = Projector(
             image_width=self.encoder.width,
@@ -60,23 +67,43 @@ class ReportModel(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
         finding_states: torch.Tensor,
+        patch_features: torch.Tensor | None = None,
     ) -> ReportModelOutput:
         """Look at the images, if there are any, and read the texts, if there are any.
 
         Args:
             pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V]; V is 0 without images.
-            input_ids: prompt, begin, report and end [B,L], with attention_mask [B,L]; L is 0 without texts.
+            input_ids: prompt, begin, report and end [T*B,L], with attention_mask [T*B,L]; L is 0 without texts. With
+                T > 1 texts a study the first B rows are one text of every study, and so on.
             finding_states: [B,14], what the decoder is told.
+            patch_features: [B,V,N,D_img], what the encoder made of the images; with V > 0 it is not asked again.
         """
-        look = self.look(pixel_values, view_positions, view_mask) if pixel_values.shape[1] else None
+        look = self.look(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
+        finding_logits = None if look is None else look.finding_logits
         if not input_ids.shape[1]:
-            return ReportModelOutput(None, look)
+            return ReportModelOutput(None, finding_logits)
         visual_tokens, visual_mask = self.visual_tokens(finding_states, look)
-        return ReportModelOutput(self.decoder(visual_tokens, visual_mask, input_ids, attention_mask), look)
+        texts = len(input_ids) // len(finding_states)
+        logits = self.decoder(
+            visual_tokens.repeat(texts, 1, 1), visual_mask.repeat(texts, 1), input_ids, attention_mask
+        )
+        return ReportModelOutput(logits, finding_logits)
 
-    def look(self, pixel_values: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor) -> Look:
-        """What is seen in pixel_values [B,V,C,H,W]; missing views are masked in view_mask [B,V]."""
-        patch_features = self.encoder(pixel_values.flatten(0, 1)).unflatten(0, view_mask.shape)  # [B,V,N,D_img]
+    def look(
+        self,
+        pixel_values: torch.Tensor,
+        view_positions: torch.Tensor,
+        view_mask: torch.Tensor,
+        patch_features: torch.Tensor | None = None,
+    ) -> Look:
+        """What is seen in pixel_values [B,V,C,H,W], or was seen in patch_features [B,V,N,D_img] where V > 0 there.
+
+        Missing views are masked in view_mask [B,V].
+        """
+        if patch_features is None or not patch_features.shape[1]:
+            patch_features = self.encoder(pixel_values.flatten(0, 1)).unflatten(0, view_mask.shape)  # [B,V,N,D_img]
+        else:  # stored short
+            patch_features = patch_features.to(self.projector.norm.weight.dtype)
         seen: Look = self.projector(patch_features, view_positions, view_mask)
         return seen
 

@@ -7,9 +7,11 @@ sorted row equal n-grams are next to each other.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,11 @@ from report_gen.scoring.measure import Floats
 
 Ints = NDArray[np.int64]
 
+_Codes = Callable[[NDArray[Any], Ints, int], Iterator[tuple[Ints, Ints]]]
+
 _LARGEST_CODE = 2**62
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+"""2**64 over the golden ratio, odd: what multiplicative hashing likes."""
 _CELLS = 2**20
 """Cells of a matrix that is sorted at a time; beyond the processor's cache sorting slows down."""
 
@@ -31,7 +37,8 @@ class NgramCounts:
     pair: Ints
     """[rows] which pair, 0..pairs-1, ascending."""
     ngram: Ints
-    """[rows] the same number for the same n-gram, in all pairs; the numbers have gaps."""
+    """[rows] the same number for the same n-gram, in all pairs; the numbers have gaps. Another call of `count_words`
+    gives other numbers, one of `hash_words` the same."""
     predicted: Ints
     """[rows] times in the prediction."""
     referenced: Ints
@@ -53,7 +60,17 @@ def count_words(
     texts = [text for pair in zip(predictions, references, strict=True) for text in pair]
     numbers = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(texts)))}
     words = np.fromiter(map(numbers.__getitem__, chain.from_iterable(texts)), dtype=np.int64)
-    return _count_units(words, [len(text) for text in texts], order)
+    return _count_units(words, [len(text) for text in texts], order, _codes)
+
+
+def hash_words(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], order: int
+) -> tuple[NgramCounts, ...]:
+    """The same as `count_words`, with n-grams numbered by hashes of 62 bits, so that calls can be compared."""
+    texts = [text for pair in zip(predictions, references, strict=True) for text in pair]
+    hashes = {word: _hash(word) for word in dict.fromkeys(chain.from_iterable(texts))}
+    words = np.fromiter(map(hashes.__getitem__, chain.from_iterable(texts)), dtype=np.uint64)
+    return _count_units(words, [len(text) for text in texts], order, _hashed_codes)
 
 
 def count_characters(predictions: Sequence[str], references: Sequence[str], order: int) -> tuple[NgramCounts, ...]:
@@ -63,14 +80,29 @@ def count_characters(predictions: Sequence[str], references: Sequence[str], orde
     place = np.zeros(int(points.max(initial=0)) + 1, dtype=np.int64)
     alphabet = np.flatnonzero(np.bincount(points))
     place[alphabet] = np.arange(len(alphabet))
-    return _count_units(place[points], [len(text) for text in texts], order)
+    return _count_units(place[points], [len(text) for text in texts], order, _codes)
 
 
-def _count_units(units: Ints, lengths: Sequence[int], order: int) -> tuple[NgramCounts, ...]:
+def _count_units(units: NDArray[Any], lengths: Sequence[int], order: int, codes: _Codes) -> tuple[NgramCounts, ...]:
     """`units` are words or characters, numbered from 0: prediction, reference, prediction, reference and so on."""
     text = np.repeat(np.arange(len(lengths)), lengths)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(units))
-    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in _codes(units, left, order))
+    return tuple(_count(text[start], code, len(lengths) // 2) for start, code in codes(units, left, order))
+
+
+def _hash(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode(), digest_size=8).digest(), "little")
+
+
+def _hashed_codes(units: NDArray[np.uint64], left: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:
+    """As `_codes`, from units that are hashes; the products wrap around at 2**64, as they should."""
+    start, code = np.arange(len(units)), units * _MULTIPLIER
+    yield start, (code >> np.uint64(2)).astype(np.int64)
+    for n in range(2, order + 1):
+        inside = left[start] >= n
+        start, code = start[inside], code[inside]
+        code = (code ^ units[start + n - 1]) * _MULTIPLIER
+        yield start, (code >> np.uint64(2)).astype(np.int64)
 
 
 def _codes(units: Ints, left: Ints, order: int) -> Iterator[tuple[Ints, Ints]]:

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import generate_ids
 from report_gen.model import ReportModel
-from report_gen.model.decoder import ReportDecoder, build_from_configuration, load_pretrained
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
-from tests.builders import tiny_config, tiny_model, tokenizer
+from tests.builders import LLAMA, tiny_config, tiny_model, tokenizer
 
-LLAMA = {
-    "model_type": "llama",
+BERT = {
+    "model_type": "bert",
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
-    "num_key_value_heads": 1,
     "max_position_embeddings": 128,
+    "hidden_dropout_prob": 0.0,
 }
-GPT2 = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 128}
 MODELS: dict[str, dict[str, Any]] = {
     "prefix": {"conditioning": "prefix"},
     "cross_attention": {"conditioning": "cross_attention"},
     "llama": {"decoder": {"transformer": LLAMA}},
+    "bert": {"decoder": {"transformer": BERT}},
 }
 B, K, L = 3, 4, 9
 
@@ -134,69 +131,3 @@ def test_a_llama_has_no_cross_attention() -> None:
     config = tiny_config(conditioning="cross_attention", decoder={"transformer": LLAMA})
     with pytest.raises(CheckpointError, match=r"a llama decoder has no cross-attention; use conditioning = 'prefix'"):
         ReportModel(config)
-
-
-@pytest.mark.parametrize(
-    "transformer", [{"model_type": "no-such-type"}, {"hidden_size": 8}, LLAMA | {"num_attention_heads": 3}]
-)
-def test_a_configuration_that_transformers_cannot_build_is_refused(transformer: dict[str, Any]) -> None:
-    with pytest.raises(CheckpointError, match="transformers"):
-        build_from_configuration(transformer, vocabulary_size=50, cross_attention=False)
-
-
-@pytest.fixture(scope="module", params=["gpt2", "llama"])
-def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PreTrainedModel]:
-    """A pretrained model as transformers saves it, with a vocabulary of its own."""
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp(request.param)
-    config = AutoConfig.for_model(**(GPT2 if request.param == "gpt2" else LLAMA), vocab_size=77)
-    theirs = AutoModelForCausalLM.from_config(config)
-    theirs.save_pretrained(folder)
-    return folder, theirs
-
-
-def test_a_pretrained_body_keeps_its_weights_under_new_words(saved: tuple[Path, PreTrainedModel]) -> None:
-    folder, theirs = saved
-    ours = load_pretrained(str(folder), vocabulary_size=50, cross_attention=False)
-    words = {name for name, tensor in theirs.state_dict().items() if 77 in tensor.shape}
-    body = theirs.state_dict().keys() - words
-    assert body
-    assert words
-    assert all(torch.equal(ours.state_dict()[name], theirs.state_dict()[name]) for name in body)
-    assert ours.get_input_embeddings().weight.shape == (50, 32)
-    assert ours.get_output_embeddings().weight.shape == (50, 32)
-    assert (ours.config.bos_token_id, ours.config.eos_token_id, ours.config.pad_token_id) == (BOS_ID, EOS_ID, PAD_ID)
-    assert ReportDecoder(ours, cross_attention=False).positions == 128
-
-
-def test_a_pretrained_gpt2_gets_cross_attention(tmp_path: Path) -> None:
-    theirs = AutoModelForCausalLM.from_config(AutoConfig.for_model(**GPT2, vocab_size=77))
-    theirs.save_pretrained(tmp_path)
-    decoder = ReportDecoder(
-        load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=True), cross_attention=True
-    )
-    assert decoder(torch.randn(1, 2, 32), torch.ones(1, 2), torch.tensor([[5, 6]]), torch.ones(1, 2)).shape == (
-        1,
-        2,
-        50,
-    )
-
-
-def test_a_missing_model_is_refused(tmp_path: Path) -> None:
-    missing = str(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match=r"absent: no causal language model .*give a local folder or a hub name"):
-        load_pretrained(missing, vocabulary_size=50, cross_attention=False)
-
-
-def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
-    theirs = AutoModelForCausalLM.from_config(AutoConfig.for_model(**GPT2, vocab_size=77))
-    theirs.config.save_pretrained(tmp_path)
-    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="safetensors"):
-        load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
-
-
-def test_a_hub_name_without_the_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(CheckpointError, match=r"^nobody/nothing: no causal language model [^.]*$"):
-        load_pretrained("nobody/nothing", vocabulary_size=50, cross_attention=False)

@@ -31,13 +31,43 @@ def test_images_and_texts_may_each_be_missing(conditioning: str) -> None:
     model = tiny_model(tiny_config(conditioning=conditioning))
     both = model(**batch())
     assert both.logits.shape == (B, L, model.config.vocabulary_size)
-    assert both.look.finding_logits.shape == (B, 14)
+    assert both.finding_logits.shape == (B, 14)
     images = model(**batch(texts=False))
     assert images.logits is None
-    assert images.look is not None
+    assert images.finding_logits is not None
     texts = model(**batch(images=False))
     assert texts.logits.shape == both.logits.shape
-    assert texts.look is None
+    assert texts.finding_logits is None
+
+
+@torch.inference_mode()
+def test_patch_features_stand_for_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs = tiny_model(), batch()
+    expected = model(**inputs)
+    features = model.encoder(inputs["pixel_values"].flatten(0, 1)).unflatten(0, (B, V))
+    monkeypatch.setattr(model.encoder, "forward", lambda _: pytest.fail("the encoder was asked again"))
+    found = model(**inputs | {"pixel_values": inputs["pixel_values"][:, :0], "patch_features": features})
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.finding_logits, expected.finding_logits)
+    short = model(**inputs | {"patch_features": features.half()})
+    torch.testing.assert_close(short.finding_logits, expected.finding_logits, atol=1e-2, rtol=1e-2)
+
+
+@torch.inference_mode()
+def test_empty_patch_features_are_none() -> None:
+    model, inputs = tiny_model(), batch()
+    found = model(**inputs, patch_features=torch.empty(B, 0, 0, 0))
+    assert torch.equal(found.logits, model(**inputs).logits)
+
+
+@pytest.mark.parametrize("images", [True, False])
+@torch.inference_mode()
+def test_several_texts_of_a_study_see_its_images(images: bool) -> None:
+    model, inputs = tiny_model(), batch(images=images)
+    texts = torch.arange(4, 4 + 3 * B * L).reshape(3 * B, L)
+    together = model(**inputs | {"input_ids": texts, "attention_mask": torch.ones_like(texts)})
+    apart = [model(**inputs | {"input_ids": texts[start : start + B]}).logits for start in (0, B, 2 * B)]
+    torch.testing.assert_close(together.logits, torch.cat(apart))
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge as CocoRouge
 from rouge_score.rouge_scorer import RougeScorer
 
+from report_gen.scoring import cider
 from report_gen.scoring.bleu import bleu
 from report_gen.scoring.chrf import chrf
 from report_gen.scoring.cider import cider_d
@@ -102,6 +103,33 @@ def test_cider_is_coco(pairs: Pairs) -> None:
         scorer += (prediction, [reference])
     corpus, per_report = scorer.compute_score()
     assert_same(cider_d(pairs), corpus, per_report[:, None])
+
+
+def test_cider_of_some_reports_with_the_frequencies_of_all_is_coco(
+    pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cider, "_AT_A_TIME", 300)  # several shares of the thousand
+    scorer = CiderScorer(n=4, sigma=6.0)
+    for prediction, reference in zip(pairs.predictions, pairs.references, strict=True):
+        scorer += (prediction, [reference])
+    _, per_report = scorer.compute_score()
+    frequencies = cider.document_frequencies(iter(pairs.references))
+    some = cider_d(Pairs(pairs.predictions[:40], pairs.references[:40]), frequencies)
+    np.testing.assert_allclose(some.per_report[:, 0], per_report[:40], rtol=0, atol=1e-9)
+    assert some.recipe == "sigma6,df:1000 reports"
+    one = cider_d(Pairs(pairs.predictions[9:10], pairs.references[9:10]), frequencies)
+    assert float(one.values[0]) == pytest.approx(per_report[9], abs=1e-9)
+
+
+def test_cider_by_hand_with_the_frequencies_of_other_reports() -> None:
+    """Of four reports all hold "no", three "effusion" and one "edema", which weighs like a word that none holds."""
+    frequencies = cider.document_frequencies(["no edema", "no effusion", "no effusion", "no effusion"])
+    weights = {"no": 0.0, "effusion": np.log(4 / 3), "edema": np.log(4), "fracture": np.log(4)}
+    unigrams = weights["edema"] / np.hypot(weights["edema"], weights["fracture"])  # cosine; "no" weighs nothing
+    found = cider_d(Pairs(["no edema", "fracture"], ["edema no fracture", "effusion"]), frequencies).per_report[:, 0]
+    assert found.tolist() == pytest.approx([10 * unigrams / 4 * np.exp(-1 / 72), 0])
+    same = cider_d(Pairs(["no effusion", "no"], ["no effusion", "no"]), frequencies).per_report[:, 0]
+    assert same.tolist() == pytest.approx([10 * 2 / 4, 0])  # its 1- and 2-grams are the same; it has no longer ones
 
 
 def test_rouge_is_rouge_score(pairs: Pairs) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.scoring import ngrams
-from report_gen.scoring.ngrams import count_characters, count_words
+from report_gen.scoring.ngrams import count_characters, count_words, hash_words
 from report_gen.scoring.subsequence import common_subsequence
 
 ORDER = 4
@@ -41,6 +41,20 @@ def assert_counted(pairs, counts) -> None:
 @given(corpora)
 def test_words_are_counted_as_by_hand(pairs) -> None:
     assert_counted(pairs, count_words([here for here, _ in pairs], [there for _, there in pairs], ORDER))
+
+
+@settings(deadline=None)
+@given(corpora)
+def test_hashes_count_the_same(pairs) -> None:
+    assert_counted(pairs, hash_words([here for here, _ in pairs], [there for _, there in pairs], ORDER))
+
+
+def test_hashes_are_the_same_in_every_call_and_keep_the_order_of_words() -> None:
+    first, other = (hash_words([text.split()], [[]], 2) for text in ("a b c", "c a b"))
+    assert set(first[0].ngram) == set(other[0].ngram)
+    assert len(set(first[1].ngram) & set(other[1].ngram)) == 1  # "a b"
+    (swapped,) = hash_words([["b", "a"]], [[]], 2)[1].ngram
+    assert swapped not in first[1].ngram
 
 
 @settings(deadline=None)

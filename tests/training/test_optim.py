@@ -1,4 +1,4 @@
-"""Parameter groups, frozen parts, and learning rates worked out by hand."""
+"""Parameter groups, frozen parts and layers, and learning rates worked out by hand."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from typing import Any
 
 import pytest
 import torch
-from report_gen_training.optim import build_optimizer, parts, set_rates, set_train_mode
-from report_gen_training.recipe import StageRecipe
+from report_gen_training.optim import (
+    build_optimizer,
+    encoder_layers,
+    learning_rates,
+    parts,
+    set_rates,
+    set_train_mode,
+)
+from report_gen_training.recipe import Rates, StageRecipe
+from timm.optim import param_groups_layer_decay
 
+from report_gen.errors import RecipeError
 from report_gen.model import ReportModel
 from tests.builders import tiny_config, tiny_model
 
@@ -92,3 +101,78 @@ def test_a_learning_encoder_gathers_batch_statistics(model: ReportModel) -> None
     model.encoder(torch.randn(4, 1, 32, 32))
     assert not torch.equal(model.encoder.backbone.bn1.running_mean, before)
     assert model.training
+
+
+@pytest.mark.parametrize("encoder", ["test_vit", "test_resnet", "test_convnext"])
+def test_layer_wise_rates_are_timms(encoder: str) -> None:
+    """timm's own helper for the same backbone gives every parameter the same share of the rate."""
+    model = tiny_model(tiny_config(encoder=encoder))
+    ours = learning_rates(model, Rates(encoder=1e-3, encoder_decay=0.75))
+    theirs = {
+        id(parameter): group["lr_scale"]
+        for group in param_groups_layer_decay(model.encoder.backbone, layer_decay=0.75)
+        for parameter in group["params"]
+    }
+    for name, parameter in model.encoder.named_parameters():
+        assert ours[f"encoder.{name}"] == pytest.approx(1e-3 * theirs[id(parameter)]), name
+
+
+def test_layers_of_a_vit_and_of_a_resnet_by_hand() -> None:
+    vit, resnet = (encoder_layers(tiny_model(tiny_config(encoder=name))) for name in ("test_vit", "test_resnet"))
+    assert vit["encoder.backbone.patch_embed.proj.weight"] == vit["encoder.backbone.cls_token"] == 0
+    assert [vit[f"encoder.backbone.blocks.{block}.norm1.bias"] for block in range(6)] == [1, 2, 3, 4, 5, 6]
+    assert vit["encoder.backbone.norm.weight"] == 6
+    assert resnet["encoder.backbone.conv1.0.weight"] == 0
+    assert [resnet[f"encoder.backbone.layer{stage}.0.bn1.bias"] for stage in (1, 2, 3, 4)] == [1, 2, 3, 4]
+    rates = learning_rates(tiny_model(tiny_config(encoder="test_resnet")), Rates(encoder=1.0, encoder_decay=0.5))
+    assert rates["encoder.backbone.conv1.0.weight"] == 1 / 16
+    assert rates["encoder.backbone.layer3.0.bn1.bias"] == 1 / 2
+
+
+@pytest.mark.parametrize(
+    ("encoder", "last", "learning"),
+    [("test_vit", 2, ("blocks.4.", "blocks.5.", "norm.")), ("test_resnet", 1, ("layer4.",))],
+)
+def test_only_the_last_layers_learn(encoder: str, last: int, learning: tuple[str, ...]) -> None:
+    model = tiny_model(tiny_config(encoder=encoder))
+    optimizer = build_optimizer(model, stage(encoder=1e-3, encoder_layers=last, encoder_decay=0.1))
+    found = {name for name, parameter in model.encoder.backbone.named_parameters() if parameter.requires_grad}
+    assert found == {name for name, _ in model.encoder.backbone.named_parameters() if name.startswith(learning)}
+    assert sorted({group["peak"] for group in optimizer.param_groups}) == pytest.approx([1e-4, 1e-3][-last:])
+    assert {group["part"] for group in optimizer.param_groups} == {"encoder"}
+
+
+def test_frozen_layers_keep_their_batch_statistics(model: ReportModel) -> None:
+    recipe = stage(encoder=1e-3, encoder_layers=1)
+    build_optimizer(model, recipe)
+    set_train_mode(model, recipe.rates)
+    before = {name: buffer.clone() for name, buffer in model.encoder.named_buffers()}
+    model.encoder(torch.randn(4, 1, 32, 32))
+    moved = {name for name, buffer in model.encoder.named_buffers() if not torch.equal(buffer, before[name])}
+    assert moved
+    assert all(name.startswith("backbone.layer4.") for name in moved)
+
+
+def test_a_later_stage_thaws_what_an_earlier_one_froze(model: ReportModel) -> None:
+    build_optimizer(model, stage(encoder=1e-3, encoder_layers=1))
+    build_optimizer(model, stage(encoder=1e-3))
+    assert all(parameter.requires_grad for parameter in model.encoder.parameters())
+
+
+def test_more_layers_than_there_are_is_refused(model: ReportModel) -> None:
+    with pytest.raises(
+        RecipeError, match="encoder_layers = 6, but the encoder 'test_resnet' has 5 layers; leave it out"
+    ):
+        build_optimizer(model, stage(encoder=1e-3, encoder_layers=6))
+
+
+def test_an_encoder_without_layers_is_refused(model: ReportModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(type(model.encoder.backbone), "group_matcher")
+    with pytest.raises(RecipeError, match="timm knows no layers of the encoder 'test_resnet'; leave encoder_layers"):
+        build_optimizer(model, stage(encoder=1e-3, encoder_decay=0.9))
+
+
+@pytest.mark.parametrize("layers", [{"encoder_layers": 2}, {"encoder_decay": 0.9}])
+def test_layers_of_a_frozen_encoder_are_refused(layers: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="encoder_layers and encoder_decay need a rate of the encoder above 0"):
+        Rates(decoder=1e-3, **layers)

@@ -1,0 +1,150 @@
+"""Language models from elsewhere: what of them is kept, what is new, and that nothing stays random in silence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
+
+from report_gen.errors import CheckpointError
+from report_gen.model.decoder import ReportDecoder
+from report_gen.model.language_model import build_from_configuration, load_pretrained
+from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tests.builders import GPT2, LLAMA, write_language_model
+
+KINDS = {"gpt2": GPT2, "llama": LLAMA}
+VOCABULARY = 77
+
+
+@pytest.mark.parametrize(
+    "transformer", [{"model_type": "no-such-type"}, {"hidden_size": 8}, LLAMA | {"num_attention_heads": 3}]
+)
+def test_a_configuration_that_transformers_cannot_build_is_refused(transformer: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointError, match="transformers"):
+        build_from_configuration(transformer, vocabulary_size=50, cross_attention=False)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def saved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PreTrainedModel]:
+    """A pretrained model as transformers saves it, with a vocabulary of its own."""
+    folder = tmp_path_factory.mktemp(request.param)
+    return folder, write_language_model(folder, KINDS[request.param], vocabulary_size=VOCABULARY)
+
+
+def load(folder: Path, vocabulary_size: int = 50, *, cross_attention: bool = False) -> Any:
+    return load_pretrained(str(folder), vocabulary_size=vocabulary_size, cross_attention=cross_attention)
+
+
+@pytest.mark.parametrize("vocabulary_size", [50, VOCABULARY])
+def test_the_body_keeps_its_weights_and_the_words_are_new(
+    saved: tuple[Path, PreTrainedModel], vocabulary_size: int
+) -> None:
+    """Also where the pretrained model happens to have as many words: the same number names another one."""
+    folder, theirs = saved
+    ours = load(folder, vocabulary_size)
+    words = {name for name, tensor in theirs.state_dict().items() if VOCABULARY in tensor.shape}
+    body = theirs.state_dict().keys() - words
+    assert body
+    assert words
+    assert all(torch.equal(ours.model.state_dict()[name], theirs.state_dict()[name]) for name in body)
+    assert ours.kept == body
+    for name in words:
+        found = ours.model.state_dict()[name]
+        assert found.shape == (vocabulary_size, 32)
+        assert float(found.std()) == pytest.approx(0.02, rel=0.1)
+        if vocabulary_size == VOCABULARY:
+            assert not torch.equal(found, theirs.state_dict()[name])
+    config = ours.model.config
+    assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (BOS_ID, EOS_ID, PAD_ID)
+    assert ReportDecoder(ours.model, cross_attention=False).positions == 128
+
+
+def test_words_that_were_tied_stay_tied_and_others_apart(saved: tuple[Path, PreTrainedModel]) -> None:
+    folder, theirs = saved
+    ours = load(folder, VOCABULARY).model
+    tied = theirs.get_input_embeddings().weight is theirs.get_output_embeddings().weight
+    assert (ours.get_input_embeddings().weight is ours.get_output_embeddings().weight) == tied
+    assert torch.equal(ours.get_input_embeddings().weight, ours.get_output_embeddings().weight) == tied
+
+
+def test_a_pretrained_gpt2_gets_cross_attention(tmp_path: Path) -> None:
+    theirs = write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    found = load(tmp_path, cross_attention=True)
+    new = {name for name, _ in found.model.named_parameters()} - found.kept
+    assert {name.split(".")[3] for name in new if ".h." in name} == {"crossattention", "ln_cross_attn"}
+    assert {name for name in new if ".h." not in name} == {"transformer.wte.weight"}
+    assert found.kept == theirs.state_dict().keys() - {"transformer.wte.weight", "lm_head.weight"}
+    decoder = ReportDecoder(found.model, cross_attention=True)
+    logits = decoder(torch.randn(1, 2, 32), torch.ones(1, 2), torch.tensor([[5, 6]]), torch.ones(1, 2))
+    assert logits.shape == (1, 2, 50)
+
+
+def change_config(folder: Path, **changes: Any) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+@pytest.mark.parametrize(("kind", "key"), [("gpt2", "n_layer"), ("llama", "num_hidden_layers")])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_layers_too_many_or_too_few_are_refused(tmp_path: Path, kind: str, key: str, layers: int) -> None:
+    """transformers would leave the third layer random, or the second one out, and go on."""
+    write_language_model(tmp_path, KINDS[kind], vocabulary_size=VOCABULARY)
+    change_config(tmp_path, **{key: layers})
+    fault = rf"do not fit its config.json in \d+ tensors, \S+\.{min(layers, 2)}\.\S+ first"
+    with pytest.raises(CheckpointError, match=fault):
+        load(tmp_path)
+
+
+def test_another_width_is_refused(tmp_path: Path) -> None:
+    write_language_model(tmp_path, LLAMA, vocabulary_size=VOCABULARY)
+    change_config(tmp_path, intermediate_size=64)
+    with pytest.raises(CheckpointError, match=r"in 6 tensors, model\.layers\.0\.mlp\.\S+ first; download"):
+        load(tmp_path)
+
+
+def test_a_lost_tensor_is_refused(tmp_path: Path) -> None:
+    write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["transformer.ln_f.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"in 1 tensors, transformer\.ln_f\.weight first"):
+        load(tmp_path)
+
+
+def test_a_missing_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"absent: no causal language model .*give a local folder or a hub name"):
+        load(tmp_path / "absent")
+
+
+def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
+    theirs = write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="safetensors"):
+        load(tmp_path)
+
+
+def test_a_torn_file_is_refused(tmp_path: Path) -> None:
+    write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match="no causal language model with safetensors weights"):
+        load(tmp_path)
+
+
+def test_a_hub_name_without_the_hub_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=r"^nobody/nothing: no causal language model [^.]*$"):
+        load(Path("nobody/nothing"))
+
+
+def test_loading_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    capfd.readouterr()
+    load(tmp_path)
+    assert capfd.readouterr() == ("", "")
