@@ -17,7 +17,7 @@ LONGEST_TEXT = 2**17
 
 
 class Check:
-    """Of one corpus: `watch` its studies, then `conclude` on their table. Unless `thorough`, only emptiness is refused."""
+    """Of one corpus: `watch` its studies, then `conclude` on their table; only emptiness counts unless `thorough`."""
 
     def __init__(self, path: Path, *, require_images: bool, thorough: bool = True) -> None:
         self._path, self._thorough = path, thorough
