@@ -69,6 +69,11 @@ def has_deidentification_mark(text: str) -> bool:
     return _DEIDENTIFIED.search(text) is not None
 
 
+def replace_deidentification_marks(text: str, replacement: str) -> str:
+    """The text with each gap that de-identification left written as `replacement`."""
+    return _DEIDENTIFIED.sub(lambda _: replacement, text)
+
+
 def mentions_side(sentence: str) -> bool:
     """Whether a sentence names a side: left, right or both."""
     return _SIDE.search(sentence) is not None
@@ -138,7 +143,8 @@ _NOT_PRIOR = re.compile(
 )
 _NUMBERING = re.compile(r"^\s*\d+[.)](?:\s+|$)")
 _DEIDENTIFIED = re.compile(
-    r"x-?x{3,} | _{2,} | \[\*\* | \*\*\] | [\[<]\s*(?:name|date|redacted|removed|de-?identified|phi)\s*[\]>]",
+    r"x-?x{3,} | _{2,} | \[\*\*.*?\*\*\] | \[\*\* | \*\*\]"
+    r" | [\[<]\s*(?:name|date|redacted|removed|de-?identified|phi)\s*[\]>]",
     re.IGNORECASE | re.VERBOSE,
 )
 _SIDE = re.compile(

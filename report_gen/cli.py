@@ -8,11 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 
+from report_gen import corpus_commands
 from report_gen.errors import ReportGenError, StudyError, UsageError
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(corpus_commands.app, name="corpus")
 
 
 @app.command()
@@ -181,19 +184,20 @@ def evaluate(
     from report_gen.progress import track
     from report_gen.scoring import ScoreMethod, write_csv, write_html
 
-    studies = list(read_corpus(corpus, layout=layout))
-    rows = evaluating.select_studies(studies, split)
-    if (html or csv) and not any(map(evaluating.has_report, rows)):
-        raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
-    result = evaluating.evaluate(
-        Drafter.load(None if str(checkpoint) == "embedded" else checkpoint),
-        rows,
-        decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
-        method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
-        training=evaluating.training_reports(studies, rows),
-        nearest=evaluating.neighbours(studies, rows) if nearest else (),
-        track=lambda items, total, what: track(items, total=total, description=f"looking at {what}"),
-    )
+    with TemporaryDirectory(prefix="report-gen-") as store:
+        studies = list(read_corpus(corpus, layout=layout, store=Path(store)))
+        rows = evaluating.select_studies(studies, split)
+        if (html or csv) and not any(map(evaluating.has_report, rows)):
+            raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
+        result = evaluating.evaluate(
+            Drafter.load(None if str(checkpoint) == "embedded" else checkpoint),
+            rows,
+            decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
+            method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
+            training=evaluating.training_reports(studies, rows),
+            nearest=evaluating.neighbours(studies, rows) if nearest else (),
+            track=lambda items, total, what: track(items, total=total, description=f"looking at {what}"),
+        )
     Console().print(render(result))
     if json:
         write_json(result, json)

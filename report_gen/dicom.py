@@ -94,7 +94,7 @@ def describe_dicom(path: Path, sha256: str) -> Study:
         NotAnImageError: a structured report, a PDF, a plan: DICOM without pixels.
         StudyError: the file cannot be opened, is malformed or truncated, or holds pixels that are not supported.
     """
-    with _refusing(path):
+    with refusing(path):
         return study_of(_read_header(path), path, sha256)
 
 
@@ -104,7 +104,7 @@ def read_dicom_pixels(path: Path) -> NDArray[np.float32]:
     Raises:
         StudyError: see `describe_dicom`; also where the pixels end early or cannot be decoded.
     """
-    with _refusing(path):
+    with refusing(path):
         _read_header(path)
         with path.open("rb") as file:
             dataset = _read(file, (*HEADER_KEYWORDS, "PixelData"), path)
@@ -119,9 +119,18 @@ def read_dicom_pixels(path: Path) -> NDArray[np.float32]:
         return _luma(stored, 2**dataset.BitsStored - 1)
 
 
+def read_attributes(path: Path, keywords: tuple[str, ...]) -> FileDataset:
+    """Attributes of any DICOM file, without pixels; to be used within `refusing`. Raises StudyError where deflated."""
+    with path.open("rb") as file:
+        return _read(file, keywords, path)
+
+
 @contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Turns what the system and pydicom raise into a StudyError; quiets pydicom's warnings: they quote values."""
+def refusing(path: Path) -> Iterator[None]:
+    """Turns what the system and pydicom raise into a StudyError; quiets pydicom's warnings: they quote values.
+
+    Attributes are parsed when they are first looked at, so this must also hold what looks at them.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

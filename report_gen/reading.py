@@ -86,8 +86,13 @@ def read_pixels(image: Image) -> NDArray[np.float32]:
     Raises:
         StudyError: the pixels are truncated, malformed or of a kind that is not supported.
     """
-    read = read_dicom_pixels if is_dicom(_head(image.path)) else read_picture_pixels
-    pixels = np.ascontiguousarray(read(image.path), dtype=np.float32)
+    return read_brightness(image.path)
+
+
+def read_brightness(path: Path) -> NDArray[np.float32]:
+    """The pixels of `read_pixels` straight from a file, for who needs no record of it."""
+    read = read_dicom_pixels if is_dicom(_head(path)) else read_picture_pixels
+    pixels = np.ascontiguousarray(read(path), dtype=np.float32)
     if pixels.min() == pixels.max():
         return np.zeros_like(pixels)
     return pixels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from report_gen.errors import OutputError
@@ -21,9 +21,17 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     Raises:
         OutputError: naming the file and the remedy; no temporary file is left.
     """
+    write_pieces(path, [data])
+
+
+def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
+    """As `write_atomically`, piece after piece, so that a large file is never in memory; raises OutputError.
+
+    What goes wrong while a piece is made leaves an earlier file untouched, too.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data.encode() if isinstance(data, str) else data)
+        _replace(path, pieces)
         _sync_folder(path.parent)
     except OSError as error:
         reason = error.strerror or type(error).__name__
@@ -48,7 +56,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes
     try:
         temporary.mkdir(parents=True)
         for name, data in contents.items():
-            _replace(temporary / name, data if isinstance(data, bytes) else data())
+            _replace(temporary / name, [data if isinstance(data, bytes) else data()])
         _sync_folder(temporary)
         if folder.exists():
             folder.rename(older)
@@ -84,11 +92,12 @@ def recover_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be put back ({error.strerror}); check who owns the folder.") from error
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece.encode() if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -14,6 +14,7 @@ from report_gen.auditing import (
     mentions_prior,
     mentions_side,
     repeated_sentences,
+    replace_deidentification_marks,
 )
 
 
@@ -93,6 +94,11 @@ def test_deidentification_mark(text: str) -> None:
 @pytest.mark.parametrize("text", ["Normal chest x-ray.", "Grade XX.", "snake_case", "[L] marker", "Vertebra T12"])
 def test_no_deidentification_mark(text: str) -> None:
     assert not has_deidentification_mark(text)
+
+
+def test_deidentification_marks_are_replaced_whole() -> None:
+    text = "XXXX told Dr. [**Last Name (un) 12**] on ___ at [date]."
+    assert replace_deidentification_marks(text, r"\1") == r"\1 told Dr. \1 on \1 at \1."
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import OutputError
-from report_gen.writing import write_atomically
+from report_gen.writing import write_atomically, write_pieces
 
 
 def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
@@ -67,3 +67,18 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=f"{tmp_path}: cannot be written"):
         write_atomically(tmp_path, "x")
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_pieces_are_one_file_and_a_fault_while_they_are_made_leaves_the_earlier_one(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    write_pieces(path, ["Caf\u00e9\n", b"\0"])
+    assert path.read_bytes() == b"Caf\xc3\xa9\n\0"
+
+    def interrupted():
+        yield "half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_pieces(path, interrupted())
+    assert path.read_bytes() == b"Caf\xc3\xa9\n\0"
+    assert list(tmp_path.iterdir()) == [path]

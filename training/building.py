@@ -104,8 +104,10 @@ def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, vie
 
 def _checkpoint_activations(model: ReportModel) -> None:
     language_model = model.decoder.language_model
+    # transformers is changing the name; both take what torch's checkpoint is called with.
+    enable = getattr(language_model, "activation_checkpointing_enable", None)
     try:
-        language_model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        (enable or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
     except ValueError as error:
         raise RecipeError(
             f"a {language_model.config.model_type} decoder must keep its activations; leave checkpoint_activations out"

@@ -2,63 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets import Dataset
 
-from report_gen.corpora import indiana, manifest, nih, r2gen
-from report_gen.corpora.examples import (
-    FEATURES,
-    SPLITS,
-    Example,
-    build_dataset,
-    check_examples,
-    check_images,
-    without_missing_images,
+from report_gen.corpora import (
+    dicom_folders,
+    indiana,
+    manifest,
+    medpix,
+    mimic,
+    nih,
+    openi,
+    r2gen,
+    saved_datasets,
 )
+from report_gen.corpora.checking import Check
+from report_gen.corpora.examples import FEATURES, SPLITS, Example, build_dataset, without_missing_images
 from report_gen.errors import CorpusError
 
-__all__ = ["FEATURES", "LAYOUTS", "SPLITS", "Example", "Layout", "check_images", "read_corpus"]
+__all__ = ["FEATURES", "LAYOUTS", "SPLITS", "Example", "Layout", "read_corpus"]
 
 
 class Layout(NamedTuple):
     """How a corpus lies on disk."""
 
     matches: Callable[[Path], bool]
-    read: Callable[[Path], list[Example]]
+    """Whether it lies here. It looks at names and beginnings, and never raises for what it does not know."""
+    read: Callable[[Path, Path | None], Iterator[Example]]
+    """Its studies one by one, from a path, with a store for images that are no files of their own."""
+    last_resort: bool = False
+    """Asked only where no other layout knows the place."""
+
+
+def _plain(read: Callable[[Path], Iterator[Example]]) -> Callable[[Path, Path | None], Iterator[Example]]:
+    return lambda path, _: read(path)
 
 
 LAYOUTS: Mapping[str, Layout] = {
-    "r2gen": Layout(r2gen.matches, r2gen.read),
-    "indiana": Layout(indiana.matches, indiana.read),
-    "nih": Layout(nih.matches, nih.read),
-    "manifest": Layout(manifest.matches, manifest.read),
+    "r2gen": Layout(r2gen.matches, _plain(r2gen.read)),
+    "indiana": Layout(indiana.matches, _plain(indiana.read)),
+    "openi": Layout(openi.matches, _plain(openi.read)),
+    "mimic-cxr": Layout(mimic.matches_dicom, _plain(mimic.read_dicom)),
+    "mimic-cxr-jpg": Layout(mimic.matches_jpeg, _plain(mimic.read_jpeg)),
+    "nih": Layout(nih.matches, _plain(nih.read)),
+    "medpix": Layout(medpix.matches, _plain(medpix.read_images)),
+    "medpix-cases": Layout(medpix.never_matches, _plain(medpix.read_cases)),
+    "hf": Layout(saved_datasets.matches, saved_datasets.read),
+    "manifest": Layout(manifest.matches, _plain(manifest.read)),
+    "dicom": Layout(dicom_folders.matches, _plain(dicom_folders.read), last_resort=True),
 }
 
 
-def read_corpus(path: Path, *, layout: str | None = None, require_images: bool = True) -> Dataset:
-    """The studies of a corpus, in memory; nothing of it is left in a cache on disk.
+def read_corpus(
+    path: Path,
+    *,
+    layout: str | None = None,
+    require_images: bool | None = True,
+    store: Path | None = None,
+    check: bool = True,
+) -> Dataset:
+    """The studies of a corpus, in memory or memory-mapped from a file in `store`; nothing is left in another cache.
 
     Args:
         path: A file or folder in one of `LAYOUTS`.
         layout: Its layout; found by looking when None.
-        require_images: False leaves out the images that are not there instead of refusing the corpus.
+        require_images: False leaves out the images that are not there instead of refusing the corpus; None keeps the
+            names of all without looking.
+        store: A folder for the table, and for images that the corpus holds embedded; the rows stream through it, so
+            that memory stays flat however many there are. It must outlive the dataset, and holds the corpus's texts.
+        check: False leaves texts, ids, splits and patients unchecked, for who reports or mends what is wrong.
 
     Raises:
         CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
             has a patient in two splits, or lacks an image.
+        OutputError: when the store cannot be written.
     """
     if not path.exists():
         raise CorpusError(f"{path}: no such file or folder.")
-    examples = LAYOUTS[_choose_layout(path, layout)].read(path)
-    check_examples(examples, path)
-    if not require_images:
-        return build_dataset(map(without_missing_images, examples))
-    dataset = build_dataset(examples)
-    check_images(dataset)
+    name = _choose_layout(path, layout)
+    examples = LAYOUTS[name].read(path, store)
+    if require_images is False:
+        examples = map(without_missing_images, examples)
+    checking = Check(path, require_images=bool(require_images), thorough=check)
+    file = None if store is None else store / _file_name(path, name)
+    try:
+        dataset = build_dataset(checking.watch(examples), file)
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"{path}: a text holds half a character (a lone surrogate); save it as UTF-8.") from error
+    try:
+        checking.conclude(dataset)
+    except CorpusError:
+        if file is not None:
+            file.unlink()
+        raise
     return dataset
+
+
+def _file_name(path: Path, layout: str) -> str:
+    """One file per corpus, so that reading it again takes the older one's place."""
+    return f"{layout}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.arrow"
 
 
 def _choose_layout(path: Path, layout: str | None) -> str:
@@ -66,7 +112,7 @@ def _choose_layout(path: Path, layout: str | None) -> str:
         if layout not in LAYOUTS:
             raise CorpusError(f"{layout!r} is no corpus layout; use one of {', '.join(LAYOUTS)}.")
         return layout
-    found = [name for name, known in LAYOUTS.items() if known.matches(path)]
+    found = _find(path, last_resort=False) or _find(path, last_resort=True)
     if path.is_file():
         found = found[:1]  # any table may be a manifest, which stands last: a layout that knows the file comes first
     if not found:
@@ -74,3 +120,7 @@ def _choose_layout(path: Path, layout: str | None) -> str:
     if len(found) > 1:
         raise CorpusError(f"{path}: this may be {' or '.join(found)}; say which with --layout.")
     return found[0]
+
+
+def _find(path: Path, *, last_resort: bool) -> list[str]:
+    return [name for name, known in LAYOUTS.items() if known.last_resort is last_resort and known.matches(path)]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import secrets
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa  # type: ignore[import-untyped]
 from datasets import Dataset, Features, List, Value
+from datasets.arrow_writer import ArrowWriter
 
-from report_gen.errors import CorpusError
+from report_gen.errors import OutputError
 from report_gen.report import FINDINGS
 from report_gen.study import ViewPosition
 
@@ -32,6 +38,8 @@ FEATURES = Features(
     }
 )
 
+_ROWS_AT_ONCE = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
@@ -41,9 +49,9 @@ class Example:
     patient_id: str = ""
     """Empty when the corpus does not tell."""
     images: tuple[str, ...] = ()
-    """Absolute paths."""
+    """Absolute paths, in the order of the corpus: the first is not always the frontal view."""
     view_positions: tuple[str, ...] = ()
-    """Values of `ViewPosition`, parallel to `images`."""
+    """Values of `ViewPosition`, parallel to `images`; UNKNOWN where the corpus does not tell."""
     indication: str = ""
     comparison: str = ""
     findings: str = ""
@@ -55,54 +63,56 @@ class Example:
     split: str = "train"
 
 
-def build_dataset(examples: Iterable[Example]) -> Dataset:
-    """The examples as a table in memory: no report text goes to a cache on disk."""
-    return Dataset.from_list([vars(example) for example in examples], features=FEATURES)
+def build_dataset(examples: Iterable[Example], file: Path | None = None) -> Dataset:
+    """The examples as a table, in memory or memory-mapped from an Arrow `file`; never in a cache of `datasets`.
 
-
-def check_examples(examples: list[Example], path: Path) -> None:
-    """Refuses a corpus with no study, NUL characters, an unknown split, a study told twice, or a patient in two splits.
+    They are taken one by one and written a thousand at a time, so with a file memory does not grow with their number.
+    The file appears whole: an older one stands until then, and a table that is mapped from it stays sound.
 
     Raises:
-        CorpusError: naming the corpus and how many are at fault; never an identifier.
+        OutputError: the file cannot be written; nothing of it is left.
     """
-    if not examples:
-        raise CorpusError(f"{path}: the corpus has no studies.")
-    damaged = sum("\0" in "".join((e.study_id, e.indication, e.comparison, e.findings, e.impression)) for e in examples)
-    if damaged:
-        raise CorpusError(f"{path}: {damaged} studies have NUL characters in their texts; remove them.")
-    strange = sorted({example.split for example in examples} - set(SPLITS))
-    if strange:
-        raise CorpusError(f"{path}: unknown split {strange[0]!r}; use {', '.join(SPLITS)}.")
-    repeated = len(examples) - len({example.study_id for example in examples})
-    if repeated:
-        raise CorpusError(f"{path}: {repeated} study ids occur more than once; give each study one entry in one split.")
-    splits_of_patient: dict[str, set[str]] = {}
-    for example in examples:
-        splits_of_patient.setdefault(example.patient_id, set()).add(example.split)
-    splits_of_patient.pop("", None)
-    torn = sum(len(splits) > 1 for splits in splits_of_patient.values())
-    if torn:
-        raise CorpusError(f"{path}: {torn} patients have studies in more than one split; keep each patient in one.")
+    if file is None:
+        sink = pa.BufferOutputStream()
+        _write(examples, sink)
+        return Dataset.from_buffer(sink.getvalue())
+    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as sink:
+                _write(examples, sink)
+            temporary.replace(file)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise OutputError(f"{file}: cannot be written ({reason}); free the disk or name another store.") from error
+    return Dataset.from_file(str(file))
 
 
-def check_images(dataset: Dataset) -> None:
-    """Refuses a corpus whose images are not all there.
+def _write(examples: Iterable[Example], sink: Any) -> None:
+    with ArrowWriter(features=FEATURES, stream=sink) as writer:
+        for rows in _batches(vars(example) for example in examples):
+            writer.write_table(pa.Table.from_pylist(rows, schema=FEATURES.arrow_schema))
+        writer.finalize(close_stream=False)
 
-    Raises:
-        CorpusError: with the number of missing images, the first of them and the remedy.
-    """
-    missing = [image for images in dataset["images"] for image in images if not Path(image).is_file()]
-    if missing:
-        raise CorpusError(
-            f"{missing[0]}: the first of {len(missing)} missing images; put them there, or do not require images."
-        )
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+        yield batch
 
 
 def without_missing_images(example: Example) -> Example:
     """The example with only those images that are there."""
-    there = [pair for pair in zip(example.images, example.view_positions, strict=True) if Path(pair[0]).is_file()]
+    there = [pair for pair in zip(example.images, example.view_positions, strict=True) if is_file(pair[0])]
+    if len(there) == len(example.images):
+        return example
     return replace(example, images=tuple(i for i, _ in there), view_positions=tuple(v for _, v in there))
+
+
+def is_file(image: str) -> bool:
+    return os.path.isfile(image)  # noqa: PTH113 - Path.is_file raises where a name is too long to be one
 
 
 _VIEWS = {
@@ -117,3 +127,15 @@ _VIEWS = {
 def view_position(text: str) -> str:
     """The value of `ViewPosition` for how a corpus calls it; unknown words are UNKNOWN."""
     return _VIEWS.get(" ".join(text.upper().replace("_", " ").split()), ViewPosition.UNKNOWN).value
+
+
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def split_name(text: str) -> str:
+    """train, val or test for how a corpus calls it; unknown words stay as they are and are refused later."""
+    return _SPLITS.get(text.strip().lower(), text)

@@ -2,7 +2,7 @@
 
 Columns, in any case, some under several names (`SYNONYMS`):
 
-    study_id        rows with equal study id are joined in their order
+    study_id        rows with equal study id are joined in their order, at the place of the last
     patient_id
     images          a list, or names apart by `;`, relative to the manifest's folder
     views           as many as images, or one for all: PA, AP, frontal, lateral ...
@@ -10,16 +10,17 @@ Columns, in any case, some under several names (`SYNONYMS`):
     findings, impression, or else a whole `report`, cut by `cut_report`
     split           train, val or test; everything is train without it
     <finding>       a column per name of `FINDINGS`: 1 or 0, otherwise not known
+    soft <finding>  what another model gives for it, 0 to 1
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from report_gen.corpora.examples import SILENT, Example, view_position
+from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import read_csv, read_json_rows
 from report_gen.corpora.whole_reports import cut_report
 from report_gen.errors import CorpusError
@@ -35,6 +36,16 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "views": ("view_positions", "view_position", "views", "view", "projections", "projection"),
 }
 _TEXTS = ("report", "findings", "impression")
+_LABELS = tuple(map(str.lower, FINDINGS))
+_SOFT_LABELS = tuple(f"soft {name}" for name in _LABELS)
+COLUMNS = (
+    *(name for names in SYNONYMS.values() for name in names),
+    *_TEXTS,
+    *("indication", "comparison", "split"),
+    *_LABELS,
+    *_SOFT_LABELS,
+)
+"""All that is read of a row."""
 
 
 def matches(path: Path) -> bool:
@@ -43,7 +54,7 @@ def matches(path: Path) -> bool:
     return path.suffix in (".jsonl", ".json", ".csv")
 
 
-def read(path: Path) -> list[Example]:
+def read(path: Path) -> Iterator[Example]:
     """Examples of a manifest, or of the folder that holds it.
 
     Raises:
@@ -52,34 +63,46 @@ def read(path: Path) -> list[Example]:
     file = next((path / name for name in FILES if (path / name).is_file()), path)
     if file.is_dir():
         raise CorpusError(f"{path}: no {' or '.join(FILES)} here; name the file itself.")
+    ids = (study_id(row, place) for place, row in _rows(file))
+    folder = file.parent.resolve()
+    yield from join_rows(ids, ((place, example_of_row(row, folder, place)) for place, row in _rows(file)))
+
+
+def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows with lower-case names, each with words that name its place."""
     rows = read_csv(file) if file.suffix == ".csv" else read_json_rows(file)
-    studies: dict[str, Example] = {}
     for number, row in enumerate(rows, start=1):
-        place = f"{file}: row {number}"
-        named = {name.strip().lower(): value for name, value in row.items()}
-        example = _example(named, file.parent.resolve(), place)
-        earlier = studies.get(example.study_id)
-        studies[example.study_id] = example if earlier is None else _join(earlier, example, place)
-    return list(studies.values())
+        yield f"{file}: row {number}", {name.strip().lower(): value for name, value in row.items()}
 
 
-def _example(row: Mapping[str, Any], folder: Path, place: str) -> Example:
-    if not any(name in row for name in (*_TEXTS, *map(str.lower, FINDINGS))):
+def study_id(row: Mapping[str, Any], place: str) -> str:
+    """The study id of a row with lower-case names; empty where it has none."""
+    return _text(row, SYNONYMS["study_id"], place)
+
+
+def example_of_row(row: Mapping[str, Any], folder: Path, place: str) -> Example:
+    """What one row with lower-case names tells of its study, with images in `folder`.
+
+    Raises:
+        CorpusError: it has no study id or no text, or a value of a wrong kind; the message begins with `place`.
+    """
+    if row.keys().isdisjoint((*_TEXTS, *_LABELS)):
         raise CorpusError(f"{place} has no {', '.join(_TEXTS)} and no column named after a finding.")
-    study_id = _text(row, SYNONYMS["study_id"], place)
-    if not study_id:
+    name = study_id(row, place)
+    if not name:
         raise CorpusError(f"{place} has no study id; name its column {' or '.join(SYNONYMS['study_id'])}.")
-    names = _list(row, SYNONYMS["images"], place)
+    images = _list(row, SYNONYMS["images"], place)
     views = [view_position(view) for view in _list(row, SYNONYMS["views"], place)] or [ViewPosition.UNKNOWN.value]
-    if len(views) not in (1, len(names)):
-        raise CorpusError(f"{place} has {len(names)} images and {len(views)} views; give one view for each image.")
+    if len(views) not in (1, len(images)):
+        raise CorpusError(f"{place} has {len(images)} images and {len(views)} views; give one view for each image.")
     return Example(
-        study_id=study_id,
+        study_id=name,
         patient_id=_text(row, SYNONYMS["patient_id"], place),
-        images=tuple(str(folder / name) for name in names),
-        view_positions=tuple(views if len(views) == len(names) else views * len(names)),
+        images=tuple(str(folder / image) for image in images),
+        view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_texts(row, place),
-        labels=tuple(_label(row.get(name.lower()), place) for name in FINDINGS),
+        labels=_labels(row, place),
+        soft_labels=_soft_labels(row, place),
         split=_text(row, ("split",), place) or "train",
     )
 
@@ -114,31 +137,38 @@ def _texts(row: Mapping[str, Any], place: str) -> dict[str, Any]:
     return {name: text or cut.get(name, "") for name, text in texts.items()}
 
 
+def _labels(row: Mapping[str, Any], place: str) -> tuple[float | None, ...]:
+    if row.keys().isdisjoint(_LABELS):
+        return SILENT
+    return tuple(_label(row.get(name), place) for name in _LABELS)
+
+
+def _soft_labels(row: Mapping[str, Any], place: str) -> tuple[float | None, ...]:
+    if row.keys().isdisjoint(_SOFT_LABELS):
+        return SILENT
+    return tuple(_soft_label(row.get(name), place) for name in _SOFT_LABELS)
+
+
 def _label(value: object, place: str) -> float | None:
     """1 and 0; empty and CheXpert's -1 (uncertain) are not known."""
+    number = _number(value)
+    if number not in (0, 1, -1, None):
+        raise CorpusError(f"{place}: the label of a finding must be 1, 0, -1 or empty.")
+    return None if number == -1 else number
+
+
+def _soft_label(value: object, place: str) -> float | None:
+    number = _number(value)
+    if number is not None and not 0 <= number <= 1:
+        raise CorpusError(f"{place}: the soft label of a finding must be a number from 0 to 1, or empty.")
+    return number
+
+
+def _number(value: object) -> float | None:
+    """The number, NaN for what is none, None for nothing."""
     if value is None or value == "":
         return None
     try:
-        number = float(str(value)) if not isinstance(value, bool) else float(value)
+        return float(value) if isinstance(value, bool) else float(str(value))
     except ValueError:
-        number = float("nan")
-    if number not in (0, 1, -1):
-        raise CorpusError(f"{place}: the label of a finding must be 1, 0, -1 or empty.")
-    return number if number >= 0 else None
-
-
-def _join(earlier: Example, later: Example, place: str) -> Example:
-    """One study from two rows: images follow each other, everything else must be equal or missing in one of them."""
-    missing = ("", SILENT)
-    joined: dict[str, Any] = {}
-    for name in (field.name for field in fields(Example)):
-        first, second = getattr(earlier, name), getattr(later, name)
-        if name in ("images", "view_positions"):
-            joined[name] = first + second
-        elif first == second or second in missing:
-            joined[name] = first
-        elif first in missing:
-            joined[name] = second
-        else:
-            raise CorpusError(f"{place} has another {name} than an earlier row of the same study.")
-    return Example(**joined)
+        return float("nan")

@@ -7,11 +7,12 @@ chexnet_probs.csv (what a classifier gives for each image) and the official list
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from report_gen.corpora.examples import Example, view_position
-from report_gen.corpora.tables import read_csv, read_text
+from report_gen.corpora.examples import SILENT, Example, view_position
+from report_gen.corpora.tables import has_columns, read_csv
+from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
 from report_gen.report import FINDINGS
 
@@ -42,7 +43,7 @@ def matches(path: Path) -> bool:
     return _find_table(path) is not None
 
 
-def read(path: Path) -> list[Example]:
+def read(path: Path) -> Iterator[Example]:
     """One example per image. Without the official lists 60 % of the patients are train, 20 % val and 20 % test.
 
     Raises:
@@ -53,32 +54,29 @@ def read(path: Path) -> list[Example]:
         raise CorpusError(f"{path}: no labels.csv or Data_Entry_2017*.csv with a 'Finding Labels' column here.")
     folder = table.parent.resolve()
     soft = _read_soft_labels(folder / SOFT_LABELS)
-    tests, others = _read_list(folder / TEST_LIST), _read_list(folder / TRAIN_VAL_LIST)
+    tests = _read_list(folder / TEST_LIST)
+    listed = tests | _read_list(folder / TRAIN_VAL_LIST)
     located = {image.name: image for image in folder.glob("images_*/images/*.png")}
-    examples = []
     for row in read_csv(table, columns=COLUMNS):
         name = row["Image Index"]
-        if (tests or others) and name not in tests | others:
+        if listed and name not in listed:
             raise CorpusError(f"{table}: {name} stands in neither {TEST_LIST} nor {TRAIN_VAL_LIST}; remove its row.")
         image = folder / row["image"] if "image" in row else located.get(name, folder / "images" / name)
-        examples.append(
-            Example(
-                study_id=Path(name).stem,
-                patient_id=row["Patient ID"],
-                images=(str(image),),
-                view_positions=(view_position(row["View Position"]),),
-                labels=_hard_labels(row["Finding Labels"], table),
-                soft_labels=soft.get(Path(name).stem, (None,) * len(FINDINGS)),
-                split=_split(row["Patient ID"], listed=name in tests if tests or others else None),
-            )
+        yield Example(
+            study_id=Path(name).stem,
+            patient_id=row["Patient ID"],
+            images=(str(image),),
+            view_positions=(view_position(row["View Position"]),),
+            labels=_hard_labels(row["Finding Labels"], table),
+            soft_labels=soft.get(Path(name).stem, SILENT),
+            split=_split(row["Patient ID"], listed=name in tests if listed else None),
         )
-    return examples
 
 
 def _find_table(path: Path) -> Path | None:
     places = [path / "labels.csv", *sorted(path.glob("Data_Entry_2017*.csv"))] if path.is_dir() else [path]
     tables = (place for place in places if place.suffix == ".csv" and place.is_file())
-    return next((table for table in tables if "Finding Labels" in read_text(table).partition("\n")[0]), None)
+    return next((table for table in tables if has_columns(table, COLUMNS[1:2])), None)
 
 
 def _read_list(path: Path) -> set[str]:

@@ -5,45 +5,64 @@ The file is {train, val, test: [{id, report, image_path: [...]}]}; the report of
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from report_gen.corpora.examples import SPLITS, Example
-from report_gen.corpora.tables import read_json
+from report_gen.corpora.json_items import stream_arrays
 from report_gen.errors import CorpusError
 from report_gen.study import ViewPosition
 
 FILE = "annotation.json"
+
+_INDIANA = re.compile(r"CXR(\d+)(?:_.*)?")
 
 
 def matches(path: Path) -> bool:
     return (path / FILE).is_file() or (path.name.startswith("annotation") and path.suffix == ".json")
 
 
-def read(path: Path) -> list[Example]:
+def read(path: Path) -> Iterator[Example]:
     """Examples of an annotation file, or of the folder that holds it; views are not told by this layout."""
     file = path / FILE if path.is_dir() else path
-    return [_example(entry, split, file) for split, entry in annotation_entries(file)]
+    return (_example(entry, split, file) for split, entry in annotation_entries(file))
 
 
-def annotation_entries(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """(split, entry) of an annotation file.
+def annotation_entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(split, entry) of an annotation file, one by one.
 
     Raises:
-        CorpusError: when the file is not one.
+        CorpusError: when the file is not one, perhaps after some entries.
     """
-    splits = read_json(file)
-    if not isinstance(splits, dict) or not set(splits) & set(SPLITS):
-        raise CorpusError(f"{file}: not an R2Gen annotation; it must be an object with {', '.join(SPLITS)}.")
-    entries = []
-    for split, studies in splits.items():
-        if not isinstance(studies, list):
+    splits = set()
+    for split, studies in stream_arrays(file):
+        splits.add(split)
+        if studies is None:
             raise CorpusError(f"{file}: {split!r} must be a list of studies.")
         for number, study in enumerate(studies):
             if not (isinstance(study, dict) and "id" in study):
                 raise CorpusError(f"{file}: entry {number} of {split!r} has no 'id'.")
-            entries.append((split, study))
-    return entries
+            yield split, study
+    if not splits & set(SPLITS):
+        raise CorpusError(f"{file}: not an R2Gen annotation; it must be an object with {', '.join(SPLITS)}.")
+
+
+def indiana_uid(study_id: str) -> str:
+    """The number that an id of the Indiana collection such as CXR12_IM-0012-1001 carries; empty for any other id.
+
+    It is the `uid` of the Kaggle tables, and as the collection has one study per patient, the patient's too.
+    """
+    match = _INDIANA.fullmatch(study_id)
+    return match[1] if match else ""
+
+
+def indiana_splits(annotation: Path) -> dict[str, str]:
+    """The split of each study of the Indiana collection by its number; nothing without an annotation."""
+    if not annotation.is_file():
+        return {}
+    return {indiana_uid(str(entry["id"])): split for split, entry in annotation_entries(annotation)}
 
 
 def _example(entry: dict[str, Any], split: str, file: Path) -> Example:
@@ -51,9 +70,10 @@ def _example(entry: dict[str, Any], split: str, file: Path) -> Example:
     if not isinstance(report, str) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise CorpusError(f"{file}: an entry of {split!r} lacks a 'report' text or an 'image_path' list of names.")
     folder = file.parent.resolve() / "images"
+    study_id = str(entry["id"])
     return Example(
-        study_id=str(entry["id"]),
-        patient_id=str(entry.get("subject_id", "")),
+        study_id=study_id,
+        patient_id=str(entry.get("subject_id", indiana_uid(study_id))),
         images=tuple(str(folder / name) for name in names),
         view_positions=(ViewPosition.UNKNOWN.value,) * len(names),
         findings=report.strip(),

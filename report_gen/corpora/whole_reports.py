@@ -2,42 +2,151 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
 
-from report_gen.report import SectionName
-
-HEADINGS: Mapping[str, str | None] = {
-    **dict.fromkeys(("INDICATION", "INDICATIONS", "HISTORY", "CLINICAL HISTORY", "CLINICAL INFORMATION"), "indication"),
+HEADINGS: Mapping[str, str] = {
+    **dict.fromkeys(("INDICATION", "INDICATIONS", "CLINICAL INDICATION", "CLINICAL INFORMATION"), "indication"),
+    **dict.fromkeys(("HISTORY", "CLINICAL HISTORY", "PATIENT HISTORY", "CLINICAL DATA"), "indication"),
     **dict.fromkeys(("REASON FOR EXAM", "REASON FOR EXAMINATION", "REASON FOR THIS EXAMINATION"), "indication"),
-    **dict.fromkeys(("COMPARISON", "COMPARISONS"), "comparison"),
-    "FINDINGS": "findings",
-    **dict.fromkeys(("IMPRESSION", "IMPRESSIONS", "CONCLUSION"), "impression"),
-    **dict.fromkeys(("EXAM", "EXAMINATION", "STUDY", "PROCEDURE", "TECHNIQUE", "RECOMMENDATION"), None),
-    **dict.fromkeys(("RECOMMENDATION(S)", "RECOMMENDATIONS", "NOTIFICATION", "ADDENDUM"), None),
+    **dict.fromkeys(("COMPARISON", "COMPARISONS", "COMPARISON EXAM", "COMPARISON FILM"), "comparison"),
+    **dict.fromkeys(("REFERENCE EXAM", "PRIOR STUDIES", "PREVIOUS FINDINGS"), "comparison"),
+    **dict.fromkeys(
+        ("FINDINGS", "FINDINGS AND IMPRESSION", "FINDINGS/IMPRESSION", "FINDINGS / IMPRESSION"), "findings"
+    ),
+    **dict.fromkeys(("IMPRESSION", "IMPRESSIONS", "CONCLUSION", "CONCLUSIONS", "OPINION", "SUMMARY"), "impression"),
+    **dict.fromkeys(("EXAM", "EXAMINATION", "TYPE OF EXAMINATION", "STUDY", "PROCEDURE", "TECHNIQUE", "DATE"), "head"),
+    **dict.fromkeys(("RECOMMENDATION", "RECOMMENDATION(S)", "RECOMMENDATIONS", "NOTIFICATION"), "left out"),
+    **dict.fromkeys(("ADDENDUM", "WET READ", "WETREAD", "PRELIMINARY REPORT"), "left out"),
 }
-"""The text that follows a heading; None is left out."""
+"""The text of an Example that follows a heading. What follows a `head` may hold the findings, the rest is left out."""
+
+_HEAD = ("indication", "comparison", "head")
+_KEPT = ("indication", "comparison", "findings", "impression")
+_WORDS = {"FINDINGS": "findings", "IMPRESSION": "impression", "COMPARISON": "comparison", "HISTORY": "indication"}
+"""Words that say what a longer heading in capitals is about."""
+_VIEW = re.compile(r"\b(?:CHEST|PORTABLE|VIEWS?|FRONTAL|LATERAL|RADIOGRAPHS?|PA|AP)\b")
+"""A heading that names the films: `CHEST, TWO VIEWS: The lungs are clear.`"""
+
+
+class _Part(NamedTuple):
+    section: str
+    text: str
 
 
 def cut_report(text: str) -> dict[str, str]:
     """The texts of a report by their name in `Example`, on one line each.
 
-    A heading stands at the beginning of a line in any case, or anywhere in capitals if it is one of `SectionName`.
-    Other words with a colon, such as `Lungs:`, stay in their text. What stands before the first heading is findings,
-    unless the report goes on with anything but an impression: then it is the head of a letter.
+    A heading stands at the beginning of a line in any case, alone on a line, or anywhere in capitals or after the end
+    of a sentence. In capitals it may be misspelt, or a longer name with a known word in it. Other words with a colon,
+    such as `Lungs:`, stay in their text. Findings are also
+
+    * what stands before the first heading, unless the report goes on with anything but an impression: then it is the
+      head of a letter; lines in capitals are its title,
+    * where no heading says findings, what follows the films that a heading names, or else the paragraphs after the
+      first under the last heading before the impression,
+    * findings and impression under one heading.
+
+    Of several final reports in one text the last counts that has findings or an impression; a preliminary reading
+    (WET READ), an addendum, page turns and lines of underscores go. Equal texts under equal headings count once.
     """
-    before, *pieces = _HEADING.split(text)
-    names = [HEADINGS[heading.upper()] for heading in pieces[0::2]]
+    reports = [part for part in _FINAL_REPORT.split(_tidied(text)) if part.strip()]
+    cut = [_cut_one(part) for part in reversed(reports)] or [{}]
+    return next((texts for texts in cut if texts.get("findings") or texts.get("impression")), cut[0])
+
+
+def _tidied(text: str) -> str:
+    """The text with one empty line between paragraphs, also for page turns and lines of underscores."""
+    return _NOISE.sub("\n\n", _LINE_ENDS.sub("\n", text))
+
+
+def _cut_one(text: str) -> dict[str, str]:
+    before, *parts = _parts(text)
+    if not parts or parts[0].section == "impression":
+        parts = [_Part("findings", _without_title(before.text)), *parts]
+    elif not any(part.section == "findings" and part.text.strip() for part in parts):
+        parts = _with_findings(parts)
     texts: dict[str, list[str]] = defaultdict(list)
-    if not names or names[0] == "impression":
-        texts["findings"] = before.split()
-    for name, body in zip(names, pieces[1::2], strict=True):
-        if name is not None:
-            texts[name] += body.split()
-    return {name: " ".join(words) for name, words in texts.items()}
+    for part in parts:
+        words = " ".join(part.text.split())
+        if part.section in _KEPT and words not in texts[part.section]:
+            texts[part.section].append(words)
+    return {section: " ".join(filter(None, texts[section])) for section in _KEPT if any(texts[section])}
 
 
+def _parts(text: str) -> list[_Part]:
+    """What stands before the first heading, and then what stands after each."""
+    sections, ends = ["before"], [0]
+    starts: list[int] = []
+    for start, end, section in _headings(text):
+        starts.append(start)
+        ends.append(end)
+        sections.append(section)
+    starts.append(len(text))
+    return [_Part(section, text[begin:end]) for section, begin, end in zip(sections, ends, starts, strict=True)]
+
+
+def _headings(text: str) -> Iterator[tuple[int, int, str]]:
+    """Beginning, end and section of each heading."""
+    found = (match for pattern in _HEADINGS for match in pattern.finditer(text))
+    reached, within = 0, "head"
+    for match in sorted(found, key=lambda match: match.start(1)):
+        section = _section(match[1], within)
+        if section is not None and match.start(1) >= reached:
+            yield match.start(1), match.end(), section
+            reached, within = match.end(), section
+
+
+def _section(heading: str, within: str) -> str | None:
+    """The section that begins with a heading; None where it is but a word with a colon."""
+    name = " ".join(heading.upper().split())
+    if name in HEADINGS:
+        return HEADINGS[name]
+    if heading != heading.upper():
+        return None
+    meant = _meant(name)
+    if meant is None and within in (*_HEAD, "left out") and _VIEW.search(name):
+        return "findings"
+    return meant
+
+
+@lru_cache(maxsize=4096)
+def _meant(name: str) -> str | None:
+    """The section of a name in capitals that holds a known word, or is a known one misspelt."""
+    for word, section in _WORDS.items():
+        if re.search(rf"\b{word}\b", name):
+            return section
+    close = difflib.get_close_matches(name, [known for known in HEADINGS if len(known) > 6], n=1, cutoff=0.87)
+    return HEADINGS[close[0]] if close else None
+
+
+def _without_title(text: str) -> str:
+    """The text without the lines in capitals that it begins with, unless there are no others."""
+    lines = text.strip().splitlines()
+    while lines and lines[0] == lines[0].upper():
+        lines.pop(0)
+    return "\n".join(lines) or text
+
+
+def _with_findings(parts: list[_Part]) -> list[_Part]:
+    """Takes the paragraphs after the first from the last part before the impression, where that is but a head."""
+    last = next((place for place, part in enumerate(parts) if part.section == "impression"), len(parts)) - 1
+    if last < 0 or parts[last].section not in _HEAD:
+        return parts
+    first, _, others = parts[last].text.strip().partition("\n\n")
+    return [*parts[:last], _Part(parts[last].section, first), _Part("findings", others), *parts[last + 1 :]]
+
+
+_LINE_ENDS = re.compile(r"\r\n?")
+_FINAL_REPORT = re.compile(r"^[ \t]*FINAL REPORT[ \t]*:?[ \t]*$", re.MULTILINE)
+_NOISE = re.compile(r"\(Over\)\s*\(Cont\)|^[ \t]*_{10,}[ \t]*$|(?:\n[ \t]*){2,}", re.MULTILINE)
 _NAMES = "|".join(sorted(map(re.escape, HEADINGS), key=len, reverse=True))
-_IN_LINE = rf"\b(?=(?:{'|'.join(SectionName)})\s*:)"
-_HEADING = re.compile(rf"(?:^[ \t]*|{_IN_LINE})((?i:{_NAMES}))\s*:", re.MULTILINE)
+_HEADINGS = (
+    re.compile(rf"^[ \t]*((?i:{_NAMES})|[A-Z][A-Z0-9 ()/,&_-]{{2,60}}?)[ \t]*:(?!\d)", re.MULTILINE),
+    re.compile(rf"^[ \t]*((?:{_NAMES})(?=[ \t]*$)|(?:ADDENDUM|WET READ)\b)", re.MULTILINE),
+    re.compile(rf"\b((?:{_NAMES})|(?<=[.!?] )(?:{_NAMES.title()}))[ \t]*:"),
+)

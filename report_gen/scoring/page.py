@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from html import escape
 
+from report_gen.charts import Bar, draw_bars, draw_histogram
+from report_gen.pages import render_document
 from report_gen.report import FINDINGS
 from report_gen.scoring.cases import Case
-from report_gen.scoring.charts import Bar, draw_bars, draw_histogram
 from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
@@ -18,29 +19,10 @@ _RANKED_BY = "ROUGE-L (coco)"
 _SPREAD = ("BLEU-1", "ROUGE-L (coco)", "CIDEr-D")
 _SHOWN = 5
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1f4e79; --line: #c0504d; }
-@media (prefers-color-scheme: dark) { :root { --ink: #7fb2e5; --line: #f2a097; } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-svg { display: block; max-width: 100%; height: auto; margin: .5rem 0 1rem; }
-svg text { font-size: 12px; fill: currentColor; } .end { text-anchor: end; }
-.bar { fill: var(--ink); opacity: .75; } .faint { opacity: .3; } .whisker { stroke: var(--line); stroke-width: 2; }
-.fails { color: #c00; font-weight: bold; } .notice { color: #a60; }
-table { border-collapse: collapse; width: 100%; } td, th { padding: .4rem; vertical-align: top; text-align: left; }
-td { border-top: 1px solid #8884; width: 50%; } .figures td { width: auto; }
-mark { background: #ffd54f66; color: inherit; } code { font-size: .85em; }
-"""
-
 
 def render_page(run: ScoreRun) -> str:
     """The page as text. It quotes the worst and best reports: keep it where the reports may be."""
-    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', *_head(), "<body>", *_body(run), "</body>", "</html>", ""])
-
-
-def _head() -> Iterator[str]:
-    yield '<head><meta charset="utf-8"><title>Scores of drafted reports</title>'
-    yield "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    yield f"<style>{_STYLE}</style></head>"
+    return render_document("Scores of drafted reports", _body(run))
 
 
 def _body(run: ScoreRun) -> Iterator[str]:

@@ -48,6 +48,11 @@ def test_the_split_is_that_of_the_annotation_beside(folder: Path) -> None:
     assert read_corpus(folder, layout="indiana")["split"][:] == ["train", "test"]
 
 
+def test_a_text_that_a_spreadsheet_took_for_a_formula_is_empty(folder: Path) -> None:
+    (folder / "indiana_reports.csv").write_text("uid,indication,comparison,findings,impression\n1,#NAME?,,Clear.,\n")
+    assert read_corpus(folder)[0]["indication"] == ""
+
+
 def test_a_missing_column_is_named(folder: Path) -> None:
     (folder / "indiana_reports.csv").write_text("uid,findings,impression\n1,a,b\n")
     with pytest.raises(CorpusError, match=r"indiana_reports\.csv: no column 'indication'"):

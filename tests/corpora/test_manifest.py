@@ -28,7 +28,7 @@ def test_rows_of_one_study_are_joined_in_order(tmp_path: Path) -> None:
         "c.png,S2,PA,Dim.,Dim.\n"
         "a.png,S1,Frontal,Clear.,Normal.\n",
     )
-    first, second = read_corpus(path)
+    second, first = read_corpus(path)  # each at the place of its last row
     assert first["study_id"] == "S1"
     assert first["images"] == [str(tmp_path / "b.png"), str(tmp_path / "a.png")]
     assert first["view_positions"] == ["LATERAL", "FRONTAL"]
@@ -62,6 +62,13 @@ def test_labels_from_columns_named_after_findings(tmp_path: Path) -> None:
     }
 
 
+def test_soft_labels(tmp_path: Path) -> None:
+    write_csv(tmp_path, "id,findings,soft Edema\n1,x,0.25\n2,x,\n")
+    corpus = read_corpus(tmp_path)
+    assert corpus["soft_labels"][0][FINDINGS.index("Edema")] == 0.25
+    assert corpus["soft_labels"][1] == [None] * len(FINDINGS)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -73,6 +80,8 @@ def test_labels_from_columns_named_after_findings(tmp_path: Path) -> None:
         ("id,findings,split\n1,x,train\n1,x,test\n", "row 2 has another split"),
         ("id,edema\n1,0.5\n", "label of a finding must be 1, 0, -1 or empty"),
         ("id,edema\n1,yes\n", "label of a finding must be 1, 0, -1 or empty"),
+        ("id,findings,soft edema\n1,x,1.5\n", "soft label of a finding must be a number from 0 to 1, or empty"),
+        ("id,findings,soft edema\n1,x,high\n", "soft label of a finding must be a number from 0 to 1, or empty"),
     ],
 )
 def test_unsound_rows_are_refused_by_number(tmp_path: Path, rows: str, message: str) -> None:

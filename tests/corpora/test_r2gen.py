@@ -27,9 +27,26 @@ def test_studies_of_all_splits_with_their_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("study_id", "patient_id"),
+    [("CXR12_IM-0012-1001", "12"), ("CXR12", "12"), ("02aa804e-bde0afdd", ""), ("XCXR1_IM", "")],
+)
+def test_the_patient_of_an_indiana_study_is_in_its_id(tmp_path: Path, study_id: str, patient_id: str) -> None:
+    entry = {"id": study_id, "report": "Clear.", "image_path": []}
+    (tmp_path / "annotation.json").write_text(json.dumps({"train": [entry]}))
+    assert read_corpus(tmp_path)["patient_id"][:] == [patient_id]
+
+
+def test_an_indiana_patient_in_two_splits_is_found(tmp_path: Path) -> None:
+    entries = [{"id": f"CXR12_IM-{film}", "report": "Clear.", "image_path": []} for film in ("0001", "0002")]
+    (tmp_path / "annotation.json").write_text(json.dumps({"train": entries[:1], "test": entries[1:]}))
+    with pytest.raises(CorpusError, match="1 patients have studies in more than one split"):
+        read_corpus(tmp_path)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "not an R2Gen annotation"),
+        ("[]", "not readable as JSON near line 1"),
         ("{}", "not an R2Gen annotation"),
         ('{"train": {}}', "'train' must be a list"),
         ('{"train": [{"report": "x"}]}', "entry 0 of 'train' has no 'id'"),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.corpora import FEATURES, LAYOUTS, read_corpus
-from report_gen.errors import CorpusError
+from report_gen.errors import CorpusError, OutputError
 from report_gen.report import FINDINGS
 
 KEYS = st.sampled_from(["id", "findings", "report", "images", "view", "split", "edema", "train", "test", "image_path"])
@@ -61,12 +61,12 @@ def test_no_report_text_is_left_on_disk(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="r2gen, indiana, nih, manifest"):
+    with pytest.raises(CorpusError, match=", ".join(LAYOUTS)):
         read_corpus(tmp_path, layout="mimic")
 
 
 def test_a_folder_without_a_known_layout_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="r2gen, indiana, nih, manifest"):
+    with pytest.raises(CorpusError, match=", ".join(LAYOUTS)):
         read_corpus(tmp_path)
 
 
@@ -101,12 +101,71 @@ def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
         read_corpus(manifest)
     study = read_corpus(manifest, require_images=False)[0]
     assert (study["images"], study["view_positions"]) == ([str(tmp_path / "a.png")], ["PA"])
+    study = read_corpus(manifest, require_images=None)[0]
+    assert study["images"] == [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
+
+
+def test_a_store_holds_the_same_rows_in_one_file_of_its_own(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "findings": f"Clear {n}.", "edema": n % 2, "split": "test"} for n in range(2500)]
+    manifest, store = write_rows(tmp_path / "manifest.jsonl", *rows), tmp_path / "new" / "store"
+    stored = read_corpus(manifest, store=store)
+    assert stored.features == FEATURES
+    assert stored[:] == read_corpus(manifest)[:]
+    (file,) = store.iterdir()
+    assert [Path(cache["filename"]) for cache in stored.cache_files] == [file]
+    write_rows(manifest, *rows[:7])
+    assert len(read_corpus(manifest, store=store)) == 7
+    assert [path.name for path in store.iterdir()] == [file.name]
+    assert stored[2499]["findings"] == "Clear 2499."  # the older table is still mapped
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
+def test_with_a_store_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """Five times the rows, of 2,000 characters each, may not take noticeably more: 40 MB of text are in the file."""
+    program = (
+        "import sys; from pathlib import Path; from report_gen.corpora import read_corpus\n"
+        "read_corpus(Path(sys.argv[1]), store=Path(sys.argv[2]))\n"
+        "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
+    )
+    peaks = []  # kB
+    for count in (5_000, 25_000):
+        row = json.dumps({"id": "%d", "findings": "x" * 2000})
+        (tmp_path / "manifest.jsonl").write_text("".join(row.replace("%d", str(n)) + "\n" for n in range(count)))
+        call = [sys.executable, "-c", program, str(tmp_path / "manifest.jsonl"), str(tmp_path / f"store-{count}")]
+        peaks.append(int(subprocess.run(call, check=True, capture_output=True, text=True).stdout))
+    assert peaks[1] - peaks[0] < 20_000
+
+
+def test_a_failure_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    for second in ({"id": "2"}, {"id": "2", "findings": "x", "split": "dev"}):
+        manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "x"}, second)
+        with pytest.raises(CorpusError, match=r"row 2|unknown split"):
+            read_corpus(manifest, store=tmp_path / "store")
+        assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "x"})
+    with pytest.raises(OutputError, match=r"manifest\.jsonl/manifest-.*: cannot be written \(.*\); free the disk"):
+        read_corpus(manifest, store=manifest)
+
+
+@pytest.mark.parametrize("require_images", [True, False])
+def test_a_name_too_long_for_a_file_is_a_missing_image(tmp_path: Path, require_images: bool) -> None:
+    manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "x", "image": "x" * 5000 + ".png"})
+    if require_images:
+        with pytest.raises(CorpusError, match="the first of 1 missing images"):
+            read_corpus(manifest)
+    else:
+        assert read_corpus(manifest, require_images=False)["images"][:] == [[]]
 
 
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ([], "no studies"),
+        ([{"id": "1", "findings": "\ud800"}], "half a character"),
+        ([{"id": "1", "findings": "x" * 200_000}], "1 studies have a text of more than 131072 characters"),
         ([{"id": "1", "findings": "a\0b"}], "1 studies have NUL"),
         ([{"id": "1", "findings": "a", "split": "dev"}], "unknown split 'dev'; use train, val, test"),
         (
@@ -118,6 +177,14 @@ def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
 def test_unsound_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         read_corpus(write_rows(tmp_path / "manifest.jsonl", *rows))
+
+
+def test_unsound_corpora_are_read_for_who_reports_what_is_wrong(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "dev"))]
+    manifest = write_rows(tmp_path / "manifest.jsonl", *rows)
+    assert read_corpus(manifest, check=False)["split"][:] == ["train", "dev"]
+    with pytest.raises(CorpusError, match="no studies"):
+        read_corpus(write_rows(tmp_path / "empty.jsonl"), check=False)
 
 
 JSON_VALUES = st.recursive(

@@ -318,7 +318,7 @@ def test_other_arithmetic_trains_too(data: Path, tmp_path: Path, precision: str)
 
 def test_a_decoder_too_short_for_its_reports_is_refused(data: Path, tmp_path: Path) -> None:
     model = model_of(tiny_recipe(data), decoder={"width": 32, "layers": 1, "heads": 2, "positions": 40})
-    with pytest.raises(UsageError, match=r"take \d+ places .*, but the decoder has 40"):
+    with pytest.raises(RecipeError, match=r"take \d+ places with begin and end, but the decoder has 40"):
         train(tiny_recipe(data, model=model), tmp_path / "run", resume=False, on_step=ignore)
 
 

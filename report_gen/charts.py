@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _ROW, _LEFT, _WIDTH, _RIGHT = 22, 210, 420, 130
 _BINS = 20
@@ -31,19 +32,19 @@ def draw_bars(bars: Sequence[Bar], *, top: float, title: str) -> str:
     return _svg(rows, _ROW * len(bars), title)
 
 
-def draw_histogram(values: Sequence[float], *, title: str) -> str:
-    """How many reports lie in each twentieth of the range."""
+def draw_histogram(values: ArrayLike, *, title: str, unit: str = "reports", decimals: int = 2) -> str:
+    """How many reports, or what `unit` says, lie in each twentieth of the range of `values` [N]."""
     counts, edges = np.histogram(values, bins=_BINS)
     step, tallest = _WIDTH / _BINS, max(int(counts.max()), 1)
     columns = "".join(
         f'<rect class="bar" x="{_LEFT + place * step:.1f}" y="{_HEIGHT * (1 - count / tallest):.1f}" '
-        f'width="{step - 1:.1f}" height="{_HEIGHT * count / tallest:.1f}"><title>{count} reports, '
-        f"{edges[place]:.2f} to {edges[place + 1]:.2f}</title></rect>"
+        f'width="{step - 1:.1f}" height="{_HEIGHT * count / tallest:.1f}"><title>{count} {escape(unit)}, '
+        f"{edges[place]:.{decimals}f} to {edges[place + 1]:.{decimals}f}</title></rect>"
         for place, count in enumerate(counts.tolist())
     )
     ends = (
-        f'<text x="{_LEFT}" y="{_HEIGHT + 15}">{edges[0]:.2f}</text>'
-        f'<text x="{_LEFT + _WIDTH}" y="{_HEIGHT + 15}" class="end">{edges[-1]:.2f}</text>'
+        f'<text x="{_LEFT}" y="{_HEIGHT + 15}">{edges[0]:.{decimals}f}</text>'
+        f'<text x="{_LEFT + _WIDTH}" y="{_HEIGHT + 15}" class="end">{edges[-1]:.{decimals}f}</text>'
     )
     label = f'<text x="{_LEFT - 8}" y="{_HEIGHT}" class="end">{escape(title)}</text>'
     return _svg(columns + ends + label, _HEIGHT + _ROW, title)

@@ -1,0 +1,105 @@
+"""DICOM structured reports -> report texts: Basic Text SR and Enhanced SR, PS3.3 A.35.1 and A.35.2."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydicom import Dataset
+from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+
+from report_gen.corpora.whole_reports import HEADINGS, cut_report
+from report_gen.dicom import read_attributes, refusing
+
+STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
+LARGEST = 2**24
+"""Bytes of a file. A report has some ten thousand."""
+
+_KEYWORDS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "ContentDate",
+    "ContentTime",
+    "StudyInstanceUID",
+    "ValueType",
+    "ConceptNameCodeSequence",
+    "TextValue",
+    "ContentSequence",
+)
+_SECTIONS: Mapping[tuple[str, str], str] = {
+    **dict.fromkeys((("DCM", "121070"), ("DCM", "121071"), ("LN", "59776-5")), "findings"),
+    **dict.fromkeys((("DCM", "121072"), ("DCM", "121073"), ("LN", "19005-8")), "impression"),
+    **dict.fromkeys((("DCM", "121076"), ("DCM", "121077"), ("LN", "55110-1")), "impression"),
+    **dict.fromkeys((("DCM", "121111"), ("LN", "55112-7")), "impression"),
+    **dict.fromkeys((("DCM", "121060"), ("DCM", "121062"), ("DCM", "121109"), ("LN", "11329-0")), "indication"),
+    **dict.fromkeys((("LN", "55752-0"), ("LN", "18785-6"), ("LN", "55115-0")), "indication"),
+    **dict.fromkeys((("DCM", "121066"), ("DCM", "121068"), ("DCM", "121069")), "comparison"),
+    **dict.fromkeys((("LN", "18834-2"), ("LN", "55114-3")), "comparison"),
+    **dict.fromkeys((("DCM", "121064"), ("DCM", "121074"), ("DCM", "121075"), ("DCM", "121078")), "left out"),
+    **dict.fromkeys((("LN", "55111-9"), ("LN", "18783-1"), ("LN", "55107-7")), "left out"),
+}
+"""Headings of PS3.16 CID 7001 and the elements under them, by DCM code and by the LOINC code that took its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StructuredReport:
+    path: Path
+    study_instance_uid: str
+    written: str
+    """Content Date (0008,0023) and Content Time (0008,0033)."""
+    texts: dict[str, str] = field(repr=False)
+    """By their name in `Example`."""
+
+
+def read_structured_report(path: Path) -> StructuredReport | None:
+    """The report in a DICOM file; None where it is no text SR.
+
+    Only content that the document itself contains is read, not its observation context, which names people.
+
+    Raises:
+        StudyError: the file is malformed or too large.
+    """
+    with refusing(path):
+        if path.stat().st_size > LARGEST:
+            return None
+        dataset = read_attributes(path, _KEYWORDS)
+        if dataset.get("SOPClassUID") not in STORAGES:
+            return None
+        return StructuredReport(
+            path=path,
+            study_instance_uid=str(dataset.get("StudyInstanceUID") or ""),
+            written=f"{dataset.get('ContentDate') or ''} {dataset.get('ContentTime') or ''}",
+            texts=_texts(dataset),
+        )
+
+
+def _texts(dataset: Dataset) -> dict[str, str]:
+    """Texts under known headings; a document without any is cut as a whole report."""
+    texts: dict[str, list[str]] = defaultdict(list)
+    for section, text in _walk(dataset, ""):
+        texts[section].append(text)
+    if not set(texts) & {"findings", "impression"}:
+        return cut_report("\n\n".join(text for found in texts.values() for text in found))
+    return {name: " ".join(" ".join(texts[name]).split()) for name in texts if name and name != "left out"}
+
+
+def _walk(item: Dataset, within: str) -> Iterator[tuple[str, str]]:
+    """(section, text) of every text below a content item, in its order (PS3.3 C.17.3)."""
+    section = _section(item) or within
+    if item.get("ValueType") == "TEXT" and item.get("TextValue"):
+        yield section, str(item.TextValue)
+    for child in item.get("ContentSequence") or ():
+        if child.get("RelationshipType") == "CONTAINS":
+            yield from _walk(child, section)
+
+
+def _section(item: Dataset) -> str | None:
+    """By the code of the concept name, or by the words of a code that is nobody's standard."""
+    for concept in item.get("ConceptNameCodeSequence") or ():
+        code = (str(concept.get("CodingSchemeDesignator")), str(concept.get("CodeValue")))
+        words = " ".join(str(concept.get("CodeMeaning") or "").upper().split())
+        section = _SECTIONS.get(code, HEADINGS.get(words))
+        return "left out" if section == "head" else section
+    return None

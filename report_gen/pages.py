@@ -1,0 +1,30 @@
+"""The frame of every HTML page: one file that loads nothing and runs nothing, light or dark as its reader has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1f4e79; --line: #c0504d; }
+@media (prefers-color-scheme: dark) { :root { --ink: #7fb2e5; --line: #f2a097; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+svg, img { display: block; max-width: 100%; height: auto; margin: .5rem 0 1rem; }
+svg text { font-size: 12px; fill: currentColor; } .end { text-anchor: end; }
+.bar { fill: var(--ink); opacity: .75; } .faint { opacity: .3; } .whisker { stroke: var(--line); stroke-width: 2; }
+.fails { color: #c00; font-weight: bold; } .notice { color: #a60; }
+table { border-collapse: collapse; width: 100%; } td, th { padding: .4rem; vertical-align: top; text-align: left; }
+td { border-top: 1px solid #8884; width: 50%; } .figures td { width: auto; }
+mark { background: #ffd54f66; color: inherit; } code { font-size: .85em; }
+"""
+
+
+def render_document(title: str, body: Iterable[str]) -> str:
+    """A whole page around the lines of `body`, which are HTML; pictures in it are `data:` or inline SVG."""
+    head = (
+        f'<head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<style>{_STYLE}</style></head>'
+    )
+    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', head, "<body>", *body, "</body>", "</html>", ""])

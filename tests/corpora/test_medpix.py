@@ -1,0 +1,97 @@
+"""MedPix 2.0: a study an image, or a study a case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora import read_corpus
+from report_gen.errors import CorpusError
+
+HEADING = "image,case_id,split,caption,history,findings,diagnosis\n"
+TEMPLATE = "Replace this - DESCRIPTION OF THE IMAGE OR FINDINGS."
+
+
+def write_tables(folder: Path, train: str, val: str = "images/9.jpg,C9,dev,Mass.,Pain.,A mass.,Cyst\n") -> Path:
+    (folder / "images").mkdir()
+    for number in (1, 2, 3, 9):
+        (folder / "images" / f"{number}.jpg").touch()
+    (folder / "train.csv").write_text(HEADING + train, encoding="utf-8")
+    (folder / "val.csv").write_text(HEADING + val, encoding="utf-8")
+    return folder
+
+
+TRAIN = (
+    f"images/1.jpg,C1,train,{TEMPLATE},Fever.,Two nodules.,Sarcoid\n"
+    "images/2.jpg,C2,train,Clear.,N/A,,Normal\n"
+    "images/3.jpg,C1,train,A nodule.,Fever.,Two nodules.,Sarcoid\n"
+)
+
+
+def test_a_study_an_image_with_its_own_caption(tmp_path: Path) -> None:
+    corpus = read_corpus(write_tables(tmp_path, TRAIN))
+    assert corpus["study_id"][:] == ["1", "2", "3", "9"]
+    assert corpus["patient_id"][:] == ["C1", "C2", "C1", "C9"]
+    assert corpus["findings"][:] == ["", "Clear.", "A nodule.", "Mass."]
+    assert corpus["indication"][:] == ["Fever.", "", "Fever.", "Pain."]
+    assert corpus["impression"][:] == [""] * 4
+    assert corpus["split"][:] == ["train", "train", "train", "val"]
+    assert corpus["images"][0] == [str(tmp_path / "images" / "1.jpg")]
+    assert corpus["view_positions"][0] == ["UNKNOWN"]
+
+
+def test_a_study_a_case_with_all_its_images(tmp_path: Path) -> None:
+    corpus = read_corpus(write_tables(tmp_path, TRAIN), layout="medpix-cases")
+    cases = {study["study_id"]: study for study in corpus}
+    assert set(cases) == {"C1", "C2", "C9"}
+    assert [Path(image).name for image in cases["C1"]["images"]] == ["1.jpg", "3.jpg"]
+    assert (cases["C1"]["findings"], cases["C1"]["impression"]) == ("Two nodules.", "Sarcoid")
+
+
+def test_one_table_by_itself(tmp_path: Path) -> None:
+    folder = write_tables(tmp_path, TRAIN)
+    assert read_corpus(folder / "val.csv")["split"][:] == ["val"]
+
+
+@pytest.mark.parametrize(
+    ("caption", "kept"),
+    [
+        ("In progress.", ""),
+        ("Figure 3", ""),
+        ("CT image 5", ""),
+        ("MRI Images", ""),
+        ("n/a", ""),
+        ("Replaced hip.", "Replaced hip."),
+        ("Figure 3 shows a cyst.", "Figure 3 shows a cyst."),
+        ("pelvis", "pelvis"),
+    ],
+)
+def test_captions_that_say_nothing_are_empty(tmp_path: Path, caption: str, kept: str) -> None:
+    write_tables(tmp_path, f"images/1.jpg,C1,train,{caption},,,\n")
+    assert read_corpus(tmp_path)[0]["findings"] == kept
+
+
+def test_contradicting_rows_of_a_case_and_missing_ids_are_refused(tmp_path: Path) -> None:
+    write_tables(tmp_path, TRAIN + "images/2.jpg,C1,train,x,Cough.,Two nodules.,Sarcoid\n")
+    with pytest.raises(CorpusError, match=r"train\.csv: the row of images/2\.jpg has another indication"):
+        read_corpus(tmp_path, layout="medpix-cases")
+    (tmp_path / "train.csv").write_text(HEADING + "images/1.jpg,,train,x,,,\n")
+    with pytest.raises(CorpusError, match=r"train\.csv: a row has no image or no case_id"):
+        read_corpus(tmp_path)
+    (tmp_path / "train.csv").write_text(HEADING + "images/9.jpg,C9,train,x,,,\n")
+    with pytest.raises(CorpusError, match="1 study ids occur more than once"):
+        read_corpus(tmp_path)
+
+
+@pytest.mark.realdata
+def test_the_1850_images_of_602_cases(shared: Path) -> None:
+    images = read_corpus(shared / "data" / "medpix2")
+    assert Counter(images["split"]) == {"train": 1653, "val": 197}
+    assert len(set(images["patient_id"])) == 535 + 67
+    assert not any("Replace this" in caption for caption in images["findings"])
+    cases = read_corpus(shared / "data" / "medpix2", layout="medpix-cases")
+    assert Counter(cases["split"]) == {"train": 535, "val": 67}
+    assert sum(map(len, cases["images"])) == 1850
+    assert max(map(len, cases["images"])) == 31

@@ -1,0 +1,121 @@
+"""Folders that `datasets` saved to disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from datasets import Dataset, DatasetDict, Features, Image, List, Value
+
+from report_gen.corpora import read_corpus
+from report_gen.errors import CorpusError
+
+
+def rows(*names: str) -> list[dict[str, Any]]:
+    return [{"uid": name, "Findings": f"Clear {name}.", "Edema": 1.0} for name in names]
+
+
+def test_the_parts_of_a_dict_are_the_splits(tmp_path: Path) -> None:
+    parts = {"train": rows("a", "b"), "validation": rows("c"), "test": rows("d")}
+    DatasetDict({name: Dataset.from_list(part) for name, part in parts.items()}).save_to_disk(tmp_path / "saved")
+    corpus = read_corpus(tmp_path / "saved")
+    assert corpus["study_id"][:] == ["a", "b", "c", "d"]
+    assert corpus["split"][:] == ["train", "train", "val", "test"]
+    assert corpus["findings"][2] == "Clear c."
+    assert corpus["labels"][0][5] == 1.0
+
+
+def test_one_dataset_with_a_column_of_splits_and_paths_of_images(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    table = [{"id": 7, "report": "FINDINGS: Clear.", "image": "x.png", "view": "PA", "split": "dev"}]
+    Dataset.from_list(table).save_to_disk(saved)
+    (saved / "x.png").touch()
+    (study,) = read_corpus(saved)
+    assert (study["study_id"], study["findings"], study["split"]) == ("7", "Clear.", "val")
+    assert (study["images"], study["view_positions"]) == ([str(saved / "x.png")], ["PA"])
+
+
+def embedded(folder: Path, *, several: bool) -> Path:
+    pictures = []
+    for number in (1, 2):
+        pictures.append(folder / f"{number}.{'png' if number == 1 else 'jpg'}")
+        PIL.Image.new("L", (4, 4), 100 * number).save(pictures[-1])
+    data = [{"bytes": picture.read_bytes(), "path": picture.name} for picture in pictures]
+    kind = {"images": List(Image())} if several else {"image": Image()}
+    images = [{"images": data}, {"images": data[:1]}] if several else [{"image": data[0]}, {"image": data[1]}]
+    table = [{"id": str(n), "findings": f"Clear {n}."} | image for n, image in enumerate(images)]
+    features = Features({"id": Value("string"), "findings": Value("string"), **kind})
+    Dataset.from_list(table, features=features).save_to_disk(folder / "saved")
+    return folder / "saved"
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_embedded_images_are_written_to_the_store_once(tmp_path: Path, several: bool) -> None:
+    saved, store = embedded(tmp_path, several=several), tmp_path / "store"
+    before = sorted(saved.iterdir())
+    corpus = read_corpus(saved, store=store)
+    pictures = [Path(image) for images in corpus["images"] for image in images]
+    assert [picture.suffix for picture in pictures] == ([".png", ".jpg", ".png"] if several else [".png", ".jpg"])
+    assert len(list((store / "images").iterdir())) == 2
+    assert pictures[1].read_bytes() == (tmp_path / "2.jpg").read_bytes()
+    times = [picture.stat().st_mtime_ns for picture in pictures]
+    again = read_corpus(saved, store=store)
+    assert again["images"][:] == corpus["images"][:]
+    assert [picture.stat().st_mtime_ns for picture in pictures] == times
+    assert sorted(saved.iterdir()) == before
+
+
+def test_embedded_images_need_a_store(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="its images are embedded, so they need a folder to be written to"):
+        read_corpus(embedded(tmp_path, several=False))
+
+
+def test_rows_of_one_study_are_joined(tmp_path: Path) -> None:
+    table = [{"id": "1", "findings": "x", "image": f"{n}.png"} for n in range(2)]
+    Dataset.from_list(table).save_to_disk(tmp_path / "saved")
+    (study,) = read_corpus(tmp_path / "saved", require_images=False)
+    assert study["findings"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ([{"id": "1", "note": "x"}], "row 1 of the dataset has no report, findings, impression"),
+        ([{"findings": "x"}], "row 1 of the dataset has no study id"),
+        ([{"id": "1", "findings": ["x"]}], "'findings' must be a text"),
+        ([{"id": "1", "findings": "x", "image": 3}], "'images' must be a list of texts"),
+        ([{"id": "1", "findings": "x", "split": "holdout"}], "unknown split 'holdout'"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(tmp_path: Path, table: list[dict[str, Any]], message: str) -> None:
+    Dataset.from_list(table).save_to_disk(tmp_path / "saved")
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(tmp_path / "saved", require_images=False)
+
+
+def test_a_part_of_another_name_is_refused(tmp_path: Path) -> None:
+    DatasetDict({"train_1": Dataset.from_list(rows("a"))}).save_to_disk(tmp_path / "saved")
+    with pytest.raises(CorpusError, match="unknown split 'train_1'"):
+        read_corpus(tmp_path / "saved")
+
+
+def test_damaged_folders_are_refused(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    Dataset.from_list(rows("a")).save_to_disk(saved)
+    arrow = next(saved.glob("*.arrow"))
+    whole, state = arrow.read_bytes(), json.loads((saved / "state.json").read_text())
+    for change in (
+        lambda: arrow.write_bytes(b"x" * 100),
+        lambda: arrow.unlink(),
+        lambda: (saved / "state.json").write_text("{"),
+        lambda: (saved / "state.json").write_text("[]"),
+        lambda: (saved / "dataset_info.json").write_text('{"features": 7}'),
+    ):
+        arrow.write_bytes(whole)
+        (saved / "state.json").write_text(json.dumps(state))
+        change()
+        with pytest.raises(CorpusError, match="not a folder that save_to_disk"):
+            read_corpus(saved)

@@ -1,0 +1,55 @@
+"""Rows of one study, wherever they stand, become one example."""
+
+from __future__ import annotations
+
+import pytest
+
+from report_gen.corpora import study_rows
+from report_gen.corpora.examples import Example
+from report_gen.corpora.study_rows import join_rows
+from report_gen.errors import CorpusError
+
+
+def rows(*names: str) -> list[tuple[str, Example]]:
+    return [
+        (f"row {number}", Example(study_id=name, images=(f"{number}.png",), view_positions=("PA",), findings=name))
+        for number, name in enumerate(names)
+    ]
+
+
+def joined(*names: str) -> list[tuple[str, tuple[str, ...]]]:
+    return [(example.study_id, example.images) for example in join_rows(names, rows(*names))]
+
+
+def test_a_study_stands_where_its_last_row_stood() -> None:
+    assert joined("a", "b", "a", "c", "b", "a") == [
+        ("c", ("3.png",)),
+        ("b", ("1.png", "4.png")),
+        ("a", ("0.png", "2.png", "5.png")),
+    ]
+
+
+def test_a_study_is_given_as_soon_as_its_last_row_was_read() -> None:
+    taken = []
+    several = rows("a", "a", "b", "c")
+
+    def read() -> object:
+        for row in several:
+            taken.append(row[0])
+            yield row
+
+    examples = join_rows([row[1].study_id for row in several], read())  # type: ignore[arg-type]
+    next(examples)
+    assert taken == ["row 0", "row 1"]
+
+
+def test_two_ids_with_one_hash_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(study_rows, "hash", len, raising=False)
+    assert sorted(joined("a", "b", "a")) == [("a", ("0.png", "2.png")), ("b", ("1.png",))]
+
+
+def test_rows_that_contradict_each_other_are_named() -> None:
+    first, (_, second) = rows("a", "a")
+    contrary = Example(study_id="a", images=second.images, view_positions=("PA",), findings="other")
+    with pytest.raises(CorpusError, match="row 1 has another findings than an earlier row of the same study"):
+        list(join_rows(["a", "a"], [first, ("row 1", contrary)]))
