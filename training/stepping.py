@@ -82,6 +82,14 @@ def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled
     return Losses(report=report, finding=finding, critical=critical, finding_logits=finding_logits)
 
 
+def loss_alone(
+    model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None
+) -> torch.Tensor:
+    """The loss of a step that has this batch and no other."""
+    weights = Weights.of(batch)
+    return share(train_step(model, batch, stage, sampled), weights, weights, stage)
+
+
 def share(losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe) -> torch.Tensor:
     """What a batch adds to the loss of its step, in which all batches together weigh `totals`."""
     parts = [
