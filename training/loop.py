@@ -11,10 +11,11 @@ from report_gen.model import ReportModel
 from .batches import Batch, Items
 from .example_store import group_by_kind
 from .failures import explaining_failures
+from .fitting import Fitting
 from .preparing import Prepared, transform_of
 from .recipe import Recipe
 from .runs import Position, TrainState
-from .stage import Fitting, Stage
+from .stage import Stage
 from .states import snapshot
 
 
