@@ -246,7 +246,7 @@ def test_a_second_start_in_one_folder_is_refused(run: Path, data: Path) -> None:
 
 
 def test_another_recipe_is_not_resumed(run: Path, data: Path) -> None:
-    with pytest.raises(UsageError, match="started with another recipe"):
+    with pytest.raises(UsageError, match="started with another recipe, see "):
         train(tiny_recipe(data), run, resume=True, on_step=ignore)
 
 
