@@ -211,7 +211,7 @@ def _settle(
     """The 14 findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest."""
     told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
     if "No Finding" not in overrides:
-        told["No Finding"] = _no_finding(told)
+        told["No Finding"] = no_finding(told)
     return tuple(
         Finding(
             name=name,
@@ -223,7 +223,7 @@ def _settle(
     )
 
 
-def _no_finding(told: Mapping[str, FindingState]) -> FindingState:
+def no_finding(told: Mapping[str, FindingState]) -> FindingState:
     """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain."""
     others = {state for name, state in told.items() if name not in ("No Finding", "Support Devices")}
     if FindingState.PRESENT in others:

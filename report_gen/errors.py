@@ -7,19 +7,20 @@ ReportGenError                 1  a fault of ours
 │   └── NotAnImageError        3  a file without a picture: a structured report, a PDF, a text
 ├── CorpusError                3  a corpus cannot be read
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
-└── OutputError                5  a result cannot be written
+├── OutputError                5  a result cannot be written
+├── ResourceError              5  the machine gave out: memory is exhausted, a helping process died
+└── StoppedError       130, 143  Ctrl-C or SIGTERM ended a run that can be resumed
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 
 class ReportGenError(Exception):
     """Base of all errors that report-gen raises on purpose."""
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 class UsageError(ReportGenError):
@@ -58,3 +59,15 @@ class CheckpointError(ReportGenError):
 
 class OutputError(ReportGenError):
     exit_code = 5
+
+
+class ResourceError(ReportGenError):
+    exit_code = 5
+
+
+class StoppedError(ReportGenError):
+    """A run was asked to stop, and did. `signal` is the number of the signal that asked."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal

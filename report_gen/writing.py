@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from report_gen.errors import OutputError
+
+_TEMPORARY, _OLDER = ".tmp", ".old"
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -36,18 +38,25 @@ def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
         raise OutputError(f"{path}: cannot be written ({reason}); free the disk or name another place.") from error
 
 
-def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes]]) -> None:
     """Writes a folder of files whole: under a temporary name beside it, which then takes the place of an older folder.
+
+    A process that is killed in the middle may leave the older folder under a name of its own: `recover_folder` finds
+    it.
+
+    Args:
+        contents: by the file's name; what is called for its content is called in turn, so that the contents of a large
+            folder need not be in memory together.
 
     Raises:
         OutputError: naming the folder and the remedy; the older folder stands as it was.
     """
-    temporary = folder.parent / f".{folder.name}-{secrets.token_hex(8)}.tmp"
-    older = temporary.with_suffix(".old")
+    temporary = folder.parent / f".{folder.name}-{secrets.token_hex(8)}{_TEMPORARY}"
+    older = temporary.with_suffix(_OLDER)
     try:
         temporary.mkdir(parents=True)
         for name, data in contents.items():
-            _replace(temporary / name, [data])
+            _replace(temporary / name, [data if isinstance(data, bytes) else data()])
         _sync_folder(temporary)
         if folder.exists():
             folder.rename(older)
@@ -61,6 +70,26 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(older, ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> None:
+    """Puts back what a process killed inside `write_folder` had set aside, and removes what it left half written.
+
+    Call it when nobody else writes there.
+
+    Raises:
+        OutputError: naming the folder and the remedy.
+    """
+    try:
+        for older in folder.parent.glob(f".{folder.name}-*{_OLDER}"):
+            if folder.exists():
+                shutil.rmtree(older)
+            else:
+                older.rename(folder)
+        for temporary in folder.parent.glob(f".{folder.name}-*{_TEMPORARY}"):
+            shutil.rmtree(temporary)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be put back ({error.strerror}); check who owns the folder.") from error
 
 
 def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:

@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
+from report_gen_training.arrow_rows import Rows
+from report_gen_training.example_store import ExampleStore, write_examples
+from report_gen_training.examples import TrainingExample
 from report_gen_training.recipe import Recipe
 from report_gen_training.vocabulary import learn_vocabulary
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -134,6 +138,14 @@ def study(folder: Path, seed: int = 0) -> Study:
     return read_study(write_png(folder / f"study-{seed}.png", picture(seed)))
 
 
+def store(*examples: TrainingExample) -> ExampleStore:
+    """Examples as a run has them, mapped from a file; its name is gone, what is mapped stays."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "examples.arrow"
+        write_examples(path, examples)
+        return ExampleStore(Rows(path))
+
+
 def write_manifest(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
     """A corpus folder in the manifest layout."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -149,6 +161,7 @@ def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes
         "steps": 6,
         "batch_size": 4,
         "validate_every": 2,
+        "drafts": 4,
         "augment": False,
         "rates": {"encoder": 1e-3, "projector": 1e-3, "decoder": 3e-3},
     }

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from report_gen.model.config import STATES
 from report_gen.model.projector import VIEWS
 from report_gen.pixels import PixelTransform
-from report_gen.reading import read_pixels, read_study
 from report_gen.report import FINDINGS, FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from .augmenting import augment
+from .example_store import ExampleStore
 from .examples import TrainingExample
+from .feature_cache import FeatureCache
+from .image_cache import ImageCache
 from .objectives import IGNORED
 from .plan import Draw, Plan
-from .recipe import StageRecipe
+from .prefetching import prefetched
+from .recipe import AugmentationRecipe, StageRecipe
 
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
 
@@ -33,7 +34,7 @@ class Batch(NamedTuple):
     """B studies of one kind: all with images or none, all with texts or none."""
 
     pixel_values: torch.Tensor
-    """[B,V,C,H,W]; V is 0 where there are no images."""
+    """[B,V,C,H,W]; V is 0 where there are no images, or their features in their place."""
     view_positions: torch.Tensor
     """[B,V]."""
     view_mask: torch.Tensor
@@ -51,60 +52,97 @@ class Batch(NamedTuple):
     token_weights: torch.Tensor
     """[B,L] of the labels in the report loss, 0 where they are IGNORED."""
     patch_features: torch.Tensor
-    """[B,V,N,D_img] in place of pixel_values; V is 0 where these are there."""
+    """[B,V,N,D_img] in the type they are stored in; V is 0 where the encoder is to look at the pixels."""
+    references: tuple[str, ...]
+    """B reports that the labels spell, as `parse_report` reads them."""
+    study_ids: tuple[str, ...]
+    """B."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """An example after everything random about it was drawn."""
+class _Item:
+    """An example after everything random about it was drawn, but for its pixels."""
 
-    squares: torch.Tensor  # [V,size,size] 0..1
-    views: tuple[int, ...]
+    example: TrainingExample
     prompt_ids: tuple[int, ...]
-    report_ids: tuple[int, ...]
     states: NDArray[np.int64]
-    targets: NDArray[np.float32]
+    random: np.random.Generator
+
+    @property
+    def text(self) -> list[int]:
+        ids = self.example.report_ids
+        return [*self.prompt_ids, BOS_ID, *ids, EOS_ID] if ids else []
+
+    @property
+    def views(self) -> list[int]:
+        return [VIEWS.index(view) for view in self.example.views[: len(self.example.images)]]
 
 
-class Items(Dataset[Item]):
-    """Groups of examples of one kind each, read and drawn on demand."""
+class Items(Dataset[Batch]):
+    """Batches from groups of examples of one kind each.
+
+    Args:
+        images: the squares of all images of the groups.
+        augmentation: how images are changed, where the stage says that they are.
+        features: what stands in for pixels, where the encoder is frozen and was asked before.
+        training: False leaves images as they are.
+    """
 
     def __init__(
         self,
-        groups: Sequence[Sequence[TrainingExample]],
+        groups: Sequence[ExampleStore],
         stage: StageRecipe,
         transform: PixelTransform,
         *,
+        images: ImageCache,
+        augmentation: AugmentationRecipe,
+        features: FeatureCache | None = None,
         training: bool,
     ) -> None:
-        self._groups, self._stage, self._transform, self._training = groups, stage, transform, training
+        self._groups, self._stage, self._transform = groups, stage, transform
+        self._images, self._features = images, features
+        self._augmentation = augmentation if training and stage.augment else None
 
-    def __getitem__(self, draw: Draw) -> Item:
-        example, random = self._groups[draw.group][draw.place], np.random.default_rng(draw.seed)
-        squares = torch.empty(0, self._transform.size, self._transform.size)
-        if example.images:
-            squares = torch.stack([_read_square(path, self._transform) for path in example.images]).float() / 255
-        if self._training and self._stage.augment and example.images:
-            squares = torch.stack([augment(square, random) for square in squares])
-        return Item(
-            squares=squares,
-            views=tuple(VIEWS.index(view) for view in example.views[: len(squares)]),
-            prompt_ids=self._choose_prompt(example, random),
-            report_ids=example.report_ids,
-            states=self._tell(example, random),
-            targets=example.targets,
+    def __getitem__(self, draws: Sequence[Draw]) -> Batch:
+        """The batch of these draws, which are of one group."""
+        items = [self._draw(draw) for draw in draws]
+        texts = [item.text for item in items]
+        starts = [len(text) - len(item.example.report_ids) - 1 for text, item in zip(texts, items, strict=True)]
+        labels = [[IGNORED] * start + text[start:] if text else [] for start, text in zip(starts, texts, strict=True)]
+        weights = [[0.0] * start + self._weigh(item) for start, item in zip(starts, items, strict=True)]
+        pixel_values, patch_features = self._look(items)
+        return Batch(
+            pixel_values=pixel_values,
+            view_positions=_padded([item.views for item in items], 0),
+            view_mask=_padded([[1] * len(item.views) for item in items], 0).bool(),
+            input_ids=_padded(texts, PAD_ID),
+            attention_mask=_padded([[1] * len(text) for text in texts], 0),
+            labels=_padded(labels, IGNORED),
+            finding_states=torch.from_numpy(np.stack([item.states for item in items])),
+            finding_targets=torch.from_numpy(np.stack([item.example.targets for item in items])),
+            token_weights=_padded(weights, 0.0),
+            patch_features=patch_features,
+            references=tuple(item.example.reference for item in items),
+            study_ids=tuple(item.example.study_id for item in items),
         )
 
-    def loader(self, plan: Plan, workers: int) -> DataLoader[Batch]:
-        """The batches of a plan."""
-        return DataLoader(self, batch_sampler=plan, collate_fn=self._collate, num_workers=workers)  # type: ignore[arg-type]
+    def loader(self, plan: Plan, workers: int) -> Iterator[Batch]:
+        """The batches of a plan, made ahead: by so many processes, or by a thread of this one."""
+        return prefetched(self, plan, workers)
 
-    def validation(self, batch_size: int) -> Iterator[Batch]:
-        """Every example once and in order; what is random about it follows from its place."""
+    def validation(self, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """Every example once and in order, its batches dealt out among processes; all randomness follows its place."""
+        return prefetched(self, list(self._in_order(batch_size))[rank::processes], workers=0)
+
+    def _in_order(self, batch_size: int) -> Iterable[list[Draw]]:
         for group, examples in enumerate(self._groups):
             for start in range(0, len(examples), batch_size):
                 rows = range(start, min(start + batch_size, len(examples)))
-                yield self._collate([self[Draw(group, index, (group, index))] for index in rows])
+                yield [Draw(group, place, (group, place)) for place in rows]
+
+    def _draw(self, draw: Draw) -> _Item:
+        example, random = self._groups[draw.group][draw.place], np.random.default_rng(draw.seed)
+        return _Item(example, self._choose_prompt(example, random), self._tell(example, random), random)
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
         half = len(example.prompts) // 2
@@ -118,40 +156,39 @@ class Items(Dataset[Item]):
         assumed = (example.states == _UNKNOWN) & (random.random(len(FINDINGS)) < self._stage.assume_absent)
         return np.where(assumed, _ABSENT, example.states)
 
-    def _collate(self, items: Sequence[Item]) -> Batch:
-        """Pad views and texts of B items of one kind."""
-        views = max(len(item.views) for item in items)
-        texts = [[*item.prompt_ids, BOS_ID, *item.report_ids, EOS_ID] if item.report_ids else [] for item in items]
-        starts = [len(item.prompt_ids) + 1 for item in items]
-        labels = [[IGNORED] * start + text[start:] if text else [] for start, text in zip(starts, texts, strict=True)]
-        squares = torch.stack(
-            [
-                torch.cat([item.squares, item.squares.new_zeros(views - len(item.views), *item.squares.shape[1:])])
-                for item in items
-            ]
-        )
-        return Batch(
-            pixel_values=self._transform.normalise(squares),
-            view_positions=_padded([item.views for item in items], 0),
-            view_mask=_padded([[1] * len(item.views) for item in items], 0).bool(),
-            input_ids=_padded(texts, PAD_ID),
-            attention_mask=_padded([[1] * len(text) for text in texts], 0),
-            labels=_padded(labels, IGNORED),
-            finding_states=torch.from_numpy(np.stack([item.states for item in items])),
-            finding_targets=torch.from_numpy(np.stack([item.targets for item in items])),
-            token_weights=(_padded(labels, IGNORED) != IGNORED).float(),
-            patch_features=torch.empty(len(items), 0, 0, 0),
-        )
+    def _weigh(self, item: _Item) -> list[float]:
+        """Weights of report and end."""
+        tokens = [self._stage.abnormal_weight if abnormal else 1.0 for abnormal in item.example.abnormal]
+        return [*tokens, 1.0] if tokens else []
+
+    def _look(self, items: Sequence[_Item]) -> tuple[torch.Tensor, torch.Tensor]:
+        """pixel_values and patch_features, one of them without views."""
+        counts = [len(item.example.images) for item in items]
+        size, channels = self._transform.size, self._transform.channels
+        if self._features is not None and any(counts):
+            varied = self._augmentation is not None
+            seen = [self._features.read(p, i.random if varied else None) for i in items for p in i.example.images]
+            return torch.empty(len(items), 0, channels, size, size), _apart(torch.stack(seen), counts)
+        nothing = torch.empty(len(items), 0, 0, 0)
+        if not any(counts):
+            return torch.empty(len(items), 0, channels, size, size), nothing
+        squares = np.stack([self._images.read(path) for item in items for path in item.example.images])
+        values = torch.from_numpy(squares).float() / 255
+        if self._augmentation is not None:
+            values = augment(values, [item.random for item in items for _ in item.example.images], self._augmentation)
+        return self._transform.normalise(_apart(values, counts)), nothing
 
 
-@lru_cache(maxsize=4096)
-def _read_square(path: Path, transform: PixelTransform) -> torch.Tensor:
-    """An image fitted into its square, as uint8 [size,size]; a corpus of thousands stays in memory."""
-    (image,) = read_study(path).images
-    return (transform.fit(read_pixels(image))[0] * 255).round().to(torch.uint8)
+def _apart(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """The views of B studies, one after the other [sum of counts,...], as [B,V,...]; missing ones are zeros."""
+    studies = views.new_zeros(len(counts), max(counts), *views.shape[1:])
+    for study, own in zip(studies, torch.split(views, list(counts)), strict=True):
+        study[: len(own)] = own
+    return studies
 
 
-def _padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
-    """[B,longest]."""
+def _padded(rows: Sequence[Sequence[float]], filler: float) -> torch.Tensor:
+    """[B,longest], of the filler's type."""
     longest = max(map(len, rows))
-    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows], dtype=torch.long)
+    padded = [[*row, *[filler] * (longest - len(row))] for row in rows]
+    return torch.tensor(padded, dtype=torch.long if isinstance(filler, int) else torch.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -36,14 +35,14 @@ def train(
 
     from report_gen.progress import bars
 
-    from .loop import Progress
+    from .events import Progress
     from .session import train as run
 
     with bars() as show:
 
         def on_step(now: Progress) -> None:
-            best = f", best validation {now.validation_loss:.3f}" if math.isfinite(now.validation_loss) else ""
-            note = f"loss {now.loss:.3f}{best}"
+            best = f", best score {now.best.score:.3f}" if now.best and now.best.score is not None else ""
+            note = f"loss {now.loss:.3f}{best}{', drafts collapsed' if now.collapsed else ''}"
             show(now.stage, now.step, now.steps, note)
 
         checkpoint = run(loaded, folder, resume=resume, on_step=on_step)

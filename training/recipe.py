@@ -199,7 +199,7 @@ class StageRecipe(_Frozen):
     drafts: int = Field(default=100, ge=1)
     """Validation studies that are drafted at most, the same every time."""
     fewest_distinct: float = Field(default=0.1, ge=0, le=1)
-    """Different drafts among them, as a share of the different references, under which the weights are not kept."""
+    """Different drafts among them, as a share of the different references, under which they are worth nothing."""
     patience: int = Field(default=5, ge=1)
     """Validations without a better one after which the stage ends."""
 
@@ -246,6 +246,8 @@ class Recipe(_Frozen):
     @model_validator(mode="after")
     def _check_stages(self) -> Recipe:
         names = [corpus.name for corpus in self.corpora]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two corpora have one name; there are {', '.join(names)}")
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")

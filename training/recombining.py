@@ -51,12 +51,17 @@ class _Phrase:
         return cls(sentence, states, present, absent)
 
 
-def recombine(reports: Sequence[Report], count: int, random: np.random.Generator) -> list[Report]:
-    """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself."""
+def recombine(reports: Sequence[Report], count: int, random: np.random.Generator) -> Iterator[Report]:
+    """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself.
+
+    The reports are asked for one at a time and need not be in memory together.
+    """
     bank = _Bank(reports)
-    bases = [report for report in reports if {section.name for section in report} == set(SectionName)]
-    made = (bank.recombine(bases[random.integers(len(bases))], random) for _ in range(count if bases else 0))
-    return [report for report in made if report is not None]
+    bases = [place for place, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
+    for _ in range(count if bases else 0):
+        made = bank.recombine(reports[bases[random.integers(len(bases))]], random)
+        if made is not None:
+            yield made
 
 
 class _Bank:

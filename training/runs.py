@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-import io
+import fcntl
 import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NamedTuple
 
 import pydantic
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from report_gen.errors import OutputError, UsageError
-from report_gen.model import ReportModel
 from report_gen.tokenizer import ReportTokenizer
-from report_gen.writing import write_atomically, write_folder
+from report_gen.writing import recover_folder, write_atomically, write_folder
 
 from .recipe import Recipe
+from .states import Tensors
 
-RECIPE, LOG, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "tokenizer.model", "last", "best"
-_STATE, _WEIGHTS, _BEST_WEIGHTS, _OPTIMIZER = "state.json", "model.safetensors", "best.safetensors", "optimizer.pt"
+RECIPE, LOG, LOCK, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "lock", "tokenizer.model", "last", "best"
+_STATE = "state.json"
+
+_MAY_CHANGE = frozenset({"data", "workers", "cache", "save_minutes", "tensorboard", "checkpoint_activations"})
+"""Keys of a recipe that have no say in what is learned: a run may be resumed with others."""
+
+
+class Rank(NamedTuple):
+    """How good weights are: the greater, the better."""
+
+    score: float
+    """Of the drafts; 0 where they vary too little (`fewest_distinct`), and where none are written."""
+    negative_loss: float
+    """Decides among equal scores."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +46,29 @@ class Position:
     stage: int = 0
     step: int = 0
     """Steps done in the stage."""
-    best_loss: float = float("inf")
-    """Lowest validation loss of the stage."""
+    validated: int = -1
+    """Steps that were done at the stage's latest validation; -1 before its first."""
+    best: Rank | None = None
+    """Of the stage's best weights; None without a validation."""
     stale: int = 0
     """Validations since then."""
+    faults: int = 0
+    """Steps in a row that were left out because their loss or gradient was no number."""
+    bf16: bool | None = None
+    """The arithmetic of the stage; None before it was chosen."""
+
+
+@dataclass(frozen=True)
+class TrainState:
+    """All that a run needs to go on as if it had never stopped."""
+
+    position: Position
+    weights: Tensors
+    best: Tensors | None = None
+    """Best weights of the stage; None between stages."""
+    optimizer: Tensors | None = None
+    average: Tensors | None = None
+    """Of the weights, where the stage keeps one."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +78,26 @@ class Run:
     folder: Path
 
     @classmethod
-    def start(cls, folder: Path, recipe: Recipe, *, resume: bool) -> Run:
-        """A new run, or the one that lies there.
+    @contextmanager
+    def open(cls, folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[Run]:
+        """A new run, or the one that lies there; nobody else may have it open.
 
         Raises:
-            UsageError: a run lies there and is not to be resumed, or has another recipe.
+            UsageError: a run lies there and is not to be resumed, has another recipe, or is open.
+            OutputError: the folder cannot be written.
         """
         written = folder / RECIPE
-        if resume:
-            if not written.is_file():
-                raise UsageError(f"{folder}: no run to resume here; leave --resume out to start one")
-            if _read_recipe(written) != recipe:
-                raise UsageError(
-                    f"{written}: the run was started with another recipe; resume with that, or choose --output"
-                )
-        elif written.exists():
+        if resume and not written.is_file():
+            raise UsageError(f"{folder}: no run to resume here; leave --resume out to start one")
+        if not resume and written.exists():
             raise UsageError(f"{folder}: holds a run already; continue it with --resume, or choose another --output")
-        else:
+        with _locked(folder):
+            if resume:
+                _check_same(written, recipe)
             write_atomically(written, recipe.model_dump_json(indent=2) + "\n")
-        return cls(folder)
+            run = cls(folder)
+            run._tidy()
+            yield run
 
     def keep_tokenizer(self, tokenizer: ReportTokenizer) -> None:
         write_atomically(self.folder / TOKENIZER, tokenizer.to_bytes())
@@ -73,74 +107,126 @@ class Run:
         path = self.folder / TOKENIZER
         return ReportTokenizer.from_file(path) if path.exists() else None
 
-    def log(self, **record: Any) -> None:
+    def log(self, kind: str, **record: Any) -> None:
         """Append one line to the log."""
         try:
             with (self.folder / LOG).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+                file.write(json.dumps({"kind": kind} | record) + "\n")
         except OSError as error:
-            raise OutputError(f"{self.folder / LOG}: cannot be written ({error.strerror}); free some space") from error
+            raise OutputError(
+                f"{self.folder / LOG}: cannot be written ({error.strerror}); free some space, then go on with --resume"
+            ) from error
 
-    def save(
-        self,
-        position: Position,
-        model: ReportModel,
-        best: dict[str, torch.Tensor] | None = None,
-        optimizer: torch.optim.Optimizer | None = None,
-    ) -> None:
+    def save(self, state: TrainState) -> None:
         """Write `last/` whole under another name, then rename it."""
-        contents = {_STATE: json.dumps(asdict(position)).encode(), _WEIGHTS: save(snapshot(model))}
-        if best is not None:
-            contents[_BEST_WEIGHTS] = save(best)
-        if optimizer is not None:
-            buffer = io.BytesIO()
-            torch.save(optimizer.state_dict(), buffer)
-            contents[_OPTIMIZER] = buffer.getvalue()
+        log = self.folder / LOG
+        record = {"position": asdict(state.position), "log_bytes": log.stat().st_size if log.exists() else 0}
+        tensors = {name: value for name, value in vars(state).items() if name != "position" and value is not None}
+        contents: dict[str, bytes | Callable[[], bytes]] = {_STATE: json.dumps(record).encode()}
+        contents |= {_file(name): partial(save, dict(value)) for name, value in tensors.items()}
         write_folder(self.folder / LAST, contents)
 
-    def position(self) -> Position:
-        """Where the run stopped, or its beginning."""
+    def state(self) -> TrainState | None:
+        """Where the run stopped; None before its first state.
+
+        Raises:
+            UsageError: it is damaged.
+        """
+        last = self.folder / LAST
+        record = self._record()
+        if record is None:
+            return None
+        tensors = {
+            name: _load(last / _file(name))
+            for name in ("weights", "best", "optimizer", "average")
+            if name == "weights" or (last / _file(name)).exists()
+        }
+        try:
+            position = Position(**record["position"])
+        except (TypeError, KeyError) as error:
+            raise _damaged(last / _STATE) from error
+        return TrainState(position=_ranked(position), **tensors)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around what fills models and optimisers from the state: what does not fit them is damaged."""
+        try:
+            yield
+        except (RuntimeError, ValueError, LookupError) as error:
+            raise _damaged(self.folder / LAST) from error
+
+    def _record(self) -> dict[str, Any] | None:
         path = self.folder / LAST / _STATE
         try:
-            return Position(**json.loads(path.read_bytes())) if path.exists() else Position()
-        except (ValueError, TypeError) as error:
+            record = json.loads(path.read_bytes()) if path.exists() else None
+        except ValueError as error:
             raise _damaged(path) from error
+        return record
 
-    def restore(self, model: ReportModel) -> dict[str, torch.Tensor] | None:
-        """Fill the model as it was, and give the best weights of the stage so far."""
-        last = self.folder / LAST
-        if not (last / _WEIGHTS).exists():
-            return None
-        model.load_state_dict(_load(last / _WEIGHTS))
-        return _load(last / _BEST_WEIGHTS) if (last / _BEST_WEIGHTS).exists() else None
-
-    def restore_optimizer(self, optimizer: torch.optim.Optimizer, position: Position) -> None:
-        """Fill the optimiser as it was at a position inside a stage."""
-        path = self.folder / LAST / _OPTIMIZER
-        if not position.step or not path.exists():
-            return
-        try:
-            optimizer.load_state_dict(torch.load(path, weights_only=True))
-        except (UnpicklingError, EOFError, RuntimeError, ValueError) as error:
-            raise _damaged(path) from error
+    def _tidy(self) -> None:
+        """Undo what a killed process left: a folder half written, and lines of steps that will be done again."""
+        for name in (LAST, BEST):
+            recover_folder(self.folder / name)
+        log, record = self.folder / LOG, self._record()
+        kept = 0 if record is None else record.get("log_bytes", 0)
+        if log.exists() and log.stat().st_size > kept:
+            os.truncate(log, kept)
 
 
-def snapshot(model: ReportModel) -> dict[str, torch.Tensor]:
-    """A copy of all weights."""
-    return {name: tensor.detach().clone().cpu() for name, tensor in model.state_dict().items()}
-
-
-def _read_recipe(path: Path) -> Recipe:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock file, which the system lets go of even when the process is killed."""
+    path = folder / LOCK
     try:
-        return Recipe.model_validate_json(path.read_bytes())
+        folder.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
+    with file:
+        try:
+            # A record lock, unlike flock, is not passed on to the processes that make batches.
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise UsageError(
+                f"{folder}: process {file.read().strip() or 'unknown'} is training there; wait for it, or choose "
+                "another --output"
+            ) from error
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _check_same(path: Path, recipe: Recipe) -> None:
+    """Refuse a recipe that would not have done the steps that are done."""
+    try:
+        before = Recipe.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
         raise _damaged(path) from error
+    keys = sorted(set(Recipe.model_fields) - _MAY_CHANGE)
+    changed = [key for key in keys if getattr(before, key) != getattr(recipe, key)]
+    if changed:
+        raise UsageError(
+            f"{path}: the run was started with another recipe ({', '.join(changed)}); resume with that, or choose "
+            "--output"
+        )
 
 
-def _load(path: Path) -> dict[str, torch.Tensor]:
+def _ranked(position: Position) -> Position:
+    """JSON knows no named tuples."""
+    best = position.best
+    return position if best is None else Position(**(vars(position) | {"best": Rank(*best)}))
+
+
+def _file(name: str) -> str:
+    return "model.safetensors" if name == "weights" else f"{name}.safetensors"
+
+
+def _load(path: Path) -> Tensors:
     try:
         return load(path.read_bytes())
-    except SafetensorError as error:
+    except (OSError, SafetensorError) as error:
         raise _damaged(path) from error
 
 

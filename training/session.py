@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -11,87 +11,107 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
 from report_gen import __version__
-from report_gen.model import ModelConfig, ReportModel, save_checkpoint
+from report_gen.model import Checkpoint, ReportModel, save_checkpoint
+from report_gen.model.config import FindingConfig
 from report_gen.prompting import load_prompt
-from report_gen.report import format_report
-from report_gen.tokenizer import ReportTokenizer
 
 from .adapting import merged_state
 from .building import build_model
 from .card import write_card
-from .examples import Study, encode_study, read_studies
-from .loop import Examples, Progress, fit, validation_batches
+from .events import Progress, Validation
+from .feeding import has_taught_findings
+from .loop import fit, validation_batches
+from .preparing import Prepared, prepare
 from .recipe import Recipe
+from .reporting import OnProgress, unheard
 from .runs import BEST, Run
+from .signals import heeding_signals
+from .stage import Fitting
 from .thresholds import tune_thresholds
-from .vocabulary import learn_vocabulary
 
 
-def train(recipe: Recipe, folder: Path, *, resume: bool, on_step: Callable[[Progress], None]) -> Path:
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    resume: bool,
+    on_step: Callable[[Progress], None],
+    on_validation: Callable[[Validation], None] = lambda _: None,
+    on_progress: OnProgress = unheard,
+) -> Path:
     """Train to a recipe in a run folder; gives the checkpoint folder.
 
     Raises:
-        CorpusError, RecipeError, UsageError, OutputError: as their messages say.
+        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: as their messages say.
     """
     accelerator = Accelerator(
         # A stage may leave a part without gradient: texts alone never reach the encoder.
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    run = Run.start(folder, recipe, resume=resume) if accelerator.is_main_process else Run(folder)
-    prompt = load_prompt(recipe.text.prompt)
-    studies = read_studies(recipe)
-    with accelerator.main_process_first():
-        tokenizer = run.kept_tokenizer() or _learn(studies, recipe.text.vocabulary_size, run)
-    examples = {
-        name: {
-            split: [
-                encode_study(study, tokenizer, prompt, recipe.text.longest) for study in group if study.split == split
-            ]
-            for split in ("train", "val")
-        }
-        for name, group in studies.items()
-    }
-    encoded = [example for splits in examples.values() for split in splits.values() for example in split]
-    model = build_model(
-        recipe,
-        tokenizer.vocabulary_size,
-        prompt_tokens=max((len(prompt) for example in encoded for prompt in example.prompts), default=0),
-        views=max((len(example.images) for example in encoded), default=0),
-    ).to(accelerator.device)
-    fit(model, recipe, examples, run, accelerator, on_step=on_step)
-    if accelerator.is_main_process:
-        config = _configured(model, recipe, examples)
-        counts = {name: Counter(study.split for study in group) for name, group in studies.items()}
-        save_checkpoint(
-            folder / BEST,
-            model=model,
-            config=config,
-            tokenizer=tokenizer,
-            prompt=prompt,
-            training={"program_version": __version__, "recipe": recipe.model_dump(mode="json"), "studies": counts},
-            card=write_card(recipe, config, counts),
-            weights_dtype=getattr(torch, recipe.stored_weights),
-            state=merged_state(model),
-        )
-    accelerator.wait_for_everyone()
+    with _opened(folder, recipe, accelerator, resume=resume) as run:
+        prompt = load_prompt(recipe.text.prompt)
+        with accelerator.main_process_first():
+            prepared = prepare(recipe, run, prompt, on_progress=on_progress)
+        with heeding_signals() as stop:
+            fitting = Fitting(
+                checkpoint=Checkpoint(
+                    _build(recipe, prepared).to(accelerator.device), prepared.tokenizer, prompt, weights_sha256=""
+                ),
+                recipe=recipe,
+                prepared=prepared,
+                run=run,
+                accelerator=accelerator,
+                stop=stop,
+                on_step=on_step,
+                on_validation=on_validation,
+                on_progress=on_progress,
+            )
+            fit(fitting)
+        if accelerator.is_main_process:
+            _write_checkpoint(fitting, folder / BEST)
+        accelerator.wait_for_everyone()
     return folder / BEST
 
 
-def _learn(studies: Mapping[str, Sequence[Study]], size: int, run: Run) -> ReportTokenizer:
-    """A vocabulary of the training reports and their indications."""
-    texts = [
-        text
-        for group in studies.values()
-        for study in group
-        if study.split == "train"
-        for text in (format_report(study.sections), study.indication)
-    ]
-    tokenizer = learn_vocabulary(texts, size=size)
-    run.keep_tokenizer(tokenizer)
-    return tokenizer
+@contextmanager
+def _opened(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Iterator[Run]:
+    """The run folder, which the main process makes and locks and the others only read."""
+    if accelerator.is_main_process:
+        with Run.open(folder, recipe, resume=resume) as run:
+            accelerator.wait_for_everyone()
+            yield run
+    else:
+        accelerator.wait_for_everyone()
+        yield Run(folder)
 
 
-def _configured(model: ReportModel, recipe: Recipe, examples: Examples) -> ModelConfig:
-    """The model's configuration with thresholds tuned on all validation studies that have images."""
-    batches = validation_batches(model, recipe, examples)
-    return model.config.model_copy(update={"findings": tune_thresholds(model, batches)})
+def _build(recipe: Recipe, prepared: Prepared) -> ReportModel:
+    """The model, with room for the longest prompt and the most images of the corpora."""
+    stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
+    return build_model(
+        recipe,
+        prepared.tokenizer.vocabulary_size,
+        prompt_tokens=max(store.longest_prompt for store in stores),
+        views=max(int(store.views.max(initial=0)) for store in stores),
+    )
+
+
+def _write_checkpoint(fitting: Fitting, folder: Path) -> None:
+    """The best weights, with thresholds tuned on all validation studies that have images."""
+    recipe, checkpoint, prepared = fitting.recipe, fitting.checkpoint, fitting.prepared
+    model, counts = checkpoint.model, prepared.encoded.counts
+    findings = FindingConfig()
+    if has_taught_findings(recipe, prepared, len(recipe.stages)):
+        findings = tune_thresholds(model, validation_batches(model, recipe, prepared))
+    config = model.config.model_copy(update={"findings": findings})
+    save_checkpoint(
+        folder,
+        model=model,
+        config=config,
+        tokenizer=checkpoint.tokenizer,
+        prompt=checkpoint.prompt,
+        training={"program_version": __version__, "recipe": recipe.model_dump(mode="json"), "studies": counts},
+        card=write_card(recipe, config, counts),
+        weights_dtype=getattr(torch, recipe.stored_weights),
+        state=merged_state(model),
+    )

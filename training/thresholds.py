@@ -35,12 +35,15 @@ def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConf
     model.eval()
     probabilities, targets = [], []
     for batch in batches:
-        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask)
+        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
         probabilities.append(look.finding_logits.double().sigmoid().cpu().numpy())
         targets.append(batch.finding_targets.double().cpu().numpy())
-    if not probabilities:
-        return FindingConfig()
-    findings = list(zip(np.concatenate(probabilities).T, np.concatenate(targets).T, strict=True))
+    return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets)) if probabilities else FindingConfig()
+
+
+def fit_thresholds(probabilities: Floats, targets: Floats) -> FindingConfig:
+    """Thresholds by the macro-F1 of the head's probabilities [S,14] of S studies and their targets [S,14]."""
+    findings = list(zip(probabilities.T, targets.T, strict=True))
     taught = [finding for finding in findings if _is_taught(finding[1])]
     scores = [np.mean([_f1(*finding, ratio) for finding in taught] or [0.0]) for ratio in RATIOS]
     ratio = RATIOS[np.argmax(np.array(scores) >= TOLERANCE * max(scores))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from report_gen_training import augmenting
-from report_gen_training.augmenting import augment
 from report_gen_training.batches import Batch, Items
 from report_gen_training.examples import TrainingExample
+from report_gen_training.image_cache import cache_images
 from report_gen_training.objectives import IGNORED
 from report_gen_training.plan import Plan
-from report_gen_training.recipe import StageRecipe
+from report_gen_training.recipe import AugmentationRecipe, StageRecipe
+from report_gen_training.reporting import unheard
 
 from report_gen.model.config import STATES
 from report_gen.model.projector import VIEWS
@@ -23,7 +24,7 @@ from report_gen.pixels import PixelTransform
 from report_gen.report import FINDINGS, FindingState
 from report_gen.study import ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tests.builders import SIZE, marked, picture, write_png
+from tests.builders import SIZE, picture, store, write_png
 
 TRANSFORM = PixelTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 PRESENT, ABSENT, UNKNOWN = (
@@ -39,20 +40,31 @@ def states(**told: int) -> Any:
 
 
 TEXT = TrainingExample(
+    study_id="1",
+    patient_id="",
     images=(),
     views=(ViewPosition.PA,),
     prompts=((10, 11, 12), (20,)),
     report_ids=(30, 31),
+    abnormal=(False, True),
+    reference="FINDINGS:\nEdema.",
     states=states(Edema=PRESENT),
     targets=np.full(14, np.nan, dtype=np.float32),
 )
 
 
+def items(examples: Sequence[TrainingExample], stage: StageRecipe, *, training: bool) -> Items:
+    paths = [path for example in examples for path in example.images]
+    folder = paths[0].parent / "cache" if paths else Path("nowhere")
+    images, _ = cache_images(folder, map(str, paths), TRANSFORM, on_progress=unheard)
+    augmentation = AugmentationRecipe()
+    return Items([store(*examples)], stage, TRANSFORM, images=images, augmentation=augmentation, training=training)
+
+
 def batch(*examples: TrainingExample, training: bool = False, **changes: Any) -> Batch:
     values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "forget_indication": 0.0}
     stage = StageRecipe.model_validate(values | {"assume_absent": 0.0} | changes)
-    items = Items([examples], stage, TRANSFORM, training=training)
-    return next(items.validation(batch_size=len(examples)))
+    return next(items(examples, stage, training=training).validation(batch_size=len(examples)))
 
 
 def with_images(folder: Path, *seeds: int) -> TrainingExample:
@@ -60,8 +72,13 @@ def with_images(folder: Path, *seeds: int) -> TrainingExample:
     return replace(TEXT, images=paths, views=(ViewPosition.PA, ViewPosition.LATERAL)[: len(paths)])
 
 
+def same(first: Batch, second: Batch) -> None:
+    assert (first.references, first.study_ids) == (second.references, second.study_ids)
+    torch.testing.assert_close(first[:-2], second[:-2], rtol=0, atol=0, equal_nan=True)
+
+
 def test_only_the_report_and_its_end_are_to_be_learned() -> None:
-    longer = replace(TEXT, prompts=((10,), (20,)), report_ids=(40, 41, 42, 43, 44))
+    longer = replace(TEXT, prompts=((10,), (20,)), report_ids=(40, 41, 42, 43, 44), abnormal=(False,) * 5)
     found = batch(TEXT, longer)
     assert found.input_ids.tolist() == [
         [10, 11, 12, BOS_ID, 30, 31, EOS_ID, PAD_ID],
@@ -82,7 +99,7 @@ def test_texts_without_images_have_no_views() -> None:
 
 
 def test_images_without_texts_have_no_tokens(tmp_path: Path) -> None:
-    found = batch(replace(with_images(tmp_path, 0), report_ids=()))
+    found = batch(replace(with_images(tmp_path, 0), report_ids=(), abnormal=()))
     assert found.input_ids.shape == found.labels.shape == found.attention_mask.shape == (1, 0)
 
 
@@ -124,7 +141,7 @@ def test_states_are_forgotten_only_where_images_can_speak(tmp_path: Path) -> Non
 def test_validation_draws_the_same_every_time(tmp_path: Path) -> None:
     examples = [with_images(tmp_path, seed) for seed in range(3)]
     first, second = (batch(*examples, assume_absent=0.5, forget_indication=0.5) for _ in range(2))
-    torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
+    same(first, second)
 
 
 def test_images_are_augmented_in_training_alone(tmp_path: Path) -> None:
@@ -137,34 +154,34 @@ def test_images_are_augmented_in_training_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_the_loader_gives_the_batches_of_the_plan(tmp_path: Path, workers: int) -> None:
-    groups = [[with_images(tmp_path, seed) for seed in range(4)]]
+    examples = [with_images(tmp_path, seed) for seed in range(4)]
     stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 3, "batch_size": 2, "rates": {}})
-    items, plan = Items(groups, stage, TRANSFORM, training=True), Plan(groups, stage, (0, 0), steps=range(3))
-    found = list(items.loader(plan, workers))
-    expected = [items._collate([items[draw] for draw in draws]) for draws in plan]
+    made, plan = items(examples, stage, training=True), Plan([store(*examples)], stage, (0, 0), steps=range(3))
+    before = torch.random.get_rng_state()
+    found = list(made.loader(plan, workers))
     assert len(found) == 3
-    torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
+    for one, draws in zip(found, plan, strict=True):
+        same(one, made[draws])
+    assert torch.equal(torch.random.get_rng_state(), before)  # on which the model's dropout depends
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_augmenting_never_flips(place: int) -> None:
-    square = torch.from_numpy(marked(place, 64)).float() / 255
-    row, column = divmod(place, 2)
-    for seed in range(50):
-        changed = augment(square, np.random.default_rng(seed))
-        halves = changed.unflatten(0, (2, 32)).unflatten(2, (2, 32)).mean((1, 3))
-        assert divmod(int(halves.argmax()), 2) == (row, column)
+def test_tokens_of_abnormal_sentences_weigh_as_the_stage_says() -> None:
+    found = batch(TEXT, replace(TEXT, prompts=((10,), (20,))), abnormal_weight=3.0)
+    assert found.token_weights.tolist() == [[0, 0, 0, 0, 1, 3, 1], [0, 0, 1, 3, 1, 0, 0]]
+    assert torch.equal(found.token_weights > 0, found.labels != IGNORED)
 
 
-def test_augmenting_stays_in_range_and_follows_its_seed() -> None:
-    square = torch.from_numpy(picture(0)).float() / 255
-    changed = augment(square, np.random.default_rng(3))
-    assert changed.shape == square.shape
-    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
-    assert torch.equal(changed, augment(square, np.random.default_rng(3)))
-    assert not torch.equal(changed, augment(square, np.random.default_rng(4)))
+def test_a_batch_tells_whose_reports_it_holds() -> None:
+    found = batch(TEXT, replace(TEXT, study_id="2", reference="IMPRESSION:\nNormal."))
+    assert found.study_ids == ("1", "2")
+    assert found.references == ("FINDINGS:\nEdema.", "IMPRESSION:\nNormal.")
 
 
-def test_no_flip_is_called_in_training() -> None:
-    for file in Path(augmenting.__file__).resolve().parent.glob("*.py"):
-        assert "flip(" not in file.read_text(encoding="utf-8").lower(), file
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_deal_out_the_batches_of_a_validation(processes: int) -> None:
+    stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 1, "rates": {}})
+    made = items([replace(TEXT, study_id=str(number)) for number in range(11)], stage, training=False)
+    shares = [[b.study_ids for b in made.validation(3, rank, processes)] for rank in range(processes)]
+    whole = [b.study_ids for b in made.validation(3)]
+    assert [id_ for ids in whole for id_ in ids] == [str(number) for number in range(11)]
+    assert [shares[number % processes][number // processes] for number in range(len(whole))] == whole

@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_gen_training.example_store import group_by_kind
 from report_gen_training.examples import TrainingExample
-from report_gen_training.plan import Draw, Plan, group_by_kind
+from report_gen_training.plan import Draw, Plan
+from report_gen_training.plan import _draw as plan_draw
 from report_gen_training.recipe import StageRecipe
 
 from report_gen.model.config import STATES
 from report_gen.report import FINDINGS, FindingState
 from report_gen.study import ViewPosition
+from tests.builders import store
 
 PRESENT, UNKNOWN = STATES.index(FindingState.PRESENT), STATES.index(FindingState.UNKNOWN)
 
@@ -23,10 +26,14 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
     states = np.full(14, UNKNOWN)
     states[[FINDINGS.index(name) for name in present]] = PRESENT
     return TrainingExample(
+        study_id="",
+        patient_id="",
         images=(Path("film.png"),) * images,
         views=(ViewPosition.PA,) * images,
         prompts=((1,), (2,)),
         report_ids=tuple(range(length)),
+        abnormal=(False,) * length,
+        reference="",
         states=states,
         targets=np.full(14, np.nan, dtype=np.float32),
     )
@@ -41,7 +48,7 @@ def plan(
     *sizes: int, steps: range = range(12), seed: int = 0, rank: int = 0, processes: int = 1, **changes: Any
 ) -> Plan:
     random = np.random.default_rng(0)
-    groups = [[example(length=int(random.integers(50))) for _ in range(size)] for size in sizes]
+    groups = [store(*[example(length=int(random.integers(50))) for _ in range(size)]) for size in sizes]
     return Plan(groups, stage(**changes), (seed, 0), steps=steps, rank=rank, processes=processes)
 
 
@@ -85,7 +92,7 @@ def test_a_group_smaller_than_a_batch_repeats_itself() -> None:
 
 
 def test_reports_of_like_length_share_a_batch() -> None:
-    group = [example(length=length) for length in np.random.default_rng(1).permutation(64)]
+    group = store(*[example(length=length) for length in np.random.default_rng(1).permutation(64)])
     spread = [
         np.ptp([len(group[draw.place].report_ids) for draw in batch])
         for batch in Plan([group], stage(batch_size=8), (0, 0), steps=range(8))
@@ -108,7 +115,7 @@ def test_processes_share_out_every_batch(processes: int) -> None:
 
 
 def test_full_rarity_draws_findings_evenly() -> None:
-    group = [example()] * 900 + [example("Edema")] * 80 + [example("Fracture", "Edema")] * 20
+    group = store(*[example()] * 900, *[example("Edema")] * 80, *[example("Fracture", "Edema")] * 20)
     draws = Plan([group], stage(batch_size=100, rarity=1.0), (0, 0), steps=range(60))
     counts = Counter(
         "normal" if draw.place < 900 else "edema" if draw.place < 980 else "fracture"
@@ -122,12 +129,48 @@ def test_full_rarity_draws_findings_evenly() -> None:
 
 
 def test_no_rarity_draws_reports_evenly() -> None:
-    group = [example()] * 90 + [example("Fracture")] * 10
+    group = store(*[example()] * 90, *[example("Fracture")] * 10)
     draws = [draw.place for batch in Plan([group], stage(), (0, 0), steps=range(50)) for draw in batch]
     assert sum(place >= 90 for place in draws) == 20
 
 
 def test_kinds() -> None:
     both, text, image = example(images=1), example(), example(images=2, length=0)
-    groups = group_by_kind([both, text, image, text])
-    assert [[e.kind for e in group] for group in groups] == [[(False, True)] * 2, [(True, False)], [(True, True)]]
+    groups = group_by_kind(store(both, text, image, text))
+    assert [group.kinds.tolist() for group in groups] == [[[False, True]] * 2, [[True, False]], [[True, True]]]
+    assert group_by_kind(store()) == []
+
+
+def test_studies_with_as_many_views_share_a_batch() -> None:
+    group = store(*[example(images=1 + number % 2) for number in range(64)])
+    batches = list(Plan([group], stage(batch_size=8), (0, 0), steps=range(8)))
+    assert all(len({int(group.views[draw.place]) for draw in batch}) == 1 for batch in batches)
+
+
+def test_batches_of_one_step_follow_each_other() -> None:
+    whole = list(plan(23, 9, steps=range(12)))
+    assert list(plan(23, 9, steps=range(2, 4), accumulate=3)) == whole[6:12]
+    assert len(plan(23, 9, steps=range(2, 4), accumulate=3)) == 6
+
+
+def test_a_batch_that_cannot_be_halved_is_shared_out_too() -> None:
+    shares = [list(plan(23, batch_size=5, rank=rank, processes=2)) for rank in range(2)]
+    assert {len(batch) for batch in shares[0]} == {3}
+    assert {len(batch) for batch in shares[1]} == {2}
+
+
+def test_rare_findings_come_back_before_common_ones_are_through() -> None:
+    """Drawn as often as the chance says, to within one: no luck is involved, as there would be with dice."""
+    group = store(*[example()] * 30, *[example("Fracture")] * 10)
+    places = Counter(d.place for batch in Plan([group], stage(rarity=1.0), (0, 0), steps=range(10)) for d in batch)
+    assert all(places[place] in (0, 1) for place in range(30))
+    assert all(places[place] == 2 for place in range(30, 40))
+
+
+def test_every_report_comes_as_often_as_its_chance_says() -> None:
+    """Weights without number: each as often as its own says, to within one."""
+    chances = np.random.default_rng(0).random(200_000)
+    drawn = plan_draw(chances, 200_000, np.random.default_rng(1))
+    counts = np.bincount(drawn, minlength=len(chances))
+    expected = chances / chances.sum() * len(chances)
+    assert np.abs(counts - expected).max() < 1

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 from report_gen_training.batches import Items
-from report_gen_training.examples import Study, encode_study
-from report_gen_training.recipe import StageRecipe
+from report_gen_training.examples import encode_study
+from report_gen_training.image_cache import cache_images
+from report_gen_training.recipe import AugmentationRecipe, StageRecipe
+from report_gen_training.reporting import unheard
+from report_gen_training.studies import Study
 
 from report_gen.drafting import Drafter
 from report_gen.generation import Decoding
@@ -19,7 +22,7 @@ from report_gen.reading import read_study
 from report_gen.report import FINDINGS, parse_report
 from report_gen.study import ViewPosition
 from report_gen.tokenizer import BOS_ID
-from tests.builders import PROMPT, REPORTS, SIZE, picture, tiny_config, tiny_model, tokenizer, write_png
+from tests.builders import PROMPT, REPORTS, SIZE, picture, store, tiny_config, tiny_model, tokenizer, write_png
 
 INDICATION = "Cough and fever."
 STATES = {"Pleural Effusion": "present", "Edema": "uncertain", "Fracture": "absent"}
@@ -47,6 +50,7 @@ def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str
     """What the language model hears of the first example of a batch, and how long its prefix is."""
     study = Study(
         study_id="1",
+        patient_id="",
         split="train",
         images=tuple(pictures),
         views=(ViewPosition.UNKNOWN,) * len(pictures),
@@ -60,10 +64,20 @@ def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str
         name="s", corpora=("c",), steps=1, rates={}, assume_absent=0.0, forget_states=0.0, forget_indication=0.0
     )
     transform = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
-    (batch,) = Items([examples], stage, transform, training=False).validation(batch_size=2)
-    for_losses = ("labels", "finding_targets", "token_weights")
+    folder = pictures[0].parent / "cache"
+    images, _ = cache_images(folder, map(str, pictures), transform, on_progress=unheard)
+    groups, augmentation = [store(*examples)], AugmentationRecipe()
+    items = Items(groups, stage, transform, images=images, augmentation=augmentation, training=False)
+    (batch,) = items.validation(batch_size=2)
     with pytest.raises(Heard) as heard:
-        model(**{name: value for name, value in batch._asdict().items() if name not in for_losses})
+        model(
+            pixel_values=batch.pixel_values,
+            view_positions=batch.view_positions,
+            view_mask=batch.view_mask,
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            finding_states=batch.finding_states,
+        )
     text_length = int((batch.labels[0] == -100).cumprod(0).sum())
     assert batch.input_ids[0, text_length - 1] == BOS_ID
     return heard.value.call, text_length

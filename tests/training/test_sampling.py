@@ -11,12 +11,12 @@ import pytest
 import torch
 from report_gen_training.batches import Batch, Items
 from report_gen_training.examples import TrainingExample
-from report_gen_training.loop import train_step
 from report_gen_training.objectives import IGNORED, NEVER_WRITTEN, policy_loss
 from report_gen_training.optim import build_optimizer, set_rates, set_train_mode
 from report_gen_training.recipe import RewardRecipe, StageRecipe
 from report_gen_training.rewarding import rewards, training_frequencies
 from report_gen_training.sampling import Sampled, sample_drafts, self_critical_loss
+from report_gen_training.stepping import loss_alone
 
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import generate_ids
@@ -182,8 +182,8 @@ def test_one_forward_pass_gives_the_loss_of_reports_and_of_drafts(model: ReportM
     """The sum of what each half gives on its own."""
     given, recipe = with_images(batch(*FOUR)), stage(reward=REWARD.model_copy(update={"weight": 0.3}))
     found = replace(sample(model, given), advantages=torch.tensor([1.0, -0.5, 0.25, 2.0]))
-    together = train_step(model, given, recipe, found)
-    alone = train_step(model, given, recipe)
+    together = loss_alone(model, given, recipe, found)
+    alone = loss_alone(model, given, recipe)
     drafted = given._replace(input_ids=found.input_ids[4:], attention_mask=found.attention_mask[4:])
     fields = ("pixel_values", "view_positions", "view_mask", "input_ids", "attention_mask", "finding_states")
     logits = model(**{name: getattr(drafted, name) for name in fields}).logits
@@ -200,7 +200,7 @@ def test_a_few_steps_raise_the_expected_reward() -> None:
     optimizer = build_optimizer(model, recipe)
     set_train_mode(model, recipe.rates)
     for step in range(60):
-        descend(optimizer, recipe, step, train_step(model, undecided, recipe))
+        descend(optimizer, recipe, step, loss_alone(model, undecided, recipe))
     truth = batch(*[example(ILL)] * 16)
     before = expected_reward(model, truth)
     assert 0.25 < before < 0.75

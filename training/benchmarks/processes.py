@@ -1,0 +1,71 @@
+"""One process against two over gloo, with the same batches: their losses side by side.
+
+python -m report_gen_training.benchmarks.processes
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ..recipe import Recipe
+from ..runs import LOG
+from .children import finish, start
+from .small import small_recipe, write_corpora
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A step or a validation as one process did it, and as two did."""
+
+    kind: str
+    stage: str
+    step: int
+    one: float
+    two: float
+    """Losses."""
+    same_scores: bool
+    """Of the drafts; steps have none."""
+
+
+def compare(recipe: Recipe, folder: Path) -> list[Compared]:
+    """Train in two folders inside `folder`, with one process and with two."""
+    logs = []
+    for processes in (1, 2):
+        finish(start(recipe, folder / str(processes), processes=processes))
+        records = map(json.loads, (folder / str(processes) / LOG).read_text().splitlines())
+        logs.append([record for record in records if record.get("loss") is not None])
+    return [
+        Compared(
+            kind=one["kind"],
+            stage=one["stage"],
+            step=one["step"],
+            one=one["loss"],
+            two=two["loss"],
+            same_scores=one.get("scores") == two.get("scores"),
+        )
+        for one, two in zip(*logs, strict=True)
+    ]
+
+
+def main() -> None:
+    """Print the losses of one process and of two, and how far they are apart."""
+    with tempfile.TemporaryDirectory() as folder:
+        recipe = small_recipe(write_corpora(Path(folder)), dropout=0.0)
+        rows = compare(recipe, Path(folder))
+    table = Table("stage", "step", "", "one process", "two processes", "difference")
+    for row in rows:
+        figures = (f"{row.one:.6f}", f"{row.two:.6f}", f"{row.two - row.one:+.1e}")
+        table.add_row(row.stage, str(row.step), "" if row.kind == "step" else row.kind, *figures)
+    Console().print(table)
+    Console().print(f"largest difference: {max(abs(row.two - row.one) for row in rows):.1e}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,143 @@
+"""The batches of a stage, as they come to one of its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from report_gen.errors import CorpusError, RecipeError
+from report_gen.model.encoder import ImageEncoder
+
+from .batches import Batch, Items
+from .example_store import ExampleStore, group_by_kind
+from .feature_cache import FeatureCache, cache_features
+from .plan import Plan
+from .preparing import Prepared, transform_of
+from .processes import Processes
+from .recipe import Recipe, StageRecipe
+from .reporting import OnProgress
+
+Groups = Sequence[ExampleStore]
+"""Examples of one kind each."""
+
+
+class Feed:
+    """What one process of a stage is fed with. A batch follows from the seed, the step and the process alone.
+
+    Raises:
+        CorpusError: there is nothing to train on.
+        RecipeError: a process would have none of a batch, or features are to be kept of an encoder that learns.
+    """
+
+    def __init__(self, recipe: Recipe, index: int, prepared: Prepared, processes: Processes) -> None:
+        self._recipe, self._index, self._stage = recipe, index, recipe.stages[index]
+        self._prepared, self._processes = prepared, processes
+        self._features: FeatureCache | None = None
+        self.training = groups_of(self._stage, prepared, "train")
+        """The training studies by kind."""
+        self.validation = groups_of(self._stage, prepared, "val")
+        """The validation studies by kind."""
+        self._check()
+
+    def keep_features(self, folder: Path, encoder: ImageEncoder, on_progress: OnProgress) -> None:
+        """Ask a frozen encoder once for what it makes of every image, if the stage wants that; all processes call it.
+
+        Raises:
+            OutputError: the cache cannot be written.
+        """
+        if not self._stage.cached_features:
+            return
+        variants = {path: 1 for group in self.validation for path in group.image_paths()}
+        several = self._stage.cached_features if self._stage.augment else 1
+        variants |= {path: several for group in self.training for path in group.image_paths()}
+        self._features = cache_features(
+            folder,
+            encoder,
+            variants,
+            self._prepared.images,
+            transform_of(self._recipe),
+            self._recipe.augmentation,
+            seed=self._recipe.seed,
+            bf16=self._recipe.precision == "bf16",
+            on_progress=on_progress,
+            rank=self._processes.rank,
+            processes=self._processes.count,
+            wait=self._processes.wait,
+        )
+
+    def steps(self, start: int, stop: int) -> Iterator[Batch]:
+        """The training batches for the steps from `start` to `stop`, `accumulate` for each."""
+        plan = Plan(
+            self.training,
+            self._stage,
+            (self._recipe.seed, self._index),
+            steps=range(start, stop),
+            rank=self._processes.rank,
+            processes=self._processes.count,
+        )
+        return self._items(self.training, training=True).loader(plan, self._recipe.workers)
+
+    def studies(self, groups: Groups) -> Iterator[Batch]:
+        """Every study once and in order, batch by batch dealt out to the processes."""
+        items, processes = self._items(groups, training=False), self._processes
+        return items.validation(self._stage.batch_size, processes.rank, processes.count)
+
+    def _items(self, groups: Groups, *, training: bool) -> Items:
+        return Items(
+            groups,
+            self._stage,
+            transform_of(self._recipe),
+            images=self._prepared.images,
+            augmentation=self._recipe.augmentation,
+            features=self._features,
+            training=training,
+        )
+
+    def _check(self) -> None:
+        stage, processes = self._stage, self._processes.count
+        if not self.training:
+            raise CorpusError(
+                f"stage {stage.name!r}: no training studies in {', '.join(stage.corpora)}; check the splits"
+            )
+        if stage.batch_size < processes:
+            raise RecipeError(
+                f"stage {stage.name!r}: a batch_size of {stage.batch_size} leaves some of the {processes} processes "
+                f"without a study; set at least {processes}"
+            )
+        for group in self.training:
+            _check_teaches(stage, has_images=bool(group.views.any()), has_texts=bool(group.lengths.any()))
+        if stage.cached_features and stage.rates.encoder:
+            raise RecipeError(
+                f"stage {stage.name!r}: the encoder learns, so its features cannot be kept; leave cached_features out, "
+                "or freeze it with rates.encoder = 0"
+            )
+
+
+def _check_teaches(stage: StageRecipe, *, has_images: bool, has_texts: bool) -> None:
+    """Refuse studies from which no gradient comes to anything that learns."""
+    rates = stage.rates
+    if has_texts and not has_images and not rates.decoder:
+        raise RecipeError(
+            f"stage {stage.name!r}: reports without images teach the decoder alone, which is frozen; "
+            "give rates.decoder, or leave their corpus out of the stage"
+        )
+    if has_images and not has_texts and not (stage.finding_weight and (rates.encoder or rates.projector)):
+        raise RecipeError(
+            f"stage {stage.name!r}: images without reports teach the finding head and what stands before it, which are "
+            "frozen; give rates.projector and finding_weight, or leave their corpus out of the stage"
+        )
+
+
+def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:
+    """The examples of a stage's corpora by kind; no group is empty."""
+    return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
+
+
+def has_taught_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool:
+    """Whether the finding head has learned from images in the first `stages` stages."""
+    return any(
+        stage.finding_weight > 0
+        and stage.rates.projector > 0
+        and any(group.views.any() for group in groups_of(stage, prepared, "train"))
+        for stage in recipe.stages[:stages]
+    )

@@ -1,0 +1,81 @@
+"""A model that learns: with its optimiser and its average, as accelerate runs them on one device or several."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from accelerate import Accelerator
+
+from report_gen.model import ReportModel
+
+from .averaging import Average
+from .optim import build_optimizer, set_rates
+from .recipe import StageRecipe
+from .runs import TrainState
+from .states import Tensors, pack_moments, unpack_moments
+
+
+class Learner:
+    """The model of a stage, its optimiser, its average if it keeps one, and what of them has to be saved.
+
+    `forward` is the model as accelerate wraps it.
+
+    Args:
+        state: where the stage goes on.
+
+    Raises:
+        ValueError, KeyError, IndexError, RuntimeError: the state is that of another model.
+    """
+
+    def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator, state: TrainState) -> None:
+        self._stage, self._accelerator = stage, accelerator
+        optimizer = build_optimizer(model, stage)
+        if state.optimizer is not None:
+            unpack_moments(optimizer, state.optimizer)
+        self._average = Average(model, stage.average) if stage.average else None
+        if self._average is not None and state.average is not None:
+            self._average.load(state.average)
+        self.forward, self._optimizer = accelerator.prepare(model, optimizer)
+
+    def set_rates(self, step: int) -> dict[str, float]:
+        """Choose the learning rates of a step; gives those of the parts that learn."""
+        set_rates(self._optimizer, self._stage, step)
+        group = self._optimizer.param_groups[0]
+        peaks = {part: getattr(self._stage.rates, part) for part in ("encoder", "projector", "decoder")}
+        return {part: peak * group["lr"] / group["peak"] for part, peak in peaks.items() if peak}
+
+    def gathering(self, *, last: bool) -> AbstractContextManager[None]:
+        """Around forward and backward pass of one of several batches of a step: gradients travel at the last alone."""
+        held: AbstractContextManager[None] = self._accelerator.no_sync(self.forward)
+        return nullcontext() if last else held
+
+    def learn(self, loss: torch.Tensor) -> None:
+        """Add a batch's gradient to that of the step; accelerate would take the mean over processes, we add up."""
+        self._accelerator.backward(loss * self._accelerator.num_processes)
+
+    def step(self, step: int, *, apply: bool) -> bool:
+        """Move the weights if `apply`, and the gradient is a number; forget it. Gives whether they moved."""
+        norm = self._accelerator.clip_grad_norm_(self.forward.parameters(), self._stage.clip)
+        moves = apply and bool(torch.isfinite(norm))
+        if moves:
+            self._optimizer.step()
+        if moves and self._average is not None:
+            self._average.update(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        return moves
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the model has the average for its weights, where the stage keeps one."""
+        return nullcontext() if self._average is None else self._average.applied()
+
+    def moments(self) -> Tensors:
+        """What the optimiser remembers."""
+        return pack_moments(self._optimizer)
+
+    def average(self) -> Tensors | None:
+        return None if self._average is None else self._average.state()
+
+    def release(self) -> None:
+        """Let go of what accelerate holds for the stage."""
+        self._accelerator.free_memory()

@@ -1,0 +1,114 @@
+"""The loss of a step: a mean over all report tokens and all finding targets of all its batches on all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from .batches import Batch
+from .objectives import IGNORED, finding_loss, report_loss
+from .recipe import StageRecipe
+from .sampling import Sampled, self_critical_loss
+
+
+class Weights(NamedTuple):
+    """How much one or more batches weigh in the means of a step."""
+
+    tokens: float = 0.0
+    """Report tokens."""
+    weighted: float = 0.0
+    """Report tokens by their weight in the loss."""
+    targets: float = 0.0
+    """Known finding targets."""
+
+    @classmethod
+    def of(cls, batch: Batch) -> Weights:
+        targets = batch.finding_targets[batch.view_mask.any(dim=1)]  # without an image no head is asked
+        return cls(
+            tokens=float((batch.labels != IGNORED).sum()),
+            weighted=float(batch.token_weights.sum()),
+            targets=float((~targets.isnan()).sum()),
+        )
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The means of one batch; None where it has no text, no image, or no sampled drafts."""
+
+    report: torch.Tensor | None
+    finding: torch.Tensor | None
+    critical: torch.Tensor | None
+    finding_logits: torch.Tensor | None
+    """[B,14] of the head."""
+
+    def sums(self, weights: Weights) -> tuple[float, float, float]:
+        """The means times their weights, which may be added up over batches and processes."""
+        weighed = zip(
+            (self.report, self.finding, self.critical),
+            (weights.weighted, weights.targets, weights.tokens),
+            strict=True,
+        )
+        report, finding, critical = (0.0 if loss is None else loss.item() * weight for loss, weight in weighed)
+        return report, finding, critical
+
+
+def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None) -> Losses:
+    """The losses of one batch: of the report tokens where there are texts, of the findings where there are images.
+
+    With `sampled` drafts their self-critical loss comes from the same forward pass.
+    """
+    texts = batch if sampled is None else sampled
+    output = model(
+        pixel_values=batch.pixel_values,
+        view_positions=batch.view_positions,
+        view_mask=batch.view_mask,
+        input_ids=texts.input_ids,
+        attention_mask=texts.attention_mask,
+        finding_states=batch.finding_states,
+        patch_features=batch.patch_features,
+    )
+    logits, finding_logits = output.logits, output.finding_logits
+    report = finding = critical = None
+    if logits is not None:
+        studies, length = batch.labels.shape
+        report = report_loss(logits[:studies, :length], batch.labels, batch.token_weights, stage.label_smoothing)
+    if logits is not None and sampled is not None:
+        critical = self_critical_loss(logits, sampled, batch, stage.reward)
+    if finding_logits is not None:
+        finding = finding_loss(finding_logits, batch.finding_targets)
+    return Losses(report=report, finding=finding, critical=critical, finding_logits=finding_logits)
+
+
+def loss_alone(
+    model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None
+) -> torch.Tensor:
+    """The loss of a step that has this batch and no other."""
+    weights = Weights.of(batch)
+    return share(train_step(model, batch, stage, sampled), weights, weights, stage)
+
+
+def share(losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe) -> torch.Tensor:
+    """What a batch adds to the loss of its step, in which all batches together weigh `totals`."""
+    parts = [
+        factor * loss * (own / (all_of_them or 1.0))
+        for factor, loss, own, all_of_them in (
+            (1.0, losses.report, weights.weighted, totals.weighted),
+            (stage.finding_weight, losses.finding, weights.targets, totals.targets),
+            (stage.reward.weight, losses.critical, weights.tokens, totals.tokens),
+        )
+        if loss is not None
+    ]
+    return torch.stack(parts).sum()
+
+
+def mean(sums: Sequence[float], totals: Weights, stage: StageRecipe) -> tuple[float, float | None, float | None]:
+    """The loss of a step, and its report and finding loss, from sums over its batches; None for what it has not."""
+    report_sum, finding_sum, critical_sum = sums
+    report = report_sum / totals.weighted if totals.weighted else None
+    finding = finding_sum / totals.targets if totals.targets else None
+    critical = critical_sum / totals.tokens if totals.tokens else 0.0
+    loss = (report or 0.0) + stage.finding_weight * (finding or 0.0) + stage.reward.weight * critical
+    return loss, report, finding
