@@ -129,7 +129,7 @@ def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path
 
 
 def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_becomes_test(tmp_path: Path) -> None:
-    splits = ["train"] * 60 + ["val"] * 5 + ["test"] * 5
+    splits = ["train"] * 60 + ["val"] * 6 + ["test"] * 6
     rows = [
         {"patient_id": f"p{number // 2}", "split": split, "findings": "Clear lungs."}
         for number, split in enumerate(splits)
