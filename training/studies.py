@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,13 +140,25 @@ def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusR
     return Study(
         study_id=row["study_id"],
         patient_id=row["patient_id"],
-        split=row["split"],
+        split=_split(row, corpus.hold_out),
         images=tuple(map(Path, row["images"])) if corpus.use_images else (),
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
         sections=sections,
         targets=targets,
     )
+
+
+def _split(row: Mapping[str, Any], hold_out: float) -> str:
+    """The split of a study; equal patients get equal splits, whatever else the corpus holds."""
+    split: str = row["split"]
+    if not hold_out:
+        return split
+    if split == "val":
+        return "test"
+    patient = (row["patient_id"] or row["study_id"]).encode()
+    fraction = int.from_bytes(hashlib.sha256(patient).digest()[:8], "big") / 2**64
+    return "val" if split == "train" and fraction < hold_out else split
 
 
 def _recombined(reports: Iterable[Report]) -> Iterator[Study]:
