@@ -76,8 +76,13 @@ class Studies(Iterable[Study]):
         return study if there >= self._sections else replace(study, sections=())
 
 
-def read_studies(corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, on_progress: OnProgress = unheard) -> Studies:
+def read_studies(
+    corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, store: Path, on_progress: OnProgress = unheard
+) -> Studies:
     """The studies of a corpus, cleaned, and those put together from its training reports; their files lie in a folder.
+
+    Args:
+        store: where the corpus is unpacked as far as it needs to be; its images stay there.
 
     Raises:
         CorpusError: the corpus cannot be read, or nothing of it is left.
@@ -85,7 +90,7 @@ def read_studies(corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, on_progr
     """
     path, text = recipe.resolve(corpus.path), recipe.text
     cleaned, made = folder / "cleaned.arrow", folder / "recombined.arrow"
-    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images)
+    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store)
     told = reported(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     studies = _clean_all(told, read_targets(dataset, corpus.soft_labels), corpus, text)
     write_rows(cleaned, _SCHEMA, map(_to_row, studies))

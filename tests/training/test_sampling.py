@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,13 @@ import pytest
 import torch
 from report_gen_training.batches import Batch, Items
 from report_gen_training.examples import TrainingExample
+from report_gen_training.image_cache import ImageCache
 from report_gen_training.objectives import IGNORED, NEVER_WRITTEN, policy_loss
 from report_gen_training.optim import build_optimizer, set_rates, set_train_mode
-from report_gen_training.recipe import RewardRecipe, StageRecipe
+from report_gen_training.recipe import AugmentationRecipe, RewardRecipe, StageRecipe
 from report_gen_training.rewarding import rewards, training_frequencies
 from report_gen_training.sampling import Sampled, sample_drafts, self_critical_loss
+from report_gen_training.shards import Shards
 from report_gen_training.stepping import loss_alone
 
 from report_gen.generation import Decoding
@@ -23,7 +26,7 @@ from report_gen.generation.decoding import generate_ids
 from report_gen.model import ReportModel
 from report_gen.pixels import PixelTransform
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tests.builders import REPORTS, SIZE, tiny_config, tiny_model, tokenizer
+from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
 
 NORMAL, ILL = "No pneumothorax.", "There is a pneumothorax."
 FREQUENCIES = training_frequencies(REPORTS)
@@ -33,10 +36,14 @@ REWARD = RewardRecipe(weight=1.0, findings=1.0, cider=0.0)
 def example(report: str, prompt: str = "Chest.") -> TrainingExample:
     ids = tuple(tokenizer().encode(prompt))
     return TrainingExample(
+        study_id="",
+        patient_id="",
         images=(),
         views=(),
         prompts=(ids, ids),
         report_ids=tuple(tokenizer().encode(report)),
+        abnormal=(False,) * len(tokenizer().encode(report)),
+        reference=report,
         states=np.full(14, 3),
         targets=np.full(14, np.nan, dtype=np.float32),
     )
@@ -49,7 +56,9 @@ def stage(**changes: Any) -> StageRecipe:
 
 def batch(*examples: TrainingExample) -> Batch:
     transform = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
-    return next(Items([examples], stage(), transform, training=False).validation(batch_size=len(examples)))
+    images, augmentation = ImageCache(Shards(Path("nowhere")), {}, SIZE), AugmentationRecipe()
+    items = Items([store(*examples)], stage(), transform, images=images, augmentation=augmentation, training=False)
+    return next(items.validation(batch_size=len(examples)))
 
 
 def with_images(texts: Batch, seed: int = 0) -> Batch:

@@ -20,7 +20,8 @@ from tests.builders import picture, tiny_recipe, write_manifest, write_png
 
 def read(recipe: Recipe) -> list[Study]:
     """The studies of the one corpus of a recipe."""
-    return list(read_studies(recipe.corpora[0], recipe, Path(recipe.data) / "studies"))
+    folder = Path(recipe.data)
+    return list(read_studies(recipe.corpora[0], recipe, folder / "studies", store=folder / "corpora"))
 
 
 def recipe(data: Path, *, corpus: dict[str, Any] | None = None, text: dict[str, Any] | None = None) -> Recipe:
