@@ -12,13 +12,13 @@ import pytest
 import torch
 from report_gen_training.batches import Batch, Items
 from report_gen_training.examples import TrainingExample
-from report_gen_training.image_cache import ImageCache
+from report_gen_training.image_cache import cache_images
 from report_gen_training.objectives import IGNORED, NEVER_WRITTEN, policy_loss
 from report_gen_training.optim import build_optimizer, set_rates, set_train_mode
 from report_gen_training.recipe import AugmentationRecipe, RewardRecipe, StageRecipe
+from report_gen_training.reporting import unheard
 from report_gen_training.rewarding import rewards, training_frequencies
 from report_gen_training.sampling import Sampled, sample_drafts, self_critical_loss
-from report_gen_training.shards import Shards
 from report_gen_training.stepping import loss_alone
 
 from report_gen.generation import Decoding
@@ -56,8 +56,9 @@ def stage(**changes: Any) -> StageRecipe:
 
 def batch(*examples: TrainingExample) -> Batch:
     transform = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
-    images, augmentation = ImageCache(Shards(Path("nowhere")), {}, SIZE), AugmentationRecipe()
-    items = Items([store(*examples)], stage(), transform, images=images, augmentation=augmentation, training=False)
+    images, _ = cache_images(Path("nowhere"), (), transform, on_progress=unheard)
+    groups, augmentation = [store(*examples)], AugmentationRecipe()
+    items = Items(groups, stage(), transform, images=images, augmentation=augmentation, training=False)
     return next(items.validation(batch_size=len(examples)))
 
 
