@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -128,14 +128,25 @@ def _opened(
     """The corpus as a table on disk for as long as it is needed; images that it holds embedded stay in `images`."""
     from report_gen.corpora import read_corpus
 
-    with TemporaryDirectory(prefix="report-gen-") as folder:
-        store = images or Path(folder)
+    with TemporaryDirectory(prefix="report-gen-") as folder, _gone_if_empty(images or Path(folder, "store")) as store:
         dataset = read_corpus(path, layout=layout, require_images=require_images, check=check, store=store)
         table = Path(dataset.cache_files[0]["filename"])
         try:
             yield dataset
         finally:
             table.unlink()
+
+
+@contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[Path]:
+    """A folder that may be made meanwhile, and goes again where nothing came into it."""
+    was_there = folder.exists()
+    try:
+        yield folder
+    finally:
+        if not was_there:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from report_gen_training.session import train
 from rich.console import Console
 
@@ -235,6 +236,26 @@ def test_the_door_writes_what_it_is_asked_for(report_gen: Callable[..., Any], ch
     assert document["drafts"]["test-2"] == "\n".join(CORNERS[2])
     assert "Own images against shuffled ones" in written["html"].read_text()
     assert len(list(csv.DictReader(StringIO(written["csv"].read_text())))) == 4
+
+
+def test_embedded_images_are_looked_at_and_not_left_behind(
+    report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row for row in read_corpus(corpus(tmp_path, texts=True)) if row["images"]]
+    table = [
+        {"id": row["study_id"], "findings": row["findings"], "split": row["split"], "image": {"bytes": data}}
+        for row in rows
+        for data in [Path(row["images"][0]).read_bytes()]
+    ]
+    Dataset.from_list(table).save_to_disk(tmp_path / "saved")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    code, out, _ = report_gen(
+        "evaluate", checkpoint, tmp_path / "saved", "--candidates", 1, "--bootstrap", 100, "--no-java"
+    )
+    assert code == 0
+    assert "4 studies, 4 distinct drafts" in out
+    assert not list((tmp_path / "temporary").glob("report-gen-*"))
 
 
 def test_a_broken_image_is_named_and_the_others_go_on(

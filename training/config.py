@@ -25,7 +25,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         RecipeError: it cannot be read, or a key is unknown or ill-typed; the message names the nearest key.
     """
     path = Path(name_or_path)
-    if path.suffix != ".toml" and not path.exists():
+    if path.suffix != ".toml" and not path.is_file():
         path = RECIPES / f"{name_or_path}.toml"
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))

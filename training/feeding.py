@@ -39,6 +39,12 @@ class Feed:
         """The validation studies by kind."""
         self._check()
 
+    @property
+    def usual_tokens(self) -> float | None:
+        """Report tokens of a step with texts on average, ends included; None where no studies have texts."""
+        told = [float(group.lengths.mean()) + 1 for group in self.training if group.lengths.any()]
+        return sum(told) / len(told) * self._stage.batch_size * self._stage.accumulate if told else None
+
     def keep_features(self, folder: Path, encoder: ImageEncoder, on_progress: OnProgress) -> None:
         """Ask a frozen encoder once for what it makes of every image, if the stage wants that; all processes call it.
 

@@ -30,7 +30,7 @@ from .studies import Studies, read_studies
 from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
-_STUDIES, _EXAMPLES = "studies", "examples"
+_CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
 _VERSION = 1
 """Of the code that makes examples: raise it, and they are made anew."""
 
@@ -77,10 +77,10 @@ def _make(
     recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer | None, on_progress: OnProgress
 ) -> tuple[ReportTokenizer, Encoded]:
     """Write the examples of the run, and learn its vocabulary if there is none yet."""
-    working = run.folder / CACHE / _STUDIES
+    working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
     studies = {
-        corpus.name: read_studies(corpus, recipe, working / str(number), on_progress=on_progress)
+        corpus.name: read_studies(corpus, recipe, working / str(number), store=store, on_progress=on_progress)
         for number, corpus in enumerate(recipe.corpora)
     }
     _, faults = _decode(recipe, run, _image_paths(studies.values()), on_progress)
@@ -94,6 +94,8 @@ def _make(
     unreadable = frozenset(fault.path for fault in faults)
     encoded = write_all(folder, mark, studies, encode, unreadable, on_progress=on_progress)
     shutil.rmtree(working, ignore_errors=True)
+    for table in store.glob("*.arrow"):  # the examples hold what is needed of it
+        table.unlink()
     return tokenizer, encoded
 
 

@@ -22,6 +22,9 @@ class CorpusRecipe(_Frozen):
     """Folder or file, relative to `data`."""
     layout: str | None = None
     """Layout of the corpus; found by looking where it is not given."""
+    hold_out: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the training patients that validate in place of the corpus's own validation split, which then counts as
+    test: nothing is chosen by it. 0 keeps the splits."""
     exclude: tuple[str, ...] = ()
     """Study ids left out of everything, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)

@@ -114,7 +114,7 @@ class Stage:
                 with self._autocast():
                     sampled = self._critic.sample(batch, _seed(self._recipe.seed, self._index, step, number))
                     losses = train_step(self._learner.forward, batch, self._stage, sampled)
-                self._learner.learn(share(losses, weight, totals, self._stage))
+                self._learner.learn(share(losses, weight, totals, self._stage, self._feed.usual_tokens))
             sums += losses.sums(weight)
         loss, report_loss, finding_loss = mean(self._processes.sum(sums.tolist()), totals, self._stage)
         moved = self._learner.step(step, apply=math.isfinite(loss))

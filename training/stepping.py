@@ -90,14 +90,22 @@ def loss_alone(
     return share(train_step(model, batch, stage, sampled), weights, weights, stage)
 
 
-def share(losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe) -> torch.Tensor:
-    """What a batch adds to the loss of its step, in which all batches together weigh `totals`."""
+def share(
+    losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe, usual_tokens: float | None = None
+) -> torch.Tensor:
+    """What a batch adds to the loss of its step, in which all batches together weigh `totals`.
+
+    Args:
+        usual_tokens: of a step of the stage, on average. Reports of like length share a batch; if every step were
+            averaged over its own tokens, those of short reports would count more, and drafts grow short.
+    """
+    long = totals.tokens / usual_tokens if usual_tokens else 1.0
     parts = [
         factor * loss * (own / (all_of_them or 1.0))
         for factor, loss, own, all_of_them in (
-            (1.0, losses.report, weights.weighted, totals.weighted),
+            (long, losses.report, weights.weighted, totals.weighted),
             (stage.finding_weight, losses.finding, weights.targets, totals.targets),
-            (stage.reward.weight, losses.critical, weights.tokens, totals.tokens),
+            (long * stage.reward.weight, losses.critical, weights.tokens, totals.tokens),
         )
         if loss is not None
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -75,8 +76,13 @@ class Studies(Iterable[Study]):
         return study if there >= self._sections else replace(study, sections=())
 
 
-def read_studies(corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, on_progress: OnProgress = unheard) -> Studies:
+def read_studies(
+    corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, store: Path, on_progress: OnProgress = unheard
+) -> Studies:
     """The studies of a corpus, cleaned, and those put together from its training reports; their files lie in a folder.
+
+    Args:
+        store: where the corpus is unpacked as far as it needs to be; its images stay there.
 
     Raises:
         CorpusError: the corpus cannot be read, or nothing of it is left.
@@ -84,7 +90,7 @@ def read_studies(corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, on_progr
     """
     path, text = recipe.resolve(corpus.path), recipe.text
     cleaned, made = folder / "cleaned.arrow", folder / "recombined.arrow"
-    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images)
+    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store)
     told = reported(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     studies = _clean_all(told, read_targets(dataset, corpus.soft_labels), corpus, text)
     write_rows(cleaned, _SCHEMA, map(_to_row, studies))
@@ -134,13 +140,25 @@ def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusR
     return Study(
         study_id=row["study_id"],
         patient_id=row["patient_id"],
-        split=row["split"],
+        split=_split(row, corpus.hold_out),
         images=tuple(map(Path, row["images"])) if corpus.use_images else (),
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
         sections=sections,
         targets=targets,
     )
+
+
+def _split(row: Mapping[str, Any], hold_out: float) -> str:
+    """The split of a study; equal patients get equal splits, whatever else the corpus holds."""
+    split: str = row["split"]
+    if not hold_out:
+        return split
+    if split == "val":
+        return "test"
+    patient = (row["patient_id"] or row["study_id"]).encode()
+    fraction = int.from_bytes(hashlib.sha256(patient).digest()[:8], "big") / 2**64
+    return "val" if split == "train" and fraction < hold_out else split
 
 
 def _recombined(reports: Iterable[Report]) -> Iterator[Study]:

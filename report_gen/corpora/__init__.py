@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -81,7 +82,7 @@ def read_corpus(
             has a patient in two splits, or lacks an image.
         OutputError: when the store cannot be written.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
         raise CorpusError(f"{path}: no such file or folder.")
     name = _choose_layout(path, layout)
     examples = LAYOUTS[name].read(path, store)

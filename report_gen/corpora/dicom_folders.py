@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import Example
+from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
 from report_gen.corpora.text_files import read_text
 from report_gen.corpora.whole_reports import cut_report
@@ -43,6 +42,8 @@ def read(path: Path) -> Iterator[Example]:
     """
     found = read_studies(path)
     reports = _Reports(path, found)
+    if not found.studies:
+        raise CorpusError(f"{path}: no images of a study are here; give the folder that holds them.")
     told = 0
     for study in found.studies:
         texts: dict[str, Any] = {"indication": study.indication or ""} | reports.of(study)
@@ -56,14 +57,6 @@ def read(path: Path) -> Iterator[Example]:
         )
     if not told:
         raise CorpusError(f"{path}: no report lies beside a study here; put a .txt file or a Text SR into its folder.")
-
-
-@dataclass
-class _Place:
-    """Reports of one folder."""
-
-    texts: list[Path]
-    structured: list[StructuredReport]
 
 
 class _Reports:
@@ -111,10 +104,10 @@ class _Reports:
                 return texts[0]
         home = self._homes[study.name]
         stems = {study.name, study.study_instance_uid or study.name, *(image.path.stem for image in study.images)}
-        places = [home / f"{stem}.txt" for stem in sorted(stems)]
+        places = [home / f"{Path(stem).name}.txt" for stem in sorted(stems)]
         if own_folders:
             places = [folder.parent / f"{folder.name}.txt" for folder in own_folders if folder != self._root]
-        return next((place for place in places if place.is_file()), None)
+        return next((place for place in places if is_file(place)), None)
 
 
 def _home(study: Study) -> Path:

@@ -111,8 +111,8 @@ def without_missing_images(example: Example) -> Example:
     return replace(example, images=tuple(i for i, _ in there), view_positions=tuple(v for _, v in there))
 
 
-def is_file(image: str) -> bool:
-    return os.path.isfile(image)  # noqa: PTH113 - Path.is_file raises where a name is too long to be one
+def is_file(place: Path | str) -> bool:
+    return os.path.isfile(place)  # noqa: PTH113 - Path.is_file raises where a name is too long to be one
 
 
 _VIEWS = {

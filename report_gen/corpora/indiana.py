@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import Example, view_position
+from report_gen.corpora.examples import Example, is_file, view_position
 from report_gen.corpora.r2gen import FILE as ANNOTATION
 from report_gen.corpora.r2gen import indiana_splits
 from report_gen.corpora.tables import read_csv
@@ -52,7 +52,7 @@ def read_projections(table: Path) -> Iterator[tuple[str, str, str]]:
 
 def _find_image(folder: Path, name: str) -> Path | None:
     places = (folder / images / name for images in IMAGE_FOLDERS)
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if is_file(place)), None)
 
 
 def _example(row: dict[str, str], views: list[tuple[str, str]], split: str) -> Example:

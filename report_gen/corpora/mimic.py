@@ -47,7 +47,7 @@ def _matches(path: Path, suffix: str, table: str) -> bool:
     if not path.is_dir() or not any((path / "files").glob("p[0-9][0-9]")):
         return path.is_dir() and find_table(path, table) is not None
     studies = islice((path / "files").glob("p[0-9][0-9]/p*/s*/"), _FOLDERS_LOOKED_AT)
-    suffixes = {file.suffix for study in studies if study.is_dir() for file in study.iterdir()} & {".dcm", ".jpg"}
+    suffixes = {file.suffix for study in studies for file in study.glob("*")} & {".dcm", ".jpg"}
     return suffix in suffixes if suffixes else find_table(path, table) is not None
 
 

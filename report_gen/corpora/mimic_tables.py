@@ -40,12 +40,12 @@ def read_records(folder: Path, tables: Sequence[str]) -> Iterator[dict[str, Any]
         tables: of `NAMES`, any of which tells the images; the first that is there does.
 
     Raises:
-        CorpusError: none of the tables is there, one is not as PhysioNet has it, or an image is without a split.
+        CorpusError: none of the tables is there, one is not as PhysioNet has it, an image has no split, a study two.
     """
     listing = next((found for table in tables if (found := find_table(folder, table))), None)
     if listing is None:
         names = " or ".join(f"{NAMES[table]}.gz" for table in tables)
-        raise CorpusError(f"{folder}: no table of the images, {names}, is here.")
+        raise CorpusError(f"{folder}: no table of the images is here; fetch {names} from PhysioNet.")
     records = _check_ids(_read(listing, dict.fromkeys(_IDS, pa.string())), listing)
     records = _join(records, find_table(folder, "split"), "dicom_id", {"split": pa.string()})
     records = _join(records, find_table(folder, "metadata"), "dicom_id", {"ViewPosition": pa.string()})
@@ -93,4 +93,8 @@ def _check_splits(records: Any, folder: Path) -> Any:
     without = records["split"].null_count
     if without:
         raise CorpusError(f"{find_table(folder, 'split')}: {without} images have no split there; fetch it again.")
+    splits = records.group_by("study_id").aggregate([("split", "count_distinct")])["split_count_distinct"]
+    torn = pc.sum(pc.greater(splits, 1)).as_py()
+    if torn:
+        raise CorpusError(f"{find_table(folder, 'split')}: {torn} studies are in more than one split; fetch it again.")
     return records

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
-from report_gen.corpora.examples import Example
+from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.indiana import PROJECTIONS, read_projections
 from report_gen.corpora.r2gen import FILE as ANNOTATION
 from report_gen.corpora.r2gen import indiana_splits, indiana_uid
@@ -136,4 +136,4 @@ def _read_views(table: Path) -> Views:
 
 def _find_image(folders: list[Path], name: str) -> str | None:
     places = (folder / f"{name}{suffix}" for folder in folders for suffix in (".png", ".dcm"))
-    return next((str(place) for place in places if name and place.is_file()), None)
+    return next((str(place) for place in places if name and is_file(place)), None)

@@ -158,6 +158,12 @@ def test_without_any_report_it_says_where_one_belongs(tmp_path: Path) -> None:
         read_corpus(tmp_path)
 
 
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "report.txt").write_text(REPORT)
+    with pytest.raises(CorpusError, match="no images of a study are here"):
+        read_corpus(tmp_path, layout="dicom")
+
+
 def test_broken_files_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.txt").write_text(REPORT)
     for number in (1, 2):

@@ -133,6 +133,7 @@ METADATA = "mimic-cxr-2.0.0-metadata.csv"
         (METADATA, "dicom_id,subject_id,study_id,ViewPosition\n1,10,1,PA\n1,10,1,PA\n", "dicom_id stands there more"),
         (SPLIT, "dicom_id,split\n1b,train\n1b,test\n", f"{SPLIT}: some dicom_id stands there more than once"),
         (SPLIT, "dicom_id,split\n1b,train\n", f"{SPLIT}: 3 images have no split"),
+        (SPLIT, "dicom_id,split\n1b,test\n2a,train\n3c,test\n4d,test\n", "1 studies are in more than one split"),
         (SPLIT, "dicom_id,split\n1b,dev2\n2a,dev2\n3c,test\n4d,test\n", "unknown split 'dev2'"),
         (SPLIT, "dicom_id,split\n1b,train\n2a,train\n3c,test\n4d,test\n", "1 patients have studies in more than one"),
     ],
@@ -164,5 +165,5 @@ def test_without_a_table_of_the_images_it_names_them(tmp_path: Path) -> None:
     write_corpus(tmp_path, ".jpg")
     for table in tmp_path.glob("*.gz"):
         table.unlink()
-    with pytest.raises(CorpusError, match=r"no table of the images, mimic-cxr-2\.\*-metadata\.csv\.gz or"):
+    with pytest.raises(CorpusError, match=r"no table of the images is here; fetch mimic-cxr-2\.\*-metadata\.csv\.gz"):
         read_corpus(tmp_path)

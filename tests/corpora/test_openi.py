@@ -101,6 +101,14 @@ def test_unsound_reports_are_refused_by_name(tmp_path: Path, text: str, message:
         read_corpus(archive)
 
 
+def test_the_name_of_an_image_leads_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "secret.png").touch()
+    (tmp_path / "images").mkdir()
+    text = report(1).replace("CXR1_IM-0001-2001", "../secret").replace("CXR1_IM-0001-1001", "x" * 5000)
+    (tmp_path / "corpus").mkdir()
+    assert read_corpus(write_folder(tmp_path / "corpus", text))["images"][:] == [[]]
+
+
 def test_links_in_an_archive_are_passed_over(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "NLMCXR_reports.tgz", {"ecgen-radiology/1.xml": ""}, kind=tarfile.SYMTYPE)
     with pytest.raises(CorpusError, match="has no studies"):

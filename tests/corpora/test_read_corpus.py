@@ -73,6 +73,8 @@ def test_a_folder_without_a_known_layout_lists_the_known_ones(tmp_path: Path) ->
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no such file"):
         read_corpus(tmp_path / "absent")
+    with pytest.raises(CorpusError, match="no such file"):
+        read_corpus(tmp_path / ("x" * 5000))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

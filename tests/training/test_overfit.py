@@ -21,7 +21,8 @@ from report_gen.report import Report, format_report
 def test_five_genuine_studies_are_told_apart_by_their_images(shared: Path, tmp_path: Path) -> None:
     recipe = load_recipe("overfit_indiana", [f'data="{shared / "data"}"'])
     checkpoint = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
-    own = {study.study_id: format_report(study.sections) for study in read_studies(recipe.corpora[0], recipe, tmp_path)}
+    studies = read_studies(recipe.corpora[0], recipe, tmp_path / "studies", store=tmp_path / "corpora")
+    own = {study.study_id: format_report(study.sections) for study in studies}
     rows = read_corpus(shared / "data" / "iu_xray" / "reports.csv", layout="manifest")
     # The recipe teaches without the indication, so the images are all that a draft has to go by.
     studies = [replace(study_from_row(row), indication=None) for row in rows]

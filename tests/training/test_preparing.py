@@ -127,7 +127,19 @@ def test_a_run_killed_while_it_encodes_starts_over(data: Path, monkeypatch: pyte
             get_ready(data)
     assert not (data / "run" / "cache" / "examples").exists()
     assert len(get_ready(data).encoded.examples["films"]["train"]) == 8
-    assert sorted(path.name for path in (data / "run" / "cache").iterdir()) == ["examples", "files", "images-32-1"]
+    assert sorted(path.name for path in (data / "run" / "cache").iterdir()) == [
+        "corpora",
+        "examples",
+        "files",
+        "images-32-1",
+    ]
+
+
+def test_nothing_of_the_way_there_is_left(data: Path) -> None:
+    get_ready(data)
+    cache = data / "run" / "cache"
+    assert not (cache / "studies").exists()
+    assert list((cache / "corpora").iterdir()) == []
 
 
 def test_runs_may_share_their_images(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +175,7 @@ def test_images_of_the_test_split_are_left_alone(data: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_sentence(data: Path) -> None:
     (data / "run").mkdir()
     (data / "run" / "cache").write_text("in the way")
-    with pytest.raises(OutputError, match=r"cannot be written \(.*\); free the disk or name another place"):
+    with pytest.raises(OutputError, match=r"cannot be written \(.*\); free the disk or name another"):
         get_ready(data)
 
 

@@ -10,7 +10,7 @@ import torch
 from report_gen_training.batches import Batch
 from report_gen_training.objectives import IGNORED
 from report_gen_training.recipe import StageRecipe
-from report_gen_training.stepping import Weights, loss_alone, mean, share, train_step
+from report_gen_training.stepping import Losses, Weights, loss_alone, mean, share, train_step
 
 from report_gen.model import ReportModel
 from tests.builders import SIZE, tiny_config, tiny_model
@@ -100,3 +100,11 @@ def test_what_a_batch_has_not_weighs_nothing(model: ReportModel, whole: Batch) -
     assert train_step(model, silent, STAGE).report is None
     assert train_step(model, blind, STAGE).finding is None
     assert mean([6.0, 0.0, 0.0], Weights.of(blind), STAGE) == (0.2, 0.2, None)
+
+
+def test_a_token_counts_alike_in_steps_of_short_and_of_long_reports() -> None:
+    """With 40 tokens a step on average, one of 80 moves the weights twice as far as its mean loss says."""
+    losses = Losses(report=torch.tensor(3.0), finding=None, critical=None, finding_logits=None)
+    for tokens, factor in ((20, 0.5), (40, 1.0), (80, 2.0)):
+        weights = Weights(tokens=tokens, weighted=tokens)
+        assert float(share(losses, weights, weights, STAGE, usual_tokens=40)) == pytest.approx(3.0 * factor)

@@ -20,7 +20,8 @@ from tests.builders import picture, tiny_recipe, write_manifest, write_png
 
 def read(recipe: Recipe) -> list[Study]:
     """The studies of the one corpus of a recipe."""
-    return list(read_studies(recipe.corpora[0], recipe, Path(recipe.data) / "studies"))
+    folder = Path(recipe.data)
+    return list(read_studies(recipe.corpora[0], recipe, folder / "studies", store=folder / "corpora"))
 
 
 def recipe(data: Path, *, corpus: dict[str, Any] | None = None, text: dict[str, Any] | None = None) -> Recipe:
@@ -126,3 +127,20 @@ def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path
     if share == 1.0:  # only shifted: their logits keep their distances
         np.testing.assert_allclose(np.diff(logit(blended)), np.diff(logit(soft)), atol=1e-3)
         assert expit(logit(blended)).max() < 0.9
+
+
+def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_becomes_test(tmp_path: Path) -> None:
+    splits = ["train"] * 60 + ["val"] * 6 + ["test"] * 6
+    rows = [
+        {"patient_id": f"p{number // 2}", "split": split, "findings": "Clear lungs."}
+        for number, split in enumerate(splits)
+    ]
+    manifest(tmp_path, *rows)
+    kept, dealt = read(recipe(tmp_path)), read(recipe(tmp_path, corpus={"hold_out": 0.2}))
+    assert [one.split for one in kept] == splits
+    assert {one.split for one in dealt[60:]} == {"test"}
+    validating = [one for one in dealt[:60] if one.split == "val"]
+    assert 4 <= len(validating) <= 20  # a fifth of 30 patients with two studies each
+    torn = {one.patient_id for one in validating} & {one.patient_id for one in dealt[:60] if one.split == "train"}
+    assert not torn
+    assert [one.split for one in read(recipe(tmp_path, corpus={"hold_out": 0.2}))] == [one.split for one in dealt]
