@@ -60,7 +60,14 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     from .watching.watcher import watching
 
     with watching(recipe, folder) as watcher:
-        checkpoint = run(recipe, folder, resume=resume, on_step=watcher.on_step, on_validation=watcher.on_validation)
+        checkpoint = run(
+            recipe,
+            folder,
+            resume=resume,
+            on_step=watcher.on_step,
+            on_validation=watcher.on_validation,
+            on_progress=watcher.on_progress,
+        )
     if PartialState().is_main_process:
         Console().print(f"checkpoint: {checkpoint}", soft_wrap=True, highlight=False, markup=False)
 
@@ -74,7 +81,7 @@ def _rehearse(recipe: Recipe, picture: Path) -> None:
     from .watching.rehearsing import rehearse
 
     with bars() as shown:
-        rehearsal = rehearse(recipe, lambda stage, step, steps: shown.show(stage, step, steps))
+        rehearsal = rehearse(recipe, shown.show)
     console = Console()
     console.print(render_rehearsal(rehearsal))
     if rehearsal.strips:

@@ -20,6 +20,7 @@ from .recipe import Recipe
 
 _KINDS = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table"}
 """As TOML calls them."""
+_HINT = "Keys of a recipe, a TOML file. On the command line: --set seed=1 --set stages.0.rates.decoder=1e-3"
 _LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
@@ -66,9 +67,9 @@ def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "")
 
 def render_keys() -> RenderableType:
     """All tables, to be printed; it wraps well from 60 columns on."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Text(_HINT, end="\n\n")]
     for table in explain():
-        header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "at the top"
+        header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "above all tables"
         parts.append(Text.assemble((header, "bold cyan"), "  ", table.meaning, end="\n\n"))
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True, min_width=22)

@@ -49,7 +49,7 @@ def plot_curves(history: Sequence[StageHistory], floors: Mapping[str, float], *,
     _draw_validations(losses, placed, lambda record: {"validation": record.get("loss")}, first_colour=1)
     _draw_validations(scores, placed, lambda record: record.get("scores") or {})
     _draw_validations(variety, placed, lambda record: {"drafts": record.get("distinct")})
-    _draw_floors(variety, placed, floors)
+    _draw_collapses(variety, placed, floors)
     _draw_rates(rates, placed)
     names = ("loss", "validation scores", "different drafts\nper different reference", "learning rates")
     for axes, name in zip(charts, names, strict=True):
@@ -85,12 +85,15 @@ def _draw_validations(axes: Axes, placed: Placed, values: Values, *, first_colou
             _plot(axes, _points(kept, start, values, name), marker="*", **style | {"markersize": 14, "label": "_kept"})
 
 
-def _draw_floors(axes: Axes, placed: Placed, floors: Mapping[str, float]) -> None:
+def _draw_collapses(axes: Axes, placed: Placed, floors: Mapping[str, float]) -> None:
     for start, stage in placed:
         judged = any(record.get("distinct") is not None for record in stage.validations.values())
         if judged and stage.name in floors:
             ends = [start, start + stage.length]
-            axes.plot(ends, [floors[stage.name]] * 2, color="C3", linestyle="--", label="floor: fewer is a collapse")
+            fallen = {step: record for step, record in stage.validations.items() if record.get("collapsed")}
+            points = _points(fallen, start, lambda record: record, "distinct")
+            _plot(axes, points, color="C3", marker="X", markersize=9, linestyle="", label="collapse")
+            axes.plot(ends, [floors[stage.name]] * 2, color="C3", linestyle="--", label="floor")
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
@@ -13,11 +14,12 @@ from report_gen.model.projector import VIEWS
 from report_gen.report import FINDINGS, FindingState
 from report_gen.tokenizer import ReportTokenizer
 
-from ..batches import Batch, Items
+from ..batches import Batch
+from ..feeding import Feed
 from ..objectives import IGNORED
-from ..plan import Plan
+from ..preparing import Prepared
+from ..processes import Processes
 from ..recipe import Recipe
-from ..stage import Examples, groups_of, transform_of
 from .contact_sheet import Strip
 
 _SHOWN = 24
@@ -48,16 +50,14 @@ class FirstBatch:
     """Images, if there are any, changed as training changes them."""
 
 
-def make_first_batch(recipe: Recipe, index: int, examples: Examples, tokenizer: ReportTokenizer) -> FirstBatch:
+def make_first_batch(recipe: Recipe, index: int, prepared: Prepared, processes: Processes) -> FirstBatch:
     """The batches of the first step of a stage, by its index."""
-    # Patch features from a cache are no pictures.
-    stage = recipe.stages[index].model_copy(update={"cached_features": 0})
-    groups, start = groups_of(stage, examples, "train"), time.monotonic()
-    plan = Plan(groups, stage, (recipe.seed, index), steps=range(1))
-    batches = list(Items(groups, stage, transform_of(recipe), training=True).loader(plan, 0))
+    stage = recipe.stages[index]
+    feed, start = Feed(recipe, index, prepared, processes), time.monotonic()  # without features, which are no pictures
+    batches = list(islice(feed.steps(0, 1), stage.accumulate))
     return FirstBatch(
         seconds=time.monotonic() - start,
-        texts=[text for batch in batches for text in _texts(batch, tokenizer)],
+        texts=[text for batch in batches for text in _texts(batch, prepared.tokenizer)],
         strips=_strips(batches, recipe, stage.name),
     )
 

@@ -44,8 +44,8 @@ class Rehearsal:
     """All, by part."""
     stages: Sequence[StageRehearsal]
     estimated_bytes: int
-    """Of weights, gradients, AdamW's moments and the best weights so far, in the most demanding stage; activations,
-    images and the program come on top."""
+    """Of weights, gradients, AdamW's moments, an average and the best weights so far, in the most demanding stage;
+    activations, images and the program come on top."""
     peak_bytes: int
     """Resident memory of the process at its highest, corpus and program included."""
     gpu_bytes: int | None

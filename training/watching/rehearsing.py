@@ -6,7 +6,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,18 @@ from accelerate import Accelerator
 from torch import nn
 
 from report_gen.errors import UsageError
+from report_gen.model import Checkpoint
+from report_gen.prompting import load_prompt
 
 from ..events import Progress, Validation
 from ..failures import explaining_failures
 from ..optim import parts
+from ..preparing import prepare_sample
+from ..processes import Processes
 from ..recipe import Recipe, StageRecipe
+from ..reporting import OnProgress
 from ..runs import Position, Run, TrainState
-from ..session import Prepared, prepare
+from ..session import build
 from ..signals import StopRequest
 from ..stage import Fitting, Stage
 from ..states import snapshot
@@ -31,19 +37,18 @@ from .rehearsal import Rehearsal, StageRehearsal
 
 STEPS = 5
 """Of every stage at most; the first warms up and is not counted."""
-_VALIDATED = 8
-"""Studies of every corpus in the validation that is measured."""
+_BATCHES = 8
+"""Batches that the training studies are enough for, so that lengths vary as they will."""
+_VALIDATED, _DRAFTED = 32, 8
+"""Studies of every corpus in the validation that is measured, and those that are drafted."""
 _FORWARD = 1 / 3
 """Share of its forward pass in a training step: the backward pass costs about twice as much."""
-_WEIGHT, _TRAINED = 4, 12
-"""Bytes of a parameter, and of its gradient and AdamW's two moments where it learns."""
+_WEIGHT, _MOMENTS = 4, 8
+"""Bytes of a weight or gradient, and of AdamW's two moments."""
 
 
-def rehearse(recipe: Recipe, show: Callable[[str, int, int], None]) -> Rehearsal:
+def rehearse(recipe: Recipe, on_progress: OnProgress) -> Rehearsal:
     """Read the corpora, build the model and take a few steps of every stage; nothing of it is kept.
-
-    Args:
-        show: told the stage, its steps done and their number.
 
     Raises:
         UsageError: there are several processes.
@@ -53,20 +58,34 @@ def rehearse(recipe: Recipe, show: Callable[[str, int, int], None]) -> Rehearsal
     if accelerator.num_processes > 1:
         raise UsageError("--dry-run measures one process; start it without accelerate launch")
     with tempfile.TemporaryDirectory(prefix="report-gen-") as folder:
-        run = _Unkept(Path(folder))
-        prepared = prepare(recipe, run, accelerator)
+        prompt, run = load_prompt(recipe.text.prompt), _Unkept(Path(folder))
+        largest = max(stage.batch_size * stage.accumulate for stage in recipe.stages)
+        sizes = {"train": _BATCHES * largest, "val": _VALIDATED}
+        prepared = prepare_sample(recipe, run, prompt, sizes, on_progress=on_progress)
+        model = build(recipe, prepared).to(accelerator.device)
+        clock = _Clock(on_progress)
+        fitting = Fitting(
+            checkpoint=Checkpoint(model, prepared.tokenizer, prompt, weights_sha256=""),
+            recipe=recipe,
+            prepared=prepared,
+            run=run,
+            accelerator=accelerator,
+            stop=StopRequest(),
+            on_step=clock.on_step,
+            on_validation=clock.on_validation,
+            on_progress=on_progress,
+        )
         stages: list[StageRehearsal] = []
         strips: list[Strip] = []
         for index, stage in enumerate(recipe.stages):
-            first = make_first_batch(recipe, index, prepared.examples, prepared.checkpoint.tokenizer)
+            first = make_first_batch(recipe, index, prepared, Processes(accelerator))
             strips += first.strips
             with explaining_failures(stage):
-                stages.append(_rehearse_stage(recipe, index, prepared, run, accelerator, show, first))
-    model = prepared.checkpoint.model
+                stages.append(_rehearse_stage(fitting, index, clock, first))
     return Rehearsal(
         parameters={part: _count(group) for part, group in parts(model).items()},
         stages=stages,
-        estimated_bytes=_estimate(_count(model.parameters()), stages),
+        estimated_bytes=max(_estimate(_count(model.parameters()), stage) for stage in stages),
         peak_bytes=_peak_bytes(),
         gpu_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
         strips=strips,
@@ -81,16 +100,20 @@ class _Unkept(Run):
 
 
 class _Clock:
-    """Notes what steps take, and the validation after the last of them."""
+    """Notes what the steps of a stage take, and the validation after the last of them."""
 
-    def __init__(self, show: Callable[[str, int, int], None]) -> None:
-        self._show, self._last = show, 0.0
+    def __init__(self, on_progress: OnProgress) -> None:
+        self._on_progress = on_progress
+        self.restart()
+
+    def restart(self) -> None:
+        """For another stage."""
         self.steps: list[Progress] = []
         self.validation: Validation | None = None
-        self.validation_seconds = 0.0
+        self.validation_seconds, self._last = 0.0, 0.0
 
     def on_step(self, now: Progress) -> None:
-        self._show(now.stage, now.step, now.steps)
+        self._on_progress(now.stage, now.step, now.steps)
         self.steps.append(now)
         self._last = time.monotonic()
 
@@ -99,35 +122,17 @@ class _Clock:
             self.validation, self.validation_seconds = now, time.monotonic() - self._last
 
 
-def _rehearse_stage(
-    recipe: Recipe,
-    index: int,
-    prepared: Prepared,
-    run: Run,
-    accelerator: Accelerator,
-    show: Callable[[str, int, int], None],
-    first: FirstBatch,
-) -> StageRehearsal:
-    stage, clock, model = recipe.stages[index], _Clock(show), prepared.checkpoint.model
-    fitting = Fitting(
-        checkpoint=prepared.checkpoint,
-        recipe=_shortened(recipe, index),
-        examples={
-            name: {"train": splits["train"], "val": splits["val"][:_VALIDATED]}
-            for name, splits in prepared.examples.items()
-        },
-        run=run,
-        accelerator=accelerator,
-        stop=StopRequest(),
-        on_step=clock.on_step,
-        on_validation=clock.on_validation,
-    )
-    Stage(fitting, index, TrainState(Position(stage=index), snapshot(model))).fit()
+def _rehearse_stage(fitting: Fitting, index: int, clock: _Clock, first: FirstBatch) -> StageRehearsal:
+    stage, model = fitting.recipe.stages[index], fitting.checkpoint.model
+    clock.restart()
+    short = replace(fitting, recipe=_shortened(fitting.recipe, index))
+    Stage(short, index, TrainState(Position(stage=index), snapshot(model))).fit()
     counted = clock.steps[1:] or clock.steps
     seconds, studies, tokens = (
         float(np.mean([getattr(step, name) for step in counted])) for name in ("seconds", "studies", "tokens")
     )
-    whole = sum(len(prepared.examples[name]["val"]) for name in stage.corpora)
+    counts = fitting.prepared.encoded.counts
+    whole = sum(counts[name].get("val", 0) for name in stage.corpora)
     return StageRehearsal(
         stage=stage,
         learning={part: _count(p for p in group if p.requires_grad) for part, group in parts(model).items()},
@@ -144,7 +149,8 @@ def _shortened(recipe: Recipe, index: int) -> Recipe:
     """The recipe with a few steps of one stage, and one validation after them."""
     stage = recipe.stages[index]
     steps = min(STEPS, stage.steps)
-    short = stage.model_copy(update={"steps": steps, "validate_every": steps})
+    changes = {"steps": steps, "validate_every": steps, "drafts": min(stage.drafts, _DRAFTED)}
+    short = stage.model_copy(update=changes)
     return recipe.model_copy(update={"stages": (*recipe.stages[:index], short, *recipe.stages[index + 1 :])})
 
 
@@ -152,17 +158,19 @@ def _extrapolate(clock: _Clock, stage: StageRecipe, studies: int, forward_second
     """Seconds of a validation of all studies, from one of a few: the loss of each, and drafts of some."""
     if clock.validation is None:
         return 0.0
-    drafted = len(clock.validation.samples)
-    if not drafted:
+    measured = len(clock.validation.samples)
+    if not measured:
         return studies * forward_seconds
-    draft_seconds = max(0.0, clock.validation_seconds / drafted - forward_seconds)
+    looked = min(_VALIDATED * len(stage.corpora), studies)
+    draft_seconds = max(0.0, clock.validation_seconds - looked * forward_seconds) / measured
     return studies * forward_seconds + min(stage.drafts, studies) * draft_seconds
 
 
-def _estimate(parameters: int, stages: Sequence[StageRehearsal]) -> int:
+def _estimate(parameters: int, stage: StageRehearsal) -> int:
     """Bytes of the weights, twice, as the best are kept, and of what training adds for those that learn."""
-    learning = max(sum(stage.learning.values()) for stage in stages)
-    return 2 * _WEIGHT * parameters + _TRAINED * learning
+    learning = sum(stage.learning.values())
+    average = _WEIGHT * learning if stage.stage.average else 0
+    return 2 * _WEIGHT * parameters + (_WEIGHT + _MOMENTS) * learning + average
 
 
 def _peak_bytes() -> int:

@@ -100,7 +100,7 @@ def _section(validation: Validation, classes: Mapping[Path, str], *, first: bool
     heading, warning = f"{escape(validation.stage)}, step {validation.step}", ""
     if validation.collapsed:
         heading += ' <span class="collapse">collapse</span>'
-        warning = '<p class="collapse">Collapse: the drafts repeat themselves. These weights are not kept.</p>'
+        warning = '<p class="collapse">Collapse: the drafts are the same few texts whatever the model is shown.</p>'
     return (
         f"<details{' open' if first else ''}><summary>{heading}</summary>{warning}"
         f"<p>{'; '.join(_figures(validation))}</p>"

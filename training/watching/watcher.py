@@ -35,6 +35,10 @@ class Watcher:
         self._floors = {stage.name: stage.fewest_distinct for stage in recipe.stages}
         self._samples = SamplePage(folder, recipe.name)
 
+    def on_progress(self, task: str, done: int, total: int) -> None:
+        """How far the reading of the corpora is."""
+        self._bars.show(task, done, total)
+
     def on_step(self, now: Progress) -> None:
         """Raises OutputError when the run folder cannot be written."""
         note = f"loss {now.loss:.3f}, {now.studies / now.seconds:.1f}/s"

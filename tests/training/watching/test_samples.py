@@ -41,7 +41,7 @@ def test_the_newest_validation_stands_first_and_open(tmp_path: Path) -> None:
     assert re.findall(r"<details( open)?><summary>words, step (\d+)", text) == [(" open", "200"), ("", "100")]
     first, second = text.split("<details")[1:]
     assert "<b>best so far</b>; validation loss 1.500; CIDEr-D 0.250; 50% as many different drafts" in first
-    assert "Collapse: the drafts repeat themselves" in second
+    assert "Collapse: the drafts are the same few texts" in second
     assert "Collapse" not in first
     assert first.count("study &lt;200&gt;") == 8  # of the twelve
     assert text.index(BANNER) < text.index("patient data") < text.index("<details")
