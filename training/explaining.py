@@ -20,7 +20,7 @@ from .recipe import Recipe
 
 _KINDS = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table"}
 """As TOML calls them."""
-_HINT = "Keys of a recipe, a TOML file. On the command line: --set seed=1 --set stages.0.rates.decoder=1e-3"
+_HINT = "Keys of a recipe, a TOML file; or --set seed=1 --set stages.0.rates.decoder=1e-3"
 _LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+import time
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
-from torch.utils.tensorboard import SummaryWriter
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import scalar, text
 
 from report_gen.errors import OutputError
 
@@ -31,7 +35,7 @@ class Board:
         self._folder = folder / FOLDER
         before = accumulate((stage.steps for stage in stages), initial=0)
         self._starts = dict(zip((stage.name for stage in stages), before, strict=False))
-        self._writer: SummaryWriter | None = None
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> Board:
         return self
@@ -39,9 +43,8 @@ class Board:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._writer is not None:
-            with self._written():
-                self._writer.close()
+        if self._file is not None:
+            self._file.close()
 
     def on_step(self, now: Progress) -> None:
         """Losses, learning rates and speed.
@@ -64,29 +67,31 @@ class Board:
         scores = {f"validation/{name}": score for name, score in now.scores.items()}
         self._add(now.stage, now.step, {"loss/validation": now.loss, "validation/distinct": now.distinct} | scores)
         if now.samples:
-            text = "\n\n".join(map(_markdown, now.samples[:_SHOWN]))
-            with self._written() as writer:
-                writer.add_text("drafts, not reviewed", text, self._starts[now.stage] + now.step)
+            drafts = "\n\n".join(map(_markdown, now.samples[:_SHOWN]))
+            self._write(self._starts[now.stage] + now.step, summary=text("drafts, not reviewed", drafts))
 
     def _add(self, stage: str, step: int, scalars: Mapping[str, float | None]) -> None:
-        place = self._starts[stage] + step
-        if self._writer is None:
-            with self._written():
-                # A resumed run does the steps after its last state again: what it wrote of them before is hidden.
-                self._writer = SummaryWriter(str(self._folder), purge_step=place)
-        with self._written() as writer:
-            for name, value in scalars.items():
-                if value is not None:
-                    writer.add_scalar(name, value, place)
+        values = [scalar(name, value).value[0] for name, value in scalars.items() if value is not None]
+        self._write(self._starts[stage] + step, summary=Summary(value=values))
 
-    @contextmanager
-    def _written(self) -> Iterator[Any]:
+    def _write(self, step: int, **event: Any) -> None:
+        """Append an event to the file, here and now: torch's own writer does it in a thread, in which a full disk would
+        end as a traceback."""
         try:
-            yield self._writer
+            if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = (self._folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}").open("ab", 0)
+                self._append(file_version="brain.Event:2")
+                # A resumed run does the steps after its last state again: what it wrote of them before is hidden.
+                self._append(step=step, session_log=SessionLog(status=SessionLog.START))
+            self._append(step=step, **event)
         except OSError as error:
             raise OutputError(
                 f"{self._folder}: cannot be written ({error.strerror}); free some space, or set tensorboard=false"
             ) from error
+
+    def _append(self, **event: Any) -> None:
+        RecordWriter(self._file).write(Event(wall_time=time.time(), **event).SerializeToString())
 
 
 def _markdown(sample: Sample) -> str:

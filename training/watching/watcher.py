@@ -41,9 +41,9 @@ class Watcher:
 
     def on_step(self, now: Progress) -> None:
         """Raises OutputError when the run folder cannot be written."""
-        note = f"loss {now.loss:.3f}, {now.studies / now.seconds:.1f}/s"
-        if now.best is not None:
-            note += f", best {_merit(now.best)}"
+        note = f"loss {now.loss:.3f}, {now.studies / now.seconds:.3g}/s"
+        if now.best is not None and (merit := _merit(now.best)):
+            note += f", {merit}"
         self._bars.show(now.stage, now.step, now.steps, note, alarm="collapse" if now.collapsed else "")
         if self._board is not None:
             self._board.on_step(now)
@@ -60,8 +60,8 @@ class Watcher:
 
 def _merit(best: Validation) -> str:
     if best.score is not None:
-        return f"{best.score:.3f}"
-    return "none" if best.loss is None else f"{best.loss:.3f}"
+        return f"best score {best.score:.3f}"
+    return "" if best.loss is None else f"best loss {best.loss:.3f}"
 
 
 def _figures(now: Validation) -> Iterator[str]:
