@@ -15,6 +15,7 @@ import pydantic
 from pydantic import TypeAdapter
 
 from report_gen.errors import StudyError, UsageError
+from report_gen.pages import render_document
 from report_gen.pixels import PixelTransform
 from report_gen.reading import read_pixels, read_study
 from report_gen.report import BANNER
@@ -32,16 +33,11 @@ _VIEWS = 4
 _SIDE = 128
 _STORED = TypeAdapter(list[Validation])
 _STYLE = f"""
-:root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 75rem; }} table {{ table-layout: fixed; }} small {{ overflow-wrap: anywhere; }}
 .banner {{ border: 2px solid #c00; padding: .5rem 1rem; font-weight: bold; }}
-.collapse {{ color: #c00; font-weight: bold; }}
 summary {{ font-size: 1.15rem; font-weight: bold; margin-top: 1.2rem; cursor: pointer; }}
-table {{ border-collapse: collapse; width: 100%; table-layout: fixed; }}
-th, td {{ padding: .5rem; vertical-align: top; text-align: left; }} td {{ border-top: 1px solid #8884; }}
 .looks {{ width: {2 * _SIDE + 16}px; }} .text {{ white-space: pre-line; overflow-wrap: anywhere; }}
 .image {{ display: inline-block; width: {_SIDE}px; height: {_SIDE}px; margin-right: 4px; background-size: cover; }}
-mark {{ background: #ffd54f88; color: inherit; }} small {{ overflow-wrap: anywhere; }}
 """
 
 
@@ -81,26 +77,22 @@ def _render(name: str, validations: Sequence[Validation]) -> str:
     # Every picture stands once in the style sheet, however many drafts were written of it.
     classes = {path: f"image-{number}" for number, path in enumerate(pictures)}
     rules = "".join(f'.{classes[path]}{{background-image:url("{url}")}}\n' for path, url in pictures.items())
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    title = f"Sample drafts of {escape(name)}"
-    parts = [
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>',
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{_STYLE}{rules}</style></head>',
-        f'<body><h1>{title}</h1><p class="banner">{BANNER}. Written by a model in training.</p>',
+    body = [
+        f"<h1>Sample drafts of {escape(name)}</h1>",
+        f'<p class="banner">{BANNER}. Written by a model in training.</p>',
         "<p>This page holds patient data, texts and images: keep it where the corpus may be. The newest validation "
         "stands first; <mark>marked</mark> words are lacking on the other side.</p>",
         *(_section(one, classes, first=place == 0) for place, one in enumerate(validations)),
-        "</body></html>\n",
     ]
-    return "\n".join(parts)
+    return render_document(f"Sample drafts of {name}", body, style=_STYLE + rules)
 
 
 def _section(validation: Validation, classes: Mapping[Path, str], *, first: bool) -> str:
     rows = "\n".join(_row(sample, classes) for sample in validation.samples)
     heading, warning = f"{escape(validation.stage)}, step {validation.step}", ""
     if validation.collapsed:
-        heading += ' <span class="collapse">collapse</span>'
-        warning = '<p class="collapse">Collapse: the drafts are the same few texts whatever the model is shown.</p>'
+        heading += ' <span class="fails">collapse</span>'
+        warning = '<p class="fails">Collapse: the drafts are the same few texts whatever the model is shown.</p>'
     return (
         f"<details{' open' if first else ''}><summary>{heading}</summary>{warning}"
         f"<p>{'; '.join(_figures(validation))}</p>"
