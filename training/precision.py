@@ -21,9 +21,7 @@ _WORTH = 1.2
 
 def measure_precision(model: ReportModel, stage: StageRecipe, batch: Batch) -> bool:
     """Whether the stage's own step on a batch is faster in bf16; the model is left as it was."""
-    build_optimizer(
-        model, stage
-    )  # freezes what has no rate: its gradients would cost time and memory that no step does
+    build_optimizer(model, stage)  # which freezes what has no rate, as in the steps that are to be foretold
     set_train_mode(model, stage.rates)
     before = snapshot(model)
     faster = is_bf16_faster(lambda: loss_alone(model, batch, stage), next(model.parameters()).device)

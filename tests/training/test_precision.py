@@ -46,6 +46,5 @@ def test_a_frozen_encoder_is_frozen_in_the_trial_too(monkeypatch: pytest.MonkeyP
         return False
 
     monkeypatch.setattr(precision, "is_bf16_faster", note)
-    monkeypatch.setattr(precision.Weights, "of", lambda _: precision.Weights())
     measure_precision(model, stage, None)  # type: ignore[arg-type]
     assert asked == [{"projector"}]
