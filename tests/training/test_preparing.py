@@ -135,6 +135,13 @@ def test_a_run_killed_while_it_encodes_starts_over(data: Path, monkeypatch: pyte
     ]
 
 
+def test_nothing_of_the_way_there_is_left(data: Path) -> None:
+    get_ready(data)
+    cache = data / "run" / "cache"
+    assert not (cache / "studies").exists()
+    assert list((cache / "corpora").iterdir()) == []
+
+
 def test_runs_may_share_their_images(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     get_ready(data, tiny_recipe(data, cache="shared"))
     for film in (data / "films").glob("train-*.png"):
