@@ -50,6 +50,7 @@ def train(
     )
     with _opened(folder, recipe, accelerator, resume=resume) as run:
         prompt = load_prompt(recipe.text.prompt)
+        build_model(recipe, recipe.text.vocabulary_size)  # what cannot be built shows before the images are decoded
         with accelerator.main_process_first():
             prepared = prepare(recipe, run, prompt, on_progress=on_progress)
         with heeding_signals() as stop:
