@@ -153,8 +153,8 @@ def _gone_if_empty(folder: Path) -> Iterator[Path]:
 def _progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
     from report_gen.progress import bars
 
-    with bars() as show:
-        yield lambda done: show(task, done, total, "")
+    with bars() as shown:
+        yield lambda done: shown.show(task, done, total)
 
 
 def _parse_ratios(text: str) -> dict[str, float]:

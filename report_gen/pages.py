@@ -21,10 +21,14 @@ mark { background: #ffd54f66; color: inherit; } code { font-size: .85em; }
 """
 
 
-def render_document(title: str, body: Iterable[str]) -> str:
-    """A whole page around the lines of `body`, which are HTML; pictures in it are `data:` or inline SVG."""
+def render_document(title: str, body: Iterable[str], *, style: str = "") -> str:
+    """A whole page around the lines of `body`, which are HTML; pictures in it are `data:` or inline SVG.
+
+    Args:
+        style: rules of this page alone, after those of every page.
+    """
     head = (
         f'<head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<style>{_STYLE}</style></head>'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<style>{_STYLE}{style}</style></head>'
     )
     return "\n".join(["<!DOCTYPE html>", '<html lang="en">', head, "<body>", *body, "</body>", "</html>", ""])

@@ -19,6 +19,7 @@ import typer
 from report_gen import cli, drafting
 from report_gen.drafting import Drafter
 from report_gen.report import BANNER
+from report_gen.score_command import SCORE_FAILS
 from tests.builders import picture, write_checkpoint, write_manifest, write_png
 from tests.dicom_files import write_dicom
 
@@ -246,7 +247,7 @@ def test_collapsed_drafts_end_a_strict_run_with_a_code_of_its_own(report_gen: Co
         rows = ({"id": str(n), "report": line} for n, line in enumerate(lines))
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = (tmp_path / "drafts.jsonl", tmp_path / "reports.jsonl")
-    assert report_gen("score", *files, "--bootstrap", 0, "--strict").code == cli.SCORE_FAILS
+    assert report_gen("score", *files, "--bootstrap", 0, "--strict").code == SCORE_FAILS
     assert report_gen("score", *files, "--bootstrap", 0).code == 0
 
 

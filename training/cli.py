@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+
+from report_gen.errors import UsageError
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 
 def train(
@@ -20,39 +24,68 @@ def train(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/<name>.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run that lies in the run folder.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure memory and a few steps, and show the first batch; train nothing.")
+    ] = False,
+    contact_sheet: Annotated[
+        Path | None,
+        typer.Option(help="Where --dry-run puts its picture of the first images. Default: <name>-images.png."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="List every key of a recipe with its meaning.")] = False,
 ) -> None:
     """Train a model to a recipe, and write its checkpoint to RUN/best."""
     from .config import load_recipe
+    from .explaining import render_keys
 
     if explain:
-        _show_keys()
+        Console().print(render_keys())
         return
     if not recipe:
         raise typer.BadParameter("name a recipe, or ask for --explain", param_hint="RECIPE")
     loaded = load_recipe(recipe, settings or ())
-    folder = output or Path("runs") / loaded.name
+    if dry_run and (resume or output):
+        raise UsageError("--dry-run leaves no run behind; it goes without --resume and --output")
+    if contact_sheet and not dry_run:
+        raise UsageError("--contact-sheet is the picture of a --dry-run; ask for that too")
+    if dry_run:
+        _rehearse(loaded, contact_sheet or Path(f"{loaded.name}-images.png"))
+    else:
+        _run(loaded, output or Path("runs") / loaded.name, resume=resume)
 
-    from report_gen.progress import bars
 
-    from .events import Progress
+def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
+    from accelerate import PartialState
+
     from .session import train as run
+    from .watching.watcher import watching
 
-    with bars() as show:
+    with watching(recipe, folder) as watcher:
+        checkpoint = run(
+            recipe,
+            folder,
+            resume=resume,
+            on_step=watcher.on_step,
+            on_validation=watcher.on_validation,
+            on_progress=watcher.on_progress,
+        )
+    if PartialState().is_main_process:
+        Console().print(f"checkpoint: {checkpoint}", soft_wrap=True, highlight=False, markup=False)
 
-        def on_step(now: Progress) -> None:
-            best = f", best score {now.best.score:.3f}" if now.best and now.best.score is not None else ""
-            note = f"loss {now.loss:.3f}{best}{', drafts collapsed' if now.collapsed else ''}"
-            show(now.stage, now.step, now.steps, note)
 
-        checkpoint = run(loaded, folder, resume=resume, on_step=on_step)
-    Console().print(f"checkpoint: {checkpoint}", soft_wrap=True, highlight=False)
+def _rehearse(recipe: Recipe, picture: Path) -> None:
+    from report_gen.progress import bars
+    from report_gen.writing import write_atomically
 
+    from .watching.contact_sheet import draw_contact_sheet
+    from .watching.rehearsal_tables import render_rehearsal
+    from .watching.rehearsing import rehearse
 
-def _show_keys() -> None:
-    from .config import explain
-
-    table = Table("key", "default", "meaning")
-    for row in explain():
-        table.add_row(*row)
-    Console().print(table)
+    with bars() as shown:
+        rehearsal = rehearse(recipe, shown.show)
+    console = Console()
+    console.print(render_rehearsal(rehearsal))
+    if rehearsal.strips:
+        write_atomically(picture, draw_contact_sheet(rehearsal.strips))
+        console.print(
+            f"images of the first batches, of patients: {picture}", soft_wrap=True, highlight=False, markup=False
+        )

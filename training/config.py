@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
-from pydantic import BaseModel
 
 from report_gen.errors import RecipeError
 
+from .explaining import explain
 from .recipe import Recipe
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -42,11 +42,6 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: {_explain_fault(error)}") from error
 
 
-def explain() -> Iterable[tuple[str, str, str]]:
-    """(key, default, meaning) of every field of a recipe."""
-    yield from _explain(Recipe, "")
-
-
 def _apply(tree: dict[str, Any], setting: str) -> None:
     """Set one dotted key; numbers address the items of a list, as in `stages.0.steps=10`."""
     key, equals, text = setting.partition("=")
@@ -71,22 +66,7 @@ def _explain_fault(error: pydantic.ValidationError) -> str:
     where = ".".join(map(str, fault["loc"]))
     if fault["type"] != "extra_forbidden":
         return f"{where or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"
-    keys = sorted({key.rsplit(".", 1)[-1] for key, _, _ in explain()})
+    keys = sorted({key.name for table in explain() for key in table.keys} | {table.name for table in explain()})
     near = difflib.get_close_matches(str(fault["loc"][-1]), keys, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else "; report-gen train --explain lists the keys"
     return f"unknown key {where!r}{hint}"
-
-
-def _explain(model: type[BaseModel], prefix: str) -> Iterable[tuple[str, str, str]]:
-    for name, field in model.model_fields.items():
-        nested = _nested(field.annotation)
-        default = "required" if field.is_required() else "" if nested else repr(field.default)
-        yield f"{prefix}{name}", default, field.description or ""
-        if nested:
-            yield from _explain(nested, f"{prefix}{name}.")
-
-
-def _nested(annotation: Any) -> type[BaseModel] | None:
-    """The record inside a field's type: itself, or the items of a tuple."""
-    candidates = [annotation, *getattr(annotation, "__args__", ())]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

@@ -33,9 +33,9 @@ class Feed:
         self._recipe, self._index, self._stage = recipe, index, recipe.stages[index]
         self._prepared, self._processes = prepared, processes
         self._features: FeatureCache | None = None
-        self.training = groups_of(self._stage, prepared, "train")
+        self.training = self._teaching("train")
         """The training studies by kind."""
-        self.validation = groups_of(self._stage, prepared, "val")
+        self.validation = self._teaching("val")
         """The validation studies by kind."""
         self._check()
 
@@ -99,9 +99,16 @@ class Feed:
             training=training,
         )
 
+    def _teaching(self, split: str) -> Groups:
+        """The studies of a split from which this stage can learn: of a corpus some may lack what it needs."""
+        return [group for group in groups_of(self._stage, self._prepared, split) if _fault(self._stage, group) is None]
+
     def _check(self) -> None:
         stage, processes = self._stage, self._processes.count
         if not self.training:
+            groups = groups_of(stage, self._prepared, "train")
+            if groups:
+                raise RecipeError(f"stage {stage.name!r}: {_fault(stage, groups[0])}")
             raise CorpusError(
                 f"stage {stage.name!r}: no training studies in {', '.join(stage.corpora)}; check the splits"
             )
@@ -110,8 +117,6 @@ class Feed:
                 f"stage {stage.name!r}: a batch_size of {stage.batch_size} leaves some of the {processes} processes "
                 f"without a study; set at least {processes}"
             )
-        for group in self.training:
-            _check_teaches(stage, has_images=bool(group.views.any()), has_texts=bool(group.lengths.any()))
         if stage.cached_features and stage.rates.encoder:
             raise RecipeError(
                 f"stage {stage.name!r}: the encoder learns, so its features cannot be kept; leave cached_features out, "
@@ -119,19 +124,20 @@ class Feed:
             )
 
 
-def _check_teaches(stage: StageRecipe, *, has_images: bool, has_texts: bool) -> None:
-    """Refuse studies from which no gradient comes to anything that learns."""
-    rates = stage.rates
+def _fault(stage: StageRecipe, group: ExampleStore) -> str | None:
+    """Why no gradient comes from studies of one kind to anything that learns, if that is so."""
+    rates, has_images, has_texts = stage.rates, bool(group.views.any()), bool(group.lengths.any())
     if has_texts and not has_images and not rates.decoder:
-        raise RecipeError(
-            f"stage {stage.name!r}: reports without images teach the decoder alone, which is frozen; "
+        return (
+            "reports without images teach the decoder alone, which is frozen; "
             "give rates.decoder, or leave their corpus out of the stage"
         )
     if has_images and not has_texts and not (stage.finding_weight and (rates.encoder or rates.projector)):
-        raise RecipeError(
-            f"stage {stage.name!r}: images without reports teach the finding head and what stands before it, which are "
-            "frozen; give rates.projector and finding_weight, or leave their corpus out of the stage"
+        return (
+            "images without reports teach the finding head and what stands before it, which are frozen; "
+            "give rates.projector and finding_weight, or leave their corpus out of the stage"
         )
+    return None
 
 
 def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:

@@ -11,8 +11,10 @@ from report_gen.model import ReportModel
 from .batches import Batch, Items
 from .example_store import group_by_kind
 from .failures import explaining_failures
+from .feeding import Feed
 from .fitting import Fitting
 from .preparing import Prepared, transform_of
+from .processes import Processes
 from .recipe import Recipe
 from .runs import Position, TrainState
 from .stage import Stage
@@ -25,9 +27,12 @@ def fit(fitting: Fitting) -> None:
     Raises:
         StoppedError: a signal asked for it; the run can be resumed.
         ReportGenError: the loss is no number; and all that `explaining_failures` raises.
+        CorpusError, RecipeError: a stage has nothing to learn from; see `Feed`.
         UsageError: the saved state is damaged.
     """
     model, run, stages = fitting.checkpoint.model, fitting.run, fitting.recipe.stages
+    for index in range(len(stages)):  # what is wrong with the last stage shows before the first one
+        Feed(fitting.recipe, index, fitting.prepared, Processes(fitting.accelerator))
     state = run.state() or TrainState(Position(), snapshot(model))
     with run.reading():
         model.load_state_dict(dict(state.weights))

@@ -10,7 +10,7 @@ import torch
 from report_gen.model import ReportModel
 
 from .batches import Batch
-from .optim import set_train_mode
+from .optim import build_optimizer, set_train_mode
 from .recipe import StageRecipe
 from .states import snapshot
 from .stepping import loss_alone
@@ -21,6 +21,7 @@ _WORTH = 1.2
 
 def measure_precision(model: ReportModel, stage: StageRecipe, batch: Batch) -> bool:
     """Whether the stage's own step on a batch is faster in bf16; the model is left as it was."""
+    build_optimizer(model, stage)  # which freezes what has no rate, as in the steps that are to be foretold
     set_train_mode(model, stage.rates)
     before = snapshot(model)
     faster = is_bf16_faster(lambda: loss_alone(model, batch, stage), next(model.parameters()).device)

@@ -8,10 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from report_gen.errors import CorpusError
 from report_gen.pixels import PixelTransform
@@ -21,6 +24,7 @@ from report_gen.tokenizer import ReportTokenizer
 
 from .decoding import Fault
 from .encoding import TAUGHT, Encoded, open_examples, write_all
+from .example_store import Examples, ExampleStore
 from .examples import encode_study
 from .image_cache import ImageCache, cache_images
 from .recipe import Recipe
@@ -56,10 +60,33 @@ def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress
     encoded = None if tokenizer is None else _open(recipe, run, prompt, tokenizer)
     if tokenizer is None or encoded is None:
         tokenizer, encoded = _make(recipe, run, prompt, tokenizer, on_progress)
-    paths = (path for splits in encoded.examples.values() for store in splits.values() for path in store.image_paths())
-    images, faults = _decode(recipe, run, paths, on_progress)
+    images, faults = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
     _refuse(faults)
     return Prepared(tokenizer, encoded, images)
+
+
+def prepare_sample(
+    recipe: Recipe, run: Run, prompt: Prompt, sizes: Mapping[str, int], *, on_progress: OnProgress
+) -> Prepared:
+    """As `prepare`, but with so many studies of each corpus at most, by split, and no images but theirs.
+
+    Raises:
+        CorpusError, OutputError, ReportGenError: as `prepare`.
+    """
+    tokenizer, encoded = _make(recipe, run, prompt, None, on_progress, decode=False)
+    sampled = {
+        corpus: {split: _spread(store, sizes[split]) for split, store in splits.items()}
+        for corpus, splits in encoded.examples.items()
+    }
+    images, faults = _decode(recipe, run, _stored_paths(sampled), on_progress)
+    if recipe.unreadable == "refuse":
+        _refuse(faults)
+    unreadable = {fault.path for fault in faults}
+    readable = {
+        corpus: {split: _readable(store, unreadable) for split, store in splits.items()}
+        for corpus, splits in sampled.items()
+    }
+    return Prepared(tokenizer, replace(encoded, examples=readable), images)
 
 
 def transform_of(recipe: Recipe) -> PixelTransform:
@@ -74,16 +101,22 @@ def shared_cache(recipe: Recipe, run: Run) -> Path:
 
 
 def _make(
-    recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer | None, on_progress: OnProgress
+    recipe: Recipe,
+    run: Run,
+    prompt: Prompt,
+    tokenizer: ReportTokenizer | None,
+    on_progress: OnProgress,
+    *,
+    decode: bool = True,
 ) -> tuple[ReportTokenizer, Encoded]:
-    """Write the examples of the run, and learn its vocabulary if there is none yet."""
+    """Write the examples of the run, and learn its vocabulary if there is none yet; `decode` looks at images before."""
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
     studies = {
         corpus.name: read_studies(corpus, recipe, working / str(number), store=store, on_progress=on_progress)
         for number, corpus in enumerate(recipe.corpora)
     }
-    _, faults = _decode(recipe, run, _image_paths(studies.values()), on_progress)
+    _, faults = _decode(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(faults)
     if tokenizer is None:
@@ -123,6 +156,20 @@ def _refuse(faults: Sequence[Fault]) -> None:
             f"{first.path}: {first.reason.rstrip('.')} - the first of {len(faults)} unreadable images; mend them, or "
             'leave their studies out (unreadable = "leave-out")'
         )
+
+
+def _stored_paths(examples: Examples) -> Iterator[str]:
+    return (path for splits in examples.values() for store in splits.values() for path in store.image_paths())
+
+
+def _spread(store: ExampleStore, size: int) -> ExampleStore:
+    """So many examples at most, evenly from beginning to end."""
+    return store.select(np.unique(np.linspace(0, len(store) - 1, min(size, len(store))).astype(np.int64)))
+
+
+def _readable(store: ExampleStore, unreadable: AbstractSet[str]) -> ExampleStore:
+    whole = [unreadable.isdisjoint(map(str, example.images)) for example in store]
+    return store.select(np.flatnonzero(whole))
 
 
 def _image_paths(corpora: Iterable[Studies]) -> Iterator[str]:

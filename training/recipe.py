@@ -230,7 +230,7 @@ class Recipe(_Frozen):
     save_minutes: float = Field(default=10.0, ge=0)
     """Minutes between two saves of the state to resume from, besides those at every validation."""
     tensorboard: bool = True
-    """Whether curves are written for TensorBoard too, in the run folder."""
+    """Whether curves and sample drafts are written for TensorBoard too, in the run folder."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"
     """Type in which the checkpoint stores its weights."""
     text: TextRecipe = TextRecipe()

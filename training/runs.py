@@ -210,9 +210,9 @@ def _check_same(path: Path, recipe: Recipe) -> None:
         raise _damaged(path) from error
     changed = sorted(_differing(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))
     if changed:
-        others = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        others = f" and {len(changed) - 1} more keys" if len(changed) > 1 else ""
         raise UsageError(
-            f"{path}: the run was started with another recipe ({changed[0]}{others} differ); resume with that, or choose "
+            f"{path}: the run was started with another recipe, see {changed[0]}{others}; resume with that, or choose "
             "another --output"
         )
 

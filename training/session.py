@@ -50,12 +50,13 @@ def train(
     )
     with _opened(folder, recipe, accelerator, resume=resume) as run:
         prompt = load_prompt(recipe.text.prompt)
+        build_model(recipe, recipe.text.vocabulary_size)  # what cannot be built shows before the images are decoded
         with accelerator.main_process_first():
             prepared = prepare(recipe, run, prompt, on_progress=on_progress)
         with heeding_signals() as stop:
             fitting = Fitting(
                 checkpoint=Checkpoint(
-                    _build(recipe, prepared).to(accelerator.device), prepared.tokenizer, prompt, weights_sha256=""
+                    build(recipe, prepared).to(accelerator.device), prepared.tokenizer, prompt, weights_sha256=""
                 ),
                 recipe=recipe,
                 prepared=prepared,
@@ -73,6 +74,17 @@ def train(
     return folder / BEST
 
 
+def build(recipe: Recipe, prepared: Prepared) -> ReportModel:
+    """The model, with room for the longest prompt and the most images of the corpora."""
+    stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
+    return build_model(
+        recipe,
+        prepared.tokenizer.vocabulary_size,
+        prompt_tokens=max(store.longest_prompt for store in stores),
+        views=max(int(store.views.max(initial=0)) for store in stores),
+    )
+
+
 @contextmanager
 def _opened(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Iterator[Run]:
     """The run folder, which the main process makes and locks and the others only read."""
@@ -83,17 +95,6 @@ def _opened(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: b
     else:
         accelerator.wait_for_everyone()
         yield Run(folder)
-
-
-def _build(recipe: Recipe, prepared: Prepared) -> ReportModel:
-    """The model, with room for the longest prompt and the most images of the corpora."""
-    stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
-    return build_model(
-        recipe,
-        prepared.tokenizer.vocabulary_size,
-        prompt_tokens=max(store.longest_prompt for store in stores),
-        views=max(int(store.views.max(initial=0)) for store in stores),
-    )
 
 
 def _write_checkpoint(fitting: Fitting, folder: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from difflib import SequenceMatcher
+from collections.abc import Iterable, Iterator
 from html import escape
 
 from report_gen.charts import Bar, draw_bars, draw_histogram
 from report_gen.pages import render_document
 from report_gen.report import FINDINGS
 from report_gen.scoring.cases import Case
+from report_gen.scoring.differing import mark_differences
 from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
@@ -95,24 +95,8 @@ def _cases(cases: Iterable[Case]) -> str:
 
 
 def _case(case: Case) -> str:
-    drafted, written = case.prediction.split(), case.reference.split()
-    blocks = SequenceMatcher(
-        a=[_bare(word) for word in drafted], b=[_bare(word) for word in written], autojunk=False
-    ).get_matching_blocks()
-    here = {block.a + step for block in blocks for step in range(block.size)}
-    there = {block.b + step for block in blocks for step in range(block.size)}
+    draft, reference = mark_differences(case.prediction, case.reference)
     missed = f"<br><small>missed: {escape(', '.join(case.missed))}</small>" if case.missed else ""
     invented = f"<br><small>invented: {escape(', '.join(case.invented))}</small>" if case.invented else ""
     score = f"<small>{escape(case.name)}, {case.scores[_RANKED_BY]:.3f}</small><br>"
-    return f"<tr><td>{score}{_mark(drafted, here)}{invented}</td><td>{_mark(written, there)}{missed}</td></tr>"
-
-
-def _bare(word: str) -> str:
-    return word.lower().strip(".,;:")
-
-
-def _mark(words: Sequence[str], common: set[int]) -> str:
-    """The words, those that the other side lacks marked."""
-    return " ".join(
-        escape(word) if place in common else f"<mark>{escape(word)}</mark>" for place, word in enumerate(words)
-    )
+    return f"<tr><td>{score}{draft}{invented}</td><td>{reference}{missed}</td></tr>"

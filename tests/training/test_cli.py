@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from collections.abc import Callable
@@ -62,6 +63,8 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
     code, out, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
     assert (code, out) == (0, f"checkpoint: {folder / 'best'}\n")
     assert "3/3" in err
+    assert "all, step 3: the drafts have collapsed, validation loss" in err
+    assert {"curves.png", "samples.html", "tensorboard", "log.jsonl"} <= {path.name for path in folder.iterdir()}
     assert isinstance(load_checkpoint(folder / "best"), Checkpoint)
     code, _, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
     assert code == 2
@@ -76,12 +79,25 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
         (["no-such-recipe"], 2, "report-gen: no-such-recipe: no such recipe"),
         (["chest_xray", "--set", "sede=1"], 2, "did you mean 'seed'?"),
         (["--no-such-flag"], 2, "--no-such-flag"),
+        (["chest_xray", "--dry-run", "--resume"], 2, "--dry-run leaves no run behind"),
+        (["chest_xray", "--contact-sheet", "x.png"], 2, "--contact-sheet is the picture of a --dry-run"),
     ],
 )
 def test_what_cannot_be_understood(command: Command, arguments: list[str], code: int, message: str) -> None:
     found, out, err = command(*arguments)
     assert (found, out) == (code, "")
     assert message in err
+
+
+def test_a_dry_run_leaves_its_picture_and_nothing_else(command: Command, recipe: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    sheet = tmp_path / "sheet.png"
+    code, out, _ = command(recipe, "--set", f"data={tmp_path}", "--dry-run", "--contact-sheet", sheet)
+    assert code == 0
+    assert "parameters of the decoder" in out
+    assert "report: FINDINGS: The heart is enlarged. IMPRESSION: Cardiomegaly." in out
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, sheet])
 
 
 def test_missing_images_end_in_one_sentence(command: Command, recipe: Path, tmp_path: Path) -> None:
@@ -94,8 +110,8 @@ def test_missing_images_end_in_one_sentence(command: Command, recipe: Path, tmp_
 def test_explain_lists_the_keys(command: Command) -> None:
     code, out, _ = command("--explain")
     assert code == 0
-    assert "stages.batch_size" in out
-    assert "stages.rates.encoder" in out
+    assert "\n[stages.rates]  Peak learning rates" in out
+    assert "\ncheckpoint_activations  boolean, default false\n" in re.sub(" +\n", "\n", out)
 
 
 def test_the_package_runs_as_a_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,4 +119,4 @@ def test_the_package_runs_as_a_program(monkeypatch: pytest.MonkeyPatch, capsys: 
     with pytest.raises(SystemExit) as stop:
         runpy.run_module("report_gen_training", run_name="__main__")
     assert not stop.value.code
-    assert "stages.batch_size" in capsys.readouterr().out
+    assert "\n[[stages]]" in capsys.readouterr().out

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
-from report_gen_training.config import RECIPES, explain, load_recipe
-from report_gen_training.recipe import CorpusRecipe, Recipe, StageRecipe
+from report_gen_training.config import RECIPES, load_recipe
+from report_gen_training.recipe import Recipe
 
 from report_gen.errors import RecipeError
-from report_gen.model.config import DecoderConfig, EncoderConfig, ProjectorConfig
 
 RECIPE = """
 name = "mine"
@@ -131,31 +128,3 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_missing_recipe_lists_those_there_are(name: str) -> None:
     with pytest.raises(RecipeError, match=r"no such recipe; give a TOML file or one of .*chest_xray"):
         load_recipe(name)
-
-
-def test_every_key_is_explained() -> None:
-    rows = {key: (default, meaning) for key, default, meaning in explain()}
-    expected = {f"stages.{name}" for name in StageRecipe.model_fields}
-    expected |= {f"corpora.{name}" for name in CorpusRecipe.model_fields} | set(Recipe.model_fields)
-    parts: dict[str, type[BaseModel]] = {
-        "encoder": EncoderConfig,
-        "projector": ProjectorConfig,
-        "decoder": DecoderConfig,
-    }
-    expected |= {f"model.{part}.{name}" for part, record in parts.items() for name in record.model_fields}
-    assert expected <= rows.keys()
-    assert all(meaning for key, (_, meaning) in rows.items() if key not in ("model.encoder.name",)), rows
-    assert rows["stages.steps"][0] == "required"
-    assert rows["stages.batch_size"][0] == "16"
-
-
-def test_every_key_of_the_embedded_recipe_is_among_them() -> None:
-    def keys(tree: Any, prefix: str = "") -> set[str]:
-        if isinstance(tree, list):
-            return {key for item in tree for key in keys(item, prefix)}
-        if not isinstance(tree, dict) or prefix == "model.encoder.arguments.":
-            return {prefix.removesuffix(".")}
-        return {key for name, value in tree.items() for key in keys(value, f"{prefix}{name}.")}
-
-    tree = tomllib.loads((RECIPES / "chest_xray.toml").read_text(encoding="utf-8"))
-    assert keys(tree) <= {key for key, _, _ in explain()}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from report_gen_training import precision
-from report_gen_training.precision import is_bf16_faster
+from report_gen_training.precision import is_bf16_faster, measure_precision
+
+from tests.builders import tiny_model, tiny_recipe
 
 CPU = torch.device("cpu")
 
@@ -29,3 +33,18 @@ def test_both_arithmetics_are_tried_twice_forward_and_backward() -> None:
     is_bf16_faster(step, CPU)
     assert dtypes == [torch.float32] * 2 + [torch.bfloat16] * 2
     assert weight.grad is not None
+
+
+def test_a_frozen_encoder_is_frozen_in_the_trial_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else its backward pass, which no step of the stage has, decides, and takes the memory of its activations."""
+    model = tiny_model()
+    stage = tiny_recipe(Path(), stage={"rates": {"projector": 1e-3}}).stages[0]
+    asked: list[set[str]] = []
+
+    def note(_step: object, _device: torch.device) -> bool:
+        asked.append({name.split(".")[0] for name, weight in model.named_parameters() if weight.requires_grad})
+        return False
+
+    monkeypatch.setattr(precision, "is_bf16_faster", note)
+    measure_precision(model, stage, None)  # type: ignore[arg-type]
+    assert asked == [{"projector"}]

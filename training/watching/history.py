@@ -1,0 +1,56 @@
+"""What a run has logged, stage by stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from report_gen.errors import UsageError
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class StageHistory:
+    """Records of one stage by the steps done in it. A step that was run again after a crash counts as it went last."""
+
+    name: str
+    steps: dict[int, Record] = field(default_factory=dict)
+    validations: dict[int, Record] = field(default_factory=dict)
+
+    @property
+    def length(self) -> int:
+        """Steps done."""
+        return max([*self.steps, *self.validations], default=0)
+
+
+def read_history(log: Path) -> list[StageHistory]:
+    """The stages of a log in their order; a line that a crash cut short is passed over.
+
+    Raises:
+        UsageError: the log cannot be read.
+    """
+    stages: dict[str, StageHistory] = {}
+    for record in _read_records(log):
+        kind, name, step = (record.get(key) for key in ("kind", "stage", "step"))
+        if kind in ("step", "validation") and isinstance(name, str) and isinstance(step, int):
+            stage = stages.setdefault(name, StageHistory(name))
+            (stage.steps if kind == "step" else stage.validations)[step] = record
+    return list(stages.values())
+
+
+def _read_records(log: Path) -> Iterator[Record]:
+    try:
+        with log.open(encoding="utf-8") as lines:
+            for line in lines:
+                try:
+                    record = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(record, dict):
+                    yield record
+    except OSError as error:
+        raise UsageError(f"{log}: cannot be read ({error.strerror}); check the run folder") from error
