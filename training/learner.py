@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -19,7 +20,7 @@ from .states import Tensors, pack_moments, unpack_moments
 class Learner:
     """The model of a stage, its optimiser, its average if it keeps one, and what of them has to be saved.
 
-    `forward` is the model as accelerate wraps it.
+    `learning` is the model that learns, `forward` the same as accelerate wraps it.
 
     Args:
         state: where the stage goes on.
@@ -28,8 +29,11 @@ class Learner:
         ValueError, KeyError, IndexError, RuntimeError: the state is that of another model.
     """
 
+    is_sharded = False
+    """Whether all processes must save and validate together, since each has but a part."""
+
     def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator, state: TrainState) -> None:
-        self._stage, self._accelerator = stage, accelerator
+        self.learning, self._stage, self._accelerator = model, stage, accelerator
         optimizer = build_optimizer(model, stage)
         if state.optimizer is not None:
             unpack_moments(optimizer, state.optimizer)
@@ -57,13 +61,16 @@ class Learner:
     def step(self, step: int, *, apply: bool) -> bool:
         """Move the weights if `apply`, and the gradient is a number; forget it. Gives whether they moved."""
         norm = self._accelerator.clip_grad_norm_(self.forward.parameters(), self._stage.clip)
-        moves = apply and bool(torch.isfinite(norm))
+        moves = apply and math.isfinite(norm)
         if moves:
             self._optimizer.step()
         if moves and self._average is not None:
             self._average.update(step)
         self._optimizer.zero_grad(set_to_none=True)
         return moves
+
+    def collect(self) -> None:
+        """Bring the weights together in the model that is validated and saved; all processes call it."""
 
     def averaged(self) -> AbstractContextManager[None]:
         """Inside, the model has the average for its weights, where the stage keeps one."""

@@ -12,11 +12,12 @@ from .batches import Batch, Items
 from .example_store import group_by_kind
 from .failures import explaining_failures
 from .feeding import Feed
+from .fitting import Fitting
 from .preparing import Prepared, transform_of
 from .processes import Processes
 from .recipe import Recipe
 from .runs import Position, TrainState
-from .stage import Fitting, Stage
+from .stage import Stage
 from .states import snapshot
 
 

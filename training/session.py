@@ -20,13 +20,13 @@ from .building import build_model
 from .card import write_card
 from .events import Progress, Validation
 from .feeding import has_taught_findings
+from .fitting import Fitting
 from .loop import fit, validation_batches
 from .preparing import Prepared, prepare
 from .recipe import Recipe
 from .reporting import OnProgress, unheard
 from .runs import BEST, Run
 from .signals import heeding_signals
-from .stage import Fitting
 from .thresholds import tune_thresholds
 
 

@@ -5,33 +5,29 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import send_to_device
 
 from report_gen.errors import ReportGenError, StoppedError
-from report_gen.model import Checkpoint
 
 from .batches import Batch
 from .choosing import rank
 from .critic import Critic
 from .events import Progress, Validation
 from .feeding import Feed, has_taught_findings
-from .learner import Learner
+from .fitting import Fitting
 from .optim import set_train_mode
 from .precision import measure_precision
-from .preparing import Prepared, shared_cache
+from .preparing import shared_cache
 from .processes import Processes
-from .recipe import Recipe
-from .reporting import OnProgress
-from .runs import Run, TrainState
-from .signals import StopRequest
+from .runs import TrainState
+from .sharding import build_learner
 from .states import snapshot
 from .stepping import Weights, mean, share, train_step
 from .validating import Validator
@@ -41,22 +37,6 @@ FAULTS = 3
 
 _LOGGED = ("loss", "report_loss", "finding_loss", "rates", "seconds", "studies", "tokens")
 _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "chosen")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fitting:
-    """What the stages of a run share."""
-
-    checkpoint: Checkpoint
-    """The model in training, with its words."""
-    recipe: Recipe
-    prepared: Prepared
-    run: Run
-    accelerator: Accelerator
-    stop: StopRequest
-    on_step: Callable[[Progress], None]
-    on_validation: Callable[[Validation], None]
-    on_progress: OnProgress
 
 
 class Stage:
@@ -72,7 +52,7 @@ class Stage:
         self._position = replace(state.position, bf16=self._choose_precision(state.position.bf16))
         self._best = state.best or state.weights
         with self._run.reading():
-            self._learner = Learner(self._model, self._stage, fitting.accelerator, state)
+            self._learner = build_learner(self._model, self._stage, fitting.accelerator, state)
         self._critic = Critic(
             fitting.checkpoint, self._stage, self._feed.training, self._processes, longest=self._recipe.text.longest
         )
@@ -103,7 +83,7 @@ class Stage:
         """Step up to the next validation; save now and then, and leave when asked to."""
         start, every = self._position.step, self._stage.validate_every
         stop = min(self._stage.steps, (start // every + 1) * every)
-        set_train_mode(self._model, self._stage.rates)
+        set_train_mode(self._learner.learning, self._stage.rates)
         batches = self._feed.steps(start, stop)
         for step in range(start, stop):
             began = time.monotonic()
@@ -182,6 +162,7 @@ class Stage:
 
     def _validate(self) -> None:
         """Validate, keep the weights if they are the best, and save."""
+        self._learner.collect()
         try:
             with self._learner.averaged():
                 validation = self._validator.validate(self._position.step)
@@ -210,17 +191,18 @@ class Stage:
 
     def _save(self) -> None:
         """Keep the whole state; all processes wait until it is on the disk."""
-        if self._processes.is_main:
-            learner = self._learner
-            self._run.save(
-                TrainState(
-                    position=self._position,
-                    weights=snapshot(self._model),
-                    best=self._best,
-                    optimizer=learner.moments(),
-                    average=learner.average(),
-                )
+        learner = self._learner
+        learner.collect()
+        if self._processes.is_main or learner.is_sharded:
+            state = TrainState(
+                position=self._position,
+                weights=snapshot(self._model),
+                best=self._best,
+                optimizer=learner.moments(),
+                average=learner.average(),
             )
+            if self._processes.is_main:
+                self._run.save(state)
         self._saved = time.monotonic()
         self._fitting.accelerator.wait_for_everyone()
 
@@ -235,7 +217,7 @@ class Stage:
 
     def _pause(self) -> None:
         """Between two batches of a validation, which is done again from its beginning after a stop."""
-        if self._fitting.stop:
+        if self._fitting.stop and not self._learner.is_sharded:
             raise _Interrupted
 
     def _is_save_due(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,14 +33,7 @@ def start(recipe: Recipe, folder: Path, *, resume: bool = False, processes: int 
 
     Their exit code is that of `report-gen train`, and what they complain of goes to standard error.
     """
-    port = _free_port()
-    children: list[BaseProcess] = [
-        _CONTEXT.Process(target=_train, args=(recipe, folder, resume, rank, processes, port))
-        for rank in range(processes)
-    ]
-    for child in children:
-        child.start()
-    return children
+    return fork(_train, (recipe, folder, resume), processes=processes)
 
 
 def finish(children: list[BaseProcess]) -> None:
@@ -53,15 +48,29 @@ def finish(children: list[BaseProcess]) -> None:
         raise ReportGenError(f"a training ended with exit code {max(child.exitcode or 0 for child in children)}")
 
 
-def _train(recipe: Recipe, folder: Path, resume: bool, rank: int, processes: int, port: int) -> None:
-    """As `torch.distributed.run` would start it."""
-    from ..session import train
+def fork(target: Callable[..., None], arguments: tuple[Any, ...], *, processes: int) -> list[BaseProcess]:
+    """Call a function in processes that find each other as `torch.distributed.run` would have them."""
+    port = _free_port()
+    children: list[BaseProcess] = [
+        _CONTEXT.Process(target=_join, args=(rank, processes, port, target, arguments)) for rank in range(processes)
+    ]
+    for child in children:
+        child.start()
+    return children
 
+
+def _join(rank: int, processes: int, port: int, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(1)
     if processes > 1:
         os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)}
         os.environ |= {"LOCAL_WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         os.environ |= {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    target(*arguments)
+
+
+def _train(recipe: Recipe, folder: Path, resume: bool) -> None:
+    from ..session import train
+
     try:
         train(recipe, folder, resume=resume, on_step=lambda _: None)
     except ReportGenError as error:

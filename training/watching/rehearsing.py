@@ -21,6 +21,7 @@ from report_gen.prompting import load_prompt
 
 from ..events import Progress, Validation
 from ..failures import explaining_failures
+from ..fitting import Fitting
 from ..optim import parts
 from ..preparing import prepare_sample
 from ..processes import Processes
@@ -29,7 +30,7 @@ from ..reporting import OnProgress
 from ..runs import Position, Run, TrainState
 from ..session import build
 from ..signals import StopRequest
-from ..stage import Fitting, Stage
+from ..stage import Stage
 from ..states import snapshot
 from .contact_sheet import Strip
 from .first_batch import FirstBatch, make_first_batch
