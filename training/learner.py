@@ -21,26 +21,27 @@ class Learner:
     """The model of a stage, its optimiser, its average if it keeps one, and what of them has to be saved.
 
     `learning` is the model that learns, `forward` the same as accelerate wraps it.
-
-    Args:
-        state: where the stage goes on.
-
-    Raises:
-        ValueError, KeyError, IndexError, RuntimeError: the state is that of another model.
     """
 
     is_sharded = False
     """Whether all processes must save and validate together, since each has but a part."""
 
-    def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator, state: TrainState) -> None:
+    def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator) -> None:
         self.learning, self._stage, self._accelerator = model, stage, accelerator
         optimizer = build_optimizer(model, stage)
-        if state.optimizer is not None:
-            unpack_moments(optimizer, state.optimizer)
         self._average = Average(model, stage.average) if stage.average else None
+        self.forward, self._optimizer = accelerator.prepare(model, optimizer)
+
+    def restore(self, state: TrainState) -> None:
+        """Go on from a state, of which the model has the weights already.
+
+        Raises:
+            ValueError, LookupError, RuntimeError: it is that of another model.
+        """
+        if state.optimizer:
+            unpack_moments(self._optimizer, state.optimizer)
         if self._average is not None and state.average is not None:
             self._average.load(state.average)
-        self.forward, self._optimizer = accelerator.prepare(model, optimizer)
 
     def set_rates(self, step: int) -> dict[str, float]:
         """Choose the learning rates of a step; gives those of the parts that learn."""

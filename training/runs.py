@@ -26,7 +26,7 @@ from .states import Tensors
 RECIPE, LOG, LOCK, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "lock", "tokenizer.model", "last", "best"
 _STATE = "state.json"
 
-_MAY_CHANGE = frozenset({"data", "workers", "cache", "save_minutes", "tensorboard", "checkpoint_activations"})
+_MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "checkpoint_activations"}
 """Keys of a recipe that have no say in what is learned: a run may be resumed with others."""
 
 
@@ -186,11 +186,15 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             # A record lock, unlike flock, is not passed on to the processes that make batches.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except (BlockingIOError, PermissionError) as error:
             file.seek(0)
             raise UsageError(
                 f"{folder}: process {file.read().strip() or 'unknown'} is training there; wait for it, or choose "
                 "another --output"
+            ) from error
+        except OSError as error:
+            raise OutputError(
+                f"{path}: cannot be locked ({error.strerror}); choose an --output on another disk"
             ) from error
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -204,13 +208,24 @@ def _check_same(path: Path, recipe: Recipe) -> None:
         before = Recipe.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
         raise _damaged(path) from error
-    keys = sorted(set(Recipe.model_fields) - _MAY_CHANGE)
-    changed = [key for key in keys if getattr(before, key) != getattr(recipe, key)]
+    changed = sorted(_differing(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))
     if changed:
+        others = f" and {len(changed) - 1} more keys" if len(changed) > 1 else ""
         raise UsageError(
-            f"{path}: the run was started with another recipe ({', '.join(changed)}); resume with that, or choose "
-            "--output"
+            f"{path}: the run was started with another recipe, see {changed[0]}{others}; resume with that, or choose "
+            "another --output"
         )
+
+
+def _differing(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Dotted keys of what is not the same."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for name in before:
+            yield from _differing(before[name], now.get(name), f"{key}{name}.")
+    elif isinstance(before, tuple) and isinstance(now, tuple) and len(before) == len(now):
+        yield from _differing(dict(enumerate(before)), dict(enumerate(now)), key)
+    elif before != now:
+        yield key.rstrip(".")
 
 
 def _ranked(position: Position) -> Position:

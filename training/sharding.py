@@ -32,19 +32,18 @@ _ON_MAIN = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """Whole on the main process, nothing on the others."""
 
 
-def build_learner(model: ReportModel, stage: StageRecipe, accelerator: Accelerator, state: TrainState) -> Learner:
+def build_learner(model: ReportModel, stage: StageRecipe, accelerator: Accelerator) -> Learner:
     """The learner for the way in which accelerate was launched.
 
     Raises:
         RecipeError: the stage wants what a model in parts cannot do.
-        ValueError, LookupError, RuntimeError: the state is that of another model.
     """
     if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        return Learner(model, stage, accelerator, state)
-    _refuse(stage, accelerator.distributed_type == DistributedType.DEEPSPEED)
+        return Learner(model, stage, accelerator)
+    _refuse(stage, deepspeed=accelerator.distributed_type == DistributedType.DEEPSPEED)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         _prepare_deepspeed(accelerator, stage)
-    return ShardedLearner(model, stage, accelerator, state)
+    return ShardedLearner(model, stage, accelerator)
 
 
 class ShardedLearner(Learner):
@@ -52,12 +51,23 @@ class ShardedLearner(Learner):
 
     is_sharded = True
 
-    def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator, state: TrainState) -> None:
+    def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator) -> None:
         self._whole = model
-        super().__init__(copy.deepcopy(model), stage, accelerator, TrainState(state.position, state.weights))
         self._has_moments = accelerator.distributed_type == DistributedType.FSDP
-        if state.optimizer and self._has_moments:
-            self._restore(state.optimizer)
+        super().__init__(copy.deepcopy(model), stage, accelerator)
+
+    def restore(self, state: TrainState) -> None:
+        if not state.optimizer or not self._has_moments:
+            return
+        optimizer = self._plain_optimizer()
+        whole: dict[str, Any] = get_optimizer_state_dict(self.forward, optimizer, options=_WHOLE)
+        for name, memories in whole["state"].items():
+            for kind in memories:  # in torch's order, by which it tells them apart
+                memories[kind] = state.optimizer.get(f"{name}/{kind}", memories[kind])
+        set_optimizer_state_dict(self.forward, optimizer, whole, options=_WHOLE)
+        for name, parameter in self.forward.named_parameters():
+            if f"{name}/step" not in state.optimizer:  # it had no gradient yet, and torch made a memory up
+                optimizer.state.pop(parameter, None)
 
     def collect(self) -> None:
         parts = self._accelerator.get_state_dict(self.forward)  # whole on the main process alone
@@ -78,23 +88,12 @@ class ShardedLearner(Learner):
             for kind, value in memories.items()
         }
 
-    def _restore(self, moments: Tensors) -> None:
-        optimizer = self._plain_optimizer()
-        whole: dict[str, Any] = get_optimizer_state_dict(self.forward, optimizer, options=_WHOLE)
-        for name, memories in whole["state"].items():
-            for kind in memories:  # in torch's order, by which it tells them apart
-                memories[kind] = moments.get(f"{name}/{kind}", memories[kind])
-        set_optimizer_state_dict(self.forward, optimizer, whole, options=_WHOLE)
-        for name, parameter in self.forward.named_parameters():
-            if f"{name}/step" not in moments:  # it had no gradient yet, and torch made a memory up
-                optimizer.state.pop(parameter, None)
-
     def _plain_optimizer(self) -> torch.optim.Optimizer:
         plain: torch.optim.Optimizer = self._optimizer.optimizer
         return plain
 
 
-def _refuse(stage: StageRecipe, deepspeed: bool) -> None:
+def _refuse(stage: StageRecipe, *, deepspeed: bool) -> None:
     wanted = {"average": stage.average > 0, "reward.weight": stage.reward.weight > 0}
     for key in (key for key, is_wanted in wanted.items() if is_wanted):
         raise RecipeError(

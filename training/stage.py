@@ -51,8 +51,9 @@ class Stage:
         self._feed.keep_features(shared_cache(self._recipe, self._run), self._model.encoder, fitting.on_progress)
         self._position = replace(state.position, bf16=self._choose_precision(state.position.bf16))
         self._best = state.best or state.weights
+        self._learner = build_learner(self._model, self._stage, fitting.accelerator)
         with self._run.reading():
-            self._learner = build_learner(self._model, self._stage, fitting.accelerator, state)
+            self._learner.restore(state)
         self._critic = Critic(
             fitting.checkpoint, self._stage, self._feed.training, self._processes, longest=self._recipe.text.longest
         )
@@ -162,6 +163,7 @@ class Stage:
 
     def _validate(self) -> None:
         """Validate, keep the weights if they are the best, and save."""
+        began = time.monotonic()
         self._learner.collect()
         try:
             with self._learner.averaged():
@@ -178,14 +180,14 @@ class Stage:
             best=ranked if better else before,
             stale=0 if better else self._position.stale + 1,
         )
-        self._report(replace(validation, chosen=better))
+        self._report(replace(validation, chosen=better), time.monotonic() - began)
         self._save()
 
-    def _report(self, validation: Validation) -> None:
+    def _report(self, validation: Validation, seconds: float) -> None:
         """Log a validation and show it; a collapse is said at once."""
         self._collapsed = validation.collapsed
         self._chosen = validation if validation.chosen else self._chosen
-        self._log("validation", **{key: getattr(validation, key) for key in _LOGGED_OF_VALIDATION})
+        self._log("validation", **{key: getattr(validation, key) for key in _LOGGED_OF_VALIDATION}, seconds=seconds)
         if self._processes.is_main:
             self._fitting.on_validation(validation)
 

@@ -135,7 +135,7 @@ def test_the_eyes_learned_to_tell_the_corners_apart(run: Path, data: Path) -> No
         assert seen[names[place]] > 0.5
 
 
-@pytest.mark.parametrize("stop", [("eyes", 7), ("eyes", 29), ("words", 1), ("words", 5)])
+@pytest.mark.parametrize("stop", [("eyes", 29), ("words", 5)])
 def test_an_interrupted_run_ends_in_the_same_weights(
     run: Path, data: Path, tmp_path: Path, stop: tuple[str, int]
 ) -> None:
@@ -246,7 +246,7 @@ def test_a_second_start_in_one_folder_is_refused(run: Path, data: Path) -> None:
 
 
 def test_another_recipe_is_not_resumed(run: Path, data: Path) -> None:
-    with pytest.raises(UsageError, match="started with another recipe"):
+    with pytest.raises(UsageError, match="started with another recipe, see "):
         train(tiny_recipe(data), run, resume=True, on_step=ignore)
 
 

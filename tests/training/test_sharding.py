@@ -19,7 +19,6 @@ from report_gen_training.benchmarks.children import finish, fork, start
 from report_gen_training.benchmarks.small import small_recipe, write_corpora
 from report_gen_training.events import Progress
 from report_gen_training.recipe import Recipe, StageRecipe
-from report_gen_training.runs import Position, TrainState
 from report_gen_training.sharding import build_learner
 from torch.distributed.tensor import DTensor
 
@@ -60,7 +59,7 @@ def test_what_a_model_in_parts_cannot_do_is_refused(kind: DistributedType, chang
     values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {"decoder": 1e-3}}
     stage = StageRecipe.model_validate(values | changes)
     with pytest.raises(RecipeError, match=f"stage 's': {said}"):
-        build_learner(tiny_model(), stage, Launched(), TrainState(Position(), {}))  # type: ignore[arg-type]
+        build_learner(tiny_model(), stage, Launched())  # type: ignore[arg-type]
 
 
 class OnCpu(Accelerator):
