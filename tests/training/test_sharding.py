@@ -89,8 +89,9 @@ def train_in_parts(recipe: Recipe, folder: Path, resume: bool, dies_at: tuple[st
     session.train(recipe, folder, resume=resume, on_step=on_step)
 
 
-def test_a_model_in_parts_learns_what_a_whole_one_learns(tmp_path: Path) -> None:
+def test_a_model_in_parts_learns_what_a_whole_one_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed once on the way; gradients, their clipping, several batches a step and the resumed moments are right."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a child imports this file by its name
     recipe = small_recipe(
         write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5, "average": 0.0}, dropout=0.0
     )
