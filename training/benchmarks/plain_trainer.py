@@ -56,15 +56,18 @@ def train_plainly(
     epochs: int,
     batch_size: int,
     rate: float,
+    frozen: bool,
     seed: int,
     folder: Path,
 ) -> Epochs:
     """Train a model of the same encoder and decoder sizes as `rival`, images decoded whenever they are needed."""
     torch.manual_seed(seed)
     size = rival.config.encoder.image_size
+    model = _build(rival)
+    model.encoder.requires_grad_(not frozen)
     watch = _Watch(DataLoader(_Pairs(val, size), batch_size=batch_size, collate_fn=_collate))
     trainer = Trainer(
-        model=_build(rival),
+        model=model,
         args=TrainingArguments(
             output_dir=str(folder),
             num_train_epochs=epochs,

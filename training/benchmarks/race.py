@@ -3,7 +3,7 @@
 Both loops train a ViT encoder and a GPT-2 decoder of the same sizes from noise on the same studies and tokens, with
 the same batch size, learning rate and number of epochs, one after the other on the same machine. The first image of a
 study is what both look at. Ours is what `report-gen train` does: images decoded once, batches of like length, bf16
-where it is faster. The other is what a tutorial would write; see `plain_trainer.py`.
+where it is faster, the features of a frozen encoder kept. The other is what a tutorial would write; see `plain_trainer.py`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             epochs=options.epochs,
             batch_size=options.batch_size,
             rate=options.rate,
+            frozen=options.frozen,
             seed=options.seed,
             folder=Path(folder) / "plain",
         )
@@ -109,13 +110,18 @@ def _recipe(options: argparse.Namespace, steps: int) -> Recipe:
                     "steps": steps * options.epochs,
                     "batch_size": options.batch_size,
                     "augment": False,
+                    "cached_features": int(options.frozen),
                     "finding_weight": 0.0,
                     "forget_states": 1.0,
                     "forget_indication": 1.0,
                     "validate_every": steps,
                     "choose_by": "loss",
                     "patience": options.epochs + 1,
-                    "rates": dict.fromkeys(("encoder", "projector", "decoder"), options.rate),
+                    "rates": {
+                        "encoder": 0.0 if options.frozen else options.rate,
+                        "projector": options.rate,
+                        "decoder": options.rate,
+                    },
                 }
             ],
         }
@@ -138,6 +144,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("corpus", type=Path, help="a corpus of images with reports and a validation split")
     parser.add_argument("--layout", help="its layout; found by looking without it")
     parser.add_argument("--encoder", default="vit_tiny_patch16_224", help="a ViT by its timm name")
+    parser.add_argument("--frozen", action="store_true", help="the encoder does not learn, in either loop")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rate", type=float, default=3e-4, help="peak learning rate")
