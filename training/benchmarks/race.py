@@ -2,8 +2,9 @@
 
 Both loops train a ViT encoder and a GPT-2 decoder of the same sizes from noise on the same studies and tokens, with
 the same batch size, learning rate and number of epochs, one after the other on the same machine. The first image of a
-study is what both look at. Ours is what `report-gen train` does: images decoded once, batches of like length, bf16 where
-it is faster, the features of a frozen encoder kept. The other is what a tutorial would write; see `plain_trainer.py`.
+study is what both look at. Ours is what `report-gen train` does: images decoded once, batches of like length, bf16
+where it is faster, the features of a frozen encoder kept. The other is what a tutorial would write; see
+`plain_trainer.py`.
 """
 
 from __future__ import annotations
