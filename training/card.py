@@ -10,10 +10,24 @@ from report_gen.report import BANNER, FINDINGS
 from .recipe import Recipe
 
 
-def write_card(recipe: Recipe, config: ModelConfig, counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Markdown: what the recipe says of itself, what it was trained on, and which findings it knows."""
+def write_card(
+    recipe: Recipe,
+    config: ModelConfig,
+    *,
+    counts: Mapping[str, Mapping[str, int]],
+    left_out: Mapping[str, int],
+    decoder: str,
+) -> str:
+    """Markdown: what the recipe says of itself, what it was trained on, and which findings it knows.
+
+    Args:
+        counts: studies by corpus and split.
+        left_out: studies by corpus that had an unreadable image.
+        decoder: what of it was pretrained, in one sentence.
+    """
     rows = "\n".join(
-        f"| {name} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} |"
+        f"| {name} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} "
+        f"| {left_out.get(name, 0)} |"
         for name, splits in counts.items()
     )
     taught = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
@@ -32,8 +46,10 @@ tags: [radiology, research-use]
 
 ## Trained on
 
-| corpus | train | val | test |
-|---|---|---|---|
+{decoder}
+
+| corpus | train | val | test | left out, unreadable |
+|---|---|---|---|---|
 {rows}
 
 The recipe stands in `training.json`. Validation chose the weights and the thresholds.

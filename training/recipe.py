@@ -251,6 +251,9 @@ class Recipe(_Frozen):
         names = [corpus.name for corpus in self.corpora]
         if len(set(names)) < len(names):
             raise ValueError(f"two corpora have one name; there are {', '.join(names)}")
+        stages = [stage.name for stage in self.stages]
+        if len(set(stages)) < len(stages):
+            raise ValueError(f"two stages have one name; there are {', '.join(stages)}")
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from report_gen import __version__
 from report_gen.model import Checkpoint, ReportModel, save_checkpoint
@@ -16,7 +17,7 @@ from report_gen.model.config import FindingConfig
 from report_gen.prompting import load_prompt
 
 from .adapting import merged_state
-from .building import build_model
+from .building import build_model, describe_decoder
 from .card import write_card
 from .events import Progress, Validation
 from .feeding import has_taught_findings
@@ -46,7 +47,11 @@ def train(
     """
     accelerator = Accelerator(
         # A stage may leave a part without gradient: texts alone never reach the encoder.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            # The others wait while the first process decodes the images of a whole corpus.
+            InitProcessGroupKwargs(timeout=timedelta(days=1)),
+        ],
     )
     with _opened(folder, recipe, accelerator, resume=resume) as run:
         prompt = load_prompt(recipe.text.prompt)
@@ -112,7 +117,13 @@ def _write_checkpoint(fitting: Fitting, folder: Path) -> None:
         tokenizer=checkpoint.tokenizer,
         prompt=checkpoint.prompt,
         training={"program_version": __version__, "recipe": recipe.model_dump(mode="json"), "studies": counts},
-        card=write_card(recipe, config, counts),
+        card=write_card(
+            recipe,
+            config,
+            counts=counts,
+            left_out=prepared.encoded.left_out,
+            decoder=describe_decoder(model),
+        ),
         weights_dtype=getattr(torch, recipe.stored_weights),
         state=merged_state(model),
     )
