@@ -75,9 +75,7 @@ def cache_features(
     digest = _digest(encoder, (VERSION, transform, augmentation, seed, bf16))
     place, shape = folder / f"features-{digest}", (encoder.grid**2, encoder.width)
     wanted = {path: [f"{images.sha256(Path(path))}-{n}" for n in range(count)] for path, count in variants.items()}
-    kept = Shards(place).index()
-    missing = {key: _Wanted(key, path, n) for path, keys in wanted.items() for n, key in enumerate(keys)}
-    todo = [one for key, one in missing.items() if key not in kept]
+    todo = _missing(wanted, Shards(place).index())
     wait()  # nobody writes before everybody has seen what is missing
     _check_space(folder, len(todo), shape)
     sweep(place)
@@ -101,6 +99,12 @@ class _Wanted(NamedTuple):
     key: str
     path: str
     variant: int
+
+
+def _missing(wanted: Mapping[str, Sequence[str]], kept: Mapping[str, Place]) -> list[_Wanted]:
+    """What is wanted and not kept, once for each content."""
+    all_of_it = {key: _Wanted(key, path, n) for path, keys in wanted.items() for n, key in enumerate(keys)}
+    return [one for key, one in all_of_it.items() if key not in kept]
 
 
 def _digest(encoder: ImageEncoder, others: tuple[object, ...]) -> str:

@@ -75,7 +75,7 @@ def _run_ours(options: argparse.Namespace, folder: Path) -> tuple[Epochs, float,
 def _steps_of_an_epoch(recipe: Recipe, folder: Path, batch_size: int) -> int:
     with Run.open(folder, recipe, resume=False) as run:
         prepared = prepare(recipe, run, load_prompt(recipe.text.prompt), on_progress=unheard)
-    return len(prepared.encoded.examples[_CORPUS]["train"]) // batch_size
+    return len(_told(prepared.encoded.examples[_CORPUS]["train"])) // batch_size
 
 
 def _pairs(recipe: Recipe, folder: Path) -> dict[str, list[Pair]]:
