@@ -148,7 +148,7 @@ def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
 
 def test_layers_that_the_last_stage_lacks_are_noticed_at_once(tmp_path: Path) -> None:
     plain = tiny_recipe(tmp_path).stages[0].model_dump()
-    stages = [plain, plain | {"rates": {"encoder": 1e-3, "encoder_layers": 8}}]
+    stages = [plain, plain | {"name": "last", "rates": {"encoder": 1e-3, "encoder_layers": 8}}]
     with pytest.raises(RecipeError, match="encoder_layers = 8, but the encoder 'test_vit' has 7 layers"):
         build(tiny_recipe(tmp_path, stages=stages))
 
