@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from report_gen.errors import CheckpointError
+from report_gen.model import gluon_resnet  # noqa: F401 - timm knows it from here on
 from report_gen.model.config import Scalar
 
 
