@@ -19,7 +19,9 @@ from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.config import STATES
 from report_gen.preparing import Prepared, Preparer
 from report_gen.report import (
+    CHEXPERT,
     FINDINGS,
+    FURTHER,
     Finding,
     FindingState,
     InputFile,
@@ -208,7 +210,7 @@ def _check_names(overrides: Mapping[str, FindingState]) -> None:
 def _settle(
     states: Sequence[int], probabilities: Sequence[float], overrides: Mapping[str, FindingState]
 ) -> tuple[Finding, ...]:
-    """The 14 findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest."""
+    """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest."""
     told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
     if "No Finding" not in overrides:
         told["No Finding"] = no_finding(told)
@@ -224,12 +226,17 @@ def _settle(
 
 
 def no_finding(told: Mapping[str, FindingState]) -> FindingState:
-    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain."""
-    others = {state for name, state in told.items() if name not in ("No Finding", "Support Devices")}
+    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain.
+
+    A finding of `FURTHER` alone leaves it unknown: CheXpert does not name it, and the chest is not normal.
+    """
+    others = {told[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
     if FindingState.PRESENT in others:
         return FindingState.ABSENT
     if FindingState.UNCERTAIN in others:
         return FindingState.UNCERTAIN
+    if any(told[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
+        return FindingState.UNKNOWN
     return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
 
 

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from report_gen.errors import StudyError
-from report_gen.report import FINDINGS
+from report_gen.report import CHEXPERT
 from report_gen.scoring.finding_scores import average_name, label_name
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
@@ -106,6 +106,6 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
 
 def _shown(evaluation: Evaluation) -> Iterator[str]:
     yield from _AVERAGES
-    for finding in FINDINGS:
+    for finding in CHEXPERT:
         if evaluation.support[finding]:
             yield label_name(finding, "F1", _POLICY)

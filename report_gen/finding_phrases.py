@@ -82,7 +82,7 @@ class Vocabulary:
 NO_FINDING = "No Finding"
 
 OUTSIDE = "Outside"
-"""Stands for every finding that is none of the fourteen."""
+"""Stands for every finding that has no name among `report.FINDINGS`."""
 
 ABNORMALITY = "Abnormality"
 """Stands for a word that says something is wrong and not what."""

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from report_gen.finding_phrases import ABNORMALITY, BONE_ABNORMALITY, NO_FINDING, OUTSIDE, Phrase, Role, load_vocabulary
 from report_gen.finding_scopes import DENIED, UNSAID, Mark, mark_phrases
-from report_gen.report import FindingState
+from report_gen.report import FURTHER, FindingState
 from report_gen.study import Laterality
 
 
@@ -119,7 +119,8 @@ def _join_places(sentence: str, marks: Sequence[Mark]) -> Iterator[tuple[Mark, l
 
 
 def _is_outside(phrase: Phrase) -> bool:
-    return all(finding == OUTSIDE for finding, _ in phrase.claims)
+    """Whether a phrase names nothing of CheXpert's: "the lungs are emphysematous but clear" is said of the lungs."""
+    return all(finding in (OUTSIDE, *FURTHER) for finding, _ in phrase.claims)
 
 
 def _can_be(place: Mark, quality: Mark) -> bool:

@@ -1,4 +1,4 @@
-"""The 14 CheXpert findings read from free text: mention, negation, uncertainty, laterality.
+"""The findings of `report.FINDINGS` read from free text: mention, negation, uncertainty, laterality.
 
 Rules written by hand, without a parser, over the phrases of `findings_vocabulary.toml`. How far they agree with human
 coders is measured in `tests/test_findings_against_mesh.py`.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from report_gen.finding_phrases import NO_FINDING, OUTSIDE
 from report_gen.finding_statements import Statement, read_sentence
-from report_gen.report import FINDINGS, FindingState
+from report_gen.report import CHEXPERT, FINDINGS, FURTHER, FindingState
 from report_gen.study import Laterality
 
 __all__ = ["FINDINGS", "FindingState", "Mention", "find_mentions", "findings_said", "label_findings", "sentence_spans"]
@@ -38,19 +38,19 @@ class Mention:
 
 
 def label_findings(text: str) -> dict[str, FindingState]:
-    """The state of each of the 14 findings in a report's text, with or without headings.
+    """The state of each of `FINDINGS` in a report's text, with or without headings.
 
     Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. No Finding follows CheXpert: ABSENT when
     a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With neither it
     is PRESENT when the text states a normal chest or denies several findings, and NOT_MENTIONED otherwise; also when
-    something else is wrong that none of the 14 names (a hernia, a scoliosis).
+    something else is wrong that none of CheXpert's 14 names (a hernia, a scoliosis).
     """
     states = dict.fromkeys(FINDINGS, FindingState.NOT_MENTIONED)
     for _, statement in _statements(text):
         strongest = states.get(statement.finding, FindingState.NOT_MENTIONED)
         if _WEIGHT[statement.state] > _WEIGHT[strongest]:
             states[statement.finding] = statement.state
-    outside = states.pop(OUTSIDE, FindingState.NOT_MENTIONED)
+    outside = {states[name] for name in FURTHER} | {states.pop(OUTSIDE, FindingState.NOT_MENTIONED)}
     return states | {NO_FINDING: _no_finding(states, outside)}
 
 
@@ -100,8 +100,9 @@ def _statements(text: str) -> Iterator[tuple[int, Statement]]:
             yield start, statement
 
 
-def _no_finding(states: Mapping[str, FindingState], outside: FindingState) -> FindingState:
-    others = [state for name, state in states.items() if name not in (NO_FINDING, "Support Devices")]
+def _no_finding(states: Mapping[str, FindingState], outside: set[FindingState]) -> FindingState:
+    """By the states of CheXpert's findings, and of all that CheXpert does not name."""
+    others = [states[name] for name in CHEXPERT if name not in (NO_FINDING, "Support Devices")]
     if FindingState.PRESENT in others:
         return FindingState.ABSENT
     if FindingState.UNCERTAIN in others:
@@ -109,7 +110,7 @@ def _no_finding(states: Mapping[str, FindingState], outside: FindingState) -> Fi
     normal = (
         states[NO_FINDING] is FindingState.PRESENT or others.count(FindingState.ABSENT) >= DENIALS_OF_A_NORMAL_CHEST
     )
-    something_else = outside in (FindingState.PRESENT, FindingState.UNCERTAIN)
+    something_else = not outside.isdisjoint({FindingState.PRESENT, FindingState.UNCERTAIN})
     return FindingState.PRESENT if normal and not something_else else FindingState.NOT_MENTIONED
 
 

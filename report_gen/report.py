@@ -10,7 +10,7 @@ from enum import StrEnum
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
-FINDINGS: tuple[str, ...] = (
+CHEXPERT: tuple[str, ...] = (
     "No Finding",
     "Enlarged Cardiomediastinum",
     "Cardiomegaly",
@@ -26,7 +26,13 @@ FINDINGS: tuple[str, ...] = (
     "Fracture",
     "Support Devices",
 )
-"""The 14 observations of CheXpert (Irvin et al., AAAI 2019, arXiv:1901.07031), in its order."""
+"""The 14 observations of CheXpert (Irvin et al., AAAI 2019, arXiv:1901.07031), in its order; scores are of these."""
+
+FURTHER: tuple[str, ...] = ("Emphysema", "Fibrosis", "Hernia")
+"""Labels of ChestX-ray14 (Wang et al., CVPR 2017, arXiv:1705.02315) that CheXpert has no name for."""
+
+FINDINGS: tuple[str, ...] = (*CHEXPERT, *FURTHER)
+"""What is read from texts and images and told to the decoder, in the order of every list and tensor of findings."""
 
 
 class FindingState(StrEnum):

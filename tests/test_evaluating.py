@@ -41,8 +41,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = write_corner_corpus(tmp_path_factory.mktemp("data"))
     plain = tiny_recipe(data)
     stage = {
-        "steps": 120,
-        "validate_every": 120,
+        "steps": 160,
+        "validate_every": 160,
         "forget_states": 1.0,
         "forget_indication": 1.0,
         "finding_weight": 0.0,

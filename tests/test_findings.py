@@ -1,4 +1,4 @@
-"""The fourteen findings read from sentences whose labels were written by hand."""
+"""The findings read from sentences whose labels were written by hand."""
 
 from __future__ import annotations
 

@@ -29,7 +29,10 @@ LEAST_SUPPORT = 30
 # - `Markings/bronchovascular` codes the crowding of a shallow breath, not an opacity.
 # - `Deformity` of a bone is what coders wrote for compression deformities and old rib fractures, `blunted` for what a
 #   report may call fluid; the labeller holds both uncertain.
-# - Granuloma, Calcinosis and Cicatrix/lung are none of the fourteen.
+# - Granuloma, Calcinosis and Cicatrix/lung are none of the findings.
+# - Overinflation (`Lung/hyperdistention`, `Lung, Hyperlucent`) and `Pulmonary Disease, Chronic Obstructive` have codes
+#   of their own beside emphysema's, and so have scars (`Cicatrix`) and `Cystic Fibrosis` beside fibrosis's. Air in soft
+#   tissue (`Subcutaneous Emphysema`, `Mediastinal Emphysema`) is none of the lung.
 CODES: dict[str, str] = {
     "Enlarged Cardiomediastinum": r"Mediastinum/(?!lymph|blood)(.*/)?(prominent|enlarged)|Mass/mediastinum",
     "Cardiomegaly": r"Cardiomegaly"
@@ -50,6 +53,9 @@ CODES: dict[str, str] = {
     "Fracture": r"Fractures, Bone|Deformity/.*(vertebrae|ribs|clavicle|sternum|humerus|spine)",
     "Support Devices": r"Catheters, Indwelling|Implanted Medical Device|Medical Device|Surgical Instruments|Stents"
     r"|Tube, Inserted|Sutures|Spinal Fusion|Breast Implants",
+    "Emphysema": r"(Pulmonary |Bullous )?Emphysema",
+    "Fibrosis": r"(Pulmonary )?Fibrosis",
+    "Hernia": r"Hernia, (Hiatal|Diaphragmatic)",
 }
 NORMAL = re.compile(r"normal|Technical Quality|" + CODES["Support Devices"])
 """A report with no other code is one without a finding."""

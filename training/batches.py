@@ -46,9 +46,9 @@ class Batch(NamedTuple):
     labels: torch.Tensor
     """[B,L]: the ids of report and end, IGNORED elsewhere."""
     finding_states: torch.Tensor
-    """[B,14] as the decoder is told them."""
+    """[B,F] as the decoder is told them."""
     finding_targets: torch.Tensor
-    """[B,14] 0..1, NaN where nothing is known."""
+    """[B,F] 0..1, NaN where nothing is known."""
     token_weights: torch.Tensor
     """[B,L] of the labels in the report loss, 0 where they are IGNORED."""
     patch_features: torch.Tensor

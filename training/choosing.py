@@ -109,7 +109,7 @@ def rank(validation: Validation, stage: StageRecipe) -> Rank | None:
 
 
 def _agreeing(states: torch.Tensor) -> torch.Tensor:
-    """States [B,14] with "No Finding" following from the others, as a drafter tells them."""
+    """States [B,F] with "No Finding" following from the others, as a drafter tells them."""
     place = FINDINGS.index("No Finding")
     told = [dict(zip(FINDINGS, (STATES[state] for state in row), strict=True)) for row in states.tolist()]
     agreed = states.clone()

@@ -61,7 +61,7 @@ class ExampleStore(Sequence[TrainingExample]):
         self.views: NDArray[np.int32] = _sizes(rows, "images")[self._indices]
         """[n] images."""
         self.states: NDArray[np.int8] = _states(rows)[self._indices]
-        """[n,14], indices into STATES."""
+        """[n,F], indices into STATES."""
 
     @property
     def kinds(self) -> NDArray[np.bool_]:

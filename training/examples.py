@@ -39,9 +39,9 @@ class TrainingExample:
     reference: str
     """The report that the ids spell, as `parse_report` reads it."""
     states: NDArray[np.int64]
-    """[14], indices into STATES, as the text has them."""
+    """[F], indices into STATES, as the text has them."""
     targets: NDArray[np.float32]
-    """[14] 0..1, NaN where nothing is known."""
+    """[F] 0..1, NaN where nothing is known."""
 
 
 def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int) -> TrainingExample:

@@ -50,7 +50,7 @@ def policy_loss(
 
 
 def finding_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean binary cross-entropy, nats, over targets [B,14] in 0..1; NaN marks what the corpus does not say."""
+    """Mean binary cross-entropy, nats, over targets [B,F] in 0..1; NaN marks what the corpus does not say."""
     known = ~targets.isnan()
     if not known.any():
         return logits.sum() * 0.0

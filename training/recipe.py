@@ -118,7 +118,7 @@ class RewardRecipe(_Frozen):
     weight: float = Field(default=0.0, ge=0)
     """Weight of the self-critical loss beside the others; 0 does without."""
     findings: float = Field(default=1.0, ge=0)
-    """Factor of a draft's F1 of findings (0..1, its own 14 against its report's) in its reward."""
+    """Factor of a draft's F1 of findings (0..1, CheXpert's 14 of it against its report's) in its reward."""
     cider: float = Field(default=1.0, ge=0)
     """Factor of its CIDEr-D (0..10), with document frequencies from the training reports."""
     temperature: float = Field(default=1.0, gt=0)

@@ -42,7 +42,7 @@ class Losses:
     finding: torch.Tensor | None
     critical: torch.Tensor | None
     finding_logits: torch.Tensor | None
-    """[B,14] of the head."""
+    """[B,F] of the head."""
 
     def sums(self, weights: Weights) -> tuple[float, float, float]:
         """The means times their weights, which may be added up over batches and processes."""

@@ -50,7 +50,7 @@ class Study:
     indication: str
     sections: tuple[Section, ...]
     targets: NDArray[np.float32]
-    """[14] 0..1 of the finding head, NaN where nothing is known."""
+    """[F] 0..1 of the finding head, NaN where nothing is known."""
 
 
 class Studies(Iterable[Study]):

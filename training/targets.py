@@ -16,7 +16,7 @@ _BLOCK = 10_000
 
 
 def read_targets(dataset: Dataset, share: float) -> NDArray[np.float32]:
-    """Targets [S,14] 0..1 of the studies of a corpus, NaN where nothing is known: labels, with a share of soft ones."""
+    """Targets [S,F] 0..1 of the studies of a corpus, NaN where nothing is known: labels, with a share of soft ones."""
     hard: list[NDArray[np.float32]] = []
     soft: list[NDArray[np.float32]] = []
     train: list[NDArray[np.bool_]] = []
@@ -31,7 +31,7 @@ def read_targets(dataset: Dataset, share: float) -> NDArray[np.float32]:
 def _blend(
     hard: NDArray[np.float32], soft: NDArray[np.float32], train: NDArray[np.bool_], share: float
 ) -> NDArray[np.float32]:
-    """Hard labels [S,14] with a share of soft ones mixed in.
+    """Hard labels [S,F] with a share of soft ones mixed in.
 
     The soft labels' logits are shifted a finding at a time until their mean over the training studies is that of the
     hard ones: the other model learned from a population in which the findings are rarer or commoner.

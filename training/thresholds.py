@@ -1,8 +1,8 @@
 """From which probability on a finding is told to the decoder as present or uncertain: tuned on the validation split.
 
-A threshold of its own for each of 14 findings would be fitted to a handful of positive studies. So one number is tuned
-for all: how many studies are called present for each that is, the ratio of calls to cases. A finding's thresholds
-follow from it and from its prevalence.
+A threshold of its own for each finding would be fitted to a handful of positive studies. So one number is tuned for
+all: how many studies are called present for each that is, the ratio of calls to cases. A finding's thresholds follow
+from it and from its prevalence.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConf
 
 
 def fit_thresholds(probabilities: Floats, targets: Floats) -> FindingConfig:
-    """Thresholds by the macro-F1 of the head's probabilities [S,14] of S studies and their targets [S,14]."""
+    """Thresholds by the macro-F1 of the head's probabilities [S,F] of S studies and their targets [S,F]."""
     findings = list(zip(probabilities.T, targets.T, strict=True))
     taught = [finding for finding in findings if _is_taught(finding[1])]
     scores = [np.mean([_f1(*finding, ratio) for finding in taught] or [0.0]) for ratio in RATIOS]

@@ -80,7 +80,7 @@ def _example(records: list[dict[str, Any]], folder: Path, suffix: str, reports: 
         images=tuple(str(folder / place / f"{record['dicom_id']}{suffix}") for record in records),
         view_positions=tuple(view_position(record["ViewPosition"] or "") for record in records),
         **texts,
-        labels=tuple(_label(records[0][name]) for name in FINDINGS),
+        labels=tuple(_label(records[0].get(name)) for name in FINDINGS),
         split=split_name(records[0]["split"]),
     )
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS
+from report_gen.report import CHEXPERT
 
 NAMES: Mapping[str, str] = {
     "record-list": "cxr-record-list.csv",
@@ -34,7 +34,7 @@ def find_table(folder: Path, table: str) -> Path | None:
 def read_records(folder: Path, tables: Sequence[str]) -> Iterator[dict[str, Any]]:
     """One record per image, in the order of subject, study and image.
 
-    Each has subject_id, study_id, dicom_id, split, ViewPosition (None where not known) and every name of `FINDINGS`.
+    Each has subject_id, study_id, dicom_id, split, ViewPosition (None where not known) and every name of `CHEXPERT`.
 
     Args:
         tables: of `NAMES`, any of which tells the images; the first that is there does.
@@ -49,7 +49,7 @@ def read_records(folder: Path, tables: Sequence[str]) -> Iterator[dict[str, Any]
     records = _check_ids(_read(listing, dict.fromkeys(_IDS, pa.string())), listing)
     records = _join(records, find_table(folder, "split"), "dicom_id", {"split": pa.string()})
     records = _join(records, find_table(folder, "metadata"), "dicom_id", {"ViewPosition": pa.string()})
-    records = _join(records, find_table(folder, "chexpert"), "study_id", dict.fromkeys(FINDINGS, pa.float32()))
+    records = _join(records, find_table(folder, "chexpert"), "study_id", dict.fromkeys(CHEXPERT, pa.float32()))
     records = _check_splits(records, folder)
     records = records.sort_by([(name, "ascending") for name in ("subject_id", "study_id", "dicom_id")])
     for batch in records.to_batches(max_chunksize=_ROWS_AT_ONCE):

@@ -14,7 +14,7 @@ from report_gen.corpora.examples import SILENT, Example, view_position
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS
+from report_gen.report import FINDINGS, FURTHER
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"
@@ -32,11 +32,11 @@ COUNTERPARTS: Mapping[str, tuple[str, ...]] = {
     "Pneumothorax": ("Pneumothorax",),
     "Pleural Effusion": ("Effusion",),
     "Pleural Other": ("Pleural_Thickening",),
+    **{name: (name,) for name in FURTHER},
 }
-"""NIH labels that stand for a CheXpert finding. NIH does not know the other three findings."""
+"""NIH labels that stand for a finding. NIH does not know the other three of CheXpert."""
 
-WITHOUT_COUNTERPART = ("Emphysema", "Fibrosis", "Hernia")
-_KNOWN = {label for labels in COUNTERPARTS.values() for label in labels}.union(WITHOUT_COUNTERPART)
+_KNOWN = {label for labels in COUNTERPARTS.values() for label in labels}
 
 
 def matches(path: Path) -> bool:

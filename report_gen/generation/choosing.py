@@ -40,7 +40,7 @@ def most_agreed(texts: Sequence[str]) -> int:
 
 
 def unfaithfulness(text: str, told: Sequence[FindingState]) -> float:
-    """Weighted count of findings on which a text departs from its states [14], plus one a flaw.
+    """Weighted count of findings on which a text departs from its states [F], plus one a flaw.
 
     Flaws are those of `audit_text`, and findings that a sentence denies, if only by "lungs are clear", beside others
     that state them.
@@ -51,7 +51,7 @@ def unfaithfulness(text: str, told: Sequence[FindingState]) -> float:
 
 
 def disagreement(text: str, told: Sequence[FindingState]) -> float:
-    """Weighted count of findings on which a text departs from the states [14] it was told; 0 is faithful."""
+    """Weighted count of findings on which a text departs from the states [F] it was told; 0 is faithful."""
     return sum(_FAULT.get((state, said), 0.0) for _, state, said in _compared(text, told))
 
 

@@ -42,7 +42,7 @@ def generate(
     """Write a text per row of visual_tokens [B,K,D_txt], and keep the best of its candidates; see `choosing.py`.
 
     Args:
-        states: what the decoder is told, 14 a row.
+        states: what the decoder is told, one of each finding a row.
     """
 
     def texts(rows: Sequence[int], decoding: Decoding) -> list[Written]:

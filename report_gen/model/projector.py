@@ -18,22 +18,22 @@ VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
 
 @dataclass(frozen=True)
 class Look:
-    """What the projector saw in the images of B studies, before any state was decided."""
+    """What the projector saw in the images of B studies, before any state of the F findings was decided."""
 
     finding_features: torch.Tensor
-    """[B,14,D_img]: patches as each finding's query weighed them."""
+    """[B,F,D_img]: patches as each finding's query weighed them."""
     finding_logits: torch.Tensor
-    """[B,14]."""
+    """[B,F]."""
     finding_attention: torch.Tensor
-    """[B,14,V*N]: the weights, 0 on missing views, summing to 1 over the patches."""
+    """[B,F,V*N]: the weights, 0 on missing views, summing to 1 over the patches."""
     patch_tokens: torch.Tensor
-    """[B,K-14,D_txt]."""
+    """[B,K-F,D_txt]."""
     patch_mask: torch.Tensor
-    """[B,K-14] bool."""
+    """[B,K-F] bool."""
 
 
 class Projector(nn.Module):
-    """K visual tokens a study: 14 belong to the findings, the others carry the patches.
+    """K visual tokens a study: one for each of the F findings, the others carry the patches.
 
     Every finding has a query over the patches of all views. Queries start at zero, so the head starts as a logistic
     regression on the average patch, and learns where to look from there. What the images add to a finding's token
@@ -94,9 +94,9 @@ class Projector(nn.Module):
         return Look(finding_features, finding_logits, attention, patch_tokens, patch_mask)
 
     def finding_tokens(self, states: torch.Tensor, look: Look | None) -> torch.Tensor:
-        """States [B,14] (indices into `STATES`) and, where there are images, what was seen -> [B,14,D_txt]."""
+        """States [B,F] (indices into `STATES`) and, where there are images, what was seen -> [B,F,D_txt]."""
         findings = torch.arange(len(FINDINGS), device=states.device)
-        tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,14,D_txt]
+        tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
         return tokens if look is None else tokens + self.finding_mlp(look.finding_features)
 
     def _patch_tokens(self, placed: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -104,7 +104,7 @@ class Projector(nn.Module):
             text_width = self.state_embedding.shape[-1]
             return placed.new_zeros(len(placed), 0, text_width), mask[:, :0]
         if self.patch_queries is not None:
-            placed, _ = _attend(self.patch_queries, placed, mask)  # [B,K-14,D_img]
+            placed, _ = _attend(self.patch_queries, placed, mask)  # [B,K-F,D_img]
             mask = mask.new_ones(placed.shape[:2])
         return self.patch_mlp(placed), mask
 

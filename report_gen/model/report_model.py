@@ -23,13 +23,13 @@ class ReportModelOutput:
     logits: torch.Tensor | None
     """[B,L,vocabulary]; those at place t predict the token at t + 1. None where the batch has no texts."""
     finding_logits: torch.Tensor | None
-    """[B,14]; None where the batch has no images."""
+    """[B,F]; None where the batch has no images."""
 
 
 class ReportModel(nn.Module):
     """Writes a report conditioned on the images of a study and on the states of its findings.
 
-    Axes: B studies, V views, C channels, H W pixels, N patches a view, K visual tokens, L text tokens.
+    Axes: B studies, V views, C channels, H W pixels, N patches a view, F findings, K visual tokens, L text tokens.
 
     Args:
         pretrained: the language model to begin with, where it is not one from scratch.
@@ -75,7 +75,7 @@ class ReportModel(nn.Module):
             pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V]; V is 0 without images.
             input_ids: prompt, begin, report and end [T*B,L], with attention_mask [T*B,L]; L is 0 without texts. With
                 T > 1 texts a study the first B rows are one text of every study, and so on.
-            finding_states: [B,14], what the decoder is told.
+            finding_states: [B,F], what the decoder is told.
             patch_features: [B,V,N,D_img], what the encoder made of the images; with V > 0 it is not asked again.
         """
         look = self.look(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
@@ -108,7 +108,7 @@ class ReportModel(nn.Module):
         return seen
 
     def visual_tokens(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The K visual tokens [B,K,D_txt], those of the 14 findings first, and their mask [B,K]."""
+        """The K visual tokens [B,K,D_txt], those of the F findings first, and their mask [B,K]."""
         findings = self.projector.finding_tokens(finding_states, look)
         mask = torch.ones(findings.shape[:2], dtype=torch.bool, device=findings.device)
         if look is None:
@@ -116,7 +116,7 @@ class ReportModel(nn.Module):
         return torch.cat([findings, look.patch_tokens], dim=1), torch.cat([mask, look.patch_mask], dim=1)
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """States [B,14] (indices into `STATES`) by the thresholds of the configuration."""
+        """States [B,F] (indices into `STATES`) by the thresholds of the configuration."""
         thresholds = self.config.findings
         states = torch.full_like(probabilities, STATES.index(FindingState.UNKNOWN), dtype=torch.long)
         for index, (present, uncertain) in enumerate(zip(thresholds.present, thresholds.uncertain, strict=True)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from report_gen.report import FINDINGS, FindingState
+from report_gen.report import CHEXPERT, FindingState
 from report_gen.scoring.finding_scores import States, average_name
 from report_gen.scoring.joining import Joined
 from report_gen.scoring.systems import Measured
@@ -36,8 +36,8 @@ def tell_cases(joined: Joined, model: Measured, referenced: Sequence[States]) ->
             prediction=prediction,
             reference=reference,
             scores={title: values[row] for title, values in columns.items()},
-            missed=tuple(finding for finding in FINDINGS if _found(there, finding) and not _found(here, finding)),
-            invented=tuple(finding for finding in FINDINGS if _found(here, finding) and not _found(there, finding)),
+            missed=tuple(finding for finding in CHEXPERT if _found(there, finding) and not _found(here, finding)),
+            invented=tuple(finding for finding in CHEXPERT if _found(here, finding) and not _found(there, finding)),
         )
         for row, (name, prediction, reference, here, there) in enumerate(cases)
     )

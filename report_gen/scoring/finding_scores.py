@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.findings import label_findings
-from report_gen.report import FINDINGS, FindingState
+from report_gen.report import CHEXPERT, FindingState
 from report_gen.scoring.measure import Floats, Measure, mean_measure, ratio
 
 CHEXPERT_FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
@@ -34,8 +34,8 @@ States = Mapping[str, FindingState]
 Labeller = Callable[[str], States]
 _Bools = NDArray[np.bool_]
 
-_LABELS = len(FINDINGS)
-_SETS: Mapping[int, list[int]] = {14: list(range(_LABELS)), 5: [FINDINGS.index(name) for name in CHEXPERT_FIVE]}
+_LABELS = len(CHEXPERT)
+_SETS: Mapping[int, list[int]] = {14: list(range(_LABELS)), 5: [CHEXPERT.index(name) for name in CHEXPERT_FIVE]}
 
 
 def label_reports(texts: Iterable[str], labeller: Labeller = label_findings) -> list[States]:
@@ -77,19 +77,20 @@ def is_finding_score(name: str) -> bool:
 def support(referenced: Sequence[States], *, uncertain: bool) -> dict[str, int]:
     """In how many references each observation is positive. Under 30 a figure of its own says little."""
     counts = _positive(referenced, uncertain).sum(axis=0)
-    return dict(zip(FINDINGS, counts.tolist(), strict=True))
+    return dict(zip(CHEXPERT, counts.tolist(), strict=True))
 
 
 def is_normal(states: States) -> bool:
-    """Whether no disease is stated or suspected; devices may be there."""
+    """Whether none of the diseases among the 14 is stated or suspected; devices may be there."""
     quiet = {FindingState.ABSENT, FindingState.NOT_MENTIONED}
-    return all(state in quiet for name, state in states.items() if name not in ("No Finding", "Support Devices"))
+    diseases = (name for name in CHEXPERT if name not in ("No Finding", "Support Devices"))
+    return all(states.get(name, FindingState.NOT_MENTIONED) in quiet for name in diseases)
 
 
 def _positive(states: Sequence[States], uncertain: bool) -> _Bools:
     """[R, 14]"""
     counted = {FindingState.PRESENT, FindingState.UNCERTAIN} if uncertain else {FindingState.PRESENT}
-    rows = [[report.get(name) in counted for name in FINDINGS] for report in states]
+    rows = [[report.get(name) in counted for name in CHEXPERT] for report in states]
     return np.array(rows, dtype=np.bool_).reshape(-1, _LABELS)
 
 
@@ -99,7 +100,7 @@ def _measures(predicted: _Bools, referenced: _Bools, policy: str, labeller: str)
     recipe = f"{labeller or 'rules'},{policy}"
     pooled = [average_name(*key, policy, labeller) for key in product(_POOLED, STATISTICS, _SETS)]
     by_report = [average_name("per-report", *key, policy, labeller) for key in product(STATISTICS, _SETS)]
-    single = [label_name(*key, policy, labeller) for key in product(FINDINGS, STATISTICS)]
+    single = [label_name(*key, policy, labeller) for key in product(CHEXPERT, STATISTICS)]
     return (
         Measure(names=tuple(pooled), statistics=counts, finish=_average, recipe=recipe, of_one_report=False),
         mean_measure(by_report, _by_report(counts), f"{recipe},empty=1"),

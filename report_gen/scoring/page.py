@@ -7,7 +7,7 @@ from html import escape
 
 from report_gen.charts import Bar, draw_bars, draw_histogram
 from report_gen.pages import render_document
-from report_gen.report import FINDINGS
+from report_gen.report import CHEXPERT
 from report_gen.scoring.cases import Case
 from report_gen.scoring.differing import mark_differences
 from report_gen.scoring.finding_scores import FEW, UNCERTAIN_AS, label_name
@@ -82,7 +82,7 @@ def _difference(one: Difference) -> str:
 
 def _observations(run: ScoreRun, policy: str) -> str:
     bars = []
-    for finding in FINDINGS:
+    for finding in CHEXPERT:
         score, support = run.model[label_name(finding, "F1", policy)], run.support[policy][finding]
         note = f"{score.value:.2f}, support {support}"
         bars.append(Bar(label=finding, value=score.value, interval=score.interval, note=note, faint=support < FEW))

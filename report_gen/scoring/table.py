@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from report_gen.report import FINDINGS
+from report_gen.report import CHEXPERT
 from report_gen.scoring.baselines import CONSTANT
 from report_gen.scoring.collapse import Variety
 from report_gen.scoring.finding_scores import FEW, STATISTICS, UNCERTAIN_AS, average_name, is_finding_score, label_name
@@ -104,7 +104,7 @@ def _findings(run: ScoreRun, labeller: str) -> Table:
 def _observations(run: ScoreRun) -> Table:
     policy = next(iter(UNCERTAIN_AS))
     table = _table(f"Each finding, {policy}", "", "support", *STATISTICS, "95% of F1")
-    for finding in FINDINGS:
+    for finding in CHEXPERT:
         support = run.support[policy][finding]
         names = [label_name(finding, statistic, policy) for statistic in STATISTICS]
         table.add_row(finding, str(support), *_figures(run.model, names), style="dim" if support < FEW else None)

@@ -10,7 +10,7 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS
+from report_gen.report import CHEXPERT, FINDINGS
 
 REPORT = """                                 FINAL REPORT
  INDICATION:  ___M with cough.
@@ -68,7 +68,7 @@ def test_the_studies_of_mimic_cxr_jpg(tmp_path: Path, packed: str) -> None:
     assert corpus[0]["images"] == [str(folder / "1b.jpg"), str(folder / "2a.jpg")]
     assert corpus[0]["indication"] == "___M with cough 50000001."
     assert (corpus[0]["findings"], corpus[0]["impression"]) == ("The lungs are clear.", "No pneumonia.")
-    assert corpus[0]["labels"] == [None] * 14
+    assert corpus[0]["labels"] == [None] * 17
 
 
 def test_the_studies_of_mimic_cxr_are_train_where_no_split_is_told(tmp_path: Path) -> None:
@@ -86,14 +86,14 @@ def test_the_studies_of_mimic_cxr_are_train_where_no_split_is_told(tmp_path: Pat
 
 def test_labels_are_those_of_chexpert_without_the_uncertain(tmp_path: Path) -> None:
     write_corpus(tmp_path, ".jpg", texts=False)
-    names = sorted(FINDINGS)
+    names = sorted(CHEXPERT)
     row = {"Edema": "1.0", "Pneumonia": "0.0", "Fracture": "-1.0"}
     values = ("10000001", "50000001", *(row.get(name, "") for name in names))
     write_table(tmp_path / "mimic-cxr-2.0.0-chexpert.csv.gz", ("subject_id", "study_id", *names), values)
     corpus = read_corpus(tmp_path)
     labels = dict(zip(FINDINGS, corpus[0]["labels"], strict=True))
     assert {name: label for name, label in labels.items() if label is not None} == {"Edema": 1, "Pneumonia": 0}
-    assert corpus[1]["labels"] == [None] * 14
+    assert corpus[1]["labels"] == [None] * 17
 
 
 @pytest.mark.parametrize("place", ["reports", "mimic-cxr-reports", "zip", "inside"])

@@ -42,10 +42,10 @@ def labels_of(study: dict[str, list[float | None]], column: str = "labels") -> d
             "Pneumonia|Pneumothorax|Consolidation|Atelectasis",
             {"Pneumonia", "Pneumothorax", "Consolidation", "Atelectasis"},
         ),
-        ("Emphysema|Fibrosis|Hernia", set()),
+        ("Emphysema|Fibrosis|Hernia", {"Emphysema", "Fibrosis", "Hernia"}),
     ],
 )
-def test_labels_become_chexpert_findings(tmp_path: Path, text: str, present: set[str]) -> None:
+def test_labels_become_findings(tmp_path: Path, text: str, present: set[str]) -> None:
     labels = labels_of(read_corpus(write_corpus(tmp_path, text))[0])
     assert {name for name, label in labels.items() if label is None} == UNKNOWN_TO_NIH
     assert {name for name, label in labels.items() if label == 1} == present
@@ -56,7 +56,7 @@ def test_soft_labels_of_merged_classes_are_those_of_either(tmp_path: Path) -> No
     row = "images/00000001_000.jpg,0.1,0,0,0.25,0.2,0.5,0,0,0,0,0.9,0,0,0\n"
     (tmp_path / "chexnet_probs.csv").write_text(PROBABILITIES + row)
     without, study = read_corpus(tmp_path)
-    assert without["soft_labels"] == [None] * 14
+    assert without["soft_labels"] == [None] * 17
     soft = labels_of(study, "soft_labels")
     assert {name for name, label in soft.items() if label is None} == UNKNOWN_TO_NIH | {"No Finding"}
     assert soft["Lung Lesion"] == pytest.approx(1 - 0.8 * 0.5)

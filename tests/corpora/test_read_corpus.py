@@ -41,7 +41,7 @@ def test_every_column_has_the_type_of_features(tmp_path: Path) -> None:
         "findings": "Clear lungs.",
         "impression": "",
         "labels": [0.0 if name == "Edema" else None for name in FINDINGS],
-        "soft_labels": [None] * 14,
+        "soft_labels": [None] * 17,
         "split": "train",
     }
 

@@ -15,8 +15,8 @@ from tests.curating.test_checking import corpus
 
 
 def test_every_column_is_read_back(tmp_path: Path) -> None:
-    labels = [1.0, 0.0, None] + [None] * 11
-    soft = [None, 0.1, 1 / 3] + [None] * 11
+    labels = [1.0, 0.0, None] + [None] * 14
+    soft = [None, 0.1, 1 / 3] + [None] * 14
     dataset = corpus(
         {
             "patient_id": "p",

@@ -72,7 +72,7 @@ def test_without_patients_studies_are_dealt() -> None:
 
 
 def test_labels_come_before_what_the_report_says() -> None:
-    labels = [0.0 if name == "Fracture" else None for name in ("x",) * 12] + [0.0, None]
+    labels = [0.0 if name == "Fracture" else None for name in ("x",) * 12] + [0.0, None, None, None, None]
     rows = [{"findings": "Rib fracture. Pleural effusion.", "labels": labels}, {"findings": "Rib fracture."}]
     done = split_corpus(corpus(*rows), source="", ratios={"train": 1.0, "val": 0.0, "test": 0.0}, seed=0)
     assert (done.how["with"]["Fracture"]["train"], done.how["with"]["Pleural Effusion"]["train"]) == (1, 1)

@@ -159,8 +159,8 @@ def test_without_states_the_text_that_most_samples_agree_with_is_kept(monkeypatc
     monkeypatch.setattr(writing, "generate_ids", draw)
     (written,) = generate(
         tiny_checkpoint(),
-        visual_tokens=torch.zeros(1, 14, 32),
-        visual_mask=torch.ones(1, 14, dtype=torch.bool),
+        visual_tokens=torch.zeros(1, 17, 32),
+        visual_mask=torch.ones(1, 17, dtype=torch.bool),
         prompt_ids=[[5]],
         states=[UNKNOWN],
         decoding=Decoding(candidates=4),

@@ -58,7 +58,7 @@ def write_text(model: ReportModel) -> list[Generated]:
     with torch.inference_mode():
         pixel_values = torch.randn(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
         look = model.look(pixel_values, torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1, dtype=torch.bool))
-        visual_tokens, visual_mask = model.visual_tokens(torch.zeros(2, 14, dtype=torch.long), look)
+        visual_tokens, visual_mask = model.visual_tokens(torch.zeros(2, 17, dtype=torch.long), look)
     return generate_ids(
         model,
         visual_tokens=visual_tokens,

@@ -46,9 +46,9 @@ def assert_close(one: Look, other: Look) -> None:
 @pytest.mark.parametrize(("patch_tokens", "count"), [(0, 0), (5, 5), ("all", V * N)])
 def test_shapes(patch_tokens: int | Literal["all"], count: int) -> None:
     look = build(patch_tokens)(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
-    assert look.finding_features.shape == (B, 14, D_IMG)
-    assert look.finding_logits.shape == (B, 14)
-    assert look.finding_attention.shape == (B, 14, V * N)
+    assert look.finding_features.shape == (B, 17, D_IMG)
+    assert look.finding_logits.shape == (B, 17)
+    assert look.finding_attention.shape == (B, 17, V * N)
     assert look.patch_tokens.shape == (B, count, D_TXT)
     assert look.patch_mask.shape == (B, count)
     assert look.patch_mask.all()
@@ -58,7 +58,7 @@ def test_shapes(patch_tokens: int | Literal["all"], count: int) -> None:
 def test_attention_sums_to_one_and_is_exactly_zero_on_missing_views() -> None:
     mask = torch.tensor([[True, False, True], [True, True, False]])
     attention = build()(features(), positions(0, 1, 2), mask).finding_attention.unflatten(2, (V, N))
-    torch.testing.assert_close(attention.sum((2, 3)), torch.ones(B, 14))
+    torch.testing.assert_close(attention.sum((2, 3)), torch.ones(B, 17))
     assert (attention[0, :, 1] == 0).all()
     assert (attention[1, :, 2] == 0).all()
     assert (attention[0, :, 0] > 0).all()
@@ -113,16 +113,16 @@ def test_it_starts_as_a_logistic_regression_on_the_mean_patch() -> None:
 
 def test_finding_tokens_without_images_are_the_state_embeddings() -> None:
     projector = build()
-    states = torch.randint(len(STATES), (B, 14), generator=torch.Generator().manual_seed(2))
+    states = torch.randint(len(STATES), (B, 17), generator=torch.Generator().manual_seed(2))
     tokens = projector.finding_tokens(states, None)
-    expected = [[projector.state_embedding[finding, states[row, finding]] for finding in range(14)] for row in range(B)]
+    expected = [[projector.state_embedding[finding, states[row, finding]] for finding in range(17)] for row in range(B)]
     assert torch.equal(tokens, torch.stack([torch.stack(row) for row in expected]))
 
 
 def test_a_state_changes_the_token_of_its_finding_alone() -> None:
     projector = build()
     look = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
-    absent, present = torch.ones(B, 14, dtype=torch.long), torch.ones(B, 14, dtype=torch.long)
+    absent, present = torch.ones(B, 17, dtype=torch.long), torch.ones(B, 17, dtype=torch.long)
     effusion = FINDINGS.index("Pleural Effusion")
     present[:, effusion] = 0
     changed = (projector.finding_tokens(absent, look) != projector.finding_tokens(present, look)).any(-1)
@@ -132,7 +132,7 @@ def test_a_state_changes_the_token_of_its_finding_alone() -> None:
 def test_images_are_silent_in_the_finding_tokens_until_they_have_learned_to_speak() -> None:
     projector = build(stirred=False)
     look = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
-    states = torch.zeros(B, 14, dtype=torch.long)
+    states = torch.zeros(B, 17, dtype=torch.long)
     assert torch.equal(projector.finding_tokens(states, look), projector.finding_tokens(states, None))
 
 

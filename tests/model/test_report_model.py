@@ -21,7 +21,7 @@ def batch(*, images: bool = True, texts: bool = True) -> dict[str, torch.Tensor]
         "view_mask": torch.ones(B, views, dtype=torch.bool),
         "input_ids": torch.full((B, length), 9),
         "attention_mask": torch.ones(B, length, dtype=torch.long),
-        "finding_states": torch.full((B, 14), 3),
+        "finding_states": torch.full((B, 17), 3),
     }
 
 
@@ -31,7 +31,7 @@ def test_images_and_texts_may_each_be_missing(conditioning: str) -> None:
     model = tiny_model(tiny_config(conditioning=conditioning))
     both = model(**batch())
     assert both.logits.shape == (B, L, model.config.vocabulary_size)
-    assert both.finding_logits.shape == (B, 14)
+    assert both.finding_logits.shape == (B, 17)
     images = model(**batch(texts=False))
     assert images.logits is None
     assert images.finding_logits is not None
@@ -73,32 +73,32 @@ def test_several_texts_of_a_study_see_its_images(images: bool) -> None:
 @torch.inference_mode()
 def test_the_tokens_of_the_findings_come_first() -> None:
     model = tiny_model()
-    inputs, states = batch(), torch.full((B, 14), 1)
+    inputs, states = batch(), torch.full((B, 17), 1)
     look = model.look(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
     tokens, mask = model.visual_tokens(states, look)
-    assert torch.equal(tokens[:, :14], model.projector.finding_tokens(states, look))
-    assert torch.equal(tokens[:, 14:], look.patch_tokens)
+    assert torch.equal(tokens[:, :17], model.projector.finding_tokens(states, look))
+    assert torch.equal(tokens[:, 17:], look.patch_tokens)
     assert mask.all()
-    assert mask.shape == (B, 16)
+    assert mask.shape == (B, 19)
 
 
 def test_states_by_thresholds() -> None:
-    present, uncertain = [None] * 14, [None] * 14
+    present, uncertain = [None] * 17, [None] * 17
     present[2], present[3], uncertain[3] = 0.5, 0.75, 0.25
     model = tiny_model(tiny_config(findings={"present": present, "uncertain": uncertain}))
-    probabilities = torch.full((4, 14), 0.99)
+    probabilities = torch.full((4, 17), 0.99)
     probabilities[:, 2] = torch.tensor([0.0, 0.49, 0.5, 1.0])
     probabilities[:, 3] = torch.tensor([0.24, 0.25, 0.74, 0.75])
     states = [[STATES[state] for state in row] for row in model.decide(probabilities).tolist()]
     absent, here, perhaps = FindingState.ABSENT, FindingState.PRESENT, FindingState.UNCERTAIN
     assert [row[2] for row in states] == [absent, absent, here, here]
     assert [row[3] for row in states] == [absent, perhaps, perhaps, here]
-    assert {row[finding] for row in states for finding in range(14) if finding not in (2, 3)} == {FindingState.UNKNOWN}
+    assert {row[finding] for row in states for finding in range(17) if finding not in (2, 3)} == {FindingState.UNKNOWN}
 
 
-@pytest.mark.parametrize("values", [(0.5,) * 13, (0.0,) + (None,) * 13, (1.5,) + (None,) * 13])
+@pytest.mark.parametrize("values", [(0.5,) * 16, (0.0,) + (None,) * 16, (1.5,) + (None,) * 16])
 def test_thresholds_that_make_no_sense_are_refused(values: tuple[float | None, ...]) -> None:
-    with pytest.raises(pydantic.ValidationError, match=r"13 values; there are 14|must lie in 0\.\.1"):
+    with pytest.raises(pydantic.ValidationError, match=r"16 values; there are 17|must lie in 0\.\.1"):
         FindingConfig(present=values)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from report_gen.report import FINDINGS, FindingState
+from report_gen.report import CHEXPERT, FindingState
 from report_gen.scoring.finding_scores import (
     CHEXPERT_FIVE,
     average_name,
@@ -58,8 +58,8 @@ def test_each_finding_and_its_support() -> None:
     assert found[label_name(FRACTURE, "recall", "uncertain+")] == 0
     assert support(REFERENCES, uncertain=True)[EDEMA] == 3
     assert support(REFERENCES, uncertain=False)[EDEMA] == 2
-    assert tuple(support(REFERENCES, uncertain=True)) == FINDINGS
-    assert set(CHEXPERT_FIVE) < set(FINDINGS)
+    assert tuple(support(REFERENCES, uncertain=True)) == CHEXPERT
+    assert set(CHEXPERT_FIVE) < set(CHEXPERT)
 
 
 def test_scores_have_their_own_names_and_are_resampled_like_all_others() -> None:

@@ -62,7 +62,7 @@ def inputs(texts: int = 2) -> dict[str, torch.Tensor]:
         "view_mask": torch.ones(texts, 1, dtype=torch.bool),
         "input_ids": ids,
         "attention_mask": torch.ones_like(ids),
-        "finding_states": torch.full((texts, 14), 3),
+        "finding_states": torch.full((texts, 17), 3),
     }
 
 

@@ -115,12 +115,12 @@ def roomy(data: Path, positions: int, **model: Any) -> Recipe:
 @pytest.mark.parametrize(
     ("model", "places"),
     [
-        ({}, 14 + 2 + 10 + 62),
+        ({}, 17 + 2 + 10 + 62),
         (
             {"projector": {"patch_tokens": "all", "hidden": 16}},
-            14 + 3 * 4 + 10 + 62,
+            17 + 3 * 4 + 10 + 62,
         ),  # 2 x 2 patches in 3 views
-        ({"projector": {"patch_tokens": 0, "hidden": 16}}, 14 + 10 + 62),
+        ({"projector": {"patch_tokens": 0, "hidden": 16}}, 17 + 10 + 62),
         ({"conditioning": "cross_attention"}, 10 + 62),
     ],
 )
@@ -137,12 +137,12 @@ def test_a_decoder_has_room_for_the_longest_report_or_is_refused(
 
 @torch.inference_mode()
 def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
-    model = build_model(roomy(tmp_path, 88), tokenizer().vocabulary_size, prompt_tokens=10, views=1)
+    model = build_model(roomy(tmp_path, 91), tokenizer().vocabulary_size, prompt_tokens=10, views=1)
     text = torch.full((1, 10 + 1 + 60 + 1), 9)
     look = model.look(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
-    tokens, mask = model.visual_tokens(torch.full((1, 14), 3), look)
+    tokens, mask = model.visual_tokens(torch.full((1, 17), 3), look)
     assert model.decoder(tokens, mask, text, torch.ones_like(text)).shape[1] == 72
-    with pytest.raises(UsageError, match="89 places"):
+    with pytest.raises(UsageError, match="92 places"):
         model.decoder(tokens, mask, torch.full((1, 73), 9), torch.ones(1, 73))
 
 
@@ -177,7 +177,7 @@ def test_a_decoder_that_computes_again_drafts_the_same(tmp_path: Path) -> None:
     drafts = []
     for again in (False, True):
         model = build(tiny_recipe(tmp_path, checkpoint_activations=again)).eval()
-        tokens, mask = model.visual_tokens(torch.full((1, 14), 3), None)
+        tokens, mask = model.visual_tokens(torch.full((1, 17), 3), None)
         decoding = Decoding(max_tokens=8)
         (draft,) = generate_ids(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=[[9, 8]], decoding=decoding)
         drafts.append(draft)
@@ -197,7 +197,7 @@ def gradients_of(model: ReportModel) -> dict[str, torch.Tensor]:
         "pixel_values": torch.randn(2, 1, 1, SIZE, SIZE),
         "view_positions": torch.zeros(2, 1).long(),
         "view_mask": torch.ones(2, 1).bool(),
-        "finding_states": torch.full((2, 14), 3),
+        "finding_states": torch.full((2, 17), 3),
     }
     report_loss(model(**given, input_ids=ids, attention_mask=torch.ones_like(ids)).logits, ids).backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

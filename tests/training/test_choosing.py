@@ -42,8 +42,8 @@ def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExamp
         report_ids=(5, 6) if report else (),
         abnormal=(False, False) if report else (),
         reference="The lungs are clear." if report else "",
-        states=np.zeros(14, dtype=np.int64),
-        targets=np.zeros(14, dtype=np.float32),
+        states=np.zeros(17, dtype=np.int64),
+        targets=np.zeros(17, dtype=np.float32),
     )
 
 

@@ -15,7 +15,7 @@ from report_gen.report import FINDINGS, FindingState, parse_report
 from report_gen.study import ViewPosition
 from tests.builders import PROMPT, REPORTS, tokenizer
 
-NOTHING = np.full(14, np.nan, dtype=np.float32)
+NOTHING = np.full(17, np.nan, dtype=np.float32)
 
 
 def study(**changes: Any) -> Study:

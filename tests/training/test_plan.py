@@ -23,7 +23,7 @@ PRESENT, UNKNOWN = STATES.index(FindingState.PRESENT), STATES.index(FindingState
 
 
 def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
-    states = np.full(14, UNKNOWN)
+    states = np.full(17, UNKNOWN)
     states[[FINDINGS.index(name) for name in present]] = PRESENT
     return TrainingExample(
         study_id="",
@@ -35,7 +35,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
         abnormal=(False,) * length,
         reference="",
         states=states,
-        targets=np.full(14, np.nan, dtype=np.float32),
+        targets=np.full(17, np.nan, dtype=np.float32),
     )
 
 

@@ -56,7 +56,7 @@ def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str
         views=(ViewPosition.UNKNOWN,) * len(pictures),
         indication=INDICATION,
         sections=parse_report("There is a pleural effusion. Possible pulmonary edema. No fracture."),
-        targets=torch.full((14,), torch.nan).numpy(),
+        targets=torch.full((17,), torch.nan).numpy(),
     )
     longer = Study(**{**vars(study), "indication": INDICATION * 3, "sections": parse_report(REPORTS[0])})
     examples = [encode_study(each, tokenizer(), PROMPT, 160) for each in (study, longer)]
@@ -100,7 +100,7 @@ def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, vi
         torch.testing.assert_close(training["encoder_hidden_states"][:1], drafting["encoder_hidden_states"])
         assert torch.equal(training["input_ids"][:1, :length], drafting["input_ids"])
     else:
-        length += 16
+        length += 19
         torch.testing.assert_close(training["inputs_embeds"][:1, :length], drafting["inputs_embeds"])
     assert torch.equal(training["position_ids"][:1, :length], drafting["position_ids"])
     assert training["attention_mask"][0, :length].all()

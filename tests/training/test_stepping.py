@@ -33,7 +33,7 @@ def whole() -> Batch:
     places = torch.arange(length)
     ids = torch.randint(4, 100, (4, length), generator=random)
     told = (places >= starts) & (places < ends)
-    targets = torch.randint(0, 2, (4, 14), generator=random).float()
+    targets = torch.randint(0, 2, (4, 17), generator=random).float()
     targets[1] = torch.nan
     targets[2, 3:] = torch.nan
     return Batch(
@@ -43,7 +43,7 @@ def whole() -> Batch:
         input_ids=ids,
         attention_mask=(places < ends).long(),
         labels=ids.masked_fill(~told, IGNORED),
-        finding_states=torch.zeros(4, 14, dtype=torch.long),
+        finding_states=torch.zeros(4, 17, dtype=torch.long),
         finding_targets=targets,
         token_weights=torch.where(told & (places % 2 == 0), 2.0, 1.0) * told,
         patch_features=torch.empty(4, 0, 0, 0),
@@ -67,7 +67,7 @@ def test_parts_add_up_to_the_whole(model: ReportModel, whole: Batch, cuts: list[
     parts = [rows(whole, *cut) for cut in cuts]
     weights = [Weights.of(part) for part in parts]
     totals = Weights(*map(sum, zip(*weights, strict=True)))
-    assert totals == Weights.of(whole) == (20.0, 30.0, 31.0)
+    assert totals == Weights.of(whole) == (20.0, 30.0, 37.0)
     losses = [train_step(model, part, STAGE) for part in parts]
     pairs = list(zip(losses, weights, strict=True))
     together = torch.stack([share(loss, weight, totals, STAGE) for loss, weight in pairs]).sum()
@@ -95,7 +95,7 @@ def test_what_a_batch_has_not_weighs_nothing(model: ReportModel, whole: Batch) -
         view_positions=whole.view_positions[:, :0],
         view_mask=whole.view_mask[:, :0],
     )
-    assert Weights.of(silent) == (0.0, 0.0, 31.0)
+    assert Weights.of(silent) == (0.0, 0.0, 37.0)
     assert Weights.of(blind) == (20.0, 30.0, 0.0)
     assert train_step(model, silent, STAGE).report is None
     assert train_step(model, blind, STAGE).finding is None

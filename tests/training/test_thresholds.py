@@ -26,7 +26,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
 
     def look(pixel_values: torch.Tensor, *_: torch.Tensor) -> Look:
         nothing = torch.empty(0)
-        return Look(nothing, pixel_values[:, 0, 0, 0, :14], nothing, nothing, nothing)
+        return Look(nothing, pixel_values[:, 0, 0, 0, :17], nothing, nothing, nothing)
 
     model = tiny_model()
     monkeypatch.setattr(model, "look", look)
@@ -49,8 +49,8 @@ def called(probabilities: NDArray[np.float64], targets: NDArray[np.float64], rat
 @pytest.mark.parametrize("seed", range(5))
 def test_the_smallest_ratio_within_the_tolerance_of_the_best_is_taken(model: ReportModel, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    logits = torch.randn(100, 14, generator=generator)
-    targets = (torch.rand(100, 14, generator=generator) < (logits.sigmoid() * 0.6)).float()
+    logits = torch.randn(100, 17, generator=generator)
+    targets = (torch.rand(100, 17, generator=generator) < (logits.sigmoid() * 0.6)).float()
     found = tune_thresholds(model, batches(logits, targets))
     columns, truths = logits.sigmoid().double().numpy().T, targets.double().numpy().T
     scores = {
@@ -58,14 +58,14 @@ def test_the_smallest_ratio_within_the_tolerance_of_the_best_is_taken(model: Rep
         for ratio in RATIOS
     }
     ratio = min(ratio for ratio, score in scores.items() if score >= TOLERANCE * max(scores.values()))
-    for finding in range(14):
+    for finding in range(17):
         column, truth = columns[finding], truths[finding]
         assert found.present[finding] == pytest.approx(called(column, truth, ratio))
         assert found.uncertain[finding] == pytest.approx(called(column, truth, HEDGED * ratio))
 
 
 def test_a_perfect_head_calls_as_many_as_there_are(model: ReportModel) -> None:
-    targets = torch.zeros(100, 14)
+    targets = torch.zeros(100, 17)
     targets[:20] = 1
     found = tune_thresholds(model, batches(4 * targets - 2 + torch.linspace(0.1, 0, 100)[:, None], targets))
     assert torch.tensor(2.0).sigmoid() <= found.present[0] <= torch.tensor(2.1).sigmoid()  # type: ignore[operator]
@@ -73,13 +73,13 @@ def test_a_perfect_head_calls_as_many_as_there_are(model: ReportModel) -> None:
 
 @pytest.mark.parametrize("positives", [0, FEWEST - 1, 100 - FEWEST + 1])
 def test_a_finding_that_is_hardly_ever_or_always_there_stays_unknown(model: ReportModel, positives: int) -> None:
-    logits, targets = torch.randn(100, 14), torch.zeros(100, 14)
+    logits, targets = torch.randn(100, 17), torch.zeros(100, 17)
     targets[:positives] = 1
     assert set(tune_thresholds(model, iter(batches(logits, targets))).present) == {None}
 
 
 def test_what_is_not_known_does_not_count(model: ReportModel) -> None:
-    logits = torch.linspace(-1, 1, 64)[:, None].expand(64, 14)
+    logits = torch.linspace(-1, 1, 64)[:, None].expand(64, 17)
     targets = (logits > 0.5).float()
     targets[:32] = torch.nan
     targets[:, 3] = torch.nan
@@ -91,7 +91,7 @@ def test_what_is_not_known_does_not_count(model: ReportModel) -> None:
 
 def test_a_head_that_is_sure_of_nothing_being_there(model: ReportModel) -> None:
     """Probabilities that underflow to zero are no threshold that a configuration takes."""
-    logits, targets = torch.full((32, 14), -200.0), torch.zeros(32, 14)
+    logits, targets = torch.full((32, 17), -200.0), torch.zeros(32, 17)
     targets[:16] = 1
     found = tune_thresholds(model, iter(batches(logits, targets)))
     assert all(threshold is None or threshold > 0 for threshold in found.present)
