@@ -128,7 +128,7 @@ def evaluate(
 ) -> None:
     """Draft a corpus from its own, from shuffled and from blank images; hold all against its labels and reports."""
     from report_gen import evaluating
-    from report_gen.corpora import read_corpus
+    from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.drafting import Drafter
     from report_gen.evaluation import render, write_json
     from report_gen.generation import FAITHFUL
@@ -147,6 +147,7 @@ def evaluate(
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
             training=evaluating.training_reports(studies, rows),
             nearest=evaluating.neighbours(studies, rows) if nearest else (),
+            nih_labels=read_nih_labels(corpus, layout=layout),
             track=lambda items, total, what: track(items, total=total, description=f"looking at {what}"),
         )
     Console().print(render(result))

@@ -4,7 +4,8 @@ Every study is drafted three times: from its own images, from another study's (`
 (`blank`). What the scores lose by that is what the model gets from looking.
 
 The reference is the findings section of a report, and of a draft too that section alone is held against it, as is the
-custom in the field. The labels are held against all that a draft says.
+custom in the field. The labels are held against all that a draft says. ChestX-ray14's own 14 labels, some of which are
+merged in the findings, are held against it once more by themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation import Evaluation
@@ -25,6 +27,7 @@ from report_gen.report import FINDINGS, FindingState, Report, SectionName
 from report_gen.scoring.finding_scores import finding_measures
 from report_gen.scoring.image_use import shuffle
 from report_gen.scoring.joining import Joined, notice_empty
+from report_gen.scoring.label_scores import LabelScores, score_labels
 from report_gen.scoring.measure import Floats
 from report_gen.scoring.noise import Difference, compare
 from report_gen.scoring.preset import load_preset
@@ -98,6 +101,7 @@ def evaluate(
     method: ScoreMethod,
     training: TrainingReports | None = None,
     nearest: Sequence[Row] = (),
+    nih_labels: Mapping[str, frozenset[str]] | None = None,
     track: Track,
 ) -> Evaluation:
     """Draft every study with and without its images, and hold the drafts against labels and findings texts.
@@ -107,6 +111,7 @@ def evaluate(
         method: how texts are scored; its draws and seed serve everything.
         training: of `training_reports`, for baselines.
         nearest: of `neighbours`, for the image 1-NN baseline by the model's own image features; none without any.
+        nih_labels: of `corpora.read_nih_labels`, by study; None where the corpus is another.
         track: shows progress over drafts, given their number and what is drafted.
 
     Raises:
@@ -127,6 +132,7 @@ def evaluate(
         refused=tuple(refused),
         support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
         by_labels=_against_labels(labels, sides, method),
+        by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
         run=_against_reports(rows, sides, method, training, features),
     )
 
@@ -207,6 +213,18 @@ def _against_labels(
     }
     own = measured.pop(OWN)
     return {control: compare(others, own, method.draws, method.seed) for control, others in measured.items()}
+
+
+def _against_nih_labels(
+    rows: Sequence[Row],
+    sides: Mapping[str, Sequence[Report]],
+    labels: Mapping[str, frozenset[str]],
+    method: ScoreMethod,
+) -> LabelScores:
+    said = {side: [said_labels(_text(report)) for report in reports] for side, reports in sides.items()}
+    own = said.pop(OWN)
+    truth = [labels[row["study_id"]] for row in rows]
+    return score_labels(NIH_LABELS, truth, own, said, draws=method.draws, seed=method.seed)
 
 
 def _against_reports(

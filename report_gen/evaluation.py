@@ -14,9 +14,10 @@ from rich.text import Text
 from report_gen.errors import StudyError
 from report_gen.report import CHEXPERT
 from report_gen.scoring.finding_scores import average_name, label_name
+from report_gen.scoring.label_scores import MACRO, LabelScores
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
-from report_gen.scoring.table import render_differences, render_table
+from report_gen.scoring.table import render_differences, render_labels, render_table
 from report_gen.scoring.verdicts import Verdict, judge_image_use
 from report_gen.scoring.writing import tell_run
 from report_gen.writing import write_atomically
@@ -39,6 +40,8 @@ class Evaluation:
     by_labels: Mapping[str, tuple[Difference, ...]]
     """Finding scores against the labels, from own images minus those from what the model was shown instead, by the name
     of that; empty where the corpus has no labels."""
+    by_nih_labels: LabelScores | None
+    """F1 of ChestX-ray14's own labels as the drafts state them; None where the corpus is another."""
     run: ScoreRun | None
     """The drafts from own images against the reports; None where the corpus has none."""
 
@@ -55,7 +58,11 @@ class Evaluation:
     @property
     def verdicts(self) -> list[Verdict]:
         """On the use of the image by the labels; those by the reports are in the run."""
-        return judge_image_use(self.by_labels, _AVERAGES, against="labels")
+        found = judge_image_use(self.by_labels, _AVERAGES, against="labels")
+        if self.by_nih_labels is None:
+            return found
+        controls = {name: self.by_nih_labels.against[name] for name in self.by_labels}
+        return found + judge_image_use(controls, (MACRO,), against="labels of ChestX-ray14")
 
 
 def render(evaluation: Evaluation) -> RenderableType:
@@ -75,6 +82,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
             control: {one.name: asdict(one) for one in differences}
             for control, differences in evaluation.by_labels.items()
         },
+        "nih_labels": None if evaluation.by_nih_labels is None else asdict(evaluation.by_nih_labels),
         "reports": None if evaluation.run is None else tell_run(evaluation.run),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
@@ -94,6 +102,8 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     if evaluation.by_labels:
         held = (f"{name} {count}" for name, count in evaluation.support.items() if count)
         yield Text(f"labelled studies: {', '.join(held)}")
+    if evaluation.by_nih_labels is not None:
+        yield from render_labels("F1 of ChestX-ray14's labels, uncertain-", evaluation.by_nih_labels)
     for verdict in evaluation.verdicts:
         yield Text(verdict.text, style="bold red")
     yield Text(

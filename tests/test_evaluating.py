@@ -232,10 +232,34 @@ def test_the_door_writes_what_it_is_asked_for(report_gen: Callable[..., Any], ch
     assert "looking at shuffled images" in err
     document = json.loads(written["json"].read_text())
     assert document["labels"]["blank"][MACRO]["second"] == 1
+    assert document["nih_labels"] is None
     assert document["reports"]["image_use"]["shuffled"][0]["name"] == "BLEU-1"
     assert document["drafts"]["test-2"] == "\n".join(CORNERS[2])
     assert "Own images against shuffled ones" in written["html"].read_text()
     assert len(list(csv.DictReader(StringIO(written["csv"].read_text())))) == 4
+
+
+def test_a_corpus_in_nihs_layout_is_held_against_nihs_labels(
+    report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path
+) -> None:
+    rows = ["Image Index,Finding Labels,Patient ID,View Position"]
+    (tmp_path / "images").mkdir()
+    for place, label in enumerate(("Cardiomegaly", "Effusion", "No Finding", "Nodule")):
+        write_png(tmp_path / "images" / f"{place}.png", marked(place))
+        rows.append(f"{place}.png,{label},{place},")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    written = tmp_path / "out.json"
+    arguments = ("--split", "all", "--candidates", 1, "--bootstrap", 100, "--json", written)
+    code, out, _ = report_gen("evaluate", checkpoint, tmp_path, *arguments)
+    assert code == 0
+    assert "F1 of ChestX-ray14's labels" in out
+    found = json.loads(written.read_text())["nih_labels"]
+    scores = {one["name"]: one["value"] for one in found["scores"]}
+    assert (scores["Cardiomegaly"], scores["Effusion"], scores["Nodule"]) == (1, 1, 0)
+    assert scores["macro F1"] == pytest.approx(2 / 14)
+    assert list(found["against"]) == ["shuffled", "blank", "all positive", "commonest draft"]
+    assert found["against"]["all positive"][0]["first"] == pytest.approx(3 * (2 * 0.25 / 1.25) / 14)
+    assert found["support"]["Nodule"] == 1
 
 
 def test_embedded_images_are_looked_at_and_not_left_behind(

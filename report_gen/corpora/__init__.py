@@ -25,7 +25,7 @@ from report_gen.corpora.checking import Check
 from report_gen.corpora.examples import FEATURES, SPLITS, Example, build_dataset, without_missing_images
 from report_gen.errors import CorpusError
 
-__all__ = ["FEATURES", "LAYOUTS", "SPLITS", "Example", "Layout", "read_corpus"]
+__all__ = ["FEATURES", "LAYOUTS", "SPLITS", "Example", "Layout", "read_corpus", "read_nih_labels"]
 
 
 class Layout(NamedTuple):
@@ -101,6 +101,15 @@ def read_corpus(
             file.unlink()
         raise
     return dataset
+
+
+def read_nih_labels(path: Path, *, layout: str | None = None) -> dict[str, frozenset[str]] | None:
+    """ChestX-ray14's own labels by study, of `NIH_LABELS`; None where the corpus lies in another layout.
+
+    Raises:
+        CorpusError: as `read_corpus`.
+    """
+    return nih.read_labels(path) if _choose_layout(path, layout) == "nih" else None
 
 
 def _file_name(path: Path, layout: str) -> str:

@@ -11,32 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from report_gen.corpora.examples import SILENT, Example, view_position
+from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS, FURTHER
+from report_gen.report import FINDINGS
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"
 TEST_LIST, TRAIN_VAL_LIST = "test_list.txt", "train_val_list.txt"
-
-COUNTERPARTS: Mapping[str, tuple[str, ...]] = {
-    "No Finding": ("No Finding",),
-    "Cardiomegaly": ("Cardiomegaly",),
-    "Lung Opacity": ("Infiltration",),
-    "Lung Lesion": ("Mass", "Nodule"),
-    "Edema": ("Edema",),
-    "Consolidation": ("Consolidation",),
-    "Pneumonia": ("Pneumonia",),
-    "Atelectasis": ("Atelectasis",),
-    "Pneumothorax": ("Pneumothorax",),
-    "Pleural Effusion": ("Effusion",),
-    "Pleural Other": ("Pleural_Thickening",),
-    **{name: (name,) for name in FURTHER},
-}
-"""NIH labels that stand for a finding. NIH does not know the other three of CheXpert."""
-
-_KNOWN = {label for labels in COUNTERPARTS.values() for label in labels}
 
 
 def matches(path: Path) -> bool:
@@ -49,9 +32,7 @@ def read(path: Path) -> Iterator[Example]:
     Raises:
         CorpusError: when there is no table, or when an image has an unknown label or stands in neither list.
     """
-    table = _find_table(path)
-    if table is None:
-        raise CorpusError(f"{path}: no labels.csv or Data_Entry_2017*.csv with a 'Finding Labels' column here.")
+    table = _require_table(path)
     folder = table.parent.resolve()
     soft = _read_soft_labels(folder / SOFT_LABELS)
     tests = _read_list(folder / TEST_LIST)
@@ -67,10 +48,28 @@ def read(path: Path) -> Iterator[Example]:
             patient_id=row["Patient ID"],
             images=(str(image),),
             view_positions=(view_position(row["View Position"]),),
-            labels=_hard_labels(row["Finding Labels"], table),
+            labels=_hard_labels(_parse_labels(row["Finding Labels"], table)),
             soft_labels=soft.get(Path(name).stem, SILENT),
             split=_split(row["Patient ID"], listed=name in tests if listed else None),
         )
+
+
+def read_labels(path: Path) -> dict[str, frozenset[str]]:
+    """NIH's own labels of each study, of `NIH_LABELS`: none for No Finding. A finding may merge two of them.
+
+    Raises:
+        CorpusError: as `read`.
+    """
+    table = _require_table(path)
+    rows = read_csv(table, columns=COLUMNS)
+    return {Path(row["Image Index"]).stem: _parse_labels(row["Finding Labels"], table) - {"No Finding"} for row in rows}
+
+
+def _require_table(path: Path) -> Path:
+    table = _find_table(path)
+    if table is None:
+        raise CorpusError(f"{path}: no labels.csv or Data_Entry_2017*.csv with a 'Finding Labels' column here.")
+    return table
 
 
 def _find_table(path: Path) -> Path | None:
@@ -86,7 +85,7 @@ def _read_list(path: Path) -> set[str]:
 def _read_soft_labels(path: Path) -> dict[str, tuple[float | None, ...]]:
     if not path.is_file():
         return {}
-    columns = ("image", *(label.lower() for label in sorted(_KNOWN - {"No Finding"})))
+    columns = ("image", *map(str.lower, NIH_LABELS))
     rows = read_csv(path, columns=columns)
     try:
         return {Path(row["image"]).stem: tuple(_soft_label(name, row) for name in FINDINGS) for row in rows}
@@ -107,10 +106,15 @@ def _soft_label(name: str, row: Mapping[str, str]) -> float | None:
     return 1 - none_of_them
 
 
-def _hard_labels(text: str, table: Path) -> tuple[float | None, ...]:
-    said = {label.strip() for label in text.split("|")}
-    if said - _KNOWN:
-        raise CorpusError(f"{table}: unknown label {min(said - _KNOWN)!r} in 'Finding Labels'.")
+def _parse_labels(text: str, table: Path) -> frozenset[str]:
+    said = frozenset(label.strip() for label in text.split("|"))
+    unknown = said - {"No Finding", *NIH_LABELS}
+    if unknown:
+        raise CorpusError(f"{table}: unknown label {min(unknown)!r} in 'Finding Labels'.")
+    return said
+
+
+def _hard_labels(said: frozenset[str]) -> tuple[float | None, ...]:
     return tuple(float(bool(said & set(COUNTERPARTS[name]))) if name in COUNTERPARTS else None for name in FINDINGS)
 
 

@@ -14,6 +14,7 @@ from report_gen.report import CHEXPERT
 from report_gen.scoring.baselines import CONSTANT
 from report_gen.scoring.collapse import Variety
 from report_gen.scoring.finding_scores import FEW, STATISTICS, UNCERTAIN_AS, average_name, is_finding_score, label_name
+from report_gen.scoring.label_scores import MACRO, LabelScores
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.optional import CHEXBERT
 from report_gen.scoring.score import Score
@@ -34,6 +35,18 @@ def render_differences(title: str, first: str, second: str, differences: Iterabl
     for one in differences:
         table.add_row(one.name, *_difference(one))
     return table
+
+
+def render_labels(title: str, labels: LabelScores) -> Iterator[Table]:
+    """F1 of each label beside those of controls and baselines, and what lies between their means."""
+    table = _table(title, "", "studies", "own\nimages", "95%", *labels.against)
+    for place, score in enumerate(labels.scores):
+        others = (f"{differences[place].first:.4f}" for differences in labels.against.values())
+        studies = str(labels.support.get(score.name, ""))
+        table.add_row(score.name, studies, f"{score.value:.4f}", _interval(score), *others)
+    yield table
+    means = (replace(differences[0], name=f"{MACRO} over {name}") for name, differences in labels.against.items())
+    yield render_differences("Against what does not look", "other", "own\nimages", means)
 
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:

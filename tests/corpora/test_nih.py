@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.corpora import read_corpus
+from report_gen.corpora import read_corpus, read_nih_labels
+from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS, said_labels
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS
+from report_gen.report import CHEXPERT, FINDINGS
 
 UNKNOWN_TO_NIH = {"Enlarged Cardiomediastinum", "Fracture", "Support Devices"}
+MASS_AND_NODULE = {"Mass", "Nodule"}
 HEADING = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position\n"
 PROBABILITIES = "image,atelectasis,cardiomegaly,effusion,infiltration,mass,nodule,pneumonia,pneumothorax,"
 PROBABILITIES += "consolidation,edema,emphysema,fibrosis,pleural_thickening,hernia\n"
@@ -60,7 +62,7 @@ def test_soft_labels_of_merged_classes_are_those_of_either(tmp_path: Path) -> No
     soft = labels_of(study, "soft_labels")
     assert {name for name, label in soft.items() if label is None} == UNKNOWN_TO_NIH | {"No Finding"}
     assert soft["Lung Lesion"] == pytest.approx(1 - 0.8 * 0.5)
-    assert (soft["Atelectasis"], soft["Lung Opacity"]) == pytest.approx((0.1, 0.25))
+    assert (soft["Atelectasis"], soft["Lung Opacity"], soft["Emphysema"]) == pytest.approx((0.1, 0.25, 0.9))
 
 
 @pytest.mark.parametrize("probability", ["1.5", "nan", "high"])
@@ -116,3 +118,58 @@ def test_the_490_radiographs(shared: Path) -> None:
     assert all(labels_of(study, "soft_labels")["Edema"] is not None for study in corpus)
     assert set(corpus["split"]) == {"train", "val", "test"}
     assert {view for (view,) in corpus["view_positions"]} == {"PA", "AP"}
+
+
+def test_every_label_stands_for_one_finding() -> None:
+    labels = [label for found in COUNTERPARTS.values() for label in found]
+    assert sorted(labels) == sorted(["No Finding", *NIH_LABELS])
+    assert set(COUNTERPARTS) == set(FINDINGS) - UNKNOWN_TO_NIH
+    assert len(CHEXPERT) == len(NIH_LABELS) == 14
+
+
+def test_its_own_labels_keep_mass_and_nodule_apart(tmp_path: Path) -> None:
+    write_corpus(tmp_path, "No Finding", "Mass|Hernia", "Nodule")
+    found = read_nih_labels(tmp_path)
+    assert found == {
+        "00000000_000": frozenset(),
+        "00000001_000": {"Mass", "Hernia"},
+        "00000002_000": {"Nodule"},
+    }
+    assert set(found) == set(read_corpus(tmp_path)["study_id"])
+
+
+def test_other_layouts_have_no_labels_of_nih(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text('{"id": "1", "findings": "Mass."}')
+    assert read_nih_labels(tmp_path) is None
+    with pytest.raises(CorpusError, match="no known corpus layout"):
+        read_nih_labels(tmp_path / "manifest.jsonl" / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("The heart is enlarged. Small pleural effusion.", {"Cardiomegaly", "Effusion"}),
+        ("Patchy opacity.", {"Infiltration"}),
+        ("Infiltrate or atelectasis.", set()),
+        ("Biapical pleural thickening. No pneumothorax.", {"Pleural_Thickening"}),
+        ("Emphysema, fibrosis and a hiatal hernia.", {"Emphysema", "Fibrosis", "Hernia"}),
+        ("Possible emphysema. No fibrosis.", set()),
+        ("Two nodules in the left lung.", {"Nodule"}),
+        ("A nodular opacity.", {"Nodule", "Infiltration"}),
+        ("Right hilar mass.", {"Mass"}),
+        ("Masses at both bases.", {"Mass"}),
+        ("Multiple pulmonary nodules and a mass.", MASS_AND_NODULE),
+        ("A nodule. Right hilar mass.", MASS_AND_NODULE),
+        ("A cavitary lesion.", MASS_AND_NODULE),
+        ("A cavitary lesion. A nodule.", MASS_AND_NODULE),
+        ("Lung cancer presenting as a nodule.", {"Nodule"}),
+        ("There is a nodule, no mass.", {"Nodule"}),
+        ("Possible nodule, definite mass.", {"Mass"}),
+        ("No mass or nodule.", set()),
+        ("Rib fracture. Pacemaker.", set()),
+        ("Normal chest.", set()),
+        ("", set()),
+    ],
+)
+def test_labels_that_a_text_states(text: str, labels: set[str]) -> None:
+    assert said_labels(text) == labels
