@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from report_gen.corpora import read_corpus
 from report_gen.report import (
+    CHEXPERT,
     FINDINGS,
     Section,
     SectionName,
@@ -97,9 +98,10 @@ def test_sentences(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 
 
-def test_the_findings_are_those_of_chexpert() -> None:
-    assert len(set(FINDINGS)) == 14
-    assert (FINDINGS[0], FINDINGS[-1]) == ("No Finding", "Support Devices")
+def test_the_findings_are_those_of_chexpert_and_then_three_of_nih() -> None:
+    assert len(set(CHEXPERT)) == 14
+    assert (CHEXPERT[0], CHEXPERT[-1]) == ("No Finding", "Support Devices")
+    assert (*CHEXPERT, "Emphysema", "Fibrosis", "Hernia") == FINDINGS
 
 
 def test_controls_are_stripped() -> None:
