@@ -39,11 +39,12 @@ def render_differences(title: str, first: str, second: str, differences: Iterabl
 
 def render_labels(title: str, labels: LabelScores) -> Iterator[Table]:
     """F1 of each label beside those of controls and baselines, and what lies between their means."""
-    table = _table(title, "", "studies", "own\nimages", "95%", *labels.against)
+    beside = (name.replace(" ", "\n") for name in labels.against)  # so that 80 columns hold the table
+    table = _table(title, "", "have\nit", "own\nimages", "95%", *beside)
     for place, score in enumerate(labels.scores):
-        others = (f"{differences[place].first:.4f}" for differences in labels.against.values())
+        others = (f"{differences[place].first:.3f}" for differences in labels.against.values())
         studies = str(labels.support.get(score.name, ""))
-        table.add_row(score.name, studies, f"{score.value:.4f}", _interval(score), *others)
+        table.add_row(score.name, studies, f"{score.value:.3f}", _interval(score), *others)
     yield table
     means = (replace(differences[0], name=f"{MACRO} over {name}") for name, differences in labels.against.items())
     yield render_differences("Against what does not look", "other", "own\nimages", means)
