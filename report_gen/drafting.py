@@ -172,6 +172,7 @@ class Drafter:
             visual_mask=visual_mask,
             prompt_ids=[item.prompt_ids for item in batch],
             states=[[finding.state for finding in row] for row in findings],
+            attributes=[{attribute.name: attribute.value for attribute in row} for row in settled],
             decoding=decoding,
         )
         return [self._report(*row, decoding) for row in zip(batch, findings, settled, texts, strict=True)]

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from report_gen.errors import StudyError
-from report_gen.report import FINDINGS
+from report_gen.report import FINDINGS, AttributeName
 from report_gen.scoring.finding_scores import average_name, label_name
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
@@ -39,6 +39,11 @@ class Evaluation:
     by_labels: Mapping[str, tuple[Difference, ...]]
     """Finding scores against the labels, from own images minus those from what the model was shown instead, by the name
     of that; empty where the corpus has no labels."""
+    attribute_support: Mapping[AttributeName, Mapping[str, int]]
+    """Studies by attribute and value that the corpus gives."""
+    by_attributes: Mapping[str, tuple[Difference, ...]]
+    """The measures of `attribute_scores` from own images minus those from what the model was shown instead; empty where
+    the corpus gives no attributes."""
     run: ScoreRun | None
     """The drafts from own images against the reports; None where the corpus has none."""
 
@@ -75,6 +80,13 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
             control: {one.name: asdict(one) for one in differences}
             for control, differences in evaluation.by_labels.items()
         },
+        "attributes": {
+            "support": evaluation.attribute_support,
+            **{
+                control: {one.name: asdict(one) for one in differences}
+                for control, differences in evaluation.by_attributes.items()
+            },
+        },
         "reports": None if evaluation.run is None else tell_run(evaluation.run),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
@@ -94,6 +106,7 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     if evaluation.by_labels:
         held = (f"{name} {count}" for name, count in evaluation.support.items() if count)
         yield Text(f"labelled studies: {', '.join(held)}")
+    yield from _attributes(evaluation)
     for verdict in evaluation.verdicts:
         yield Text(verdict.text, style="bold red")
     yield Text(
@@ -102,6 +115,15 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     )
     if evaluation.refused:
         yield Text(f"{len(evaluation.refused)} studies left out: their images cannot be read", style="yellow")
+
+
+def _attributes(evaluation: Evaluation) -> Iterator[RenderableType]:
+    for control, differences in evaluation.by_attributes.items():
+        title = f"Modality, plane and body part with {control} images"
+        yield render_differences(title, f"{control}\nimages", "own\nimages", differences)
+    if evaluation.by_attributes:
+        for name, counts in evaluation.attribute_support.items():
+            yield Text(f"studies by {name}: {', '.join(f'{value} {count}' for value, count in counts.items())}")
 
 
 def _shown(evaluation: Evaluation) -> Iterator[str]:
