@@ -53,6 +53,10 @@ def draft(
         list[str] | None,
         typer.Option(metavar="NAME=STATE", help="Overrule a finding: present, absent, uncertain or unknown."),
     ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Set modality, plane or body_part over header and image, or unknown."),
+    ] = None,
     method: Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="How the text is chosen.")] = "beam",
     candidates: Annotated[
         int, typer.Option(min=1, max=64, help="Texts a study to choose the one from that says its findings.")
@@ -65,12 +69,17 @@ def draft(
     from report_gen.generation import FAITHFUL
     from report_gen.progress import track
 
-    overrides = _parse_overrides(finding or ())
+    overrides, attributes = _parse_overrides(finding or ()), _parse_attributes(attribute or ())
     decoding = replace(FAITHFUL, method=method, candidates=candidates, seed=seed)
     drafter = Drafter.load(checkpoint)
     studies, refused = _read_all(paths)
     reports = drafter.draft_all(
-        studies, decoding=decoding, overrides=overrides, indication=indication, batch_size=batch_size
+        studies,
+        decoding=decoding,
+        overrides=overrides,
+        attributes=attributes,
+        indication=indication,
+        batch_size=batch_size,
     )
     names = _file_names(studies)
     for study, name, result in zip(
@@ -214,6 +223,21 @@ def _parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
             raise UsageError(f"--finding {setting!r}: write NAME=STATE with a state of {', '.join(states)}")
         overrides[name.strip()] = states[state.strip().lower()]
     return overrides
+
+
+def _parse_attributes(settings: Sequence[str]) -> dict[str, str]:
+    """Values by attribute name, in the words of the vocabulary where they are DICOM's; "" for unknown."""
+    from report_gen.attributes import value_of_term
+    from report_gen.report import ATTRIBUTES
+
+    attributes = {}
+    for setting in settings:
+        name, _, value = (part.strip() for part in setting.partition("="))
+        known = next((attribute for attribute in ATTRIBUTES if attribute == name), None)
+        if known is None or not value:
+            raise UsageError(f"--attribute {setting!r}: write NAME=VALUE with a name of {', '.join(ATTRIBUTES)}")
+        attributes[name] = "" if value.lower() == "unknown" else value_of_term(known, value)
+    return attributes
 
 
 def _file_names(studies: Sequence[Study]) -> list[str]:

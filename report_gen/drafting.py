@@ -12,16 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen import __version__
+from report_gen.attributes import header_values
 from report_gen.auditing import FlagKind, audit_text
 from report_gen.errors import StudyError, UsageError
 from report_gen.generation import FAITHFUL, Decoding, Written, departures, generate
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.config import STATES
+from report_gen.model.projector import Look
 from report_gen.preparing import Prepared, Preparer
 from report_gen.report import (
     CHEXPERT,
     FINDINGS,
     FURTHER,
+    Attribute,
     Finding,
     FindingState,
     InputFile,
@@ -31,6 +34,7 @@ from report_gen.report import (
     SectionName,
     Sentence,
 )
+from report_gen.settling import check_overrides, settle_attributes, unseen_attributes
 from report_gen.study import Study
 
 EMBEDDED = Path(__file__).with_name("pretrained") / "chest_xray"
@@ -73,6 +77,7 @@ class Drafter:
         *,
         decoding: Decoding | None = None,
         overrides: Mapping[str, FindingState] | None = None,
+        attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
     ) -> Report:
         """Draft one study; see `draft_all`.
@@ -80,7 +85,9 @@ class Drafter:
         Raises:
             StudyError: the study cannot be read.
         """
-        (result,) = self.draft_all([study], decoding=decoding, overrides=overrides, indication=indication)
+        (result,) = self.draft_all(
+            [study], decoding=decoding, overrides=overrides, attributes=attributes, indication=indication
+        )
         if isinstance(result, StudyError):
             raise result
         return result
@@ -91,6 +98,7 @@ class Drafter:
         *,
         decoding: Decoding | None = None,
         overrides: Mapping[str, FindingState] | None = None,
+        attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
         batch_size: int = 8,
         blank: bool = False,
@@ -100,19 +108,21 @@ class Drafter:
         Args:
             decoding: how the text is written; the best of beam search and samples by default.
             overrides: states by finding name that a reader sets over what the model saw.
+            attributes: values by attribute name that a reader sets over header and image, "" for unknown.
             indication: why the study was asked for; a study's own indication by default.
             batch_size: B, studies that go through the model together.
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
         """
-        decoding, overrides = decoding or FAITHFUL, overrides or {}
+        decoding, overrides, attributes = decoding or FAITHFUL, overrides or {}, attributes or {}
         _check_names(overrides)
+        check_overrides(attributes, self._model.config.attributes)
         for start in range(0, len(studies), batch_size):
             prepared = [
                 self._preparer.prepare(study, indication=indication, blank=blank)
                 for study in studies[start : start + batch_size]
             ]
             seen = [item for item in prepared if isinstance(item, Prepared) and not item.is_blank]
-            reports = iter(self._draft_batch(seen, decoding, overrides) if seen else ())
+            reports = iter(self._draft_batch(seen, decoding, overrides, attributes) if seen else ())
             for item in prepared:
                 if isinstance(item, StudyError):
                     yield item
@@ -142,7 +152,11 @@ class Drafter:
 
     @torch.inference_mode()
     def _draft_batch(
-        self, batch: list[Prepared], decoding: Decoding, overrides: Mapping[str, FindingState]
+        self,
+        batch: list[Prepared],
+        decoding: Decoding,
+        overrides: Mapping[str, FindingState],
+        attributes: Mapping[str, str],
     ) -> list[Report]:
         look = self._model.look(*self._collated(batch))
         probabilities = look.finding_logits.sigmoid()
@@ -152,18 +166,45 @@ class Drafter:
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
         told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
-        visual_tokens, visual_mask = self._model.visual_tokens(told, look)
+        settled = self._settle_attributes(batch, look, attributes)
+        visual_tokens, visual_mask = self._model.visual_tokens(told, look, self._told(settled))
         texts = generate(
             self._checkpoint,
             visual_tokens=visual_tokens,
             visual_mask=visual_mask,
             prompt_ids=[item.prompt_ids for item in batch],
             states=[[finding.state for finding in row] for row in findings],
+            attributes=[{attribute.name: attribute.value for attribute in row} for row in settled],
             decoding=decoding,
         )
-        return [self._report(*row, decoding) for row in zip(batch, findings, texts, strict=True)]
+        return [self._report(*row, decoding) for row in zip(batch, findings, settled, texts, strict=True)]
 
-    def _report(self, item: Prepared, findings: tuple[Finding, ...], written: Written, decoding: Decoding) -> Report:
+    def _settle_attributes(
+        self, batch: Sequence[Prepared], look: Look, overrides: Mapping[str, str]
+    ) -> list[tuple[Attribute, ...]]:
+        """Of each study the A attributes as the decoder is told them."""
+        seen = [logits.softmax(-1).tolist() for logits in look.attribute_logits]  # [A,B,values]
+        return [
+            settle_attributes(
+                self._model.config.attributes, [rows[place] for rows in seen], header_values(item.study), overrides
+            )
+            for place, item in enumerate(batch)
+        ]
+
+    def _told(self, settled: Sequence[tuple[Attribute, ...]]) -> torch.Tensor:
+        """[B,A] indices into `AttributeConfig.told`."""
+        known = self._model.config.attributes
+        rows = [[one.index(told.value) for one, told in zip(known, row, strict=True)] for row in settled]
+        return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+    def _report(
+        self,
+        item: Prepared,
+        findings: tuple[Finding, ...],
+        attributes: tuple[Attribute, ...],
+        written: Written,
+        decoding: Decoding,
+    ) -> Report:
         notices = list(item.notices)
         if not written.sections:
             notices.append("the model wrote nothing; write the report by hand")
@@ -175,6 +216,7 @@ class Drafter:
             findings=findings,
             notices=tuple(notices),
             provenance=self._provenance(item.study, decoding),
+            attributes=attributes,
         )
 
     def _blank_report(self, item: Prepared, decoding: Decoding) -> Report:
@@ -185,6 +227,7 @@ class Drafter:
             findings=unknown,
             notices=item.notices,
             provenance=self._provenance(item.study, decoding),
+            attributes=unseen_attributes(self._model.config.attributes),
         )
 
     def _provenance(self, study: Study, decoding: Decoding) -> Provenance:

@@ -23,7 +23,8 @@ from report_gen.evaluation import Evaluation
 from report_gen.findings import label_findings
 from report_gen.generation import Decoding
 from report_gen.reading import read_study
-from report_gen.report import FINDINGS, FindingState, Report, SectionName
+from report_gen.report import ATTRIBUTES, FINDINGS, FindingState, Report, SectionName
+from report_gen.scoring.attribute_scores import Told, Values, attribute_measures, count_values
 from report_gen.scoring.finding_scores import finding_measures
 from report_gen.scoring.image_use import shuffle
 from report_gen.scoring.joining import Joined, notice_empty
@@ -127,12 +128,15 @@ def evaluate(
     rows = [row for row, _, _ in studies]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
     labels = [_labels(row) for row in rows]
+    truths: list[Values] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
     return Evaluation(
         texts={row["study_id"]: _text(report) for row, _, report in studies},
         refused=tuple(refused),
         support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
         by_labels=_against_labels(labels, sides, method),
         by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
+        attribute_support=count_values(truths),
+        by_attributes=_against_attributes(truths, [row["findings"] for row in rows], sides, method),
         run=_against_reports(rows, sides, method, training, features),
     )
 
@@ -225,6 +229,23 @@ def _against_nih_labels(
     own = said.pop(OWN)
     truth = [labels[row["study_id"]] for row in rows]
     return score_labels(NIH_LABELS, truth, own, said, draws=method.draws, seed=method.seed)
+
+
+def _against_attributes(
+    truths: Sequence[Values], references: Sequence[str], sides: Mapping[str, Sequence[Report]], method: ScoreMethod
+) -> dict[str, tuple[Difference, ...]]:
+    measured = {
+        side: attribute_measures(truths, references, [_told(report) for report in reports])
+        for side, reports in sides.items()
+    }
+    own = measured.pop(OWN)
+    if not own:
+        return {}
+    return {control: compare(others, own, method.draws, method.seed) for control, others in measured.items()}
+
+
+def _told(draft: Report) -> Told:
+    return Told(draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes})
 
 
 def _against_reports(

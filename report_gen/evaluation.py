@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from report_gen.errors import StudyError
-from report_gen.report import CHEXPERT
+from report_gen.report import CHEXPERT, AttributeName
 from report_gen.scoring.finding_scores import average_name, label_name
 from report_gen.scoring.label_scores import MACRO, LabelScores
 from report_gen.scoring.noise import Difference
@@ -42,6 +42,11 @@ class Evaluation:
     of that; empty where the corpus has no labels."""
     by_nih_labels: LabelScores | None
     """F1 of ChestX-ray14's own labels as the drafts state them; None where the corpus is another."""
+    attribute_support: Mapping[AttributeName, Mapping[str, int]]
+    """Studies by attribute and value that the corpus gives."""
+    by_attributes: Mapping[str, tuple[Difference, ...]]
+    """The measures of `attribute_scores` from own images minus those from what the model was shown instead; empty where
+    the corpus gives no attributes."""
     run: ScoreRun | None
     """The drafts from own images against the reports; None where the corpus has none."""
 
@@ -83,6 +88,13 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
             for control, differences in evaluation.by_labels.items()
         },
         "nih_labels": None if evaluation.by_nih_labels is None else asdict(evaluation.by_nih_labels),
+        "attributes": {
+            "support": evaluation.attribute_support,
+            **{
+                control: {one.name: asdict(one) for one in differences}
+                for control, differences in evaluation.by_attributes.items()
+            },
+        },
         "reports": None if evaluation.run is None else tell_run(evaluation.run),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
@@ -104,6 +116,7 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
         yield Text(f"labelled studies: {', '.join(held)}")
     if evaluation.by_nih_labels is not None:
         yield from render_labels("F1 of ChestX-ray14's labels, uncertain-", evaluation.by_nih_labels)
+    yield from _attributes(evaluation)
     for verdict in evaluation.verdicts:
         yield Text(verdict.text, style="bold red")
     yield Text(
@@ -112,6 +125,15 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     )
     if evaluation.refused:
         yield Text(f"{len(evaluation.refused)} studies left out: their images cannot be read", style="yellow")
+
+
+def _attributes(evaluation: Evaluation) -> Iterator[RenderableType]:
+    for control, differences in evaluation.by_attributes.items():
+        title = f"Modality, plane and body part with {control} images"
+        yield render_differences(title, f"{control}\nimages", "own\nimages", differences)
+    if evaluation.by_attributes:
+        for name, counts in evaluation.attribute_support.items():
+            yield Text(f"studies by {name}: {', '.join(f'{value} {count}' for value, count in counts.items())}")
 
 
 def _shown(evaluation: Evaluation) -> Iterator[str]:

@@ -106,12 +106,12 @@ def load_vocabulary() -> Vocabulary:
         # A phrase may name two findings, as hydropneumothorax does.
         meanings[phrase] = (role, name, meanings[phrase][2] + claims if phrase in meanings else claims)
     phrases: dict[str, list[str]] = {}
-    for phrase in sorted(meanings, key=_precedence):
+    for phrase in sorted(meanings, key=phrase_precedence):
         for initial in _initials(phrase):
             phrases.setdefault(initial, []).append(phrase)
     return Vocabulary(
         patterns={
-            initial: re.compile("|".join(f"({_regex(phrase)})" for phrase in group))
+            initial: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
             for initial, group in phrases.items()
         },
         meanings={initial: tuple(meanings[phrase] for phrase in group) for initial, group in phrases.items()},
@@ -154,7 +154,7 @@ def _claims(said: Mapping[str, list[str]]) -> Claims:
     return tuple((finding, FindingState(state)) for state, findings in said.items() for finding in findings)
 
 
-def _precedence(phrase: str) -> tuple[int, int, str]:
+def phrase_precedence(phrase: str) -> tuple[int, int, str]:
     """Sorts the phrase with more words to be found first: `no change` must win over `no`."""
     words = sum(1 for optional, _, _ in _PIECE.findall(phrase) if not optional)
     return -words, -len(phrase), phrase
@@ -170,7 +170,7 @@ def _initials(phrase: str) -> set[str]:
     return initials
 
 
-def _regex(phrase: str) -> str:
+def phrase_pattern(phrase: str) -> str:
     """The phrase language as a regular expression; the head of the vocabulary describes it."""
     if not any(letter.isalpha() for letter in phrase):
         return re.escape(phrase)

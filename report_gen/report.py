@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal, get_args
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
@@ -35,6 +36,14 @@ FINDINGS: tuple[str, ...] = (*CHEXPERT, *FURTHER)
 """What is read from texts and images and told to the decoder, in the order of every list and tensor of findings."""
 
 
+AttributeName = Literal["modality", "plane", "body_part"]
+ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
+"""What an image is a picture of, besides its findings."""
+
+UNTOLD: tuple[str, ...] = ("",) * len(ATTRIBUTES)
+"""The attributes of images of which nothing is known."""
+
+
 class FindingState(StrEnum):
     """What a text or an image says of a finding."""
 
@@ -56,6 +65,23 @@ class Finding:
     """0..1 from the image; None when the model was never taught this finding."""
     overruled: bool = False
     """A reader set the state by hand."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attribute:
+    """One of `ATTRIBUTES` as the decoder was told it."""
+
+    name: AttributeName
+    value: str
+    """Empty where the decoder was told that nothing is known."""
+    probability: float | None = None
+    """0..1 of the value from the image; None where there is none, or the image was not looked at."""
+    seen: str = ""
+    """The likeliest value by the image alone."""
+    from_header: bool = False
+    """The DICOM header says so, whatever is seen."""
+    overruled: bool = False
+    """A reader set the value by hand."""
 
 
 class SectionName(StrEnum):
@@ -111,6 +137,8 @@ class Report:
     notices: tuple[str, ...]
     """What the reader must know of this draft: a view that the model was not trained on, a blank image."""
     provenance: Provenance
+    attributes: tuple[Attribute, ...] = ()
+    """Those that the model knows."""
 
 
 _HEADING = re.compile(r"\b(" + "|".join(SectionName) + r")\s*:\s*")

@@ -20,7 +20,7 @@ from report_gen import cli, drafting
 from report_gen.drafting import Drafter
 from report_gen.report import BANNER
 from report_gen.score_command import SCORE_FAILS
-from tests.builders import picture, write_checkpoint, write_manifest, write_png
+from tests.builders import picture, tiny_config, tiny_model, write_checkpoint, write_manifest, write_png
 from tests.dicom_files import write_dicom
 
 
@@ -85,6 +85,16 @@ def test_json(draft: Command, tmp_path: Path) -> None:
     (effusion,) = (finding for finding in document["findings"] if finding["name"] == "Pleural Effusion")
     assert (effusion["state"], effusion["overruled"]) == ("present", True)
     assert document["provenance"]["model_name"] == "tiny"
+
+
+def test_attributes_are_set_in_dicom_terms_too(report_gen: Command, tmp_path: Path) -> None:
+    known = [{"name": "modality", "values": ["CT", "MR"]}, {"name": "plane", "values": ["axial", "coronal"]}]
+    model = tiny_model(tiny_config(attributes=known))
+    checkpoint, settings = write_checkpoint(tmp_path / "tiny", model=model), ("plane=Transverse", "modality=unknown")
+    options = [option for setting in settings for option in ("--attribute", setting)]
+    answer = report_gen("draft", png(tmp_path), "--checkpoint", checkpoint, "--format", "json", *options)
+    told = [(one["name"], one["value"], one["overruled"]) for one in json.loads(answer.out)["attributes"]]
+    assert told == [("modality", "", True), ("plane", "axial", True)]
 
 
 @pytest.mark.parametrize("kind", ["txt", "json"])
@@ -158,6 +168,10 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--finding", "Edema"], "write NAME=STATE with a state of present, absent, uncertain, unknown"),
         (["--finding", "Edema=maybe"], "write NAME=STATE"),
         (["--finding", "Oedema=present"], "'Oedema' is not known; choose from No Finding"),
+        (["--attribute", "plane"], "write NAME=VALUE with a name of modality, plane, body_part"),
+        (["--attribute", "plane="], "write NAME=VALUE with a name of modality, plane, body_part"),
+        (["--attribute", "side=left"], "write NAME=VALUE with a name of modality, plane, body_part"),
+        (["--attribute", "plane=axial"], "'plane' is not known: the model has learned none; leave it out"),
     ],
 )
 def test_a_call_that_cannot_be_understood(draft: Command, tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from report_gen.model.config import STATES
+from report_gen.model.config import STATES, AttributeConfig
 from report_gen.model.projector import VIEWS
 from report_gen.pixels import PixelTransform
-from report_gen.report import FINDINGS, FindingState
+from report_gen.report import ATTRIBUTES, FINDINGS, FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from .augmenting import augment
@@ -28,6 +28,9 @@ from .prefetching import prefetched
 from .recipe import AugmentationRecipe, StageRecipe
 
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
+
+_NOT_KNOWN = 0
+"""Place of the unknown value in `AttributeConfig.told`."""
 
 
 class Batch(NamedTuple):
@@ -49,6 +52,10 @@ class Batch(NamedTuple):
     """[B,F] as the decoder is told them."""
     finding_targets: torch.Tensor
     """[B,F] 0..1, NaN where nothing is known."""
+    attribute_values: torch.Tensor
+    """[B,A] as the decoder is told them: indices into `AttributeConfig.told`, 0 for unknown."""
+    attribute_targets: torch.Tensor
+    """[B,A] as the corpus has them."""
     token_weights: torch.Tensor
     """[B,L] of the labels in the report loss, 0 where they are IGNORED."""
     patch_features: torch.Tensor
@@ -66,6 +73,9 @@ class _Item:
     example: TrainingExample
     prompt_ids: tuple[int, ...]
     states: NDArray[np.int64]
+    values: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    """Attribute values that are told, and those of the corpus."""
     random: np.random.Generator
 
     @property
@@ -84,6 +94,7 @@ class Items(Dataset[Batch]):
     Args:
         images: the squares of all images of the groups.
         augmentation: how images are changed, where the stage says that they are.
+        attributes: what the model tells apart of modality, plane and body part.
         features: what stands in for pixels, where the encoder is frozen and was asked before.
         training: False leaves images as they are.
     """
@@ -96,11 +107,12 @@ class Items(Dataset[Batch]):
         *,
         images: ImageCache,
         augmentation: AugmentationRecipe,
+        attributes: Sequence[AttributeConfig] = (),
         features: FeatureCache | None = None,
         training: bool,
     ) -> None:
         self._groups, self._stage, self._transform = groups, stage, transform
-        self._images, self._features = images, features
+        self._images, self._features, self._attributes = images, features, attributes
         self._augmentation = augmentation if training and stage.augment else None
 
     def __getitem__(self, draws: Sequence[Draw]) -> Batch:
@@ -120,6 +132,8 @@ class Items(Dataset[Batch]):
             labels=_padded(labels, IGNORED),
             finding_states=torch.from_numpy(np.stack([item.states for item in items])),
             finding_targets=torch.from_numpy(np.stack([item.example.targets for item in items])),
+            attribute_values=torch.from_numpy(np.stack([item.values for item in items])),
+            attribute_targets=torch.from_numpy(np.stack([item.targets for item in items])),
             token_weights=_padded(weights, 0.0),
             patch_features=patch_features,
             references=tuple(item.example.reference for item in items),
@@ -142,7 +156,10 @@ class Items(Dataset[Batch]):
 
     def _draw(self, draw: Draw) -> _Item:
         example, random = self._groups[draw.group][draw.place], np.random.default_rng(draw.seed)
-        return _Item(example, self._choose_prompt(example, random), self._tell(example, random), random)
+        prompt_ids, states = self._choose_prompt(example, random), self._tell(example, random)
+        targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
+        values = np.where(random.random(len(targets)) < self._stage.forget_attributes, _NOT_KNOWN, targets)
+        return _Item(example, prompt_ids, states, values, targets, random)
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
         half = len(example.prompts) // 2
@@ -155,6 +172,10 @@ class Items(Dataset[Batch]):
             return np.full_like(example.states, _UNKNOWN)
         assumed = (example.states == _UNKNOWN) & (random.random(len(FINDINGS)) < self._stage.assume_absent)
         return np.where(assumed, _ABSENT, example.states)
+
+    @staticmethod
+    def _value(example: TrainingExample, attribute: AttributeConfig) -> int:
+        return attribute.index(example.attributes[ATTRIBUTES.index(attribute.name)])
 
     def _weigh(self, item: _Item) -> list[float]:
         """Weights of report and end."""

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
-from report_gen.model.config import EncoderConfig
+from report_gen.model.config import AttributeConfig, EncoderConfig
 from report_gen.model.language_model import load_pretrained
 from report_gen.report import FINDINGS
 
@@ -20,18 +20,26 @@ from .optim import learning_rates
 from .recipe import Recipe
 
 
-def build_model(recipe: Recipe, vocabulary_size: int, *, prompt_tokens: int = 0, views: int = 1) -> ReportModel:
+def build_model(
+    recipe: Recipe,
+    vocabulary_size: int,
+    *,
+    prompt_tokens: int = 0,
+    views: int = 1,
+    attributes: tuple[AttributeConfig, ...] = (),
+) -> ReportModel:
     """A model with the recipe's initial weights; what is not given starts from noise that the seed decides.
 
     Args:
         prompt_tokens: P of the longest prompt, and `views` V of the study with most images, that it must have room for.
+        attributes: what it tells apart of modality, plane and body part.
 
     Raises:
         RecipeError: initial weights are missing or do not fit the encoder, adapters find no layers, a stage speaks of
             layers that are not there, or the decoder has too few positions.
         CheckpointError: the encoder or the decoder cannot be built.
     """
-    model = _begin(recipe, vocabulary_size)
+    model = _begin(recipe, vocabulary_size, attributes)
     if recipe.model.lora is not None:
         adapt(model, recipe.model.lora)
     for stage in recipe.stages:
@@ -60,7 +68,7 @@ def describe_decoder(model: ReportModel) -> str:
     return f"{kept} tensors of the decoder are pretrained{adapted}; its words are new{also}."
 
 
-def _begin(recipe: Recipe, vocabulary_size: int) -> ReportModel:
+def _begin(recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...]) -> ReportModel:
     torch.manual_seed(recipe.seed)
     chosen = recipe.model
     config = ModelConfig(
@@ -70,6 +78,7 @@ def _begin(recipe: Recipe, vocabulary_size: int) -> ReportModel:
         encoder=chosen.encoder,
         projector=chosen.projector,
         decoder=chosen.decoder,
+        attributes=attributes,
         modalities=chosen.modalities,
         views=chosen.views,
     )
@@ -91,7 +100,8 @@ def _begin(recipe: Recipe, vocabulary_size: int) -> ReportModel:
 def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, views: int) -> None:
     """Before the first step: the longest report may come at the ten thousandth."""
     patches = recipe.model.projector.patch_tokens
-    visual = len(FINDINGS) + (views * model.encoder.grid**2 if patches == "all" else patches)
+    told = len(FINDINGS) + len(model.config.attributes)
+    visual = told + (views * model.encoder.grid**2 if patches == "all" else patches)
     visual = 0 if model.decoder.cross_attention else visual
     places = visual + prompt_tokens + 1 + recipe.text.longest + 1  # begin and end
     if places > model.decoder.positions:

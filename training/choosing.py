@@ -64,11 +64,12 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     from the texts, as in training.
     """
     model = checkpoint.model
-    look, states = None, batch.finding_states
+    look, states, values = None, batch.finding_states, batch.attribute_values
     if batch.view_mask.shape[1]:
         look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
         states = _agreeing(model.decide(look.finding_logits.double().sigmoid()))
-    visual_tokens, visual_mask = model.visual_tokens(states, look)
+        values = model.decide_attributes(look)
+    visual_tokens, visual_mask = model.visual_tokens(states, look, values)
     written = generate(
         checkpoint,
         visual_tokens=visual_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -17,11 +17,13 @@ class Progress:
     steps: int
     """Of the stage at most."""
     loss: float
-    """What was made small: report loss and weighted finding loss."""
+    """What was made small: report loss, and weighted finding and attribute loss."""
     report_loss: float | None
     """Mean cross-entropy of the step's report tokens, nats; None where it had none."""
     finding_loss: float | None
     """Mean binary cross-entropy of the step's finding targets, nats; None where it had none."""
+    attribute_loss: float | None = None
+    """Mean cross-entropy of the step's attribute values, nats; None where it had none."""
     rates: Mapping[str, float]
     """Learning rate by part of the model, of the parts that learn."""
     seconds: float
@@ -65,6 +67,8 @@ class Validation:
     """Whether the drafts are the same few texts whatever the model is shown."""
     samples: Sequence[Sample]
     """The drafts, the same studies every time."""
+    accuracies: Mapping[str, float] = field(default_factory=dict)
+    """Share of the studies with images of which the head says an attribute right, by its name; where any is known."""
     chosen: bool = False
     """Whether its weights are the best so far of the stage, and kept."""
 

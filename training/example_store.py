@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import overload
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from report_gen.report import FINDINGS
+from report_gen.report import ATTRIBUTES, FINDINGS, AttributeName
 from report_gen.study import ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
@@ -32,6 +33,7 @@ _SCHEMA = pa.schema(
         ("reference", pa.string()),
         ("states", pa.list_(pa.int8(), len(FINDINGS))),
         ("targets", pa.list_(pa.float32(), len(FINDINGS))),
+        ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
     ]
 )
 
@@ -82,6 +84,12 @@ class ExampleStore(Sequence[TrainingExample]):
         for index in self._indices:
             yield from self._rows.value(int(index), "images")
 
+    def attribute_counts(self, name: AttributeName) -> Counter[str]:
+        """How many of these examples that have images have each value of an attribute; unknown ones do not count."""
+        values = self._rows.column("attributes").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        known = values.reshape(-1, len(ATTRIBUTES))[self._indices[self.views > 0], ATTRIBUTES.index(name)]
+        return Counter(filter(None, known.tolist()))
+
     def __len__(self) -> int:
         return len(self._indices)
 
@@ -118,6 +126,7 @@ def _to_row(example: TrainingExample) -> Row:
         "views": list(map(str, example.views)),
         "states": example.states.tolist(),
         "targets": example.targets.tolist(),
+        "attributes": list(example.attributes),
     }
 
 
@@ -133,4 +142,5 @@ def _from_row(row: Row) -> TrainingExample:
         reference=row["reference"],
         states=np.array(row["states"], dtype=np.int64),
         targets=np.array(row["targets"], dtype=np.float32),
+        attributes=tuple(row["attributes"]),
     )

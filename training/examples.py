@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from report_gen.findings import findings_said, label_findings
 from report_gen.model.config import STATES
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.report import FINDINGS, FindingState, Section, format_report, parse_report
+from report_gen.report import FINDINGS, UNTOLD, FindingState, Section, format_report, parse_report
 from report_gen.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
@@ -42,6 +42,8 @@ class TrainingExample:
     """[F], indices into STATES, as the text has them."""
     targets: NDArray[np.float32]
     """[F] 0..1, NaN where nothing is known."""
+    attributes: tuple[str, ...] = UNTOLD
+    """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
 
 def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int) -> TrainingExample:
@@ -62,6 +64,7 @@ def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longe
         reference=written.text,
         states=states,
         targets=targets,
+        attributes=study.attributes,
     )
 
 

@@ -94,6 +94,7 @@ class Feed:
             self._stage,
             transform_of(self._recipe),
             images=self._prepared.images,
+            attributes=self._prepared.attributes,
             augmentation=self._recipe.augmentation,
             features=self._features,
             training=training,
@@ -101,14 +102,14 @@ class Feed:
 
     def _teaching(self, split: str) -> Groups:
         """The studies of a split from which this stage can learn: of a corpus some may lack what it needs."""
-        return [group for group in groups_of(self._stage, self._prepared, split) if _fault(self._stage, group) is None]
+        return [group for group in groups_of(self._stage, self._prepared, split) if self._fault(group) is None]
 
     def _check(self) -> None:
         stage, processes = self._stage, self._processes.count
         if not self.training:
             groups = groups_of(stage, self._prepared, "train")
             if groups:
-                raise RecipeError(f"stage {stage.name!r}: {_fault(stage, groups[0])}")
+                raise RecipeError(f"stage {stage.name!r}: {self._fault(groups[0])}")
             raise CorpusError(
                 f"stage {stage.name!r}: no training studies in {', '.join(stage.corpora)}; check the splits"
             )
@@ -123,21 +124,21 @@ class Feed:
                 "or freeze it with rates.encoder = 0"
             )
 
-
-def _fault(stage: StageRecipe, group: ExampleStore) -> str | None:
-    """Why no gradient comes from studies of one kind to anything that learns, if that is so."""
-    rates, has_images, has_texts = stage.rates, bool(group.views.any()), bool(group.lengths.any())
-    if has_texts and not has_images and not rates.decoder:
-        return (
-            "reports without images teach the decoder alone, which is frozen; "
-            "give rates.decoder, or leave their corpus out of the stage"
-        )
-    if has_images and not has_texts and not (stage.finding_weight and (rates.encoder or rates.projector)):
-        return (
-            "images without reports teach the finding head and what stands before it, which are frozen; "
-            "give rates.projector and finding_weight, or leave their corpus out of the stage"
-        )
-    return None
+    def _fault(self, group: ExampleStore) -> str | None:
+        """Why no gradient comes from studies of one kind to anything that learns, if that is so."""
+        rates, has_images, has_texts = self._stage.rates, bool(group.views.any()), bool(group.lengths.any())
+        if has_texts and not has_images and not rates.decoder:
+            return (
+                "reports without images teach the decoder alone, which is frozen; "
+                "give rates.decoder, or leave their corpus out of the stage"
+            )
+        judged = self._stage.finding_weight or (self._prepared.attributes and self._stage.attribute_weight)
+        if has_images and not has_texts and not (judged and (rates.encoder or rates.projector)):
+            return (
+                "images without reports teach the finding head and what stands before it, which are frozen; "
+                "give rates.projector and finding_weight, or leave their corpus out of the stage"
+            )
+        return None
 
 
 def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:

@@ -52,6 +52,7 @@ def validation_batches(model: ReportModel, recipe: Recipe, prepared: Prepared) -
         stage,
         transform_of(recipe),
         images=prepared.images,
+        attributes=prepared.attributes,
         augmentation=recipe.augmentation,
         training=False,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional as F
 
@@ -55,6 +57,20 @@ def finding_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if not known.any():
         return logits.sum() * 0.0
     return F.binary_cross_entropy_with_logits(logits[known].float(), targets[known])
+
+
+def attribute_loss(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy, nats, over the known attribute values of B studies.
+
+    Args:
+        logits: [B,values] of each of the A attributes, at least one.
+        targets: [B,A]: 0 marks what the corpus does not say, n the value of the logit n - 1.
+    """
+    losses = [
+        F.cross_entropy(one.float(), place - 1, ignore_index=-1, reduction="sum")
+        for one, place in zip(logits, targets.unbind(1), strict=True)
+    ]
+    return torch.stack(losses).sum() / (targets > 0).sum().clamp(min=1)
 
 
 def _surprise(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:

@@ -6,6 +6,7 @@ The layers of the encoder are those of timm's own grouping: the stem, then block
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
 import torch
@@ -18,6 +19,8 @@ from report_gen.model import ReportModel
 
 from .adapting import frozen
 from .recipe import Rates, StageRecipe
+
+_TOLD = re.compile(r"projector\.(?:state_embedding|attribute_embeddings\.\d+)")
 
 
 def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:
@@ -97,8 +100,8 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
 
 
 def _part(name: str) -> str:
-    """The part that a parameter belongs to; the state embeddings count as words of the decoder."""
-    return "decoder" if name == "projector.state_embedding" else name.partition(".")[0]
+    """The part that a parameter belongs to; what states and attributes are told by counts as words of the decoder."""
+    return "decoder" if _TOLD.fullmatch(name) else name.partition(".")[0]
 
 
 def _encoder_rates(model: ReportModel, rates: Rates) -> dict[str, float]:

@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from report_gen.errors import CorpusError
+from report_gen.model.config import AttributeConfig
 from report_gen.pixels import PixelTransform
 from report_gen.prompting import Prompt
 from report_gen.report import format_report
 from report_gen.tokenizer import ReportTokenizer
 
+from .attributes import choose_attributes
 from .decoding import Fault
 from .encoding import TAUGHT, Encoded, open_examples, write_all
 from .example_store import Examples, ExampleStore
@@ -35,7 +37,7 @@ from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 1
+_VERSION = 2
 """Of the code that makes examples: raise it, and they are made anew."""
 
 
@@ -46,6 +48,8 @@ class Prepared:
     tokenizer: ReportTokenizer
     encoded: Encoded
     images: ImageCache
+    attributes: tuple[AttributeConfig, ...] = ()
+    """What the model tells apart of modality, plane and body part."""
 
 
 def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress) -> Prepared:
@@ -54,15 +58,17 @@ def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress
     Raises:
         CorpusError: a corpus cannot be read, nothing of it is left, or it has images that cannot be read.
         OutputError: a cache cannot be written.
+        RecipeError: an attribute of the recipe has nothing to tell apart.
         ReportGenError: a process that decodes images died.
     """
     tokenizer = run.kept_tokenizer()
     encoded = None if tokenizer is None else _open(recipe, run, prompt, tokenizer)
     if tokenizer is None or encoded is None:
         tokenizer, encoded = _make(recipe, run, prompt, tokenizer, on_progress)
+    attributes = choose_attributes(recipe.model, encoded.examples)
     images, faults = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
     _refuse(faults)
-    return Prepared(tokenizer, encoded, images)
+    return Prepared(tokenizer, encoded, images, attributes)
 
 
 def prepare_sample(
@@ -71,9 +77,10 @@ def prepare_sample(
     """As `prepare`, but with so many studies of each corpus at most, by split, and no images but theirs.
 
     Raises:
-        CorpusError, OutputError, ReportGenError: as `prepare`.
+        CorpusError, OutputError, RecipeError, ReportGenError: as `prepare`.
     """
     tokenizer, encoded = _make(recipe, run, prompt, None, on_progress, decode=False)
+    attributes = choose_attributes(recipe.model, encoded.examples)
     sampled = {
         corpus: {split: _spread(store, sizes[split]) for split, store in splits.items()}
         for corpus, splits in encoded.examples.items()
@@ -86,7 +93,7 @@ def prepare_sample(
         corpus: {split: _readable(store, unreadable) for split, store in splits.items()}
         for corpus, splits in sampled.items()
     }
-    return Prepared(tokenizer, replace(encoded, examples=readable), images)
+    return Prepared(tokenizer, replace(encoded, examples=readable), images, attributes)
 
 
 def transform_of(recipe: Recipe) -> PixelTransform:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from report_gen.model.config import DecoderConfig, EncoderConfig, ProjectorConfig
-from report_gen.report import SectionName
+from report_gen.report import AttributeName, SectionName
 
 
 class _Frozen(BaseModel):
@@ -73,6 +73,10 @@ class ModelRecipe(_Frozen):
     """DICOM modalities that the corpora hold; a draft of another one bears a notice."""
     views: tuple[str, ...] = ()
     """View positions that the image corpora hold; images in other views are left out of drafts."""
+    attributes: tuple[AttributeName, ...] = ()
+    """Of `modality`, `plane` and `body_part`, those that a head recognises and the decoder is told."""
+    attribute_support: int = Field(default=20, ge=1)
+    """Training studies with images that must have a value; a rarer one counts as unknown."""
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:
@@ -172,12 +176,16 @@ class StageRecipe(_Frozen):
     """Largest norm of the gradient."""
     finding_weight: float = Field(default=1.0, ge=0)
     """Weight of the finding loss beside the report loss."""
+    attribute_weight: float = Field(default=1.0, ge=0)
+    """Weight of the attribute loss beside the report loss."""
     rarity: float = Field(default=0.0, ge=0, le=1)
     """0 draws reports evenly; 1 draws every finding equally often, so that rare ones are learned."""
     assume_absent: float = Field(default=0.5, ge=0, le=1)
     """Chance that a finding a text does not mention is told to the decoder as absent."""
     forget_states: float = Field(default=0.0, ge=0, le=1)
     """Chance that a study with images is told no state at all, so that the images have to speak."""
+    forget_attributes: float = Field(default=0.1, ge=0, le=1)
+    """Chance that an attribute is told to the decoder as unknown; otherwise it is told the truth."""
     forget_indication: float = Field(default=0.5, ge=0, le=1)
     """Chance that a prompt goes without its indication."""
     augment: bool = True

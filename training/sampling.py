@@ -71,7 +71,7 @@ def sample_drafts(
         look = None
         if batch.view_mask.shape[1]:
             look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        visual = model.visual_tokens(batch.finding_states, look)
+        visual = model.visual_tokens(batch.finding_states, look, batch.attribute_values)
         noise = _GumbelNoise(len(prompts), reward.temperature, (seed, rank, processes))
         greedy, sampled = _write(model, visual, prompts, noise, longest)
     references = [tokenizer.decode(ids) for ids in _reports(batch)]

@@ -29,14 +29,14 @@ from .processes import Processes
 from .runs import TrainState
 from .sharding import build_learner
 from .states import snapshot
-from .stepping import Weights, mean, share, train_step
+from .stepping import Means, Sums, Weights, mean, share, train_step
 from .validating import Validator
 
 FAULTS = 3
 """Steps in a row without a finite loss and gradient after which a run ends; single ones are left out."""
 
-_LOGGED = ("loss", "report_loss", "finding_loss", "rates", "seconds", "studies", "tokens")
-_LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "chosen")
+_LOGGED = ("loss", "report_loss", "finding_loss", "attribute_loss", "rates", "seconds", "studies", "tokens")
+_LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
 
 
 class Stage:
@@ -104,7 +104,7 @@ class Stage:
         asked, due, studies, *weighed = self._processes.sum(
             [bool(self._fitting.stop), self._is_save_due(), mine, *np.sum(weights, axis=0).tolist()]
         )
-        totals, sums = Weights(*weighed), np.zeros(3)
+        totals, sums = Weights(*weighed), np.array(Sums())
         # -------------------------------------------------------------------------------- one training step
         rates = self._learner.set_rates(step)
         for number, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
@@ -116,13 +116,11 @@ class Stage:
                     losses = train_step(self._learner.forward, batch, self._stage, sampled)
                 self._learner.learn(share(losses, weight, totals, self._stage, self._feed.usual_tokens))
             sums += losses.sums(weight)
-        loss, report_loss, finding_loss = mean(self._processes.sum(sums.tolist()), totals, self._stage)
-        moved = self._learner.step(step, apply=math.isfinite(loss))
+        means = mean(self._processes.sum(sums.tolist()), totals, self._stage)
+        moved = self._learner.step(step, apply=math.isfinite(means.loss))
         # ----------------------------------------------------------------------------------------------------
         return _Outcome(
-            loss=loss,
-            report_loss=report_loss,
-            finding_loss=finding_loss,
+            means=means,
             rates=rates,
             moved=moved,
             studies=int(studies),
@@ -142,9 +140,10 @@ class Stage:
             stage=name,
             step=step,
             steps=self._stage.steps,
-            loss=outcome.loss,
-            report_loss=outcome.report_loss,
-            finding_loss=outcome.finding_loss,
+            loss=outcome.means.loss,
+            report_loss=outcome.means.report,
+            finding_loss=outcome.means.finding,
+            attribute_loss=outcome.means.attribute,
             rates=outcome.rates,
             seconds=seconds,
             studies=outcome.studies,
@@ -158,7 +157,7 @@ class Stage:
         if self._position.faults >= FAULTS:
             raise ReportGenError(
                 f"stage {name!r}, step {step}: no finite loss and gradient for {FAULTS} steps in a row, the loss is "
-                f"{outcome.loss:.3g}; lower the learning rates and start anew"
+                f"{outcome.means.loss:.3g}; lower the learning rates and start anew"
             )
 
     def _validate(self) -> None:
@@ -261,9 +260,7 @@ class Stage:
 class _Outcome:
     """What came of a step, the same on all processes."""
 
-    loss: float
-    report_loss: float | None
-    finding_loss: float | None
+    means: Means
     rates: Mapping[str, float]
     moved: bool
     """Whether the weights did; they do not where loss or gradient is no number."""

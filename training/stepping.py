@@ -1,4 +1,4 @@
-"""The loss of a step: a mean over all report tokens and all finding targets of all its batches on all processes."""
+"""The loss of a step: means over all report tokens, finding targets and attributes of its batches on all processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from .batches import Batch
-from .objectives import IGNORED, finding_loss, report_loss
+from .objectives import IGNORED, attribute_loss, finding_loss, report_loss
 from .recipe import StageRecipe
 from .sampling import Sampled, self_critical_loss
 
@@ -23,15 +23,27 @@ class Weights(NamedTuple):
     """Report tokens by their weight in the loss."""
     targets: float = 0.0
     """Known finding targets."""
+    attributes: float = 0.0
+    """Known attribute values."""
 
     @classmethod
     def of(cls, batch: Batch) -> Weights:
-        targets = batch.finding_targets[batch.view_mask.any(dim=1)]  # without an image no head is asked
+        seen = batch.view_mask.any(dim=1)  # without an image no head is asked
         return cls(
             tokens=float((batch.labels != IGNORED).sum()),
             weighted=float(batch.token_weights.sum()),
-            targets=float((~targets.isnan()).sum()),
+            targets=float((~batch.finding_targets[seen].isnan()).sum()),
+            attributes=float((batch.attribute_targets[seen] > 0).sum()),
         )
+
+
+class Sums(NamedTuple):
+    """Losses times their weights, which may be added up over batches and processes."""
+
+    report: float = 0.0
+    finding: float = 0.0
+    attribute: float = 0.0
+    critical: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -43,20 +55,24 @@ class Losses:
     critical: torch.Tensor | None
     finding_logits: torch.Tensor | None
     """[B,F] of the head."""
+    attribute: torch.Tensor | None = None
+    """None where the model tells no attributes apart, too."""
+    attribute_logits: tuple[torch.Tensor, ...] = ()
+    """[B,values] of each of the A attributes."""
 
-    def sums(self, weights: Weights) -> tuple[float, float, float]:
-        """The means times their weights, which may be added up over batches and processes."""
+    def sums(self, weights: Weights) -> Sums:
+        """The means times their weights."""
         weighed = zip(
-            (self.report, self.finding, self.critical),
-            (weights.weighted, weights.targets, weights.tokens),
+            (self.report, self.finding, self.attribute, self.critical),
+            (weights.weighted, weights.targets, weights.attributes, weights.tokens),
             strict=True,
         )
-        report, finding, critical = (0.0 if loss is None else loss.item() * weight for loss, weight in weighed)
-        return report, finding, critical
+        return Sums(*(0.0 if loss is None else loss.item() * weight for loss, weight in weighed))
 
 
 def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None) -> Losses:
-    """The losses of one batch: of the report tokens where there are texts, of the findings where there are images.
+    """The losses of one batch: of the report tokens where there are texts, of findings and attributes where there are
+    images.
 
     With `sampled` drafts their self-critical loss comes from the same forward pass.
     """
@@ -69,9 +85,10 @@ def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled
         attention_mask=texts.attention_mask,
         finding_states=batch.finding_states,
         patch_features=batch.patch_features,
+        attribute_values=batch.attribute_values,
     )
     logits, finding_logits = output.logits, output.finding_logits
-    report = finding = critical = None
+    report = finding = attribute = critical = None
     if logits is not None:
         studies, length = batch.labels.shape
         report = report_loss(logits[:studies, :length], batch.labels, batch.token_weights, stage.label_smoothing)
@@ -79,7 +96,16 @@ def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled
         critical = self_critical_loss(logits, sampled, batch, stage.reward)
     if finding_logits is not None:
         finding = finding_loss(finding_logits, batch.finding_targets)
-    return Losses(report=report, finding=finding, critical=critical, finding_logits=finding_logits)
+    if output.attribute_logits:
+        attribute = attribute_loss(output.attribute_logits, batch.attribute_targets)
+    return Losses(
+        report=report,
+        finding=finding,
+        critical=critical,
+        finding_logits=finding_logits,
+        attribute=attribute,
+        attribute_logits=output.attribute_logits,
+    )
 
 
 def loss_alone(
@@ -105,6 +131,7 @@ def share(
         for factor, loss, own, all_of_them in (
             (long, losses.report, weights.weighted, totals.weighted),
             (stage.finding_weight, losses.finding, weights.targets, totals.targets),
+            (stage.attribute_weight, losses.attribute, weights.attributes, totals.attributes),
             (long * stage.reward.weight, losses.critical, weights.tokens, totals.tokens),
         )
         if loss is not None
@@ -112,11 +139,22 @@ def share(
     return torch.stack(parts).sum()
 
 
-def mean(sums: Sequence[float], totals: Weights, stage: StageRecipe) -> tuple[float, float | None, float | None]:
-    """The loss of a step, and its report and finding loss, from sums over its batches; None for what it has not."""
-    report_sum, finding_sum, critical_sum = sums
-    report = report_sum / totals.weighted if totals.weighted else None
-    finding = finding_sum / totals.targets if totals.targets else None
-    critical = critical_sum / totals.tokens if totals.tokens else 0.0
-    loss = (report or 0.0) + stage.finding_weight * (finding or 0.0) + stage.reward.weight * critical
-    return loss, report, finding
+class Means(NamedTuple):
+    """Of a step or a validation; None where it has nothing of the kind."""
+
+    loss: float
+    """What is made small: the others by their weights."""
+    report: float | None
+    finding: float | None
+    attribute: float | None
+
+
+def mean(sums: Sequence[float], totals: Weights, stage: StageRecipe) -> Means:
+    """The losses of a step from `Sums` over its batches."""
+    added = Sums(*sums)
+    report = added.report / totals.weighted if totals.weighted else None
+    finding = added.finding / totals.targets if totals.targets else None
+    attribute = added.attribute / totals.attributes if totals.attributes else None
+    critical = added.critical / totals.tokens if totals.tokens else 0.0
+    heads = stage.finding_weight * (finding or 0.0) + stage.attribute_weight * (attribute or 0.0)
+    return Means((report or 0.0) + heads + stage.reward.weight * critical, report, finding, attribute)

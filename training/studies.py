@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS, Section, SectionName, Sentence
+from report_gen.report import ATTRIBUTES, FINDINGS, UNTOLD, Section, SectionName, Sentence
 from report_gen.study import ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
@@ -34,6 +34,7 @@ _SCHEMA = pa.schema(
         ("indication", pa.string()),
         ("sections", pa.list_(pa.struct([("name", pa.string()), ("sentences", pa.list_(pa.string()))]))),
         ("targets", pa.list_(pa.float32(), len(FINDINGS))),
+        ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
     ]
 )
 
@@ -51,6 +52,8 @@ class Study:
     sections: tuple[Section, ...]
     targets: NDArray[np.float32]
     """[F] 0..1 of the finding head, NaN where nothing is known."""
+    attributes: tuple[str, ...] = UNTOLD
+    """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
 
 class Studies(Iterable[Study]):
@@ -146,6 +149,7 @@ def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusR
         indication=row["indication"],
         sections=sections,
         targets=targets,
+        attributes=tuple(row[name] for name in ATTRIBUTES),
     )
 
 
@@ -178,7 +182,7 @@ def _recombined(reports: Iterable[Report]) -> Iterator[Study]:
 def _to_row(study: Study) -> Row:
     sections = [{"name": s.name.value, "sentences": [one.text for one in s.sentences]} for s in study.sections]
     plain = {"images": list(map(str, study.images)), "views": list(map(str, study.views)), "sections": sections}
-    return vars(study) | plain | {"targets": study.targets.tolist()}
+    return vars(study) | plain | {"targets": study.targets.tolist(), "attributes": list(study.attributes)}
 
 
 def _from_row(row: Row) -> Study:
@@ -194,4 +198,5 @@ def _from_row(row: Row) -> Study:
             for section in row["sections"]
         ),
         targets=np.array(row["targets"], dtype=np.float32),
+        attributes=tuple(row["attributes"]),
     )

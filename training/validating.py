@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from .events import Sample, Validation
 from .feeding import Feed, Groups
 from .processes import Processes
 from .recipe import StageRecipe
-from .stepping import Weights, mean, train_step
+from .stepping import Sums, Weights, mean, train_step
 from .thresholds import Floats, fit_thresholds
 
 
@@ -61,7 +61,7 @@ class Validator:
         The model is left with thresholds fitted to the head's answers.
         """
         model = self._checkpoint.model.eval()
-        loss, findings = self._measure()
+        loss, findings, accuracies = self._measure()
         model.config = model.config.model_copy(update={"findings": findings})
         samples = self._draft() if self._drafted and (step > 0 or self._can_write) else []
         judged = judge([one.draft for one in samples], [one.reference for one in samples]) if samples else None
@@ -73,11 +73,14 @@ class Validator:
             distinct=None if judged is None else judged.distinct,
             collapsed=judged is not None and (judged.collapsed or judged.distinct < self._stage.fewest_distinct),
             samples=samples,
+            accuracies=accuracies,
         )
 
-    def _measure(self) -> tuple[float | None, FindingConfig]:
-        """Mean loss of the studies, if there are any, and the thresholds that suit the head's answers."""
-        sums, totals = np.zeros(3), np.zeros(3)
+    def _measure(self) -> tuple[float | None, FindingConfig, Mapping[str, float]]:
+        """Mean loss of the studies, if there are any, thresholds that suit the finding head's answers, and how often
+        the attribute heads are right."""
+        attributes = self._checkpoint.model.config.attributes
+        sums, totals, right = np.array(Sums()), np.array(Weights()), np.zeros((len(attributes), 2))
         answers: list[tuple[Floats, Floats]] = []
         for batch in self._batches(self._feed.validation):
             weights = Weights.of(batch)
@@ -85,13 +88,16 @@ class Validator:
                 losses = train_step(self._checkpoint.model, batch, self._stage)
             sums += losses.sums(weights)
             totals += weights
+            right += _right(losses.attribute_logits, batch.attribute_targets)
             if losses.finding_logits is not None and self._knows_findings:
                 probabilities = losses.finding_logits.double().sigmoid()
                 answers.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
-        added = self._processes.sum([*sums.tolist(), *totals.tolist()])
-        everything = Weights(*added[len(sums) :])
-        loss, _, _ = mean(added[: len(sums)], everything, self._stage)
-        return (loss if any(everything) else None), _thresholds(self._processes.gather(answers))
+        added = np.array(self._processes.sum([*sums, *totals, *right.ravel()]))
+        everything = Weights(*added[len(sums) :][: len(totals)].tolist())
+        loss = mean(added[: len(sums)].tolist(), everything, self._stage).loss if any(everything) else None
+        counts = zip(attributes, added[len(sums) + len(totals) :].reshape(right.shape).tolist(), strict=True)
+        accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
+        return loss, _thresholds(self._processes.gather(answers)), accuracies
 
     def _draft(self) -> list[Sample]:
         """Drafts of the chosen studies, in the same order whatever the number of processes."""
@@ -116,6 +122,14 @@ class Validator:
         for batch in self._feed.studies(groups):
             self._pause()
             yield send_to_device(batch, device)
+
+
+def _right(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> Floats:
+    """[A,2]: of how many studies a head says the attribute right, and of how many it is known; 0 without images."""
+    counts = np.zeros((targets.shape[1], 2))
+    for place, (one, target) in enumerate(zip(logits, targets.unbind(1), strict=False)):
+        counts[place] = (one.argmax(-1) + 1 == target).sum().item(), (target > 0).sum().item()
+    return counts
 
 
 def _thresholds(answers: Sequence[tuple[Floats, Floats]]) -> FindingConfig:

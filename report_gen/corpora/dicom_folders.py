@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from report_gen.attributes import header_values
 from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
 from report_gen.corpora.text_files import read_text
@@ -46,14 +47,16 @@ def read(path: Path) -> Iterator[Example]:
         raise CorpusError(f"{path}: no images of a study are here; give the folder that holds them.")
     told = 0
     for study in found.studies:
-        texts: dict[str, Any] = {"indication": study.indication or ""} | reports.of(study)
-        told += bool(texts.get("findings") or texts.get("impression"))
+        columns: dict[str, Any] = (
+            dict(header_values(study)) | {"indication": study.indication or ""} | reports.of(study)
+        )
+        told += bool(columns.get("findings") or columns.get("impression"))
         yield Example(
             study_id=study.name,
             patient_id=study.patient_id or "",
             images=tuple(str(image.path.resolve()) for image in study.images),
             view_positions=tuple(image.view_position.value for image in study.images),
-            **texts,
+            **columns,
         )
     if not told:
         raise CorpusError(f"{path}: no report lies beside a study here; put a .txt file or a Text SR into its folder.")

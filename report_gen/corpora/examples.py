@@ -15,7 +15,7 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
-from report_gen.report import FINDINGS
+from report_gen.report import ATTRIBUTES, FINDINGS
 from report_gen.study import ViewPosition
 
 SPLITS = ("train", "val", "test")
@@ -34,6 +34,7 @@ FEATURES = Features(
         "impression": Value("string"),
         "labels": List(Value("float32"), length=len(FINDINGS)),
         "soft_labels": List(Value("float32"), length=len(FINDINGS)),
+        **dict.fromkeys(ATTRIBUTES, Value("string")),
         "split": Value("string"),
     }
 )
@@ -60,6 +61,12 @@ class Example:
     """1 or 0 in the order of `FINDINGS`; None where the corpus says nothing."""
     soft_labels: tuple[float | None, ...] = SILENT
     """0..1 from another model in the order of `FINDINGS`; None where there is none."""
+    modality: str = ""
+    """Of all its images, as `value_of_term` has it; empty where the corpus does not tell, or they differ."""
+    plane: str = ""
+    """The same of the imaging plane."""
+    body_part: str = ""
+    """The same of the region."""
     split: str = "train"
 
 

@@ -8,6 +8,8 @@ Columns, in any case, some under several names (`SYNONYMS`):
     views           as many as images, or one for all: PA, AP, frontal, lateral ...
     indication, comparison
     findings, impression, or else a whole `report`, cut by `cut_report`
+    modality, plane, body_part
+                    of the study's images, by DICOM's terms or in words of your own
     split           train, val or test; everything is train without it
     <finding>       a column per name of `FINDINGS`: 1 or 0, otherwise not known
     soft <finding>  what another model gives for it, 0 to 1
@@ -19,12 +21,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from report_gen.attributes import value_of_term
 from report_gen.corpora.examples import SILENT, Example, view_position
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import read_csv, read_json_rows
 from report_gen.corpora.whole_reports import cut_report
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS
+from report_gen.report import ATTRIBUTES, FINDINGS
 from report_gen.study import ViewPosition
 
 FILES = ("manifest.jsonl", "manifest.json", "manifest.csv")
@@ -42,6 +45,7 @@ COLUMNS = (
     *(name for names in SYNONYMS.values() for name in names),
     *_TEXTS,
     *("indication", "comparison", "split"),
+    *ATTRIBUTES,
     *_LABELS,
     *_SOFT_LABELS,
 )
@@ -103,6 +107,7 @@ def example_of_row(row: Mapping[str, Any], folder: Path, place: str) -> Example:
         **_texts(row, place),
         labels=_labels(row, place),
         soft_labels=_soft_labels(row, place),
+        **{name: value_of_term(name, _text(row, (name,), place)) for name in ATTRIBUTES},
         split=_text(row, ("split",), place) or "train",
     )
 

@@ -2,6 +2,9 @@
 
 A folder with train.csv, val.csv and perhaps test.csv, one row per image with a caption of its own and the history,
 findings and diagnosis of its case; or one such table. A case never stands in two splits.
+
+Where there are columns `type`, `plane` and `location_category`, they tell modality, plane and body part of an image.
+What is cut in no plane (montages, 3D reconstructions, photographs) has an unknown one.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from report_gen.attributes import value_of_term
 from report_gen.corpora.examples import Example, split_name
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import has_columns, read_csv
@@ -18,6 +22,7 @@ from report_gen.study import ViewPosition
 
 FILES = ("train.csv", "val.csv", "test.csv")
 COLUMNS = ("image", "case_id", "split", "caption", "history", "findings", "diagnosis")
+PLANES = ("axial", "coronal", "sagittal")
 
 _SAYS_NOTHING = re.compile(
     r"(?:replace this\b.*|in progress|not available|n ?/? ?[ac]|fig(?:ure|\.)? ?\d+|(?:ct|mri?)? ?images?(?: \d+)?)\.?",
@@ -79,8 +84,16 @@ def _example(row: dict[str, str], table: Path, study_id: str, *, findings: str, 
         indication=_text(row, "history"),
         findings=findings,
         impression=impression,
+        modality=value_of_term("modality", row.get("type", "")),
+        plane=_plane(row),
+        body_part=value_of_term("body_part", row.get("location_category", "")),
         split=split_name(row["split"]),
     )
+
+
+def _plane(row: dict[str, str]) -> str:
+    plane = value_of_term("plane", row.get("plane", ""))
+    return plane if plane in PLANES else ""
 
 
 def _text(row: dict[str, str], column: str) -> str:

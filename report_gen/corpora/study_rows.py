@@ -11,6 +11,7 @@ import numpy as np
 
 from report_gen.corpora.examples import SILENT, Example
 from report_gen.errors import CorpusError
+from report_gen.report import ATTRIBUTES
 
 
 def join_rows(study_ids: Iterable[str], rows: Iterable[tuple[str, Example]]) -> Iterator[Example]:
@@ -42,6 +43,8 @@ def join_rows(study_ids: Iterable[str], rows: Iterable[tuple[str, Example]]) -> 
 def join_examples(earlier: Example, later: Example, place: str) -> Example:
     """One study from two rows: images follow each other, everything else must be equal or missing in one of them.
 
+    Attributes are those of all images: where they differ, or one is not known, nothing is known of the study.
+
     Raises:
         CorpusError: they contradict each other; the message begins with `place`.
     """
@@ -51,6 +54,8 @@ def join_examples(earlier: Example, later: Example, place: str) -> Example:
         first, second = getattr(earlier, name), getattr(later, name)
         if name in ("images", "view_positions"):
             joined[name] = first + second
+        elif name in ATTRIBUTES:
+            joined[name] = first if first == second else ""
         elif first == second or second in missing:
             joined[name] = first
         elif first in missing:

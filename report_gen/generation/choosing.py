@@ -1,17 +1,20 @@
 """Of several texts for one study, the one to keep.
 
 Where the decoder was told states, it is the one that says them, and nothing that it could not know. Where it was told
-none, only the images can have spoken: then it is the text that the others agree with most.
+none, only the images can have spoken: then it is the text that the others agree with most, of those that name no other
+modality, plane or body part than was told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
+from types import MappingProxyType
 
+from report_gen.attributes import contradictions
 from report_gen.auditing import audit_text
 from report_gen.findings import findings_said, label_findings
-from report_gen.report import FINDINGS, FindingState, split_sentences
+from report_gen.report import FINDINGS, AttributeName, FindingState, split_sentences
 from report_gen.scoring.pairs import Pairs
 from report_gen.scoring.rouge import rouge_l_coco
 
@@ -29,6 +32,9 @@ _FAULT: dict[tuple[FindingState, FindingState], float] = {
 }
 """Weight of (told, said). A contradiction counts twice an omission; an absent finding need not be mentioned."""
 
+_MISNAMED = 2.0
+"""Weight of an attribute of which another value is named: as a contradiction."""
+
 
 def most_agreed(texts: Sequence[str]) -> int:
     """Which of the texts has the highest mean ROUGE-L against the others: the one with the least expected loss, if they
@@ -39,15 +45,25 @@ def most_agreed(texts: Sequence[str]) -> int:
     return int(rouge.mean(axis=1).argmax())  # every text agrees with itself alike
 
 
-def unfaithfulness(text: str, told: Sequence[FindingState]) -> float:
-    """Weighted count of findings on which a text departs from its states [F], plus one a flaw.
+def consistent(texts: Sequence[str], attributes: Mapping[AttributeName, str]) -> list[int]:
+    """Places of the texts that name the fewest modalities, planes and body parts other than those told; in order."""
+    misnamed = [len(contradictions(text, attributes)) for text in texts]
+    return [place for place, count in enumerate(misnamed) if count == min(misnamed)]
+
+
+def unfaithfulness(
+    text: str, told: Sequence[FindingState], attributes: Mapping[AttributeName, str] = MappingProxyType({})
+) -> float:
+    """Weighted count of findings on which a text departs from its states [F], plus one a flaw and two for each of the
+    attributes of which it names another value.
 
     Flaws are those of `audit_text`, and findings that a sentence denies, if only by "lungs are clear", beside others
     that state them.
     """
     stated = findings_said(text, FindingState.PRESENT)
     denied = [findings_said(sentence.text, FindingState.ABSENT) & stated for sentence in split_sentences(text)]
-    return disagreement(text, told) + len(audit_text(text)) + sum(map(len, denied))
+    misnamed = _MISNAMED * len(contradictions(text, attributes))
+    return disagreement(text, told) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
 
 
 def disagreement(text: str, told: Sequence[FindingState]) -> float:

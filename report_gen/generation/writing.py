@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
 from report_gen.auditing import has_deidentification_mark
-from report_gen.generation.choosing import most_agreed, unfaithfulness
+from report_gen.generation.choosing import consistent, most_agreed, unfaithfulness
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
 from report_gen.model import Checkpoint
-from report_gen.report import FindingState, Section, Sentence, parse_report
+from report_gen.report import AttributeName, FindingState, Section, Sentence, parse_report
 from report_gen.tokenizer import ReportTokenizer
 
 
@@ -37,12 +37,14 @@ def generate(
     visual_mask: torch.Tensor,
     prompt_ids: Sequence[Sequence[int]],
     states: Sequence[Sequence[FindingState]],
+    attributes: Sequence[Mapping[AttributeName, str]] | None = None,
     decoding: Decoding,
 ) -> list[Written]:
     """Write a text per row of visual_tokens [B,K,D_txt], and keep the best of its candidates; see `choosing.py`.
 
     Args:
         states: what the decoder is told, one of each finding a row.
+        attributes: what it is told of modality, plane and body part, "" for nothing.
     """
 
     def texts(rows: Sequence[int], decoding: Decoding) -> list[Written]:
@@ -60,14 +62,16 @@ def generate(
     alone = decoding.method == "sample"
     firsts = [texts([row], decoding)[0] for row in rows] if alone else texts(rows, decoding)
     rivals = replace(decoding, method="sample", seed=decoding.seed + 1)
+    attributes = attributes or [{} for _ in rows]
     chosen = []
     for row, candidates in enumerate([first] for first in firsts):
         told = any(state is not FindingState.UNKNOWN for state in states[row])
-        if decoding.candidates > 1 and not (told and unfaithfulness(candidates[0].text, states[row]) == 0):
+        if decoding.candidates > 1 and not (told and _is_faithful(candidates[0], states[row], attributes[row])):
             candidates += texts([row] * (decoding.candidates - 1), rivals)
         if told:
-            chosen.append(min(candidates, key=partial(_flaws, states[row])))
+            chosen.append(min(candidates, key=partial(_flaws, states[row], attributes[row])))
         else:
+            candidates = [candidates[place] for place in consistent([one.text for one in candidates], attributes[row])]
             chosen.append(candidates[most_agreed([candidate.text for candidate in candidates])])
     return chosen
 
@@ -96,9 +100,13 @@ def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
     return " ".join(tokenizer.decode(token_ids).split())
 
 
-def _flaws(states: Sequence[FindingState], written: Written) -> float:
+def _is_faithful(written: Written, states: Sequence[FindingState], attributes: Mapping[AttributeName, str]) -> bool:
+    return unfaithfulness(written.text, states, attributes) == 0
+
+
+def _flaws(states: Sequence[FindingState], attributes: Mapping[AttributeName, str], written: Written) -> float:
     """Unfaithfulness, and up to one for a text that the model itself hardly believes."""
-    return unfaithfulness(written.text, states) + 1 - (written.confidence or 0.0)
+    return unfaithfulness(written.text, states, attributes) + 1 - (written.confidence or 0.0)
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float | None:

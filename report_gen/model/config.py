@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.report import FINDINGS, FindingState
+from report_gen.report import FINDINGS, AttributeName, FindingState
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -82,6 +82,29 @@ class FindingConfig(_Frozen):
         return self
 
 
+class AttributeConfig(_Frozen):
+    """What the attribute head tells apart, and the decoder is told."""
+
+    name: AttributeName
+    values: tuple[str, ...] = Field(min_length=1)
+    """In the order of the head's logits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AttributeConfig:
+        if len(set(self.values)) < len(self.values) or "" in self.values:
+            raise ValueError(f"the values of {self.name} must differ, and none may be empty")
+        return self
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Order of the values in every tensor of attribute values: first the unknown one, which is empty."""
+        return ("", *self.values)
+
+    def index(self, value: str) -> int:
+        """Of a value in `told`; one that the model does not know counts as unknown."""
+        return self.told.index(value) if value in self.values else 0
+
+
 class ModelConfig(_Frozen):
     format: Literal[1] = 1
     """Version of the checkpoint layout."""
@@ -94,7 +117,16 @@ class ModelConfig(_Frozen):
     projector: ProjectorConfig = ProjectorConfig()
     decoder: DecoderConfig = DecoderConfig()
     findings: FindingConfig = FindingConfig()
+    attributes: tuple[AttributeConfig, ...] = ()
+    """Modality, plane and body part as far as the model tells them apart; each takes a visual token."""
     modalities: tuple[str, ...] = ()
     """DICOM modalities the model was trained on; another one puts a notice on the draft. Empty: any."""
     views: tuple[str, ...] = ()
     """View positions the finding head was trained on; a study without one of them gets a notice. Empty: any."""
+
+    @model_validator(mode="after")
+    def _check_attributes(self) -> ModelConfig:
+        names = [attribute.name for attribute in self.attributes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"attributes names one twice: {', '.join(names)}")
+        return self

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from report_gen.model.config import STATES
 from report_gen.report import FINDINGS
@@ -27,18 +29,23 @@ class Look:
     finding_attention: torch.Tensor
     """[B,F,V*N]: the weights, 0 on missing views, summing to 1 over the patches."""
     patch_tokens: torch.Tensor
-    """[B,K-F,D_txt]."""
+    """[B,K-F-A,D_txt]."""
     patch_mask: torch.Tensor
-    """[B,K-F] bool."""
+    """[B,K-F-A] bool."""
+    attribute_logits: tuple[torch.Tensor, ...] = ()
+    """[B,values] of each of the A attributes."""
 
 
 class Projector(nn.Module):
-    """K visual tokens a study: one for each of the F findings, the others carry the patches.
+    """K visual tokens a study: one for each of the F findings, A for the attributes, the others carry the patches.
 
     Every finding has a query over the patches of all views. Queries start at zero, so the head starts as a logistic
     regression on the average patch, and learns where to look from there. What the images add to a finding's token
     starts at zero as well: texts without images teach the decoder the states alone, and a model that never saw an
     image-report pair is not disturbed by features that its decoder cannot read.
+
+    Args:
+        attributes: how many values each of the A attributes has; without any there is nothing of them in the model.
     """
 
     def __init__(
@@ -50,6 +57,7 @@ class Projector(nn.Module):
         patch_tokens: int | Literal["all"],
         hidden: int,
         dropout: float,
+        attributes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(image_width)
@@ -72,6 +80,8 @@ class Projector(nn.Module):
             self.patch_mlp = _mlp(image_width, hidden, text_width, dropout)
         if patch_tokens not in (0, "all"):
             self.patch_queries = nn.Parameter(torch.randn(int(patch_tokens), image_width))
+        self.attribute_heads = nn.ModuleList(_AttributeHead(values, image_width) for values in attributes)
+        self.attribute_embeddings = nn.ParameterList(0.02 * torch.randn(1 + count, text_width) for count in attributes)
 
     def forward(self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor) -> Look:
         """Look at the images; see `Look` for the shapes.
@@ -91,7 +101,8 @@ class Projector(nn.Module):
         finding_features, attention = _attend(self.finding_queries, placed, mask)
         finding_logits = (finding_features * self.finding_weight).sum(-1) + self.finding_bias
         patch_tokens, patch_mask = self._patch_tokens(placed, mask)
-        return Look(finding_features, finding_logits, attention, patch_tokens, patch_mask)
+        attribute_logits = tuple(head(placed, mask) for head in self.attribute_heads)
+        return Look(finding_features, finding_logits, attention, patch_tokens, patch_mask, attribute_logits)
 
     def finding_tokens(self, states: torch.Tensor, look: Look | None) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) and, where there are images, what was seen -> [B,F,D_txt]."""
@@ -99,14 +110,36 @@ class Projector(nn.Module):
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
         return tokens if look is None else tokens + self.finding_mlp(look.finding_features)
 
+    def attribute_tokens(self, values: torch.Tensor) -> torch.Tensor:
+        """Values [B,A] as the decoder is told them, 0 for unknown -> [B,A,D_txt]."""
+        told = zip(self.attribute_embeddings, values.unbind(1), strict=True)
+        tokens = [embedding[value] for embedding, value in told]
+        width = self.state_embedding.shape[-1]
+        return torch.stack(tokens, dim=1) if tokens else self.state_embedding.new_zeros(len(values), 0, width)
+
     def _patch_tokens(self, placed: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if self.patch_mlp is None:
             text_width = self.state_embedding.shape[-1]
             return placed.new_zeros(len(placed), 0, text_width), mask[:, :0]
         if self.patch_queries is not None:
-            placed, _ = _attend(self.patch_queries, placed, mask)  # [B,K-F,D_img]
+            placed, _ = _attend(self.patch_queries, placed, mask)  # [B,K-F-A,D_img]
             mask = mask.new_ones(placed.shape[:2])
         return self.patch_mlp(placed), mask
+
+
+class _AttributeHead(nn.Module):
+    """A query over the patches of all views and a linear layer, both from zero, as a finding has them."""
+
+    def __init__(self, values: int, image_width: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(1, image_width))
+        self.weight = nn.Parameter(torch.zeros(values, image_width))
+        self.bias = nn.Parameter(torch.zeros(values))
+
+    def forward(self, patches: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Placed patches [B,M,D_img], of which [B,M] are there -> logits [B,values]."""
+        seen, _ = _attend(self.query, patches, mask)  # [B,1,D_img]
+        return F.linear(seen.squeeze(1), self.weight, self.bias)
 
 
 def _attend(queries: torch.Tensor, patches: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -24,6 +24,8 @@ class ReportModelOutput:
     """[B,L,vocabulary]; those at place t predict the token at t + 1. None where the batch has no texts."""
     finding_logits: torch.Tensor | None
     """[B,F]; None where the batch has no images."""
+    attribute_logits: tuple[torch.Tensor, ...] = ()
+    """[B,values] of each of the A attributes; empty where the batch has no images."""
 
 
 class ReportModel(nn.Module):
@@ -56,6 +58,7 @@ class ReportModel(nn.Module):
             patch_tokens=config.projector.patch_tokens,
             hidden=config.projector.hidden,
             dropout=config.projector.dropout,
+            attributes=[len(attribute.values) for attribute in config.attributes],
         )
 
     def forward(
@@ -68,6 +71,7 @@ class ReportModel(nn.Module):
         attention_mask: torch.Tensor,
         finding_states: torch.Tensor,
         patch_features: torch.Tensor | None = None,
+        attribute_values: torch.Tensor | None = None,
     ) -> ReportModelOutput:
         """Look at the images, if there are any, and read the texts, if there are any.
 
@@ -77,17 +81,18 @@ class ReportModel(nn.Module):
                 T > 1 texts a study the first B rows are one text of every study, and so on.
             finding_states: [B,F], what the decoder is told.
             patch_features: [B,V,N,D_img], what the encoder made of the images; with V > 0 it is not asked again.
+            attribute_values: [B,A], what the decoder is told; see `visual_tokens`.
         """
         look = self.look(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
-        finding_logits = None if look is None else look.finding_logits
+        finding_logits, attribute_logits = (None, ()) if look is None else (look.finding_logits, look.attribute_logits)
         if not input_ids.shape[1]:
-            return ReportModelOutput(None, finding_logits)
-        visual_tokens, visual_mask = self.visual_tokens(finding_states, look)
+            return ReportModelOutput(None, finding_logits, attribute_logits)
+        visual_tokens, visual_mask = self.visual_tokens(finding_states, look, attribute_values)
         texts = len(input_ids) // len(finding_states)
         logits = self.decoder(
             visual_tokens.repeat(texts, 1, 1), visual_mask.repeat(texts, 1), input_ids, attention_mask
         )
-        return ReportModelOutput(logits, finding_logits)
+        return ReportModelOutput(logits, finding_logits, attribute_logits)
 
     def look(
         self,
@@ -107,13 +112,31 @@ class ReportModel(nn.Module):
         seen: Look = self.projector(patch_features, view_positions, view_mask)
         return seen
 
-    def visual_tokens(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """The K visual tokens [B,K,D_txt], those of the F findings first, and their mask [B,K]."""
-        findings = self.projector.finding_tokens(finding_states, look)
-        mask = torch.ones(findings.shape[:2], dtype=torch.bool, device=findings.device)
+    def visual_tokens(
+        self, finding_states: torch.Tensor, look: Look | None, attribute_values: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The K visual tokens [B,K,D_txt] and their mask [B,K]: F of the findings, A of the attributes, the patches.
+
+        Args:
+            attribute_values: [B,A], indices into `AttributeConfig.told`; all unknown where not given.
+        """
+        if attribute_values is None:
+            attribute_values = finding_states.new_zeros(len(finding_states), len(self.config.attributes))
+        told = torch.cat(
+            [self.projector.finding_tokens(finding_states, look), self.projector.attribute_tokens(attribute_values)],
+            dim=1,
+        )
+        mask = torch.ones(told.shape[:2], dtype=torch.bool, device=told.device)
         if look is None:
-            return findings, mask
-        return torch.cat([findings, look.patch_tokens], dim=1), torch.cat([mask, look.patch_mask], dim=1)
+            return told, mask
+        return torch.cat([told, look.patch_tokens], dim=1), torch.cat([mask, look.patch_mask], dim=1)
+
+    @staticmethod
+    def decide_attributes(look: Look) -> torch.Tensor:
+        """The likeliest values [B,A], indices into `AttributeConfig.told`."""
+        likeliest = [logits.argmax(-1) + 1 for logits in look.attribute_logits]
+        nothing = torch.zeros(len(look.finding_logits), 0, dtype=torch.long, device=look.finding_logits.device)
+        return torch.stack(likeliest, dim=1) if likeliest else nothing
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) by the thresholds of the configuration."""

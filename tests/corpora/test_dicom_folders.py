@@ -186,3 +186,10 @@ def test_any_other_layout_comes_first(tmp_path: Path) -> None:
     film(tmp_path / "1.dcm")
     (tmp_path / "manifest.csv").write_text("id,findings,image\n1,From the manifest.,1.dcm\n")
     assert read_corpus(tmp_path)["findings"][:] == ["From the manifest."]
+
+
+def test_the_header_tells_modality_and_body_part(tmp_path: Path) -> None:
+    film(tmp_path / "a" / "1.dcm", Modality="CT", BodyPartExamined="BRAIN")
+    (tmp_path / "a" / "report.txt").write_text(REPORT, encoding="utf-8")
+    (row,) = read_corpus(tmp_path, layout="dicom")
+    assert (row["modality"], row["plane"], row["body_part"]) == ("CT", "", "head")

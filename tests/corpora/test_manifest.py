@@ -110,3 +110,10 @@ def test_the_five_indiana_studies_with_images(shared: Path) -> None:
     assert all(Path(image).is_file() for images in corpus["images"] for image in images)
     assert corpus["view_positions"][0] == ["FRONTAL", "LATERAL"]
     assert all(corpus["findings"]) or all(corpus["impression"])
+
+
+def test_attributes_in_dicom_terms_or_words_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    path.write_text("id,findings,Modality,plane,body_part\n1,A.,mri,Axial,left paw\n2,B.,,,\n", encoding="utf-8")
+    told = [(row["modality"], row["plane"], row["body_part"]) for row in read_corpus(path)]
+    assert told == [("MR", "axial", "left paw"), ("", "", "")]

@@ -95,3 +95,22 @@ def test_the_1850_images_of_602_cases(shared: Path) -> None:
     assert Counter(cases["split"]) == {"train": 535, "val": 67}
     assert sum(map(len, cases["images"])) == 1850
     assert max(map(len, cases["images"])) == 31
+
+
+def test_modality_plane_and_body_part_where_the_table_has_them(tmp_path: Path) -> None:
+    rows = [
+        ("1", "C1", "CT", "Axial", "Thorax"),
+        ("2", "C1", "MR", "Transverse", "Thorax"),
+        ("3", "C2", "MR", "3D Reconstruction", "Spine and Muscles"),
+    ]
+    lines = [
+        f"images/{image}.jpg,{case},train,A.,B.,C.,D,{kind},{plane},{place}" for image, case, kind, plane, place in rows
+    ]
+    folder = write_tables(tmp_path, TRAIN)
+    heading = HEADING.replace("\n", ",type,plane,location_category\n")
+    (folder / "train.csv").write_text(heading + "\n".join(lines), encoding="utf-8")
+    images, cases = (read_corpus(folder / "train.csv", layout=layout) for layout in ("medpix", "medpix-cases"))
+    told = [(row["modality"], row["plane"], row["body_part"]) for row in images]
+    assert told == [("CT", "axial", "chest"), ("MR", "axial", "chest"), ("MR", "", "musculoskeletal")]
+    told = [(row["modality"], row["plane"], row["body_part"]) for row in cases]
+    assert told == [("", "axial", "chest"), ("MR", "", "musculoskeletal")]

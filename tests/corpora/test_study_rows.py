@@ -53,3 +53,13 @@ def test_rows_that_contradict_each_other_are_named() -> None:
     contrary = Example(study_id="a", images=second.images, view_positions=("PA",), findings="other")
     with pytest.raises(CorpusError, match="row 1 has another findings than an earlier row of the same study"):
         list(join_rows(["a", "a"], [first, ("row 1", contrary)]))
+
+
+def test_attributes_are_known_where_all_images_have_them_alike() -> None:
+    three = [("CT", "axial", ""), ("CT", "coronal", "head"), ("CT", "axial", "head")]
+    several = [
+        (str(number), Example(study_id="a", modality=modality, plane=plane, body_part=part))
+        for number, (modality, plane, part) in enumerate(three)
+    ]
+    (joined,) = join_rows("aaa", several)
+    assert (joined.modality, joined.plane, joined.body_part) == ("CT", "", "")

@@ -16,7 +16,7 @@ from rich.console import Console
 from report_gen.corpora import FEATURES, read_corpus
 from report_gen.curating import CorpusCheck, Exhibits, check_corpus, render_check, write_html, write_json
 from report_gen.curating.corpus_check import Copies, Duplicates, Support
-from report_gen.report import FINDINGS
+from report_gen.report import ATTRIBUTES, FINDINGS
 from tests.builders import picture, write_png
 
 LONG = (
@@ -34,6 +34,7 @@ def corpus(*rows: dict[str, Any]) -> Dataset:
         "view_positions": [],
         "labels": nothing,
         "soft_labels": nothing,
+        **dict.fromkeys(ATTRIBUTES, ""),
         "split": "train",
     }
     numbered = ({"study_id": str(number)} | plain | row for number, row in enumerate(rows))

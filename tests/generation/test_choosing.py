@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.generation.choosing import departures, disagreement, most_agreed
-from report_gen.report import FINDINGS, FindingState
+from report_gen.generation.choosing import consistent, departures, disagreement, most_agreed, unfaithfulness
+from report_gen.report import FINDINGS, AttributeName, FindingState
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 
@@ -56,3 +56,12 @@ def test_the_text_that_the_others_agree_with_is_kept() -> None:
     assert most_agreed(["no effusion", "the heart is enlarged", "no effusion"]) == 0
     assert most_agreed(["alone"]) == 0
     assert most_agreed(["", ""]) == 0
+
+
+def test_texts_that_name_another_modality_or_plane_are_flawed() -> None:
+    told_too: dict[AttributeName, str] = {"modality": "CT", "plane": "axial"}
+    texts = ["Sagittal MRI.", "Coronal CT.", "Axial CT.", "A cyst."]
+    assert [unfaithfulness(text, told(), told_too) for text in texts] == [4, 2, 0, 0]
+    assert consistent(texts, told_too) == [2, 3]
+    assert consistent(texts[:2], told_too) == [1]
+    assert consistent(texts, {}) == [0, 1, 2, 3]

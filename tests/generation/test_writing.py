@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from report_gen.generation import Decoding, generate, writing
 from report_gen.generation.decoding import Generated
 from report_gen.generation.writing import compose
-from report_gen.report import FINDINGS, FindingState, SectionName
+from report_gen.report import FINDINGS, AttributeName, FindingState, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
 
 UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)
@@ -112,14 +114,21 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return written
 
 
-def choose(rows: int = 1, candidates: int = 4) -> list[str]:
+def choose(
+    rows: int = 1,
+    candidates: int = 4,
+    *,
+    states: Sequence[FindingState] = TOLD,
+    told: Mapping[AttributeName, str] = MappingProxyType({}),
+) -> list[str]:
     return [
         written.text
         for written in generate(
             tiny_checkpoint(),
             **visual(rows),
             prompt_ids=[[9]] * rows,
-            states=[TOLD] * rows,
+            states=[states] * rows,
+            attributes=[told] * rows,
             decoding=Decoding(candidates=candidates, seed=5),
         )
     ]
@@ -166,3 +175,14 @@ def test_without_states_the_text_that_most_samples_agree_with_is_kept(monkeypatc
         decoding=Decoding(candidates=4),
     )
     assert written.text == "The heart is large."
+
+
+def test_a_text_that_names_another_modality_loses_to_those_that_do_not(texts: dict[str, list[str]]) -> None:
+    texts["greedy"] = ["MRI: small pleural effusion."]
+    texts["sample"] = ["Small pleural effusion.", "CT: effusion.", "MRI: effusion."]
+    assert choose(told={"modality": "CT"}) == ["Small pleural effusion."]
+    assert choose(told={"modality": "MR"}) == ["MRI: small pleural effusion."]
+    texts["sample"] = ["MRI: a cyst.", "CT: a cyst.", "CT: cysts are."]
+    texts["greedy"] = ["MRI: a cyst."]
+    assert choose(states=UNKNOWN) == ["MRI: a cyst."]  # which most agree with
+    assert choose(states=UNKNOWN, told={"modality": "CT"}) == ["CT: a cyst."]

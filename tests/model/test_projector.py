@@ -142,3 +142,54 @@ def test_dropout_works_in_training_alone() -> None:
     assert torch.equal(projector(*arguments).finding_logits, projector(*arguments).finding_logits)
     projector.train()
     assert not torch.equal(projector(*arguments).finding_logits, projector(*arguments).finding_logits)
+
+
+def told_apart(*values: int) -> Projector:
+    torch.manual_seed(0)
+    return Projector(
+        image_width=D_IMG, text_width=D_TXT, grid=GRID, patch_tokens=5, hidden=7, dropout=0.3, attributes=values
+    ).eval()
+
+
+def test_without_attributes_there_is_nothing_of_them() -> None:
+    assert not any("attribute" in name for name in build().state_dict())
+    plain, more = build(stirred=False).state_dict(), told_apart(2, 3).state_dict()
+    for name, tensor in plain.items():
+        assert torch.equal(tensor, more[name]), name
+    look = build()(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    assert look.attribute_logits == ()
+    assert build().attribute_tokens(torch.zeros(B, 0, dtype=torch.long)).shape == (B, 0, D_TXT)
+
+
+def test_attribute_heads_start_as_a_softmax_regression_on_the_mean_patch() -> None:
+    projector, seen = told_apart(2, 3), features(2)
+    look = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    assert [logits.shape for logits in look.attribute_logits] == [(B, 2), (B, 3)]
+    assert not any(logits.any() for logits in look.attribute_logits)
+    head = projector.attribute_heads[1]
+    with torch.no_grad():
+        head.weight.normal_()
+        head.bias.normal_()
+    mean = F.layer_norm(seen, (D_IMG,)).mean((1, 2))  # [B,D_img]
+    look = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    torch.testing.assert_close(look.attribute_logits[1], mean @ head.weight.T + head.bias)
+
+
+def test_a_missing_view_says_nothing_of_an_attribute() -> None:
+    projector, seen = told_apart(3), features()
+    with torch.no_grad():
+        for parameter in projector.attribute_heads.parameters():
+            parameter.normal_()
+    alone = projector(seen[:, :1], positions(PA), torch.ones(B, 1, dtype=torch.bool))
+    beside = projector(seen, positions(PA, LATERAL, 0), torch.tensor([[True, False, False]] * B))
+    torch.testing.assert_close(alone.attribute_logits[0], beside.attribute_logits[0])
+
+
+def test_attribute_tokens_are_the_embeddings_of_what_is_told() -> None:
+    projector = told_apart(2, 3)
+    tokens = projector.attribute_tokens(torch.tensor([[0, 3], [2, 1]]))
+    modality, plane = projector.attribute_embeddings
+    assert modality.shape == (3, D_TXT)
+    assert plane.shape == (4, D_TXT)
+    expected = [torch.stack([modality[0], plane[3]]), torch.stack([modality[2], plane[1]])]
+    assert torch.equal(tokens, torch.stack(expected))

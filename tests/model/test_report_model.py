@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from report_gen.model.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
+from report_gen.model.projector import Look
 from report_gen.report import FINDINGS, FindingState
 from tests.builders import SIZE, tiny_config, tiny_model
 
@@ -112,3 +113,61 @@ def test_shapes_that_make_no_sense_are_refused() -> None:
 def test_a_configuration_survives_json() -> None:
     config = tiny_config(findings={"present": [0.1] * len(FINDINGS)}, projector={"patch_tokens": "all"})
     assert ModelConfig.model_validate_json(config.model_dump_json()) == config
+
+
+ATTRIBUTES = [
+    {"name": "modality", "values": ["CT", "MR"]},
+    {"name": "plane", "values": ["axial", "coronal", "sagittal"]},
+]
+
+
+@torch.inference_mode()
+def test_the_tokens_of_attributes_come_between_findings_and_patches() -> None:
+    model, inputs, states = tiny_model(tiny_config(attributes=ATTRIBUTES)), batch(), torch.full((B, len(FINDINGS)), 1)
+    look = model.look(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
+    told = torch.tensor([[1, 3]] * B)
+    tokens, mask = model.visual_tokens(states, look, told)
+    first, count = len(FINDINGS), len(FINDINGS) + 2
+    assert torch.equal(tokens[:, first:count], model.projector.attribute_tokens(told))
+    assert torch.equal(tokens[:, count:], look.patch_tokens)
+    assert mask.all()
+    untold, _ = model.visual_tokens(states, look)
+    assert torch.equal(untold[:, first:count], model.projector.attribute_tokens(torch.zeros_like(told)))
+    alone, _ = model.visual_tokens(states, None, told)
+    assert torch.equal(alone[:, first:], tokens[:, first:count])
+
+
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
+@torch.inference_mode()
+def test_what_is_told_of_an_attribute_reaches_the_text(conditioning: str) -> None:
+    model = tiny_model(tiny_config(attributes=ATTRIBUTES, conditioning=conditioning))
+    inputs = batch()
+    one, other = (model(**inputs, attribute_values=torch.tensor([[value, 0]] * B)) for value in (1, 2))
+    assert not torch.allclose(one.logits, other.logits, atol=1e-3)
+    assert [torch.equal(*pair) for pair in zip(one.attribute_logits, other.attribute_logits, strict=True)] == [True] * 2
+    assert model(**batch(images=False)).attribute_logits == ()
+
+
+@torch.inference_mode()
+def test_the_likeliest_value_is_decided() -> None:
+    model = tiny_model(tiny_config(attributes=ATTRIBUTES))
+    seen = Look(
+        *[torch.zeros(2, 1)] * 5, (torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([[0.0, 0, 9], [9, 0, 0]]))
+    )
+    assert model.decide_attributes(seen).tolist() == [[1, 3], [2, 1]]
+    assert model.decide_attributes(Look(*[torch.zeros(2, 1)] * 5)).shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ([{"name": "side", "values": ["left"]}], "modality"),
+        ([{"name": "plane", "values": ["axial", "axial"]}], "must differ"),
+        ([{"name": "plane", "values": ["axial", ""]}], "none may be empty"),
+        ([{"name": "plane", "values": []}], "at least 1"),
+        ([ATTRIBUTES[0], ATTRIBUTES[0]], "twice"),
+    ],
+)
+def test_attributes_that_make_no_sense_are_refused(attributes: list[dict[str, object]], message: str) -> None:
+    with pytest.raises(pydantic.ValidationError, match=message):
+        tiny_config(attributes=attributes)

@@ -6,7 +6,17 @@ from types import MappingProxyType
 
 import pytest
 
-from report_gen.report import Finding, FindingState, InputFile, Provenance, Report, Section, SectionName, Sentence
+from report_gen.report import (
+    Attribute,
+    Finding,
+    FindingState,
+    InputFile,
+    Provenance,
+    Report,
+    Section,
+    SectionName,
+    Sentence,
+)
 
 
 @pytest.fixture
@@ -31,4 +41,5 @@ def report() -> Report:
             inputs=(InputFile(sha256="ff" * 32, sop_instance_uid=None),),
             decoding=MappingProxyType({"beams": 1}),
         ),
+        attributes=(Attribute(name="plane", value="axial", probability=0.25, seen="\x1bcoronal", overruled=True),),
     )

@@ -35,6 +35,15 @@ class FindingSchema(Strict):
     overruled: bool
 
 
+class AttributeSchema(Strict):
+    name: Literal["modality", "plane", "body_part"]
+    value: str
+    probability: float | None = Field(ge=0, le=1)
+    seen: str
+    from_header: bool
+    overruled: bool
+
+
 class InputSchema(Strict):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     sop_instance_uid: str | None
@@ -56,6 +65,7 @@ class DocumentSchema(Strict):
     notices: list[str]
     sections: list[SectionSchema]
     findings: list[FindingSchema]
+    attributes: list[AttributeSchema]
     provenance: ProvenanceSchema
 
 
@@ -72,13 +82,23 @@ def test_the_document_fits_its_schema(report: Report) -> None:
         ("Fracture", "unknown", None, False),
         ("Pneumonia", "present", 0.5, True),
     ]
+    assert [vars(attribute) for attribute in document.attributes] == [
+        {
+            "name": "plane",
+            "value": "axial",
+            "probability": 0.25,
+            "seen": "coronal",
+            "from_header": False,
+            "overruled": True,
+        }
+    ]
     assert document.provenance.inputs[0].sha256 == "ff" * 32
     assert document.provenance.decoding == {"beams": 1}
 
 
 def test_keys_keep_their_order_and_text_stays_readable(report: Report) -> None:
     text = format_json(report)
-    assert list(json.loads(text)) == ["schema", "banner", "notices", "sections", "findings", "provenance"]
+    assert list(json.loads(text)) == ["schema", "banner", "notices", "sections", "findings", "attributes", "provenance"]
     assert text == format_json(report)
     assert "Café" in text
     assert text.endswith("}\n")

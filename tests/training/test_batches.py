@@ -18,7 +18,7 @@ from report_gen_training.plan import Plan
 from report_gen_training.recipe import AugmentationRecipe, StageRecipe
 from report_gen_training.reporting import unheard
 
-from report_gen.model.config import STATES
+from report_gen.model.config import STATES, AttributeConfig
 from report_gen.model.projector import VIEWS
 from report_gen.pixels import PixelTransform
 from report_gen.report import FINDINGS, FindingState
@@ -185,3 +185,35 @@ def test_processes_deal_out_the_batches_of_a_validation(processes: int) -> None:
     whole = [b.study_ids for b in made.validation(3)]
     assert [id_ for ids in whole for id_ in ids] == [str(number) for number in range(11)]
     assert [shares[number % processes][number // processes] for number in range(len(whole))] == whole
+
+
+def told(*examples: TrainingExample, **changes: Any) -> Batch:
+    """A batch for a model that tells modality and plane apart, but not every value of them."""
+    attributes = [
+        AttributeConfig(name="plane", values=("axial", "coronal")),
+        AttributeConfig(name="modality", values=("CT", "MR")),
+    ]
+    values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}}
+    stage = StageRecipe.model_validate(values | changes)
+    images, _ = cache_images(Path("nowhere"), (), TRANSFORM, on_progress=unheard)
+    parts: dict[str, Any] = {"images": images, "augmentation": AugmentationRecipe(), "attributes": attributes}
+    return next(Items([store(*examples)], stage, TRANSFORM, **parts, training=True).validation(len(examples)))
+
+
+def test_attributes_are_told_as_the_corpus_has_them() -> None:
+    two = (replace(TEXT, attributes=values) for values in (("MR", "axial", "chest"), ("US", "", "")))
+    found = told(*two, forget_attributes=0.0)
+    assert found.attribute_targets.tolist() == [[1, 2], [0, 0]]
+    assert torch.equal(found.attribute_values, found.attribute_targets)
+
+
+def test_attributes_are_forgotten_by_chance_and_remain_targets() -> None:
+    found = told(*[replace(TEXT, attributes=("MR", "axial", ""))] * 300, forget_attributes=0.25)
+    assert found.attribute_targets.tolist() == [[1, 2]] * 300
+    assert float((found.attribute_values == 0).float().mean()) == pytest.approx(0.25, abs=0.05)
+    assert set(map(tuple, found.attribute_values.tolist())) == {(1, 2), (0, 2), (1, 0), (0, 0)}
+
+
+def test_models_without_attributes_have_none_in_their_batches() -> None:
+    found = batch(replace(TEXT, attributes=("MR", "axial", "")))
+    assert found.attribute_values.shape == found.attribute_targets.shape == (1, 0)

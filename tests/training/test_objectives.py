@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
-from report_gen_training.objectives import IGNORED, NEVER_WRITTEN, finding_loss, policy_loss, report_loss
+from report_gen_training.objectives import (
+    IGNORED,
+    NEVER_WRITTEN,
+    attribute_loss,
+    finding_loss,
+    policy_loss,
+    report_loss,
+)
 from torch.nn import functional as F
 
 
@@ -111,3 +120,21 @@ def test_short_floats_are_judged_as_long_ones() -> None:
     labels = torch.tensor([[IGNORED, 7, 8]])
     assert report_loss(logits.bfloat16(), labels).dtype == torch.float32
     assert finding_loss(logits[0].bfloat16(), torch.zeros(3, 50)).dtype == torch.float32
+
+
+def test_the_attribute_loss_is_the_mean_cross_entropy_of_the_known_values() -> None:
+    modality, plane = (
+        torch.tensor([[0.7, 0.3], [0.5, 0.5]]).log(),
+        torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]).log(),
+    )
+    found = attribute_loss([modality, plane], torch.tensor([[1, 0], [2, 3]]))  # of the first study the plane is unknown
+    assert float(found) == pytest.approx(-(math.log(0.7) + math.log(0.5) + math.log(0.8)) / 3, rel=1e-6)
+
+
+def test_unknown_attributes_teach_nothing() -> None:
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = attribute_loss([logits], torch.zeros(2, 1, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()

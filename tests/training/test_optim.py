@@ -29,14 +29,17 @@ def stage(steps: int = 100, warmup: float = 0.1, weight_decay: float = 0.05, **r
 
 @pytest.fixture
 def model() -> ReportModel:
-    return tiny_model(tiny_config(encoder="test_resnet"))
+    return tiny_model(
+        tiny_config(encoder="test_resnet", attributes=[{"name": "plane", "values": ["axial", "coronal"]}])
+    )
 
 
 def test_the_parts_are_the_whole_model_and_share_nothing(model: ReportModel) -> None:
     listed = [id(parameter) for parameters in parts(model).values() for parameter in parameters]
     assert len(listed) == len(set(listed))
     assert set(listed) == {id(parameter) for parameter in model.parameters()}
-    assert any(parameter is model.projector.state_embedding for parameter in parts(model)["decoder"])
+    told = (model.projector.state_embedding, *model.projector.attribute_embeddings)
+    assert {id(parameter) for parameter in told} < {id(parameter) for parameter in parts(model)["decoder"]}
 
 
 @pytest.mark.parametrize("part", ["encoder", "projector", "decoder"])

@@ -16,13 +16,22 @@ from report_gen.model import ReportModel
 from tests.builders import SIZE, tiny_config, tiny_model
 
 STAGE = StageRecipe.model_validate(
-    {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "finding_weight": 0.5, "label_smoothing": 0.1}
+    {
+        "name": "s",
+        "corpora": ("c",),
+        "steps": 1,
+        "rates": {},
+        "finding_weight": 0.5,
+        "attribute_weight": 0.3,
+        "label_smoothing": 0.1,
+    }
 )
 
 
 @pytest.fixture(scope="module")
 def model() -> ReportModel:
-    return tiny_model(tiny_config())
+    attributes = [{"name": "modality", "values": ["CT", "MR"]}, {"name": "plane", "values": ["a", "b", "c"]}]
+    return tiny_model(tiny_config(attributes=attributes))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +54,8 @@ def whole() -> Batch:
         labels=ids.masked_fill(~told, IGNORED),
         finding_states=torch.zeros(4, 17, dtype=torch.long),
         finding_targets=targets,
+        attribute_values=torch.zeros(4, 2, dtype=torch.long),
+        attribute_targets=torch.tensor([[1, 2], [2, 0], [0, 0], [1, 3]]),
         token_weights=torch.where(told & (places % 2 == 0), 2.0, 1.0) * told,
         patch_features=torch.empty(4, 0, 0, 0),
         references=("",) * 4,
@@ -67,17 +78,18 @@ def test_parts_add_up_to_the_whole(model: ReportModel, whole: Batch, cuts: list[
     parts = [rows(whole, *cut) for cut in cuts]
     weights = [Weights.of(part) for part in parts]
     totals = Weights(*map(sum, zip(*weights, strict=True)))
-    assert totals == Weights.of(whole) == (20.0, 30.0, 37.0)
+    assert totals == Weights.of(whole) == (20.0, 30.0, 37.0, 5.0)
     losses = [train_step(model, part, STAGE) for part in parts]
     pairs = list(zip(losses, weights, strict=True))
     together = torch.stack([share(loss, weight, totals, STAGE) for loss, weight in pairs]).sum()
     expected = loss_alone(model, whole, STAGE)
     assert together.item() == pytest.approx(expected.item(), rel=1e-5)
     sums = np.sum([loss.sums(weight) for loss, weight in pairs], axis=0).tolist()
-    loss, report, finding = mean(sums, totals, STAGE)
+    loss, report, finding, attribute = mean(sums, totals, STAGE)
     assert report is not None
     assert finding is not None
-    assert loss == pytest.approx(expected.item(), rel=1e-5) == report + 0.5 * finding
+    assert attribute is not None
+    assert loss == pytest.approx(expected.item(), rel=1e-5) == report + 0.5 * finding + 0.3 * attribute
     wanted = gradient(model, expected)
     for name, part in gradient(model, together).items():
         torch.testing.assert_close(part, wanted[name], atol=1e-5, rtol=1e-4, msg=name)
@@ -95,11 +107,12 @@ def test_what_a_batch_has_not_weighs_nothing(model: ReportModel, whole: Batch) -
         view_positions=whole.view_positions[:, :0],
         view_mask=whole.view_mask[:, :0],
     )
-    assert Weights.of(silent) == (0.0, 0.0, 37.0)
-    assert Weights.of(blind) == (20.0, 30.0, 0.0)
+    assert Weights.of(silent) == (0.0, 0.0, 37.0, 5.0)
+    assert Weights.of(blind) == (20.0, 30.0, 0.0, 0.0)
     assert train_step(model, silent, STAGE).report is None
     assert train_step(model, blind, STAGE).finding is None
-    assert mean([6.0, 0.0, 0.0], Weights.of(blind), STAGE) == (0.2, 0.2, None)
+    assert train_step(model, blind, STAGE).attribute is None
+    assert mean([6.0, 0.0, 0.0, 0.0], Weights.of(blind), STAGE) == (0.2, 0.2, None, None)
 
 
 def test_a_token_counts_alike_in_steps_of_short_and_of_long_reports() -> None:

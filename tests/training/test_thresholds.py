@@ -36,7 +36,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
 def batches(logits: torch.Tensor, targets: torch.Tensor) -> list[Batch]:
     nothing = torch.empty(0)
     return [
-        Batch(row[:, None, None, None], *[nothing] * 6, target, nothing, nothing, (), ())
+        Batch(row[:, None, None, None], *[nothing] * 6, target, *[nothing] * 4, (), ())
         for row, target in zip(logits.split(16), targets.split(16), strict=True)
     ]
 
