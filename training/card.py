@@ -32,6 +32,7 @@ def write_card(
     )
     taught = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
     unknown = [name for name in FINDINGS if name not in taught and name != "No Finding"]
+    attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
     return f"""---
 library_name: report-gen
 pipeline_tag: image-to-text
@@ -58,4 +59,5 @@ The recipe stands in `training.json`. Validation chose the weights and the thres
 
 Findings with a threshold: {", ".join(taught) or "none"}.
 Told to the decoder as unknown: {", ".join(unknown) or "none"}. "No Finding" follows from the others.
+Recognised and told besides: {attributes or "nothing"}.
 """

@@ -84,6 +84,12 @@ class ModelRecipe(_Frozen):
             raise ValueError("lora adapts a pretrained decoder; name one in decoder_weights, or leave lora out")
         return self
 
+    @model_validator(mode="after")
+    def _check_attributes(self) -> ModelRecipe:
+        if len(set(self.attributes)) < len(self.attributes):
+            raise ValueError(f"attributes names one twice: {', '.join(self.attributes)}")
+        return self
+
 
 class AugmentationRecipe(_Frozen):
     """Small changes of the images that leave the report true. There is no flip: it would swap left and right."""

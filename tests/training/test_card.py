@@ -13,7 +13,10 @@ from tests.builders import THRESHOLDS, tiny_config, tiny_recipe
 def test_a_card_tells_what_was_learned_from_and_what_was_left_out(tmp_path: Path) -> None:
     card = write_card(
         tiny_recipe(tmp_path),
-        tiny_config(findings={"present": (None, 0.5, *THRESHOLDS[2:])}),
+        tiny_config(
+            findings={"present": (None, 0.5, *THRESHOLDS[2:])},
+            attributes=[{"name": "plane", "values": ["axial", "coronal"]}],
+        ),
         counts={"films": {"train": 7, "val": 2}},
         left_out={"films": 3},
         decoder="The decoder begins from scratch.",
@@ -21,4 +24,5 @@ def test_a_card_tells_what_was_learned_from_and_what_was_left_out(tmp_path: Path
     assert BANNER in card
     assert "| films | 7 | 2 | 0 | 3 |" in card
     assert "The decoder begins from scratch." in card
+    assert "Recognised and told besides: plane (axial, coronal)." in card
     assert "Findings with a threshold: Enlarged Cardiomediastinum, Cardiomegaly" in card

@@ -88,6 +88,8 @@ def test_the_last_setting_wins(path: str) -> None:
         ("qqqq=1", "unknown key 'qqqq'; report-gen train --explain lists the keys"),
         ("seed=many", "seed: Input should be a valid integer"),
         ("stages.0.steps=0", "stages.0.steps: Input should be greater than or equal to 1"),
+        ('model.attributes=["plane", "plane"]', "model: attributes names one twice: plane, plane"),
+        ('model.attributes=["side"]', "model.attributes.0: Input should be 'modality', 'plane' or 'body_part'"),
         ("model.encoder.image_size=8", "model.encoder.image_size: Input should be greater than or equal to 32"),
         ("precision=fp64", "precision: Input should be 'auto', 'fp32' or 'bf16'"),
         ("stages=[]", "stages: Tuple should have at least 1 item"),

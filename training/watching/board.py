@@ -52,7 +52,12 @@ class Board:
         Raises:
             OutputError: the events cannot be written.
         """
-        losses = {"training": now.loss, "training report": now.report_loss, "training findings": now.finding_loss}
+        losses = {
+            "training": now.loss,
+            "training report": now.report_loss,
+            "training findings": now.finding_loss,
+            "training attributes": now.attribute_loss,
+        }
         scalars: dict[str, float | None] = {f"loss/{name}": loss for name, loss in losses.items()}
         scalars |= {f"learning rate/{part}": rate for part, rate in now.rates.items()}
         scalars["speed/studies per second"] = now.studies / now.seconds
@@ -65,6 +70,7 @@ class Board:
             OutputError: the events cannot be written.
         """
         scores = {f"validation/{name}": score for name, score in now.scores.items()}
+        scores |= {f"validation/{name} recognised": share for name, share in now.accuracies.items()}
         self._add(now.stage, now.step, {"loss/validation": now.loss, "validation/distinct": now.distinct} | scores)
         if now.samples:
             drafts = "\n\n".join(map(_markdown, now.samples[:_SHOWN]))

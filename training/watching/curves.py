@@ -47,7 +47,7 @@ def plot_curves(history: Sequence[StageHistory], floors: Mapping[str, float], *,
     losses, scores, variety, rates = charts
     _draw_training_loss(losses, placed)
     _draw_validations(losses, placed, lambda record: {"validation": record.get("loss")}, first_colour=1)
-    _draw_validations(scores, placed, lambda record: record.get("scores") or {})
+    _draw_validations(scores, placed, _scores)
     _draw_validations(variety, placed, lambda record: {"drafts": record.get("distinct")})
     _draw_collapses(variety, placed, floors)
     _draw_rates(rates, placed)
@@ -59,6 +59,11 @@ def plot_curves(history: Sequence[StageHistory], floors: Mapping[str, float], *,
     rates.set_xlim(0, max(1, sum(stage.length for stage in history)))
     rates.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def _scores(record: Record) -> dict[str, float | None]:
+    accuracies = {f"{name} recognised": share for name, share in (record.get("accuracies") or {}).items()}
+    return {**(record.get("scores") or {}), **accuracies}
 
 
 def _draw_training_loss(axes: Axes, placed: Placed) -> None:

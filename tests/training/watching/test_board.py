@@ -39,9 +39,10 @@ def test_drafts_are_shown_as_they_are(tmp_path: Path) -> None:
     sample = Sample(study_id="7", draft="FINDINGS:\n# Clear", reference="Normal.", images=())
     values = {"loss": 1.5, "scores": {"CIDEr-D": 0.25}, "distinct": 0.5, "collapsed": False, "samples": [sample]}
     with Board(tmp_path, STAGES) as board:
-        board.on_validation(Validation(stage="words", step=2, **values))
+        board.on_validation(Validation(stage="words", step=2, accuracies={"plane": 0.75}, **values))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(one.step, one.value) for one in events.Scalars("validation/CIDEr-D")] == [(8, 0.25)]
+    assert [(one.step, one.value) for one in events.Scalars("validation/plane recognised")] == [(8, 0.75)]
     (text,) = events.Tensors("drafts, not reviewed/text_summary")
     lines = text.tensor_proto.string_val[0].decode().splitlines()
     assert lines == ["    study 7", "    draft: FINDINGS: # Clear", "    reference: Normal."]
