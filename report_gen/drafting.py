@@ -105,7 +105,7 @@ class Drafter:
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
         """
         decoding, overrides = decoding or FAITHFUL, overrides or {}
-        _check_names(overrides)
+        self._check_overrides(overrides)
         for start in range(0, len(studies), batch_size):
             prepared = [
                 self._preparer.prepare(study, indication=indication, blank=blank)
@@ -120,6 +120,14 @@ class Drafter:
                     yield self._blank_report(item, decoding)
                 else:
                     yield next(reports)
+
+    def _check_overrides(self, overrides: Mapping[str, FindingState]) -> None:
+        if overrides and self._model.config.conditioning == "numbers":
+            raise UsageError(
+                "a model that reads numbers is told no states of findings, so none can be overruled; "
+                "use one of conditioning prefix or cross_attention"
+            )
+        _check_names(overrides)
 
     @torch.inference_mode()
     def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:

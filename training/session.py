@@ -87,6 +87,7 @@ def build(recipe: Recipe, prepared: Prepared) -> ReportModel:
         prepared.tokenizer.vocabulary_size,
         prompt_tokens=max(store.longest_prompt for store in stores),
         views=max(int(store.views.max(initial=0)) for store in stores),
+        encode=prepared.tokenizer.encode,
     )
 
 

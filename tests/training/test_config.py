@@ -94,6 +94,7 @@ def test_the_last_setting_wins(path: str) -> None:
         ('stages.1.corpora=["film"]', "recipe: stage 'words' names the corpus 'film'; there are films"),
         ("stages.1.name='eyes'", "two stages have one name; there are eyes, eyes"),
         ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
+        ("model.conditioning='numbers'", "no gradient reaches encoder or projector through numbers; leave their rates out"),
         ("seed", "--set seed: write key=value"),
         ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such place"),
         ("stages.first.steps=1", "the recipe has no such place"),
