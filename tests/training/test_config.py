@@ -94,7 +94,6 @@ def test_the_last_setting_wins(path: str) -> None:
         ('stages.1.corpora=["film"]', "recipe: stage 'words' names the corpus 'film'; there are films"),
         ("stages.1.name='eyes'", "two stages have one name; there are eyes, eyes"),
         ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
-        ("model.conditioning='numbers'", "no gradient reaches encoder or projector through numbers; leave their rates out"),
         ("seed", "--set seed: write key=value"),
         ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such place"),
         ("stages.first.steps=1", "the recipe has no such place"),
@@ -107,6 +106,13 @@ def test_what_cannot_be_is_refused(path: str, setting: str, message: str) -> Non
         load_recipe(path, [setting])
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_what_sees_cannot_learn_from_numbers(path: str) -> None:
+    numbers, untaught = "model.conditioning=numbers", "stages.0.finding_weight=0"
+    assert load_recipe(path, [numbers]).model.conditioning == "numbers"  # the finding head teaches
+    with pytest.raises(RecipeError, match="no gradient reaches encoder or projector through numbers; leave"):
+        load_recipe(path, [numbers, untaught])
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Train and evaluate the runs of experiments: `python -m report_gen_training.experiments conditioning --seeds 0 1 2`.
 
 Every run of a question is trained with every seed and evaluated without Java. OUTPUT/NAME then has results.md,
-results.json and results.png: means and ranges over the seeds, beside the baselines. They are written anew after every
-run. What is finished is not done again, so that the same command goes on after a stop.
+results.json and results.png: means and ranges over the seeds, beside the baselines; the first two grow with every run.
+What is finished is not done again, so that the same command goes on after a stop.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .trials import conduct, plan
 def main(arguments: Sequence[str] | None = None) -> None:
     """Raises ReportGenError: as its message says."""
     options = _parse(arguments)
-    if len(set(options.seeds)) < len(options.seeds):
-        raise UsageError("--seeds: a seed stands there twice; a run is trained once with each")
+    if len(set(options.seeds)) < len(options.seeds) or min(options.seeds) < 0:
+        raise UsageError("--seeds: give whole numbers from 0 on, each once")
     questions = {Path(name).stem: load_question(name) for name in options.names}
     trials = {  # of all questions, so that what is wrong with the last one shows now
         name: plan(question, options.seeds, options.output / name, options.settings)
@@ -39,13 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             evaluated.append((trial, conduct(trial)))
             results = gather(question, evaluated)
             _write(results, options.output / name)
+        write_atomically(options.output / name / "results.png", draw_results(results))
         Console().print(render_markdown(results), soft_wrap=True, highlight=False, markup=False)
 
 
 def _write(results: Results, folder: Path) -> None:
     write_atomically(folder / "results.md", render_markdown(results))
     write_atomically(folder / "results.json", tell_results(results))
-    write_atomically(folder / "results.png", draw_results(results))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

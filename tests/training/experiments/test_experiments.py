@@ -58,6 +58,7 @@ def test_finished_runs_are_not_run_again(
     assert (folder / "results.md").read_text() in capsys.readouterr().out
     assert (folder / "results.png").exists()
 
+    monkeypatch.setattr("report_gen_training.experiments.__main__.draw_results", lambda _: b"")  # it takes a second
     for name in ("train", "evaluate"):
         monkeypatch.setattr(trials, name, lambda *_, **__: pytest.fail("done again"))
     (folder / "results.md").unlink()
@@ -66,6 +67,7 @@ def test_finished_runs_are_not_run_again(
     assert (folder / "results.md").exists()
 
 
-def test_a_seed_twice_is_refused(arguments: list[str]) -> None:
-    with pytest.raises(UsageError, match="a seed stands there twice"):
-        main([*arguments, "5"])
+@pytest.mark.parametrize("seed", ["5", "-1"])
+def test_a_seed_twice_or_below_0_is_refused(seed: str, arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match="--seeds: give whole numbers from 0 on, each once"):
+        main([*arguments, seed])
