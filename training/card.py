@@ -32,6 +32,9 @@ def write_card(
     )
     taught = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
     unknown = [name for name in FINDINGS if name not in taught and name != "No Finding"]
+    told = f"as unknown: {', '.join(unknown) or 'none'}"
+    if config.conditioning == "numbers":
+        told = "of these: nothing. It reads features of the images as numbers alone"
     return f"""---
 library_name: report-gen
 pipeline_tag: image-to-text
@@ -57,5 +60,5 @@ The recipe stands in `training.json`. Validation chose the weights and the thres
 ## What it can tell apart
 
 Findings with a threshold: {", ".join(taught) or "none"}.
-Told to the decoder as unknown: {", ".join(unknown) or "none"}. "No Finding" follows from the others.
+Told to the decoder {told}. "No Finding" follows from the others.
 """
