@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from report_gen.corpora import read_corpus
+from report_gen.corpora import read_corpus, read_nih_labels
 from report_gen.drafting import Drafter
 from report_gen.evaluating import evaluate, neighbours, select_studies, training_reports
 from report_gen.evaluation import write_json
@@ -129,6 +129,7 @@ def _evaluate(trial: Trial, document: Path) -> None:
             method=_METHOD,
             training=training_reports(studies, rows),
             nearest=neighbours(studies, rows) if trial.nearest else (),
+            nih_labels=read_nih_labels(path, layout=trial.corpus.layout),
             track=lambda items, total, what: track(
                 items, total=total, description=f"{trial.run}, seed {trial.seed}: looking at {what}"
             ),

@@ -44,6 +44,7 @@ def document(bleu: float, p: float) -> dict[str, Any]:
     return {
         "studies": 10,
         "distinct": 4,
+        "nih_labels": None,
         "labels": {
             "shuffled": {"macro F1, 14 findings, uncertain-": {"first": 0.1, "second": 0.3, "p_bootstrap": 0.2}}
         },
@@ -100,7 +101,21 @@ def test_the_picture_is_a_png(results: Results) -> None:
 
 
 def test_a_corpus_without_reports_or_labels_has_the_rest(tmp_path: Path) -> None:
-    bare = {"studies": 10, "distinct": 4, "labels": {}, "reports": None}
+    bare = {"studies": 10, "distinct": 4, "labels": {}, "nih_labels": None, "reports": None}
     results = gather(QUESTION, [(trial(tmp_path, "one", 0), bare)])
     assert results.figures == ["distinct drafts, share", "validation loss", "minutes of training steps"]
     assert results.baselines == {}
+
+
+def test_the_labels_of_chestxray14_stand_beside_what_needs_no_model(tmp_path: Path) -> None:
+    def against(first: float) -> list[dict[str, Any]]:
+        macro = {"name": "macro F1", "first": first, "second": 0.25, "p_bootstrap": 0.01}
+        return [macro, {**macro, "name": "Hernia", "second": 0.0}]
+
+    labels = {"against": {"shuffled": against(0.125), "blank": against(0.0), "all positive": against(0.1875)}}
+    nih = {"studies": 10, "distinct": 4, "labels": {}, "nih_labels": labels, "reports": None}
+    results = gather(QUESTION, [(trial(tmp_path, "one", 0), nih)])
+    one, name = results.runs["one"], "macro F1, ChestX-ray14's labels"
+    assert (one[name].text, one[f"{name}: own less shuffled images"].text) == ("0.250", "0.125 (p 0.010)")
+    assert one[f"{name}: own less blank images"].mean == 0.25
+    assert {which: column[name].mean for which, column in results.baselines.items()} == {"all positive": 0.1875}
