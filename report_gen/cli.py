@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -178,7 +178,7 @@ def main() -> None:
     run_app(app)
 
 
-def run_app(application: typer.Typer) -> None:
+def run_app(application: Callable[[], object]) -> None:
     """Run a command line; errors become one sentence and an exit code, as the README lists them."""
     # Nothing here speaks to a hub unless a recipe names one, and nothing ever reports on its users.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

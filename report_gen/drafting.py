@@ -114,8 +114,7 @@ class Drafter:
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
         """
         decoding, overrides, attributes = decoding or FAITHFUL, overrides or {}, attributes or {}
-        _check_names(overrides)
-        check_overrides(attributes, self._model.config.attributes)
+        self._check_overrides(overrides, attributes)
         for start in range(0, len(studies), batch_size):
             prepared = [
                 self._preparer.prepare(study, indication=indication, blank=blank)
@@ -130,6 +129,15 @@ class Drafter:
                     yield self._blank_report(item, decoding)
                 else:
                     yield next(reports)
+
+    def _check_overrides(self, overrides: Mapping[str, FindingState], attributes: Mapping[str, str]) -> None:
+        if (overrides or attributes) and self._model.config.conditioning == "numbers":
+            raise UsageError(
+                "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
+                "use one of conditioning prefix or cross_attention"
+            )
+        _check_names(overrides)
+        check_overrides(attributes, self._model.config.attributes)
 
     @torch.inference_mode()
     def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:

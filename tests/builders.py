@@ -66,7 +66,7 @@ def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes:
         "name": "tiny",
         "vocabulary_size": tokenizer().vocabulary_size,
         "encoder": {"name": encoder, "image_size": image_size, "channels": 1, "arguments": arguments},
-        "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.1},
+        "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.1, "numbers": 4},
         "decoder": {"width": 32, "layers": 2, "heads": 2, "positions": 128},
     }
     return ModelConfig.model_validate(values | changes)
@@ -75,7 +75,7 @@ def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes:
 def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportModel:
     """A model in evaluation mode whose every part has a say: what starts near zero would hide faults."""
     torch.manual_seed(seed)
-    model = ReportModel(tiny_config() if config is None else config).eval()
+    model = ReportModel(tiny_config() if config is None else config, encode=tokenizer().encode).eval()
     with torch.no_grad():
         for parameter in model.projector.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))

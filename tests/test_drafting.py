@@ -222,12 +222,13 @@ def test_a_text_that_departs_from_its_states_gets_a_notice(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("conditioning", "patch_tokens"), [("prefix", 2), ("prefix", "all"), ("cross_attention", "all"), ("prefix", 0)]
+    ("conditioning", "patch_tokens"),
+    [("prefix", 2), ("prefix", "all"), ("cross_attention", "all"), ("prefix", 0), ("numbers", 0)],
 )
 def test_batches_of_any_size_write_the_same(conditioning: str, patch_tokens: int | str, tmp_path: Path) -> None:
     studies = [study(tmp_path, seed) for seed in range(4)]
     studies.insert(3, two_views(tmp_path / "two", ViewPosition.PA, ViewPosition.LATERAL))
-    model = drafter(conditioning=conditioning, projector={"patch_tokens": patch_tokens, "hidden": 16})
+    model = drafter(conditioning=conditioning, projector={"patch_tokens": patch_tokens, "hidden": 16, "numbers": 4})
     decoding = Decoding(max_tokens=12, candidates=2)
     texts = {
         size: [written(report) for report in model.draft_all(studies, decoding=decoding, batch_size=size)]
@@ -235,6 +236,11 @@ def test_batches_of_any_size_write_the_same(conditioning: str, patch_tokens: int
     }
     assert len(set(texts[1])) > 1
     assert texts[1] == texts[3] == texts[5]
+
+
+def test_a_model_that_reads_numbers_cannot_be_told_a_state(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="told no states of findings, so none can be overruled; use one of"):
+        drafter(conditioning="numbers").draft(study(tmp_path), overrides={"Edema": FindingState.PRESENT})
 
 
 def test_the_indication_is_the_studys_own_unless_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
 from report_gen.model.config import AttributeConfig, EncoderConfig
 from report_gen.model.language_model import load_pretrained
+from report_gen.model.numbers import Encode
 from report_gen.report import FINDINGS
 
 from .adapting import adapt, frozen, is_adapter
@@ -27,19 +28,21 @@ def build_model(
     prompt_tokens: int = 0,
     views: int = 1,
     attributes: tuple[AttributeConfig, ...] = (),
+    encode: Encode | None = None,
 ) -> ReportModel:
     """A model with the recipe's initial weights; what is not given starts from noise that the seed decides.
 
     Args:
         prompt_tokens: P of the longest prompt, and `views` V of the study with most images, that it must have room for.
         attributes: what it tells apart of modality, plane and body part.
+        encode: the tokenizer's, for a model that reads numbers; without it nothing can be drafted.
 
     Raises:
         RecipeError: initial weights are missing or do not fit the encoder, adapters find no layers, a stage speaks of
             layers that are not there, or the decoder has too few positions.
         CheckpointError: the encoder or the decoder cannot be built.
     """
-    model = _begin(recipe, vocabulary_size, attributes)
+    model = _begin(recipe, vocabulary_size, attributes, encode)
     if recipe.model.lora is not None:
         adapt(model, recipe.model.lora)
     for stage in recipe.stages:
@@ -68,7 +71,9 @@ def describe_decoder(model: ReportModel) -> str:
     return f"{kept} tensors of the decoder are pretrained{adapted}; its words are new{also}."
 
 
-def _begin(recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...]) -> ReportModel:
+def _begin(
+    recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
+) -> ReportModel:
     torch.manual_seed(recipe.seed)
     chosen = recipe.model
     config = ModelConfig(
@@ -83,7 +88,7 @@ def _begin(recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConf
         views=chosen.views,
     )
     if chosen.decoder_weights is None:
-        model = ReportModel(config)
+        model = ReportModel(config, encode=encode)
     else:
         pretrained = load_pretrained(
             chosen.decoder_weights,
@@ -91,7 +96,7 @@ def _begin(recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConf
             cross_attention=chosen.conditioning == "cross_attention",
         )
         decoder = chosen.decoder.model_copy(update={"transformer": pretrained.model.config.to_diff_dict()})
-        model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained)
+        model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)
     return model
@@ -99,17 +104,24 @@ def _begin(recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConf
 
 def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, views: int) -> None:
     """Before the first step: the longest report may come at the ten thousandth."""
-    patches = recipe.model.projector.patch_tokens
-    told = len(FINDINGS) + len(model.config.attributes)
-    visual = told + (views * model.encoder.grid**2 if patches == "all" else patches)
-    visual = 0 if model.decoder.cross_attention else visual
+    visual, key = _visual_places(model, recipe, views)
     places = visual + prompt_tokens + 1 + recipe.text.longest + 1  # begin and end
     if places > model.decoder.positions:
         raise RecipeError(
-            f"{visual} visual tokens, a prompt of {prompt_tokens} and a report of {recipe.text.longest} (text.longest) "
-            f"take {places} places with begin and end, but the decoder has {model.decoder.positions}; "
-            "lower text.longest or model.projector.patch_tokens, or give the decoder more positions"
+            f"{visual} tokens of the images, a prompt of {prompt_tokens} and a report of {recipe.text.longest} "
+            f"(text.longest) take {places} places with begin and end, but the decoder has {model.decoder.positions}; "
+            f"lower text.longest or model.projector.{key}, or give the decoder more positions"
         )
+
+
+def _visual_places(model: ReportModel, recipe: Recipe, views: int) -> tuple[int, str]:
+    """Places that images take before the text at most, and the key of the projector that decides over them."""
+    if model.number_writer is not None:
+        return model.number_writer.longest, "numbers"
+    patches = recipe.model.projector.patch_tokens
+    told = len(FINDINGS) + len(model.config.attributes)
+    visual = told + (views * model.encoder.grid**2 if patches == "all" else patches)
+    return 0 if model.decoder.cross_attention else visual, "patch_tokens"
 
 
 def _checkpoint_activations(model: ReportModel) -> None:

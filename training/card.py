@@ -33,6 +33,9 @@ def write_card(
     taught = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
     unknown = [name for name in FINDINGS if name not in taught and name != "No Finding"]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
+    told = f"as unknown: {', '.join(unknown) or 'none'}"
+    if config.conditioning == "numbers":
+        told = "of these: nothing. It reads features of the images as numbers alone"
     return f"""---
 library_name: report-gen
 pipeline_tag: image-to-text
@@ -58,6 +61,6 @@ The recipe stands in `training.json`. Validation chose the weights and the thres
 ## What it can tell apart
 
 Findings with a threshold: {", ".join(taught) or "none"}.
-Told to the decoder as unknown: {", ".join(unknown) or "none"}. "No Finding" follows from the others.
+Told to the decoder {told}. "No Finding" follows from the others.
 Recognised and told besides: {attributes or "nothing"}.
 """

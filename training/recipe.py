@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.model.config import DecoderConfig, EncoderConfig, ProjectorConfig
+from report_gen.model.config import Conditioning, DecoderConfig, EncoderConfig, ProjectorConfig
 from report_gen.report import AttributeName, SectionName
 
 
@@ -55,8 +55,9 @@ class TextRecipe(_Frozen):
 
 
 class ModelRecipe(_Frozen):
-    conditioning: Literal["prefix", "cross_attention"] = "prefix"
-    """Visual tokens before the text, or in cross-attention layers."""
+    conditioning: Conditioning = "prefix"
+    """Visual tokens before the text, or in cross-attention layers; `numbers` writes features into the prompt instead,
+    to be compared with."""
     encoder: EncoderConfig
     """The timm encoder."""
     encoder_weights: str | None = None
@@ -271,6 +272,11 @@ class Recipe(_Frozen):
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
+            if self.model.conditioning == "numbers" and not stage.finding_weight and _learns_to_see(stage.rates):
+                raise ValueError(
+                    f"stage {stage.name!r}: no gradient reaches encoder or projector through numbers; "
+                    "leave their rates out, or teach the finding head with finding_weight"
+                )
             for name in stage.corpora:
                 if name not in names:
                     raise ValueError(f"stage {stage.name!r} names the corpus {name!r}; there are {', '.join(names)}")
@@ -278,3 +284,7 @@ class Recipe(_Frozen):
 
     def resolve(self, path: str) -> Path:
         return Path(self.data) / path
+
+
+def _learns_to_see(rates: Rates) -> bool:
+    return bool(rates.encoder or rates.projector)

@@ -88,6 +88,7 @@ def build(recipe: Recipe, prepared: Prepared) -> ReportModel:
         prompt_tokens=max(store.longest_prompt for store in stores),
         views=max(int(store.views.max(initial=0)) for store in stores),
         attributes=prepared.attributes,
+        encode=prepared.tokenizer.encode,
     )
 
 

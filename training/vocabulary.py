@@ -13,11 +13,14 @@ from report_gen.report import SectionName
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 
-def learn_vocabulary(texts: Iterable[str], *, size: int) -> ReportTokenizer:
+def learn_vocabulary(texts: Iterable[str], *, size: int, also: Iterable[str] = ()) -> ReportTokenizer:
     """A vocabulary of at most `size` pieces; a small corpus gives fewer. The same texts give the same vocabulary.
 
     Every printable ASCII character is in it, so an indication typed by hand and the headings of a report are never
     unknown. No normalisation: what is decoded is what was encoded.
+
+    Args:
+        also: what the model has to read beside the texts.
 
     Raises:
         CorpusError: when no text is left, or `size` cannot hold the characters of the texts.
@@ -25,7 +28,7 @@ def learn_vocabulary(texts: Iterable[str], *, size: int) -> ReportTokenizer:
     lines = [line for line in (" ".join(text.split()) for text in texts) if line]
     if not lines:
         raise CorpusError("No report text to learn a vocabulary from; check the corpus and its training split.")
-    lines.append(" ".join(f"{name}:" for name in SectionName))
+    lines += [" ".join(f"{name}:" for name in SectionName), *also]
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(

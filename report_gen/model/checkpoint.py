@@ -102,7 +102,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
             f"{folder / TOKENIZER}: {tokenizer.vocabulary_size} pieces, but {CONFIG} says {config.vocabulary_size}; "
             "copy the checkpoint again"
         )
-    model = ReportModel(config)
+    model = ReportModel(config, encode=tokenizer.encode)
     _fill(model, folder / WEIGHTS, contents[WEIGHTS])
     weights_sha256 = hashlib.sha256(contents[WEIGHTS]).hexdigest()
     return Checkpoint(model.eval(), tokenizer, _parse_prompt(folder / PROMPT, contents[PROMPT]), weights_sha256)

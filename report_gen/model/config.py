@@ -13,6 +13,8 @@ STATES: tuple[FindingState, ...] = tuple(FindingState)
 
 Scalar = str | int | float | bool
 
+Conditioning = Literal["prefix", "cross_attention", "numbers"]
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
@@ -40,6 +42,10 @@ class ProjectorConfig(_Frozen):
     """Width inside the multi-layer perceptrons."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Share of patch features dropped while training."""
+    numbers: int = Field(default=64, ge=2)
+    """Numbers that pooled features are written out as, each the mean of a group of channels; for `numbers` alone."""
+    decimals: int = Field(default=2, ge=0, le=6)
+    """Digits behind their points."""
 
 
 class DecoderConfig(_Frozen):
@@ -110,8 +116,9 @@ class ModelConfig(_Frozen):
     """Version of the checkpoint layout."""
     name: str
     """Name that stands in the provenance of every draft."""
-    conditioning: Literal["prefix", "cross_attention"] = "prefix"
-    """Where the visual tokens go: before the text, or into cross-attention layers of the decoder."""
+    conditioning: Conditioning = "prefix"
+    """Where the visual tokens go: before the text, or into cross-attention layers of the decoder. With `numbers` there
+    are none: pooled features stand as digits before the prompt, see `numbers.py`."""
     vocabulary_size: int = Field(ge=8)
     encoder: EncoderConfig
     projector: ProjectorConfig = ProjectorConfig()

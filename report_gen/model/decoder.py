@@ -73,6 +73,11 @@ class ReportDecoder(nn.Module):
         ).logits
         return logits
 
+    def embed(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """The word embeddings [B,L,D_txt] of input_ids [B,L]."""
+        embedded: torch.Tensor = self.language_model.get_input_embeddings()(input_ids)
+        return embedded
+
     def conditioned(
         self,
         visual_tokens: torch.Tensor,
@@ -88,7 +93,7 @@ class ReportDecoder(nn.Module):
                 "encoder_hidden_states": visual_tokens,
                 "encoder_attention_mask": visual_mask,
             }
-        embedded = self.language_model.get_input_embeddings()(input_ids)  # [B,L,D_txt]
+        embedded = self.embed(input_ids)
         return {
             "inputs_embeds": torch.cat([visual_tokens.to(embedded.dtype), embedded], dim=1),  # [B,K+L,D_txt]
             "attention_mask": torch.cat([visual_mask.to(attention_mask.dtype), attention_mask], dim=1),

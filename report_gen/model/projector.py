@@ -29,7 +29,7 @@ class Look:
     finding_attention: torch.Tensor
     """[B,F,V*N]: the weights, 0 on missing views, summing to 1 over the patches."""
     patch_tokens: torch.Tensor
-    """[B,K-F-A,D_txt]."""
+    """[B,K-F-A,D_txt]; conditioned by `numbers` the words of these [B,K,D_txt]."""
     patch_mask: torch.Tensor
     """[B,K-F-A] bool."""
     attribute_logits: tuple[torch.Tensor, ...] = ()

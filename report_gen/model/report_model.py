@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from report_gen.model.config import STATES, ModelConfig
 from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
+from report_gen.model.numbers import Encode, NumberWriter
 from report_gen.model.projector import Look, Projector
 from report_gen.report import FindingState
 
@@ -35,9 +36,12 @@ class ReportModel(nn.Module):
 
     Args:
         pretrained: the language model to begin with, where it is not one from scratch.
+        encode: the tokenizer's, with which conditioning by `numbers` spells them; the others do without.
     """
 
-    def __init__(self, config: ModelConfig, *, pretrained: Pretrained | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, *, pretrained: Pretrained | None = None, encode: Encode | None = None
+    ) -> None:
         super().__init__()
         self.config = config
         self.encoder = ImageEncoder(
@@ -55,11 +59,19 @@ class ReportModel(nn.Module):
             image_width=self.encoder.width,
             text_width=self.decoder.width,
             grid=self.encoder.grid,
-            patch_tokens=config.projector.patch_tokens,
+            patch_tokens=0 if config.conditioning == "numbers" else config.projector.patch_tokens,
             hidden=config.projector.hidden,
             dropout=config.projector.dropout,
             attributes=[len(attribute.values) for attribute in config.attributes],
         )
+        self.number_writer: NumberWriter | None = None
+        if config.conditioning == "numbers":
+            self.number_writer = NumberWriter(
+                channels=self.encoder.width,
+                numbers=config.projector.numbers,
+                decimals=config.projector.decimals,
+                encode=encode,
+            )
 
     def forward(
         self,
@@ -110,16 +122,23 @@ class ReportModel(nn.Module):
         else:  # stored short
             patch_features = patch_features.to(self.projector.norm.weight.dtype)
         seen: Look = self.projector(patch_features, view_positions, view_mask)
-        return seen
+        if self.number_writer is None:
+            return seen
+        number_ids, mask = self.number_writer(patch_features, view_mask)
+        return replace(seen, patch_tokens=self.decoder.embed(number_ids), patch_mask=mask)
 
     def visual_tokens(
         self, finding_states: torch.Tensor, look: Look | None, attribute_values: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The K visual tokens [B,K,D_txt] and their mask [B,K]: F of the findings, A of the attributes, the patches.
 
+        Conditioned by `numbers` the decoder is told these alone, as the tokens of its own words, and no state.
+
         Args:
             attribute_values: [B,A], indices into `AttributeConfig.told`; all unknown where not given.
         """
+        if self.number_writer is not None:
+            return self._numbers(finding_states, look)
         if attribute_values is None:
             attribute_values = finding_states.new_zeros(len(finding_states), len(self.config.attributes))
         told = torch.cat(
@@ -137,6 +156,12 @@ class ReportModel(nn.Module):
         likeliest = [logits.argmax(-1) + 1 for logits in look.attribute_logits]
         nothing = torch.zeros(len(look.finding_logits), 0, dtype=torch.long, device=look.finding_logits.device)
         return torch.stack(likeliest, dim=1) if likeliest else nothing
+
+    def _numbers(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
+        if look is not None:
+            return look.patch_tokens, look.patch_mask
+        nothing = finding_states[:, :0]  # [B,0]
+        return self.decoder.embed(nothing), nothing.bool()
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) by the thresholds of the configuration."""

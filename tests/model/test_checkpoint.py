@@ -68,7 +68,7 @@ def write_text(model: ReportModel) -> list[Generated]:
     )
 
 
-@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention", "numbers"])
 @pytest.mark.parametrize("encoder", ["test_vit", "test_resnet"])
 def test_a_round_trip_writes_the_same_bit_for_bit(conditioning: str, encoder: str, tmp_path: Path) -> None:
     model = tiny_model(tiny_config(conditioning=conditioning, encoder=encoder))

@@ -26,7 +26,7 @@ def batch(*, images: bool = True, texts: bool = True) -> dict[str, torch.Tensor]
     }
 
 
-@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention", "numbers"])
 @torch.inference_mode()
 def test_images_and_texts_may_each_be_missing(conditioning: str) -> None:
     model = tiny_model(tiny_config(conditioning=conditioning))

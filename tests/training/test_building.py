@@ -90,7 +90,7 @@ def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
         build(recipe(tmp_path, encoder_weights="resnet.safetensors"))
 
 
-@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention", "numbers"])
 def test_a_pretrained_decoder_goes_into_the_checkpoint(tmp_path: Path, conditioning: str) -> None:
     source = write_language_model(tmp_path / "gpt2", GPT2)
     model = build(recipe(tmp_path, decoder_weights=str(tmp_path / "gpt2"), conditioning=conditioning))
@@ -133,6 +133,16 @@ def test_a_decoder_has_room_for_the_longest_report_or_is_refused(
     fault = rf"a prompt of 10 and a report of 60 .* take {places} places .* but the decoder has {places - 1}; lower"
     with pytest.raises(RecipeError, match=fault):
         build_model(roomy(tmp_path, places - 1, **model), size, prompt_tokens=10, views=3)
+
+
+def test_numbers_need_the_places_of_their_longest_line(tmp_path: Path) -> None:
+    model = {"conditioning": "numbers", "projector": {"numbers": 3, "hidden": 16}}
+    line = len(tokenizer().encode("The features of the image are: -9.99, -9.99, -9.99."))
+    places, given = line + 10 + 62, {"prompt_tokens": 10, "views": 3, "encode": tokenizer().encode}
+    size = tokenizer().vocabulary_size
+    assert build_model(roomy(tmp_path, places, **model), size, **given).decoder.positions == places
+    with pytest.raises(RecipeError, match=rf"{line} tokens of the images, .* or model\.projector\.numbers, or give"):
+        build_model(roomy(tmp_path, places - 1, **model), size, **given)
 
 
 @torch.inference_mode()

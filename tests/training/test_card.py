@@ -26,3 +26,9 @@ def test_a_card_tells_what_was_learned_from_and_what_was_left_out(tmp_path: Path
     assert "The decoder begins from scratch." in card
     assert "Recognised and told besides: plane (axial, coronal)." in card
     assert "Findings with a threshold: Enlarged Cardiomediastinum, Cardiomegaly" in card
+
+
+def test_a_card_does_not_say_that_numbers_tell_states(tmp_path: Path) -> None:
+    known = {"counts": {}, "left_out": {}, "decoder": ""}
+    cards = [write_card(tiny_recipe(tmp_path), tiny_config(conditioning=way), **known) for way in ("prefix", "numbers")]
+    assert ["Told to the decoder of these: nothing. It reads features" in card for card in cards] == [False, True]

@@ -110,6 +110,13 @@ def test_what_cannot_be_is_refused(path: str, setting: str, message: str) -> Non
     assert "\n" not in str(refused.value)
 
 
+def test_what_sees_cannot_learn_from_numbers(path: str) -> None:
+    numbers, untaught = "model.conditioning=numbers", "stages.0.finding_weight=0"
+    assert load_recipe(path, [numbers]).model.conditioning == "numbers"  # the finding head teaches
+    with pytest.raises(RecipeError, match="no gradient reaches encoder or projector through numbers; leave"):
+        load_recipe(path, [numbers, untaught])
+
+
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"mine\.toml: model: Field required"):
         load_recipe(str(write(tmp_path, RECIPE.replace('[model.encoder]\nname = "test_vit"', ""))))

@@ -88,7 +88,7 @@ def drafts(sampled: Sampled) -> list[list[int]]:
 FOUR = (example(REPORTS[0], "Chest."), example(REPORTS[1], "PA and lateral"), example(REPORTS[2]), example(REPORTS[3]))
 
 
-@pytest.fixture(params=["prefix", "cross_attention"])
+@pytest.fixture(params=["prefix", "cross_attention", "numbers"])
 def model(request: pytest.FixtureRequest) -> ReportModel:
     return tiny_model(tiny_config(conditioning=request.param))
 

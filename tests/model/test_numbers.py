@@ -1,0 +1,128 @@
+"""Features written out as numbers: what is written, that the decoder reads it as text, and that no gradient passes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from report_gen_training.vocabulary import learn_vocabulary
+
+from report_gen.errors import CheckpointError
+from report_gen.model import ModelConfig, ReportModel
+from report_gen.model.numbers import NumberWriter, example_lines, write_line
+from tests.builders import PROMPT, SIZE, tiny_config, tiny_model, tokenizer
+
+NUMBERS = 4
+
+
+def reading_numbers() -> ModelConfig:
+    return tiny_config(conditioning="numbers")
+
+
+def writer(channels: int = 8, numbers: int = NUMBERS, decimals: int = 2) -> NumberWriter:
+    return NumberWriter(channels=channels, numbers=numbers, decimals=decimals, encode=tokenizer().encode)
+
+
+def test_numbers_are_means_of_neighbouring_channels_over_patches_and_views() -> None:
+    features = torch.tensor([[[[1.0, 3, 0, 0], [3, 5, 0, 0]], [[0, 0, 6, 2], [0, 0, 2, 2]]]])  # [1,V=2,N=2,D_img=4]
+    both = torch.tensor([[True, True]])
+    # The channels are 1, 2, 2, 1 over both views, 2, 4, 0, 0 in the first: scaled, 3 and 0 become 1 and -1.
+    torch.testing.assert_close(writer(4, 4).pool(features, both), torch.tensor([[-1.0, 1, 1, -1]]), atol=1e-4, rtol=0)
+    assert writer(4, 2).pool(features, both).tolist() == [[0.0, 0.0]]
+    first = writer(4, 2).pool(features, torch.tensor([[True, False]]))
+    torch.testing.assert_close(first, torch.tensor([[1.0, -1.0]]), atol=1e-4, rtol=0)
+
+
+def test_missing_views_and_the_scale_of_an_encoder_make_no_difference() -> None:
+    features, mask = torch.randn(1, 2, 3, 8), torch.tensor([[True, False]])
+    torch.testing.assert_close(writer().pool(features, mask), writer().pool(features[:, :1], mask[:, :1]))
+    torch.testing.assert_close(writer().pool(features, mask), writer().pool(50 * features + 7, mask), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "decimals", "line"),
+    [
+        ([0.125, -0.421, 1.0], 2, "0.12, -0.42, 1.00"),
+        ([-0.001, 0.0], 2, "0.00, 0.00"),
+        ([-1.26, 3.0], 1, "-1.3, 3.0"),
+        ([-1.26, 2.6], 0, "-1, 3"),
+    ],
+)
+def test_a_line_is_what_a_person_would_paste(numbers: list[float], decimals: int, line: str) -> None:
+    assert write_line(numbers, decimals) == f"The features of the image are: {line}."
+
+
+def test_token_ids_spell_the_lines() -> None:
+    features, mask = torch.randn(3, 1, 2, 8), torch.ones(3, 1, dtype=torch.bool)
+    ids, told = writer()(features, mask)
+    lines = [write_line(row, 2) for row in writer().pool(features, mask).tolist()]
+    assert [tokenizer().decode(row[there].tolist()) for row, there in zip(ids, told, strict=True)] == lines
+    assert told.sum(1).max() == ids.shape[1]
+
+
+def test_the_longest_line_is_known_before_any_is_written() -> None:
+    random, longest = np.random.default_rng(0), writer(64, 16).longest
+    lengths = [len(tokenizer().encode(write_line(row, 2))) for row in random.uniform(-9.99, 9.99, (200, 16)).tolist()]
+    assert max(lengths) <= longest
+    assert longest == len(tokenizer().encode(write_line([-9.99] * 16, 2)))
+
+
+def test_a_vocabulary_learns_the_line_with_its_texts() -> None:
+    text = ["CT of the chest with contrast."] * 3
+    plain = learn_vocabulary(text, size=220)
+    taught = learn_vocabulary(text, size=220, also=example_lines(8, 2))
+    line = write_line([-0.42] * 8, 2)
+    assert plain.decode(plain.encode(line)) == taught.decode(taught.encode(line)) == line
+    assert len(taught.encode(line)) < len(plain.encode(line))
+
+
+@torch.inference_mode()
+def test_the_decoder_reads_the_numbers_as_if_they_stood_in_its_prompt() -> None:
+    model = tiny_model(reading_numbers())
+    pixels, views, mask = torch.randn(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1).bool()
+    look = model.look(pixels, views, mask)
+    tokens, told = model.visual_tokens(torch.full((1, model.projector.finding_bias.shape[0]), 3), look)
+    features = model.encoder(pixels[:, 0]).unflatten(0, (1, 1))
+    line = write_line(writer(model.encoder.width).pool(features, mask)[0].tolist(), 2)
+    prompt = tokenizer().encode(PROMPT.text)
+    pasted = tokenizer().encode(f"{line} {PROMPT.text}")
+    assert pasted == tokenizer().encode(line) + prompt
+    ids = torch.tensor([prompt])
+    found = model.decoder(tokens, told, ids, torch.ones_like(ids))
+    expected = model.decoder.language_model(torch.tensor([pasted])).logits[:, -len(prompt) :]
+    torch.testing.assert_close(found, expected)
+
+
+def test_no_gradient_reaches_the_encoder_or_the_projector_through_the_text() -> None:
+    model = tiny_model(reading_numbers()).train()
+    output = model(
+        pixel_values=torch.randn(2, 1, 1, SIZE, SIZE),
+        view_positions=torch.zeros(2, 1, dtype=torch.long),
+        view_mask=torch.ones(2, 1, dtype=torch.bool),
+        input_ids=torch.full((2, 5), 9),
+        attention_mask=torch.ones(2, 5, dtype=torch.long),
+        finding_states=torch.full((2, model.projector.finding_bias.shape[0]), 3),
+    )
+    output.logits.sum().backward()
+    seeing = [*model.encoder.parameters(), *model.projector.parameters()]
+    assert all(parameter.grad is None for parameter in seeing)
+    assert all(parameter.grad is not None for parameter in model.decoder.parameters())
+    output.finding_logits.sum().backward()
+    assert any(parameter.grad is not None for parameter in model.encoder.parameters())
+
+
+def test_the_other_ways_have_no_writer_and_the_same_weights() -> None:
+    assert tiny_model().number_writer is None
+    names = set(tiny_model(reading_numbers()).state_dict())
+    assert names < set(tiny_model().state_dict())
+
+
+def test_more_numbers_than_channels_are_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"has \d+ channels, which make no 5000 numbers; lower projector.numbers"):
+        ReportModel(tiny_config(conditioning="numbers", projector={"numbers": 5000}))
+
+
+def test_nothing_is_written_without_a_tokenizer() -> None:
+    model = ReportModel(reading_numbers())
+    with pytest.raises(CheckpointError, match="a model that reads numbers needs its tokenizer"):
+        model.look(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1).bool())

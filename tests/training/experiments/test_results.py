@@ -1,0 +1,121 @@
+"""Figures of trials, gathered over seeds into a table, JSON and a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import PIL.Image
+import pytest
+from report_gen_training.experiments.picture import draw_results
+from report_gen_training.experiments.questions import Question
+from report_gen_training.experiments.results import Results, gather, render_markdown, tell_results
+from report_gen_training.experiments.trials import Trial
+from report_gen_training.runs import LOG
+
+from report_gen.generation import Decoding
+from tests.builders import tiny_recipe
+
+QUESTION = Question.model_validate(
+    {"title": "Does it $matter$?", "recipe": "x.toml", "corpus": "films", "runs": [{"name": "one"}, {"name": "two"}]}
+)
+
+
+def trial(folder: Path, run: str, seed: int, seconds: float = 30.0) -> Trial:
+    recipe = tiny_recipe(folder)
+    training = folder / run / str(seed)
+    training.mkdir(parents=True)
+    lines: list[dict[str, Any]] = [
+        {"kind": "validation", "chosen": True, "loss": 5.0},
+        {"kind": "step", "seconds": seconds},
+        {"kind": "step", "seconds": seconds},
+        {"kind": "validation", "chosen": True, "loss": 4.0 + seed},
+        {"kind": "validation", "chosen": False, "loss": 4.5},
+    ]
+    (training / LOG).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return Trial(run, seed, recipe, recipe.corpora[0], "val", Decoding(), True, training, training)
+
+
+def document(bleu: float, p: float) -> dict[str, Any]:
+    """What `evaluate --json` writes, as far as it is read."""
+    drop = {"name": "BLEU-4", "first": 0.05, "second": bleu, "p_bootstrap": p}
+    return {
+        "studies": 10,
+        "distinct": 4,
+        "nih_labels": None,
+        "labels": {
+            "shuffled": {"macro F1, 14 findings, uncertain-": {"first": 0.1, "second": 0.3, "p_bootstrap": 0.2}}
+        },
+        "reports": {
+            "model": {"name": "model", "scores": [{"name": "BLEU-4", "value": bleu}, {"name": "chrF2", "value": 9.0}]},
+            "baselines": [{"name": "constant", "scores": [{"name": "BLEU-4", "value": 0.125}]}],
+            "image_use": {"shuffled": [drop, {**drop, "name": "chrF2"}]},
+        },
+    }
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    evaluated = [
+        (trial(tmp_path, "one", 0), document(0.25, 0.01)),
+        (trial(tmp_path, "two", 0), document(0.5, 0.5)),
+        (trial(tmp_path, "one", 1), document(0.375, 0.03)),
+    ]
+    return gather(QUESTION, evaluated)
+
+
+def test_figures_are_means_and_ranges_over_the_seeds(results: Results) -> None:
+    one, two = results.runs["one"], results.runs["two"]
+    assert one["BLEU-4"].values == (0.25, 0.375)
+    assert one["BLEU-4"].text == "0.312 (0.250 to 0.375)"
+    assert one["BLEU-4: own less shuffled images"].text == "0.263 (0.200 to 0.325; p 0.030)"
+    assert two["BLEU-4"].text == "0.500"
+    assert one["macro F1, 14 findings, uncertain-, labels"].mean == 0.3
+    assert one["distinct drafts, share"].mean == 0.4
+    assert one["validation loss"].values == (4.0, 5.0)
+    assert one["minutes of training steps"].mean == 1.0
+    assert results.baselines["constant"]["BLEU-4"].text == "0.125"
+    assert not any(name.startswith("chrF2") for name in results.figures)
+
+
+def test_the_table_has_a_column_for_every_run_and_baseline(results: Results) -> None:
+    lines = render_markdown(results).splitlines()
+    assert lines[0] == "# Does it $matter$?"
+    assert lines[4] == "|  | one | two | baseline: constant |"
+    assert "| BLEU-4 | 0.312 (0.250 to 0.375) | 0.500 | 0.125 |" in lines
+    assert "| validation loss | 4.500 (4.000 to 5.000) | 4.000 |  |" in lines
+
+
+def test_json_holds_every_value(results: Results) -> None:
+    told = json.loads(tell_results(results))
+    assert told["seeds"] == [0, 1]
+    assert told["runs"]["one"]["BLEU-4"]["values"] == [0.25, 0.375]
+    assert told["baselines"]["constant"]["BLEU-4"]["mean"] == 0.125
+
+
+def test_the_picture_is_a_png(results: Results) -> None:
+    with PIL.Image.open(io.BytesIO(draw_results(results))) as picture:
+        assert picture.format == "PNG"
+
+
+def test_a_corpus_without_reports_or_labels_has_the_rest(tmp_path: Path) -> None:
+    bare = {"studies": 10, "distinct": 4, "labels": {}, "nih_labels": None, "reports": None}
+    results = gather(QUESTION, [(trial(tmp_path, "one", 0), bare)])
+    assert results.figures == ["distinct drafts, share", "validation loss", "minutes of training steps"]
+    assert results.baselines == {}
+
+
+def test_the_labels_of_chestxray14_stand_beside_what_needs_no_model(tmp_path: Path) -> None:
+    def against(first: float) -> list[dict[str, Any]]:
+        macro = {"name": "macro F1", "first": first, "second": 0.25, "p_bootstrap": 0.01}
+        return [macro, {**macro, "name": "Hernia", "second": 0.0}]
+
+    labels = {"against": {"shuffled": against(0.125), "blank": against(0.0), "all positive": against(0.1875)}}
+    nih = {"studies": 10, "distinct": 4, "labels": {}, "nih_labels": labels, "reports": None}
+    results = gather(QUESTION, [(trial(tmp_path, "one", 0), nih)])
+    one, name = results.runs["one"], "macro F1, ChestX-ray14's labels"
+    assert (one[name].text, one[f"{name}: own less shuffled images"].text) == ("0.250", "0.125 (p 0.010)")
+    assert one[f"{name}: own less blank images"].mean == 0.25
+    assert {which: column[name].mean for which, column in results.baselines.items()} == {"all positive": 0.1875}

@@ -1,0 +1,72 @@
+"""Train and evaluate the runs of experiments: `python -m report_gen_training.experiments conditioning --seeds 0 1 2`.
+
+Every run of a question is trained with every seed and evaluated without Java. OUTPUT/NAME then has results.md,
+results.json and results.png: means and ranges over the seeds, beside the baselines; the first two grow with every run.
+What is finished is not done again, so that the same command goes on after a stop.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from report_gen.cli import run_app
+from report_gen.errors import UsageError
+from report_gen.writing import write_atomically
+
+from .picture import draw_results
+from .questions import load_question
+from .results import Results, gather, render_markdown, tell_results
+from .trials import conduct, plan
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Raises ReportGenError: as its message says."""
+    options = _parse(arguments)
+    if len(set(options.seeds)) < len(options.seeds) or min(options.seeds) < 0:
+        raise UsageError("--seeds: give whole numbers from 0 on, each once")
+    questions = {Path(name).stem: load_question(name) for name in options.names}
+    trials = {  # of all questions, so that what is wrong with the last one shows now
+        name: plan(question, options.seeds, options.output / name, options.settings)
+        for name, question in questions.items()
+    }
+    for name, question in questions.items():
+        evaluated = []
+        for trial in trials[name]:
+            evaluated.append((trial, conduct(trial)))
+            results = gather(question, evaluated)
+            _write(results, options.output / name)
+        write_atomically(options.output / name / "results.png", draw_results(results))
+        Console().print(render_markdown(results), soft_wrap=True, highlight=False, markup=False)
+
+
+def _write(results: Results, folder: Path) -> None:
+    write_atomically(folder / "results.md", render_markdown(results))
+    write_atomically(folder / "results.json", tell_results(results))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m report_gen_training.experiments",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="+", metavar="NAME", help="an experiment that comes with it, or a TOML file")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of the recipes")
+    parser.add_argument("--output", type=Path, default=Path("experiments"), help="folder of all runs and results")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of every recipe, such as data=FOLDER; may be repeated",
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    run_app(main)
