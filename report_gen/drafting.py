@@ -159,10 +159,10 @@ class Drafter:
         attributes: Mapping[str, str],
     ) -> list[Report]:
         look = self._model.look(*self._collated(batch))
-        probabilities = look.finding_logits.sigmoid()
+        probabilities = self._model.probabilities(look.finding_logits)
         states = self._model.decide(probabilities)
         findings = [
-            _settle(row_states, row_probabilities, overrides)
+            _settle(row_states, row_probabilities, overrides, self._model.config.findings.reported)
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
         told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
@@ -251,7 +251,10 @@ def _check_names(overrides: Mapping[str, FindingState]) -> None:
 
 
 def _settle(
-    states: Sequence[int], probabilities: Sequence[float], overrides: Mapping[str, FindingState]
+    states: Sequence[int],
+    probabilities: Sequence[float],
+    overrides: Mapping[str, FindingState],
+    reported: Sequence[bool],
 ) -> tuple[Finding, ...]:
     """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest."""
     told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
@@ -261,10 +264,10 @@ def _settle(
         Finding(
             name=name,
             state=told[name],
-            probability=None if STATES[state] is FindingState.UNKNOWN else probability,
+            probability=probability if is_reported else None,
             overruled=name in overrides,
         )
-        for name, state, probability in zip(FINDINGS, states, probabilities, strict=True)
+        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
     )
 
 

@@ -14,10 +14,11 @@ from rich.text import Text
 from report_gen.errors import StudyError
 from report_gen.report import CHEXPERT, AttributeName
 from report_gen.scoring.finding_scores import average_name, label_name
+from report_gen.scoring.head import HeadRun
 from report_gen.scoring.label_scores import MACRO, LabelScores
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
-from report_gen.scoring.table import render_differences, render_labels, render_table
+from report_gen.scoring.table import render_differences, render_head, render_labels, render_table
 from report_gen.scoring.verdicts import Verdict, judge_image_use
 from report_gen.scoring.writing import tell_run
 from report_gen.writing import write_atomically
@@ -47,6 +48,8 @@ class Evaluation:
     by_attributes: Mapping[str, tuple[Difference, ...]]
     """The measures of `attribute_scores` from own images minus those from what the model was shown instead; empty where
     the corpus gives no attributes."""
+    head: HeadRun | None
+    """The finding head against the labels; None where the corpus has no labels of a finding that it was taught."""
     run: ScoreRun | None
     """The drafts from own images against the reports; None where the corpus has none."""
 
@@ -95,6 +98,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
                 for control, differences in evaluation.by_attributes.items()
             },
         },
+        "head": None if evaluation.head is None else asdict(evaluation.head),
         "reports": None if evaluation.run is None else tell_run(evaluation.run),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
@@ -117,6 +121,8 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     if evaluation.by_nih_labels is not None:
         yield from render_labels("F1 of ChestX-ray14's labels, uncertain-", evaluation.by_nih_labels)
     yield from _attributes(evaluation)
+    if evaluation.head is not None:
+        yield from render_head(evaluation.head)
     for verdict in evaluation.verdicts:
         yield Text(verdict.text, style="bold red")
     yield Text(

@@ -138,6 +138,10 @@ class ReportModel(nn.Module):
         nothing = torch.zeros(len(look.finding_logits), 0, dtype=torch.long, device=look.finding_logits.device)
         return torch.stack(likeliest, dim=1) if likeliest else nothing
 
+    def probabilities(self, finding_logits: torch.Tensor) -> torch.Tensor:
+        """What the head's logits [B,F] mean, 0..1: the one place where they are calibrated."""
+        return (finding_logits / self.config.findings.temperature).sigmoid()
+
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) by the thresholds of the configuration."""
         thresholds = self.config.findings
