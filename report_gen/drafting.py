@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen import __version__
+from report_gen.attention import Attention
 from report_gen.attributes import header_values
 from report_gen.auditing import FlagKind, audit_text
 from report_gen.errors import StudyError, UsageError
@@ -70,6 +71,12 @@ class Drafter:
             CheckpointError: the checkpoint is missing, altered or does not fit.
         """
         return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
+
+    @property
+    def reported(self) -> frozenset[str]:
+        """Findings whose probability the model gives: those that it was taught."""
+        known = self._model.config.findings.reported
+        return frozenset(name for name, is_reported in zip(FINDINGS, known, strict=True) if is_reported)
 
     def draft(
         self,
@@ -140,6 +147,22 @@ class Drafter:
             means = iter(self._mean_patches(seen) if seen else ())
             for item in prepared:
                 yield item if isinstance(item, StudyError) else next(means)
+
+    @torch.inference_mode()
+    def attend(self, study: Study) -> Attention:
+        """Where each finding's query looked in the first image of a study that the model looks at.
+
+        Raises:
+            StudyError: the study cannot be read.
+        """
+        prepared = self._preparer.prepare(study)
+        if isinstance(prepared, StudyError):
+            raise prepared
+        look = self._model.look(*self._collated([prepared]))
+        grid = self._model.encoder.grid
+        weights = look.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
+        pixels, placement = self._preparer.show(study)
+        return Attention(image=pixels, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
 
     def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
         pixel_values, _, mask = self._collated(batch)

@@ -92,6 +92,11 @@ def neighbours(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
     ]
 
 
+def can_score_head(drafter: Drafter, rows: Iterable[Row]) -> bool:
+    """Whether a study has a label of a finding whose probability the model gives."""
+    return any(_labels(row).keys() & drafter.reported for row in rows)
+
+
 def has_labels(row: Row) -> bool:
     return any(label is not None for label in row["labels"])
 

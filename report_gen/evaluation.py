@@ -12,7 +12,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from report_gen.errors import StudyError
+from report_gen.figures import Reliability, reliability_picture
 from report_gen.report import CHEXPERT, AttributeName
+from report_gen.scoring.calibration import ALL, BINS, ECE
 from report_gen.scoring.finding_scores import average_name, label_name
 from report_gen.scoring.head import HeadRun
 from report_gen.scoring.label_scores import MACRO, LabelScores
@@ -104,6 +106,27 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
         "drafts": evaluation.texts,
     }
     write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_calibration(head: HeadRun, path: Path) -> None:
+    """A reliability diagram of all findings and of each with enough positive studies, as PNG. Raises OutputError."""
+    answers = {name: [row[name] for row in head.probabilities.values() if name in row] for name in head.support}
+    pooled = Reliability(
+        title=_title(head, ALL),
+        dots=head.reliability[ALL],
+        probabilities=[one for row in answers.values() for one in row],
+    )
+    single = [
+        Reliability(title=_title(head, name), dots=head.reliability[name], probabilities=answers[name])
+        for name, support in head.support.items()
+        if support.positive >= BINS
+    ]
+    caption = f"{len(head.probabilities)} studies; {ECE}: expected calibration error over {BINS} bins of equal mass"
+    write_atomically(path, reliability_picture(pooled, single, caption=caption))
+
+
+def _title(head: HeadRun, name: str) -> str:
+    return f"{name}, {ECE} {head[f'{name} {ECE}'].value:.3f}"
 
 
 def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:

@@ -55,18 +55,16 @@ def render_labels(title: str, labels: LabelScores) -> Iterator[Table]:
 
 def render_head(run: HeadRun) -> Iterator[Table]:
     """The finding head against the labels: each finding, then the use of the image."""
-    table = _table(
-        "The finding head against the labels",
-        "",
-        *("studies", "positive", "AUROC", "95% of AUROC", ECE, BRIER, "of the share"),
-    )
     mean = next((score for score in run.scores if score.name.startswith(MEAN)), None)
-    table.add_row(ALL if mean is None else f"{ALL}; {mean.name}", "", "", *_head_figures(run, ALL, mean))
+    title = "The finding head against the labels" + ("" if mean is None else f"; {mean.name}")
+    table = _table(title, "", "positive", AUROC, "95%", ECE, BRIER, "of the\nshare")
+    table.columns[0].no_wrap = True
+    table.add_row(ALL, "", *_head_figures(run, ALL, mean))
     for finding, support in run.support.items():
         area = next((score for score in run.scores if score.name == f"{finding} {AUROC}"), None)
-        counts = [str(support.studies), str(support.positive)]
         style = "dim" if support.positive < FEW else None
-        table.add_row(finding, *counts, *_head_figures(run, finding, area), style=style)
+        count = f"{support.positive}/{support.studies}"
+        table.add_row(finding, count, *_head_figures(run, finding, area), style=style)
     yield table
     for control, difference in run.image_use.items():
         yield render_differences(
@@ -75,8 +73,8 @@ def render_head(run: HeadRun) -> Iterator[Table]:
 
 
 def _head_figures(run: HeadRun, name: str, area: Score | None) -> list[str]:
-    others = [f"{run[f'{name} {kind}'].value:.4f}" for kind in (ECE, BRIER, BRIER_OF_SHARE)]
-    return ["", "", *others] if area is None else [f"{area.value:.4f}", _interval(area), *others]
+    others = [f"{run[f'{name} {kind}'].value:.3f}" for kind in (ECE, BRIER, BRIER_OF_SHARE)]
+    return ["", "", *others] if area is None else [f"{area.value:.3f}", _interval(area), *others]
 
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:
