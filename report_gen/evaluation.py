@@ -121,12 +121,15 @@ def write_calibration(head: HeadRun, path: Path) -> None:
         for name, support in head.support.items()
         if support.positive >= BINS
     ]
-    caption = f"{len(head.probabilities)} studies; {ECE}: expected calibration error over {BINS} bins of equal mass"
+    caption = (
+        f"{len(head.probabilities)} studies; {ECE}: expected calibration error, {BINS} bins of equal mass; lines: 95%"
+    )
     write_atomically(path, reliability_picture(pooled, single, caption=caption))
 
 
 def _title(head: HeadRun, name: str) -> str:
-    return f"{name}, {ECE} {head[f'{name} {ECE}'].value:.3f}"
+    support = f", {head.support[name].positive} of {head.support[name].studies}" if name in head.support else ""
+    return f"{name}{support}\n{ECE} {head[f'{name} {ECE}'].value:.3f}, by chance {head.error_by_chance[name]:.3f}"
 
 
 def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:

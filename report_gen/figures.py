@@ -90,11 +90,12 @@ def attention_picture(
     rows = math.ceil((1 + len(attention)) / columns)
     side = _BIG if rows == columns == 1 else _BIG * 0.75
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, _WRAP) or [""]]
-    height = max(rows * side * min(1.5, image.shape[0] / image.shape[1]) + 0.6, len(lines) * _LINE + 0.3)
+    tall = rows * (side * min(1.5, image.shape[0] / image.shape[1]) + 0.5) + 0.5
+    height = max(tall, len(lines) * _LINE + 0.3)
     figure = Figure(figsize=(columns * side + _BIG, height), dpi=120, layout="constrained")
     pictures, page = figure.subfigures(1, 2, width_ratios=(columns * side, _BIG), squeeze=False)[0]
     pictures.supxlabel(
-        "Where the query of a finding looked. It says where, not why; peak: times the even share of a patch.",
+        "Coloured: where a finding's query looked more than evenly; where, not why. Peak: times the even share.",
         fontsize="small",
     )
     grid = pictures.subplots(rows, columns, squeeze=False).ravel()
@@ -102,9 +103,9 @@ def attention_picture(
         axes.set_axis_off()
     _draw_image(grid[0], image, "image")
     for axes, (title, weights) in zip(grid[1:], attention.items(), strict=False):
-        peak = float(weights.max()) * weights.size
-        _draw_image(axes, image, f"{title}\npeak {peak:.1f}x")
-        _draw_heat(axes, weights * weights.size, max(peak, _FLAT), square)
+        heat = weights / weights.mean()
+        _draw_image(axes, image, f"{title}\npeak {heat.max():.1f}x")
+        _draw_heat(axes, heat, square)
     page.text(0.02, 0.99, "\n".join(lines), va="top", fontsize=9, linespacing=1.25, parse_math=False)
     return _png(figure)
 
@@ -128,7 +129,7 @@ def _draw_dots(axes: Axes, one: Reliability) -> None:
     axes.errorbar(
         [dot.probability for dot in one.dots], shares, np.clip(reach, 0, 1), fmt="o", markersize=4, linewidth=1
     )
-    top = min(1.0, 1.05 * max([high for _, high in ends] + [dot.probability for dot in one.dots] + [0.1]))
+    top = min(1.0, 1.05 * max([*one.probabilities, *(high for _, high in ends)]))
     axes.set_xlim(0, top)
     axes.set_ylim(0, top)
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -148,21 +149,22 @@ def _draw_image(axes: Axes, image: NDArray[np.float32], title: str) -> None:
     axes.set_title(title, fontsize="small", parse_math=False)
 
 
-def _draw_heat(axes: Axes, heat: NDArray[np.float32], top: float, square: tuple[float, float, float]) -> None:
-    """Weights [g,g] where their square lies, cut at the edges of the image that is there already."""
-    (right, left), (bottom, upper) = reversed(axes.get_xlim()), axes.get_ylim()
+def _draw_heat(axes: Axes, heat: NDArray[np.float32], square: tuple[float, float, float]) -> None:
+    """Shares [g,g], 1 for an even one, where their square lies; cut at the edges of the image that is there already."""
+    across, down = axes.get_xlim(), axes.get_ylim()
     x, y, side = square
+    top = max(float(heat.max()), _FLAT)
     axes.imshow(
         heat,
         cmap="inferno",
-        vmin=0,
+        vmin=1,
         vmax=top,
-        alpha=_OPACITY * np.clip(heat / top, 0, 1),
+        alpha=_OPACITY * np.clip((heat - 1) / (top - 1), 0, 1),
         extent=(x, x + side, y + side, y),
         interpolation="bilinear",
     )
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, upper)
+    axes.set_xlim(across)
+    axes.set_ylim(down)
 
 
 def _png(figure: Figure) -> bytes:

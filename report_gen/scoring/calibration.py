@@ -3,7 +3,8 @@
 Expected calibration error (Naeini et al., AAAI 2015): studies are put into 10 bins of their probability, and the
 distance of mean probability and share of positives, weighed by the bins' sizes, is added up. The bins have equal mass,
 as in Nguyen and O'Connor (EMNLP 2015): findings are rare, and of bins of equal width the first would hold nearly all.
-The error is above 0 by chance alone, the more the fewer studies there are.
+The error is above 0 by chance alone, the more the fewer studies there are: beside it stands the mean error of
+probabilities that are right.
 
 Brier score (Monthly Weather Review 1950): the mean squared distance of probability and label. Beside it stands that of
 one who always gives the finding's share of positives.
@@ -24,6 +25,8 @@ ALL = "all findings"
 """Name of what is measured over the answers of all findings in one pool."""
 ECE, BRIER, BRIER_OF_SHARE = "ECE", "Brier", "Brier of the share"
 """Names of the measures, which follow the finding's."""
+_THROWS = 100
+"""Of the labels, for the error by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,19 @@ def expected_error(bins: Sequence[Bin]) -> float:
     """The expected calibration error, 0..1; 0 for no bins."""
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.probability - one.positive) for one in bins) / max(total, 1)
+
+
+def error_by_chance(probabilities: Floats, labels: Floats, seed: int) -> float:
+    """The expected calibration error, on average, were each label positive with exactly the probability given.
+
+    Args:
+        probabilities, labels: as of `reliability`.
+    """
+    chances = probabilities[np.isfinite(labels)]
+    places, dice = _bin(chances), np.random.default_rng(seed)
+    gaps = chances - (dice.random((_THROWS, len(chances))) < chances)  # [throws,n]
+    sums = np.stack([gaps[:, places == place].sum(axis=1) for place in range(BINS)])
+    return float(np.abs(sums).sum(axis=0).mean() / max(len(chances), 1))
 
 
 def calibration_measures(findings: Sequence[str], probabilities: Floats, labels: Floats) -> tuple[Measure, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from report_gen import __version__
-from report_gen.scoring.calibration import ALL, Bin, calibration_measures, reliability
+from report_gen.scoring.calibration import ALL, Bin, calibration_measures, error_by_chance, reliability
 from report_gen.scoring.discrimination import auroc_scores, compare_mean_auroc
 from report_gen.scoring.measure import Floats
 from report_gen.scoring.noise import Difference
@@ -35,6 +35,8 @@ class HeadRun:
     """The mean AUROC from own images minus that from what the head was shown instead, by the name of that."""
     reliability: Mapping[str, tuple[Bin, ...]]
     """Bins of all findings in one pool, and of each."""
+    error_by_chance: Mapping[str, float]
+    """The calibration error that right probabilities would have on so many studies, of all findings and of each."""
     probabilities: Mapping[str, Mapping[str, float]]
     """0..1 by study and finding."""
 
@@ -73,6 +75,7 @@ def score_head(
         control: compare_mean_auroc(names, side[:, columns], own, labels, draws=draws, seed=seed)
         for control, side in controls.items()
     }
+    pools = {ALL: (own, labels)} | {name: (own[:, [c]], labels[:, [c]]) for c, name in enumerate(names)}
     return HeadRun(
         scores=(
             *auroc_scores(names, own, labels, draws=draws, seed=seed),
@@ -83,8 +86,8 @@ def score_head(
             for name, column in zip(names, labels.T, strict=True)
         },
         image_use={control: difference for control, difference in compared.items() if difference is not None},
-        reliability={ALL: reliability(own, labels)}
-        | {name: reliability(own[:, column], labels[:, column]) for column, name in enumerate(names)},
+        reliability={name: reliability(*pool) for name, pool in pools.items()},
+        error_by_chance={name: error_by_chance(*pool, seed) for name, pool in pools.items()},
         probabilities=_tell(ids, names, np.where(np.isfinite(labels), own, np.nan)),
     )
 

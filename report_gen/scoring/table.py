@@ -57,7 +57,7 @@ def render_head(run: HeadRun) -> Iterator[Table]:
     """The finding head against the labels: each finding, then the use of the image."""
     mean = next((score for score in run.scores if score.name.startswith(MEAN)), None)
     title = "The finding head against the labels" + ("" if mean is None else f"; {mean.name}")
-    table = _table(title, "", "positive", AUROC, "95%", ECE, BRIER, "of the\nshare")
+    table = _table(title, "", "positive", AUROC, "95%", ECE, "by\nchance", BRIER, "of the\nshare")
     table.columns[0].no_wrap = True
     table.add_row(ALL, "", *_head_figures(run, ALL, mean))
     for finding, support in run.support.items():
@@ -73,7 +73,8 @@ def render_head(run: HeadRun) -> Iterator[Table]:
 
 
 def _head_figures(run: HeadRun, name: str, area: Score | None) -> list[str]:
-    others = [f"{run[f'{name} {kind}'].value:.3f}" for kind in (ECE, BRIER, BRIER_OF_SHARE)]
+    error, *briers = (f"{run[f'{name} {kind}'].value:.3f}" for kind in (ECE, BRIER, BRIER_OF_SHARE))
+    others = [error, f"{run.error_by_chance[name]:.3f}", *briers]
     return ["", "", *others] if area is None else [f"{area.value:.3f}", _interval(area), *others]
 
 

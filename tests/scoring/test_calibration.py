@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from report_gen.scoring.calibration import BINS, calibration_measures, expected_error, reliability
+from report_gen.scoring.calibration import (
+    BINS,
+    calibration_measures,
+    error_by_chance,
+    expected_error,
+    reliability,
+)
 from report_gen.scoring.score import scores_of
 
 NAN = np.nan
@@ -59,3 +65,11 @@ def test_right_probabilities_have_a_small_error_and_overconfident_ones_a_large_o
     right, sure = (expected_error(reliability(1 / (1 + np.exp(-k * logits)), labels)) for k in (1, 3))
     assert right < 0.015
     assert sure > 0.1
+
+
+def test_right_probabilities_have_the_error_by_chance() -> None:
+    dice = np.random.default_rng(2)
+    chances = dice.uniform(0.05, 0.5, size=100)
+    errors = [expected_error(reliability(chances, (dice.random(100) < chances).astype(float))) for _ in range(200)]
+    assert error_by_chance(chances, np.ones(100), 0) == pytest.approx(np.mean(errors), rel=0.05)
+    assert error_by_chance(np.zeros(5), np.full(5, NAN), 0) == 0
