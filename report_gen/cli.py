@@ -19,6 +19,7 @@ from report_gen.errors import ReportGenError, StudyError, UsageError
 from report_gen.score_command import score
 
 if TYPE_CHECKING:
+    from report_gen.drafting import Drafter
     from report_gen.report import FindingState, Report
     from report_gen.study import Study
 
@@ -57,6 +58,10 @@ def draft(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Set modality, plane or body_part over header and image, or unknown."),
     ] = None,
+    attention: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the image of one study, where the findings lie, and the draft."),
+    ] = None,
     method: Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="How the text is chosen.")] = "beam",
     candidates: Annotated[
         int, typer.Option(min=1, max=64, help="Texts a study to choose the one from that says its findings.")
@@ -69,10 +74,13 @@ def draft(
     from report_gen.generation import FAITHFUL
     from report_gen.progress import track
 
+    _check_picture(attention, "--attention")
     overrides, attributes = _parse_overrides(finding or ()), _parse_attributes(attribute or ())
     decoding = replace(FAITHFUL, method=method, candidates=candidates, seed=seed)
     drafter = Drafter.load(checkpoint)
     studies, refused = _read_all(paths)
+    if attention and len(studies) > 1:
+        raise UsageError(f"--attention draws one study, and there are {len(studies)}; draft them one by one")
     reports = drafter.draft_all(
         studies,
         decoding=decoding,
@@ -89,6 +97,8 @@ def draft(
             refused.append(result)
         else:
             _deliver(result, study, name, output, kind, alone=len(studies) == 1)
+            if attention:
+                _draw_attention(drafter, study, result, attention)
     for error in refused:
         _complain(str(error))
     if refused:
@@ -129,6 +139,10 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write figures and drafts here, for programs.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with pictures here; needs reports.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row per report here; needs reports.")] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw how far the findings' probabilities hold; needs labels."),
+    ] = None,
     candidates: Annotated[int, typer.Option(min=1, max=64, help="As for draft.")] = 8,
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamplings for intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
@@ -139,18 +153,22 @@ def evaluate(
     from report_gen import evaluating
     from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.drafting import Drafter
-    from report_gen.evaluation import render, write_json
+    from report_gen.evaluation import render, write_calibration, write_json
     from report_gen.generation import FAITHFUL
     from report_gen.progress import track
     from report_gen.scoring import ScoreMethod, write_csv, write_html
 
+    _check_picture(calibration, "--calibration")
     with TemporaryDirectory(prefix="report-gen-") as store:
         studies = list(read_corpus(corpus, layout=layout, store=Path(store)))
         rows = evaluating.select_studies(studies, split)
         if (html or csv) and not any(map(evaluating.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
+        drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
+        if calibration and not evaluating.can_score_head(drafter, rows):
+            raise UsageError("--calibration needs labels of findings that the model was taught, and no study has any")
         result = evaluating.evaluate(
-            Drafter.load(None if str(checkpoint) == "embedded" else checkpoint),
+            drafter,
             rows,
             decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
@@ -162,6 +180,8 @@ def evaluate(
     Console().print(render(result))
     if json:
         write_json(result, json)
+    if calibration and result.head:
+        write_calibration(result.head, calibration)
     for path, write in ((html, write_html), (csv, write_csv)):
         if path and result.run:
             write(result.run, path)
@@ -267,6 +287,18 @@ def _deliver(
         _print(document.rstrip("\n"))
     else:
         _print(f"=== {name} ===\n{document}")
+
+
+def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) -> None:
+    from report_gen.outputs.overlay import format_overlay  # draws with matplotlib, for which others need not wait
+    from report_gen.writing import write_atomically
+
+    write_atomically(path, format_overlay(report, drafter.attend(study)))
+
+
+def _check_picture(path: Path | None, option: str) -> None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise UsageError(f"{option} {path}: the picture is a PNG; give a name that ends in .png")
 
 
 def _print(text: str) -> None:

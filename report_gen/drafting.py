@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen import __version__
+from report_gen.attention import Attention
 from report_gen.attributes import header_values
 from report_gen.auditing import FlagKind, audit_text
 from report_gen.errors import StudyError, UsageError
@@ -70,6 +71,12 @@ class Drafter:
             CheckpointError: the checkpoint is missing, altered or does not fit.
         """
         return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
+
+    @property
+    def reported(self) -> frozenset[str]:
+        """Findings whose probability the model gives: those that it was taught."""
+        known = self._model.config.findings.reported
+        return frozenset(name for name, is_reported in zip(FINDINGS, known, strict=True) if is_reported)
 
     def draft(
         self,
@@ -149,6 +156,22 @@ class Drafter:
             for item in prepared:
                 yield item if isinstance(item, StudyError) else next(means)
 
+    @torch.inference_mode()
+    def attend(self, study: Study) -> Attention:
+        """Where each finding's query looked in the first image of a study that the model looks at.
+
+        Raises:
+            StudyError: the study cannot be read.
+        """
+        prepared = self._preparer.prepare(study)
+        if isinstance(prepared, StudyError):
+            raise prepared
+        look = self._model.look(*self._collated([prepared]))
+        grid = self._model.encoder.grid
+        weights = look.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
+        pixels, placement = self._preparer.show(study)
+        return Attention(image=pixels, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
+
     def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
         pixel_values, _, mask = self._collated(batch)
         patches = self._model.encoder(pixel_values[mask]).mean(1).double().cpu()  # [views of all studies,D_img]
@@ -167,10 +190,10 @@ class Drafter:
         attributes: Mapping[str, str],
     ) -> list[Report]:
         look = self._model.look(*self._collated(batch))
-        probabilities = look.finding_logits.sigmoid()
+        probabilities = self._model.probabilities(look.finding_logits)
         states = self._model.decide(probabilities)
         findings = [
-            _settle(row_states, row_probabilities, overrides)
+            _settle(row_states, row_probabilities, overrides, self._model.config.findings.reported)
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
         told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
@@ -259,7 +282,10 @@ def _check_names(overrides: Mapping[str, FindingState]) -> None:
 
 
 def _settle(
-    states: Sequence[int], probabilities: Sequence[float], overrides: Mapping[str, FindingState]
+    states: Sequence[int],
+    probabilities: Sequence[float],
+    overrides: Mapping[str, FindingState],
+    reported: Sequence[bool],
 ) -> tuple[Finding, ...]:
     """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest."""
     told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
@@ -269,10 +295,10 @@ def _settle(
         Finding(
             name=name,
             state=told[name],
-            probability=None if STATES[state] is FindingState.UNKNOWN else probability,
+            probability=probability if is_reported else None,
             overruled=name in overrides,
         )
-        for name, state, probability in zip(FINDINGS, states, probabilities, strict=True)
+        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
     )
 
 

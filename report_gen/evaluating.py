@@ -16,6 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
@@ -26,6 +28,7 @@ from report_gen.reading import read_study
 from report_gen.report import ATTRIBUTES, FINDINGS, FindingState, Report, SectionName
 from report_gen.scoring.attribute_scores import Told, Values, attribute_measures, count_values
 from report_gen.scoring.finding_scores import finding_measures
+from report_gen.scoring.head import HeadRun, score_head
 from report_gen.scoring.image_use import shuffle
 from report_gen.scoring.joining import Joined, notice_empty
 from report_gen.scoring.label_scores import LabelScores, score_labels
@@ -38,6 +41,9 @@ from report_gen.scoring.training_reports import TrainingReports
 from report_gen.study import Study, ViewPosition
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
+
+_DIGITS = 6
+"""Decimals of a probability."""
 
 Row = Mapping[str, Any]
 States = Mapping[str, FindingState]
@@ -84,6 +90,11 @@ def neighbours(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
         for row in corpus
         if row["split"] == "train" and row["images"] and has_report(row) and row["study_id"] not in drafted
     ]
+
+
+def can_score_head(drafter: Drafter, rows: Iterable[Row]) -> bool:
+    """Whether a study has a label of a finding whose probability the model gives."""
+    return any(_labels(row).keys() & drafter.reported for row in rows)
 
 
 def has_labels(row: Row) -> bool:
@@ -137,6 +148,7 @@ def evaluate(
         by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
         attribute_support=count_values(truths),
         by_attributes=_against_attributes(truths, [row["findings"] for row in rows], sides, method),
+        head=_head(rows, labels, sides, method),
         run=_against_reports(rows, sides, method, training, features),
     )
 
@@ -246,6 +258,25 @@ def _against_attributes(
 
 def _told(draft: Report) -> Told:
     return Told(draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes})
+
+
+def _head(
+    rows: Sequence[Row], labels: Sequence[States], sides: Mapping[str, Sequence[Report]], method: ScoreMethod
+) -> HeadRun | None:
+    values = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0}
+    truth = [[values[label[name]] if name in label else np.nan for name in FINDINGS] for label in labels]
+    chances = {side: np.array([_probabilities(report) for report in reports]) for side, reports in sides.items()}
+    own = chances.pop(OWN)
+    ids = [row["study_id"] for row in rows]
+    return score_head(
+        ids, FINDINGS, own=own, controls=chances, labels=np.array(truth), draws=method.draws, seed=method.seed
+    )
+
+
+def _probabilities(report: Report) -> list[float]:
+    """[F], NaN where there is none; without the last digits, in which equal images differ from batch to batch."""
+    known = (finding.probability for finding in report.findings)
+    return [np.nan if probability is None else round(probability, _DIGITS) for probability in known]
 
 
 def _against_reports(

@@ -12,12 +12,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from report_gen.errors import StudyError
+from report_gen.figures import Reliability, reliability_picture
 from report_gen.report import CHEXPERT, AttributeName
+from report_gen.scoring.calibration import ALL, BINS, ECE
 from report_gen.scoring.finding_scores import average_name, label_name
+from report_gen.scoring.head import HeadRun
 from report_gen.scoring.label_scores import MACRO, LabelScores
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.score_run import ScoreRun
-from report_gen.scoring.table import render_differences, render_labels, render_table
+from report_gen.scoring.table import render_differences, render_head, render_labels, render_table
 from report_gen.scoring.verdicts import Verdict, judge_image_use
 from report_gen.scoring.writing import tell_run
 from report_gen.writing import write_atomically
@@ -47,6 +50,8 @@ class Evaluation:
     by_attributes: Mapping[str, tuple[Difference, ...]]
     """The measures of `attribute_scores` from own images minus those from what the model was shown instead; empty where
     the corpus gives no attributes."""
+    head: HeadRun | None
+    """The finding head against the labels; None where the corpus has no labels of a finding that it was taught."""
     run: ScoreRun | None
     """The drafts from own images against the reports; None where the corpus has none."""
 
@@ -95,11 +100,36 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
                 for control, differences in evaluation.by_attributes.items()
             },
         },
+        "head": None if evaluation.head is None else asdict(evaluation.head),
         "reports": None if evaluation.run is None else tell_run(evaluation.run),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
     }
     write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_calibration(head: HeadRun, path: Path) -> None:
+    """A reliability diagram of all findings and of each with enough positive studies, as PNG. Raises OutputError."""
+    answers = {name: [row[name] for row in head.probabilities.values() if name in row] for name in head.support}
+    pooled = Reliability(
+        title=_title(head, ALL),
+        dots=head.reliability[ALL],
+        probabilities=[one for row in answers.values() for one in row],
+    )
+    single = [
+        Reliability(title=_title(head, name), dots=head.reliability[name], probabilities=answers[name])
+        for name, support in head.support.items()
+        if support.positive >= BINS
+    ]
+    caption = (
+        f"{len(head.probabilities)} studies; {ECE}: expected calibration error, {BINS} bins of equal mass; lines: 95%"
+    )
+    write_atomically(path, reliability_picture(pooled, single, caption=caption))
+
+
+def _title(head: HeadRun, name: str) -> str:
+    support = f", {head.support[name].positive} of {head.support[name].studies}" if name in head.support else ""
+    return f"{name}{support}\n{ECE} {head[f'{name} {ECE}'].value:.3f}, by chance {head.error_by_chance[name]:.3f}"
 
 
 def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
@@ -117,6 +147,8 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     if evaluation.by_nih_labels is not None:
         yield from render_labels("F1 of ChestX-ray14's labels, uncertain-", evaluation.by_nih_labels)
     yield from _attributes(evaluation)
+    if evaluation.head is not None:
+        yield from render_head(evaluation.head)
     for verdict in evaluation.verdicts:
         yield Text(verdict.text, style="bold red")
     yield Text(

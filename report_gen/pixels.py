@@ -21,6 +21,11 @@ class Placement:
     top: int
     left: int
 
+    @property
+    def square(self) -> tuple[float, float, float]:
+        """Left, top and side of the square in pixels of the image; it reaches beyond the edges where it is black."""
+        return -self.left / self.scale, -self.top / self.scale, self.size / self.scale
+
 
 @dataclass(frozen=True, kw_only=True)
 class PixelTransform:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
 from report_gen.model import Checkpoint
 from report_gen.model.projector import VIEWS
-from report_gen.pixels import PixelTransform
+from report_gen.pixels import PixelTransform, Placement
 from report_gen.prompting import describe_views, render
 from report_gen.reading import read_pixels
 from report_gen.study import Image, Study
@@ -65,6 +67,12 @@ class Preparer:
         )
         views = [VIEWS.index(image.view_position) for image in images]
         return Prepared(study, squares, views, self._tokenizer.encode(prompt), notices)
+
+    def show(self, study: Study) -> tuple[NDArray[np.float32], Placement]:
+        """The first image that the model looks at, [H,W] 0..1, and where it lies in the square. Raises StudyError."""
+        (image, *_), _ = self._choose_images(study)
+        pixels = read_pixels(image)
+        return pixels, self._transform.fit(pixels)[1]
 
     def _fit(self, images: Sequence[Image]) -> torch.Tensor:
         """[V,size,size] 0..1; raises StudyError."""

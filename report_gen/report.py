@@ -62,7 +62,7 @@ class Finding:
     name: str
     state: FindingState
     probability: float | None = None
-    """0..1 from the image; None when the model was never taught this finding."""
+    """0..1 from the image, calibrated; None where the model was never taught this finding, or the image is blank."""
     overruled: bool = False
     """A reader set the state by hand."""
 

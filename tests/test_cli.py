@@ -97,6 +97,27 @@ def test_attributes_are_set_in_dicom_terms_too(report_gen: Command, tmp_path: Pa
     assert told == [("modality", "", True), ("plane", "axial", True)]
 
 
+def test_the_attention_of_one_study_is_drawn(draft: Command, tmp_path: Path) -> None:
+    answer = draft(png(tmp_path), "--attention", tmp_path / "new" / "seen.png")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.startswith(BANNER)
+    assert (tmp_path / "new" / "seen.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("films", "name", "fault"),
+    [
+        (2, "seen.png", "--attention draws one study, and there are 2; draft them one by one"),
+        (1, "seen.jpg", "give a name that ends in .png"),
+    ],
+)
+def test_attention_that_cannot_be_drawn(draft: Command, tmp_path: Path, films: int, name: str, fault: str) -> None:
+    answer = draft(*(png(tmp_path, str(seed), seed) for seed in range(films)), "--attention", tmp_path / name)
+    assert (answer.code, answer.out) == (2, "")
+    assert fault in answer.err
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize("kind", ["txt", "json"])
 def test_files_take_the_name_of_their_study(draft: Command, tmp_path: Path, kind: str) -> None:
     dicom = write_dicom(tmp_path / "in" / "a.dcm", np.arange(1024, dtype=np.uint16).reshape(32, 32))

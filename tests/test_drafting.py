@@ -124,6 +124,48 @@ def test_findings_that_were_never_taught_are_unknown_without_a_probability(tmp_p
     assert {(finding.state, finding.probability) for finding in report.findings} == {(UNKNOWN, None)}
 
 
+def test_a_finding_that_was_taught_and_is_too_rare_for_a_threshold_has_a_probability(tmp_path: Path) -> None:
+    taught = [name == "Edema" for name in FINDINGS]
+    model = seeing({"Edema": 0.9}, findings={"taught": taught})
+    findings = by_name(model.draft(study(tmp_path), decoding=BRIEF))
+    assert model.reported == {"Edema"}
+    assert (findings["Edema"].state, findings["Edema"].probability) == (UNKNOWN, pytest.approx(0.9))
+    assert findings["Fracture"].probability is None
+
+
+def test_the_temperature_makes_probabilities_shyer_before_anything_is_decided(tmp_path: Path) -> None:
+    findings = {"present": [0.8] * len(FINDINGS), "temperature": 2.0}
+    edema = by_name(seeing({"Edema": 0.9}, findings=findings).draft(study(tmp_path), decoding=BRIEF))["Edema"]
+    assert edema.probability == pytest.approx(3 / 4)  # odds of 9 become their square root
+    assert edema.state is ABSENT
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 32), (40, 80)])
+def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: int, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (rows, columns)).astype(np.uint8)
+    found = drafter().attend(read_study(write_png(tmp_path / "a.png", pixels)))
+    np.testing.assert_allclose(found.image, pixels / 255, atol=1e-3)
+    side = max(rows, columns)
+    assert found.square == ((columns - side) / 2, (rows - side) / 2, side)
+    assert list(found.weights) == list(FINDINGS)
+    for weights in found.weights.values():
+        assert weights.shape[0] == weights.shape[1]
+        assert weights.sum() == pytest.approx(1)
+
+
+def test_attention_of_two_views_is_that_of_the_first(tmp_path: Path) -> None:
+    both = two_views(tmp_path, ViewPosition.PA, ViewPosition.LATERAL)
+    model = drafter()
+    sums = [sum(weights.sum() for weights in model.attend(one).weights.values()) for one in (both, study(tmp_path, 1))]
+    assert 0 < sums[0] < 0.9 * sums[1]
+    np.testing.assert_array_equal(model.attend(both).image, model.attend(study(tmp_path, 1)).image)
+
+
+def test_attention_of_a_spoilt_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError):
+        drafter().attend(spoilt(study(tmp_path)))
+
+
 def test_an_unknown_finding_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"'Effusion' is not known; choose from .*Pleural Effusion"):
         drafter().draft(study(tmp_path), overrides={"Effusion": PRESENT})

@@ -314,6 +314,18 @@ def test_a_page_of_labels_alone_is_refused_at_once(
     assert "none of these studies has findings" in err
 
 
+@pytest.mark.parametrize(
+    ("name", "fault"), [("a.png", "needs labels of findings that the model was taught"), ("a.pdf", "ends in .png")]
+)
+def test_a_calibration_that_cannot_be_drawn_is_refused_at_once(
+    report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path, name: str, fault: str
+) -> None:
+    folder = corpus(tmp_path, labels=True)  # of which this model's head was taught nothing
+    code, out, err = report_gen("evaluate", checkpoint, folder, "--calibration", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert fault in err
+
+
 @pytest.fixture
 def drafts(tmp_path: Path) -> tuple[Path, Path]:
     """Predictions and references of two studies."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from report_gen.model import ModelConfig
 from report_gen.report import BANNER, FINDINGS
+from report_gen.scoring.calibration import BINS
 
+from .calibrating import Calibration
 from .recipe import Recipe
 
 
@@ -17,6 +19,7 @@ def write_card(
     counts: Mapping[str, Mapping[str, int]],
     left_out: Mapping[str, int],
     decoder: str,
+    calibration: Calibration | None = None,
 ) -> str:
     """Markdown: what the recipe says of itself, what it was trained on, and which findings it knows.
 
@@ -24,6 +27,7 @@ def write_card(
         counts: studies by corpus and split.
         left_out: studies by corpus that had an unreadable image.
         decoder: what of it was pretrained, in one sentence.
+        calibration: of the finding head's probabilities, where there were labels to fit it to.
     """
     rows = "\n".join(
         f"| {name} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} "
@@ -63,4 +67,16 @@ The recipe stands in `training.json`. Validation chose the weights and the thres
 Findings with a threshold: {", ".join(taught) or "none"}.
 Told to the decoder {told}. "No Finding" follows from the others.
 Recognised and told besides: {attributes or "nothing"}.
+
+{_describe(calibration)}
 """
+
+
+def _describe(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return "The probabilities of the findings are as the head gives them: no validation labels calibrated them."
+    return (
+        f"The probabilities of the findings are calibrated by one temperature, {calibration.temperature:.2f}, fitted "
+        f"to {calibration.labels} labels of {calibration.studies} validation studies. Expected calibration error on "
+        f"these ({BINS} bins of equal mass): {calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after."
+    )

@@ -67,7 +67,7 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     look, states, values = None, batch.finding_states, batch.attribute_values
     if batch.view_mask.shape[1]:
         look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        states = _agreeing(model.decide(look.finding_logits.double().sigmoid()))
+        states = _agreeing(model.decide(model.probabilities(look.finding_logits.double())))
         values = model.decide_attributes(look)
     visual_tokens, visual_mask = model.visual_tokens(states, look, values)
     written = generate(

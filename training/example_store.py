@@ -32,6 +32,7 @@ _SCHEMA = pa.schema(
         ("abnormal", pa.list_(pa.bool_())),
         ("reference", pa.string()),
         ("states", pa.list_(pa.int8(), len(FINDINGS))),
+        ("labels", pa.list_(pa.float32(), len(FINDINGS))),
         ("targets", pa.list_(pa.float32(), len(FINDINGS))),
         ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
     ]
@@ -64,6 +65,12 @@ class ExampleStore(Sequence[TrainingExample]):
         """[n] images."""
         self.states: NDArray[np.int8] = _states(rows)[self._indices]
         """[n,F], indices into STATES."""
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """[n,F] 1 or 0, NaN where nothing is known."""
+        flat: NDArray[np.float32] = self._rows.column("labels").combine_chunks().flatten().to_numpy()
+        return flat.reshape(-1, len(FINDINGS))[self._indices]
 
     @property
     def kinds(self) -> NDArray[np.bool_]:
@@ -125,6 +132,7 @@ def _to_row(example: TrainingExample) -> Row:
         "images": list(map(str, example.images)),
         "views": list(map(str, example.views)),
         "states": example.states.tolist(),
+        "labels": example.labels.tolist(),
         "targets": example.targets.tolist(),
         "attributes": list(example.attributes),
     }
@@ -141,6 +149,7 @@ def _from_row(row: Row) -> TrainingExample:
         abnormal=tuple(row["abnormal"]),
         reference=row["reference"],
         states=np.array(row["states"], dtype=np.int64),
+        labels=np.array(row["labels"], dtype=np.float32),
         targets=np.array(row["targets"], dtype=np.float32),
         attributes=tuple(row["attributes"]),
     )

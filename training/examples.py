@@ -40,8 +40,10 @@ class TrainingExample:
     """The report that the ids spell, as `parse_report` reads it."""
     states: NDArray[np.int64]
     """[F], indices into STATES, as the text has them."""
+    labels: NDArray[np.float32]
+    """[F] 1 or 0 as the corpus or else the text has them, NaN where nothing is known."""
     targets: NDArray[np.float32]
-    """[F] 0..1, NaN where nothing is known."""
+    """[F] 0..1 of the finding head: the labels, or softer; NaN where nothing is known."""
     attributes: tuple[str, ...] = UNTOLD
     """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
@@ -49,9 +51,9 @@ class TrainingExample:
 def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int) -> TrainingExample:
     """Token ids, states and targets of one study; a report of more than `longest` tokens is cut at a sentence."""
     states = _states(study)
-    targets = study.targets
+    labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
-        targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
+        labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
     written = _write(study.sections, tokenizer, longest)
     return TrainingExample(
         study_id=study.study_id,
@@ -63,6 +65,7 @@ def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longe
         abnormal=written.abnormal,
         reference=written.text,
         states=states,
+        labels=labels,
         targets=targets,
         attributes=study.attributes,
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from report_gen.errors import CorpusError, RecipeError
 from report_gen.model.encoder import ImageEncoder
+from report_gen.report import FINDINGS
 
 from .batches import Batch, Items
 from .example_store import ExampleStore, group_by_kind
@@ -148,9 +151,22 @@ def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:
 
 def has_taught_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool:
     """Whether the finding head has learned from images in the first `stages` stages."""
-    return any(
-        stage.finding_weight > 0
-        and stage.rates.projector > 0
-        and any(group.views.any() for group in groups_of(stage, prepared, "train"))
+    return bool(_teaching_groups(recipe, prepared, stages))
+
+
+def taught_findings(recipe: Recipe, prepared: Prepared) -> tuple[bool, ...]:
+    """Of each finding whether the head has learned from images of studies that have it, and of such that have not."""
+    groups = _teaching_groups(recipe, prepared, len(recipe.stages))
+    labels = np.concatenate([np.zeros((0, len(FINDINGS))), *(group.labels for group in groups)])
+    return tuple(((labels > 0).any(axis=0) & (labels == 0).any(axis=0)).tolist())
+
+
+def _teaching_groups(recipe: Recipe, prepared: Prepared, stages: int) -> list[ExampleStore]:
+    """Training studies with images of those of the first stages that teach the finding head."""
+    return [
+        group
         for stage in recipe.stages[:stages]
-    )
+        if stage.finding_weight > 0 and stage.rates.projector > 0
+        for group in groups_of(stage, prepared, "train")
+        if group.views.any()
+    ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from accelerate.utils import send_to_device
 
 from report_gen.model import ReportModel
 
 from .batches import Batch, Items
-from .example_store import group_by_kind
+from .example_store import ExampleStore, group_by_kind
 from .failures import explaining_failures
 from .feeding import Feed
 from .fitting import Fitting
@@ -44,11 +44,19 @@ def fit(fitting: Fitting) -> None:
             run.save(state)
 
 
-def validation_batches(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Iterator[Batch]:
-    """All validation studies with images, as the last stage sees them, on the model's device."""
-    stage, stores = recipe.stages[-1], [corpus["val"] for corpus in prepared.encoded.examples.values()]
+def validation_groups(prepared: Prepared) -> list[ExampleStore]:
+    """All validation studies with images, by kind."""
+    stores = [corpus["val"] for corpus in prepared.encoded.examples.values()]
+    return [group for store in stores for group in group_by_kind(store) if group.views.any()]
+
+
+def validation_batches(
+    model: ReportModel, recipe: Recipe, prepared: Prepared, groups: Sequence[ExampleStore]
+) -> Iterator[Batch]:
+    """The studies of validation groups in order, as the last stage sees them, on the model's device."""
+    stage = recipe.stages[-1]
     items = Items(
-        [group for store in stores for group in group_by_kind(store) if group.views.any()],
+        groups,
         stage,
         transform_of(recipe),
         images=prepared.images,

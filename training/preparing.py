@@ -38,7 +38,7 @@ from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 2
+_VERSION = 3
 """Of the code that makes examples: raise it, and they are made anew."""
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
@@ -18,17 +20,17 @@ from report_gen.prompting import load_prompt
 
 from .adapting import merged_state
 from .building import build_model, describe_decoder
+from .calibrating import Tuned, tune_findings
 from .card import write_card
 from .events import Progress, Validation
-from .feeding import has_taught_findings
+from .feeding import taught_findings
 from .fitting import Fitting
-from .loop import fit, validation_batches
+from .loop import fit, validation_batches, validation_groups
 from .preparing import Prepared, prepare
 from .recipe import Recipe
 from .reporting import OnProgress, unheard
 from .runs import BEST, Run
 from .signals import heeding_signals
-from .thresholds import tune_thresholds
 
 
 def train(
@@ -105,27 +107,45 @@ def _opened(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: b
 
 
 def _write_checkpoint(fitting: Fitting, folder: Path) -> None:
-    """The best weights, with thresholds tuned on all validation studies that have images."""
+    """The best weights, with a temperature and thresholds fitted to all validation studies that have images."""
     recipe, checkpoint, prepared = fitting.recipe, fitting.checkpoint, fitting.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
-    findings = FindingConfig()
-    if has_taught_findings(recipe, prepared, len(recipe.stages)):
-        findings = tune_thresholds(model, validation_batches(model, recipe, prepared))
-    config = model.config.model_copy(update={"findings": findings})
+    tuned = _tune(model, recipe, prepared)
+    config = model.config.model_copy(update={"findings": tuned.findings})
+    calibration = None if tuned.calibration is None else asdict(tuned.calibration)
     save_checkpoint(
         folder,
         model=model,
         config=config,
         tokenizer=checkpoint.tokenizer,
         prompt=checkpoint.prompt,
-        training={"program_version": __version__, "recipe": recipe.model_dump(mode="json"), "studies": counts},
+        training={
+            "program_version": __version__,
+            "recipe": recipe.model_dump(mode="json"),
+            "studies": counts,
+            "calibration": calibration,
+        },
         card=write_card(
             recipe,
             config,
             counts=counts,
             left_out=prepared.encoded.left_out,
             decoder=describe_decoder(model),
+            calibration=tuned.calibration,
         ),
         weights_dtype=getattr(torch, recipe.stored_weights),
         state=merged_state(model),
+    )
+
+
+def _tune(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Tuned:
+    """Without validation images every finding stays unknown; what the head learned is reported all the same."""
+    taught, groups = taught_findings(recipe, prepared), validation_groups(prepared)
+    if not groups:
+        return Tuned(FindingConfig(taught=taught), None)
+    return tune_findings(
+        model,
+        validation_batches(model, recipe, prepared, groups),
+        labels=np.concatenate([group.labels for group in groups]).astype(np.float64),
+        taught=taught,
     )

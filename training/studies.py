@@ -33,10 +33,14 @@ _SCHEMA = pa.schema(
         ("views", pa.list_(pa.string())),
         ("indication", pa.string()),
         ("sections", pa.list_(pa.struct([("name", pa.string()), ("sentences", pa.list_(pa.string()))]))),
+        ("labels", pa.list_(pa.float32(), len(FINDINGS))),
         ("targets", pa.list_(pa.float32(), len(FINDINGS))),
         ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
     ]
 )
+
+NOTHING_KNOWN: NDArray[np.float32] = np.full(len(FINDINGS), np.nan, dtype=np.float32)
+"""[F], of a study without labels."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,10 @@ class Study:
     views: tuple[ViewPosition, ...]
     indication: str
     sections: tuple[Section, ...]
+    labels: NDArray[np.float32]
+    """[F] 1 or 0 as the corpus has them, NaN where nothing is known."""
     targets: NDArray[np.float32]
-    """[F] 0..1 of the finding head, NaN where nothing is known."""
+    """[F] 0..1 of the finding head: the labels, or softer; NaN where nothing is known."""
     attributes: tuple[str, ...] = UNTOLD
     """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
@@ -95,7 +101,7 @@ def read_studies(
     cleaned, made = folder / "cleaned.arrow", folder / "recombined.arrow"
     dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store)
     told = reported(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
-    studies = _clean_all(told, read_targets(dataset, corpus.soft_labels), corpus, text)
+    studies = _clean_all(told, *read_targets(dataset, corpus.soft_labels), corpus, text)
     write_rows(cleaned, _SCHEMA, map(_to_row, studies))
     files = [Rows(cleaned)]
     if next(iter(Studies(files, text.sections)), None) is None:
@@ -129,14 +135,19 @@ class _Reports(Sequence[Report]):
 
 
 def _clean_all(
-    rows: Iterable[Row], targets: NDArray[np.float32], corpus: CorpusRecipe, text: TextRecipe
+    rows: Iterable[Row],
+    labels: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    corpus: CorpusRecipe,
+    text: TextRecipe,
 ) -> Iterator[Study]:
-    for row, target in zip(rows, targets, strict=True):
+    for row, label, target in zip(rows, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield _clean(row, target, corpus, text)
+            yield replace(_clean(row, corpus, text), labels=label, targets=target)
 
 
-def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusRecipe, text: TextRecipe) -> Study:
+def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> Study:
+    """With nothing known of its findings."""
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     if text.reconcile:
         sections = reconcile(sections)
@@ -148,7 +159,8 @@ def _clean(row: Mapping[str, Any], targets: NDArray[np.float32], corpus: CorpusR
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
         sections=sections,
-        targets=targets,
+        labels=NOTHING_KNOWN,
+        targets=NOTHING_KNOWN,
         attributes=tuple(row[name] for name in ATTRIBUTES),
     )
 
@@ -175,14 +187,16 @@ def _recombined(reports: Iterable[Report]) -> Iterator[Study]:
             views=(),
             indication="",
             sections=sections,
-            targets=np.full(len(FINDINGS), np.nan, dtype=np.float32),
+            labels=NOTHING_KNOWN,
+            targets=NOTHING_KNOWN,
         )
 
 
 def _to_row(study: Study) -> Row:
     sections = [{"name": s.name.value, "sentences": [one.text for one in s.sentences]} for s in study.sections]
     plain = {"images": list(map(str, study.images)), "views": list(map(str, study.views)), "sections": sections}
-    return vars(study) | plain | {"targets": study.targets.tolist(), "attributes": list(study.attributes)}
+    arrays = {"labels": study.labels.tolist(), "targets": study.targets.tolist()}
+    return vars(study) | plain | arrays | {"attributes": list(study.attributes)}
 
 
 def _from_row(row: Row) -> Study:
@@ -197,6 +211,7 @@ def _from_row(row: Row) -> Study:
             Section(SectionName(section["name"]), tuple(map(Sentence, section["sentences"])))
             for section in row["sections"]
         ),
+        labels=np.array(row["labels"], dtype=np.float32),
         targets=np.array(row["targets"], dtype=np.float32),
         attributes=tuple(row["attributes"]),
     )

@@ -15,8 +15,11 @@ from report_gen.report import FINDINGS
 _BLOCK = 10_000
 
 
-def read_targets(dataset: Dataset, share: float) -> NDArray[np.float32]:
-    """Targets [S,F] 0..1 of the studies of a corpus, NaN where nothing is known: labels, with a share of soft ones."""
+def read_targets(dataset: Dataset, share: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Labels [S,F] of the studies of a corpus, and targets [S,F] 0..1: labels, with a share of soft ones.
+
+    Both are NaN where nothing is known.
+    """
     hard: list[NDArray[np.float32]] = []
     soft: list[NDArray[np.float32]] = []
     train: list[NDArray[np.bool_]] = []
@@ -25,7 +28,8 @@ def read_targets(dataset: Dataset, share: float) -> NDArray[np.float32]:
             values = block[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             gathered.append(values.astype(np.float32).reshape(-1, len(FINDINGS)))
         train.append(block["split"].to_numpy() == "train")
-    return _blend(np.concatenate(hard), np.concatenate(soft), np.concatenate(train), share)
+    labels = np.concatenate(hard)
+    return labels, _blend(labels, np.concatenate(soft), np.concatenate(train), share)
 
 
 def _blend(

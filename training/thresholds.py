@@ -7,16 +7,10 @@ from it and from its prevalence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from report_gen.model import ReportModel
 from report_gen.model.config import FindingConfig
-
-from .batches import Batch
 
 FEWEST = 3
 """Positive and negative validation studies at least; with fewer a threshold is a guess and the finding unknown."""
@@ -27,18 +21,6 @@ HEDGED = 1.5
 """A finding is uncertain where it would be present if so many times as many studies were called."""
 
 Floats = NDArray[np.float64]
-
-
-@torch.inference_mode()
-def tune_thresholds(model: ReportModel, batches: Iterable[Batch]) -> FindingConfig:
-    """Thresholds by the macro-F1 of validation batches with images and targets."""
-    model.eval()
-    probabilities, targets = [], []
-    for batch in batches:
-        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        probabilities.append(look.finding_logits.double().sigmoid().cpu().numpy())
-        targets.append(batch.finding_targets.double().cpu().numpy())
-    return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets)) if probabilities else FindingConfig()
 
 
 def fit_thresholds(probabilities: Floats, targets: Floats) -> FindingConfig:

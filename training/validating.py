@@ -90,7 +90,7 @@ class Validator:
             totals += weights
             right += _right(losses.attribute_logits, batch.attribute_targets)
             if losses.finding_logits is not None and self._knows_findings:
-                probabilities = losses.finding_logits.double().sigmoid()
+                probabilities = self._checkpoint.model.probabilities(losses.finding_logits.double())
                 answers.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *right.ravel()]))
         everything = Weights(*added[len(sums) :][: len(totals)].tolist())

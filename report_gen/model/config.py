@@ -70,10 +70,14 @@ class DecoderConfig(_Frozen):
 
 
 class FindingConfig(_Frozen):
-    """How a probability of the finding head becomes the state that the decoder is told."""
+    """How a logit of the finding head becomes a probability, and that the state that the decoder is told."""
 
+    temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits, so that probabilities mean what they say (Guo et al., ICML 2017)."""
+    taught: tuple[bool, ...] | None = None
+    """Whether the head was taught a finding, so that its probability is reported; None: those with a threshold."""
     present: tuple[float | None, ...] = (None,) * len(FINDINGS)
-    """Probability from which a finding is present; None leaves the finding unknown, as it was never taught."""
+    """Probability from which a finding is present; None leaves the finding unknown: never taught, or too rare."""
     uncertain: tuple[float | None, ...] = (None,) * len(FINDINGS)
     """Probability from which a finding is uncertain; None goes from absent straight to present."""
 
@@ -85,7 +89,14 @@ class FindingConfig(_Frozen):
                 raise ValueError(f"{name} has {len(values)} values; there are {len(FINDINGS)} findings")
             if any(value is not None and not (0 < value <= 1) for value in values):
                 raise ValueError(f"{name} must lie in 0..1")
+        if self.taught is not None and len(self.taught) != len(FINDINGS):
+            raise ValueError(f"taught has {len(self.taught)} values; there are {len(FINDINGS)} findings")
         return self
+
+    @property
+    def reported(self) -> tuple[bool, ...]:
+        """Whether the probability of each finding is reported."""
+        return tuple(value is not None for value in self.present) if self.taught is None else self.taught
 
 
 class AttributeConfig(_Frozen):

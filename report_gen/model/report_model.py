@@ -157,11 +157,9 @@ class ReportModel(nn.Module):
         nothing = torch.zeros(len(look.finding_logits), 0, dtype=torch.long, device=look.finding_logits.device)
         return torch.stack(likeliest, dim=1) if likeliest else nothing
 
-    def _numbers(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
-        if look is not None:
-            return look.patch_tokens, look.patch_mask
-        nothing = finding_states[:, :0]  # [B,0]
-        return self.decoder.embed(nothing), nothing.bool()
+    def probabilities(self, finding_logits: torch.Tensor) -> torch.Tensor:
+        """What the head's logits [B,F] mean, 0..1: the one place where they are calibrated."""
+        return (finding_logits / self.config.findings.temperature).sigmoid()
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) by the thresholds of the configuration."""
@@ -176,6 +174,12 @@ class ReportModel(nn.Module):
                 states[column >= uncertain, index] = STATES.index(FindingState.UNCERTAIN)
             states[column >= present, index] = STATES.index(FindingState.PRESENT)
         return states
+
+    def _numbers(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
+        if look is not None:
+            return look.patch_tokens, look.patch_mask
+        nothing = finding_states[:, :0]  # [B,0]
+        return self.decoder.embed(nothing), nothing.bool()
 
 
 def _build_language_model(config: ModelConfig) -> PreTrainedModel:

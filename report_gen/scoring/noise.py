@@ -47,7 +47,7 @@ class SeedSpread:
 def bootstrap(measures: Sequence[Measure], draws: int, seed: int) -> tuple[Floats, ...]:
     """For each measure [draws, names]: its scores on `draws` resamplings of the reports, the same for all measures."""
     columns = np.column_stack([measure.statistics for measure in measures])
-    sums = np.concatenate([weights @ columns for weights in _resamplings(len(columns), draws, seed)])
+    sums = np.concatenate([weights @ columns for weights in resamplings(len(columns), draws, seed)])
     return tuple(measure.finish(part) for measure, part in zip(measures, _split(sums, measures), strict=True))
 
 
@@ -63,7 +63,9 @@ def compare(first: Sequence[Measure], second: Sequence[Measure], draws: int, see
     return tuple(
         difference
         for one, two, (drawn_one, drawn_two), by_chance in zip(first, second, resampled, swapped, strict=True)
-        for difference in _differences(one, two, drawn_two - drawn_one, by_chance)
+        for difference in differences(
+            one.names, one.values, two.values, drawn=drawn_two - drawn_one, by_chance=by_chance
+        )
     )
 
 
@@ -80,7 +82,7 @@ def spread(runs: Sequence[Sequence[tuple[str, float]]]) -> tuple[SeedSpread, ...
     )
 
 
-def _resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
+def resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
     """Blocks [b, reports] of how often each report was drawn."""
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // max(reports, 1))
@@ -88,6 +90,41 @@ def _resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
         rows = min(block, draws - start)
         drawn = generator.integers(reports, size=(rows, reports)) + np.arange(rows)[:, None] * reports
         yield np.bincount(drawn.ravel(), minlength=rows * reports).reshape(rows, reports).astype(np.float64)
+
+
+def swaps(reports: int, draws: int, seed: int) -> Iterator[Floats]:
+    """Blocks [b, reports] of 0 and 1: whether each report changes sides."""
+    generator = np.random.default_rng([seed, 1])
+    block = max(1, _BLOCK // max(reports, 1))
+    for start in range(0, draws, block):
+        yield generator.integers(2, size=(min(block, draws - start), reports)).astype(np.float64)
+
+
+def differences(
+    names: Sequence[str], first: Floats, second: Floats, *, drawn: Floats, by_chance: Floats
+) -> Iterator[Difference]:
+    """One for each score of two systems.
+
+    Args:
+        names: [n] of the scores.
+        first, second: [n], the scores of each system.
+        drawn: [draws, n], `second - first` on resampled reports.
+        by_chance: [draws, n], the same after reports changed sides.
+    """
+    low, high = intervals(drawn)
+    observed = second - first
+    # One is added to both so that a p-value is never 0 (Davison and Hinkley, 1997, section 4.2).
+    p_bootstrap = (1 + (np.abs(drawn - drawn.mean(axis=0)) >= np.abs(observed)).sum(axis=0)) / (1 + len(drawn))
+    p_swapped = (1 + (np.abs(by_chance) >= np.abs(observed) - 1e-12).sum(axis=0)) / (1 + len(by_chance))
+    for column, name in enumerate(names):
+        yield Difference(
+            name=name,
+            first=float(first[column]),
+            second=float(second[column]),
+            interval=(float(low[column]), float(high[column])),
+            p_bootstrap=float(p_bootstrap[column]),
+            p_randomisation=float(p_swapped[column]),
+        )
 
 
 def _split(sums: Floats, measures: Sequence[Measure]) -> list[Floats]:
@@ -99,30 +136,6 @@ def _swap(first: Sequence[Measure], second: Sequence[Measure], draws: int, seed:
     """For each measure [draws, names]: the difference after each report changed sides with probability one half."""
     one = np.column_stack([measure.statistics for measure in first])
     two = np.column_stack([measure.statistics for measure in second])
-    generator = np.random.default_rng([seed, 1])
-    block = max(1, _BLOCK // max(len(one), 1))
-    moved = np.concatenate(
-        [
-            generator.integers(2, size=(min(block, draws - start), len(one))).astype(np.float64) @ (two - one)
-            for start in range(0, draws, block)
-        ]
-    )
+    moved = np.concatenate([changed @ (two - one) for changed in swaps(len(one), draws, seed)])
     sides = zip(first, _split(one.sum(axis=0) + moved, first), _split(two.sum(axis=0) - moved, first), strict=True)
     return [measure.finish(left) - measure.finish(right) for measure, left, right in sides]
-
-
-def _differences(one: Measure, two: Measure, drawn: Floats, by_chance: Floats) -> Iterator[Difference]:
-    low, high = intervals(drawn)
-    observed = two.values - one.values
-    # One is added to both so that a p-value is never 0 (Davison and Hinkley, 1997, section 4.2).
-    p_bootstrap = (1 + (np.abs(drawn - drawn.mean(axis=0)) >= np.abs(observed)).sum(axis=0)) / (1 + len(drawn))
-    p_swapped = (1 + (np.abs(by_chance) >= np.abs(observed) - 1e-12).sum(axis=0)) / (1 + len(by_chance))
-    for column, name in enumerate(one.names):
-        yield Difference(
-            name=name,
-            first=float(one.values[column]),
-            second=float(two.values[column]),
-            interval=(float(low[column]), float(high[column])),
-            p_bootstrap=float(p_bootstrap[column]),
-            p_randomisation=float(p_swapped[column]),
-        )

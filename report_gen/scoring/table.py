@@ -12,8 +12,11 @@ from rich.text import Text
 
 from report_gen.report import CHEXPERT
 from report_gen.scoring.baselines import CONSTANT
+from report_gen.scoring.calibration import ALL, BRIER, BRIER_OF_SHARE, ECE
 from report_gen.scoring.collapse import Variety
+from report_gen.scoring.discrimination import AUROC, MEAN
 from report_gen.scoring.finding_scores import FEW, STATISTICS, UNCERTAIN_AS, average_name, is_finding_score, label_name
+from report_gen.scoring.head import HeadRun
 from report_gen.scoring.label_scores import MACRO, LabelScores
 from report_gen.scoring.noise import Difference
 from report_gen.scoring.optional import CHEXBERT
@@ -48,6 +51,31 @@ def render_labels(title: str, labels: LabelScores) -> Iterator[Table]:
     yield table
     means = (replace(differences[0], name=f"{MACRO} over {name}") for name, differences in labels.against.items())
     yield render_differences("Against what does not look", "other", "own\nimages", means)
+
+
+def render_head(run: HeadRun) -> Iterator[Table]:
+    """The finding head against the labels: each finding, then the use of the image."""
+    mean = next((score for score in run.scores if score.name.startswith(MEAN)), None)
+    title = "The finding head against the labels" + ("" if mean is None else f"; {mean.name}")
+    table = _table(title, "", "positive", AUROC, "95%", ECE, "by\nchance", BRIER, "of the\nshare")
+    table.columns[0].no_wrap = True
+    table.add_row(ALL, "", *_head_figures(run, ALL, mean))
+    for finding, support in run.support.items():
+        area = next((score for score in run.scores if score.name == f"{finding} {AUROC}"), None)
+        style = "dim" if support.positive < FEW else None
+        count = f"{support.positive}/{support.studies}"
+        table.add_row(finding, count, *_head_figures(run, finding, area), style=style)
+    yield table
+    for control, difference in run.image_use.items():
+        yield render_differences(
+            f"The finding head with {control} images", f"{control}\nimages", "own\nimages", [difference]
+        )
+
+
+def _head_figures(run: HeadRun, name: str, area: Score | None) -> list[str]:
+    error, *briers = (f"{run[f'{name} {kind}'].value:.3f}" for kind in (ECE, BRIER, BRIER_OF_SHARE))
+    others = [error, f"{run.error_by_chance[name]:.3f}", *briers]
+    return ["", "", *others] if area is None else [f"{area.value:.3f}", _interval(area), *others]
 
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:

@@ -103,6 +103,14 @@ def test_thresholds_that_make_no_sense_are_refused(values: tuple[float | None, .
         FindingConfig(present=values)
 
 
+def test_what_was_taught_is_said_of_every_finding() -> None:
+    with pytest.raises(pydantic.ValidationError, match="taught has 1 values; there are"):
+        FindingConfig(taught=(True,))
+    with pytest.raises(pydantic.ValidationError, match="greater than 0"):
+        FindingConfig(temperature=0)
+    assert not any(FindingConfig().reported)
+
+
 def test_shapes_that_make_no_sense_are_refused() -> None:
     with pytest.raises(pydantic.ValidationError, match="3 heads cannot share a width of 32"):
         DecoderConfig(width=32, heads=3)

@@ -17,6 +17,7 @@ from report_gen_training.objectives import IGNORED
 from report_gen_training.plan import Plan
 from report_gen_training.recipe import AugmentationRecipe, StageRecipe
 from report_gen_training.reporting import unheard
+from report_gen_training.studies import NOTHING_KNOWN
 
 from report_gen.model.config import STATES, AttributeConfig
 from report_gen.model.projector import VIEWS
@@ -40,6 +41,7 @@ def states(**told: int) -> Any:
 
 
 TEXT = TrainingExample(
+    labels=NOTHING_KNOWN,
     study_id="1",
     patient_id="",
     images=(),

@@ -17,6 +17,7 @@ from report_gen_training.examples import TrainingExample
 from report_gen_training.recipe import StageRecipe
 from report_gen_training.session import train
 from report_gen_training.states import snapshot
+from report_gen_training.studies import NOTHING_KNOWN
 from safetensors.torch import load_file
 
 from report_gen.drafting import Drafter
@@ -34,6 +35,7 @@ ILL, WELL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are cle
 
 def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExample:
     return TrainingExample(
+        labels=NOTHING_KNOWN,
         study_id=name,
         patient_id=name,
         images=(Path("film.png"),) * images,

@@ -27,6 +27,7 @@ def study(**changes: Any) -> Study:
         "views": (ViewPosition.PA,),
         "indication": "Cough.",
         "sections": parse_report("FINDINGS: There is a pleural effusion. No fracture. IMPRESSION: Possible edema."),
+        "labels": NOTHING,
         "targets": NOTHING,
     }
     return Study(**values | changes)
@@ -44,8 +45,9 @@ def test_an_example_has_the_states_of_its_text() -> None:
 
 
 def test_the_head_learns_from_a_text_where_the_corpus_has_no_labels() -> None:
-    targets = encode_study(study(images=(Path("a.png"),)), tokenizer(), PROMPT, 100).targets
-    by_name = dict(zip(FINDINGS, targets.tolist(), strict=True))
+    example = encode_study(study(images=(Path("a.png"),)), tokenizer(), PROMPT, 100)
+    np.testing.assert_array_equal(example.labels, example.targets)
+    by_name = dict(zip(FINDINGS, example.targets.tolist(), strict=True))
     assert by_name["Pleural Effusion"] == 1
     assert by_name["Fracture"] == by_name["Pneumonia"] == 0
     assert np.isnan(by_name["Edema"])
@@ -54,8 +56,11 @@ def test_the_head_learns_from_a_text_where_the_corpus_has_no_labels() -> None:
 def test_labels_go_before_what_a_text_says() -> None:
     labels = NOTHING.copy()
     labels[0] = 1
-    targets = encode_study(study(images=(Path("a.png"),), targets=labels), tokenizer(), PROMPT, 100).targets
-    np.testing.assert_array_equal(targets, labels)
+    softened = 0.7 * labels
+    known = study(images=(Path("a.png"),), labels=labels, targets=softened)
+    example = encode_study(known, tokenizer(), PROMPT, 100)
+    np.testing.assert_array_equal(example.labels, labels)
+    np.testing.assert_array_equal(example.targets, softened)
 
 
 def test_wordings_of_the_prompt() -> None:

@@ -13,6 +13,7 @@ from report_gen_training.examples import TrainingExample
 from report_gen_training.plan import Draw, Plan
 from report_gen_training.plan import _draw as plan_draw
 from report_gen_training.recipe import StageRecipe
+from report_gen_training.studies import NOTHING_KNOWN
 
 from report_gen.model.config import STATES
 from report_gen.report import FINDINGS, FindingState
@@ -26,6 +27,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
     states = np.full(17, UNKNOWN)
     states[[FINDINGS.index(name) for name in present]] = PRESENT
     return TrainingExample(
+        labels=NOTHING_KNOWN,
         study_id="",
         patient_id="",
         images=(Path("film.png"),) * images,

@@ -12,7 +12,7 @@ from report_gen_training.examples import encode_study
 from report_gen_training.image_cache import cache_images
 from report_gen_training.recipe import AugmentationRecipe, StageRecipe
 from report_gen_training.reporting import unheard
-from report_gen_training.studies import Study
+from report_gen_training.studies import NOTHING_KNOWN, Study
 
 from report_gen.drafting import Drafter
 from report_gen.generation import Decoding
@@ -49,6 +49,7 @@ def model(request: pytest.FixtureRequest) -> ReportModel:
 def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str, Any], int]:
     """What the language model hears of the first example of a batch, and how long its prefix is."""
     study = Study(
+        labels=NOTHING_KNOWN,
         study_id="1",
         patient_id="",
         split="train",

@@ -20,6 +20,7 @@ from report_gen_training.reporting import unheard
 from report_gen_training.rewarding import rewards, training_frequencies
 from report_gen_training.sampling import Sampled, sample_drafts, self_critical_loss
 from report_gen_training.stepping import loss_alone
+from report_gen_training.studies import NOTHING_KNOWN
 
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import generate_ids
@@ -36,6 +37,7 @@ REWARD = RewardRecipe(weight=1.0, findings=1.0, cider=0.0)
 def example(report: str, prompt: str = "Chest.") -> TrainingExample:
     ids = tuple(tokenizer().encode(prompt))
     return TrainingExample(
+        labels=NOTHING_KNOWN,
         study_id="",
         patient_id="",
         images=(),

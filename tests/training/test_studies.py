@@ -120,6 +120,7 @@ def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path
     ]
     monkeypatch.setattr("report_gen_training.studies.read_corpus", lambda *_, **__: build_dataset(examples))
     found = read(recipe(tmp_path, corpus={"soft_labels": share}))
+    assert [one.labels[FINDINGS.index("Edema")] for one in found] == hard
     blended = np.array([one.targets[FINDINGS.index("Edema")] for one in found])
     assert blended.mean() == pytest.approx(0.25, abs=1e-4)
     assert np.isnan(np.delete(found[0].targets, FINDINGS.index("Edema"))).all()

@@ -6,13 +6,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from report_gen_training.batches import Batch
-from report_gen_training.thresholds import FEWEST, HEDGED, RATIOS, TOLERANCE, tune_thresholds
+from report_gen_training.thresholds import FEWEST, HEDGED, RATIOS, TOLERANCE, fit_thresholds
 
-from report_gen.model import ReportModel
-from report_gen.model.projector import Look
-from report_gen.report import FINDINGS
-from tests.builders import tiny_model
+from report_gen.model.config import FindingConfig
 
 
 def f1(probabilities: NDArray[np.float64], targets: NDArray[np.float64], threshold: float) -> float:
@@ -20,25 +16,8 @@ def f1(probabilities: NDArray[np.float64], targets: NDArray[np.float64], thresho
     return float(2 * targets[called].sum() / (called.sum() + targets.sum()))
 
 
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
-    """A model that sees logits in the first row of its pixels."""
-
-    def look(pixel_values: torch.Tensor, *_: torch.Tensor) -> Look:
-        nothing = torch.empty(0)
-        return Look(nothing, pixel_values[:, 0, 0, 0, :17], nothing, nothing, nothing)
-
-    model = tiny_model()
-    monkeypatch.setattr(model, "look", look)
-    return model
-
-
-def batches(logits: torch.Tensor, targets: torch.Tensor) -> list[Batch]:
-    nothing = torch.empty(0)
-    return [
-        Batch(row[:, None, None, None], *[nothing] * 6, target, *[nothing] * 4, (), ())
-        for row, target in zip(logits.split(16), targets.split(16), strict=True)
-    ]
+def fit(logits: torch.Tensor, targets: torch.Tensor) -> FindingConfig:
+    return fit_thresholds(logits.double().sigmoid().numpy(), targets.double().numpy())
 
 
 def called(probabilities: NDArray[np.float64], targets: NDArray[np.float64], ratio: float) -> float:
@@ -47,11 +26,11 @@ def called(probabilities: NDArray[np.float64], targets: NDArray[np.float64], rat
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_smallest_ratio_within_the_tolerance_of_the_best_is_taken(model: ReportModel, seed: int) -> None:
+def test_the_smallest_ratio_within_the_tolerance_of_the_best_is_taken(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(100, 17, generator=generator)
     targets = (torch.rand(100, 17, generator=generator) < (logits.sigmoid() * 0.6)).float()
-    found = tune_thresholds(model, batches(logits, targets))
+    found = fit(logits, targets)
     columns, truths = logits.sigmoid().double().numpy().T, targets.double().numpy().T
     scores = {
         ratio: np.mean([f1(c, t, called(c, t, ratio)) for c, t in zip(columns, truths, strict=True)])
@@ -64,38 +43,34 @@ def test_the_smallest_ratio_within_the_tolerance_of_the_best_is_taken(model: Rep
         assert found.uncertain[finding] == pytest.approx(called(column, truth, HEDGED * ratio))
 
 
-def test_a_perfect_head_calls_as_many_as_there_are(model: ReportModel) -> None:
+def test_a_perfect_head_calls_as_many_as_there_are() -> None:
     targets = torch.zeros(100, 17)
     targets[:20] = 1
-    found = tune_thresholds(model, batches(4 * targets - 2 + torch.linspace(0.1, 0, 100)[:, None], targets))
+    found = fit(4 * targets - 2 + torch.linspace(0.1, 0, 100)[:, None], targets)
     assert torch.tensor(2.0).sigmoid() <= found.present[0] <= torch.tensor(2.1).sigmoid()  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("positives", [0, FEWEST - 1, 100 - FEWEST + 1])
-def test_a_finding_that_is_hardly_ever_or_always_there_stays_unknown(model: ReportModel, positives: int) -> None:
+def test_a_finding_that_is_hardly_ever_or_always_there_stays_unknown(positives: int) -> None:
     logits, targets = torch.randn(100, 17), torch.zeros(100, 17)
     targets[:positives] = 1
-    assert set(tune_thresholds(model, iter(batches(logits, targets))).present) == {None}
+    assert set(fit(logits, targets).present) == {None}
 
 
-def test_what_is_not_known_does_not_count(model: ReportModel) -> None:
+def test_what_is_not_known_does_not_count() -> None:
     logits = torch.linspace(-1, 1, 64)[:, None].expand(64, 17)
     targets = (logits > 0.5).float()
     targets[:32] = torch.nan
     targets[:, 3] = torch.nan
-    found = tune_thresholds(model, iter(batches(logits, targets)))
+    found = fit(logits, targets)
     assert found.present[3] is None
     first = int((logits[:, 0] > 0.5).nonzero()[0])
     assert found.present[0] == pytest.approx(float(logits[first, 0].sigmoid()))
 
 
-def test_a_head_that_is_sure_of_nothing_being_there(model: ReportModel) -> None:
+def test_a_head_that_is_sure_of_nothing_being_there() -> None:
     """Probabilities that underflow to zero are no threshold that a configuration takes."""
     logits, targets = torch.full((32, 17), -200.0), torch.zeros(32, 17)
     targets[:16] = 1
-    found = tune_thresholds(model, iter(batches(logits, targets)))
+    found = fit(logits, targets)
     assert all(threshold is None or threshold > 0 for threshold in found.present)
-
-
-def test_without_images_every_finding_stays_unknown(model: ReportModel) -> None:
-    assert tune_thresholds(model, iter(())).present == (None,) * len(FINDINGS)

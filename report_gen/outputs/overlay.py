@@ -1,0 +1,28 @@
+"""A draft as a picture: the image, the attention of each finding called present, and the text beside them."""
+
+from __future__ import annotations
+
+from report_gen.attention import Attention
+from report_gen.figures import attention_picture
+from report_gen.outputs.text import format_text
+from report_gen.report import Finding, FindingState, Report
+
+
+def format_overlay(report: Report, attention: Attention) -> bytes:
+    """A PNG. It shows the patient's image: keep it where the study may be.
+
+    "No Finding" follows from the other findings, so nothing was looked at for its sake and it is left out.
+    """
+    present = [one for one in report.findings if one.state is FindingState.PRESENT and one.name != "No Finding"]
+    present.sort(key=lambda finding: finding.probability or 0.0, reverse=True)
+    return attention_picture(
+        attention.image,
+        {_title(one): attention.weights[one.name] for one in present},
+        square=attention.square,
+        text=format_text(report),
+    )
+
+
+def _title(finding: Finding) -> str:
+    probability = "" if finding.probability is None else f" {finding.probability:.2f}"
+    return f"{finding.name}{probability}{', overruled' if finding.overruled else ''}"
