@@ -15,12 +15,13 @@ import typer
 from rich.console import Console
 
 from report_gen import corpus_commands
+from report_gen.draft_settings import check_picture, parse_attributes, parse_overrides
 from report_gen.errors import ReportGenError, StudyError, UsageError
 from report_gen.score_command import score
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
-    from report_gen.report import FindingState, Report
+    from report_gen.report import Report
     from report_gen.study import Study
 
 STUDY_REFUSED, INTERRUPTED = 3, 130
@@ -74,8 +75,8 @@ def draft(
     from report_gen.generation import FAITHFUL
     from report_gen.progress import track
 
-    _check_picture(attention, "--attention")
-    overrides, attributes = _parse_overrides(finding or ()), _parse_attributes(attribute or ())
+    check_picture(attention, "--attention")
+    overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
     decoding = replace(FAITHFUL, method=method, candidates=candidates, seed=seed)
     drafter = Drafter.load(checkpoint)
     studies, refused = _read_all(paths)
@@ -155,17 +156,18 @@ def evaluate(
     from report_gen.drafting import Drafter
     from report_gen.evaluation import render, write_calibration, write_json
     from report_gen.generation import FAITHFUL
+    from report_gen.judging import can_judge_head
     from report_gen.progress import track
     from report_gen.scoring import ScoreMethod, write_csv, write_html
 
-    _check_picture(calibration, "--calibration")
+    check_picture(calibration, "--calibration")
     with TemporaryDirectory(prefix="report-gen-") as store:
         studies = list(read_corpus(corpus, layout=layout, store=Path(store)))
         rows = evaluating.select_studies(studies, split)
         if (html or csv) and not any(map(evaluating.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
         drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
-        if calibration and not evaluating.can_score_head(drafter, rows):
+        if calibration and not can_judge_head(drafter.reported, rows):
             raise UsageError("--calibration needs labels of findings that the model was taught, and no study has any")
         result = evaluating.evaluate(
             drafter,
@@ -231,35 +233,6 @@ def _read_all(paths: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
     return studies, refused
 
 
-def _parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
-    from report_gen.report import FindingState
-
-    states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
-    states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}
-    overrides = {}
-    for setting in settings:
-        name, _, state = setting.partition("=")
-        if state.strip().lower() not in states:
-            raise UsageError(f"--finding {setting!r}: write NAME=STATE with a state of {', '.join(states)}")
-        overrides[name.strip()] = states[state.strip().lower()]
-    return overrides
-
-
-def _parse_attributes(settings: Sequence[str]) -> dict[str, str]:
-    """Values by attribute name, in the words of the vocabulary where they are DICOM's; "" for unknown."""
-    from report_gen.attributes import value_of_term
-    from report_gen.report import ATTRIBUTES
-
-    attributes = {}
-    for setting in settings:
-        name, _, value = (part.strip() for part in setting.partition("="))
-        known = next((attribute for attribute in ATTRIBUTES if attribute == name), None)
-        if known is None or not value:
-            raise UsageError(f"--attribute {setting!r}: write NAME=VALUE with a name of {', '.join(ATTRIBUTES)}")
-        attributes[name] = "" if value.lower() == "unknown" else value_of_term(known, value)
-    return attributes
-
-
 def _file_names(studies: Sequence[Study]) -> list[str]:
     """A name for every study's file, its own even where case does not count; of equal names the later are numbered."""
     names: dict[str, str] = {}
@@ -294,11 +267,6 @@ def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) 
     from report_gen.writing import write_atomically
 
     write_atomically(path, format_overlay(report, drafter.attend(study)))
-
-
-def _check_picture(path: Path | None, option: str) -> None:
-    if path is not None and path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: the picture is a PNG; give a name that ends in .png")
 
 
 def _print(text: str) -> None:

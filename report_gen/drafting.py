@@ -22,9 +22,7 @@ from report_gen.model.config import STATES
 from report_gen.model.projector import Look
 from report_gen.preparing import Prepared, Preparer
 from report_gen.report import (
-    CHEXPERT,
     FINDINGS,
-    FURTHER,
     Attribute,
     Finding,
     FindingState,
@@ -35,7 +33,13 @@ from report_gen.report import (
     SectionName,
     Sentence,
 )
-from report_gen.settling import check_overrides, settle_attributes, unseen_attributes
+from report_gen.settling import (
+    check_findings,
+    check_overrides,
+    settle_attributes,
+    settle_findings,
+    unseen_attributes,
+)
 from report_gen.study import Study
 
 EMBEDDED = Path(__file__).with_name("pretrained") / "chest_xray"
@@ -143,7 +147,7 @@ class Drafter:
                 "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
                 "use one of conditioning prefix or cross_attention"
             )
-        _check_names(overrides)
+        check_findings(overrides)
         check_overrides(attributes, self._model.config.attributes)
 
     @torch.inference_mode()
@@ -193,7 +197,7 @@ class Drafter:
         probabilities = self._model.probabilities(look.finding_logits)
         states = self._model.decide(probabilities)
         findings = [
-            _settle(row_states, row_probabilities, overrides, self._model.config.findings.reported)
+            settle_findings(row_states, row_probabilities, overrides, self._model.config.findings.reported)
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
         told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
@@ -273,48 +277,6 @@ class Drafter:
             ),
             decoding=decoding.options() | {"device": self._device.type, "threads": torch.get_num_threads()},
         )
-
-
-def _check_names(overrides: Mapping[str, FindingState]) -> None:
-    for name in overrides:
-        if name not in FINDINGS:
-            raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
-
-
-def _settle(
-    states: Sequence[int],
-    probabilities: Sequence[float],
-    overrides: Mapping[str, FindingState],
-    reported: Sequence[bool],
-) -> tuple[Finding, ...]:
-    """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest."""
-    told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
-    if "No Finding" not in overrides:
-        told["No Finding"] = no_finding(told)
-    return tuple(
-        Finding(
-            name=name,
-            state=told[name],
-            probability=probability if is_reported else None,
-            overruled=name in overrides,
-        )
-        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
-    )
-
-
-def no_finding(told: Mapping[str, FindingState]) -> FindingState:
-    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain.
-
-    A finding of `FURTHER` alone leaves it unknown: CheXpert does not name it, and the chest is not normal.
-    """
-    others = {told[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
-    if FindingState.PRESENT in others:
-        return FindingState.ABSENT
-    if FindingState.UNCERTAIN in others:
-        return FindingState.UNCERTAIN
-    if any(told[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
-        return FindingState.UNKNOWN
-    return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
 
 
 def _now() -> datetime:

@@ -16,19 +16,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
-
 from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
 from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation import Evaluation
 from report_gen.findings import label_findings
 from report_gen.generation import Decoding
+from report_gen.judging import judge_head, known_labels
 from report_gen.reading import read_study
 from report_gen.report import ATTRIBUTES, FINDINGS, FindingState, Report, SectionName
 from report_gen.scoring.attribute_scores import Told, Values, attribute_measures, count_values
 from report_gen.scoring.finding_scores import finding_measures
-from report_gen.scoring.head import HeadRun, score_head
 from report_gen.scoring.image_use import shuffle
 from report_gen.scoring.joining import Joined, notice_empty
 from report_gen.scoring.label_scores import LabelScores, score_labels
@@ -41,9 +39,6 @@ from report_gen.scoring.training_reports import TrainingReports
 from report_gen.study import Study, ViewPosition
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
-
-_DIGITS = 6
-"""Decimals of a probability."""
 
 Row = Mapping[str, Any]
 States = Mapping[str, FindingState]
@@ -92,11 +87,6 @@ def neighbours(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
     ]
 
 
-def can_score_head(drafter: Drafter, rows: Iterable[Row]) -> bool:
-    """Whether a study has a label of a finding whose probability the model gives."""
-    return any(_labels(row).keys() & drafter.reported for row in rows)
-
-
 def has_labels(row: Row) -> bool:
     return any(label is not None for label in row["labels"])
 
@@ -138,7 +128,7 @@ def evaluate(
     sides = {OWN: [report for _, _, report in studies], **controls}
     rows = [row for row, _, _ in studies]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
-    labels = [_labels(row) for row in rows]
+    labels = [known_labels(row) for row in rows]
     truths: list[Values] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
     return Evaluation(
         texts={row["study_id"]: _text(report) for row, _, report in studies},
@@ -148,7 +138,7 @@ def evaluate(
         by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
         attribute_support=count_values(truths),
         by_attributes=_against_attributes(truths, [row["findings"] for row in rows], sides, method),
-        head=_head(rows, labels, sides, method),
+        head=judge_head([row["study_id"] for row in rows], labels, sides[OWN], controls, method),
         run=_against_reports(rows, sides, method, training, features),
     )
 
@@ -260,25 +250,6 @@ def _told(draft: Report) -> Told:
     return Told(draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes})
 
 
-def _head(
-    rows: Sequence[Row], labels: Sequence[States], sides: Mapping[str, Sequence[Report]], method: ScoreMethod
-) -> HeadRun | None:
-    values = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0}
-    truth = [[values[label[name]] if name in label else np.nan for name in FINDINGS] for label in labels]
-    chances = {side: np.array([_probabilities(report) for report in reports]) for side, reports in sides.items()}
-    own = chances.pop(OWN)
-    ids = [row["study_id"] for row in rows]
-    return score_head(
-        ids, FINDINGS, own=own, controls=chances, labels=np.array(truth), draws=method.draws, seed=method.seed
-    )
-
-
-def _probabilities(report: Report) -> list[float]:
-    """[F], NaN where there is none; without the last digits, in which equal images differ from batch to batch."""
-    known = (finding.probability for finding in report.findings)
-    return [np.nan if probability is None else round(probability, _DIGITS) for probability in known]
-
-
 def _against_reports(
     rows: Sequence[Row],
     sides: Mapping[str, Sequence[Report]],
@@ -302,15 +273,6 @@ def _text(draft: Report) -> str:
 
 def _findings(draft: Report) -> str:
     return " ".join(section.text for section in draft.sections if section.name is SectionName.FINDINGS)
-
-
-def _labels(row: Row) -> States:
-    """The labels that the corpus has, as states."""
-    return {
-        name: FindingState.PRESENT if label > 0.5 else FindingState.ABSENT
-        for name, label in zip(FINDINGS, row["labels"], strict=True)
-        if label is not None
-    }
 
 
 def _read(draft: Report, known: States) -> States:

@@ -1,12 +1,65 @@
-"""What the decoder is told of modality, plane and body part: what a reader says, else the header, else what is seen."""
+"""What the decoder is told of findings, modality, plane and body part: what a reader says, else what is seen.
+
+A DICOM header knows better than the image what modality and body part are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from report_gen.errors import UsageError
-from report_gen.model.config import AttributeConfig
-from report_gen.report import Attribute, AttributeName
+from report_gen.model.config import STATES, AttributeConfig
+from report_gen.report import CHEXPERT, FINDINGS, FURTHER, Attribute, AttributeName, Finding, FindingState
+
+
+def settle_findings(
+    states: Sequence[int],
+    probabilities: Sequence[float],
+    overrides: Mapping[str, FindingState],
+    reported: Sequence[bool],
+) -> tuple[Finding, ...]:
+    """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest.
+
+    Args:
+        states: [F] as the thresholds decide, indices into STATES.
+        probabilities: [F] 0..1.
+        overrides: states that a reader sets, by name.
+        reported: [F], whether the probability is told.
+    """
+    told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
+    if "No Finding" not in overrides:
+        told["No Finding"] = no_finding(told)
+    return tuple(
+        Finding(
+            name=name,
+            state=told[name],
+            probability=probability if is_reported else None,
+            overruled=name in overrides,
+        )
+        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
+    )
+
+
+def no_finding(told: Mapping[str, FindingState]) -> FindingState:
+    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain.
+
+    A finding of `FURTHER` alone leaves it unknown: CheXpert does not name it, and the chest is not normal.
+    """
+    others = {told[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
+    if FindingState.PRESENT in others:
+        return FindingState.ABSENT
+    if FindingState.UNCERTAIN in others:
+        return FindingState.UNCERTAIN
+    if any(told[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
+        return FindingState.UNKNOWN
+    return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
+
+
+def check_findings(overrides: Mapping[str, FindingState]) -> None:
+    """Raise UsageError for a name that is none of `FINDINGS`."""
+    for name in overrides:
+        if name not in FINDINGS:
+            raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
 
 
 def settle_attributes(

@@ -13,9 +13,10 @@ import PIL.Image
 import pytest
 from rich.console import Console
 
-from report_gen.evaluating import can_score_head, evaluate
+from report_gen.evaluating import evaluate
 from report_gen.evaluation import Evaluation, render, write_calibration, write_json
 from report_gen.generation import Decoding
+from report_gen.judging import can_judge_head
 from report_gen.report import FINDINGS, Finding, FindingState, Report, parse_report
 from report_gen.scoring import ScoreMethod
 from report_gen.study import Study
@@ -113,9 +114,9 @@ def test_the_reliability_diagram_is_a_picture_and_says_the_same_again(result: Ev
 def test_without_labels_of_what_was_taught_there_is_no_head_to_score(tmp_path: Path) -> None:
     oracle: Any = Oracle()
     untaught = rows(tmp_path, {"Fracture": lambda n: float(n < SICK)})
-    assert not can_score_head(oracle, untaught)
+    assert not can_judge_head(oracle.reported, untaught)
     assert evaluated(untaught).head is None
-    assert can_score_head(oracle, rows(tmp_path, {"Edema": lambda _: 0.0}))
+    assert can_judge_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}))
 
 
 def test_labels_that_are_all_alike_have_an_error_and_no_area(tmp_path: Path) -> None:

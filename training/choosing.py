@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from report_gen.drafting import no_finding
 from report_gen.generation import Decoding, generate
 from report_gen.model import Checkpoint
 from report_gen.model.config import STATES
@@ -20,6 +19,7 @@ from report_gen.scoring.collapse import is_collapsed, measure_variety
 from report_gen.scoring.finding_scores import finding_measures, label_reports
 from report_gen.scoring.pairs import Pairs
 from report_gen.scoring.rouge import rouge_l_coco
+from report_gen.settling import no_finding
 from report_gen.tokenizer import BOS_ID
 
 from .batches import Batch
