@@ -17,7 +17,7 @@ from report_gen.evaluating import evaluate
 from report_gen.evaluation import Evaluation, render, write_calibration, write_json
 from report_gen.generation import Decoding
 from report_gen.judging import can_judge_head
-from report_gen.report import FINDINGS, Finding, FindingState, Report, parse_report
+from report_gen.report import ATTRIBUTES, FINDINGS, Finding, FindingState, Report, parse_report
 from report_gen.scoring import ScoreMethod
 from report_gen.study import Study
 from tests.builders import marked, write_png
@@ -54,6 +54,7 @@ def rows(folder: Path, labels: dict[str, Any]) -> list[dict[str, Any]]:
             "view_positions": ["PA"],
             "findings": "",
             "indication": "",
+            **dict.fromkeys(ATTRIBUTES, ""),
             "labels": [labels[name](number) if name in labels else None for name in FINDINGS],
         }
         for number in range(STUDIES)
