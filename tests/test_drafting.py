@@ -281,7 +281,7 @@ def test_batches_of_any_size_write_the_same(conditioning: str, patch_tokens: int
 
 
 def test_a_model_that_reads_numbers_cannot_be_told_a_state(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="told no states of findings, so none can be overruled; use one of"):
+    with pytest.raises(UsageError, match="told no findings and no attributes, so none can be overruled; use one"):
         drafter(conditioning="numbers").draft(study(tmp_path), overrides={"Edema": FindingState.PRESENT})
 
 

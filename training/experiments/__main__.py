@@ -63,7 +63,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a key of every recipe, such as data=FOLDER; may be repeated",
+        help="change a key of the base recipes, such as data=FOLDER; may be repeated",
     )
     return parser.parse_args(arguments)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.evaluating import BLANK, SHUFFLED
+from report_gen.scoring.calibration import ALL, ECE
 from report_gen.scoring.label_scores import MACRO
 from report_gen.scoring.verdicts import HEADLINE
 
@@ -30,10 +31,17 @@ class Figure:
 
 
 def figures_of(document: Document) -> Iterator[Figure]:
-    """Of the model: scores against reports, finding scores against labels, and what both lose without its images."""
+    """Of the model: what its drafts and its heads are worth, and what they lose without its images."""
     yield from _against_reports(document)
-    yield from _against_labels(document)
-    yield from _against_nih_labels(document)
+    for name, differences in _compared(document):
+        for control, one in differences.items():
+            if control == SHUFFLED:  # own images are the second of every difference
+                yield Figure(name, one["second"])
+            if control in (SHUFFLED, BLANK):
+                yield _drop(name, control, one)
+    if document["head"] is not None:
+        scores = document["head"]["scores"]
+        yield from (Figure(one["name"], one["value"]) for one in scores if one["name"] == f"{ALL} {ECE}")
     yield Figure("distinct drafts, share", document["distinct"] / document["studies"])
 
 
@@ -64,21 +72,24 @@ def _against_reports(document: Document) -> Iterator[Figure]:
             yield from (_drop(one["name"], control, one) for one in differences if one["name"] in HEADLINE)
 
 
-def _against_labels(document: Document) -> Iterator[Figure]:
-    for control, differences in document["labels"].items():
+def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]]:
+    """Figures beside those against reports, each with its differences by control."""
+    for name, differences in _by_name(document["labels"]).items():
+        if name.startswith(_AVERAGES):
+            yield f"{name}, labels", differences
+    yield _NIH, _nih_differences(document)
+    yield from _by_name({control: document["attributes"].get(control, {}) for control in (SHUFFLED, BLANK)}).items()
+    head = {} if document["head"] is None else document["head"]["image_use"]
+    yield from _by_name({control: {one["name"]: one} for control, one in head.items()}).items()
+
+
+def _by_name(by_control: Mapping[str, Mapping[str, Document]]) -> dict[str, dict[str, Document]]:
+    """Differences by name and control, from those by control and name."""
+    found: dict[str, dict[str, Document]] = {}
+    for control, differences in by_control.items():
         for name, one in differences.items():
-            if name.startswith(_AVERAGES):
-                if control == SHUFFLED:  # own images are the second of every difference
-                    yield Figure(f"{name}, labels", one["second"])
-                yield _drop(f"{name}, labels", control, one)
-
-
-def _against_nih_labels(document: Document) -> Iterator[Figure]:
-    for control, one in _nih_differences(document).items():
-        if control == SHUFFLED:
-            yield Figure(_NIH, one["second"])
-        if control in (SHUFFLED, BLANK):
-            yield _drop(_NIH, control, one)
+            found.setdefault(name, {})[control] = one
+    return found
 
 
 def _nih_differences(document: Document) -> dict[str, Document]:

@@ -56,17 +56,26 @@ class Question(_Frozen):
             raise ValueError(f"two runs have one name; there are {', '.join(names)}")
         return self
 
-    def recipe_of(self, run: RunRecipe, settings: Sequence[str] = ()) -> Recipe:
-        """The recipe of a run, with further settings on top.
+    def recipe_of(self, run: RunRecipe, seed: int, settings: Sequence[str] = ()) -> Recipe:
+        """The recipe of a run with a seed.
+
+        Args:
+            settings: that change the base recipe; where a run changes the same, the run has the last word.
 
         Raises:
             RecipeError: it is wrong, or its corpora cannot be evaluated by.
         """
         try:
-            recipe = load_recipe(self.recipe, [*run.set, *settings])
+            recipe = load_recipe(self.recipe, [*settings, *run.set, f"seed={seed}"])
         except RecipeError as error:
             raise RecipeError(f"run {run.name!r}: {error}") from error
-        if self.split == "val" and not self.corpus_of(recipe).hold_out:
+        corpus = self.corpus_of(recipe)
+        if corpus.use_test and self.split == "test":
+            raise RecipeError(
+                f"run {run.name!r}: split 'test' of {self.corpus!r} trains the weights, so it cannot judge them; "
+                "leave use_test out"
+            )
+        if self.split == "val" and not corpus.hold_out:
             raise RecipeError(
                 f"run {run.name!r}: split 'val' of {self.corpus!r} chooses the weights, so it cannot judge them; "
                 "give that corpus a hold_out, or evaluate by split 'test'"

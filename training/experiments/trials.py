@@ -58,7 +58,7 @@ def plan(question: Question, seeds: Sequence[int], folder: Path, settings: Seque
     trained: dict[str, Path] = {}
     for seed in seeds:
         for run in question.runs:
-            recipe = question.recipe_of(run, [*settings, f"seed={seed}"])
+            recipe = question.recipe_of(run, seed, settings)
             own = folder / run.name / f"seed-{seed}"
             trials.append(
                 Trial(
@@ -93,7 +93,7 @@ def conduct(trial: Trial) -> dict[str, Any]:
         "nearest": trial.nearest,
     }
     document, mark = trial.folder / EVALUATION, trial.folder / ASKED
-    if not (mark.exists() and json.loads(mark.read_bytes()) == asked):
+    if not (mark.exists() and document.exists() and json.loads(mark.read_bytes()) == asked):
         _evaluate(trial, document)
         write_atomically(mark, json.dumps(asked, indent=2) + "\n")  # last: with it the document is whole
     evaluation: dict[str, Any] = json.loads(document.read_bytes())

@@ -52,7 +52,7 @@ def test_the_recipes_of_every_question_can_be_run(name: str, tmp_path: Path) -> 
 
 
 def test_runs_with_equal_recipes_are_trained_once_a_seed(tmp_path: Path) -> None:
-    trials = plan(load_question(write(tmp_path)), [3, 4], tmp_path / "out", ["name=mine"])
+    trials = plan(load_question(write(tmp_path)), [3, 4], tmp_path / "out", ["name=mine", "model.conditioning=prefix"])
     assert [(trial.run, trial.seed) for trial in trials] == [
         (run, seed) for seed in (3, 4) for run in ("plain", "sampled", "cross")
     ]
@@ -71,6 +71,11 @@ def test_runs_with_equal_recipes_are_trained_once_a_seed(tmp_path: Path) -> None
     [
         (QUESTION.replace("films", "filme"), RECIPE, "no corpus 'filme' to evaluate by; there are films"),
         (QUESTION, RECIPE.replace("hold_out = 0.2", ""), "run 'plain': split 'val' of 'films' chooses the weights"),
+        (
+            QUESTION.replace("[[runs]]", 'split = "test"\n[[runs]]', 1),
+            RECIPE.replace("hold_out = 0.2", "use_test = true"),
+            "run 'plain': split 'test' of 'films' trains the weights",
+        ),
         (QUESTION.replace("cross_attention", "crosss"), RECIPE, r"run 'cross': .*model\.conditioning"),
         (QUESTION.replace('"cross"', '"plain"'), RECIPE, "two runs have one name; there are plain, sampled, plain"),
         (QUESTION.replace('"cross"', '"../cross"'), RECIPE, r"runs\.2\.name: String should match"),
