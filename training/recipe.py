@@ -280,10 +280,11 @@ class Recipe(_Frozen):
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
-            if self.model.conditioning == "numbers" and not stage.finding_weight and _learns_to_see(stage.rates):
+            taught = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
+            if self.model.conditioning == "numbers" and not taught and _learns_to_see(stage.rates):
                 raise ValueError(
                     f"stage {stage.name!r}: no gradient reaches encoder or projector through numbers; "
-                    "leave their rates out, or teach the finding head with finding_weight"
+                    "leave their rates out, or teach the heads with finding_weight or attribute_weight"
                 )
             for name in stage.corpora:
                 if name not in names:

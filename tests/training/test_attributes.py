@@ -59,7 +59,7 @@ def run(data: Path) -> Path:
     """Without patch tokens, so that what a text says comes from what was told."""
     plain = tiny_recipe(data)
     stage = {
-        "steps": 120,
+        "steps": 240,
         "validate_every": 120,
         "choose_by": "loss",
         "finding_weight": 0.0,
@@ -203,5 +203,5 @@ def test_attributes_need_places_in_the_prefix(tmp_path: Path) -> None:
     enough = len(FINDINGS) + 2 + 1 + 60 + 1  # findings, patches, begin, report, end
     build(enough)
     build(enough + 1, attributes=attributes)
-    with pytest.raises(RecipeError, match="visual tokens"):
+    with pytest.raises(RecipeError, match="tokens of the images"):
         build(enough, attributes=attributes)
