@@ -21,6 +21,8 @@ RECIPES = Path(__file__).with_name("recipes")
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     """A recipe by file, or by the name of one that comes with the package, with `key.key=value` settings on top.
 
+    `key=` without a value takes the key away, so that its default holds.
+
     Raises:
         RecipeError: it cannot be read, or a key is unknown or ill-typed; the message names the nearest key.
     """
@@ -56,7 +58,10 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
     try:
         for part in parents:
             node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
-        node[int(last) if isinstance(node, list) else last] = value
+        if text or isinstance(node, list):
+            node[int(last) if isinstance(node, list) else last] = value
+        else:
+            node.pop(last, None)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
         raise RecipeError(f"--set {setting}: the recipe has no such place") from error
 

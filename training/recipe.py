@@ -25,8 +25,6 @@ class CorpusRecipe(_Frozen):
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training patients that validate in place of the corpus's own validation split, which then counts as
     test: nothing is chosen by it. 0 keeps the splits."""
-    use_test: bool = False
-    """True lets the test studies train as well, for weights that others judge: nothing here can do so then."""
     exclude: tuple[str, ...] = ()
     """Study ids left out of everything, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
@@ -37,12 +35,6 @@ class CorpusRecipe(_Frozen):
     """False reads the texts alone."""
     use_texts: bool = True
     """False reads the images and labels alone."""
-
-    @model_validator(mode="after")
-    def _check(self) -> CorpusRecipe:
-        if self.use_test and self.hold_out:
-            raise ValueError("use_test would train on what hold_out keeps for a test; leave one of them out")
-        return self
 
 
 class TextRecipe(_Frozen):

@@ -154,7 +154,7 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> St
     return Study(
         study_id=row["study_id"],
         patient_id=row["patient_id"],
-        split=_split(row, corpus),
+        split=_split(row, corpus.hold_out),
         images=tuple(map(Path, row["images"])) if corpus.use_images else (),
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
@@ -165,18 +165,16 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> St
     )
 
 
-def _split(row: Mapping[str, Any], corpus: CorpusRecipe) -> str:
+def _split(row: Mapping[str, Any], hold_out: float) -> str:
     """The split of a study; equal patients get equal splits, whatever else the corpus holds."""
     split: str = row["split"]
-    if corpus.use_test and split == "test":
-        return "train"
-    if not corpus.hold_out:
+    if not hold_out:
         return split
     if split == "val":
         return "test"
     patient = (row["patient_id"] or row["study_id"]).encode()
     fraction = int.from_bytes(hashlib.sha256(patient).digest()[:8], "big") / 2**64
-    return "val" if split == "train" and fraction < corpus.hold_out else split
+    return "val" if split == "train" and fraction < hold_out else split
 
 
 def _recombined(reports: Iterable[Report]) -> Iterator[Study]:

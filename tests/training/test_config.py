@@ -75,6 +75,12 @@ def test_settings_lie_on_top(path: str, setting: str, where: Any, expected: obje
     assert where(load_recipe(path, [setting])) == expected
 
 
+def test_a_setting_without_a_value_takes_the_key_away(path: str) -> None:
+    assert load_recipe(path, ["seed=7", "seed="]) == load_recipe(path)
+    with pytest.raises(RecipeError, match="name: Field required"):
+        load_recipe(path, ["name="])
+
+
 def test_the_last_setting_wins(path: str) -> None:
     assert load_recipe(path, ["seed=1", "seed=2"]).seed == 2
 

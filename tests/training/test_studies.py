@@ -145,11 +145,3 @@ def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_be
     torn = {one.patient_id for one in validating} & {one.patient_id for one in dealt[:60] if one.split == "train"}
     assert not torn
     assert [one.split for one in read(recipe(tmp_path, corpus={"hold_out": 0.2}))] == [one.split for one in dealt]
-
-
-def test_test_studies_train_where_others_will_judge(tmp_path: Path) -> None:
-    manifest(
-        tmp_path, *({"study_id": split, "findings": "Clear.", "split": split} for split in ("train", "val", "test"))
-    )
-    dealt = read(recipe(tmp_path, corpus={"use_test": True}))
-    assert [(one.study_id, one.split) for one in dealt] == [("train", "train"), ("val", "val"), ("test", "train")]

@@ -70,11 +70,6 @@ class Question(_Frozen):
         except RecipeError as error:
             raise RecipeError(f"run {run.name!r}: {error}") from error
         corpus = self.corpus_of(recipe)
-        if corpus.use_test and self.split == "test":
-            raise RecipeError(
-                f"run {run.name!r}: split 'test' of {self.corpus!r} trains the weights, so it cannot judge them; "
-                "leave use_test out"
-            )
         if self.split == "val" and not corpus.hold_out:
             raise RecipeError(
                 f"run {run.name!r}: split 'val' of {self.corpus!r} chooses the weights, so it cannot judge them; "

@@ -71,11 +71,6 @@ def test_runs_with_equal_recipes_are_trained_once_a_seed(tmp_path: Path) -> None
     [
         (QUESTION.replace("films", "filme"), RECIPE, "no corpus 'filme' to evaluate by; there are films"),
         (QUESTION, RECIPE.replace("hold_out = 0.2", ""), "run 'plain': split 'val' of 'films' chooses the weights"),
-        (
-            QUESTION.replace("[[runs]]", 'split = "test"\n[[runs]]', 1),
-            RECIPE.replace("hold_out = 0.2", "use_test = true"),
-            "run 'plain': split 'test' of 'films' trains the weights",
-        ),
         (QUESTION.replace("cross_attention", "crosss"), RECIPE, r"run 'cross': .*model\.conditioning"),
         (QUESTION.replace('"cross"', '"plain"'), RECIPE, "two runs have one name; there are plain, sampled, plain"),
         (QUESTION.replace('"cross"', '"../cross"'), RECIPE, r"runs\.2\.name: String should match"),
