@@ -62,6 +62,7 @@ def _progress(*, disable: bool = False) -> Progress:
         TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("{task.fields[alarm]}", markup=False, style="bold red"),
         TextColumn("{task.fields[note]}", markup=False),
-        console=Console(stderr=True),
+        # In a notebook rich would ask for widgets; there bars are lines of text as in any other file.
+        console=Console(stderr=True, force_jupyter=False),
         disable=disable,
     )

@@ -56,18 +56,9 @@ def train(
 def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     from accelerate import PartialState
 
-    from .session import train as run
-    from .watching.watcher import watching
+    from .watching.running import train_watched
 
-    with watching(recipe, folder) as watcher:
-        checkpoint = run(
-            recipe,
-            folder,
-            resume=resume,
-            on_step=watcher.on_step,
-            on_validation=watcher.on_validation,
-            on_progress=watcher.on_progress,
-        )
+    checkpoint = train_watched(recipe, folder, resume=resume)
     if PartialState().is_main_process:
         Console().print(f"checkpoint: {checkpoint}", soft_wrap=True, highlight=False, markup=False)
 

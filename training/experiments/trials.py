@@ -22,8 +22,7 @@ from report_gen.writing import write_atomically
 
 from ..recipe import CorpusRecipe, Recipe
 from ..runs import BEST, RECIPE, Run
-from ..session import train
-from ..watching.watcher import watching
+from ..watching.running import train_watched
 from .questions import Question
 
 EVALUATION, ASKED = "evaluation.json", "asked.json"
@@ -106,15 +105,7 @@ def _train(trial: Trial) -> None:
     if (folder / BEST).is_dir():
         with Run.open(folder, trial.recipe, resume=True):  # refuses another recipe
             return
-    with watching(trial.recipe, folder) as watcher:
-        train(
-            trial.recipe,
-            folder,
-            resume=(folder / RECIPE).exists(),
-            on_step=watcher.on_step,
-            on_validation=watcher.on_validation,
-            on_progress=watcher.on_progress,
-        )
+    train_watched(trial.recipe, folder, resume=(folder / RECIPE).exists())
 
 
 def _evaluate(trial: Trial, document: Path) -> None:
