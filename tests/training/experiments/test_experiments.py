@@ -59,7 +59,7 @@ def test_finished_runs_are_not_run_again(
     assert (folder / "results.png").exists()
 
     monkeypatch.setattr("report_gen_training.experiments.__main__.draw_results", lambda _: b"")  # it takes a second
-    for name in ("train", "evaluate"):
+    for name in ("train_watched", "evaluate"):
         monkeypatch.setattr(trials, name, lambda *_, **__: pytest.fail("done again"))
     (folder / "results.md").unlink()
     main(arguments)
