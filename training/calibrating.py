@@ -50,13 +50,21 @@ class Tuned(NamedTuple):
 
 
 @torch.inference_mode()
-def tune_findings(model: ReportModel, batches: Iterable[Batch], *, labels: Floats, taught: Sequence[bool]) -> Tuned:
+def tune_findings(
+    model: ReportModel,
+    batches: Iterable[Batch],
+    *,
+    labels: Floats,
+    taught: Sequence[bool],
+    prevalence: Floats | None = None,
+) -> Tuned:
     """Temperature by the labels, thresholds by the targets of validation studies with images.
 
     Args:
         batches: of S studies.
         labels: [S,F] of the same studies in the same order, 1 or 0, NaN where nothing is known.
         taught: [F], whether the head has learned a finding; others stay unknown, whatever is known of them.
+        prevalence: [F] among the training studies, as for `fit_thresholds`.
     """
     model.eval()
     answers, truths = [], []
@@ -67,7 +75,7 @@ def tune_findings(model: ReportModel, batches: Iterable[Batch], *, labels: Float
     logits, targets = np.concatenate(answers), np.concatenate(truths)
     calibration = fit_temperature(logits, np.where(taught, labels, np.nan))
     temperature = 1.0 if calibration is None else calibration.temperature
-    findings = fit_thresholds(expit(logits / temperature), np.where(taught, targets, np.nan))
+    findings = fit_thresholds(expit(logits / temperature), np.where(taught, targets, np.nan), prevalence)
     return Tuned(findings.model_copy(update={"temperature": temperature, "taught": tuple(taught)}), calibration)
 
 

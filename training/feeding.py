@@ -19,6 +19,7 @@ from .preparing import Prepared, transform_of
 from .processes import Processes
 from .recipe import Recipe, StageRecipe
 from .reporting import OnProgress
+from .thresholds import Floats, is_supported
 
 Groups = Sequence[ExampleStore]
 """Examples of one kind each."""
@@ -156,9 +157,20 @@ def has_taught_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool
 
 def taught_findings(recipe: Recipe, prepared: Prepared) -> tuple[bool, ...]:
     """Of each finding whether the head has learned from images of studies that have it, and of such that have not."""
-    groups = _teaching_groups(recipe, prepared, len(recipe.stages))
-    labels = np.concatenate([np.zeros((0, len(FINDINGS))), *(group.labels for group in groups)])
+    labels = _taught_labels(recipe, prepared)
     return tuple(((labels > 0).any(axis=0) & (labels == 0).any(axis=0)).tolist())
+
+
+def taught_prevalence(recipe: Recipe, prepared: Prepared) -> Floats:
+    """[F]: share of the studies that taught the head which have a finding; NaN where they are too few to tell."""
+    labels = _taught_labels(recipe, prepared)
+    return np.array([np.nanmean(column) if is_supported(column) else np.nan for column in labels.T])
+
+
+def _taught_labels(recipe: Recipe, prepared: Prepared) -> Floats:
+    """[S,F] of the studies that taught the head, 1 or 0, NaN where nothing is known."""
+    groups = _teaching_groups(recipe, prepared, len(recipe.stages))
+    return np.concatenate([np.zeros((0, len(FINDINGS))), *(group.labels for group in groups)])
 
 
 def _teaching_groups(recipe: Recipe, prepared: Prepared, stages: int) -> list[ExampleStore]:

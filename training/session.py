@@ -23,7 +23,7 @@ from .building import build_model, describe_decoder
 from .calibrating import Tuned, tune_findings
 from .card import write_card
 from .events import Progress, Validation
-from .feeding import taught_findings
+from .feeding import taught_findings, taught_prevalence
 from .fitting import Fitting
 from .loop import fit, validation_batches, validation_groups
 from .preparing import Prepared, prepare
@@ -148,4 +148,5 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Tuned:
         validation_batches(model, recipe, prepared, groups),
         labels=np.concatenate([group.labels for group in groups]).astype(np.float64),
         taught=taught,
+        prevalence=taught_prevalence(recipe, prepared),
     )

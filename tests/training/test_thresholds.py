@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from report_gen_training.thresholds import FEWEST, HEDGED, RATIOS, TOLERANCE, fit_thresholds
 
 from report_gen.model.config import FindingConfig
+from report_gen.report import FINDINGS
 
 
 def f1(probabilities: NDArray[np.float64], targets: NDArray[np.float64], threshold: float) -> float:
@@ -74,3 +75,17 @@ def test_a_head_that_is_sure_of_nothing_being_there() -> None:
     targets[:16] = 1
     found = fit(logits, targets)
     assert all(threshold is None or threshold > 0 for threshold in found.present)
+
+
+def test_a_finding_too_rare_in_validation_is_cut_where_training_says_how_common_it_is() -> None:
+    probabilities = np.tile(np.linspace(0.01, 0.99, 100)[:, None], (1, len(FINDINGS)))
+    targets = np.full((100, len(FINDINGS)), np.nan)
+    targets[:, 0], targets[:, 1] = probabilities[:, 0] > 0.5, 0.0  # half are positive; none is
+    targets[99, 1] = 1.0
+    prevalence = np.full(len(FINDINGS), 0.1)
+    alone, helped = fit_thresholds(probabilities, targets), fit_thresholds(probabilities, targets, prevalence)
+    assert alone.present[1] is None
+    assert helped.present[0] == alone.present[0]  # what validation can say itself is not asked elsewhere
+    ratio = (probabilities[:, 0] >= helped.present[0]).mean() / 0.5
+    assert (probabilities[:, 1] >= helped.present[1]).mean() == pytest.approx(ratio * 0.1, abs=0.011)
+    assert helped.present[2] is None  # nothing is known of it, so nothing was learned
