@@ -144,6 +144,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw how far the findings' probabilities hold; needs labels."),
     ] = None,
+    method: Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="As for draft.")] = "beam",
     candidates: Annotated[int, typer.Option(min=1, max=64, help="As for draft.")] = 8,
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamplings for intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
@@ -172,7 +173,7 @@ def evaluate(
         result = evaluating.evaluate(
             drafter,
             rows,
-            decoding=replace(FAITHFUL, candidates=candidates, seed=seed),
+            decoding=replace(FAITHFUL, method=method, candidates=candidates, seed=seed),
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
             training=evaluating.training_reports(studies, rows),
             nearest=evaluating.neighbours(studies, rows) if nearest else (),
