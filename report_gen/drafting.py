@@ -34,8 +34,8 @@ from report_gen.report import (
     Sentence,
 )
 from report_gen.settling import (
+    check_attributes,
     check_findings,
-    check_overrides,
     settle_attributes,
     settle_findings,
     unseen_attributes,
@@ -148,7 +148,7 @@ class Drafter:
                 "use one of conditioning prefix or cross_attention"
             )
         check_findings(overrides)
-        check_overrides(attributes, self._model.config.attributes)
+        check_attributes(attributes, self._model.config.attributes)
 
     @torch.inference_mode()
     def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:

@@ -87,7 +87,7 @@ def unseen_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]
     return tuple(Attribute(name=attribute.name, value="") for attribute in known)
 
 
-def check_overrides(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
+def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
     """Raise UsageError for an attribute or a value that the model does not know; "" is unknown and goes with all."""
     values: dict[str, tuple[str, ...]] = {attribute.name: attribute.values for attribute in known}
     for name, value in overrides.items():

@@ -7,7 +7,7 @@ import pytest
 from report_gen.errors import UsageError
 from report_gen.model.config import AttributeConfig
 from report_gen.report import Attribute
-from report_gen.settling import check_overrides, settle_attributes
+from report_gen.settling import check_attributes, settle_attributes
 
 PLANE = AttributeConfig(name="plane", values=("axial", "coronal"))
 MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))
@@ -46,8 +46,8 @@ def test_what_the_model_does_not_know_is_refused(
     known: list[AttributeConfig], overrides: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        check_overrides(overrides, known)
+        check_attributes(overrides, known)
 
 
 def test_unknown_goes_with_every_attribute() -> None:
-    check_overrides({"plane": ""}, [PLANE])
+    check_attributes({"plane": ""}, [PLANE])

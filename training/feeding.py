@@ -139,8 +139,8 @@ class Feed:
         judged = self._stage.finding_weight or (self._prepared.attributes and self._stage.attribute_weight)
         if has_images and not has_texts and not (judged and (rates.encoder or rates.projector)):
             return (
-                "images without reports teach the finding head and what stands before it, which are frozen; "
-                "give rates.projector and finding_weight, or leave their corpus out of the stage"
+                "images without reports teach the heads and what stands before them, which are frozen; give "
+                "rates.projector with finding_weight or attribute_weight, or leave their corpus out of the stage"
             )
         return None
 

@@ -132,7 +132,7 @@ def test_a_corpus(data: Path, damage: Callable[[Path], Any], said: str) -> None:
 def test_a_corpus_whose_reports_are_empty(data: Path) -> None:
     rewrite(findings="XXXX XXXX.", impression="")(data / "films")
     _, sentence = complaint(data)
-    assert "images without reports teach the finding head and what stands before it, which are frozen" in sentence
+    assert "images without reports teach the heads and what stands before them, which are frozen" in sentence
     shutil.rmtree(data / "run")
     code, sentence = complaint(data, RECIPE, "corpora.0.use_images=false")
     assert code == 3

@@ -31,7 +31,7 @@ class Spread:
         if max(self.values) > min(self.values):
             parts.append(f"{min(self.values):.3f} to {max(self.values):.3f}")
         if self.p is not None:
-            parts.append(f"p {self.p:.3f}")
+            parts.append(f"p {self.p:.4f}")  # 2,000 draws give no less than 0.0005
         return f"{self.mean:.3f}" + (f" ({'; '.join(parts)})" if parts else "")
 
 

@@ -79,7 +79,7 @@ def test_figures_are_means_and_ranges_over_the_seeds(results: Results) -> None:
     one, two = results.runs["one"], results.runs["two"]
     assert one["BLEU-4"].values == (0.25, 0.375)
     assert one["BLEU-4"].text == "0.312 (0.250 to 0.375)"
-    assert one["BLEU-4: own less shuffled images"].text == "0.263 (0.200 to 0.325; p 0.030)"
+    assert one["BLEU-4: own less shuffled images"].text == "0.263 (0.200 to 0.325; p 0.0300)"
     assert two["BLEU-4"].text == "0.500"
     assert one["macro F1, 14 findings, uncertain-, labels"].mean == 0.3
     assert one["distinct drafts, share"].mean == 0.4
@@ -125,7 +125,7 @@ def test_the_labels_of_chestxray14_stand_beside_what_needs_no_model(tmp_path: Pa
     nih = {"studies": 10, "distinct": 4} | NOTHING | {"nih_labels": labels}
     results = gather(QUESTION, [(trial(tmp_path, "one", 0), nih)])
     one, name = results.runs["one"], "macro F1, ChestX-ray14's labels"
-    assert (one[name].text, one[f"{name}: own less shuffled images"].text) == ("0.250", "0.125 (p 0.010)")
+    assert (one[name].text, one[f"{name}: own less shuffled images"].text) == ("0.250", "0.125 (p 0.0100)")
     assert one[f"{name}: own less blank images"].mean == 0.25
     assert {which: column[name].mean for which, column in results.baselines.items()} == {"all positive": 0.1875}
 
@@ -144,5 +144,5 @@ def test_attributes_and_the_finding_head_have_their_rows(tmp_path: Path) -> None
     one = gather(QUESTION, [(trial(tmp_path, "one", 0), whole)]).runs["one"]
     assert [(one[name].text) for name in ("plane named", "mean AUROC")] == ["0.750", "0.750"]
     assert [name for name in one if name in ("all findings ECE", "Edema ECE")] == [error["name"]]
-    assert one["plane named: own less shuffled images"].text == "0.250 (p 0.020)"
-    assert one["mean AUROC: own less blank images"].text == "0.250 (p 0.020)"
+    assert one["plane named: own less shuffled images"].text == "0.250 (p 0.0200)"
+    assert one["mean AUROC: own less blank images"].text == "0.250 (p 0.0200)"
