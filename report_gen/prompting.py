@@ -10,8 +10,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from report_gen.errors import UsageError
-from report_gen.report import strip_controls
-from report_gen.study import ViewPosition
+from report_gen.records.report import strip_controls
+from report_gen.records.study import ViewPosition
 
 PLACEHOLDERS = ("indication", "views", "technique")
 LONGEST_VALUE = 300

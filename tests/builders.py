@@ -13,18 +13,18 @@ import numpy as np
 import PIL.Image
 import torch
 from numpy.typing import NDArray
-from report_gen_training.arrow_rows import Rows
-from report_gen_training.example_store import ExampleStore, write_examples
-from report_gen_training.examples import TrainingExample
-from report_gen_training.recipe import Recipe
-from report_gen_training.vocabulary import learn_vocabulary
+from report_gen_training.data.arrow_rows import Rows
+from report_gen_training.data.example_store import ExampleStore, write_examples
+from report_gen_training.data.examples import TrainingExample
+from report_gen_training.data.vocabulary import learn_vocabulary
+from report_gen_training.recipe.schema import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from report_gen.imaging.reading import read_study
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
 from report_gen.prompting import Prompt
-from report_gen.reading import read_study
-from report_gen.report import FINDINGS
-from report_gen.study import Study
+from report_gen.records.report import FINDINGS
+from report_gen.records.study import Study
 from report_gen.tokenizer import ReportTokenizer
 
 SIZE = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_gen_training.vocabulary import learn_vocabulary
+from report_gen_training.data.vocabulary import learn_vocabulary
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from report_gen.errors import CheckpointError

@@ -2,7 +2,7 @@
 
 import typer
 
-from report_gen.cli import run_app
+from report_gen.cli.app import run_app
 
 from .cli import train
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from .recipe import Recipe
+    from .recipe.schema import Recipe
 
 
 def train(
@@ -34,8 +34,8 @@ def train(
     explain: Annotated[bool, typer.Option("--explain", help="List every key of a recipe with its meaning.")] = False,
 ) -> None:
     """Train a model to a recipe, and write its checkpoint to RUN/best."""
-    from .config import load_recipe
-    from .explaining import render_keys
+    from .recipe.explain import render_keys
+    from .recipe.loading import load_recipe
 
     if explain:
         Console().print(render_keys())
@@ -56,7 +56,7 @@ def train(
 def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     from accelerate import PartialState
 
-    from .watching.running import train_watched
+    from .monitoring.monitored_run import train_watched
 
     checkpoint = train_watched(recipe, folder, resume=resume)
     if PartialState().is_main_process:
@@ -64,12 +64,12 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
 
 
 def _rehearse(recipe: Recipe, picture: Path) -> None:
-    from report_gen.progress import bars
-    from report_gen.writing import write_atomically
+    from report_gen.files import write_atomically
+    from report_gen.terminal import bars
 
-    from .watching.contact_sheet import draw_contact_sheet
-    from .watching.rehearsal_tables import render_rehearsal
-    from .watching.rehearsing import rehearse
+    from .monitoring.contact_sheet import draw_contact_sheet
+    from .monitoring.dry_run import rehearse
+    from .monitoring.dry_run_tables import render_rehearsal
 
     with bars() as shown:
         rehearsal = rehearse(recipe, shown.show)

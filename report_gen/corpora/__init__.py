@@ -10,19 +10,9 @@ from typing import NamedTuple
 
 from datasets import Dataset
 
-from report_gen.corpora import (
-    dicom_folders,
-    indiana,
-    manifest,
-    medpix,
-    mimic,
-    nih,
-    openi,
-    r2gen,
-    saved_datasets,
-)
-from report_gen.corpora.checking import Check
+from report_gen.corpora import dicom_folders, indiana, manifest, medpix, mimic, nih, openi, r2gen, saved_datasets
 from report_gen.corpora.examples import FEATURES, SPLITS, Example, build_dataset, without_missing_images
+from report_gen.corpora.validation import Check
 from report_gen.errors import CorpusError
 
 __all__ = ["FEATURES", "LAYOUTS", "SPLITS", "Example", "Layout", "read_corpus", "read_nih_labels"]

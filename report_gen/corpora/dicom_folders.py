@@ -14,15 +14,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from report_gen.attributes import header_values
 from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
 from report_gen.corpora.text_files import read_text
-from report_gen.corpora.whole_reports import cut_report
-from report_gen.dicom import is_dicom
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
-from report_gen.reading import Found, read_studies
-from report_gen.study import Study
+from report_gen.imaging.dicom import is_dicom
+from report_gen.imaging.reading import Found, read_studies
+from report_gen.labeling.attributes import header_values
+from report_gen.labeling.sections import cut_report
+from report_gen.records.study import Study
 
 _FILES_LOOKED_AT = 200
 

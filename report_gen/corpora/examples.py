@@ -15,8 +15,8 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
-from report_gen.report import ATTRIBUTES, FINDINGS
-from report_gen.study import ViewPosition
+from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.records.study import ViewPosition
 
 SPLITS = ("train", "val", "test")
 SILENT: tuple[float | None, ...] = (None,) * len(FINDINGS)

@@ -21,14 +21,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from report_gen.attributes import value_of_term
 from report_gen.corpora.examples import SILENT, Example, view_position
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import read_csv, read_json_rows
-from report_gen.corpora.whole_reports import cut_report
 from report_gen.errors import CorpusError
-from report_gen.report import ATTRIBUTES, FINDINGS
-from report_gen.study import ViewPosition
+from report_gen.labeling.attributes import value_of_term
+from report_gen.labeling.sections import cut_report
+from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.records.study import ViewPosition
 
 FILES = ("manifest.jsonl", "manifest.json", "manifest.csv")
 

@@ -17,9 +17,9 @@ from typing import Any
 from report_gen.corpora.examples import SILENT, Example, split_name, view_position
 from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
-from report_gen.corpora.whole_reports import cut_report
 from report_gen.errors import CorpusError
-from report_gen.report import FINDINGS
+from report_gen.labeling.sections import cut_report
+from report_gen.records.report import FINDINGS
 
 _FOLDERS_LOOKED_AT = 20
 

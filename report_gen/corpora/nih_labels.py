@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from report_gen.findings import find_mentions, sentence_spans
-from report_gen.report import FURTHER, FindingState
+from report_gen.labeling.labeler import find_mentions, sentence_spans
+from report_gen.records.report import FURTHER, FindingState
 
 NIH_LABELS = (
     "Atelectasis",

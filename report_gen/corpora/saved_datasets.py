@@ -17,7 +17,7 @@ from report_gen.corpora.examples import Example, split_name
 from report_gen.corpora.manifest import COLUMNS, SYNONYMS, example_of_row, study_id
 from report_gen.corpora.study_rows import join_rows
 from report_gen.errors import CorpusError
-from report_gen.writing import write_atomically
+from report_gen.files import write_atomically
 
 FILES = ("dataset_dict.json", "dataset_info.json")
 IMAGES = "images"

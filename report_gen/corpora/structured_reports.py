@@ -10,8 +10,8 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from report_gen.corpora.whole_reports import HEADINGS, cut_report
-from report_gen.dicom import read_attributes, refusing
+from report_gen.imaging.dicom import read_attributes, refusing
+from report_gen.labeling.sections import HEADINGS, cut_report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
 LARGEST = 2**24

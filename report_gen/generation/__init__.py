@@ -1,7 +1,7 @@
 """Reports from visual tokens: greedy, beam search or sampling, and the choice of the faithful one."""
 
-from report_gen.generation.choosing import departures
 from report_gen.generation.decoding import FAITHFUL, Decoding
-from report_gen.generation.writing import Written, generate
+from report_gen.generation.generate import Written, generate
+from report_gen.generation.reranking import departures
 
 __all__ = ["FAITHFUL", "Decoding", "Written", "departures", "generate"]

@@ -14,12 +14,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
-from report_gen.model.config import ModelConfig
+from report_gen.files import write_folder
 from report_gen.model.report_model import ReportModel
 from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
-from report_gen.writing import write_folder
 
 CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
     "config.json",

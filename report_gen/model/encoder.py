@@ -6,9 +6,9 @@ import timm
 import torch
 from torch import nn
 
+from report_gen.config import Scalar
 from report_gen.errors import CheckpointError
 from report_gen.model import gluon_resnet  # noqa: F401 - timm knows it from here on
-from report_gen.model.config import Scalar
 
 
 class ImageEncoder(nn.Module):

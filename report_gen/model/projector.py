@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from report_gen.model.config import STATES
-from report_gen.report import FINDINGS
-from report_gen.study import ViewPosition
+from report_gen.config import STATES
+from report_gen.records.report import FINDINGS
+from report_gen.records.study import ViewPosition
 
 VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
 """Order of the view positions in every tensor of them."""

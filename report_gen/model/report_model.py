@@ -8,13 +8,13 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from report_gen.model.config import STATES, ModelConfig
+from report_gen.config import STATES, ModelConfig
 from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.numbers import Encode, NumberWriter
 from report_gen.model.projector import Look, Projector
-from report_gen.report import FindingState
+from report_gen.records.report import FindingState
 
 
 @dataclass(frozen=True)

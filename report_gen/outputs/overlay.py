@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from report_gen.attention import Attention
-from report_gen.figures import attention_picture
 from report_gen.outputs.text import format_text
-from report_gen.report import Finding, FindingState, Report
+from report_gen.records.heatmap import Attention
+from report_gen.records.report import Finding, FindingState, Report
+from report_gen.rendering.figures import attention_picture
 
 
 def format_overlay(report: Report, attention: Attention) -> bytes:

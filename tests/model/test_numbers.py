@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from report_gen_training.vocabulary import learn_vocabulary
+from report_gen_training.data.vocabulary import learn_vocabulary
 
 from report_gen.errors import CheckpointError
 from report_gen.model import ModelConfig, ReportModel

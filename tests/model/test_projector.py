@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from report_gen.model.config import STATES
+from report_gen.config import STATES
 from report_gen.model.projector import VIEWS, Look, Projector
-from report_gen.report import FINDINGS
-from report_gen.study import ViewPosition
+from report_gen.records.report import FINDINGS
+from report_gen.records.study import ViewPosition
 
 B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6
 N = GRID**2

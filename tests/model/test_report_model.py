@@ -6,9 +6,9 @@ import pydantic
 import pytest
 import torch
 
-from report_gen.model.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
+from report_gen.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
 from report_gen.model.projector import Look
-from report_gen.report import FINDINGS, FindingState
+from report_gen.records.report import FINDINGS, FindingState
 from tests.builders import SIZE, tiny_config, tiny_model
 
 B, V, L = 2, 3, 5

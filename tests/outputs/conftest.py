@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 import pytest
 
-from report_gen.report import (
+from report_gen.records.report import (
     Attribute,
     Finding,
     FindingState,

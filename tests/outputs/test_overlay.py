@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_gen.attention import Attention
 from report_gen.outputs import overlay
 from report_gen.outputs.text import format_text
-from report_gen.report import FINDINGS, Finding, FindingState, Report
+from report_gen.records.heatmap import Attention
+from report_gen.records.report import FINDINGS, Finding, FindingState, Report
 
 
 def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:

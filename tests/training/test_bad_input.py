@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_gen_training.config import load_recipe
-from report_gen_training.session import train
+from report_gen_training.engine.session import train
+from report_gen_training.recipe.loading import load_recipe
 
 from report_gen.errors import ReportGenError
 from tests.builders import SIZE, write_corner_corpus, write_manifest

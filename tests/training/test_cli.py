@@ -12,7 +12,7 @@ import pytest
 import typer
 from report_gen_training.cli import train
 
-from report_gen.cli import run_app
+from report_gen.cli.app import run_app
 from report_gen.model import Checkpoint, load_checkpoint
 from tests.builders import SIZE, write_corner_corpus
 

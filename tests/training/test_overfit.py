@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_gen_training.config import load_recipe
-from report_gen_training.session import train
-from report_gen_training.studies import read_studies
+from report_gen_training.data.studies import read_studies
+from report_gen_training.engine.session import train
+from report_gen_training.recipe.loading import load_recipe
 
 from report_gen.corpora import read_corpus
-from report_gen.drafting import Drafter
-from report_gen.evaluating import study_from_row
+from report_gen.drafting.drafter import Drafter
+from report_gen.evaluation.runner import study_from_row
 from report_gen.generation import Decoding
-from report_gen.report import Report, format_report
+from report_gen.records.report import Report, format_report
 
 
 @pytest.mark.realdata

@@ -23,8 +23,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from ..recipe import Recipe
-from ..session import train
+from ..engine.session import train
+from ..recipe.schema import Recipe
 
 _SIZE = 64
 """Side of the images, pixels."""

@@ -25,7 +25,7 @@ from transformers import (
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
-from ..objectives import IGNORED
+from ..optimization.objectives import IGNORED
 
 _CHANNELS = 3
 

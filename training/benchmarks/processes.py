@@ -14,10 +14,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..recipe import Recipe
-from ..runs import LOG
-from .children import finish, start
-from .small import small_recipe, write_corpora
+from ..recipe.schema import Recipe
+from ..run.folder import LOG
+from .child_processes import finish, start
+from .tiny_run import small_recipe, write_corpora
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from report_gen.cli import run_app
+from report_gen.cli.app import run_app
 from report_gen.errors import UsageError
-from report_gen.writing import write_atomically
+from report_gen.files import write_atomically
 
-from .picture import draw_results
-from .questions import load_question
+from .chart import draw_results
+from .question import load_question
 from .results import Results, gather, render_markdown, tell_results
 from .trials import conduct, plan
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report_gen.evaluating import BLANK, SHUFFLED
-from report_gen.scoring.calibration import ALL, ECE
-from report_gen.scoring.label_scores import MACRO
-from report_gen.scoring.verdicts import HEADLINE
+from report_gen.evaluation.runner import BLANK, SHUFFLED
+from report_gen.metrics.calibration import ALL, ECE
+from report_gen.metrics.label_scores import MACRO
+from report_gen.metrics.verdicts import HEADLINE
 
-from ..runs import LOG
+from ..run.folder import LOG
 
 Document = Mapping[str, Any]
 """What `report-gen evaluate --json` writes."""

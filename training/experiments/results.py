@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from .figures import Document, Figure, baselines_of, figures_of, training_figures
-from .questions import Question
+from .question import Question
 from .trials import Trial
 
 

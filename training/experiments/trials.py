@@ -11,19 +11,19 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from report_gen.corpora import read_corpus, read_nih_labels
-from report_gen.drafting import Drafter
-from report_gen.evaluating import evaluate, neighbours, select_studies, training_reports
-from report_gen.evaluation import write_json
+from report_gen.drafting.drafter import Drafter
+from report_gen.evaluation.results import write_json
+from report_gen.evaluation.runner import evaluate, neighbours, select_studies, training_reports
+from report_gen.files import write_atomically
 from report_gen.generation import Decoding
+from report_gen.metrics import ScoreMethod
 from report_gen.model.checkpoint import MANIFEST
-from report_gen.progress import track
-from report_gen.scoring import ScoreMethod
-from report_gen.writing import write_atomically
+from report_gen.terminal import track
 
-from ..recipe import CorpusRecipe, Recipe
-from ..runs import BEST, RECIPE, Run
-from ..watching.running import train_watched
-from .questions import Question
+from ..monitoring.monitored_run import train_watched
+from ..recipe.schema import CorpusRecipe, Recipe
+from ..run.folder import BEST, RECIPE, Run
+from .question import Question
 
 EVALUATION, ASKED = "evaluation.json", "asked.json"
 _METHOD = ScoreMethod(draws=2000, java=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from report_gen_training.experiments import trials
 from report_gen_training.experiments.__main__ import main
-from report_gen_training.recipe import Recipe
+from report_gen_training.recipe.schema import Recipe
 
 from report_gen.errors import UsageError
 from tests.builders import tiny_recipe, write_corner_corpus
@@ -39,7 +39,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def load(_: str, settings: list[str]) -> Recipe:
         return recipe.model_copy(update={"seed": int(settings[-1].removeprefix("seed="))})
 
-    monkeypatch.setattr("report_gen_training.experiments.questions.load_recipe", load)
+    monkeypatch.setattr("report_gen_training.experiments.question.load_recipe", load)
     (tmp_path / "question.toml").write_text(QUESTION)
     return [str(tmp_path / "question.toml"), "--output", str(tmp_path / "out"), "--seeds", "5"]
 

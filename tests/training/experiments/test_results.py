@@ -9,11 +9,11 @@ from typing import Any
 
 import PIL.Image
 import pytest
-from report_gen_training.experiments.picture import draw_results
-from report_gen_training.experiments.questions import Question
+from report_gen_training.experiments.chart import draw_results
+from report_gen_training.experiments.question import Question
 from report_gen_training.experiments.results import Results, gather, render_markdown, tell_results
 from report_gen_training.experiments.trials import Trial
-from report_gen_training.runs import LOG
+from report_gen_training.run.folder import LOG
 
 from report_gen.generation import Decoding
 from tests.builders import tiny_recipe

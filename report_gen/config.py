@@ -1,0 +1,150 @@
+"""The shape of a model, as written to `config.json`. Checked once, here; modules receive plain values."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from report_gen.records.report import FINDINGS, AttributeName, FindingState
+
+STATES: tuple[FindingState, ...] = tuple(FindingState)
+"""Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
+
+Scalar = str | int | float | bool
+
+Conditioning = Literal["prefix", "cross_attention", "numbers"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class EncoderConfig(_Frozen):
+    name: str
+    """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`."""
+    arguments: dict[str, Scalar] = {}
+    """Further keyword arguments of `timm.create_model`."""
+    image_size: int = Field(default=224, ge=32)
+    """Side of the square that an image is fitted into, pixels."""
+    channels: int = Field(default=3, ge=1)
+    """Channels the encoder wants; the grey image is repeated."""
+    mean: float = 0.5
+    """Subtracted from intensities in 0..1."""
+    std: float = Field(default=0.5, gt=0)
+    """Divides the intensities after the mean is subtracted."""
+
+
+class ProjectorConfig(_Frozen):
+    patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
+    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one a patch, 0 for none."""
+    hidden: int = Field(default=256, ge=1)
+    """Width inside the multi-layer perceptrons."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of patch features dropped while training."""
+    numbers: int = Field(default=64, ge=2)
+    """Numbers that pooled features are written out as, each the mean of a group of channels; for `numbers` alone."""
+    decimals: int = Field(default=2, ge=0, le=6)
+    """Digits behind their points."""
+
+
+class DecoderConfig(_Frozen):
+    width: int = Field(default=256, ge=8)
+    """D_txt. Ignored where `transformer` is given."""
+    layers: int = Field(default=4, ge=1)
+    """Transformer blocks. Ignored where `transformer` is given."""
+    heads: int = Field(default=4, ge=1)
+    """Attention heads a block. Ignored where `transformer` is given."""
+    positions: int = Field(default=512, ge=16)
+    """Longest T = K + P + R. Ignored where `transformer` is given."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Dropout of a decoder built from scratch."""
+    transformer: dict[str, Any] | None = None
+    """Configuration of any causal language model of transformers, with its `model_type`; None builds a GPT-2."""
+
+    @model_validator(mode="after")
+    def _check(self) -> DecoderConfig:
+        if self.transformer is None and self.width % self.heads:
+            raise ValueError(f"{self.heads} heads cannot share a width of {self.width}; choose a multiple")
+        return self
+
+
+class FindingConfig(_Frozen):
+    """How a logit of the finding head becomes a probability, and that the state that the decoder is told."""
+
+    temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits, so that probabilities mean what they say (Guo et al., ICML 2017)."""
+    taught: tuple[bool, ...] | None = None
+    """Whether the head was taught a finding, so that its probability is reported; None: those with a threshold."""
+    present: tuple[float | None, ...] = (None,) * len(FINDINGS)
+    """Probability from which a finding is present; None leaves the finding unknown: never taught, or too rare."""
+    uncertain: tuple[float | None, ...] = (None,) * len(FINDINGS)
+    """Probability from which a finding is uncertain; None goes from absent straight to present."""
+
+    @model_validator(mode="after")
+    def _check(self) -> FindingConfig:
+        for name in ("present", "uncertain"):
+            values = getattr(self, name)
+            if len(values) != len(FINDINGS):
+                raise ValueError(f"{name} has {len(values)} values; there are {len(FINDINGS)} findings")
+            if any(value is not None and not (0 < value <= 1) for value in values):
+                raise ValueError(f"{name} must lie in 0..1")
+        if self.taught is not None and len(self.taught) != len(FINDINGS):
+            raise ValueError(f"taught has {len(self.taught)} values; there are {len(FINDINGS)} findings")
+        return self
+
+    @property
+    def reported(self) -> tuple[bool, ...]:
+        """Whether the probability of each finding is reported."""
+        return tuple(value is not None for value in self.present) if self.taught is None else self.taught
+
+
+class AttributeConfig(_Frozen):
+    """What the attribute head tells apart, and the decoder is told."""
+
+    name: AttributeName
+    values: tuple[str, ...] = Field(min_length=1)
+    """In the order of the head's logits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AttributeConfig:
+        if len(set(self.values)) < len(self.values) or "" in self.values:
+            raise ValueError(f"the values of {self.name} must differ, and none may be empty")
+        return self
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Order of the values in every tensor of attribute values: first the unknown one, which is empty."""
+        return ("", *self.values)
+
+    def index(self, value: str) -> int:
+        """Of a value in `told`; one that the model does not know counts as unknown."""
+        return self.told.index(value) if value in self.values else 0
+
+
+class ModelConfig(_Frozen):
+    format: Literal[1] = 1
+    """Version of the checkpoint layout."""
+    name: str
+    """Name that stands in the provenance of every draft."""
+    conditioning: Conditioning = "prefix"
+    """Where the visual tokens go: before the text, or into cross-attention layers of the decoder. With `numbers` there
+    are none: pooled features stand as digits before the prompt, see `numbers.py`."""
+    vocabulary_size: int = Field(ge=8)
+    encoder: EncoderConfig
+    projector: ProjectorConfig = ProjectorConfig()
+    decoder: DecoderConfig = DecoderConfig()
+    findings: FindingConfig = FindingConfig()
+    attributes: tuple[AttributeConfig, ...] = ()
+    """Modality, plane and body part as far as the model tells them apart; each takes a visual token."""
+    modalities: tuple[str, ...] = ()
+    """DICOM modalities the model was trained on; another one puts a notice on the draft. Empty: any."""
+    views: tuple[str, ...] = ()
+    """View positions the finding head was trained on; a study without one of them gets a notice. Empty: any."""
+
+    @model_validator(mode="after")
+    def _check_attributes(self) -> ModelConfig:
+        names = [attribute.name for attribute in self.attributes]
+        if len(set(names)) < len(names):
+            raise ValueError(f"attributes names one twice: {', '.join(names)}")
+        return self

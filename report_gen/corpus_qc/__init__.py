@@ -1,0 +1,28 @@
+"""Learning what is wrong with a corpus, and mending it: checking, splitting, converting, cleaning."""
+
+from report_gen.corpus_qc.check import check_corpus
+from report_gen.corpus_qc.clean import Marks, clean_rows
+from report_gen.corpus_qc.example_images import Exhibits
+from report_gen.corpus_qc.export import write_html, write_json
+from report_gen.corpus_qc.results import CorpusCheck, Problem
+from report_gen.corpus_qc.rows import manifest_place, rows_of, write_manifest
+from report_gen.corpus_qc.split import Split, split_corpus, split_rows
+from report_gen.corpus_qc.table import render_check
+
+__all__ = [
+    "CorpusCheck",
+    "Exhibits",
+    "Marks",
+    "Problem",
+    "Split",
+    "check_corpus",
+    "clean_rows",
+    "manifest_place",
+    "render_check",
+    "rows_of",
+    "split_corpus",
+    "split_rows",
+    "write_html",
+    "write_json",
+    "write_manifest",
+]

@@ -1,0 +1,24 @@
+"""A check as files: JSON for programs, HTML to look at. A file is whole or not there."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from report_gen import __version__
+from report_gen.corpus_qc.example_images import Exhibits
+from report_gen.corpus_qc.page import render_page
+from report_gen.corpus_qc.results import CorpusCheck
+from report_gen.files import write_atomically
+
+
+def write_json(check: CorpusCheck, path: Path) -> None:
+    """Everything that was counted; it quotes no report. Raises OutputError."""
+    document = {"version": __version__, **asdict(check), "serious": check.serious}
+    write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_html(check: CorpusCheck, exhibits: Exhibits, path: Path) -> None:
+    """One page that needs nothing beside it. It quotes reports and shows images. Raises OutputError."""
+    write_atomically(path, render_page(check, exhibits))

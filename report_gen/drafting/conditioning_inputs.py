@@ -1,0 +1,117 @@
+"""What the decoder is told of findings, modality, plane and body part: what a reader says, else what is seen.
+
+A DICOM header knows better than the image what modality and body part are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from report_gen.config import STATES, AttributeConfig
+from report_gen.errors import UsageError
+from report_gen.records.report import CHEXPERT, FINDINGS, FURTHER, Attribute, AttributeName, Finding, FindingState
+
+
+def settle_findings(
+    states: Sequence[int],
+    probabilities: Sequence[float],
+    overrides: Mapping[str, FindingState],
+    reported: Sequence[bool],
+) -> tuple[Finding, ...]:
+    """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest.
+
+    Args:
+        states: [F] as the thresholds decide, indices into STATES.
+        probabilities: [F] 0..1.
+        overrides: states that a reader sets, by name.
+        reported: [F], whether the probability is told.
+    """
+    told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
+    if "No Finding" not in overrides:
+        told["No Finding"] = no_finding(told)
+    return tuple(
+        Finding(
+            name=name,
+            state=told[name],
+            probability=probability if is_reported else None,
+            overruled=name in overrides,
+        )
+        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
+    )
+
+
+def no_finding(told: Mapping[str, FindingState]) -> FindingState:
+    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain.
+
+    A finding of `FURTHER` alone leaves it unknown: CheXpert does not name it, and the chest is not normal.
+    """
+    others = {told[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
+    if FindingState.PRESENT in others:
+        return FindingState.ABSENT
+    if FindingState.UNCERTAIN in others:
+        return FindingState.UNCERTAIN
+    if any(told[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
+        return FindingState.UNKNOWN
+    return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
+
+
+def check_findings(overrides: Mapping[str, FindingState]) -> None:
+    """Raise UsageError for a name that is none of `FINDINGS`."""
+    for name in overrides:
+        if name not in FINDINGS:
+            raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
+
+
+def settle_attributes(
+    known: Sequence[AttributeConfig],
+    probabilities: Sequence[Sequence[float]],
+    header: Mapping[AttributeName, str],
+    overrides: Mapping[str, str],
+) -> tuple[Attribute, ...]:
+    """The attributes of a study as the decoder is told them.
+
+    Args:
+        known: the A attributes of the model.
+        probabilities: of the values of each.
+        header: what `header_values` gives; a value that the model does not know is passed over.
+        overrides: checked values by name, "" for unknown.
+    """
+    return tuple(
+        _settle(attribute, dict(zip(attribute.values, row, strict=True)), header.get(attribute.name, ""), overrides)
+        for attribute, row in zip(known, probabilities, strict=True)
+    )
+
+
+def unseen_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]:
+    """The same of a study that the model was not asked about."""
+    return tuple(Attribute(name=attribute.name, value="") for attribute in known)
+
+
+def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
+    """Raise UsageError for an attribute or a value that the model does not know; "" is unknown and goes with all."""
+    values: dict[str, tuple[str, ...]] = {attribute.name: attribute.values for attribute in known}
+    for name, value in overrides.items():
+        if not values:
+            raise UsageError(f"attribute {name!r} is not known: the model has learned none; leave it out")
+        if name not in values:
+            raise UsageError(f"attribute {name!r} is not known to the model; choose from {', '.join(values)}")
+        if value and value not in values[name]:
+            raise UsageError(
+                f"{name} {value!r} is not known to the model; choose from {', '.join(values[name])} or unknown"
+            )
+
+
+def _settle(
+    attribute: AttributeConfig, probabilities: Mapping[str, float], header: str, overrides: Mapping[str, str]
+) -> Attribute:
+    seen = max(probabilities, key=lambda value: probabilities[value])
+    stated = header if header in attribute.values else ""
+    value = overrides.get(attribute.name, stated or seen)
+    return Attribute(
+        name=attribute.name,
+        value=value,
+        probability=probabilities.get(value),
+        seen=seen,
+        from_header=attribute.name not in overrides and bool(stated),
+        overruled=attribute.name in overrides,
+    )

@@ -1,0 +1,261 @@
+"""DICOM files -> records and pixels.
+
+The header is read first and alone, with the few attributes named here, and judged; only then are pixels decoded.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, FileDataset, dcmread
+from pydicom.encaps import get_frame
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import apply_color_lut
+from pydicom.pixels.utils import get_expected_length, pixel_array
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+
+from report_gen.errors import NotAnImageError, StudyError
+from report_gen.imaging.codestream import coded_size
+from report_gen.imaging.gdcm import decode_with_gdcm
+from report_gen.imaging.grayscale import to_grayscale
+from report_gen.imaging.header import HEADER_KEYWORDS, study_of
+from report_gen.records.study import Study
+
+MAX_PIXELS = 64 * 2**20
+"""Of one frame. A chest film has 8 to 16 million."""
+
+SAMPLES_PER_PIXEL = {
+    "MONOCHROME1": 1,
+    "MONOCHROME2": 1,
+    "PALETTE COLOR": 1,
+    "RGB": 3,
+    "YBR_FULL": 3,
+    "YBR_FULL_422": 3,
+    "YBR_ICT": 3,
+    "YBR_RCT": 3,
+}
+"""The photometric interpretations that are read (PS3.3 C.7.6.3.1.2)."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Of red, green and blue, ITU-R BT.601, as in YBR_FULL (PS3.3 C.7.6.3.1.2)."""
+
+_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
+"""pydicom's decoders in the order in which they are tried: the faster first, and last the one that needs a process."""
+
+_FRAGMENT = b"\xfe\xff\x00\xe0"
+"""The item tag (FFFE,E000)."""
+
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+"""What pydicom and its decoders raise on bytes that do not keep to the standard (RecursionError is a RuntimeError)."""
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that begins with these bytes (132 or more) may be DICOM.
+
+    True for the prefix DICM of PS3.10 7.1, and for old files that begin at once with group 0008, in either byte order.
+    """
+    return head[128:132] == b"DICM" or head[:2] == b"\x08\x00" or (head[:2] == b"\x00\x08" and head[4:6].isalpha())
+
+
+def describe_dicom(path: Path, sha256: str) -> Study:
+    """One file as a study of one image, named by the file. No pixels are decoded.
+
+    Raises:
+        NotAnImageError: a structured report, a PDF, a plan: DICOM without pixels.
+        StudyError: the file cannot be opened, is malformed or truncated, or holds pixels that are not supported.
+    """
+    with refusing(path):
+        return study_of(_read_header(path), path, sha256)
+
+
+def read_dicom_pixels(path: Path) -> NDArray[np.float32]:
+    """Brightness [H,W] in 0..1, 0 = black, after the modality, VOI and presentation LUTs; colour becomes luma.
+
+    Raises:
+        StudyError: see `describe_dicom`; also where the pixels end early or cannot be decoded.
+    """
+    with refusing(path):
+        _read_header(path)
+        with path.open("rb") as file:
+            dataset = _read(file, (*HEADER_KEYWORDS, "PixelData"), path)
+        stored = _decode(dataset, path)
+        if stored.shape[:2] != (dataset.Rows, dataset.Columns):
+            raise StudyError(path, "malformed: header and picture differ in size; export it again.")
+        if dataset.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2"):
+            return to_grayscale(stored, dataset)
+        if dataset.PhotometricInterpretation == "PALETTE COLOR":
+            stored = apply_color_lut(stored, dataset)
+            return _luma(stored, np.iinfo(stored.dtype).max)
+        return _luma(stored, 2**dataset.BitsStored - 1)
+
+
+def read_attributes(path: Path, keywords: tuple[str, ...]) -> FileDataset:
+    """Attributes of any DICOM file, without pixels; to be used within `refusing`. Raises StudyError where deflated."""
+    with path.open("rb") as file:
+        return _read(file, keywords, path)
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Turns what the system and pydicom raise into a StudyError; quiets pydicom's warnings: they quote values.
+
+    Attributes are parsed when they are first looked at, so this must also hold what looks at them.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except OSError as error:
+        raise StudyError(path, f"cannot be read ({error.strerror or 'system error'}); check the file.") from error
+    except _MALFORMED as error:
+        raise StudyError(path, "malformed DICOM; export the study again, or repair it with dcmconv.") from error
+
+
+def _read_header(path: Path) -> FileDataset:
+    with path.open("rb") as file:
+        dataset = _read(file, HEADER_KEYWORDS, path)
+        _check_pixels_follow(dataset, file.read(4), path)
+        _check_pixel_module(dataset, path)
+        _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
+        file.seek(4 if dataset.original_encoding[0] else 8, os.SEEK_CUR)  # the length, after the VR if there is one
+        if _end_of_pixels(dataset, file) > path.stat().st_size:
+            raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again.")
+    return dataset
+
+
+def _read(file: BinaryIO, keywords: tuple[str, ...], path: Path) -> FileDataset:
+    """Reads up to the pixels, or through them where the keywords ask for PixelData."""
+    has_meta = file.read(132)[128:] == b"DICM"
+    if has_meta:
+        file.seek(0)
+        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+        if syntax == DeflatedExplicitVRLittleEndian:  # inflated without bound while reading
+            raise StudyError(path, "a deflated transfer syntax is not supported; convert the file with dcmconv +te.")
+    file.seek(0)
+    stop = "PixelData" not in keywords
+    dataset = dcmread(file, stop_before_pixels=stop, specific_tags=list(keywords), force=not has_meta)
+    if "TransferSyntaxUID" not in dataset.file_meta:
+        dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
+    return dataset
+
+
+def _guessed_syntax(dataset: FileDataset) -> UID:
+    """For files older than PS3.10, which tell by their first element how they are written."""
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _check_pixels_follow(dataset: Dataset, tag: bytes, path: Path) -> None:
+    if tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"):
+        return
+    if tag in (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"):
+        raise StudyError(path, "floating-point pixels are not supported; export the image with integer pixels.")
+    kind = UID(str(dataset.get("SOPClassUID") or "")).name
+    if not kind or "Image Storage" in kind or "Rows" in dataset:
+        raise StudyError(path, "truncated: the file ends before its pixels; copy or export it again.")
+    kind = kind if kind[0].isalpha() else "an unknown kind of object"
+    raise NotAnImageError(path, f"holds no image but {kind}; leave it out.")
+
+
+def _check_pixel_module(dataset: Dataset, path: Path) -> None:
+    """PS3.3 C.7.6.3: refuses what contradicts itself before a decoder sees it."""
+    rows, columns = int(dataset.Rows), int(dataset.Columns)
+    interpretation = str(dataset.PhotometricInterpretation)
+    if not rows or not columns:
+        raise StudyError(path, "malformed: the image has no rows or no columns; export it again.")
+    if rows * columns > MAX_PIXELS:
+        raise StudyError(path, f"{rows} x {columns} pixels are more than the {MAX_PIXELS} allowed; export it smaller.")
+    if interpretation not in SAMPLES_PER_PIXEL:
+        raise StudyError(path, "malformed: unknown Photometric Interpretation; export it as MONOCHROME2.")
+    if SAMPLES_PER_PIXEL[interpretation] != int(dataset.SamplesPerPixel):
+        raise StudyError(path, "malformed: Samples per Pixel contradicts Photometric Interpretation; export it again.")
+    if int(dataset.BitsAllocated) not in (1, 8, 16, 32) or not 1 <= int(dataset.BitsStored) <= dataset.BitsAllocated:
+        raise StudyError(path, "malformed: impossible Bits Allocated or Bits Stored; export it again.")
+    if int(dataset.get("NumberOfFrames") or 1) != 1:
+        raise StudyError(path, "several frames in one file are not supported; export one frame by itself.")
+
+
+def _check_decoder(syntax: UID, path: Path) -> None:
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        name = syntax.name if syntax.name[:1].isalpha() else "unknown"
+        raise StudyError(path, f"unsupported transfer syntax ({name}); convert it with gdcmconv --raw.") from error
+    if not decoder.is_available:
+        missing = "; ".join(decoder.missing_dependencies)
+        raise StudyError(path, f"no decoder for {syntax.name} is installed; install one of: {missing}.")
+
+
+def _end_of_pixels(dataset: FileDataset, file: BinaryIO) -> int:
+    """Where the pixels that begin here should end: by their number, or by the lengths of the fragments (PS3.5 A.4)."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return file.tell() + get_expected_length(dataset)
+    while file.read(4) == _FRAGMENT:
+        file.seek(int.from_bytes(file.read(4), "little"), os.SEEK_CUR)
+    return file.tell()
+
+
+def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
+    """Stored values [H,W] or [H,W,3]; YBR comes as RGB. Bytes behind the one frame are left alone."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated:
+        size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        if size is not None and size != (dataset.Rows, dataset.Columns):
+            raise StudyError(path, "malformed: header and compressed picture differ in size; export it again.")
+    failure: Exception | None = None
+    for plugin in _plugins(syntax):  # one decoder's refusal is not the last word
+        try:
+            if plugin == "gdcm":
+                return decode_with_gdcm(path)
+            return pixel_array(dataset, decoding_plugin=plugin, allow_excess_frames=False)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failure = error
+    others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
+    reason = f"the pixels ({syntax.name}) are malformed, or need another decoder (not installed: {others})."
+    raise StudyError(path, reason) from failure
+
+
+def _plugins(syntax: UID) -> tuple[str, ...]:
+    if not syntax.is_encapsulated:
+        return ("",)
+    if syntax == RLELossless:  # on damaged data the faster pylibjpeg-rle panics, which is no Exception
+        return ("pydicom",)
+    available = get_decoder(syntax).available_plugins
+    return tuple(plugin for plugin in _PLUGINS if plugin in available)
+
+
+def _luma(rgb: NDArray[Any], peak: int) -> NDArray[np.float32]:
+    """[H,W,3] -> [H,W] in 0..1."""
+    return ((rgb.astype(np.float32) @ _LUMA) / np.float32(peak)).clip(0, 1)

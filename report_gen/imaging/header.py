@@ -1,0 +1,273 @@
+"""DICOM attributes -> records, each with its section of the standard."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.errors import BytesLengthException
+
+from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition
+
+HEADER_KEYWORDS = (
+    "SpecificCharacterSet",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyDate",
+    "Modality",
+    "StudyDescription",
+    "SeriesDescription",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "AdditionalPatientHistory",
+    "BodyPartExamined",
+    "ImagerPixelSpacing",
+    "ProtocolName",
+    "NominalScannedPixelSpacing",
+    "ViewPosition",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "InstanceNumber",
+    "Laterality",
+    "ImageLaterality",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "PlanarConfiguration",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "BitsAllocated",
+    "BitsStored",
+    "HighBit",
+    "PixelRepresentation",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "WindowCenter",
+    "WindowWidth",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "VOILUTFunction",
+    "RedPaletteColorLookupTableDescriptor",
+    "GreenPaletteColorLookupTableDescriptor",
+    "BluePaletteColorLookupTableDescriptor",
+    "RedPaletteColorLookupTableData",
+    "GreenPaletteColorLookupTableData",
+    "BluePaletteColorLookupTableData",
+    "SegmentedRedPaletteColorLookupTableData",
+    "SegmentedGreenPaletteColorLookupTableData",
+    "SegmentedBluePaletteColorLookupTableData",
+    "ModalityLUTSequence",
+    "VOILUTSequence",
+    "ReasonForStudy",
+    "ViewCodeSequence",
+    "RequestAttributesSequence",
+    "ReasonForTheRequestedProcedure",
+    "PresentationLUTSequence",
+    "PresentationLUTShape",
+)
+"""Everything that is read of a header; all else, private groups and names among it, stays in the file."""
+
+VIEW_POSITIONS = {
+    "PA": ViewPosition.PA,
+    "AP": ViewPosition.AP,
+    "LL": ViewPosition.LATERAL,
+    "RL": ViewPosition.LATERAL,
+    "LAT": ViewPosition.LATERAL,
+    "LATERAL": ViewPosition.LATERAL,
+    "LLD": ViewPosition.DECUBITUS,
+    "RLD": ViewPosition.DECUBITUS,
+    "LLO": ViewPosition.OBLIQUE,
+    "RLO": ViewPosition.OBLIQUE,
+    "LAO": ViewPosition.OBLIQUE,
+    "RAO": ViewPosition.OBLIQUE,
+    "LPO": ViewPosition.OBLIQUE,
+    "RPO": ViewPosition.OBLIQUE,
+}
+"""View Position (0018,5101), the defined terms of PS3.3 C.8.1.1 and C.8.11.5, and words in use beside them."""
+
+VIEW_CODES = {
+    "399348003": ViewPosition.AP,
+    "R-10206": ViewPosition.AP,
+    "272479007": ViewPosition.PA,
+    "R-10214": ViewPosition.PA,
+    "R-40888": ViewPosition.PA,
+    "399033003": ViewPosition.FRONTAL,
+    "R-10202": ViewPosition.FRONTAL,
+    "399067008": ViewPosition.LATERAL,
+    "R-102CD": ViewPosition.LATERAL,
+    "399173006": ViewPosition.LATERAL,
+    "R-10236": ViewPosition.LATERAL,
+    "399198007": ViewPosition.LATERAL,
+    "R-10232": ViewPosition.LATERAL,
+    "399182000": ViewPosition.OBLIQUE,
+    "R-102C1": ViewPosition.OBLIQUE,
+    "399135007": ViewPosition.OBLIQUE,
+    "R-10220": ViewPosition.OBLIQUE,
+    "399356000": ViewPosition.OBLIQUE,
+    "R-10224": ViewPosition.OBLIQUE,
+    "R-40985": ViewPosition.OBLIQUE,
+    "399006002": ViewPosition.OBLIQUE,
+    "R-10212": ViewPosition.OBLIQUE,
+    "399038007": ViewPosition.OBLIQUE,
+    "R-10210": ViewPosition.OBLIQUE,
+}
+"""View Code Sequence (0054,0220): PS3.16 CID 4010 in SNOMED CT, and in the SNOMED RT codes that older files carry."""
+
+_DESCRIBED_VIEWS = (
+    (r"decub(itus)?", ViewPosition.DECUBITUS),
+    (r"obl(ique)?|lao|rao|lpo|rpo", ViewPosition.OBLIQUE),
+    (r"lat(eral)?", ViewPosition.LATERAL),
+    (r"pa|p\.a\.|postero-?anterior", ViewPosition.PA),
+    (r"ap|a\.p\.|antero-?posterior", ViewPosition.AP),
+    (r"frontal", ViewPosition.FRONTAL),
+)
+
+_YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def study_of(dataset: Dataset, path: Path, sha256: str) -> Study:
+    """The study of one image that the header of a file describes, named by the file."""
+    image = Image(
+        path=path,
+        sha256=sha256,
+        rows=int(dataset.Rows),
+        columns=int(dataset.Columns),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
+        instance_number=_integer(dataset, "InstanceNumber"),
+        view_position=_view_position(dataset),
+        laterality=_laterality(dataset),
+        pixel_spacing=_pixel_spacing(dataset),
+    )
+    series = Series(
+        images=(image,),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
+        series_number=_integer(dataset, "SeriesNumber"),
+        modality=_text(dataset, "Modality"),
+        body_part=_text(dataset, "BodyPartExamined"),
+    )
+    return Study(
+        name=path.stem,
+        series=(series,),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
+        patient_id=_text(dataset, "PatientID"),
+        patient_age=_age(dataset),
+        patient_sex=_text(dataset, "PatientSex"),
+        description=_text(dataset, "StudyDescription"),
+        indication=_indication(dataset),
+    )
+
+
+def _value(dataset: Dataset, keyword: str) -> Any:
+    """An attribute that an image can do without: None where it is absent or ill-formed."""
+    try:
+        return dataset.get(keyword)
+    except (BytesLengthException, TypeError, ValueError):
+        return None
+
+
+def _uid(dataset: Dataset, keyword: str) -> str | None:
+    """A well-formed UID (PS3.5 9.1), fit for a file name; None else."""
+    value = str(_value(dataset, keyword) or "").strip(" \0")
+    return value if re.fullmatch(r"[0-9.]{1,64}", value) and value.strip(".") else None
+
+
+def _text(dataset: Dataset, keyword: str) -> str | None:
+    """Decoded by Specific Character Set; control and direction marks, which can drive a terminal, become spaces."""
+    value = _value(dataset, keyword)
+    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
+    return " ".join(characters.split()) or None
+
+
+def _integer(dataset: Dataset, keyword: str) -> int | None:
+    value = _value(dataset, keyword)
+    return int(value) if isinstance(value, int) else None
+
+
+def _view_position(dataset: Dataset) -> ViewPosition:
+    """View Position (0018,5101); failing it the View Code Sequence, then projection words in the descriptions."""
+    named = VIEW_POSITIONS.get((_text(dataset, "ViewPosition") or "").upper())
+    if named is not None:
+        return named
+    for item in _value(dataset, "ViewCodeSequence") or ():
+        coded = VIEW_CODES.get(_text(item, "CodeValue") or "")
+        if coded is not None:
+            return coded
+    for keyword in ("SeriesDescription", "ProtocolName"):
+        described = _described_views(_text(dataset, keyword) or "")
+        if len(described) == 1:
+            return described.pop()
+    return ViewPosition.UNKNOWN
+
+
+def _described_views(description: str) -> set[ViewPosition]:
+    """The views that a description names as whole words: "CHEST PA" one, "PA and lateral" two and therefore nothing."""
+    return {
+        view
+        for words, view in _DESCRIBED_VIEWS
+        if re.search(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])", description, re.IGNORECASE)
+    }
+
+
+def _laterality(dataset: Dataset) -> Laterality:
+    """Image Laterality (0020,0062), failing it Laterality (0020,0060) of the series."""
+    for keyword in ("ImageLaterality", "Laterality"):
+        value = (_text(dataset, keyword) or "").upper()
+        if value in {side.value for side in Laterality} - {Laterality.UNKNOWN.value}:
+            return Laterality(value)
+    return Laterality.UNKNOWN
+
+
+def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Millimetres between rows and columns.
+
+    Pixel Spacing (0028,0030) goes first: in a radiograph it is there only where somebody calibrated it to the patient
+    (PS3.3 10.7.1.3), or repeats the next. Imager Pixel Spacing (0018,1164) is that of the detector, which lengthens a
+    thing in the chest by some 5 to 15 percent; Nominal Scanned Pixel Spacing (0018,2010) is that of a digitised film.
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        try:
+            rows, columns = (float(value) for value in _value(dataset, keyword))
+        except (TypeError, ValueError):
+            continue
+        if 0 < rows < math.inf and 0 < columns < math.inf:
+            return rows, columns
+    return None
+
+
+def _age(dataset: Dataset) -> float | None:
+    """Years from Patient's Age (0010,1010), an AS such as 065Y (PS3.5 6.2); failing it from the birth date."""
+    match = re.fullmatch(r"(\d{1,3})([YMWD])", (_text(dataset, "PatientAge") or "").upper())
+    if match:
+        return int(match[1]) * _YEARS_PER[match[2]]
+    born, imaged = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
+    if born is None or imaged is None or imaged < born:
+        return None
+    return imaged.year - born.year - ((imaged.month, imaged.day) < (born.month, born.day))
+
+
+def _date(dataset: Dataset, keyword: str) -> date | None:
+    try:
+        return datetime.strptime(_text(dataset, keyword) or "", "%Y%m%d").date()
+    except ValueError:
+        return None
+
+
+def _indication(dataset: Dataset) -> str | None:
+    """Reason for the Requested Procedure (0040,1002) of the request (PS3.3 10.6) or of the image itself.
+
+    Failing them the retired Reason for Study (0032,1030), then Additional Patient History (0010,21B0).
+    """
+    for item in (*(_value(dataset, "RequestAttributesSequence") or ()), dataset):
+        reason = _text(item, "ReasonForTheRequestedProcedure")
+        if reason:
+            return reason
+    return _text(dataset, "ReasonForStudy") or _text(dataset, "AdditionalPatientHistory")

@@ -1,0 +1,229 @@
+"""The one door for files: path -> studies, image -> pixels. What a file is, its content tells, not its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report_gen.errors import NotAnImageError, StudyError
+from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
+from report_gen.imaging.raster import describe_picture, is_picture, read_picture_pixels
+from report_gen.records.study import Image, Series, Study
+
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+"""A file so named that is no image is broken, not something else."""
+
+SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", ".html", ".pdf"})
+"""Files so named lie beside images and are passed over."""
+
+_HEAD = 132
+_KINDS = "DICOM, PNG, JPEG or TIFF"
+_A = TypeVar("_A")
+_B = TypeVar("_B")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a folder holds."""
+
+    studies: tuple[Study, ...]
+    refused: tuple[StudyError, ...]
+
+
+def read_study(path: Path) -> Study:
+    """The study in a file, or the one study in a folder; objects without pixels beside its images are passed over.
+
+    Raises:
+        StudyError: the file is no image that can be read, or the folder holds none, several, or a broken one.
+    """
+    if not _is_folder(path):
+        return _read_file(path)
+    found = read_studies(path)
+    broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
+    if broken:
+        raise broken[0]
+    if not found.studies:
+        raise StudyError(path, f"no images found; give a folder with {_KINDS} files (symbolic links are not followed).")
+    if len(found.studies) > 1:
+        raise StudyError(path, f"holds {len(found.studies)} studies; give the folder of one, or use read_studies.")
+    return found.studies[0]
+
+
+def read_studies(path: Path) -> Found:
+    """Every study at or below a path: DICOM by Study Instance UID, loose pictures by their folder.
+
+    Regular files are read and sorted by content; hidden files, DICOMDIR, symbolic links and devices are passed over. A
+    file or study that cannot be read is among the refused and does not stop the others.
+    """
+    if not _is_folder(path):
+        studies, refused = _attempt(_read_file, [path])
+        return Found(tuple(studies), tuple(refused))
+    unreadable: list[StudyError] = []
+    files = list(_walk(path, unreadable))
+    singles, refused = _attempt(_read_file, files)
+    studies, conflicts = _attempt(_merge, _group(singles))
+    studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
+    if not files and not unreadable:
+        unreadable.append(NotAnImageError(path, f"no images found; give a folder with {_KINDS} files."))
+    if singles:
+        refused = [error for error in refused if not _is_sidecar(error)]
+    return Found(tuple(_with_own_names(studies)), (*unreadable, *refused, *conflicts))
+
+
+def read_pixels(image: Image) -> NDArray[np.float32]:
+    """Brightness [H,W] in 0..1, 0 = black, C-contiguous; zeros where the image is flat.
+
+    Raises:
+        StudyError: the pixels are truncated, malformed or of a kind that is not supported.
+    """
+    return read_brightness(image.path)
+
+
+def read_brightness(path: Path) -> NDArray[np.float32]:
+    """The pixels of `read_pixels` straight from a file, for who needs no record of it."""
+    read = read_dicom_pixels if is_dicom(_head(path)) else read_picture_pixels
+    pixels = np.ascontiguousarray(read(path), dtype=np.float32)
+    if pixels.min() == pixels.max():
+        return np.zeros_like(pixels)
+    return pixels
+
+
+def _read_file(path: Path) -> Study:
+    """One file as a study of one image, named by the file's stem."""
+    head = _head(path)
+    if is_dicom(head):
+        return describe_dicom(path, _sha256(path))
+    if is_picture(head):
+        return Study(name=path.stem, series=(Series(images=(describe_picture(path, _sha256(path)),)),))
+    if not head:
+        raise StudyError(path, "the file is empty; copy or export it again.")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise StudyError(path, f"is named like an image but is none; give a {_KINDS} file.")
+    raise NotAnImageError(path, f"is not an image; give a {_KINDS} file.")
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above may not be entered
+
+
+def _head(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StudyError(path, "is not a regular file; give a file or a folder.")
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except (FileNotFoundError, ValueError) as error:
+        raise StudyError(path, "does not exist; check the path.") from error
+    except OSError as error:
+        raise StudyError(path, f"cannot be read ({error.strerror}); check its permissions.") from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise StudyError(path, f"cannot be read ({error.strerror}); check the disk.") from error
+
+
+def _walk(root: Path, unreadable: list[StudyError]) -> Iterator[Path]:
+    """Regular files in the order of their paths. A link's target is met anyway if it lies below the root."""
+
+    def refuse(error: OSError) -> None:
+        reason = f"cannot be read ({error.strerror}); check its permissions."
+        unreadable.append(StudyError(Path(error.filename), reason))
+
+    for folder, subfolders, names in os.walk(root, onerror=refuse):
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in sorted(names):
+            file = Path(folder, name)
+            if not name.startswith(".") and name != "DICOMDIR" and _is_regular(file):
+                yield file
+
+
+def _is_regular(file: Path) -> bool:
+    """No link, pipe or device. What cannot be asked is taken for a file: reading it tells what is wrong."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except OSError:
+        return True
+
+
+def _attempt(act: Callable[[_A], _B], subjects: Iterable[_A]) -> tuple[list[_B], list[StudyError]]:
+    results: list[_B] = []
+    refused: list[StudyError] = []
+    for subject in subjects:
+        try:
+            results.append(act(subject))
+        except StudyError as error:
+            refused.append(error)
+    return results, refused
+
+
+def _is_sidecar(error: StudyError) -> bool:
+    return isinstance(error, NotAnImageError) and error.path.suffix.lower() in SIDECAR_SUFFIXES
+
+
+def _group(singles: list[Study]) -> list[list[Study]]:
+    """Studies of one file each, sorted into those that belong together: by UID, else pictures by folder, else alone."""
+    groups: dict[tuple[str, object], list[Study]] = defaultdict(list)
+    for single in singles:
+        path = single.images[0].path
+        if single.study_instance_uid:
+            groups["study", single.study_instance_uid].append(single)
+        elif not is_dicom(_head(path)):
+            groups["folder", path.parent].append(single)
+        else:
+            groups["file", path].append(single)
+    return list(groups.values())
+
+
+def _merge(singles: list[Study]) -> Study:
+    first = singles[0]
+    path = first.images[0].path
+    if len({single.patient_id for single in singles if single.patient_id}) > 1:
+        raise StudyError(path.parent, "two patients share one Study Instance UID; separate their files.")
+    by_series: dict[str | None, list[Series]] = defaultdict(list)
+    for single in singles:
+        by_series[single.series[0].series_instance_uid].append(single.series[0])
+    ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
+    series = tuple(dataclasses.replace(group[0], images=_distinct(group)) for group in ordered)
+    name = first.study_instance_uid or (first.name if is_dicom(_head(path)) else path.parent.resolve().name)
+    return dataclasses.replace(first, name=name, series=series)
+
+
+def _distinct(group: list[Series]) -> tuple[Image, ...]:
+    """The images of one series in their order; a copy of a file counts once."""
+    images: dict[str, Image] = {}
+    for image in (series.images[0] for series in group):
+        known = images.setdefault(image.sop_instance_uid or str(image.path), image)
+        if known.sha256 != image.sha256:
+            raise StudyError(image.path, f"has the SOP Instance UID of {known.path.name}; keep one of them.")
+    return tuple(sorted(images.values(), key=lambda image: (_number(image.instance_number), image.path)))
+
+
+def _number(value: int | None) -> float:
+    """Those without a number go last."""
+    return float("inf") if value is None else value
+
+
+def _with_own_names(studies: list[Study]) -> Iterator[Study]:
+    """Names that differ even where case does not count, for they become file names."""
+    taken: set[str] = set()
+    for study in studies:
+        name, number = study.name, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{study.name}-{number}"
+        taken.add(name.casefold())
+        yield dataclasses.replace(study, name=name)

@@ -1,0 +1,66 @@
+"""Modality, plane and body part: the values that corpora, headers and texts name, by `vocabularies/attributes.toml`."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from report_gen.labeling.phrases import phrase_pattern, phrase_precedence
+from report_gen.records.report import AttributeName
+from report_gen.records.study import Study
+
+VOCABULARY = "attributes.toml"
+
+
+def value_of_term(name: AttributeName, term: str) -> str:
+    """The value that a whole field of a table or header means; other words stay as they are, without blanks around."""
+    words = " ".join(term.replace("_", " ").split())
+    return _terms(name).get(words.lower(), words)
+
+
+def named_values(name: AttributeName, text: str) -> tuple[str, ...]:
+    """The values that a text names, each once, in the order of their first mention."""
+    pattern, values = _words(name)
+    found = (values[match.lastindex - 1] for match in pattern.finditer(text) if match.lastindex)
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def contradictions(text: str, told: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
+    """Attributes of which a text names other values than the one told; "" is told of nothing."""
+    return tuple(
+        name for name, value in told.items() if value and (named := named_values(name, text)) and value not in named
+    )
+
+
+def header_values(study: Study) -> dict[AttributeName, str]:
+    """What DICOM headers say: Modality (0008,0060) and Body Part Examined (0018,0015), where all series agree."""
+    stated: dict[AttributeName, set[str]] = {
+        "modality": {value_of_term("modality", series.modality or "") for series in study.series},
+        "body_part": {value_of_term("body_part", series.body_part or "") for series in study.series},
+    }
+    return {name: value for name, values in stated.items() if len(values) == 1 for value in values if value}
+
+
+@cache
+def _vocabulary() -> Mapping[str, Any]:
+    return tomllib.loads((files(__package__) / "vocabularies" / VOCABULARY).read_text(encoding="utf-8"))
+
+
+@cache
+def _terms(name: AttributeName) -> Mapping[str, str]:
+    entries = _vocabulary()[name].items()
+    return {term: value for value, entry in entries for term in (*entry["terms"], value.lower())}
+
+
+@cache
+def _words(name: AttributeName) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """One pattern with a group a phrase, and the value of each group: empty for a phrase that names nothing."""
+    meanings = {phrase: value for value, entry in _vocabulary()[name].items() for phrase in entry["words"]}
+    meanings |= dict.fromkeys(_vocabulary()["ignored"][name], "")
+    phrases = sorted(meanings, key=phrase_precedence)
+    pattern = "|".join(f"({phrase_pattern(phrase)})" for phrase in phrases)
+    return re.compile(rf"(?<!\w)(?:{pattern})", re.IGNORECASE), tuple(meanings[phrase] for phrase in phrases)

@@ -1,0 +1,174 @@
+"""Which cue of a sentence reaches which phrase: denials, hedges and questions.
+
+A cue reaches forwards or backwards inside its clause. Clauses end at words such as `but` and `with`; inside a denial a
+new statement may also begin at a comma ("no effusion, mild cardiomegaly").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from report_gen.labeling.phrases import Phrase, Role, load_vocabulary
+from report_gen.records.report import FindingState
+
+DENIED, HEDGED, UNSAID = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
+"""What a cue makes of a phrase."""
+
+
+@dataclass(slots=True)
+class Mark:
+    """A phrase on the way to its meaning."""
+
+    phrase: Phrase
+    clause: int
+    """Number of the clause in the sentence."""
+    before: FindingState | None = None
+    """What a cue before it makes of the phrase; None leaves it as it stands."""
+    after: FindingState | None = None
+    """What a cue after it makes of the phrase."""
+
+    @property
+    def turn(self) -> FindingState | None:
+        return self.before if self.after is None else self.after
+
+
+def mark_phrases(sentence: str) -> list[Mark]:
+    """The phrases of a sentence in order, each with the cues that reach it."""
+    marks = list(_mark_clauses(sentence))
+    _turn_stray_cues(sentence, marks)
+    _reach_forward(sentence, marks)
+    _reach_back(marks)
+    _hedge_alternatives(sentence, marks)
+    return marks
+
+
+_FORWARD = {
+    Role.NEGATED_BEFORE: DENIED,
+    Role.UNCERTAIN_BEFORE: HEDGED,
+    Role.UNCERTAIN_PHRASE: HEDGED,
+    Role.UNSAID_BEFORE: UNSAID,
+}
+_BACKWARD = {Role.NEGATED_AFTER: DENIED, Role.UNCERTAIN_AFTER: HEDGED, Role.UNSAID_AFTER: UNSAID}
+_HEDGES = (Role.UNCERTAIN_BEFORE, Role.UNCERTAIN_PHRASE)
+_NAMING = (Role.FINDING, Role.QUALITY)
+
+_BREAK = re.compile(r"[,:]|\band\b", re.IGNORECASE)
+_OR = re.compile(r"\b(?:or|versus|vs)\b|/", re.IGNORECASE)
+_STATEMENT_END = re.compile(r"\s*(?:[^\w\s]|$|(?:on|at|in|by|but|and)\b)", re.IGNORECASE)
+_OR_NEXT = re.compile(r"\s*,?\s*(?:or|nor)\b", re.IGNORECASE)
+_LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
+
+LONGEST_OR = 40
+"""Characters between two alternatives; farther apart the `or` joins something else."""
+
+
+def _mark_clauses(sentence: str) -> Iterator[Mark]:
+    clause = 0
+    for phrase in load_vocabulary().find_phrases(sentence):
+        if phrase.role is Role.SCOPE_END:
+            clause += 1
+        else:
+            yield Mark(phrase, clause)
+
+
+def _turn_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
+    """A cue with nothing on its side looks to the other: `Effusion possible.`, `Pneumonia?`, `Resolved edema.`"""
+    for index, mark in enumerate(marks):
+        if mark.phrase.role in _HEDGES:
+            ends = _STATEMENT_END.match(sentence, mark.phrase.end)
+            if ends and not _names_something(marks[index + 1 :], mark.clause):
+                mark.phrase = replace(mark.phrase, role=Role.UNCERTAIN_AFTER)
+        elif mark.phrase.role is Role.NEGATED_AFTER and not _names_something(marks[:index], mark.clause):
+            mark.phrase = replace(mark.phrase, role=Role.NEGATED_BEFORE)
+
+
+def _names_something(marks: Sequence[Mark], clause: int) -> bool:
+    return any(mark.clause == clause and mark.phrase.role in _NAMING for mark in marks)
+
+
+def _reach_forward(sentence: str, marks: Sequence[Mark]) -> None:
+    cue: Mark | None = None
+    governed: int | None = None  # End of the last phrase that the cue has turned.
+    for index, mark in enumerate(marks):
+        role = mark.phrase.role
+        if cue is not None and _ends(sentence, marks, index, cue, governed):
+            cue, governed = None, None
+        if role in _FORWARD and (cue is None or _overrides(role, cue.phrase.role)):
+            cue, governed = mark, None
+        elif role in _NAMING and cue is not None:
+            mark.before = _FORWARD[cue.phrase.role]
+            governed = mark.phrase.end
+
+
+def _overrides(role: Role, cue: Role) -> bool:
+    """A denial overrides all, a hedge only a hedge: "no opacity to suggest edema" denies, "if there may be" asks."""
+    return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
+
+
+def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed: int | None) -> bool:
+    """Whether the reach of a forward cue ends before the phrase at `index`."""
+    mark = marks[index]
+    role = mark.phrase.role
+    if mark.clause != cue.clause:
+        return True
+    if governed is None:
+        return False
+    between = sentence[governed : mark.phrase.start]
+    if cue.phrase.role is Role.UNCERTAIN_PHRASE:
+        return role is Role.FINDING and not between.isspace() and not _OR.search(between)
+    if role is Role.VERB:
+        return not _OR.search(between) and not _OR_NEXT.match(sentence, mark.phrase.end)
+    if role is Role.ANATOMY:
+        return _BREAK.search(between) is not None and _has_quality(marks, index)
+    return (
+        cue.phrase.role is not Role.UNCERTAIN_BEFORE
+        and _begins_anew(mark)
+        and _BREAK.search(between) is not None
+        and not _OR.search(between)
+        and not _LIST_GOES_ON.search(sentence, mark.phrase.start)
+    )
+
+
+def _has_quality(marks: Sequence[Mark], index: int) -> bool:
+    """Whether a quality is said of the place at `index` before any finding is named."""
+    for mark in marks[index + 1 :]:
+        if mark.clause != marks[index].clause or mark.phrase.role is Role.FINDING:
+            return False
+        if mark.phrase.role is Role.QUALITY:
+            return True
+    return False
+
+
+def _begins_anew(mark: Mark) -> bool:
+    """Whether the phrase may begin a new statement after a comma; `no nodule, prominent vessel or scar` is one list."""
+    role = mark.phrase.role
+    return role in _HEDGES or role is Role.FRESH or (role is Role.QUALITY and mark.phrase.name != "prominent")
+
+
+def _reach_back(marks: Sequence[Mark]) -> None:
+    """Turns the finding before each backward cue, and those before that one which no other cue has reached."""
+    for index, cue in enumerate(marks):
+        turn = _BACKWARD.get(cue.phrase.role)
+        if turn is None:
+            continue
+        found = False
+        for mark in reversed(marks[:index]):
+            role = mark.phrase.role
+            if mark.clause != cue.clause or (found and (role in (*_FORWARD, *_BACKWARD, Role.VERB) or mark.before)):
+                break
+            if role is Role.FINDING:
+                mark.after, found = turn, True
+
+
+def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
+    """`atelectasis or pneumonia`: of two findings that are not denied and joined by `or` both are uncertain."""
+    findings = [mark for mark in marks if mark.phrase.role is Role.FINDING]
+    for first, second in pairwise(findings):
+        between = sentence[first.phrase.end : second.phrase.start]
+        if first.clause != second.clause or len(between) > LONGEST_OR or not _OR.search(between):
+            continue
+        if {first.turn, second.turn} <= {None, HEDGED}:
+            first.after = second.after = HEDGED

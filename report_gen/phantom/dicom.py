@@ -1,0 +1,171 @@
+"""A chest radiograph drawn by code: something to read, draft and test on where no patient's film may be used."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+from pydicom import Dataset
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.sr.coding import Code
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+from report_gen.phantom import anatomy
+from report_gen.phantom.anatomy import Side
+
+Photometric = Literal["MONOCHROME1", "MONOCHROME2"]
+
+WHITE = 4095
+"""The largest value of 12 bits."""
+
+CHEST = Code("51185008", "SCT", "Chest")
+POSTERO_ANTERIOR = Code("272479007", "SCT", "postero-anterior")
+
+
+def draw_chest(
+    rows: int = 1024,
+    columns: int = 1024,
+    *,
+    seed: int = 0,
+    effusion: Side | None = None,
+    cardiomegaly: bool = False,
+) -> NDArray[np.uint16]:
+    """A posteroanterior chest film [H,W] of 12 bits, 0 = black; the patient's left is on the right, as films are hung.
+
+    The seed moves vessels and film noise, not the anatomy. An effusion fills one costophrenic angle up to a meniscus.
+    """
+    random = np.random.default_rng(seed)
+    grid = anatomy.Grid(
+        np.linspace(-1, 1, columns, dtype=np.float32)[None, :],
+        np.linspace(0, 1, rows, dtype=np.float32)[:, None],
+    )
+    body, mediastinum = anatomy.body(grid), anatomy.mediastinum(grid)
+    heart = anatomy.heart(grid, 1.4 if cardiomegaly else 1.0)
+    air = anatomy.lungs(grid) * (1 - 0.88 * heart) * (1 - 0.8 * mediastinum)
+    if effusion:
+        air *= 1 - 0.9 * anatomy.effusion(grid, effusion)
+    texture = anatomy.vessels(grid, random) + 0.35 * anatomy.mottle(random, (rows, columns))
+    abdomen = anatomy.edge(grid.y - anatomy.diaphragm(grid), 0.02)
+    tissue = 0.66 + 0.09 * mediastinum + 0.06 * heart + 0.07 * abdomen + anatomy.bones(grid)
+    gas = 0.14 * anatomy.trachea(grid) + 0.17 * anatomy.gastric_bubble(grid) + air * (0.55 - 0.1 * texture)
+    density = body * (tissue - gas) + random.normal(0, 0.008, (rows, columns))
+    film = WHITE * (0.02 + 1.12 * np.tanh(1.3 * density.clip(0)))  # film saturates in the dense parts
+    return np.asarray(film.clip(0, WHITE), dtype=np.uint16)
+
+
+def write_phantom(
+    folder: Path,
+    *,
+    rows: int = 1024,
+    columns: int = 1024,
+    seed: int = 0,
+    effusion: Side | None = None,
+    cardiomegaly: bool = False,
+    photometric: Photometric = "MONOCHROME2",
+) -> Path:
+    """Writes the film as a DX image for presentation (PS3.3 A.26) of a patient who is marked as a phantom.
+
+    Its UIDs are derived from the arguments, so the same call writes the same file. Returns the path of the file.
+    """
+    film = draw_chest(rows, columns, seed=seed, effusion=effusion, cardiomegaly=cardiomegaly)
+    identity = f"{rows} {columns} {seed} {effusion} {cardiomegaly} {photometric}"
+    dataset = _dataset(film, identity, photometric)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"phantom-{dataset.SOPInstanceUID[-8:]}.dcm"
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_png(path: Path, pixels: NDArray[np.uint16]) -> Path:
+    """An 8-bit preview of a 12-bit film."""
+    PIL.Image.fromarray((pixels >> 4).astype(np.uint8)).save(path, format="PNG")
+    return path
+
+
+def _dataset(film: NDArray[np.uint16], identity: str, photometric: Photometric) -> FileDataset:
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
+    meta.MediaStorageSOPInstanceUID = _uid("instance", identity)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    # Nothing that a program could run may stand before the prefix (CVE-2019-11687).
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID = meta.MediaStorageSOPClassUID
+    dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
+    _add_patient_and_study(dataset, identity)
+    _add_acquisition(dataset, film.shape[0])
+    _add_image(dataset, film, photometric)
+    return dataset
+
+
+def _uid(role: str, identity: str) -> UID:
+    """A UID under 2.25, the arc of UUIDs (PS3.5 B.2)."""
+    digest = hashlib.sha256(f"report-gen phantom {role} {identity}".encode()).digest()
+    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
+
+
+def _add_patient_and_study(dataset: Dataset, identity: str) -> None:
+    """PS3.3 C.7.1.1, C.7.2.1, C.7.3.1 and C.7.5.1: nobody, imaged on a fixed day."""
+    dataset.PatientName = "PHANTOM^REPORT-GEN"
+    dataset.PatientID = "PHANTOM"
+    dataset.PatientBirthDate = "19600101"
+    dataset.PatientSex = "O"
+    dataset.PatientAge = "065Y"
+    dataset.QualityControlSubject = "YES"
+    dataset.StudyInstanceUID = _uid("study", identity)
+    dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = dataset.AcquisitionDate = "20250101"
+    dataset.StudyTime = dataset.SeriesTime = dataset.ContentTime = dataset.AcquisitionTime = "120000"
+    dataset.StudyID = "1"
+    dataset.StudyDescription = "PHANTOM chest radiograph"
+    dataset.AccessionNumber = ""
+    dataset.ReferringPhysicianName = ""
+    dataset.SeriesInstanceUID = _uid("series", identity)
+    dataset.SeriesNumber = 1
+    dataset.InstanceNumber = 1
+    dataset.Manufacturer = "report-gen"
+    dataset.ManufacturerModelName = "phantom"
+
+
+def _add_acquisition(dataset: Dataset, rows: int) -> None:
+    """PS3.3 C.8.11.1, C.8.11.2, C.8.11.4 and C.8.11.5: an erect chest, its back to the tube."""
+    dataset.Modality = "DX"
+    dataset.PresentationIntentType = "FOR PRESENTATION"
+    dataset.BodyPartExamined = "CHEST"
+    dataset.ViewPosition = "PA"
+    dataset.PatientOrientation = ["L", "F"]
+    dataset.ImageLaterality = "U"
+    dataset.AnatomicRegionSequence = [_coded(CHEST)]
+    dataset.ViewCodeSequence = [_coded(POSTERO_ANTERIOR)]
+    dataset.ViewCodeSequence[0].ViewModifierCodeSequence = []
+    dataset.PositionerType = ""
+    dataset.AcquisitionContextSequence = []
+    dataset.DetectorType = ""
+    dataset.ImagerPixelSpacing = [round(430 / rows, 6)] * 2  # a film of 43 cm
+
+
+def _add_image(dataset: Dataset, film: NDArray[np.uint16], photometric: Photometric) -> None:
+    """PS3.3 C.7.6.3, C.8.11.3 and C.11.2: 12 bits, shown whole; MONOCHROME1 stores the negative."""
+    white_is_zero = photometric == "MONOCHROME1"
+    dataset.ImageType = ["DERIVED", "PRIMARY", ""]
+    dataset.DerivationDescription = "Drawn by code; not a patient"
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = photometric
+    dataset.PresentationLUTShape = "INVERSE" if white_is_zero else "IDENTITY"
+    dataset.PixelIntensityRelationship = "LOG"
+    dataset.PixelIntensityRelationshipSign = 1 if white_is_zero else -1
+    dataset.Rows, dataset.Columns = film.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
+    dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    dataset.BurnedInAnnotation = "NO"
+    dataset.LossyImageCompression = "00"
+    dataset.PixelData = (WHITE - film if white_is_zero else film).astype("<u2").tobytes()
+
+
+def _coded(code: Code) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
+    return item

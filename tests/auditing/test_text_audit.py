@@ -1,0 +1,192 @@
+"""Checks of a text that need no image."""
+
+from __future__ import annotations
+
+import pytest
+
+from report_gen.auditing.text_audit import (
+    Contradiction,
+    Flag,
+    FlagKind,
+    audit_text,
+    contradictions,
+    has_deidentification_mark,
+    mentions_prior,
+    mentions_side,
+    repeated_sentences,
+    replace_deidentification_marks,
+)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Compared to the prior study, the effusion is larger.",
+        "In comparison with the film of yesterday, the lungs are clearer.",
+        "No prior for comparison.",
+        "Cardiomegaly is unchanged.",
+        "Unchanged position of the tube.",
+        "Interval placement of a left chest tube.",
+        "Again seen is a small effusion.",
+        "Stable cardiomegaly.",
+        "There has been no change in the effusion.",
+        "No significant interval change.",
+        "The nodule was previously 4 mm.",
+        "The edema has improved.",
+        "Consolidation has worsened.",
+        "The pneumothorax has resolved.",
+        "Resolving pneumonia.",
+        "New since the last examination.",
+        "There is a new opacity at the left base.",
+        "Persistent opacity in the lingula.",
+        "The effusion has increased.",
+        "Effusion increased in size.",
+        "The chest tube has been removed.",
+        "The heart remains enlarged.",
+        "Pneumothorax is no longer seen.",
+        "Redemonstration of a hiatal hernia.",
+        "Lungs are now clear.",
+        "Appearance is similar to the earlier film.",
+        "Worsening edema.",
+        "Continued low lung volumes.",
+        "Without change.",
+        "Recurrent effusion.",
+    ],
+)
+def test_prior(sentence: str) -> None:
+    assert mentions_prior(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The heart is enlarged.",
+        "No pneumothorax.",
+        "Patient is hemodynamically stable.",
+        "The haemodynamically stable patient has a small effusion.",
+        "Sequela of prior granulomatous disease.",
+        "Degenerative changes of the spine.",
+        "Postoperative changes of sternotomy.",
+        "Old healed rib fractures.",
+        "Increased interstitial markings.",
+        "The remaining lungs are clear.",
+        "Chronic interstitial changes.",
+        "No degenerative changes.",
+        "Low lung volumes.",
+        "High-resolution CT shows emphysema.",
+        "Recommend follow-up to document resolution.",
+        "Lung volumes are decreased.",
+        "",
+    ],
+)
+def test_no_prior(sentence: str) -> None:
+    assert not mentions_prior(sentence)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["XXXX are normal.", "Normal chest x-XXXX.", "Seen on ___.", "Told Dr. [**Name**].", "Film of [date].", "xxxx"],
+)
+def test_deidentification_mark(text: str) -> None:
+    assert has_deidentification_mark(text)
+
+
+@pytest.mark.parametrize("text", ["Normal chest x-ray.", "Grade XX.", "snake_case", "[L] marker", "Vertebra T12"])
+def test_no_deidentification_mark(text: str) -> None:
+    assert not has_deidentification_mark(text)
+
+
+def test_deidentification_marks_are_replaced_whole() -> None:
+    text = "XXXX told Dr. [**Last Name (un) 12**] on ___ at [date]."
+    assert replace_deidentification_marks(text, r"\1") == r"\1 told Dr. \1 on \1 at \1."
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Small left effusion.",
+        "Right-sided port.",
+        "Leftward shift of the trachea.",
+        "Bilateral opacities.",
+        "Opacities bilaterally.",
+        "Bibasilar atelectasis.",
+        "Biapical scars.",
+        "Both lungs are clear.",
+        "Nodule in the lingula.",
+        "Middle lobe pneumonia.",
+        "RUL nodule.",
+    ],
+)
+def test_side(sentence: str) -> None:
+    assert mentions_side(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence", ["The lungs are clear.", "Bright lines.", "Both findings are old.", "Upper lobes."]
+)
+def test_no_side(sentence: str) -> None:
+    assert not mentions_side(sentence)
+
+
+def test_contradiction() -> None:
+    text = "The heart is normal. Moderate cardiomegaly. No edema."
+    assert contradictions(text) == (
+        Contradiction(finding="Cardiomegaly", present="Moderate cardiomegaly.", absent="The heart is normal."),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Small left effusion. No pleural effusion.",
+        "No effusion on the left. Bilateral effusions.",
+        "There is a pneumothorax. No pneumothorax is seen.",
+        "FINDINGS: Left pneumonia. IMPRESSION: No pneumonia.",
+        "A 5 mm nodule. No nodules.",
+        "Rib fracture. No fracture.",
+    ],
+)
+def test_contradictory(text: str) -> None:
+    assert len(contradictions(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Small left effusion. No right effusion.",
+        "Small effusion. No large effusion.",
+        "Old rib fracture. No acute fracture.",
+        "Lungs are clear. Nodule in the left apex.",
+        "No infiltrate. Streaky opacity at the base.",
+        "Pacemaker. The chest tube has been removed.",
+        "Possible effusion. No effusion.",
+        "INDICATION: Pneumonia. FINDINGS: No pneumonia.",
+        "No effusion. No effusion.",
+    ],
+)
+def test_not_contradictory(text: str) -> None:
+    assert contradictions(text) == ()
+
+
+def test_repeated_sentences() -> None:
+    text = "FINDINGS: 1. Lungs are clear. 2. No effusion. lungs are clear .\n\nIMPRESSION: 1. No effusion. 2. No edema."
+    assert repeated_sentences(text) == ("lungs are clear .", "No effusion.")
+
+
+def test_another_side_or_size_is_no_repetition() -> None:
+    assert repeated_sentences("Left nodule of 5 mm. Right nodule of 5 mm. Left nodule of 8 mm.") == ()
+
+
+def test_audit() -> None:
+    text = "No effusion. XXXX is unchanged. Small effusion. No effusion."
+    assert audit_text(text) == (
+        Flag(FlagKind.PRIOR, "XXXX is unchanged.", "speaks of an earlier study"),
+        Flag(FlagKind.DEIDENTIFICATION, "XXXX is unchanged.", "carries a gap that de-identification left"),
+        Flag(FlagKind.CONTRADICTION, "No effusion.", "denies Pleural Effusion, which is stated in: Small effusion."),
+        Flag(FlagKind.REPETITION, "No effusion.", "says again what an earlier sentence said"),
+    )
+
+
+def test_nothing_wrong() -> None:
+    assert audit_text("The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax.") == ()
+    assert audit_text("") == ()

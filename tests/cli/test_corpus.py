@@ -1,0 +1,136 @@
+"""The doors of curating: exit codes, what goes where, one sentence for each wrong call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from report_gen.cli import app as cli
+from report_gen.corpora import SPLITS, read_corpus
+from tests.builders import picture, write_manifest, write_png
+
+Answer = tuple[int, str, str]
+Command = Callable[..., Answer]
+
+
+@pytest.fixture
+def corpus_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """`corpus_command("check", path)` gives exit code, standard output and standard error."""
+
+    def run(*arguments: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["report-gen", "corpus", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.run_app(cli.app)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return int(stop.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twenty studies of ten patients, the last of whom is in two splits."""
+    folder = tmp_path / "data"
+    rows = []
+    for number in range(20):
+        write_png(folder / f"{number}.png", picture(number))
+        split = "train" if number < 19 else "test"
+        text = f"Stable heart. Opacity number {number}. Seen by XXXX."
+        rows.append(
+            {"id": f"{number}", "patient_id": f"p{number // 2}", "images": [f"{number}.png"], "findings": text}
+            | {"split": split, "Edema": number % 2}
+        )
+    return write_manifest(folder, rows)
+
+
+def test_check(corpus_command: Command, data: Path, tmp_path: Path) -> None:
+    files = ("--json", tmp_path / "new" / "check.json", "--html", tmp_path / "check.html")
+    code, out, err = corpus_command("check", data, *files)
+    assert code == 0
+    assert "1 patients have studies in more than one split" in " ".join(out.split())
+    assert "checking" in err
+    assert json.loads((tmp_path / "new" / "check.json").read_text())["torn_patients"] == 1
+    assert "data:image/jpeg" in (tmp_path / "check.html").read_text()
+    assert corpus_command("check", data, "--strict")[0] == 6
+    (data / "3.png").unlink()
+    assert "1 of 20 images are missing" in " ".join(corpus_command("check", data)[1].split())
+    assert "missing" not in corpus_command("check", data, "--no-images")[1]
+
+
+def test_split(corpus_command: Command, data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "split"
+    code, printed, _ = corpus_command("split", data, "-o", out, "--ratios", "60,20,20", "--seed", 3)
+    assert code == 0
+    corpus = read_corpus(out)
+    counts = {name: corpus["split"][:].count(name) for name in SPLITS}
+    assert counts == {"train": 12, "val": 4, "test": 4}
+    assert printed == f"{out / 'manifest.jsonl'}: train 12, val 4, test 4 studies\n"
+    record = json.loads((out / "split.json").read_text())
+    assert (record["seed"], record["studies"], record["source"]) == (3, counts, str(data))
+    assert record["with"]["Edema"] == {"train": 6, "val": 2, "test": 2}
+    assert corpus_command("check", out, "--strict")[0] == 0
+
+
+def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) -> None:
+    corpus_command("split", data, "-o", tmp_path / "split")
+    assert corpus_command("convert", tmp_path / "split", "-o", tmp_path / "converted")[0] == 0
+    before, after = read_corpus(tmp_path / "split"), read_corpus(tmp_path / "converted")
+    assert list(before) == list(after)
+    code, out, _ = corpus_command("clean", tmp_path / "split", "-o", tmp_path / "clean", "--marks", "mask")
+    assert code == 0
+    assert "20 sentences dropped for a prior" in out
+    assert read_corpus(tmp_path / "clean")[0]["findings"] == "Opacity number 0. Seen by ___."
+    assert json.loads((tmp_path / "clean" / "clean.json").read_text())["counts"]["studies changed"] == 20
+    row = json.loads((tmp_path / "clean" / "manifest.jsonl").read_text().partition("\n")[0])
+    assert row["removed"][0]["was"] == "Stable heart."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["check", "absent"], 3, "absent: no such file or folder"),
+        (["check", "."], 3, "no known corpus layout here"),
+        (["check", "data", "--layout", "mimic"], 3, "'mimic' is no corpus layout"),
+        (["check", "empty.jsonl"], 3, "empty.jsonl: the corpus has no studies"),
+        (["check", "data", "--json", "data/0.png/x.json"], 5, "x.json: cannot be written"),
+        (["check"], 2, "PATH"),
+        (["split", "data"], 2, "--output"),
+        (["split", "data", "-o", "data"], 5, "manifest.jsonl: is there already"),
+        (["split", "data", "-o", "new", "--ratios", "0.8,0.2"], 2, "give three shares, of train, val, test"),
+        (["split", "data", "-o", "new", "--ratios", "a,b,c"], 2, "give three shares"),
+        (["split", "data", "-o", "new", "--ratios", "0,0.5,0.5"], 2, "give three shares"),
+        (["split", "data", "-o", "new", "--ratios", "0.9,0.1,-1"], 2, "give three shares"),
+        (["split", "one.jsonl", "-o", "new"], 3, "one.jsonl: 1 patients are too few, val, test would be empty"),
+        (["split", "data", "-o", "data/0.png"], 5, "cannot be written"),
+        (["convert", "data", "-o", "new"], 3, "1 patients have studies in more than one split"),
+        (["convert", "gone.jsonl", "-o", "new"], 3, "gone.png: the first of 1 missing images"),
+        (["clean", "one.jsonl", "-o", "new", "--marks", "burn"], 2, "burn"),
+    ],
+)
+def test_wrong_calls_end_in_one_sentence(
+    corpus_command: Command,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(data.parent)
+    Path("empty.jsonl").touch()
+    Path("one.jsonl").write_text('{"id": "1", "findings": "x"}\n')
+    Path("gone.jsonl").write_text('{"id": "1", "findings": "x", "images": ["gone.png"]}\n')
+    found, _, err = corpus_command(*arguments)
+    assert found == code
+    assert message in " ".join(err.split())
+    assert not Path("new").exists()
+
+
+def test_a_corpus_without_its_images_can_be_converted(corpus_command: Command, data: Path, tmp_path: Path) -> None:
+    (data / "manifest.jsonl").write_text('{"id": "1", "findings": "x", "images": ["gone.png"]}\n')
+    assert corpus_command("convert", data, "-o", tmp_path / "new", "--no-images")[0] == 0
+    assert read_corpus(tmp_path / "new", require_images=None)[0]["images"] == [str(data / "gone.png")]

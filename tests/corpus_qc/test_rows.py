@@ -1,0 +1,72 @@
+"""Manifests that are read back as they were written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora import read_corpus
+from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
+from report_gen.errors import OutputError
+from report_gen.records.report import FINDINGS
+from tests.corpus_qc.test_check import corpus
+
+
+def test_every_column_is_read_back(tmp_path: Path) -> None:
+    labels = [1.0, 0.0, None] + [None] * 14
+    soft = [None, 0.1, 1 / 3] + [None] * 14
+    dataset = corpus(
+        {
+            "patient_id": "p",
+            "images": [str(tmp_path / "in" / "a;b.png"), "/elsewhere/c.png", str(tmp_path / "d.png")],
+            "view_positions": ["PA", "LATERAL", "UNKNOWN"],
+            "indication": 'Cough, "dry";\u2028fever.',
+            "findings": "Überall klar.\nZweite Zeile.",
+            "labels": labels,
+            "soft_labels": soft,
+            "modality": "CT",
+            "plane": "axial",
+            "body_part": "left leg, cast off",
+            "split": "val",
+        },
+        {"impression": "FINDINGS: not a heading.", "split": "test"},
+        {},
+    )
+    place = manifest_place(tmp_path / "new")
+    write_manifest(place, rows_of(dataset))
+    assert list(read_corpus(place, require_images=None)) == list(dataset)
+
+
+def test_images_below_the_folder_are_named_relative_to_it(tmp_path: Path) -> None:
+    dataset = corpus({"images": [str(tmp_path / "in" / "a.png"), "/elsewhere/c.png"], "view_positions": ["PA", "PA"]})
+    (tmp_path / "link").symlink_to(tmp_path)
+    write_manifest(tmp_path / "link" / "manifest.jsonl", rows_of(dataset))
+    row = json.loads((tmp_path / "manifest.jsonl").read_text())
+    assert row["images"] == ["in/a.png", "/elsewhere/c.png"]
+    assert not set(FINDINGS) & set(row)
+
+
+def test_a_manifest_that_is_there_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "manifest.jsonl").write_text("mine")
+    with pytest.raises(OutputError, match=r"manifest\.jsonl: is there already; name another folder"):
+        manifest_place(tmp_path)
+
+
+def test_a_fault_while_rows_are_made_leaves_nothing(tmp_path: Path) -> None:
+    def rows():
+        yield corpus({})[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_manifest(tmp_path / "manifest.jsonl", rows())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize(("name", "layout"), [("nih_cxr", "nih"), ("iu_xray", "indiana"), ("iu_xray", "r2gen")])
+def test_real_corpora_are_read_back(shared: Path, tmp_path: Path, name: str, layout: str) -> None:
+    dataset = read_corpus(shared / "data" / name, layout=layout, require_images=None)
+    write_manifest(tmp_path / "manifest.jsonl", rows_of(dataset))
+    assert list(read_corpus(tmp_path, require_images=None)) == list(dataset)

@@ -1,0 +1,340 @@
+"""The Drafter: a study in, a report out; one bad study never stops the others; a reader may overrule."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from report_gen.drafting import drafter as drafting
+from report_gen.drafting import preprocessing as preparing
+from report_gen.drafting.drafter import Drafter
+from report_gen.errors import CheckpointError, StudyError, UsageError
+from report_gen.generation import Decoding
+from report_gen.imaging.reading import read_study
+from report_gen.model import Checkpoint, ReportModel
+from report_gen.outputs import format_json
+from report_gen.records.report import FINDINGS, Finding, FindingState, Report
+from report_gen.records.study import Image, Study, ViewPosition
+from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
+
+PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
+BRIEF = Decoding(max_tokens=12)
+
+
+def drafter(model: ReportModel | None = None, **changes: Any) -> Drafter:
+    model = tiny_model(tiny_config(**{"findings": {"present": THRESHOLDS}} | changes)) if model is None else model
+    return Drafter(Checkpoint(model, tokenizer(), PROMPT, "ab" * 32))
+
+
+def seeing(states: dict[str, float], **changes: Any) -> Drafter:
+    """A drafter whose finding head gives these probabilities, and 0.1 to the others, whatever the image."""
+    model = tiny_model(tiny_config(**{"findings": {"present": THRESHOLDS}} | changes))
+    with torch.no_grad():
+        model.projector.finding_weight.zero_()
+        model.projector.finding_bias.copy_(torch.tensor([states.get(name, 0.1) for name in FINDINGS]).logit())
+    return drafter(model)
+
+
+def by_name(report: Report) -> dict[str, Finding]:
+    return {finding.name: finding for finding in report.findings}
+
+
+def with_images(found: Study, **changes: Any) -> Study:
+    images = tuple(replace(image, **changes) for image in found.images)
+    return replace(found, series=(replace(found.series[0], images=images),))
+
+
+def two_views(folder: Path, first: ViewPosition, second: ViewPosition) -> Study:
+    one, other = study(folder, 1), study(folder, 2)
+    images = (replace(one.images[0], view_position=first), replace(other.images[0], view_position=second))
+    return replace(one, series=(replace(one.series[0], images=images),))
+
+
+def spoilt(found: Study) -> Study:
+    """A study whose picture was cut off after it was listed."""
+    path = found.images[0].path
+    path.write_bytes(path.read_bytes()[:60])
+    return found
+
+
+def written(report: Report) -> str:
+    return " | ".join(section.text for section in report.sections)
+
+
+def test_a_report_says_where_it_comes_from(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    provenance = drafter().draft(found, decoding=BRIEF).provenance
+    assert (provenance.model_name, provenance.weights_sha256) == ("tiny", "ab" * 32)
+    assert [file.sha256 for file in provenance.inputs] == [image.sha256 for image in found.images]
+    assert provenance.decoding["method"] == "greedy"
+    assert provenance.decoding["max_tokens"] == 12
+    assert provenance.decoding["device"] == "cpu"
+    assert provenance.created.endswith("+00:00")
+
+
+def test_what_the_image_shows_is_what_the_decoder_is_told(tmp_path: Path) -> None:
+    findings = by_name(seeing({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF))
+    assert findings["Edema"].state is PRESENT
+    assert findings["Edema"].probability == pytest.approx(0.9)
+    assert findings["Fracture"].state is ABSENT
+    assert not any(finding.overruled for finding in findings.values())
+
+
+def test_a_reader_overrules_a_state_and_the_text_is_drafted_again(tmp_path: Path) -> None:
+    model, found = seeing({"Edema": 0.9}), study(tmp_path)
+    before = model.draft(found, decoding=BRIEF)
+    after = model.draft(found, decoding=BRIEF, overrides={"Edema": ABSENT, "Fracture": UNCERTAIN})
+    findings = by_name(after)
+    assert (findings["Edema"].state, findings["Edema"].overruled) == (ABSENT, True)
+    assert findings["Edema"].probability == pytest.approx(0.9)
+    assert (findings["Fracture"].state, findings["Fracture"].overruled) == (UNCERTAIN, True)
+    assert after.sections != before.sections
+    assert model.draft(found, decoding=BRIEF).sections == before.sections
+
+
+@pytest.mark.parametrize(
+    ("seen", "overrides", "expected"),
+    [
+        ({}, {}, PRESENT),
+        ({"Edema": 0.9}, {}, ABSENT),
+        ({"Support Devices": 0.9}, {}, PRESENT),
+        ({"Hernia": 0.9}, {}, FindingState.UNKNOWN),
+        ({"Hernia": 0.9, "Edema": 0.9}, {}, ABSENT),
+        ({}, {"Fibrosis": UNCERTAIN}, FindingState.UNKNOWN),
+        ({}, {"Edema": UNCERTAIN}, UNCERTAIN),
+        ({"Edema": 0.9}, {"Edema": ABSENT}, PRESENT),
+        ({"Edema": 0.9}, {"No Finding": PRESENT}, PRESENT),
+    ],
+)
+def test_no_finding_follows_from_the_others(
+    seen: dict[str, float], overrides: dict[str, FindingState], expected: FindingState, tmp_path: Path
+) -> None:
+    report = seeing(seen).draft(study(tmp_path), decoding=BRIEF, overrides=overrides)
+    assert by_name(report)["No Finding"].state is expected
+
+
+def test_findings_that_were_never_taught_are_unknown_without_a_probability(tmp_path: Path) -> None:
+    report = drafter(findings={}).draft(study(tmp_path), decoding=BRIEF)
+    assert {(finding.state, finding.probability) for finding in report.findings} == {(UNKNOWN, None)}
+
+
+def test_a_finding_that_was_taught_and_is_too_rare_for_a_threshold_has_a_probability(tmp_path: Path) -> None:
+    taught = [name == "Edema" for name in FINDINGS]
+    model = seeing({"Edema": 0.9}, findings={"taught": taught})
+    findings = by_name(model.draft(study(tmp_path), decoding=BRIEF))
+    assert model.reported == {"Edema"}
+    assert (findings["Edema"].state, findings["Edema"].probability) == (UNKNOWN, pytest.approx(0.9))
+    assert findings["Fracture"].probability is None
+
+
+def test_the_temperature_makes_probabilities_shyer_before_anything_is_decided(tmp_path: Path) -> None:
+    findings = {"present": [0.8] * len(FINDINGS), "temperature": 2.0}
+    edema = by_name(seeing({"Edema": 0.9}, findings=findings).draft(study(tmp_path), decoding=BRIEF))["Edema"]
+    assert edema.probability == pytest.approx(3 / 4)  # odds of 9 become their square root
+    assert edema.state is ABSENT
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 32), (40, 80)])
+def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: int, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (rows, columns)).astype(np.uint8)
+    found = drafter().attend(read_study(write_png(tmp_path / "a.png", pixels)))
+    np.testing.assert_allclose(found.image, pixels / 255, atol=1e-3)
+    side = max(rows, columns)
+    assert found.square == ((columns - side) / 2, (rows - side) / 2, side)
+    assert list(found.weights) == list(FINDINGS)
+    for weights in found.weights.values():
+        assert weights.shape[0] == weights.shape[1]
+        assert weights.sum() == pytest.approx(1)
+
+
+def test_attention_of_two_views_is_that_of_the_first(tmp_path: Path) -> None:
+    both = two_views(tmp_path, ViewPosition.PA, ViewPosition.LATERAL)
+    model = drafter()
+    sums = [sum(weights.sum() for weights in model.attend(one).weights.values()) for one in (both, study(tmp_path, 1))]
+    assert 0 < sums[0] < 0.9 * sums[1]
+    np.testing.assert_array_equal(model.attend(both).image, model.attend(study(tmp_path, 1)).image)
+
+
+def test_attention_of_a_spoilt_study_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError):
+        drafter().attend(spoilt(study(tmp_path)))
+
+
+def test_an_unknown_finding_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"'Effusion' is not known; choose from .*Pleural Effusion"):
+        drafter().draft(study(tmp_path), overrides={"Effusion": PRESENT})
+
+
+def test_one_broken_study_among_ten_is_refused_alone(tmp_path: Path) -> None:
+    studies = [study(tmp_path, seed) for seed in range(10)]
+    whole = drafter()
+    expected = list(whole.draft_all(studies, decoding=BRIEF))
+    spoilt(studies[4])
+    results = list(whole.draft_all(studies, decoding=BRIEF))
+    error = results[4]
+    assert isinstance(error, StudyError)
+    assert error.path == studies[4].images[0].path
+    kept = [place for place in range(10) if place != 4]
+    for place in kept:
+        report = results[place]
+        assert isinstance(report, Report)
+        assert report.provenance.inputs[0].sha256 == studies[place].images[0].sha256
+        assert written(report) == written(expected[place])
+
+
+def test_a_study_that_cannot_be_read_is_raised_when_it_is_the_only_one(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"study-0\.png"):
+        drafter().draft(spoilt(study(tmp_path)))
+
+
+def test_a_blank_image_is_not_put_to_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = read_study(write_png(tmp_path / "flat.png", np.full((40, 40), 99, dtype=np.uint8)))
+    model = drafter()
+    monkeypatch.setattr(drafting, "generate", pytest.fail)
+    monkeypatch.setattr(ReportModel, "look", pytest.fail)
+    report = model.draft(flat)
+    assert [section.text for section in report.sections] == [
+        "The image is blank, so no finding can be described.",
+        "Nondiagnostic image.",
+    ]
+    assert {finding.state for finding in report.findings} == {UNKNOWN}
+    assert "every pixel of the image has the same value" in report.notices[0]
+
+
+def test_a_blank_study_among_others_keeps_its_place(tmp_path: Path) -> None:
+    flat = read_study(write_png(tmp_path / "flat.png", np.zeros((40, 40), dtype=np.uint8)))
+    studies = [study(tmp_path, 0), flat, study(tmp_path, 1)]
+    reports = list(drafter().draft_all(studies, decoding=BRIEF))
+    assert [report.provenance.inputs[0].sha256 for report in reports if isinstance(report, Report)] == [
+        each.images[0].sha256 for each in studies
+    ]
+    assert "blank" in written(reports[1])
+
+
+def test_a_strange_modality_gets_a_notice(tmp_path: Path) -> None:
+    found = study(tmp_path)
+    tomogram = replace(found, series=(replace(found.series[0], modality="CT"),))
+    model = drafter(modalities=("CR", "DX"))
+    assert model.draft(found, decoding=BRIEF).notices == drafter().draft(found, decoding=BRIEF).notices
+    notices = model.draft(tomogram, decoding=BRIEF).notices
+    assert notices[0] == "modality CT is not what the model was trained on (CR, DX)"
+
+
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Paths of the images whose pixels are read from now on."""
+    paths: list[Path] = []
+    read = preparing.read_pixels
+
+    def reading(image: Image) -> Any:
+        paths.append(image.path)
+        return read(image)
+
+    monkeypatch.setattr(preparing, "read_pixels", reading)
+    return paths
+
+
+def test_views_that_the_model_does_not_know_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, found = looked_at(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.PA)
+    report = drafter(views=("PA", "AP")).draft(found, decoding=BRIEF)
+    assert paths == [found.images[1].path]
+    assert report.notices[0] == "1 of 2 images left out: not a view of the training"
+    alone = with_images(study(tmp_path, 2), view_position=ViewPosition.PA)
+    assert written(drafter(views=("PA",)).draft(alone, decoding=BRIEF)) == written(report)
+    assert len(report.provenance.inputs) == 2
+
+
+def test_without_a_known_view_all_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, found = looked_at(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.OBLIQUE)
+    report = drafter(views=("PA",)).draft(found, decoding=BRIEF)
+    assert paths == [image.path for image in found.images]
+    assert report.notices[0] == "no view that the model was trained on (PA)"
+
+
+def test_a_text_that_departs_from_its_states_gets_a_notice(tmp_path: Path) -> None:
+    """The noise that a random model writes names no finding, so what it leaves out is a departure."""
+    report = seeing({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF)
+    assert report.notices[-1].startswith("the text departs from the findings told to the decoder on: ")
+    assert "Edema" in report.notices[-1]
+
+
+@pytest.mark.parametrize(
+    ("conditioning", "patch_tokens"),
+    [("prefix", 2), ("prefix", "all"), ("cross_attention", "all"), ("prefix", 0), ("numbers", 0)],
+)
+def test_batches_of_any_size_write_the_same(conditioning: str, patch_tokens: int | str, tmp_path: Path) -> None:
+    studies = [study(tmp_path, seed) for seed in range(4)]
+    studies.insert(3, two_views(tmp_path / "two", ViewPosition.PA, ViewPosition.LATERAL))
+    model = drafter(conditioning=conditioning, projector={"patch_tokens": patch_tokens, "hidden": 16, "numbers": 4})
+    decoding = Decoding(max_tokens=12, candidates=2)
+    texts = {
+        size: [written(report) for report in model.draft_all(studies, decoding=decoding, batch_size=size)]
+        for size in (1, 3, 5)
+    }
+    assert len(set(texts[1])) > 1
+    assert texts[1] == texts[3] == texts[5]
+
+
+def test_a_model_that_reads_numbers_cannot_be_told_a_state(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="told no findings and no attributes, so none can be overruled; use one"):
+        drafter(conditioning="numbers").draft(study(tmp_path), overrides={"Edema": FindingState.PRESENT})
+
+
+def test_the_indication_is_the_studys_own_unless_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts: list[str] = []
+    generate = drafting.generate
+
+    def generating(*arguments: Any, prompt_ids: list[list[int]], **others: Any) -> Any:
+        prompts.extend(map(tokenizer().decode, prompt_ids))
+        return generate(*arguments, prompt_ids=prompt_ids, **others)
+
+    monkeypatch.setattr(drafting, "generate", generating)
+    found = with_images(replace(study(tmp_path), indication="Cough."), view_position=ViewPosition.PA)
+    for indication in (None, "Fever."):
+        drafter().draft(found, indication=indication, decoding=BRIEF)
+    drafter().draft(replace(found, indication=None), decoding=BRIEF)
+    assert prompts == ["Chest. PA Cough.", "Chest. PA Fever.", "Chest. PA"]
+
+
+def test_source_date_epoch_makes_documents_equal_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    documents = {format_json(drafter().draft(study(tmp_path), decoding=BRIEF)) for _ in range(2)}
+    assert len(documents) == 1
+    assert '"created": "2023-11-14T22:13:20+00:00"' in documents.pop()
+
+
+def test_loading_names_the_folder_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match="absent: no such checkpoint folder"):
+        Drafter.load(tmp_path / "absent")
+    monkeypatch.setattr(drafting, "EMBEDDED", write_checkpoint(tmp_path / "embedded"))
+    assert isinstance(Drafter.load().draft(study(tmp_path), decoding=BRIEF), Report)
+
+
+DRAFT_ANEW = """
+import sys
+from pathlib import Path
+from report_gen.drafting.drafter import Drafter
+from report_gen.generation import Decoding
+from report_gen.outputs import format_json
+from report_gen.imaging.reading import read_study
+report = Drafter.load(Path(sys.argv[1])).draft(
+    read_study(Path(sys.argv[2])), decoding=Decoding(max_tokens=12, method="sample", seed=3)
+)
+sys.stdout.write(format_json(report))
+"""
+
+
+def test_another_process_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    folder, found = write_checkpoint(tmp_path / "tiny"), study(tmp_path)
+    here = format_json(Drafter.load(folder).draft(found, decoding=Decoding(max_tokens=12, method="sample", seed=3)))
+    there = subprocess.run(
+        [sys.executable, "-c", DRAFT_ANEW, str(folder), str(found.images[0].path)], capture_output=True, check=True
+    )
+    assert there.stdout.decode() == here

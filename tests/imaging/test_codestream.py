@@ -1,0 +1,49 @@
+"""Sizes written in compressed frames against those in the headers around them."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.encaps import get_frame
+
+from report_gen.imaging.codestream import coded_size
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JPEG2000.dcm",
+        "693_J2KI.dcm",
+        "JPEG-lossy.dcm",
+        "JPGExtended.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "SC_rgb_jpeg_gdcm.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "SC_jpeg_no_color_transform.dcm",
+    ],
+)
+def test_size_of_a_real_frame(name: str) -> None:
+    dataset = dcmread(str(get_testdata_file(name, download=False)))
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    assert coded_size(frame) == (dataset.Rows, dataset.Columns)
+    assert coded_size(b"\0\0\0\x0cjP  \r\n\x87\n" + frame) in {(dataset.Rows, dataset.Columns), None}
+
+
+def test_frames_without_a_size() -> None:
+    assert coded_size(b"") is None
+    assert coded_size(bytes(64)) is None  # run lengths
+    assert coded_size(b"\xff\xd8\xff\xda\0\x08") is None  # a scan before any frame header
+    assert coded_size(b"\xff\xd8\x00\x00\0\x08") is None
+
+
+def test_fill_bytes_and_tables_are_skipped() -> None:
+    table = b"\xff\xc4\0\x04ab"
+    assert coded_size(b"\xff\xd8\xff" + table + b"\xff\xc3\0\x0b\x10\x01\x02\x03\x04\x01") == (0x0102, 0x0304)
+
+
+def test_a_frame_that_ends_within_its_marker() -> None:
+    with pytest.raises(struct.error):
+        coded_size(b"\xff\x4f\xff\x51\0\x29")

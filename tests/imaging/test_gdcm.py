@@ -1,0 +1,54 @@
+"""The decoder that may crash: its pixels are those of its neighbours, its death is only a refusal."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from report_gen.errors import StudyError
+from report_gen.imaging import gdcm as gdcm_process
+from report_gen.imaging.dicom import read_dicom_pixels
+from report_gen.imaging.gdcm import decode_with_gdcm
+
+LOSSLESS_JPEG_LS = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False)))
+
+
+def test_the_pixels_come_over_whole() -> None:
+    plain = dcmread(str(get_testdata_file("MR_small.dcm", download=False))).pixel_array
+    decoded = decode_with_gdcm(LOSSLESS_JPEG_LS)
+    assert decoded.dtype == plain.dtype
+    np.testing.assert_array_equal(decoded, plain)
+
+
+def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
+    content = LOSSLESS_JPEG_LS.read_bytes()
+    path = tmp_path / "damaged.dcm"
+    path.write_bytes(content[:-2000] + bytes(1000) + content[-1000:])
+    with pytest.raises(StudyError, match="malformed"):
+        read_dicom_pixels(path)
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        (subprocess.CompletedProcess([], -6, b"", b"terminate called"), RuntimeError),
+        (subprocess.CompletedProcess([], 0, b"", b"Corrupt JPEG data: premature end of data segment"), RuntimeError),
+        (subprocess.TimeoutExpired([], 1), subprocess.TimeoutExpired),
+    ],
+)
+def test_crash_padding_and_delay(monkeypatch: pytest.MonkeyPatch, ending: object, told: type[Exception]) -> None:
+    def run(*_: object, **__: object) -> object:
+        if isinstance(ending, Exception):
+            raise ending
+        return ending
+
+    monkeypatch.setattr(gdcm_process.subprocess, "run", run)
+    with pytest.raises(told):
+        decode_with_gdcm(LOSSLESS_JPEG_LS)
+    with pytest.raises(StudyError, match=r"JPEG-LS Lossless.* malformed"):
+        read_dicom_pixels(LOSSLESS_JPEG_LS)

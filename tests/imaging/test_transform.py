@@ -1,0 +1,98 @@
+"""Fitting into the square: geometry by hand, the way back, and other programs' resizing."""
+
+from __future__ import annotations
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from report_gen.imaging.transform import PixelTransform, Placement
+
+
+def transform(size: int = 32, channels: int = 3, mean: float = 0.5, std: float = 0.25) -> PixelTransform:
+    return PixelTransform(size=size, channels=channels, mean=mean, std=std)
+
+
+def noise(rows: int, columns: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).random((rows, columns), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "placement"),
+    [
+        (32, 32, Placement(32, 32, 32, 1.0, 0, 0)),
+        (64, 128, Placement(64, 128, 32, 0.25, 8, 0)),  # 16 x 32, so 8 black rows above and below
+        (128, 64, Placement(128, 64, 32, 0.25, 0, 8)),
+        (8, 16, Placement(8, 16, 32, 2.0, 8, 0)),
+        (3000, 5, Placement(3000, 5, 32, 32 / 3000, 0, 15)),  # never thinner than one pixel
+    ],
+)
+def test_an_image_lies_in_the_middle_with_its_aspect_kept(rows: int, columns: int, placement: Placement) -> None:
+    square, found = transform().fit(np.ones((rows, columns), dtype=np.float32))
+    assert found == placement
+    assert square.shape == (32, 32)
+    inside = square[placement.top :, placement.left :][: max(1, round(rows * placement.scale))]
+    inside = inside[:, : max(1, round(columns * placement.scale))]
+    torch.testing.assert_close(inside, torch.ones_like(inside))
+    assert float(square.sum()) == pytest.approx(inside.numel())
+
+
+@pytest.mark.parametrize("shape", [(200, 320), (320, 200), (17, 23)])
+@pytest.mark.parametrize("place", [(0.1, 0.2), (0.5, 0.5), (0.8, 0.9)])
+def test_the_placement_says_where_a_bright_spot_lies(shape: tuple[int, int], place: tuple[float, float]) -> None:
+    row, column = int(place[0] * shape[0]), int(place[1] * shape[1])
+    pixels = np.zeros(shape, dtype=np.float32)
+    pixels[row, column] = 1
+    square, placed = transform(64).fit(pixels)
+    weights = square / square.sum()
+    centre_row = (weights.sum(1) * (torch.arange(64) + 0.5)).sum()
+    centre_column = (weights.sum(0) * (torch.arange(64) + 0.5)).sum()
+    assert float(centre_row) == pytest.approx((row + 0.5) * placed.scale + placed.top, abs=0.6)
+    assert float(centre_column) == pytest.approx((column + 0.5) * placed.scale + placed.left, abs=0.6)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
+def test_a_flat_image_stays_flat(value: float) -> None:
+    square, _ = transform().fit(np.full((100, 100), value, dtype=np.float32))
+    torch.testing.assert_close(square, torch.full((32, 32), value))
+
+
+def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
+    pixels = noise(32, 32)
+    assert torch.equal(transform().fit(pixels)[0], torch.from_numpy(pixels))
+
+
+def test_intensities_stay_in_their_range() -> None:
+    square, _ = transform(48).fit(noise(7, 9))
+    assert square.min() >= 0
+    assert square.max() <= 1
+
+
+@pytest.mark.parametrize("side", [100, 20])
+def test_resizing_is_pillows(side: int) -> None:
+    pixels = noise(side, side)
+    theirs = PIL.Image.fromarray(pixels).resize((32, 32), PIL.Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(transform().fit(pixels)[0].numpy(), np.asarray(theirs), atol=1e-5)
+
+
+def test_every_second_row_and_column_is_no_resizing() -> None:
+    """A fine grid of lines becomes grey; without antialiasing it would become black or white."""
+    lines = np.zeros((128, 128), dtype=np.float32)
+    lines[::2] = 1
+    square, _ = transform().fit(lines)
+    torch.testing.assert_close(square[2:-2, 2:-2], torch.full((28, 28), 0.5), atol=0.05, rtol=0)
+
+
+def test_a_view_with_negative_strides_is_read_as_it_shows() -> None:
+    pixels = noise(32, 32)
+    assert torch.equal(transform().fit(pixels[::-1])[0], torch.from_numpy(pixels).flip(0))
+
+
+def test_normalising_repeats_the_grey_image() -> None:
+    squares = torch.rand(2, 5, 8, 8)
+    values = transform(8).normalise(squares)
+    assert values.shape == (2, 5, 3, 8, 8)
+    for channel in range(3):
+        torch.testing.assert_close(values[:, :, channel], (squares - 0.5) / 0.25)

@@ -1,0 +1,92 @@
+"""Terms of tables and headers, and what texts name, against sentences read by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from report_gen.corpora import read_corpus
+from report_gen.labeling.attributes import contradictions, header_values, named_values, value_of_term
+from report_gen.records.report import ATTRIBUTES, AttributeName
+from report_gen.records.study import Series, Study
+
+
+@pytest.mark.parametrize(
+    ("name", "term", "value"),
+    [
+        ("modality", "CT", "CT"),
+        ("modality", " mri ", "MR"),
+        ("modality", "CR", "DX"),
+        ("modality", "OPT", "OPT"),
+        ("plane", "Transverse", "axial"),
+        ("plane", "3D  Reconstruction", "3D Reconstruction"),
+        ("body_part", "CHEST", "chest"),
+        ("body_part", "TIBIA_FIBULA", "musculoskeletal"),
+        ("body_part", "Reproductive and Urinary System", "urogenital"),
+        ("body_part", "Musculoskeletal", "musculoskeletal"),
+        ("body_part", "PELVIS", "PELVIS"),  # bones, bladder or bowel
+        ("body_part", "", ""),
+    ],
+)
+def test_terms(name: AttributeName, term: str, value: str) -> None:
+    assert value_of_term(name, term) == value
+    assert value_of_term(name, value) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "values"),
+    [
+        ("modality", "Axial CT of the abdomen.", ("CT",)),
+        ("modality", "T2-weighted image, FLAIR; earlier a CT-scan.", ("MR", "CT")),
+        ("modality", "Mr. T1 vertebra and the T2 level.", ("MR",)),  # the abbreviation of a man cannot be told apart
+        ("modality", "The T1 vertebra is collapsed.", ()),
+        ("modality", "Contrast in the duct.", ()),
+        ("modality", "A plain film and ultrasound.", ("DX", "US")),
+        ("plane", "AXIAL and coronal reformats, axial again.", ("axial", "coronal")),
+        ("plane", "Thrombus of the superior sagittal sinus.", ()),
+        ("plane", "The transverse process; a transverse image.", ("axial",)),
+        ("plane", "Midsagittal T1.", ("sagittal",)),
+        ("body_part", "A mass of the left kidney beside the liver.", ("urogenital", "abdomen")),
+        ("body_part", "Dissection of the vertebral artery.", ()),
+        ("body_part", "Discrete lesion.", ()),
+        ("body_part", "Herniated disc at L4.", ("musculoskeletal",)),
+        ("body_part", "The chesty patient.", ()),
+        ("body_part", "", ()),
+    ],
+)
+def test_named_values(name: AttributeName, text: str, values: tuple[str, ...]) -> None:
+    assert named_values(name, text) == values
+
+
+def test_a_text_contradicts_what_it_names_otherwise_and_what_it_does_not_name_is_none() -> None:
+    told: dict[AttributeName, str] = {"modality": "CT", "plane": "axial", "body_part": "chest"}
+    assert contradictions("Axial CT of the lungs.", told) == ()
+    assert contradictions("Sagittal MRI of the lungs.", told) == ("modality", "plane")
+    assert contradictions("CT, compared with MRI.", told) == ()
+    assert contradictions("A lesion.", told) == ()
+    assert contradictions("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
+
+
+def imaged(*series: tuple[str | None, str | None]) -> Study:
+    return Study(name="s", series=tuple(Series(images=(), modality=one, body_part=other) for one, other in series))
+
+
+def test_headers_say_what_all_series_say() -> None:
+    assert header_values(imaged(("CT", "CHEST"))) == {"modality": "CT", "body_part": "chest"}
+    assert header_values(imaged(("MR", "BRAIN"), ("MR", "SKULL"))) == {"modality": "MR", "body_part": "head"}
+    assert header_values(imaged(("CT", "CHEST"), ("MR", "CHEST"))) == {"body_part": "chest"}
+    assert header_values(imaged(("CT", "CHEST"), ("CT", None))) == {"modality": "CT"}
+    assert header_values(imaged((None, None))) == {}
+    assert header_values(imaged()) == {}
+
+
+@pytest.mark.realdata
+def test_captions_of_medpix_name_what_its_table_says(shared: Path) -> None:
+    """Where a training caption names a value at all, the table's is among the named ones; the rest speak of others."""
+    rows = [row for row in read_corpus(shared / "data" / "medpix2", layout="medpix") if row["split"] == "train"]
+    for name, share in zip(ATTRIBUTES, (0.98, 0.9, 0.88), strict=True):
+        named = {(row["findings"], row[name]): named_values(name, row["findings"]) for row in rows if row[name]}
+        said = [value in values for (_, value), values in named.items() if values]
+        assert len(said) > 400
+        assert sum(said) / len(said) > share, name

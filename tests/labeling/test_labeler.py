@@ -1,0 +1,212 @@
+"""The findings read from sentences whose labels were written by hand."""
+
+from __future__ import annotations
+
+import csv
+import re
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report_gen.labeling.labeler import FINDINGS, FindingState, Mention, find_mentions, label_findings, sentence_spans
+from report_gen.labeling.phrases import load_vocabulary
+from report_gen.records.study import Laterality
+
+PIECE = r"(?:\[[^][()]+\]|\([^][()]+\)|[^][()\s]+)"
+STATES = ("present", "uncertain", "absent")
+
+
+def read_table() -> list[dict[str, str]]:
+    with Path(__file__).with_name("findings_table.tsv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+TABLE = read_table()
+VOCABULARY: dict[str, Any] = tomllib.loads(
+    (files("report_gen.labeling") / "vocabularies" / "findings.toml").read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row["text"])
+def test_sentence(row: dict[str, str]) -> None:
+    found = label_findings(row["text"])
+    for state in STATES:
+        assert {name for name in FINDINGS if found[name] == state} == named(row, state), state
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper, lambda text: re.sub(r"\s*([.,;:?])", r" \1", text)])
+def test_case_and_blanks_before_stops_make_no_difference(spell: Callable[[str], str]) -> None:
+    """Scorers lower the case and set blanks before the stops."""
+    differing = [row["text"] for row in TABLE if label_findings(spell(row["text"])) != label_findings(row["text"])]
+    assert differing == []
+
+
+def named(row: dict[str, str], state: str) -> set[str]:
+    return set(filter(None, row[state].split("; ")))
+
+
+def test_the_table_has_every_finding_in_every_state() -> None:
+    assert len(TABLE) >= 250
+    for state in STATES:
+        assert set(chain.from_iterable(named(row, state) for row in TABLE)) == set(FINDINGS), state
+
+
+def test_labels_come_in_the_order_of_the_findings() -> None:
+    assert tuple(label_findings("")) == FINDINGS
+    assert set(label_findings("").values()) == {FindingState.NOT_MENTIONED}
+
+
+REPORT = """INDICATION: Chest pain, rule out pneumothorax.
+COMPARISON: Radiograph with a left effusion.
+TECHNIQUE: PA and lateral views.
+
+FINDINGS: The heart is enlarged. No pneumothorax.
+Small right effusion.
+
+IMPRESSION:
+1. Cardiomegaly
+2. Small right effusion, possibly with atelectasis
+"""
+
+
+def test_only_findings_and_impression_count() -> None:
+    said = {name: state.value for name, state in label_findings(REPORT).items() if state != "not-mentioned"}
+    assert said == {
+        "No Finding": "absent",
+        "Cardiomegaly": "present",
+        "Atelectasis": "uncertain",
+        "Pneumothorax": "absent",
+        "Pleural Effusion": "present",
+    }
+
+
+def test_mentions_point_into_the_text() -> None:
+    mentions = find_mentions(REPORT)
+    assert [(mention.finding, REPORT[mention.start : mention.end]) for mention in mentions] == [
+        ("Cardiomegaly", "enlarged"),
+        ("Pneumothorax", "pneumothorax"),
+        ("Pleural Effusion", "effusion"),
+        ("Cardiomegaly", "Cardiomegaly"),
+        ("Pleural Effusion", "effusion"),
+        ("Atelectasis", "atelectasis"),
+    ]
+    assert [mention.implied for mention in mentions] == [True, False, False, False, False, False]
+
+
+def test_stronger_mentions_win() -> None:
+    assert label_findings("No effusion. Possible effusion.")["Pleural Effusion"] is FindingState.UNCERTAIN
+    assert label_findings("Effusion. No effusion. Possible effusion.")["Pleural Effusion"] is FindingState.PRESENT
+
+
+@pytest.mark.parametrize(
+    ("sentence", "sides"),
+    [
+        ("Small left effusion.", "L"),
+        ("Effusion on the right.", "R"),
+        ("Bilateral effusions.", "B"),
+        ("Small right and large left effusions.", "B"),
+        ("Bibasilar atelectasis.", "B"),
+        ("Left effusion and right atelectasis.", "LR"),
+        ("Left effusion with atelectasis on the right.", "LR"),
+        ("Consolidation of the lingula.", "L"),
+        ("Middle lobe pneumonia.", "R"),
+        ("Blunting of the left costophrenic angle.", "L"),
+        ("No left pneumothorax.", "L"),
+        ("Nodule in the left lung.", "L"),
+        ("Pneumothorax.", "?"),
+        ("The heart is enlarged on the left.", "U"),
+    ],
+)
+def test_laterality(sentence: str, sides: str) -> None:
+    letters = {Laterality.UNKNOWN: "?"}
+    found = [letters.get(mention.laterality, mention.laterality.value) for mention in find_mentions(sentence)]
+    assert "".join(found) == sides
+
+
+def test_one_phrase_may_name_two_findings() -> None:
+    assert {mention.finding for mention in find_mentions("Hydropneumothorax.")} == {"Pneumothorax", "Pleural Effusion"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("No effusion. Heart normal.", ["No effusion.", "Heart normal."]),
+        ("no effusion . heart normal .", ["no effusion .", "heart normal ."]),
+        ("A 1.5 cm nodule vs. granuloma. Dr. Roe was told.", ["A 1.5 cm nodule vs. granuloma.", "Dr. Roe was told."]),
+        ("Small effusion.There is no edema", ["Small effusion.", "There is no edema"]),
+        ("No pneumothorax;\nno\neffusion", ["No pneumothorax;", "no\neffusion"]),
+        ("Clear lungs\n\nNormal heart", ["Clear lungs", "Normal heart"]),
+        ("- Clear lungs\n- Normal heart", ["- Clear lungs", "- Normal heart"]),
+        ("History: cough. Findings: Clear.", ["Clear."]),
+        ("", []),
+    ],
+)
+def test_sentences(text: str, sentences: list[str]) -> None:
+    assert [text[start:end] for start, end in sentence_spans(text)] == sentences
+
+
+@given(st.text(st.sampled_from("no effusion left XXXX?.,;:\n-İßé") | st.characters(), max_size=80))
+def test_any_text_can_be_read(text: str) -> None:
+    assert set(label_findings(text)) == set(FINDINGS)
+    assert all(0 <= mention.start < mention.end <= len(text) for mention in find_mentions(text))
+
+
+def test_spans_hold_beyond_ascii() -> None:
+    text = "İİ: Pleural effusion."
+    (mention,) = find_mentions(text)
+    assert text[mention.start : mention.end] == "Pleural effusion"
+
+
+def test_long_sentences_take_linear_time() -> None:
+    started = time.perf_counter()
+    label_findings("no left acute pleural parenchymal apical or and active focal increased interstitial lung " * 2000)
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize(("name", "cue"), VOCABULARY["cue"].items())
+def test_every_example_of_a_cue_holds_it(name: str, cue: dict[str, list[str]]) -> None:
+    without = [
+        text for text in cue["examples"] if not any(p.role == name for p in load_vocabulary().find_phrases(text))
+    ]
+    assert without == []
+
+
+def test_the_vocabulary_is_well_formed() -> None:
+    assert {entry["name"] for entry in VOCABULARY["finding"]} == set(FINDINGS) - {"No Finding"}
+    assert all(entry["reason"] for table in ("finding", "outside", "anatomy") for entry in VOCABULARY[table])
+    roles: dict[str, set[str]] = {}
+    for role, phrase in vocabulary_phrases():
+        assert re.fullmatch(rf"{PIECE}(?: {PIECE})*", phrase.replace("\n", " ")), phrase
+        assert phrase == phrase.lower()
+        for word in phrase.strip("()").split("|") if re.fullmatch(r"\([^()]+\)", phrase) else [phrase]:
+            roles.setdefault(word, set()).add(role)
+    assert {phrase: found for phrase, found in roles.items() if len(found) > 1} == {}
+
+
+def vocabulary_phrases() -> Iterator[tuple[str, str]]:
+    """Each phrase with what it does; a phrase that did two things would do one of them by chance."""
+    for finding in VOCABULARY["finding"]:
+        yield from (("finding", phrase) for phrase in [*finding["phrases"], *finding.get("hints", [])])
+    for name in ("outside", "anatomy"):
+        yield from ((name, phrase) for entry in VOCABULARY[name] for phrase in entry["phrases"])
+    for name in ("abnormality", "bone_abnormality"):
+        yield from ((name, phrase) for phrase in VOCABULARY[name]["phrases"])
+    for name in ("quality", "side"):
+        yield from ((f"{name} {kind}", phrase) for kind, phrases in VOCABULARY[name].items() for phrase in phrases)
+    for name, cue in VOCABULARY["cue"].items():
+        yield from ((f"cue {name}", phrase) for phrase in cue["phrases"])
+
+
+def test_mentions_are_frozen() -> None:
+    mention = find_mentions("Effusion.")[0]
+    assert isinstance(mention, Mention)
+    with pytest.raises(AttributeError):
+        mention.finding = "Edema"  # type: ignore[misc]

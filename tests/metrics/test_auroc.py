@@ -1,0 +1,109 @@
+"""AUROC: a case counted by hand, scipy's Mann-Whitney, resampled studies scored anew, and heads with known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import mannwhitneyu
+
+from report_gen.metrics.auroc import FEWEST, auroc, auroc_scores, compare_mean_auroc
+
+
+def test_pairs_counted_by_hand() -> None:
+    """Positives 0.9, 0.4, 0.4 against negatives 0.5, 0.4: 0.9 wins both, each 0.4 has one tie."""
+    scores = np.array([0.9, 0.4, 0.4, 0.5, 0.4])
+    positive = np.array([True, True, True, False, False])
+    assert auroc(scores, positive, np.ones(5)) == pytest.approx((2 + 0.5 + 0.5) / 6)
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_the_mann_whitney_statistic_with_and_without_ties(levels: int) -> None:
+    dice = np.random.default_rng(levels)
+    scores, positive = dice.integers(levels, size=200) / levels, dice.random(200) < 0.2
+    expected = mannwhitneyu(scores[positive], scores[~positive]).statistic / (positive.sum() * (~positive).sum())
+    assert auroc(scores, positive, np.ones(200)) == pytest.approx(expected)
+
+
+def test_weights_are_the_studies_written_out() -> None:
+    dice = np.random.default_rng(0)
+    scores, positive = dice.integers(20, size=50) / 20, dice.random(50) < 0.3
+    weights = dice.integers(4, size=(3, 2, 50)).astype(float)
+    found = auroc(scores, positive, weights)
+    for place in np.ndindex(3, 2):
+        drawn = np.repeat(np.arange(50), weights[place].astype(int))
+        assert found[place] == pytest.approx(auroc(scores[drawn], positive[drawn], np.ones(len(drawn))))
+
+
+def test_without_positive_studies_there_is_no_area() -> None:
+    positive = np.array([True, False, False])
+    found = auroc(np.array([0.3, 0.2, 0.1]), positive, np.array([[1.0, 1, 1], [0, 1, 1], [1, 0, 0]]))
+    np.testing.assert_array_equal(found, [1, np.nan, np.nan])
+
+
+def test_the_mean_is_over_findings_with_enough_studies_and_not_over_no_finding() -> None:
+    labels = np.zeros((40, 4))
+    labels[:20, 0] = labels[:20, 1] = labels[: FEWEST - 1, 2] = 1
+    labels[:, 3] = np.nan
+    labels[:10, 3] = 0
+    chances = np.tile(np.linspace(1, 0, 40)[:, None], 4)
+    chances[:, 0] = 1 - chances[:, 0]
+    scores = auroc_scores(["No Finding", "Edema", "Fracture", "Pneumonia"], chances, labels, draws=50, seed=0)
+    told = {score.name: (score.value, score.interval) for score in scores}
+    assert told == {
+        "mean AUROC, 1 findings": (1, (1, 1)),
+        "No Finding AUROC": (0, (0, 0)),
+        "Edema AUROC": (1, (1, 1)),
+        "Fracture AUROC": (1, None),
+    }
+
+
+def test_the_interval_is_that_of_hanley_and_mc_neil() -> None:
+    """Radiology 1982, equation 1 with the variances of two normal distributions one deviation apart (AUROC 0.76)."""
+    dice = np.random.default_rng(3)
+    labels = np.repeat([1.0, 0.0], 150)[:, None]
+    chances = 1 / (1 + np.exp(-(dice.normal(size=(300, 1)) + labels)))
+    mean, one = auroc_scores(["Edema"], chances, labels, draws=1000, seed=0)
+    area = one.value
+    first, second = area / (2 - area), 2 * area**2 / (1 + area)
+    error = np.sqrt((area * (1 - area) + 149 * (first + second - 2 * area**2)) / 150**2)
+    assert one.interval is not None
+    assert (one.interval[1] - one.interval[0]) / 2 == pytest.approx(1.96 * error, rel=0.1)
+    assert (mean.value, mean.interval) == (one.value, one.interval)
+
+
+def test_a_head_that_sees_is_told_from_one_that_sees_nothing() -> None:
+    dice = np.random.default_rng(1)
+    labels = (dice.random((200, 3)) < 0.3).astype(float)
+    seeing, blind = labels + dice.normal(size=(200, 3)), np.full((200, 3), 0.3)
+    found = compare_mean_auroc(["Edema", "Fracture", "Pneumonia"], blind, seeing, labels, draws=300, seed=0)
+    assert found is not None
+    assert found.first == 0.5
+    assert found.second == pytest.approx(0.76, abs=0.05)
+    assert found.interval[0] > 0.1
+    assert found.p_bootstrap == found.p_randomisation == pytest.approx(1 / 301)
+
+
+def test_a_head_does_not_differ_from_itself() -> None:
+    dice = np.random.default_rng(2)
+    labels, chances = (dice.random((100, 2)) < 0.3).astype(float), dice.random((100, 2))
+    found = compare_mean_auroc(["Edema", "Fracture"], chances, chances, labels, draws=100, seed=0)
+    assert found is not None
+    assert (found.interval, found.p_bootstrap, found.p_randomisation) == ((0, 0), 1, 1)
+
+
+def test_noise_differs_from_noise_one_time_in_twenty() -> None:
+    dice = np.random.default_rng(0)
+    values = []
+    for seed in range(100):
+        labels = (dice.random((80, 2)) < 0.3).astype(float)
+        found = compare_mean_auroc(["Edema", "Fracture"], *dice.random((2, 80, 2)), labels, draws=100, seed=seed)
+        assert found is not None
+        values.append((found.p_bootstrap, found.p_randomisation))
+    shares = (np.array(values) < 0.05).mean(axis=0)
+    assert (shares <= 0.13).all()  # of 100 throws at 0.05 more than 13 come with a chance of 0.0005
+
+
+def test_too_few_positive_studies_are_not_compared() -> None:
+    labels = np.zeros((30, 1))
+    labels[: FEWEST - 1] = 1
+    assert compare_mean_auroc(["Edema"], labels, labels, labels, draws=100, seed=0) is None

@@ -1,0 +1,84 @@
+"""Baselines and collapse: the quick ways against the plain ones, and what counts as collapsed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from report_gen.errors import CorpusError
+from report_gen.metrics.baselines import best_constant, most_frequent, nearest_reports, random_reports
+from report_gen.metrics.bleu import bleu
+from report_gen.metrics.diversity import is_collapsed, letters, measure_variety
+from report_gen.metrics.pairs import Pairs
+from report_gen.metrics.training_reports import read_features
+from report_gen.records.report import FINDINGS, FindingState
+
+WORDS = ["no", "pleural", "effusion", ".", "the", "lungs", "are", "clear"]
+NORMAL = dict.fromkeys(FINDINGS, FindingState.ABSENT)
+
+
+def texts(count: int, seed: int) -> list[str]:
+    dice = np.random.default_rng(seed)
+    return [" ".join(dice.choice(WORDS, dice.integers(1, 20))) for _ in range(count)]
+
+
+def test_the_best_constant_is_found_as_by_scoring_each() -> None:
+    train, val = texts(40, 1), texts(25, 2)
+    scores = [bleu(Pairs([candidate] * len(val), val)).values[3] for candidate in train]
+    assert best_constant(train, val) == int(np.argmax(scores))
+
+
+def test_most_frequent_random_and_nearest() -> None:
+    assert most_frequent(["a", "b", "b", "a", "c"]) == 0
+    assert most_frequent(["a", "b", "b"]) == 1
+    drawn = random_reports(["a", "b", "c"], 1000, 0)
+    assert drawn == random_reports(["a", "b", "c"], 1000, 0)
+    assert set(drawn) == {0, 1, 2}
+    train = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    assert nearest_reports(train, np.array([[0.1, 5.0], [9.0, 1.0]])) == [1, 0]
+
+
+def test_features_are_read_by_id_and_bad_ones_refused(tmp_path) -> None:
+    good, bad = tmp_path / "good.npz", tmp_path / "bad.npz"
+    np.savez(good, ids=np.array(["a", "b"]), features=np.eye(2))
+    assert read_features(good)["b"].tolist() == [0, 1]
+    np.savez(bad, ids=np.array(["a"]), features=np.eye(2))
+    for path, says in ((bad, "one row for each"), (tmp_path / "none.npz", "not an .npz")):
+        with pytest.raises(CorpusError, match=says):
+            read_features(path)
+    bad.write_bytes(b"no archive")
+    with pytest.raises(CorpusError, match=r"not an \.npz"):
+        read_features(bad)
+
+
+def variety(drafts: list[str], train: frozenset[str] | None = None):
+    return measure_variety(drafts, [NORMAL] * len(drafts), train)
+
+
+def test_variety_counts_texts_whatever_their_casing_and_stops() -> None:
+    found = variety(["Clear. Normal.", "clear . normal .", "effusion ."], frozenset([letters("Effusion.")]))
+    assert (found.reports, found.distinct, found.vocabulary) == (3, 2, 3)
+    assert found.commonest == pytest.approx(2 / 3)
+    assert found.copied == pytest.approx(1 / 3)
+    assert found.normal == 1
+    assert variety(["clear"]).copied is None
+
+
+def test_a_stated_or_suspected_disease_is_not_normal_and_a_device_is() -> None:
+    for name, state, normal in [
+        ("Edema", FindingState.PRESENT, 0),
+        ("Edema", FindingState.UNCERTAIN, 0),
+        ("Support Devices", FindingState.PRESENT, 1),
+        ("No Finding", FindingState.PRESENT, 1),
+    ]:
+        assert measure_variety(["x"], [{**NORMAL, name: state}]).normal == normal
+
+
+def test_collapse() -> None:
+    references = variety([f"report {number}" for number in range(100)])
+    assert is_collapsed(variety(["clear"] * 100), references)
+    assert is_collapsed(variety([f"draft {number % 4}" for number in range(100)]), references)
+    assert is_collapsed(variety(["clear"] * 60 + [f"draft {number}" for number in range(40)]), references)
+    assert not is_collapsed(variety([f"draft {number % 20}" for number in range(100)]), references)
+    assert not is_collapsed(references, references)
+    assert not is_collapsed(variety(["clear"] * 10), variety(["clear"] * 9 + ["effusion"]))

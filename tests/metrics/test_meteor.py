@@ -1,0 +1,82 @@
+"""METEOR 1.5 against the Java program's own score, and the form without Java against nltk."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from nltk.translate.meteor_score import exact_match, single_meteor_score
+
+from report_gen.errors import UsageError
+from report_gen.metrics.exact_stem import exact_stem, stem
+from report_gen.metrics.meteor import Meteor, _finish, _parse, find_meteor
+from report_gen.metrics.pairs import Pairs
+
+WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lungs", "lung", "clear", "clearing", "肺"]
+
+
+def random_pairs(count: int) -> Pairs:
+    dice = np.random.default_rng(3)
+    pairs = [("the lungs are clear .", "the lungs are clear ."), ("", "clear"), ("clear", ""), ("a ||| b", "b")]
+    pairs += [
+        (" ".join(dice.choice(WORDS, dice.integers(1, 15))), " ".join(dice.choice(WORDS, dice.integers(1, 15))))
+        for _ in range(count)
+    ]
+    return Pairs(*zip(*pairs, strict=True))
+
+
+class OurStemmer:
+    def stem(self, word: str) -> str:
+        return stem(word)
+
+
+class NoSynonyms:
+    def synsets(self, _word: str) -> list[str]:
+        return []
+
+
+def test_exact_stem_is_nltk_without_synonyms() -> None:
+    pairs = random_pairs(1000)
+    theirs = [
+        single_meteor_score(reference.split(), prediction.split(), stemmer=OurStemmer(), wordnet=NoSynonyms())
+        for prediction, reference in zip(pairs.predictions, pairs.references, strict=True)
+    ]
+    np.testing.assert_allclose(exact_stem(pairs).per_report[:, 0], theirs, atol=1e-12)
+
+
+def test_exact_stem_never_takes_the_name_of_meteor() -> None:
+    assert not any("METEOR" in name for name in exact_stem(random_pairs(1)).names)
+    assert exact_match(["effusion"], ["effusions"])[0] == []
+    assert exact_stem(Pairs(["effusion"], ["effusions"])).values[0] == 0.5
+
+
+def test_the_score_is_computed_from_the_programs_counts() -> None:
+    answer = "10.0 10.0 5.0 5.0 2.0 2.0 4.0 4.0 2.0 2.0 0.0 0.0 0.0 0.0 1.0 1.0 0.0 0.0 0.0 0.0 2.0 9.0 9.0"
+    assert _finish(np.array(_parse(answer)))[0] == pytest.approx(0.4002274029710995, abs=1e-12)
+    with pytest.raises(UsageError, match="2 counts instead of 23"):
+        _parse("1.0 2.0")
+
+
+def test_without_java_there_is_no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert find_meteor() is None
+    with pytest.raises(UsageError, match="install a Java"):
+        Meteor()
+
+
+@pytest.mark.realdata  # needs none, but loading the paraphrases of the program takes ten seconds
+@pytest.mark.usefixtures("shared")
+@pytest.mark.skipif(find_meteor() is None, reason="needs Java and pycocoevalcap")
+def test_meteor_is_what_the_program_itself_says() -> None:
+    pairs = random_pairs(60)
+    with Meteor() as meteor:
+        ours = meteor(pairs)
+        again = meteor(Pairs(pairs.predictions[3:6], pairs.references[3:6]))
+        # As pycocoevalcap: the counts of each pair back to the program, which answers with all scores and their whole.
+        counts = [
+            meteor._ask(f"SCORE ||| {there.replace('|||', '')} ||| {here.replace('|||', '')}\n").strip()
+            for here, there in zip(pairs.predictions, pairs.references, strict=True)
+        ]
+        per_report = [meteor._ask(f"EVAL ||| {' ||| '.join(counts)}\n"), *(meteor._ask("") for _ in counts)]
+    np.testing.assert_allclose(ours.per_report[:, 0], [float(score) for score in per_report[:-1]], atol=1e-9)
+    assert ours.values[0] == pytest.approx(float(per_report[-1]), abs=1e-9)
+    np.testing.assert_array_equal(again.statistics, ours.statistics[3:6])

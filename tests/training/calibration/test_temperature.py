@@ -1,0 +1,134 @@
+"""Calibration: temperatures that are known, and a whole run whose probabilities come out as its labels say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from report_gen_training.calibration.temperature import LARGEST, fit_temperature, tune_findings
+from report_gen_training.calibration.thresholds import FEWEST
+from report_gen_training.data.batches import Batch
+from report_gen_training.engine.session import train
+from scipy.special import expit
+
+from report_gen.model import ReportModel, load_checkpoint
+from report_gen.model.projector import Look
+from report_gen.records.report import FINDINGS
+from tests.builders import tiny_model, tiny_recipe, write_corner_corpus
+
+F = len(FINDINGS)
+TAUGHT = (True,) * F
+
+
+def answered(studies: int, temperature: float, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logits [S,F] and labels [S,F] of a head that is so many times too sure of itself."""
+    dice = np.random.default_rng(seed)
+    logits = dice.normal(-1, 1, (studies, F))
+    return temperature * logits, (dice.random((studies, F)) < expit(logits)).astype(float)
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
+    """A model that sees logits in the first row of its pixels."""
+
+    def look(pixel_values: torch.Tensor, *_: torch.Tensor) -> Look:
+        nothing = torch.empty(0)
+        return Look(nothing, pixel_values[:, 0, 0, 0, :], nothing, nothing, nothing)
+
+    model = tiny_model()
+    monkeypatch.setattr(model, "look", look)
+    return model
+
+
+def batches(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> list[Batch]:
+    nothing = torch.empty(0)
+    nowhere = dict.fromkeys(Batch._fields, nothing)
+    pairs = zip(torch.from_numpy(logits).split(16), torch.from_numpy(targets).split(16), strict=True)
+    return [Batch(**nowhere | {"pixel_values": row[:, None, None, None], "finding_targets": t}) for row, t in pairs]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_of_a_head_that_is_too_sure_or_too_shy(temperature: float) -> None:
+    found = fit_temperature(*answered(3000, temperature))
+    assert found is not None
+    assert found.temperature == pytest.approx(temperature, rel=0.05)
+    assert found.ece_after < 0.01
+    assert found.nll_after <= found.nll_before
+    assert (found.studies, found.labels) == (3000, 3000 * F)
+    if temperature == 3.0:
+        assert found.ece_before > 0.1
+
+
+def test_unknown_labels_do_not_count() -> None:
+    logits, labels = answered(500, 2.0)
+    labels[:, 1:] = np.nan
+    labels[100:, 0] = np.nan
+    alone, among = fit_temperature(logits[:100, :1], labels[:100, :1]), fit_temperature(logits, labels)
+    assert among == alone
+    assert among is not None
+    assert (among.studies, among.labels) == (100, 100)
+
+
+def test_a_head_that_is_always_wrong_is_made_as_shy_as_can_be() -> None:
+    _, labels = answered(100, 1.0)
+    found = fit_temperature(5 - 10 * labels, labels)
+    assert found is not None
+    assert found.temperature == pytest.approx(LARGEST, rel=1e-3)
+
+
+@pytest.mark.parametrize("positives", [0, FEWEST - 1])
+def test_too_few_labels_leave_the_logits_alone(model: ReportModel, positives: int) -> None:
+    logits, labels = np.random.default_rng(0).normal(size=(64, F)), np.full((64, F), np.nan)
+    labels[:, 0] = 0
+    labels[:positives, 0] = 1
+    tuned = tune_findings(model, batches(logits, logits > 0), labels=labels, taught=TAUGHT)
+    assert tuned.calibration is None
+    assert tuned.findings.temperature == 1
+
+
+def test_thresholds_are_fitted_to_calibrated_probabilities_and_calls_stay_what_they_were(model: ReportModel) -> None:
+    logits, labels = answered(320, 3.0)
+    nothing = np.full_like(labels, np.nan)
+    hot, plain = (
+        tune_findings(model, batches(logits, labels), labels=known, taught=TAUGHT) for known in (labels, nothing)
+    )
+    assert hot.findings.temperature == pytest.approx(3, rel=0.1)
+    assert (plain.calibration, plain.findings.temperature) == (None, 1)
+    calls = []
+    for tuned in (hot, plain):
+        model.config = model.config.model_copy(update={"findings": tuned.findings})
+        calls.append(model.decide(model.probabilities(torch.from_numpy(logits))))
+    assert (calls[0] == calls[1]).float().mean() > 0.999  # a quantile may round to its neighbour
+
+
+def test_a_finding_that_was_never_taught_stays_unknown(model: ReportModel) -> None:
+    logits, labels = answered(320, 1.0)
+    taught = (False, *TAUGHT[1:])
+    findings = tune_findings(model, batches(logits, labels), labels=labels, taught=taught).findings
+    assert findings.present[0] is None
+    assert findings.reported == taught
+
+
+@pytest.mark.parametrize("with_validation", [True, False])
+def test_a_run_says_how_it_was_calibrated(tmp_path: Path, with_validation: bool) -> None:
+    data = write_corner_corpus(tmp_path, copies=3)
+    if not with_validation:
+        manifest = data / "films" / "manifest.jsonl"
+        manifest.write_text(manifest.read_text("utf-8").replace('"split": "val"', '"split": "test"'), "utf-8")
+    best = train(tiny_recipe(data, stage={"steps": 2}), tmp_path / "run", resume=False, on_step=lambda _: None)
+    findings, told = load_checkpoint(best).model.config.findings, json.loads((best / "training.json").read_text())
+    card = (best / "README.md").read_text("utf-8")
+    taught = {name for name, is_taught in zip(FINDINGS, findings.reported, strict=True) if is_taught}
+    assert taught == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
+    if with_validation:
+        assert told["calibration"]["temperature"] == findings.temperature
+        assert f"one temperature, {findings.temperature:.2f}, fitted to 48 labels of 12 validation studies" in card
+        assert f"{told['calibration']['ece_before']:.3f} before" in card
+    else:
+        assert told["calibration"] is None
+        assert findings.temperature == 1
+        assert "no validation labels calibrated them" in card

@@ -1,0 +1,124 @@
+"""A study as it is taught: token ids, the sentences that state something, states and targets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from report_gen_training.data.examples import encode_study
+from report_gen_training.data.studies import Study
+
+from report_gen.config import STATES
+from report_gen.records.report import FINDINGS, FindingState, parse_report
+from report_gen.records.study import ViewPosition
+from tests.builders import PROMPT, REPORTS, tokenizer
+
+NOTHING = np.full(17, np.nan, dtype=np.float32)
+
+
+def study(**changes: Any) -> Study:
+    values: dict[str, Any] = {
+        "study_id": "1",
+        "patient_id": "p",
+        "split": "train",
+        "images": (),
+        "views": (ViewPosition.PA,),
+        "indication": "Cough.",
+        "sections": parse_report("FINDINGS: There is a pleural effusion. No fracture. IMPRESSION: Possible edema."),
+        "labels": NOTHING,
+        "targets": NOTHING,
+    }
+    return Study(**values | changes)
+
+
+def test_an_example_has_the_states_of_its_text() -> None:
+    states = dict(zip(FINDINGS, encode_study(study(), tokenizer(), PROMPT, 100).states, strict=True))
+    told = {name: STATES[state] for name, state in states.items() if STATES[state] is not FindingState.UNKNOWN}
+    assert told == {
+        "No Finding": FindingState.ABSENT,
+        "Pleural Effusion": FindingState.PRESENT,
+        "Fracture": FindingState.ABSENT,
+        "Edema": FindingState.UNCERTAIN,
+    }
+
+
+def test_the_head_learns_from_a_text_where_the_corpus_has_no_labels() -> None:
+    example = encode_study(study(images=(Path("a.png"),)), tokenizer(), PROMPT, 100)
+    np.testing.assert_array_equal(example.labels, example.targets)
+    by_name = dict(zip(FINDINGS, example.targets.tolist(), strict=True))
+    assert by_name["Pleural Effusion"] == 1
+    assert by_name["Fracture"] == by_name["Pneumonia"] == 0
+    assert np.isnan(by_name["Edema"])
+
+
+def test_labels_go_before_what_a_text_says() -> None:
+    labels = NOTHING.copy()
+    labels[0] = 1
+    softened = 0.7 * labels
+    known = study(images=(Path("a.png"),), labels=labels, targets=softened)
+    example = encode_study(known, tokenizer(), PROMPT, 100)
+    np.testing.assert_array_equal(example.labels, labels)
+    np.testing.assert_array_equal(example.targets, softened)
+
+
+def test_wordings_of_the_prompt() -> None:
+    def wordings(**changes: Any) -> list[str]:
+        return [tokenizer().decode(ids) for ids in encode_study(study(**changes), tokenizer(), PROMPT, 100).prompts]
+
+    assert wordings(images=(Path("a.png"),)) == ["Chest. PA Cough.", "Chest. PA"]
+    assert wordings() == [
+        *("Chest. PA Cough.", "Chest. PA Cough.", "Chest. AP Cough.", "Chest. frontal Cough.", "Chest. Cough."),
+        *("Chest. PA", "Chest. PA", "Chest. AP", "Chest. frontal", "Chest."),
+    ]
+
+
+def test_a_long_report_is_cut_at_its_sentences() -> None:
+    sections = parse_report("FINDINGS: " + "The heart is enlarged. " * 20 + "IMPRESSION: Cardiomegaly.")
+    whole = encode_study(study(sections=sections), tokenizer(), PROMPT, 1000).report_ids
+    cut = encode_study(study(sections=sections), tokenizer(), PROMPT, 60).report_ids
+    assert len(cut) <= 60 < len(whole)
+    findings, impression = parse_report(tokenizer().decode(cut))
+    assert {sentence.text for sentence in findings.sentences} == {"The heart is enlarged."}
+    assert impression.text == "Cardiomegaly."
+
+
+def test_one_sentence_too_long_is_cut_where_it_must() -> None:
+    sections = parse_report("The heart is enlarged and enlarged and enlarged and enlarged.")
+    assert len(encode_study(study(sections=sections), tokenizer(), PROMPT, 8).report_ids) == 8
+
+
+@pytest.mark.parametrize("text", REPORTS)
+def test_a_report_spelled_by_sentences_is_spelled_as_a_whole(text: str) -> None:
+    example = encode_study(study(sections=parse_report(text)), tokenizer(), PROMPT, 1000)
+    assert list(example.report_ids) == tokenizer().encode(text)
+    assert parse_report(example.reference) == parse_report(text)
+
+
+def test_tokens_of_sentences_that_state_a_finding_are_abnormal() -> None:
+    report = (
+        "FINDINGS: The lungs are clear. There is cardiomegaly. No effusion. IMPRESSION: Possible pneumonia. Normal."
+    )
+    example = encode_study(study(sections=parse_report(report)), tokenizer(), PROMPT, 1000)
+    said = tokenizer().decode(
+        id_ for id_, abnormal in zip(example.report_ids, example.abnormal, strict=True) if abnormal
+    )
+    assert said == "There is cardiomegaly. Possible pneumonia."
+
+
+def test_the_reference_is_what_is_left_of_a_cut_report() -> None:
+    sections = parse_report("FINDINGS: " + "The heart is enlarged. " * 20 + "IMPRESSION: Cardiomegaly.")
+    example = encode_study(study(sections=sections), tokenizer(), PROMPT, 60)
+    assert parse_report(example.reference) == parse_report(tokenizer().decode(example.report_ids))
+    assert len(example.abnormal) == len(example.report_ids)
+
+
+def test_without_a_text_there_is_nothing_to_learn() -> None:
+    example = encode_study(study(sections=(), images=(Path("a.png"),)), tokenizer(), PROMPT, 100)
+    assert (example.report_ids, example.abnormal, example.reference) == ((), (), "")
+
+
+def test_an_example_tells_whose_it_is() -> None:
+    example = encode_study(study(), tokenizer(), PROMPT, 100)
+    assert (example.study_id, example.patient_id) == ("1", "p")

@@ -1,0 +1,147 @@
+"""Corpora as they are taught: cleaned, cut, blended, recombined."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from report_gen_training.data.studies import Study, read_studies
+from report_gen_training.recipe.schema import Recipe
+from scipy.special import expit, logit
+
+from report_gen.corpora.examples import Example, build_dataset
+from report_gen.errors import CorpusError
+from report_gen.records.report import FINDINGS, format_report
+from report_gen.records.study import ViewPosition
+from tests.builders import picture, tiny_recipe, write_manifest, write_png
+
+
+def read(recipe: Recipe) -> list[Study]:
+    """The studies of the one corpus of a recipe."""
+    folder = Path(recipe.data)
+    return list(read_studies(recipe.corpora[0], recipe, folder / "studies", store=folder / "corpora"))
+
+
+def recipe(data: Path, *, corpus: dict[str, Any] | None = None, text: dict[str, Any] | None = None) -> Recipe:
+    return tiny_recipe(
+        data,
+        corpora=[{"name": "films", "path": "films"} | (corpus or {})],
+        text={"vocabulary_size": 200} | (text or {}),
+    )
+
+
+def manifest(data: Path, *rows: dict[str, Any]) -> Path:
+    numbered = ({"study_id": str(number), "split": "train"} | row for number, row in enumerate(rows))
+    write_manifest(data / "films", list(numbered))
+    return data
+
+
+FULL = {"findings": "Stable cardiomegaly. The XXXX is clear.", "impression": "Small left effusion."}
+
+
+def test_texts_are_cleaned_as_the_recipe_says(tmp_path: Path) -> None:
+    manifest(tmp_path, FULL)
+    (plain,) = read(recipe(tmp_path))
+    assert format_report(plain.sections) == "FINDINGS:\nCardiomegaly.\n\nIMPRESSION:\nSmall left effusion."
+    (sideless,) = read(recipe(tmp_path, text={"drop_priors": False, "drop_sides": True}))
+    assert format_report(sideless.sections) == "FINDINGS:\nStable cardiomegaly.\n\nIMPRESSION:\nSmall effusion."
+
+
+def test_a_report_is_reconciled_where_the_recipe_says_so(tmp_path: Path) -> None:
+    manifest(tmp_path, {"findings": "Small pleural effusion. No pleural effusion.", "impression": "Effusion."})
+    (plain,) = read(recipe(tmp_path))
+    (reconciled,) = read(recipe(tmp_path, text={"reconcile": True}))
+    assert [len(one.sections[0].sentences) for one in (plain, reconciled)] == [2, 1]
+
+
+def test_a_text_without_the_sections_asked_for_is_left_out(tmp_path: Path) -> None:
+    manifest(tmp_path, FULL, {"findings": "Clear lungs.", "impression": ""})
+    both = recipe(tmp_path, text={"sections": ["FINDINGS", "IMPRESSION"]})
+    assert [found.study_id for found in read(both)] == ["0"]
+    assert len(read(recipe(tmp_path))) == 2
+
+
+def test_an_image_stays_when_its_text_does_not(tmp_path: Path) -> None:
+    write_png(tmp_path / "films" / "a.png", picture())
+    manifest(tmp_path, {"images": ["a.png"], "findings": "", "impression": "Normal.", "edema": 1})
+    (found,) = read(recipe(tmp_path))
+    assert found.sections == ()
+    assert [path.name for path in found.images] == ["a.png"]
+    assert found.targets[FINDINGS.index("Edema")] == 1
+    assert np.isnan(found.targets).sum() == 16
+
+
+def test_images_or_texts_alone(tmp_path: Path) -> None:
+    write_png(tmp_path / "films" / "a.png", picture())
+    manifest(tmp_path, FULL | {"images": ["a.png"], "view": "PA"})
+    (text,) = read(recipe(tmp_path, corpus={"use_images": False}))
+    assert (text.images, text.views, bool(text.sections)) == ((), (ViewPosition.PA,), True)
+    (image,) = read(recipe(tmp_path, corpus={"use_texts": False}))
+    assert (len(image.images), image.sections) == (1, ())
+
+
+def test_excluded_studies_are_nowhere(tmp_path: Path) -> None:
+    manifest(tmp_path, FULL, FULL, FULL)
+    found = read(recipe(tmp_path, corpus={"exclude": ["0", "2"]}))
+    assert [one.study_id for one in found] == ["1"]
+
+
+def test_a_corpus_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    manifest(tmp_path, {"findings": "XXXX.", "impression": "XXXX."})
+    with pytest.raises(CorpusError, match="nothing is left of the corpus 'films'; loosen its text settings"):
+        read(recipe(tmp_path))
+
+
+def test_recombined_reports_join_the_training_split(tmp_path: Path) -> None:
+    kinds = ("Small", "Large", "Moderate", "Left")
+    rows = [{"findings": f"{kind} pleural effusion.", "impression": "Abnormal chest."} for kind in kinds]
+    manifest(tmp_path, *rows, {"findings": "The heart is normal in size.", "impression": "Normal chest."})
+    found = read(recipe(tmp_path, corpus={"recombined": 5}))
+    made = [one for one in found if one.study_id.startswith("recombined-")]
+    assert 0 < len(made) <= 5
+    assert {one.split for one in made} == {"train"}
+    again = read(recipe(tmp_path, corpus={"recombined": 5}))
+    assert [one.sections for one in again] == [one.sections for one in found]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.7, 1.0])
+def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path: Path, monkeypatch: Any) -> None:
+    hard = [1.0] * 3 + [0.0] * 9
+    soft = list(np.random.default_rng(0).uniform(0.5, 0.9, 12))
+
+    def row(value: float) -> tuple[float | None, ...]:
+        return tuple(value if name == "Edema" else None for name in FINDINGS)
+
+    examples = [
+        Example(study_id=str(n), findings="Clear lungs.", labels=row(h), soft_labels=row(s))
+        for n, (h, s) in enumerate(zip(hard, soft, strict=True))
+    ]
+    monkeypatch.setattr("report_gen_training.data.studies.read_corpus", lambda *_, **__: build_dataset(examples))
+    found = read(recipe(tmp_path, corpus={"soft_labels": share}))
+    assert [one.labels[FINDINGS.index("Edema")] for one in found] == hard
+    blended = np.array([one.targets[FINDINGS.index("Edema")] for one in found])
+    assert blended.mean() == pytest.approx(0.25, abs=1e-4)
+    assert np.isnan(np.delete(found[0].targets, FINDINGS.index("Edema"))).all()
+    assert blended[:3].min() >= (1 - share) - 1e-6
+    if share == 1.0:  # only shifted: their logits keep their distances
+        np.testing.assert_allclose(np.diff(logit(blended)), np.diff(logit(soft)), atol=1e-3)
+        assert expit(logit(blended)).max() < 0.9
+
+
+def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_becomes_test(tmp_path: Path) -> None:
+    splits = ["train"] * 60 + ["val"] * 6 + ["test"] * 6
+    rows = [
+        {"patient_id": f"p{number // 2}", "split": split, "findings": "Clear lungs."}
+        for number, split in enumerate(splits)
+    ]
+    manifest(tmp_path, *rows)
+    kept, dealt = read(recipe(tmp_path)), read(recipe(tmp_path, corpus={"hold_out": 0.2}))
+    assert [one.split for one in kept] == splits
+    assert {one.split for one in dealt[60:]} == {"test"}
+    validating = [one for one in dealt[:60] if one.split == "val"]
+    assert 4 <= len(validating) <= 20  # a fifth of 30 patients with two studies each
+    torn = {one.patient_id for one in validating} & {one.patient_id for one in dealt[:60] if one.split == "train"}
+    assert not torn
+    assert [one.split for one in read(recipe(tmp_path, corpus={"hold_out": 0.2}))] == [one.split for one in dealt]

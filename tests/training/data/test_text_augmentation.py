@@ -1,0 +1,107 @@
+"""Reports put together from the sentences of others say what was wanted, and never contradict themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from report_gen_training.data.text_augmentation import Report, recombine
+
+from report_gen.auditing.text_audit import contradictions
+from report_gen.labeling.labeler import label_findings
+from report_gen.records.report import FINDINGS, FindingState, SectionName, format_report, parse_report
+
+NORMAL = (
+    "FINDINGS: The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax. "
+    "No rib fracture. IMPRESSION: No acute disease."
+)
+ABNORMAL = [
+    "The heart is enlarged.",
+    "The heart size is enlarged.",
+    "There is cardiomegaly.",
+    "Mild cardiomegaly.",
+    "Small pleural effusion.",
+    "There is a pleural effusion.",
+    "Moderate pleural effusion.",
+    "Large pleural effusion.",
+    "There is a pneumothorax.",
+    "Small pneumothorax.",
+    "Moderate pneumothorax.",
+    "Large apical pneumothorax.",
+    "Possible pleural effusion.",
+    "Possible pneumothorax.",
+    "There is a rib fracture.",
+]
+RARE = "There is a rib fracture."
+WANTED = {"Cardiomegaly", "Pleural Effusion", "Pneumothorax"}
+
+
+@pytest.fixture(scope="module")
+def reports() -> list[Report]:
+    texts = [NORMAL] * 3 + [f"FINDINGS: {sentence} IMPRESSION: Abnormal chest." for sentence in ABNORMAL]
+    return [parse_report(text) for text in texts]
+
+
+@pytest.fixture(scope="module")
+def made(reports: list[Report]) -> list[Report]:
+    return list(recombine(reports, 60, np.random.default_rng(0)))
+
+
+def test_there_are_as_many_as_were_asked_for(made: list[Report]) -> None:
+    assert 50 <= len(made) <= 60
+    assert len({format_report(report) for report in made}) > 40
+
+
+def test_none_contradicts_itself(made: list[Report]) -> None:
+    for report in made:
+        assert contradictions(format_report(report)) == ()
+
+
+def test_each_says_something_that_was_wanted(made: list[Report]) -> None:
+    counts: Counter[str] = Counter()
+    for report in made:
+        states = label_findings(format_report(report))
+        said = {name for name in WANTED if states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN)}
+        assert said
+        assert states["No Finding"] is not FindingState.PRESENT
+        counts.update(said)
+    assert min(counts[name] for name in WANTED) > 10
+
+
+def test_sections_stay_and_no_sentence_is_new_or_said_twice(reports: list[Report], made: list[Report]) -> None:
+    known = {sentence for report in reports for section in report for sentence in section.sentences}
+    for report in made:
+        assert [section.name for section in report] == list(SectionName)
+        for section in report:
+            assert set(section.sentences) <= known
+            assert len(set(section.sentences)) == len(section.sentences)
+
+
+def test_a_denial_of_what_was_raised_leaves_the_report(made: list[Report]) -> None:
+    joined = "No pleural effusion or pneumothorax."
+    for report in made:
+        text = format_report(report)
+        if joined in text:
+            states = label_findings(text)
+            assert {states["Pleural Effusion"], states["Pneumothorax"]} == {FindingState.ABSENT}
+
+
+def test_a_finding_with_few_sentences_is_not_learned_by_heart(reports: list[Report], made: list[Report]) -> None:
+    fracture_bases = sum(RARE in format_report(report) for report in reports)
+    assert fracture_bases == 1
+    assert sum(RARE in format_report(report) for report in made) < 15
+
+
+def test_the_same_seed_gives_the_same(reports: list[Report], made: list[Report]) -> None:
+    assert list(recombine(reports, 60, np.random.default_rng(0))) == made
+    assert list(recombine(reports, 60, np.random.default_rng(1))) != made
+
+
+@pytest.mark.parametrize("texts", [[], ["The lungs are clear."], [NORMAL]])
+def test_where_no_sentence_fits_there_is_no_report(texts: list[str]) -> None:
+    assert list(recombine([parse_report(text) for text in texts], 5, np.random.default_rng(0))) == []
+
+
+def test_the_findings_are_those_of_the_labeller() -> None:
+    assert set(FINDINGS) >= WANTED

@@ -1,0 +1,178 @@
+"""The best weights: by what the scorer says of the drafts, never for saying one thing of everybody."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from report_gen_training.data.batches import Batch
+from report_gen_training.data.examples import TrainingExample
+from report_gen_training.data.studies import NOTHING_KNOWN
+from report_gen_training.engine import validation as validating
+from report_gen_training.engine.checkpoint_choice import choose_studies, judge, rank
+from report_gen_training.engine.session import train
+from report_gen_training.recipe.schema import StageRecipe
+from report_gen_training.run.events import CHOSEN_BY, Validation
+from report_gen_training.run.state import snapshot
+from safetensors.torch import load_file
+
+from report_gen.drafting.drafter import Drafter
+from report_gen.generation import Decoding
+from report_gen.imaging.reading import read_study
+from report_gen.metrics.cider import cider_d
+from report_gen.metrics.pairs import Pairs
+from report_gen.model import Checkpoint
+from report_gen.records.report import format_report, parse_report
+from report_gen.records.study import ViewPosition
+from tests.builders import store, tiny_recipe, write_corner_corpus
+
+ILL, WELL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
+
+
+def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExample:
+    return TrainingExample(
+        labels=NOTHING_KNOWN,
+        study_id=name,
+        patient_id=name,
+        images=(Path("film.png"),) * images,
+        views=(ViewPosition.PA,) * images,
+        prompts=((1,), (2,)),
+        report_ids=(5, 6) if report else (),
+        abnormal=(False, False) if report else (),
+        reference="The lungs are clear." if report else "",
+        states=np.zeros(17, dtype=np.int64),
+        targets=np.zeros(17, dtype=np.float32),
+    )
+
+
+def stage(**changes: Any) -> StageRecipe:
+    values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}}
+    return StageRecipe.model_validate(values | changes)
+
+
+def validation(*, loss: float | None = 1.0, score: float | None = None, **changes: Any) -> Validation:
+    scores = {} if score is None else {CHOSEN_BY[0]: 0.25 * score, CHOSEN_BY[1]: 0.75 * score}
+    distinct = None if score is None else 1.0
+    values: dict[str, Any] = {"stage": "s", "step": 1, "samples": (), "collapsed": False, "distinct": distinct}
+    return Validation(**values | {"loss": loss, "scores": scores} | changes)
+
+
+def test_drafts_are_scored_as_the_scorer_does() -> None:
+    """By hand: of two findings that somebody names one is found by both, so their F1 are 1 and 0."""
+    drafts, references = [ILL, WELL, WELL], [ILL, WELL, "FINDINGS:\nThere is a pleural effusion."]
+    judged = judge(drafts, references)
+    bare = [[" ".join(text.split()[1:]) for text in texts] for texts in (drafts, references)]
+    assert judged.scores["CIDEr-D"] == pytest.approx(float(cider_d(Pairs(*bare)).values[0]))
+    found = {"Pneumothorax": 1.0, "Pleural Effusion": 0.0, "No Finding": 2 / 3}
+    assert judged.scores["macro F1, 14 findings, uncertain+"] == pytest.approx(sum(found.values()) / len(found))
+    assert judged.distinct == pytest.approx(2 / 3)
+    assert not judged.collapsed
+
+
+def test_one_text_for_all_is_a_collapse() -> None:
+    references = [f"FINDINGS:\nThe heart is enlarged by {number}." for number in range(10)]
+    judged = judge([WELL] * 10, references)
+    assert judged.collapsed
+    assert judged.distinct == pytest.approx(0.1)
+
+
+def test_the_score_chooses_and_the_loss_decides_among_equals() -> None:
+    ranks = [
+        rank(one, stage())
+        for one in (
+            validation(loss=9.0),  # not drafted
+            validation(loss=8.0, score=3.0, collapsed=True),
+            validation(loss=7.0, score=2.0, distinct=0.05),
+            validation(loss=9.0, score=0.1),
+            validation(loss=5.0, score=0.5),
+            validation(loss=4.0, score=0.5),
+        )
+    ]
+    assert all(found is not None for found in ranks)
+    assert sorted(ranks) == ranks  # type: ignore[type-var]
+    assert len(set(ranks)) == len(ranks)
+
+
+def test_without_validation_studies_there_is_nothing_to_go_by() -> None:
+    assert rank(validation(loss=None), stage()) is None
+
+
+def test_a_loss_that_is_no_number_never_wins() -> None:
+    worst = rank(validation(loss=math.nan), stage())
+    best = rank(validation(loss=1e9), stage())
+    assert worst is not None
+    assert best is not None
+    assert worst < best
+
+
+def test_studies_are_chosen_evenly_and_always_the_same() -> None:
+    silent = store(*(example(f"a{n}", report=False, images=1) for n in range(50)))
+    seen = store(*(example(f"b{n}", images=1) for n in range(30)))
+    told = store(*(example(f"c{n}") for n in range(10)))
+    chosen = choose_studies([silent, seen, told], 8)
+    assert [[one.study_id for one in group] for group in chosen] == [
+        ["b0", "b6", "b11", "b17", "b22", "b28"],
+        ["c3", "c9"],
+    ]
+    assert [len(group) for group in choose_studies([silent, seen, told], 100)] == [30, 10]
+    assert choose_studies([silent], 8) == []
+    assert choose_studies([seen], 0) == []
+
+
+def test_a_validation_drafts_what_the_finished_model_drafts(tmp_path: Path) -> None:
+    """By the thresholds of that validation, from the images and greedily."""
+    found: list[Validation] = []
+    write_corner_corpus(tmp_path, copies=3)
+    stage = {"steps": 60, "validate_every": 60, "drafts": 12, "forget_indication": 0.0}
+    stage |= {"rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 1e-2}}
+    recipe = tiny_recipe(tmp_path, stage=stage)
+    best = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None, on_validation=found.append)
+    drafter, last = Drafter.load(best), found[-1]
+    assert last.chosen
+    assert [sample.study_id for sample in last.samples] == [f"val-{number}" for number in range(12)]
+    assert "heart" in last.samples[0].draft
+    for sample in last.samples:
+        report = drafter.draft(read_study(*sample.images), decoding=Decoding(max_tokens=60), indication="Cough.")
+        assert format_report(report.sections) == sample.draft
+
+
+def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is drafted is given: after step 2 the references, then one text for all, though the loss goes on falling."""
+    write_corner_corpus(tmp_path, copies=3)
+    recipe = tiny_recipe(tmp_path, stage={"steps": 6, "validate_every": 2, "drafts": 12, "batch_size": 12})
+    drafted: list[Any] = []
+    found: dict[int, Validation] = {}
+    kept: list[dict[str, torch.Tensor]] = []
+
+    def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[Any]:
+        drafted.append(batch)
+        kept.append(snapshot(checkpoint.model))
+        return [parse_report(text if len(drafted) == 1 else WELL) for text in batch.references]
+
+    monkeypatch.setattr(validating, "draft", draft)
+    best = train(
+        recipe,
+        tmp_path / "run",
+        resume=False,
+        on_step=lambda _: None,
+        on_validation=lambda now: found.update({now.step: now}),
+    )
+    assert [step for step, one in found.items() if one.chosen] == [0, 2]
+    assert [step for step, one in found.items() if one.collapsed] == [4, 6]
+    assert (found[6].loss or 0) < (found[2].loss or 0)
+    weights = load_file(best / "model.safetensors")
+    assert all(torch.equal(tensor, kept[0][name]) for name, tensor in weights.items())
+    assert not all(torch.equal(tensor, kept[1][name]) for name, tensor in weights.items())
+
+
+def test_a_collapse_is_told_while_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_corner_corpus(tmp_path, copies=3)
+    recipe = tiny_recipe(tmp_path, stage={"steps": 4, "drafts": 12})
+    monkeypatch.setattr(validating, "draft", lambda _, batch, longest: [parse_report(WELL)] * len(batch.references))
+    told: list[bool] = []
+    train(recipe, tmp_path / "run", resume=False, on_step=lambda now: told.append(now.collapsed))
+    assert told == [False, False, True, True]

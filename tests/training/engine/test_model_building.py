@@ -1,0 +1,232 @@
+"""Models built to a recipe, with weights from elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from report_gen_training.engine.model_building import build_model
+from report_gen_training.optimization.objectives import report_loss
+from report_gen_training.optimization.optimizer import build_optimizer
+from report_gen_training.recipe.schema import Recipe
+from safetensors.torch import save_file
+
+from report_gen.errors import CheckpointError, RecipeError, UsageError
+from report_gen.generation import Decoding
+from report_gen.generation.decoding import generate_ids
+from report_gen.model import ReportModel, load_checkpoint
+from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
+
+
+def recipe(data: Path, **model: Any) -> Recipe:
+    return tiny_recipe(data, model=tiny_recipe(data).model.model_dump() | model)
+
+
+def build(recipe: Recipe) -> Any:
+    return build_model(recipe, tokenizer().vocabulary_size)
+
+
+def theirs() -> torch.nn.Module:
+    """timm's own model, with its head."""
+    torch.manual_seed(5)
+    return timm.create_model("test_vit", in_chans=1, img_size=SIZE)
+
+
+def test_the_seed_decides_the_noise(tmp_path: Path) -> None:
+    one, same, other = (
+        build(tiny_recipe(tmp_path, seed=seed)).projector.state_embedding.detach() for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_an_encoder_takes_weights_from_a_file_relative_to_the_data(tmp_path: Path) -> None:
+    source = theirs()
+    save_file(source.state_dict(), tmp_path / "vit.safetensors")
+    backbone = build(recipe(tmp_path, encoder_weights="vit.safetensors")).encoder.backbone
+    for name, tensor in backbone.state_dict().items():
+        assert torch.equal(tensor, source.state_dict()[name]), name
+
+
+def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, create = theirs(), timm.create_model
+
+    def create_model(name: str, *, pretrained: bool = False, **arguments: Any) -> torch.nn.Module:
+        return source if pretrained else create(name, **arguments)
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    backbone = build(recipe(tmp_path, encoder_weights="pretrained")).encoder.backbone
+    assert torch.equal(backbone.cls_token, source.cls_token)
+
+
+def test_timms_own_weights_out_of_reach_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(RecipeError, match=r"pretrained weights of the encoder 'test_vit' cannot be had"):
+        build(recipe(tmp_path, encoder_weights="pretrained"))
+
+
+def test_an_encoder_without_pretrained_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timm, "is_model_pretrained", lambda _: False)
+    with pytest.raises(RecipeError, match="timm has no pretrained weights of the encoder 'test_vit'; name a file"):
+        build(recipe(tmp_path, encoder_weights="pretrained"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not safetensors" * 10])
+def test_encoder_weights_that_cannot_be_read_are_refused(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "vit.safetensors").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"vit\.safetensors: encoder weights cannot be read"):
+        build(recipe(tmp_path, encoder_weights="vit.safetensors"))
+
+
+def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
+    save_file(timm.create_model("test_resnet", in_chans=1).state_dict(), tmp_path / "resnet.safetensors")
+    with pytest.raises(RecipeError, match=r"resnet\.safetensors: these are not the weights of the encoder 'test_vit'"):
+        build(recipe(tmp_path, encoder_weights="resnet.safetensors"))
+
+
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention", "numbers"])
+def test_a_pretrained_decoder_goes_into_the_checkpoint(tmp_path: Path, conditioning: str) -> None:
+    source = write_language_model(tmp_path / "gpt2", GPT2)
+    model = build(recipe(tmp_path, decoder_weights=str(tmp_path / "gpt2"), conditioning=conditioning))
+    ours = model.decoder.language_model.state_dict()
+    assert torch.equal(ours["transformer.h.1.mlp.c_fc.weight"], source.state_dict()["transformer.h.1.mlp.c_fc.weight"])
+    loaded = load_checkpoint(write_checkpoint(tmp_path / "tiny", model=model)).model
+    assert loaded.decoder.positions == 128
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+
+
+def test_a_pretrained_decoder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="absent: no causal language model"):
+        build(recipe(tmp_path, decoder_weights=str(tmp_path / "absent")))
+
+
+def roomy(data: Path, positions: int, **model: Any) -> Recipe:
+    decoder = {"width": 32, "layers": 1, "heads": 2, "positions": positions}
+    return recipe(data, decoder=decoder, **model)  # reports of 60 tokens at most
+
+
+@pytest.mark.parametrize(
+    ("model", "places"),
+    [
+        ({}, 17 + 2 + 10 + 62),
+        (
+            {"projector": {"patch_tokens": "all", "hidden": 16}},
+            17 + 3 * 4 + 10 + 62,
+        ),  # 2 x 2 patches in 3 views
+        ({"projector": {"patch_tokens": 0, "hidden": 16}}, 17 + 10 + 62),
+        ({"conditioning": "cross_attention"}, 10 + 62),
+    ],
+)
+def test_a_decoder_has_room_for_the_longest_report_or_is_refused(
+    tmp_path: Path, model: dict[str, Any], places: int
+) -> None:
+    size = tokenizer().vocabulary_size
+    enough = build_model(roomy(tmp_path, places, **model), size, prompt_tokens=10, views=3)
+    assert enough.decoder.positions == places
+    fault = rf"a prompt of 10 and a report of 60 .* take {places} places .* but the decoder has {places - 1}; lower"
+    with pytest.raises(RecipeError, match=fault):
+        build_model(roomy(tmp_path, places - 1, **model), size, prompt_tokens=10, views=3)
+
+
+def test_numbers_need_the_places_of_their_longest_line(tmp_path: Path) -> None:
+    model = {"conditioning": "numbers", "projector": {"numbers": 3, "hidden": 16}}
+    line = len(tokenizer().encode("The features of the image are: -9.99, -9.99, -9.99."))
+    places, given = line + 10 + 62, {"prompt_tokens": 10, "views": 3, "encode": tokenizer().encode}
+    size = tokenizer().vocabulary_size
+    assert build_model(roomy(tmp_path, places, **model), size, **given).decoder.positions == places
+    with pytest.raises(RecipeError, match=rf"{line} tokens of the images, .* or model\.projector\.numbers, or give"):
+        build_model(roomy(tmp_path, places - 1, **model), size, **given)
+
+
+@torch.inference_mode()
+def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
+    model = build_model(roomy(tmp_path, 91), tokenizer().vocabulary_size, prompt_tokens=10, views=1)
+    text = torch.full((1, 10 + 1 + 60 + 1), 9)
+    look = model.look(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
+    tokens, mask = model.visual_tokens(torch.full((1, 17), 3), look)
+    assert model.decoder(tokens, mask, text, torch.ones_like(text)).shape[1] == 72
+    with pytest.raises(UsageError, match="92 places"):
+        model.decoder(tokens, mask, torch.full((1, 73), 9), torch.ones(1, 73))
+
+
+def test_layers_that_the_last_stage_lacks_are_noticed_at_once(tmp_path: Path) -> None:
+    plain = tiny_recipe(tmp_path).stages[0].model_dump()
+    stages = [plain, plain | {"name": "last", "rates": {"encoder": 1e-3, "encoder_layers": 8}}]
+    with pytest.raises(RecipeError, match="encoder_layers = 8, but the encoder 'test_vit' has 7 layers"):
+        build(tiny_recipe(tmp_path, stages=stages))
+
+
+@pytest.mark.parametrize("decoder", ["scratch", "gpt2", "llama", "adapted"])
+def test_activations_computed_again_give_the_same_gradients(tmp_path: Path, decoder: str) -> None:
+    chosen: dict[str, Any] = {"decoder": tiny_recipe(tmp_path).model.decoder.model_dump() | {"dropout": 0.2}}
+    if decoder != "scratch":
+        write_language_model(tmp_path / "pretrained", LLAMA if decoder == "llama" else GPT2)
+        chosen = {"decoder_weights": str(tmp_path / "pretrained"), "lora": {} if decoder == "adapted" else None}
+    gradients, passes = [], Counter[bool]()
+    for again in (False, True):
+        setting = recipe(tmp_path, **chosen).model_copy(update={"checkpoint_activations": again})
+        model = build_model(setting, tokenizer().vocabulary_size)
+        build_optimizer(model, setting.stages[0])
+        block = next(module for module in model.decoder.modules() if type(module).__name__.endswith("MLP"))
+        block.register_forward_pre_hook(lambda *_, again=again: passes.update([again]))
+        gradients.append(gradients_of(model.train()))
+    assert passes == {False: 1, True: 2}
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], gradient, msg=name)
+
+
+def test_a_decoder_that_computes_again_drafts_the_same(tmp_path: Path) -> None:
+    drafts = []
+    for again in (False, True):
+        model = build(tiny_recipe(tmp_path, checkpoint_activations=again)).eval()
+        tokens, mask = model.visual_tokens(torch.full((1, 17), 3), None)
+        decoding = Decoding(max_tokens=8)
+        (draft,) = generate_ids(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=[[9, 8]], decoding=decoding)
+        drafts.append(draft)
+    assert drafts[0] == drafts[1]
+
+
+def test_a_decoder_that_cannot_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.GPT2LMHeadModel.supports_gradient_checkpointing", False)
+    with pytest.raises(RecipeError, match="a gpt2 decoder must keep its activations; leave checkpoint_activations out"):
+        build(tiny_recipe(tmp_path, checkpoint_activations=True))
+
+
+def gradients_of(model: ReportModel) -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    ids = torch.randint(4, 60, (2, 9))
+    given = {
+        "pixel_values": torch.randn(2, 1, 1, SIZE, SIZE),
+        "view_positions": torch.zeros(2, 1).long(),
+        "view_mask": torch.ones(2, 1).bool(),
+        "finding_states": torch.full((2, 17), 3),
+    }
+    report_loss(model(**given, input_ids=ids, attention_mask=torch.ones_like(ids)).logits, ids).backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_compilation_is_asked_for_and_left_out_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The language model stays as it is: drafting calls it with a cache that grows at every token."""
+    compiled: list[str] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(type(module).__name__))
+    build(tiny_recipe(tmp_path))
+    assert not compiled
+    build(tiny_recipe(tmp_path, compile=True))
+    assert compiled == ["ImageEncoder", "ReportDecoder"]
+
+
+def test_a_compiled_model_has_the_state_of_a_plain_one(tmp_path: Path) -> None:
+    plain, compiled = (build(tiny_recipe(tmp_path, compile=wanted)) for wanted in (False, True))
+    assert list(plain.state_dict()) == list(compiled.state_dict())
+    with torch.compiler.set_stance("force_eager"):  # no compiler is needed here
+        expected, found = gradients_of(plain), gradients_of(compiled)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[name], gradient) for name, gradient in expected.items())

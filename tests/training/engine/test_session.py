@@ -1,0 +1,335 @@
+"""Whole runs on a few pictures: they learn, stop, resume to the same weights, and refuse what is unclear."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from report_gen_training.engine.model_building import build_model
+from report_gen_training.engine.session import train
+from report_gen_training.recipe.schema import Recipe
+from report_gen_training.run.events import Progress
+from safetensors.torch import load_file
+
+from report_gen.drafting.drafter import Drafter
+from report_gen.errors import CorpusError, RecipeError, ReportGenError, UsageError
+from report_gen.generation import Decoding
+from report_gen.imaging.reading import read_study
+from report_gen.model import load_checkpoint
+from report_gen.records.report import BANNER, FINDINGS
+from tests.builders import CORNERS, PROMPT, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corner_corpus(tmp_path_factory.mktemp("data"), copies=3)
+
+
+def ignore(_: Progress) -> None:
+    """Nobody watches."""
+
+
+def log(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def model_of(recipe: Recipe, **changes: Any) -> dict[str, Any]:
+    return recipe.model.model_dump() | changes
+
+
+def read_sections(drafter: Drafter, picture: Path) -> tuple[str, ...]:
+    return tuple(section.text for section in drafter.draft(read_study(picture)).sections)
+
+
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
+def test_an_overfitted_model_tells_its_reports_from_the_images_alone(conditioning: str, tmp_path: Path) -> None:
+    """Nothing but the image tells the studies apart, so the right words prove that the decoder looks."""
+    write_corner_corpus(tmp_path)
+    plain = tiny_recipe(tmp_path)
+    stage = {
+        "steps": 200,
+        "validate_every": 200,
+        "forget_states": 1.0,
+        "forget_indication": 1.0,
+        "finding_weight": 0.0,
+        "rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 5e-3},
+    }
+    model = model_of(plain, conditioning=conditioning, projector={"patch_tokens": 4, "hidden": 16, "dropout": 0.0})
+    drafter = Drafter.load(
+        train(tiny_recipe(tmp_path, stage=stage, model=model), tmp_path / "run", resume=False, on_step=ignore)
+    )
+    for place, sections in enumerate(CORNERS):
+        assert read_sections(drafter, tmp_path / "films" / f"train-{place}.png") == sections
+        swapped = write_png(tmp_path / "swapped" / f"train-{place}.png", marked((place + 1) % 4))
+        assert read_sections(drafter, swapped) == CORNERS[(place + 1) % 4]
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two stages, eyes before words, never interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    train(two_stages(data), folder, resume=False, on_step=ignore)
+    return folder
+
+
+def two_stages(data: Path) -> Recipe:
+    recipe = tiny_recipe(data)
+    eyes = recipe.stages[0].model_dump() | {
+        "name": "eyes",
+        "finding_weight": 20.0,
+        "rates": {"encoder": 1e-3, "projector": 8e-2},
+    }
+    words = recipe.stages[0].model_dump() | {"name": "words", "rates": {"decoder": 3e-3}, "assume_absent": 0.5}
+    model = model_of(recipe, projector={"patch_tokens": 2, "hidden": 16, "dropout": 0.1})
+    return tiny_recipe(
+        data,
+        stages=[eyes | {"steps": 40, "validate_every": 20, "augment": True}, words],
+        model=model,
+        card="Only four words.",
+    )
+
+
+def test_a_run_leaves_a_checkpoint_that_drafts(run: Path, data: Path) -> None:
+    checkpoint = load_checkpoint(run / "best")
+    report = Drafter(checkpoint).draft(read_study(data / "films" / "test-1.png"), decoding=Decoding(max_tokens=10))
+    assert len(report.findings) == 17
+    assert checkpoint.model.config.name == "tiny"
+    training = json.loads((run / "best" / "training.json").read_text())
+    assert training["recipe"] == two_stages(data).model_dump(mode="json")
+    assert training["studies"] == {"films": {"train": 12, "val": 12, "test": 12}}
+
+
+def test_thresholds_come_from_the_validation_split(run: Path) -> None:
+    """Of 12 studies a quarter has each finding: three, as many as it takes. The others are never there."""
+    present = load_checkpoint(run / "best").model.config.findings.present
+    tuned = {name for name, threshold in zip(FINDINGS, present, strict=True) if threshold is not None}
+    assert tuned == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
+
+
+def test_the_model_card_says_what_it_is(run: Path) -> None:
+    card = (run / "best" / "README.md").read_text()
+    assert BANNER in card
+    assert "Only four words." in card
+    assert "| films | 12 | 12 | 12 |" in card
+    assert "Findings with a threshold: No Finding, Cardiomegaly, Pleural Effusion, Fracture." in card
+
+
+def test_the_log_has_every_step_and_validation(run: Path) -> None:
+    records = log(run)
+    steps = [(record["stage"], record["step"]) for record in records if record["kind"] == "step"]
+    assert steps == [("eyes", step) for step in range(1, 41)] + [("words", step) for step in range(1, 7)]
+    validations = [(record["stage"], record["step"]) for record in records if record["kind"] == "validation"]
+    assert validations == [("eyes", 0), ("eyes", 20), ("eyes", 40), *(("words", step) for step in (0, 2, 4, 6))]
+
+
+def test_the_eyes_learned_to_tell_the_corners_apart(run: Path, data: Path) -> None:
+    drafter = Drafter.load(run / "best")
+    names = {0: "Cardiomegaly", 1: "Pleural Effusion", 3: "Fracture"}
+    for place in names:
+        report = drafter.draft(read_study(data / "films" / f"test-{place}.png"), decoding=Decoding(max_tokens=5))
+        seen = {finding.name: finding.probability or 0.0 for finding in report.findings}
+        assert max(names.values(), key=lambda name: seen[name]) == names[place]
+        assert seen[names[place]] > 0.5
+
+
+@pytest.mark.parametrize("stop", [("eyes", 29), ("words", 5)])
+def test_an_interrupted_run_ends_in_the_same_weights(
+    run: Path, data: Path, tmp_path: Path, stop: tuple[str, int]
+) -> None:
+    class Stopped(Exception):  # noqa: N818 - as a user stops a run
+        pass
+
+    def on_step(now: Progress) -> None:
+        if (now.stage, now.step) == stop:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(two_stages(data), tmp_path / "run", resume=False, on_step=on_step)
+    assert not (tmp_path / "run" / "best").exists()
+    torch.manual_seed(99)
+    train(two_stages(data), tmp_path / "run", resume=True, on_step=ignore)
+    whole, resumed = (load_file(folder / "best" / "model.safetensors") for folder in (run, tmp_path / "run"))
+    assert whole.keys() == resumed.keys()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=1e-6, msg=name)
+
+
+def test_a_finished_run_resumed_writes_the_same_checkpoint(data: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data, stage={"steps": 2})
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    before = (best / "model.safetensors").read_bytes()
+    train(recipe, tmp_path / "run", resume=True, on_step=lambda _: pytest.fail("nothing is left to do"))
+    assert (best / "model.safetensors").read_bytes() == before
+
+
+def test_the_same_seed_trains_the_same_and_another_seed_another(data: Path, tmp_path: Path) -> None:
+    digests = []
+    for number, seed in enumerate((1, 1, 2)):
+        best = train(
+            tiny_recipe(data, stage={"steps": 2}, seed=seed), tmp_path / str(number), resume=False, on_step=ignore
+        )
+        digests.append(load_checkpoint(best).weights_sha256)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_stage_that_gets_no_better_ends_early_with_its_best_weights(data: Path, tmp_path: Path) -> None:
+    rates = {"encoder": 0.0, "projector": 0.0, "decoder": 1e-30}  # too small to move a float
+    stage = {"steps": 100, "validate_every": 2, "patience": 3, "rates": rates}
+    train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=ignore)
+    assert [record["step"] for record in log(tmp_path / "run") if record["kind"] == "validation"] == [0, 2, 4, 6]
+
+
+def start(recipe: Recipe, best: Path) -> dict[str, torch.Tensor]:
+    """The weights that a run began with."""
+    return build_model(recipe, load_checkpoint(best).tokenizer.vocabulary_size).state_dict()
+
+
+def test_a_stage_that_only_makes_it_worse_changes_nothing(data: Path, tmp_path: Path) -> None:
+    stage = {"choose_by": "loss", "warmup": 0.0, "rates": {"decoder": 10.0}}
+    recipe = tiny_recipe(data, stage=stage)
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    before = start(recipe, best)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in load_file(best / "model.safetensors").items())
+
+
+def test_the_best_weights_are_kept_not_the_last(data: Path, tmp_path: Path) -> None:
+    """The rate rises until the model gets worse; after each validation the weights are put aside."""
+    after: dict[int, dict[str, torch.Tensor]] = {}
+
+    def on_step(now: Progress) -> None:
+        if now.step > 1:
+            after[now.step - 1] = load_file(tmp_path / "run" / "last" / "model.safetensors")
+
+    stage = {"steps": 12, "validate_every": 1, "patience": 12, "warmup": 0.9, "rates": {"decoder": 0.5}}
+    stage |= {"choose_by": "loss"}
+    best = train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=on_step)
+    losses = {r["step"]: r["loss"] for r in log(tmp_path / "run") if r["kind"] == "validation"}
+    lowest = min(losses, key=lambda step: losses[step])
+    assert 1 <= lowest < 12
+    assert losses[lowest] < losses[12]
+    for name, tensor in load_file(best / "model.safetensors").items():
+        assert torch.equal(tensor, after[lowest][name]), name
+
+
+def test_frozen_parts_keep_their_weights(data: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data, stage={"steps": 2, "rates": {"projector": 1e-2}})
+    train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    before = start(recipe, tmp_path / "run" / "best")
+    moved = {
+        name.split(".")[0]
+        for name, tensor in load_file(tmp_path / "run" / "best" / "model.safetensors").items()
+        if not torch.equal(tensor, before[name])
+    }
+    assert moved == {"projector"}
+
+
+def test_a_loss_that_is_no_number_is_one_sentence(data: Path, tmp_path: Path) -> None:
+    stage = {"warmup": 0.0, "rates": {"decoder": 1e30}}
+    with pytest.raises(
+        ReportGenError, match=r"stage 'all', step \d+: no finite loss .* the loss is nan; lower the learning rates"
+    ):
+        train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=ignore)
+
+
+def test_weights_stored_short_and_bf16(data: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data, stage={"steps": 2}, stored_weights="float16")
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    assert {tensor.dtype for tensor in load_file(best / "model.safetensors").values()} <= {torch.float16, torch.int64}
+
+
+def test_a_second_start_in_one_folder_is_refused(run: Path, data: Path) -> None:
+    with pytest.raises(UsageError, match="holds a run already; continue it with --resume"):
+        train(two_stages(data), run, resume=False, on_step=ignore)
+
+
+def test_another_recipe_is_not_resumed(run: Path, data: Path) -> None:
+    with pytest.raises(UsageError, match="started with another recipe, see "):
+        train(tiny_recipe(data), run, resume=True, on_step=ignore)
+
+
+def test_there_must_be_something_to_resume(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run to resume here"):
+        train(tiny_recipe(data), tmp_path / "run", resume=True, on_step=ignore)
+
+
+def test_a_damaged_run_is_refused_by_file(data: Path, tmp_path: Path) -> None:
+    recipe = tiny_recipe(data, stage={"steps": 2})
+    train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    weights = tmp_path / "run" / "last" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(UsageError, match=r"model\.safetensors: damaged"):
+        train(recipe, tmp_path / "run", resume=True, on_step=ignore)
+
+
+@pytest.mark.parametrize("name", ["recipe.json", "last/state.json", "last/optimizer.safetensors"])
+def test_damaged_records_of_a_run_are_refused_by_file(data: Path, tmp_path: Path, name: str) -> None:
+    def on_step(now: Progress) -> None:
+        if now.step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe(data), tmp_path / "run", resume=False, on_step=on_step)
+    (tmp_path / "run" / name).write_bytes(b"{")
+    with pytest.raises(UsageError, match=rf"{name}: damaged"):
+        train(tiny_recipe(data), tmp_path / "run", resume=True, on_step=ignore)
+
+
+def test_missing_images_are_counted_before_anything_is_learned(tmp_path: Path) -> None:
+    write_corner_corpus(tmp_path)
+    (tmp_path / "films" / "train-2.png").unlink()
+    with pytest.raises(CorpusError, match=r"train-2\.png: the first of 1 missing images"):
+        train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
+
+
+def test_a_corpus_without_training_studies_is_refused(tmp_path: Path) -> None:
+    report = {"findings": "Clear lungs.", "impression": "Normal chest."}
+    write_manifest(tmp_path / "films", [{"study_id": "1", "split": "train"} | report])
+    write_manifest(tmp_path / "other", [{"study_id": "1", "split": "val"} | report])
+    corpora = [{"name": name, "path": name} for name in ("films", "other")]
+    with pytest.raises(CorpusError, match="stage 'all': no training studies in other; check the splits"):
+        train(
+            tiny_recipe(tmp_path, stage={"corpora": ["other"]}, corpora=corpora),
+            tmp_path / "run",
+            resume=False,
+            on_step=ignore,
+        )
+
+
+def test_without_a_validation_split_the_last_weights_are_kept(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "films", [{"study_id": "1", "findings": "Clear lungs.", "impression": "Normal chest."}])
+    best = train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
+    last = load_file(tmp_path / "run" / "last" / "model.safetensors")
+    assert all(torch.equal(tensor, last[name]) for name, tensor in load_file(best / "model.safetensors").items())
+    assert set(load_checkpoint(best).model.config.findings.present) == {None}
+    assert max(record["step"] for record in log(tmp_path / "run")) == 6
+
+
+@pytest.mark.parametrize("precision", ["bf16", "auto"])
+def test_other_arithmetic_trains_too(data: Path, tmp_path: Path, precision: str) -> None:
+    recipe = tiny_recipe(data, stage={"steps": 2}, precision=precision)
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    assert {tensor.dtype for tensor in load_file(best / "model.safetensors").values()} <= {torch.float32, torch.int64}
+    (chosen,) = (record["bf16"] for record in log(tmp_path / "run") if "bf16" in record)
+    assert chosen is True if precision == "bf16" else chosen in (True, False)
+
+
+def test_a_decoder_too_short_for_its_reports_is_refused(data: Path, tmp_path: Path) -> None:
+    model = model_of(tiny_recipe(data), decoder={"width": 32, "layers": 1, "heads": 2, "positions": 40})
+    with pytest.raises(RecipeError, match=r"take \d+ places with begin and end, but the decoder has 40"):
+        train(tiny_recipe(data, model=model), tmp_path / "run", resume=False, on_step=ignore)
+
+
+def test_a_prompt_of_ones_own(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text(f"# mine\n{PROMPT.text}\n")
+    text = {"prompt": str(tmp_path / "mine.txt"), "vocabulary_size": 200, "longest": 60}
+    best = train(tiny_recipe(data, stage={"steps": 2}, text=text), tmp_path / "run", resume=False, on_step=ignore)
+    assert load_checkpoint(best).prompt == PROMPT
+
+
+def test_a_stage_that_learns_nothing_is_refused(data: Path) -> None:
+    with pytest.raises(ValueError, match="stage 'all' learns nothing; give one of its rates"):
+        tiny_recipe(data, stage={"rates": {}})
+    assert issubclass(RecipeError, UsageError)

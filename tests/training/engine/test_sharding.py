@@ -1,0 +1,108 @@
+"""Launch files that accelerate understands, and a model in parts that learns what a whole one learns."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import report_gen_training
+from accelerate import Accelerator
+from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
+from accelerate.state import AcceleratorState, PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from report_gen_training.benchmarks.child_processes import finish, fork, start
+from report_gen_training.benchmarks.tiny_run import small_recipe, write_corpora
+from report_gen_training.engine import session
+from report_gen_training.engine.sharding import build_learner
+from report_gen_training.recipe.schema import Recipe, StageRecipe
+from report_gen_training.run.events import Progress
+from torch.distributed.tensor import DTensor
+
+from report_gen.errors import RecipeError
+from tests.builders import tiny_model
+
+FILES = Path(report_gen_training.__file__).with_name("accelerate")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("multi_gpu", DistributedType.MULTI_GPU),
+        ("fsdp", DistributedType.FSDP),
+        ("deepspeed", DistributedType.DEEPSPEED),
+    ],
+)
+def test_accelerate_understands_the_launch_files(name: str, kind: DistributedType) -> None:
+    config = load_config_from_file(str(FILES / f"{name}.yaml"))
+    assert isinstance(config, ClusterConfig)
+    assert config.distributed_type == kind
+    assert config.mixed_precision == "no"
+    assert len(list(FILES.glob("*.yaml"))) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        (DistributedType.FSDP, {"average": 0.9}, "average needs the whole model on every process"),
+        (DistributedType.FSDP, {"reward": {"weight": 1.0}}, "reward.weight needs the whole model on every process"),
+        (DistributedType.DEEPSPEED, {"accumulate": 2}, "DeepSpeed moves the weights after every batch"),
+    ],
+)
+def test_what_a_model_in_parts_cannot_do_is_refused(kind: DistributedType, changes: dict[str, Any], said: str) -> None:
+    class Launched:
+        distributed_type = kind
+
+    values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {"decoder": 1e-3}}
+    stage = StageRecipe.model_validate(values | changes)
+    with pytest.raises(RecipeError, match=f"stage 's': {said}"):
+        build_learner(tiny_model(), stage, Launched())  # type: ignore[arg-type]
+
+
+class OnCpu(Accelerator):
+    """accelerate's own FSDP, which it allows on GPUs alone, made to cut a model up over gloo as fsdp.yaml says."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        config = load_config_from_file(str(FILES / "fsdp.yaml"))
+        os.environ |= {key.upper(): str(value) for key, value in config.fsdp_config.items()}
+        AcceleratorState._shared_state["fsdp_plugin"] = FullyShardedDataParallelPlugin()
+        for state in (AcceleratorState, PartialState):
+            state._shared_state["distributed_type"] = DistributedType.FSDP
+
+    def prepare(self, *objects: Any) -> Any:
+        prepared = super().prepare(*objects)
+        if not all(isinstance(parameter, DTensor) for parameter in prepared[0].parameters()):
+            sys.exit("not cut up")
+        return prepared
+
+
+def train_in_parts(recipe: Recipe, folder: Path, resume: bool, dies_at: tuple[str, int] | None) -> None:
+    def on_step(now: Progress) -> None:
+        if (now.stage, now.step) == dies_at:
+            os._exit(9)
+
+    session.Accelerator = OnCpu  # type: ignore[misc]
+    session.train(recipe, folder, resume=resume, on_step=on_step)
+
+
+def test_a_model_in_parts_learns_what_a_whole_one_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed once on the way; gradients, their clipping, several batches a step and the resumed moments are right."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a child imports this file by its name
+    recipe = small_recipe(
+        write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5, "average": 0.0}, dropout=0.0
+    )
+    recipe = recipe.model_copy(update={"save_minutes": 0.0})
+    finish(start(recipe, tmp_path / "whole"))
+    for resume, dies_at in ((False, ("words", 3)), (True, None)):
+        children = fork(train_in_parts, (recipe, tmp_path / "parts", resume, dies_at), processes=2)
+        for child in children:
+            child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    whole, parts = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts"))
+    for one, other in zip(map(json.loads, whole), map(json.loads, parts), strict=True):
+        assert (one["kind"], one["stage"], one["step"]) == (other["kind"], other["stage"], other["step"])
+        assert other.get("loss", 0.0) == pytest.approx(one.get("loss", 0.0), abs=1e-4)

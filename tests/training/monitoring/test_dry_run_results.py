@@ -1,0 +1,101 @@
+"""A dry run: what it says of model, memory, time and first batch is so, and nothing of it stays."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from report_gen_training.monitoring.dry_run import rehearse
+from report_gen_training.monitoring.dry_run_results import Rehearsal, StageRehearsal
+from report_gen_training.monitoring.dry_run_tables import render_rehearsal
+from report_gen_training.monitoring.first_batch import FirstText
+from report_gen_training.recipe.schema import Rates
+from rich.console import Console
+
+from report_gen.records.report import FindingState
+from tests.builders import CORNERS, marked, tiny_recipe, write_corner_corpus
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """Of two stages whose steps see all eight training studies, in two batches of four."""
+    data = write_corner_corpus(tmp_path_factory.mktemp("data"), copies=2)
+    recipe = tiny_recipe(data, stage={"name": "words", "rates": {"decoder": 1e-3}, "accumulate": 2, "drafts": 4})
+    eyes = recipe.stages[0].model_copy(update={"name": "eyes", "rates": Rates(projector=1e-3)})
+    before = set(Path(tempfile.gettempdir()).glob("report-gen-*"))
+    result = rehearse(recipe.model_copy(update={"stages": (eyes, *recipe.stages)}), lambda *_: None)
+    assert set(Path(tempfile.gettempdir()).glob("report-gen-*")) <= before
+    return result
+
+
+def test_parameters_and_the_memory_that_they_need(rehearsal: Rehearsal) -> None:
+    eyes, words = rehearsal.stages
+    assert eyes.learning == {"encoder": 0, "projector": rehearsal.parameters["projector"], "decoder": 0}
+    assert words.learning == {"encoder": 0, "projector": 0, "decoder": rehearsal.parameters["decoder"]}
+    most = max(rehearsal.parameters["projector"], rehearsal.parameters["decoder"])
+    assert rehearsal.estimated_bytes == 2 * 4 * sum(rehearsal.parameters.values()) + 3 * 4 * most
+    assert 2**26 < rehearsal.peak_bytes < 2**36
+
+
+def test_a_step_and_a_validation_are_measured(rehearsal: Rehearsal) -> None:
+    eyes, words = rehearsal.stages
+    assert (eyes.studies, words.studies) == (8, 8)
+    assert eyes.tokens == words.tokens > 8
+    assert min(eyes.seconds, words.seconds, eyes.validation_seconds, words.validation_seconds) > 0
+
+
+def test_the_first_batch_is_decoded_back_to_the_corpus(rehearsal: Rehearsal) -> None:
+    for stage in rehearsal.stages:
+        texts = {text.report: text for text in stage.texts}
+        assert texts.keys() == {f"FINDINGS: {findings} IMPRESSION: {impression}" for findings, impression in CORNERS}
+        assert all(text.prompt.startswith("EXAMINATION: Chest X-ray.") for text in stage.texts)
+        (enlarged,) = (text for report, text in texts.items() if "enlarged" in report)
+        assert enlarged.told[FindingState.PRESENT] == ["Cardiomegaly"]
+    for strip in rehearsal.strips:
+        pictures = dict(zip(strip.labels, strip.squares, strict=True))
+        for place in range(4):
+            expected = torch.from_numpy(marked(place).astype(np.float32) / 255)
+            torch.testing.assert_close(pictures[f"train-{place} UNKNOWN"], expected, atol=1e-6, rtol=0)
+
+
+def test_the_hours_are_those_of_all_steps_and_validations() -> None:
+    stage = tiny_recipe(Path(), stage={"name": "[/b] long", "steps": 1000, "validate_every": 300}).stages[0]
+    text = FirstText(
+        study_id="[red]7", told={FindingState.ABSENT: ["Edema"]}, prompt="Chest.", report="Clear.", tokens=9
+    )
+    measured = StageRehearsal(
+        stage=stage,
+        learning={"encoder": 0, "decoder": 5_000_000},
+        seconds=10.0,
+        batch_seconds=0.02,
+        studies=8,
+        tokens=1200,
+        validation_seconds=400.0,
+        texts=[text],
+    )
+    assert measured.whole_seconds == 1000 * 10 + 5 * 400  # before the first step, after 300, 600, 900 and 1000
+    parameters = {"encoder": 2_000_000, "decoder": 5_000_000}
+    whole = Rehearsal(
+        parameters=parameters,
+        stages=[measured],
+        estimated_bytes=2**20,
+        peak_bytes=3 * 2**30,
+        gpu_bytes=2**30,
+        strips=[],
+    )
+    console = Console(width=80, file=io.StringIO())
+    console.print(render_rehearsal(whole))
+    shown = console.file.getvalue()
+    for words in (
+        "3.3 h",
+        "20 ms",
+        "5,000,000 learn",
+        "frozen",
+        "GPU at its highest: 1.00 GiB",
+        "study [red]7, 9 tokens",
+    ):
+        assert words in shown

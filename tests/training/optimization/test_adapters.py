@@ -1,0 +1,219 @@
+"""Adapters on a pretrained decoder: what learns, what stays, and a checkpoint that knows nothing of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from report_gen_training.engine.model_building import build_model, describe_decoder
+from report_gen_training.optimization.adapters import frozen, merged_state
+from report_gen_training.optimization.objectives import report_loss
+from report_gen_training.optimization.optimizer import build_optimizer, parts, set_train_mode
+from report_gen_training.recipe.schema import ModelRecipe, Recipe
+
+from report_gen.errors import RecipeError
+from report_gen.generation import Decoding
+from report_gen.generation.decoding import generate_ids
+from report_gen.model import ReportModel, load_checkpoint
+from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
+
+KINDS = {"gpt2": GPT2, "llama": LLAMA}
+CASES = [("gpt2", "prefix"), ("gpt2", "cross_attention"), ("llama", "prefix")]
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pretrained")
+    for kind, transformer in KINDS.items():
+        write_language_model(folder / kind, transformer)
+    return {kind: folder / kind for kind in KINDS}
+
+
+def recipe(decoder: Path, *, conditioning: str = "prefix", **lora: Any) -> Recipe:
+    plain = tiny_recipe(decoder)
+    model = plain.model.model_dump() | {
+        "decoder_weights": str(decoder),
+        "conditioning": conditioning,
+        "lora": {"rank": 4, "alpha": 8, "dropout": 0.1} | lora,
+    }
+    text = plain.text.model_dump() | {"longest": 40}
+    return tiny_recipe(decoder, model=model, text=text)
+
+
+@pytest.fixture(params=CASES, ids="-".join)
+def adapted(request: pytest.FixtureRequest, pretrained: dict[str, Path]) -> ReportModel:
+    """A model with adapters that have learned for a few steps."""
+    kind, conditioning = request.param
+    setting = recipe(pretrained[kind], conditioning=conditioning)
+    model = build_model(setting, tokenizer().vocabulary_size)
+    learn(model, setting)
+    return model.eval()
+
+
+def inputs(texts: int = 2) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(4, tokenizer().vocabulary_size, (texts, 9), generator=generator)
+    return {
+        "pixel_values": torch.randn(texts, 1, 1, SIZE, SIZE, generator=generator),
+        "view_positions": torch.zeros(texts, 1, dtype=torch.long),
+        "view_mask": torch.ones(texts, 1, dtype=torch.bool),
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "finding_states": torch.full((texts, 17), 3),
+    }
+
+
+def learn(model: ReportModel, setting: Recipe, steps: int = 4) -> None:
+    stage = setting.stages[0].model_copy(update={"rates": setting.stages[0].rates.model_copy(update={"decoder": 3e-2})})
+    optimizer = build_optimizer(model, stage)
+    set_train_mode(model, stage.rates)
+    given = inputs()
+    for _ in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"]
+        report_loss(model(**given).logits, given["input_ids"]).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def test_adapters_and_what_is_new_learn_and_the_pretrained_weights_stay(
+    adapted: ReportModel, pretrained: dict[str, Path]
+) -> None:
+    kind = adapted.decoder.language_model.config.model_type
+    theirs = write_language_model(pretrained[kind].parent / "again", KINDS[kind]).state_dict()
+    kept = frozen(adapted)
+    assert len(kept) == len(adapted.decoder.pretrained)
+    parameters = dict(adapted.named_parameters())
+    for name in kept:
+        plain = name.removeprefix("decoder.language_model.").replace(".base_layer.", ".")
+        assert torch.equal(parameters[name], theirs[plain]), name
+        assert not parameters[name].requires_grad
+    learning = {name for name in parameters if name.startswith("decoder") and name not in kept}
+    kinds = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in learning if ".lora_" in name}
+    assert kinds == {"gpt2": {"c_attn"}, "llama": {"q_proj", "v_proj"}}[kind]
+    words = adapted.decoder.language_model.get_input_embeddings().weight
+    assert any(parameters[name] is words for name in learning)
+    assert all(parameters[name].requires_grad for name in learning)
+    if adapted.decoder.cross_attention:
+        assert "decoder.language_model.transformer.h.0.crossattention.c_attn.weight" in learning
+
+
+def test_the_parts_hold_the_whole_model_with_its_adapters(adapted: ReportModel) -> None:
+    listed = {id(parameter) for group in parts(adapted).values() for parameter in group}
+    assert listed == {id(parameter) for parameter in adapted.parameters()}
+
+
+@torch.inference_mode()
+def test_the_saved_checkpoint_is_plain_and_drafts_as_the_adapted_model(adapted: ReportModel, tmp_path: Path) -> None:
+    before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
+    folder = write_checkpoint(tmp_path / "best", model=adapted, state=merged_state(adapted))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
+    plain = load_checkpoint(folder).model
+    assert not any("lora" in name or "base_layer" in name for name in plain.state_dict())
+    given = inputs(4)
+    torch.testing.assert_close(plain(**given).logits, adapted(**given).logits, atol=1e-5, rtol=1e-4)
+    one, other = (draft(model, given) for model in (adapted, plain))
+    assert one == other
+    assert any(one)
+
+
+def draft(model: ReportModel, given: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
+    look = model.look(given["pixel_values"], given["view_positions"], given["view_mask"])
+    tokens, mask = model.visual_tokens(given["finding_states"], look)
+    prompts = given["input_ids"][:, :3].tolist()
+    generated = generate_ids(
+        model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=20)
+    )
+    return [text.token_ids for text in generated]
+
+
+@torch.inference_mode()
+def test_merging_changes_what_adapters_learned_and_nothing_else(adapted: ReportModel) -> None:
+    plain, state = merged_state(adapted), adapted.state_dict()
+    changed = {
+        name
+        for name in state
+        if ".base_layer." in name and not torch.equal(state[name], plain[name.replace(".base_layer.", ".")])
+    }
+    assert changed
+    assert all(name.endswith("weight") for name in changed)
+    assert all(torch.equal(plain[name], tensor) for name, tensor in state.items() if name in plain)
+
+
+def test_fresh_adapters_change_nothing(pretrained: dict[str, Path]) -> None:
+    setting = recipe(pretrained["gpt2"])
+    without = setting.model_copy(update={"model": setting.model.model_copy(update={"lora": None})})
+    one, other = (build_model(each, tokenizer().vocabulary_size).eval() for each in (setting, without))
+    torch.testing.assert_close(one(**inputs()).logits, other(**inputs()).logits, atol=0, rtol=0)
+    assert not frozen(other)
+
+
+def test_an_adapted_model_resumes_from_its_state(pretrained: dict[str, Path], adapted: ReportModel) -> None:
+    kind = adapted.decoder.language_model.config.model_type
+    conditioning = "cross_attention" if adapted.decoder.cross_attention else "prefix"
+    again = build_model(recipe(pretrained[kind], conditioning=conditioning), tokenizer().vocabulary_size)
+    again.load_state_dict(adapted.state_dict())
+    torch.testing.assert_close(again.eval()(**inputs()).logits, adapted(**inputs()).logits, atol=0, rtol=0)
+
+
+def test_a_decoder_without_a_rate_keeps_its_adapters_still(pretrained: dict[str, Path]) -> None:
+    setting = recipe(pretrained["gpt2"])
+    model = build_model(setting, tokenizer().vocabulary_size)
+    stage = setting.stages[0].model_copy(update={"rates": setting.stages[0].rates.model_copy(update={"decoder": 0.0})})
+    build_optimizer(model, stage)
+    assert not any(parameter.requires_grad for parameter in model.decoder.parameters())
+
+
+def test_a_plain_model_is_its_own_merged_state(pretrained: dict[str, Path]) -> None:
+    model = build_model(tiny_recipe(pretrained["gpt2"]), tokenizer().vocabulary_size)
+    state, merged = model.state_dict(), merged_state(model)
+    assert list(state) == list(merged)
+    assert all(merged[name].data_ptr() == tensor.data_ptr() for name, tensor in state.items())
+
+
+def test_targets_of_ones_own(pretrained: dict[str, Path]) -> None:
+    model = build_model(recipe(pretrained["llama"], targets=["self_attn.o_proj", "up_proj"]), 60)
+    found = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name, _ in model.named_parameters() if ".lora_" in name}
+    assert found == {"o_proj", "up_proj"}
+
+
+@pytest.mark.parametrize("target", ["query", "wte", "lm_head"])
+def test_targets_that_are_no_pretrained_layers_are_refused(pretrained: dict[str, Path], target: str) -> None:
+    fault = f"lora: the decoder has no pretrained linear layer '{target}'; set targets to some of c_attn, c_fc, c_proj"
+    with pytest.raises(RecipeError, match=fault):
+        build_model(recipe(pretrained["gpt2"], targets=["c_attn", target]), 60)
+
+
+def test_an_architecture_that_peft_does_not_know_is_one_sentence(
+    pretrained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("peft.tuners.lora.LoraModel.target_module_mapping", {})
+    with pytest.raises(RecipeError, match="peft does not know which layers of a gpt2 decoder to adapt; set targets to"):
+        build_model(recipe(pretrained["gpt2"]), 60)
+
+
+def test_adapters_without_a_pretrained_decoder_are_refused(tmp_path: Path) -> None:
+    model = tiny_recipe(tmp_path).model.model_dump() | {"lora": {}}
+    with pytest.raises(ValueError, match="lora adapts a pretrained decoder; name one in decoder_weights"):
+        ModelRecipe.model_validate(model)
+
+
+def sentences(pretrained: dict[str, Path]) -> Iterator[str]:
+    without = recipe(pretrained["gpt2"], conditioning="cross_attention")
+    for setting in (
+        tiny_recipe(pretrained["gpt2"]),
+        without.model_copy(update={"model": without.model.model_copy(update={"lora": None})}),
+        recipe(pretrained["llama"]),
+    ):
+        yield describe_decoder(build_model(setting, 60))
+
+
+def test_what_is_new_is_said(pretrained: dict[str, Path]) -> None:
+    assert list(sentences(pretrained)) == [
+        "The decoder begins from scratch.",
+        "27 tensors of the decoder are pretrained; its words are new, and so are 16 tensors of its cross-attention.",
+        "19 tensors of the decoder are pretrained; adapters learn in their place; its words are new.",
+    ]

@@ -1,0 +1,140 @@
+"""Losses against values worked out in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from report_gen_training.optimization.objectives import (
+    IGNORED,
+    NEVER_WRITTEN,
+    attribute_loss,
+    finding_loss,
+    policy_loss,
+    report_loss,
+)
+from torch.nn import functional as F
+
+
+def test_the_report_loss_is_the_mean_surprise_of_the_next_tokens() -> None:
+    logits = torch.randn(2, 4, 5, dtype=torch.float64)
+    labels = torch.tensor([[IGNORED, IGNORED, 3, 1], [IGNORED, 4, 2, IGNORED]])
+    log_probabilities = logits.log_softmax(-1)
+    by_hand = [  # labels at t + 1 judge logits at t
+        log_probabilities[0, 1, 3],
+        log_probabilities[0, 2, 1],
+        log_probabilities[1, 0, 4],
+        log_probabilities[1, 1, 2],
+    ]
+    expected = -torch.stack(by_hand).mean()
+    assert float(report_loss(logits.float(), labels)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_a_model_without_a_clue_is_surprised_by_the_logarithm_of_the_vocabulary() -> None:
+    labels = torch.tensor([[IGNORED, 7, 8]])
+    assert float(report_loss(torch.zeros(1, 3, 100), labels)) == pytest.approx(4.605170, rel=1e-6)
+
+
+def test_tokens_weigh_what_they_are_given() -> None:
+    """Chances of 1/2, 1/4 and 1/8 surprise by 1, 2 and 3 bits; they weigh 1, 3 and 0."""
+    chances = torch.tensor([[[0.5, 0.5, 0.0], [0.75, 0.0, 0.25], [0.125, 0.875, 0.0], [1.0, 0.0, 0.0]]])
+    labels, weights = torch.tensor([[IGNORED, 1, 2, 0]]), torch.tensor([[9.0, 1.0, 3.0, 0.0]])
+    found = report_loss((chances + 1e-30).log(), labels, weights)
+    assert float(found) == pytest.approx((1 * 1 + 3 * 2) / 4 * 0.6931472, rel=1e-6)
+
+
+def test_what_is_ignored_has_no_weight() -> None:
+    logits, labels = torch.randn(1, 4, 5), torch.tensor([[IGNORED, IGNORED, 3, 1]])
+    found = report_loss(logits, labels, torch.tensor([[7.0, 7.0, 1.0, 1.0]]))
+    assert float(found) == pytest.approx(float(report_loss(logits, labels)), rel=1e-6)
+
+
+def test_where_nothing_weighs_nothing_is_lost() -> None:
+    logits = torch.randn(1, 3, 5, requires_grad=True)
+    report_loss(logits, torch.tensor([[IGNORED, 3, 1]]), torch.zeros(1, 3)).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+def test_smoothing_and_even_weights_are_torchs_cross_entropy(smoothing: float) -> None:
+    logits, labels = torch.randn(3, 6, 11), torch.randint(0, 11, (3, 6))
+    labels[torch.rand(3, 6) < 0.3] = IGNORED
+    expected = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), label_smoothing=smoothing)
+    for weights in (None, torch.full((3, 6), 2.5)):
+        assert float(report_loss(logits, labels, weights, smoothing)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_smoothing_by_hand() -> None:
+    """A fifth of the target over four words: 0.85 on the right one and 0.05 on each other."""
+    chances = torch.tensor([[[0.4, 0.3, 0.2, 0.1], [1.0, 1.0, 1.0, 1.0]]], dtype=torch.float64)
+    found = report_loss(chances.log(), torch.tensor([[IGNORED, 0]]), smoothing=0.2)
+    expected = -(torch.tensor([0.85, 0.05, 0.05, 0.05]) * chances[0, 0].log()).sum()
+    assert float(found) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_the_policy_loss_weighs_the_surprise_of_a_draft_by_its_advantage() -> None:
+    logits = torch.randn(2, 4, 9, dtype=torch.float64)
+    labels = torch.tensor([[IGNORED, IGNORED, 5, 3], [IGNORED, 4, 8, IGNORED]])
+    allowed = [word for word in range(9) if word not in NEVER_WRITTEN]
+    surprise = -(logits / 0.5)[..., allowed].log_softmax(-1)
+    by_hand = 0.25 * (surprise[0, 1, allowed.index(5)] + surprise[0, 2, allowed.index(3)])
+    by_hand -= 2.0 * (surprise[1, 0, allowed.index(4)] + surprise[1, 1, allowed.index(8)])
+    found = policy_loss(logits.float(), labels, torch.tensor([0.25, -2.0]), temperature=0.5, tokens=torch.tensor(10))
+    assert float(found) == pytest.approx(float(by_hand) / 10, rel=1e-5)
+
+
+def test_a_draft_as_good_as_the_greedy_one_teaches_nothing() -> None:
+    logits = torch.randn(1, 3, 9, requires_grad=True)
+    labels, nothing = torch.tensor([[IGNORED, 5, 3]]), torch.zeros(1)
+    policy_loss(logits, labels, nothing, temperature=1.0, tokens=torch.tensor(0)).backward()
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_the_finding_loss_is_the_mean_binary_cross_entropy_of_what_is_known() -> None:
+    logits = torch.tensor([[0.3, -2.0, 5.0], [1.5, 0.0, -1.0]], dtype=torch.float64)
+    targets = torch.tensor([[1.0, 0.0, torch.nan], [0.25, torch.nan, torch.nan]])
+    chance = logits.sigmoid()
+    by_hand = [
+        -chance[0, 0].log(),
+        -(1 - chance[0, 1]).log(),
+        -(0.25 * chance[1, 0].log() + 0.75 * (1 - chance[1, 0]).log()),
+    ]
+    expected = torch.stack(by_hand).mean()
+    assert float(finding_loss(logits.float(), targets)) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_where_nothing_is_known_nothing_is_lost_and_gradients_are_zero() -> None:
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = finding_loss(logits, torch.full((2, 3), torch.nan))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
+def test_short_floats_are_judged_as_long_ones() -> None:
+    logits = torch.randn(1, 3, 50)
+    labels = torch.tensor([[IGNORED, 7, 8]])
+    assert report_loss(logits.bfloat16(), labels).dtype == torch.float32
+    assert finding_loss(logits[0].bfloat16(), torch.zeros(3, 50)).dtype == torch.float32
+
+
+def test_the_attribute_loss_is_the_mean_cross_entropy_of_the_known_values() -> None:
+    modality, plane = (
+        torch.tensor([[0.7, 0.3], [0.5, 0.5]]).log(),
+        torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]).log(),
+    )
+    found = attribute_loss([modality, plane], torch.tensor([[1, 0], [2, 3]]))  # of the first study the plane is unknown
+    assert float(found) == pytest.approx(-(math.log(0.7) + math.log(0.5) + math.log(0.8)) / 3, rel=1e-6)
+
+
+def test_unknown_attributes_teach_nothing() -> None:
+    logits = torch.randn(2, 3, requires_grad=True)
+    loss = attribute_loss([logits], torch.zeros(2, 1, dtype=torch.long))
+    loss.backward()
+    assert loss == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()

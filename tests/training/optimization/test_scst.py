@@ -1,0 +1,241 @@
+"""Self-critical fine-tuning: fair samples, whoever they are drawn beside, and steps that earn more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from report_gen_training.data.batches import Batch, Items
+from report_gen_training.data.examples import TrainingExample
+from report_gen_training.data.image_cache import cache_images
+from report_gen_training.data.studies import NOTHING_KNOWN
+from report_gen_training.engine.train_step import loss_alone
+from report_gen_training.optimization.objectives import IGNORED, NEVER_WRITTEN, policy_loss
+from report_gen_training.optimization.optimizer import build_optimizer, set_rates, set_train_mode
+from report_gen_training.optimization.rewards import rewards, training_frequencies
+from report_gen_training.optimization.scst import Sampled, sample_drafts, self_critical_loss
+from report_gen_training.recipe.schema import AugmentationRecipe, RewardRecipe, StageRecipe
+from report_gen_training.run.reporting import unheard
+
+from report_gen.generation import Decoding
+from report_gen.generation.decoding import generate_ids
+from report_gen.imaging.transform import PixelTransform
+from report_gen.model import ReportModel
+from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
+
+NORMAL, ILL = "No pneumothorax.", "There is a pneumothorax."
+FREQUENCIES = training_frequencies(REPORTS)
+REWARD = RewardRecipe(weight=1.0, findings=1.0, cider=0.0)
+
+
+def example(report: str, prompt: str = "Chest.") -> TrainingExample:
+    ids = tuple(tokenizer().encode(prompt))
+    return TrainingExample(
+        labels=NOTHING_KNOWN,
+        study_id="",
+        patient_id="",
+        images=(),
+        views=(),
+        prompts=(ids, ids),
+        report_ids=tuple(tokenizer().encode(report)),
+        abnormal=(False,) * len(tokenizer().encode(report)),
+        reference=report,
+        states=np.full(17, 3),
+        targets=np.full(17, np.nan, dtype=np.float32),
+    )
+
+
+def stage(**changes: Any) -> StageRecipe:
+    values = {"name": "s", "corpora": ("c",), "steps": 60, "rates": {"decoder": 3e-3}, "reward": REWARD}
+    return StageRecipe.model_validate(values | {"assume_absent": 0.0, "warmup": 0.0} | changes)
+
+
+def batch(*examples: TrainingExample) -> Batch:
+    transform = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
+    images, _ = cache_images(Path("nowhere"), (), transform, on_progress=unheard)
+    groups, augmentation = [store(*examples)], AugmentationRecipe()
+    items = Items(groups, stage(), transform, images=images, augmentation=augmentation, training=False)
+    return next(items.validation(batch_size=len(examples)))
+
+
+def with_images(texts: Batch, seed: int = 0) -> Batch:
+    studies, generator = len(texts.labels), torch.Generator().manual_seed(seed)
+    return texts._replace(
+        pixel_values=torch.randn(studies, 1, 1, SIZE, SIZE, generator=generator),
+        view_positions=torch.zeros(studies, 1, dtype=torch.long),
+        view_mask=torch.ones(studies, 1, dtype=torch.bool),
+    )
+
+
+def rows(given: Batch, chosen: slice) -> Batch:
+    return Batch(*(field[chosen] for field in given))
+
+
+def sample(model: ReportModel, given: Batch, **changes: Any) -> Sampled:
+    values: dict[str, Any] = {"longest": 12, "seed": 3}
+    reward = changes.pop("reward", REWARD)
+    return sample_drafts(model, given, tokenizer(), reward, FREQUENCIES, **values | changes)
+
+
+def drafts(sampled: Sampled) -> list[list[int]]:
+    return [[token for token in row if token != IGNORED] for row in sampled.labels.tolist()]
+
+
+FOUR = (example(REPORTS[0], "Chest."), example(REPORTS[1], "PA and lateral"), example(REPORTS[2]), example(REPORTS[3]))
+
+
+@pytest.fixture(params=["prefix", "cross_attention", "numbers"])
+def model(request: pytest.FixtureRequest) -> ReportModel:
+    return tiny_model(tiny_config(conditioning=request.param))
+
+
+def test_a_sampled_draft_stands_behind_its_prompt(model: ReportModel) -> None:
+    given = with_images(batch(*FOUR))
+    found = sample(model, given)
+    length = given.labels.shape[1]
+    own = found.input_ids[:4, :length] * found.attention_mask[:4, :length]
+    assert torch.equal(own, given.input_ids * given.attention_mask)
+    for row, (text, draft) in enumerate(zip(FOUR, drafts(found), strict=True)):
+        whole = [*text.prompts[0], BOS_ID, *draft]
+        ids, mask = found.input_ids[4 + row].tolist(), found.attention_mask[4 + row].tolist()
+        assert ids == [*whole, *[PAD_ID] * (len(ids) - len(whole))]
+        assert mask == [1] * len(whole) + [0] * (len(ids) - len(whole))
+        assert not set(draft) & set(NEVER_WRITTEN)
+        assert draft.index(EOS_ID) == len(draft) - 1 if EOS_ID in draft else len(draft) == 13
+
+
+def test_without_noise_it_is_the_greedy_draft_and_earns_nothing_more(model: ReportModel) -> None:
+    """A cold sample is the greedy one, which is the one that drafting writes."""
+    given = with_images(batch(*FOUR))
+    found = sample(model, given, reward=RewardRecipe(weight=1, temperature=1e-6))
+    look = model.look(given.pixel_values, given.view_positions, given.view_mask)
+    tokens, mask = model.visual_tokens(given.finding_states, look)
+    prompts = [list(text.prompts[0]) for text in FOUR]
+    expected = generate_ids(
+        model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=13)
+    )
+    assert [[token for token in draft if token != EOS_ID] for draft in drafts(found)] == [
+        list(text.token_ids) for text in expected
+    ]
+    assert found.advantages.tolist() == [0.0] * 4
+
+
+def test_advantages_are_rewards_over_those_of_the_greedy_drafts(model: ReportModel) -> None:
+    given, both = batch(*FOUR), RewardRecipe(weight=1, findings=1.0, cider=1.0)
+    found = sample(model, given, reward=both)
+    cold = sample(model, given, reward=both.model_copy(update={"temperature": 1e-6}))
+    texts = [[tokenizer().decode(ids) for ids in drafts(each)] for each in (found, cold)]
+    references = [tokenizer().decode(tokenizer().encode(report)) for report in REPORTS]
+    sampled, greedy = (rewards(each, references, both, FREQUENCIES) for each in texts)
+    assert found.advantages.tolist() == pytest.approx((sampled - greedy).tolist())
+    assert found.reward == pytest.approx(sampled.mean())
+
+
+def test_a_draft_does_not_depend_on_its_neighbours_nor_on_the_processes(model: ReportModel) -> None:
+    given = with_images(batch(*FOUR))
+    together = drafts(sample(model, given))
+    assert drafts(sample(model, rows(given, slice(0, 1)))) == together[:1]
+    for rank in range(2):
+        mine = rows(given, slice(rank, None, 2))
+        assert drafts(sample(model, mine, rank=rank, processes=2)) == together[rank::2]
+
+
+def test_the_seed_decides(model: ReportModel) -> None:
+    given = batch(*FOUR)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = drafts(sample(model, given))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert drafts(sample(model, given)) == first
+    assert drafts(sample(model, given, seed=4)) != first
+
+
+def test_samples_are_as_frequent_as_the_model_believes() -> None:
+    """First words of 2,000 drafts of one study, at a temperature, against the chances that the model gives them."""
+    model = tiny_model()
+    given, temperature = batch(*[example(NORMAL)] * 2000), 0.5
+    warm = RewardRecipe(weight=1, temperature=temperature)
+    found = Counter(draft[0] for draft in drafts(sample(model, given, longest=1, reward=warm)))
+    with torch.no_grad():
+        one = rows(given, slice(0, 1))
+        tokens, mask = model.visual_tokens(one.finding_states, None)
+        begun = one.input_ids[:, : one.input_ids[0].tolist().index(BOS_ID) + 1]
+        logits = model.decoder(tokens, mask, begun, torch.ones_like(begun))[0, -1] / temperature
+    logits[list(NEVER_WRITTEN)] = -torch.inf
+    chances = logits.softmax(-1).double().numpy()
+    counts = np.array([found[token] for token in range(len(chances))])
+    likely = chances > 0.005
+    assert likely.sum() > 5
+    expected = 2000 * np.append(chances[likely], chances[~likely].sum())
+    squares = (np.append(counts[likely], counts[~likely].sum()) - expected) ** 2 / expected
+    degrees = len(expected) - 1
+    assert squares.sum() < degrees + 4 * (2 * degrees) ** 0.5  # chi-squared, four deviations
+
+
+def test_sampling_leaves_no_trace_in_the_model(model: ReportModel) -> None:
+    recipe = stage(rates={"projector": 1e-3})
+    build_optimizer(model, recipe)
+    set_train_mode(model, recipe.rates)
+    modes = [module.training for module in model.modules()]
+    assert True in modes
+    assert False in modes
+    sample(model, with_images(batch(*FOUR)))
+    assert [module.training for module in model.modules()] == modes
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_one_forward_pass_gives_the_loss_of_reports_and_of_drafts(model: ReportModel) -> None:
+    """The sum of what each half gives on its own."""
+    given, recipe = with_images(batch(*FOUR)), stage(reward=REWARD.model_copy(update={"weight": 0.3}))
+    found = replace(sample(model, given), advantages=torch.tensor([1.0, -0.5, 0.25, 2.0]))
+    together = loss_alone(model, given, recipe, found)
+    alone = loss_alone(model, given, recipe)
+    drafted = given._replace(input_ids=found.input_ids[4:], attention_mask=found.attention_mask[4:])
+    fields = ("pixel_values", "view_positions", "view_mask", "input_ids", "attention_mask", "finding_states")
+    logits = model(**{name: getattr(drafted, name) for name in fields}).logits
+    tokens = (given.labels != IGNORED).sum()
+    policy = policy_loss(logits, found.labels, found.advantages, temperature=1.0, tokens=tokens)
+    assert float(together.detach()) == pytest.approx(float((alone + 0.3 * policy).detach()), rel=1e-5)
+
+
+def test_a_few_steps_raise_the_expected_reward() -> None:
+    """A model that learned to call a study ill as often as well earns more once it is rewarded for what is true."""
+    model = tiny_model(tiny_config(decoder={"width": 32, "layers": 1, "heads": 2, "positions": 64, "dropout": 0.0}))
+    undecided = batch(*[example(NORMAL), example(ILL)] * 4)
+    recipe = stage()
+    optimizer = build_optimizer(model, recipe)
+    set_train_mode(model, recipe.rates)
+    for step in range(60):
+        descend(optimizer, recipe, step, loss_alone(model, undecided, recipe))
+    truth = batch(*[example(ILL)] * 16)
+    before = expected_reward(model, truth)
+    assert 0.2 < before < 0.75
+    for step in range(25):
+        found = sample(model, truth, seed=step)
+        logits = model(**{name: getattr(truth, name) for name in INPUTS} | beside(found)).logits
+        descend(optimizer, recipe, step, self_critical_loss(logits, found, truth, REWARD))
+    assert expected_reward(model, truth) > before + 0.2
+
+
+INPUTS = ("pixel_values", "view_positions", "view_mask", "finding_states")
+
+
+def beside(found: Sampled) -> dict[str, torch.Tensor]:
+    return {"input_ids": found.input_ids, "attention_mask": found.attention_mask}
+
+
+def descend(optimizer: torch.optim.Optimizer, recipe: StageRecipe, step: int, loss: torch.Tensor) -> None:
+    set_rates(optimizer, recipe, step)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def expected_reward(model: ReportModel, given: Batch) -> float:
+    return float(np.mean([sample(model, given, seed=1000 + draw).reward for draw in range(4)]))

@@ -1,0 +1,87 @@
+"""Every key of a recipe explains itself, on a narrow terminal too."""
+
+from __future__ import annotations
+
+import io
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from report_gen_training.recipe.explain import Key, explain, render_keys
+from report_gen_training.recipe.loading import RECIPES
+from report_gen_training.recipe.schema import CorpusRecipe, LoraRecipe, Rates, Recipe, RewardRecipe, StageRecipe
+from rich.console import Console
+
+from report_gen.config import DecoderConfig, EncoderConfig, ProjectorConfig
+
+TABLES: dict[str, type[BaseModel]] = {
+    "model.encoder": EncoderConfig,
+    "model.projector": ProjectorConfig,
+    "model.decoder": DecoderConfig,
+    "model.lora": LoraRecipe,
+    "corpora": CorpusRecipe,
+    "stages": StageRecipe,
+    "stages.rates": Rates,
+    "stages.reward": RewardRecipe,
+}
+
+
+@pytest.fixture(scope="module")
+def keys() -> dict[str, Key]:
+    return {f"{table.path}.{key.name}".strip("."): key for table in explain() for key in table.keys}
+
+
+def test_every_field_of_every_record_is_a_key_with_a_meaning(keys: dict[str, Key]) -> None:
+    paths = {table.path for table in explain()}
+    fields = {f"{path}.{name}" for path, record in TABLES.items() for name in record.model_fields}
+    assert fields | set(Recipe.model_fields) <= keys.keys() | paths
+    assert [path for path, key in keys.items() if not key.meaning] == []
+    assert [table.path for table in explain() if table.path and not table.meaning] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "default"),
+    [
+        ("name", "string", "required"),
+        ("compile", "boolean", "false"),
+        ("precision", '"auto" or "fp32" or "bf16"', '"auto"'),
+        ("cache", "string", "none"),
+        ("text.sections", 'array of "FINDINGS" or "IMPRESSION"', '["FINDINGS"]'),
+        ("corpora.exclude", "array of string", "[]"),
+        ("model.encoder.arguments", "table", "{}"),
+        ("model.projector.patch_tokens", 'integer >= 0 or "all"', "16"),
+        ("stages.batch_size", "integer >= 1", "16"),
+        ("stages.warmup", "float >= 0 and < 1", "0.05"),
+        ("stages.rates.encoder_layers", "integer >= 1", "none"),
+    ],
+)
+def test_type_and_default_are_told_as_toml(keys: dict[str, Key], path: str, kind: str, default: str) -> None:
+    assert (keys[path].kind, keys[path].default) == (kind, default)
+
+
+def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
+    console = Console(width=80, file=io.StringIO())
+    console.print(render_keys())
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    starts = [line.split(maxsplit=1)[0] for line in lines if line and not line.startswith(" ")]
+    for header, name in (("[[stages]]", "batch_size"), ("[stages.rates]", "encoder_decay"), ("[text]", "longest")):
+        assert name in starts[starts.index(header) :]
+    assert "checkpoint_activations" in starts
+
+
+def test_the_keys_of_the_recipes_that_come_with_the_package_are_among_them(keys: dict[str, Key]) -> None:
+    def written(tree: Any, path: str = "") -> Iterator[str]:
+        if isinstance(tree, list):
+            for item in tree:
+                yield from written(item, path)
+        elif isinstance(tree, dict) and path != "model.encoder.arguments":
+            for name, value in tree.items():
+                yield from written(value, f"{path}.{name}".strip("."))
+        else:
+            yield path
+
+    for recipe in RECIPES.glob("*.toml"):
+        assert set(written(tomllib.loads(recipe.read_text(encoding="utf-8")))) <= keys.keys()

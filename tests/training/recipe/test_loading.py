@@ -1,0 +1,146 @@
+"""Recipes: what is misspelt or ill-typed is refused with the nearest key, and every key explains itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_gen_training.recipe.loading import RECIPES, load_recipe
+from report_gen_training.recipe.schema import Recipe
+
+from report_gen.errors import RecipeError
+
+RECIPE = """
+name = "mine"
+[model.encoder]
+name = "test_vit"
+[[corpora]]
+name = "films"
+path = "films"
+[[stages]]
+name = "eyes"
+corpora = ["films"]
+steps = 10
+rates = { projector = 1e-3 }
+[[stages]]
+name = "words"
+corpora = ["films"]
+steps = 20
+rates = { decoder = 1e-3 }
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(write(tmp_path, RECIPE))
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "mine.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_a_recipe_is_read_with_its_defaults(path: str) -> None:
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.seed, recipe.precision) == ("mine", 0, "auto")
+    assert [stage.steps for stage in recipe.stages] == [10, 20]
+    rates = recipe.stages[0].rates
+    assert (rates.encoder, rates.projector, rates.decoder) == (0.0, 1e-3, 0.0)
+    assert recipe.resolve("films") == Path("films")
+    assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+
+
+@pytest.mark.parametrize("name", [file.stem for file in RECIPES.glob("*.toml")])
+def test_every_recipe_of_the_package_is_sound(name: str) -> None:
+    assert load_recipe(name).stages
+
+
+@pytest.mark.parametrize(
+    ("setting", "where", "expected"),
+    [
+        ("seed=7", lambda recipe: recipe.seed, 7),
+        ("data=../else where", lambda recipe: recipe.data, "../else where"),
+        ("precision='fp32'", lambda recipe: recipe.precision, "fp32"),
+        ("stages.1.steps=30", lambda recipe: recipe.stages[1].steps, 30),
+        ("stages.0.rates.encoder=2e-5", lambda recipe: recipe.stages[0].rates.encoder, 2e-5),
+        ("text.longest=99", lambda recipe: recipe.text.longest, 99),
+        ('corpora.0.exclude=["1", "2"]', lambda recipe: recipe.corpora[0].exclude, ("1", "2")),
+        ("model.projector.patch_tokens=all", lambda recipe: recipe.model.projector.patch_tokens, "all"),
+        ("stages.0.augment=false", lambda recipe: recipe.stages[0].augment, False),
+    ],
+)
+def test_settings_lie_on_top(path: str, setting: str, where: Any, expected: object) -> None:
+    assert where(load_recipe(path, [setting])) == expected
+
+
+def test_a_setting_without_a_value_takes_the_key_away(path: str) -> None:
+    assert load_recipe(path, ["seed=7", "seed="]) == load_recipe(path)
+    with pytest.raises(RecipeError, match="name: Field required"):
+        load_recipe(path, ["name="])
+
+
+def test_the_last_setting_wins(path: str) -> None:
+    assert load_recipe(path, ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sede=1", "unknown key 'sede'; did you mean 'seed'?"),
+        ("stages.0.batchsize=2", "unknown key 'stages.0.batchsize'; did you mean 'batch_size'?"),
+        ("model.decoder.layer=2", "unknown key 'model.decoder.layer'; did you mean 'layers'?"),
+        ("qqqq=1", "unknown key 'qqqq'; report-gen train --explain lists the keys"),
+        ("seed=many", "seed: Input should be a valid integer"),
+        ("stages.0.steps=0", "stages.0.steps: Input should be greater than or equal to 1"),
+        ('model.attributes=["plane", "plane"]', "model: attributes names one twice: plane, plane"),
+        ('model.attributes=["side"]', "model.attributes.0: Input should be 'modality', 'plane' or 'body_part'"),
+        ("model.encoder.image_size=8", "model.encoder.image_size: Input should be greater than or equal to 32"),
+        ("precision=fp64", "precision: Input should be 'auto', 'fp32' or 'bf16'"),
+        ("stages=[]", "stages: Tuple should have at least 1 item"),
+        ('stages.1.corpora=["film"]', "recipe: stage 'words' names the corpus 'film'; there are films"),
+        ("stages.1.name='eyes'", "two stages have one name; there are eyes, eyes"),
+        ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
+        ("seed", "--set seed: write key=value"),
+        ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such place"),
+        ("stages.first.steps=1", "the recipe has no such place"),
+        ("name.x=1", "the recipe has no such place"),
+        ("name.x.y=1", "the recipe has no such place"),
+    ],
+)
+def test_what_cannot_be_is_refused(path: str, setting: str, message: str) -> None:
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(path, [setting])
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_sees_cannot_learn_from_numbers(path: str) -> None:
+    numbers, untaught = "model.conditioning=numbers", "stages.0.finding_weight=0"
+    assert load_recipe(path, [numbers]).model.conditioning == "numbers"  # the finding head teaches
+    with pytest.raises(RecipeError, match="no gradient reaches encoder or projector through numbers; leave"):
+        load_recipe(path, [numbers, untaught])
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"mine\.toml: model: Field required"):
+        load_recipe(str(write(tmp_path, RECIPE.replace('[model.encoder]\nname = "test_vit"', ""))))
+
+
+@pytest.mark.parametrize("text", ["name = ", "name = 'a'\nname = 'b' "])
+def test_a_file_that_is_no_toml_is_refused_with_its_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecipeError, match=r"mine\.toml: not TOML \(.* \(at "):
+        load_recipe(str(write(tmp_path, text)))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(RecipeError, match=r"mine\.toml: not TOML"):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize("name", ["no-such-recipe", "no/such/file.toml", "."])
+def test_a_missing_recipe_lists_those_there_are(name: str) -> None:
+    with pytest.raises(RecipeError, match=r"no such recipe; give a TOML file or one of .*chest_xray"):
+        load_recipe(name)

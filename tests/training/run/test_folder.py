@@ -1,0 +1,119 @@
+"""The run folder: what is written is whole, what a crash leaves is mended, and nobody else writes there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from report_gen_training.run.folder import Position, Rank, Run, TrainState
+from safetensors.torch import load_file
+
+from report_gen.errors import OutputError, UsageError
+from tests.builders import tiny_recipe
+
+
+def state(step: int = 3, **changes: Any) -> TrainState:
+    weights = {"w": torch.full((2,), float(step))}
+    return TrainState(Position(stage=1, step=step, best=Rank(0.5, -math.inf), bf16=True), weights, **changes)
+
+
+def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
+    kept = state(best={"w": torch.ones(2)}, optimizer={"0.step": torch.tensor(3.0)}, average={"w": torch.zeros(2)})
+    Run(tmp_path).save(kept)
+    found = Run(tmp_path).state()
+    assert found is not None
+    assert found.position == kept.position
+    for name in ("weights", "best", "optimizer", "average"):
+        ours, theirs = getattr(kept, name), getattr(found, name)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_folder_without_a_state_has_none(tmp_path: Path) -> None:
+    assert Run(tmp_path).state() is None
+
+
+def test_what_a_killed_process_left_is_mended(tmp_path: Path) -> None:
+    """Killed between the two renames, after logging a step that was not saved and in the middle of another line."""
+    recipe = tiny_recipe(tmp_path)
+    with Run.open(tmp_path, recipe, resume=False) as run:
+        run.log("step", step=1)
+        run.save(state(1))
+        run.log("step", step=2)
+        with (tmp_path / "log.jsonl").open("a") as log:
+            log.write('{"kind": "st')
+    (tmp_path / "last").rename(tmp_path / ".last-0123.old")
+    (tmp_path / ".last-0123.tmp").mkdir()
+    with Run.open(tmp_path, recipe, resume=True) as run:
+        found = run.state()
+        assert found is not None
+        assert found.position.step == 1
+        run.log("step", step=2)
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [1, 2]
+    assert not list(tmp_path.glob(".last-*"))
+
+
+def test_a_run_killed_before_its_first_state_starts_its_log_anew(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    with Run.open(tmp_path, recipe, resume=False) as run:
+        run.log("step", step=1)
+    with Run.open(tmp_path, recipe, resume=True):
+        assert (tmp_path / "log.jsonl").read_text() == ""
+
+
+def test_a_run_that_another_process_has_open_is_refused(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    holder = f"import fcntl, time; f = open({str(tmp_path / 'lock')!r}, 'a+'); fcntl.lockf(f, fcntl.LOCK_EX); "
+    holder += "f.write('4711'); f.flush(); print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        with pytest.raises(UsageError, match="process 4711 is training there"), Run.open(tmp_path, recipe, resume=True):
+            pass
+        other.kill()
+    with Run.open(tmp_path, recipe, resume=True):  # the lock went with its process
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_keys_that_teach_nothing_may_change(tmp_path: Path) -> None:
+    with Run.open(tmp_path, tiny_recipe(tmp_path), resume=False):
+        pass
+    with Run.open(tmp_path, tiny_recipe(tmp_path, workers=2, save_minutes=1.0), resume=True):
+        assert json.loads((tmp_path / "recipe.json").read_text())["workers"] == 2
+    other = tiny_recipe(tmp_path, seed=1, stage={"steps": 7})
+    with (
+        pytest.raises(UsageError, match="another recipe, see seed and 1 more keys"),
+        Run.open(tmp_path, other, resume=True),
+    ):
+        pass
+
+
+def test_a_full_disk_leaves_the_older_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(tmp_path)
+    run.save(state(1))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputError, match=r"last: cannot be written \(No space left on device\)"):
+        run.save(state(2))
+    monkeypatch.undo()
+    assert torch.equal(load_file(tmp_path / "last" / "model.safetensors")["w"], torch.ones(2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last"]
+
+
+def test_a_full_disk_under_the_log_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"log.jsonl: cannot be written \(No space left on device\); free some space"):
+        Run(tmp_path).log("step", step=1)

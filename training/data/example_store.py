@@ -1,0 +1,155 @@
+"""Examples of one split in a memory-mapped file: made when they are asked for, their lengths and states at hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from report_gen.records.report import ATTRIBUTES, FINDINGS, AttributeName
+from report_gen.records.study import ViewPosition
+
+from .arrow_rows import Row, Rows, write_rows
+from .examples import TrainingExample
+
+Examples = Mapping[str, Mapping[str, "ExampleStore"]]
+"""Corpus name -> split -> examples."""
+
+_SCHEMA = pa.schema(
+    [
+        ("study_id", pa.string()),
+        ("patient_id", pa.string()),
+        ("images", pa.list_(pa.string())),
+        ("views", pa.list_(pa.string())),
+        ("prompts", pa.list_(pa.list_(pa.int32()))),
+        ("report_ids", pa.list_(pa.int32())),
+        ("abnormal", pa.list_(pa.bool_())),
+        ("reference", pa.string()),
+        ("states", pa.list_(pa.int8(), len(FINDINGS))),
+        ("labels", pa.list_(pa.float32(), len(FINDINGS))),
+        ("targets", pa.list_(pa.float32(), len(FINDINGS))),
+        ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+    ]
+)
+
+
+def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:
+    """Examples to a file, streamed.
+
+    Raises:
+        OutputError: naming the file and the remedy.
+    """
+    write_rows(path, _SCHEMA, map(_to_row, examples))
+
+
+class ExampleStore(Sequence[TrainingExample]):
+    """The examples of a file of `write_examples`, or some of them.
+
+    Args:
+        rows: of the file.
+        indices: rows that are taken, in this order; all when None.
+    """
+
+    def __init__(self, rows: Rows, indices: NDArray[np.int64] | None = None) -> None:
+        self._rows = rows
+        self._indices = np.arange(len(rows)) if indices is None else indices
+        self.lengths: NDArray[np.int32] = _sizes(rows, "report_ids")[self._indices]
+        """[n] report tokens; 0 where there is no text."""
+        self.views: NDArray[np.int32] = _sizes(rows, "images")[self._indices]
+        """[n] images."""
+        self.states: NDArray[np.int8] = _states(rows)[self._indices]
+        """[n,F], indices into STATES."""
+
+    @property
+    def labels(self) -> NDArray[np.float32]:
+        """[n,F] 1 or 0, NaN where nothing is known."""
+        flat: NDArray[np.float32] = self._rows.column("labels").combine_chunks().flatten().to_numpy()
+        return flat.reshape(-1, len(FINDINGS))[self._indices]
+
+    @property
+    def kinds(self) -> NDArray[np.bool_]:
+        """[n,2]: whether an example has images, and whether it has a text. A batch holds one kind."""
+        return np.stack([self.views > 0, self.lengths > 0], axis=1)
+
+    @property
+    def longest_prompt(self) -> int:
+        """Tokens, over the whole file; 0 where it is empty."""
+        return int(pc.max(pc.list_value_length(pc.list_flatten(self._rows.column("prompts")))).as_py() or 0)
+
+    def select(self, indices: NDArray[np.int64]) -> ExampleStore:
+        """Those of these examples, in this order."""
+        return ExampleStore(self._rows, self._indices[indices])
+
+    def image_paths(self) -> Iterator[str]:
+        """The images of all examples, one after the other."""
+        for index in self._indices:
+            yield from self._rows.value(int(index), "images")
+
+    def attribute_counts(self, name: AttributeName) -> Counter[str]:
+        """How many of these examples that have images have each value of an attribute; unknown ones do not count."""
+        values = self._rows.column("attributes").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        known = values.reshape(-1, len(ATTRIBUTES))[self._indices[self.views > 0], ATTRIBUTES.index(name)]
+        return Counter(filter(None, known.tolist()))
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingExample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TrainingExample]: ...
+    def __getitem__(self, index: int | slice) -> TrainingExample | list[TrainingExample]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        return _from_row(self._rows[int(self._indices[index])])
+
+
+def group_by_kind(store: ExampleStore) -> list[ExampleStore]:
+    """Examples with images, with texts, with both: each kind a store of its own."""
+    kinds = store.kinds
+    return [store.select(np.flatnonzero((kinds == kind).all(axis=1))) for kind in np.unique(kinds, axis=0)]
+
+
+def _sizes(rows: Rows, column: str) -> NDArray[np.int32]:
+    sizes: NDArray[np.int32] = pc.list_value_length(rows.column(column)).to_numpy()
+    return sizes
+
+
+def _states(rows: Rows) -> NDArray[np.int8]:
+    flat = rows.column("states").combine_chunks().flatten()
+    states: NDArray[np.int8] = flat.to_numpy().reshape(-1, len(FINDINGS))
+    return states
+
+
+def _to_row(example: TrainingExample) -> Row:
+    return vars(example) | {
+        "images": list(map(str, example.images)),
+        "views": list(map(str, example.views)),
+        "states": example.states.tolist(),
+        "labels": example.labels.tolist(),
+        "targets": example.targets.tolist(),
+        "attributes": list(example.attributes),
+    }
+
+
+def _from_row(row: Row) -> TrainingExample:
+    return TrainingExample(
+        study_id=row["study_id"],
+        patient_id=row["patient_id"],
+        images=tuple(map(Path, row["images"])),
+        views=tuple(map(ViewPosition, row["views"])),
+        prompts=tuple(map(tuple, row["prompts"])),
+        report_ids=tuple(row["report_ids"]),
+        abnormal=tuple(row["abnormal"]),
+        reference=row["reference"],
+        states=np.array(row["states"], dtype=np.int64),
+        labels=np.array(row["labels"], dtype=np.float32),
+        targets=np.array(row["targets"], dtype=np.float32),
+        attributes=tuple(row["attributes"]),
+    )

@@ -1,0 +1,146 @@
+"""New reports from the sentences of old ones, so that a decoder learns to say what it is told.
+
+Most reports of a corpus are normal, and its abnormal ones show few of the combinations that images will show. Here a
+report gets sentences on other findings from other reports; the sentences they contradict leave it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from report_gen.auditing.text_audit import contradictions
+from report_gen.labeling.labeler import label_findings
+from report_gen.records.report import FINDINGS, FindingState, Section, SectionName, Sentence, format_report
+
+_FEWEST = 4
+"""Sentences on a finding without which it would be learned by heart and is left alone."""
+_UNCERTAIN = 0.15
+"""Share of findings that are added as uncertain."""
+_HOW_MANY = (0.4, 0.35, 0.25)
+"""Chances of adding one, two or three findings."""
+_TRIES = 4
+
+Report = tuple[Section, ...]
+
+
+@dataclass(frozen=True)
+class _Phrase:
+    """A sentence and what it says of the findings that it mentions."""
+
+    sentence: Sentence
+    states: Mapping[str, FindingState]
+    present: frozenset[str]
+    absent: frozenset[str]
+    """Findings but "No Finding", which follows from the others."""
+
+    @classmethod
+    def read(cls, sentence: Sentence) -> _Phrase:
+        states = {
+            name: state
+            for name, state in label_findings(sentence.text).items()
+            if state is not FindingState.NOT_MENTIONED
+        }
+        present, absent = (
+            frozenset(name for name, said in states.items() if said is state and name != "No Finding")
+            for state in (FindingState.PRESENT, FindingState.ABSENT)
+        )
+        return cls(sentence, states, present, absent)
+
+
+def recombine(reports: Sequence[Report], count: int, random: np.random.Generator) -> Iterator[Report]:
+    """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself.
+
+    The reports are asked for one at a time and need not be in memory together.
+    """
+    bank = _Bank(reports)
+    bases = [place for place, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
+    for _ in range(count if bases else 0):
+        made = bank.recombine(reports[bases[random.integers(len(bases))]], random)
+        if made is not None:
+            yield made
+
+
+class _Bank:
+    """All sentences of a corpus by section, and by finding and state."""
+
+    def __init__(self, reports: Sequence[Report]) -> None:
+        self._phrases: dict[Sentence, _Phrase] = {}
+        self._by_state: dict[tuple[SectionName, str, FindingState], list[_Phrase]] = defaultdict(list)
+        self._denials: dict[frozenset[str], list[_Phrase]] = defaultdict(list)
+        for report in reports:
+            for section in report:
+                for sentence in section.sentences:
+                    self._add(section.name, sentence)
+        self._names = [
+            name
+            for name in FINDINGS
+            if name != "No Finding" and len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _FEWEST
+        ]
+
+    def _add(self, section: SectionName, sentence: Sentence) -> None:
+        phrase = self._phrase(sentence)
+        for name, state in phrase.states.items():
+            self._by_state[section, name, state].append(phrase)
+        if section is SectionName.FINDINGS and set(phrase.states.values()) == {FindingState.ABSENT}:
+            self._denials[phrase.absent].append(phrase)
+
+    def _phrase(self, sentence: Sentence) -> _Phrase:
+        if sentence not in self._phrases:
+            self._phrases[sentence] = _Phrase.read(sentence)
+        return self._phrases[sentence]
+
+    def recombine(self, base: Report, random: np.random.Generator) -> Report | None:
+        for _ in range(_TRIES):
+            wanted = self._draw_findings(random)
+            report = self._rewrite(base, wanted, random)
+            text = format_report(report)
+            said = label_findings(text)
+            faithful = all(said[name] is state for name, state in wanted.items())
+            if faithful and len(report) == len(base) and not contradictions(text):
+                return report
+        return None
+
+    def _draw_findings(self, random: np.random.Generator) -> dict[str, FindingState]:
+        count = min(len(self._names), 1 + random.choice(len(_HOW_MANY), p=_HOW_MANY))
+        names = random.choice(self._names, size=count, replace=False)
+        return {
+            str(name): FindingState.UNCERTAIN if random.random() < _UNCERTAIN else FindingState.PRESENT
+            for name in names
+        }
+
+    def _rewrite(self, base: Report, wanted: Mapping[str, FindingState], random: np.random.Generator) -> Report:
+        sections = []
+        for section in base:
+            added = list(self._draw_phrases(section.name, wanted, random))
+            raised = {name for phrase in added for name in phrase.present} | set(wanted)
+            kept = [self._reconciled(self._phrase(sentence), raised, random) for sentence in section.sentences]
+            sentences = [phrase.sentence for phrase in kept if phrase is not None]
+            place = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
+            sentences[place:place] = [phrase.sentence for phrase in added]
+            if sentences:
+                sections.append(Section(section.name, tuple(dict.fromkeys(sentences))))
+        return tuple(sections)
+
+    def _draw_phrases(
+        self, section: SectionName, wanted: Mapping[str, FindingState], random: np.random.Generator
+    ) -> Iterator[_Phrase]:
+        """A sentence for each wanted finding; in the impression only one that raises nothing else."""
+        for name, state in wanted.items():
+            phrases = self._by_state[section, name, state]
+            if section is SectionName.IMPRESSION:
+                phrases = [phrase for phrase in phrases if phrase.present <= set(wanted)]
+            if phrases:
+                yield phrases[random.integers(len(phrases))]
+
+    def _reconciled(self, phrase: _Phrase, raised: set[str], random: np.random.Generator) -> _Phrase | None:
+        """The phrase, or where it denies what was raised, a denial of the rest, or nothing."""
+        if phrase.states.get("No Finding") is FindingState.PRESENT and not phrase.absent:
+            return None
+        if not phrase.absent & raised:
+            return phrase
+        fitting = self._denials.get(phrase.absent - raised, [])
+        return fitting[random.integers(len(fitting))] if fitting else None

@@ -1,0 +1,83 @@
+"""A rehearsal at the terminal: parameters, speed, hours, memory, and the first texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from .dry_run_results import Rehearsal, StageRehearsal
+from .first_batch import FirstText
+
+_SHOWN = 2
+"""Texts of each stage."""
+
+
+def render_rehearsal(rehearsal: Rehearsal) -> RenderableType:
+    """Everything but the pictures."""
+    return Group(
+        _figures(rehearsal),
+        Text(),
+        *map(Text, _memory(rehearsal)),
+        Text(),
+        *(part for stage in rehearsal.stages for part in _first_texts(stage)),
+    )
+
+
+def _figures(rehearsal: Rehearsal) -> Table:
+    """A column for each stage."""
+    stages = rehearsal.stages
+    table = Table(box=SIMPLE_HEAD)
+    for head in ("", "all", *(f"stage {one.stage.name}" for one in stages)):
+        table.add_column(Text(head), justify="right" if head else "left")
+    for part, count in rehearsal.parameters.items():
+        learning = [one.learning[part] for one in stages]
+        table.add_row(f"parameters of the {part}", f"{count:,}", *(f"{n:,} learn" if n else "frozen" for n in learning))
+    table.add_row("steps", "", *(f"{one.stage.steps:,}" for one in stages))
+    table.add_row("studies a step", "", *(f"{one.studies:.0f}" for one in stages))
+    table.add_row("report tokens a step", "", *(f"{one.tokens:.0f}" for one in stages))
+    table.add_row("time of a step", "", *(_time(one.seconds) for one in stages))
+    table.add_row("making its batch, alone", "", *(_time(one.batch_seconds) for one in stages))
+    table.add_row("a validation, about", "", *(_time(one.validation_seconds) for one in stages))
+    whole = sum(one.whole_seconds for one in stages)
+    table.add_row("all steps, at most", _time(whole), *(_time(one.whole_seconds) for one in stages), style="bold")
+    return table
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 5400:
+        return f"{seconds / 3600:.1f} h"
+    if seconds >= 90:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
+def _memory(rehearsal: Rehearsal) -> Iterator[str]:
+    yield f"Weights, gradients, AdamW and the best weights: {_size(rehearsal.estimated_bytes)}, estimated."
+    yield f"This process at its highest, program, corpus and activations included: {_size(rehearsal.peak_bytes)}."
+    if rehearsal.gpu_bytes is not None:
+        yield f"On the GPU at its highest: {_size(rehearsal.gpu_bytes)}."
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
+
+
+def _first_texts(rehearsal: StageRehearsal) -> Iterator[RenderableType]:
+    name = rehearsal.stage.name
+    if not rehearsal.texts:
+        yield Text(f"Stage {name}: its first batch has no texts.", end="\n\n")
+    for text in rehearsal.texts[:_SHOWN]:
+        yield Text(f"Stage {name}, study {text.study_id}, {text.tokens} tokens", style="bold")
+        yield Padding(Text("\n".join(_lines(text))), (0, 0, 1, 4))
+
+
+def _lines(text: FirstText) -> Iterator[str]:
+    for state, names in text.told.items():
+        yield f"told {state}: {', '.join(names)}"
+    yield f"prompt: {text.prompt}"
+    yield f"report: {text.report}"

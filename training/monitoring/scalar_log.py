@@ -1,0 +1,107 @@
+"""The run in TensorBoard: `tensorboard --logdir RUN/tensorboard`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import scalar, text
+
+from report_gen.errors import OutputError
+
+from ..recipe.schema import StageRecipe
+from ..run.events import Progress, Sample, Validation
+
+FOLDER = "tensorboard"
+_SHOWN = 4
+"""Studies whose drafts are written at each validation."""
+
+
+class Board:
+    """Scalars and sample texts over the steps of all stages; every stage counts as long as its recipe allows.
+
+    The events hold what patients' reports say, as the run folder does.
+    """
+
+    def __init__(self, folder: Path, stages: Sequence[StageRecipe]) -> None:
+        self._folder = folder / FOLDER
+        before = accumulate((stage.steps for stage in stages), initial=0)
+        self._starts = dict(zip((stage.name for stage in stages), before, strict=False))
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def on_step(self, now: Progress) -> None:
+        """Losses, learning rates and speed.
+
+        Raises:
+            OutputError: the events cannot be written.
+        """
+        losses = {
+            "training": now.loss,
+            "training report": now.report_loss,
+            "training findings": now.finding_loss,
+            "training attributes": now.attribute_loss,
+        }
+        scalars: dict[str, float | None] = {f"loss/{name}": loss for name, loss in losses.items()}
+        scalars |= {f"learning rate/{part}": rate for part, rate in now.rates.items()}
+        scalars["speed/studies per second"] = now.studies / now.seconds
+        self._add(now.stage, now.step, scalars)
+
+    def on_validation(self, now: Validation) -> None:
+        """Loss, scores, share of distinct drafts, and a few drafts beside their references.
+
+        Raises:
+            OutputError: the events cannot be written.
+        """
+        scores = {f"validation/{name}": score for name, score in now.scores.items()}
+        scores |= {f"validation/{name} recognised": share for name, share in now.accuracies.items()}
+        self._add(now.stage, now.step, {"loss/validation": now.loss, "validation/distinct": now.distinct} | scores)
+        if now.samples:
+            drafts = "\n\n".join(map(_markdown, now.samples[:_SHOWN]))
+            self._write(self._starts[now.stage] + now.step, summary=text("drafts, not reviewed", drafts))
+
+    def _add(self, stage: str, step: int, scalars: Mapping[str, float | None]) -> None:
+        values = [scalar(name, value).value[0] for name, value in scalars.items() if value is not None]
+        self._write(self._starts[stage] + step, summary=Summary(value=values))
+
+    def _write(self, step: int, **event: Any) -> None:
+        """Append an event to the file, here and now: torch's own writer does it in a thread, in which a full disk would
+        end as a traceback."""
+        try:
+            if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = (self._folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}").open("ab", 0)
+                self._append(file_version="brain.Event:2")
+                # A resumed run does the steps after its last state again: what it wrote of them before is hidden.
+                self._append(step=step, session_log=SessionLog(status=SessionLog.START))
+            self._append(step=step, **event)
+        except OSError as error:
+            raise OutputError(
+                f"{self._folder}: cannot be written ({error.strerror}); free some space, or set tensorboard=false"
+            ) from error
+
+    def _append(self, **event: Any) -> None:
+        RecordWriter(self._file).write(Event(wall_time=time.time(), **event).SerializeToString())
+
+
+def _markdown(sample: Sample) -> str:
+    """Headings and indented blocks, in which nothing of a report acts as markup."""
+    texts = {"draft": sample.draft, "reference": sample.reference}
+    blocks = [f"    {name}: {' '.join(text.split())}" for name, text in texts.items()]
+    return "\n".join([f"    study {sample.study_id}", *blocks])

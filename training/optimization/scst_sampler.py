@@ -1,0 +1,48 @@
+"""What the self-critical loss of a stage needs: drafts that the model samples of its own batches."""
+
+from __future__ import annotations
+
+from report_gen.model import Checkpoint
+
+from ..data.batches import Batch
+from ..data.data_loading import Groups
+from ..recipe.schema import StageRecipe
+from ..run.processes import Processes
+from .rewards import training_frequencies
+from .scst import Sampled, sample_drafts
+
+
+class Critic:
+    """Lets the model of a stage draft its training batches.
+
+    Args:
+        checkpoint: the model in training, with its words.
+        training: the studies, whose reports say which words are rare.
+        longest: report tokens of a draft at most.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, stage: StageRecipe, training: Groups, processes: Processes, *, longest: int
+    ) -> None:
+        self._checkpoint, self._reward, self._processes, self._longest = checkpoint, stage.reward, processes, longest
+        self._frequencies = (
+            training_frequencies(example.reference for group in training for example in group)
+            if stage.reward.weight
+            else None
+        )
+
+    def sample(self, batch: Batch, seed: int) -> Sampled | None:
+        """Drafts of the batch, judged by its reports; None where it has none or the stage does without."""
+        if self._frequencies is None or not batch.input_ids.shape[1]:
+            return None
+        return sample_drafts(
+            self._checkpoint.model,
+            batch,
+            self._checkpoint.tokenizer,
+            self._reward,
+            self._frequencies,
+            longest=self._longest,
+            seed=seed,
+            rank=self._processes.rank,
+            processes=self._processes.count,
+        )

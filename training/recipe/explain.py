@@ -1,0 +1,125 @@
+"""The keys of a recipe, explained from its records: `report-gen train --explain`."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .schema import Recipe
+
+_KINDS = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table"}
+"""As TOML calls them."""
+_HINT = "Keys of a recipe, a TOML file; or --set seed=1 --set stages.0.rates.decoder=1e-3"
+_LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of a recipe."""
+
+    name: str
+    kind: str
+    """What may stand there, in TOML's words."""
+    default: str
+    """As TOML; "required" where there is none."""
+    meaning: str
+
+
+@dataclass(frozen=True)
+class KeyTable:
+    """A table of a recipe."""
+
+    path: str
+    """Dotted; empty for the keys above all tables."""
+    repeated: bool
+    """Whether there may be several, each under `[[path]]`."""
+    meaning: str
+    keys: tuple[Key, ...]
+
+    @property
+    def name(self) -> str:
+        return self.path.rsplit(".", 1)[-1]
+
+
+def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "") -> Iterator[KeyTable]:
+    """Every table of a recipe with its own keys, the outer ones first."""
+    record.model_rebuild()  # a field may name a record that stands further down in its module
+    tables = {name: nested for name, field in record.model_fields.items() if (nested := _nested(field.annotation))}
+    keys = tuple(_key(name, field) for name, field in record.model_fields.items() if name not in tables)
+    yield KeyTable(path, False, meaning, keys)
+    for name, nested in tables.items():
+        field = record.model_fields[name]
+        first, *others = explain(nested, f"{path}.{name}".strip("."), _table_meaning(field))
+        yield KeyTable(first.path, get_origin(field.annotation) is tuple, first.meaning, first.keys)
+        yield from others
+
+
+def render_keys() -> RenderableType:
+    """All tables, to be printed; it wraps well from 60 columns on."""
+    parts: list[RenderableType] = [Text(_HINT, end="\n\n")]
+    for table in explain():
+        header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "above all tables"
+        parts.append(Text.assemble((header, "bold cyan"), "  ", table.meaning, end="\n\n"))
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(no_wrap=True, min_width=22)
+        grid.add_column(ratio=1)
+        for key in table.keys:
+            wanted = "required" if key.default == "required" else f"default {key.default}"
+            grid.add_row(Text(key.name, "bold"), Text.assemble((f"{key.kind}, {wanted}\n", "dim"), key.meaning))
+        parts += [grid, Text()]
+    return Group(*parts)
+
+
+def _key(name: str, field: FieldInfo) -> Key:
+    default = "required" if field.is_required() else _toml(field.default)
+    kind = f"{_kind(field.annotation)} {_limits(field.metadata)}".strip()
+    return Key(name, kind, default, " ".join((field.description or "").split()))
+
+
+def _table_meaning(field: FieldInfo) -> str:
+    meaning = " ".join((field.description or "").split())
+    return f"{meaning} None without this table." if field.default is None else meaning
+
+
+def _toml(value: Any) -> str:
+    return "none" if value is None else json.dumps(value)
+
+
+def _kind(annotation: Any) -> str:
+    """What a field takes: `float`, `array of string`, `"auto" or "fp32"`, `integer >= 0 or "all"`."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(map(json.dumps, arguments))
+    if origin is Annotated:
+        base, *limits = arguments
+        return f"{_kind(base)} {_limits(chain.from_iterable(limit.metadata for limit in limits))}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind(one) for one in arguments if one is not type(None))
+    if origin is tuple:
+        return f"array of {_kind(arguments[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return " or ".join(json.dumps(member) for member in annotation)
+    return _KINDS[origin or annotation]
+
+
+def _limits(metadata: Iterable[Any]) -> str:
+    """The numbers that a field stays between, as `>= 0 and < 1`."""
+    signs = [(sign, getattr(limit, word, None)) for limit in metadata for word, sign in _LIMITS.items()]
+    return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+
+
+def _nested(annotation: Any) -> type[BaseModel] | None:
+    """The record inside a field's type: itself, or the items of a tuple."""
+    candidates = [annotation, *get_args(annotation)]
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
