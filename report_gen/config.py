@@ -74,7 +74,7 @@ class FindingConfig(_Frozen):
 
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, so that probabilities mean what they say (Guo et al., ICML 2017)."""
-    taught: tuple[bool, ...] | None = None
+    trained: tuple[bool, ...] | None = None
     """Whether the head was taught a finding, so that its probability is reported; None: those with a threshold."""
     present: tuple[float | None, ...] = (None,) * len(FINDINGS)
     """Probability from which a finding is present; None leaves the finding unknown: never taught, or too rare."""
@@ -89,14 +89,14 @@ class FindingConfig(_Frozen):
                 raise ValueError(f"{name} has {len(values)} values; there are {len(FINDINGS)} findings")
             if any(value is not None and not (0 < value <= 1) for value in values):
                 raise ValueError(f"{name} must lie in 0..1")
-        if self.taught is not None and len(self.taught) != len(FINDINGS):
-            raise ValueError(f"taught has {len(self.taught)} values; there are {len(FINDINGS)} findings")
+        if self.trained is not None and len(self.trained) != len(FINDINGS):
+            raise ValueError(f"trained has {len(self.trained)} values; there are {len(FINDINGS)} findings")
         return self
 
     @property
     def reported(self) -> tuple[bool, ...]:
         """Whether the probability of each finding is reported."""
-        return tuple(value is not None for value in self.present) if self.taught is None else self.taught
+        return tuple(value is not None for value in self.present) if self.trained is None else self.trained
 
 
 class AttributeConfig(_Frozen):
@@ -123,8 +123,8 @@ class AttributeConfig(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    format: Literal[1] = 1
-    """Version of the checkpoint layout."""
+    schema_version: Literal[2] = 2
+    """Version of this record; `model/migration.py` reads earlier ones."""
     name: str
     """Name that stands in the provenance of every draft."""
     conditioning: Conditioning = "prefix"

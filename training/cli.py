@@ -48,7 +48,7 @@ def train(
     if contact_sheet and not dry_run:
         raise UsageError("--contact-sheet is the picture of a --dry-run; ask for that too")
     if dry_run:
-        _rehearse(loaded, contact_sheet or Path(f"{loaded.name}-images.png"))
+        _dry_run(loaded, contact_sheet or Path(f"{loaded.name}-images.png"))
     else:
         _run(loaded, output or Path("runs") / loaded.name, resume=resume)
 
@@ -63,20 +63,20 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
         Console().print(f"checkpoint: {checkpoint}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _rehearse(recipe: Recipe, picture: Path) -> None:
+def _dry_run(recipe: Recipe, picture: Path) -> None:
     from report_gen.files import write_atomically
     from report_gen.terminal import bars
 
     from .monitoring.contact_sheet import draw_contact_sheet
-    from .monitoring.dry_run import rehearse
-    from .monitoring.dry_run_tables import render_rehearsal
+    from .monitoring.dry_run import dry_run
+    from .monitoring.dry_run_tables import render_dry_run
 
     with bars() as shown:
-        rehearsal = rehearse(recipe, shown.show)
+        results = dry_run(recipe, shown.show)
     console = Console()
-    console.print(render_rehearsal(rehearsal))
-    if rehearsal.strips:
-        write_atomically(picture, draw_contact_sheet(rehearsal.strips))
+    console.print(render_dry_run(results))
+    if results.strips:
+        write_atomically(picture, draw_contact_sheet(results.strips))
         console.print(
             f"images of the first batches, of patients: {picture}", soft_wrap=True, highlight=False, markup=False
         )

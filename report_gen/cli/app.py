@@ -72,12 +72,12 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     from report_gen.drafting.drafter import Drafter
-    from report_gen.generation import FAITHFUL
+    from report_gen.generation import DEFAULT_DECODING
     from report_gen.terminal import track
 
     check_picture(attention, "--attention")
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
-    decoding = replace(FAITHFUL, method=method, candidates=candidates, seed=seed)
+    decoding = replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
     drafter = Drafter.load(checkpoint)
     studies, refused = _read_all(paths)
     if attention and len(studies) > 1:
@@ -155,9 +155,9 @@ def evaluate(
     from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.drafting.drafter import Drafter
     from report_gen.evaluation import runner as evaluating
-    from report_gen.evaluation.finding_head import can_judge_head
+    from report_gen.evaluation.finding_head import can_score_finding_head
     from report_gen.evaluation.results import render, write_calibration, write_json
-    from report_gen.generation import FAITHFUL
+    from report_gen.generation import DEFAULT_DECODING
     from report_gen.metrics import ScoreMethod, write_csv, write_html
     from report_gen.terminal import track
 
@@ -168,12 +168,12 @@ def evaluate(
         if (html or csv) and not any(map(evaluating.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
         drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
-        if calibration and not can_judge_head(drafter.reported, rows):
+        if calibration and not can_score_finding_head(drafter.reported, rows):
             raise UsageError("--calibration needs labels of findings that the model was taught, and no study has any")
         result = evaluating.evaluate(
             drafter,
             rows,
-            decoding=replace(FAITHFUL, method=method, candidates=candidates, seed=seed),
+            decoding=replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed),
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
             training=evaluating.training_reports(studies, rows),
             nearest=evaluating.neighbours(studies, rows) if nearest else (),
@@ -267,7 +267,7 @@ def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) 
     from report_gen.files import write_atomically
     from report_gen.outputs.overlay import format_overlay  # draws with matplotlib, for which others need not wait
 
-    write_atomically(path, format_overlay(report, drafter.attend(study)))
+    write_atomically(path, format_overlay(report, drafter.attention_map(study)))
 
 
 def _print(text: str) -> None:

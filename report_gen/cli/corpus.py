@@ -48,12 +48,14 @@ def check(
         _opened(path, layout, require_images=None, check=False) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
-        found, exhibits = check_corpus(dataset, source=str(path), look=not no_images, progress=progress, seed=seed)
+        found, example_images = check_corpus(
+            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed
+        )
     Console().print(render_check(found))
     if json is not None:
         write_json(found, json)
     if html is not None:
-        write_html(found, exhibits, html)
+        write_html(found, example_images, html)
     if strict and found.serious:
         raise typer.Exit(CORPUS_FAILS)
 

@@ -2,7 +2,7 @@
 
 from report_gen.corpus_qc.check import check_corpus
 from report_gen.corpus_qc.clean import Marks, clean_rows
-from report_gen.corpus_qc.example_images import Exhibits
+from report_gen.corpus_qc.example_images import ExampleImages
 from report_gen.corpus_qc.export import write_html, write_json
 from report_gen.corpus_qc.results import CorpusCheck, Problem
 from report_gen.corpus_qc.rows import manifest_place, rows_of, write_manifest
@@ -11,7 +11,7 @@ from report_gen.corpus_qc.table import render_check
 
 __all__ = [
     "CorpusCheck",
-    "Exhibits",
+    "ExampleImages",
     "Marks",
     "Problem",
     "Split",

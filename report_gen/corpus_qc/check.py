@@ -10,9 +10,9 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from report_gen.corpora import SPLITS
-from report_gen.corpus_qc.duplicate_clusters import Places, find_families
-from report_gen.corpus_qc.example_images import Exhibits, show
-from report_gen.corpus_qc.image_features import ImageState, look_alike
+from report_gen.corpus_qc.duplicate_clusters import Places, find_duplicate_clusters
+from report_gen.corpus_qc.example_images import ExampleImages, show
+from report_gen.corpus_qc.image_features import ImageState, are_similar
 from report_gen.corpus_qc.problems import find_problems
 from report_gen.corpus_qc.results import (
     PERCENTILES,
@@ -35,8 +35,8 @@ _Numbers = NDArray[Any]
 
 
 def check_corpus(
-    dataset: Dataset, *, source: str, look: bool = True, progress: Progress = lambda _: None, seed: int = 0
-) -> tuple[CorpusCheck, Exhibits]:
+    dataset: Dataset, *, source: str, examine_images: bool = True, progress: Progress = lambda _: None, seed: int = 0
+) -> tuple[CorpusCheck, ExampleImages]:
     """The check of a corpus, and what of it is worth being seen.
 
     Args:
@@ -46,7 +46,7 @@ def check_corpus(
         progress: Is told how many studies have gone by.
         seed: Of the draw of pictures.
     """
-    gathered = gather(dataset, look=look, progress=progress, seed=seed)
+    gathered = gather(dataset, examine_images=examine_images, progress=progress, seed=seed)
     texts = _text_families(gathered)
     images = _image_families(gathered)
     check = _count(gathered, texts, images, source)
@@ -56,14 +56,14 @@ def check_corpus(
 def _text_families(gathered: Gathered) -> Places:
     """The family [N] of the report of each study; -1 where it has none."""
     signatures = gathered.signatures
-    families = find_families(
+    clusters = find_duplicate_clusters(
         band_keys(signatures), lambda left, right: share_in_common(signatures[left], signatures[right]) >= COMMON
     )
     order = np.argsort(gathered.texts)
     reports = gathered.studies["texts"][:, _REPORT]
     found = np.full(len(reports), -1, dtype=np.intp)
     there = reports != 0
-    found[there] = families[order[np.searchsorted(gathered.texts, reports[there], sorter=order)]]
+    found[there] = clusters[order[np.searchsorted(gathered.texts, reports[there], sorter=order)]]
     return found
 
 
@@ -72,8 +72,10 @@ def _image_families(gathered: Gathered) -> Places:
     found = np.full(len(gathered.images), -1, dtype=np.intp)
     sound = gathered.images["state"] == ImageState.SOUND
     _, first, inverse = np.unique(gathered.images["content"][sound], return_index=True, return_inverse=True)
-    looks = gathered.images["looks"][sound][first]
-    found[sound] = find_families(looks, lambda left, right: look_alike(looks[left], looks[right]))[inverse]
+    perceptual_hash = gathered.images["looks"][sound][first]
+    found[sound] = find_duplicate_clusters(
+        perceptual_hash, lambda left, right: are_similar(perceptual_hash[left], perceptual_hash[right])
+    )[inverse]
     return found
 
 
@@ -150,24 +152,24 @@ def _percentiles(values: _Numbers) -> dict[str, float]:
     return dict(zip(map(str, PERCENTILES), np.percentile(values, PERCENTILES).tolist(), strict=True))
 
 
-def _duplicates(items: _Numbers, families: Places) -> Duplicates:
+def _duplicates(items: _Numbers, clusters: Places) -> Duplicates:
     _, first = np.unique(items, return_index=True)
-    sizes = np.bincount(families[first])
+    sizes = np.bincount(clusters[first])
     return Duplicates(
-        items=len(items), distinct=len(first), alike=int(sizes[sizes > 1].sum()), families=int((sizes > 1).sum())
+        items=len(items), distinct=len(first), alike=int(sizes[sizes > 1].sum()), clusters=int((sizes > 1).sum())
     )
 
 
-def _texts_in_train(studies: _Numbers, families: Places) -> dict[str, dict[str, Copies]]:
+def _texts_in_train(studies: _Numbers, clusters: Places) -> dict[str, dict[str, Copies]]:
     found = {}
     for place, name in enumerate(TEXTS):
         there = studies["texts"][:, place] != 0
-        alike = families[there] if place == _REPORT else None
+        alike = clusters[there] if place == _REPORT else None
         found[name] = _in_train(studies["texts"][there, place], alike, studies["split"][there])
     return found
 
 
-def _in_train(items: _Numbers, families: Places | None, splits: _Numbers) -> dict[str, Copies]:
+def _in_train(items: _Numbers, clusters: Places | None, splits: _Numbers) -> dict[str, Copies]:
     """By split, what of it stands in train, too; empty without train."""
     train = splits == SPLITS.index("train")
     found = {}
@@ -177,7 +179,7 @@ def _in_train(items: _Numbers, families: Places | None, splits: _Numbers) -> dic
             found[name] = Copies(
                 held=int(held.sum()),
                 same=float(np.isin(items[held], items[train]).mean()),
-                alike=None if families is None else float(np.isin(families[held], families[train]).mean()),
+                alike=None if clusters is None else float(np.isin(clusters[held], clusters[train]).mean()),
             )
     return found
 
@@ -198,7 +200,7 @@ def _labelled(labels: _Numbers) -> dict[str, Support]:
     }
 
 
-def _check_images(gathered: Gathered, families: Places) -> ImageCheck:
+def _check_images(gathered: Gathered, clusters: Places) -> ImageCheck:
     images, states = gathered.images, gathered.images["state"]
     sound, readable = states == ImageState.SOUND, images["size"][:, 0] > 0
     splits = gathered.studies["split"][images["study"]]
@@ -209,7 +211,7 @@ def _check_images(gathered: Gathered, families: Places) -> ImageCheck:
         blank=int((states == ImageState.BLANK).sum()),
         rows=_percentiles(images["size"][readable, 0]),
         columns=_percentiles(images["size"][readable, 1]),
-        duplicates=_duplicates(images["content"][sound], families[sound]),
-        in_train=_in_train(images["content"][sound], families[sound], splits[sound]),
+        duplicates=_duplicates(images["content"][sound], clusters[sound]),
+        in_train=_in_train(images["content"][sound], clusters[sound], splits[sound]),
         faults=gathered.faults,
     )

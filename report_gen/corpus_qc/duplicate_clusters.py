@@ -21,7 +21,7 @@ _WINDOW = 8
 _AT_ONCE = 65_536
 
 
-def find_families(keys: NDArray[np.unsignedinteger], alike: Alike) -> Places:
+def find_duplicate_clusters(keys: NDArray[np.unsignedinteger], alike: Alike) -> Places:
     """The number [N] of the family of each of N items; an item without a near duplicate is a family of its own.
 
     A chain of near duplicates is one family, though its ends may differ by more.
@@ -31,16 +31,16 @@ def find_families(keys: NDArray[np.unsignedinteger], alike: Alike) -> Places:
         alike: Whether items are near duplicates, pair by pair: two arrays of M places to M answers.
     """
     items, bands = keys.shape
-    families = np.arange(items)
+    clusters = np.arange(items)
     for band in range(bands):
         key, next_key = keys[:, band], keys[:, (band + 1) % bands]
         order = np.lexsort((next_key, key))
         for step in range(1, min(_WINDOW, items - 1) + 1):
             left, right = order[:-step], order[step:]
-            candidates = (key[left] == key[right]) & (families[left] != families[right])
+            candidates = (key[left] == key[right]) & (clusters[left] != clusters[right])
             left, right = left[candidates], right[candidates]
-            families = _join(families, *_select(left, right, alike))
-    return families
+            clusters = _join(clusters, *_select(left, right, alike))
+    return clusters
 
 
 def _select(left: Places, right: Places, alike: Alike) -> tuple[Places, Places]:
@@ -50,10 +50,10 @@ def _select(left: Places, right: Places, alike: Alike) -> tuple[Places, Places]:
     return left[kept], right[kept]
 
 
-def _join(families: Places, left: Places, right: Places) -> Places:
+def _join(clusters: Places, left: Places, right: Places) -> Places:
     if not len(left):
-        return families
-    size = len(families)
-    edges = coo_array((np.ones(len(left), dtype=np.bool_), (families[left], families[right])), shape=(size, size))
+        return clusters
+    size = len(clusters)
+    edges = coo_array((np.ones(len(left), dtype=np.bool_), (clusters[left], clusters[right])), shape=(size, size))
     _, joined = connected_components(edges, directed=False)
-    return np.asarray(joined, dtype=np.intp)[families]
+    return np.asarray(joined, dtype=np.intp)[clusters]

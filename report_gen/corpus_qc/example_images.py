@@ -10,7 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from report_gen.corpus_qc.duplicate_clusters import Places
-from report_gen.corpus_qc.image_features import look
+from report_gen.corpus_qc.image_features import examine_image
 from report_gen.corpus_qc.rows import SECTIONS
 from report_gen.corpus_qc.scan import Gathered, Picture
 from report_gen.corpus_qc.study_features import TEXTS, report_of
@@ -19,7 +19,7 @@ _COMMONEST, _PAIRS, _IMAGE_PAIRS = 5, 5, 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exhibits:
+class ExampleImages:
     """What a page shows beside the figures."""
 
     lengths: dict[str, NDArray[np.uint32]]
@@ -34,7 +34,7 @@ class Exhibits:
     """Two images of a family side by side, which are not the same byte for byte."""
 
 
-def show(dataset: Dataset, gathered: Gathered, texts: Places, images: Places) -> Exhibits:
+def show(dataset: Dataset, gathered: Gathered, texts: Places, images: Places) -> ExampleImages:
     """Picks from the corpus what the numbers point at.
 
     Args:
@@ -44,7 +44,7 @@ def show(dataset: Dataset, gathered: Gathered, texts: Places, images: Places) ->
         images: Family [M] of each image, -1 for none.
     """
     reports = gathered.studies["texts"][:, TEXTS.index("report")]
-    return Exhibits(
+    return ExampleImages(
         lengths={name: _lengths(gathered, name) for name in ("findings", "impression")},
         commonest=tuple(_commonest(dataset, reports)),
         alike=tuple(
@@ -71,19 +71,19 @@ def _commonest(dataset: Dataset, reports: NDArray[np.uint64]) -> list[tuple[int,
     return [(int(counts[repeated][place]), report_of(dataset[int(first[repeated][place])])) for place in order]
 
 
-def _pairs(items: NDArray[Any], families: Places, most: int) -> list[tuple[int, int]]:
+def _pairs(items: NDArray[Any], clusters: Places, most: int) -> list[tuple[int, int]]:
     """Places of the first two different items of as many families."""
     _, first = np.unique(items, return_index=True)
-    first = first[families[first] >= 0]
-    ordered = first[np.argsort(families[first], kind="stable")]
+    first = first[clusters[first] >= 0]
+    ordered = first[np.argsort(clusters[first], kind="stable")]
     left, right = ordered[:-1], ordered[1:]
-    together = np.flatnonzero(families[left] == families[right])
-    _, heads = np.unique(families[left[together]], return_index=True)
+    together = np.flatnonzero(clusters[left] == clusters[right])
+    _, heads = np.unique(clusters[left[together]], return_index=True)
     chosen = together[heads[:: max(len(heads) // most, 1)][:most]]
     return [(int(left[place]), int(right[place])) for place in chosen]
 
 
 def _picture(dataset: Dataset, image: Any) -> Picture:
     row, place = dataset[int(image["study"])], int(image["place"])
-    thumbnail = look(row["images"][place]).thumbnail
+    thumbnail = examine_image(row["images"][place]).thumbnail
     return Picture(np.zeros((1, 1), np.uint8) if thumbnail is None else thumbnail, f"study {image['study'] + 1}")

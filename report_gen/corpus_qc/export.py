@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from report_gen import __version__
-from report_gen.corpus_qc.example_images import Exhibits
+from report_gen.corpus_qc.example_images import ExampleImages
 from report_gen.corpus_qc.page import render_page
 from report_gen.corpus_qc.results import CorpusCheck
 from report_gen.files import write_atomically
@@ -19,6 +19,6 @@ def write_json(check: CorpusCheck, path: Path) -> None:
     write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def write_html(check: CorpusCheck, exhibits: Exhibits, path: Path) -> None:
+def write_html(check: CorpusCheck, example_images: ExampleImages, path: Path) -> None:
     """One page that needs nothing beside it. It quotes reports and shows images. Raises OutputError."""
-    write_atomically(path, render_page(check, exhibits))
+    write_atomically(path, render_page(check, example_images))

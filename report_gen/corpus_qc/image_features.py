@@ -23,7 +23,7 @@ from report_gen.imaging.reading import read_brightness
 
 THUMBNAIL = 128
 """Longer side of the small picture, pixels."""
-LOOKS = 16
+PERCEPTUAL_HASH = 16
 """Bands of 16 bits of the perceptual hash (imagehash.phash of hash size 16), low frequencies first."""
 ALIKE_BITS = 20
 """Two images look alike when at most so many of the 256 bits differ. Measured on ChestX-ray14: films of 490 patients
@@ -45,7 +45,7 @@ IMAGE = np.dtype(
         ("place", np.uint32),
         ("state", np.uint8),
         ("content", np.uint64),
-        ("looks", np.uint16, LOOKS),
+        ("looks", np.uint16, PERCEPTUAL_HASH),
         ("size", np.uint32, 2),
     ]
 )
@@ -54,53 +54,55 @@ file's bytes; looks: perceptual hash; size: rows and columns. The last three are
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class ImageFeatures:
     """What looking at one file gave."""
 
     state: ImageState
     fault: str = ""
     """Names the file and what is wrong with it."""
     content: int = 0
-    looks: NDArray[np.uint16] | None = None
+    perceptual_hash: NDArray[np.uint16] | None = None
     size: tuple[int, int] = (0, 0)
     thumbnail: NDArray[np.uint8] | None = None
     """[H,W], the longer side THUMBNAIL pixels or less."""
 
 
-class Looker(Protocol):
-    def __call__(self, paths: Iterable[str]) -> Iterator[Look]: ...
+class ImageWorkers(Protocol):
+    def __call__(self, paths: Iterable[str]) -> Iterator[ImageFeatures]: ...
 
 
 @contextmanager
-def looking() -> Iterator[Looker]:
+def image_workers() -> Iterator[ImageWorkers]:
     """Looks at files, on all cores, in their order."""
     # What decoders warn of quotes header values; and filters set in a thread are set in all.
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
         warnings.simplefilter("ignore")
-        yield lambda paths: pool.map(look, paths)
+        yield lambda paths: pool.map(examine_image, paths)
 
 
-def look(path: str) -> Look:
+def examine_image(path: str) -> ImageFeatures:
     """Reads a file, whatever is wrong with it."""
     file = Path(path)
     if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where a folder above may not be entered
-        return Look(state=ImageState.MISSING, fault=f"{path}: missing")
+        return ImageFeatures(state=ImageState.MISSING, fault=f"{path}: missing")
     try:
         pixels = read_brightness(file)
         content = fingerprint(file.read_bytes())
     except StudyError as error:
-        return Look(state=ImageState.UNREADABLE, fault=str(error))
+        return ImageFeatures(state=ImageState.UNREADABLE, fault=str(error))
     picture = PIL.Image.fromarray((pixels * 255).astype(np.uint8))
     picture.thumbnail((THUMBNAIL, THUMBNAIL), reducing_gap=2)
-    return Look(
+    return ImageFeatures(
         state=ImageState.SOUND if pixels.any() else ImageState.BLANK,
         content=content,
-        looks=np.packbits(imagehash.phash(picture, hash_size=LOOKS).hash).view(">u2").astype(np.uint16),
+        perceptual_hash=np.packbits(imagehash.phash(picture, hash_size=PERCEPTUAL_HASH).hash)
+        .view(">u2")
+        .astype(np.uint16),
         size=(pixels.shape[0], pixels.shape[1]),
         thumbnail=np.asarray(picture),
     )
 
 
-def look_alike(first: NDArray[np.uint16], second: NDArray[np.uint16]) -> NDArray[np.bool_]:
+def are_similar(first: NDArray[np.uint16], second: NDArray[np.uint16]) -> NDArray[np.bool_]:
     """Whether images look alike, pair by pair: perceptual hashes [N,LOOKS] to answers [N]."""
     return np.asarray(np.bitwise_count(first ^ second).sum(axis=1) <= ALIKE_BITS)

@@ -8,7 +8,7 @@ from html import escape
 import numpy as np
 
 from report_gen.corpus_qc.contact_sheet import draw_sheet, embed
-from report_gen.corpus_qc.example_images import Exhibits
+from report_gen.corpus_qc.example_images import ExampleImages
 from report_gen.corpus_qc.problems import FEW
 from report_gen.corpus_qc.results import CorpusCheck, Support
 from report_gen.rendering.html import render_document
@@ -19,12 +19,12 @@ _PAIRS = 4
 """Pairs of images in a row."""
 
 
-def render_page(check: CorpusCheck, exhibits: Exhibits) -> str:
+def render_page(check: CorpusCheck, example_images: ExampleImages) -> str:
     """The page as text."""
-    return render_document(f"Corpus {check.source}", _body(check, exhibits))
+    return render_document(f"Corpus {check.source}", _body(check, example_images))
 
 
-def _body(check: CorpusCheck, exhibits: Exhibits) -> Iterator[str]:
+def _body(check: CorpusCheck, example_images: ExampleImages) -> Iterator[str]:
     yield f'<h1>Corpus {escape(check.source)}</h1><p class="fails">{_WARNING}</p>'
     for problem in check.problems:
         yield f'<p class="{"fails" if problem.serious else "notice"}">{escape(problem.text)}</p>'
@@ -32,11 +32,11 @@ def _body(check: CorpusCheck, exhibits: Exhibits) -> Iterator[str]:
         yield f"<code>{escape(fault)}</code><br>"
     yield from _counts(check)
     yield from _in_train(check)
-    yield from _lengths(check, exhibits)
+    yield from _lengths(check, example_images)
     yield from _findings(check)
     yield from _views(check)
-    yield from _sheets(exhibits)
-    yield from _repeated(exhibits)
+    yield from _sheets(example_images)
+    yield from _repeated(example_images)
 
 
 def _counts(check: CorpusCheck) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _in_train(check: CorpusCheck) -> Iterator[str]:
         yield "<h2>What stands in train, too</h2>" + draw_bars(bars, top=1.0, title="share that stands in train")
 
 
-def _lengths(check: CorpusCheck, exhibits: Exhibits) -> Iterator[str]:
+def _lengths(check: CorpusCheck, example_images: ExampleImages) -> Iterator[str]:
     studies = max(check.counts["all"].studies, 1)
     bars = [_share(name, section.studies / studies, section.studies) for name, section in check.sections.items()]
     yield "<h2>Sections</h2>" + draw_bars(bars, top=1.0, title="studies with each section")
@@ -81,7 +81,7 @@ def _lengths(check: CorpusCheck, exhibits: Exhibits) -> Iterator[str]:
     ]
     yield "<h2>Reports</h2>"
     yield draw_bars(shares, top=1.0, title="reports with marks and priors")
-    for name, words in exhibits.lengths.items():
+    for name, words in example_images.lengths.items():
         if len(words):
             longest = np.percentile(words, 99)  # the tail of a few would press the others into one column
             shown = draw_histogram(words[words <= longest], title=f"words of {name}", unit="studies", decimals=0)
@@ -115,22 +115,22 @@ def _share(label: str, share: float, count: int) -> Bar:
     return Bar(label=label, value=share, interval=None, note=f"{share:.1%}, {count:,}")
 
 
-def _sheets(exhibits: Exhibits) -> Iterator[str]:
-    if exhibits.pictures:
-        source = embed(draw_sheet(exhibits.pictures))
+def _sheets(example_images: ExampleImages) -> Iterator[str]:
+    if example_images.pictures:
+        source = embed(draw_sheet(example_images.pictures))
         yield f'<h2>Images, drawn at random</h2><img alt="contact sheet" src="{source}">'
-    if exhibits.look_alikes:
-        source = embed(draw_sheet(exhibits.look_alikes, columns=2 * _PAIRS))
+    if example_images.look_alikes:
+        source = embed(draw_sheet(example_images.look_alikes, columns=2 * _PAIRS))
         yield f'<h2>Images that look alike, in pairs</h2><img alt="images that look alike" src="{source}">'
 
 
-def _repeated(exhibits: Exhibits) -> Iterator[str]:
-    if exhibits.commonest:
+def _repeated(example_images: ExampleImages) -> Iterator[str]:
+    if example_images.commonest:
         yield "<h2>Reports that repeat word for word, the commonest</h2>"
-        yield _table(("times", "report"), ([str(count), text] for count, text in exhibits.commonest))
-    if exhibits.alike:
+        yield _table(("times", "report"), ([str(count), text] for count, text in example_images.commonest))
+    if example_images.alike:
         yield "<h2>Reports that are nearly the same</h2>"
-        yield _table(("one", "another"), exhibits.alike, kind="")
+        yield _table(("one", "another"), example_images.alike, kind="")
 
 
 def _table(heads: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "figures") -> str:

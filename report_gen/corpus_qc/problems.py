@@ -78,7 +78,7 @@ def _images(images: ImageCheck) -> Iterator[Problem]:
         yield _notice(f"{found.items - found.distinct} images are copies of others, byte for byte")
     if found.alike:
         yield _notice(
-            f"{found.alike} images in {found.families} groups look like each other: one picture saved twice, or "
+            f"{found.alike} images in {found.clusters} groups look like each other: one picture saved twice, or "
             "neighbours in a series"
         )
 

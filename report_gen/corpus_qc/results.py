@@ -40,7 +40,7 @@ class Duplicates:
     distinct: int
     alike: int
     """How many of the distinct ones are nearly the same as another."""
-    families: int
+    clusters: int
     """Groups into which these fall."""
 
 

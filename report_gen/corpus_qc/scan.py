@@ -12,7 +12,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpus_qc.image_features import IMAGE, Look, looking
+from report_gen.corpus_qc.image_features import IMAGE, ImageFeatures, image_workers
 from report_gen.corpus_qc.rows import Row, split_batch
 from report_gen.corpus_qc.study_features import STUDY, describe_study, report_of
 from report_gen.corpus_qc.text_statistics import PLACES, fingerprint, sign, words_of
@@ -60,7 +60,7 @@ class Gathered:
     """Drawn at random from all images."""
 
 
-def gather(dataset: Dataset, *, look: bool, progress: Progress, seed: int = 0) -> Gathered:
+def gather(dataset: Dataset, *, examine_images: bool, progress: Progress, seed: int = 0) -> Gathered:
     """Everything that is counted of a corpus.
 
     Args:
@@ -72,14 +72,14 @@ def gather(dataset: Dataset, *, look: bool, progress: Progress, seed: int = 0) -
     studies = [np.zeros(0, dtype=STUDY)]
     views: Counter[str] = Counter()
     splits: Counter[str] = Counter()
-    with looking() if look else nullcontext() as looker:
+    with image_workers() if examine_images else nullcontext() as workers:
         for number, batch in enumerate(dataset.iter(batch_size=BATCH)):
             rows = list(split_batch(batch))
             studies.append(np.array([describe_study(row, texts.learn(row)) for row in rows], dtype=STUDY))
             views.update(view for row in rows for view in row["view_positions"])
             splits.update(batch["split"])
-            if looker is not None:
-                pictures.add(rows, number * BATCH, looker(path for row in rows for path in row["images"]))
+            if workers is not None:
+                pictures.add(rows, number * BATCH, workers(path for row in rows for path in row["images"]))
             progress(number * BATCH + len(rows))
     return Gathered(
         studies=np.concatenate(studies),
@@ -118,25 +118,29 @@ class _Images:
         self.drawn: list[Picture] = []
         self.sound = 0
 
-    def add(self, rows: Sequence[Row], first: int, looks: Iterator[Look]) -> None:
+    def add(self, rows: Sequence[Row], first: int, examined: Iterator[ImageFeatures]) -> None:
         """Adds the images of rows, of which the first is row number `first` of the corpus."""
         named = [(number, place, row) for number, row in enumerate(rows, first) for place in range(len(row["images"]))]
         added = np.zeros(len(named), dtype=IMAGE)
-        for image, (number, place, row), look in zip(added, named, looks, strict=True):
-            image["study"], image["place"], image["state"] = number, place, look.state
-            if look.fault:
-                self.faults += [strip_controls(look.fault)] if len(self.faults) < FAULTS else []
-            if look.looks is not None:
-                image["content"], image["looks"], image["size"] = look.content, look.looks, look.size
-                self._draw(look, _caption(row, place))
+        for image, (number, place, row), features in zip(added, named, examined, strict=True):
+            image["study"], image["place"], image["state"] = number, place, features.state
+            if features.fault:
+                self.faults += [strip_controls(features.fault)] if len(self.faults) < FAULTS else []
+            if features.perceptual_hash is not None:
+                image["content"], image["looks"], image["size"] = (
+                    features.content,
+                    features.perceptual_hash,
+                    features.size,
+                )
+                self._draw(features, _caption(row, place))
         self.images.append(added)
 
-    def _draw(self, look: Look, caption: str) -> None:
+    def _draw(self, features: ImageFeatures, caption: str) -> None:
         """Keeps SHOWN pictures of all, each as likely as any other (Vitter's algorithm R)."""
         self.sound += 1
         place = len(self.drawn) if len(self.drawn) < SHOWN else int(self.random.integers(self.sound))
-        if look.thumbnail is not None and place < SHOWN:
-            self.drawn[place : place + 1] = [Picture(look.thumbnail, caption)]
+        if features.thumbnail is not None and place < SHOWN:
+            self.drawn[place : place + 1] = [Picture(features.thumbnail, caption)]
 
 
 def _caption(row: Row, place: int) -> str:

@@ -61,11 +61,11 @@ def split_corpus(
     counts = np.zeros((int(patient.max(initial=-1)) + 1, findings.shape[1]), dtype=np.int64)
     np.add.at(counts, patient, findings)
     shares = np.array([ratios[name] for name in SPLITS])
-    dealt = deal_patients(counts, shares, np.random.default_rng(seed))
-    lacking = [name for place, name in enumerate(SPLITS) if shares[place] > 0 and not (dealt == place).any()]
+    assigned = assign_patients(counts, shares, np.random.default_rng(seed))
+    lacking = [name for place, name in enumerate(SPLITS) if shares[place] > 0 and not (assigned == place).any()]
     if lacking:
         raise CorpusError(f"{source}: {len(counts)} patients are too few, {', '.join(lacking)} would be empty.")
-    return Split(splits=dealt[patient].astype(np.uint8), how=_tell(counts, dealt, ratios, seed))
+    return Split(splits=assigned[patient].astype(np.uint8), how=_tell(counts, assigned, ratios, seed))
 
 
 def split_rows(dataset: Dataset, splits: NDArray[np.uint8]) -> Iterator[Row]:
@@ -74,7 +74,7 @@ def split_rows(dataset: Dataset, splits: NDArray[np.uint8]) -> Iterator[Row]:
         yield {**row, "split": SPLITS[split]}
 
 
-def deal_patients(counts: Ints, shares: NDArray[np.float64], random: np.random.Generator) -> Ints:
+def assign_patients(counts: Ints, shares: NDArray[np.float64], random: np.random.Generator) -> Ints:
     """The split [P] of each patient, by iterative stratification (Sechidis et al., ECML PKDD 2011) of groups.
 
     The rarest finding is dealt out first, patients with most of it before others, each to the split that lacks most of
@@ -87,18 +87,18 @@ def deal_patients(counts: Ints, shares: NDArray[np.float64], random: np.random.G
     """
     lacking = shares[:, None] * counts.sum(axis=0)
     lacking[shares == 0] = -np.inf
-    dealt = np.full(len(counts), -1, dtype=np.int64)
+    assigned = np.full(len(counts), -1, dtype=np.int64)
     order = random.permutation(len(counts))
-    while (dealt < 0).any():
-        left = order[dealt[order] < 0]
+    while (assigned < 0).any():
+        left = order[assigned[order] < 0]
         totals = counts[left].sum(axis=0)
         column = min(np.flatnonzero(totals).tolist(), key=totals.__getitem__)  # the last, all studies, is never empty
         having = left[counts[left, column] > 0]
         for patient in having[np.argsort(-counts[having, column], kind="stable")].tolist():
             split = max(range(len(shares)), key=lambda place: (lacking[place, column], lacking[place, -1]))
-            dealt[patient] = split
+            assigned[patient] = split
             lacking[split] -= counts[patient]
-    return dealt
+    return assigned
 
 
 def _read(dataset: Dataset, progress: Callable[[int], None]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Ints]:
@@ -115,13 +115,13 @@ def _read(dataset: Dataset, progress: Callable[[int], None]) -> tuple[NDArray[np
     return studies, patients, findings
 
 
-def _tell(counts: Ints, dealt: Ints, ratios: Mapping[str, float], seed: int) -> dict[str, Any]:
-    totals = {name: counts[dealt == place].sum(axis=0).tolist() for place, name in enumerate(SPLITS)}
+def _tell(counts: Ints, assigned: Ints, ratios: Mapping[str, float], seed: int) -> dict[str, Any]:
+    totals = {name: counts[assigned == place].sum(axis=0).tolist() for place, name in enumerate(SPLITS)}
     return {
         "method": "patients dealt by iterative stratification of their findings (Sechidis et al., 2011)",
         "seed": seed,
         "ratios": dict(ratios),
-        "patients": {name: int((dealt == place).sum()) for place, name in enumerate(SPLITS)},
+        "patients": {name: int((assigned == place).sum()) for place, name in enumerate(SPLITS)},
         "studies": {name: total[-1] for name, total in totals.items()},
         "with": {
             finding: {name: total[place] for name, total in totals.items()} for place, finding in enumerate(FINDINGS)

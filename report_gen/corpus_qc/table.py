@@ -52,7 +52,7 @@ def _sections(check: CorpusCheck) -> Table:
     reports = check.reports
     table.caption = (
         f"{reports.items:,} reports, {reports.distinct:,} different; {reports.alike:,} of these nearly the same as "
-        f"another, in {reports.families:,} groups. {check.with_prior:,} speak of an earlier study."
+        f"another, in {reports.clusters:,} groups. {check.with_prior:,} speak of an earlier study."
     )
     return table
 

@@ -12,7 +12,7 @@ from report_gen.errors import UsageError
 from report_gen.records.report import CHEXPERT, FINDINGS, FURTHER, Attribute, AttributeName, Finding, FindingState
 
 
-def settle_findings(
+def resolve_findings(
     states: Sequence[int],
     probabilities: Sequence[float],
     overrides: Mapping[str, FindingState],
@@ -34,7 +34,7 @@ def settle_findings(
             name=name,
             state=told[name],
             probability=probability if is_reported else None,
-            overruled=name in overrides,
+            overridden=name in overrides,
         )
         for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
     )
@@ -62,7 +62,7 @@ def check_findings(overrides: Mapping[str, FindingState]) -> None:
             raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
 
 
-def settle_attributes(
+def resolve_attributes(
     known: Sequence[AttributeConfig],
     probabilities: Sequence[Sequence[float]],
     header: Mapping[AttributeName, str],
@@ -77,12 +77,12 @@ def settle_attributes(
         overrides: checked values by name, "" for unknown.
     """
     return tuple(
-        _settle(attribute, dict(zip(attribute.values, row, strict=True)), header.get(attribute.name, ""), overrides)
+        _resolve(attribute, dict(zip(attribute.values, row, strict=True)), header.get(attribute.name, ""), overrides)
         for attribute, row in zip(known, probabilities, strict=True)
     )
 
 
-def unseen_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]:
+def unknown_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]:
     """The same of a study that the model was not asked about."""
     return tuple(Attribute(name=attribute.name, value="") for attribute in known)
 
@@ -101,7 +101,7 @@ def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConf
             )
 
 
-def _settle(
+def _resolve(
     attribute: AttributeConfig, probabilities: Mapping[str, float], header: str, overrides: Mapping[str, str]
 ) -> Attribute:
     seen = max(probabilities, key=lambda value: probabilities[value])
@@ -113,5 +113,5 @@ def _settle(
         probability=probabilities.get(value),
         seen=seen,
         from_header=attribute.name not in overrides and bool(stated),
-        overruled=attribute.name in overrides,
+        overridden=attribute.name in overrides,
     )

@@ -17,17 +17,17 @@ from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
     check_findings,
-    settle_attributes,
-    settle_findings,
-    unseen_attributes,
+    resolve_attributes,
+    resolve_findings,
+    unknown_attributes,
 )
-from report_gen.drafting.preprocessing import Prepared, Preparer
+from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
 from report_gen.errors import StudyError, UsageError
-from report_gen.generation import FAITHFUL, Decoding, Written, departures, generate
+from report_gen.generation import DEFAULT_DECODING, Decoding, GeneratedText, generate, mismatched_findings
 from report_gen.labeling.attributes import header_values
 from report_gen.model import Checkpoint, load_checkpoint
-from report_gen.model.projector import Look
-from report_gen.records.heatmap import Attention
+from report_gen.model.projector import VisualFeatures
+from report_gen.records.heatmap import Heatmap
 from report_gen.records.report import (
     FINDINGS,
     Attribute,
@@ -65,7 +65,7 @@ class Drafter:
         self._checkpoint = checkpoint
         self._device = torch.device(device)
         self._model = checkpoint.model.to(self._device).eval()
-        self._preparer = Preparer(checkpoint)
+        self._preparer = StudyPreprocessor(checkpoint)
 
     @classmethod
     def load(cls, folder: Path | None = None, *, device: str | torch.device = "cpu") -> Drafter:
@@ -124,7 +124,7 @@ class Drafter:
             batch_size: B, studies that go through the model together.
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
         """
-        decoding, overrides, attributes = decoding or FAITHFUL, overrides or {}, attributes or {}
+        decoding, overrides, attributes = decoding or DEFAULT_DECODING, overrides or {}, attributes or {}
         self._check_overrides(overrides, attributes)
         for start in range(0, len(studies), batch_size):
             prepared = [
@@ -161,7 +161,7 @@ class Drafter:
                 yield item if isinstance(item, StudyError) else next(means)
 
     @torch.inference_mode()
-    def attend(self, study: Study) -> Attention:
+    def attention_map(self, study: Study) -> Heatmap:
         """Where each finding's query looked in the first image of a study that the model looks at.
 
         Raises:
@@ -170,11 +170,11 @@ class Drafter:
         prepared = self._preparer.prepare(study)
         if isinstance(prepared, StudyError):
             raise prepared
-        look = self._model.look(*self._collated([prepared]))
+        visual = self._model.encode_images(*self._collated([prepared]))
         grid = self._model.encoder.grid
-        weights = look.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
+        weights = visual.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
         pixels, placement = self._preparer.show(study)
-        return Attention(image=pixels, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
+        return Heatmap(image=pixels, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
 
     def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
         pixel_values, _, mask = self._collated(batch)
@@ -193,43 +193,43 @@ class Drafter:
         overrides: Mapping[str, FindingState],
         attributes: Mapping[str, str],
     ) -> list[Report]:
-        look = self._model.look(*self._collated(batch))
-        probabilities = self._model.probabilities(look.finding_logits)
+        visual = self._model.encode_images(*self._collated(batch))
+        probabilities = self._model.probabilities(visual.finding_logits)
         states = self._model.decide(probabilities)
         findings = [
-            settle_findings(row_states, row_probabilities, overrides, self._model.config.findings.reported)
+            resolve_findings(row_states, row_probabilities, overrides, self._model.config.findings.reported)
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
         told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
-        settled = self._settle_attributes(batch, look, attributes)
-        visual_tokens, visual_mask = self._model.visual_tokens(told, look, self._told(settled))
+        resolved = self._resolve_attributes(batch, visual, attributes)
+        visual_tokens, visual_mask = self._model.visual_tokens(told, visual, self._told(resolved))
         texts = generate(
             self._checkpoint,
             visual_tokens=visual_tokens,
             visual_mask=visual_mask,
             prompt_ids=[item.prompt_ids for item in batch],
             states=[[finding.state for finding in row] for row in findings],
-            attributes=[{attribute.name: attribute.value for attribute in row} for row in settled],
+            attributes=[{attribute.name: attribute.value for attribute in row} for row in resolved],
             decoding=decoding,
         )
-        return [self._report(*row, decoding) for row in zip(batch, findings, settled, texts, strict=True)]
+        return [self._report(*row, decoding) for row in zip(batch, findings, resolved, texts, strict=True)]
 
-    def _settle_attributes(
-        self, batch: Sequence[Prepared], look: Look, overrides: Mapping[str, str]
+    def _resolve_attributes(
+        self, batch: Sequence[Prepared], visual: VisualFeatures, overrides: Mapping[str, str]
     ) -> list[tuple[Attribute, ...]]:
         """Of each study the A attributes as the decoder is told them."""
-        seen = [logits.softmax(-1).tolist() for logits in look.attribute_logits]  # [A,B,values]
+        seen = [logits.softmax(-1).tolist() for logits in visual.attribute_logits]  # [A,B,values]
         return [
-            settle_attributes(
+            resolve_attributes(
                 self._model.config.attributes, [rows[place] for rows in seen], header_values(item.study), overrides
             )
             for place, item in enumerate(batch)
         ]
 
-    def _told(self, settled: Sequence[tuple[Attribute, ...]]) -> torch.Tensor:
+    def _told(self, resolved: Sequence[tuple[Attribute, ...]]) -> torch.Tensor:
         """[B,A] indices into `AttributeConfig.told`."""
         known = self._model.config.attributes
-        rows = [[one.index(told.value) for one, told in zip(known, row, strict=True)] for row in settled]
+        rows = [[one.index(told.value) for one, told in zip(known, row, strict=True)] for row in resolved]
         return torch.tensor(rows, dtype=torch.long, device=self._device)
 
     def _report(
@@ -237,14 +237,14 @@ class Drafter:
         item: Prepared,
         findings: tuple[Finding, ...],
         attributes: tuple[Attribute, ...],
-        written: Written,
+        written: GeneratedText,
         decoding: Decoding,
     ) -> Report:
         notices = list(item.notices)
         if not written.sections:
             notices.append("the model wrote nothing; write the report by hand")
-        if departed := departures(written.text, [finding.state for finding in findings]):
-            notices.append(f"the text departs from the findings told to the decoder on: {', '.join(departed)}")
+        if mismatched := mismatched_findings(written.text, [finding.state for finding in findings]):
+            notices.append(f"the text departs from the findings told to the decoder on: {', '.join(mismatched)}")
         notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
         return Report(
             sections=written.sections,
@@ -262,7 +262,7 @@ class Drafter:
             findings=unknown,
             notices=item.notices,
             provenance=self._provenance(item.study, decoding),
-            attributes=unseen_attributes(self._model.config.attributes),
+            attributes=unknown_attributes(self._model.config.attributes),
         )
 
     def _provenance(self, study: Study, decoding: Decoding) -> Provenance:

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import read_pixels
-from report_gen.imaging.transform import PixelTransform, Placement
+from report_gen.imaging.reading import load_pixels
+from report_gen.imaging.transform import ImageTransform, Placement
 from report_gen.model import Checkpoint
 from report_gen.model.projector import VIEWS
 from report_gen.prompting import describe_views, render
@@ -35,13 +35,13 @@ class Prepared:
         return not self.squares.any()
 
 
-class Preparer:
+class StudyPreprocessor:
     """Makes studies ready for one checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._config, self._tokenizer, self._prompt = checkpoint.model.config, checkpoint.tokenizer, checkpoint.prompt
         encoder = self._config.encoder
-        self._transform = PixelTransform(
+        self._transform = ImageTransform(
             size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
         )
 
@@ -71,12 +71,12 @@ class Preparer:
     def show(self, study: Study) -> tuple[NDArray[np.float32], Placement]:
         """The first image that the model looks at, [H,W] 0..1, and where it lies in the square. Raises StudyError."""
         (image, *_), _ = self._choose_images(study)
-        pixels = read_pixels(image)
+        pixels = load_pixels(image)
         return pixels, self._transform.fit(pixels)[1]
 
     def _fit(self, images: Sequence[Image]) -> torch.Tensor:
         """[V,size,size] 0..1; raises StudyError."""
-        return torch.stack([self._transform.fit(read_pixels(image))[0] for image in images])
+        return torch.stack([self._transform.fit(load_pixels(image))[0] for image in images])
 
     def _grey(self, images: int) -> torch.Tensor:
         """[V,size,size] of one value that is not 0, so the model is asked: a black image would be refused."""
@@ -105,7 +105,7 @@ class Preparer:
         squares = torch.stack([_padded(item.squares, views) for item in batch])
         positions = torch.stack([_padded(torch.tensor(item.views), views) for item in batch])
         mask = torch.stack([_padded(torch.ones(len(item.views), dtype=torch.bool), views) for item in batch])
-        pixel_values = self._transform.normalise(squares)
+        pixel_values = self._transform.normalize(squares)
         return pixel_values, positions, mask
 
 

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 States = Mapping[str, FindingState]
 
 
-def judge_head(
+def score_finding_head(
     ids: Sequence[str],
     labels: Sequence[States],
     own: Sequence[Report],
@@ -48,7 +48,7 @@ def judge_head(
     )
 
 
-def can_judge_head(reported: Iterable[str], rows: Iterable[Row]) -> bool:
+def can_score_finding_head(reported: Iterable[str], rows: Iterable[Row]) -> bool:
     """Whether a study has a label of one of the findings whose probability is `reported`."""
     wanted = frozenset(reported)
     return any(known_labels(row).keys() & wanted for row in rows)

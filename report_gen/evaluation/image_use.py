@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from report_gen.metrics.metric_suite import Drafts, Ruler
+from report_gen.metrics.metric_suite import Drafts, MetricSuite
 from report_gen.metrics.preset import Preset
 from report_gen.metrics.significance import Difference, compare
 
@@ -26,7 +26,7 @@ def measure_image_use(
     A drafter that looks at the image has differences above 0 whose intervals stay there.
     """
     prepared = preset.prepare_references(references, preset.known_words(train))
-    ruler = Ruler(Drafts(name="references", texts=references, prepared=prepared))
+    ruler = MetricSuite(Drafts(name="references", texts=references, prepared=prepared))
     blind, seeing = (
         ruler.measure(Drafts(name=name, texts=texts, prepared=preset.prepare_predictions(texts)))
         for name, texts in (("without image", without_image), ("with image", drafts))

@@ -14,14 +14,14 @@ from rich.text import Text
 from report_gen.errors import StudyError
 from report_gen.files import write_atomically
 from report_gen.metrics.calibration import ALL, BINS, ECE
-from report_gen.metrics.export import tell_run
+from report_gen.metrics.export import run_to_dict
 from report_gen.metrics.finding_scores import average_name, label_name
 from report_gen.metrics.head_scores import HeadRun
 from report_gen.metrics.label_scores import MACRO, LabelScores
 from report_gen.metrics.score_run import ScoreRun
 from report_gen.metrics.significance import Difference
 from report_gen.metrics.table import render_differences, render_head, render_labels, render_table
-from report_gen.metrics.verdicts import Verdict, judge_image_use
+from report_gen.metrics.verdicts import Verdict, check_image_use
 from report_gen.records.report import CHEXPERT, AttributeName
 from report_gen.rendering.figures import Reliability, reliability_picture
 
@@ -68,11 +68,11 @@ class Evaluation:
     @property
     def verdicts(self) -> list[Verdict]:
         """On the use of the image by the labels; those by the reports are in the run."""
-        found = judge_image_use(self.by_labels, _AVERAGES, against="labels")
+        found = check_image_use(self.by_labels, _AVERAGES, against="labels")
         if self.by_nih_labels is None:
             return found
         controls = {name: self.by_nih_labels.against[name] for name in self.by_labels}
-        return found + judge_image_use(controls, (MACRO,), against="labels of ChestX-ray14")
+        return found + check_image_use(controls, (MACRO,), against="labels of ChestX-ray14")
 
 
 def render(evaluation: Evaluation) -> RenderableType:
@@ -101,7 +101,7 @@ def write_json(evaluation: Evaluation, path: Path) -> None:
             },
         },
         "head": None if evaluation.head is None else asdict(evaluation.head),
-        "reports": None if evaluation.run is None else tell_run(evaluation.run),
+        "reports": None if evaluation.run is None else run_to_dict(evaluation.run),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.texts,
     }

@@ -19,13 +19,13 @@ from typing import Any, Protocol, TypeVar
 from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CorpusError, StudyError
-from report_gen.evaluation.finding_head import judge_head, known_labels
+from report_gen.evaluation.finding_head import known_labels, score_finding_head
 from report_gen.evaluation.image_use import shuffle
 from report_gen.evaluation.results import Evaluation
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.labeling.labeler import label_findings
-from report_gen.metrics.attribute_scores import Told, Values, attribute_measures, count_values
+from report_gen.metrics.attribute_scores import StudyPrediction, Values, attribute_measures, count_values
 from report_gen.metrics.finding_scores import finding_measures
 from report_gen.metrics.joining import Joined, notice_empty
 from report_gen.metrics.label_scores import LabelScores, score_labels
@@ -138,7 +138,7 @@ def evaluate(
         by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
         attribute_support=count_values(truths),
         by_attributes=_against_attributes(truths, [row["findings"] for row in rows], sides, method),
-        head=judge_head([row["study_id"] for row in rows], labels, sides[OWN], controls, method),
+        head=score_finding_head([row["study_id"] for row in rows], labels, sides[OWN], controls, method),
         run=_against_reports(rows, sides, method, training, features),
     )
 
@@ -246,8 +246,10 @@ def _against_attributes(
     return {control: compare(others, own, method.draws, method.seed) for control, others in measured.items()}
 
 
-def _told(draft: Report) -> Told:
-    return Told(draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes})
+def _told(draft: Report) -> StudyPrediction:
+    return StudyPrediction(
+        draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes}
+    )
 
 
 def _against_reports(

@@ -47,7 +47,7 @@ class Decoding:
         return common | {"candidates": self.candidates}
 
 
-FAITHFUL = Decoding(method="beam", candidates=8, temperature=0.6)
+DEFAULT_DECODING = Decoding(method="beam", candidates=8, temperature=0.6)
 """How drafts are written unless somebody wants it otherwise."""
 
 
@@ -80,10 +80,10 @@ def generate_ids(
             **call, **arguments(decoding), max_new_tokens=min(decoding.max_tokens, room)
         )
     token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in call else token_ids
-    believed = _believed(model, visual_tokens, visual_mask, input_ids, attention_mask, token_ids)
+    token_probabilities = _token_probabilities(model, visual_tokens, visual_mask, input_ids, attention_mask, token_ids)
     return [
         Generated(tuple(ids[:length]), tuple(row[:length]))
-        for ids, row in zip(token_ids.tolist(), believed.tolist(), strict=True)
+        for ids, row in zip(token_ids.tolist(), token_probabilities.tolist(), strict=True)
         for length in [ids.index(EOS_ID) if EOS_ID in ids else len(ids)]
     ]
 
@@ -112,7 +112,7 @@ def left_padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[to
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def _believed(
+def _token_probabilities(
     model: ReportModel,
     visual_tokens: torch.Tensor,
     visual_mask: torch.Tensor,
@@ -124,5 +124,5 @@ def _believed(
     text = torch.cat([input_ids, token_ids], dim=1)
     mask = torch.cat([attention_mask, attention_mask.new_ones(token_ids.shape)], dim=1)
     logits = model.decoder(visual_tokens, visual_mask, text, mask)[:, input_ids.shape[1] - 1 : -1]  # [B,R,vocabulary]
-    believed: torch.Tensor = logits.softmax(-1).gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
-    return believed
+    token_probabilities: torch.Tensor = logits.softmax(-1).gather(-1, token_ids.unsqueeze(-1)).squeeze(-1)
+    return token_probabilities

@@ -11,14 +11,14 @@ import torch
 
 from report_gen.auditing.text_audit import has_deidentification_mark
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
-from report_gen.generation.reranking import consistent, most_agreed, unfaithfulness
+from report_gen.generation.reranking import consistent, inconsistency, most_agreed
 from report_gen.model import Checkpoint
 from report_gen.records.report import AttributeName, FindingState, Section, Sentence, parse_report
 from report_gen.tokenizer import ReportTokenizer
 
 
 @dataclass(frozen=True)
-class Written:
+class GeneratedText:
     """A text with the model's confidence in each sentence."""
 
     sections: tuple[Section, ...]
@@ -39,7 +39,7 @@ def generate(
     states: Sequence[Sequence[FindingState]],
     attributes: Sequence[Mapping[AttributeName, str]] | None = None,
     decoding: Decoding,
-) -> list[Written]:
+) -> list[GeneratedText]:
     """Write a text per row of visual_tokens [B,K,D_txt], and keep the best of its candidates; see `choosing.py`.
 
     Args:
@@ -47,7 +47,7 @@ def generate(
         attributes: what it is told of modality, plane and body part, "" for nothing.
     """
 
-    def texts(rows: Sequence[int], decoding: Decoding) -> list[Written]:
+    def texts(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
         generated = generate_ids(
             checkpoint.model,
             visual_tokens=visual_tokens[list(rows)],
@@ -66,7 +66,7 @@ def generate(
     chosen = []
     for row, candidates in enumerate([first] for first in firsts):
         told = any(state is not FindingState.UNKNOWN for state in states[row])
-        if decoding.candidates > 1 and not (told and _is_faithful(candidates[0], states[row], attributes[row])):
+        if decoding.candidates > 1 and not (told and _is_consistent(candidates[0], states[row], attributes[row])):
             candidates += texts([row] * (decoding.candidates - 1), rivals)
         if told:
             chosen.append(min(candidates, key=partial(_flaws, states[row], attributes[row])))
@@ -76,7 +76,7 @@ def generate(
     return chosen
 
 
-def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
+def compose(generated: Generated, tokenizer: ReportTokenizer) -> GeneratedText:
     """Token ids to sections; without sentences that bear a de-identification mark or stand there already."""
     text = _decode(generated.token_ids, tokenizer)
     ends = [len(_decode(generated.token_ids[: index + 1], tokenizer)) for index in range(len(generated.token_ids))]
@@ -92,7 +92,7 @@ def compose(generated: Generated, tokenizer: ReportTokenizer) -> Written:
             sentences.setdefault(sentence.text, Sentence(sentence.text, _geometric_mean(inside)))
         if sentences:
             sections.append(Section(section.name, tuple(sentences.values())))
-    return Written(tuple(sections), _geometric_mean(generated.probabilities))
+    return GeneratedText(tuple(sections), _geometric_mean(generated.probabilities))
 
 
 def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
@@ -100,13 +100,15 @@ def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
     return " ".join(tokenizer.decode(token_ids).split())
 
 
-def _is_faithful(written: Written, states: Sequence[FindingState], attributes: Mapping[AttributeName, str]) -> bool:
-    return unfaithfulness(written.text, states, attributes) == 0
+def _is_consistent(
+    written: GeneratedText, states: Sequence[FindingState], attributes: Mapping[AttributeName, str]
+) -> bool:
+    return inconsistency(written.text, states, attributes) == 0
 
 
-def _flaws(states: Sequence[FindingState], attributes: Mapping[AttributeName, str], written: Written) -> float:
+def _flaws(states: Sequence[FindingState], attributes: Mapping[AttributeName, str], written: GeneratedText) -> float:
     """Unfaithfulness, and up to one for a text that the model itself hardly believes."""
-    return unfaithfulness(written.text, states, attributes) + 1 - (written.confidence or 0.0)
+    return inconsistency(written.text, states, attributes) + 1 - (written.confidence or 0.0)
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float | None:

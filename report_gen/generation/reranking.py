@@ -51,7 +51,7 @@ def consistent(texts: Sequence[str], attributes: Mapping[AttributeName, str]) ->
     return [place for place, count in enumerate(misnamed) if count == min(misnamed)]
 
 
-def unfaithfulness(
+def inconsistency(
     text: str, told: Sequence[FindingState], attributes: Mapping[AttributeName, str] = MappingProxyType({})
 ) -> float:
     """Weighted count of findings on which a text departs from its states [F], plus one a flaw and two for each of the
@@ -63,15 +63,15 @@ def unfaithfulness(
     stated = findings_said(text, FindingState.PRESENT)
     denied = [findings_said(sentence.text, FindingState.ABSENT) & stated for sentence in split_sentences(text)]
     misnamed = _MISNAMED * len(contradictions(text, attributes))
-    return disagreement(text, told) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
+    return mismatch_score(text, told) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
 
 
-def disagreement(text: str, told: Sequence[FindingState]) -> float:
+def mismatch_score(text: str, told: Sequence[FindingState]) -> float:
     """Weighted count of findings on which a text departs from the states [F] it was told; 0 is faithful."""
     return sum(_FAULT.get((state, said), 0.0) for _, state, said in _compared(text, told))
 
 
-def departures(text: str, told: Sequence[FindingState]) -> tuple[str, ...]:
+def mismatched_findings(text: str, told: Sequence[FindingState]) -> tuple[str, ...]:
     """Names of the findings on which a text departs from what it was told."""
     return tuple(name for name, state, said in _compared(text, told) if _FAULT.get((state, said), 0.0) > 0.5)
 

@@ -80,7 +80,7 @@ def read_studies(path: Path) -> Found:
     return Found(tuple(_with_own_names(studies)), (*unreadable, *refused, *conflicts))
 
 
-def read_pixels(image: Image) -> NDArray[np.float32]:
+def load_pixels(image: Image) -> NDArray[np.float32]:
     """Brightness [H,W] in 0..1, 0 = black, C-contiguous; zeros where the image is flat.
 
     Raises:
@@ -90,7 +90,7 @@ def read_pixels(image: Image) -> NDArray[np.float32]:
 
 
 def read_brightness(path: Path) -> NDArray[np.float32]:
-    """The pixels of `read_pixels` straight from a file, for who needs no record of it."""
+    """The pixels of `load_pixels` straight from a file, for who needs no record of it."""
     read = read_dicom_pixels if is_dicom(_head(path)) else read_picture_pixels
     pixels = np.ascontiguousarray(read(path), dtype=np.float32)
     if pixels.min() == pixels.max():

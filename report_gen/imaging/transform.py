@@ -28,7 +28,7 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixelTransform:
+class ImageTransform:
     """Fits an image into a square, its aspect kept and the rest black, and normalises it.
 
     Args:
@@ -54,7 +54,7 @@ class PixelTransform:
         square[top : top + height, left : left + width] = resized.clamp(0, 1)
         return square, Placement(rows, columns, self.size, scale, top, left)
 
-    def normalise(self, squares: torch.Tensor) -> torch.Tensor:
+    def normalize(self, squares: torch.Tensor) -> torch.Tensor:
         """[...,size,size] 0..1 -> pixel_values [...,C,size,size]."""
         values = (squares - self.mean) / self.std
         return values.unsqueeze(-3).expand(*squares.shape[:-2], self.channels, -1, -1)

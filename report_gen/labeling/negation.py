@@ -14,7 +14,7 @@ from itertools import pairwise
 from report_gen.labeling.phrases import Phrase, Role, load_vocabulary
 from report_gen.records.report import FindingState
 
-DENIED, HEDGED, UNSAID = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
+DENIED, HEDGED, NOT_MENTIONED = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
 """What a cue makes of a phrase."""
 
 
@@ -49,9 +49,9 @@ _FORWARD = {
     Role.NEGATED_BEFORE: DENIED,
     Role.UNCERTAIN_BEFORE: HEDGED,
     Role.UNCERTAIN_PHRASE: HEDGED,
-    Role.UNSAID_BEFORE: UNSAID,
+    Role.NOT_MENTIONED_BEFORE: NOT_MENTIONED,
 }
-_BACKWARD = {Role.NEGATED_AFTER: DENIED, Role.UNCERTAIN_AFTER: HEDGED, Role.UNSAID_AFTER: UNSAID}
+_BACKWARD = {Role.NEGATED_AFTER: DENIED, Role.UNCERTAIN_AFTER: HEDGED, Role.NOT_MENTIONED_AFTER: NOT_MENTIONED}
 _HEDGES = (Role.UNCERTAIN_BEFORE, Role.UNCERTAIN_PHRASE)
 _NAMING = (Role.FINDING, Role.QUALITY)
 
@@ -145,7 +145,7 @@ def _has_quality(marks: Sequence[Mark], index: int) -> bool:
 def _begins_anew(mark: Mark) -> bool:
     """Whether the phrase may begin a new statement after a comma; `no nodule, prominent vessel or scar` is one list."""
     role = mark.phrase.role
-    return role in _HEDGES or role is Role.FRESH or (role is Role.QUALITY and mark.phrase.name != "prominent")
+    return role in _HEDGES or role is Role.CLAUSE_START or (role is Role.QUALITY and mark.phrase.name != "prominent")
 
 
 def _reach_back(marks: Sequence[Mark]) -> None:

@@ -27,11 +27,11 @@ class Role(StrEnum):
     UNCERTAIN_BEFORE = "uncertain_before"
     UNCERTAIN_PHRASE = "uncertain_phrase"
     UNCERTAIN_AFTER = "uncertain_after"
-    UNSAID_BEFORE = "unsaid_before"
-    UNSAID_AFTER = "unsaid_after"
+    NOT_MENTIONED_BEFORE = "unsaid_before"
+    NOT_MENTIONED_AFTER = "unsaid_after"
     IGNORED = "ignored"
     VERB = "verb"
-    FRESH = "fresh"
+    CLAUSE_START = "fresh"
     SCOPE_END = "scope_end"
 
 

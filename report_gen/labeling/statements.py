@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 
-from report_gen.labeling.negation import DENIED, UNSAID, Mark, mark_phrases
+from report_gen.labeling.negation import DENIED, NOT_MENTIONED, Mark, mark_phrases
 from report_gen.labeling.phrases import (
     ABNORMALITY,
     BONE_ABNORMALITY,
@@ -76,7 +76,7 @@ _DENIAL_MEANS = {ABNORMALITY: (NO_FINDING, FindingState.PRESENT), BONE_ABNORMALI
 def _stated(marks: Sequence[Mark]) -> Iterator[_Claim]:
     """Claims of the phrases that name a finding."""
     for mark in marks:
-        if mark.turn is UNSAID:
+        if mark.turn is NOT_MENTIONED:
             continue
         for finding, state in mark.phrase.claims:
             if finding not in _DENIAL_MEANS:
@@ -99,7 +99,7 @@ def _turn_quality(state: FindingState, turn: FindingState | None) -> FindingStat
     """`not enlarged` denies, `may be enlarged` hedges; `not normal` and `may be normal` say nothing that has a name."""
     if turn is None:
         return state
-    return None if turn is UNSAID or state is DENIED else turn
+    return None if turn is NOT_MENTIONED or state is DENIED else turn
 
 
 _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b", re.IGNORECASE)

@@ -16,7 +16,7 @@ Values = Mapping[AttributeName, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class StudyPrediction:
     """What was said of one study."""
 
     draft: str
@@ -25,7 +25,7 @@ class Told:
 
 
 def attribute_measures(
-    truths: Sequence[Values], references: Sequence[str], told: Sequence[Told]
+    truths: Sequence[Values], references: Sequence[str], told: Sequence[StudyPrediction]
 ) -> tuple[Measure, ...]:
     """Shares 0..1 by attribute, each over the studies that it can be asked of; one without any is left out.
 
@@ -47,7 +47,7 @@ def count_values(truths: Sequence[Values]) -> dict[AttributeName, dict[str, int]
 
 
 def _measures(
-    name: AttributeName, truths: Sequence[Values], references: Sequence[str], told: Sequence[Told]
+    name: AttributeName, truths: Sequence[Values], references: Sequence[str], told: Sequence[StudyPrediction]
 ) -> Iterator[Measure]:
     true = [truth[name] for truth in truths]
     asked = [bool(value) and _first(name, text) == value for value, text in zip(true, references, strict=True)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from report_gen.metrics.finding_scores import States, average_name
 from report_gen.metrics.joining import Joined
-from report_gen.metrics.metric_suite import Measured
+from report_gen.metrics.metric_suite import MetricResults
 from report_gen.records.report import CHEXPERT, FindingState
 
 FINDING_F1 = average_name("per-report", "F1", 14, "uncertain+")
@@ -26,7 +26,7 @@ class Case:
     """Findings that the draft states or suspects and the reference does not."""
 
 
-def tell_cases(joined: Joined, model: Measured, referenced: Sequence[States]) -> tuple[Case, ...]:
+def list_cases(joined: Joined, model: MetricResults, referenced: Sequence[States]) -> tuple[Case, ...]:
     """One case for every study, in the references' order, with the scores of the wording and of the findings."""
     columns = _columns(model)
     cases = zip(joined.ids, joined.predictions, joined.references, model.states, referenced, strict=True)
@@ -43,7 +43,7 @@ def tell_cases(joined: Joined, model: Measured, referenced: Sequence[States]) ->
     )
 
 
-def _columns(model: Measured) -> dict[str, list[float]]:
+def _columns(model: MetricResults) -> dict[str, list[float]]:
     """The scores that mean something for a single report, by name."""
     return {
         name: values.tolist()

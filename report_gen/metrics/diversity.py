@@ -16,7 +16,7 @@ _MANY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variety:
+class DiversityStats:
     """How varied R texts are; shares are 0..1."""
 
     reports: int
@@ -31,14 +31,14 @@ class Variety:
     """Share of texts that occur word for word in the training reports; None without these."""
 
 
-def measure_variety(
+def diversity_stats(
     texts: Sequence[str], states: Sequence[States], copied_from: frozenset[str] | None = None
-) -> Variety:
+) -> DiversityStats:
     """`texts` as written, `states` their findings, `copied_from` the `letters` of the training reports."""
     bare = [letters(text) for text in texts]
     counts = Counter(bare)
     reports = max(len(texts), 1)
-    return Variety(
+    return DiversityStats(
         reports=len(texts),
         distinct=len(counts),
         commonest=max(counts.values(), default=0) / reports,
@@ -48,7 +48,7 @@ def measure_variety(
     )
 
 
-def is_collapsed(drafts: Variety, references: Variety) -> bool:
+def is_collapsed(drafts: DiversityStats, references: DiversityStats) -> bool:
     """Under 5% as many different texts as the references have, or half of all drafts the same where theirs are not."""
     few = drafts.distinct < _FEW * references.distinct
     same = drafts.commonest >= _MANY and drafts.commonest > 2 * references.commonest

@@ -17,10 +17,10 @@ from report_gen.metrics.score_run import ScoreRun
 
 def write_json(run: ScoreRun, path: Path) -> None:
     """Everything but the single reports. Raises OutputError."""
-    write_atomically(path, json.dumps(tell_run(run), indent=2, allow_nan=False) + "\n")
+    write_atomically(path, json.dumps(run_to_dict(run), indent=2, allow_nan=False) + "\n")
 
 
-def tell_run(run: ScoreRun) -> dict[str, Any]:
+def run_to_dict(run: ScoreRun) -> dict[str, Any]:
     """Everything but the single reports, as JSON has it."""
     table = {key: value for key, value in asdict(run).items() if key != "cases"}
     return {"version": __version__, **table, "fails": run.fails}

@@ -23,7 +23,7 @@ class Drafts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MetricResults:
     """Drafts with all their measures."""
 
     drafts: Drafts
@@ -36,7 +36,7 @@ class Measured:
         return tuple(measure for measure in self.measures if set(names) & set(measure.names))
 
 
-class Ruler:
+class MetricSuite:
     """The references and the instruments that are held against them.
 
     Beside the measures of the wording and the findings there may be `wording` measures that need a program, such as
@@ -55,11 +55,11 @@ class Ruler:
         self._written = written
         self.states = label_reports(references.texts)
 
-    def measure(self, drafts: Drafts) -> Measured:
+    def measure(self, drafts: Drafts) -> MetricResults:
         pairs = Pairs(drafts.prepared, self._references.prepared)
         states = label_reports(drafts.texts)
         measures = [instrument(pairs) for instrument in self._wording]
         measures += finding_measures(states, self.states)
         for instrument in self._written:
             measures += instrument(drafts.texts, self._references.texts)
-        return Measured(drafts=drafts, measures=tuple(measures), states=states)
+        return MetricResults(drafts=drafts, measures=tuple(measures), states=states)

@@ -26,7 +26,7 @@ def render_page(run: ScoreRun) -> str:
 
 
 def _body(run: ScoreRun) -> Iterator[str]:
-    yield f"<h1>Scores of {run.model.variety.reports} drafted reports</h1>"
+    yield f"<h1>Scores of {run.model.diversity.reports} drafted reports</h1>"
     yield f"<p><code>{escape(run.signature)}</code></p>"
     for verdict in run.verdicts:
         yield f'<p class="{"fails" if verdict.fails else "notice"}">{escape(verdict.text)}</p>'

@@ -11,22 +11,28 @@ from types import MappingProxyType
 
 from report_gen import __version__
 from report_gen.metrics.baselines import CONSTANT
-from report_gen.metrics.cases import tell_cases
-from report_gen.metrics.diversity import letters, measure_variety
+from report_gen.metrics.cases import list_cases
+from report_gen.metrics.diversity import diversity_stats, letters
 from report_gen.metrics.exact_stem import exact_stem
 from report_gen.metrics.external import TextInstrument, load_optional
 from report_gen.metrics.finding_scores import UNCERTAIN_AS, support
 from report_gen.metrics.joining import Joined, join_files, join_reports
 from report_gen.metrics.measure import Floats, Measure
 from report_gen.metrics.meteor import Meteor, find_meteor
-from report_gen.metrics.metric_suite import Drafts, Measured, Ruler
+from report_gen.metrics.metric_suite import Drafts, MetricResults, MetricSuite
 from report_gen.metrics.preset import Preset, load_preset
 from report_gen.metrics.report_files import read_reports
 from report_gen.metrics.score import scores_of
 from report_gen.metrics.score_run import ScoreMethod, ScoreOptions, ScoreRun, System
 from report_gen.metrics.significance import Difference, compare, spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
-from report_gen.metrics.verdicts import HEADLINE, casing_notice, judge_collapse, judge_constant, judge_image_use
+from report_gen.metrics.verdicts import (
+    HEADLINE,
+    casing_notice,
+    check_collapse,
+    check_constant_baseline,
+    check_image_use,
+)
 
 _MODEL = "model"
 _FEWEST_DRAWS = 100
@@ -81,7 +87,7 @@ def score_texts(
     image_use = {name: _compare(setting, other.measures, model.measures) for name, other in blind.items()}
     system = _system(setting, model)
     against_baselines = {measured.drafts.name: _against(setting, measured, model) for measured in baselines}
-    references = measure_variety(setting.references.texts, ruler.states, setting.copied_from)
+    references = diversity_stats(setting.references.texts, ruler.states, setting.copied_from)
     return ScoreRun(
         signature=setting.signature,
         draws=method.draws,
@@ -95,12 +101,12 @@ def score_texts(
         seeds=spread([_values(measured) for measured in (model, *others)]) if others else (),
         image_use=image_use,
         verdicts=(
-            *judge_collapse(system.variety, references),
-            *judge_constant(against_baselines.get(CONSTANT, ())),
-            *judge_image_use(image_use, HEADLINE, against="reports"),
+            *check_collapse(system.diversity, references),
+            *check_constant_baseline(against_baselines.get(CONSTANT, ())),
+            *check_image_use(image_use, HEADLINE, against="reports"),
         ),
         notices=tuple(_notices(setting, model.drafts)),
-        cases=tell_cases(joined, model, ruler.states),
+        cases=list_cases(joined, model, ruler.states),
     )
 
 
@@ -115,7 +121,7 @@ def _read_others(paths: Sequence[Path], options: ScoreOptions, joined: Joined) -
     return drafts
 
 
-def _values(measured: Measured) -> list[tuple[str, float]]:
+def _values(measured: MetricResults) -> list[tuple[str, float]]:
     """Every score of a system with its name."""
     return [
         (name, float(value))
@@ -161,13 +167,13 @@ def _prepare(joined: Joined, method: ScoreMethod, training: TrainingReports | No
 
 
 @contextmanager
-def _ruler(setting: _Setting) -> Iterator[Ruler]:
+def _ruler(setting: _Setting) -> Iterator[MetricSuite]:
     written, _ = setting.optional
     if setting.method.java and find_meteor() is not None:
         with Meteor() as meteor:
-            yield Ruler(setting.references, wording=[meteor], written=written)
+            yield MetricSuite(setting.references, wording=[meteor], written=written)
     else:
-        yield Ruler(setting.references, wording=[exact_stem], written=written)
+        yield MetricSuite(setting.references, wording=[exact_stem], written=written)
 
 
 def _drafts(setting: _Setting, name: str, texts: Sequence[str]) -> Drafts:
@@ -182,15 +188,15 @@ def _baselines(setting: _Setting, features: Mapping[str, Floats] | None) -> list
     )
 
 
-def _system(setting: _Setting, measured: Measured) -> System:
+def _system(setting: _Setting, measured: MetricResults) -> System:
     return System(
         name=measured.drafts.name,
         scores=scores_of(measured.measures, setting.signature, draws=setting.method.draws, seed=setting.method.seed),
-        variety=measure_variety(measured.drafts.texts, measured.states, setting.copied_from),
+        diversity=diversity_stats(measured.drafts.texts, measured.states, setting.copied_from),
     )
 
 
-def _against(setting: _Setting, other: Measured, model: Measured) -> tuple[Difference, ...]:
+def _against(setting: _Setting, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
     """The model minus another system, on the headline scores."""
     differences = _compare(setting, other.holding(HEADLINE), model.holding(HEADLINE))
     return tuple(difference for difference in differences if difference.name in HEADLINE)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from report_gen.metrics.cases import Case
-from report_gen.metrics.diversity import Variety
+from report_gen.metrics.diversity import DiversityStats
 from report_gen.metrics.score import Score
 from report_gen.metrics.significance import Difference, SeedSpread
 from report_gen.metrics.verdicts import Verdict
@@ -54,7 +54,7 @@ class System:
 
     name: str
     scores: tuple[Score, ...]
-    variety: Variety
+    diversity: DiversityStats
 
     def __getitem__(self, name: str) -> Score:
         return next(score for score in self.scores if score.name == name)
@@ -70,7 +70,7 @@ class ScoreRun:
     seed: int
     model: System
     baselines: tuple[System, ...]
-    references: Variety
+    references: DiversityStats
     support: Mapping[str, Mapping[str, int]]
     """How many references have each finding, by the policy of uncertainty."""
     against_baselines: Mapping[str, tuple[Difference, ...]]

@@ -13,7 +13,7 @@ from rich.text import Text
 from report_gen.metrics.auroc import AUROC, MEAN
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.calibration import ALL, BRIER, BRIER_OF_SHARE, ECE
-from report_gen.metrics.diversity import Variety
+from report_gen.metrics.diversity import DiversityStats
 from report_gen.metrics.external import CHEXBERT
 from report_gen.metrics.finding_scores import (
     FEW,
@@ -161,11 +161,11 @@ def _observations(run: ScoreRun) -> Table:
 
 
 def _variety(run: ScoreRun) -> Table:
-    table = _table("Variety", "", "different texts", "commonest", "vocabulary", "normal", "copied from train")
-    rows = {run.model.name: run.model.variety, "references": run.references}
-    rows |= {baseline.name: baseline.variety for baseline in run.baselines}
-    for name, variety in rows.items():
-        table.add_row(name, *_counts(variety))
+    table = _table("DiversityStats", "", "different texts", "commonest", "vocabulary", "normal", "copied from train")
+    rows = {run.model.name: run.model.diversity, "references": run.references}
+    rows |= {baseline.name: baseline.diversity for baseline in run.baselines}
+    for name, diversity in rows.items():
+        table.add_row(name, *_counts(diversity))
     return table
 
 
@@ -186,10 +186,10 @@ def _interval(score: Score) -> str:
     return "" if score.interval is None else "{:.3f} to {:.3f}".format(*score.interval)
 
 
-def _counts(variety: Variety) -> list[str]:
-    copied = "" if variety.copied is None else f"{variety.copied:.0%}"
-    distinct = f"{variety.distinct} of {variety.reports}"
-    return [distinct, f"{variety.commonest:.0%}", str(variety.vocabulary), f"{variety.normal:.0%}", copied]
+def _counts(diversity: DiversityStats) -> list[str]:
+    copied = "" if diversity.copied is None else f"{diversity.copied:.0%}"
+    distinct = f"{diversity.distinct} of {diversity.reports}"
+    return [distinct, f"{diversity.commonest:.0%}", str(diversity.vocabulary), f"{diversity.normal:.0%}", copied]
 
 
 def _difference(one: Difference) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from report_gen.metrics.diversity import Variety, is_collapsed
+from report_gen.metrics.diversity import DiversityStats, is_collapsed
 from report_gen.metrics.finding_scores import average_name
 from report_gen.metrics.significance import Difference
 
@@ -24,7 +24,7 @@ class Verdict:
     """Whether `--strict` stops at it."""
 
 
-def judge_collapse(drafts: Variety, references: Variety) -> list[Verdict]:
+def check_collapse(drafts: DiversityStats, references: DiversityStats) -> list[Verdict]:
     if not is_collapsed(drafts, references):
         return []
     text = (
@@ -34,7 +34,7 @@ def judge_collapse(drafts: Variety, references: Variety) -> list[Verdict]:
     return [Verdict(text=text, fails=True)]
 
 
-def judge_constant(differences: Sequence[Difference]) -> list[Verdict]:
+def check_constant_baseline(differences: Sequence[Difference]) -> list[Verdict]:
     """`differences` are the model's scores minus those of the constant report."""
     beaten = [difference for difference in differences if difference.second <= difference.first]
     in_noise = [difference for difference in differences if difference not in beaten and difference.interval[0] <= 0]
@@ -47,7 +47,7 @@ def judge_constant(differences: Sequence[Difference]) -> list[Verdict]:
     return verdicts
 
 
-def judge_image_use(
+def check_image_use(
     image_use: Mapping[str, Sequence[Difference]], headline: Sequence[str], *, against: str
 ) -> list[Verdict]:
     """`image_use` are the scores from the studies' own images minus those from others, by what these are."""

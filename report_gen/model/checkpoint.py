@@ -17,6 +17,7 @@ from safetensors.torch import load, save
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
+from report_gen.model.migration import migrate_config
 from report_gen.model.report_model import ReportModel
 from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
@@ -165,8 +166,10 @@ def _parse_prompt(path: Path, content: bytes) -> Prompt:
 
 def _parse_config(path: Path, content: bytes) -> ModelConfig:
     try:
-        return ModelConfig.model_validate_json(content)
-    except pydantic.ValidationError as error:
+        return ModelConfig.model_validate_json(json.dumps(migrate_config(json.loads(content))))
+    except (ValueError, AttributeError, TypeError) as error:
+        if not isinstance(error, pydantic.ValidationError):
+            raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
         raise CheckpointError(f"{path}: {where}: {fault['msg']}; the checkpoint is of another version") from error

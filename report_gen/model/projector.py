@@ -19,7 +19,7 @@ VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
 
 
 @dataclass(frozen=True)
-class Look:
+class VisualFeatures:
     """What the projector saw in the images of B studies, before any state of the F findings was decided."""
 
     finding_features: torch.Tensor
@@ -83,8 +83,10 @@ class Projector(nn.Module):
         self.attribute_heads = nn.ModuleList(_AttributeHead(values, image_width) for values in attributes)
         self.attribute_embeddings = nn.ParameterList(0.02 * torch.randn(1 + count, text_width) for count in attributes)
 
-    def forward(self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor) -> Look:
-        """Look at the images; see `Look` for the shapes.
+    def forward(
+        self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor
+    ) -> VisualFeatures:
+        """Look at the images; see `VisualFeatures` for the shapes.
 
         Args:
             patch_features: [B,V,N,D_img].
@@ -102,13 +104,13 @@ class Projector(nn.Module):
         finding_logits = (finding_features * self.finding_weight).sum(-1) + self.finding_bias
         patch_tokens, patch_mask = self._patch_tokens(placed, mask)
         attribute_logits = tuple(head(placed, mask) for head in self.attribute_heads)
-        return Look(finding_features, finding_logits, attention, patch_tokens, patch_mask, attribute_logits)
+        return VisualFeatures(finding_features, finding_logits, attention, patch_tokens, patch_mask, attribute_logits)
 
-    def finding_tokens(self, states: torch.Tensor, look: Look | None) -> torch.Tensor:
+    def finding_tokens(self, states: torch.Tensor, visual: VisualFeatures | None) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) and, where there are images, what was seen -> [B,F,D_txt]."""
         findings = torch.arange(len(FINDINGS), device=states.device)
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
-        return tokens if look is None else tokens + self.finding_mlp(look.finding_features)
+        return tokens if visual is None else tokens + self.finding_mlp(visual.finding_features)
 
     def attribute_tokens(self, values: torch.Tensor) -> torch.Tensor:
         """Values [B,A] as the decoder is told them, 0 for unknown -> [B,A,D_txt]."""

@@ -13,7 +13,7 @@ from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.numbers import Encode, NumberWriter
-from report_gen.model.projector import Look, Projector
+from report_gen.model.projector import Projector, VisualFeatures
 from report_gen.records.report import FindingState
 
 
@@ -95,24 +95,28 @@ class ReportModel(nn.Module):
             patch_features: [B,V,N,D_img], what the encoder made of the images; with V > 0 it is not asked again.
             attribute_values: [B,A], what the decoder is told; see `visual_tokens`.
         """
-        look = self.look(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
-        finding_logits, attribute_logits = (None, ()) if look is None else (look.finding_logits, look.attribute_logits)
+        visual = (
+            self.encode_images(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
+        )
+        finding_logits, attribute_logits = (
+            (None, ()) if visual is None else (visual.finding_logits, visual.attribute_logits)
+        )
         if not input_ids.shape[1]:
             return ReportModelOutput(None, finding_logits, attribute_logits)
-        visual_tokens, visual_mask = self.visual_tokens(finding_states, look, attribute_values)
+        visual_tokens, visual_mask = self.visual_tokens(finding_states, visual, attribute_values)
         texts = len(input_ids) // len(finding_states)
         logits = self.decoder(
             visual_tokens.repeat(texts, 1, 1), visual_mask.repeat(texts, 1), input_ids, attention_mask
         )
         return ReportModelOutput(logits, finding_logits, attribute_logits)
 
-    def look(
+    def encode_images(
         self,
         pixel_values: torch.Tensor,
         view_positions: torch.Tensor,
         view_mask: torch.Tensor,
         patch_features: torch.Tensor | None = None,
-    ) -> Look:
+    ) -> VisualFeatures:
         """What is seen in pixel_values [B,V,C,H,W], or was seen in patch_features [B,V,N,D_img] where V > 0 there.
 
         Missing views are masked in view_mask [B,V].
@@ -121,14 +125,14 @@ class ReportModel(nn.Module):
             patch_features = self.encoder(pixel_values.flatten(0, 1)).unflatten(0, view_mask.shape)  # [B,V,N,D_img]
         else:  # stored short
             patch_features = patch_features.to(self.projector.norm.weight.dtype)
-        seen: Look = self.projector(patch_features, view_positions, view_mask)
+        seen: VisualFeatures = self.projector(patch_features, view_positions, view_mask)
         if self.number_writer is None:
             return seen
         number_ids, mask = self.number_writer(patch_features, view_mask)
         return replace(seen, patch_tokens=self.decoder.embed(number_ids), patch_mask=mask)
 
     def visual_tokens(
-        self, finding_states: torch.Tensor, look: Look | None, attribute_values: torch.Tensor | None = None
+        self, finding_states: torch.Tensor, visual: VisualFeatures | None, attribute_values: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The K visual tokens [B,K,D_txt] and their mask [B,K]: F of the findings, A of the attributes, the patches.
 
@@ -138,23 +142,23 @@ class ReportModel(nn.Module):
             attribute_values: [B,A], indices into `AttributeConfig.told`; all unknown where not given.
         """
         if self.number_writer is not None:
-            return self._numbers(finding_states, look)
+            return self._numbers(finding_states, visual)
         if attribute_values is None:
             attribute_values = finding_states.new_zeros(len(finding_states), len(self.config.attributes))
         told = torch.cat(
-            [self.projector.finding_tokens(finding_states, look), self.projector.attribute_tokens(attribute_values)],
+            [self.projector.finding_tokens(finding_states, visual), self.projector.attribute_tokens(attribute_values)],
             dim=1,
         )
         mask = torch.ones(told.shape[:2], dtype=torch.bool, device=told.device)
-        if look is None:
+        if visual is None:
             return told, mask
-        return torch.cat([told, look.patch_tokens], dim=1), torch.cat([mask, look.patch_mask], dim=1)
+        return torch.cat([told, visual.patch_tokens], dim=1), torch.cat([mask, visual.patch_mask], dim=1)
 
     @staticmethod
-    def decide_attributes(look: Look) -> torch.Tensor:
+    def decide_attributes(visual: VisualFeatures) -> torch.Tensor:
         """The likeliest values [B,A], indices into `AttributeConfig.told`."""
-        likeliest = [logits.argmax(-1) + 1 for logits in look.attribute_logits]
-        nothing = torch.zeros(len(look.finding_logits), 0, dtype=torch.long, device=look.finding_logits.device)
+        likeliest = [logits.argmax(-1) + 1 for logits in visual.attribute_logits]
+        nothing = torch.zeros(len(visual.finding_logits), 0, dtype=torch.long, device=visual.finding_logits.device)
         return torch.stack(likeliest, dim=1) if likeliest else nothing
 
     def probabilities(self, finding_logits: torch.Tensor) -> torch.Tensor:
@@ -175,9 +179,11 @@ class ReportModel(nn.Module):
             states[column >= present, index] = STATES.index(FindingState.PRESENT)
         return states
 
-    def _numbers(self, finding_states: torch.Tensor, look: Look | None) -> tuple[torch.Tensor, torch.Tensor]:
-        if look is not None:
-            return look.patch_tokens, look.patch_mask
+    def _numbers(
+        self, finding_states: torch.Tensor, visual: VisualFeatures | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        if visual is not None:
+            return visual.patch_tokens, visual.patch_mask
         nothing = finding_states[:, :0]  # [B,0]
         return self.decoder.embed(nothing), nothing.bool()
 

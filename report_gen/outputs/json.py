@@ -25,7 +25,7 @@ def format_json(report: Report) -> str:
 
     Confidences and probabilities are 0..1 or null; a finding's state is present, absent, uncertain or unknown. An
     unknown finding has a probability too, where the model was taught it. Of an attribute `value` is what the decoder
-    was told, empty for nothing, and `seen` what the image alone looks like; it is `overruled` by a reader, or else
+    was told, empty for nothing, and `seen` what the image alone looks like; it is `overridden` by a reader, or else
     taken `from_header` where the DICOM header says it.
     """
     document = {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from report_gen.outputs.text import format_text
-from report_gen.records.heatmap import Attention
+from report_gen.records.heatmap import Heatmap
 from report_gen.records.report import Finding, FindingState, Report
 from report_gen.rendering.figures import attention_picture
 
 
-def format_overlay(report: Report, attention: Attention) -> bytes:
+def format_overlay(report: Report, attention: Heatmap) -> bytes:
     """A PNG. It shows the patient's image: keep it where the study may be.
 
     "No Finding" follows from the other findings, so nothing was looked at for its sake and it is left out.
@@ -25,4 +25,4 @@ def format_overlay(report: Report, attention: Attention) -> bytes:
 
 def _title(finding: Finding) -> str:
     probability = "" if finding.probability is None else f" {finding.probability:.2f}"
-    return f"{finding.name}{probability}{', overruled' if finding.overruled else ''}"
+    return f"{finding.name}{probability}{', overridden' if finding.overridden else ''}"

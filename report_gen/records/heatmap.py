@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attention:
+class Heatmap:
     """Weights over the patches of one image."""
 
     image: NDArray[np.float32]

@@ -40,7 +40,7 @@ AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
 """What an image is a picture of, besides its findings."""
 
-UNTOLD: tuple[str, ...] = ("",) * len(ATTRIBUTES)
+UNKNOWN_ATTRIBUTES: tuple[str, ...] = ("",) * len(ATTRIBUTES)
 """The attributes of images of which nothing is known."""
 
 
@@ -63,7 +63,7 @@ class Finding:
     state: FindingState
     probability: float | None = None
     """0..1 from the image, calibrated; None where the model was never taught this finding, or the image is blank."""
-    overruled: bool = False
+    overridden: bool = False
     """A reader set the state by hand."""
 
 
@@ -80,7 +80,7 @@ class Attribute:
     """The likeliest value by the image alone."""
     from_header: bool = False
     """The DICOM header says so, whatever is seen."""
-    overruled: bool = False
+    overridden: bool = False
     """A reader set the value by hand."""
 
 

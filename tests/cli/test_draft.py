@@ -312,7 +312,7 @@ def test_help_and_no_arguments(report_gen: Command) -> None:
 def test_commands_of_other_packages_are_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entry = EntryPoint("echo", "tests.test_cli:echo", "report_gen.commands")
+    entry = EntryPoint("echo", "tests.cli.test_draft:echo", "report_gen.commands")
     monkeypatch.setattr(cli, "entry_points", lambda *, group: [entry] if group == entry.group else [])
     monkeypatch.setattr(cli, "app", typer.Typer())
     cli.app.callback()(lambda: None)

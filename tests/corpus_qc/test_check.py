@@ -14,7 +14,7 @@ from datasets import Dataset
 from rich.console import Console
 
 from report_gen.corpora import FEATURES, read_corpus
-from report_gen.corpus_qc import CorpusCheck, Exhibits, check_corpus, render_check, write_html, write_json
+from report_gen.corpus_qc import CorpusCheck, ExampleImages, check_corpus, render_check, write_html, write_json
 from report_gen.corpus_qc.results import Copies, Duplicates, Support
 from report_gen.records.report import ATTRIBUTES, FINDINGS
 from tests.builders import picture, write_png
@@ -95,7 +95,7 @@ def test_test_reports_that_stand_in_train() -> None:
     assert found.in_train["impression"]["test"] == Copies(held=3, same=2 / 3, alike=None)
     assert found.in_train["report"]["test"] == Copies(held=4, same=0.25, alike=0.75)
     assert found.in_train["report"]["val"] == Copies(held=1, same=0, alike=0)
-    assert found.reports == Duplicates(items=6, distinct=5, alike=3, families=1)
+    assert found.reports == Duplicates(items=6, distinct=5, alike=3, clusters=1)
     assert "50% of the test findings stand word for word in train" in sentences(found, serious=False)
 
 
@@ -148,7 +148,7 @@ def test_images(films: Dataset) -> None:
     assert found.images is not None
     counts = (found.images.named, found.images.missing, found.images.unreadable, found.images.blank)
     assert counts == (8, 1, 1, 1)
-    assert found.images.duplicates == Duplicates(items=5, distinct=4, alike=0, families=0)
+    assert found.images.duplicates == Duplicates(items=5, distinct=4, alike=0, clusters=0)
     assert found.images.in_train == {"test": Copies(held=2, same=0.5, alike=0.5)}
     assert [fault.rpartition("/")[2].partition(":")[0] for fault in found.images.faults] == ["broken.png", "absent.png"]
     assert found.views == {"PA": 5, "LATERAL": 1, "AP": 1, "UNKNOWN": 1}
@@ -160,14 +160,14 @@ def test_images(films: Dataset) -> None:
 
 
 def test_images_are_left_alone_on_request(films: Dataset) -> None:
-    found = check(films, look=False)
+    found = check(films, examine_images=False)
     assert found.images is None
     assert not found.serious
     assert found.counts["all"].images == 8
 
 
 def test_figures_quote_no_report_and_the_page_warns_that_it_does(films: Dataset, tmp_path: Path) -> None:
-    found, exhibits = check_corpus(films, source="<corpus>")
+    found, example_images = check_corpus(films, source="<corpus>")
     write_json(found, tmp_path / "check.json")
     console = Console(width=200, file=io.StringIO())
     console.print(render_check(found))
@@ -176,16 +176,16 @@ def test_figures_quote_no_report_and_the_page_warns_that_it_does(films: Dataset,
     assert json.loads(figures)["serious"] is True
     assert "1 of 8 images are missing" in console.file.getvalue()
     assert "Quokka" not in figures + console.file.getvalue()
-    page = read_page(replace(exhibits, commonest=((2, "Quokka <b>."),)), found, tmp_path)
+    page = read_page(replace(example_images, commonest=((2, "Quokka <b>."),)), found, tmp_path)
     assert "shows images of patients" in page
     assert "Quokka &lt;b&gt;." in page
     assert page.count('src="data:image/jpeg;base64,') == 1
     assert "<corpus>" not in page
 
 
-def read_page(exhibits: Exhibits, found: CorpusCheck, folder: Path) -> str:
+def read_page(example_images: ExampleImages, found: CorpusCheck, folder: Path) -> str:
     """The page, after a look whether its elements are well nested and none of them loads anything."""
-    write_html(found, exhibits, folder / "check.html")
+    write_html(found, example_images, folder / "check.html")
     text = (folder / "check.html").read_text()
     parser = _Nesting()
     parser.feed(text)
@@ -221,22 +221,22 @@ def test_look_alikes_are_shown_in_pairs(tmp_path: Path) -> None:
     soft = tmp_path / "soft.png"
     write_png(soft, picture(0, size=128) // 2 + 64)
     row = {"images": [str(tmp_path / "film.png"), str(soft)], "view_positions": ["PA", "PA"], "findings": "x"}
-    found, exhibits = check_corpus(corpus(row), source="here")
+    found, example_images = check_corpus(corpus(row), source="here")
     assert found.images is not None
-    assert found.images.duplicates == Duplicates(items=2, distinct=2, alike=2, families=1)
-    assert [shown.caption for shown in exhibits.look_alikes] == ["study 1", "study 1"]
+    assert found.images.duplicates == Duplicates(items=2, distinct=2, alike=2, clusters=1)
+    assert [shown.caption for shown in example_images.look_alikes] == ["study 1", "study 1"]
 
 
 @pytest.mark.realdata
 def test_the_share_of_test_findings_that_stand_in_train(shared: Path) -> None:
     """47% of the 590 test reports of the R2Gen split, as counted independently of this code."""
     dataset = read_corpus(shared / "data" / "iu_xray" / "annotation.json", require_images=None, check=False)
-    found, exhibits = check_corpus(dataset, source="iu_xray", look=False)
+    found, example_images = check_corpus(dataset, source="iu_xray", examine_images=False)
     assert found.in_train["findings"]["test"].held == 590
     assert found.in_train["findings"]["test"].same == pytest.approx(0.47, abs=0.005)
     assert "47% of the test and 22% of the val findings stand word for word in train" in sentences(found, serious=False)
     assert 0.40 < found.marked / 2955 < 0.45
-    assert exhibits.commonest[0][0] > 20
+    assert example_images.commonest[0][0] > 20
 
 
 @pytest.mark.realdata

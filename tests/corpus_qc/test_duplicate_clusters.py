@@ -7,13 +7,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from report_gen.corpus_qc.duplicate_clusters import Places, find_families
+from report_gen.corpus_qc.duplicate_clusters import Places, find_duplicate_clusters
 from report_gen.corpus_qc.text_statistics import COMMON, band_keys, fingerprint, share_in_common, sign, words_of
 
 
 def text_families(texts: list[str]) -> Places:
     signatures = np.array([sign(words_of(text)) for text in texts], dtype=np.uint32).reshape(len(texts), -1)
-    return find_families(
+    return find_duplicate_clusters(
         band_keys(signatures), lambda left, right: share_in_common(signatures[left], signatures[right]) >= COMMON
     )
 
@@ -38,8 +38,8 @@ def reports() -> list[str]:
 
 
 def test_families_are_those_of_all_pairs(reports: list[str]) -> None:
-    families = text_families(reports)
-    pairs = {pair for pair in combinations(range(len(reports)), 2) if families[pair[0]] == families[pair[1]]}
+    clusters = text_families(reports)
+    pairs = {pair for pair in combinations(range(len(reports)), 2) if clusters[pair[0]] == clusters[pair[1]]}
     assert pairs == {
         (one, other)
         for one, other in combinations(range(len(reports)), 2)
@@ -57,22 +57,24 @@ def test_the_share_of_runs_is_estimated(reports: list[str]) -> None:
 def test_a_chain_is_one_family_and_identical_items_are_too() -> None:
     numbers = np.arange(40)
     keys = np.zeros((40, 2), dtype=np.uint64)
-    steps = find_families(keys, lambda left, right: np.abs(numbers[left] - numbers[right]) == 1)
+    steps = find_duplicate_clusters(keys, lambda left, right: np.abs(numbers[left] - numbers[right]) == 1)
     assert len(set(steps.tolist())) == 1
-    apart = find_families(keys, lambda left, right: numbers[left] % 4 == numbers[right] % 4)
+    apart = find_duplicate_clusters(keys, lambda left, right: numbers[left] % 4 == numbers[right] % 4)
     assert len(set(apart.tolist())) == 4
     assert all(len(set(apart[start::4].tolist())) == 1 for start in range(4))
 
 
 def test_equal_keys_without_likeness_are_no_family() -> None:
     keys = np.zeros((5, 3), dtype=np.uint64)
-    families = find_families(keys, lambda left, _: np.zeros(len(left), dtype=np.bool_))
-    assert len(set(families.tolist())) == 5
+    clusters = find_duplicate_clusters(keys, lambda left, _: np.zeros(len(left), dtype=np.bool_))
+    assert len(set(clusters.tolist())) == 5
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_items(count: int) -> None:
-    assert find_families(np.zeros((count, 4), dtype=np.uint64), lambda *_: np.ones(0, dtype=np.bool_)).shape == (count,)
+    assert find_duplicate_clusters(
+        np.zeros((count, 4), dtype=np.uint64), lambda *_: np.ones(0, dtype=np.bool_)
+    ).shape == (count,)
 
 
 def test_short_texts_are_alike_only_if_they_are_the_same() -> None:

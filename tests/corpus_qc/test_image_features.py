@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from report_gen.corpus_qc.image_features import ImageState, Look, look, look_alike, looking
+from report_gen.corpus_qc.image_features import ImageFeatures, ImageState, are_similar, examine_image, image_workers
 
 
 def blobs(seed: int) -> PIL.Image.Image:
@@ -24,14 +24,14 @@ def film(tmp_path: Path) -> Path:
     return tmp_path / "film.png"
 
 
-def alike(one: Look, other: Look) -> bool:
-    assert one.looks is not None
-    assert other.looks is not None
-    return bool(look_alike(one.looks[None], other.looks[None])[0])
+def alike(one: ImageFeatures, other: ImageFeatures) -> bool:
+    assert one.perceptual_hash is not None
+    assert other.perceptual_hash is not None
+    return bool(are_similar(one.perceptual_hash[None], other.perceptual_hash[None])[0])
 
 
 def test_a_picture_saved_anew_smaller_or_brighter_looks_alike(film: Path) -> None:
-    original = look(str(film))
+    original = examine_image(str(film))
     picture = PIL.Image.open(film)
     copies = {
         "jpeg.jpg": picture,
@@ -40,7 +40,7 @@ def test_a_picture_saved_anew_smaller_or_brighter_looks_alike(film: Path) -> Non
     }
     for name, copy in copies.items():
         copy.save(film.with_name(name))
-        seen = look(str(film.with_name(name)))
+        seen = examine_image(str(film.with_name(name)))
         assert alike(original, seen)
         assert seen.content != original.content
 
@@ -48,13 +48,13 @@ def test_a_picture_saved_anew_smaller_or_brighter_looks_alike(film: Path) -> Non
 def test_the_same_bytes_under_another_name_and_another_picture(film: Path) -> None:
     (film.parent / "copy.png").write_bytes(film.read_bytes())
     blobs(1).save(film.parent / "other.png")
-    original, copy, other = (look(str(film.with_name(name))) for name in ("film.png", "copy.png", "other.png"))
+    original, copy, other = (examine_image(str(film.with_name(name))) for name in ("film.png", "copy.png", "other.png"))
     assert copy.content == original.content != other.content
     assert not alike(original, other)
 
 
 def test_what_is_kept_of_a_picture(film: Path) -> None:
-    seen = look(str(film))
+    seen = examine_image(str(film))
     assert (seen.state, seen.fault, seen.size) == (ImageState.SOUND, "", (240, 300))
     assert seen.thumbnail is not None
     assert seen.thumbnail.shape == (102, 128)
@@ -76,25 +76,25 @@ def test_what_cannot_be_read_is_told_by_name(
     film.unlink()
     if data is not None:
         film.write_bytes(whole[: len(whole) // 2] if isinstance(data, str) else data)
-    seen = look(str(film))
+    seen = examine_image(str(film))
     assert seen.state is state
     assert seen.fault.startswith(f"{film}: ")
     assert fault in seen.fault
-    assert seen.looks is None
+    assert seen.perceptual_hash is None
 
 
 def test_a_folder_is_no_image(tmp_path: Path) -> None:
-    assert look(str(tmp_path)).state is ImageState.MISSING
+    assert examine_image(str(tmp_path)).state is ImageState.MISSING
 
 
 def test_a_flat_picture_is_blank(tmp_path: Path) -> None:
     PIL.Image.new("L", (64, 64), 90).save(tmp_path / "flat.png")
-    assert look(str(tmp_path / "flat.png")).state is ImageState.BLANK
+    assert examine_image(str(tmp_path / "flat.png")).state is ImageState.BLANK
 
 
 def test_many_are_looked_at_in_their_order_and_warnings_stay_as_they_were(film: Path) -> None:
     before = list(warnings.filters)
-    with looking() as looker:
-        states = [seen.state for seen in looker([str(film), "absent", str(film)] * 20)]
+    with image_workers() as workers:
+        states = [seen.state for seen in workers([str(film), "absent", str(film)] * 20)]
     assert states == [ImageState.SOUND, ImageState.MISSING, ImageState.SOUND] * 20
     assert warnings.filters == before

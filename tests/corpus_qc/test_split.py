@@ -9,7 +9,7 @@ import pytest
 
 from report_gen.corpora import SPLITS, read_corpus
 from report_gen.corpus_qc import split_corpus, split_rows, write_manifest
-from report_gen.corpus_qc.split import deal_patients
+from report_gen.corpus_qc.split import assign_patients
 from report_gen.errors import CorpusError
 from tests.corpus_qc.test_check import corpus
 
@@ -56,8 +56,8 @@ def test_findings_are_dealt_rarest_first_to_the_split_that_lacks_most() -> None:
     # Of four patients two have the rare finding; halves must get one of them each, and two patients each.
     counts = np.array([[1, 0, 1], [1, 0, 1], [0, 1, 1], [0, 1, 1]])
     for seed in range(5):
-        dealt = deal_patients(counts, np.array([0.5, 0.5]), np.random.default_rng(seed))
-        assert sorted(dealt[:2].tolist()) == sorted(dealt[2:].tolist()) == [0, 1]
+        assigned = assign_patients(counts, np.array([0.5, 0.5]), np.random.default_rng(seed))
+        assert sorted(assigned[:2].tolist()) == sorted(assigned[2:].tolist()) == [0, 1]
 
 
 def test_a_split_of_nothing_stays_empty() -> None:

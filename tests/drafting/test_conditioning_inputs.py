@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from report_gen.config import AttributeConfig
-from report_gen.drafting.conditioning_inputs import check_attributes, settle_attributes
+from report_gen.drafting.conditioning_inputs import check_attributes, resolve_attributes
 from report_gen.errors import UsageError
 from report_gen.records.report import Attribute
 
@@ -14,7 +14,7 @@ MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))
 
 
 def settle(header: str = "", **overrides: str) -> Attribute:
-    (told,) = settle_attributes([MODALITY], [[0.75, 0.25]], {"modality": header} if header else {}, overrides)
+    (told,) = resolve_attributes([MODALITY], [[0.75, 0.25]], {"modality": header} if header else {}, overrides)
     return told
 
 
@@ -28,9 +28,9 @@ def test_a_header_goes_before_what_is_seen_where_the_model_knows_its_value() -> 
 
 
 def test_a_reader_goes_before_the_header() -> None:
-    expected = Attribute(name="modality", value="CT", probability=0.75, seen="CT", overruled=True)
+    expected = Attribute(name="modality", value="CT", probability=0.75, seen="CT", overridden=True)
     assert settle("MR", modality="CT") == expected
-    assert settle("MR", modality="") == Attribute(name="modality", value="", seen="CT", overruled=True)
+    assert settle("MR", modality="") == Attribute(name="modality", value="", seen="CT", overridden=True)
     assert settle(plane="axial") == settle()
 
 

@@ -84,7 +84,7 @@ def test_what_the_image_shows_is_what_the_decoder_is_told(tmp_path: Path) -> Non
     assert findings["Edema"].state is PRESENT
     assert findings["Edema"].probability == pytest.approx(0.9)
     assert findings["Fracture"].state is ABSENT
-    assert not any(finding.overruled for finding in findings.values())
+    assert not any(finding.overridden for finding in findings.values())
 
 
 def test_a_reader_overrules_a_state_and_the_text_is_drafted_again(tmp_path: Path) -> None:
@@ -92,9 +92,9 @@ def test_a_reader_overrules_a_state_and_the_text_is_drafted_again(tmp_path: Path
     before = model.draft(found, decoding=BRIEF)
     after = model.draft(found, decoding=BRIEF, overrides={"Edema": ABSENT, "Fracture": UNCERTAIN})
     findings = by_name(after)
-    assert (findings["Edema"].state, findings["Edema"].overruled) == (ABSENT, True)
+    assert (findings["Edema"].state, findings["Edema"].overridden) == (ABSENT, True)
     assert findings["Edema"].probability == pytest.approx(0.9)
-    assert (findings["Fracture"].state, findings["Fracture"].overruled) == (UNCERTAIN, True)
+    assert (findings["Fracture"].state, findings["Fracture"].overridden) == (UNCERTAIN, True)
     assert after.sections != before.sections
     assert model.draft(found, decoding=BRIEF).sections == before.sections
 
@@ -126,8 +126,8 @@ def test_findings_that_were_never_taught_are_unknown_without_a_probability(tmp_p
 
 
 def test_a_finding_that_was_taught_and_is_too_rare_for_a_threshold_has_a_probability(tmp_path: Path) -> None:
-    taught = [name == "Edema" for name in FINDINGS]
-    model = seeing({"Edema": 0.9}, findings={"taught": taught})
+    trained = [name == "Edema" for name in FINDINGS]
+    model = seeing({"Edema": 0.9}, findings={"trained": trained})
     findings = by_name(model.draft(study(tmp_path), decoding=BRIEF))
     assert model.reported == {"Edema"}
     assert (findings["Edema"].state, findings["Edema"].probability) == (UNKNOWN, pytest.approx(0.9))
@@ -144,7 +144,7 @@ def test_the_temperature_makes_probabilities_shyer_before_anything_is_decided(tm
 @pytest.mark.parametrize(("rows", "columns"), [(64, 32), (40, 80)])
 def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: int, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (rows, columns)).astype(np.uint8)
-    found = drafter().attend(read_study(write_png(tmp_path / "a.png", pixels)))
+    found = drafter().attention_map(read_study(write_png(tmp_path / "a.png", pixels)))
     np.testing.assert_allclose(found.image, pixels / 255, atol=1e-3)
     side = max(rows, columns)
     assert found.square == ((columns - side) / 2, (rows - side) / 2, side)
@@ -157,14 +157,17 @@ def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: in
 def test_attention_of_two_views_is_that_of_the_first(tmp_path: Path) -> None:
     both = two_views(tmp_path, ViewPosition.PA, ViewPosition.LATERAL)
     model = drafter()
-    sums = [sum(weights.sum() for weights in model.attend(one).weights.values()) for one in (both, study(tmp_path, 1))]
+    sums = [
+        sum(weights.sum() for weights in model.attention_map(one).weights.values())
+        for one in (both, study(tmp_path, 1))
+    ]
     assert 0 < sums[0] < 0.9 * sums[1]
-    np.testing.assert_array_equal(model.attend(both).image, model.attend(study(tmp_path, 1)).image)
+    np.testing.assert_array_equal(model.attention_map(both).image, model.attention_map(study(tmp_path, 1)).image)
 
 
 def test_attention_of_a_spoilt_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError):
-        drafter().attend(spoilt(study(tmp_path)))
+        drafter().attention_map(spoilt(study(tmp_path)))
 
 
 def test_an_unknown_finding_is_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -230,13 +233,13 @@ def test_a_strange_modality_gets_a_notice(tmp_path: Path) -> None:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Paths of the images whose pixels are read from now on."""
     paths: list[Path] = []
-    read = preparing.read_pixels
+    read = preparing.load_pixels
 
     def reading(image: Image) -> Any:
         paths.append(image.path)
         return read(image)
 
-    monkeypatch.setattr(preparing, "read_pixels", reading)
+    monkeypatch.setattr(preparing, "load_pixels", reading)
     return paths
 
 

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 from rich.console import Console
 
-from report_gen.evaluation.finding_head import can_judge_head
+from report_gen.evaluation.finding_head import can_score_finding_head
 from report_gen.evaluation.results import Evaluation, render, write_calibration, write_json
 from report_gen.evaluation.runner import evaluate
 from report_gen.generation import Decoding
@@ -115,9 +115,9 @@ def test_the_reliability_diagram_is_a_picture_and_says_the_same_again(result: Ev
 def test_without_labels_of_what_was_taught_there_is_no_head_to_score(tmp_path: Path) -> None:
     oracle: Any = Oracle()
     untaught = rows(tmp_path, {"Fracture": lambda n: float(n < SICK)})
-    assert not can_judge_head(oracle.reported, untaught)
+    assert not can_score_finding_head(oracle.reported, untaught)
     assert evaluated(untaught).head is None
-    assert can_judge_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}))
+    assert can_score_finding_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}))
 
 
 def test_labels_that_are_all_alike_have_an_error_and_no_area(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage = {
         "steps": 160,
         "validate_every": 160,
-        "forget_states": 1.0,
-        "forget_indication": 1.0,
+        "state_dropout": 1.0,
+        "indication_dropout": 1.0,
         "finding_weight": 0.0,
         "rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 5e-3},
     }

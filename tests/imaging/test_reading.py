@@ -13,7 +13,7 @@ import pytest
 from pydicom.uid import BasicTextSRStorage
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging.reading import Found, read_pixels, read_studies, read_study
+from report_gen.imaging.reading import Found, load_pixels, read_studies, read_study
 from report_gen.records.study import ViewPosition
 from tests.dicom_files import STUDY_UID, write_dicom
 
@@ -52,26 +52,26 @@ def test_a_file_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     for study in (dicom, picture):
         image = study.images[0]
         assert image.sha256 == hashlib.sha256(image.path.read_bytes()).hexdigest()
-        assert read_pixels(image).shape == (image.rows, image.columns)
+        assert load_pixels(image).shape == (image.rows, image.columns)
 
 
 def test_dicom_with_a_tiff_in_its_preamble_is_dicom(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm")
     path.write_bytes(b"II*\0" + path.read_bytes()[4:])
     assert read_study(path).study_instance_uid == STUDY_UID
-    assert read_pixels(read_study(path).images[0]).shape == (3, 4)
+    assert load_pixels(read_study(path).images[0]).shape == (3, 4)
 
 
 def test_pixels_are_contiguous_floats_and_flat_images_are_zeros(tmp_path: Path) -> None:
-    film = read_pixels(read_study(write_dicom(tmp_path / "a.dcm", GREY)).images[0])
+    film = load_pixels(read_study(write_dicom(tmp_path / "a.dcm", GREY)).images[0])
     assert film.dtype == np.float32
     assert film.flags.c_contiguous
     assert (film.min(), film.max()) == (0, 1)
     for path in (tmp_path / "flat.png", tmp_path / "flat.tif"):
         PIL.Image.fromarray(np.full((4, 5), 200, np.uint8)).save(path)
-        assert not read_pixels(read_study(path).images[0]).any()
+        assert not load_pixels(read_study(path).images[0]).any()
     windowed = write_dicom(tmp_path / "flat.dcm", np.full((4, 5), 200, np.uint8), WindowCenter=100, WindowWidth=10)
-    assert not read_pixels(read_study(windowed).images[0]).any()
+    assert not load_pixels(read_study(windowed).images[0]).any()
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_no_patient_data_in_any_message(tmp_path: Path) -> None:
 )
 def test_real_radiographs(shared: Path, name: str, shape: tuple[int, int], corner_is_darker: bool | None) -> None:
     study = read_study(shared / "data" / "dicom" / name)
-    pixels = read_pixels(study.images[0])
+    pixels = load_pixels(study.images[0])
     assert pixels.shape == shape == (study.images[0].rows, study.images[0].columns)
     assert 0 <= pixels.min() < pixels.max() <= 1
     if corner_is_darker is not None:
@@ -310,7 +310,7 @@ def test_real_radiographs(shared: Path, name: str, shape: tuple[int, int], corne
 def test_lungs_are_darker_than_the_spine(shared: Path, name: str) -> None:
     study = read_study(shared / "data" / "dicom" / name)
     assert study.images[0].view_position is ViewPosition.PA
-    pixels = read_pixels(study.images[0])
+    pixels = load_pixels(study.images[0])
     rows, columns = pixels.shape
     band = pixels[int(0.25 * rows) : int(0.4 * rows)]
     spine = band[:, int(0.46 * columns) : int(0.54 * columns)].mean()
@@ -320,7 +320,7 @@ def test_lungs_are_darker_than_the_spine(shared: Path, name: str) -> None:
 
 @pytest.mark.realdata
 def test_the_blank_image_is_zeros(shared: Path) -> None:
-    assert not read_pixels(read_study(shared / "data" / "dicom" / "himl_1.dcm").images[0]).any()
+    assert not load_pixels(read_study(shared / "data" / "dicom" / "himl_1.dcm").images[0]).any()
 
 
 @pytest.mark.realdata
@@ -330,4 +330,4 @@ def test_real_pictures(shared: Path) -> None:
     assert len(found.studies[0].images) == 8
     assert [error.path.suffix for error in found.refused] == [".tgz"]
     for image in found.studies[0].images:
-        assert 0 <= read_pixels(image).min() < read_pixels(image).max() <= 1
+        assert 0 <= load_pixels(image).min() < load_pixels(image).max() <= 1

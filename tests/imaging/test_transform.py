@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from report_gen.imaging.transform import PixelTransform, Placement
+from report_gen.imaging.transform import ImageTransform, Placement
 
 
-def transform(size: int = 32, channels: int = 3, mean: float = 0.5, std: float = 0.25) -> PixelTransform:
-    return PixelTransform(size=size, channels=channels, mean=mean, std=std)
+def transform(size: int = 32, channels: int = 3, mean: float = 0.5, std: float = 0.25) -> ImageTransform:
+    return ImageTransform(size=size, channels=channels, mean=mean, std=std)
 
 
 def noise(rows: int, columns: int) -> NDArray[np.float32]:
@@ -92,7 +92,7 @@ def test_a_view_with_negative_strides_is_read_as_it_shows() -> None:
 
 def test_normalising_repeats_the_grey_image() -> None:
     squares = torch.rand(2, 5, 8, 8)
-    values = transform(8).normalise(squares)
+    values = transform(8).normalize(squares)
     assert values.shape == (2, 5, 3, 8, 8)
     for channel in range(3):
         torch.testing.assert_close(values[:, :, channel], (squares - 0.5) / 0.25)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report_gen.metrics.attribute_scores import Told, Values, attribute_measures, count_values
+from report_gen.metrics.attribute_scores import StudyPrediction, Values, attribute_measures, count_values
 from report_gen.records.report import AttributeName
 
 
@@ -14,12 +14,12 @@ TRUTHS = [truth("CT", "axial"), truth("MR", "coronal"), truth("CT"), truth("MR",
 REFERENCES = ["Axial CT.", "CT, then MRI.", "CT with coronal views.", "T2, axial.", "CT."]
 
 
-def told(draft: str, **seen: str) -> Told:
+def told(draft: str, **seen: str) -> StudyPrediction:
     values: dict[AttributeName, str] = {name: seen[name] for name in ("modality", "plane") if name in seen}  # type: ignore[misc, index]
-    return Told(draft=draft, seen=values)
+    return StudyPrediction(draft=draft, seen=values)
 
 
-def values(drafts: list[Told]) -> dict[str, float]:
+def values(drafts: list[StudyPrediction]) -> dict[str, float]:
     measures = attribute_measures(TRUTHS, REFERENCES, drafts)
     return {measure.names[0]: float(measure.values[0]) for measure in measures}
 

@@ -8,7 +8,7 @@ import pytest
 from report_gen.errors import CorpusError
 from report_gen.metrics.baselines import best_constant, most_frequent, nearest_reports, random_reports
 from report_gen.metrics.bleu import bleu
-from report_gen.metrics.diversity import is_collapsed, letters, measure_variety
+from report_gen.metrics.diversity import diversity_stats, is_collapsed, letters
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.training_reports import read_features
 from report_gen.records.report import FINDINGS, FindingState
@@ -51,17 +51,17 @@ def test_features_are_read_by_id_and_bad_ones_refused(tmp_path) -> None:
         read_features(bad)
 
 
-def variety(drafts: list[str], train: frozenset[str] | None = None):
-    return measure_variety(drafts, [NORMAL] * len(drafts), train)
+def diversity(drafts: list[str], train: frozenset[str] | None = None):
+    return diversity_stats(drafts, [NORMAL] * len(drafts), train)
 
 
 def test_variety_counts_texts_whatever_their_casing_and_stops() -> None:
-    found = variety(["Clear. Normal.", "clear . normal .", "effusion ."], frozenset([letters("Effusion.")]))
+    found = diversity(["Clear. Normal.", "clear . normal .", "effusion ."], frozenset([letters("Effusion.")]))
     assert (found.reports, found.distinct, found.vocabulary) == (3, 2, 3)
     assert found.commonest == pytest.approx(2 / 3)
     assert found.copied == pytest.approx(1 / 3)
     assert found.normal == 1
-    assert variety(["clear"]).copied is None
+    assert diversity(["clear"]).copied is None
 
 
 def test_a_stated_or_suspected_disease_is_not_normal_and_a_device_is() -> None:
@@ -71,14 +71,14 @@ def test_a_stated_or_suspected_disease_is_not_normal_and_a_device_is() -> None:
         ("Support Devices", FindingState.PRESENT, 1),
         ("No Finding", FindingState.PRESENT, 1),
     ]:
-        assert measure_variety(["x"], [{**NORMAL, name: state}]).normal == normal
+        assert diversity_stats(["x"], [{**NORMAL, name: state}]).normal == normal
 
 
 def test_collapse() -> None:
-    references = variety([f"report {number}" for number in range(100)])
-    assert is_collapsed(variety(["clear"] * 100), references)
-    assert is_collapsed(variety([f"draft {number % 4}" for number in range(100)]), references)
-    assert is_collapsed(variety(["clear"] * 60 + [f"draft {number}" for number in range(40)]), references)
-    assert not is_collapsed(variety([f"draft {number % 20}" for number in range(100)]), references)
+    references = diversity([f"report {number}" for number in range(100)])
+    assert is_collapsed(diversity(["clear"] * 100), references)
+    assert is_collapsed(diversity([f"draft {number % 4}" for number in range(100)]), references)
+    assert is_collapsed(diversity(["clear"] * 60 + [f"draft {number}" for number in range(40)]), references)
+    assert not is_collapsed(diversity([f"draft {number % 20}" for number in range(100)]), references)
     assert not is_collapsed(references, references)
-    assert not is_collapsed(variety(["clear"] * 10), variety(["clear"] * 9 + ["effusion"]))
+    assert not is_collapsed(diversity(["clear"] * 10), diversity(["clear"] * 9 + ["effusion"]))

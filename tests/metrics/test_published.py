@@ -50,7 +50,7 @@ def test_the_published_figures_and_what_stands_beside_them(run: ScoreRun) -> Non
     constant = run.baselines[0]
     assert {name: round(constant[name].value, 3) for name in CONSTANT} == CONSTANT
     assert round(run.baselines[1]["BLEU-4"].value, 3) == 0.081
-    assert run.model.variety.distinct == 4
+    assert run.model.diversity.distinct == 4
     assert run.verdicts[0].text.startswith("collapsed: 4 different texts for 590 studies")
     assert "does not beat the constant report on BLEU-1 (0.473 against 0.500)" in run.verdicts[1].text
     assert run.fails

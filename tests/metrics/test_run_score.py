@@ -59,8 +59,8 @@ def printed(run: ScoreRun) -> str:
 def test_a_copier_of_one_report_is_collapsed_and_beats_nothing(corpus: Path) -> None:
     run = run_score(options(corpus, [NORMAL] * 10))
     assert run.fails
-    assert run.model.variety.distinct == 1
-    assert run.model.variety.copied == 1
+    assert run.model.diversity.distinct == 1
+    assert run.model.diversity.copied == 1
     assert [verdict.text.split(":")[0].split(" on ")[0] for verdict in run.verdicts] == [
         "collapsed",
         "does not beat the constant report",
@@ -115,7 +115,7 @@ def test_nearest_image_is_a_baseline_when_features_are_given(corpus: Path) -> No
     np.savez(features, ids=np.array(ids), features=rows)
     nearest = run_score(options(corpus, TEST, features=features)).baselines[-1]
     assert nearest.name == "image 1-NN"
-    assert nearest.variety.distinct == 3
+    assert nearest.diversity.distinct == 3
     np.savez(features, ids=np.array(ids[:-1]), features=rows[:-1])
     with pytest.raises(CorpusError, match=r"lack 1 id \(s9\)"):
         run_score(options(corpus, TEST, features=features))

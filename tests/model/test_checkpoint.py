@@ -57,8 +57,10 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], objec
 def write_text(model: ReportModel) -> list[Generated]:
     with torch.inference_mode():
         pixel_values = torch.randn(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
-        look = model.look(pixel_values, torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1, dtype=torch.bool))
-        visual_tokens, visual_mask = model.visual_tokens(torch.zeros(2, 17, dtype=torch.long), look)
+        visual = model.encode_images(
+            pixel_values, torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1, dtype=torch.bool)
+        )
+        visual_tokens, visual_mask = model.visual_tokens(torch.zeros(2, 17, dtype=torch.long), visual)
     return generate_ids(
         model,
         visual_tokens=visual_tokens,

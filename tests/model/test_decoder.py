@@ -94,18 +94,18 @@ def test_generation_is_the_argmax_of_full_forwards(model: ReportModel) -> None:
         model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=12)
     )
     for row, prompt in enumerate(prompts):
-        ids, believed = [*prompt, BOS_ID], []
+        ids, token_probabilities = [*prompt, BOS_ID], []
         for _ in range(12):
             whole = torch.tensor([ids])
             logits = model.decoder(tokens[row : row + 1], mask[row : row + 1], whole, mask_of(whole))[0, -1]
-            believed.append(logits.softmax(-1))
+            token_probabilities.append(logits.softmax(-1))
             logits[[PAD_ID, UNK_ID, BOS_ID]] = -torch.inf
             ids.append(int(logits.argmax()))
             if ids[-1] == EOS_ID:
                 break
         written = [token for token in ids[len(prompt) + 1 :] if token != EOS_ID]
         assert list(generated[row].token_ids) == written
-        expected = [float(step[token]) for step, token in zip(believed, written, strict=False)]
+        expected = [float(step[token]) for step, token in zip(token_probabilities, written, strict=False)]
         assert generated[row].probabilities == pytest.approx(expected, abs=1e-5)
 
 

@@ -70,18 +70,18 @@ def test_the_longest_line_is_known_before_any_is_written() -> None:
 def test_a_vocabulary_learns_the_line_with_its_texts() -> None:
     text = ["CT of the chest with contrast."] * 3
     plain = learn_vocabulary(text, size=220)
-    taught = learn_vocabulary(text, size=220, also=example_lines(8, 2))
+    trained = learn_vocabulary(text, size=220, also=example_lines(8, 2))
     line = write_line([-0.42] * 8, 2)
-    assert plain.decode(plain.encode(line)) == taught.decode(taught.encode(line)) == line
-    assert len(taught.encode(line)) < len(plain.encode(line))
+    assert plain.decode(plain.encode(line)) == trained.decode(trained.encode(line)) == line
+    assert len(trained.encode(line)) < len(plain.encode(line))
 
 
 @torch.inference_mode()
 def test_the_decoder_reads_the_numbers_as_if_they_stood_in_its_prompt() -> None:
     model = tiny_model(reading_numbers())
     pixels, views, mask = torch.randn(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1).bool()
-    look = model.look(pixels, views, mask)
-    tokens, told = model.visual_tokens(torch.full((1, model.projector.finding_bias.shape[0]), 3), look)
+    visual = model.encode_images(pixels, views, mask)
+    tokens, told = model.visual_tokens(torch.full((1, model.projector.finding_bias.shape[0]), 3), visual)
     features = model.encoder(pixels[:, 0]).unflatten(0, (1, 1))
     line = write_line(writer(model.encoder.width).pool(features, mask)[0].tolist(), 2)
     prompt = tokenizer().encode(PROMPT.text)
@@ -125,4 +125,6 @@ def test_more_numbers_than_channels_are_refused() -> None:
 def test_nothing_is_written_without_a_tokenizer() -> None:
     model = ReportModel(reading_numbers())
     with pytest.raises(CheckpointError, match="a model that reads numbers needs its tokenizer"):
-        model.look(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1).bool())
+        model.encode_images(
+            torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1).bool()
+        )

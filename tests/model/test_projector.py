@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from report_gen.config import STATES
-from report_gen.model.projector import VIEWS, Look, Projector
+from report_gen.model.projector import VIEWS, Projector, VisualFeatures
 from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
 
@@ -37,7 +37,7 @@ def positions(*rows: int) -> torch.Tensor:
     return torch.tensor([rows] * B)
 
 
-def assert_close(one: Look, other: Look) -> None:
+def assert_close(one: VisualFeatures, other: VisualFeatures) -> None:
     """All that the decoder or the head gets to see is the same."""
     torch.testing.assert_close(one.finding_features, other.finding_features)
     torch.testing.assert_close(one.finding_logits, other.finding_logits)
@@ -45,14 +45,14 @@ def assert_close(one: Look, other: Look) -> None:
 
 @pytest.mark.parametrize(("patch_tokens", "count"), [(0, 0), (5, 5), ("all", V * N)])
 def test_shapes(patch_tokens: int | Literal["all"], count: int) -> None:
-    look = build(patch_tokens)(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
-    assert look.finding_features.shape == (B, 17, D_IMG)
-    assert look.finding_logits.shape == (B, 17)
-    assert look.finding_attention.shape == (B, 17, V * N)
-    assert look.patch_tokens.shape == (B, count, D_TXT)
-    assert look.patch_mask.shape == (B, count)
-    assert look.patch_mask.all()
-    assert look.patch_mask.dtype == torch.bool
+    visual = build(patch_tokens)(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    assert visual.finding_features.shape == (B, 17, D_IMG)
+    assert visual.finding_logits.shape == (B, 17)
+    assert visual.finding_attention.shape == (B, 17, V * N)
+    assert visual.patch_tokens.shape == (B, count, D_TXT)
+    assert visual.patch_mask.shape == (B, count)
+    assert visual.patch_mask.all()
+    assert visual.patch_mask.dtype == torch.bool
 
 
 def test_attention_sums_to_one_and_is_exactly_zero_on_missing_views() -> None:
@@ -78,8 +78,8 @@ def test_a_missing_view_changes_nothing(patch_tokens: int) -> None:
 
 
 def test_every_patch_of_a_missing_view_is_masked_where_all_are_tokens() -> None:
-    look = build("all")(features(), positions(0, 1, 2), torch.tensor([[True, False, True]] * B))
-    assert look.patch_mask.unflatten(1, (V, N)).all(-1).tolist() == [[True, False, True]] * B
+    visual = build("all")(features(), positions(0, 1, 2), torch.tensor([[True, False, True]] * B))
+    assert visual.patch_mask.unflatten(1, (V, N)).all(-1).tolist() == [[True, False, True]] * B
 
 
 def test_the_order_of_views_does_not_matter_when_positions_go_along() -> None:
@@ -105,10 +105,10 @@ def test_it_starts_as_a_logistic_regression_on_the_mean_patch() -> None:
     with torch.no_grad():
         projector.finding_weight.normal_()
         projector.finding_bias.normal_()
-    look = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    visual = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
     mean = F.layer_norm(seen, (D_IMG,)).mean((1, 2))  # [B,D_img]
     by_hand = mean @ projector.finding_weight.T + projector.finding_bias
-    torch.testing.assert_close(look.finding_logits, by_hand)
+    torch.testing.assert_close(visual.finding_logits, by_hand)
 
 
 def test_finding_tokens_without_images_are_the_state_embeddings() -> None:
@@ -121,19 +121,19 @@ def test_finding_tokens_without_images_are_the_state_embeddings() -> None:
 
 def test_a_state_changes_the_token_of_its_finding_alone() -> None:
     projector = build()
-    look = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    visual = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
     absent, present = torch.ones(B, 17, dtype=torch.long), torch.ones(B, 17, dtype=torch.long)
     effusion = FINDINGS.index("Pleural Effusion")
     present[:, effusion] = 0
-    changed = (projector.finding_tokens(absent, look) != projector.finding_tokens(present, look)).any(-1)
+    changed = (projector.finding_tokens(absent, visual) != projector.finding_tokens(present, visual)).any(-1)
     assert changed.nonzero()[:, 1].tolist() == [effusion] * B
 
 
 def test_images_are_silent_in_the_finding_tokens_until_they_have_learned_to_speak() -> None:
     projector = build(stirred=False)
-    look = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    visual = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
     states = torch.zeros(B, 17, dtype=torch.long)
-    assert torch.equal(projector.finding_tokens(states, look), projector.finding_tokens(states, None))
+    assert torch.equal(projector.finding_tokens(states, visual), projector.finding_tokens(states, None))
 
 
 def test_dropout_works_in_training_alone() -> None:
@@ -156,23 +156,23 @@ def test_without_attributes_there_is_nothing_of_them() -> None:
     plain, more = build(stirred=False).state_dict(), told_apart(2, 3).state_dict()
     for name, tensor in plain.items():
         assert torch.equal(tensor, more[name]), name
-    look = build()(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
-    assert look.attribute_logits == ()
+    visual = build()(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+    assert visual.attribute_logits == ()
     assert build().attribute_tokens(torch.zeros(B, 0, dtype=torch.long)).shape == (B, 0, D_TXT)
 
 
 def test_attribute_heads_start_as_a_softmax_regression_on_the_mean_patch() -> None:
     projector, seen = told_apart(2, 3), features(2)
-    look = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
-    assert [logits.shape for logits in look.attribute_logits] == [(B, 2), (B, 3)]
-    assert not any(logits.any() for logits in look.attribute_logits)
+    visual = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    assert [logits.shape for logits in visual.attribute_logits] == [(B, 2), (B, 3)]
+    assert not any(logits.any() for logits in visual.attribute_logits)
     head = projector.attribute_heads[1]
     with torch.no_grad():
         head.weight.normal_()
         head.bias.normal_()
     mean = F.layer_norm(seen, (D_IMG,)).mean((1, 2))  # [B,D_img]
-    look = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
-    torch.testing.assert_close(look.attribute_logits[1], mean @ head.weight.T + head.bias)
+    visual = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    torch.testing.assert_close(visual.attribute_logits[1], mean @ head.weight.T + head.bias)
 
 
 def test_a_missing_view_says_nothing_of_an_attribute() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from report_gen.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
-from report_gen.model.projector import Look
+from report_gen.model.projector import VisualFeatures
 from report_gen.records.report import FINDINGS, FindingState
 from tests.builders import SIZE, tiny_config, tiny_model
 
@@ -75,10 +75,10 @@ def test_several_texts_of_a_study_see_its_images(images: bool) -> None:
 def test_the_tokens_of_the_findings_come_first() -> None:
     model = tiny_model()
     inputs, states = batch(), torch.full((B, 17), 1)
-    look = model.look(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
-    tokens, mask = model.visual_tokens(states, look)
-    assert torch.equal(tokens[:, :17], model.projector.finding_tokens(states, look))
-    assert torch.equal(tokens[:, 17:], look.patch_tokens)
+    visual = model.encode_images(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
+    tokens, mask = model.visual_tokens(states, visual)
+    assert torch.equal(tokens[:, :17], model.projector.finding_tokens(states, visual))
+    assert torch.equal(tokens[:, 17:], visual.patch_tokens)
     assert mask.all()
     assert mask.shape == (B, 19)
 
@@ -105,7 +105,7 @@ def test_thresholds_that_make_no_sense_are_refused(values: tuple[float | None, .
 
 def test_what_was_taught_is_said_of_every_finding() -> None:
     with pytest.raises(pydantic.ValidationError, match="taught has 1 values; there are"):
-        FindingConfig(taught=(True,))
+        FindingConfig(trained=(True,))
     with pytest.raises(pydantic.ValidationError, match="greater than 0"):
         FindingConfig(temperature=0)
     assert not any(FindingConfig().reported)
@@ -132,14 +132,14 @@ ATTRIBUTES = [
 @torch.inference_mode()
 def test_the_tokens_of_attributes_come_between_findings_and_patches() -> None:
     model, inputs, states = tiny_model(tiny_config(attributes=ATTRIBUTES)), batch(), torch.full((B, len(FINDINGS)), 1)
-    look = model.look(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
+    visual = model.encode_images(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
     told = torch.tensor([[1, 3]] * B)
-    tokens, mask = model.visual_tokens(states, look, told)
+    tokens, mask = model.visual_tokens(states, visual, told)
     first, count = len(FINDINGS), len(FINDINGS) + 2
     assert torch.equal(tokens[:, first:count], model.projector.attribute_tokens(told))
-    assert torch.equal(tokens[:, count:], look.patch_tokens)
+    assert torch.equal(tokens[:, count:], visual.patch_tokens)
     assert mask.all()
-    untold, _ = model.visual_tokens(states, look)
+    untold, _ = model.visual_tokens(states, visual)
     assert torch.equal(untold[:, first:count], model.projector.attribute_tokens(torch.zeros_like(told)))
     alone, _ = model.visual_tokens(states, None, told)
     assert torch.equal(alone[:, first:], tokens[:, first:count])
@@ -159,11 +159,11 @@ def test_what_is_told_of_an_attribute_reaches_the_text(conditioning: str) -> Non
 @torch.inference_mode()
 def test_the_likeliest_value_is_decided() -> None:
     model = tiny_model(tiny_config(attributes=ATTRIBUTES))
-    seen = Look(
+    seen = VisualFeatures(
         *[torch.zeros(2, 1)] * 5, (torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([[0.0, 0, 9], [9, 0, 0]]))
     )
     assert model.decide_attributes(seen).tolist() == [[1, 3], [2, 1]]
-    assert model.decide_attributes(Look(*[torch.zeros(2, 1)] * 5)).shape == (2, 0)
+    assert model.decide_attributes(VisualFeatures(*[torch.zeros(2, 1)] * 5)).shape == (2, 0)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ def report() -> Report:
         findings=(
             Finding(name="Edema", state=FindingState.ABSENT, probability=0.125),
             Finding(name="Fracture", state=FindingState.UNKNOWN),
-            Finding(name="Pneumonia", state=FindingState.PRESENT, probability=0.5, overruled=True),
+            Finding(name="Pneumonia", state=FindingState.PRESENT, probability=0.5, overridden=True),
         ),
         notices=("Lateral view\nonly.",),
         provenance=Provenance(
@@ -41,5 +41,5 @@ def report() -> Report:
             inputs=(InputFile(sha256="ff" * 32, sop_instance_uid=None),),
             decoding=MappingProxyType({"beams": 1}),
         ),
-        attributes=(Attribute(name="plane", value="axial", probability=0.25, seen="\x1bcoronal", overruled=True),),
+        attributes=(Attribute(name="plane", value="axial", probability=0.25, seen="\x1bcoronal", overridden=True),),
     )

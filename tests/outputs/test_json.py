@@ -32,7 +32,7 @@ class FindingSchema(Strict):
     name: str
     state: Literal["present", "absent", "uncertain", "unknown"]
     probability: float | None = Field(ge=0, le=1)
-    overruled: bool
+    overridden: bool
 
 
 class AttributeSchema(Strict):
@@ -41,7 +41,7 @@ class AttributeSchema(Strict):
     probability: float | None = Field(ge=0, le=1)
     seen: str
     from_header: bool
-    overruled: bool
+    overridden: bool
 
 
 class InputSchema(Strict):
@@ -77,7 +77,7 @@ def test_the_document_fits_its_schema(report: Report) -> None:
     assert findings.text == "Clear [31mlungs. Café sign."
     assert [(s.text, s.confidence) for s in findings.sentences] == [("Clear [31mlungs.", 0.75), ("Café sign.", None)]
     assert impression.name == "IMPRESSION"
-    assert [(f.name, f.state, f.probability, f.overruled) for f in document.findings] == [
+    assert [(f.name, f.state, f.probability, f.overridden) for f in document.findings] == [
         ("Edema", "absent", 0.125, False),
         ("Fracture", "unknown", None, False),
         ("Pneumonia", "present", 0.5, True),

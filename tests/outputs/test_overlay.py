@@ -10,7 +10,7 @@ import pytest
 
 from report_gen.outputs import overlay
 from report_gen.outputs.text import format_text
-from report_gen.records.heatmap import Attention
+from report_gen.records.heatmap import Heatmap
 from report_gen.records.report import FINDINGS, Finding, FindingState, Report
 
 
@@ -25,11 +25,11 @@ def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, m
     monkeypatch.setattr(overlay, "attention_picture", draw)
     states = (("No Finding", 0.9), ("Edema", 0.2), ("Fracture", None), ("Pneumonia", 0.5))
     findings = tuple(
-        Finding(name=name, state=FindingState.PRESENT, probability=probability, overruled=probability is None)
+        Finding(name=name, state=FindingState.PRESENT, probability=probability, overridden=probability is None)
         for name, probability in states
     )
     report = replace(report, findings=(*findings, Finding(name="Cardiomegaly", state=FindingState.UNCERTAIN)))
-    attention = Attention(image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), weights=weights)
+    attention = Heatmap(image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), weights=weights)
     assert overlay.format_overlay(report, attention) == b"png"
     assert list(seen["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, overruled"]
     assert seen["attention"]["Edema 0.20"] is weights["Edema"]

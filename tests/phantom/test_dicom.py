@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import UID
 
-from report_gen.imaging.reading import read_pixels, read_study
+from report_gen.imaging.reading import load_pixels, read_study
 from report_gen.phantom.dicom import WHITE, draw_chest, write_phantom, write_png
 from report_gen.records.study import ViewPosition
 
@@ -86,14 +86,14 @@ def test_the_file_is_read_back(tmp_path: Path) -> None:
     assert study.images[0].pixel_spacing == pytest.approx((430 / SIZE, 430 / SIZE), rel=1e-4)
     assert (study.series[0].modality, study.series[0].body_part) == ("DX", "CHEST")
     assert (study.patient_id, study.patient_age) == ("PHANTOM", 65)
-    np.testing.assert_allclose(read_pixels(study.images[0]), FILM / np.float32(WHITE), atol=1e-6)
+    np.testing.assert_allclose(load_pixels(study.images[0]), FILM / np.float32(WHITE), atol=1e-6)
 
 
 def test_both_polarities_show_the_same_film(tmp_path: Path) -> None:
     upright = write_phantom(tmp_path, rows=64, columns=64)
     negative = write_phantom(tmp_path, rows=64, columns=64, photometric="MONOCHROME1")
     assert upright != negative
-    shown = [read_pixels(read_study(path).images[0]) for path in (upright, negative)]
+    shown = [load_pixels(read_study(path).images[0]) for path in (upright, negative)]
     np.testing.assert_allclose(*shown, atol=1e-6)
 
 

@@ -17,7 +17,7 @@ def recipe(data: Path) -> Recipe:
     stage = {
         "steps": 150,
         "validate_every": 150,
-        "forget_indication": 1.0,
+        "indication_dropout": 1.0,
         "cached_features": 1,
         "finding_weight": 0.0,
         "rates": {"decoder": 8e-3},

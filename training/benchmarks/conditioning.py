@@ -22,7 +22,7 @@ from rich.table import Table
 
 from report_gen.cli.app import run_app
 from report_gen.drafting.drafter import Drafter
-from report_gen.drafting.preprocessing import Prepared, Preparer
+from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding
@@ -108,10 +108,10 @@ def _time(drafter: Drafter, studies: Sequence[Study], decoding: Decoding) -> flo
 def _count(
     name: str, checkpoint: Checkpoint, studies: Sequence[Study], decoding: Decoding, alone: float, together: float
 ) -> Costs:
-    model, preparer = checkpoint.model, Preparer(checkpoint)
+    model, preparer = checkpoint.model, StudyPreprocessor(checkpoint)
     batch = [_sound(preparer.prepare(study)) for study in studies]
-    look = model.look(*preparer.collate(batch))
-    tokens, mask = model.visual_tokens(model.decide(look.finding_logits.sigmoid()), look)
+    visual = model.encode_images(*preparer.collate(batch))
+    tokens, mask = model.visual_tokens(model.decide(visual.finding_logits.sigmoid()), visual)
     prompts = [item.prompt_ids for item in batch]
     written = generate_ids(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=decoding)
     images, prompt = float(mask.sum(1).double().mean()), _mean_length(prompts) + 1

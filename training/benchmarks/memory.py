@@ -163,7 +163,7 @@ def _recipe(data: Path, steps: int) -> Recipe:
                     "corpora": ["corpus"],
                     "steps": steps,
                     "batch_size": 16,
-                    "rarity": 0.5,
+                    "rare_finding_weight": 0.5,
                     "validate_every": 100,
                     "choose_by": "loss",
                     "rates": {"encoder": 1e-4, "projector": 1e-3, "decoder": 1e-3},

@@ -55,7 +55,7 @@ def tune_findings(
     batches: Iterable[Batch],
     *,
     labels: Floats,
-    taught: Sequence[bool],
+    trained: Sequence[bool],
     prevalence: Floats | None = None,
 ) -> Tuned:
     """Temperature by the labels, thresholds by the targets of validation studies with images.
@@ -69,14 +69,14 @@ def tune_findings(
     model.eval()
     answers, truths = [], []
     for batch in batches:
-        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        answers.append(look.finding_logits.double().cpu().numpy())
+        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+        answers.append(visual.finding_logits.double().cpu().numpy())
         truths.append(batch.finding_targets.double().cpu().numpy())
     logits, targets = np.concatenate(answers), np.concatenate(truths)
-    calibration = fit_temperature(logits, np.where(taught, labels, np.nan))
+    calibration = fit_temperature(logits, np.where(trained, labels, np.nan))
     temperature = 1.0 if calibration is None else calibration.temperature
-    findings = fit_thresholds(expit(logits / temperature), np.where(taught, targets, np.nan), prevalence)
-    return Tuned(findings.model_copy(update={"temperature": temperature, "taught": tuple(taught)}), calibration)
+    findings = fit_thresholds(expit(logits / temperature), np.where(trained, targets, np.nan), prevalence)
+    return Tuned(findings.model_copy(update={"temperature": temperature, "trained": tuple(trained)}), calibration)
 
 
 def fit_temperature(logits: Floats, labels: Floats) -> Calibration | None:
@@ -91,19 +91,19 @@ def fit_temperature(logits: Floats, labels: Floats) -> Calibration | None:
     if min(truth.sum(), (1 - truth).sum()) < FEWEST:
         return None
     bounds = np.log([SMALLEST, LARGEST])
-    found = minimize_scalar(lambda log: _surprise(answers / np.exp(log), truth), bounds=bounds, method="bounded")
+    found = minimize_scalar(lambda log: _token_nll(answers / np.exp(log), truth), bounds=bounds, method="bounded")
     temperature = float(np.exp(found.x))
     return Calibration(
         temperature=temperature,
         studies=int(known.any(axis=1).sum()),
         labels=len(truth),
-        nll_before=_surprise(answers, truth),
-        nll_after=_surprise(answers / temperature, truth),
+        nll_before=_token_nll(answers, truth),
+        nll_after=_token_nll(answers / temperature, truth),
         ece_before=expected_error(reliability(expit(answers), truth)),
         ece_after=expected_error(reliability(expit(answers / temperature), truth)),
     )
 
 
-def _surprise(logits: Floats, labels: Floats) -> float:
+def _token_nll(logits: Floats, labels: Floats) -> float:
     """Mean negative log-likelihood, nats, of labels [n] by logits [n]."""
     return float(np.mean(np.logaddexp(0, logits) - labels * logits))

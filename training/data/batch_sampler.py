@@ -19,7 +19,7 @@ _BUCKET = 8
 """Batches whose studies are sorted by their views and the length of their reports together."""
 
 
-class Draw(NamedTuple):
+class SampleSpec(NamedTuple):
     """One example of one batch, with the seed of all that is random about it."""
 
     group: int
@@ -27,7 +27,7 @@ class Draw(NamedTuple):
     seed: tuple[int, ...]
 
 
-class Plan(Sampler[list[Draw]]):
+class BatchSampler(Sampler[list[SampleSpec]]):
     """The batches of a stage: its groups of examples in turn, each shuffled an epoch at a time.
 
     A step has `accumulate` batches, which follow each other; which examples the n-th batch of a stage holds follows
@@ -51,7 +51,7 @@ class Plan(Sampler[list[Draw]]):
         processes: int = 1,
     ) -> None:
         self._groups = groups
-        self._chances = [_chances(group.states, stage.rarity) for group in groups]
+        self._chances = [_chances(group.states, stage.rare_finding_weight) for group in groups]
         self._size, self._seed = stage.batch_size, seed
         self._batches = range(steps.start * stage.accumulate, steps.stop * stage.accumulate)
         self._rank, self._processes = rank, processes
@@ -59,7 +59,7 @@ class Plan(Sampler[list[Draw]]):
     def __len__(self) -> int:
         return len(self._batches)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleSpec]]:
         epochs: dict[int, tuple[int, NDArray[np.int64]]] = {}
         for batch in self._batches:
             turn, group = divmod(batch, len(self._groups))
@@ -67,7 +67,7 @@ class Plan(Sampler[list[Draw]]):
             if epochs.get(group, (None,))[0] != epoch:
                 epochs[group] = (epoch, self._shuffle(group, epoch))
             places = epochs[group][1][turn]
-            draws = [Draw(group, int(place), (*self._seed, batch, row)) for row, place in enumerate(places)]
+            draws = [SampleSpec(group, int(place), (*self._seed, batch, row)) for row, place in enumerate(places)]
             yield draws[self._rank :: self._processes]
 
     def _batches_of(self, group: int) -> int:
@@ -98,10 +98,10 @@ def _draw(chances: NDArray[np.float64], count: int, random: np.random.Generator)
     return random.permutation(drawn)
 
 
-def _chances(states: NDArray[np.int8], rarity: float) -> NDArray[np.float64]:
-    """Weight of every example [n]: by the rarest finding its text has present, to the power of `rarity`."""
+def _chances(states: NDArray[np.int8], rare_finding_weight: float) -> NDArray[np.float64]:
+    """Weight of every example [n]: that of its rarest present finding, to the power of `rare_finding_weight`."""
     present = states == STATES.index(FindingState.PRESENT)
     present[:, FINDINGS.index("No Finding")] |= ~present.any(axis=1)
     rarest = np.where(present, 1 / np.maximum(present.sum(axis=0), 1), 0).max(axis=1)
-    weights: NDArray[np.float64] = rarest**rarity
+    weights: NDArray[np.float64] = rarest**rare_finding_weight
     return weights

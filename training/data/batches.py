@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from report_gen.config import STATES, AttributeConfig
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model.projector import VIEWS
 from report_gen.records.report import ATTRIBUTES, FINDINGS, FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..optimization.objectives import IGNORED
 from ..recipe.schema import AugmentationRecipe, StageRecipe
-from .batch_sampler import Draw, Plan
+from .batch_sampler import BatchSampler, SampleSpec
 from .example_store import ExampleStore
 from .examples import TrainingExample
 from .feature_cache import FeatureCache
@@ -103,7 +103,7 @@ class Items(Dataset[Batch]):
         self,
         groups: Sequence[ExampleStore],
         stage: StageRecipe,
-        transform: PixelTransform,
+        transform: ImageTransform,
         *,
         images: ImageCache,
         augmentation: AugmentationRecipe,
@@ -115,7 +115,7 @@ class Items(Dataset[Batch]):
         self._images, self._features, self._attributes = images, features, attributes
         self._augmentation = augmentation if training and stage.augment else None
 
-    def __getitem__(self, draws: Sequence[Draw]) -> Batch:
+    def __getitem__(self, draws: Sequence[SampleSpec]) -> Batch:
         """The batch of these draws, which are of one group."""
         items = [self._draw(draw) for draw in draws]
         texts = [item.text for item in items]
@@ -140,7 +140,7 @@ class Items(Dataset[Batch]):
             study_ids=tuple(item.example.study_id for item in items),
         )
 
-    def loader(self, plan: Plan, workers: int) -> Iterator[Batch]:
+    def loader(self, plan: BatchSampler, workers: int) -> Iterator[Batch]:
         """The batches of a plan, made ahead: by so many processes, or by a thread of this one."""
         return prefetched(self, plan, workers)
 
@@ -148,27 +148,27 @@ class Items(Dataset[Batch]):
         """Every example once and in order, its batches dealt out among processes; all randomness follows its place."""
         return prefetched(self, list(self._in_order(batch_size))[rank::processes], workers=0)
 
-    def _in_order(self, batch_size: int) -> Iterable[list[Draw]]:
+    def _in_order(self, batch_size: int) -> Iterable[list[SampleSpec]]:
         for group, examples in enumerate(self._groups):
             for start in range(0, len(examples), batch_size):
                 rows = range(start, min(start + batch_size, len(examples)))
-                yield [Draw(group, place, (group, place)) for place in rows]
+                yield [SampleSpec(group, place, (group, place)) for place in rows]
 
-    def _draw(self, draw: Draw) -> _Item:
+    def _draw(self, draw: SampleSpec) -> _Item:
         example, random = self._groups[draw.group][draw.place], np.random.default_rng(draw.seed)
         prompt_ids, states = self._choose_prompt(example, random), self._tell(example, random)
         targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
-        values = np.where(random.random(len(targets)) < self._stage.forget_attributes, _NOT_KNOWN, targets)
+        values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _NOT_KNOWN, targets)
         return _Item(example, prompt_ids, states, values, targets, random)
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
         half = len(example.prompts) // 2
-        forgets = random.random() < self._stage.forget_indication
+        forgets = random.random() < self._stage.indication_dropout
         wordings = example.prompts[half:] if forgets else example.prompts[:half]
         return wordings[random.integers(len(wordings))]
 
     def _tell(self, example: TrainingExample, random: np.random.Generator) -> NDArray[np.int64]:
-        if example.images and random.random() < self._stage.forget_states:
+        if example.images and random.random() < self._stage.state_dropout:
             return np.full_like(example.states, _UNKNOWN)
         assumed = (example.states == _UNKNOWN) & (random.random(len(FINDINGS)) < self._stage.assume_absent)
         return np.where(assumed, _ABSENT, example.states)
@@ -197,7 +197,7 @@ class Items(Dataset[Batch]):
         values = torch.from_numpy(squares).float() / 255
         if self._augmentation is not None:
             values = augment(values, [item.random for item in items for _ in item.example.images], self._augmentation)
-        return self._transform.normalise(_apart(values, counts)), nothing
+        return self._transform.normalize(_apart(values, counts)), nothing
 
 
 def _apart(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:

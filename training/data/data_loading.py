@@ -15,7 +15,7 @@ from ..calibration.thresholds import Floats, is_supported
 from ..recipe.schema import Recipe, StageRecipe
 from ..run.processes import Processes
 from ..run.reporting import OnProgress
-from .batch_sampler import Plan
+from .batch_sampler import BatchSampler
 from .batches import Batch, Items
 from .example_store import ExampleStore, group_by_kind
 from .feature_cache import FeatureCache, cache_features
@@ -25,7 +25,7 @@ Groups = Sequence[ExampleStore]
 """Examples of one kind each."""
 
 
-class Feed:
+class TrainingData:
     """What one process of a stage is fed with. A batch follows from the seed, the step and the process alone.
 
     Raises:
@@ -77,7 +77,7 @@ class Feed:
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
         """The training batches for the steps from `start` to `stop`, `accumulate` for each."""
-        plan = Plan(
+        plan = BatchSampler(
             self.training,
             self._stage,
             (self._recipe.seed, self._index),
@@ -150,18 +150,18 @@ def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:
     return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
 
 
-def has_taught_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool:
+def has_trained_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool:
     """Whether the finding head has learned from images in the first `stages` stages."""
     return bool(_teaching_groups(recipe, prepared, stages))
 
 
-def taught_findings(recipe: Recipe, prepared: Prepared) -> tuple[bool, ...]:
+def trained_findings(recipe: Recipe, prepared: Prepared) -> tuple[bool, ...]:
     """Of each finding whether the head has learned from images of studies that have it, and of such that have not."""
     labels = _taught_labels(recipe, prepared)
     return tuple(((labels > 0).any(axis=0) & (labels == 0).any(axis=0)).tolist())
 
 
-def taught_prevalence(recipe: Recipe, prepared: Prepared) -> Floats:
+def trained_prevalence(recipe: Recipe, prepared: Prepared) -> Floats:
     """[F]: share of the studies that taught the head which have a finding; NaN where they are too few to tell."""
     labels = _taught_labels(recipe, prepared)
     return np.array([np.nanmean(column) if is_supported(column) else np.nan for column in labels.T])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from report_gen.config import STATES
 from report_gen.labeling.labeler import findings_said, label_findings
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.records.report import FINDINGS, UNTOLD, FindingState, Section, format_report, parse_report
+from report_gen.records.report import FINDINGS, UNKNOWN_ATTRIBUTES, FindingState, Section, format_report, parse_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
@@ -44,7 +44,7 @@ class TrainingExample:
     """[F] 1 or 0 as the corpus or else the text has them, NaN where nothing is known."""
     targets: NDArray[np.float32]
     """[F] 0..1 of the finding head: the labels, or softer; NaN where nothing is known."""
-    attributes: tuple[str, ...] = UNTOLD
+    attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
 

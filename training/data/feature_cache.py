@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from report_gen.errors import OutputError
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model.encoder import ImageEncoder
 
 from ..recipe.schema import AugmentationRecipe
@@ -49,7 +49,7 @@ def cache_features(
     encoder: ImageEncoder,
     variants: Mapping[str, int],
     images: ImageCache,
-    transform: PixelTransform,
+    transform: ImageTransform,
     augmentation: AugmentationRecipe,
     *,
     seed: int,
@@ -81,7 +81,7 @@ def cache_features(
     sweep(place)
     waiting: dict[str, bytes] = {}
     for done, batch in _batches(todo[rank::processes]):
-        squares = transform.normalise(_squares(batch, images, augmentation, seed))
+        squares = transform.normalize(_squares(batch, images, augmentation, seed))
         waiting |= zip((one.key for one in batch), _encode(encoder, squares, bf16), strict=True)
         if len(waiting) >= shard_rows(2 * shape[0] * shape[1]):
             write_shard(place, waiting)

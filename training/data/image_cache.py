@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 
 from ..run.reporting import OnProgress
 from .image_decoding import VERSION, Decoded, Fault, Stamp, decode, stamp
@@ -53,7 +53,7 @@ class ImageCache:
 
 
 def cache_images(
-    folder: Path, paths: Iterable[str], transform: PixelTransform, *, on_progress: OnProgress
+    folder: Path, paths: Iterable[str], transform: ImageTransform, *, on_progress: OnProgress
 ) -> tuple[ImageCache, tuple[Fault, ...]]:
     """Decode the images that the folder lacks, on all cores; gives the cache and the images that cannot be read.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import read_pixels
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.reading import load_pixels
+from report_gen.imaging.transform import ImageTransform
 from report_gen.records.study import Image
 
 VERSION = 1
@@ -42,7 +42,7 @@ class Fault:
     reason: str
 
 
-def decode(path: str, transform: PixelTransform, kept: Callable[[], Container[str]]) -> Decoded | Fault:
+def decode(path: str, transform: ImageTransform, kept: Callable[[], Container[str]]) -> Decoded | Fault:
     """An image as drafting reads it, fitted into its square and rounded to 8 bits.
 
     Args:
@@ -57,7 +57,7 @@ def decode(path: str, transform: PixelTransform, kept: Callable[[], Container[st
     if digest in kept():
         return Decoded(path, found, digest, None)
     try:
-        pixels = read_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))  # to describe it is to decode it
+        pixels = load_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))  # to describe it is to decode it
     except StudyError as error:
         return Fault(path, error.reason)
     square, _ = transform.fit(pixels)

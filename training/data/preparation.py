@@ -18,7 +18,7 @@ import numpy as np
 
 from report_gen.config import AttributeConfig
 from report_gen.errors import CorpusError
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model.numbers import example_lines
 from report_gen.prompting import Prompt
 from report_gen.records.report import format_report
@@ -97,10 +97,10 @@ def prepare_sample(
     return Prepared(tokenizer, replace(encoded, examples=readable), images, attributes)
 
 
-def transform_of(recipe: Recipe) -> PixelTransform:
+def transform_of(recipe: Recipe) -> ImageTransform:
     """What the recipe's encoder wants of an image."""
     encoder = recipe.model.encoder
-    return PixelTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)
+    return ImageTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)
 
 
 def shared_cache(recipe: Recipe, run: Run) -> Path:

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import ATTRIBUTES, FINDINGS, UNTOLD, Section, SectionName, Sentence
+from report_gen.records.report import ATTRIBUTES, FINDINGS, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
 from report_gen.records.study import ViewPosition
 
 from ..recipe.schema import CorpusRecipe, Recipe, TextRecipe
 from ..run.reporting import OnProgress, reported, unheard
 from .arrow_rows import Row, Rows, write_rows
 from .targets import read_targets
-from .text_augmentation import Report, recombine
-from .text_cleaning import clean_report, reconcile
+from .text_augmentation import Report, augment_texts
+from .text_cleaning import clean_report, drop_contradictions
 
 _SCHEMA = pa.schema(
     [
@@ -58,7 +58,7 @@ class Study:
     """[F] 1 or 0 as the corpus has them, NaN where nothing is known."""
     targets: NDArray[np.float32]
     """[F] 0..1 of the finding head: the labels, or softer; NaN where nothing is known."""
-    attributes: tuple[str, ...] = UNTOLD
+    attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
 
@@ -106,10 +106,10 @@ def read_studies(
     files = [Rows(cleaned)]
     if next(iter(Studies(files, text.sections)), None) is None:
         raise CorpusError(f"{path}: nothing is left of the corpus {corpus.name!r}; loosen its text settings")
-    if corpus.recombined:
+    if corpus.augmented_texts:
         reports = _Reports(files[0])
         random = np.random.default_rng(recipe.seed)
-        write_rows(made, _SCHEMA, map(_to_row, _recombined(recombine(reports, corpus.recombined, random))))
+        write_rows(made, _SCHEMA, map(_to_row, _recombined(augment_texts(reports, corpus.augmented_texts, random))))
         files.append(Rows(made))
     return Studies(files, text.sections)
 
@@ -149,8 +149,8 @@ def _clean_all(
 def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> Study:
     """With nothing known of its findings."""
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
-    if text.reconcile:
-        sections = reconcile(sections)
+    if text.drop_contradictions:
+        sections = drop_contradictions(sections)
     return Study(
         study_id=row["study_id"],
         patient_id=row["patient_id"],

@@ -51,7 +51,7 @@ class _Phrase:
         return cls(sentence, states, present, absent)
 
 
-def recombine(reports: Sequence[Report], count: int, random: np.random.Generator) -> Iterator[Report]:
+def augment_texts(reports: Sequence[Report], count: int, random: np.random.Generator) -> Iterator[Report]:
     """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself.
 
     The reports are asked for one at a time and need not be in memory together.
@@ -59,7 +59,7 @@ def recombine(reports: Sequence[Report], count: int, random: np.random.Generator
     bank = _Bank(reports)
     bases = [place for place, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
     for _ in range(count if bases else 0):
-        made = bank.recombine(reports[bases[random.integers(len(bases))]], random)
+        made = bank.augment_texts(reports[bases[random.integers(len(bases))]], random)
         if made is not None:
             yield made
 
@@ -93,7 +93,7 @@ class _Bank:
             self._phrases[sentence] = _Phrase.read(sentence)
         return self._phrases[sentence]
 
-    def recombine(self, base: Report, random: np.random.Generator) -> Report | None:
+    def augment_texts(self, base: Report, random: np.random.Generator) -> Report | None:
         for _ in range(_TRIES):
             wanted = self._draw_findings(random)
             report = self._rewrite(base, wanted, random)

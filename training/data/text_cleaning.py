@@ -52,7 +52,7 @@ def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: b
     return tuple(sections)
 
 
-def reconcile(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+def drop_contradictions(sections: tuple[Section, ...]) -> tuple[Section, ...]:
     """The sections without sentences that deny, if only by "lungs are clear", what the report states elsewhere.
 
     Nothing is left of a report whose impression states a finding that its findings no longer describe.

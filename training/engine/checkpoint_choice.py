@@ -14,7 +14,7 @@ from report_gen.drafting.conditioning_inputs import no_finding
 from report_gen.generation import Decoding, generate
 from report_gen.metrics.bleu import bleu
 from report_gen.metrics.cider import cider_d
-from report_gen.metrics.diversity import is_collapsed, measure_variety
+from report_gen.metrics.diversity import diversity_stats, is_collapsed
 from report_gen.metrics.finding_scores import finding_measures, label_reports
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
@@ -26,14 +26,14 @@ from ..data.batches import Batch
 from ..data.example_store import ExampleStore
 from ..recipe.schema import StageRecipe
 from ..run.events import CHOSEN_BY, Validation
-from ..run.folder import Rank
+from ..run.folder import ValidationScore
 
 SHOWN = (*CHOSEN_BY, "micro F1, 14 findings, uncertain+", "ROUGE-L (coco)", "BLEU-4")
 """Scores of a validation."""
 
 
 @dataclass(frozen=True)
-class Judgement:
+class DraftScores:
     """What the drafts of a validation are worth."""
 
     scores: dict[str, float]
@@ -64,12 +64,12 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     from the texts, as in training.
     """
     model = checkpoint.model
-    look, states, values = None, batch.finding_states, batch.attribute_values
+    visual, states, values = None, batch.finding_states, batch.attribute_values
     if batch.view_mask.shape[1]:
-        look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        states = _agreeing(model.decide(model.probabilities(look.finding_logits.double())))
-        values = model.decide_attributes(look)
-    visual_tokens, visual_mask = model.visual_tokens(states, look, values)
+        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+        states = _agreeing(model.decide(model.probabilities(visual.finding_logits.double())))
+        values = model.decide_attributes(visual)
+    visual_tokens, visual_mask = model.visual_tokens(states, visual, values)
     written = generate(
         checkpoint,
         visual_tokens=visual_tokens,
@@ -81,7 +81,7 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     return [text.sections for text in written]
 
 
-def judge(drafts: Sequence[str], references: Sequence[str]) -> Judgement:
+def score_drafts(drafts: Sequence[str], references: Sequence[str]) -> DraftScores:
     """Score drafts, as `format_report` writes them, against their references; headings do not count."""
     written, wanted = [_bare(text) for text in drafts], [_bare(text) for text in references]
     said, there = label_reports(written), label_reports(wanted)
@@ -93,11 +93,11 @@ def judge(drafts: Sequence[str], references: Sequence[str]) -> Judgement:
         for name, value in zip(measure.names, measure.values, strict=True)
         if name in SHOWN
     }
-    ours, theirs = measure_variety(written, said), measure_variety(wanted, there)
-    return Judgement(scores, ours.distinct / max(theirs.distinct, 1), is_collapsed(ours, theirs))
+    ours, theirs = diversity_stats(written, said), diversity_stats(wanted, there)
+    return DraftScores(scores, ours.distinct / max(theirs.distinct, 1), is_collapsed(ours, theirs))
 
 
-def rank(validation: Validation, stage: StageRecipe) -> Rank | None:
+def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
     """What to compare validations by; None where there is nothing to go by.
 
     Drafts that vary too little are worth as much as none: the loss decides among them, and any score beats them.
@@ -106,7 +106,7 @@ def rank(validation: Validation, stage: StageRecipe) -> Rank | None:
         return None
     varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.fewest_distinct
     loss = validation.loss if math.isfinite(validation.loss) else math.inf
-    return Rank(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
+    return ValidationScore(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 
 
 def _agreeing(states: torch.Tensor) -> torch.Tensor:

@@ -9,12 +9,12 @@ from accelerate.utils import send_to_device
 from report_gen.model import ReportModel
 
 from ..data.batches import Batch, Items
-from ..data.data_loading import Feed
+from ..data.data_loading import TrainingData
 from ..data.example_store import ExampleStore, group_by_kind
 from ..data.preparation import Prepared, transform_of
 from ..recipe.schema import Recipe
 from ..run.failures import explaining_failures
-from ..run.folder import Position, TrainState
+from ..run.folder import TrainProgress, TrainState
 from ..run.processes import Processes
 from ..run.state import snapshot
 from .stage import Stage
@@ -27,19 +27,19 @@ def fit(fitting: Fitting) -> None:
     Raises:
         StoppedError: a signal asked for it; the run can be resumed.
         ReportGenError: the loss is no number; and all that `explaining_failures` raises.
-        CorpusError, RecipeError: a stage has nothing to learn from; see `Feed`.
+        CorpusError, RecipeError: a stage has nothing to learn from; see `TrainingData`.
         UsageError: the saved state is damaged.
     """
     model, run, stages = fitting.checkpoint.model, fitting.run, fitting.recipe.stages
     for index in range(len(stages)):  # what is wrong with the last stage shows before the first one
-        Feed(fitting.recipe, index, fitting.prepared, Processes(fitting.accelerator))
-    state = run.state() or TrainState(Position(), snapshot(model))
+        TrainingData(fitting.recipe, index, fitting.prepared, Processes(fitting.accelerator))
+    state = run.state() or TrainState(TrainProgress(), snapshot(model))
     with run.reading():
         model.load_state_dict(dict(state.weights))
     for index in range(state.position.stage, len(stages)):
         with explaining_failures(stages[index]):
             Stage(fitting, index, state).fit()
-        state = TrainState(Position(stage=index + 1), snapshot(model))
+        state = TrainState(TrainProgress(stage=index + 1), snapshot(model))
         if fitting.accelerator.is_main_process:
             run.save(state)
 

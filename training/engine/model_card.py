@@ -34,8 +34,8 @@ def write_card(
         f"| {left_out.get(name, 0)} |"
         for name, splits in counts.items()
     )
-    taught = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
-    unknown = [name for name in FINDINGS if name not in taught and name != "No Finding"]
+    trained = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
+    unknown = [name for name in FINDINGS if name not in trained and name != "No Finding"]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
     told = f"as unknown: {', '.join(unknown) or 'none'}"
     if config.conditioning == "numbers":
@@ -64,7 +64,7 @@ The recipe stands in `training.json`. Validation chose the weights and the thres
 
 ## What it can tell apart
 
-Findings with a threshold: {", ".join(taught) or "none"}.
+Findings with a threshold: {", ".join(trained) or "none"}.
 Told to the decoder {told}. "No Finding" follows from the others.
 Recognised and told besides: {attributes or "nothing"}.
 

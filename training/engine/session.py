@@ -19,7 +19,7 @@ from report_gen.model import Checkpoint, ReportModel, save_checkpoint
 from report_gen.prompting import load_prompt
 
 from ..calibration.temperature import Tuned, tune_findings
-from ..data.data_loading import taught_findings, taught_prevalence
+from ..data.data_loading import trained_findings, trained_prevalence
 from ..data.preparation import Prepared, prepare
 from ..optimization.adapters import merged_state
 from ..recipe.schema import Recipe
@@ -140,13 +140,13 @@ def _write_checkpoint(fitting: Fitting, folder: Path) -> None:
 
 def _tune(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Tuned:
     """Without validation images every finding stays unknown; what the head learned is reported all the same."""
-    taught, groups = taught_findings(recipe, prepared), validation_groups(prepared)
+    trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
     if not groups:
-        return Tuned(FindingConfig(taught=taught), None)
+        return Tuned(FindingConfig(trained=trained), None)
     return tune_findings(
         model,
         validation_batches(model, recipe, prepared, groups),
         labels=np.concatenate([group.labels for group in groups]).astype(np.float64),
-        taught=taught,
-        prevalence=taught_prevalence(recipe, prepared),
+        trained=trained,
+        prevalence=trained_prevalence(recipe, prepared),
     )

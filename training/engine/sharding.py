@@ -25,28 +25,28 @@ from report_gen.model import ReportModel
 from ..recipe.schema import StageRecipe
 from ..run.folder import TrainState
 from ..run.state import Tensors
-from .trainable_model import Learner
+from .trainable_model import TrainableModel
 
 _WHOLE = StateDictOptions(full_state_dict=True)
 _ON_MAIN = StateDictOptions(full_state_dict=True, cpu_offload=True)
 """Whole on the main process, nothing on the others."""
 
 
-def build_learner(model: ReportModel, stage: StageRecipe, accelerator: Accelerator) -> Learner:
+def build_trainable_model(model: ReportModel, stage: StageRecipe, accelerator: Accelerator) -> TrainableModel:
     """The learner for the way in which accelerate was launched.
 
     Raises:
         RecipeError: the stage wants what a model in parts cannot do.
     """
     if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
-        return Learner(model, stage, accelerator)
+        return TrainableModel(model, stage, accelerator)
     _refuse(stage, deepspeed=accelerator.distributed_type == DistributedType.DEEPSPEED)
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         _prepare_deepspeed(accelerator, stage)
-    return ShardedLearner(model, stage, accelerator)
+    return ShardedModel(model, stage, accelerator)
 
 
-class ShardedLearner(Learner):
+class ShardedModel(TrainableModel):
     """Under DeepSpeed the optimiser's memories are not saved: a resumed run begins them anew."""
 
     is_sharded = True

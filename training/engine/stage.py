@@ -17,19 +17,19 @@ from accelerate.utils import send_to_device
 from report_gen.errors import ReportGenError, StoppedError
 
 from ..data.batches import Batch
-from ..data.data_loading import Feed, has_taught_findings
+from ..data.data_loading import TrainingData, has_trained_findings
 from ..data.preparation import shared_cache
 from ..optimization.optimizer import set_train_mode
 from ..optimization.precision import measure_precision
-from ..optimization.scst_sampler import Critic
+from ..optimization.scst_sampler import ScstSampler
 from ..run.events import Progress, Validation
 from ..run.folder import TrainState
 from ..run.processes import Processes
 from ..run.state import snapshot
 from .checkpoint_choice import rank
-from .sharding import build_learner
+from .sharding import build_trainable_model
 from .stage_context import Fitting
-from .train_step import Means, Sums, Weights, mean, share, train_step
+from .train_step import LossSums, Means, Weights, mean, scale_loss, train_step
 from .validation import Validator
 
 FAULTS = 3
@@ -47,15 +47,15 @@ class Stage:
         self._recipe, self._stage, self._run = fitting.recipe, fitting.recipe.stages[index], fitting.run
         self._model, self._device = fitting.checkpoint.model, fitting.accelerator.device
         self._processes = Processes(fitting.accelerator)
-        self._feed = Feed(self._recipe, index, fitting.prepared, self._processes)
-        self._feed.keep_features(shared_cache(self._recipe, self._run), self._model.encoder, fitting.on_progress)
+        self._data = TrainingData(self._recipe, index, fitting.prepared, self._processes)
+        self._data.keep_features(shared_cache(self._recipe, self._run), self._model.encoder, fitting.on_progress)
         self._position = replace(state.position, bf16=self._choose_precision(state.position.bf16))
         self._best = state.best or state.weights
-        self._learner = build_learner(self._model, self._stage, fitting.accelerator)
+        self._trainable = build_trainable_model(self._model, self._stage, fitting.accelerator)
         with self._run.reading():
-            self._learner.restore(state)
-        self._critic = Critic(
-            fitting.checkpoint, self._stage, self._feed.training, self._processes, longest=self._recipe.text.longest
+            self._trainable.restore(state)
+        self._scst = ScstSampler(
+            fitting.checkpoint, self._stage, self._data.training, self._processes, longest=self._recipe.text.longest
         )
         self._validator = self._build_validator()
         self._chosen: Validation | None = None
@@ -72,7 +72,7 @@ class Stage:
                 break
             self._advance()
         self._model.load_state_dict(dict(self._best))
-        self._learner.release()
+        self._trainable.release()
 
     def _is_validation_due(self) -> bool:
         """At every boundary, and before the first step: what a stage begins with is the first to be beaten."""
@@ -84,8 +84,8 @@ class Stage:
         """Step up to the next validation; save now and then, and leave when asked to."""
         start, every = self._position.step, self._stage.validate_every
         stop = min(self._stage.steps, (start // every + 1) * every)
-        set_train_mode(self._learner.learning, self._stage.rates)
-        batches = self._feed.steps(start, stop)
+        set_train_mode(self._trainable.learning, self._stage.rates)
+        batches = self._data.steps(start, stop)
         for step in range(start, stop):
             began = time.monotonic()
             outcome = self._step(list(islice(batches, self._stage.accumulate)), step)
@@ -104,20 +104,20 @@ class Stage:
         asked, due, studies, *weighed = self._processes.sum(
             [bool(self._fitting.stop), self._is_save_due(), mine, *np.sum(weights, axis=0).tolist()]
         )
-        totals, sums = Weights(*weighed), np.array(Sums())
+        totals, sums = Weights(*weighed), np.array(LossSums())
         # -------------------------------------------------------------------------------- one training step
-        rates = self._learner.set_rates(step)
+        rates = self._trainable.set_rates(step)
         for number, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
             torch.manual_seed(_seed(self._recipe.seed, self._index, step, number, self._processes.rank))
             batch = send_to_device(batch, self._device)
-            with self._learner.gathering(last=number == len(batches) - 1):
+            with self._trainable.gathering(last=number == len(batches) - 1):
                 with self._autocast():
-                    sampled = self._critic.sample(batch, _seed(self._recipe.seed, self._index, step, number))
-                    losses = train_step(self._learner.forward, batch, self._stage, sampled)
-                self._learner.learn(share(losses, weight, totals, self._stage, self._feed.usual_tokens))
+                    sampled = self._scst.sample(batch, _seed(self._recipe.seed, self._index, step, number))
+                    losses = train_step(self._trainable.forward, batch, self._stage, sampled)
+                self._trainable.learn(scale_loss(losses, weight, totals, self._stage, self._data.usual_tokens))
             sums += losses.sums(weight)
         means = mean(self._processes.sum(sums.tolist()), totals, self._stage)
-        moved = self._learner.step(step, apply=math.isfinite(means.loss))
+        moved = self._trainable.step(step, apply=math.isfinite(means.loss))
         # ----------------------------------------------------------------------------------------------------
         return _Outcome(
             means=means,
@@ -163,9 +163,9 @@ class Stage:
     def _validate(self) -> None:
         """Validate, keep the weights if they are the best, and save."""
         began = time.monotonic()
-        self._learner.collect()
+        self._trainable.collect()
         try:
-            with self._learner.averaged():
+            with self._trainable.averaged():
                 validation = self._validator.validate(self._position.step)
                 ranked, before = rank(validation, self._stage), self._position.best
                 better = ranked is None or before is None or ranked > before
@@ -192,15 +192,15 @@ class Stage:
 
     def _save(self) -> None:
         """Keep the whole state; all processes wait until it is on the disk."""
-        learner = self._learner
-        learner.collect()
-        if self._processes.is_main or learner.is_sharded:
+        trainable = self._trainable
+        trainable.collect()
+        if self._processes.is_main or trainable.is_sharded:
             state = TrainState(
                 position=self._position,
                 weights=snapshot(self._model),
                 best=self._best,
-                optimizer=learner.moments(),
-                average=learner.average(),
+                optimizer=trainable.moments(),
+                average=trainable.average(),
             )
             if self._processes.is_main:
                 self._run.save(state)
@@ -218,7 +218,7 @@ class Stage:
 
     def _pause(self) -> None:
         """Between two batches of a validation, which is done again from its beginning after a stop."""
-        if self._fitting.stop and not self._learner.is_sharded:
+        if self._fitting.stop and not self._trainable.is_sharded:
             raise _Interrupted
 
     def _is_save_due(self) -> bool:
@@ -230,7 +230,7 @@ class Stage:
             return self._recipe.precision == "bf16" if chosen is None else chosen
         faster = False
         if self._processes.is_main:
-            batch = send_to_device(next(self._feed.steps(0, 1)), self._device)
+            batch = send_to_device(next(self._data.steps(0, 1)), self._device)
             faster = measure_precision(self._model, self._stage, batch)
         return self._processes.agree(faster)
 
@@ -242,11 +242,11 @@ class Stage:
         return Validator(
             self._fitting.checkpoint,
             self._stage,
-            self._feed,
+            self._data,
             self._processes,
             longest=recipe.text.longest,
             can_write=recipe.model.decoder_weights is not None or any(s.rates.decoder for s in stages[: self._index]),
-            knows_findings=has_taught_findings(recipe, self._fitting.prepared, self._index + 1),
+            knows_findings=has_trained_findings(recipe, self._fitting.prepared, self._index + 1),
             autocast=self._autocast,
             pause=self._pause,
         )

@@ -37,7 +37,7 @@ class Weights(NamedTuple):
         )
 
 
-class Sums(NamedTuple):
+class LossSums(NamedTuple):
     """Losses times their weights, which may be added up over batches and processes."""
 
     report: float = 0.0
@@ -60,14 +60,14 @@ class Losses:
     attribute_logits: tuple[torch.Tensor, ...] = ()
     """[B,values] of each of the A attributes."""
 
-    def sums(self, weights: Weights) -> Sums:
+    def sums(self, weights: Weights) -> LossSums:
         """The means times their weights."""
         weighed = zip(
             (self.report, self.finding, self.attribute, self.critical),
             (weights.weighted, weights.targets, weights.attributes, weights.tokens),
             strict=True,
         )
-        return Sums(*(0.0 if loss is None else loss.item() * weight for loss, weight in weighed))
+        return LossSums(*(0.0 if loss is None else loss.item() * weight for loss, weight in weighed))
 
 
 def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None) -> Losses:
@@ -113,10 +113,10 @@ def loss_alone(
 ) -> torch.Tensor:
     """The loss of a step that has this batch and no other."""
     weights = Weights.of(batch)
-    return share(train_step(model, batch, stage, sampled), weights, weights, stage)
+    return scale_loss(train_step(model, batch, stage, sampled), weights, weights, stage)
 
 
-def share(
+def scale_loss(
     losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe, usual_tokens: float | None = None
 ) -> torch.Tensor:
     """What a batch adds to the loss of its step, in which all batches together weigh `totals`.
@@ -150,8 +150,8 @@ class Means(NamedTuple):
 
 
 def mean(sums: Sequence[float], totals: Weights, stage: StageRecipe) -> Means:
-    """The losses of a step from `Sums` over its batches."""
-    added = Sums(*sums)
+    """The losses of a step from `LossSums` over its batches."""
+    added = LossSums(*sums)
     report = added.report / totals.weighted if totals.weighted else None
     finding = added.finding / totals.targets if totals.targets else None
     attribute = added.attribute / totals.attributes if totals.attributes else None

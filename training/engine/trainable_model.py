@@ -17,7 +17,7 @@ from ..run.folder import TrainState
 from ..run.state import Tensors, pack_moments, unpack_moments
 
 
-class Learner:
+class TrainableModel:
     """The model of a stage, its optimiser, its average if it keeps one, and what of them has to be saved.
 
     `learning` is the model that learns, `forward` the same as accelerate wraps it.

@@ -14,12 +14,12 @@ from report_gen.records.report import format_report
 
 from ..calibration.thresholds import Floats, fit_thresholds
 from ..data.batches import Batch
-from ..data.data_loading import Feed, Groups
+from ..data.data_loading import Groups, TrainingData
 from ..recipe.schema import StageRecipe
 from ..run.events import Sample, Validation
 from ..run.processes import Processes
-from .checkpoint_choice import choose_studies, draft, judge
-from .train_step import Sums, Weights, mean, train_step
+from .checkpoint_choice import choose_studies, draft, score_drafts
+from .train_step import LossSums, Weights, mean, train_step
 
 
 class Validator:
@@ -38,7 +38,7 @@ class Validator:
         self,
         checkpoint: Checkpoint,
         stage: StageRecipe,
-        feed: Feed,
+        feed: TrainingData,
         processes: Processes,
         *,
         longest: int,
@@ -47,7 +47,7 @@ class Validator:
         autocast: Callable[[], torch.autocast],
         pause: Callable[[], None],
     ) -> None:
-        self._checkpoint, self._stage, self._feed, self._processes = checkpoint, stage, feed, processes
+        self._checkpoint, self._stage, self._data, self._processes = checkpoint, stage, feed, processes
         self._longest, self._can_write, self._knows_findings = longest, can_write, knows_findings
         self._autocast, self._pause = autocast, pause
         learns_to_write = can_write or stage.rates.decoder > 0
@@ -64,7 +64,7 @@ class Validator:
         loss, findings, accuracies = self._measure()
         model.config = model.config.model_copy(update={"findings": findings})
         samples = self._draft() if self._drafted and (step > 0 or self._can_write) else []
-        judged = judge([one.draft for one in samples], [one.reference for one in samples]) if samples else None
+        judged = score_drafts([one.draft for one in samples], [one.reference for one in samples]) if samples else None
         return Validation(
             stage=self._stage.name,
             step=step,
@@ -80,9 +80,9 @@ class Validator:
         """Mean loss of the studies, if there are any, thresholds that suit the finding head's answers, and how often
         the attribute heads are right."""
         attributes = self._checkpoint.model.config.attributes
-        sums, totals, right = np.array(Sums()), np.array(Weights()), np.zeros((len(attributes), 2))
+        sums, totals, right = np.array(LossSums()), np.array(Weights()), np.zeros((len(attributes), 2))
         answers: list[tuple[Floats, Floats]] = []
-        for batch in self._batches(self._feed.validation):
+        for batch in self._batches(self._data.validation):
             weights = Weights.of(batch)
             with self._autocast():
                 losses = train_step(self._checkpoint.model, batch, self._stage)
@@ -119,7 +119,7 @@ class Validator:
     def _batches(self, groups: Groups) -> Iterator[Batch]:
         """Every process's share: the first batch is the first one's."""
         device = next(self._checkpoint.model.parameters()).device
-        for batch in self._feed.studies(groups):
+        for batch in self._data.studies(groups):
             self._pause()
             yield send_to_device(batch, device)
 

@@ -19,7 +19,7 @@ from report_gen.files import write_atomically
 
 from .chart import draw_results
 from .question import load_question
-from .results import Results, gather, render_markdown, tell_results
+from .results import Results, gather, render_markdown, results_to_dict
 from .trials import conduct, plan
 
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _write(results: Results, folder: Path) -> None:
     write_atomically(folder / "results.md", render_markdown(results))
-    write_atomically(folder / "results.json", tell_results(results))
+    write_atomically(folder / "results.json", results_to_dict(results))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -93,7 +93,7 @@ def render_markdown(results: Results) -> str:
     )
 
 
-def tell_results(results: Results) -> str:
+def results_to_dict(results: Results) -> str:
     """Everything as JSON."""
     document = {
         "question": results.question.model_dump(mode="json"),

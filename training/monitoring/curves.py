@@ -44,12 +44,12 @@ def plot_curves(history: Sequence[StageHistory], floors: Mapping[str, float], *,
     figure = Figure(figsize=(11, 12), dpi=100, layout="constrained")
     figure.suptitle(f"{title} (stars: the weights that a stage keeps)", parse_math=False)
     charts = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2, 2))
-    losses, scores, variety, rates = charts
+    losses, scores, diversity, rates = charts
     _draw_training_loss(losses, placed)
     _draw_validations(losses, placed, lambda record: {"validation": record.get("loss")}, first_colour=1)
     _draw_validations(scores, placed, _scores)
-    _draw_validations(variety, placed, lambda record: {"drafts": record.get("distinct")})
-    _draw_collapses(variety, placed, floors)
+    _draw_validations(diversity, placed, lambda record: {"drafts": record.get("distinct")})
+    _draw_collapses(diversity, placed, floors)
     _draw_rates(rates, placed)
     names = ("loss", "validation scores", "different drafts\nper different reference", "learning rates")
     for axes, name in zip(charts, names, strict=True):

@@ -27,13 +27,13 @@ from ..optimization.optimizer import parts
 from ..recipe.schema import Recipe, StageRecipe
 from ..run.events import Progress, Validation
 from ..run.failures import explaining_failures
-from ..run.folder import Position, Run, TrainState
+from ..run.folder import Run, TrainProgress, TrainState
 from ..run.processes import Processes
 from ..run.reporting import OnProgress
 from ..run.signals import StopRequest
 from ..run.state import snapshot
 from .contact_sheet import Strip
-from .dry_run_results import Rehearsal, StageRehearsal
+from .dry_run_results import DryRun, StageDryRun
 from .first_batch import FirstBatch, make_first_batch
 
 STEPS = 5
@@ -48,7 +48,7 @@ _WEIGHT, _MOMENTS = 4, 8
 """Bytes of a weight or gradient, and of AdamW's two moments."""
 
 
-def rehearse(recipe: Recipe, on_progress: OnProgress) -> Rehearsal:
+def dry_run(recipe: Recipe, on_progress: OnProgress) -> DryRun:
     """Read the corpora, build the model and take a few steps of every stage; nothing of it is kept.
 
     Raises:
@@ -76,14 +76,14 @@ def rehearse(recipe: Recipe, on_progress: OnProgress) -> Rehearsal:
             on_validation=clock.on_validation,
             on_progress=on_progress,
         )
-        stages: list[StageRehearsal] = []
+        stages: list[StageDryRun] = []
         strips: list[Strip] = []
         for index, stage in enumerate(recipe.stages):
             first = make_first_batch(recipe, index, prepared, Processes(accelerator))
             strips += first.strips
             with explaining_failures(stage):
                 stages.append(_rehearse_stage(fitting, index, clock, first))
-    return Rehearsal(
+    return DryRun(
         parameters={part: _count(group) for part, group in parts(model).items()},
         stages=stages,
         estimated_bytes=max(_estimate(_count(model.parameters()), stage) for stage in stages),
@@ -123,18 +123,18 @@ class _Clock:
             self.validation, self.validation_seconds = now, time.monotonic() - self._last
 
 
-def _rehearse_stage(fitting: Fitting, index: int, clock: _Clock, first: FirstBatch) -> StageRehearsal:
+def _rehearse_stage(fitting: Fitting, index: int, clock: _Clock, first: FirstBatch) -> StageDryRun:
     stage, model = fitting.recipe.stages[index], fitting.checkpoint.model
     clock.restart()
     short = replace(fitting, recipe=_shortened(fitting.recipe, index))
-    Stage(short, index, TrainState(Position(stage=index), snapshot(model))).fit()
+    Stage(short, index, TrainState(TrainProgress(stage=index), snapshot(model))).fit()
     counted = clock.steps[1:] or clock.steps
     seconds, studies, tokens = (
         float(np.mean([getattr(step, name) for step in counted])) for name in ("seconds", "studies", "tokens")
     )
     counts = fitting.prepared.encoded.counts
     whole = sum(counts[name].get("val", 0) for name in stage.corpora)
-    return StageRehearsal(
+    return StageDryRun(
         stage=stage,
         learning={part: _count(p for p in group if p.requires_grad) for part, group in parts(model).items()},
         seconds=seconds,
@@ -167,7 +167,7 @@ def _extrapolate(clock: _Clock, stage: StageRecipe, studies: int, forward_second
     return studies * forward_seconds + min(stage.drafts, studies) * draft_seconds
 
 
-def _estimate(parameters: int, stage: StageRehearsal) -> int:
+def _estimate(parameters: int, stage: StageDryRun) -> int:
     """Bytes of the weights, twice, as the best are kept, and of what training adds for those that learn."""
     learning = sum(stage.learning.values())
     average = _WEIGHT * learning if stage.stage.average else 0

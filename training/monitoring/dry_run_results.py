@@ -11,7 +11,7 @@ from .first_batch import FirstText
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageRehearsal:
+class StageDryRun:
     """What a few steps of a stage took."""
 
     stage: StageRecipe
@@ -37,12 +37,12 @@ class StageRehearsal:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearsal:
+class DryRun:
     """A recipe, rehearsed."""
 
     parameters: Mapping[str, int]
     """All, by part."""
-    stages: Sequence[StageRehearsal]
+    stages: Sequence[StageDryRun]
     estimated_bytes: int
     """Of weights, gradients, AdamW's moments, an average and the best weights so far, in the most demanding stage;
     activations, images and the program come on top."""

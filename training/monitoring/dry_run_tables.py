@@ -10,31 +10,31 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .dry_run_results import Rehearsal, StageRehearsal
+from .dry_run_results import DryRun, StageDryRun
 from .first_batch import FirstText
 
 _SHOWN = 2
 """Texts of each stage."""
 
 
-def render_rehearsal(rehearsal: Rehearsal) -> RenderableType:
+def render_dry_run(dry_run: DryRun) -> RenderableType:
     """Everything but the pictures."""
     return Group(
-        _figures(rehearsal),
+        _figures(dry_run),
         Text(),
-        *map(Text, _memory(rehearsal)),
+        *map(Text, _memory(dry_run)),
         Text(),
-        *(part for stage in rehearsal.stages for part in _first_texts(stage)),
+        *(part for stage in dry_run.stages for part in _first_texts(stage)),
     )
 
 
-def _figures(rehearsal: Rehearsal) -> Table:
+def _figures(dry_run: DryRun) -> Table:
     """A column for each stage."""
-    stages = rehearsal.stages
+    stages = dry_run.stages
     table = Table(box=SIMPLE_HEAD)
     for head in ("", "all", *(f"stage {one.stage.name}" for one in stages)):
         table.add_column(Text(head), justify="right" if head else "left")
-    for part, count in rehearsal.parameters.items():
+    for part, count in dry_run.parameters.items():
         learning = [one.learning[part] for one in stages]
         table.add_row(f"parameters of the {part}", f"{count:,}", *(f"{n:,} learn" if n else "frozen" for n in learning))
     table.add_row("steps", "", *(f"{one.stage.steps:,}" for one in stages))
@@ -56,22 +56,22 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
-def _memory(rehearsal: Rehearsal) -> Iterator[str]:
-    yield f"Weights, gradients, AdamW and the best weights: {_size(rehearsal.estimated_bytes)}, estimated."
-    yield f"This process at its highest, program, corpus and activations included: {_size(rehearsal.peak_bytes)}."
-    if rehearsal.gpu_bytes is not None:
-        yield f"On the GPU at its highest: {_size(rehearsal.gpu_bytes)}."
+def _memory(dry_run: DryRun) -> Iterator[str]:
+    yield f"Weights, gradients, AdamW and the best weights: {_size(dry_run.estimated_bytes)}, estimated."
+    yield f"This process at its highest, program, corpus and activations included: {_size(dry_run.peak_bytes)}."
+    if dry_run.gpu_bytes is not None:
+        yield f"On the GPU at its highest: {_size(dry_run.gpu_bytes)}."
 
 
 def _size(size: int) -> str:
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
 
 
-def _first_texts(rehearsal: StageRehearsal) -> Iterator[RenderableType]:
-    name = rehearsal.stage.name
-    if not rehearsal.texts:
+def _first_texts(dry_run: StageDryRun) -> Iterator[RenderableType]:
+    name = dry_run.stage.name
+    if not dry_run.texts:
         yield Text(f"Stage {name}: its first batch has no texts.", end="\n\n")
-    for text in rehearsal.texts[:_SHOWN]:
+    for text in dry_run.texts[:_SHOWN]:
         yield Text(f"Stage {name}, study {text.study_id}, {text.tokens} tokens", style="bold")
         yield Padding(Text("\n".join(_lines(text))), (0, 0, 1, 4))
 

@@ -15,7 +15,7 @@ from report_gen.records.report import FINDINGS, FindingState
 from report_gen.tokenizer import ReportTokenizer
 
 from ..data.batches import Batch
-from ..data.data_loading import Feed
+from ..data.data_loading import TrainingData
 from ..data.preparation import Prepared
 from ..optimization.objectives import IGNORED
 from ..recipe.schema import Recipe
@@ -53,7 +53,10 @@ class FirstBatch:
 def make_first_batch(recipe: Recipe, index: int, prepared: Prepared, processes: Processes) -> FirstBatch:
     """The batches of the first step of a stage, by its index."""
     stage = recipe.stages[index]
-    feed, start = Feed(recipe, index, prepared, processes), time.monotonic()  # without features, which are no pictures
+    feed, start = (
+        TrainingData(recipe, index, prepared, processes),
+        time.monotonic(),
+    )  # without features, which are no pictures
     batches = list(islice(feed.steps(0, 1), stage.accumulate))
     return FirstBatch(
         seconds=time.monotonic() - start,
@@ -66,14 +69,14 @@ def _texts(batch: Batch, tokenizer: ReportTokenizer) -> Iterator[FirstText]:
     if not batch.input_ids.shape[1]:
         return
     for row, study_id in enumerate(batch.study_ids):
-        there, taught = batch.attention_mask[row] > 0, batch.labels[row] != IGNORED
+        there, trained = batch.attention_mask[row] > 0, batch.labels[row] != IGNORED
         states = [STATES[index] for index in batch.finding_states[row].tolist()]
         told = {state: [name for name, one in zip(FINDINGS, states, strict=True) if one is state] for state in STATES}
         yield FirstText(
             study_id=study_id,
             told={state: names for state, names in told.items() if names and state is not FindingState.UNKNOWN},
-            prompt=tokenizer.decode(batch.input_ids[row][there & ~taught].tolist()),
-            report=tokenizer.decode(batch.input_ids[row][taught].tolist()),
+            prompt=tokenizer.decode(batch.input_ids[row][there & ~trained].tolist()),
+            report=tokenizer.decode(batch.input_ids[row][trained].tolist()),
             tokens=int(there.sum()),
         )
 

@@ -16,8 +16,8 @@ from pydantic import TypeAdapter
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
-from report_gen.imaging.reading import read_pixels, read_study
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.reading import load_pixels, read_study
+from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics.word_diff import mark_differences
 from report_gen.records.report import BANNER
 from report_gen.rendering.html import render_document
@@ -127,7 +127,7 @@ def _thumbnail(path: Path) -> str:
     """A data URL; nothing where the image is no longer to be had: a page is not worth the end of a run."""
     try:
         (image,) = read_study(path).images
-        square, _ = PixelTransform(size=_SIDE, channels=1, mean=0, std=1).fit(read_pixels(image))
+        square, _ = ImageTransform(size=_SIDE, channels=1, mean=0, std=1).fit(load_pixels(image))
     except StudyError:
         return ""
     buffer = io.BytesIO()

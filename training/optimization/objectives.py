@@ -27,7 +27,7 @@ def report_loss(
         weights: [B,L] of the labels; those of IGNORED ones do not count. All 1 when not given.
         smoothing: share of every target that is spread over the vocabulary (Szegedy et al., CVPR 2016).
     """
-    losses = _surprise(logits, labels, smoothing)
+    losses = _token_nll(logits, labels, smoothing)
     counted = (labels[:, 1:] != IGNORED).float()
     counted = counted if weights is None else counted * weights[:, 1:]
     return (losses * counted).sum() / counted.sum().clamp(min=torch.finfo(torch.float32).tiny)
@@ -47,7 +47,7 @@ def policy_loss(
             Their own number would make long drafts cheap.
     """
     never = torch.tensor(NEVER_WRITTEN, device=logits.device)
-    losses = _surprise((logits.float() / temperature).index_fill(-1, never, -torch.inf), labels, 0.0)
+    losses = _token_nll((logits.float() / temperature).index_fill(-1, never, -torch.inf), labels, 0.0)
     return (losses * advantages[:, None]).sum() / tokens.clamp(min=1)
 
 
@@ -73,7 +73,7 @@ def attribute_loss(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> tor
     return torch.stack(losses).sum() / (targets > 0).sum().clamp(min=1)
 
 
-def _surprise(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+def _token_nll(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
     """[B,L-1]: cross-entropy of the label at t + 1 from the logits at t; 0 where it is IGNORED."""
     losses: torch.Tensor = F.cross_entropy(
         logits[:, :-1].flatten(0, 1).float(),

@@ -68,10 +68,12 @@ def sample_drafts(
     """
     prompts = [ids[: ids.index(BOS_ID)] for ids in batch.input_ids.tolist()]
     with _evaluating(model), torch.no_grad():
-        look = None
+        features = None
         if batch.view_mask.shape[1]:
-            look = model.look(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        visual = model.visual_tokens(batch.finding_states, look, batch.attribute_values)
+            features = model.encode_images(
+                batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features
+            )
+        visual = model.visual_tokens(batch.finding_states, features, batch.attribute_values)
         noise = _GumbelNoise(len(prompts), reward.temperature, (seed, rank, processes))
         greedy, sampled = _write(model, visual, prompts, noise, longest)
     references = [tokenizer.decode(ids) for ids in _reports(batch)]

@@ -12,7 +12,7 @@ from .rewards import training_frequencies
 from .scst import Sampled, sample_drafts
 
 
-class Critic:
+class ScstSampler:
     """Lets the model of a stage draft its training batches.
 
     Args:

@@ -29,7 +29,7 @@ class CorpusRecipe(_Frozen):
     """Study ids left out of everything, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
     """Share of the soft labels of another model in the finding targets, where the corpus has them."""
-    recombined: int = Field(default=0, ge=0)
+    augmented_texts: int = Field(default=0, ge=0)
     """Further training texts, put together from the sentences of several reports; see `recombining.py`."""
     use_images: bool = True
     """False reads the texts alone."""
@@ -46,7 +46,7 @@ class TextRecipe(_Frozen):
     """Leave out sentences that compare with an earlier study: no draft can know one."""
     drop_sides: bool = False
     """Leave sides (left, right, bilateral) out of sentences: for models that no image-report pair taught one."""
-    reconcile: bool = False
+    drop_contradictions: bool = False
     """Leave out sentences that deny what their report states, and reports that conclude what they do not describe."""
     sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
     """Sections that a cleaned report must have to be used."""
@@ -185,15 +185,15 @@ class StageRecipe(_Frozen):
     """Weight of the finding loss beside the report loss."""
     attribute_weight: float = Field(default=1.0, ge=0)
     """Weight of the attribute loss beside the report loss."""
-    rarity: float = Field(default=0.0, ge=0, le=1)
+    rare_finding_weight: float = Field(default=0.0, ge=0, le=1)
     """0 draws reports evenly; 1 draws every finding equally often, so that rare ones are learned."""
     assume_absent: float = Field(default=0.5, ge=0, le=1)
     """Chance that a finding a text does not mention is told to the decoder as absent."""
-    forget_states: float = Field(default=0.0, ge=0, le=1)
+    state_dropout: float = Field(default=0.0, ge=0, le=1)
     """Chance that a study with images is told no state at all, so that the images have to speak."""
-    forget_attributes: float = Field(default=0.1, ge=0, le=1)
+    attribute_dropout: float = Field(default=0.1, ge=0, le=1)
     """Chance that an attribute is told to the decoder as unknown; otherwise it is told the truth."""
-    forget_indication: float = Field(default=0.5, ge=0, le=1)
+    indication_dropout: float = Field(default=0.5, ge=0, le=1)
     """Chance that a prompt goes without its indication."""
     augment: bool = True
     """Whether images are changed as `augmentation` says."""
@@ -272,8 +272,8 @@ class Recipe(_Frozen):
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
-            taught = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
-            if self.model.conditioning == "numbers" and not taught and _learns_to_see(stage.rates):
+            trained = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
+            if self.model.conditioning == "numbers" and not trained and _learns_to_see(stage.rates):
                 raise ValueError(
                     f"stage {stage.name!r}: no gradient reaches encoder or projector through numbers; "
                     "leave their rates out, or teach the heads with finding_weight or attribute_weight"

@@ -30,7 +30,7 @@ _MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "check
 """Keys of a recipe that have no say in what is learned: a run may be resumed with others."""
 
 
-class Rank(NamedTuple):
+class ValidationScore(NamedTuple):
     """How good weights are: the greater, the better."""
 
     score: float
@@ -40,7 +40,7 @@ class Rank(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Position:
+class TrainProgress:
     """How far a run has come."""
 
     stage: int = 0
@@ -48,7 +48,7 @@ class Position:
     """Steps done in the stage."""
     validated: int = -1
     """Steps that were done at the stage's latest validation; -1 before its first."""
-    best: Rank | None = None
+    best: ValidationScore | None = None
     """Of the stage's best weights; None without a validation."""
     stale: int = 0
     """Validations since then."""
@@ -62,7 +62,7 @@ class Position:
 class TrainState:
     """All that a run needs to go on as if it had never stopped."""
 
-    position: Position
+    position: TrainProgress
     weights: Tensors
     best: Tensors | None = None
     """Best weights of the stage; None between stages."""
@@ -142,7 +142,7 @@ class Run:
             if name == "weights" or (last / _file(name)).exists()
         }
         try:
-            position = Position(**record["position"])
+            position = TrainProgress(**record["position"])
         except (TypeError, KeyError) as error:
             raise _damaged(last / _STATE) from error
         return TrainState(position=_ranked(position), **tensors)
@@ -228,10 +228,10 @@ def _differing(before: Any, now: Any, key: str = "") -> Iterator[str]:
         yield key.rstrip(".")
 
 
-def _ranked(position: Position) -> Position:
+def _ranked(position: TrainProgress) -> TrainProgress:
     """JSON knows no named tuples."""
     best = position.best
-    return position if best is None else Position(**(vars(position) | {"best": Rank(*best)}))
+    return position if best is None else TrainProgress(**(vars(position) | {"best": ValidationScore(*best)}))
 
 
 def _file(name: str) -> str:

@@ -16,7 +16,7 @@ from report_gen_training.engine.session import train
 from scipy.special import expit
 
 from report_gen.model import ReportModel, load_checkpoint
-from report_gen.model.projector import Look
+from report_gen.model.projector import VisualFeatures
 from report_gen.records.report import FINDINGS
 from tests.builders import tiny_model, tiny_recipe, write_corner_corpus
 
@@ -35,12 +35,12 @@ def answered(studies: int, temperature: float, seed: int = 0) -> tuple[NDArray[n
 def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
     """A model that sees logits in the first row of its pixels."""
 
-    def look(pixel_values: torch.Tensor, *_: torch.Tensor) -> Look:
+    def encode_images(pixel_values: torch.Tensor, *_: torch.Tensor) -> VisualFeatures:
         nothing = torch.empty(0)
-        return Look(nothing, pixel_values[:, 0, 0, 0, :], nothing, nothing, nothing)
+        return VisualFeatures(nothing, pixel_values[:, 0, 0, 0, :], nothing, nothing, nothing)
 
     model = tiny_model()
-    monkeypatch.setattr(model, "look", look)
+    monkeypatch.setattr(model, "encode_images", encode_images)
     return model
 
 
@@ -85,7 +85,7 @@ def test_too_few_labels_leave_the_logits_alone(model: ReportModel, positives: in
     logits, labels = np.random.default_rng(0).normal(size=(64, F)), np.full((64, F), np.nan)
     labels[:, 0] = 0
     labels[:positives, 0] = 1
-    tuned = tune_findings(model, batches(logits, logits > 0), labels=labels, taught=TAUGHT)
+    tuned = tune_findings(model, batches(logits, logits > 0), labels=labels, trained=TAUGHT)
     assert tuned.calibration is None
     assert tuned.findings.temperature == 1
 
@@ -94,7 +94,7 @@ def test_thresholds_are_fitted_to_calibrated_probabilities_and_calls_stay_what_t
     logits, labels = answered(320, 3.0)
     nothing = np.full_like(labels, np.nan)
     hot, plain = (
-        tune_findings(model, batches(logits, labels), labels=known, taught=TAUGHT) for known in (labels, nothing)
+        tune_findings(model, batches(logits, labels), labels=known, trained=TAUGHT) for known in (labels, nothing)
     )
     assert hot.findings.temperature == pytest.approx(3, rel=0.1)
     assert (plain.calibration, plain.findings.temperature) == (None, 1)
@@ -107,10 +107,10 @@ def test_thresholds_are_fitted_to_calibrated_probabilities_and_calls_stay_what_t
 
 def test_a_finding_that_was_never_taught_stays_unknown(model: ReportModel) -> None:
     logits, labels = answered(320, 1.0)
-    taught = (False, *TAUGHT[1:])
-    findings = tune_findings(model, batches(logits, labels), labels=labels, taught=taught).findings
+    trained = (False, *TAUGHT[1:])
+    findings = tune_findings(model, batches(logits, labels), labels=labels, trained=trained).findings
     assert findings.present[0] is None
-    assert findings.reported == taught
+    assert findings.reported == trained
 
 
 @pytest.mark.parametrize("with_validation", [True, False])
@@ -122,8 +122,8 @@ def test_a_run_says_how_it_was_calibrated(tmp_path: Path, with_validation: bool)
     best = train(tiny_recipe(data, stage={"steps": 2}), tmp_path / "run", resume=False, on_step=lambda _: None)
     findings, told = load_checkpoint(best).model.config.findings, json.loads((best / "training.json").read_text())
     card = (best / "README.md").read_text("utf-8")
-    taught = {name for name, is_taught in zip(FINDINGS, findings.reported, strict=True) if is_taught}
-    assert taught == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
+    trained = {name for name, is_taught in zip(FINDINGS, findings.reported, strict=True) if is_taught}
+    assert trained == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
     if with_validation:
         assert told["calibration"]["temperature"] == findings.temperature
         assert f"one temperature, {findings.temperature:.2f}, fitted to 48 labels of 12 validation studies" in card

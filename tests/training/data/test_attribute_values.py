@@ -64,7 +64,7 @@ def run(data: Path) -> Path:
         "choose_by": "loss",
         "finding_weight": 0.0,
         "assume_absent": 0.0,
-        "forget_attributes": 0.0,
+        "attribute_dropout": 0.0,
         "rates": {"encoder": 1e-3, "projector": 2e-2, "decoder": 5e-3},
     }
     model = plain.model.model_dump() | {
@@ -118,7 +118,7 @@ def test_a_reader_sets_an_attribute_and_the_draft_follows(drafter: Drafter, data
     report = drafter.draft(study, decoding=BRIEF, attributes={"plane": "coronal"})
     assert caption(report) == "Coronal CT image."
     plane = report.attributes[1]
-    assert (plane.value, plane.seen, plane.overruled, plane.from_header) == ("coronal", "axial", True, False)
+    assert (plane.value, plane.seen, plane.overridden, plane.from_header) == ("coronal", "axial", True, False)
     assert (plane.probability or 1) < 0.1
     with pytest.raises(UsageError, match="plane 'oblique' is not known to the model"):
         drafter.draft(study, attributes={"plane": "oblique"})

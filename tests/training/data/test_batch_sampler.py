@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_gen_training.data.batch_sampler import Draw, Plan
+from report_gen_training.data.batch_sampler import BatchSampler, SampleSpec
 from report_gen_training.data.batch_sampler import _draw as plan_draw
 from report_gen_training.data.example_store import group_by_kind
 from report_gen_training.data.examples import TrainingExample
@@ -48,10 +48,10 @@ def stage(**changes: Any) -> StageRecipe:
 
 def plan(
     *sizes: int, steps: range = range(12), seed: int = 0, rank: int = 0, processes: int = 1, **changes: Any
-) -> Plan:
+) -> BatchSampler:
     random = np.random.default_rng(0)
     groups = [store(*[example(length=int(random.integers(50))) for _ in range(size)]) for size in sizes]
-    return Plan(groups, stage(**changes), (seed, 0), steps=steps, rank=rank, processes=processes)
+    return BatchSampler(groups, stage(**changes), (seed, 0), steps=steps, rank=rank, processes=processes)
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -60,11 +60,11 @@ def test_the_same_seed_draws_the_same() -> None:
     assert len(plan(23)) == len(list(plan(23))) == 12
 
 
-@pytest.mark.parametrize("rarity", [0.0, 0.5])
+@pytest.mark.parametrize("rare_finding_weight", [0.0, 0.5])
 @pytest.mark.parametrize("start", [1, 5, 7, 11])
-def test_a_resumed_run_goes_on_as_the_whole_one_would(start: int, rarity: float) -> None:
-    whole = list(plan(23, 9, rarity=rarity))
-    assert list(plan(23, 9, rarity=rarity, steps=range(start, 12))) == whole[start:]
+def test_a_resumed_run_goes_on_as_the_whole_one_would(start: int, rare_finding_weight: float) -> None:
+    whole = list(plan(23, 9, rare_finding_weight=rare_finding_weight))
+    assert list(plan(23, 9, rare_finding_weight=rare_finding_weight, steps=range(start, 12))) == whole[start:]
 
 
 def test_groups_take_turns() -> None:
@@ -97,7 +97,7 @@ def test_reports_of_like_length_share_a_batch() -> None:
     group = store(*[example(length=length) for length in np.random.default_rng(1).permutation(64)])
     spread = [
         np.ptp([len(group[draw.place].report_ids) for draw in batch])
-        for batch in Plan([group], stage(batch_size=8), (0, 0), steps=range(8))
+        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8))
     ]
     assert max(spread) == 7
 
@@ -112,13 +112,13 @@ def test_processes_share_out_every_batch(processes: int) -> None:
     whole = list(plan(23, 9))
     shares = [list(plan(23, 9, rank=rank, processes=processes)) for rank in range(processes)]
     for step, batch in enumerate(whole):
-        shared: list[Draw] = [draw for share in shares for draw in share[step]]
+        shared: list[SampleSpec] = [draw for share in shares for draw in share[step]]
         assert sorted(shared) == sorted(batch)
 
 
 def test_full_rarity_draws_findings_evenly() -> None:
     group = store(*[example()] * 900, *[example("Edema")] * 80, *[example("Fracture", "Edema")] * 20)
-    draws = Plan([group], stage(batch_size=100, rarity=1.0), (0, 0), steps=range(60))
+    draws = BatchSampler([group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), steps=range(60))
     counts = Counter(
         "normal" if draw.place < 900 else "edema" if draw.place < 980 else "fracture"
         for batch in draws
@@ -132,7 +132,7 @@ def test_full_rarity_draws_findings_evenly() -> None:
 
 def test_no_rarity_draws_reports_evenly() -> None:
     group = store(*[example()] * 90, *[example("Fracture")] * 10)
-    draws = [draw.place for batch in Plan([group], stage(), (0, 0), steps=range(50)) for draw in batch]
+    draws = [draw.place for batch in BatchSampler([group], stage(), (0, 0), steps=range(50)) for draw in batch]
     assert sum(place >= 90 for place in draws) == 20
 
 
@@ -145,7 +145,7 @@ def test_kinds() -> None:
 
 def test_studies_with_as_many_views_share_a_batch() -> None:
     group = store(*[example(images=1 + number % 2) for number in range(64)])
-    batches = list(Plan([group], stage(batch_size=8), (0, 0), steps=range(8)))
+    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8)))
     assert all(len({int(group.views[draw.place]) for draw in batch}) == 1 for batch in batches)
 
 
@@ -164,7 +164,11 @@ def test_a_batch_that_cannot_be_halved_is_shared_out_too() -> None:
 def test_rare_findings_come_back_before_common_ones_are_through() -> None:
     """Drawn as often as the chance says, to within one: no luck is involved, as there would be with dice."""
     group = store(*[example()] * 30, *[example("Fracture")] * 10)
-    places = Counter(d.place for batch in Plan([group], stage(rarity=1.0), (0, 0), steps=range(10)) for d in batch)
+    places = Counter(
+        d.place
+        for batch in BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), steps=range(10))
+        for d in batch
+    )
     assert all(places[place] in (0, 1) for place in range(30))
     assert all(places[place] == 2 for place in range(30, 40))
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from report_gen_training.data.batch_sampler import Plan
+from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import Batch, Items
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
@@ -20,14 +20,14 @@ from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.reporting import unheard
 
 from report_gen.config import STATES, AttributeConfig
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model.projector import VIEWS
 from report_gen.records.report import FINDINGS, FindingState
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import SIZE, picture, store, write_png
 
-TRANSFORM = PixelTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
+TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 PRESENT, ABSENT, UNKNOWN = (
     STATES.index(state) for state in (FindingState.PRESENT, FindingState.ABSENT, FindingState.UNKNOWN)
 )
@@ -64,7 +64,7 @@ def items(examples: Sequence[TrainingExample], stage: StageRecipe, *, training: 
 
 
 def batch(*examples: TrainingExample, training: bool = False, **changes: Any) -> Batch:
-    values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "forget_indication": 0.0}
+    values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "indication_dropout": 0.0}
     stage = StageRecipe.model_validate(values | {"assume_absent": 0.0} | changes)
     return next(items(examples, stage, training=training).validation(batch_size=len(examples)))
 
@@ -117,7 +117,7 @@ def test_missing_views_are_masked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("forget", "prompt"), [(0.0, [10, 11, 12]), (1.0, [20])])
 def test_the_indication_is_forgotten_by_chance(forget: float, prompt: list[int]) -> None:
-    found = batch(TEXT, forget_indication=forget)
+    found = batch(TEXT, indication_dropout=forget)
     assert found.input_ids[0].tolist()[: len(prompt) + 1] == [*prompt, BOS_ID]
 
 
@@ -135,14 +135,14 @@ def test_about_half_is_assumed_absent_at_one_half() -> None:
 
 
 def test_states_are_forgotten_only_where_images_can_speak(tmp_path: Path) -> None:
-    seen = batch(with_images(tmp_path, 0), forget_states=1.0, assume_absent=1.0)
+    seen = batch(with_images(tmp_path, 0), state_dropout=1.0, assume_absent=1.0)
     assert set(seen.finding_states[0].tolist()) == {UNKNOWN}
-    assert batch(TEXT, forget_states=1.0).finding_states[0, FINDINGS.index("Edema")] == PRESENT
+    assert batch(TEXT, state_dropout=1.0).finding_states[0, FINDINGS.index("Edema")] == PRESENT
 
 
 def test_validation_draws_the_same_every_time(tmp_path: Path) -> None:
     examples = [with_images(tmp_path, seed) for seed in range(3)]
-    first, second = (batch(*examples, assume_absent=0.5, forget_indication=0.5) for _ in range(2))
+    first, second = (batch(*examples, assume_absent=0.5, indication_dropout=0.5) for _ in range(2))
     same(first, second)
 
 
@@ -158,7 +158,7 @@ def test_images_are_augmented_in_training_alone(tmp_path: Path) -> None:
 def test_the_loader_gives_the_batches_of_the_plan(tmp_path: Path, workers: int) -> None:
     examples = [with_images(tmp_path, seed) for seed in range(4)]
     stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 3, "batch_size": 2, "rates": {}})
-    made, plan = items(examples, stage, training=True), Plan([store(*examples)], stage, (0, 0), steps=range(3))
+    made, plan = items(examples, stage, training=True), BatchSampler([store(*examples)], stage, (0, 0), steps=range(3))
     before = torch.random.get_rng_state()
     found = list(made.loader(plan, workers))
     assert len(found) == 3
@@ -204,13 +204,13 @@ def told(*examples: TrainingExample, **changes: Any) -> Batch:
 
 def test_attributes_are_told_as_the_corpus_has_them() -> None:
     two = (replace(TEXT, attributes=values) for values in (("MR", "axial", "chest"), ("US", "", "")))
-    found = told(*two, forget_attributes=0.0)
+    found = told(*two, attribute_dropout=0.0)
     assert found.attribute_targets.tolist() == [[1, 2], [0, 0]]
     assert torch.equal(found.attribute_values, found.attribute_targets)
 
 
 def test_attributes_are_forgotten_by_chance_and_remain_targets() -> None:
-    found = told(*[replace(TEXT, attributes=("MR", "axial", ""))] * 300, forget_attributes=0.25)
+    found = told(*[replace(TEXT, attributes=("MR", "axial", ""))] * 300, attribute_dropout=0.25)
     assert found.attribute_targets.tolist() == [[1, 2]] * 300
     assert float((found.attribute_values == 0).float().mean()) == pytest.approx(0.25, abs=0.05)
     assert set(map(tuple, found.attribute_values.tolist())) == {(1, 2), (0, 2), (1, 0), (0, 0)}

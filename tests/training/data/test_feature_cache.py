@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data import feature_cache
-from report_gen_training.data.batch_sampler import Plan
+from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import Items
 from report_gen_training.data.feature_cache import FeatureCache, cache_features
 from report_gen_training.data.image_cache import ImageCache, cache_images
@@ -22,12 +22,12 @@ from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.reporting import unheard
 
 from report_gen.errors import OutputError
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model.encoder import ImageEncoder
 from tests.builders import SIZE, picture, store, write_png
 from tests.training.data.test_batches import TEXT, with_images
 
-TRANSFORM = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
+TRANSFORM = ImageTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,11 @@ def fill(folder: Path, encoder: ImageEncoder, variants: Mapping[Path, int], **ch
     )
 
 
-def look(encoder: ImageEncoder, film: Path, folder: Path) -> torch.Tensor:
+def encode_images(encoder: ImageEncoder, film: Path, folder: Path) -> torch.Tensor:
     square = torch.from_numpy(images_of(folder, [film]).read(film).copy()).float() / 255
     was_training = encoder.training
     with torch.no_grad():
-        features: torch.Tensor = encoder.eval()(TRANSFORM.normalise(square[None]))[0]
+        features: torch.Tensor = encoder.eval()(TRANSFORM.normalize(square[None]))[0]
     encoder.train(was_training)
     return features
 
@@ -73,7 +73,9 @@ def test_the_first_variant_is_what_the_encoder_says_of_the_plain_image(
     cache = fill(tmp_path, encoder, dict.fromkeys(films, 2))
     for film in films:
         assert cache.read(film, None).dtype == torch.float16
-        torch.testing.assert_close(cache.read(film, None).float(), look(encoder, film, tmp_path), atol=2e-3, rtol=1e-3)
+        torch.testing.assert_close(
+            cache.read(film, None).float(), encode_images(encoder, film, tmp_path), atol=2e-3, rtol=1e-3
+        )
     assert encoder.training  # as it came
 
 
@@ -126,7 +128,7 @@ def test_processes_share_the_work_and_see_it_all(tmp_path: Path, encoder: ImageE
     for cache in caches:
         for film in films:
             torch.testing.assert_close(
-                cache.read(film, None).float(), look(encoder, film, tmp_path), atol=2e-3, rtol=1e-3
+                cache.read(film, None).float(), encode_images(encoder, film, tmp_path), atol=2e-3, rtol=1e-3
             )
 
 
@@ -162,7 +164,7 @@ def test_a_batch_has_features_in_place_of_pixels(tmp_path: Path, encoder: ImageE
     assert torch.equal(batch.patch_features[1, 1], features.read(films[2], None))
     assert not batch.patch_features[0, 1].any()
     training = Items([store(*examples)], stage, TRANSFORM, **parts, features=features, training=True)
-    plan = Plan([store(*examples)], stage, (0, 0), steps=range(20))
+    plan = BatchSampler([store(*examples)], stage, (0, 0), steps=range(20))
     drawn = {tuple(made.patch_features.flatten().tolist()) for made in training.loader(plan, 0)}
     assert len(drawn) > 4
 

@@ -26,11 +26,11 @@ from report_gen_training.data.image_decoding import Fault
 from report_gen_training.run.reporting import unheard
 
 from report_gen.errors import OutputError
-from report_gen.imaging.reading import read_pixels, read_study
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.reading import load_pixels, read_study
+from report_gen.imaging.transform import ImageTransform
 from tests.builders import SIZE, picture, write_png
 
-TRANSFORM = PixelTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
+TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 
 
 @pytest.fixture
@@ -40,9 +40,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def read(image: Any) -> Any:
         asked.append(image.path.name)
-        return read_pixels(image)
+        return load_pixels(image)
 
-    monkeypatch.setattr(decoding, "read_pixels", read)
+    monkeypatch.setattr(decoding, "load_pixels", read)
     return asked
 
 
@@ -58,7 +58,7 @@ def fill(folder: Path, films: list[Path]) -> tuple[ImageCache, tuple[Fault, ...]
 def square(film: Path) -> Any:
     """As drafting fits an image, rounded."""
     (image,) = read_study(film).images
-    return (TRANSFORM.fit(read_pixels(image))[0] * 255).round().to(torch.uint8).numpy()
+    return (TRANSFORM.fit(load_pixels(image))[0] * 255).round().to(torch.uint8).numpy()
 
 
 def test_squares_are_what_drafting_sees_to_half_a_step(tmp_path: Path, films: list[Path]) -> None:
@@ -66,7 +66,7 @@ def test_squares_are_what_drafting_sees_to_half_a_step(tmp_path: Path, films: li
     assert faults == ()
     for film in films:
         np.testing.assert_array_equal(cache.read(film), square(film))
-        drafted = TRANSFORM.fit(read_pixels(read_study(film).images[0]))[0].numpy()
+        drafted = TRANSFORM.fit(load_pixels(read_study(film).images[0]))[0].numpy()
         assert np.abs(cache.read(film) / 255 - drafted).max() <= 0.5 / 255 + 1e-6
         assert cache.sha256(film) == hashlib.sha256(film.read_bytes()).hexdigest()
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_is_still_to_be_had(tmp_path: Path, films: list[Path
 
 def test_another_size_is_another_square(tmp_path: Path, films: list[Path]) -> None:
     fill(tmp_path, films)
-    other = PixelTransform(size=16, channels=1, mean=0.5, std=0.5)
+    other = ImageTransform(size=16, channels=1, mean=0.5, std=0.5)
     cache, _ = cache_images(tmp_path / "cache", map(str, films), other, on_progress=unheard)
     assert cache.read(films[0]).shape == (16, 16)
 

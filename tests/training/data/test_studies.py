@@ -52,7 +52,7 @@ def test_texts_are_cleaned_as_the_recipe_says(tmp_path: Path) -> None:
 def test_a_report_is_reconciled_where_the_recipe_says_so(tmp_path: Path) -> None:
     manifest(tmp_path, {"findings": "Small pleural effusion. No pleural effusion.", "impression": "Effusion."})
     (plain,) = read(recipe(tmp_path))
-    (reconciled,) = read(recipe(tmp_path, text={"reconcile": True}))
+    (reconciled,) = read(recipe(tmp_path, text={"drop_contradictions": True}))
     assert [len(one.sections[0].sentences) for one in (plain, reconciled)] == [2, 1]
 
 
@@ -98,11 +98,11 @@ def test_recombined_reports_join_the_training_split(tmp_path: Path) -> None:
     kinds = ("Small", "Large", "Moderate", "Left")
     rows = [{"findings": f"{kind} pleural effusion.", "impression": "Abnormal chest."} for kind in kinds]
     manifest(tmp_path, *rows, {"findings": "The heart is normal in size.", "impression": "Normal chest."})
-    found = read(recipe(tmp_path, corpus={"recombined": 5}))
+    found = read(recipe(tmp_path, corpus={"augmented_texts": 5}))
     made = [one for one in found if one.study_id.startswith("recombined-")]
     assert 0 < len(made) <= 5
     assert {one.split for one in made} == {"train"}
-    again = read(recipe(tmp_path, corpus={"recombined": 5}))
+    again = read(recipe(tmp_path, corpus={"augmented_texts": 5}))
     assert [one.sections for one in again] == [one.sections for one in found]
 
 
@@ -137,11 +137,11 @@ def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_be
         for number, split in enumerate(splits)
     ]
     manifest(tmp_path, *rows)
-    kept, dealt = read(recipe(tmp_path)), read(recipe(tmp_path, corpus={"hold_out": 0.2}))
+    kept, assigned = read(recipe(tmp_path)), read(recipe(tmp_path, corpus={"hold_out": 0.2}))
     assert [one.split for one in kept] == splits
-    assert {one.split for one in dealt[60:]} == {"test"}
-    validating = [one for one in dealt[:60] if one.split == "val"]
+    assert {one.split for one in assigned[60:]} == {"test"}
+    validating = [one for one in assigned[:60] if one.split == "val"]
     assert 4 <= len(validating) <= 20  # a fifth of 30 patients with two studies each
-    torn = {one.patient_id for one in validating} & {one.patient_id for one in dealt[:60] if one.split == "train"}
+    torn = {one.patient_id for one in validating} & {one.patient_id for one in assigned[:60] if one.split == "train"}
     assert not torn
-    assert [one.split for one in read(recipe(tmp_path, corpus={"hold_out": 0.2}))] == [one.split for one in dealt]
+    assert [one.split for one in read(recipe(tmp_path, corpus={"hold_out": 0.2}))] == [one.split for one in assigned]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from report_gen_training.data.text_cleaning import clean_report, clean_sentence, reconcile
+from report_gen_training.data.text_cleaning import clean_report, clean_sentence, drop_contradictions
 
 from report_gen.records.report import SectionName, parse_report
 
@@ -73,4 +73,4 @@ def test_a_report_without_a_text() -> None:
     ],
 )
 def test_what_a_report_states_it_denies_nowhere(text: str, left: str) -> None:
-    assert "|".join(section.text for section in reconcile(parse_report(text))) == left
+    assert "|".join(section.text for section in drop_contradictions(parse_report(text))) == left

@@ -13,7 +13,7 @@ from report_gen_training.data.batches import Batch
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.studies import NOTHING_KNOWN
 from report_gen_training.engine import validation as validating
-from report_gen_training.engine.checkpoint_choice import choose_studies, judge, rank
+from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.schema import StageRecipe
 from report_gen_training.run.events import CHOSEN_BY, Validation
@@ -64,7 +64,7 @@ def validation(*, loss: float | None = 1.0, score: float | None = None, **change
 def test_drafts_are_scored_as_the_scorer_does() -> None:
     """By hand: of two findings that somebody names one is found by both, so their F1 are 1 and 0."""
     drafts, references = [ILL, WELL, WELL], [ILL, WELL, "FINDINGS:\nThere is a pleural effusion."]
-    judged = judge(drafts, references)
+    judged = score_drafts(drafts, references)
     bare = [[" ".join(text.split()[1:]) for text in texts] for texts in (drafts, references)]
     assert judged.scores["CIDEr-D"] == pytest.approx(float(cider_d(Pairs(*bare)).values[0]))
     found = {"Pneumothorax": 1.0, "Pleural Effusion": 0.0, "No Finding": 2 / 3}
@@ -75,7 +75,7 @@ def test_drafts_are_scored_as_the_scorer_does() -> None:
 
 def test_one_text_for_all_is_a_collapse() -> None:
     references = [f"FINDINGS:\nThe heart is enlarged by {number}." for number in range(10)]
-    judged = judge([WELL] * 10, references)
+    judged = score_drafts([WELL] * 10, references)
     assert judged.collapsed
     assert judged.distinct == pytest.approx(0.1)
 
@@ -127,7 +127,7 @@ def test_a_validation_drafts_what_the_finished_model_drafts(tmp_path: Path) -> N
     """By the thresholds of that validation, from the images and greedily."""
     found: list[Validation] = []
     write_corner_corpus(tmp_path, copies=3)
-    stage = {"steps": 60, "validate_every": 60, "drafts": 12, "forget_indication": 0.0}
+    stage = {"steps": 60, "validate_every": 60, "drafts": 12, "indication_dropout": 0.0}
     stage |= {"rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 1e-2}}
     recipe = tiny_recipe(tmp_path, stage=stage)
     best = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None, on_validation=found.append)

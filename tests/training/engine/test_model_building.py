@@ -149,8 +149,8 @@ def test_numbers_need_the_places_of_their_longest_line(tmp_path: Path) -> None:
 def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
     model = build_model(roomy(tmp_path, 91), tokenizer().vocabulary_size, prompt_tokens=10, views=1)
     text = torch.full((1, 10 + 1 + 60 + 1), 9)
-    look = model.look(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
-    tokens, mask = model.visual_tokens(torch.full((1, 17), 3), look)
+    visual = model.encode_images(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
+    tokens, mask = model.visual_tokens(torch.full((1, 17), 3), visual)
     assert model.decoder(tokens, mask, text, torch.ones_like(text)).shape[1] == 72
     with pytest.raises(UsageError, match="92 places"):
         model.decoder(tokens, mask, torch.full((1, 73), 9), torch.ones(1, 73))

@@ -52,8 +52,8 @@ def test_an_overfitted_model_tells_its_reports_from_the_images_alone(conditionin
     stage = {
         "steps": 200,
         "validate_every": 200,
-        "forget_states": 1.0,
-        "forget_indication": 1.0,
+        "state_dropout": 1.0,
+        "indication_dropout": 1.0,
         "finding_weight": 0.0,
         "rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 5e-3},
     }
@@ -69,7 +69,7 @@ def test_an_overfitted_model_tells_its_reports_from_the_images_alone(conditionin
 
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two stages, eyes before words, never interrupted."""
+    """A run of two stages, encoder before words, never interrupted."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     train(two_stages(data), folder, resume=False, on_step=ignore)
     return folder
@@ -77,16 +77,16 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def two_stages(data: Path) -> Recipe:
     recipe = tiny_recipe(data)
-    eyes = recipe.stages[0].model_dump() | {
-        "name": "eyes",
+    encoder = recipe.stages[0].model_dump() | {
+        "name": "image_encoder",
         "finding_weight": 20.0,
         "rates": {"encoder": 1e-3, "projector": 8e-2},
     }
-    words = recipe.stages[0].model_dump() | {"name": "words", "rates": {"decoder": 3e-3}, "assume_absent": 0.5}
+    words = recipe.stages[0].model_dump() | {"name": "decoder", "rates": {"decoder": 3e-3}, "assume_absent": 0.5}
     model = model_of(recipe, projector={"patch_tokens": 2, "hidden": 16, "dropout": 0.1})
     return tiny_recipe(
         data,
-        stages=[eyes | {"steps": 40, "validate_every": 20, "augment": True}, words],
+        stages=[encoder | {"steps": 40, "validate_every": 20, "augment": True}, words],
         model=model,
         card="Only four words.",
     )
@@ -120,9 +120,14 @@ def test_the_model_card_says_what_it_is(run: Path) -> None:
 def test_the_log_has_every_step_and_validation(run: Path) -> None:
     records = log(run)
     steps = [(record["stage"], record["step"]) for record in records if record["kind"] == "step"]
-    assert steps == [("eyes", step) for step in range(1, 41)] + [("words", step) for step in range(1, 7)]
+    assert steps == [("image_encoder", step) for step in range(1, 41)] + [("decoder", step) for step in range(1, 7)]
     validations = [(record["stage"], record["step"]) for record in records if record["kind"] == "validation"]
-    assert validations == [("eyes", 0), ("eyes", 20), ("eyes", 40), *(("words", step) for step in (0, 2, 4, 6))]
+    assert validations == [
+        ("image_encoder", 0),
+        ("image_encoder", 20),
+        ("image_encoder", 40),
+        *(("decoder", step) for step in (0, 2, 4, 6)),
+    ]
 
 
 def test_the_eyes_learned_to_tell_the_corners_apart(run: Path, data: Path) -> None:
@@ -135,7 +140,7 @@ def test_the_eyes_learned_to_tell_the_corners_apart(run: Path, data: Path) -> No
         assert seen[names[place]] > 0.5
 
 
-@pytest.mark.parametrize("stop", [("eyes", 29), ("words", 5)])
+@pytest.mark.parametrize("stop", [("image_encoder", 29), ("decoder", 5)])
 def test_an_interrupted_run_ends_in_the_same_weights(
     run: Path, data: Path, tmp_path: Path, stop: tuple[str, int]
 ) -> None:

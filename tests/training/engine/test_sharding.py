@@ -17,7 +17,7 @@ from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from report_gen_training.benchmarks.child_processes import finish, fork, start
 from report_gen_training.benchmarks.tiny_run import small_recipe, write_corpora
 from report_gen_training.engine import session
-from report_gen_training.engine.sharding import build_learner
+from report_gen_training.engine.sharding import build_trainable_model
 from report_gen_training.recipe.schema import Recipe, StageRecipe
 from report_gen_training.run.events import Progress
 from torch.distributed.tensor import DTensor
@@ -59,7 +59,7 @@ def test_what_a_model_in_parts_cannot_do_is_refused(kind: DistributedType, chang
     values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {"decoder": 1e-3}}
     stage = StageRecipe.model_validate(values | changes)
     with pytest.raises(RecipeError, match=f"stage 's': {said}"):
-        build_learner(tiny_model(), stage, Launched())  # type: ignore[arg-type]
+        build_trainable_model(tiny_model(), stage, Launched())  # type: ignore[arg-type]
 
 
 class OnCpu(Accelerator):
@@ -97,7 +97,7 @@ def test_a_model_in_parts_learns_what_a_whole_one_learns(tmp_path: Path, monkeyp
     )
     recipe = recipe.model_copy(update={"save_minutes": 0.0})
     finish(start(recipe, tmp_path / "whole"))
-    for resume, dies_at in ((False, ("words", 3)), (True, None)):
+    for resume, dies_at in ((False, ("decoder", 3)), (True, None)):
         children = fork(train_in_parts, (recipe, tmp_path / "parts", resume, dies_at), processes=2)
         for child in children:
             child.join()

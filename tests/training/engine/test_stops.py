@@ -59,7 +59,7 @@ def test_the_step_is_finished_and_saved(
     with pytest.raises(
         StoppedError, match=rf"stopped by {number.name} at stage 'words', step 1; go on with --res"
     ) as stop:
-        train(recipe, tmp_path / "run", resume=False, on_step=at("words", 1, number))
+        train(recipe, tmp_path / "run", resume=False, on_step=at("decoder", 1, number))
     assert stop.value.exit_code == code
     state = Run(tmp_path / "run").state()
     assert state is not None

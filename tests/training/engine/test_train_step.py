@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data.batches import Batch
-from report_gen_training.engine.train_step import Losses, Weights, loss_alone, mean, share, train_step
+from report_gen_training.engine.train_step import Losses, Weights, loss_alone, mean, scale_loss, train_step
 from report_gen_training.optimization.objectives import IGNORED
 from report_gen_training.recipe.schema import StageRecipe
 
@@ -81,7 +81,7 @@ def test_parts_add_up_to_the_whole(model: ReportModel, whole: Batch, cuts: list[
     assert totals == Weights.of(whole) == (20.0, 30.0, 37.0, 5.0)
     losses = [train_step(model, part, STAGE) for part in parts]
     pairs = list(zip(losses, weights, strict=True))
-    together = torch.stack([share(loss, weight, totals, STAGE) for loss, weight in pairs]).sum()
+    together = torch.stack([scale_loss(loss, weight, totals, STAGE) for loss, weight in pairs]).sum()
     expected = loss_alone(model, whole, STAGE)
     assert together.item() == pytest.approx(expected.item(), rel=1e-5)
     sums = np.sum([loss.sums(weight) for loss, weight in pairs], axis=0).tolist()
@@ -120,4 +120,4 @@ def test_a_token_counts_alike_in_steps_of_short_and_of_long_reports() -> None:
     losses = Losses(report=torch.tensor(3.0), finding=None, critical=None, finding_logits=None)
     for tokens, factor in ((20, 0.5), (40, 1.0), (80, 2.0)):
         weights = Weights(tokens=tokens, weighted=tokens)
-        assert float(share(losses, weights, weights, STAGE, usual_tokens=40)) == pytest.approx(3.0 * factor)
+        assert float(scale_loss(losses, weights, weights, STAGE, usual_tokens=40)) == pytest.approx(3.0 * factor)

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 from report_gen_training.experiments.chart import draw_results
 from report_gen_training.experiments.question import Question
-from report_gen_training.experiments.results import Results, gather, render_markdown, tell_results
+from report_gen_training.experiments.results import Results, gather, render_markdown, results_to_dict
 from report_gen_training.experiments.trials import Trial
 from report_gen_training.run.folder import LOG
 
@@ -98,7 +98,7 @@ def test_the_table_has_a_column_for_every_run_and_baseline(results: Results) -> 
 
 
 def test_json_holds_every_value(results: Results) -> None:
-    told = json.loads(tell_results(results))
+    told = json.loads(results_to_dict(results))
     assert told["seeds"] == [0, 1]
     assert told["runs"]["one"]["BLEU-4"]["values"] == [0.25, 0.375]
     assert told["baselines"]["constant"]["BLEU-4"]["mean"] == 0.125

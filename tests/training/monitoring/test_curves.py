@@ -29,10 +29,17 @@ def validation(stage: str, number: int, loss: float | None, **more: Any) -> dict
 
 
 def two_stages() -> list[dict[str, Any]]:
-    records = [{"kind": "stage", "stage": "eyes", "step": 0, "bf16": False}, validation("eyes", 0, 5.0, chosen=True)]
-    records += [step("eyes", number, loss) for number, loss in enumerate(LOSSES, start=1)]
-    records += [validation("eyes", 6, 4.5, chosen=False), step("words", 1, 9.0), step("words", 2, float("nan"))]
-    return [*records, validation("words", 2, None, scores=SCORES, distinct=0.04, collapsed=True, chosen=True)]
+    records = [
+        {"kind": "stage", "stage": "image_encoder", "step": 0, "bf16": False},
+        validation("image_encoder", 0, 5.0, chosen=True),
+    ]
+    records += [step("image_encoder", number, loss) for number, loss in enumerate(LOSSES, start=1)]
+    records += [
+        validation("image_encoder", 6, 4.5, chosen=False),
+        step("decoder", 1, 9.0),
+        step("decoder", 2, float("nan")),
+    ]
+    return [*records, validation("decoder", 2, None, scores=SCORES, distinct=0.04, collapsed=True, chosen=True)]
 
 
 @pytest.fixture
@@ -47,16 +54,16 @@ def drawn(axes: Axes, label: str) -> list[tuple[list[float], list[float]]]:
 
 
 def test_the_charts_hold_the_numbers_of_the_log_stage_after_stage(log: Path) -> None:
-    losses, scores, variety, rates = plot_curves(read_history(log), {"words": 0.1}, title="tiny").axes
+    losses, scores, diversity, rates = plot_curves(read_history(log), {"decoder": 0.1}, title="tiny").axes
     assert drawn(losses, "validation") == [([0, 6], [5.0, 4.5])]
     assert drawn(losses, "_kept") == [([0], [5.0])]
     assert drawn(scores, "CIDEr-D") == [([8], [0.5])]
-    assert drawn(variety, "drafts") == [([8], [0.04])]
-    assert drawn(variety, "floor") == [([6, 8], [0.1, 0.1])]
-    assert drawn(variety, "collapse") == [([8], [0.04])]
+    assert drawn(diversity, "drafts") == [([8], [0.04])]
+    assert drawn(diversity, "floor") == [([6, 8], [0.1, 0.1])]
+    assert drawn(diversity, "collapse") == [([8], [0.04])]
     assert drawn(rates, "decoder")[1] == ([7, 8], [1e-3, 5e-4])
     assert rates.get_xlim() == (0, 8)
-    assert [text.get_text() for text in losses.texts] == ["eyes", "words"]
+    assert [text.get_text() for text in losses.texts] == ["image_encoder", "decoder"]
 
 
 def test_the_smoothed_loss_is_a_running_mean() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from report_gen_training.monitoring.dry_run import rehearse
-from report_gen_training.monitoring.dry_run_results import Rehearsal, StageRehearsal
-from report_gen_training.monitoring.dry_run_tables import render_rehearsal
+from report_gen_training.monitoring.dry_run import dry_run
+from report_gen_training.monitoring.dry_run_results import DryRun, StageDryRun
+from report_gen_training.monitoring.dry_run_tables import render_dry_run
 from report_gen_training.monitoring.first_batch import FirstText
 from report_gen_training.recipe.schema import Rates
 from rich.console import Console
@@ -21,41 +21,41 @@ from tests.builders import CORNERS, marked, tiny_recipe, write_corner_corpus
 
 
 @pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+def measured(tmp_path_factory: pytest.TempPathFactory) -> DryRun:
     """Of two stages whose steps see all eight training studies, in two batches of four."""
     data = write_corner_corpus(tmp_path_factory.mktemp("data"), copies=2)
-    recipe = tiny_recipe(data, stage={"name": "words", "rates": {"decoder": 1e-3}, "accumulate": 2, "drafts": 4})
-    eyes = recipe.stages[0].model_copy(update={"name": "eyes", "rates": Rates(projector=1e-3)})
+    recipe = tiny_recipe(data, stage={"name": "decoder", "rates": {"decoder": 1e-3}, "accumulate": 2, "drafts": 4})
+    encoder = recipe.stages[0].model_copy(update={"name": "image_encoder", "rates": Rates(projector=1e-3)})
     before = set(Path(tempfile.gettempdir()).glob("report-gen-*"))
-    result = rehearse(recipe.model_copy(update={"stages": (eyes, *recipe.stages)}), lambda *_: None)
+    result = dry_run(recipe.model_copy(update={"stages": (encoder, *recipe.stages)}), lambda *_: None)
     assert set(Path(tempfile.gettempdir()).glob("report-gen-*")) <= before
     return result
 
 
-def test_parameters_and_the_memory_that_they_need(rehearsal: Rehearsal) -> None:
-    eyes, words = rehearsal.stages
-    assert eyes.learning == {"encoder": 0, "projector": rehearsal.parameters["projector"], "decoder": 0}
-    assert words.learning == {"encoder": 0, "projector": 0, "decoder": rehearsal.parameters["decoder"]}
-    most = max(rehearsal.parameters["projector"], rehearsal.parameters["decoder"])
-    assert rehearsal.estimated_bytes == 2 * 4 * sum(rehearsal.parameters.values()) + 3 * 4 * most
-    assert 2**26 < rehearsal.peak_bytes < 2**36
+def test_parameters_and_the_memory_that_they_need(measured: DryRun) -> None:
+    encoder, words = measured.stages
+    assert encoder.learning == {"encoder": 0, "projector": measured.parameters["projector"], "decoder": 0}
+    assert words.learning == {"encoder": 0, "projector": 0, "decoder": measured.parameters["decoder"]}
+    most = max(measured.parameters["projector"], measured.parameters["decoder"])
+    assert measured.estimated_bytes == 2 * 4 * sum(measured.parameters.values()) + 3 * 4 * most
+    assert 2**26 < measured.peak_bytes < 2**36
 
 
-def test_a_step_and_a_validation_are_measured(rehearsal: Rehearsal) -> None:
-    eyes, words = rehearsal.stages
-    assert (eyes.studies, words.studies) == (8, 8)
-    assert eyes.tokens == words.tokens > 8
-    assert min(eyes.seconds, words.seconds, eyes.validation_seconds, words.validation_seconds) > 0
+def test_a_step_and_a_validation_are_measured(measured: DryRun) -> None:
+    encoder, words = measured.stages
+    assert (encoder.studies, words.studies) == (8, 8)
+    assert encoder.tokens == words.tokens > 8
+    assert min(encoder.seconds, words.seconds, encoder.validation_seconds, words.validation_seconds) > 0
 
 
-def test_the_first_batch_is_decoded_back_to_the_corpus(rehearsal: Rehearsal) -> None:
-    for stage in rehearsal.stages:
+def test_the_first_batch_is_decoded_back_to_the_corpus(measured: DryRun) -> None:
+    for stage in measured.stages:
         texts = {text.report: text for text in stage.texts}
         assert texts.keys() == {f"FINDINGS: {findings} IMPRESSION: {impression}" for findings, impression in CORNERS}
         assert all(text.prompt.startswith("EXAMINATION: Chest X-ray.") for text in stage.texts)
         (enlarged,) = (text for report, text in texts.items() if "enlarged" in report)
         assert enlarged.told[FindingState.PRESENT] == ["Cardiomegaly"]
-    for strip in rehearsal.strips:
+    for strip in measured.strips:
         pictures = dict(zip(strip.labels, strip.squares, strict=True))
         for place in range(4):
             expected = torch.from_numpy(marked(place).astype(np.float32) / 255)
@@ -67,7 +67,7 @@ def test_the_hours_are_those_of_all_steps_and_validations() -> None:
     text = FirstText(
         study_id="[red]7", told={FindingState.ABSENT: ["Edema"]}, prompt="Chest.", report="Clear.", tokens=9
     )
-    measured = StageRehearsal(
+    measured = StageDryRun(
         stage=stage,
         learning={"encoder": 0, "decoder": 5_000_000},
         seconds=10.0,
@@ -79,7 +79,7 @@ def test_the_hours_are_those_of_all_steps_and_validations() -> None:
     )
     assert measured.whole_seconds == 1000 * 10 + 5 * 400  # before the first step, after 300, 600, 900 and 1000
     parameters = {"encoder": 2_000_000, "decoder": 5_000_000}
-    whole = Rehearsal(
+    whole = DryRun(
         parameters=parameters,
         stages=[measured],
         estimated_bytes=2**20,
@@ -88,7 +88,7 @@ def test_the_hours_are_those_of_all_steps_and_validations() -> None:
         strips=[],
     )
     console = Console(width=80, file=io.StringIO())
-    console.print(render_rehearsal(whole))
+    console.print(render_dry_run(whole))
     shown = console.file.getvalue()
     for words in (
         "3.3 h",

@@ -29,7 +29,7 @@ def validation(step: int, images: tuple[Path, ...] = (), **changes: object) -> V
         reference=f"FINDINGS:\nThe heart is normal. {ATTACK}",
         images=images,
     )
-    values = {"stage": "words", "loss": 1.5, "scores": {"CIDEr-D": 0.25}, "distinct": 0.5, "collapsed": False}
+    values = {"stage": "decoder", "loss": 1.5, "scores": {"CIDEr-D": 0.25}, "distinct": 0.5, "collapsed": False}
     return Validation(step=step, **values | {"samples": [sample] * 12} | changes)
 
 

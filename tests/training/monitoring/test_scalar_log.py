@@ -12,7 +12,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from report_gen.errors import OutputError
 from tests.builders import tiny_recipe
 
-STAGES = [stage.model_copy(update={"name": name}) for name in ("eyes", "words") for stage in tiny_recipe(Path()).stages]
+STAGES = [
+    stage.model_copy(update={"name": name})
+    for name in ("image_encoder", "decoder")
+    for stage in tiny_recipe(Path()).stages
+]
 
 
 def progress(stage: str, step: int, loss: float) -> Progress:
@@ -23,12 +27,12 @@ def progress(stage: str, step: int, loss: float) -> Progress:
 def test_scalars_and_texts_lie_over_the_steps_of_all_stages(tmp_path: Path) -> None:
     sample = Sample(study_id="7", draft="FINDINGS:\n# Clear", reference="Normal.", images=())
     with Board(tmp_path, STAGES) as board:
-        board.on_step(progress("eyes", 5, 3.0))
-        board.on_step(progress("words", 1, 2.0))
+        board.on_step(progress("image_encoder", 5, 3.0))
+        board.on_step(progress("decoder", 1, 2.0))
         scores = {"loss": 1.5, "scores": {"CIDEr-D": 0.25}, "distinct": None, "collapsed": False}
-        board.on_validation(Validation(stage="words", step=2, samples=[sample], **scores))
+        board.on_validation(Validation(stage="decoder", step=2, samples=[sample], **scores))
     with Board(tmp_path, STAGES) as board:  # resumed from before the end of the first stage
-        board.on_step(progress("eyes", 6, 2.5))
+        board.on_step(progress("image_encoder", 6, 2.5))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(one.step, one.value) for one in events.Scalars("loss/training")] == [(5, 3.0), (6, 2.5)]
     assert [(one.step, one.value) for one in events.Scalars("speed/studies per second")] == [(5, 16.0), (6, 16.0)]
@@ -39,7 +43,7 @@ def test_drafts_are_shown_as_they_are(tmp_path: Path) -> None:
     sample = Sample(study_id="7", draft="FINDINGS:\n# Clear", reference="Normal.", images=())
     values = {"loss": 1.5, "scores": {"CIDEr-D": 0.25}, "distinct": 0.5, "collapsed": False, "samples": [sample]}
     with Board(tmp_path, STAGES) as board:
-        board.on_validation(Validation(stage="words", step=2, accuracies={"plane": 0.75}, **values))
+        board.on_validation(Validation(stage="decoder", step=2, accuracies={"plane": 0.75}, **values))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(one.step, one.value) for one in events.Scalars("validation/CIDEr-D")] == [(8, 0.25)]
     assert [(one.step, one.value) for one in events.Scalars("validation/plane recognised")] == [(8, 0.75)]
@@ -54,4 +58,4 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pytest.raises(OutputError, match=r"tensorboard: cannot be written .*tensorboard=false"),
         Board(tmp_path, STAGES) as board,
     ):
-        board.on_step(progress("eyes", 1, 3.0))
+        board.on_step(progress("image_encoder", 1, 3.0))

@@ -121,8 +121,8 @@ def test_the_saved_checkpoint_is_plain_and_drafts_as_the_adapted_model(adapted: 
 
 
 def draft(model: ReportModel, given: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
-    look = model.look(given["pixel_values"], given["view_positions"], given["view_mask"])
-    tokens, mask = model.visual_tokens(given["finding_states"], look)
+    visual = model.encode_images(given["pixel_values"], given["view_positions"], given["view_mask"])
+    tokens, mask = model.visual_tokens(given["finding_states"], visual)
     prompts = given["input_ids"][:, :3].tolist()
     generated = generate_ids(
         model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=20)

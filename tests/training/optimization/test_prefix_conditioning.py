@@ -17,7 +17,7 @@ from report_gen_training.run.reporting import unheard
 from report_gen.drafting.drafter import Drafter
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.records.report import FINDINGS, parse_report
 from report_gen.records.study import ViewPosition
@@ -62,9 +62,9 @@ def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str
     longer = Study(**{**vars(study), "indication": INDICATION * 3, "sections": parse_report(REPORTS[0])})
     examples = [encode_study(each, tokenizer(), PROMPT, 160) for each in (study, longer)]
     stage = StageRecipe(
-        name="s", corpora=("c",), steps=1, rates={}, assume_absent=0.0, forget_states=0.0, forget_indication=0.0
+        name="s", corpora=("c",), steps=1, rates={}, assume_absent=0.0, state_dropout=0.0, indication_dropout=0.0
     )
-    transform = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
+    transform = ImageTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
     folder = pictures[0].parent / "cache"
     images, _ = cache_images(folder, map(str, pictures), transform, on_progress=unheard)
     groups, augmentation = [store(*examples)], AugmentationRecipe()

@@ -24,7 +24,7 @@ from report_gen_training.run.reporting import unheard
 
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import generate_ids
-from report_gen.imaging.transform import PixelTransform
+from report_gen.imaging.transform import ImageTransform
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
@@ -57,7 +57,7 @@ def stage(**changes: Any) -> StageRecipe:
 
 
 def batch(*examples: TrainingExample) -> Batch:
-    transform = PixelTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
+    transform = ImageTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
     images, _ = cache_images(Path("nowhere"), (), transform, on_progress=unheard)
     groups, augmentation = [store(*examples)], AugmentationRecipe()
     items = Items(groups, stage(), transform, images=images, augmentation=augmentation, training=False)
@@ -114,8 +114,8 @@ def test_without_noise_it_is_the_greedy_draft_and_earns_nothing_more(model: Repo
     """A cold sample is the greedy one, which is the one that drafting writes."""
     given = with_images(batch(*FOUR))
     found = sample(model, given, reward=RewardRecipe(weight=1, temperature=1e-6))
-    look = model.look(given.pixel_values, given.view_positions, given.view_mask)
-    tokens, mask = model.visual_tokens(given.finding_states, look)
+    visual = model.encode_images(given.pixel_values, given.view_positions, given.view_mask)
+    tokens, mask = model.visual_tokens(given.finding_states, visual)
     prompts = [list(text.prompts[0]) for text in FOUR]
     expected = generate_ids(
         model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=13)

@@ -19,12 +19,12 @@ name = "test_vit"
 name = "films"
 path = "films"
 [[stages]]
-name = "eyes"
+name = "image_encoder"
 corpora = ["films"]
 steps = 10
 rates = { projector = 1e-3 }
 [[stages]]
-name = "words"
+name = "decoder"
 corpora = ["films"]
 steps = 20
 rates = { decoder = 1e-3 }
@@ -100,7 +100,7 @@ def test_the_last_setting_wins(path: str) -> None:
         ("precision=fp64", "precision: Input should be 'auto', 'fp32' or 'bf16'"),
         ("stages=[]", "stages: Tuple should have at least 1 item"),
         ('stages.1.corpora=["film"]', "recipe: stage 'words' names the corpus 'film'; there are films"),
-        ("stages.1.name='eyes'", "two stages have one name; there are eyes, eyes"),
+        ("stages.1.name='image_encoder'", "two stages have one name; there are image_encoder, image_encoder"),
         ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
         ("seed", "--set seed: write key=value"),
         ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such place"),

@@ -107,7 +107,7 @@ def test_single_steps_without_a_finite_loss_are_left_out(tmp_path: Path, monkeyp
     recipe = small_recipe(write_corpora(tmp_path, studies=4), stage={"steps": 4, "accumulate": 1})
     train(recipe, tmp_path / "run", resume=False, on_step=lambda now: moved.append(now.loss))
     lines = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
-    assert [("true" in line.split("left_out")[1]) for line in lines if '"step", "stage": "eyes"' in line] == [
+    assert [("true" in line.split("left_out")[1]) for line in lines if '"step", "stage": "image_encoder"' in line] == [
         False,
         True,
         True,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from report_gen_training.run.folder import Position, Rank, Run, TrainState
+from report_gen_training.run.folder import Run, TrainProgress, TrainState, ValidationScore
 from safetensors.torch import load_file
 
 from report_gen.errors import OutputError, UsageError
@@ -22,7 +22,9 @@ from tests.builders import tiny_recipe
 
 def state(step: int = 3, **changes: Any) -> TrainState:
     weights = {"w": torch.full((2,), float(step))}
-    return TrainState(Position(stage=1, step=step, best=Rank(0.5, -math.inf), bf16=True), weights, **changes)
+    return TrainState(
+        TrainProgress(stage=1, step=step, best=ValidationScore(0.5, -math.inf), bf16=True), weights, **changes
+    )
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:

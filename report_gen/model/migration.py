@@ -1,0 +1,45 @@
+"""Migrate the configuration of older checkpoints to the current schema version.
+
+Each function lifts a parsed `config.json` from one version to the next and returns a new dictionary. `load_checkpoint`
+applies them in turn, so a checkpoint of any earlier version loads. The files of the checkpoint are not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Config = dict[str, Any]
+
+CURRENT_VERSION = 2
+"""Schema version of `config.json` that this release writes."""
+
+
+def migrate_config(config: Mapping[str, Any]) -> Config:
+    """Return the configuration in the current schema version.
+
+    Raises:
+        ValueError: the version is unknown, for example because a later release wrote the checkpoint.
+    """
+    migrated = dict(config)
+    while (version := _version(migrated)) != CURRENT_VERSION:
+        if version not in _MIGRATIONS:
+            raise ValueError(f"schema version {version!r} is not known; this release reads 1 to {CURRENT_VERSION}")
+        migrated = _MIGRATIONS[version](migrated)
+    return migrated
+
+
+def _version(config: Config) -> object:
+    return config.get("schema_version", config.get("format"))
+
+
+def _from_version_1(config: Config) -> Config:
+    """Version 1 called the version `format` and the findings with a trained head `taught`."""
+    migrated = {"schema_version": 2} | {key: value for key, value in config.items() if key != "format"}
+    findings = dict(migrated.get("findings", {}))
+    if "taught" in findings:
+        findings["trained"] = findings.pop("taught")
+    return migrated | {"findings": findings}
+
+
+_MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {1: _from_version_1}
