@@ -26,13 +26,13 @@ def describe(checkout: Path, folder: str) -> Iterator[str]:
     graph = dependencies(checkout, folder, trees)
     cycles = find_cycle(graph)
     files = [len(path.read_text(encoding="utf-8").splitlines()) for path in trees]
-    functions = [
-        node.end_lineno - node.lineno + 1 for tree in trees.values() for node in ast.walk(tree) if _is_function(node)
-    ]
-    yield f"{folder}: {len(trees)} modules, {len(graph)} names at the top level, {sum(map(len, graph.values()))} dependencies"
+    functions = [length for tree in trees.values() for length in _function_lengths(tree)]
+    edges = sum(map(len, graph.values()))
+    yield f"{folder}: {len(trees)} modules, {len(graph)} names at the top level, {edges} dependencies"
     yield f"  layers: {len(layers(graph)) if not cycles else 'none, there is a cycle'}"
     yield f"  cycle: {' -> '.join(cycles) or 'none'}"
-    yield f"  lines of a file: median {median(files):.0f}, largest {max(files)}; of a function: median {median(functions):.0f}, largest {max(functions)}"
+    yield f"  lines of a file: median {median(files):.0f}, largest {max(files)}"
+    yield f"  lines of a function: median {median(functions):.0f}, largest {max(functions)}"
     for number, names in enumerate(layers(graph) if not cycles else [], start=1):
         yield f"  {number:2} {' '.join(sorted(names))}"
 
