@@ -1,7 +1,7 @@
 """Print the structure of the source tree from its import statements: `python tests/structure.py [CHECKOUT]`.
 
-For each of the packages `report_gen` and `training` the script prints the number of modules, of names at the top level, of
-layers, of dependencies between those names and of cycles, and the median and largest length of files and functions. It
+For each of the packages `report_gen` and `training` the script prints the number of modules, top-level names, layers,
+dependencies between top-level names and cycles, and the median and largest length of files and functions. The script
 reads source code and imports nothing, so it can be pointed at any checkout.
 """
 
