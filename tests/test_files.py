@@ -43,7 +43,7 @@ def test_after_a_failure_the_earlier_file_stands_alone(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, step, full_disk)
-    with pytest.raises(OutputError, match=r"draft\.txt: cannot be written \(No space left on device\); free the disk"):
+    with pytest.raises(OutputError, match=r"draft\.txt: cannot be written \(No space left on device\); free disk"):
         write_atomically(path, "later")
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]

@@ -68,13 +68,15 @@ class Drafter:
         self._preparer = StudyPreprocessor(checkpoint)
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, device: str | torch.device = "cpu") -> Drafter:
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu", dtype: str = "auto"
+    ) -> Drafter:
         """A drafter with the checkpoint of a folder, or with the embedded one.
 
         Raises:
             CheckpointError: the checkpoint is missing, altered or does not fit.
         """
-        return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
+        return cls(load_checkpoint(EMBEDDED if folder is None else folder), device="cpu" if device == "auto" else device)
 
     @property
     def reported(self) -> frozenset[str]:
