@@ -56,9 +56,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a program without this process's Python settings; return its standard output."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_", "PIP_"))}
-    done = subprocess.run(
-        list(map(str, command)), cwd=cwd, env=variables, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(list(map(str, command)), cwd=cwd, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

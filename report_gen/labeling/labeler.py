@@ -44,6 +44,12 @@ def label_findings(text: str) -> dict[str, FindingState]:
     a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With neither it
     is PRESENT when the text states a normal chest or denies several findings, and NOT_MENTIONED otherwise; also when
     something else is wrong that none of CheXpert's 14 names (a hernia, a scoliosis).
+
+    Args:
+        text: The report.
+
+    Returns:
+        The state of each finding by its name.
     """
     states = dict.fromkeys(FINDINGS, FindingState.NOT_MENTIONED)
     for _, statement in _statements(text):

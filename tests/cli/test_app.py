@@ -33,9 +33,7 @@ def test_a_call_without_a_command_shows_the_help(report_gen: Command) -> None:
     ("words", "completed"),
     [("report-gen dr", "draft"), ("report-gen draft --vie", "--view"), ("report-gen draft --dtype b", "bfloat16")],
 )
-def test_shell_completion(
-    report_gen: Command, monkeypatch: pytest.MonkeyPatch, words: str, completed: str
-) -> None:
+def test_shell_completion(report_gen: Command, monkeypatch: pytest.MonkeyPatch, words: str, completed: str) -> None:
     monkeypatch.setenv("_REPORT_GEN_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", words)
     monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))

@@ -238,4 +238,3 @@ def test_verbose_messages_hold_no_data_of_patients(draft: Command, tmp_path: Pat
     assert "DOE" not in answer.err
     assert "MRN-1234" not in answer.err
     assert answer.out.startswith(BANNER)
-

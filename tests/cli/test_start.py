@@ -1,4 +1,4 @@
-"""Commands that need no model start without PyTorch and its libraries. A wall-clock limit would fail on a busy machine."""
+"""Commands that need no model start without PyTorch. A limit on the time would fail on a busy machine."""
 
 from __future__ import annotations
 
