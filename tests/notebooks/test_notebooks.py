@@ -20,7 +20,7 @@ EXPECTED_OUTPUT = {
 """Text that the output of each notebook contains, besides what its own cells assert."""
 
 KERNEL = """
-import json, os, sys
+import gc, json, os, sys, traceback
 from pathlib import Path
 
 import report_gen.evaluation.runner
@@ -34,18 +34,34 @@ def run(notebook):
             exec(compile("".join(cell["source"]), f"{notebook}:{cell['id']}", "exec"), names)
 
 
+def run_in_child(notebook, output):
+    descriptor = os.open(output, os.O_WRONLY | os.O_CREAT)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    status = 1
+    try:
+        run(notebook)
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+gc.freeze()
 for line in sys.stdin:
-    notebook, output = json.loads(line)
     child = os.fork()
     if child == 0:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
-        run(notebook)
-        sys.exit()
+        run_in_child(*json.loads(line))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+os._exit(0)
 """
-"""Runs each notebook in a fork of one process, because importing the libraries takes longer than the notebooks do."""
+"""Runs each notebook in a fork of one process, because importing the libraries takes longer than most notebooks do.
+
+Processes end without the interpreter's own clean-up, and the objects of the libraries are kept from garbage collection:
+both would copy the memory that the processes share.
+"""
 
 
 @pytest.fixture(scope="module")
