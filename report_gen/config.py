@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records.report import FINDINGS, AttributeName, FindingState
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""

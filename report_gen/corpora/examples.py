@@ -15,7 +15,7 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
-from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.records.report import ATTRIBUTES
 from report_gen.records.study import ViewPosition
 
 SPLITS = ("train", "val", "test")

@@ -19,7 +19,6 @@ from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
 from report_gen.errors import CorpusError
 from report_gen.labeling.sections import cut_report
-from report_gen.records.report import FINDINGS
 
 _FOLDERS_LOOKED_AT = 20
 

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from report_gen.errors import CorpusError
-from report_gen.records.report import CHEXPERT
 
 NAMES: Mapping[str, str] = {
     "record-list": "cxr-record-list.csv",

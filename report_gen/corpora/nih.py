@@ -15,7 +15,6 @@ from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from report_gen.labeling.labeler import find_mentions, sentence_spans
-from report_gen.records.report import FURTHER, FindingState
+from report_gen.records.findings import FindingState
 
 NIH_LABELS = (
     "Atelectasis",

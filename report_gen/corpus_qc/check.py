@@ -28,7 +28,7 @@ from report_gen.corpus_qc.rows import SECTIONS
 from report_gen.corpus_qc.scan import Gathered, Progress, gather
 from report_gen.corpus_qc.study_features import STATES, TEXTS
 from report_gen.corpus_qc.text_statistics import COMMON, band_keys, share_in_common
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 
 _REPORT = TEXTS.index("report")
 _Numbers = NDArray[Any]

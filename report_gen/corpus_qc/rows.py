@@ -11,7 +11,6 @@ from datasets import Dataset
 
 from report_gen.errors import OutputError
 from report_gen.files import write_pieces
-from report_gen.records.report import FINDINGS
 
 Row = Mapping[str, Any]
 """A study with the columns of `corpora.FEATURES`."""

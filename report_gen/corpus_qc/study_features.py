@@ -11,7 +11,8 @@ from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.corpus_qc.text_statistics import fingerprint, words_of
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.report import FINDINGS, FindingState, split_sentences
+from report_gen.records.findings import FindingState
+from report_gen.records.report import split_sentences
 
 TEXTS = ("findings", "impression", "report")
 """What may stand in two studies word for word; a report is findings and impression."""

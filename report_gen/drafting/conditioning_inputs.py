@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.errors import UsageError
-from report_gen.records.report import CHEXPERT, FINDINGS, FURTHER, Attribute, AttributeName, Finding, FindingState
+from report_gen.records.findings import FindingState
+from report_gen.records.report import Attribute, AttributeName, Finding
 
 
 def resolve_findings(

@@ -28,11 +28,10 @@ from report_gen.labeling.attributes import header_values
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.projector import VisualFeatures
 from report_gen.records.heatmap import Heatmap
+from report_gen.records.findings import FindingState
 from report_gen.records.report import (
-    FINDINGS,
     Attribute,
     Finding,
-    FindingState,
     InputFile,
     Provenance,
     Report,

@@ -10,7 +10,8 @@ import numpy as np
 from report_gen.metrics.head_scores import HeadRun, score_head
 from report_gen.metrics.measure import Floats
 from report_gen.metrics.score_run import ScoreMethod
-from report_gen.records.report import FINDINGS, FindingState, Report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import Report
 
 _DIGITS = 6
 """Decimals of a probability."""

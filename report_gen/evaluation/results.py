@@ -22,7 +22,7 @@ from report_gen.metrics.score_run import ScoreRun
 from report_gen.metrics.significance import Difference
 from report_gen.metrics.table import render_differences, render_head, render_labels, render_table
 from report_gen.metrics.verdicts import Verdict, check_image_use
-from report_gen.records.report import CHEXPERT, AttributeName
+from report_gen.records.report import AttributeName
 from report_gen.rendering.figures import Reliability, reliability_picture
 
 _POLICY = "uncertain-"

@@ -35,7 +35,8 @@ from report_gen.metrics.run_score import score_texts
 from report_gen.metrics.score_run import ScoreMethod, ScoreRun
 from report_gen.metrics.significance import Difference, compare
 from report_gen.metrics.training_reports import TrainingReports
-from report_gen.records.report import ATTRIBUTES, FINDINGS, FindingState, Report, SectionName
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES, Report, SectionName
 from report_gen.records.study import Study, ViewPosition
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"

@@ -13,7 +13,8 @@ from report_gen.auditing.text_audit import has_deidentification_mark
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
 from report_gen.generation.reranking import consistent, inconsistency, most_agreed
 from report_gen.model import Checkpoint
-from report_gen.records.report import AttributeName, FindingState, Section, Sentence, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, Section, Sentence, parse_report
 from report_gen.tokenizer import ReportTokenizer
 
 

@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 from report_gen.auditing.text_audit import audit_text
 from report_gen.labeling.attributes import contradictions
-from report_gen.labeling.labeler import findings_said, label_findings
+from report_gen.labeling.labeler import findings_in_state, label_findings
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
-from report_gen.records.report import FINDINGS, AttributeName, FindingState, split_sentences
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, split_sentences
 
 _FAULT: dict[tuple[FindingState, FindingState], float] = {
     (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
@@ -60,8 +61,8 @@ def inconsistency(
     Flaws are those of `audit_text`, and findings that a sentence denies, if only by "lungs are clear", beside others
     that state them.
     """
-    stated = findings_said(text, FindingState.PRESENT)
-    denied = [findings_said(sentence.text, FindingState.ABSENT) & stated for sentence in split_sentences(text)]
+    stated = findings_in_state(text, FindingState.PRESENT)
+    denied = [findings_in_state(sentence.text, FindingState.ABSENT) & stated for sentence in split_sentences(text)]
     misnamed = _MISNAMED * len(contradictions(text, attributes))
     return mismatch_score(text, told) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from report_gen.metrics.finding_scores import States, average_name
 from report_gen.metrics.joining import Joined
 from report_gen.metrics.metric_suite import MetricResults
-from report_gen.records.report import CHEXPERT, FindingState
+from report_gen.records.findings import FindingState
 
 FINDING_F1 = average_name("per-report", "F1", 14, "uncertain+")
 

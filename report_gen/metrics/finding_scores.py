@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from report_gen.labeling.labeler import label_findings
 from report_gen.metrics.measure import Floats, Measure, mean_measure, ratio
-from report_gen.records.report import CHEXPERT, FindingState
+from report_gen.records.findings import FindingState
 
 CHEXPERT_FIVE = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
 """The observations of CheXpert's competition (Irvin et al., AAAI 2019, section 5)."""

@@ -11,7 +11,6 @@ from report_gen.metrics.score_run import ScoreRun
 from report_gen.metrics.significance import Difference
 from report_gen.metrics.verdicts import HEADLINE
 from report_gen.metrics.word_diff import mark_differences
-from report_gen.records.report import CHEXPERT
 from report_gen.rendering.html import render_document
 from report_gen.rendering.svg import Bar, draw_bars, draw_histogram
 

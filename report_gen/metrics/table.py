@@ -29,7 +29,6 @@ from report_gen.metrics.score import Score
 from report_gen.metrics.score_run import ScoreRun, System
 from report_gen.metrics.significance import Difference
 from report_gen.metrics.verdicts import HEADLINE
-from report_gen.records.report import CHEXPERT
 
 _AVERAGES = ("micro", "macro", "per-report", "weighted")
 

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
 
 VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)

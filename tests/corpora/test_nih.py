@@ -10,7 +10,6 @@ import pytest
 from report_gen.corpora import read_corpus, read_nih_labels
 from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS, said_labels
 from report_gen.errors import CorpusError
-from report_gen.records.report import CHEXPERT, FINDINGS
 
 UNKNOWN_TO_NIH = {"Enlarged Cardiomediastinum", "Fracture", "Support Devices"}
 MASS_AND_NODULE = {"Mass", "Nodule"}
