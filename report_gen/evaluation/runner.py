@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
+from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
@@ -228,7 +228,7 @@ def _against_nih_labels(
     labels: Mapping[str, frozenset[str]],
     method: ScoreMethod,
 ) -> LabelScores:
-    said = {side: [said_labels(_text(report)) for report in reports] for side, reports in sides.items()}
+    said = {side: [stated_labels(_text(report)) for report in reports] for side, reports in sides.items()}
     own = said.pop(OWN)
     truth = [labels[row["study_id"]] for row in rows]
     return score_labels(NIH_LABELS, truth, own, said, draws=method.draws, seed=method.seed)

@@ -104,8 +104,8 @@ def finding_labeler(schema: FindingSchema) -> FindingLabeler:
 def label_findings(text: str, schema: FindingSchema | None = None) -> dict[str, FindingState]:
     """Return the state of every finding of a schema in a report's text, with or without headings.
 
-    Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. "No finding" follows CheXpert: ABSENT when
-    a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With neither it
+    Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. "No finding" follows CheXpert: ABSENT
+    when a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With neither it
     is PRESENT when the text states a normal study or denies several findings, and NOT_MENTIONED otherwise; also when
     something else is wrong that the label set does not name (on a chest radiograph a hernia or a scoliosis).
 
@@ -124,8 +124,8 @@ def findings_in_state(text: str, state: FindingState, schema: FindingSchema | No
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
     """Return every mention of a finding, in order; one phrase may name several findings.
 
-    Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE does not count. "No finding" is mentioned, as PRESENT, by the
-    phrases that state a normal study.
+    Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE does not count. "No finding" is mentioned, as PRESENT, by
+    the phrases that state a normal study.
     """
     return finding_labeler(schema or chest_xray()).find_mentions(text)
 

@@ -143,7 +143,7 @@ def _check_phrases(phrases: Mapping[str, tuple[str, ...]]) -> None:
                     "write it as `(one|another) word*`"
                 )
             if phrase != phrase.lower():
-                raise ValueError(f"finding {finding!r}: write the phrase {phrase!r} in lower case; case does not matter")
+                raise ValueError(f"finding {finding!r}: write the phrase {phrase!r} in lower case; it matches any case")
 
 
 def _read_findings_file(path: Path) -> FindingSchema:

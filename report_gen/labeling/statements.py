@@ -132,7 +132,7 @@ def _following_anatomies(marks: Sequence[Mark], index: int, vocabulary: Vocabula
 
 
 def _is_attribute(sentence: str, before: Mark, quality: Mark, after: Mark) -> bool:
-    """Whether a quality stands right before an anatomy and no verb joins it to the earlier one: `chest, clear lungs`."""
+    """Whether a quality stands right before an anatomy and no verb joins it to the earlier one: `clear lungs`."""
     adjoins = sentence[quality.phrase.end : after.phrase.start].isspace()
     return adjoins and not _COPULA.search(sentence, before.phrase.end, quality.phrase.start)
 

@@ -56,6 +56,7 @@ class ReportModel(nn.Module):
             pretrained=frozenset() if pretrained is None else pretrained.kept,
         )
         self.projector = Projector(
+            findings=len(config.finding_schema.findings),
             image_width=self.encoder.width,
             text_width=self.decoder.width,
             grid=self.encoder.grid,

@@ -150,8 +150,8 @@ class FindingSchema:
         """Return the states with "no finding" as it follows from them: the one place of that rule.
 
         It is ABSENT when a finding that counts is present, UNCERTAIN when one is uncertain and none present. With
-        neither it is PRESENT when the study is called normal or enough findings are denied, and UNKNOWN otherwise. It is
-        UNKNOWN as well when something is wrong that the label set of the rule does not name.
+        neither it is PRESENT when the study is called normal or enough findings are denied, and UNKNOWN otherwise. It
+        is UNKNOWN as well when something is wrong that the label set of the rule does not name.
 
         Args:
             states: State of every finding by name.
@@ -176,7 +176,8 @@ class FindingSchema:
 
     @property
     def _names(self) -> dict[str, str]:
-        return {_key(alias): name for alias, name in self.aliases.items()} | {_key(name): name for name in self.findings}
+        names = {**{name: name for name in self.findings}, **self.aliases}
+        return {_key(name): finding for name, finding in names.items()}
 
     @property
     def _choices(self) -> str:
