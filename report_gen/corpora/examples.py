@@ -22,6 +22,7 @@ from report_gen.records.study import ViewPosition
 
 SPLITS = ("train", "val", "test")
 
+
 def corpus_features(schema: FindingSchema) -> Features:
     """Return the columns of a corpus; `labels` and `soft_labels` [F] are in the order of the schema's findings."""
     labels = List(Value("float32"), length=len(schema.findings))

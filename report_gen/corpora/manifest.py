@@ -101,9 +101,7 @@ def study_id(row: Mapping[str, Any], place: str) -> str:
     return _text(row, SYNONYMS["study_id"], place)
 
 
-def example_of_row(
-    row: Mapping[str, Any], folder: Path, place: str, labels: Mapping[str, tuple[str, ...]]
-) -> Example:
+def example_of_row(row: Mapping[str, Any], folder: Path, place: str, labels: Mapping[str, tuple[str, ...]]) -> Example:
     """What one row with lower-case names tells of its study, with images in `folder`.
 
     Args:

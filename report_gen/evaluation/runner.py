@@ -35,7 +35,7 @@ from report_gen.metrics.run_score import score_texts
 from report_gen.metrics.score_run import ScoreMethod, ScoreRun
 from report_gen.metrics.significance import Difference, compare
 from report_gen.metrics.training_reports import TrainingReports
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import ATTRIBUTES, Report, SectionName
 from report_gen.records.study import Study, ViewPosition
 
@@ -129,12 +129,15 @@ def evaluate(
     sides = {OWN: [report for _, _, report in studies], **controls}
     rows = [row for row, _, _ in studies]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
-    labels = [known_labels(row) for row in rows]
+    labels = [known_labels(row, method.schema) for row in rows]
     truths: list[Values] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
     return Evaluation(
+        schema=method.schema,
         texts={row["study_id"]: _text(report) for row, _, report in studies},
         refused=tuple(refused),
-        support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
+        support={
+            name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in method.schema.findings
+        },
         by_labels=_against_labels(labels, sides, method),
         by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
         attribute_support=count_values(truths),
@@ -214,7 +217,9 @@ def _against_labels(
         return {}
     measured = {
         side: finding_measures(
-            [_read(report, label) for report, label in zip(reports, labels, strict=True) if label], known
+            [_read(report, label, method.schema) for report, label in zip(reports, labels, strict=True) if label],
+            known,
+            schema=method.schema,
         )
         for side, reports in sides.items()
     }
@@ -278,6 +283,6 @@ def _findings(draft: Report) -> str:
     return " ".join(section.text for section in draft.sections if section.name is SectionName.FINDINGS)
 
 
-def _read(draft: Report, known: States) -> States:
+def _read(draft: Report, known: States, schema: FindingSchema) -> States:
     """What a draft says of the findings that the corpus knows; of the others nothing can be held against it."""
-    return {name: state for name, state in label_findings(_text(draft)).items() if name in known}
+    return {name: state for name, state in label_findings(_text(draft), schema).items() if name in known}

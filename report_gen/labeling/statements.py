@@ -91,9 +91,7 @@ def _modify_quality(state: FindingState, modifier: FindingState | None) -> Findi
 _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b", re.IGNORECASE)
 
 
-def _join_anatomies(
-    sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary
-) -> Iterator[tuple[Mark, list[Mark]]]:
+def _join_anatomies(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> Iterator[tuple[Mark, list[Mark]]]:
     """Each quality with its anatomies: those named before it and still waiting, else those after it."""
     waiting: list[Mark] = []
     taken: list[Mark] = []

@@ -110,16 +110,17 @@ class FindingSchema:
 
     @property
     def scored_sets(self) -> Mapping[str, tuple[str, ...]]:
-        """The sets of findings that scores of texts average over, by their label such as `14 findings`.
+        """The sets of findings that scores of texts average over, by their size as the names of scores give it.
 
-        The first set holds all scored findings, each further one is a subset of them.
+        The first set holds all scored findings, each further one is a subset of them. Of two sets of one size the
+        later has its name beside the size, such as `2 acute`. A schema without findings has none.
         """
         scored = self.scored_findings
-        sets = {f"{len(scored)} findings": scored}
+        sets = {str(len(scored)): scored} if scored else {}
         for name, subset in self.subsets.items():
-            if set(subset) < set(scored):
-                label = f"{len(subset)} findings"
-                sets[f"{label} ({name})" if label in sets else label] = subset
+            if subset and set(subset) < set(scored):
+                size = str(len(subset))
+                sets[f"{size} {name}" if size in sets else size] = subset
         return sets
 
     def index(self, name: str) -> int:
