@@ -16,9 +16,9 @@ from report_gen.auditing.text_audit import FlagKind, audit_text
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
-    check_findings,
     resolve_attributes,
     resolve_findings,
+    resolve_overrides,
     unknown_attributes,
 )
 from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
@@ -130,6 +130,7 @@ class Drafter:
         """
         decoding, overrides, attributes = decoding or DEFAULT_DECODING, overrides or {}, attributes or {}
         self._check_overrides(overrides, attributes)
+        overrides = resolve_overrides(overrides, self.schema)
         for start in range(0, len(studies), batch_size):
             prepared = [
                 self._preparer.prepare(study, indication=indication, blank=blank)
@@ -151,7 +152,6 @@ class Drafter:
                 "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
                 "use one of conditioning prefix or cross_attention"
             )
-        check_findings(overrides, self.schema)
         check_attributes(attributes, self._model.config.attributes)
 
     @torch.inference_mode()
