@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from report_gen.cli.options import STRICT_CHECK_FAILED, Layout
+from report_gen.cli.options import STRICT_CHECK_FAILED, Findings, Layout, load_findings
 from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+    from report_gen.records.findings import FindingSchema
 
 app = typer.Typer(
     help="Check, split, clean and convert a corpus before training.",
@@ -42,6 +44,7 @@ def check(
     no_images: _NoImages = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 if there is a serious problem.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images on the page.")] = 0,
+    findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -49,12 +52,13 @@ def check(
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
 
+    schema = load_findings(findings)
     with (
-        _opened(path, layout, require_images=None, check=False) as dataset,
+        _opened(path, layout, require_images=None, check=False, schema=schema) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
         results, example_images = check_corpus(
-            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed
+            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed, schema=schema
         )
     print_table(render_check(results))
     if json is not None:
@@ -73,6 +77,7 @@ def split(
     ratios: Annotated[str, typer.Option(help="Fractions of train, val and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
     no_images: _NoImages = False,
+    findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -80,11 +85,17 @@ def split(
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import manifest_place, split_corpus, split_rows, write_manifest
 
+    schema = load_findings(findings)
+
     fractions, manifest = _parse_ratios(ratios), manifest_place(output)
-    with _opened(path, layout, require_images=None if no_images else True, check=False, images=output) as dataset:
+    with _opened(
+        path, layout, require_images=None if no_images else True, check=False, images=output, schema=schema
+    ) as dataset:
         with _progress("reading findings", len(dataset)) as progress:
-            result = split_corpus(dataset, source=str(path), ratios=fractions, seed=seed, progress=progress)
-        write_manifest(manifest, split_rows(dataset, result.splits))
+            result = split_corpus(
+                dataset, source=str(path), ratios=fractions, seed=seed, progress=progress, schema=schema
+            )
+        write_manifest(manifest, split_rows(dataset, result.splits), schema)
     _write_record(output / "split.json", path, result.how)
     studies = ", ".join(f"{name} {count:,}" for name, count in result.how["studies"].items())
     print_text(f"{manifest}: {studies} studies")
@@ -96,6 +107,7 @@ def convert(
     output: _Output,
     layout: Layout = None,
     no_images: _NoImages = False,
+    findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -104,9 +116,10 @@ def convert(
     from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
     from report_gen.terminal import track
 
+    schema = load_findings(findings)
     manifest = manifest_place(output)
-    with _opened(path, layout, require_images=None if no_images else True, images=output) as dataset:
-        write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"))
+    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
+        write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
     print_text(f"{manifest}: {len(dataset):,} studies")
 
 
@@ -121,6 +134,7 @@ def clean(
     ] = "strip",
     priors: Annotated[Literal["drop", "keep"], typer.Option(help="Sentences that refer to an earlier study.")] = "drop",
     no_images: _NoImages = False,
+    findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -131,24 +145,32 @@ def clean(
     from report_gen.corpus_qc import Marks, clean_rows, manifest_place, rows_of, write_manifest
     from report_gen.terminal import track
 
+    schema = load_findings(findings)
     manifest = manifest_place(output)
     tally: Counter[str] = Counter()
-    with _opened(path, layout, require_images=None if no_images else True, images=output) as dataset:
+    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)
-        write_manifest(manifest, track(rows, total=len(dataset), description="cleaning"))
+        write_manifest(manifest, track(rows, total=len(dataset), description="cleaning"), schema)
     _write_record(output / "clean.json", path, {"marks": marks, "priors": priors, "counts": dict(tally)})
     print_text(f"{manifest}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(tally.items(), reverse=True)))
 
 
 @contextmanager
 def _opened(
-    path: Path, layout: str | None, *, require_images: bool | None, check: bool = True, images: Path | None = None
+    path: Path,
+    layout: str | None,
+    *,
+    require_images: bool | None,
+    check: bool = True,
+    images: Path | None = None,
+    schema: FindingSchema,
 ) -> Iterator[Dataset]:
     """Read a corpus into a table on disk that is deleted at the end of the context.
 
     Args:
         require_images: as in `read_corpus`.
         check: as in `read_corpus`.
+        schema: findings whose labels are read.
         images: folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
     """
     from report_gen.corpora import read_corpus
@@ -157,7 +179,9 @@ def _opened(
         TemporaryDirectory(prefix="report-gen-") as folder,
         _removed_if_empty(images or Path(folder, "store")) as store,
     ):
-        dataset = read_corpus(path, layout=layout, require_images=require_images, check=check, store=store)
+        dataset = read_corpus(
+            path, layout=layout, require_images=require_images, check=check, store=store, schema=schema
+        )
         table = Path(dataset.cache_files[0]["filename"])
         try:
             yield dataset

@@ -21,6 +21,7 @@ from report_gen.cli.options import (
     check_png_name,
     choose_decoding,
     load_drafter,
+    load_findings,
 )
 from report_gen.errors import StudyError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_verbosity, track
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from report_gen.drafting.drafter import Drafter
     from report_gen.evaluation.results import Evaluation
     from report_gen.evaluation.runner import Row
+    from report_gen.records.findings import FindingSchema
 
 T = TypeVar("T")
 
@@ -55,6 +57,10 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Seed of shuffling, sampling and bootstrap.")] = 0,
     no_java: NoJava = False,
     nearest: Annotated[bool, typer.Option(help="Image 1-NN baseline; encodes every training image.")] = True,
+    findings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="TOML file of findings and phrases. Default: those of the checkpoint."),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     verbose: Verbose = 0,
@@ -69,18 +75,19 @@ def evaluate(
     from report_gen.metrics import ScoreMethod
 
     with TemporaryDirectory(prefix="report-gen-") as store:
-        studies = list(read_corpus(corpus, layout=layout, store=Path(store)))
+        drafter = load_drafter(None if str(checkpoint) == EMBEDDED else checkpoint, device=device, dtype=dtype)
+        schema = drafter.schema if findings is None else load_findings(findings)
+        studies = list(read_corpus(corpus, layout=layout, store=Path(store), schema=schema))
         rows = runner.select_studies(studies, split)
         if (html or csv) and not any(map(runner.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
-        drafter = load_drafter(None if str(checkpoint) == EMBEDDED else checkpoint, device=device, dtype=dtype)
         if calibration:
-            _check_labels(drafter, rows)
+            _check_labels(drafter, rows, schema)
         result = runner.evaluate(
             drafter,
             rows,
             decoding=choose_decoding(method, candidates, seed),
-            method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
+            method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java, schema=schema),
             training=runner.training_reports(studies, rows),
             nearest=runner.neighbours(studies, rows) if nearest else (),
             nih_labels=read_nih_labels(corpus, layout=layout),
@@ -93,10 +100,10 @@ def evaluate(
         raise typer.Exit(StudyError.exit_code)
 
 
-def _check_labels(drafter: Drafter, rows: list[Row]) -> None:
+def _check_labels(drafter: Drafter, rows: list[Row], schema: FindingSchema) -> None:
     from report_gen.evaluation.finding_head import can_score_finding_head
 
-    if not can_score_finding_head(drafter.reported, rows):
+    if not can_score_finding_head(drafter.reported, rows, schema):
         raise UsageError(
             "--calibration needs labels of findings that the model was trained on, and no study has any; leave it out"
         )

@@ -14,7 +14,7 @@ from report_gen.errors import UsageError
 if TYPE_CHECKING:
     from report_gen.drafting.drafter import Drafter
     from report_gen.generation import Decoding
-    from report_gen.records.report import FindingState
+    from report_gen.records.findings import FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
@@ -34,6 +34,10 @@ Candidates = Annotated[
 Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
 Preset = Annotated[str, typer.Option(help="Scoring preset: r2gen-iu, r2gen-mimic, raw, or a TOML file.")]
 NoJava = Annotated[bool, typer.Option("--no-java", help="Leave out METEOR 1.5, which needs Java.")]
+Findings = Annotated[
+    Path | None,
+    typer.Option("--findings", metavar="FILE", help="TOML file of findings and phrases. Default: those of a chest."),
+]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -54,6 +58,17 @@ def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto",
     from report_gen.drafting.drafter import Drafter
 
     return Drafter.load(checkpoint, device=device, dtype=dtype)
+
+
+def load_findings(path: Path | None) -> FindingSchema:
+    """Load the findings of a file, or the built-in ones of a chest radiograph.
+
+    Raises:
+        UsageError: the file cannot be read or describes no findings.
+    """
+    from report_gen.labeling.schema_files import chest_xray, load_schema
+
+    return chest_xray() if path is None else load_schema(path)
 
 
 def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int, seed: int) -> Decoding:
@@ -83,7 +98,7 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
     Raises:
         UsageError: a setting has no known state. Whether the model knows the finding is checked later.
     """
-    from report_gen.records.report import FindingState
+    from report_gen.records.findings import FindingState
 
     states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
     states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}

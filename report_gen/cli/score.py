@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from report_gen.cli.options import STRICT_CHECK_FAILED, NoJava, Preset
+from report_gen.cli.options import STRICT_CHECK_FAILED, Findings, NoJava, Preset, load_findings
 from report_gen.terminal import Quiet, Verbose, print_table, set_verbosity
 
 
@@ -38,6 +38,7 @@ def score(
     bertscore: Annotated[Path | None, typer.Option(help="Folder of weights, for BERTScore.")] = None,
     chexbert: Annotated[Path | None, typer.Option(help="Folder of weights, for CheXbert.")] = None,
     radgraph: Annotated[Path | None, typer.Option(help="Folder of weights, for RadGraph.")] = None,
+    findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -60,6 +61,7 @@ def score(
             other_seeds=tuple(other_seed or ()),
             features=features,
             java=not no_java,
+            schema=load_findings(findings),
             optional={name: folder for name, folder in folders.items() if folder is not None},
         )
     )
