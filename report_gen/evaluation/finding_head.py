@@ -9,7 +9,7 @@ import numpy as np
 
 from report_gen.metrics.head_scores import HeadRun, score_head
 from report_gen.metrics.measure import Floats
-from report_gen.metrics.score_run import ScoreMethod
+from report_gen.metrics.score_records import ScoreMethod
 from report_gen.records.report import FINDINGS, FindingState, Report
 
 _DIGITS = 6

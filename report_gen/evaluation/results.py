@@ -13,14 +13,14 @@ from rich.text import Text
 
 from report_gen.errors import StudyError
 from report_gen.files import write_atomically
-from report_gen.metrics.calibration import ALL, BINS, ECE
-from report_gen.metrics.export import run_to_dict
+from report_gen.metrics.calibration import ALL_FINDINGS, CALIBRATION_BINS, ECE
+from report_gen.metrics.score_files import run_to_dict
 from report_gen.metrics.finding_scores import average_name, label_name
 from report_gen.metrics.head_scores import HeadRun
-from report_gen.metrics.label_scores import MACRO, LabelScores
-from report_gen.metrics.score_run import ScoreRun
+from report_gen.metrics.label_scores import MACRO_F1, LabelScores
+from report_gen.metrics.score_records import ScoreRun
 from report_gen.metrics.significance import Difference
-from report_gen.metrics.table import render_differences, render_head, render_labels, render_table
+from report_gen.metrics.score_tables import render_differences, render_head, render_labels, render_table
 from report_gen.metrics.verdicts import Verdict, check_image_use
 from report_gen.records.report import CHEXPERT, AttributeName
 from report_gen.rendering.figures import Reliability, reliability_picture
@@ -72,7 +72,7 @@ class Evaluation:
         if self.by_nih_labels is None:
             return found
         controls = {name: self.by_nih_labels.against[name] for name in self.by_labels}
-        return found + check_image_use(controls, (MACRO,), against="labels of ChestX-ray14")
+        return found + check_image_use(controls, (MACRO_F1,), against="labels of ChestX-ray14")
 
 
 def render(evaluation: Evaluation) -> RenderableType:
@@ -112,17 +112,17 @@ def write_calibration(head: HeadRun, path: Path) -> None:
     """A reliability diagram of all findings and of each with enough positive studies, as PNG. Raises OutputError."""
     answers = {name: [row[name] for row in head.probabilities.values() if name in row] for name in head.support}
     pooled = Reliability(
-        title=_title(head, ALL),
-        dots=head.reliability[ALL],
+        title=_title(head, ALL_FINDINGS),
+        dots=head.reliability[ALL_FINDINGS],
         probabilities=[one for row in answers.values() for one in row],
     )
     single = [
         Reliability(title=_title(head, name), dots=head.reliability[name], probabilities=answers[name])
         for name, support in head.support.items()
-        if support.positive >= BINS
+        if support.positive >= CALIBRATION_BINS
     ]
     caption = (
-        f"{len(head.probabilities)} studies; {ECE}: expected calibration error, {BINS} bins of equal mass; lines: 95%"
+        f"{len(head.probabilities)} studies; {ECE}: expected calibration error, {CALIBRATION_BINS} bins of equal mass; lines: 95%"
     )
     write_atomically(path, reliability_picture(pooled, single, caption=caption))
 

@@ -27,12 +27,12 @@ from report_gen.imaging.reading import read_study
 from report_gen.labeling.labeler import label_findings
 from report_gen.metrics.attribute_scores import StudyPrediction, Values, attribute_measures, count_values
 from report_gen.metrics.finding_scores import finding_measures
-from report_gen.metrics.joining import Joined, notice_empty
+from report_gen.metrics.joining import JoinedReports, notice_empty
 from report_gen.metrics.label_scores import LabelScores, score_labels
 from report_gen.metrics.measure import Floats
 from report_gen.metrics.preset import load_preset
-from report_gen.metrics.run_score import score_texts
-from report_gen.metrics.score_run import ScoreMethod, ScoreRun
+from report_gen.metrics.scoring import score_texts
+from report_gen.metrics.score_records import ScoreMethod, ScoreRun
 from report_gen.metrics.significance import Difference, compare
 from report_gen.metrics.training_reports import TrainingReports
 from report_gen.records.report import ATTRIBUTES, FINDINGS, FindingState, Report, SectionName
@@ -265,7 +265,7 @@ def _against_reports(
     ids, references = (tuple(rows[place][column] for place in places) for column in ("study_id", "findings"))
     texts = {side: tuple(_findings(reports[place]) for place in places) for side, reports in sides.items()}
     own = texts.pop(OWN)
-    joined = Joined(ids=ids, predictions=own, references=references, notices=tuple(notice_empty(own)))
+    joined = JoinedReports(ids=ids, predictions=own, references=references, notices=tuple(notice_empty(own)))
     return score_texts(joined, method, training=training, features=features, controls=texts)
 
 

@@ -116,7 +116,7 @@ def test_cider_of_some_reports_with_the_frequencies_of_all_is_coco(
     frequencies = cider.document_frequencies(iter(pairs.references))
     some = cider_d(Pairs(pairs.predictions[:40], pairs.references[:40]), frequencies)
     np.testing.assert_allclose(some.per_report[:, 0], per_report[:40], rtol=0, atol=1e-9)
-    assert some.recipe == "sigma6,df:1000 reports"
+    assert some.variant == "sigma6,df:1000 reports"
     one = cider_d(Pairs(pairs.predictions[9:10], pairs.references[9:10]), frequencies)
     assert float(one.values[0]) == pytest.approx(per_report[9], abs=1e-9)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import mannwhitneyu
 
-from report_gen.metrics.auroc import FEWEST, auroc, auroc_scores, compare_mean_auroc
+from report_gen.metrics.auroc import MINIMUM_CLASS_SIZE, auroc, auroc_scores, compare_mean_auroc
 
 
 def test_pairs_counted_by_hand() -> None:
@@ -42,7 +42,7 @@ def test_without_positive_studies_there_is_no_area() -> None:
 
 def test_the_mean_is_over_findings_with_enough_studies_and_not_over_no_finding() -> None:
     labels = np.zeros((40, 4))
-    labels[:20, 0] = labels[:20, 1] = labels[: FEWEST - 1, 2] = 1
+    labels[:20, 0] = labels[:20, 1] = labels[: MINIMUM_CLASS_SIZE - 1, 2] = 1
     labels[:, 3] = np.nan
     labels[:10, 3] = 0
     chances = np.tile(np.linspace(1, 0, 40)[:, None], 4)
@@ -61,7 +61,7 @@ def test_the_interval_is_that_of_hanley_and_mc_neil() -> None:
     """Radiology 1982, equation 1 with the variances of two normal distributions one deviation apart (AUROC 0.76)."""
     dice = np.random.default_rng(3)
     labels = np.repeat([1.0, 0.0], 150)[:, None]
-    chances = 1 / (1 + np.exp(-(dice.normal(size=(300, 1)) + labels)))
+    chances = 1 / (1 + np.exp(-(dice.normal_share(size=(300, 1)) + labels)))
     mean, one = auroc_scores(["Edema"], chances, labels, draws=1000, seed=0)
     area = one.value
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
@@ -74,13 +74,13 @@ def test_the_interval_is_that_of_hanley_and_mc_neil() -> None:
 def test_a_head_that_sees_is_told_from_one_that_sees_nothing() -> None:
     dice = np.random.default_rng(1)
     labels = (dice.random((200, 3)) < 0.3).astype(float)
-    seeing, blind = labels + dice.normal(size=(200, 3)), np.full((200, 3), 0.3)
+    seeing, blind = labels + dice.normal_share(size=(200, 3)), np.full((200, 3), 0.3)
     found = compare_mean_auroc(["Edema", "Fracture", "Pneumonia"], blind, seeing, labels, draws=300, seed=0)
     assert found is not None
     assert found.first == 0.5
     assert found.second == pytest.approx(0.76, abs=0.05)
     assert found.interval[0] > 0.1
-    assert found.p_bootstrap == found.p_randomisation == pytest.approx(1 / 301)
+    assert found.p_bootstrap == found.p_randomization == pytest.approx(1 / 301)
 
 
 def test_a_head_does_not_differ_from_itself() -> None:
@@ -88,7 +88,7 @@ def test_a_head_does_not_differ_from_itself() -> None:
     labels, chances = (dice.random((100, 2)) < 0.3).astype(float), dice.random((100, 2))
     found = compare_mean_auroc(["Edema", "Fracture"], chances, chances, labels, draws=100, seed=0)
     assert found is not None
-    assert (found.interval, found.p_bootstrap, found.p_randomisation) == ((0, 0), 1, 1)
+    assert (found.interval, found.p_bootstrap, found.p_randomization) == ((0, 0), 1, 1)
 
 
 def test_noise_differs_from_noise_one_time_in_twenty() -> None:
@@ -98,12 +98,12 @@ def test_noise_differs_from_noise_one_time_in_twenty() -> None:
         labels = (dice.random((80, 2)) < 0.3).astype(float)
         found = compare_mean_auroc(["Edema", "Fracture"], *dice.random((2, 80, 2)), labels, draws=100, seed=seed)
         assert found is not None
-        values.append((found.p_bootstrap, found.p_randomisation))
+        values.append((found.p_bootstrap, found.p_randomization))
     shares = (np.array(values) < 0.05).mean(axis=0)
     assert (shares <= 0.13).all()  # of 100 throws at 0.05 more than 13 come with a chance of 0.0005
 
 
 def test_too_few_positive_studies_are_not_compared() -> None:
     labels = np.zeros((30, 1))
-    labels[: FEWEST - 1] = 1
+    labels[: MINIMUM_CLASS_SIZE - 1] = 1
     assert compare_mean_auroc(["Edema"], labels, labels, labels, draws=100, seed=0) is None

@@ -58,10 +58,10 @@ def diversity(drafts: list[str], train: frozenset[str] | None = None):
 def test_variety_counts_texts_whatever_their_casing_and_stops() -> None:
     found = diversity(["Clear. Normal.", "clear . normal .", "effusion ."], frozenset([letters("Effusion.")]))
     assert (found.reports, found.distinct, found.vocabulary) == (3, 2, 3)
-    assert found.commonest == pytest.approx(2 / 3)
-    assert found.copied == pytest.approx(1 / 3)
-    assert found.normal == 1
-    assert diversity(["clear"]).copied is None
+    assert found.most_frequent_share == pytest.approx(2 / 3)
+    assert found.copied_share == pytest.approx(1 / 3)
+    assert found.normal_share == 1
+    assert diversity(["clear"]).copied_share is None
 
 
 def test_a_stated_or_suspected_disease_is_not_normal_and_a_device_is() -> None:
@@ -71,7 +71,7 @@ def test_a_stated_or_suspected_disease_is_not_normal_and_a_device_is() -> None:
         ("Support Devices", FindingState.PRESENT, 1),
         ("No Finding", FindingState.PRESENT, 1),
     ]:
-        assert diversity_stats(["x"], [{**NORMAL, name: state}]).normal == normal
+        assert diversity_stats(["x"], [{**NORMAL, name: state}]).normal_share == normal
 
 
 def test_collapse() -> None:

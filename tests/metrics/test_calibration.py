@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from report_gen.metrics.calibration import BINS, calibration_measures, error_by_chance, expected_error, reliability
+from report_gen.metrics.calibration import CALIBRATION_BINS, calibration_measures, error_by_chance, expected_error, reliability
 from report_gen.metrics.score import scores_of
 
 NAN = np.nan
@@ -16,11 +16,11 @@ def test_bins_of_equal_mass_counted_by_hand() -> None:
     labels = np.zeros(20)
     labels[[0, 18, 19]] = 1
     bins = reliability(chances, labels)
-    assert [one.count for one in bins] == [2] * BINS
+    assert [one.count for one in bins] == [2] * CALIBRATION_BINS
     assert [one.positive for one in bins] == [0.5, *[0] * 8, 1]
     assert bins[0].probability == pytest.approx(0.015)
     wrong = abs(0.5 - 0.015) + sum(0.035 + 0.02 * place for place in range(8)) + abs(1 - 0.195)
-    assert expected_error(bins) == pytest.approx(wrong / BINS)
+    assert expected_error(bins) == pytest.approx(wrong / CALIBRATION_BINS)
 
 
 def test_equal_probabilities_share_a_bin_and_unknown_labels_are_in_none() -> None:
@@ -54,7 +54,7 @@ def test_the_measures_are_what_the_bins_say_and_the_mean_squares() -> None:
 
 def test_right_probabilities_have_a_small_error_and_overconfident_ones_a_large_one() -> None:
     dice = np.random.default_rng(1)
-    logits = dice.normal(-1, 1, size=20_000)
+    logits = dice.normal_share(-1, 1, size=20_000)
     labels = (dice.random(20_000) < 1 / (1 + np.exp(-logits))).astype(float)
     right, sure = (expected_error(reliability(1 / (1 + np.exp(-k * logits)), labels)) for k in (1, 3))
     assert right < 0.015

@@ -69,9 +69,9 @@ def test_scores_have_their_own_names_and_are_resampled_like_all_others() -> None
     for measure, drawn in zip(measures, bootstrap(measures, 20, 0), strict=True):
         assert drawn.shape == (20, len(measure.names))
         assert ((drawn >= 0) & (drawn <= 1)).all()
-    other = finding_measures(PREDICTIONS, REFERENCES, labeller="CheXbert")
+    other = finding_measures(PREDICTIONS, REFERENCES, labeler="CheXbert")
     assert other[0].names[0] == f"CheXbert {measures[0].names[0]}"
-    assert "chexbert" in other[0].recipe.lower()
+    assert "chexbert" in other[0].variant.lower()
 
 
 def test_a_resampled_corpus_scores_as_if_it_were_scored_itself() -> None:
@@ -90,11 +90,11 @@ def test_a_resampled_corpus_scores_as_if_it_were_scored_itself() -> None:
 def test_equal_texts_are_labelled_once() -> None:
     asked = []
 
-    def labeller(text: str) -> dict[str, FindingState]:
+    def labeler(text: str) -> dict[str, FindingState]:
         asked.append(text)
         return {}
 
-    assert len(label_reports(["a", "b", "a"], labeller)) == 3
+    assert len(label_reports(["a", "b", "a"], labeler)) == 3
     assert asked == ["a", "b"]
 
 

@@ -89,7 +89,7 @@ def test_a_drafter_that_ignores_the_image_loses_nothing_without_it() -> None:
     shuffled = [references[place] for place in shuffle(20, 0)]
     seeing = {one.name: one for one in measure_image_use(references, shuffled, references, preset=preset, draws=100)}
     assert seeing["BLEU-4"].interval[0] > 0
-    assert seeing["BLEU-4"].p_randomisation < 0.05
+    assert seeing["BLEU-4"].p_randomization < 0.05
 
 
 def test_a_shuffle_leaves_no_study_its_own_image() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.metrics import ngrams
-from report_gen.metrics.lcs import common_subsequence
+from report_gen.metrics.rouge import common_subsequence
 from report_gen.metrics.ngrams import count_characters, count_words, hash_words
 
 ORDER = 4

@@ -60,7 +60,7 @@ def test_a_copier_of_one_report_is_collapsed_and_beats_nothing(corpus: Path) -> 
     run = run_score(options(corpus, [NORMAL] * 10))
     assert run.fails
     assert run.model.diversity.distinct == 1
-    assert run.model.diversity.copied == 1
+    assert run.model.diversity.copied_share == 1
     assert [verdict.text.split(":")[0].split(" on ")[0] for verdict in run.verdicts] == [
         "collapsed",
         "does not beat the constant report",
@@ -101,7 +101,7 @@ def test_two_systems_are_compared_on_the_same_studies(corpus: Path) -> None:
     rouge = next(difference for difference in run.comparison if difference.name == "ROUGE-L (coco)")
     assert rouge.second > rouge.first
     assert rouge.interval[0] > 0
-    assert rouge.p_randomisation < 0.05
+    assert rouge.p_randomization < 0.05
     assert "Against another system" in printed(run)
     short = options(corpus, TEST[:3], "short.jsonl").predictions
     with pytest.raises(CorpusError, match=r"short\.jsonl: no prediction for 7 ids"):

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.metrics.external import OPTIONAL, load_optional
+from report_gen.metrics.optional_metrics import OPTIONAL, load_optional
 from report_gen.records.report import FINDINGS
 
 PREDICTIONS, REFERENCES = ["edema", "clear"], ["edema", "edema"]
@@ -55,14 +55,14 @@ def test_bertscore_is_asked_for_the_tuned_layer(monkeypatch: pytest.MonkeyPatch,
     (instrument,), _ = load_optional({"bertscore": folder})
     (measure,) = instrument(PREDICTIONS, REFERENCES)
     assert asked == {"model_type": str(folder), "num_layers": 17}
-    assert (measure.names, measure.values[0], measure.recipe) == (("BERTScore F1",), 0.5, "roberta-large,layer17")
+    assert (measure.names, measure.values[0], measure.variant) == (("BERTScore F1",), 0.5, "roberta-large,layer17")
 
 
 def test_chexbert_labels_for_the_finding_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     names = [*FINDINGS[1:], FINDINGS[0]]
     (tmp_path / "chexbert.pth").touch()
 
-    class Labeller:
+    class Labeler:
         target_names = names
 
         def get_label(self, text: str, mode: str) -> list[object]:
@@ -70,7 +70,7 @@ def test_chexbert_labels_for_the_finding_scores(monkeypatch: pytest.MonkeyPatch,
             return [1 if name.lower() == text else "" for name in names]
 
     install(monkeypatch, "f1chexbert")
-    install(monkeypatch, "f1chexbert.f1chexbert", F1CheXbert=Labeller, CACHE_DIR="elsewhere")
+    install(monkeypatch, "f1chexbert.f1chexbert", F1CheXbert=Labeler, CACHE_DIR="elsewhere")
     (instrument,), _ = load_optional({"chexbert": tmp_path})
     assert str(tmp_path) == sys.modules["f1chexbert.f1chexbert"].CACHE_DIR
     averages = instrument(PREDICTIONS, REFERENCES)[0]
