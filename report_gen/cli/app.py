@@ -152,11 +152,9 @@ def evaluate(
     nearest: Annotated[bool, typer.Option(help="The image 1-NN baseline; looks at all training images.")] = True,
 ) -> None:
     """Draft a corpus from its own, from shuffled and from blank images; hold all against its labels and reports."""
+    from report_gen import evaluation as evaluating
     from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.drafting.drafter import Drafter
-    from report_gen.evaluation import runner as evaluating
-    from report_gen.evaluation.finding_head import can_score_finding_head
-    from report_gen.evaluation.results import render, write_calibration, write_json
     from report_gen.generation import DEFAULT_DECODING
     from report_gen.metrics import ScoreMethod, write_csv, write_html
     from report_gen.terminal import track
@@ -168,7 +166,7 @@ def evaluate(
         if (html or csv) and not any(map(evaluating.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
         drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
-        if calibration and not can_score_finding_head(drafter.reported, rows):
+        if calibration and not evaluating.can_score_finding_head(drafter.reported, rows):
             raise UsageError("--calibration needs labels of findings that the model was taught, and no study has any")
         result = evaluating.evaluate(
             drafter,
@@ -176,18 +174,18 @@ def evaluate(
             decoding=replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed),
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
             training=evaluating.training_reports(studies, rows),
-            nearest=evaluating.neighbours(studies, rows) if nearest else (),
+            nearest=evaluating.nearest_candidates(studies, rows) if nearest else (),
             nih_labels=read_nih_labels(corpus, layout=layout),
             track=lambda items, total, what: track(items, total=total, description=f"looking at {what}"),
         )
-    Console().print(render(result))
+    Console().print(evaluating.render_evaluation(result))
     if json:
-        write_json(result, json)
-    if calibration and result.head:
-        write_calibration(result.head, calibration)
+        evaluating.write_evaluation(result, json)
+    if calibration and result.finding_head:
+        evaluating.write_calibration(result.finding_head, calibration)
     for path, write in ((html, write_html), (csv, write_csv)):
-        if path and result.run:
-            write(result.run, path)
+        if path and result.reports:
+            write(result.reports, path)
     for error in result.refused:
         _complain(str(error))
     if result.refused:

@@ -1,4 +1,4 @@
-"""METEOR 1.5 against the Java program's own score, and the form without Java against nltk."""
+"""METEOR 1.5 against the Java program's own score, and exact+stem F against nltk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lu
 
 
 def random_pairs(count: int) -> Pairs:
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     pairs = [("the lungs are clear .", "the lungs are clear ."), ("", "clear"), ("clear", ""), ("a ||| b", "b")]
     pairs += [
-        (" ".join(dice.choice(WORDS, dice.integers(1, 15))), " ".join(dice.choice(WORDS, dice.integers(1, 15))))
+        (" ".join(rng.choice(WORDS, rng.integers(1, 15))), " ".join(rng.choice(WORDS, rng.integers(1, 15))))
         for _ in range(count)
     ]
     return Pairs(*zip(*pairs, strict=True))
@@ -59,7 +59,7 @@ def test_the_score_is_computed_from_the_programs_counts() -> None:
 def test_without_java_there_is_no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert find_meteor() is None
-    with pytest.raises(UsageError, match="install a Java"):
+    with pytest.raises(UsageError, match="install Java"):
         Meteor()
 
 

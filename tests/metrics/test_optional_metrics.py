@@ -1,4 +1,4 @@
-"""Optional measures: called as their packages want it (stood in for here), and left out by name when not there."""
+"""Optional metrics: how their packages (replaced here) are called, and the notice when they are not installed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,15 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from report_gen.errors import UsageError
+from report_gen.metrics.metric import ReportMetric, compare_texts
 from report_gen.metrics.optional_metrics import OPTIONAL, load_optional
 from report_gen.records.report import FINDINGS
 
 PREDICTIONS, REFERENCES = ["edema", "clear"], ["edema", "edema"]
+
+
+def measure(metric: ReportMetric):
+    return metric.measure(compare_texts(PREDICTIONS, REFERENCES, preset="raw", training_reports=None))
 
 
 def install(monkeypatch: pytest.MonkeyPatch, name: str, **contents: object) -> None:
@@ -25,8 +30,8 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, **contents: object) -> N
 
 @pytest.mark.parametrize("name", list(OPTIONAL))
 def test_what_is_not_installed_says_what_to_install(tmp_path: Path, name: str) -> None:
-    instruments, notices = load_optional({name: tmp_path})
-    assert instruments == []
+    metrics, notices = load_optional({name: tmp_path})
+    assert metrics == []
     assert notices == [f"{OPTIONAL[name].title} left out: `pip install {OPTIONAL[name].package}` first"]
 
 
@@ -34,9 +39,9 @@ def test_weights_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, t
     install(monkeypatch, "f1chexbert")
     _, notices = load_optional({"chexbert": tmp_path})
     assert notices == [
-        f"CheXbert left out: {tmp_path} holds no chexbert.pth; get it from huggingface.co/StanfordAIMI/RRG_scorers"
+        f"CheXbert left out: {tmp_path} contains no chexbert.pth; get it from huggingface.co/StanfordAIMI/RRG_scorers"
     ]
-    with pytest.raises(UsageError, match="no optional measure 'bleurt'"):
+    with pytest.raises(UsageError, match="no optional metric 'bleurt'"):
         load_optional({"bleurt": tmp_path})
 
 
@@ -52,10 +57,10 @@ def test_bertscore_is_asked_for_the_tuned_layer(monkeypatch: pytest.MonkeyPatch,
     (folder / "config.json").write_text('{"num_hidden_layers": 24}')
     install(monkeypatch, "bert_score", BERTScorer=scorer)
     install(monkeypatch, "bert_score.utils", model2layers={"roberta-large": 17})
-    (instrument,), _ = load_optional({"bertscore": folder})
-    (measure,) = instrument(PREDICTIONS, REFERENCES)
+    (metric,), _ = load_optional({"bertscore": folder})
+    (found,) = measure(metric)
     assert asked == {"model_type": str(folder), "num_layers": 17}
-    assert (measure.names, measure.values[0], measure.variant) == (("BERTScore F1",), 0.5, "roberta-large,layer17")
+    assert (found.names, found.values[0], found.variant) == (("BERTScore F1",), 0.5, "roberta-large,layer17")
 
 
 def test_chexbert_labels_for_the_finding_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -71,9 +76,9 @@ def test_chexbert_labels_for_the_finding_scores(monkeypatch: pytest.MonkeyPatch,
 
     install(monkeypatch, "f1chexbert")
     install(monkeypatch, "f1chexbert.f1chexbert", F1CheXbert=Labeler, CACHE_DIR="elsewhere")
-    (instrument,), _ = load_optional({"chexbert": tmp_path})
+    (metric,), _ = load_optional({"chexbert": tmp_path})
     assert str(tmp_path) == sys.modules["f1chexbert.f1chexbert"].CACHE_DIR
-    averages = instrument(PREDICTIONS, REFERENCES)[0]
+    averages = measure(metric)[0]
     found = dict(zip(averages.names, averages.values, strict=True))
     assert found["CheXbert micro recall, 14 findings, uncertain+"] == 0.5
     assert found["CheXbert micro precision, 14 findings, uncertain+"] == 1
@@ -91,7 +96,7 @@ def test_radgraph_reads_its_rewards(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         return lambda refs, hyps: (0.5, [1.0, 0.0], [], [])
 
     install(monkeypatch, "radgraph", F1RadGraph=scorer)
-    (instrument,), _ = load_optional({"radgraph": tmp_path})
-    (measure,) = instrument(PREDICTIONS, REFERENCES)
-    assert (measure.names, measure.values[0]) == (("RadGraph F1",), 0.5)
-    assert measure.per_report[:, 0].tolist() == [1, 0]
+    (metric,), _ = load_optional({"radgraph": tmp_path})
+    (found,) = measure(metric)
+    assert (found.names, found.values[0]) == (("RadGraph F1",), 0.5)
+    assert found.per_report[:, 0].tolist() == [1, 0]

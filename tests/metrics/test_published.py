@@ -1,4 +1,4 @@
-"""Published figures from a published model's own drafts, under the published protocol."""
+"""Published scores of a published model, from its own drafts under the published protocol."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(shared: Path) -> ScoreRun:
     return run_score(options(shared))
 
 
-def test_the_published_figures_and_what_stands_beside_them(run: ScoreRun) -> None:
+def test_the_published_scores_and_their_baselines(run: ScoreRun) -> None:
     assert {name: round(run.model[name].value, 4) for name in PUBLISHED} == PUBLISHED
     constant = run.baselines[0]
     assert {name: round(constant[name].value, 3) for name in CONSTANT} == CONSTANT

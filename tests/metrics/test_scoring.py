@@ -144,7 +144,7 @@ def test_different_casing_is_warned_of_under_raw_only(corpus: Path) -> None:
     assert not any("cased differently" in notice for notice in protocol.notices)
 
 
-def test_files_hold_the_run_and_html_quotes_safely(corpus: Path, tmp_path: Path) -> None:
+def test_files_contain_the_run_and_html_is_escaped(corpus: Path, tmp_path: Path) -> None:
     drafts = ["Clear <script>alert(1)</script>", *TEST[1:]]
     run = run_score(options(corpus, drafts))
     write_json(run, tmp_path / "run.json")
@@ -153,6 +153,7 @@ def test_files_hold_the_run_and_html_quotes_safely(corpus: Path, tmp_path: Path)
     table = json.loads((tmp_path / "run.json").read_text())
     assert table["model"]["scores"][0]["name"] == "BLEU-1"
     assert table["fails"] is False
+    assert table["schema_version"] == 2
     assert NORMAL not in (tmp_path / "run.json").read_text()
     with (tmp_path / "run.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -198,7 +199,7 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(corpus: 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_several_training_seeds_are_told_with_their_spread(corpus: Path) -> None:
+def test_several_training_seeds_have_a_mean_and_a_deviation(corpus: Path) -> None:
     """Mean and sample deviation by hand, over this model's drafts and those of two other seeds."""
     others = [
         options(corpus, drafts, f"seed-{number}.jsonl").predictions
@@ -208,7 +209,7 @@ def test_several_training_seeds_are_told_with_their_spread(corpus: Path) -> None
     alone = [
         run_score(options(corpus, drafts, "one.jsonl")).model["BLEU-1"].value for drafts in (TEST, TEST, [NORMAL] * 10)
     ]
-    spread = next(one for one in run.seeds if one.name == "BLEU-1")
+    spread = next(one for one in run.training_seeds if one.name == "BLEU-1")
     assert spread.values == pytest.approx(alone)
     assert spread.mean == pytest.approx(sum(alone) / 3)
     assert spread.deviation == pytest.approx((sum((value - sum(alone) / 3) ** 2 for value in alone) / 2) ** 0.5)

@@ -1,4 +1,4 @@
-"""Noise: resampled sums against scoring the resampled reports, and the tests against cases with known answers."""
+"""Bootstrap and tests: resampled sums against rescored reports, and cases with known answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_weighted_sums_are_the_score_of_the_resampled_reports(measure) -> None:
 
 
 def test_the_interval_of_a_mean_is_the_textbook_one() -> None:
-    values = np.random.default_rng(0).normal_share(size=2000)
+    values = np.random.default_rng(0).normal(size=2000)
     low, high = intervals(bootstrap([means(list(values))], 4000, 0)[0])[:, 0]
     assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.005)
     assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(2000), rel=0.06)
@@ -53,9 +53,9 @@ def test_a_system_does_not_differ_from_itself() -> None:
 
 
 def test_a_large_difference_is_found_and_its_direction_is_second_minus_first() -> None:
-    dice = np.random.default_rng(1)
-    first = dice.normal_share(size=300)
-    second = first + 0.3 + dice.normal_share(size=300) / 10
+    rng = np.random.default_rng(1)
+    first = rng.normal(size=300)
+    second = first + 0.3 + rng.normal(size=300) / 10
     difference = compare([means(list(first))], [means(list(second))], 500, 0)[0]
     assert difference.second - difference.first == pytest.approx(0.3, abs=0.02)
     assert 0.27 < difference.interval[0] < difference.interval[1] < 0.33
@@ -71,7 +71,7 @@ def test_randomisation_is_the_share_of_all_exchanges() -> None:
     assert found == pytest.approx(exact, abs=0.01)
 
 
-def test_seeds_are_gathered_by_score() -> None:
+def test_seeds_are_summarized_by_score() -> None:
     runs = [[("BLEU-4", 0.1), ("CIDEr-D", 1.0)], [("BLEU-4", 0.3), ("CIDEr-D", 1.0)]]
     bleu4, cider = seed_spread(runs)
     assert (bleu4.name, bleu4.mean, bleu4.values) == ("BLEU-4", pytest.approx(0.2), (0.1, 0.3))
