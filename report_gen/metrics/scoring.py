@@ -1,4 +1,4 @@
-"""The whole of `report-gen score`: read, join, prepare and measure drafts, with baselines, tests and verdicts."""
+"""Score drafts as `report-gen score` does: read, join, prepare and measure, with baselines, tests and verdicts."""
 
 from __future__ import annotations
 

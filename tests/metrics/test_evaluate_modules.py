@@ -13,7 +13,6 @@ import pytest
 
 from report_gen.errors import UsageError
 from report_gen.metrics import METRICS, ScoreOptions, metric_folder, run_score
-from report_gen.metrics.meteor import find_meteor
 
 ROOT = Path(__file__).parents[2]
 PRESET = "r2gen-iu"
@@ -131,8 +130,8 @@ def test_a_metric_prepares_texts_with_its_preset() -> None:
     assert unknown["BLEU-1"] == pytest.approx(2 / 3)
 
 
-@pytest.mark.skipif(find_meteor() is not None, reason="METEOR 1.5 is installed")
-def test_meteor_without_java_says_what_to_install() -> None:
+def test_meteor_without_java_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
     with pytest.raises(UsageError, match="install Java"):
         METRICS["report_meteor"].compute(PREDICTIONS, REFERENCES)
 

@@ -88,14 +88,14 @@ def test_a_resampled_corpus_scores_as_if_it_were_scored_itself() -> None:
 
 
 def test_equal_texts_are_labelled_once() -> None:
-    asked = []
+    labeled = []
 
     def labeler(text: str) -> dict[str, FindingState]:
-        asked.append(text)
+        labeled.append(text)
         return {}
 
     assert len(label_reports(["a", "b", "a"], labeler)) == 3
-    assert asked == ["a", "b"]
+    assert labeled == ["a", "b"]
 
 
 def test_normal_means_no_disease() -> None:

@@ -27,7 +27,7 @@ def scored(own: list[frozenset[str]] = OWN, draws: int = 200) -> LabelScores:
 
 
 def test_each_label_and_the_mean_over_all() -> None:
-    """Edema: 1 hit, 1 missed; Mass: 2 hits; Nodule: 1 invented; Hernia: nobody has it, and it counts 0."""
+    """Edema: 1 hit, 1 missed; Mass: 2 hits; Nodule: 1 invented; Hernia: on neither side, so it counts 0."""
     found = scored()
     assert {one.name: one.value for one in found.scores} == {
         MACRO_F1: pytest.approx((2 / 3 + 1 + 0 + 0) / 4),

@@ -45,11 +45,11 @@ def test_weights_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, t
         load_optional({"bleurt": tmp_path})
 
 
-def test_bertscore_is_asked_for_the_tuned_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked = {}
+def test_bertscore_is_received_for_the_tuned_layer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    received = {}
 
     def scorer(**arguments: object) -> SimpleNamespace:
-        asked.update(arguments)
+        received.update(arguments)
         return SimpleNamespace(score=lambda here, there: ([0, 0], [0, 0], [0.75, 0.25]))
 
     folder = tmp_path / "roberta-large"
@@ -59,7 +59,7 @@ def test_bertscore_is_asked_for_the_tuned_layer(monkeypatch: pytest.MonkeyPatch,
     install(monkeypatch, "bert_score.utils", model2layers={"roberta-large": 17})
     (metric,), _ = load_optional({"bertscore": folder})
     (found,) = measure(metric)
-    assert asked == {"model_type": str(folder), "num_layers": 17}
+    assert received == {"model_type": str(folder), "num_layers": 17}
     assert (found.names, found.values[0], found.variant) == (("BERTScore F1",), 0.5, "roberta-large,layer17")
 
 
