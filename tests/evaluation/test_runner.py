@@ -200,7 +200,7 @@ def test_each_study_is_compared_with_what_is_known_of_it(image_model: Drafter, t
     ]
     result = evaluated(image_model, write_manifest(tmp_path, rows))
     assert result.reports is not None
-    assert [case.name for case in result.reports.cases] == ["0", "1"]
+    assert [case.study_id for case in result.reports.cases] == ["0", "1"]
     assert {name: count for name, count in result.label_support.items() if count} == dict.fromkeys(LABELS[1:], 1)
     assert {one.name: one.second for one in result.labels["blank"]}[MACRO] == 1
 

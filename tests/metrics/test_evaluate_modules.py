@@ -37,8 +37,15 @@ answer = {
     },
     "combined": evaluate.combine([modules[name] for name in request["names"][:3]]).compute(**texts),
 }
+for example in request["examples"]:
+    exec(example)
 print(json.dumps(answer))
 """
+
+
+def examples(path: Path) -> list[str]:
+    """The Python code blocks of a Markdown file."""
+    return re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL)
 
 
 def offline(code: str, home: Path, *arguments: str, text: str = "") -> str:
@@ -77,10 +84,14 @@ def scores_of_the_command(folder: Path) -> dict[str, float]:
     return {score.name: score.value for score in run.model.scores}
 
 
-def test_every_module_loads_offline_and_gives_the_scores_of_the_command(tmp_path: Path) -> None:
+def test_every_module_and_every_example_runs_offline_with_the_scores_of_the_command(tmp_path: Path) -> None:
     names = [name for name in METRICS if name != "report_meteor"]
     request = {"names": names, "predictions": PREDICTIONS, "references": REFERENCES}
     request |= {"preset": PRESET, "training_reports": TRAIN}
+    cards = [Path(metric_folder(name)) / "README.md" for name in names]
+    readme = ROOT / "report_gen/metrics/README.md"
+    request["examples"] = [example for path in (readme, *cards) for example in examples(path)]
+    assert len(request["examples"]) == 2 + len(names)
     answer = json.loads(offline(LOAD_ALL, tmp_path / "hf", text=json.dumps(request)).splitlines()[-1])
     expected = scores_of_the_command(tmp_path)
     found = {name: value for scores in answer["scores"].values() for name, value in scores.items()}
