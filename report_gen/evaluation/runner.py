@@ -88,10 +88,6 @@ def evaluate(
     """
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
     drafted, refused = _draft_own(drafter, rows, decoding, track)
-    if len(drafted) < 2:
-        raise CorpusError(
-            f"fewer than two studies have images that can be read; the first error: {refused[0]}; correct the files"
-        )
     controls = dict(_draft_controls(drafter, [one.study for one in drafted], decoding, method.seed, track))
     drafts = {OWN: [one.report for one in drafted], **controls}
     rows = [one.row for one in drafted]
@@ -123,7 +119,11 @@ class _DraftedStudy:
 def _draft_own(
     drafter: Drafter, rows: Sequence[Row], decoding: Decoding, track: Track
 ) -> tuple[list[_DraftedStudy], list[StudyError]]:
-    """Draft every study from its own images; studies that cannot be read are returned as errors."""
+    """Draft every study from its own images; studies that cannot be read are returned as errors.
+
+    Raises:
+        CorpusError: fewer than two studies can be read.
+    """
     readable: list[tuple[Row, Study]] = []
     drafted: list[_DraftedStudy] = []
     refused: list[StudyError] = []
@@ -138,6 +138,10 @@ def _draft_own(
             refused.append(draft)
         else:
             drafted.append(_DraftedStudy(row, study, draft))
+    if len(drafted) < 2:
+        raise CorpusError(
+            f"fewer than two studies have images that can be read; the first error: {refused[0]}; correct the files"
+        )
     return drafted, refused
 
 

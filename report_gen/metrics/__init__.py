@@ -18,13 +18,14 @@ from report_gen.metrics.metric import ReportMetric, ReportTexts
 from report_gen.metrics.metric_suite import MetricResults, MetricSuite
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.preset import Preset, load_preset
+from report_gen.metrics.probability_metric import PROBABILITY_METRICS, ProbabilityMetric
 from report_gen.metrics.registry import METRICS, metric_folder
 from report_gen.metrics.rouge import rouge_l_coco
-from report_gen.metrics.score import Score, score_reports
+from report_gen.metrics.score import Score
 from report_gen.metrics.score_files import SCHEMA_VERSION, run_to_dict, write_csv, write_html, write_json
 from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
 from report_gen.metrics.score_tables import render_differences, render_head, render_labels, render_table
-from report_gen.metrics.scoring import run_score, score_texts
+from report_gen.metrics.scoring import run_score, score_reports, score_texts
 from report_gen.metrics.significance import Difference, SeedSpread, compare, seed_spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts
 from report_gen.metrics.verdicts import HEADLINE_SCORES, Verdict, check_image_use
@@ -40,6 +41,7 @@ __all__ = [
     "METRICS",
     "MOST_FREQUENT",
     "NEAREST",
+    "PROBABILITY_METRICS",
     "RANDOM",
     "SCHEMA_VERSION",
     "AttributePrediction",
@@ -56,6 +58,7 @@ __all__ = [
     "MetricSuite",
     "Pairs",
     "Preset",
+    "ProbabilityMetric",
     "ReportMetric",
     "ReportTexts",
     "Score",

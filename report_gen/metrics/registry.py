@@ -18,6 +18,7 @@ from report_gen.metrics.length_ratio import length_ratio
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.meteor import Meteor
 from report_gen.metrics.metric import ReportComparison, ReportMetric
+from report_gen.metrics.probability_metric import PROBABILITY_METRICS
 from report_gen.metrics.rouge import rouge_l_coco, rouge_score
 
 _FOLDER = Path(__file__).parent / "modules"
@@ -29,8 +30,9 @@ def metric_folder(name: str) -> str:
     Raises:
         UsageError: no metric has this name.
     """
-    if name not in METRICS:
-        raise UsageError(f"there is no metric {name!r}; use one of {', '.join(METRICS)}")
+    names = (*METRICS, *PROBABILITY_METRICS)
+    if name not in names:
+        raise UsageError(f"there is no metric {name!r}; use one of {', '.join(names)}")
     return str(_FOLDER / name)
 
 

@@ -16,13 +16,13 @@ from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
 from report_gen.metrics.joining import JoinedReports, join_files, join_reports
 from report_gen.metrics.measure import Floats, Measure
 from report_gen.metrics.meteor import find_meteor
-from report_gen.metrics.metric import ReportMetric, ReportTexts
+from report_gen.metrics.metric import ReportMetric, ReportTexts, compare_texts
 from report_gen.metrics.metric_suite import MetricResults, MetricSuite
 from report_gen.metrics.optional_metrics import load_optional
 from report_gen.metrics.preset import Preset, load_preset
 from report_gen.metrics.registry import EXACT_STEM, FINDINGS_F1, WORDING_METRICS, running_meteor
 from report_gen.metrics.report_files import read_reports
-from report_gen.metrics.score import scores_of
+from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
 from report_gen.metrics.significance import Difference, compare, seed_spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
@@ -98,6 +98,36 @@ def score_texts(
             controls=[suite.measure(_texts(setup, *drafts)) for drafts in controls.items()],
         )
     return _summarize(setup, measured)
+
+
+def score_reports(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    *,
+    preset: str | Preset = "raw",
+    train: Sequence[str] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[Score, ...]:
+    """Compute every wording metric of drafts, each with a bootstrap interval.
+
+    Args:
+        predictions: one draft per report.
+        references: one report each, in the same order.
+        preset: name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
+        train: training reports, from which a preset may take its vocabulary.
+        draws: bootstrap resamplings of the reports; 0 for no intervals.
+        seed: seed of the bootstrap.
+
+    Raises:
+        ValueError: the numbers of predictions and references differ.
+        UsageError: the preset is unknown.
+    """
+    preset = load_preset(preset) if isinstance(preset, str) else preset
+    compared = compare_texts(predictions, references, preset=preset, training_reports=train)
+    measures = [measure for metric in WORDING_METRICS for measure in metric.measure(compared)]
+    signature = preset.signature(preset.known_words(train), len(references), __version__)
+    return scores_of(measures, signature, draws=draws, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)

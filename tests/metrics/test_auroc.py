@@ -103,6 +103,15 @@ def test_noise_differs_from_noise_one_time_in_twenty() -> None:
     assert (shares <= 0.13).all()  # of 100 tests at 0.05, more than 13 are significant with probability 0.0005
 
 
+def test_the_least_number_of_studies_is_enough() -> None:
+    labels = np.zeros((30, 1))
+    labels[:MINIMUM_CLASS_SIZE] = 1
+    mean, edema = auroc_scores(["Edema"], labels, labels, draws=50, seed=0)
+    assert (mean.name, mean.value) == ("mean AUROC, 1 findings", 1)
+    assert edema.interval == (1, 1)
+    assert compare_mean_auroc(["Edema"], labels, labels, labels, draws=50, seed=0) is not None
+
+
 def test_too_few_positive_studies_are_not_compared() -> None:
     labels = np.zeros((30, 1))
     labels[: MINIMUM_CLASS_SIZE - 1] = 1

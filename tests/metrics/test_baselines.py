@@ -36,6 +36,8 @@ def test_most_frequent_random_and_nearest() -> None:
     assert set(drawn) == {0, 1, 2}
     train = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     assert nearest_reports(train, np.array([[0.1, 5.0], [9.0, 1.0]])) == [1, 0]
+    # The cosine decides, not the dot product, which is larger for the first row.
+    assert nearest_reports(np.array([[3.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 1.0]])) == [1]
 
 
 def test_features_are_read_by_id_and_bad_ones_refused(tmp_path) -> None:

@@ -9,13 +9,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.metrics import METRICS, ScoreOptions, metric_folder, run_score
+from report_gen.metrics import METRICS, PROBABILITY_METRICS, ScoreOptions, metric_folder, run_score, score_head
 
 ROOT = Path(__file__).parents[2]
 PRESET = "r2gen-iu"
+PROBABILITIES = {"predictions": [0.9, 0.3, 0.4, 0.1, 0.4], "references": [1.0, 1.0, 0.0, 0.0, 1.0]}
 TRAIN = ["The lungs are clear. No effusion.", "The lungs are clear. The heart is normal.", "No effusion. Normal heart."]
 REFERENCES = ["The lungs are clear. No effusion.", "Small pleural effusion.", "The heart is enlarged. No edema."]
 PREDICTIONS = ["The lungs are clear.", "Pleural effusion is seen.", "The heart is normal. No edema."]
@@ -34,6 +36,10 @@ answer = {
     "cards": {
         name: [module.description, module.citation, module.inputs_description, sorted(module.features), module.name]
         for name, module in modules.items()
+    },
+    "probabilities": {
+        name: evaluate.load(metric_folder(name)).compute(**request["probabilities"])
+        for name in request["probability_names"]
     },
     "combined": evaluate.combine([modules[name] for name in request["names"][:3]]).compute(**texts),
 }
@@ -84,14 +90,28 @@ def scores_of_the_command(folder: Path) -> dict[str, float]:
     return {score.name: score.value for score in run.model.scores}
 
 
+def score_of_the_head(name: str) -> float:
+    """The score that `report-gen evaluate` computes from the same probabilities."""
+    columns = {key: np.array(values)[:, None] for key, values in PROBABILITIES.items()}
+    ids, own, labels = (
+        [str(i) for i in range(len(columns["references"]))],
+        columns["predictions"],
+        columns["references"],
+    )
+    run = score_head(ids, ["Edema"], own=own, controls={}, labels=labels, draws=0, seed=0)
+    assert run is not None
+    return run[f"Edema {name}"].value
+
+
 def test_every_module_and_every_example_runs_offline_with_the_scores_of_the_command(tmp_path: Path) -> None:
     names = [name for name in METRICS if name != "report_meteor"]
     request = {"names": names, "predictions": PREDICTIONS, "references": REFERENCES}
     request |= {"preset": PRESET, "training_reports": TRAIN}
-    cards = [Path(metric_folder(name)) / "README.md" for name in names]
+    request |= {"probability_names": list(PROBABILITY_METRICS), "probabilities": PROBABILITIES}
+    cards = [Path(metric_folder(name)) / "README.md" for name in (*names, *PROBABILITY_METRICS)]
     readme = ROOT / "report_gen/metrics/README.md"
     request["examples"] = [example for path in (readme, *cards) for example in examples(path)]
-    assert len(request["examples"]) == 2 + len(names)
+    assert len(request["examples"]) == 2 + len(names) + len(PROBABILITY_METRICS)
     answer = json.loads(offline(LOAD_ALL, tmp_path / "hf", text=json.dumps(request)).splitlines()[-1])
     expected = scores_of_the_command(tmp_path)
     found = {name: value for scores in answer["scores"].values() for name, value in scores.items()}
@@ -99,6 +119,10 @@ def test_every_module_and_every_example_runs_offline_with_the_scores_of_the_comm
     combined = {name: expected[name] for module in names[:3] for name in answer["scores"][module]}
     assert answer["combined"] == combined
     assert len(combined) > 3
+    assert answer["probabilities"] == {
+        "finding_auroc": {"AUROC": score_of_the_head("AUROC")},
+        "finding_calibration": {name: score_of_the_head(name) for name in ("ECE", "Brier", "Brier of prevalence")},
+    }
     for name, (description, citation, inputs, features, module_name) in answer["cards"].items():
         assert (description, citation) == (METRICS[name].description, METRICS[name].citation)
         assert "preset" in inputs
@@ -106,20 +130,20 @@ def test_every_module_and_every_example_runs_offline_with_the_scores_of_the_comm
         assert module_name == name
 
 
-@pytest.mark.parametrize("name", list(METRICS))
+@pytest.mark.parametrize("name", [*METRICS, *PROBABILITY_METRICS])
 def test_every_metric_has_a_module_and_a_card(name: str) -> None:
     folder = Path(metric_folder(name))
     assert sorted(path.name for path in folder.iterdir() if path.is_file()) == ["README.md", f"{name}.py"]
     card, code = (folder / "README.md").read_text(), (folder / f"{name}.py").read_text()
     assert card.startswith(f"# {name}: ")
-    assert METRICS[name].citation in card
+    assert {**METRICS, **PROBABILITY_METRICS}[name].citation in card
     assert f'metric_name = "{name}"' in code
     assert not re.search(r"^import .*,", code, re.MULTILINE)  # `evaluate` reads one import per line
 
 
 def test_the_folder_of_modules_has_no_others() -> None:
     folder = Path(metric_folder("report_bleu")).parent
-    assert {path.name for path in folder.iterdir() if path.name != "__pycache__"} == set(METRICS)
+    assert {path.name for path in folder.iterdir() if path.name != "__pycache__"} == {*METRICS, *PROBABILITY_METRICS}
     with pytest.raises(UsageError, match="no metric 'bleu'; use one of report_bleu"):
         metric_folder("bleu")
 
@@ -130,6 +154,12 @@ def test_statistics_give_the_scores_of_the_corpus_and_of_each_report() -> None:
     assert measure.per_report[:, 0].round(6).tolist() == [1, 0]
     with pytest.raises(ValueError, match="2 predictions for 1 references"):
         METRICS["report_bleu"].compute(["a", "b"], ["a"])
+
+
+def test_probabilities_without_studies_or_labels_are_refused() -> None:
+    for predictions, references in (([], []), ([0.5], [1.0, 0.0])):
+        with pytest.raises(ValueError, match="give one for each"):
+            PROBABILITY_METRICS["finding_auroc"].compute(predictions, references)
 
 
 def test_a_metric_prepares_texts_with_its_preset() -> None:

@@ -8,7 +8,7 @@ import pytest
 from report_gen.evaluation import measure_image_use, shuffle_studies
 from report_gen.metrics.finding_scores import finding_measures, label_reports
 from report_gen.metrics.preset import load_preset
-from report_gen.metrics.score import score_reports
+from report_gen.metrics.scoring import score_reports
 
 PRESET = "r2gen-iu"
 

@@ -10,7 +10,7 @@ import pytest
 from report_gen.errors import CorpusError, UsageError
 from report_gen.metrics import report_files
 from report_gen.metrics.joining import join_files
-from report_gen.metrics.report_files import is_annotation, read_reports
+from report_gen.metrics.report_files import is_annotation, list_ids, read_reports
 
 EXPECTED = {"a": "Clear lungs.", "b": "No effusion, really."}
 RECORDS = [{"id": name, "report": text} for name, text in EXPECTED.items()]
@@ -153,6 +153,21 @@ def test_empty_predictions_are_scored_and_counted(tmp_path: Path) -> None:
     assert join_files(*pair(tmp_path, "id,report\na,\nb,Two.\n")).notices == (
         "1 of 2 predictions are empty and score 0",
     )
+
+
+def test_an_unknown_id_alone_stops_too(tmp_path: Path) -> None:
+    files = pair(tmp_path, "id,report\na,One.\nb,Two.\nz,Three.\n")
+    with pytest.raises(CorpusError, match=r"p\.csv: no reference for 1 id \(z\); --allow-missing"):
+        join_files(*files)
+    assert join_files(*files, allow_missing=True).ids == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1 id (0)"), (5, "5 ids (0, 1, 2, 3, 4)"), (6, "6 ids (0, 1, 2, 3, 4 and 1 more)")],
+)
+def test_messages_list_at_most_five_ids(count: int, text: str) -> None:
+    assert list_ids([str(number) for number in range(count)]) == text
 
 
 def test_many_ids_are_named_in_part(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def test_a_copier_of_one_report_is_collapsed_and_beats_nothing(corpus: Path) -> 
     assert run.fails
     assert run.model.diversity.distinct == 1
     assert run.model.diversity.copied_share == 1
+    assert run.reference_diversity.copied_share == 0
     assert [verdict.text.split(":")[0].split(" on ")[0] for verdict in run.verdicts] == [
         "collapsed",
         "does not beat the constant report",
@@ -75,6 +76,15 @@ def test_a_good_drafter_fails_nothing(corpus: Path) -> None:
     assert not run.fails
     assert run.model["BLEU-4"].value > 0.9
     assert run.model["micro F1, 14 findings, uncertain+"].value == 1
+
+
+def test_cases_name_missed_and_invented_findings(corpus: Path) -> None:
+    drafts = [*TEST[:8], "The lungs are clear. Small pneumothorax.", "Cardiomegaly. Possible edema."]
+    cases = {case.study_id: case for case in run_score(options(corpus, drafts)).cases}
+    assert (cases["s0"].missed, cases["s0"].invented) == ((), ())
+    assert cases["s8"].missed == ("Pleural Effusion",)
+    assert cases["s8"].invented == ("Pneumothorax",)
+    assert (cases["s9"].missed, cases["s9"].invented) == ((), ())  # an uncertain finding counts as positive
 
 
 def test_scores_are_those_of_the_one_line_call(corpus: Path) -> None:

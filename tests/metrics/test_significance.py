@@ -62,7 +62,14 @@ def test_a_large_difference_is_found_and_its_direction_is_second_minus_first() -
     assert difference.p_bootstrap == difference.p_randomization == pytest.approx(1 / 501)
 
 
-def test_randomisation_is_the_share_of_all_exchanges() -> None:
+def test_p_values_of_a_seed_stay_the_same_between_versions() -> None:
+    """Published p-values can be reproduced only if the random draws of a seed never change."""
+    first, second = means([0.1, 0.5, 0.3, 0.9, 0.2, 0.4, 0.8]), means([0.4, 0.6, 0.2, 1.0, 0.5, 0.3, 0.9])
+    (difference,) = compare([first], [second], 200, 0)
+    assert (round(difference.p_bootstrap * 201), round(difference.p_randomization * 201)) == (18, 39)
+
+
+def test_randomization_is_the_share_of_all_exchanges() -> None:
     first, second = np.array([0.1, 0.5, 0.3, 0.9, 0.2, 0.4, 0.8]), np.array([0.4, 0.6, 0.2, 1.0, 0.5, 0.3, 0.9])
     gains = second - first
     all_signs = np.array(list(product([1, -1], repeat=7)))
