@@ -6,9 +6,9 @@ from report_gen.metrics.word_diff import mark_differences
 
 
 def test_words_that_the_other_text_lacks_are_marked_on_each_side() -> None:
-    draft, reference = mark_differences("The lungs are clear.", "Both lungs and the heart are clear")
-    assert draft == "<mark>The</mark> lungs are clear."
-    assert reference == "<mark>Both</mark> lungs <mark>and</mark> <mark>the</mark> <mark>heart</mark> are clear"
+    draft, reference = mark_differences("Both lungs are clear.", "The lungs and the heart are clear")
+    assert draft == "<mark>Both</mark> lungs are clear."
+    assert reference == "<mark>The</mark> lungs <mark>and</mark> <mark>the</mark> <mark>heart</mark> are clear"
 
 
 def test_case_and_punctuation_make_no_difference_and_markup_is_escaped() -> None:
