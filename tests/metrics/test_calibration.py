@@ -37,7 +37,7 @@ def test_equal_probabilities_share_a_bin_and_unknown_labels_are_in_none() -> Non
     assert expected_error(()) == 0
 
 
-def test_the_measures_are_what_the_bins_say_and_the_mean_squares() -> None:
+def test_measures_agree_with_the_bins_and_the_mean_squares() -> None:
     rng = np.random.default_rng(0)
     probabilities = rng.random((60, 2))
     labels = (rng.random((60, 2)) < probabilities**2).astype(float)

@@ -87,7 +87,7 @@ def test_a_resampled_corpus_scores_as_if_it_were_scored_itself() -> None:
         np.testing.assert_allclose(drawn_values(one), two.values, atol=1e-12)
 
 
-def test_equal_texts_are_labelled_once() -> None:
+def test_equal_texts_are_labeled_once() -> None:
     labeled = []
 
     def labeler(text: str) -> dict[str, FindingState]:

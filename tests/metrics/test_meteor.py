@@ -49,7 +49,7 @@ def test_exact_stem_never_takes_the_name_of_meteor() -> None:
     assert exact_stem(Pairs(["effusion"], ["effusions"])).values[0] == 0.5
 
 
-def test_the_score_is_computed_from_the_programs_counts() -> None:
+def test_the_score_is_computed_from_the_counts_of_the_program() -> None:
     answer = "10.0 10.0 5.0 5.0 2.0 2.0 4.0 4.0 2.0 2.0 0.0 0.0 0.0 0.0 1.0 1.0 0.0 0.0 0.0 0.0 2.0 9.0 9.0"
     assert _finish(np.array(_parse(answer)))[0] == pytest.approx(0.4002274029710995, abs=1e-12)
     with pytest.raises(UsageError, match="2 counts instead of 23"):
@@ -66,7 +66,7 @@ def test_without_java_there_is_no_meteor(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.realdata  # needs none, but loading the paraphrases of the program takes ten seconds
 @pytest.mark.usefixtures("shared")
 @pytest.mark.skipif(find_meteor() is None, reason="needs Java and pycocoevalcap")
-def test_meteor_is_what_the_program_itself_says() -> None:
+def test_meteor_is_the_score_of_the_program() -> None:
     pairs = random_pairs(60)
     with Meteor() as meteor:
         ours = meteor(pairs)

@@ -29,13 +29,13 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str, **contents: object) -> N
 
 
 @pytest.mark.parametrize("name", list(OPTIONAL))
-def test_what_is_not_installed_says_what_to_install(tmp_path: Path, name: str) -> None:
+def test_a_missing_package_is_named_in_the_notice(tmp_path: Path, name: str) -> None:
     metrics, notices = load_optional({name: tmp_path})
     assert metrics == []
     assert notices == [f"{OPTIONAL[name].title} left out: `pip install {OPTIONAL[name].package}` first"]
 
 
-def test_weights_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_weights_are_named_in_the_notice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(monkeypatch, "f1chexbert")
     _, notices = load_optional({"chexbert": tmp_path})
     assert notices == [

@@ -88,7 +88,7 @@ def test_cases_name_missed_and_invented_findings(corpus: Path) -> None:
     assert (cases["s9"].missed, cases["s9"].invented) == ((), ())  # an uncertain finding counts as positive
 
 
-def test_scores_are_those_of_the_one_line_call(corpus: Path) -> None:
+def test_scores_are_those_of_score_reports(corpus: Path) -> None:
     drafts = [NORMAL] * 10
     by_name = {score.name: score for score in run_score(options(corpus, drafts, preset="r2gen-iu")).model.scores}
     for score in score_reports(drafts, TEST, preset="r2gen-iu", train=TRAIN, draws=50):
@@ -133,7 +133,7 @@ def test_nearest_image_is_a_baseline_when_features_are_given(corpus: Path) -> No
         run_score(options(corpus, TEST, features=features))
 
 
-def test_notices_say_what_is_missing(corpus: Path, tmp_path: Path) -> None:
+def test_notices_name_missing_inputs(corpus: Path, tmp_path: Path) -> None:
     references = tmp_path / "references.csv"
     with references.open("w", newline="") as file:
         csv.writer(file).writerows([("id", "report"), *((f"s{number}", text) for number, text in enumerate(TEST))])
@@ -200,7 +200,7 @@ def assert_balanced(page: str) -> None:
     assert parser.open == []
 
 
-def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(corpus: Path, tmp_path: Path) -> None:
+def test_a_failed_write_raises_and_leaves_no_temporary_file(corpus: Path, tmp_path: Path) -> None:
     run = run_score(options(corpus, TEST))
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
