@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from report_gen.evaluation.results import LABEL_AVERAGES, LABEL_POLICY, Evaluation
+from report_gen.evaluation.results import LABEL_POLICY, Evaluation
 from report_gen.metrics import label_name, render_differences, render_head, render_labels, render_table
-from report_gen.records.report import CHEXPERT
 
 
 def render_evaluation(evaluation: Evaluation) -> RenderableType:
@@ -37,8 +36,8 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
 
 
 def _labels(evaluation: Evaluation) -> Iterator[RenderableType]:
-    labeled = [finding for finding in CHEXPERT if evaluation.label_support[finding]]
-    names = [*LABEL_AVERAGES, *(label_name(finding, "F1", LABEL_POLICY) for finding in labeled)]
+    labeled = [finding for finding in evaluation.schema.scored_findings if evaluation.label_support[finding]]
+    names = [*evaluation.averages, *(label_name(finding, "F1", LABEL_POLICY) for finding in labeled)]
     for control, differences in evaluation.labels.items():
         by_name = {one.name: one for one in differences}
         title = f"Against the labels with {control} images"

@@ -26,19 +26,20 @@ from report_gen.metrics import (
     check_image_use,
     run_to_dict,
 )
+from report_gen.records.findings import FindingSchema
 from report_gen.records.report import AttributeName
 from report_gen.rendering.figures import Reliability, reliability_picture
 
 LABEL_POLICY = "uncertain-"
 """Labels are present or absent, so an uncertain mention in a draft does not state the finding."""
-LABEL_AVERAGES = tuple(average_name(average, "F1", 14, LABEL_POLICY) for average in ("macro", "micro"))
-"""Averaged finding scores against the labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Scores of a model's drafts of a corpus."""
 
+    schema: FindingSchema
+    """The findings of the scores."""
     drafts: Mapping[str, str]
     """Draft from the study's own images, by study id."""
     refused: tuple[StudyError, ...]
@@ -71,9 +72,17 @@ class Evaluation:
         return max(Counter(self.drafts.values()).values()) / len(self.drafts)
 
     @property
+    def averages(self) -> tuple[str, ...]:
+        """Names of the averaged finding scores against the labels; none for a schema without findings."""
+        sizes = list(self.schema.scored_sets)[:1]  # all scored findings
+        return tuple(
+            average_name(average, "F1", size, LABEL_POLICY) for size in sizes for average in ("macro", "micro")
+        )
+
+    @property
     def verdicts(self) -> list[Verdict]:
         """Verdicts on the use of the image by the labels; those by the reports are part of `reports`."""
-        verdicts = check_image_use(self.labels, LABEL_AVERAGES, against="labels")
+        verdicts = check_image_use(self.labels, self.averages, against="labels")
         if self.nih_labels is None:
             return verdicts
         controls = {name: self.nih_labels.against[name] for name in self.labels}
@@ -88,6 +97,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """
     document = {
         "schema_version": SCHEMA_VERSION,
+        "finding_schema": evaluation.schema.name,
         "studies": len(evaluation.drafts),
         "refused": [str(error) for error in evaluation.refused],
         "distinct_drafts": evaluation.distinct,

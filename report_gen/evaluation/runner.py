@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
-from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
+from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
@@ -43,7 +43,8 @@ from report_gen.metrics import (
     score_labels,
     score_texts,
 )
-from report_gen.records.report import ATTRIBUTES, FINDINGS, AttributeName, FindingState, Report, SectionName
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import ATTRIBUTES, AttributeName, Report, SectionName
 from report_gen.records.study import Study
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
@@ -92,12 +93,13 @@ def evaluate(
     drafts = {OWN: [one.report for one in drafted], **controls}
     rows = [one.row for one in drafted]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
-    labels = [known_labels(row) for row in rows]
+    labels = [known_labels(row, method.schema) for row in rows]
     attributes: list[Mapping[AttributeName, str]] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
     return Evaluation(
+        schema=method.schema,
         drafts={one.row["study_id"]: _full_text(one.report) for one in drafted},
         refused=tuple(refused),
-        label_support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
+        label_support=_count_labels(labels, method.schema),
         labels=_compare_with_labels(labels, drafts, method),
         nih_labels=None if nih_labels is None else _compare_with_nih_labels(rows, drafts, nih_labels, method),
         attribute_support=count_values(attributes),
@@ -176,6 +178,10 @@ def _features(drafter: Drafter, rows: Sequence[Row], track: Track) -> dict[str, 
     return {name: one for name, one in pairs if not isinstance(one, StudyError)}
 
 
+def _count_labels(labels: Sequence[States], schema: FindingSchema) -> dict[str, int]:
+    return {name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in schema.findings}
+
+
 def _compare_with_labels(
     labels: Sequence[States], drafts: Mapping[str, Sequence[Report]], method: ScoreMethod
 ) -> dict[str, tuple[Difference, ...]]:
@@ -185,7 +191,8 @@ def _compare_with_labels(
 
     def measure(reports: Sequence[Report]) -> tuple[Measure, ...]:
         pairs = zip(reports, labels, strict=True)
-        return finding_measures([_stated_findings(report, label) for report, label in pairs if label], known)
+        stated = [_stated_findings(report, label, method.schema) for report, label in pairs if label]
+        return finding_measures(stated, known, schema=method.schema)
 
     return _compare_with_controls(drafts, measure, method)
 
@@ -196,7 +203,7 @@ def _compare_with_nih_labels(
     labels: Mapping[str, frozenset[str]],
     method: ScoreMethod,
 ) -> LabelScores:
-    stated = {images: [said_labels(_full_text(report)) for report in reports] for images, reports in drafts.items()}
+    stated = {images: [stated_labels(_full_text(report)) for report in reports] for images, reports in drafts.items()}
     own = stated.pop(OWN)
     truth = [labels[row["study_id"]] for row in rows]
     return score_labels(NIH_LABELS, truth, own, stated, draws=method.draws, seed=method.seed)
@@ -255,9 +262,9 @@ def _findings_text(draft: Report) -> str:
     return " ".join(section.text for section in draft.sections if section.name is SectionName.FINDINGS)
 
 
-def _stated_findings(draft: Report, labels: States) -> States:
+def _stated_findings(draft: Report, labels: States, schema: FindingSchema) -> States:
     """Label a draft, restricted to the findings that the corpus labels; the others cannot be judged."""
-    return {name: state for name, state in label_findings(_full_text(draft)).items() if name in labels}
+    return {name: state for name, state in label_findings(_full_text(draft), schema).items() if name in labels}
 
 
 def _predicted_attributes(draft: Report) -> AttributePrediction:

@@ -28,7 +28,7 @@ from report_gen.metrics.score_tables import render_differences, render_head, ren
 from report_gen.metrics.scoring import run_score, score_reports, score_texts
 from report_gen.metrics.significance import Difference, SeedSpread, compare, seed_spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts
-from report_gen.metrics.verdicts import HEADLINE_SCORES, Verdict, check_image_use
+from report_gen.metrics.verdicts import Verdict, check_image_use, headline_scores
 from report_gen.metrics.word_diff import mark_differences
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "CALIBRATION_BINS",
     "CONSTANT",
     "ECE",
-    "HEADLINE_SCORES",
     "MACRO_F1",
     "METRICS",
     "MOST_FREQUENT",
@@ -82,6 +81,7 @@ __all__ = [
     "document_frequencies",
     "expected_error",
     "finding_measures",
+    "headline_scores",
     "is_collapsed",
     "label_name",
     "label_reports",

@@ -19,8 +19,6 @@ AUROC = "AUROC"
 """Name of the score, which follows the name of the finding."""
 MEAN_AUROC = f"mean {AUROC}"
 
-_NOT_IN_MEAN = "No Finding"
-"""It follows from the other findings, so the mean leaves it out."""
 _SIGNATURE = f"auroc:mann-whitney,ties=half|version:{__version__}"
 
 
@@ -48,7 +46,7 @@ def auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Float
 
 
 def auroc_scores(
-    findings: Sequence[str], probabilities: Floats, labels: Floats, *, draws: int, seed: int
+    findings: Sequence[str], probabilities: Floats, labels: Floats, *, draws: int, seed: int, derived: str = ""
 ) -> tuple[Score, ...]:
     """Compute the AUROC of each finding, and first their mean over the findings with enough studies.
 
@@ -58,13 +56,14 @@ def auroc_scores(
         labels: [S, F], 1, 0, or NaN where unknown.
         draws: bootstrap resamplings of the studies; 0 for no intervals.
         seed: seed of the bootstrap.
+        derived: the finding that follows from the others; the mean leaves it out.
 
     Returns:
         The scores of findings with positive and negative studies; the mean is left out if no finding has enough.
     """
     values = _areas(probabilities, labels, np.ones(len(labels)))  # [F]
     drawn = _draw(probabilities, labels, draws, seed)  # [draws, F]
-    averaged, enough = _averaged(findings, labels), _enough(labels)
+    averaged, enough = _averaged(findings, labels, derived), _enough(labels)
     scores = [
         Score(
             name=f"{name} {AUROC}",
@@ -87,7 +86,14 @@ def auroc_scores(
 
 
 def compare_mean_auroc(
-    findings: Sequence[str], first: Floats, second: Floats, labels: Floats, *, draws: int, seed: int
+    findings: Sequence[str],
+    first: Floats,
+    second: Floats,
+    labels: Floats,
+    *,
+    draws: int,
+    seed: int,
+    derived: str = "",
 ) -> Difference | None:
     """Compare the mean AUROC of two sets of probabilities for the same studies.
 
@@ -97,11 +103,12 @@ def compare_mean_auroc(
         labels: [S, F], 1, 0, or NaN where unknown.
         draws: bootstrap resamplings and random swaps of the studies.
         seed: seed of both.
+        derived: the finding that follows from the others; the mean leaves it out.
 
     Returns:
         None if no finding has enough studies.
     """
-    columns = _averaged(findings, labels)
+    columns = _averaged(findings, labels, derived)
     if not columns:
         return None
     first, second, labels = first[:, columns], second[:, columns], labels[:, columns]
@@ -116,9 +123,9 @@ def compare_mean_auroc(
     return difference
 
 
-def _averaged(findings: Sequence[str], labels: Floats) -> list[int]:
+def _averaged(findings: Sequence[str], labels: Floats, derived: str) -> list[int]:
     """Return the columns of labels [S, F] that are part of the mean."""
-    return [column for column in _enough(labels) if findings[column] != _NOT_IN_MEAN]
+    return [column for column in _enough(labels) if findings[column] != derived]
 
 
 def _enough(labels: Floats) -> list[int]:

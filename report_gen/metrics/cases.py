@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from report_gen.metrics.finding_scores import States
 from report_gen.metrics.joining import JoinedReports
 from report_gen.metrics.metric_suite import MetricResults
-from report_gen.records.report import CHEXPERT, FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,11 @@ class Case:
     """Findings that are present or uncertain in the draft and not in the reference."""
 
 
-def list_cases(joined: JoinedReports, model: MetricResults, referenced: Sequence[States]) -> tuple[Case, ...]:
+def list_cases(
+    joined: JoinedReports, model: MetricResults, referenced: Sequence[States], schema: FindingSchema
+) -> tuple[Case, ...]:
     """List every study in the order of the references, with its wording and finding scores."""
-    columns = _columns(model)
+    columns, findings = _columns(model), schema.scored_findings
     cases = zip(joined.ids, joined.predictions, joined.references, model.reports.states, referenced, strict=True)
     return tuple(
         Case(
@@ -35,8 +37,8 @@ def list_cases(joined: JoinedReports, model: MetricResults, referenced: Sequence
             prediction=prediction,
             reference=reference,
             scores={name: values[row] for name, values in columns.items()},
-            missed=tuple(name for name in CHEXPERT if _positive(truth, name) and not _positive(states, name)),
-            invented=tuple(name for name in CHEXPERT if _positive(states, name) and not _positive(truth, name)),
+            missed=tuple(name for name in findings if _positive(truth, name) and not _positive(states, name)),
+            invented=tuple(name for name in findings if _positive(states, name) and not _positive(truth, name)),
         )
         for row, (study_id, prediction, reference, states, truth) in enumerate(cases)
     )

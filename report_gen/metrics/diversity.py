@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report_gen.metrics.finding_scores import States, is_normal
+from report_gen.records.findings import FindingSchema
 
 _WORD = re.compile(r"[a-z0-9]+")
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
@@ -29,13 +30,17 @@ class DiversityStats:
     vocabulary: int
     """Number of distinct words."""
     normal_share: float
-    """Share of texts in which no disease of the 14 CheXpert observations is present or uncertain."""
+    """Share of texts in which no abnormal finding is present or uncertain; support devices may be present."""
     copied_share: float | None
     """Share of texts that are also training reports; None without training reports."""
 
 
 def diversity_stats(
-    texts: Sequence[str], states: Sequence[States], normalized_training: frozenset[str] | None = None
+    texts: Sequence[str],
+    states: Sequence[States],
+    normalized_training: frozenset[str] | None = None,
+    *,
+    schema: FindingSchema | None = None,
 ) -> DiversityStats:
     """Count distinct, normal and copied texts.
 
@@ -43,6 +48,7 @@ def diversity_stats(
         texts: reports as written.
         states: findings of each report.
         normalized_training: training reports in the form of `normalize_text`.
+        schema: the findings; those of chest radiographs if None.
     """
     normalized = [normalize_text(text) for text in texts]
     counts = Counter(normalized)
@@ -53,7 +59,7 @@ def diversity_stats(
         distinct=len(counts),
         most_frequent_share=max(counts.values(), default=0) / reports,
         vocabulary=len({word for text in texts for word in _WORD.findall(text.lower())}),
-        normal_share=sum(map(is_normal, states)) / reports,
+        normal_share=sum(is_normal(report, schema) for report in states) / reports,
         copied_share=None if copied is None else copied / reports,
     )
 

@@ -53,6 +53,7 @@ def score_head(
     labels: Floats,
     draws: int,
     seed: int,
+    derived: str = "",
 ) -> HeadRun | None:
     """Compute every score of the finding head.
 
@@ -64,6 +65,7 @@ def score_head(
         labels: [S, F], 1, 0, or NaN where unknown.
         draws: bootstrap resamplings of the studies; 0 for no intervals.
         seed: seed of the bootstrap.
+        derived: the finding that follows from the others; the mean AUROC leaves it out.
 
     Returns:
         None if no study has both a label and a probability of the same finding.
@@ -76,13 +78,13 @@ def score_head(
     names = [findings[column] for column in columns]
     own, labels = own[:, columns], labels[:, columns]
     compared = {
-        control: compare_mean_auroc(names, side[:, columns], own, labels, draws=draws, seed=seed)
+        control: compare_mean_auroc(names, side[:, columns], own, labels, draws=draws, seed=seed, derived=derived)
         for control, side in controls.items()
     }
     pools = {ALL_FINDINGS: (own, labels)} | {name: (own[:, [c]], labels[:, [c]]) for c, name in enumerate(names)}
     return HeadRun(
         scores=(
-            *auroc_scores(names, own, labels, draws=draws, seed=seed),
+            *auroc_scores(names, own, labels, draws=draws, seed=seed, derived=derived),
             *scores_of(calibration_measures(names, own, labels), f"version:{__version__}", draws=draws, seed=seed),
         ),
         support={

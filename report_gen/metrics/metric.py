@@ -10,6 +10,7 @@ from report_gen.metrics.finding_scores import States, label_reports
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.preset import Preset, load_preset
+from report_gen.records.findings import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +22,13 @@ class ReportTexts:
     """Texts as written. Findings are labeled in these."""
     prepared: Sequence[str]
     """Texts in the preset's form. Wording is compared in these."""
+    schema: FindingSchema | None = None
+    """The findings that are labeled; those of chest radiographs if None."""
 
     @cached_property
     def states(self) -> list[States]:
-        """The states of the CheXpert observations in each text."""
-        return label_reports(self.texts)
+        """The states of the findings in each text."""
+        return label_reports(self.texts, schema=self.schema)
 
 
 class ReportComparison:

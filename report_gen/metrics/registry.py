@@ -147,7 +147,9 @@ FINDINGS_F1 = ReportMetric(
   booktitle = {AAAI},
   year = {2019}
 }""",
-    measure=lambda compared: finding_measures(compared.predictions.states, compared.references.states),
+    measure=lambda compared: finding_measures(
+        compared.predictions.states, compared.references.states, schema=compared.references.schema
+    ),
 )
 
 WORDING_METRICS = (BLEU, ROUGE_L, CIDER_D, ROUGE, CHRF, LENGTH_RATIO)

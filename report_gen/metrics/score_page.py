@@ -9,9 +9,7 @@ from report_gen.metrics.cases import Case
 from report_gen.metrics.finding_scores import FEW_POSITIVES, UNCERTAIN_POLICIES, label_name
 from report_gen.metrics.score_records import ScoreRun
 from report_gen.metrics.significance import Difference
-from report_gen.metrics.verdicts import HEADLINE_SCORES
 from report_gen.metrics.word_diff import mark_differences
-from report_gen.records.report import CHEXPERT
 from report_gen.rendering.html import render_document
 from report_gen.rendering.svg import Bar, draw_bars, draw_histogram
 
@@ -37,8 +35,9 @@ def _body(run: ScoreRun) -> Iterator[str]:
     yield from _model_and_baselines(run)
     yield from _image_use(run)
     policy = next(iter(UNCERTAIN_POLICIES))
-    yield f"<h2>F1 of each finding, {policy}</h2><p>Pale: fewer than {FEW_POSITIVES} positive references.</p>"
-    yield _single_findings(run, policy)
+    if run.schema.scored_findings:
+        yield f"<h2>F1 of each finding, {policy}</h2><p>Pale: fewer than {FEW_POSITIVES} positive references.</p>"
+        yield _single_findings(run, policy)
     yield "<h2>Scores of the single reports</h2>"
     for name in _HISTOGRAMS:
         yield draw_histogram([case.scores[name] for case in run.cases], title=name)
@@ -49,7 +48,7 @@ def _body(run: ScoreRun) -> Iterator[str]:
 
 def _model_and_baselines(run: ScoreRun) -> Iterator[str]:
     systems = (run.model, *run.baselines)
-    for name in HEADLINE_SCORES:
+    for name in run.headline:
         if any(score.name == name for score in run.model.scores):
             scores = {system.name: system[name] for system in systems}
             bars = [
@@ -68,7 +67,7 @@ def _model_and_baselines(run: ScoreRun) -> Iterator[str]:
 
 def _image_use(run: ScoreRun) -> Iterator[str]:
     for control, differences in run.image_use.items():
-        rows = "".join(_difference(one) for one in differences if one.name in HEADLINE_SCORES)
+        rows = "".join(_difference(one) for one in differences if one.name in run.headline)
         yield f"<h2>Own images against {escape(control)} images</h2>"
         titles = ("", f"{escape(control)} images", "own images", "difference, 95%", "p")
         heads = "".join(f"<th>{title}</th>" for title in titles)
@@ -84,7 +83,7 @@ def _difference(one: Difference) -> str:
 
 def _single_findings(run: ScoreRun, policy: str) -> str:
     bars = []
-    for finding in CHEXPERT:
+    for finding in run.schema.scored_findings:
         score, support = run.model[label_name(finding, "F1", policy)], run.support[policy][finding]
         note = f"{score.value:.2f}, support {support}"
         faint = support < FEW_POSITIVES

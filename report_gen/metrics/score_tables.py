@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.auroc import AUROC, MEAN_AUROC
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.calibration import ALL_FINDINGS, BRIER, BRIER_OF_PREVALENCE, ECE
@@ -28,8 +29,6 @@ from report_gen.metrics.optional_metrics import CHEXBERT
 from report_gen.metrics.score import Score
 from report_gen.metrics.score_records import ScoreRun, SystemScores
 from report_gen.metrics.significance import Difference
-from report_gen.metrics.verdicts import HEADLINE_SCORES
-from report_gen.records.report import CHEXPERT
 
 _AVERAGES = ("micro", "macro", "per-report", "weighted")
 
@@ -87,10 +86,13 @@ def _head_figures(run: HeadRun, name: str, area: Score | None) -> list[str]:
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     yield _wording(run)
-    for labeler in ("", CHEXBERT):
-        if any(score.name == average_name("micro", "F1", 14, "uncertain+", labeler) for score in run.model.scores):
-            yield _findings(run, labeler)
-    yield _single_findings(run)
+    if run.schema.scored_findings:
+        yield _findings(run, "", list(run.schema.scored_sets))
+        chexbert = list(chest_xray().scored_sets)
+        average = average_name("micro", "F1", chexbert[0], "uncertain+", CHEXBERT)
+        if any(score.name == average for score in run.model.scores):
+            yield _findings(run, CHEXBERT, chexbert)
+        yield _single_findings(run)
     yield _diversity(run)
     if run.against_baselines:
         yield render_differences("Against the baselines", "baseline", "model", _against_baselines(run))
@@ -99,7 +101,7 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     if run.training_seeds:
         yield _seeds(run)
     for control, differences in run.image_use.items():
-        rows = [one for one in differences if _is_shown(one.name)]
+        rows = [one for one in differences if _is_shown(run, one.name)]
         yield render_differences(
             f"Against the reports with {control} images", f"{control}\nimages", "own\nimages", rows
         )
@@ -116,9 +118,9 @@ def _against_baselines(run: ScoreRun) -> Iterator[Difference]:
             yield replace(one, name=f"{one.name} over {baseline}")
 
 
-def _is_shown(name: str) -> bool:
+def _is_shown(run: ScoreRun, name: str) -> bool:
     """Tell whether a score has a row beside other systems: all wording scores, few of the finding scores."""
-    return name in HEADLINE_SCORES or not is_finding_score(name)
+    return name in run.headline or not is_finding_score(name)
 
 
 def _wording(run: ScoreRun) -> Table:
@@ -133,13 +135,13 @@ def _wording(run: ScoreRun) -> Table:
 def _seeds(run: ScoreRun) -> Table:
     table = _table(f"Over {len(run.training_seeds[0].values)} training seeds", "", "mean", "deviation", "each")
     for score in run.training_seeds:
-        if _is_shown(score.name):
+        if _is_shown(run, score.name):
             each = "  ".join(f"{value:.4f}" for value in score.values)
             table.add_row(score.name, f"{score.mean:.4f}", f"{score.deviation:.4f}", each)
     return table
 
 
-def _findings(run: ScoreRun, labeler: str) -> Table:
+def _findings(run: ScoreRun, labeler: str, sizes: Sequence[str]) -> Table:
     constant = next((baseline for baseline in run.baselines if baseline.name == CONSTANT), None)
     table = _table(
         f"Findings by {labeler or 'rules'}",
@@ -148,7 +150,7 @@ def _findings(run: ScoreRun, labeler: str) -> Table:
         "95% of F1",
         *(["F1 of constant"] if constant else []),
     )
-    for policy, count, average in product(UNCERTAIN_POLICIES, (14, 5), _AVERAGES):
+    for policy, count, average in product(UNCERTAIN_POLICIES, sizes, _AVERAGES):
         names = [average_name(average, statistic, count, policy, labeler) for statistic in STATISTICS]
         of_constant = [f"{constant[names[-1]].value:.4f}"] if constant else []
         table.add_row(f"{average}, {count} findings, {policy}", *_figures(run.model, names), *of_constant)
@@ -158,7 +160,7 @@ def _findings(run: ScoreRun, labeler: str) -> Table:
 def _single_findings(run: ScoreRun) -> Table:
     policy = next(iter(UNCERTAIN_POLICIES))
     table = _table(f"Each finding, {policy}", "", "support", *STATISTICS, "95% of F1")
-    for finding in CHEXPERT:
+    for finding in run.schema.scored_findings:
         support = run.support[policy][finding]
         names = [label_name(finding, statistic, policy) for statistic in STATISTICS]
         table.add_row(

@@ -27,11 +27,11 @@ from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun
 from report_gen.metrics.significance import Difference, compare, seed_spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
 from report_gen.metrics.verdicts import (
-    HEADLINE_SCORES,
     casing_notice,
     check_collapse,
     check_constant_baseline,
     check_image_use,
+    headline_scores,
 )
 
 _MODEL = "model"
@@ -145,6 +145,10 @@ class _Setup:
     optional_notices: Sequence[str]
 
     @property
+    def headline(self) -> tuple[str, ...]:
+        return headline_scores(self.method.schema)
+
+    @property
     def signature(self) -> str:
         return self.preset.signature(self.known_words, len(self.joined.ids), __version__)
 
@@ -172,7 +176,7 @@ def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingRepor
         joined=joined,
         training=training,
         known_words=known_words,
-        references=ReportTexts(name="references", texts=joined.references, prepared=prepared),
+        references=ReportTexts(name="references", texts=joined.references, prepared=prepared, schema=method.schema),
         normalized_training=None if train is None else frozenset(map(normalize_text, train)),
         optional=optional,
         optional_notices=notices,
@@ -190,33 +194,44 @@ def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
 
 
 def _texts(setup: _Setup, name: str, texts: Sequence[str]) -> ReportTexts:
-    return ReportTexts(name=name, texts=texts, prepared=setup.preset.prepare_predictions(texts))
+    return ReportTexts(
+        name=name, texts=texts, prepared=setup.preset.prepare_predictions(texts), schema=setup.method.schema
+    )
 
 
 def _baselines(setup: _Setup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
     if setup.training is None:
         return []
     return baseline_drafts(
-        setup.training, setup.preset, setup.known_words, setup.joined.ids, seed=setup.method.seed, features=features
+        setup.training,
+        setup.preset,
+        setup.known_words,
+        setup.joined.ids,
+        seed=setup.method.seed,
+        features=features,
+        schema=setup.method.schema,
     )
 
 
 def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
     """Compute scores, tests between systems, verdicts and notices from the metric results."""
-    model, states = measured.model, setup.references.states
+    model, states, schema = measured.model, setup.references.states, setup.method.schema
     scores = _system_scores(setup, model)
-    references = diversity_stats(setup.references.texts, states, setup.normalized_training)
+    references = diversity_stats(setup.references.texts, states, setup.normalized_training, schema=schema)
     against_baselines = {one.reports.name: _headline_differences(setup, one, model) for one in measured.baselines}
     image_use = {one.reports.name: _differences(setup, one.measures, model.measures) for one in measured.controls}
     seeds = [results.named_values() for results in (model, *measured.other_seeds)]
     return ScoreRun(
         signature=setup.signature,
+        schema=schema,
         draws=setup.method.draws,
         seed=setup.method.seed,
         model=scores,
         baselines=tuple(_system_scores(setup, results) for results in measured.baselines),
         reference_diversity=references,
-        support={policy: support(states, uncertain=counted) for policy, counted in UNCERTAIN_POLICIES.items()},
+        support={
+            policy: support(states, uncertain=counted, schema=schema) for policy, counted in UNCERTAIN_POLICIES.items()
+        },
         against_baselines=against_baselines,
         comparison=tuple(
             difference
@@ -228,10 +243,10 @@ def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
         verdicts=(
             *check_collapse(scores.diversity, references),
             *check_constant_baseline(against_baselines.get(CONSTANT, ())),
-            *check_image_use(image_use, HEADLINE_SCORES, against="reports"),
+            *check_image_use(image_use, setup.headline, against="reports"),
         ),
         notices=tuple(_notices(setup, model.reports)),
-        cases=list_cases(setup.joined, model, states),
+        cases=list_cases(setup.joined, model, states, schema),
     )
 
 
@@ -240,14 +255,14 @@ def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
     return SystemScores(
         name=reports.name,
         scores=scores_of(results.measures, setup.signature, draws=method.draws, seed=method.seed),
-        diversity=diversity_stats(reports.texts, reports.states, setup.normalized_training),
+        diversity=diversity_stats(reports.texts, reports.states, setup.normalized_training, schema=method.schema),
     )
 
 
 def _headline_differences(setup: _Setup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
     """Compute the model's headline scores minus those of another system."""
-    differences = _differences(setup, other.select(HEADLINE_SCORES), model.select(HEADLINE_SCORES))
-    return tuple(difference for difference in differences if difference.name in HEADLINE_SCORES)
+    differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
+    return tuple(difference for difference in differences if difference.name in setup.headline)
 
 
 def _differences(setup: _Setup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:

@@ -23,6 +23,7 @@ from report_gen.metrics.measure import Floats
 from report_gen.metrics.metric import ReportTexts
 from report_gen.metrics.preset import Preset
 from report_gen.metrics.report_files import is_annotation, list_ids, read_reports
+from report_gen.records.findings import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ def baseline_drafts(
     *,
     seed: int,
     features: Mapping[str, Floats] | None = None,
+    schema: FindingSchema | None = None,
 ) -> list[ReportTexts]:
     """Draft the studies `ids` with every baseline.
 
@@ -68,6 +70,7 @@ def baseline_drafts(
         ids: study ids.
         seed: seed of the random baseline.
         features: image features [D] by study id; the image 1-NN baseline exists only with them.
+        schema: the findings that are labeled in the drafts; those of chest radiographs if None.
 
     Raises:
         CorpusError: `features` contains no training report, or lacks a study.
@@ -84,7 +87,10 @@ def baseline_drafts(
         chosen[NEAREST] = _nearest_by_image(list(training.train), ids, features)
     return [
         ReportTexts(
-            name=name, texts=[texts[index] for index in indices], prepared=[prepared[index] for index in indices]
+            name=name,
+            texts=[texts[index] for index in indices],
+            prepared=[prepared[index] for index in indices],
+            schema=schema,
         )
         for name, indices in chosen.items()
     ]

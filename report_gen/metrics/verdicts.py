@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from report_gen.metrics.diversity import DiversityStats, is_collapsed
 from report_gen.metrics.finding_scores import average_name
 from report_gen.metrics.significance import Difference
+from report_gen.records.findings import FindingSchema
 
-HEADLINE_SCORES = (
-    *("BLEU-1", "BLEU-4", "METEOR 1.5", "ROUGE-L (coco)", "CIDEr-D"),
-    average_name("micro", "F1", 14, "uncertain+"),
-    average_name("macro", "F1", 14, "uncertain+"),
-)
-"""The scores by which a model is compared with the constant report or with another model."""
-
+_HEADLINE_WORDING = ("BLEU-1", "BLEU-4", "METEOR 1.5", "ROUGE-L (coco)", "CIDEr-D")
 _CASING_GAP = 0.5
 """Difference of the shares of texts with capitals from which the two sides are cased differently."""
+
+
+def headline_scores(schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of the scores by which a model is compared with the constant report or with another model."""
+    sizes = list(schema.scored_sets)[:1]  # all scored findings, if there are any
+    averages = (average_name(average, "F1", size, "uncertain+") for size in sizes for average in ("micro", "macro"))
+    return (*_HEADLINE_WORDING, *averages)
 
 
 @dataclass(frozen=True, kw_only=True)

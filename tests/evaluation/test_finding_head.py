@@ -22,10 +22,14 @@ from report_gen.evaluation import (
     write_evaluation,
 )
 from report_gen.generation import Decoding
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics import ScoreMethod
-from report_gen.records.report import ATTRIBUTES, FINDINGS, Finding, FindingState, Report, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES, Finding, Report, parse_report
 from report_gen.records.study import Study
 from tests.builders import marked, write_png
+
+FINDINGS = chest_xray().findings
 
 STUDIES, POSITIVE = 24, 8
 
@@ -124,9 +128,9 @@ def test_the_reliability_diagram_is_a_reproducible_image(result: Evaluation, tmp
 def test_without_labels_of_reported_findings_there_is_no_head_score(tmp_path: Path) -> None:
     oracle: Any = Oracle()
     unlabeled = rows(tmp_path, {"Fracture": lambda n: float(n < POSITIVE)})
-    assert not can_score_finding_head(oracle.reported, unlabeled)
+    assert not can_score_finding_head(oracle.reported, unlabeled, chest_xray())
     assert evaluated(unlabeled).finding_head is None
-    assert can_score_finding_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}))
+    assert can_score_finding_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}), chest_xray())
 
 
 def test_labels_of_one_class_have_a_calibration_error_and_no_auroc(tmp_path: Path) -> None:

@@ -75,7 +75,9 @@ def test_intervals_are_as_wide_as_the_protocol_says(run: ScoreRun) -> None:
         ),
     ],
 )
-def test_a_small_change_of_the_preset_changes_the_score(shared: Path, tmp_path: Path, change: dict[str, str], bleu4: float) -> None:
+def test_a_small_change_of_the_preset_changes_the_score(
+    shared: Path, tmp_path: Path, change: dict[str, str], bleu4: float
+) -> None:
     from importlib import resources
 
     text = (resources.files("report_gen.metrics") / "presets/r2gen-iu.toml").read_text()

@@ -15,7 +15,6 @@ from rich.console import Console
 
 from report_gen.errors import CorpusError, OutputError, UsageError
 from report_gen.metrics import (
-    HEADLINE_SCORES,
     ScoreOptions,
     ScoreRun,
     render_table,
@@ -109,7 +108,7 @@ def test_without_draws_there_are_no_intervals(corpus: Path) -> None:
 def test_two_systems_are_compared_on_the_same_studies(corpus: Path) -> None:
     other = options(corpus, [NORMAL] * 10, "other.jsonl").predictions
     run = run_score(options(corpus, TEST, compare=other))
-    assert [one.name for one in run.comparison] == [name for name in HEADLINE_SCORES if name != "METEOR 1.5"]
+    assert [one.name for one in run.comparison] == [name for name in run.headline if name != "METEOR 1.5"]
     rouge = next(difference for difference in run.comparison if difference.name == "ROUGE-L (coco)")
     assert rouge.second > rouge.first
     assert rouge.interval[0] > 0

@@ -14,10 +14,10 @@ from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
 from report_gen.model.language_model import load_pretrained
 from report_gen.model.numbers import Encode
-from report_gen.records.report import FINDINGS
 
 from ..optimization.adapters import adapt, frozen, is_adapter
 from ..optimization.optimizer import learning_rates
+from ..recipe.findings import load_finding_schema
 from ..recipe.schema import Recipe
 
 
@@ -75,7 +75,12 @@ def _begin(
     recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
 ) -> ReportModel:
     torch.manual_seed(recipe.seed)
-    chosen = recipe.model
+    chosen, schema = recipe.model, load_finding_schema(recipe)
+    if chosen.conditioning != "numbers" and not (schema.findings or chosen.attributes or chosen.projector.patch_tokens):
+        raise RecipeError(
+            "a model without findings, attributes and patch tokens would not use the image; "
+            "set model.projector.patch_tokens"
+        )
     config = ModelConfig(
         name=recipe.name,
         conditioning=chosen.conditioning,
@@ -83,6 +88,7 @@ def _begin(
         encoder=chosen.encoder,
         projector=chosen.projector,
         decoder=chosen.decoder,
+        finding_schema=schema,
         attributes=attributes,
         modalities=chosen.modalities,
         views=chosen.views,
@@ -119,7 +125,7 @@ def _visual_places(model: ReportModel, recipe: Recipe, views: int) -> tuple[int,
     if model.number_writer is not None:
         return model.number_writer.longest, "numbers"
     patches = recipe.model.projector.patch_tokens
-    told = len(FINDINGS) + len(model.config.attributes)
+    told = len(model.config.finding_schema.findings) + len(model.config.attributes)
     visual = told + (views * model.encoder.grid**2 if patches == "all" else patches)
     return 0 if model.decoder.cross_attention else visual, "patch_tokens"
 

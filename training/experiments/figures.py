@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.evaluation import BLANK, SHUFFLED
-from report_gen.metrics import ALL_FINDINGS, ECE, HEADLINE_SCORES, MACRO_F1
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.metrics import ALL_FINDINGS, ECE, MACRO_F1, headline_scores
 
 from ..run.folder import LOG
 
@@ -18,6 +19,9 @@ Document = Mapping[str, Any]
 
 _NIH = f"{MACRO_F1}, ChestX-ray14's labels"
 _AVERAGES = ("macro F1, ", "micro F1, ")
+
+
+_HEADLINE = headline_scores(chest_xray())
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def _against_reports(document: Document) -> Iterator[Figure]:
     if reports is not None:
         yield from _scores(reports["model"])
         for control, differences in reports["image_use"].items():
-            yield from (_drop(one["name"], control, one) for one in differences if one["name"] in HEADLINE_SCORES)
+            yield from (_drop(one["name"], control, one) for one in differences if one["name"] in _HEADLINE)
 
 
 def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]]:
@@ -98,7 +102,7 @@ def _nih_differences(document: Document) -> dict[str, Document]:
 
 
 def _scores(system: Document) -> Iterator[Figure]:
-    return (Figure(score["name"], score["value"]) for score in system["scores"] if score["name"] in HEADLINE_SCORES)
+    return (Figure(score["name"], score["value"]) for score in system["scores"] if score["name"] in _HEADLINE)
 
 
 def _drop(name: str, control: str, difference: Document) -> Figure:
