@@ -119,6 +119,9 @@ def score_reports(
         draws: bootstrap resamplings of the reports; 0 for no intervals.
         seed: seed of the bootstrap.
 
+    Returns:
+        The value of each metric over all reports, with its interval and its signature.
+
     Raises:
         ValueError: the numbers of predictions and references differ.
         UsageError: the preset is unknown.

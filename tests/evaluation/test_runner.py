@@ -84,7 +84,7 @@ def report_gen(
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["report-gen", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
-            cli.run_app(cli.app)
+            cli.main()
         return int(stop.value.code or 0), *capfd.readouterr()
 
     return run
@@ -244,7 +244,7 @@ def test_the_command_writes_the_requested_files(
     code, out, err = report_gen(*arguments)
     assert code == 0
     assert "4 studies, 4 distinct drafts" in out
-    assert "shuffled images" in err
+    assert "evaluating shuffled images" in err
     document = json.loads(written["json"].read_text())
     assert document["schema_version"] == 2
     assert document["labels"]["blank"][MACRO]["second"] == 1
