@@ -14,8 +14,7 @@ from types import MappingProxyType
 from report_gen.auditing.text_audit import audit_text
 from report_gen.labeling.attributes import contradictions
 from report_gen.labeling.labeler import findings_in_state, label_findings
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.rouge import rouge_l_coco
+from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import AttributeName, split_sentences
 

@@ -11,12 +11,17 @@ import torch
 
 from report_gen.config import STATES
 from report_gen.generation import Decoding, generate
-from report_gen.metrics.bleu import bleu
-from report_gen.metrics.cider import cider_d
-from report_gen.metrics.diversity import diversity_stats, is_collapsed
-from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.rouge import rouge_l_coco
+from report_gen.metrics import (
+    Pairs,
+    average_name,
+    bleu,
+    cider_d,
+    diversity_stats,
+    finding_measures,
+    is_collapsed,
+    label_reports,
+    rouge_l_coco,
+)
 from report_gen.model import Checkpoint
 from report_gen.records.findings import FindingSchema
 from report_gen.records.report import Section, parse_report

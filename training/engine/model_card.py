@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from report_gen.metrics.calibration import BINS
+from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
 from report_gen.records.report import BANNER
 
@@ -82,5 +82,6 @@ def _describe(calibration: Calibration | None) -> str:
     return (
         f"The probabilities of the findings are calibrated by one temperature, {calibration.temperature:.2f}, fitted "
         f"to {calibration.labels} labels of {calibration.studies} validation studies. Expected calibration error on "
-        f"these ({BINS} bins of equal mass): {calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after."
+        f"these ({CALIBRATION_BINS} bins of equal mass): "
+        f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after."
     )

@@ -19,8 +19,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import arguments, left_padded
-from report_gen.metrics.cider import DocumentFrequencies
-from report_gen.metrics.measure import Floats
+from report_gen.metrics import DocumentFrequencies, Floats
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, ReportTokenizer
 

@@ -24,8 +24,7 @@ from report_gen.drafting.drafter import Drafter
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.metrics.cider import cider_d
-from report_gen.metrics.pairs import Pairs
+from report_gen.metrics import Pairs, cider_d
 from report_gen.model import Checkpoint
 from report_gen.records.report import format_report, parse_report
 from report_gen.records.study import ViewPosition

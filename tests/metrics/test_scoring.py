@@ -60,7 +60,8 @@ def test_a_copier_of_one_report_is_collapsed_and_beats_nothing(corpus: Path) -> 
     run = run_score(options(corpus, [NORMAL] * 10))
     assert run.fails
     assert run.model.diversity.distinct == 1
-    assert run.model.diversity.copied == 1
+    assert run.model.diversity.copied_share == 1
+    assert run.reference_diversity.copied_share == 0
     assert [verdict.text.split(":")[0].split(" on ")[0] for verdict in run.verdicts] == [
         "collapsed",
         "does not beat the constant report",
@@ -77,7 +78,16 @@ def test_a_good_drafter_fails_nothing(corpus: Path) -> None:
     assert run.model["micro F1, 14 findings, uncertain+"].value == 1
 
 
-def test_scores_are_those_of_the_one_line_call(corpus: Path) -> None:
+def test_cases_name_missed_and_invented_findings(corpus: Path) -> None:
+    drafts = [*TEST[:8], "The lungs are clear. Small pneumothorax.", "Cardiomegaly. Possible edema."]
+    cases = {case.study_id: case for case in run_score(options(corpus, drafts)).cases}
+    assert (cases["s0"].missed, cases["s0"].invented) == ((), ())
+    assert cases["s8"].missed == ("Pleural Effusion",)
+    assert cases["s8"].invented == ("Pneumothorax",)
+    assert (cases["s9"].missed, cases["s9"].invented) == ((), ())  # an uncertain finding counts as positive
+
+
+def test_scores_are_those_of_score_reports(corpus: Path) -> None:
     drafts = [NORMAL] * 10
     by_name = {score.name: score for score in run_score(options(corpus, drafts, preset="r2gen-iu")).model.scores}
     for score in score_reports(drafts, TEST, preset="r2gen-iu", train=TRAIN, draws=50):
@@ -98,10 +108,11 @@ def test_without_draws_there_are_no_intervals(corpus: Path) -> None:
 def test_two_systems_are_compared_on_the_same_studies(corpus: Path) -> None:
     other = options(corpus, [NORMAL] * 10, "other.jsonl").predictions
     run = run_score(options(corpus, TEST, compare=other))
+    assert [one.name for one in run.comparison] == [name for name in run.headline if name != "METEOR 1.5"]
     rouge = next(difference for difference in run.comparison if difference.name == "ROUGE-L (coco)")
     assert rouge.second > rouge.first
     assert rouge.interval[0] > 0
-    assert rouge.p_randomisation < 0.05
+    assert rouge.p_randomization < 0.05
     assert "Against another system" in printed(run)
     short = options(corpus, TEST[:3], "short.jsonl").predictions
     with pytest.raises(CorpusError, match=r"short\.jsonl: no prediction for 7 ids"):
@@ -121,7 +132,7 @@ def test_nearest_image_is_a_baseline_when_features_are_given(corpus: Path) -> No
         run_score(options(corpus, TEST, features=features))
 
 
-def test_notices_say_what_is_missing(corpus: Path, tmp_path: Path) -> None:
+def test_notices_name_missing_inputs(corpus: Path, tmp_path: Path) -> None:
     references = tmp_path / "references.csv"
     with references.open("w", newline="") as file:
         csv.writer(file).writerows([("id", "report"), *((f"s{number}", text) for number, text in enumerate(TEST))])
@@ -144,7 +155,7 @@ def test_different_casing_is_warned_of_under_raw_only(corpus: Path) -> None:
     assert not any("cased differently" in notice for notice in protocol.notices)
 
 
-def test_files_hold_the_run_and_html_quotes_safely(corpus: Path, tmp_path: Path) -> None:
+def test_files_contain_the_run_and_html_is_escaped(corpus: Path, tmp_path: Path) -> None:
     drafts = ["Clear <script>alert(1)</script>", *TEST[1:]]
     run = run_score(options(corpus, drafts))
     write_json(run, tmp_path / "run.json")
@@ -153,6 +164,7 @@ def test_files_hold_the_run_and_html_quotes_safely(corpus: Path, tmp_path: Path)
     table = json.loads((tmp_path / "run.json").read_text())
     assert table["model"]["scores"][0]["name"] == "BLEU-1"
     assert table["fails"] is False
+    assert table["schema_version"] == 2
     assert NORMAL not in (tmp_path / "run.json").read_text()
     with (tmp_path / "run.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -187,7 +199,7 @@ def assert_balanced(page: str) -> None:
     assert parser.open == []
 
 
-def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(corpus: Path, tmp_path: Path) -> None:
+def test_a_failed_write_raises_and_leaves_no_temporary_file(corpus: Path, tmp_path: Path) -> None:
     run = run_score(options(corpus, TEST))
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
@@ -198,7 +210,7 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_the_old_file(corpus: 
     assert not list(tmp_path.glob(".*"))
 
 
-def test_several_training_seeds_are_told_with_their_spread(corpus: Path) -> None:
+def test_several_training_seeds_have_a_mean_and_a_deviation(corpus: Path) -> None:
     """Mean and sample deviation by hand, over this model's drafts and those of two other seeds."""
     others = [
         options(corpus, drafts, f"seed-{number}.jsonl").predictions
@@ -208,7 +220,7 @@ def test_several_training_seeds_are_told_with_their_spread(corpus: Path) -> None
     alone = [
         run_score(options(corpus, drafts, "one.jsonl")).model["BLEU-1"].value for drafts in (TEST, TEST, [NORMAL] * 10)
     ]
-    spread = next(one for one in run.seeds if one.name == "BLEU-1")
+    spread = next(one for one in run.training_seeds if one.name == "BLEU-1")
     assert spread.values == pytest.approx(alone)
     assert spread.mean == pytest.approx(sum(alone) / 3)
     assert spread.deviation == pytest.approx((sum((value - sum(alone) / 3) ** 2 for value in alone) / 2) ** 0.5)

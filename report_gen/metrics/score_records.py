@@ -1,4 +1,4 @@
-"""What a score run is asked for and what it gives."""
+"""Options and results of a score run."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from report_gen.records.findings import FindingSchema
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreMethod:
-    """How to score, wherever the texts come from."""
+    """How to score, independent of where the texts come from."""
 
     preset: str = "raw"
-    """A shipped preset's name or the path of a .toml file."""
+    """Name of a shipped preset or path of a .toml file."""
     draws: int = 1000
     """Bootstrap resamplings; 0 for no intervals."""
     seed: int = 0
     java: bool = True
-    """METEOR 1.5 where Java and pycocoevalcap are installed; otherwise the exact+stem form."""
+    """Compute METEOR 1.5 where Java and pycocoevalcap are installed; otherwise exact+stem F."""
     optional: Mapping[str, Path] = field(default_factory=dict)
-    """The folder of weights for each of `bertscore`, `chexbert` and `radgraph` that is wanted."""
+    """Weights folder of each requested optional metric: `bertscore`, `chexbert`, `radgraph`."""
     schema: FindingSchema = field(default_factory=chest_xray)
-    """The findings that are read from the texts."""
+    """The findings that are labeled in the texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,12 @@ class ScoreOptions(ScoreMethod):
 
     predictions: Path
     references: Path
-    """Of an annotation.json the test split; its other splits serve as training reports when `train` is not given."""
+    """Of an annotation.json the test split. Its other splits are the training reports if `train` is not given."""
     train: Path | None = None
-    """Training reports: for the preset's vocabulary, the baselines and the share copied."""
+    """Training reports, for the preset's vocabulary, the baselines and the share of copied drafts."""
     id_column: str | None = None
     allow_missing: bool = False
-    """Score the studies that both files have, and say which were left out."""
+    """Score the studies that both files contain, and report which were left out."""
     other_seeds: tuple[Path, ...] = ()
     """Predictions of the same model, trained with other seeds, for the same studies."""
     compare: Path | None = None
@@ -53,8 +53,8 @@ class ScoreOptions(ScoreMethod):
 
 
 @dataclass(frozen=True, kw_only=True)
-class System:
-    """A model or a baseline with its scores."""
+class SystemScores:
+    """The scores of a model or a baseline."""
 
     name: str
     scores: tuple[Score, ...]
@@ -66,38 +66,38 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRun:
-    """Everything that came out."""
+    """All results of a score run."""
 
     signature: str
-    """The recipe that all scores share."""
+    """The part of the signature that all scores share."""
     schema: FindingSchema
-    """The findings that were read from the texts."""
+    """The findings that are labeled in the texts."""
     draws: int
     seed: int
-    model: System
-    baselines: tuple[System, ...]
-    references: DiversityStats
+    model: SystemScores
+    baselines: tuple[SystemScores, ...]
+    reference_diversity: DiversityStats
     support: Mapping[str, Mapping[str, int]]
-    """How many references have each finding, by the policy of uncertainty."""
+    """Number of references with each finding, by the policy for uncertain mentions."""
     against_baselines: Mapping[str, tuple[Difference, ...]]
-    """The model minus each baseline, on the headline scores, by the baseline's name."""
+    """The model's headline scores minus those of each baseline, by the baseline's name."""
     comparison: tuple[Difference, ...]
-    """This model minus the other one, where one was given."""
-    seeds: tuple[SeedSpread, ...]
-    """Every score over the training seeds, where drafts of other seeds were given."""
+    """The model's headline scores minus those of the other system; empty without one."""
+    training_seeds: tuple[SeedSpread, ...]
+    """Every score over the training seeds; empty without drafts of other seeds."""
     image_use: Mapping[str, tuple[Difference, ...]]
-    """Every score from the studies' own images minus that from what the model was shown instead, by the name of that;
-    empty where no such drafts were given."""
+    """Every score with the studies' own images minus that with control images, by the control's name; empty without
+    drafts from control images."""
     verdicts: tuple[Verdict, ...]
     notices: tuple[str, ...]
     cases: tuple[Case, ...]
 
     @property
     def headline(self) -> tuple[str, ...]:
-        """Names of the scores on which the model is compared with others."""
+        """Names of the scores by which the model is compared with others."""
         return headline_scores(self.schema)
 
     @property
     def fails(self) -> bool:
-        """Whether a strict run ends with an error: collapsed, or no better than one constant report."""
+        """Whether a strict run fails: drafts collapsed, or are no better than one constant report."""
         return any(verdict.fails for verdict in self.verdicts)
