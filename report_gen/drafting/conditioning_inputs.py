@@ -1,6 +1,6 @@
-"""What the decoder is told of findings, modality, plane and body part: what a reader says, else what is seen.
+"""Resolve the findings and attributes that condition the decoder.
 
-A DICOM header knows better than the image what modality and body part are.
+Precedence: override by the reader, DICOM header (attributes only), prediction of the model.
 """
 
 from __future__ import annotations
@@ -18,21 +18,19 @@ def resolve_findings(
     overrides: Mapping[str, FindingState],
     reported: Sequence[bool],
 ) -> tuple[Finding, ...]:
-    """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest.
+    """Return the findings of a study as they condition the decoder.
 
     Args:
-        states: [F] as the thresholds decide, indices into STATES.
+        states: [F] by the thresholds of the model, indices into `STATES`.
         probabilities: [F] 0..1.
-        overrides: states that a reader sets, by name.
-        reported: [F], whether the probability is told.
+        overrides: states set by the reader, by finding name.
+        reported: [F], whether the probability of the finding is reported.
     """
-    told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
-    if "No Finding" not in overrides:
-        told["No Finding"] = no_finding(told)
+    resolved = resolve_states(states, overrides)
     return tuple(
         Finding(
             name=name,
-            state=told[name],
+            state=resolved[name],
             probability=probability if is_reported else None,
             overridden=name in overrides,
         )
@@ -40,23 +38,41 @@ def resolve_findings(
     )
 
 
-def no_finding(told: Mapping[str, FindingState]) -> FindingState:
-    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain.
+def resolve_states(states: Sequence[int], overrides: Mapping[str, FindingState]) -> dict[str, FindingState]:
+    """Return the state of each finding by name, with "No Finding" derived from the others unless it is overridden.
 
-    A finding of `FURTHER` alone leaves it unknown: CheXpert does not name it, and the chest is not normal.
+    Args:
+        states: [F] by the thresholds of the model, indices into `STATES`.
+        overrides: states set by the reader, by finding name.
     """
-    others = {told[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
+    resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
+    if "No Finding" not in overrides:
+        resolved["No Finding"] = no_finding(resolved)
+    return resolved
+
+
+def no_finding(states: Mapping[str, FindingState]) -> FindingState:
+    """Return the state of "No Finding" by CheXpert's rule, as `label_findings` applies it to texts.
+
+    "No Finding" is present if nothing but a support device is present or uncertain. A finding of `FURTHER` alone leaves
+    it unknown: CheXpert has no such label, but the chest is not normal.
+    """
+    others = {states[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
     if FindingState.PRESENT in others:
         return FindingState.ABSENT
     if FindingState.UNCERTAIN in others:
         return FindingState.UNCERTAIN
-    if any(told[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
+    if any(states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
         return FindingState.UNKNOWN
     return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
 
 
 def check_findings(overrides: Mapping[str, FindingState]) -> None:
-    """Raise UsageError for a name that is none of `FINDINGS`."""
+    """Check the names of overridden findings.
+
+    Raises:
+        UsageError: a name is not in `FINDINGS`.
+    """
     for name in overrides:
         if name not in FINDINGS:
             raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
@@ -68,13 +84,13 @@ def resolve_attributes(
     header: Mapping[AttributeName, str],
     overrides: Mapping[str, str],
 ) -> tuple[Attribute, ...]:
-    """The attributes of a study as the decoder is told them.
+    """Return the attributes of a study as they condition the decoder.
 
     Args:
         known: the A attributes of the model.
-        probabilities: of the values of each.
-        header: what `header_values` gives; a value that the model does not know is passed over.
-        overrides: checked values by name, "" for unknown.
+        probabilities: [A][values] of the values of each attribute, 0..1.
+        header: values from the DICOM header, as `header_values` returns them; values unknown to the model are ignored.
+        overrides: checked values by attribute name, "" for unknown.
     """
     return tuple(
         _resolve(attribute, dict(zip(attribute.values, row, strict=True)), header.get(attribute.name, ""), overrides)
@@ -83,16 +99,20 @@ def resolve_attributes(
 
 
 def unknown_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]:
-    """The same of a study that the model was not asked about."""
+    """Return unknown attributes, for a study whose images the model did not get."""
     return tuple(Attribute(name=attribute.name, value="") for attribute in known)
 
 
 def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
-    """Raise UsageError for an attribute or a value that the model does not know; "" is unknown and goes with all."""
+    """Check the names and values of overridden attributes; the value "" stands for unknown and is always allowed.
+
+    Raises:
+        UsageError: the model does not know an attribute or a value.
+    """
     values: dict[str, tuple[str, ...]] = {attribute.name: attribute.values for attribute in known}
     for name, value in overrides.items():
         if not values:
-            raise UsageError(f"attribute {name!r} is not known: the model has learned none; leave it out")
+            raise UsageError(f"attribute {name!r} is not known: the model was trained without attributes; leave it out")
         if name not in values:
             raise UsageError(f"attribute {name!r} is not known to the model; choose from {', '.join(values)}")
         if value and value not in values[name]:
@@ -104,14 +124,14 @@ def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConf
 def _resolve(
     attribute: AttributeConfig, probabilities: Mapping[str, float], header: str, overrides: Mapping[str, str]
 ) -> Attribute:
-    seen = max(probabilities, key=lambda value: probabilities[value])
-    stated = header if header in attribute.values else ""
-    value = overrides.get(attribute.name, stated or seen)
+    predicted = max(probabilities, key=lambda value: probabilities[value])
+    from_header = header if header in attribute.values else ""
+    value = overrides.get(attribute.name, from_header or predicted)
     return Attribute(
         name=attribute.name,
         value=value,
         probability=probabilities.get(value),
-        seen=seen,
-        from_header=attribute.name not in overrides and bool(stated),
+        seen=predicted,
+        from_header=attribute.name not in overrides and bool(from_header),
         overridden=attribute.name in overrides,
     )

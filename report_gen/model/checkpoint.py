@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     model: ReportModel,
     config: ModelConfig,
@@ -83,15 +84,16 @@ def save_checkpoint(
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = json.dumps(manifest, indent=2).encode() + b"\n"
     contents[CARD] = card.encode()
-    write_folder(folder, contents)
+    write_folder(Path(folder), contents)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
+def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """The model of a checkpoint folder, in evaluation mode, float32, on the CPU.
 
     Raises:
         CheckpointError: a file is missing, altered or does not fit the others.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that holds {CONFIG}")
     contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}

@@ -120,7 +120,7 @@ def _count(
         conditioning=model.config.conditioning,
         image_tokens=images,
         prompt_tokens=prompt,
-        places=prompt + (0 if model.decoder.cross_attention else images),
+        places=prompt + (0 if model.conditioning.adds_cross_attention else images),
         report_tokens=_mean_length([one.token_ids for one in written]),
         seconds_alone=alone,
         seconds_together=together,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from report_gen.metrics.calibration import BINS
+from report_gen.config import CONDITIONING_TRAITS
 from report_gen.model import ModelConfig
 from report_gen.records.report import BANNER, FINDINGS
 
@@ -38,7 +39,7 @@ def write_card(
     unknown = [name for name in FINDINGS if name not in trained and name != "No Finding"]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
     told = f"as unknown: {', '.join(unknown) or 'none'}"
-    if config.conditioning == "numbers":
+    if not CONDITIONING_TRAITS[config.conditioning].uses_findings:
         told = "of these: nothing. It reads features of the images as numbers alone"
     return f"""---
 library_name: report-gen

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.config import Conditioning, DecoderConfig, EncoderConfig, ProjectorConfig
+from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
 from report_gen.records.report import AttributeName, SectionName
 
 
@@ -55,7 +55,7 @@ class TextRecipe(_Frozen):
 
 
 class ModelRecipe(_Frozen):
-    conditioning: Conditioning = "prefix"
+    conditioning: ConditioningName = "prefix"
     """Visual tokens before the text, or in cross-attention layers; `numbers` writes features into the prompt instead,
     to be compared with."""
     encoder: EncoderConfig
@@ -273,9 +273,10 @@ class Recipe(_Frozen):
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
             trained = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
-            if self.model.conditioning == "numbers" and not trained and _learns_to_see(stage.rates):
+            traits = CONDITIONING_TRAITS[self.model.conditioning]
+            if not traits.trains_encoder and not trained and _learns_to_see(stage.rates):
                 raise ValueError(
-                    f"stage {stage.name!r}: no gradient reaches encoder or projector through numbers; "
+                    f"stage {stage.name!r}: no gradient reaches encoder or projector through {self.model.conditioning}; "
                     "leave their rates out, or teach the heads with finding_weight or attribute_weight"
                 )
             for name in stage.corpora:

@@ -1,0 +1,28 @@
+"""The request that a draft answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
+
+from report_gen.records.report import FindingState
+from report_gen.records.study import Study
+
+
+@dataclass(frozen=True)
+class DraftRequest:
+    """A study to draft, with what the reader knows about it."""
+
+    study: Study
+    _: KW_ONLY
+    priors: tuple[Study, ...] = ()
+    """Earlier studies of the patient. No model reads them yet; a draft says so in a notice."""
+    indication: str | None = None
+    """Why the study was ordered; None takes the indication of the study itself."""
+    technique: str | None = None
+    """How the images were acquired, in words."""
+    overrides: Mapping[str, FindingState] = field(default_factory=dict)
+    """Finding states set by the reader, by finding name. They take precedence over the model."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Attribute values set by the reader, by attribute name, "" for unknown. They take precedence over header and
+    model."""
