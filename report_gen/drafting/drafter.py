@@ -118,9 +118,9 @@ class Drafter:
         Args:
             studies: studies, or requests that carry their own indication and overrides.
             decoding: how texts are generated; `DEFAULT_DECODING` by default.
-            overrides: finding states set by the reader for all plain studies, by finding name.
-            attributes: attribute values set by the reader for all plain studies, "" for unknown.
-            indication: why all plain studies were ordered; by default the indication of each study.
+            overrides: finding states set by the reader for all studies, by finding name.
+            attributes: attribute values set by the reader for all studies, "" for unknown.
+            indication: why the studies were ordered; by default the indication of each study.
             batch_size: number B of studies that the model processes together. The drafts do not depend on it.
             blank: replace every image with uniform gray, to measure what the model writes without images.
 
@@ -128,14 +128,11 @@ class Drafter:
             A report for each study in order, or the error for which that study alone is refused.
 
         Raises:
-            UsageError: an override is not known to the model.
+            UsageError: an override is not known to the model, or comes beside a request that has its own.
         """
-        requests = [
-            study
-            if isinstance(study, DraftRequest)
-            else DraftRequest(study, indication=indication, overrides=overrides or {}, attributes=attributes or {})
-            for study in studies
-        ]
+        requests = _as_requests(
+            studies, indication=indication, overrides=overrides or {}, attributes=attributes or {}
+        )
         for request in requests:
             self._check_overrides(request)
         for start in range(0, len(requests), batch_size):
@@ -188,8 +185,8 @@ class Drafter:
         states = self._model.decide(probabilities)
         reported = self._model.config.findings.reported
         return [
-            resolve_findings(*row, item.request.overrides, reported)
-            for item, *row in zip(batch, states.tolist(), probabilities.tolist(), strict=True)
+            resolve_findings(row_states, row_probabilities, item.request.overrides, reported)
+            for item, row_states, row_probabilities in zip(batch, states.tolist(), probabilities.tolist(), strict=True)
         ]
 
     def _resolve_attributes(
@@ -265,6 +262,25 @@ class Drafter:
         patches = self._model.encoder(pixel_values[view_mask]).mean(1).double().cpu()  # [views of all studies,D_img]
         for views in patches.split(view_mask.sum(1).tolist()):
             yield views.mean(0).numpy()
+
+
+def _as_requests(
+    studies: Sequence[Study | DraftRequest],
+    *,
+    indication: str | None,
+    overrides: Mapping[str, FindingState],
+    attributes: Mapping[str, str],
+) -> list[DraftRequest]:
+    """Return a request for each study, with these values for plain studies."""
+    given = indication is not None or bool(overrides) or bool(attributes)
+    if given and any(isinstance(study, DraftRequest) for study in studies):
+        raise UsageError("a DraftRequest carries its own indication, overrides and attributes; set them there")
+    return [
+        study
+        if isinstance(study, DraftRequest)
+        else DraftRequest(study, indication=indication, overrides=overrides, attributes=attributes)
+        for study in studies
+    ]
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:

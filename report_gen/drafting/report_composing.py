@@ -76,7 +76,7 @@ class ReportComposer:
         )
 
     def _provenance(self, study: Study, decoding: Decoding) -> Provenance:
-        machine = {
+        machine: dict[str, str | int] = {
             "device": self._device.type,
             "dtype": str(self._dtype).removeprefix("torch."),
             "threads": torch.get_num_threads(),
@@ -95,6 +95,6 @@ class ReportComposer:
 
 
 def _now() -> datetime:
-    """Return the time, or SOURCE_DATE_EPOCH (reproducible-builds.org) where outputs must be reproducible to the byte."""
+    """Return the time, or SOURCE_DATE_EPOCH (reproducible-builds.org) if that is set, for reproducible outputs."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)

@@ -1,7 +1,7 @@
 """Generate report texts. Drafting, validation during training and self-critical training all call this module.
 
-`generate_texts` gives finished texts, `generate_tokens` the token ids of one candidate per row. The generation loop with
-its cache is that of transformers.
+`generate_texts` returns finished texts, `generate_tokens` the token ids of one candidate per row. The loop over tokens
+and its cache are those of transformers.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def inconsistency(
 
 
 def mismatch_score(text: str, states: Sequence[FindingState]) -> float:
-    """Return the weighted count of findings on which a text differs from the states [F] that conditioned the decoder."""
+    """Return the weighted count of findings on which a text differs from the states [F] of the conditioning."""
     return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states))
 
 

@@ -3,8 +3,8 @@
 | name | what reaches the decoder | positions |
 |---|---|---|
 | `prefix` | visual tokens before the prompt | K |
-| `cross_attention` | visual tokens through cross-attention layers that the decoder gets in addition | none |
-| `numbers` | pooled image features, written as digits before the prompt; a measured baseline | up to `FeatureNumbers.longest` |
+| `cross_attention` | visual tokens, through cross-attention layers added to the decoder | none |
+| `numbers` | pooled image features as digits before the prompt; a measured baseline | `FeatureNumbers.longest` |
 
 Nothing outside this module asks which of them a model uses. None of them has weights of its own.
 """
@@ -127,7 +127,7 @@ class Conditioning(ABC):
 class PrefixConditioning(Conditioning):
     """Visual tokens of findings, attributes and patches stand before the prompt."""
 
-    name = "prefix"
+    name: ClassVar[ConditioningName] = "prefix"
     size_key = "patch_tokens"
 
     def __init__(self, patch_tokens: int | Literal["all"]) -> None:
@@ -182,7 +182,7 @@ class PrefixConditioning(Conditioning):
 class CrossAttentionConditioning(PrefixConditioning):
     """The same visual tokens go into cross-attention layers of the decoder."""
 
-    name = "cross_attention"
+    name: ClassVar[ConditioningName] = "cross_attention"
     adds_cross_attention = True
 
     def positions(self, *, findings: int, attributes: int, patches: int) -> int:
@@ -207,7 +207,7 @@ class CrossAttentionConditioning(PrefixConditioning):
 class NumbersConditioning(PrefixConditioning):
     """Pooled image features stand before the prompt as a line of decimal numbers, without findings and attributes."""
 
-    name = "numbers"
+    name: ClassVar[ConditioningName] = "numbers"
     size_key = "numbers"
 
     def __init__(self, numbers: FeatureNumbers) -> None:

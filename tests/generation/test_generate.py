@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from report_gen.generation.generate import compose
 
 from report_gen.generation import Decoding, generate
 from report_gen.generation import generate as writing
 from report_gen.generation.decoding import Generated
-from report_gen.generation.generate import compose
 from report_gen.records.report import FINDINGS, AttributeName, FindingState, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from report_gen.model.numbers import NumberWriter, example_lines, write_line
 from report_gen_training.data.vocabulary import learn_vocabulary
 
 from report_gen.errors import CheckpointError
 from report_gen.model import ModelConfig, ReportModel
-from report_gen.model.numbers import NumberWriter, example_lines, write_line
 from tests.builders import PROMPT, SIZE, tiny_config, tiny_model, tokenizer
 
 NUMBERS = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from report_gen.metrics.calibration import BINS
 from report_gen.config import CONDITIONING_TRAITS
+from report_gen.metrics.calibration import BINS
 from report_gen.model import ModelConfig
 from report_gen.records.report import BANNER, FINDINGS
 
