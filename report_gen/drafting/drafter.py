@@ -130,9 +130,7 @@ class Drafter:
         Raises:
             UsageError: an override is not known to the model, or comes beside a request that has its own.
         """
-        requests = _as_requests(
-            studies, indication=indication, overrides=overrides or {}, attributes=attributes or {}
-        )
+        requests = _as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         for request in requests:
             self._check_overrides(request)
         for start in range(0, len(requests), batch_size):
