@@ -151,7 +151,7 @@ def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
     visual = model.encode_images(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
     tokens, mask = model.visual_tokens(torch.full((1, 17), 3), visual)
     assert model.decoder(tokens, mask, text, torch.ones_like(text)).shape[1] == 72
-    with pytest.raises(UsageError, match="92 places"):
+    with pytest.raises(UsageError, match="92 positions"):
         model.decoder(tokens, mask, torch.full((1, 73), 9), torch.ones(1, 73))
 
 
