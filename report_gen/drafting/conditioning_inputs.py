@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.errors import UsageError
-from report_gen.records.report import CHEXPERT, FINDINGS, FURTHER, Attribute, AttributeName, Finding, FindingState
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import Attribute, AttributeName, Finding
 
 
 def resolve_findings(
+    schema: FindingSchema,
     states: Sequence[int],
     probabilities: Sequence[float],
     overrides: Mapping[str, FindingState],
@@ -21,12 +23,13 @@ def resolve_findings(
     """Return the findings of a study as they condition the decoder.
 
     Args:
+        schema: the F findings of the model.
         states: [F] by the thresholds of the model, indices into `STATES`.
         probabilities: [F] 0..1.
-        overrides: states set by the reader, by finding name.
+        overrides: states set by the reader, by name in the schema.
         reported: [F], whether the probability of the finding is reported.
     """
-    resolved = resolve_states(states, overrides)
+    resolved = resolve_states(schema, states, overrides)
     return tuple(
         Finding(
             name=name,
@@ -34,48 +37,40 @@ def resolve_findings(
             probability=probability if is_reported else None,
             overridden=name in overrides,
         )
-        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
+        for name, probability, is_reported in zip(schema.findings, probabilities, reported, strict=True)
     )
 
 
-def resolve_states(states: Sequence[int], overrides: Mapping[str, FindingState]) -> dict[str, FindingState]:
-    """Return the state of each finding by name, with "No Finding" derived from the others unless it is overridden.
+def resolve_states(
+    schema: FindingSchema, states: Sequence[int], overrides: Mapping[str, FindingState]
+) -> dict[str, FindingState]:
+    """Return the state of each finding by name.
+
+    The finding that means "normal" follows from the others unless it is overridden.
 
     Args:
+        schema: the F findings of the model.
         states: [F] by the thresholds of the model, indices into `STATES`.
-        overrides: states set by the reader, by finding name.
+        overrides: states set by the reader, by name in the schema.
     """
-    resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
-    if "No Finding" not in overrides:
-        resolved["No Finding"] = no_finding(resolved)
-    return resolved
+    resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
+    return resolved if schema.normal in overrides else schema.with_no_finding(resolved)
 
 
-def no_finding(states: Mapping[str, FindingState]) -> FindingState:
-    """Return the state of "No Finding" by CheXpert's rule, as `label_findings` applies it to texts.
-
-    "No Finding" is present if nothing but a support device is present or uncertain. A finding of `FURTHER` alone leaves
-    it unknown: CheXpert has no such label, but the chest is not normal.
-    """
-    others = {states[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
-    if FindingState.PRESENT in others:
-        return FindingState.ABSENT
-    if FindingState.UNCERTAIN in others:
-        return FindingState.UNCERTAIN
-    if any(states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
-        return FindingState.UNKNOWN
-    return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
-
-
-def check_findings(overrides: Mapping[str, FindingState]) -> None:
-    """Check the names of overridden findings.
+def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSchema) -> dict[str, FindingState]:
+    """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: a name is not in `FINDINGS`.
+        UsageError: a name is neither that of a finding nor an alias.
     """
-    for name in overrides:
-        if name not in FINDINGS:
-            raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
+    resolved = {}
+    for text, state in overrides.items():
+        name = schema.resolve_name(text)
+        if name is None:
+            choices = ", ".join(schema.findings) or "none: the model has no findings"
+            raise UsageError(f"finding {text!r} is not known; choose from {choices}")
+        resolved[name] = state
+    return resolved
 
 
 def resolve_attributes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
-    check_findings,
     resolve_attributes,
     resolve_findings,
+    resolve_overrides,
 )
 from report_gen.drafting.preprocessing import ImageBatch, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
@@ -25,8 +26,9 @@ from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.labeling.attributes import header_values
 from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import FINDINGS, Attribute, Finding, FindingState, Report
+from report_gen.records.report import Attribute, Finding, Report
 from report_gen.records.study import Study
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
@@ -78,7 +80,12 @@ class Drafter:
     def reported(self) -> frozenset[str]:
         """Names of the findings whose probability the model reports, because it was trained on them."""
         known = self._model.config.findings.reported
-        return frozenset(name for name, is_reported in zip(FINDINGS, known, strict=True) if is_reported)
+        return frozenset(name for name, is_reported in zip(self.schema.findings, known, strict=True) if is_reported)
+
+    @property
+    def schema(self) -> FindingSchema:
+        """The findings of the model."""
+        return self._model.config.finding_schema
 
     def draft(
         self,
@@ -131,8 +138,7 @@ class Drafter:
             UsageError: an override is not known to the model, or comes beside a request that has its own.
         """
         requests = _as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
-        for request in requests:
-            self._check_overrides(request)
+        requests = [self._check_overrides(request) for request in requests]
         for start in range(0, len(requests), batch_size):
             yield from self._draft_batch(requests[start : start + batch_size], decoding or DEFAULT_DECODING, blank)
 
@@ -183,7 +189,7 @@ class Drafter:
         states = self._model.decide(probabilities)
         reported = self._model.config.findings.reported
         return [
-            resolve_findings(row_states, row_probabilities, item.request.overrides, reported)
+            resolve_findings(self.schema, row_states, row_probabilities, item.request.overrides, reported)
             for item, row_states, row_probabilities in zip(batch, states.tolist(), probabilities.tolist(), strict=True)
         ]
 
@@ -205,7 +211,8 @@ class Drafter:
 
     def _state_indices(self, findings: Sequence[Sequence[Finding]]) -> torch.Tensor:
         """Return [B,F], indices into `STATES`."""
-        return torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
+        rows = [[STATES.index(finding.state) for finding in row] for row in findings]
+        return torch.tensor(rows, dtype=torch.long, device=self._device)
 
     def _value_indices(self, attributes: Sequence[Sequence[Attribute]]) -> torch.Tensor:
         """Return [B,A], indices into `AttributeConfig.told`."""
@@ -237,15 +244,16 @@ class Drafter:
         images = self._collate([preprocessed])
         return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
 
-    def _check_overrides(self, request: DraftRequest) -> None:
+    def _check_overrides(self, request: DraftRequest) -> DraftRequest:
+        """Return the request with its overrides by the names of the findings in the schema."""
         conditioning = self._model.conditioning
         if (request.overrides or request.attributes) and not conditioning.traits.uses_findings:
             raise UsageError(
                 f"a model with conditioning {conditioning.name!r} uses no findings and no attributes, so none can be "
                 "overridden; use a model with conditioning prefix or cross_attention"
             )
-        check_findings(request.overrides)
         check_attributes(request.attributes, self._model.config.attributes)
+        return replace(request, overrides=resolve_overrides(request.overrides, self.schema))
 
     def _collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
         """Return the images of a batch on the device, intensities in the type of the model."""

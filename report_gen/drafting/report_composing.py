@@ -13,11 +13,10 @@ from report_gen.drafting.audit import draft_notices
 from report_gen.drafting.conditioning_inputs import unknown_attributes
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
+from report_gen.records.findings import FindingState
 from report_gen.records.report import (
-    FINDINGS,
     Attribute,
     Finding,
-    FindingState,
     InputFile,
     Provenance,
     Report,
@@ -56,7 +55,9 @@ class ReportComposer:
         decoding: Decoding,
     ) -> Report:
         """Return the report of a generated text, with the notices of its audit after those given."""
-        audited = draft_notices(text.text, [finding.state for finding in findings])
+        audited = draft_notices(
+            text.text, [finding.state for finding in findings], self._checkpoint.model.config.finding_schema
+        )
         return Report(
             sections=text.sections,
             findings=findings,
@@ -67,12 +68,13 @@ class ReportComposer:
 
     def compose_blank(self, study: Study, *, notices: Sequence[str], decoding: Decoding) -> Report:
         """Return the report of a study whose images show nothing. A model would invent a text about them."""
+        config = self._checkpoint.model.config
         return Report(
             sections=_BLANK_SECTIONS,
-            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
+            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in config.finding_schema.findings),
             notices=tuple(notices),
             provenance=self._provenance(study, decoding),
-            attributes=unknown_attributes(self._checkpoint.model.config.attributes),
+            attributes=unknown_attributes(config.attributes),
         )
 
     def _provenance(self, study: Study, decoding: Decoding) -> Provenance:

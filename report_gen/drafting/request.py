@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 
-from report_gen.records.report import FindingState
+from report_gen.records.findings import FindingState
 from report_gen.records.study import Study
 
 

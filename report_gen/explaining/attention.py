@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from report_gen.imaging.transform import Placement
 from report_gen.model import ReportModel
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import FINDINGS
 
 
 @torch.inference_mode()
@@ -34,4 +33,7 @@ def attention_heatmap(
     grid = model.encoder.grid
     first_view = visual.finding_attention[0, :, : grid * grid].float()  # [F,N]
     weights = first_view.reshape(-1, grid, grid).cpu().numpy()  # [F,grid,grid]
-    return Heatmap(image=image, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
+    schema = model.config.finding_schema
+    by_name = dict(zip(schema.findings, weights, strict=True))
+    stated = {name: by_name[name] for name in schema.stated}  # "normal" is nowhere in the image
+    return Heatmap(image=image, square=placement.square, weights=stated)

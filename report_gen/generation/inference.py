@@ -20,7 +20,8 @@ from report_gen.generation.decoding import Decoding
 from report_gen.generation.reranking import needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records.report import AttributeName, FindingState, Section, Sentence, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, Section, Sentence, parse_report
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 
@@ -76,7 +77,7 @@ def generate_texts(
     Raises:
         UsageError: the longest prompt leaves no positions for a report.
     """
-    studies = range(len(states))
+    studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes = attributes or [{} for _ in studies]
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
@@ -95,12 +96,18 @@ def generate_texts(
     else:
         candidates = [[text] for text in generate(studies, decoding)]
         if further := decoding.candidates - 1:
-            rows = [row for row in studies if needs_candidates(candidates[row][0].text, states[row], attributes[row])]
+            rows = [
+                row
+                for row in studies
+                if needs_candidates(candidates[row][0].text, states[row], attributes[row], schema=schema)
+            ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
     return [
-        texts[select_candidate([(one.text, one.confidence) for one in texts], states[row], attributes[row])]
+        texts[
+            select_candidate([(one.text, one.confidence) for one in texts], states[row], attributes[row], schema=schema)
+        ]
         for row, texts in enumerate(candidates)
     ]
 

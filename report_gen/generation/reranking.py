@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 from report_gen.auditing.text_audit import audit_text
 from report_gen.labeling.attributes import contradictions
-from report_gen.labeling.labeler import findings_said, label_findings
+from report_gen.labeling.labeler import findings_in_state, label_findings
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
-from report_gen.records.report import FINDINGS, AttributeName, FindingState, split_sentences
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import AttributeName, split_sentences
 
 _NO_ATTRIBUTES: Mapping[AttributeName, str] = MappingProxyType({})
 
@@ -47,6 +48,8 @@ def select_candidate(
     candidates: Sequence[tuple[str, float | None]],
     states: Sequence[FindingState],
     attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    *,
+    schema: FindingSchema,
 ) -> int:
     """Return the index of the candidate to keep; of several equally good ones the first.
 
@@ -54,6 +57,7 @@ def select_candidate(
         candidates: texts, each with the confidence of the model in it, 0..1.
         states: the finding states [F] that conditioned the decoder.
         attributes: the attributes that conditioned the decoder, "" for unknown.
+        schema: the F findings of the model.
     """
     if len(candidates) == 1:
         return 0
@@ -62,15 +66,22 @@ def select_candidate(
         allowed = fewest_contradictions(texts, attributes)
         return allowed[most_agreed([texts[index] for index in allowed])]
     # A low confidence costs at most 1, as much as an omitted finding.
-    costs = [inconsistency(text, states, attributes) + 1 - (confidence or 0.0) for text, confidence in candidates]
+    costs = [
+        inconsistency(text, states, attributes, schema=schema) + 1 - (confidence or 0.0)
+        for text, confidence in candidates
+    ]
     return costs.index(min(costs))
 
 
 def needs_candidates(
-    text: str, states: Sequence[FindingState], attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES
+    text: str,
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    *,
+    schema: FindingSchema,
 ) -> bool:
     """Whether further candidates can improve on a text: its states are all unknown, or the text contradicts them."""
-    return not _any_known(states) or inconsistency(text, states, attributes) > 0
+    return not _any_known(states) or inconsistency(text, states, attributes, schema=schema) > 0
 
 
 def most_agreed(texts: Sequence[str]) -> int:
@@ -91,7 +102,11 @@ def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeNam
 
 
 def inconsistency(
-    text: str, states: Sequence[FindingState], attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES
+    text: str,
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    *,
+    schema: FindingSchema,
 ) -> float:
     """Return how much a text contradicts its conditioning and itself; 0 means not at all.
 
@@ -102,24 +117,27 @@ def inconsistency(
         text: a report.
         states: the finding states [F] that conditioned the decoder.
         attributes: the attributes that conditioned the decoder, "" for unknown.
+        schema: the F findings of the model.
     """
-    present = findings_said(text, FindingState.PRESENT)
-    denied = [findings_said(sentence.text, FindingState.ABSENT) & present for sentence in split_sentences(text)]
+    present = findings_in_state(text, FindingState.PRESENT, schema)
+    denied = [
+        findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
+    ]
     contradicted = _ATTRIBUTE_MISMATCH * len(contradictions(text, attributes))
-    return mismatch_score(text, states) + len(audit_text(text)) + sum(map(len, denied)) + contradicted
+    return mismatch_score(text, states, schema) + len(audit_text(text)) + sum(map(len, denied)) + contradicted
 
 
-def mismatch_score(text: str, states: Sequence[FindingState]) -> float:
+def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:
     """Return the weighted count of findings on which a text differs from the states [F] of the conditioning."""
-    return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states))
+    return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states, schema))
 
 
-def mismatched_findings(text: str, states: Sequence[FindingState]) -> tuple[str, ...]:
+def mismatched_findings(text: str, states: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
     """Return the names of the findings on which a text differs from the states [F] that conditioned the decoder.
 
     A difference in certainty alone, such as a present finding called possible, is not reported.
     """
-    compared = _compare(text, states)
+    compared = _compare(text, states, schema)
     return tuple(name for name, state, in_text in compared if _MISMATCH.get((state, in_text), 0.0) > 0.5)
 
 
@@ -127,8 +145,9 @@ def _any_known(states: Sequence[FindingState]) -> bool:
     return any(state is not FindingState.UNKNOWN for state in states)
 
 
-def _compare(text: str, states: Sequence[FindingState]) -> list[tuple[str, FindingState, FindingState]]:
-    """Return name, conditioning state and state in the text of each finding."""
-    in_text = label_findings(text)
-    # "No Finding" follows from the others; counting it would count every mismatch twice.
-    return [(name, state, in_text[name]) for name, state in zip(FINDINGS, states, strict=True) if name != "No Finding"]
+def _compare(
+    text: str, states: Sequence[FindingState], schema: FindingSchema
+) -> list[tuple[str, FindingState, FindingState]]:
+    """Return name, conditioning state and state in the text of each finding, except the one that means "normal"."""
+    conditioning, in_text = dict(zip(schema.findings, states, strict=True)), label_findings(text, schema)
+    return [(name, conditioning[name], in_text[name]) for name in schema.stated]

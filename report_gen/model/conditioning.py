@@ -33,6 +33,8 @@ class Conditioning(ABC):
     name: ClassVar[ConditioningName]
     adds_cross_attention: ClassVar[bool] = False
     """Whether the decoder needs cross-attention layers."""
+    uses_visual_tokens: ClassVar[bool] = True
+    """Whether the decoder gets the visual tokens of the projector."""
     size_key: ClassVar[str]
     """Field of `ProjectorConfig` that sets how many positions the images take."""
 
@@ -208,6 +210,7 @@ class NumbersConditioning(PrefixConditioning):
     """Pooled image features stand before the prompt as a line of decimal numbers, without findings and attributes."""
 
     name: ClassVar[ConditioningName] = "numbers"
+    uses_visual_tokens = False
     size_key = "numbers"
 
     def __init__(self, numbers: FeatureNumbers) -> None:

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
 
 VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
@@ -45,6 +44,7 @@ class Projector(nn.Module):
     never trained on pairs of image and report does not get features that its decoder cannot use.
 
     Args:
+        findings: number of findings F; 0 for a model without findings.
         image_width: width D_img of the patch features.
         text_width: width D_txt of the token embeddings.
         grid: rows and columns of the patch grid; N = grid * grid.
@@ -57,6 +57,7 @@ class Projector(nn.Module):
     def __init__(
         self,
         *,
+        findings: int,
         image_width: int,
         text_width: int,
         grid: int,
@@ -73,12 +74,14 @@ class Projector(nn.Module):
         self.column_embedding = nn.Parameter(torch.zeros(1, grid, image_width))
         nn.init.zeros_(self.view_embedding.weight)
 
-        self.finding_queries = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
-        self.finding_weight = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
-        self.finding_bias = nn.Parameter(torch.zeros(len(FINDINGS)))
-        self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
-        _zero_last_layer(self.finding_mlp)
-        self.state_embedding = nn.Parameter(0.02 * torch.randn(len(FINDINGS), len(STATES), text_width))
+        self.finding_queries = nn.Parameter(torch.zeros(findings, image_width))
+        self.finding_weight = nn.Parameter(torch.zeros(findings, image_width))
+        self.finding_bias = nn.Parameter(torch.zeros(findings))
+        self.finding_mlp: nn.Sequential | None = None
+        if findings:
+            self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
+            _zero_last_layer(self.finding_mlp)
+        self.state_embedding = nn.Parameter(0.02 * torch.randn(findings, len(STATES), text_width))
 
         self.patch_queries: nn.Parameter | None = None
         self.patch_mlp: nn.Sequential | None = None
@@ -119,9 +122,12 @@ class Projector(nn.Module):
             states: [B,F], indices into `STATES`.
             visual: visual features of the studies; None for studies without images.
         """
-        findings = torch.arange(len(FINDINGS), device=states.device)
+        findings = torch.arange(states.shape[1], device=states.device)
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
-        return tokens if visual is None else tokens + self.finding_mlp(visual.finding_features)
+        if visual is None or self.finding_mlp is None:
+            return tokens
+        added: torch.Tensor = self.finding_mlp(visual.finding_features)
+        return tokens + added
 
     def attribute_tokens(self, values: torch.Tensor) -> torch.Tensor:
         """Return the tokens of the attributes [B,A,D_txt].

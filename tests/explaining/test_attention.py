@@ -10,7 +10,7 @@ import pytest
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
 from report_gen.imaging.reading import read_study
-from report_gen.records.report import FINDINGS
+from report_gen.labeling.schema_files import chest_xray
 from tests.builders import picture, study, tiny_checkpoint, write_png
 
 
@@ -25,7 +25,7 @@ def test_the_image_and_its_place_in_the_square(rows: int, columns: int, tmp_path
     np.testing.assert_allclose(heatmap.image, pixels / 255, atol=1e-3)
     side = max(rows, columns)
     assert heatmap.square == ((columns - side) / 2, (rows - side) / 2, side)
-    assert list(heatmap.weights) == list(FINDINGS)
+    assert list(heatmap.weights) == list(chest_xray().stated)
     for weights in heatmap.weights.values():
         assert weights.shape[0] == weights.shape[1]
         assert weights.sum() == pytest.approx(1)

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from report_gen.generation import Decoding, GeneratedTokens, generate_texts, inference, study_generator
 from report_gen.generation.inference import compose_text
-from report_gen.records.report import FINDINGS, AttributeName, FindingState, SectionName
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
 
+FINDINGS = chest_xray().findings
 UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)
 STOPS_AND_BLANKS = [i for piece in ("a .", "A. B!", ") ", "IMPRESSION: x") for i in tokenizer().encode(piece)]
 EFFUSION = [FindingState.PRESENT if name == "Pleural Effusion" else FindingState.UNKNOWN for name in FINDINGS]

@@ -13,7 +13,12 @@ from report_gen.generation.reranking import (
     needs_candidates,
     select_candidate,
 )
-from report_gen.records.report import FINDINGS, AttributeName, FindingState
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName
+
+SCHEMA = chest_xray()
+FINDINGS = SCHEMA.findings
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 
@@ -40,22 +45,22 @@ def states_of(**states: FindingState) -> list[FindingState]:
 )
 def test_weights_of_mismatches(state: FindingState, weights: tuple[float, ...]) -> None:
     for in_text, weight in zip(TEXTS, weights, strict=True):
-        assert mismatch_score(TEXTS[in_text], states_of(Pleural_Effusion=state)) == weight, (state, in_text)
+        assert mismatch_score(TEXTS[in_text], states_of(Pleural_Effusion=state), SCHEMA) == weight, (state, in_text)
 
 
 def test_mismatches_add_up() -> None:
     states = states_of(Pleural_Effusion=PRESENT, Edema=ABSENT, Fracture=PRESENT)
     text = "No pleural effusion. Pulmonary edema."  # contradicted, contradicted, left out
-    assert mismatch_score(text, states) == 2 + 2 + 1
-    assert mismatched_findings(text, states) == ("Edema", "Pleural Effusion", "Fracture")
+    assert mismatch_score(text, states, SCHEMA) == 2 + 2 + 1
+    assert mismatched_findings(text, states, SCHEMA) == ("Edema", "Pleural Effusion", "Fracture")
 
 
 def test_a_difference_in_certainty_alone_is_not_reported() -> None:
-    assert mismatched_findings(TEXTS[UNCERTAIN], states_of(Pleural_Effusion=PRESENT)) == ()
+    assert mismatched_findings(TEXTS[UNCERTAIN], states_of(Pleural_Effusion=PRESENT), SCHEMA) == ()
 
 
 def test_no_finding_follows_from_the_others_and_is_not_counted() -> None:
-    assert mismatch_score("The chest is normal.", states_of(No_Finding=ABSENT)) == 0
+    assert mismatch_score("The chest is normal.", states_of(No_Finding=ABSENT), SCHEMA) == 0
 
 
 def test_the_text_with_the_highest_mean_agreement() -> None:
@@ -69,7 +74,7 @@ def test_the_text_with_the_highest_mean_agreement() -> None:
 def test_contradicted_attributes_count() -> None:
     attributes: dict[AttributeName, str] = {"modality": "CT", "plane": "axial"}
     texts = ["Sagittal MRI.", "Coronal CT.", "Axial CT.", "A cyst."]
-    assert [inconsistency(text, states_of(), attributes) for text in texts] == [4, 2, 0, 0]
+    assert [inconsistency(text, states_of(), attributes, schema=SCHEMA) for text in texts] == [4, 2, 0, 0]
     assert fewest_contradictions(texts, attributes) == [2, 3]
     assert fewest_contradictions(texts[:2], attributes) == [1]
     assert fewest_contradictions(texts, {}) == [0, 1, 2, 3]
@@ -78,9 +83,11 @@ def test_contradicted_attributes_count() -> None:
 def test_confidence_decides_among_equally_consistent_texts() -> None:
     states = states_of(Pleural_Effusion=PRESENT)
     candidates = [("Small effusion.", 0.4), ("Left effusion.", 0.6), ("No effusion.", 0.9), ("Effusion.", None)]
-    assert select_candidate(candidates, states) == 1
-    assert select_candidate(candidates[2:], states) == 1  # a contradiction costs more than a missing confidence
-    assert select_candidate(candidates[2:3], states) == 0
+    assert select_candidate(candidates, states, schema=SCHEMA) == 1
+    assert (
+        select_candidate(candidates[2:], states, schema=SCHEMA) == 1
+    )  # a contradiction costs more than a missing confidence
+    assert select_candidate(candidates[2:3], states, schema=SCHEMA) == 0
 
 
 @pytest.mark.parametrize(
@@ -94,4 +101,4 @@ def test_confidence_decides_among_equally_consistent_texts() -> None:
 def test_candidates_are_needed_for_contradictions_and_unknown_states(
     text: str, states: list[FindingState], expected: bool
 ) -> None:
-    assert needs_candidates(text, states) is expected
+    assert needs_candidates(text, states, schema=SCHEMA) is expected

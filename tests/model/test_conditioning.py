@@ -9,8 +9,7 @@ import torch
 
 from report_gen.config import CONDITIONING_TRAITS, ConditioningName
 from report_gen.model import ReportModel, conditioning_type
-from report_gen.records.report import FINDINGS
-from tests.builders import SIZE, tiny_config, tiny_model, tokenizer
+from tests.builders import FINDINGS, SIZE, tiny_config, tiny_model, tokenizer
 
 NAMES: tuple[ConditioningName, ...] = get_args(ConditioningName)
 ATTRIBUTES = [{"name": "modality", "values": ["CT", "MR"]}]

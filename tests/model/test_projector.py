@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 from report_gen.config import STATES
 from report_gen.model import VIEWS, Projector, VisualFeatures
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
+from tests.builders import FINDINGS
 
 B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6
 N = GRID**2
@@ -21,7 +21,13 @@ PA, LATERAL = VIEWS.index(ViewPosition.PA), VIEWS.index(ViewPosition.LATERAL)
 def build(patch_tokens: int | Literal["all"] = 5, *, randomized: bool = True) -> Projector:
     torch.manual_seed(0)
     projector = Projector(
-        image_width=D_IMG, text_width=D_TXT, grid=GRID, patch_tokens=patch_tokens, hidden=7, dropout=0.3
+        findings=len(FINDINGS),
+        image_width=D_IMG,
+        text_width=D_TXT,
+        grid=GRID,
+        patch_tokens=patch_tokens,
+        hidden=7,
+        dropout=0.3,
     )
     with torch.no_grad():
         for parameter in projector.parameters():
@@ -147,7 +153,14 @@ def test_dropout_is_active_in_training_mode_only() -> None:
 def with_attributes(*values: int) -> Projector:
     torch.manual_seed(0)
     return Projector(
-        image_width=D_IMG, text_width=D_TXT, grid=GRID, patch_tokens=5, hidden=7, dropout=0.3, attributes=values
+        findings=len(FINDINGS),
+        image_width=D_IMG,
+        text_width=D_TXT,
+        grid=GRID,
+        patch_tokens=5,
+        hidden=7,
+        dropout=0.3,
+        attributes=values,
     ).eval()
 
 

@@ -16,25 +16,30 @@ from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, st
 from report_gen.metrics.bleu import bleu
 from report_gen.metrics.cider import cider_d
 from report_gen.metrics.diversity import diversity_stats, is_collapsed
-from report_gen.metrics.finding_scores import finding_measures, label_reports
+from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
 from report_gen.model import Checkpoint
+from report_gen.records.findings import FindingSchema
 from report_gen.records.report import AttributeName, Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
 from ..data.batches import Batch
 from ..data.example_store import ExampleStore
 from ..recipe.schema import StageRecipe
-from ..run.events import CHOSEN_BY, Validation
+from ..run.events import Validation
 from ..run.folder import ValidationScore
-
-SHOWN = (*CHOSEN_BY, "micro F1, 14 findings, uncertain+", "ROUGE-L (coco)", "BLEU-4")
-"""Names of the scores that a validation reports."""
 
 _DECODINGS: Mapping[str, Decoding] = MappingProxyType(
     {"greedy": Decoding(), "beam": Decoding(method="beam"), "default": DEFAULT_DECODING}
 )
+
+
+def shown_scores(schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of the scores that a validation reports."""
+    sizes = list(schema.scored_sets)[:1]  # all scored findings
+    averages = (average_name(average, "F1", size, "uncertain+") for size in sizes for average in ("macro", "micro"))
+    return (*averages, "CIDEr-D", "ROUGE-L (coco)", "BLEU-4")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class DraftScores:
     """Scores of the drafts of a validation."""
 
     scores: dict[str, float]
-    """By name, see `SHOWN`."""
+    """By name, see `shown_scores`."""
     distinct: float
     """Number of different drafts divided by the number of different references."""
     collapsed: bool
@@ -83,7 +88,8 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
     visual, states, values = None, batch.finding_states, batch.attribute_values
     if batch.view_mask.shape[1]:
         visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        states = _with_no_finding(model.decide(model.probabilities(visual.finding_logits.double())))
+        decided = model.decide(model.probabilities(visual.finding_logits.double()))
+        states = _with_no_finding(model.config.finding_schema, decided)
         values = model.decide_attributes(visual)
     visual_tokens, visual_mask = model.visual_tokens(states, visual, values)
     generated = generate_texts(
@@ -99,26 +105,33 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
     return [text.sections for text in generated]
 
 
-def score_drafts(drafts: Sequence[str], references: Sequence[str]) -> DraftScores:
+def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: FindingSchema) -> DraftScores:
     """Score drafts against their references.
 
     Args:
         drafts: reports as `format_report` writes them; headings do not count.
         references: reports of the same studies, in the same form.
+        schema: the findings of the model.
     """
     candidates, targets = [_body(text) for text in drafts], [_body(text) for text in references]
-    candidate_labels, target_labels = label_reports(candidates), label_reports(targets)
+    candidate_labels, target_labels = (label_reports(texts, schema=schema) for texts in (candidates, targets))
     pairs = Pairs(candidates, targets)
-    measures = [bleu(pairs), rouge_l_coco(pairs), cider_d(pairs), *finding_measures(candidate_labels, target_labels)]
+    measures = [
+        bleu(pairs),
+        rouge_l_coco(pairs),
+        cider_d(pairs),
+        *finding_measures(candidate_labels, target_labels, schema=schema),
+    ]
+    shown = shown_scores(schema)
     scores = {
         name: float(value)
         for measure in measures
         for name, value in zip(measure.names, measure.values, strict=True)
-        if name in SHOWN
+        if name in shown
     }
     draft_stats, reference_stats = (
-        diversity_stats(candidates, candidate_labels),
-        diversity_stats(targets, target_labels),
+        diversity_stats(candidates, candidate_labels, schema=schema),
+        diversity_stats(targets, target_labels, schema=schema),
     )
     distinct = draft_stats.distinct / max(reference_stats.distinct, 1)
     return DraftScores(scores, distinct, is_collapsed(draft_stats, reference_stats))
@@ -136,10 +149,10 @@ def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
     return ValidationScore(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 
 
-def _with_no_finding(states: torch.Tensor) -> torch.Tensor:
-    """Return states [B,F] with "No Finding" derived from the others, as drafting derives it."""
-    resolved = [resolve_states(row, {}).values() for row in states.tolist()]
-    return torch.tensor([[STATES.index(state) for state in row] for row in resolved], device=states.device)
+def _with_no_finding(schema: FindingSchema, states: torch.Tensor) -> torch.Tensor:
+    """Return states [B,F] in which "no finding" follows from the others, as in a draft."""
+    rows = [[STATES.index(state) for state in resolve_states(schema, row, {}).values()] for row in states.tolist()]
+    return torch.tensor(rows, dtype=states.dtype, device=states.device).reshape(states.shape)
 
 
 def _attribute_values(known: Sequence[AttributeConfig], indices: Sequence[int]) -> dict[AttributeName, str]:

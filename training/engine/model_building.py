@@ -15,6 +15,7 @@ from report_gen.model import Encode, ModelConfig, ReportModel, conditioning_type
 
 from ..optimization.adapters import adapt, frozen, is_adapter
 from ..optimization.optimizer import learning_rates
+from ..recipe.findings import load_finding_schema
 from ..recipe.schema import Recipe
 
 
@@ -72,7 +73,13 @@ def _begin(
     recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
 ) -> ReportModel:
     torch.manual_seed(recipe.seed)
-    chosen = recipe.model
+    chosen, schema = recipe.model, load_finding_schema(recipe)
+    uses_visual_tokens = conditioning_type(chosen.conditioning).uses_visual_tokens
+    if uses_visual_tokens and not (schema.findings or chosen.attributes or chosen.projector.patch_tokens):
+        raise RecipeError(
+            "a model without findings, attributes and patch tokens would not use the image; "
+            "set model.projector.patch_tokens"
+        )
     config = ModelConfig(
         name=recipe.name,
         conditioning=chosen.conditioning,
@@ -80,6 +87,7 @@ def _begin(
         encoder=chosen.encoder,
         projector=chosen.projector,
         decoder=chosen.decoder,
+        finding_schema=schema,
         attributes=attributes,
         modalities=chosen.modalities,
         views=chosen.views,

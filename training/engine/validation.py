@@ -69,7 +69,10 @@ class Validator:
         loss, findings, accuracies = self._measure()
         model.config = model.config.model_copy(update={"findings": findings})
         samples = self._draft() if self._drafted and (step > 0 or self._can_write) else []
-        scored = score_drafts([one.draft for one in samples], [one.reference for one in samples]) if samples else None
+        scored = None
+        if samples:
+            drafts, references = [one.draft for one in samples], [one.reference for one in samples]
+            scored = score_drafts(drafts, references, model.config.finding_schema)
         return Validation(
             stage=self._stage.name,
             step=step,
@@ -83,7 +86,7 @@ class Validator:
 
     def _measure(self) -> tuple[float | None, FindingConfig, Mapping[str, float]]:
         """Return the mean loss, or None without studies, fitted thresholds, and the accuracy of each attribute head."""
-        attributes = self._checkpoint.model.config.attributes
+        attributes, schema = self._checkpoint.model.config.attributes, self._checkpoint.model.config.finding_schema
         sums, totals, correct = np.array(LossSums()), np.array(Weights()), np.zeros((len(attributes), 2))
         predictions: list[tuple[Floats, Floats]] = []
         for batch in self._batches(self._data.validation):
@@ -101,7 +104,7 @@ class Validator:
         loss = mean(added[: len(sums)].tolist(), all_weights, self._stage).loss if any(all_weights) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(correct.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
-        return loss, _thresholds(self._processes.gather(predictions)), accuracies
+        return loss, _thresholds(self._processes.gather(predictions), len(schema.findings)), accuracies
 
     def _draft(self) -> list[Sample]:
         """Return drafts of the chosen studies, in the same order whatever the number of processes."""
@@ -137,8 +140,8 @@ def _count_correct(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> Flo
     return counts
 
 
-def _thresholds(predictions: Sequence[tuple[Floats, Floats]]) -> FindingConfig:
-    if not predictions:
-        return FindingConfig()
+def _thresholds(predictions: Sequence[tuple[Floats, Floats]], findings: int) -> FindingConfig:
+    if not predictions or not findings:
+        return FindingConfig.unknown(findings)
     probabilities, targets = zip(*predictions, strict=True)
     return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets))

@@ -96,7 +96,7 @@ def sample_drafts(
     greedy, sampled = drafts[: len(prompts)], drafts[len(prompts) :]
     references = [tokenizer.decode(ids) for ids in _report_ids(batch)]
     sampled_rewards, greedy_rewards = (
-        rewards([tokenizer.decode(ids) for ids in texts], references, reward, frequencies)
+        rewards([tokenizer.decode(ids) for ids in texts], references, reward, frequencies, model.config.finding_schema)
         for texts in (sampled, greedy)
     )
     return _append_drafts(batch, prompts, sampled, sampled_rewards - greedy_rewards, float(sampled_rewards.mean()))

@@ -12,18 +12,19 @@ import pytest
 import torch
 from report_gen_training.data.batches import Batch
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import NOTHING_KNOWN
+from report_gen_training.data.studies import nothing_known
 from report_gen_training.engine import validation as validating
 from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts, validation_decoding
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.schema import StageRecipe
-from report_gen_training.run.events import CHOSEN_BY, Validation
+from report_gen_training.run.events import Validation
 from report_gen_training.run.state import snapshot
 from safetensors.torch import load_file
 
 from report_gen.drafting import Drafter
 from report_gen.generation import DEFAULT_DECODING, Decoding
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.cider import cider_d
 from report_gen.metrics.pairs import Pairs
 from report_gen.model import Checkpoint
@@ -34,9 +35,12 @@ from tests.builders import store, tiny_recipe, write_corner_corpus
 ABNORMAL, NORMAL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
 
 
+CHOSEN_BY = ("macro F1, 14 findings, uncertain+", "CIDEr-D")
+
+
 def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExample:
     return TrainingExample(
-        labels=NOTHING_KNOWN,
+        labels=nothing_known(chest_xray()),
         study_id=name,
         patient_id=name,
         images=(Path("image.png"),) * images,
@@ -65,7 +69,7 @@ def validation(*, loss: float | None = 1.0, score: float | None = None, **change
 def test_drafts_are_scored_as_by_the_score_command() -> None:
     """By hand: of the two findings in the texts, drafts and references agree on one, so the F1 scores are 1 and 0."""
     drafts, references = [ABNORMAL, NORMAL, NORMAL], [ABNORMAL, NORMAL, "FINDINGS:\nThere is a pleural effusion."]
-    scored = score_drafts(drafts, references)
+    scored = score_drafts(drafts, references, chest_xray())
     bodies = [[" ".join(text.split()[1:]) for text in texts] for texts in (drafts, references)]
     assert scored.scores["CIDEr-D"] == pytest.approx(float(cider_d(Pairs(*bodies)).values[0]))
     found = {"Pneumothorax": 1.0, "Pleural Effusion": 0.0, "No Finding": 2 / 3}
@@ -76,7 +80,7 @@ def test_drafts_are_scored_as_by_the_score_command() -> None:
 
 def test_the_same_text_for_all_studies_is_a_collapse() -> None:
     references = [f"FINDINGS:\nThe heart is enlarged by {number}." for number in range(10)]
-    scored = score_drafts([NORMAL] * 10, references)
+    scored = score_drafts([NORMAL] * 10, references, chest_xray())
     assert scored.collapsed
     assert scored.distinct == pytest.approx(0.1)
 
