@@ -67,7 +67,15 @@ class Drafter:
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
     ) -> Drafter:
-        """Load a checkpoint folder, by default the embedded one.
+        """Load a checkpoint onto a device.
+
+        Args:
+            folder: checkpoint folder; by default the embedded checkpoint.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
+            dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
+
+        Returns:
+            A drafter with the model of the checkpoint.
 
         Raises:
             CheckpointError: the checkpoint is missing, altered or does not fit.
@@ -96,7 +104,17 @@ class Drafter:
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
     ) -> Report:
-        """Draft one study; see `draft_all` for the arguments.
+        """Draft the report of one study.
+
+        Args:
+            study: the study, from `read_study` or `read_studies`, or a request.
+            decoding: as in `draft_all`.
+            overrides: as in `draft_all`.
+            attributes: as in `draft_all`.
+            indication: as in `draft_all`.
+
+        Returns:
+            The draft, with its findings, notices and provenance.
 
         Raises:
             StudyError: the study cannot be read.
@@ -131,8 +149,8 @@ class Drafter:
             batch_size: number B of studies that the model processes together. The drafts do not depend on it.
             blank: replace every image with uniform gray, to measure what the model writes without images.
 
-        Yields:
-            A report for each study in order, or the error for which that study alone is refused.
+        Returns:
+            Reports in the order of the studies, or the error for which a study alone is refused, batch by batch.
 
         Raises:
             UsageError: an override is not known to the model, or comes beside a request that has its own.

@@ -92,12 +92,13 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
-    """Load a checkpoint: the model in evaluation mode, in float32 on the CPU.
-
-    Older schema versions of `config.json` are migrated, see `migration.py`.
+    """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
     Args:
-        folder: the checkpoint folder.
+        folder: folder that `save_checkpoint` wrote.
+
+    Returns:
+        The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
         CheckpointError: a file is missing, was altered or does not fit the others.
