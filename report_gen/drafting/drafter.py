@@ -20,7 +20,7 @@ from report_gen.drafting.conditioning_inputs import (
 )
 from report_gen.drafting.preprocessing import ImageBatch, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
-from report_gen.drafting.request import DraftRequest
+from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError, UsageError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
@@ -155,7 +155,7 @@ class Drafter:
         Raises:
             UsageError: an override is not known to the model, or comes beside a request that has its own.
         """
-        requests = _as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
+        requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [self._check_overrides(request) for request in requests]
         for start in range(0, len(requests), batch_size):
             yield from self._draft_batch(requests[start : start + batch_size], decoding or DEFAULT_DECODING, blank)
@@ -286,25 +286,6 @@ class Drafter:
         patches = self._model.encoder(pixel_values[view_mask]).mean(1).double().cpu()  # [views of all studies,D_img]
         for views in patches.split(view_mask.sum(1).tolist()):
             yield views.mean(0).numpy()
-
-
-def _as_requests(
-    studies: Sequence[Study | DraftRequest],
-    *,
-    indication: str | None,
-    overrides: Mapping[str, FindingState],
-    attributes: Mapping[str, str],
-) -> list[DraftRequest]:
-    """Return a request for each study, with these values for plain studies."""
-    given = indication is not None or bool(overrides) or bool(attributes)
-    if given and any(isinstance(study, DraftRequest) for study in studies):
-        raise UsageError("a DraftRequest carries its own indication, overrides and attributes; set them there")
-    return [
-        study
-        if isinstance(study, DraftRequest)
-        else DraftRequest(study, indication=indication, overrides=overrides, attributes=attributes)
-        for study in studies
-    ]
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:
