@@ -26,7 +26,7 @@ from report_gen.records.study import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_text, set_verbosity
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
     from report_gen.records.report import Report
     from report_gen.records.study import Study
 

@@ -27,7 +27,7 @@ from report_gen.errors import StudyError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_verbosity, track
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
     from report_gen.evaluation import Evaluation, Row
     from report_gen.records.findings import FindingSchema
 

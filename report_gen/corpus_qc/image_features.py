@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os.path
-import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -74,9 +73,7 @@ class ImageWorkers(Protocol):
 @contextmanager
 def image_workers() -> Iterator[ImageWorkers]:
     """Looks at files, on all cores, in their order."""
-    # What decoders warn of quotes header values; and filters set in a thread are set in all.
-    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")
+    with ThreadPoolExecutor() as pool:
         yield lambda paths: pool.map(examine_image, paths)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
 from report_gen.evaluation.image_use import shuffle_studies

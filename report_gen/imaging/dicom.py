@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import struct
 import subprocess
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +36,7 @@ from report_gen.imaging.codestream import coded_size
 from report_gen.imaging.gdcm import decode_with_gdcm
 from report_gen.imaging.grayscale import to_grayscale
 from report_gen.imaging.header import HEADER_KEYWORDS, study_of
+from report_gen.library_warnings import ignore_warnings
 from report_gen.records.study import Study
 
 MAX_PIXELS = 64 * 2**20
@@ -132,9 +132,8 @@ def refusing(path: Path) -> Iterator[None]:
     Attributes are parsed when they are first looked at, so this must also hold what looks at them.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        ignore_warnings(module=r"pydicom\b")
+        yield
     except OSError as error:
         raise StudyError(path, f"cannot be read ({error.strerror or 'system error'}); check the file.") from error
     except _MALFORMED as error:

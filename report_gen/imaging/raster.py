@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 
 from report_gen.errors import StudyError
+from report_gen.library_warnings import ignore_warnings
 from report_gen.records.study import Image
 
 MAX_PIXELS = 64 * 2**20
@@ -82,11 +82,10 @@ def read_picture_pixels(path: Path) -> NDArray[np.float32]:
 def _open(path: Path) -> Iterator[PIL.Image.Image]:
     """The first and only page, checked before it is decoded; what Pillow raises meanwhile becomes a StudyError."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # our own limit is lower than the one Pillow warns at
-            with PIL.Image.open(path, formats=_FORMATS) as picture:
-                _check(picture, path)
-                yield picture
+        ignore_warnings(module=r"PIL\b")  # our own limit is lower than the one Pillow warns at
+        with PIL.Image.open(path, formats=_FORMATS) as picture:
+            _check(picture, path)
+            yield picture
     except PermissionError as error:
         raise StudyError(path, "cannot be read (permission denied); check the file.") from error
     except _BROKEN as error:

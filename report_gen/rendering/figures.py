@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import textwrap
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +15,8 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+from report_gen.library_warnings import ignore_warnings
 
 _COLUMNS = 4
 _SIDE, _BIG = 2.4, 4.6
@@ -169,7 +170,6 @@ def _draw_heat(axes: Axes, heat: NDArray[np.float32], square: tuple[float, float
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a script that the font lacks
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+    ignore_warnings(message="Glyph")  # of a script that the font lacks
+    figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from report_gen.cli import app as cli
 from report_gen.corpora import read_corpus
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, UsageError
 from report_gen.evaluation import (
     Evaluation,

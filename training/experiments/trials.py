@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from report_gen.corpora import read_corpus, read_nih_labels
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.evaluation import (
     evaluate,
     nearest_candidates,
