@@ -92,6 +92,20 @@ def recover_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: cannot be put back ({error.strerror}); check who owns the folder.") from error
 
 
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Make names differ, also on a file system that ignores case: a repeated name gets the suffix -2, -3, ..."""
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate.casefold() in taken:
+            number += 1
+            candidate = f"{name}-{number}"
+        taken.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
+
+
 def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:

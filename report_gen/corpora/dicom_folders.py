@@ -18,8 +18,7 @@ from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
-from report_gen.imaging.dicom import is_dicom
-from report_gen.imaging.reading import Found, read_studies
+from report_gen.imaging import StudyCollection, is_dicom, read_studies
 from report_gen.labeling.attributes import header_values
 from report_gen.labeling.sections import cut_report
 from report_gen.records.study import Study
@@ -65,7 +64,7 @@ def read(path: Path) -> Iterator[Example]:
 class _Reports:
     """Which report belongs to which study."""
 
-    def __init__(self, root: Path, found: Found) -> None:
+    def __init__(self, root: Path, found: StudyCollection) -> None:
         self._root = root
         self._homes = {study.name: _home(study) for study in found.studies}
         self._studies_below = Counter(folder for home in self._homes.values() for folder in (home, *home.parents))
@@ -118,7 +117,7 @@ def _home(study: Study) -> Path:
     return Path(os.path.commonpath([image.path.parent for image in study.images]))
 
 
-def _structured_reports(found: Found) -> Iterator[StructuredReport]:
+def _structured_reports(found: StudyCollection) -> Iterator[StructuredReport]:
     """Among the objects without pixels. Raises CorpusError for what is broken."""
     broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
     for error in found.refused:

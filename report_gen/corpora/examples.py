@@ -16,7 +16,6 @@ from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
 from report_gen.records.report import ATTRIBUTES, FINDINGS
-from report_gen.records.study import ViewPosition
 
 SPLITS = ("train", "val", "test")
 SILENT: tuple[float | None, ...] = (None,) * len(FINDINGS)
@@ -120,20 +119,6 @@ def without_missing_images(example: Example) -> Example:
 
 def is_file(place: Path | str) -> bool:
     return os.path.isfile(place)  # noqa: PTH113 - Path.is_file raises where a name is too long to be one
-
-
-_VIEWS = {
-    **{view.value: view for view in ViewPosition},
-    **dict.fromkeys(("AP SUPINE", "AP ERECT", "AP AXIAL"), ViewPosition.AP),
-    **dict.fromkeys(("L", "LL", "RL", "LAT"), ViewPosition.LATERAL),
-    **dict.fromkeys(("LLD", "RLD"), ViewPosition.DECUBITUS),
-    **dict.fromkeys(("LAO", "RAO", "LPO", "RPO"), ViewPosition.OBLIQUE),
-}
-
-
-def view_position(text: str) -> str:
-    """The value of `ViewPosition` for how a corpus calls it; unknown words are UNKNOWN."""
-    return _VIEWS.get(" ".join(text.upper().replace("_", " ").split()), ViewPosition.UNKNOWN).value
 
 
 _SPLITS = {

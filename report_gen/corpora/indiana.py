@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import Example, is_file, view_position
+from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.r2gen import FILE as ANNOTATION
 from report_gen.corpora.r2gen import indiana_splits
 from report_gen.corpora.tables import read_csv
+from report_gen.records.study import ViewPosition
 
 REPORTS = "indiana_reports.csv"
 PROJECTIONS = "indiana_projections.csv"
@@ -47,7 +48,7 @@ def read(path: Path) -> Iterator[Example]:
 def read_projections(table: Path) -> Iterator[tuple[str, str, str]]:
     """(uid, file name, view position) of each image. Raises CorpusError when the table cannot be read."""
     for row in read_csv(table, columns=("uid", "filename", "projection")):
-        yield row["uid"], row["filename"], view_position(row["projection"])
+        yield row["uid"], row["filename"], ViewPosition.from_term(row["projection"]).value
 
 
 def _find_image(folder: Path, name: str) -> Path | None:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import SILENT, Example, view_position
+from report_gen.corpora.examples import SILENT, Example
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import read_csv, read_json_rows
 from report_gen.errors import CorpusError
@@ -96,7 +96,7 @@ def example_of_row(row: Mapping[str, Any], folder: Path, place: str) -> Example:
     if not name:
         raise CorpusError(f"{place} has no study id; name its column {' or '.join(SYNONYMS['study_id'])}.")
     images = _list(row, SYNONYMS["images"], place)
-    views = [view_position(view) for view in _list(row, SYNONYMS["views"], place)] or [ViewPosition.UNKNOWN.value]
+    views = [ViewPosition.from_term(view).value for view in _list(row, SYNONYMS["views"], place)] or [ViewPosition.UNKNOWN.value]
     if len(views) not in (1, len(images)):
         raise CorpusError(f"{place} has {len(images)} images and {len(views)} views; give one view for each image.")
     return Example(

@@ -14,12 +14,13 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import SILENT, Example, split_name, view_position
+from report_gen.corpora.examples import SILENT, Example, split_name
 from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
 from report_gen.errors import CorpusError
 from report_gen.labeling.sections import cut_report
 from report_gen.records.report import FINDINGS
+from report_gen.records.study import ViewPosition
 
 _FOLDERS_LOOKED_AT = 20
 
@@ -78,7 +79,7 @@ def _example(records: list[dict[str, Any]], folder: Path, suffix: str, reports: 
         study_id=study,
         patient_id=subject,
         images=tuple(str(folder / place / f"{record['dicom_id']}{suffix}") for record in records),
-        view_positions=tuple(view_position(record["ViewPosition"] or "") for record in records),
+        view_positions=tuple(ViewPosition.from_term(record["ViewPosition"] or "").value for record in records),
         **texts,
         labels=tuple(_label(records[0].get(name)) for name in FINDINGS),
         split=split_name(records[0]["split"]),

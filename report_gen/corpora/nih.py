@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from report_gen.corpora.examples import SILENT, Example, view_position
+from report_gen.corpora.examples import SILENT, Example
 from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
 from report_gen.records.report import FINDINGS
+from report_gen.records.study import ViewPosition
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"
@@ -47,7 +48,7 @@ def read(path: Path) -> Iterator[Example]:
             study_id=Path(name).stem,
             patient_id=row["Patient ID"],
             images=(str(image),),
-            view_positions=(view_position(row["View Position"]),),
+            view_positions=(ViewPosition.from_term(row["View Position"]).value,),
             labels=_hard_labels(_parse_labels(row["Finding Labels"], table)),
             soft_labels=soft.get(Path(name).stem, SILENT),
             split=_split(row["Patient ID"], listed=name in tests if listed else None),

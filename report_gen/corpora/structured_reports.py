@@ -10,7 +10,7 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from report_gen.imaging.dicom import read_attributes, refusing
+from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling.sections import HEADINGS, cut_report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
@@ -61,7 +61,7 @@ def read_structured_report(path: Path) -> StructuredReport | None:
     Raises:
         StudyError: the file is malformed or too large.
     """
-    with refusing(path):
+    with raise_study_errors(path):
         if path.stat().st_size > LARGEST:
             return None
         dataset = read_attributes(path, _KEYWORDS)

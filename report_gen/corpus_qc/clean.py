@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from report_gen.auditing.text_audit import has_deidentification_mark, mentions_prior, replace_deidentification_marks
+from report_gen.auditing import has_deidentification_mark, mentions_prior, replace_deidentification_marks
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.records.report import split_sentences
 

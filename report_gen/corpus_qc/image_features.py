@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from report_gen.corpus_qc.text_statistics import fingerprint
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import read_brightness
+from report_gen.imaging import read_pixels
 
 THUMBNAIL = 128
 """Longer side of the small picture, pixels."""
@@ -86,7 +86,7 @@ def examine_image(path: str) -> ImageFeatures:
     if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where a folder above may not be entered
         return ImageFeatures(state=ImageState.MISSING, fault=f"{path}: missing")
     try:
-        pixels = read_brightness(file)
+        pixels = read_pixels(file)
         content = fingerprint(file.read_bytes())
     except StudyError as error:
         return ImageFeatures(state=ImageState.UNREADABLE, fault=str(error))

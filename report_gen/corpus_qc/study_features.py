@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from report_gen.auditing.text_audit import has_deidentification_mark, mentions_prior
+from report_gen.auditing import has_deidentification_mark, mentions_prior
 from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.corpus_qc.text_statistics import fingerprint, words_of

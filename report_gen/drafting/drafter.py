@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen import __version__
-from report_gen.auditing.text_audit import FlagKind, audit_text
+from report_gen.auditing import FlagKind, audit_text
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from report_gen.auditing.text_audit import has_deidentification_mark
+from report_gen.auditing import has_deidentification_mark
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
 from report_gen.generation.reranking import consistent, inconsistency, most_agreed
 from report_gen.model import Checkpoint

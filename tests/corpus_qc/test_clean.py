@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from report_gen.auditing.text_audit import has_deidentification_mark
+from report_gen.auditing import has_deidentification_mark
 from report_gen.corpus_qc import Marks, clean_rows
 from report_gen.corpus_qc.clean import Change, clean_row
 from tests.corpus_qc.test_check import corpus

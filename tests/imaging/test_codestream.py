@@ -1,4 +1,4 @@
-"""Sizes written in compressed frames against those in the headers around them."""
+"""Image sizes in compressed frames, against the sizes in the DICOM headers around them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report_gen.auditing.text_audit import contradictions
+from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
 from report_gen.records.report import FINDINGS, FindingState, Section, SectionName, Sentence, format_report
 
@@ -100,7 +100,7 @@ class _Bank:
             text = format_report(report)
             said = label_findings(text)
             faithful = all(said[name] is state for name, state in wanted.items())
-            if faithful and len(report) == len(base) and not contradictions(text):
+            if faithful and len(report) == len(base) and not find_contradictions(text):
                 return report
         return None
 
