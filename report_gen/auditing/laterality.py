@@ -10,4 +10,11 @@ def mentions_side(sentence: str) -> bool:
     return _SIDE.search(sentence) is not None
 
 
-
+_SIDE = re.compile(
+    r"""\b(?:
+        left | right | (?:left|right)(?:ward|sided) | bilateral(?:ly)? | unilateral(?:ly)?
+      | both\ (?:lungs?|sides|bases|apices|lower|upper|hemi\w+|costo\w+|hila|pleural)
+      | bibasilar | bibasal | biapical | bihilar | lingular? | middle\ lobe | [lr][lu]l | rml
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)

@@ -32,3 +32,14 @@ _PRIOR = re.compile(
 )
 # The same words where they do not refer to an earlier study.
 
+_NOT_PRIOR = re.compile(
+    r"""\b(?:
+        (?:ha?emodynamically|clinically|medically|neurologically)\ (?:un)?stable | stable\ (?:patient|condition)
+      | (?:prior|previous|remote)\ (?:[\w-]+\ ){0,2}?
+        (?:surger\w+|trauma|injur\w+|infection|fractures?|sternotomy|cabg|resection|granulomatous|disease)
+      | remaining\ (?:lungs?|osseous|bon[ey]s?|structures|visuali[sz]ed|mediastinal) | remainder
+      | high[\ -]resolution | now\ recommended
+      | (?:recommend|suggest|advise|consider)\w*\b[^.]*  # a comparison that is still to come
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
