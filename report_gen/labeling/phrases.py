@@ -31,7 +31,7 @@ class Role(StrEnum):
     NOT_MENTIONED_AFTER = "not_mentioned_after"
     IGNORED = "ignored"
     VERB = "verb"
-    CLAUSE_START = "fresh"
+    CLAUSE_START = "clause_start"
     SCOPE_END = "scope_end"
 
 
