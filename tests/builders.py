@@ -23,7 +23,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from report_gen.imaging.reading import read_study
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
 from report_gen.prompting import Prompt
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import Study
 from report_gen.tokenizer import ReportTokenizer
 

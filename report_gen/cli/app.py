@@ -150,6 +150,9 @@ def evaluate(
     bootstrap: Annotated[int, typer.Option(min=100, help="Resamplings for intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of shuffling, sampling and bootstrap.")] = 0,
     no_java: Annotated[bool, typer.Option("--no-java", help="As for score.")] = False,
+    findings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Findings file (TOML); the findings of the model without it.")
+    ] = None,
     nearest: Annotated[bool, typer.Option(help="The image 1-NN baseline; looks at all training images.")] = True,
 ) -> None:
     """Draft a corpus from its own, from shuffled and from blank images; hold all against its labels and reports."""
@@ -159,23 +162,25 @@ def evaluate(
     from report_gen.evaluation.finding_head import can_score_finding_head
     from report_gen.evaluation.results import render, write_calibration, write_json
     from report_gen.generation import DEFAULT_DECODING
+    from report_gen.labeling.schema_files import load_schema
     from report_gen.metrics import ScoreMethod, write_csv, write_html
     from report_gen.terminal import track
 
     check_picture(calibration, "--calibration")
     with TemporaryDirectory(prefix="report-gen-") as store:
-        studies = list(read_corpus(corpus, layout=layout, store=Path(store)))
+        drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
+        schema = drafter.schema if findings is None else load_schema(findings)
+        studies = list(read_corpus(corpus, layout=layout, store=Path(store), schema=schema))
         rows = evaluating.select_studies(studies, split)
         if (html or csv) and not any(map(evaluating.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
-        drafter = Drafter.load(None if str(checkpoint) == "embedded" else checkpoint)
-        if calibration and not can_score_finding_head(drafter.reported, rows):
+        if calibration and not can_score_finding_head(drafter.reported, rows, schema):
             raise UsageError("--calibration needs labels of findings that the model was taught, and no study has any")
         result = evaluating.evaluate(
             drafter,
             rows,
             decoding=replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed),
-            method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java),
+            method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java, schema=schema),
             training=evaluating.training_reports(studies, rows),
             nearest=evaluating.neighbours(studies, rows) if nearest else (),
             nih_labels=read_nih_labels(corpus, layout=layout),

@@ -16,6 +16,8 @@ from report_gen.errors import UsageError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from report_gen.records.findings import FindingSchema
+
 CORPUS_FAILS = 6
 """Exit code of a strict check that found a serious problem."""
 
@@ -28,6 +30,9 @@ app = typer.Typer(
 _Corpus = Annotated[Path, typer.Argument(metavar="PATH", help="A corpus: a file or folder in a known layout.")]
 _Layout = Annotated[str | None, typer.Option(help="Layout of the corpus; found by looking without it.")]
 _Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for manifest.jsonl; it must not hold one.")]
+_Findings = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Findings file (TOML); the findings of the chest without it.")
+]
 _NoImages = Annotated[bool, typer.Option("--no-images", help="Neither open images nor ask whether they are there.")]
 
 
@@ -40,16 +45,23 @@ def check(
     no_images: _NoImages = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 when a serious problem is found.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the images that the page shows.")] = 0,
+    findings: _Findings = None,
 ) -> None:
     """Count what a corpus holds, and say what is wrong with it."""
     from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
 
+    schema = _schema(findings)
     with (
-        _opened(path, layout, require_images=None, check=False) as dataset,
+        _opened(path, layout, require_images=None, check=False, schema=schema) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
         found, example_images = check_corpus(
-            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed
+            dataset,
+            source=str(path),
+            examine_images=not no_images,
+            progress=progress,
+            seed=seed,
+            schema=schema,
         )
     Console().print(render_check(found))
     if json is not None:
@@ -68,29 +80,37 @@ def split(
     ratios: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(min=0, help="Another one deals the patients anew.")] = 0,
     no_images: _NoImages = False,
+    findings: _Findings = None,
 ) -> None:
     """Split a corpus by patient, every split with its share of each finding; split.json says how."""
     from report_gen.corpus_qc import manifest_place, split_corpus, split_rows, write_manifest
 
-    shares, place = _parse_ratios(ratios), manifest_place(output)
-    with _opened(path, layout, require_images=None if no_images else True, check=False, images=output) as dataset:
+    shares, place, schema = _parse_ratios(ratios), manifest_place(output), _schema(findings)
+    need_images = None if no_images else True
+    with _opened(path, layout, require_images=need_images, check=False, images=output, schema=schema) as dataset:
         with _progress("reading findings", len(dataset)) as progress:
-            done = split_corpus(dataset, source=str(path), ratios=shares, seed=seed, progress=progress)
-        write_manifest(place, split_rows(dataset, done.splits))
+            done = split_corpus(dataset, source=str(path), ratios=shares, seed=seed, progress=progress, schema=schema)
+        write_manifest(place, split_rows(dataset, done.splits), schema)
     _write_record(output / "split.json", path, done.how)
     studies = ", ".join(f"{name} {count:,}" for name, count in done.how["studies"].items())
     _print(f"{place}: {studies} studies")
 
 
 @app.command()
-def convert(path: _Corpus, output: _Output, layout: _Layout = None, no_images: _NoImages = False) -> None:
+def convert(
+    path: _Corpus,
+    output: _Output,
+    layout: _Layout = None,
+    no_images: _NoImages = False,
+    findings: _Findings = None,
+) -> None:
     """Write a corpus of any layout as a manifest, which says the same."""
     from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
     from report_gen.terminal import track
 
-    place = manifest_place(output)
-    with _opened(path, layout, require_images=None if no_images else True, images=output) as dataset:
-        write_manifest(place, track(rows_of(dataset), total=len(dataset), description="converting"))
+    place, schema = manifest_place(output), _schema(findings)
+    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
+        write_manifest(place, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
     _print(f"{place}: {len(dataset):,} studies")
 
 
@@ -107,6 +127,7 @@ def clean(
         Literal["drop", "keep"], typer.Option(help="Sentences of the report that speak of an earlier study.")
     ] = "drop",
     no_images: _NoImages = False,
+    findings: _Findings = None,
 ) -> None:
     """Write a corpus without de-identification marks and priors; each row of the manifest says what was removed."""
     from collections import Counter
@@ -114,24 +135,38 @@ def clean(
     from report_gen.corpus_qc import Marks, clean_rows, manifest_place, rows_of, write_manifest
     from report_gen.terminal import track
 
-    place = manifest_place(output)
+    place, schema = manifest_place(output), _schema(findings)
     tally: Counter[str] = Counter()
-    with _opened(path, layout, require_images=None if no_images else True, images=output) as dataset:
+    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)
-        write_manifest(place, track(rows, total=len(dataset), description="cleaning"))
+        write_manifest(place, track(rows, total=len(dataset), description="cleaning"), schema)
     _write_record(output / "clean.json", path, {"marks": marks, "priors": priors, "counts": dict(tally)})
     _print(f"{place}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(tally.items(), reverse=True)))
 
 
+def _schema(findings: Path | None) -> FindingSchema:
+    from report_gen.labeling.schema_files import chest_xray, load_schema
+
+    return chest_xray() if findings is None else load_schema(findings)
+
+
 @contextmanager
 def _opened(
-    path: Path, layout: str | None, *, require_images: bool | None, check: bool = True, images: Path | None = None
+    path: Path,
+    layout: str | None,
+    *,
+    require_images: bool | None,
+    check: bool = True,
+    images: Path | None = None,
+    schema: FindingSchema | None = None,
 ) -> Iterator[Dataset]:
     """The corpus as a table on disk for as long as it is needed; images that it holds embedded stay in `images`."""
     from report_gen.corpora import read_corpus
 
     with TemporaryDirectory(prefix="report-gen-") as folder, _gone_if_empty(images or Path(folder, "store")) as store:
-        dataset = read_corpus(path, layout=layout, require_images=require_images, check=check, store=store)
+        dataset = read_corpus(
+            path, layout=layout, require_images=require_images, check=check, store=store, schema=schema
+        )
         table = Path(dataset.cache_files[0]["filename"])
         try:
             yield dataset

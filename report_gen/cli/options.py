@@ -7,7 +7,8 @@ from pathlib import Path
 
 from report_gen.errors import UsageError
 from report_gen.labeling.attributes import value_of_term
-from report_gen.records.report import ATTRIBUTES, FindingState
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:

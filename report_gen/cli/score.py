@@ -34,8 +34,12 @@ def score(
     bertscore: Annotated[Path | None, typer.Option(help="Folder of weights, for BERTScore.")] = None,
     chexbert: Annotated[Path | None, typer.Option(help="Folder of weights, for CheXbert.")] = None,
     radgraph: Annotated[Path | None, typer.Option(help="Folder of weights, for RadGraph.")] = None,
+    findings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Findings file (TOML); the findings of the chest without it.")
+    ] = None,
 ) -> None:
     """Score drafts against reports, with intervals, baselines and verdicts."""
+    from report_gen.labeling.schema_files import chest_xray, load_schema
     from report_gen.metrics import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
 
     folders = {"bertscore": bertscore, "chexbert": chexbert, "radgraph": radgraph}
@@ -53,6 +57,7 @@ def score(
             other_seeds=tuple(other_seed or ()),
             features=features,
             java=not no_java,
+            schema=chest_xray() if findings is None else load_schema(findings),
             optional={name: folder for name, folder in folders.items() if folder is not None},
         )
     )

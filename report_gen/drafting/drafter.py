@@ -27,12 +27,11 @@ from report_gen.generation import DEFAULT_DECODING, Decoding, GeneratedText, gen
 from report_gen.labeling.attributes import header_values
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.projector import VisualFeatures
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.heatmap import Heatmap
 from report_gen.records.report import (
-    FINDINGS,
     Attribute,
     Finding,
-    FindingState,
     InputFile,
     Provenance,
     Report,
@@ -80,7 +79,12 @@ class Drafter:
     def reported(self) -> frozenset[str]:
         """Findings whose probability the model gives: those that it was taught."""
         known = self._model.config.findings.reported
-        return frozenset(name for name, is_reported in zip(FINDINGS, known, strict=True) if is_reported)
+        return frozenset(name for name, is_reported in zip(self.schema.findings, known, strict=True) if is_reported)
+
+    @property
+    def schema(self) -> FindingSchema:
+        """The findings that the model speaks of."""
+        return self._model.config.finding_schema
 
     def draft(
         self,
@@ -147,7 +151,7 @@ class Drafter:
                 "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
                 "use one of conditioning prefix or cross_attention"
             )
-        check_findings(overrides)
+        check_findings(overrides, self.schema)
         check_attributes(attributes, self._model.config.attributes)
 
     @torch.inference_mode()
@@ -174,7 +178,9 @@ class Drafter:
         grid = self._model.encoder.grid
         weights = visual.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
         pixels, placement = self._preparer.show(study)
-        return Heatmap(image=pixels, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
+        return Heatmap(
+            image=pixels, square=placement.square, weights=dict(zip(self.schema.findings, weights, strict=True))
+        )
 
     def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
         pixel_values, _, mask = self._collated(batch)
@@ -197,10 +203,16 @@ class Drafter:
         probabilities = self._model.probabilities(visual.finding_logits)
         states = self._model.decide(probabilities)
         findings = [
-            resolve_findings(row_states, row_probabilities, overrides, self._model.config.findings.reported)
+            resolve_findings(
+                self.schema, row_states, row_probabilities, overrides, self._model.config.findings.reported
+            )
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
-        told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
+        told = torch.tensor(
+            [[STATES.index(finding.state) for finding in row] for row in findings],
+            dtype=torch.long,
+            device=self._device,
+        )
         resolved = self._resolve_attributes(batch, visual, attributes)
         visual_tokens, visual_mask = self._model.visual_tokens(told, visual, self._told(resolved))
         texts = generate(
@@ -243,7 +255,7 @@ class Drafter:
         notices = list(item.notices)
         if not written.sections:
             notices.append("the model wrote nothing; write the report by hand")
-        if mismatched := mismatched_findings(written.text, [finding.state for finding in findings]):
+        if mismatched := mismatched_findings(written.text, [finding.state for finding in findings], self.schema):
             notices.append(f"the text departs from the findings told to the decoder on: {', '.join(mismatched)}")
         notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
         return Report(
@@ -256,7 +268,7 @@ class Drafter:
 
     def _blank_report(self, item: Prepared, decoding: Decoding) -> Report:
         """Nothing was exposed, so the decoder is not asked: it would invent."""
-        unknown = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS)
+        unknown = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in self.schema.findings)
         return Report(
             sections=_BLANK,
             findings=unknown,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from report_gen.outputs.text import format_text
+from report_gen.records.findings import FindingState
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import Finding, FindingState, Report
+from report_gen.records.report import Finding, Report
 from report_gen.rendering.figures import attention_picture
 
 

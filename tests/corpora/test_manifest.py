@@ -9,7 +9,6 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS
 
 
 def write_csv(folder: Path, text: str) -> Path:

@@ -10,7 +10,6 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import CHEXPERT, FINDINGS
 
 REPORT = """                                 FINAL REPORT
  INDICATION:  ___M with cough.

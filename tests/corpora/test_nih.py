@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from report_gen.corpora import read_corpus, read_nih_labels
-from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS, said_labels
+from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS, stated_labels
 from report_gen.errors import CorpusError
-from report_gen.records.report import CHEXPERT, FINDINGS
 
 UNKNOWN_TO_NIH = {"Enlarged Cardiomediastinum", "Fracture", "Support Devices"}
 MASS_AND_NODULE = {"Mass", "Nodule"}
@@ -172,4 +171,4 @@ def test_other_layouts_have_no_labels_of_nih(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_a_text_states(text: str, labels: set[str]) -> None:
-    assert said_labels(text) == labels
+    assert stated_labels(text) == labels

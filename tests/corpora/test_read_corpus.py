@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from report_gen.corpora import FEATURES, LAYOUTS, read_corpus
 from report_gen.errors import CorpusError, OutputError
-from report_gen.records.report import FINDINGS
 
 KEYS = st.sampled_from(["id", "findings", "report", "images", "view", "split", "edema", "train", "test", "image_path"])
 FILES = st.sampled_from(["manifest.jsonl", "manifest.csv", "annotation.json", "indiana_reports.csv", "labels.csv"])

@@ -16,7 +16,7 @@ from rich.console import Console
 from report_gen.corpora import FEATURES, read_corpus
 from report_gen.corpus_qc import CorpusCheck, ExampleImages, check_corpus, render_check, write_html, write_json
 from report_gen.corpus_qc.results import Copies, Duplicates, Support
-from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.records.report import ATTRIBUTES
 from tests.builders import picture, write_png
 
 LONG = (

@@ -10,7 +10,6 @@ import pytest
 from report_gen.corpora import read_corpus
 from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
 from report_gen.errors import OutputError
-from report_gen.records.report import FINDINGS
 from tests.corpus_qc.test_check import corpus
 
 

@@ -20,7 +20,8 @@ from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.outputs import format_json
-from report_gen.records.report import FINDINGS, Finding, FindingState, Report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import Finding, Report
 from report_gen.records.study import Image, Study, ViewPosition
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
 

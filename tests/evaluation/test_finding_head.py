@@ -18,7 +18,8 @@ from report_gen.evaluation.results import Evaluation, render, write_calibration,
 from report_gen.evaluation.runner import evaluate
 from report_gen.generation import Decoding
 from report_gen.metrics import ScoreMethod
-from report_gen.records.report import ATTRIBUTES, FINDINGS, Finding, FindingState, Report, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES, Finding, Report, parse_report
 from report_gen.records.study import Study
 from tests.builders import marked, write_png
 

@@ -15,7 +15,8 @@ from report_gen.generation import Decoding, generate
 from report_gen.generation import generate as writing
 from report_gen.generation.decoding import Generated
 from report_gen.generation.generate import compose
-from report_gen.records.report import FINDINGS, AttributeName, FindingState, SectionName
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
 
 UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from report_gen.generation.reranking import consistent, inconsistency, mismatch_score, mismatched_findings, most_agreed
-from report_gen.records.report import FINDINGS, AttributeName, FindingState
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 

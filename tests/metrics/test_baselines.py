@@ -11,7 +11,7 @@ from report_gen.metrics.bleu import bleu
 from report_gen.metrics.diversity import diversity_stats, is_collapsed, letters
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.training_reports import read_features
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 
 WORDS = ["no", "pleural", "effusion", ".", "the", "lungs", "are", "clear"]
 NORMAL = dict.fromkeys(FINDINGS, FindingState.ABSENT)

@@ -11,7 +11,6 @@ import pytest
 
 from report_gen.errors import UsageError
 from report_gen.metrics.external import OPTIONAL, load_optional
-from report_gen.records.report import FINDINGS
 
 PREDICTIONS, REFERENCES = ["edema", "clear"], ["edema", "edema"]
 

@@ -16,7 +16,7 @@ from report_gen.metrics.finding_scores import (
 )
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.significance import bootstrap
-from report_gen.records.report import CHEXPERT, FindingState
+from report_gen.records.findings import FindingState
 
 P, U = FindingState.PRESENT, FindingState.UNCERTAIN
 EDEMA, FRACTURE, PNEUMONIA = "Edema", "Fracture", "Pneumonia"

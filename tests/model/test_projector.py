@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from report_gen.config import STATES
 from report_gen.model.projector import VIEWS, Projector, VisualFeatures
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
 
 B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6

@@ -8,7 +8,7 @@ import torch
 
 from report_gen.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
 from report_gen.model.projector import VisualFeatures
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 from tests.builders import SIZE, tiny_config, tiny_model
 
 B, V, L = 2, 3, 5

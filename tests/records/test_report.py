@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from report_gen.corpora import read_corpus
 from report_gen.records.report import (
-    CHEXPERT,
-    FINDINGS,
     Section,
     SectionName,
     Sentence,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 
 from ..recipe.schema import StageRecipe
 from .example_store import ExampleStore

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model.projector import VIEWS
-from report_gen.records.report import ATTRIBUTES, FINDINGS, FindingState
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..optimization.objectives import IGNORED

@@ -9,7 +9,6 @@ import numpy as np
 
 from report_gen.errors import CorpusError, RecipeError
 from report_gen.model.encoder import ImageEncoder
-from report_gen.records.report import FINDINGS
 
 from ..calibration.thresholds import Floats, is_supported
 from ..recipe.schema import Recipe, StageRecipe

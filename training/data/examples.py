@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
-from report_gen.labeling.labeler import findings_said, label_findings
+from report_gen.labeling.labeler import findings_in_state, label_findings
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.records.report import FINDINGS, UNKNOWN_ATTRIBUTES, FindingState, Section, format_report, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import UNKNOWN_ATTRIBUTES, Section, format_report, parse_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
@@ -128,4 +129,4 @@ def _shorten(spelled: list[list[list[int]]], longest: int) -> None:
 @lru_cache(maxsize=2**16)
 def _states_a_finding(sentence: str) -> bool:
     """Sentences of reports repeat themselves, so most are known already."""
-    return bool(findings_said(sentence, FindingState.PRESENT) | findings_said(sentence, FindingState.UNCERTAIN))
+    return bool(findings_in_state(sentence, FindingState.PRESENT) | findings_in_state(sentence, FindingState.UNCERTAIN))

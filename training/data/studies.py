@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import ATTRIBUTES, FINDINGS, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
+from report_gen.records.report import ATTRIBUTES, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
 from report_gen.records.study import ViewPosition
 
 from ..recipe.schema import CorpusRecipe, Recipe, TextRecipe

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from report_gen.records.report import FINDINGS
 
 _BLOCK = 10_000
 

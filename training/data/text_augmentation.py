@@ -14,7 +14,8 @@ import numpy as np
 
 from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.report import FINDINGS, FindingState, Section, SectionName, Sentence, format_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import Section, SectionName, Sentence, format_report
 
 _FEWEST = 4
 """Sentences on a finding without which it would be learned by heart and is left alone."""

@@ -19,7 +19,7 @@ from report_gen.metrics.finding_scores import finding_measures, label_reports
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
 from report_gen.model import Checkpoint
-from report_gen.records.report import FINDINGS, Section, parse_report
+from report_gen.records.report import Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
 from ..data.batches import Batch

@@ -14,7 +14,6 @@ from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
 from report_gen.model.language_model import load_pretrained
 from report_gen.model.numbers import Encode
-from report_gen.records.report import FINDINGS
 
 from ..optimization.adapters import adapt, frozen, is_adapter
 from ..optimization.optimizer import learning_rates

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from report_gen.metrics.calibration import BINS
 from report_gen.model import ModelConfig
-from report_gen.records.report import BANNER, FINDINGS
+from report_gen.records.report import BANNER
 
 from ..calibration.temperature import Calibration
 from ..recipe.schema import Recipe

@@ -11,7 +11,8 @@ from typing import Any
 from report_gen.evaluation.runner import BLANK, SHUFFLED
 from report_gen.metrics.calibration import ALL, ECE
 from report_gen.metrics.label_scores import MACRO
-from report_gen.metrics.verdicts import HEADLINE
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.metrics.verdicts import headline_scores
 
 from ..run.folder import LOG
 
@@ -69,7 +70,7 @@ def _against_reports(document: Document) -> Iterator[Figure]:
     if reports is not None:
         yield from _scores(reports["model"])
         for control, differences in reports["image_use"].items():
-            yield from (_drop(one["name"], control, one) for one in differences if one["name"] in HEADLINE)
+            yield from (_drop(one["name"], control, one) for one in differences if one["name"] in _HEADLINE)
 
 
 def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]]:
@@ -100,7 +101,7 @@ def _nih_differences(document: Document) -> dict[str, Document]:
 
 
 def _scores(system: Document) -> Iterator[Figure]:
-    return (Figure(score["name"], score["value"]) for score in system["scores"] if score["name"] in HEADLINE)
+    return (Figure(score["name"], score["value"]) for score in system["scores"] if score["name"] in _HEADLINE)
 
 
 def _drop(name: str, control: str, difference: Document) -> Figure:

@@ -11,7 +11,7 @@ import torch
 
 from report_gen.config import STATES
 from report_gen.model.projector import VIEWS
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 from report_gen.tokenizer import ReportTokenizer
 
 from ..data.batches import Batch

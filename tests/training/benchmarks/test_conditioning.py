@@ -9,7 +9,6 @@ import pytest
 from report_gen_training.benchmarks.conditioning import main
 
 from report_gen.errors import CheckpointError
-from report_gen.records.report import FINDINGS
 from tests.builders import picture, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
 
 WAYS = ("prefix", "cross_attention", "numbers")

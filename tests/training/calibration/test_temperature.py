@@ -17,7 +17,6 @@ from scipy.special import expit
 
 from report_gen.model import ReportModel, load_checkpoint
 from report_gen.model.projector import VisualFeatures
-from report_gen.records.report import FINDINGS
 from tests.builders import tiny_model, tiny_recipe, write_corner_corpus
 
 F = len(FINDINGS)

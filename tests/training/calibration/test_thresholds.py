@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from report_gen_training.calibration.thresholds import FEWEST, HEDGED, RATIOS, TOLERANCE, fit_thresholds
 
 from report_gen.config import FindingConfig
-from report_gen.records.report import FINDINGS
 
 
 def f1(probabilities: NDArray[np.float64], targets: NDArray[np.float64], threshold: float) -> float:

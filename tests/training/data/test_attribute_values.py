@@ -24,7 +24,7 @@ from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.metrics import ScoreMethod
 from report_gen.model import load_checkpoint
-from report_gen.records.report import FINDINGS, Attribute, AttributeName, Report
+from report_gen.records.report import Attribute, AttributeName, Report
 from tests.builders import marked, picture, tiny_recipe, tokenizer, write_manifest, write_png
 from tests.dicom_files import write_dicom
 

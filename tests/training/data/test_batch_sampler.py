@@ -16,7 +16,7 @@ from report_gen_training.data.studies import NOTHING_KNOWN
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 from report_gen.records.study import ViewPosition
 from tests.builders import store
 

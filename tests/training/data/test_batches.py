@@ -22,7 +22,7 @@ from report_gen_training.run.reporting import unheard
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model.projector import VIEWS
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import SIZE, picture, store, write_png

@@ -11,7 +11,8 @@ from report_gen_training.data.examples import encode_study
 from report_gen_training.data.studies import Study
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS, FindingState, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import parse_report
 from report_gen.records.study import ViewPosition
 from tests.builders import PROMPT, REPORTS, tokenizer
 

@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from report_gen.corpora.examples import Example, build_dataset
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS, format_report
+from report_gen.records.report import format_report
 from report_gen.records.study import ViewPosition
 from tests.builders import picture, tiny_recipe, write_manifest, write_png
 

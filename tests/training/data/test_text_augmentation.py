@@ -10,7 +10,8 @@ from report_gen_training.data.text_augmentation import Report, augment_texts
 
 from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.report import FINDINGS, FindingState, SectionName, format_report, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import SectionName, format_report, parse_report
 
 NORMAL = (
     "FINDINGS: The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax. "

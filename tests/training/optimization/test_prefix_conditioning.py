@@ -19,7 +19,7 @@ from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records.report import FINDINGS, parse_report
+from report_gen.records.report import parse_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import BOS_ID
 from tests.builders import PROMPT, REPORTS, SIZE, picture, store, tiny_config, tiny_model, tokenizer, write_png
