@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -72,7 +72,6 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     from report_gen.drafting.drafter import Drafter
-    from report_gen.files import unique_names
     from report_gen.generation import DEFAULT_DECODING
     from report_gen.terminal import track
 
@@ -91,7 +90,7 @@ def draft(
         indication=indication,
         batch_size=batch_size,
     )
-    names = unique_names(study.name for study in studies)
+    names = _file_names(studies)
     for study, name, result in zip(
         studies, names, track(reports, total=len(studies), description="drafting"), strict=True
     ):
@@ -238,6 +237,18 @@ def _read_all(paths: Iterable[Path]) -> tuple[list[Study], list[StudyError]]:
             studies += found.studies
             refused += found.refused
     return studies, refused
+
+
+def _file_names(studies: Sequence[Study]) -> list[str]:
+    """A name for every study's file, its own even where case does not count; of equal names the later are numbered."""
+    names: dict[str, str] = {}
+    for study in studies:
+        name, number = study.name, 1
+        while name.casefold() in names:
+            number += 1
+            name = f"{study.name}-{number}"
+        names[name.casefold()] = name
+    return list(names.values())
 
 
 def _deliver(

@@ -95,14 +95,14 @@ def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConf
 def _resolve(
     attribute: AttributeConfig, probabilities: Mapping[str, float], header: str, overrides: Mapping[str, str]
 ) -> Attribute:
-    seen = max(probabilities, key=lambda value: probabilities[value])
+    predicted = max(probabilities, key=lambda value: probabilities[value])
     stated = header if header in attribute.values else ""
-    value = overrides.get(attribute.name, stated or seen)
+    value = overrides.get(attribute.name, stated or predicted)
     return Attribute(
         name=attribute.name,
         value=value,
         probability=probabilities.get(value),
-        seen=seen,
+        predicted=predicted,
         from_header=attribute.name not in overrides and bool(stated),
         overridden=attribute.name in overrides,
     )

@@ -24,7 +24,7 @@ from report_gen.metrics.table import render_differences, render_head, render_lab
 from report_gen.metrics.verdicts import Verdict, check_image_use
 from report_gen.records.findings import FindingSchema
 from report_gen.records.report import AttributeName
-from report_gen.rendering.figures import Reliability, reliability_picture
+from report_gen.rendering.figures import Reliability, draw_reliability
 
 _POLICY = "uncertain-"
 """A label knows no uncertainty, so a draft that is uncertain does not state the finding."""
@@ -122,18 +122,18 @@ def write_calibration(head: HeadRun, path: Path) -> None:
     answers = {name: [row[name] for row in head.probabilities.values() if name in row] for name in head.support}
     pooled = Reliability(
         title=_title(head, ALL),
-        dots=head.reliability[ALL],
+        bins=head.reliability[ALL],
         probabilities=[one for row in answers.values() for one in row],
     )
     single = [
-        Reliability(title=_title(head, name), dots=head.reliability[name], probabilities=answers[name])
+        Reliability(title=_title(head, name), bins=head.reliability[name], probabilities=answers[name])
         for name, support in head.support.items()
         if support.positive >= BINS
     ]
     caption = (
         f"{len(head.probabilities)} studies; {ECE}: expected calibration error, {BINS} bins of equal mass; lines: 95%"
     )
-    write_atomically(path, reliability_picture(pooled, single, caption=caption))
+    write_atomically(path, draw_reliability(pooled, single, caption=caption))
 
 
 def _title(head: HeadRun, name: str) -> str:

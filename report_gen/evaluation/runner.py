@@ -254,7 +254,7 @@ def _against_attributes(
 
 def _told(draft: Report) -> StudyPrediction:
     return StudyPrediction(
-        draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes}
+        draft=_findings(draft), seen={attribute.name: attribute.predicted for attribute in draft.attributes}
     )
 
 

@@ -111,7 +111,7 @@ def read_dicom_pixels(path: Path) -> NDArray[np.float32]:
             dataset = _read(file, (*HEADER_KEYWORDS, "PixelData"), path)
         stored = _decode(dataset, path)
         if stored.shape[:2] != (dataset.Rows, dataset.Columns):
-            raise StudyError(path, "malformed: the header and the pixels differ in size; export the image again")
+            raise StudyError(path, "malformed: header and pixels differ in size; export the image again")
         if dataset.PhotometricInterpretation in ("MONOCHROME1", "MONOCHROME2"):
             return to_grayscale(stored, dataset)
         if dataset.PhotometricInterpretation == "PALETTE COLOR":
@@ -243,7 +243,7 @@ def _decode(dataset: FileDataset, path: Path) -> NDArray[Any]:
     if syntax.is_encapsulated:
         size = coded_size(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if size is not None and size != (dataset.Rows, dataset.Columns):
-            raise StudyError(path, "malformed: the header and the compressed pixels differ in size; export the image again")
+            raise StudyError(path, "malformed: header and compressed pixels differ in size; export the image again")
     failure: Exception | None = None
     for plugin in _plugins(syntax):  # if one decoder fails, try the next
         try:

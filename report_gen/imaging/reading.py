@@ -67,7 +67,7 @@ def read_study(path: str | os.PathLike[str]) -> Study:
     if broken:
         raise broken[0]
     if not found.studies:
-        raise StudyError(path, f"no images found; give a folder with {_FORMATS} files (symbolic links are not followed)")
+        raise StudyError(path, f"no images found; give a folder with {_FORMATS} files (links are not followed)")
     if len(found.studies) > 1:
         raise StudyError(path, f"contains {len(found.studies)} studies; give the folder of one, or use read_studies")
     return found.studies[0]

@@ -86,7 +86,14 @@ def test_no_prior(sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["XXXX are normal.", "Normal chest x-XXXX.", "Seen on ___.", "Discussed with Dr. [**Name**].", "Radiograph of [date].", "xxxx"],
+    [
+        "XXXX are normal.",
+        "Normal chest x-XXXX.",
+        "Seen on ___.",
+        "Discussed with Dr. [**Name**].",
+        "Radiograph of [date].",
+        "xxxx",
+    ],
 )
 def test_deidentification_mark(text: str) -> None:
     assert has_deidentification_mark(text)

@@ -19,18 +19,18 @@ def settle(header: str = "", **overrides: str) -> Attribute:
 
 
 def test_the_likeliest_value_is_told() -> None:
-    assert settle() == Attribute(name="modality", value="CT", probability=0.75, seen="CT")
+    assert settle() == Attribute(name="modality", value="CT", probability=0.75, predicted="CT")
 
 
 def test_a_header_goes_before_what_is_seen_where_the_model_knows_its_value() -> None:
-    assert settle("MR") == Attribute(name="modality", value="MR", probability=0.25, seen="CT", from_header=True)
+    assert settle("MR") == Attribute(name="modality", value="MR", probability=0.25, predicted="CT", from_header=True)
     assert settle("US") == settle()
 
 
 def test_a_reader_goes_before_the_header() -> None:
-    expected = Attribute(name="modality", value="CT", probability=0.75, seen="CT", overridden=True)
+    expected = Attribute(name="modality", value="CT", probability=0.75, predicted="CT", overridden=True)
     assert settle("MR", modality="CT") == expected
-    assert settle("MR", modality="") == Attribute(name="modality", value="", seen="CT", overridden=True)
+    assert settle("MR", modality="") == Attribute(name="modality", value="", predicted="CT", overridden=True)
     assert settle(plane="axial") == settle()
 
 

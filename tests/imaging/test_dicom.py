@@ -191,7 +191,9 @@ def test_voi_lut_of_bytes_with_more_than_256_entries(file: Path) -> None:
 
 def test_voi_lut_after_rescale(file: Path) -> None:
     table = look_up_table([0, 50, 255], 0, 8)
-    result = intensities(file, np.array([[10, 11, 12]], np.uint8), RescaleSlope=1, RescaleIntercept=-10, VOILUTSequence=table)
+    result = intensities(
+        file, np.array([[10, 11, 12]], np.uint8), RescaleSlope=1, RescaleIntercept=-10, VOILUTSequence=table
+    )
     assert result == pytest.approx([0, 50 / 255, 1], abs=1e-4)
 
 
@@ -213,7 +215,9 @@ def test_color_becomes_luma(file: Path) -> None:
     assert intensities(file, rgb.astype(np.uint16) * 257) == pytest.approx(luma, abs=1e-4)
     planes = rgb.transpose(2, 0, 1).copy()
     assert intensities(file, rgb, PlanarConfiguration=1, PixelData=planes.tobytes()) == pytest.approx(luma, abs=1e-4)
-    ybr = np.array([[[76, 85, 255], [150, 44, 21], [29, 255, 107], [255, 128, 128]]], dtype=np.uint8)  # the same colors by T.871
+    ybr = np.array(
+        [[[76, 85, 255], [150, 44, 21], [29, 255, 107], [255, 128, 128]]], dtype=np.uint8
+    )  # the same colors by T.871
     assert intensities(file, ybr, PhotometricInterpretation="YBR_FULL") == pytest.approx(luma, abs=5e-3)
 
 

@@ -41,7 +41,9 @@ def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
         (subprocess.TimeoutExpired([], 1), subprocess.TimeoutExpired),
     ],
 )
-def test_crash_padding_and_timeout_are_refused(monkeypatch: pytest.MonkeyPatch, ending: object, expected: type[Exception]) -> None:
+def test_crash_padding_and_timeout_are_refused(
+    monkeypatch: pytest.MonkeyPatch, ending: object, expected: type[Exception]
+) -> None:
     def run(*_: object, **__: object) -> object:
         if isinstance(ending, Exception):
             raise ending
