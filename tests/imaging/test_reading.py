@@ -86,7 +86,7 @@ def test_pixels_are_contiguous_floats_and_uniform_images_are_zeros(tmp_path: Pat
         ("half.dcm", bytes(128) + b"DICM", "malformed|truncated"),
     ],
 )
-def test_files_that_are_not_images_are_refused_with_their_path(
+def test_files_that_are_not_images_are_refused(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     path = tmp_path / name
