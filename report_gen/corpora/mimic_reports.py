@@ -57,7 +57,7 @@ class ReportTexts:
             ) from error
         if len(data) > LARGEST_REPORT:
             raise CorpusError(
-                f"{self._archive.filename}: {name} has more than {LARGEST_REPORT} bytes, so it is not a report; remove it"
+                f"{self._archive.filename}: {name} has more than {LARGEST_REPORT} bytes, so it is no report; remove it"
             )
         try:
             return data.decode()
