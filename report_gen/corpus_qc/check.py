@@ -47,7 +47,7 @@ def check_corpus(
     """The check of a corpus, and what of it is worth being seen.
 
     Args:
-        dataset: One study or more with the columns of `corpora.corpus_features`, unchecked, with the names of all images.
+        dataset: One study or more with the columns of `corpora.corpus_features`, unchecked, with all images' names.
         source: What to call the corpus.
         examine_images: Whether to open the images.
         progress: Is told how many studies have gone by.

@@ -23,10 +23,9 @@ OTHER_SPLIT = len(SPLITS)
 def study_dtype(schema: FindingSchema) -> np.dtype[Any]:
     """Return the record of one study.
 
-    study, patient, texts: `fingerprint`s, 0 where there is nothing; split: place in SPLITS or OTHER_SPLIT; words: number
-    of them in each of SECTIONS; marked: by de-identification; sentences: of the report, and those about an earlier
-    study; damaged: holds NUL; states: of the findings, places in STATES; labels: 1, 0, or -1 where the corpus specifies
-    nothing.
+    study, patient, texts: `fingerprint`s, 0 where there is nothing; split: place in SPLITS or OTHER_SPLIT; words: how
+    many in each of SECTIONS; marked: by de-identification; sentences: of the report, and those about an earlier study;
+    damaged: holds NUL; states: of the findings, places in STATES; labels: 1, 0, or -1 where the corpus gives none.
     """
     findings = (len(schema.findings),)
     return np.dtype(

@@ -178,9 +178,9 @@ class Drafter:
         grid = self._model.encoder.grid
         weights = visual.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
         pixels, placement = self._preparer.show(study)
-        return Heatmap(
-            image=pixels, square=placement.square, weights=dict(zip(self.schema.findings, weights, strict=True))
-        )
+        named = dict(zip(self.schema.findings, weights, strict=True))
+        stated = {name: named[name] for name in self.schema.stated}
+        return Heatmap(image=pixels, square=placement.square, weights=stated)
 
     def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
         pixel_values, _, mask = self._collated(batch)

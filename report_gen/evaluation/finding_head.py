@@ -36,7 +36,7 @@ def score_finding_head(
         controls: their reports from other images, by the name of these.
         method: its draws and seed.
     """
-    findings = method.schema.findings
+    findings = tuple(finding.name for finding in own[0].findings)
     values = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0}
     truth = [[values[label[name]] if name in label else np.nan for name in findings] for label in labels]
     return score_head(

@@ -105,9 +105,9 @@ def label_findings(text: str, schema: FindingSchema | None = None) -> dict[str, 
     """Return the state of every finding of a schema in a report's text, with or without headings.
 
     Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. "No finding" follows CheXpert: ABSENT
-    when a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With neither it
-    is PRESENT when the text states a normal study or denies several findings, and NOT_MENTIONED otherwise; also when
-    something else is wrong that the label set does not name (on a chest radiograph a hernia or a scoliosis).
+    when a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With
+    neither it is PRESENT when the text states a normal study or denies several findings, and NOT_MENTIONED otherwise;
+    also when something else is wrong that the label set does not name (in a chest a hernia or a scoliosis).
 
     Args:
         text: The report.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.auroc import AUROC, MEAN
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.calibration import ALL, BRIER, BRIER_OF_SHARE, ECE
@@ -89,9 +90,8 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
         sizes = list(run.schema.scored_sets)
         yield _findings(run, "", sizes)
         chexbert = list(chest_xray().scored_sets)
-        if any(
-            score.name == average_name("micro", "F1", chexbert[0], "uncertain+", CHEXBERT) for score in run.model.scores
-        ):
+        average = average_name("micro", "F1", chexbert[0], "uncertain+", CHEXBERT)
+        if any(score.name == average for score in run.model.scores):
             yield _findings(run, CHEXBERT, chexbert)
         yield _observations(run)
     yield _variety(run)

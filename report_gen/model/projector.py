@@ -115,7 +115,8 @@ class Projector(nn.Module):
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
         if visual is None or self.finding_mlp is None:
             return tokens
-        return tokens + self.finding_mlp(visual.finding_features)
+        added: torch.Tensor = self.finding_mlp(visual.finding_features)
+        return tokens + added
 
     def attribute_tokens(self, values: torch.Tensor) -> torch.Tensor:
         """Values [B,A] as the decoder is told them, 0 for unknown -> [B,A,D_txt]."""

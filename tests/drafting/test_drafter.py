@@ -18,12 +18,15 @@ from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.outputs import format_json
 from report_gen.records.findings import FindingState
 from report_gen.records.report import Finding, Report
 from report_gen.records.study import Image, Study, ViewPosition
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
+
+FINDINGS = chest_xray().findings
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 BRIEF = Decoding(max_tokens=12)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from report_gen.config import STATES
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 
 from ..recipe.schema import StageRecipe
 from .example_store import ExampleStore
@@ -36,6 +36,7 @@ class BatchSampler(Sampler[list[SampleSpec]]):
     Args:
         groups: examples of one kind each.
         seed: of the stage.
+        schema: the findings of the examples.
         steps: those of the stage that are wanted.
         rank: of this process among `processes`; each takes its rows of every batch.
     """
@@ -46,12 +47,13 @@ class BatchSampler(Sampler[list[SampleSpec]]):
         stage: StageRecipe,
         seed: tuple[int, ...],
         *,
+        schema: FindingSchema,
         steps: range,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self._groups = groups
-        self._chances = [_chances(group.states, stage.rare_finding_weight) for group in groups]
+        self._chances = [_chances(group.states, stage.rare_finding_weight, schema) for group in groups]
         self._size, self._seed = stage.batch_size, seed
         self._batches = range(steps.start * stage.accumulate, steps.stop * stage.accumulate)
         self._rank, self._processes = rank, processes
@@ -98,10 +100,17 @@ def _draw(chances: NDArray[np.float64], count: int, random: np.random.Generator)
     return random.permutation(drawn)
 
 
-def _chances(states: NDArray[np.int8], rare_finding_weight: float) -> NDArray[np.float64]:
-    """Weight of every example [n]: that of its rarest present finding, to the power of `rare_finding_weight`."""
-    present = states == STATES.index(FindingState.PRESENT)
-    present[:, FINDINGS.index("No Finding")] |= ~present.any(axis=1)
+def _chances(states: NDArray[np.int8], rare_finding_weight: float, schema: FindingSchema) -> NDArray[np.float64]:
+    """Weight of every example [n]: that of its rarest present finding, to the power of `rare_finding_weight`.
+
+    An example without a present finding counts as one of the finding that means that nothing is wrong.
+    """
+    found = states == STATES.index(FindingState.PRESENT)
+    nothing = ~found.any(axis=1, keepdims=True)
+    if schema.normal:
+        present = found | (nothing & (np.arange(found.shape[1]) == schema.index(schema.normal)))
+    else:
+        present = np.concatenate([found, nothing], axis=1)
     rarest = np.where(present, 1 / np.maximum(present.sum(axis=0), 1), 0).max(axis=1)
     weights: NDArray[np.float64] = rarest**rare_finding_weight
     return weights

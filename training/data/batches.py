@@ -171,7 +171,7 @@ class Items(Dataset[Batch]):
     def _tell(self, example: TrainingExample, random: np.random.Generator) -> NDArray[np.int64]:
         if example.images and random.random() < self._stage.state_dropout:
             return np.full_like(example.states, _UNKNOWN)
-        assumed = (example.states == _UNKNOWN) & (random.random(len(FINDINGS)) < self._stage.assume_absent)
+        assumed = (example.states == _UNKNOWN) & (random.random(len(example.states)) < self._stage.assume_absent)
         return np.where(assumed, _ABSENT, example.states)
 
     @staticmethod

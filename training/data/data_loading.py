@@ -80,6 +80,7 @@ class TrainingData:
             self.training,
             self._stage,
             (self._recipe.seed, self._index),
+            schema=self._prepared.schema,
             steps=range(start, stop),
             rank=self._processes.rank,
             processes=self._processes.count,
@@ -169,7 +170,7 @@ def trained_prevalence(recipe: Recipe, prepared: Prepared) -> Floats:
 def _taught_labels(recipe: Recipe, prepared: Prepared) -> Floats:
     """[S,F] of the studies that taught the head, 1 or 0, NaN where nothing is known."""
     groups = _teaching_groups(recipe, prepared, len(recipe.stages))
-    return np.concatenate([np.zeros((0, len(FINDINGS))), *(group.labels for group in groups)])
+    return np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
 
 
 def _teaching_groups(recipe: Recipe, prepared: Prepared, stages: int) -> list[ExampleStore]:

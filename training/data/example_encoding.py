@@ -59,9 +59,19 @@ def write_all(
     encode: Callable[[Study], TrainingExample],
     unreadable: Collection[str],
     *,
+    findings: int,
     on_progress: OnProgress,
 ) -> Encoded:
     """Write the examples of every corpus, but for studies that have an unreadable image, and open them.
+
+    Args:
+        folder: where they are written.
+        mark: what they were made from.
+        studies: by corpus.
+        encode: makes an example of a study.
+        unreadable: paths of images.
+        findings: F, the number of findings of an example.
+        on_progress: told of the progress.
 
     Raises:
         OutputError: naming the file and the remedy.
@@ -78,7 +88,7 @@ def write_all(
             for split in TAUGHT:
                 chosen = (study for study in _readable(corpus, unreadable) if study.split == split)
                 told = reported(chosen, f"encoding {name}, {split}", counts[name].get(split, 0), on_progress)
-                write_examples(temporary / _file(number, split), map(encode, told))
+                write_examples(temporary / _file(number, split), map(encode, told), findings=findings)
         sizes = {path.name: path.stat().st_size for path in temporary.iterdir()}
         write_atomically(temporary / _CONTENTS, json.dumps(asdict(_Contents(mark, sizes, counts, left_out)), indent=2))
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
-from report_gen.labeling.labeler import findings_in_state, label_findings
+from report_gen.labeling.labeler import label_findings
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import UNKNOWN_ATTRIBUTES, Section, format_report, parse_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
@@ -49,13 +49,18 @@ class TrainingExample:
     """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
 
 
-def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int) -> TrainingExample:
-    """Token ids, states and targets of one study; a report of more than `longest` tokens is cut at a sentence."""
-    states = _states(study)
+def encode_study(
+    study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int, schema: FindingSchema
+) -> TrainingExample:
+    """Encode one study as token ids, finding states and targets.
+
+    A report of more than `longest` tokens is cut at a sentence.
+    """
+    states = _states(study, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
         labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
-    written = _write(study.sections, tokenizer, longest)
+    written = _write(study.sections, tokenizer, longest, schema)
     return TrainingExample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -72,9 +77,9 @@ def encode_study(study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longe
     )
 
 
-def _states(study: Study) -> NDArray[np.int64]:
-    labels = label_findings(format_report(study.sections))
-    return np.array([STATES.index(labels[name]) for name in FINDINGS])
+def _states(study: Study, schema: FindingSchema) -> NDArray[np.int64]:
+    labels = label_findings(format_report(study.sections), schema)
+    return np.array([STATES.index(labels[name]) for name in schema.findings], dtype=np.int64)
 
 
 def _prompts(study: Study, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
@@ -101,7 +106,7 @@ class _Written:
     text: str
 
 
-def _write(sections: tuple[Section, ...], tokenizer: ReportTokenizer, longest: int) -> _Written:
+def _write(sections: tuple[Section, ...], tokenizer: ReportTokenizer, longest: int, schema: FindingSchema) -> _Written:
     """A report in tokens. No piece reaches over a blank, so a report is spelled as its sentences are, one by one."""
     spelled = [[tokenizer.encode(sentence.text) for sentence in section.sentences] for section in sections]
     headings = [tokenizer.encode(f"{section.name.value}:") for section in sections]
@@ -113,7 +118,7 @@ def _write(sections: tuple[Section, ...], tokenizer: ReportTokenizer, longest: i
         abnormal += [False] * len(heading)
         for sentence, pieces in zip(section.sentences, sentences, strict=False):
             ids += pieces
-            abnormal += [_states_a_finding(sentence.text)] * len(pieces)
+            abnormal += [_states_a_finding(sentence.text, schema)] * len(pieces)
     kept = tuple(Section(s.name, s.sentences[: len(kept)]) for s, kept in zip(sections, spelled, strict=True))
     text = format_report(kept) if len(ids) <= longest else format_report(parse_report(tokenizer.decode(ids[:longest])))
     return _Written(tuple(ids[:longest]), tuple(abnormal[:longest]), text)
@@ -127,6 +132,7 @@ def _shorten(spelled: list[list[list[int]]], longest: int) -> None:
 
 
 @lru_cache(maxsize=2**16)
-def _states_a_finding(sentence: str) -> bool:
+def _states_a_finding(sentence: str, schema: FindingSchema) -> bool:
     """Sentences of reports repeat themselves, so most are known already."""
-    return bool(findings_in_state(sentence, FindingState.PRESENT) | findings_in_state(sentence, FindingState.UNCERTAIN))
+    states = label_findings(sentence, schema)
+    return any(states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in schema.stated)

@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model.numbers import example_lines
 from report_gen.prompting import Prompt
+from report_gen.records.findings import FindingSchema
 from report_gen.records.report import format_report
 from report_gen.tokenizer import ReportTokenizer
 
+from ..recipe.findings import load_finding_schema
 from ..recipe.schema import Recipe
 from ..run.folder import Run
 from ..run.reporting import OnProgress
@@ -49,6 +51,8 @@ class Prepared:
     tokenizer: ReportTokenizer
     encoded: Encoded
     images: ImageCache
+    schema: FindingSchema
+    """The findings that it learns."""
     attributes: tuple[AttributeConfig, ...] = ()
     """What the model tells apart of modality, plane and body part."""
 
@@ -69,7 +73,7 @@ def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress
     attributes = choose_attributes(recipe.model, encoded.examples)
     images, faults = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
     _refuse(faults)
-    return Prepared(tokenizer, encoded, images, attributes)
+    return Prepared(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
 
 
 def prepare_sample(
@@ -94,7 +98,7 @@ def prepare_sample(
         corpus: {split: _readable(store, unreadable) for split, store in splits.items()}
         for corpus, splits in sampled.items()
     }
-    return Prepared(tokenizer, replace(encoded, examples=readable), images, attributes)
+    return Prepared(tokenizer, replace(encoded, examples=readable), images, load_finding_schema(recipe), attributes)
 
 
 def transform_of(recipe: Recipe) -> ImageTransform:
@@ -120,8 +124,11 @@ def _make(
     """Write the examples of the run, and learn its vocabulary if there is none yet; `decode` looks at images before."""
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
+    schema = load_finding_schema(recipe)
     studies = {
-        corpus.name: read_studies(corpus, recipe, working / str(number), store=store, on_progress=on_progress)
+        corpus.name: read_studies(
+            corpus, recipe, working / str(number), schema=schema, store=store, on_progress=on_progress
+        )
         for number, corpus in enumerate(recipe.corpora)
     }
     _, faults = _decode(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
@@ -132,10 +139,12 @@ def _make(
             _words(studies.values()), size=recipe.text.vocabulary_size, also=_number_lines(recipe)
         )
         run.keep_tokenizer(tokenizer)
-    encode = partial(encode_study, tokenizer=tokenizer, prompt=prompt, longest=recipe.text.longest)
+    encode = partial(encode_study, tokenizer=tokenizer, prompt=prompt, longest=recipe.text.longest, schema=schema)
     folder, mark = run.folder / CACHE / _EXAMPLES, _mark(recipe, prompt, tokenizer)
     unreadable = frozenset(fault.path for fault in faults)
-    encoded = write_all(folder, mark, studies, encode, unreadable, on_progress=on_progress)
+    encoded = write_all(
+        folder, mark, studies, encode, unreadable, findings=len(schema.findings), on_progress=on_progress
+    )
     shutil.rmtree(working, ignore_errors=True)
     for table in store.glob("*.arrow"):  # the examples hold what is needed of it
         table.unlink()
@@ -149,7 +158,8 @@ def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) 
 def _mark(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
     """A digest of all that decides over the examples but the corpora themselves: a run goes on with what it read."""
     decisive = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
-    words = [_VERSION, decisive, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
+    schema = asdict(load_finding_schema(recipe))
+    words = [_VERSION, decisive, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
 

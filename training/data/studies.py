@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
+from report_gen.records.findings import FindingSchema
 from report_gen.records.report import ATTRIBUTES, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
 from report_gen.records.study import ViewPosition
 
@@ -24,23 +25,27 @@ from .targets import read_targets
 from .text_augmentation import Report, augment_texts
 from .text_cleaning import clean_report, drop_contradictions
 
-_SCHEMA = pa.schema(
-    [
-        ("study_id", pa.string()),
-        ("patient_id", pa.string()),
-        ("split", pa.string()),
-        ("images", pa.list_(pa.string())),
-        ("views", pa.list_(pa.string())),
-        ("indication", pa.string()),
-        ("sections", pa.list_(pa.struct([("name", pa.string()), ("sentences", pa.list_(pa.string()))]))),
-        ("labels", pa.list_(pa.float32(), len(FINDINGS))),
-        ("targets", pa.list_(pa.float32(), len(FINDINGS))),
-        ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
-    ]
-)
 
-NOTHING_KNOWN: NDArray[np.float32] = np.full(len(FINDINGS), np.nan, dtype=np.float32)
-"""[F], of a study without labels."""
+def _columns(findings: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("study_id", pa.string()),
+            ("patient_id", pa.string()),
+            ("split", pa.string()),
+            ("images", pa.list_(pa.string())),
+            ("views", pa.list_(pa.string())),
+            ("indication", pa.string()),
+            ("sections", pa.list_(pa.struct([("name", pa.string()), ("sentences", pa.list_(pa.string()))]))),
+            ("labels", pa.list_(pa.float32(), findings)),
+            ("targets", pa.list_(pa.float32(), findings)),
+            ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+        ]
+    )
+
+
+def nothing_known(schema: FindingSchema) -> NDArray[np.float32]:
+    """Return labels [F] of a study of which the corpus specifies none."""
+    return np.full(len(schema.findings), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -86,11 +91,18 @@ class Studies(Iterable[Study]):
 
 
 def read_studies(
-    corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, store: Path, on_progress: OnProgress = unheard
+    corpus: CorpusRecipe,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    schema: FindingSchema,
+    store: Path,
+    on_progress: OnProgress = unheard,
 ) -> Studies:
     """The studies of a corpus, cleaned, and those put together from its training reports; their files lie in a folder.
 
     Args:
+        schema: the findings of the labels.
         store: where the corpus is unpacked as far as it needs to be; its images stay there.
 
     Raises:
@@ -99,17 +111,19 @@ def read_studies(
     """
     path, text = recipe.resolve(corpus.path), recipe.text
     cleaned, made = folder / "cleaned.arrow", folder / "recombined.arrow"
-    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store)
+    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store, schema=schema)
     told = reported(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     studies = _clean_all(told, *read_targets(dataset, corpus.soft_labels), corpus, text)
-    write_rows(cleaned, _SCHEMA, map(_to_row, studies))
+    columns, unlabeled = _columns(len(schema.findings)), nothing_known(schema)
+    write_rows(cleaned, columns, map(_to_row, studies))
     files = [Rows(cleaned)]
     if next(iter(Studies(files, text.sections)), None) is None:
         raise CorpusError(f"{path}: nothing is left of the corpus {corpus.name!r}; loosen its text settings")
     if corpus.augmented_texts:
         reports = _Reports(files[0])
         random = np.random.default_rng(recipe.seed)
-        write_rows(made, _SCHEMA, map(_to_row, _recombined(augment_texts(reports, corpus.augmented_texts, random))))
+        augmented = augment_texts(reports, corpus.augmented_texts, random, schema)
+        write_rows(made, columns, map(_to_row, _recombined(augmented, unlabeled)))
         files.append(Rows(made))
     return Studies(files, text.sections)
 
@@ -143,11 +157,16 @@ def _clean_all(
 ) -> Iterator[Study]:
     for row, label, target in zip(rows, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield replace(_clean(row, corpus, text), labels=label, targets=target)
+            yield _clean(row, corpus, text, label, target)
 
 
-def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> Study:
-    """With nothing known of its findings."""
+def _clean(
+    row: Mapping[str, Any],
+    corpus: CorpusRecipe,
+    text: TextRecipe,
+    labels: NDArray[np.float32],
+    targets: NDArray[np.float32],
+) -> Study:
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     if text.drop_contradictions:
         sections = drop_contradictions(sections)
@@ -159,8 +178,8 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> St
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
         sections=sections,
-        labels=NOTHING_KNOWN,
-        targets=NOTHING_KNOWN,
+        labels=labels,
+        targets=targets,
         attributes=tuple(row[name] for name in ATTRIBUTES),
     )
 
@@ -177,7 +196,7 @@ def _split(row: Mapping[str, Any], hold_out: float) -> str:
     return "val" if split == "train" and fraction < hold_out else split
 
 
-def _recombined(reports: Iterable[Report]) -> Iterator[Study]:
+def _recombined(reports: Iterable[Report], unlabeled: NDArray[np.float32]) -> Iterator[Study]:
     for number, sections in enumerate(reports):
         yield Study(
             study_id=f"recombined-{number}",
@@ -187,8 +206,8 @@ def _recombined(reports: Iterable[Report]) -> Iterator[Study]:
             views=(),
             indication="",
             sections=sections,
-            labels=NOTHING_KNOWN,
-            targets=NOTHING_KNOWN,
+            labels=unlabeled,
+            targets=unlabeled,
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import Section, SectionName, Sentence, format_report
 
 _FEWEST = 4
@@ -36,30 +36,32 @@ class _Phrase:
     states: Mapping[str, FindingState]
     present: frozenset[str]
     absent: frozenset[str]
-    """Findings but "No Finding", which follows from the others."""
+    """Findings but the one that follows from the others."""
 
     @classmethod
-    def read(cls, sentence: Sentence) -> _Phrase:
+    def read(cls, sentence: Sentence, schema: FindingSchema) -> _Phrase:
         states = {
             name: state
-            for name, state in label_findings(sentence.text).items()
+            for name, state in label_findings(sentence.text, schema).items()
             if state is not FindingState.NOT_MENTIONED
         }
         present, absent = (
-            frozenset(name for name, said in states.items() if said is state and name != "No Finding")
+            frozenset(name for name, said in states.items() if said is state and name != schema.normal)
             for state in (FindingState.PRESENT, FindingState.ABSENT)
         )
         return cls(sentence, states, present, absent)
 
 
-def augment_texts(reports: Sequence[Report], count: int, random: np.random.Generator) -> Iterator[Report]:
+def augment_texts(
+    reports: Sequence[Report], count: int, random: np.random.Generator, schema: FindingSchema
+) -> Iterator[Report]:
     """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself.
 
     The reports are asked for one at a time and need not be in memory together.
     """
-    bank = _Bank(reports)
+    bank = _Bank(reports, schema)
     bases = [place for place, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
-    for _ in range(count if bases else 0):
+    for _ in range(count if bases and schema.findings else 0):
         made = bank.augment_texts(reports[bases[random.integers(len(bases))]], random)
         if made is not None:
             yield made
@@ -68,7 +70,8 @@ def augment_texts(reports: Sequence[Report], count: int, random: np.random.Gener
 class _Bank:
     """All sentences of a corpus by section, and by finding and state."""
 
-    def __init__(self, reports: Sequence[Report]) -> None:
+    def __init__(self, reports: Sequence[Report], schema: FindingSchema) -> None:
+        self._schema = schema
         self._phrases: dict[Sentence, _Phrase] = {}
         self._by_state: dict[tuple[SectionName, str, FindingState], list[_Phrase]] = defaultdict(list)
         self._denials: dict[frozenset[str], list[_Phrase]] = defaultdict(list)
@@ -78,8 +81,8 @@ class _Bank:
                     self._add(section.name, sentence)
         self._names = [
             name
-            for name in FINDINGS
-            if name != "No Finding" and len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _FEWEST
+            for name in schema.stated
+            if len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _FEWEST
         ]
 
     def _add(self, section: SectionName, sentence: Sentence) -> None:
@@ -91,7 +94,7 @@ class _Bank:
 
     def _phrase(self, sentence: Sentence) -> _Phrase:
         if sentence not in self._phrases:
-            self._phrases[sentence] = _Phrase.read(sentence)
+            self._phrases[sentence] = _Phrase.read(sentence, self._schema)
         return self._phrases[sentence]
 
     def augment_texts(self, base: Report, random: np.random.Generator) -> Report | None:
@@ -99,7 +102,7 @@ class _Bank:
             wanted = self._draw_findings(random)
             report = self._rewrite(base, wanted, random)
             text = format_report(report)
-            said = label_findings(text)
+            said = label_findings(text, self._schema)
             faithful = all(said[name] is state for name, state in wanted.items())
             if faithful and len(report) == len(base) and not find_contradictions(text):
                 return report
@@ -139,7 +142,7 @@ class _Bank:
 
     def _reconciled(self, phrase: _Phrase, raised: set[str], random: np.random.Generator) -> _Phrase | None:
         """The phrase, or where it denies what was raised, a denial of the rest, or nothing."""
-        if phrase.states.get("No Finding") is FindingState.PRESENT and not phrase.absent:
+        if phrase.states.get(self._schema.normal) is FindingState.PRESENT and not phrase.absent:
             return None
         if not phrase.absent & raised:
             return phrase

@@ -62,7 +62,11 @@ def drop_contradictions(sections: tuple[Section, ...]) -> tuple[Section, ...]:
     kept = tuple(
         Section(section.name, sentences)
         for section in sections
-        if (sentences := tuple(s for s in section.sentences if not findings_in_state(s.text, FindingState.ABSENT) & stated))
+        if (
+            sentences := tuple(
+                s for s in section.sentences if not findings_in_state(s.text, FindingState.ABSENT) & stated
+            )
+        )
     )
     findings = " ".join(section.text for section in kept if section.name is SectionName.FINDINGS)
     described = not findings or findings_in_state(findings, FindingState.PRESENT) >= stated

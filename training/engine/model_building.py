@@ -17,6 +17,7 @@ from report_gen.model.numbers import Encode
 
 from ..optimization.adapters import adapt, frozen, is_adapter
 from ..optimization.optimizer import learning_rates
+from ..recipe.findings import load_finding_schema
 from ..recipe.schema import Recipe
 
 
@@ -82,6 +83,7 @@ def _begin(
         encoder=chosen.encoder,
         projector=chosen.projector,
         decoder=chosen.decoder,
+        finding_schema=load_finding_schema(recipe),
         attributes=attributes,
         modalities=chosen.modalities,
         views=chosen.views,
@@ -118,7 +120,7 @@ def _visual_places(model: ReportModel, recipe: Recipe, views: int) -> tuple[int,
     if model.number_writer is not None:
         return model.number_writer.longest, "numbers"
     patches = recipe.model.projector.patch_tokens
-    told = len(FINDINGS) + len(model.config.attributes)
+    told = len(model.config.finding_schema.findings) + len(model.config.attributes)
     visual = told + (views * model.encoder.grid**2 if patches == "all" else patches)
     return 0 if model.decoder.cross_attention else visual, "patch_tokens"
 

@@ -34,12 +34,16 @@ def write_card(
         f"| {left_out.get(name, 0)} |"
         for name, splits in counts.items()
     )
-    trained = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
-    unknown = [name for name in FINDINGS if name not in trained and name != "No Finding"]
+    schema = config.finding_schema
+    trained = [
+        name for name, threshold in zip(schema.findings, config.findings.present, strict=True) if threshold is not None
+    ]
+    unknown = [name for name in schema.stated if name not in trained]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
     told = f"as unknown: {', '.join(unknown) or 'none'}"
     if config.conditioning == "numbers":
         told = "of these: nothing. It reads features of the images as numbers alone"
+    derived = f' "{schema.normal}" follows from the others.' if schema.normal else ""
     return f"""---
 library_name: report-gen
 pipeline_tag: image-to-text
@@ -65,7 +69,7 @@ The recipe stands in `training.json`. Validation chose the weights and the thres
 ## What it can tell apart
 
 Findings with a threshold: {", ".join(trained) or "none"}.
-Told to the decoder {told}. "No Finding" follows from the others.
+Told to the decoder {told}.{derived}
 Recognised and told besides: {attributes or "nothing"}.
 
 {_describe(calibration)}

@@ -142,7 +142,7 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Tuned:
     """Without validation images every finding stays unknown; what the head learned is reported all the same."""
     trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
     if not groups:
-        return Tuned(FindingConfig(trained=trained), None)
+        return Tuned(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
         model,
         validation_batches(model, recipe, prepared, groups),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.evaluation.runner import BLANK, SHUFFLED
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.calibration import ALL, ECE
 from report_gen.metrics.label_scores import MACRO
-from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.verdicts import headline_scores
 
 from ..run.folder import LOG
@@ -21,6 +21,9 @@ Document = Mapping[str, Any]
 
 _NIH = f"{MACRO}, ChestX-ray14's labels"
 _AVERAGES = ("macro F1, ", "micro F1, ")
+
+
+_HEADLINE = headline_scores(chest_xray())
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.ndimage import uniform_filter1d
 
-from ..run.events import CHOSEN_BY
+from ..run.events import selection_scores
 from .history import Record, StageHistory
 
 _WINDOW = 0.05
@@ -80,8 +80,9 @@ def _draw_validations(axes: Axes, placed: Placed, values: Values, *, first_colou
     names = dict.fromkeys(
         name for _, stage in placed for record in stage.validations.values() for name in values(record)
     )
+    chosen_by = selection_scores(names)
     for colour, name in enumerate(names, start=first_colour):
-        light = {"alpha": 0.5, "linestyle": "--"} if len(names) > len(CHOSEN_BY) and name not in CHOSEN_BY else {}
+        light = {"alpha": 0.5, "linestyle": "--"} if len(names) > len(chosen_by) and name not in chosen_by else {}
         for start, stage in placed:
             style: dict[str, Any] = {"color": f"C{colour}", "markersize": 4, "label": name} | light
             _plot(axes, _points(stage.validations, start, values, name), marker="o", **style)

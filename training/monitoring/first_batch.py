@@ -12,7 +12,6 @@ import torch
 from report_gen.config import STATES
 from report_gen.model.projector import VIEWS
 from report_gen.records.findings import FindingState
-from report_gen.tokenizer import ReportTokenizer
 
 from ..data.batches import Batch
 from ..data.data_loading import TrainingData
@@ -60,18 +59,19 @@ def make_first_batch(recipe: Recipe, index: int, prepared: Prepared, processes: 
     batches = list(islice(feed.steps(0, 1), stage.accumulate))
     return FirstBatch(
         seconds=time.monotonic() - start,
-        texts=[text for batch in batches for text in _texts(batch, prepared.tokenizer)],
+        texts=[text for batch in batches for text in _texts(batch, prepared)],
         strips=_strips(batches, recipe, stage.name),
     )
 
 
-def _texts(batch: Batch, tokenizer: ReportTokenizer) -> Iterator[FirstText]:
+def _texts(batch: Batch, prepared: Prepared) -> Iterator[FirstText]:
     if not batch.input_ids.shape[1]:
         return
+    tokenizer, findings = prepared.tokenizer, prepared.schema.findings
     for row, study_id in enumerate(batch.study_ids):
         there, trained = batch.attention_mask[row] > 0, batch.labels[row] != IGNORED
         states = [STATES[index] for index in batch.finding_states[row].tolist()]
-        told = {state: [name for name, one in zip(FINDINGS, states, strict=True) if one is state] for state in STATES}
+        told = {state: [name for name, one in zip(findings, states, strict=True) if one is state] for state in STATES}
         yield FirstText(
             study_id=study_id,
             told={state: names for state, names in told.items() if names and state is not FindingState.UNKNOWN},

@@ -10,21 +10,25 @@ from report_gen.metrics.cider import DocumentFrequencies, cider_d, document_freq
 from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
 from report_gen.metrics.measure import Floats
 from report_gen.metrics.pairs import Pairs
+from report_gen.records.findings import FindingSchema
 
 from ..recipe.schema import RewardRecipe
 
-_F1 = average_name("per-report", "F1", 14, "uncertain+")
-
 
 def rewards(
-    drafts: Sequence[str], references: Sequence[str], reward: RewardRecipe, frequencies: DocumentFrequencies
+    drafts: Sequence[str],
+    references: Sequence[str],
+    reward: RewardRecipe,
+    frequencies: DocumentFrequencies,
+    schema: FindingSchema,
 ) -> Floats:
     """[drafts]: F1 of the findings (0..1) and CIDEr-D (0..10) of every draft, by the recipe's shares."""
     total = np.zeros(len(drafts))
-    if reward.findings:
-        measures = finding_measures(label_reports(drafts), label_reports(references))
-        (measure,) = (measure for measure in measures if _F1 in measure.names)
-        total += reward.findings * measure.per_report[:, measure.names.index(_F1)]
+    if reward.findings and schema.scored_findings:
+        states = label_reports(drafts, schema=schema), label_reports(references, schema=schema)
+        f1 = average_name("per-report", "F1", next(iter(schema.scored_sets)), "uncertain+")
+        (measure,) = (measure for measure in finding_measures(*states, schema=schema) if f1 in measure.names)
+        total += reward.findings * measure.per_report[:, measure.names.index(f1)]
     if reward.cider:
         pairs = Pairs(list(_words(drafts)), list(_words(references)))
         total += reward.cider * cider_d(pairs, frequencies).per_report[:, 0]

@@ -250,6 +250,8 @@ class Recipe(_Frozen):
     """Type in which the checkpoint stores its weights."""
     text: TextRecipe = TextRecipe()
     """Words."""
+    findings: str = "chest_xray"
+    """The findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
     """What is learned from."""
     augmentation: AugmentationRecipe = AugmentationRecipe()

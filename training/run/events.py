@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,8 +75,13 @@ class Validation:
     @property
     def score(self) -> float | None:
         """What the best weights are best at: macro F1 of the findings and CIDEr-D, added up."""
-        return sum(self.scores[name] for name in CHOSEN_BY) if self.scores else None
+        return sum(self.scores[name] for name in selection_scores(self.scores)) if self.scores else None
 
 
-CHOSEN_BY = ("macro F1, 14 findings, uncertain+", "CIDEr-D")
-"""Names of the scores whose sum chooses the weights; an uncertain finding counts as found."""
+def selection_scores(scores: Iterable[str]) -> list[str]:
+    """Return the names of the scores of a validation whose sum chooses the weights.
+
+    They are the macro F1 of all findings, in which an uncertain finding counts as found, and CIDEr-D; for a model
+    without findings CIDEr-D alone.
+    """
+    return sorted((name for name in scores if name == "CIDEr-D" or name.startswith("macro F1, ")), reverse=True)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from report_gen_training.calibration.thresholds import FEWEST, HEDGED, RATIOS, TOLERANCE, fit_thresholds
 
 from report_gen.config import FindingConfig
+from report_gen.labeling.schema_files import chest_xray
+
+FINDINGS = chest_xray().findings
 
 
 def f1(probabilities: NDArray[np.float64], targets: NDArray[np.float64], threshold: float) -> float:

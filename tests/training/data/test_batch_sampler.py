@@ -12,13 +12,16 @@ from report_gen_training.data.batch_sampler import BatchSampler, SampleSpec
 from report_gen_training.data.batch_sampler import _draw as plan_draw
 from report_gen_training.data.example_store import group_by_kind
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import NOTHING_KNOWN
+from report_gen_training.data.studies import nothing_known
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.records.findings import FindingState
 from report_gen.records.study import ViewPosition
 from tests.builders import store
+
+FINDINGS = chest_xray().findings
 
 PRESENT, UNKNOWN = STATES.index(FindingState.PRESENT), STATES.index(FindingState.UNKNOWN)
 
@@ -27,7 +30,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
     states = np.full(17, UNKNOWN)
     states[[FINDINGS.index(name) for name in present]] = PRESENT
     return TrainingExample(
-        labels=NOTHING_KNOWN,
+        labels=nothing_known(chest_xray()),
         study_id="",
         patient_id="",
         images=(Path("film.png"),) * images,
@@ -51,7 +54,9 @@ def plan(
 ) -> BatchSampler:
     random = np.random.default_rng(0)
     groups = [store(*[example(length=int(random.integers(50))) for _ in range(size)]) for size in sizes]
-    return BatchSampler(groups, stage(**changes), (seed, 0), steps=steps, rank=rank, processes=processes)
+    return BatchSampler(
+        groups, stage(**changes), (seed, 0), schema=chest_xray(), steps=steps, rank=rank, processes=processes
+    )
 
 
 def test_the_same_seed_draws_the_same() -> None:
@@ -68,12 +73,12 @@ def test_a_resumed_run_goes_on_as_the_whole_one_would(start: int, rare_finding_w
 
 
 def test_groups_take_turns() -> None:
-    assert [batch[0].group for batch in plan(20, 8, 4, steps=range(7))] == [0, 1, 2, 0, 1, 2, 0]
+    assert [batch[0].group for batch in plan(20, 8, 4, steps=range(7), schema=chest_xray())] == [0, 1, 2, 0, 1, 2, 0]
     assert all(len({draw.group for draw in batch}) == 1 for batch in plan(20, 8, 4))
 
 
 def test_every_example_comes_once_an_epoch() -> None:
-    places = [draw.place for batch in plan(24, steps=range(12)) for draw in batch]
+    places = [draw.place for batch in plan(24, steps=range(12), schema=chest_xray()) for draw in batch]
     assert sorted(places[:24]) == sorted(places[24:]) == list(range(24))
     assert places[:24] != places[24:]
 
@@ -88,7 +93,7 @@ def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
 
 
 def test_a_group_smaller_than_a_batch_repeats_itself() -> None:
-    for batch in plan(2, steps=range(3)):
+    for batch in plan(2, steps=range(3), schema=chest_xray()):
         assert len(batch) == 4
         assert {draw.place for draw in batch} <= {0, 1}
 
@@ -97,7 +102,7 @@ def test_reports_of_like_length_share_a_batch() -> None:
     group = store(*[example(length=length) for length in np.random.default_rng(1).permutation(64)])
     spread = [
         np.ptp([len(group[draw.place].report_ids) for draw in batch])
-        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8))
+        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8), schema=chest_xray())
     ]
     assert max(spread) == 7
 
@@ -118,7 +123,9 @@ def test_processes_share_out_every_batch(processes: int) -> None:
 
 def test_full_rarity_draws_findings_evenly() -> None:
     group = store(*[example()] * 900, *[example("Edema")] * 80, *[example("Fracture", "Edema")] * 20)
-    draws = BatchSampler([group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), steps=range(60))
+    draws = BatchSampler(
+        [group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), steps=range(60), schema=chest_xray()
+    )
     counts = Counter(
         "normal" if draw.place < 900 else "edema" if draw.place < 980 else "fracture"
         for batch in draws
@@ -132,7 +139,11 @@ def test_full_rarity_draws_findings_evenly() -> None:
 
 def test_no_rarity_draws_reports_evenly() -> None:
     group = store(*[example()] * 90, *[example("Fracture")] * 10)
-    draws = [draw.place for batch in BatchSampler([group], stage(), (0, 0), steps=range(50)) for draw in batch]
+    draws = [
+        draw.place
+        for batch in BatchSampler([group], stage(), (0, 0), steps=range(50), schema=chest_xray())
+        for draw in batch
+    ]
     assert sum(place >= 90 for place in draws) == 20
 
 
@@ -145,12 +156,12 @@ def test_kinds() -> None:
 
 def test_studies_with_as_many_views_share_a_batch() -> None:
     group = store(*[example(images=1 + number % 2) for number in range(64)])
-    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8)))
+    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8), schema=chest_xray()))
     assert all(len({int(group.views[draw.place]) for draw in batch}) == 1 for batch in batches)
 
 
 def test_batches_of_one_step_follow_each_other() -> None:
-    whole = list(plan(23, 9, steps=range(12)))
+    whole = list(plan(23, 9, steps=range(12), schema=chest_xray()))
     assert list(plan(23, 9, steps=range(2, 4), accumulate=3)) == whole[6:12]
     assert len(plan(23, 9, steps=range(2, 4), accumulate=3)) == 6
 
@@ -166,7 +177,7 @@ def test_rare_findings_come_back_before_common_ones_are_through() -> None:
     group = store(*[example()] * 30, *[example("Fracture")] * 10)
     places = Counter(
         d.place
-        for batch in BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), steps=range(10))
+        for batch in BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), steps=range(10), schema=chest_xray())
         for d in batch
     )
     assert all(places[place] in (0, 1) for place in range(30))

@@ -14,18 +14,21 @@ from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import Batch, Items
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import NOTHING_KNOWN
+from report_gen_training.data.studies import nothing_known
 from report_gen_training.optimization.objectives import IGNORED
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.reporting import unheard
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model.projector import VIEWS
 from report_gen.records.findings import FindingState
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import SIZE, picture, store, write_png
+
+FINDINGS = chest_xray().findings
 
 TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 PRESENT, ABSENT, UNKNOWN = (
@@ -41,7 +44,7 @@ def states(**told: int) -> Any:
 
 
 TEXT = TrainingExample(
-    labels=NOTHING_KNOWN,
+    labels=nothing_known(chest_xray()),
     study_id="1",
     patient_id="",
     images=(),
@@ -158,7 +161,10 @@ def test_images_are_augmented_in_training_alone(tmp_path: Path) -> None:
 def test_the_loader_gives_the_batches_of_the_plan(tmp_path: Path, workers: int) -> None:
     examples = [with_images(tmp_path, seed) for seed in range(4)]
     stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 3, "batch_size": 2, "rates": {}})
-    made, plan = items(examples, stage, training=True), BatchSampler([store(*examples)], stage, (0, 0), steps=range(3))
+    made, plan = (
+        items(examples, stage, training=True),
+        BatchSampler([store(*examples)], stage, (0, 0), steps=range(3), schema=chest_xray()),
+    )
     before = torch.random.get_rng_state()
     found = list(made.loader(plan, workers))
     assert len(found) == 3
