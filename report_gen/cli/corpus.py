@@ -83,16 +83,16 @@ def split(
     findings: _Findings = None,
 ) -> None:
     """Split a corpus by patient, every split with its share of each finding; split.json says how."""
-    from report_gen.corpus_qc import manifest_place, split_corpus, split_rows, write_manifest
+    from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
-    shares, place, schema = _parse_ratios(ratios), manifest_place(output), _schema(findings)
+    shares, place, schema = _parse_ratios(ratios), new_manifest_path(output), _schema(findings)
     need_images = None if no_images else True
     with _opened(path, layout, require_images=need_images, check=False, images=output, schema=schema) as dataset:
         with _progress("reading findings", len(dataset)) as progress:
             done = split_corpus(dataset, source=str(path), ratios=shares, seed=seed, progress=progress, schema=schema)
         write_manifest(place, split_rows(dataset, done.splits), schema)
-    _write_record(output / "split.json", path, done.how)
-    studies = ", ".join(f"{name} {count:,}" for name, count in done.how["studies"].items())
+    _write_record(output / "split.json", path, done.summary)
+    studies = ", ".join(f"{name} {count:,}" for name, count in done.summary["studies"].items())
     _print(f"{place}: {studies} studies")
 
 
@@ -105,10 +105,10 @@ def convert(
     findings: _Findings = None,
 ) -> None:
     """Write a corpus of any layout as a manifest, which says the same."""
-    from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
+    from report_gen.corpus_qc import new_manifest_path, rows_of, write_manifest
     from report_gen.terminal import track
 
-    place, schema = manifest_place(output), _schema(findings)
+    place, schema = new_manifest_path(output), _schema(findings)
     with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         write_manifest(place, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
     _print(f"{place}: {len(dataset):,} studies")
@@ -132,10 +132,10 @@ def clean(
     """Write a corpus without de-identification marks and priors; each row of the manifest says what was removed."""
     from collections import Counter
 
-    from report_gen.corpus_qc import Marks, clean_rows, manifest_place, rows_of, write_manifest
+    from report_gen.corpus_qc import Marks, clean_rows, new_manifest_path, rows_of, write_manifest
     from report_gen.terminal import track
 
-    place, schema = manifest_place(output), _schema(findings)
+    place, schema = new_manifest_path(output), _schema(findings)
     tally: Counter[str] = Counter()
     with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
-from matplotlib.font_manager import findfont, get_font
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import binomtest
@@ -199,7 +199,7 @@ def _draw_heatmap(axes: Axes, relative: NDArray[np.float32], square: tuple[float
 
 def _replace_missing_glyphs(text: str) -> str:
     """Replace characters that the font lacks. matplotlib would warn of each and draw an empty box."""
-    font = get_font(findfont(None))
+    font = get_font(findfont(FontProperties()))
     return "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

@@ -54,7 +54,7 @@ def test_check(corpus_command: Command, data: Path, tmp_path: Path) -> None:
     assert code == 0
     assert "1 patients have studies in more than one split" in " ".join(out.split())
     assert "checking" in err
-    assert json.loads((tmp_path / "new" / "check.json").read_text())["torn_patients"] == 1
+    assert json.loads((tmp_path / "new" / "check.json").read_text())["patients_in_several_splits"] == 1
     assert "data:image/jpeg" in (tmp_path / "check.html").read_text()
     assert corpus_command("check", data, "--strict")[0] == 6
     (data / "3.png").unlink()
