@@ -150,7 +150,7 @@ def _text(row: Mapping[str, Any], names: tuple[str, ...], location: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str | int):
-        raise CorpusError(f"{location}: {names[0]!r} is not a text; correct the value")
+        raise CorpusError(f"{location}: {names[0]!r} must be a text; correct the value")
     return str(value).strip()
 
 
@@ -158,7 +158,7 @@ def _list(row: Mapping[str, Any], names: tuple[str, ...], location: str) -> list
     value = _value(row, names)
     values = value.split(";") if isinstance(value, str) else value or []
     if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
-        raise CorpusError(f"{location}: {names[0]!r} is not a list of texts; give a list, or texts separated by ';'")
+        raise CorpusError(f"{location}: {names[0]!r} must be a list of texts, or texts separated by ';'")
     return [item.strip() for item in values if item.strip()]
 
 
@@ -186,7 +186,7 @@ def _label(value: object, location: str) -> float | None:
     """Return 1 or 0; None for an empty value and for -1, which CheXpert uses for uncertain."""
     number = _number(value)
     if number not in (0, 1, -1, None):
-        raise CorpusError(f"{location}: the label of a finding is not 1, 0, -1 or empty; correct the value")
+        raise CorpusError(f"{location}: the label of a finding must be 1, 0, -1 or empty; correct the value")
     return None if number == -1 else number
 
 
@@ -194,7 +194,7 @@ def _soft_label(value: object, location: str) -> float | None:
     number = _number(value)
     if number is not None and not 0 <= number <= 1:
         raise CorpusError(
-            f"{location}: the soft label of a finding is not empty or a number from 0 to 1; correct the value"
+            f"{location}: the soft label of a finding must be a number from 0 to 1, or empty; correct the value"
         )
     return number
 

@@ -41,7 +41,7 @@ def annotation_entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for split, studies in stream_arrays(file):
         splits.add(split)
         if studies is None:
-            raise CorpusError(f"{file}: {split!r} is not a list of studies; correct the file")
+            raise CorpusError(f"{file}: {split!r} must be a list of studies; correct the file")
         for number, study in enumerate(studies):
             if not (isinstance(study, dict) and "id" in study):
                 raise CorpusError(f"{file}: entry {number} of {split!r} has no 'id'; add one")

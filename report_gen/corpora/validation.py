@@ -75,7 +75,7 @@ class CorpusValidator:
         if repeated := len(dataset) - pc.count_distinct(table["study_id"]).as_py():
             yield f"{repeated} study ids occur more than once; give each study one entry in one split"
         if leaking := _count_patients_in_several_splits(table):
-            yield f"patient leakage: {leaking} patients have studies in several splits; keep each patient in one"
+            yield f"patient leakage: {leaking} patients have studies in more than one split; keep each in one"
 
 
 def _count_patients_in_several_splits(table: Any) -> int:
