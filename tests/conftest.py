@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of real images and reports; the test is skipped where it is not to be had."""
+    """Return the folder of real images and reports. The test is skipped if there is none."""
     beside = Path(__file__).resolve().parents[2] / "shared"
     folder = Path(os.environ.get("REPORT_GEN_SHARED", beside))
     if not (folder / "data").is_dir():

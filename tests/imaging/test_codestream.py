@@ -44,6 +44,11 @@ def test_fill_bytes_and_tables_are_skipped() -> None:
     assert coded_size(b"\xff\xd8\xff" + table + b"\xff\xc3\0\x0b\x10\x01\x02\x03\x04\x01") == (0x0102, 0x0304)
 
 
+def test_the_offset_of_a_jpeg_2000_image_is_subtracted() -> None:
+    size = struct.pack(">4I", 110, 220, 10, 20)  # Xsiz, Ysiz, XOsiz, YOsiz
+    assert coded_size(b"\xff\x4f\xff\x51\0\x29\0\0" + size) == (200, 100)
+
+
 def test_a_frame_that_ends_within_its_marker() -> None:
     with pytest.raises(struct.error):
         coded_size(b"\xff\x4f\xff\x51\0\x29")

@@ -166,6 +166,14 @@ def test_presentation_lut_gives_p_values_that_are_not_inverted(file: Path) -> No
     assert result == pytest.approx([1, 200 / 255, 100 / 255, 0], abs=1e-4)
 
 
+def test_presentation_and_voi_lut_of_65536_entries(file: Path) -> None:
+    inverse = list(range(65535, -1, -1))
+    pixels = np.array([[0, 13107, 65535]], dtype=np.uint16)
+    for sequence in ("PresentationLUTSequence", "VOILUTSequence"):
+        result = intensities(file, pixels, **{sequence: look_up_table(inverse, 0, 16)})
+        assert result == pytest.approx([1, 0.8, 0], abs=1e-4)
+
+
 def test_modality_lut(file: Path) -> None:
     table = look_up_table([0, 1000, 3000, 4000], 10, 16)
     pixels = np.array([[0, 10, 11, 12, 13, 200]], dtype=np.uint8)
@@ -213,6 +221,8 @@ def test_color_becomes_luma(file: Path) -> None:
     luma = [0.299, 0.587, 0.114, 1]
     assert intensities(file, rgb) == pytest.approx(luma, abs=1e-4)
     assert intensities(file, rgb.astype(np.uint16) * 257) == pytest.approx(luma, abs=1e-4)
+    twelve_bits = rgb.astype(np.uint16) * 16 + 15 * (rgb > 0)
+    assert intensities(file, twelve_bits.astype(np.uint16), BitsStored=12) == pytest.approx(luma, abs=1e-4)
     planes = rgb.transpose(2, 0, 1).copy()
     assert intensities(file, rgb, PlanarConfiguration=1, PixelData=planes.tobytes()) == pytest.approx(luma, abs=1e-4)
     ybr = np.array(

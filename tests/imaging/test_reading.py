@@ -86,9 +86,7 @@ def test_pixels_are_contiguous_floats_and_uniform_images_are_zeros(tmp_path: Pat
         ("half.dcm", bytes(128) + b"DICM", "malformed|truncated"),
     ],
 )
-def test_files_that_are_not_images_are_refused(
-    tmp_path: Path, name: str, content: bytes, reason: str
-) -> None:
+def test_files_that_are_not_images_are_refused(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(StudyError, match=reason) as caught:
@@ -149,6 +147,18 @@ def test_dicom_files_are_grouped_by_study_and_ordered_by_number(tmp_path: Path) 
     with pytest.raises(StudyError, match=r"2 studies.*read_studies"):
         read_study(tmp_path)
     assert read_study(tmp_path / "d").name == "1.2"
+
+
+def test_images_and_series_without_a_number_come_last(tmp_path: Path) -> None:
+    for name, series, number in (("a", None, 1), ("b", 2, None), ("c", 2, 5)):
+        write_dicom(
+            tmp_path / f"{name}.dcm",
+            SeriesInstanceUID=f"1.{series or 1}",
+            SeriesNumber=series,
+            InstanceNumber=number,
+            SOPInstanceUID=f"1.9.{ord(name)}",
+        )
+    assert [image.path.stem for image in read_study(tmp_path).images] == ["c", "b", "a"]
 
 
 def test_images_of_one_folder_are_one_study(tmp_path: Path) -> None:
