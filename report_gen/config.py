@@ -161,12 +161,6 @@ class ModelConfig(_Frozen):
                     f"findings.{name} has {len(values)} values; the schema {self.finding_schema.name!r} has {count} "
                     "findings"
                 )
-        visual_tokens = count or self.attributes or self.projector.patch_tokens
-        if self.conditioning != "numbers" and not visual_tokens:
-            raise ValueError(
-                "a model without findings, attributes and patch tokens would not use the image; "
-                "set projector.patch_tokens"
-            )
         return self
 
     @model_validator(mode="after")

@@ -1,8 +1,10 @@
-"""Shared fixtures."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +18,11 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("no real data: set REPORT_GEN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_interrupt_handler() -> Iterator[None]:
+    """Handle SIGINT as in an interactive shell: a background job of a script inherits it as ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)

@@ -45,12 +45,20 @@ def resolve_findings(
     )
 
 
-def check_findings(overrides: Mapping[str, FindingState], schema: FindingSchema) -> None:
-    """Raise UsageError for a name that is not a finding of the model."""
-    for name in overrides:
-        if name not in schema.findings:
+def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSchema) -> dict[str, FindingState]:
+    """Return the states that a user sets under the names that the schema gives the findings.
+
+    Raises:
+        UsageError: A name is neither that of a finding nor an alias.
+    """
+    resolved = {}
+    for text, state in overrides.items():
+        name = schema.resolve_name(text)
+        if name is None:
             choices = ", ".join(schema.findings) or "none: the model has no findings"
-            raise UsageError(f"finding {name!r} is not known to the model; choose from {choices}")
+            raise UsageError(f"finding {text!r} is not known; choose from {choices}")
+        resolved[name] = state
+    return resolved
 
 
 def resolve_attributes(

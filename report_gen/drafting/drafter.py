@@ -16,9 +16,9 @@ from report_gen.auditing import FlagKind, audit_text
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
-    check_findings,
     resolve_attributes,
     resolve_findings,
+    resolve_overrides,
     unknown_attributes,
 )
 from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
@@ -67,12 +67,25 @@ class Drafter:
         self._preparer = StudyPreprocessor(checkpoint)
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, device: str | torch.device = "cpu") -> Drafter:
-        """A drafter with the checkpoint of a folder, or with the embedded one.
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu", dtype: str = "auto"
+    ) -> Drafter:
+        """Load a checkpoint onto a device.
+
+        Args:
+            folder: checkpoint folder. Default: the embedded checkpoint.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            dtype: `auto`, `float32` or `bfloat16`.
+
+        Returns:
+            A drafter with the model of the checkpoint.
 
         Raises:
             CheckpointError: the checkpoint is missing, altered or does not fit.
+            UsageError: the device or the type is unknown or not available.
         """
+        # The embedded and all other checkpoints run on the CPU in float32 until devices are resolved here.
+        device = "cpu" if device == "auto" else device
         return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
 
     @property
@@ -95,7 +108,17 @@ class Drafter:
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
     ) -> Report:
-        """Draft one study; see `draft_all`.
+        """Draft the report of one study.
+
+        Args:
+            study: the study, from `read_study` or `read_studies`.
+            decoding: as in `draft_all`.
+            overrides: as in `draft_all`.
+            attributes: as in `draft_all`.
+            indication: as in `draft_all`.
+
+        Returns:
+            The draft, with its findings, notices and provenance.
 
         Raises:
             StudyError: the study cannot be read.
@@ -121,15 +144,23 @@ class Drafter:
         """Draft many studies: a report each, in order, or the error for which that study alone is refused.
 
         Args:
+            studies: the studies, from `read_study` or `read_studies`.
             decoding: how the text is written; the best of beam search and samples by default.
             overrides: states by finding name that a reader sets over what the model saw.
             attributes: values by attribute name that a reader sets over header and image, "" for unknown.
             indication: why the study was asked for; a study's own indication by default.
             batch_size: B, studies that go through the model together.
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
+
+        Returns:
+            Reports and errors in the order of the studies, each as soon as its batch is drafted.
+
+        Raises:
+            UsageError: an override names a finding or an attribute that the model does not know.
         """
         decoding, overrides, attributes = decoding or DEFAULT_DECODING, overrides or {}, attributes or {}
         self._check_overrides(overrides, attributes)
+        overrides = resolve_overrides(overrides, self.schema)
         for start in range(0, len(studies), batch_size):
             prepared = [
                 self._preparer.prepare(study, indication=indication, blank=blank)
@@ -151,7 +182,6 @@ class Drafter:
                 "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
                 "use one of conditioning prefix or cross_attention"
             )
-        check_findings(overrides, self.schema)
         check_attributes(attributes, self._model.config.attributes)
 
     @torch.inference_mode()

@@ -125,13 +125,13 @@ def test_no_finding_follows_from_the_others(
 
 
 def test_findings_that_were_never_taught_are_unknown_without_a_probability(tmp_path: Path) -> None:
-    report = drafter(findings={}).draft(study(tmp_path), decoding=BRIEF)
+    report = drafter(findings={"present": [None] * len(FINDINGS)}).draft(study(tmp_path), decoding=BRIEF)
     assert {(finding.state, finding.probability) for finding in report.findings} == {(UNKNOWN, None)}
 
 
 def test_a_finding_that_was_taught_and_is_too_rare_for_a_threshold_has_a_probability(tmp_path: Path) -> None:
     trained = [name == "Edema" for name in FINDINGS]
-    model = seeing({"Edema": 0.9}, findings={"trained": trained})
+    model = seeing({"Edema": 0.9}, findings={"trained": trained, "present": [None] * len(FINDINGS)})
     findings = by_name(model.draft(study(tmp_path), decoding=BRIEF))
     assert model.reported == {"Edema"}
     assert (findings["Edema"].state, findings["Edema"].probability) == (UNKNOWN, pytest.approx(0.9))
@@ -152,7 +152,7 @@ def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: in
     np.testing.assert_allclose(found.image, pixels / 255, atol=1e-3)
     side = max(rows, columns)
     assert found.square == ((columns - side) / 2, (rows - side) / 2, side)
-    assert list(found.weights) == list(FINDINGS)
+    assert list(found.weights) == [name for name in FINDINGS if name != "No Finding"]
     for weights in found.weights.values():
         assert weights.shape[0] == weights.shape[1]
         assert weights.sum() == pytest.approx(1)

@@ -75,7 +75,12 @@ def _begin(
     recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
 ) -> ReportModel:
     torch.manual_seed(recipe.seed)
-    chosen = recipe.model
+    chosen, schema = recipe.model, load_finding_schema(recipe)
+    if chosen.conditioning != "numbers" and not (schema.findings or chosen.attributes or chosen.projector.patch_tokens):
+        raise RecipeError(
+            "a model without findings, attributes and patch tokens would not use the image; "
+            "set model.projector.patch_tokens"
+        )
     config = ModelConfig(
         name=recipe.name,
         conditioning=chosen.conditioning,
@@ -83,7 +88,7 @@ def _begin(
         encoder=chosen.encoder,
         projector=chosen.projector,
         decoder=chosen.decoder,
-        finding_schema=load_finding_schema(recipe),
+        finding_schema=schema,
         attributes=attributes,
         modalities=chosen.modalities,
         views=chosen.views,
