@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from report_gen.auditing.sentences import split_into_sentences
 from report_gen.labeling.labeler import Mention, find_mentions
-from report_gen.records.findings import FindingState
-from report_gen.records.study import Laterality
+from report_gen.records import FindingState, Laterality
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_ver
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from report_gen.records.findings import FindingSchema
+    from report_gen.records import FindingSchema
 
 app = typer.Typer(
     help="Check, split, clean and convert a corpus before training.",

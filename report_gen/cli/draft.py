@@ -23,13 +23,12 @@ from report_gen.cli.options import (
 )
 from report_gen.errors import StudyError, UsageError
 from report_gen.outputs import OutputFormat, format_names, get_format
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from report_gen.drafting.drafter import Drafter
-    from report_gen.records.report import Report
-    from report_gen.records.study import Study
+    from report_gen.records import Report, Study
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +107,7 @@ def draft(
 
 def _read_all(paths: Iterable[Path], view: ViewPosition | None) -> tuple[list[Study], list[StudyError]]:
     """Read every study at the paths; also return the errors of studies that cannot be read."""
-    from report_gen.imaging.reading import read_studies
+    from report_gen.imaging import read_studies
 
     studies: list[Study] = []
     refused: list[StudyError] = []

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from report_gen.drafting.drafter import Drafter
     from report_gen.evaluation.results import Evaluation
     from report_gen.evaluation.runner import Row
-    from report_gen.records.findings import FindingSchema
+    from report_gen.records import FindingSchema
 
 T = TypeVar("T")
 

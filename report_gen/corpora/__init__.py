@@ -15,7 +15,7 @@ from report_gen.corpora.examples import SPLITS, Example, build_dataset, corpus_f
 from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 __all__ = ["LAYOUTS", "SPLITS", "Example", "Layout", "corpus_features", "read_corpus", "read_nih_labels"]
 

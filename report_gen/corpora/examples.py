@@ -16,8 +16,7 @@ from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import ATTRIBUTES
+from report_gen.records import ATTRIBUTES, FindingSchema
 
 SPLITS = ("train", "val", "test")
 

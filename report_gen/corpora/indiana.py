@@ -14,7 +14,7 @@ from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.r2gen import FILE as ANNOTATION
 from report_gen.corpora.r2gen import indiana_splits
 from report_gen.corpora.tables import read_csv
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 REPORTS = "indiana_reports.csv"
 PROJECTIONS = "indiana_projections.csv"

@@ -28,9 +28,7 @@ from report_gen.corpora.tables import read_csv, read_json_rows
 from report_gen.errors import CorpusError
 from report_gen.labeling.attributes import value_of_term
 from report_gen.labeling.sections import cut_report
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import ATTRIBUTES
-from report_gen.records.study import ViewPosition
+from report_gen.records import ATTRIBUTES, FindingSchema, ViewPosition
 
 FILES = ("manifest.jsonl", "manifest.json", "manifest.csv")
 

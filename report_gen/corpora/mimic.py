@@ -19,8 +19,7 @@ from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
 from report_gen.errors import CorpusError
 from report_gen.labeling.sections import cut_report
-from report_gen.records.findings import FindingSchema
-from report_gen.records.study import ViewPosition
+from report_gen.records import FindingSchema, ViewPosition
 
 CHEXPERT = "chexpert"
 """Subset of a finding schema whose names are the columns of the label table."""

@@ -15,8 +15,7 @@ from report_gen.corpora.nih_labels import LABEL_SET, NIH_LABELS, NORMAL
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
-from report_gen.records.findings import FindingSchema
-from report_gen.records.study import ViewPosition
+from report_gen.records import FindingSchema, ViewPosition
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"

@@ -21,7 +21,7 @@ from report_gen.corpora.indiana import PROJECTIONS, read_projections
 from report_gen.corpora.r2gen import FILE as ANNOTATION
 from report_gen.corpora.r2gen import indiana_splits, indiana_uid
 from report_gen.errors import CorpusError
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 ARCHIVE, FOLDER = "NLMCXR_reports.tgz", "ecgen-radiology"
 IMAGE_FOLDERS = ("images", "NLMCXR_png", "NLMCXR_dcm", "png", ".")

@@ -13,7 +13,7 @@ from typing import Any
 from report_gen.corpora.examples import SPLITS, Example
 from report_gen.corpora.json_items import stream_arrays
 from report_gen.errors import CorpusError
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 FILE = "annotation.json"
 

@@ -18,7 +18,7 @@ from report_gen.corpora.manifest import SYNONYMS, columns, example_of_row, label
 from report_gen.corpora.study_rows import join_rows
 from report_gen.errors import CorpusError
 from report_gen.files import write_atomically
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 FILES = ("dataset_dict.json", "dataset_info.json")
 IMAGES = "images"

@@ -11,7 +11,7 @@ import numpy as np
 
 from report_gen.corpora.examples import Example
 from report_gen.errors import CorpusError
-from report_gen.records.report import ATTRIBUTES
+from report_gen.records import ATTRIBUTES
 
 
 def join_rows(study_ids: Iterable[str], rows: Iterable[tuple[str, Example]]) -> Iterator[Example]:

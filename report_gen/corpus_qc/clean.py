@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, replace_deidentification_marks
 from report_gen.corpus_qc.rows import SECTIONS, Row
-from report_gen.records.report import split_sentences
+from report_gen.records import split_sentences
 
 
 class Marks(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.results import CorpusCheck, ImageCheck, Problem, TrainOverlap
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 MIN_POSITIVE = 30
 """Fewer positive studies of a finding are hardly enough for training, and its score is mostly noise."""
@@ -58,9 +58,7 @@ def _splits(check: CorpusCheck) -> Iterator[Problem]:
 
 
 def _fractions(overlap: TrainOverlap) -> str:
-    return f"{overlap.identical:.0%}" + (
-        "" if overlap.similar is None else f" ({overlap.similar:.0%} with similar)"
-    )
+    return f"{overlap.identical:.0%}" + ("" if overlap.similar is None else f" ({overlap.similar:.0%} with similar)")
 
 
 def _images(images: ImageCheck) -> Iterator[Problem]:

@@ -16,9 +16,7 @@ from report_gen.corpus_qc.image_features import IMAGE_DTYPE, ImageFeatures, imag
 from report_gen.corpus_qc.rows import Row, split_batch
 from report_gen.corpus_qc.study_features import describe_study, report_of, study_dtype
 from report_gen.corpus_qc.text_statistics import SIGNATURE_LENGTH, compute_signature, fingerprint, words_of
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import strip_controls
-from report_gen.records.study import ViewPosition
+from report_gen.records import FindingSchema, ViewPosition, strip_controls
 
 BATCH_STUDIES = 64
 """Studies between two reports of progress."""

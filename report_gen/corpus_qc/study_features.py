@@ -11,8 +11,7 @@ from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.corpus_qc.text_statistics import fingerprint, words_of
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import split_sentences
+from report_gen.records import FindingSchema, FindingState, split_sentences
 
 TEXTS = ("findings", "impression", "report")
 """Texts that are compared between studies; a report is findings and impression."""

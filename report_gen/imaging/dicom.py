@@ -38,7 +38,7 @@ from report_gen.imaging.gdcm import decode_with_gdcm
 from report_gen.imaging.grayscale import to_grayscale
 from report_gen.imaging.header import HEADER_KEYWORDS, study_from_header
 from report_gen.imaging.limits import check_pixel_count
-from report_gen.records.study import Study
+from report_gen.records import Study
 
 SAMPLES_PER_PIXEL = {
     "MONOCHROME1": 1,

@@ -12,7 +12,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 
-from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition
+from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",

@@ -15,7 +15,7 @@ from PIL import ImageOps
 from report_gen.errors import StudyError
 from report_gen.imaging.decoder_warnings import silence_decoder_warnings
 from report_gen.imaging.limits import check_pixel_count
-from report_gen.records.study import Image
+from report_gen.records import Image
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
 _FORMATS = ("PNG", "JPEG", "TIFF")

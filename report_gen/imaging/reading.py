@@ -22,7 +22,7 @@ from report_gen.errors import NotAnImageError, StudyError
 from report_gen.files import unique_names
 from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
 from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
-from report_gen.records.study import Image, Series, Study
+from report_gen.records import Image, Series, Study
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 """A file with such a name that is not an image is reported as broken, not as another kind of file."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from report_gen.errors import UsageError
 from report_gen.outputs.json import format_json
 from report_gen.outputs.text import format_text
-from report_gen.records.report import Report
-from report_gen.records.study import Study
+from report_gen.records import Report, Study
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from report_gen.records.findings import FindingState
-from report_gen.records.report import BANNER, Attribute, Finding, Provenance, Report, Section, strip_controls
+from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report, Section, strip_controls
 
 SCHEMA_VERSION = 2
 """Version of the document. It increases when a key is renamed or removed or changes its meaning, not for a new key."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from report_gen.outputs.text import format_text
-from report_gen.records.findings import FindingState
-from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import Finding, Report
+from report_gen.records import Finding, FindingState, Heatmap, Report
 from report_gen.rendering.figures import draw_attention
 
 

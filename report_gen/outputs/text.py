@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report_gen.records.report import BANNER, Report, strip_controls
+from report_gen.records import BANNER, Report, strip_controls
 
 
 def format_text(report: Report) -> str:

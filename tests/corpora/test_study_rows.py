@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.corpora import study_rows
-from report_gen.corpora.examples import Example
+from report_gen.corpora import Example, study_rows
 from report_gen.corpora.study_rows import join_rows
 from report_gen.errors import CorpusError
 

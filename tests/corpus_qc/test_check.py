@@ -17,7 +17,7 @@ from report_gen.corpora import corpus_features, read_corpus
 from report_gen.corpus_qc import CorpusCheck, ExampleImages, check_corpus, render_check, write_html, write_json
 from report_gen.corpus_qc.results import Duplicates, FindingCounts, TrainOverlap
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.report import ATTRIBUTES
+from report_gen.records import ATTRIBUTES
 from tests.builders import picture, write_png
 
 FINDINGS = chest_xray().findings

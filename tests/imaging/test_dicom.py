@@ -32,9 +32,10 @@ from pydicom.uid import (
 )
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
+from report_gen.imaging import is_dicom
+from report_gen.imaging.dicom import describe_dicom, read_dicom_pixels
 from report_gen.imaging.limits import MAX_PIXELS
-from report_gen.records.study import Image, Laterality, Study, ViewPosition
+from report_gen.records import Image, Laterality, Study, ViewPosition
 from tests.dicom_files import coded, dicom, look_up_table, write_dicom
 
 RAMP = np.array([[0, 50, 100, 150, 200, 255]], dtype=np.uint8)

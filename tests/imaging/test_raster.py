@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from report_gen.errors import StudyError
 from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 GRAY = np.array([[0, 51, 102], [153, 204, 255]], dtype=np.uint8)
 

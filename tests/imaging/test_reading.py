@@ -14,7 +14,7 @@ from pydicom.uid import BasicTextSRStorage
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging import StudyCollection, load_pixels, read_studies, read_study
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 from tests.dicom_files import STUDY_UID, write_dicom
 
 GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8)

@@ -12,9 +12,8 @@ import pytest
 from report_gen.corpora import read_corpus
 from report_gen.labeling.labeler import label_findings
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.phantom.corpus import write_phantom_corpus
-from report_gen.phantom.dicom import draw_chest
-from report_gen.records.findings import FindingState
+from report_gen.phantom import draw_chest, write_phantom_corpus
+from report_gen.records import FindingState
 
 FINDINGS = chest_xray().findings
 

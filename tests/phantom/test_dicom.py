@@ -13,8 +13,9 @@ from pydicom import dcmread
 from pydicom.uid import UID
 
 from report_gen.imaging import load_pixels, read_study
-from report_gen.phantom.dicom import WHITE, draw_chest, write_phantom, write_png
-from report_gen.records.study import ViewPosition
+from report_gen.phantom import draw_chest, write_phantom, write_png
+from report_gen.phantom.dicom import WHITE
+from report_gen.records import ViewPosition
 
 SIZE = 256
 PIXELS = draw_chest(SIZE, SIZE)
