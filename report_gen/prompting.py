@@ -10,6 +10,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from report_gen.auditing import remove_deidentified_words
 from report_gen.errors import UsageError
 from report_gen.records.report import strip_controls
 from report_gen.records.study import ViewPosition
@@ -89,12 +90,11 @@ def describe_views(view_positions: Iterable[str]) -> str:
         ValueError: a text is not a `ViewPosition`.
     """
     views = {ViewPosition(view) for view in view_positions} - {ViewPosition.UNKNOWN}
-    words = [view.value if len(view.value) == 2 else view.value.lower() for view in ViewPosition if view in views]
+    words = [view.label for view in ViewPosition if view in views]
     return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_MARK = re.compile(r"\[\*\*[^\[\]]*\]|[^\s.,;:()]*(?:X{3,}|_{3,})[^\s.,;:()]*")
 
 
 def _built_in_files() -> list[Traversable]:
@@ -106,9 +106,9 @@ def _built_in_files() -> list[Traversable]:
 
 
 def _clean(text: str) -> str:
-    """Return a text as one line without control characters and the marks XXXX, ___ and [** **] of de-identification."""
-    text = strip_controls(text[: 10 * LONGEST_VALUE])  # the patterns below need quadratic time
-    text = re.sub(r"\(\s*\)", "", _MARK.sub("", text))
+    """Return one line without control characters and de-identification marks."""
+    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
+    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
     text = re.sub(r"\s+(?=[.,;:)])", "", text)
     text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
     if len(text) > LONGEST_VALUE:

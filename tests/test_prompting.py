@@ -69,8 +69,8 @@ def test_a_prompt_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_text_from_outside_is_never_a_placeholder() -> None:
-    filled = render(PROMPT, indication="{technique} {views} {0.__class__} %s \\1 \\g<0>", technique="CR", views="PA")
-    assert filled.endswith("Why: {technique} {views} {0.__class__} %s \\1 \\g<0> by CR")
+    filled = render(PROMPT, indication="{technique} {views} {0.format_map} %s \\1 \\g<0>", technique="CR", views="PA")
+    assert filled.endswith("Why: {technique} {views} {0.format_map} %s \\1 \\g<0> by CR")
 
 
 @pytest.mark.parametrize(

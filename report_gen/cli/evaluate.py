@@ -29,7 +29,7 @@ from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_ve
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
     from report_gen.evaluation import Evaluation, Row
-    from report_gen.records.findings import FindingSchema
+    from report_gen.records import FindingSchema
 
 T = TypeVar("T")
 

@@ -126,7 +126,7 @@ def _resolve(
         name=attribute.name,
         value=value,
         probability=probabilities.get(value),
-        seen=predicted,
+        predicted=predicted,
         from_header=attribute.name not in overrides and bool(from_header),
         overridden=attribute.name in overrides,
     )

@@ -28,7 +28,7 @@ from report_gen.metrics import (
 )
 from report_gen.records.findings import FindingSchema
 from report_gen.records.report import AttributeName
-from report_gen.rendering.figures import Reliability, reliability_picture
+from report_gen.rendering.figures import Reliability, draw_reliability
 
 LABEL_POLICY = "uncertain-"
 """Labels are present or absent, so an uncertain mention in a draft does not state the finding."""
@@ -132,7 +132,7 @@ def write_calibration(head: HeadRun, path: Path) -> None:
         f"{len(head.probabilities)} studies; {ECE}: expected calibration error, {CALIBRATION_BINS} bins of equal mass; "
         "lines: 95%"
     )
-    write_atomically(path, reliability_picture(pooled, single, caption=caption))
+    write_atomically(path, draw_reliability(pooled, single, caption=caption))
 
 
 def _by_control_and_name(differences: Mapping[str, Iterable[Difference]]) -> dict[str, dict[str, Any]]:
@@ -142,4 +142,4 @@ def _by_control_and_name(differences: Mapping[str, Iterable[Difference]]) -> dic
 def _diagram(head: HeadRun, name: str, probabilities: list[float]) -> Reliability:
     support = f", {head.support[name].positive} of {head.support[name].studies}" if name in head.support else ""
     error = f"{ECE} {head[f'{name} {ECE}'].value:.3f}, by chance {head.error_by_chance[name]:.3f}"
-    return Reliability(title=f"{name}{support}\n{error}", dots=head.reliability[name], probabilities=probabilities)
+    return Reliability(title=f"{name}{support}\n{error}", bins=head.reliability[name], probabilities=probabilities)

@@ -268,5 +268,5 @@ def _stated_findings(draft: Report, labels: States, schema: FindingSchema) -> St
 
 
 def _predicted_attributes(draft: Report) -> AttributePrediction:
-    predicted = {attribute.name: attribute.seen for attribute in draft.attributes}
+    predicted = {attribute.name: attribute.predicted for attribute in draft.attributes}
     return AttributePrediction(draft=_findings_text(draft), predicted=predicted)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from report_gen.auditing.text_audit import has_deidentification_mark
+from report_gen.auditing import has_deidentification_mark
 from report_gen.errors import UsageError
 from report_gen.generation.confidence import geometric_mean, token_probabilities
 from report_gen.generation.decoding import Decoding

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
 
-from report_gen.auditing.text_audit import audit_text
+from report_gen.auditing import audit_text
 from report_gen.labeling.attributes import contradictions
 from report_gen.labeling.labeler import findings_in_state, label_findings
 from report_gen.metrics import Pairs, rouge_l_coco

@@ -19,18 +19,18 @@ def resolve(header: str = "", **overrides: str) -> Attribute:
 
 
 def test_the_most_probable_value_is_the_default() -> None:
-    assert resolve() == Attribute(name="modality", value="CT", probability=0.75, seen="CT")
+    assert resolve() == Attribute(name="modality", value="CT", probability=0.75, predicted="CT")
 
 
 def test_a_header_value_that_the_model_knows_takes_precedence_over_the_prediction() -> None:
-    assert resolve("MR") == Attribute(name="modality", value="MR", probability=0.25, seen="CT", from_header=True)
+    assert resolve("MR") == Attribute(name="modality", value="MR", probability=0.25, predicted="CT", from_header=True)
     assert resolve("US") == resolve()
 
 
 def test_the_reader_takes_precedence_over_the_header() -> None:
-    expected = Attribute(name="modality", value="CT", probability=0.75, seen="CT", overridden=True)
+    expected = Attribute(name="modality", value="CT", probability=0.75, predicted="CT", overridden=True)
     assert resolve("MR", modality="CT") == expected
-    assert resolve("MR", modality="") == Attribute(name="modality", value="", seen="CT", overridden=True)
+    assert resolve("MR", modality="") == Attribute(name="modality", value="", predicted="CT", overridden=True)
     assert resolve(plane="axial") == resolve()
 
 

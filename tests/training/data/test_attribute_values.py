@@ -112,7 +112,7 @@ def test_drafts_say_what_the_picture_is(drafter: Drafter, data: Path) -> None:
         report = drafter.draft(read_study(data / "films" / f"test-{place}.png"), decoding=BRIEF)
         assert told(report) == {"modality": modality, "plane": plane}
         assert caption(report) == f"{plane.title()} {modality} image."
-        assert all((one.probability or 0) > 0.9 and one.seen == one.value for one in report.attributes)
+        assert all((one.probability or 0) > 0.9 and one.predicted == one.value for one in report.attributes)
 
 
 def test_a_reader_sets_an_attribute_and_the_draft_follows(drafter: Drafter, data: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_reader_sets_an_attribute_and_the_draft_follows(drafter: Drafter, data
     report = drafter.draft(study, decoding=BRIEF, attributes={"plane": "coronal"})
     assert caption(report) == "Coronal CT image."
     plane = report.attributes[1]
-    assert (plane.value, plane.seen, plane.overridden, plane.from_header) == ("coronal", "axial", True, False)
+    assert (plane.value, plane.predicted, plane.overridden, plane.from_header) == ("coronal", "axial", True, False)
     assert (plane.probability or 1) < 0.1
     with pytest.raises(UsageError, match="plane 'oblique' is not known to the model"):
         drafter.draft(study, attributes={"plane": "oblique"})
@@ -131,7 +131,7 @@ def test_the_header_of_a_study_goes_before_its_picture(drafter: Drafter, tmp_pat
     for modality, value, known in (("MR", "MR", True), ("CR", "CT", False)):
         study = read_study(write_dicom(tmp_path / f"{modality}.dcm", pixels, Modality=modality))
         first = drafter.draft(study, decoding=BRIEF).attributes[0]
-        assert (first.value, first.seen, first.from_header) == (value, "CT", known)
+        assert (first.value, first.predicted, first.from_header) == (value, "CT", known)
 
 
 def test_nothing_is_told_of_a_blank_picture(drafter: Drafter, tmp_path: Path) -> None:
