@@ -47,7 +47,8 @@ def test_the_mean_is_over_findings_with_enough_studies_and_not_over_no_finding()
     labels[:10, 3] = 0
     chances = np.tile(np.linspace(1, 0, 40)[:, None], 4)
     chances[:, 0] = 1 - chances[:, 0]
-    scores = auroc_scores(["No Finding", "Edema", "Fracture", "Pneumonia"], chances, labels, draws=50, seed=0)
+    names = ["No Finding", "Edema", "Fracture", "Pneumonia"]
+    scores = auroc_scores(names, chances, labels, draws=50, seed=0, derived="No Finding")
     told = {score.name: (score.value, score.interval) for score in scores}
     assert told == {
         "mean AUROC, 1 findings": (1, (1, 1)),

@@ -7,7 +7,6 @@ import pytest
 
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.finding_scores import (
-    CHEXPERT_FIVE,
     average_name,
     finding_measures,
     is_normal,
@@ -20,6 +19,7 @@ from report_gen.metrics.significance import bootstrap
 from report_gen.records.findings import FindingState
 
 CHEXPERT = chest_xray().subsets["chexpert"]
+CHEXPERT_FIVE = chest_xray().subsets["chexpert_five"]
 
 P, U = FindingState.PRESENT, FindingState.UNCERTAIN
 EDEMA, FRACTURE, PNEUMONIA = "Edema", "Fracture", "Pneumonia"

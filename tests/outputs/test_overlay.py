@@ -15,11 +15,11 @@ from report_gen.records.findings import FindingState
 from report_gen.records.heatmap import Heatmap
 from report_gen.records.report import Finding, Report
 
-FINDINGS = chest_xray().findings
+STATED = chest_xray().stated
 
 
 def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = {name: np.full((2, 2), number, dtype=np.float32) for number, name in enumerate(FINDINGS)}
+    weights = {name: np.full((2, 2), number, dtype=np.float32) for number, name in enumerate(STATED)}
     seen: dict[str, Any] = {}
 
     def draw(image: Any, attention: Any, **told: Any) -> bytes:
@@ -35,7 +35,7 @@ def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, m
     report = replace(report, findings=(*findings, Finding(name="Cardiomegaly", state=FindingState.UNCERTAIN)))
     attention = Heatmap(image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), weights=weights)
     assert overlay.format_overlay(report, attention) == b"png"
-    assert list(seen["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, overruled"]
+    assert list(seen["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, overridden"]
     assert seen["attention"]["Edema 0.20"] is weights["Edema"]
     assert seen["square"] == (0.0, -0.5, 3.0)
     assert seen["text"] == format_text(report)
