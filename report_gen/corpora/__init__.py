@@ -59,7 +59,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def read_corpus(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     layout: str | None = None,
     require_images: bool | None = True,
@@ -79,11 +79,15 @@ def read_corpus(
         check: False leaves texts, ids, splits and patients unchecked, for who reports or mends what is wrong.
         schema: The findings whose labels are read, in this order; those of chest radiographs if not given.
 
+    Returns:
+        One row per study with the columns of `FEATURES`.
+
     Raises:
         CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
             has a patient in two splits, or lacks an image.
         OutputError: when the store cannot be written.
     """
+    path = Path(path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
         raise CorpusError(f"{path}: no such file or folder.")
     name, schema = _choose_layout(path, layout), schema or chest_xray()

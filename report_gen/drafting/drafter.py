@@ -67,12 +67,25 @@ class Drafter:
         self._preparer = StudyPreprocessor(checkpoint)
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, device: str | torch.device = "cpu") -> Drafter:
-        """A drafter with the checkpoint of a folder, or with the embedded one.
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu", dtype: str = "auto"
+    ) -> Drafter:
+        """Load a checkpoint onto a device.
+
+        Args:
+            folder: checkpoint folder. Default: the embedded checkpoint.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            dtype: `auto`, `float32` or `bfloat16`.
+
+        Returns:
+            A drafter with the model of the checkpoint.
 
         Raises:
             CheckpointError: the checkpoint is missing, altered or does not fit.
+            UsageError: the device or the type is unknown or not available.
         """
+        # The embedded and all other checkpoints run on the CPU in float32 until devices are resolved here.
+        device = "cpu" if device == "auto" else device
         return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
 
     @property
@@ -95,7 +108,17 @@ class Drafter:
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
     ) -> Report:
-        """Draft one study; see `draft_all`.
+        """Draft the report of one study.
+
+        Args:
+            study: the study, from `read_study` or `read_studies`.
+            decoding: as in `draft_all`.
+            overrides: as in `draft_all`.
+            attributes: as in `draft_all`.
+            indication: as in `draft_all`.
+
+        Returns:
+            The draft, with its findings, notices and provenance.
 
         Raises:
             StudyError: the study cannot be read.
@@ -121,12 +144,19 @@ class Drafter:
         """Draft many studies: a report each, in order, or the error for which that study alone is refused.
 
         Args:
+            studies: the studies, from `read_study` or `read_studies`.
             decoding: how the text is written; the best of beam search and samples by default.
             overrides: states by finding name that a reader sets over what the model saw.
             attributes: values by attribute name that a reader sets over header and image, "" for unknown.
             indication: why the study was asked for; a study's own indication by default.
             batch_size: B, studies that go through the model together.
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
+
+        Returns:
+            Reports and errors in the order of the studies, each as soon as its batch is drafted.
+
+        Raises:
+            UsageError: an override names a finding or an attribute that the model does not know.
         """
         decoding, overrides, attributes = decoding or DEFAULT_DECODING, overrides or {}, attributes or {}
         self._check_overrides(overrides, attributes)

@@ -112,6 +112,9 @@ def label_findings(text: str, schema: FindingSchema | None = None) -> dict[str, 
     Args:
         text: The report.
         schema: The findings; those of chest radiographs if not given.
+
+    Returns:
+        The state of each finding by its name.
     """
     return finding_labeler(schema or chest_xray()).label(text)
 
