@@ -269,7 +269,7 @@ class Drafter:
         ]
 
     def _told(self, resolved: Sequence[tuple[Attribute, ...]]) -> torch.Tensor:
-        """[B,A] indices into `AttributeConfig.told`."""
+        """[B,A] indices into `AttributeConfig.conditioning_values`."""
         known = self._model.config.attributes
         rows = [[one.index(told.value) for one, told in zip(known, row, strict=True)] for row in resolved]
         return torch.tensor(rows, dtype=torch.long, device=self._device)

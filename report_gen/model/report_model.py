@@ -140,7 +140,7 @@ class ReportModel(nn.Module):
         Conditioned by `numbers` the decoder is told these alone, as the tokens of its own words, and no state.
 
         Args:
-            attribute_values: [B,A], indices into `AttributeConfig.told`; all unknown where not given.
+            attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`; all unknown where not given.
         """
         if self.number_writer is not None:
             return self._numbers(finding_states, visual)
@@ -157,7 +157,7 @@ class ReportModel(nn.Module):
 
     @staticmethod
     def decide_attributes(visual: VisualFeatures) -> torch.Tensor:
-        """The likeliest values [B,A], indices into `AttributeConfig.told`."""
+        """The likeliest values [B,A], indices into `AttributeConfig.conditioning_values`."""
         likeliest = [logits.argmax(-1) + 1 for logits in visual.attribute_logits]
         nothing = torch.zeros(len(visual.finding_logits), 0, dtype=torch.long, device=visual.finding_logits.device)
         return torch.stack(likeliest, dim=1) if likeliest else nothing

@@ -1,4 +1,4 @@
-"""Where a model looked: the attention of each finding over the first image of a study."""
+"""Attention of each finding over the first image of a study."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Heatmap:
     """Weights over the patches of one image."""
 
     image: NDArray[np.float32]
-    """[H,W] 0..1, the first image that the model looked at."""
+    """[H,W] 0..1, the first image that the model used."""
     square: tuple[float, float, float]
     """Left, top and side of the square of patches in pixels of the image; it may reach beyond the edges."""
     weights: Mapping[str, NDArray[np.float32]]

@@ -1,4 +1,4 @@
-"""What was written: Report > Section > Sentence, the state of the findings, and where it all came from."""
+"""A drafted report: Report > Section > Sentence, the state of the findings, and the provenance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
 AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
-"""What an image is a picture of, besides its findings."""
+"""What an image shows besides its findings."""
 
 UNKNOWN_ATTRIBUTES: tuple[str, ...] = ("",) * len(ATTRIBUTES)
 """The attributes of images of which nothing is known."""
@@ -28,26 +28,26 @@ class Finding:
     name: str
     state: FindingState
     probability: float | None = None
-    """0..1 from the image, calibrated; None where the model was never taught this finding, or the image is blank."""
+    """0..1 from the image, calibrated; None where the model was not trained on the finding, or the image is blank."""
     overridden: bool = False
-    """A reader set the state by hand."""
+    """A user set the state."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """One of `ATTRIBUTES` as the decoder was told it."""
+    """One of `ATTRIBUTES` with the value that the decoder was conditioned on."""
 
     name: AttributeName
     value: str
-    """Empty where the decoder was told that nothing is known."""
+    """Empty where the decoder was conditioned on an unknown value."""
     probability: float | None = None
-    """0..1 of the value from the image; None where there is none, or the image was not looked at."""
+    """0..1 of the value from the image; None where there is none, or the image was not used."""
     seen: str = ""
-    """The likeliest value by the image alone."""
+    """The most likely value by the image alone."""
     from_header: bool = False
-    """The DICOM header says so, whatever is seen."""
+    """The value comes from the DICOM header."""
     overridden: bool = False
-    """A reader set the value by hand."""
+    """A user set the value."""
 
 
 class SectionName(StrEnum):
@@ -74,7 +74,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """A file that went into a draft. Its name is left out: it may carry the patient's."""
+    """A file that a draft was made from. Its name is left out: it may contain the patient's."""
 
     sha256: str
     sop_instance_uid: str | None
@@ -82,7 +82,7 @@ class InputFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Everything needed to say which model wrote a draft from which pixels."""
+    """Everything needed to identify the model and the pixels that a draft was made from."""
 
     model_name: str
     weights_sha256: str
@@ -96,15 +96,15 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A draft. There is none without its provenance."""
+    """A drafted report. Every draft has its provenance."""
 
     sections: tuple[Section, ...]
     findings: tuple[Finding, ...]
     notices: tuple[str, ...]
-    """What the reader must know of this draft: a view that the model was not trained on, a blank image."""
+    """Notices for the reader of this draft: a view that the model was not trained on, a blank image."""
     provenance: Provenance
     attributes: tuple[Attribute, ...] = ()
-    """Those that the model knows."""
+    """Those that the model classifies."""
 
 
 _HEADING = re.compile(r"\b(" + "|".join(SectionName) + r")\s*:\s*")
@@ -114,7 +114,7 @@ _OPENING, _CLOSING = "\"'([", "\"')]"
 
 
 def parse_report(text: str) -> tuple[Section, ...]:
-    """Sections of a report text in their order of appearance; text before the first heading counts as findings.
+    """Parse a report text into its sections, in order; text before the first heading counts as findings.
 
     A heading is `FINDINGS:` or `IMPRESSION:` in capitals, anywhere. Sections without a text are left out.
     """
@@ -124,16 +124,16 @@ def parse_report(text: str) -> tuple[Section, ...]:
 
 
 def format_report(sections: tuple[Section, ...]) -> str:
-    """The inverse of `parse_report`: `NAME:` and the section's sentences, sections apart by an empty line.
+    """Format sections as a report text: `NAME:` and the sentences of each, with an empty line between sections.
 
-    `parse_report(format_report(s)) == s` holds for all sections that `parse_report` gives, and for all others whose
-    sentences are as `split_sentences` would cut them, hold no heading and carry no confidence.
+    It is the inverse of `parse_report`: `parse_report(format_report(s)) == s` holds for all sections that `parse_report`
+    returns, and for others whose sentences are as `split_sentences` cuts them, without a heading or a confidence.
     """
     return "\n\n".join(f"{section.name.value}:\n{section.text}" for section in sections)
 
 
 def split_sentences(text: str) -> tuple[Sentence, ...]:
-    """Sentences of a section, with single blanks for all white space; joined by blanks they are the text again.
+    """Split the text of a section into sentences, with single blanks for all white space; joined they give the text.
 
     A word that ends in `.`, `!` or `?` ends a sentence when a capital or a digit follows, unless it is an abbreviation
     or an initial; a stop that stands alone always does. The numbers of a list stay with their items, and the next
@@ -163,6 +163,6 @@ def _stands_between_sentences(before: str, word: str) -> bool:
 
 
 def strip_controls(text: str) -> str:
-    """The text on one line without control, formatting and surrogate characters, which could act on a terminal."""
+    """Return a text on one line, without control, formatting and surrogate characters that could act on a terminal."""
     kept = (c if not unicodedata.category(c).startswith("C") else " " if c.isspace() else "" for c in text)
     return " ".join("".join(kept).split())
