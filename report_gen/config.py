@@ -38,7 +38,7 @@ class EncoderConfig(_Frozen):
 
 class ProjectorConfig(_Frozen):
     patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
-    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one per patch, 0 for none."""
+    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one per patch, 0: none."""
     hidden: int = Field(default=256, ge=1)
     """Width inside the multi-layer perceptrons."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -71,7 +71,7 @@ class DecoderConfig(_Frozen):
 
 
 class FindingConfig(_Frozen):
-    """How a logit of the finding head becomes a probability, and the probability a state that conditions the decoder."""
+    """How a logit of the finding head becomes a probability, and that a state that conditions the decoder."""
 
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, so that probabilities are calibrated (Guo et al., ICML 2017)."""

@@ -126,7 +126,7 @@ def parse_report(text: str) -> tuple[Section, ...]:
 def format_report(sections: tuple[Section, ...]) -> str:
     """Format sections as a report text: `NAME:` and the sentences of each, with an empty line between sections.
 
-    It is the inverse of `parse_report`: `parse_report(format_report(s)) == s` holds for all sections that `parse_report`
+    It is the inverse of `parse_report`: `parse_report(format_report(s)) == s` holds for all sections that the parser
     returns, and for others whose sentences are as `split_sentences` cuts them, without a heading or a confidence.
     """
     return "\n\n".join(f"{section.name.value}:\n{section.text}" for section in sections)
