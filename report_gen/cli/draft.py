@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 def draft(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
+        list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for one file per study. Default: standard output.")

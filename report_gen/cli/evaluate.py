@@ -66,7 +66,7 @@ def evaluate(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Draft a corpus from its own, shuffled and blank images, and score all three against labels and reports."""
+    """Score a checkpoint on a corpus. Drafts from own, shuffled and blank images are compared."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(calibration, "--calibration")
     check_device(device)
