@@ -233,7 +233,7 @@ class Drafter:
         return torch.tensor(rows, dtype=torch.long, device=self._device)
 
     def _value_indices(self, attributes: Sequence[Sequence[Attribute]]) -> torch.Tensor:
-        """Return [B,A], indices into `AttributeConfig.told`."""
+        """Return [B,A], indices into `AttributeConfig.conditioning_values`."""
         known = self._model.config.attributes
         rows = [[one.index(attribute.value) for one, attribute in zip(known, row, strict=True)] for row in attributes]
         return torch.tensor(rows, dtype=torch.long, device=self._device)

@@ -104,7 +104,7 @@ class Conditioning(ABC):
             projector: projector of the model.
             finding_states: [B,F], indices into `STATES`.
             visual: visual features; None for studies without images.
-            attribute_values: [B,A], indices into `AttributeConfig.told`, 0 for unknown.
+            attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`, 0 for unknown.
             embed: token embeddings of the decoder.
         """
 

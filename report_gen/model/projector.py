@@ -133,7 +133,7 @@ class Projector(nn.Module):
         """Return the tokens of the attributes [B,A,D_txt].
 
         Args:
-            values: [B,A], indices into `AttributeConfig.told`, 0 for unknown.
+            values: [B,A], indices into `AttributeConfig.conditioning_values`, 0 for unknown.
         """
         pairs = zip(self.attribute_embeddings, values.unbind(1), strict=True)
         tokens = [embedding[value] for embedding, value in pairs]

@@ -157,7 +157,7 @@ class ReportModel(nn.Module):
         Args:
             finding_states: [B,F], indices into `STATES`.
             visual: output of `encode_images`; None for studies without images.
-            attribute_values: [B,A], indices into `AttributeConfig.told`; all unknown by default.
+            attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`; all unknown by default.
         """
         if attribute_values is None:
             attribute_values = finding_states.new_zeros(len(finding_states), len(self.config.attributes))
@@ -167,7 +167,7 @@ class ReportModel(nn.Module):
 
     @staticmethod
     def decide_attributes(visual: VisualFeatures) -> torch.Tensor:
-        """Return the most probable attribute values [B,A], indices into `AttributeConfig.told`."""
+        """Return the most probable attribute values [B,A], indices into `AttributeConfig.conditioning_values`."""
         values = [logits.argmax(-1) + 1 for logits in visual.attribute_logits]
         no_values = torch.zeros(len(visual.finding_logits), 0, dtype=torch.long, device=visual.finding_logits.device)
         return torch.stack(values, dim=1) if values else no_values

@@ -87,11 +87,11 @@ def write_head_corpus(data: Path) -> Path:
     return data
 
 
-def head_recipe(data: Path, **changes: Any) -> Recipe:
+def head_recipe(data: Path, *, steps: int = 100, **changes: Any) -> Recipe:
     stage = {
-        "steps": 100,
+        "steps": steps,
         "batch_size": 12,
-        "validate_every": 100,
+        "validate_every": steps,
         "indication_dropout": 1.0,
         "rates": {"encoder": 1e-3, "projector": 1e-2, "decoder": 5e-3},
     }
@@ -112,7 +112,7 @@ def head(data: Path) -> Drafter:
 @pytest.fixture(scope="module")
 def without_findings(data: Path) -> Drafter:
     model = head_recipe(data).model.model_dump() | {"projector": {"patch_tokens": 4, "hidden": 16, "dropout": 0.0}}
-    recipe = head_recipe(data, findings="none", model=model)
+    recipe = head_recipe(data, steps=150, findings="none", model=model)
     return Drafter.load(train(recipe, data / "none", resume=False, on_step=lambda _: None))
 
 

@@ -32,7 +32,7 @@ from .prefetching import prefetched
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
 
 _NOT_KNOWN = 0
-"""Place of the unknown value in `AttributeConfig.told`."""
+"""Place of the unknown value in `AttributeConfig.conditioning_values`."""
 
 
 class Batch(NamedTuple):
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
     finding_targets: torch.Tensor
     """[B,F] 0..1, NaN where nothing is known."""
     attribute_values: torch.Tensor
-    """[B,A] as the decoder is told them: indices into `AttributeConfig.told`, 0 for unknown."""
+    """[B,A] as the decoder is told them: indices into `AttributeConfig.conditioning_values`, 0 for unknown."""
     attribute_targets: torch.Tensor
     """[B,A] as the corpus has them."""
     token_weights: torch.Tensor
