@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from report_gen.labeling.labeler import Mention, find_mentions, sentence_spans
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.study import Laterality
 
 
@@ -45,12 +45,12 @@ class Contradiction:
     absent: str
 
 
-def audit_text(text: str) -> tuple[Flag, ...]:
+def audit_text(text: str, schema: FindingSchema | None = None) -> tuple[Flag, ...]:
     """Everything wrong with a text, sentence by sentence; contradictions and repetitions at the end."""
     flags = [flag for sentence in _sentences(text) for flag in _audit_sentence(sentence)]
     flags += [
         Flag(FlagKind.CONTRADICTION, found.absent, f"denies {found.finding}, which is stated in: {found.present}")
-        for found in contradictions(text)
+        for found in contradictions(text, schema)
     ]
     flags += [
         Flag(FlagKind.REPETITION, sentence, "says again what an earlier sentence said")
@@ -79,14 +79,18 @@ def mentions_side(sentence: str) -> bool:
     return _SIDE.search(sentence) is not None
 
 
-def contradictions(text: str) -> tuple[Contradiction, ...]:
+def contradictions(text: str, schema: FindingSchema | None = None) -> tuple[Contradiction, ...]:
     """Findings stated in one sentence and denied in another, for sides that can meet.
 
     Only findings named, or a heart said to be normal, are compared: "lungs are clear" beside a nodule is loose speech.
     A denial of some kind only ("no large effusion", "no acute fracture") leaves room for another kind, and findings of
     many kinds must be called by the same word.
+
+    Args:
+        text: The report.
+        schema: The findings; those of chest radiographs if not given.
     """
-    said = [(sentence, mention) for sentence in _sentences(text) for mention in _comparable(sentence)]
+    said = [(sentence, mention) for sentence in _sentences(text) for mention in _comparable(sentence, schema)]
     stated = [(sentence, mention) for sentence, mention in said if mention.state is FindingState.PRESENT]
     denied = [(sentence, mention) for sentence, mention in said if mention.state is FindingState.ABSENT]
     found = {
@@ -181,9 +185,9 @@ def _audit_sentence(sentence: str) -> Iterator[Flag]:
         yield Flag(FlagKind.DEIDENTIFICATION, sentence, "carries a gap that de-identification left")
 
 
-def _comparable(sentence: str) -> Iterator[Mention]:
+def _comparable(sentence: str, schema: FindingSchema | None) -> Iterator[Mention]:
     of_some_kind = _OF_SOME_KIND.search(sentence) is not None
-    for mention in find_mentions(sentence):
+    for mention in find_mentions(sentence, schema):
         loose = mention.implied and mention.finding != "Cardiomegaly"
         if not loose and not (of_some_kind and mention.state is FindingState.ABSENT):
             yield mention

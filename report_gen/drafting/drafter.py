@@ -287,7 +287,11 @@ class Drafter:
             notices.append("the model wrote nothing; write the report by hand")
         if mismatched := mismatched_findings(written.text, [finding.state for finding in findings], self.schema):
             notices.append(f"the text departs from the findings told to the decoder on: {', '.join(mismatched)}")
-        notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
+        notices += [
+            f"{flag.kind.value}: {flag.sentence}"
+            for flag in audit_text(written.text, self.schema)
+            if flag.kind in _TELLING
+        ]
         return Report(
             sections=written.sections,
             findings=findings,

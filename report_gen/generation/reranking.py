@@ -70,7 +70,7 @@ def inconsistency(
         findings_in_state(sentence.text, FindingState.ABSENT, schema) & stated for sentence in split_sentences(text)
     ]
     misnamed = _MISNAMED * len(contradictions(text, attributes))
-    return mismatch_score(text, told, schema) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
+    return mismatch_score(text, told, schema) + len(audit_text(text, schema)) + sum(map(len, denied)) + misnamed
 
 
 def mismatch_score(text: str, told: Sequence[FindingState], schema: FindingSchema) -> float:

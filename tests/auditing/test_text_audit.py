@@ -16,6 +16,7 @@ from report_gen.auditing.text_audit import (
     repeated_sentences,
     replace_deidentification_marks,
 )
+from report_gen.records.findings import FindingPhrases, FindingSchema
 
 
 @pytest.mark.parametrize(
@@ -190,3 +191,11 @@ def test_audit() -> None:
 def test_nothing_wrong() -> None:
     assert audit_text("The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax.") == ()
     assert audit_text("") == ()
+
+
+def test_contradictions_of_another_schema() -> None:
+    phrases = {"Haemorrhage": FindingPhrases(phrases=("haemorrhage*",))}
+    schema = FindingSchema(name="head", findings=("Haemorrhage",), phrases=phrases)
+    text = "There is a haemorrhage. No haemorrhage. There is cardiomegaly. The heart is normal in size."
+    assert [found.finding for found in contradictions(text, schema)] == ["Haemorrhage"]
+    assert [found.finding for found in contradictions(text)] == ["Cardiomegaly"]
