@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,7 +16,25 @@ STATES: tuple[FindingState, ...] = tuple(FindingState)
 
 Scalar = str | int | float | bool
 
-Conditioning = Literal["prefix", "cross_attention", "numbers"]
+ConditioningName = Literal["prefix", "cross_attention", "numbers"]
+
+
+class ConditioningTraits(NamedTuple):
+    """What a way of conditioning can do, as far as it is known before a model is built; see `model/conditioning.py`."""
+
+    uses_findings: bool
+    """Whether the decoder is conditioned on findings and attributes, so that a reader can override them."""
+    trains_encoder: bool
+    """Whether the gradient of the report loss reaches the image encoder and the projector."""
+
+
+CONDITIONING_TRAITS: Mapping[ConditioningName, ConditioningTraits] = MappingProxyType(
+    {
+        "prefix": ConditioningTraits(uses_findings=True, trains_encoder=True),
+        "cross_attention": ConditioningTraits(uses_findings=True, trains_encoder=True),
+        "numbers": ConditioningTraits(uses_findings=False, trains_encoder=False),
+    }
+)
 
 
 class _Frozen(BaseModel):
@@ -128,10 +148,10 @@ class ModelConfig(_Frozen):
     schema_version: Literal[2] = 2
     """Version of this record; `model/migration.py` reads earlier ones."""
     name: str
-    """Name of the model, in the provenance of every draft."""
-    conditioning: Conditioning = "prefix"
-    """Where the visual tokens go: before the text, or into cross-attention layers of the decoder. With `numbers` there
-    are none: pooled features are written as digits before the prompt, see `model/numbers.py`."""
+    """Name that stands in the provenance of every draft."""
+    conditioning: ConditioningName = "prefix"
+    """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
+    features written as digits before the prompt (`numbers`, a baseline)."""
     vocabulary_size: int = Field(ge=8)
     encoder: EncoderConfig
     projector: ProjectorConfig = ProjectorConfig()

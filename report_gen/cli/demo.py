@@ -24,9 +24,9 @@ def demo(
     set_verbosity(verbose=verbose, quiet=quiet)
     check_device(device)
     from report_gen.files import write_atomically
-    from report_gen.imaging.reading import read_study
-    from report_gen.outputs.text import format_text
-    from report_gen.phantom.dicom import draw_chest, write_phantom, write_png
+    from report_gen.imaging import read_study
+    from report_gen.outputs import format_text
+    from report_gen.phantom import draw_chest, write_phantom, write_png
 
     dicom = write_phantom(output)
     picture = write_png(output / "phantom.png", draw_chest())

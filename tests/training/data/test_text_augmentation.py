@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from report_gen_training.data.text_augmentation import Report, augment_texts
 
-from report_gen.auditing.text_audit import contradictions
+from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.records.findings import FindingState
@@ -59,7 +59,7 @@ def test_there_are_as_many_as_were_asked_for(made: list[Report]) -> None:
 
 def test_none_contradicts_itself(made: list[Report]) -> None:
     for report in made:
-        assert contradictions(format_report(report)) == ()
+        assert find_contradictions(format_report(report)) == ()
 
 
 def test_each_says_something_that_was_wanted(made: list[Report]) -> None:
