@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from report_gen.auditing.sentences import split_into_sentences
 from report_gen.labeling.labeler import Mention, find_mentions
 from report_gen.records import FindingState, Laterality
+from report_gen.records.findings import FindingSchema
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,21 @@ class Contradiction:
     """The sentence that denies the finding."""
 
 
-def find_contradictions(text: str) -> tuple[Contradiction, ...]:
+def find_contradictions(text: str, schema: FindingSchema | None = None) -> tuple[Contradiction, ...]:
     """Return the findings that one sentence states and another denies, unless they concern opposite sides.
 
     Three kinds of denial do not count. "The lungs are clear" names no finding and is often written beside a nodule;
     only a heart of normal size is compared. "No large effusion" leaves room for a small one. A finding that covers
     several entities is compared only if both sentences use the same word.
+
+    Args:
+        text: the report.
+        schema: the findings; those of chest radiographs if not given.
     """
     mentions = [
-        (sentence, mention) for sentence in split_into_sentences(text) for mention in _comparable_mentions(sentence)
+        (sentence, mention)
+        for sentence in split_into_sentences(text)
+        for mention in _comparable_mentions(sentence, schema)
     ]
     stated = [(sentence, mention) for sentence, mention in mentions if mention.state is FindingState.PRESENT]
     denied = [(sentence, mention) for sentence, mention in mentions if mention.state is FindingState.ABSENT]
@@ -58,9 +65,9 @@ _LIMITING = re.compile(
 )
 
 
-def _comparable_mentions(sentence: str) -> Iterator[Mention]:
+def _comparable_mentions(sentence: str, schema: FindingSchema | None) -> Iterator[Mention]:
     is_limited = _LIMITING.search(sentence) is not None
-    for mention in find_mentions(sentence):
+    for mention in find_mentions(sentence, schema):
         names_no_finding = mention.implied and mention.finding != "Cardiomegaly"
         if not names_no_finding and not (is_limited and mention.state is FindingState.ABSENT):
             yield mention

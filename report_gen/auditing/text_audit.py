@@ -15,6 +15,7 @@ from report_gen.auditing.deidentification_marks import has_deidentification_mark
 from report_gen.auditing.priors import mentions_prior
 from report_gen.auditing.repetition import find_repeated_sentences
 from report_gen.auditing.sentences import split_into_sentences
+from report_gen.records.findings import FindingSchema
 
 
 class FlagKind(StrEnum):
@@ -39,12 +40,12 @@ class Flag:
     reason: str
 
 
-def audit_text(text: str) -> tuple[Flag, ...]:
+def audit_text(text: str, schema: FindingSchema | None = None) -> tuple[Flag, ...]:
     """Return the faults of a text: first those of single sentences, then contradictions and repetitions."""
     flags = [flag for sentence in split_into_sentences(text) for flag in _audit_sentence(sentence)]
     flags += [
         Flag(FlagKind.CONTRADICTION, found.absent, f"denies {found.finding}, stated in: {found.present}")
-        for found in find_contradictions(text)
+        for found in find_contradictions(text, schema)
     ]
     flags += [
         Flag(FlagKind.REPETITION, sentence, "repeats an earlier sentence") for sentence in find_repeated_sentences(text)

@@ -27,7 +27,7 @@ def draft_notices(text: str, states: Sequence[FindingState], schema: FindingSche
         notices.append("the model generated no text; write the report by hand")
     if mismatched := mismatched_findings(text, states, schema):
         notices.append(f"the text does not match the predicted findings: {', '.join(mismatched)}")
-    notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(text) if flag.kind in _REPORTED]
+    notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(text, schema) if flag.kind in _REPORTED]
     return tuple(notices)
 
 

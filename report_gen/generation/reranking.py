@@ -123,7 +123,7 @@ def inconsistency(
         findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
     ]
     contradicted = _ATTRIBUTE_MISMATCH * len(contradictions(text, attributes))
-    return mismatch_score(text, states, schema) + len(audit_text(text)) + sum(map(len, denied)) + contradicted
+    return mismatch_score(text, states, schema) + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted
 
 
 def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:

@@ -17,6 +17,7 @@ from report_gen.auditing import (
     remove_deidentified_words,
     replace_deidentification_marks,
 )
+from report_gen.records.findings import FindingPhrases, FindingSchema
 
 
 @pytest.mark.parametrize(
@@ -204,3 +205,11 @@ def test_audit() -> None:
 def test_a_sound_text_has_no_flags() -> None:
     assert audit_text("The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax.") == ()
     assert audit_text("") == ()
+
+
+def test_contradictions_of_another_schema() -> None:
+    phrases = {"Haemorrhage": FindingPhrases(phrases=("haemorrhage*",))}
+    schema = FindingSchema(name="head", findings=("Haemorrhage",), phrases=phrases)
+    text = "There is a haemorrhage. No haemorrhage. There is cardiomegaly. The heart is normal in size."
+    assert [found.finding for found in find_contradictions(text, schema)] == ["Haemorrhage"]
+    assert [found.finding for found in find_contradictions(text)] == ["Cardiomegaly"]

@@ -113,7 +113,7 @@ def read_studies(
     cleaned, made = folder / "cleaned.arrow", folder / "recombined.arrow"
     dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store, schema=schema)
     told = reported(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
-    studies = _clean_all(told, *read_targets(dataset, corpus.soft_labels), corpus, text)
+    studies = _clean_all(told, *read_targets(dataset, corpus.soft_labels), corpus, text, schema)
     columns, unlabeled = _columns(len(schema.findings)), nothing_known(schema)
     write_rows(cleaned, columns, map(_to_row, studies))
     files = [Rows(cleaned)]
@@ -154,22 +154,24 @@ def _clean_all(
     targets: NDArray[np.float32],
     corpus: CorpusRecipe,
     text: TextRecipe,
+    schema: FindingSchema,
 ) -> Iterator[Study]:
     for row, label, target in zip(rows, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield _clean(row, corpus, text, label, target)
+            yield _clean(row, corpus, text, schema, label, target)
 
 
 def _clean(
     row: Mapping[str, Any],
     corpus: CorpusRecipe,
     text: TextRecipe,
+    schema: FindingSchema,
     labels: NDArray[np.float32],
     targets: NDArray[np.float32],
 ) -> Study:
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     if text.drop_contradictions:
-        sections = drop_contradictions(sections)
+        sections = drop_contradictions(sections, schema)
     return Study(
         study_id=row["study_id"],
         patient_id=row["patient_id"],

@@ -104,7 +104,7 @@ class _Bank:
             text = format_report(report)
             said = label_findings(text, self._schema)
             faithful = all(said[name] is state for name, state in wanted.items())
-            if faithful and len(report) == len(base) and not find_contradictions(text):
+            if faithful and len(report) == len(base) and not find_contradictions(text, self._schema):
                 return report
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
 from report_gen.labeling.labeler import findings_in_state
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import Section, SectionName, Sentence, split_sentences
 
 _NOUN_FOLLOWS = (
@@ -53,23 +53,27 @@ def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: b
     return tuple(sections)
 
 
-def drop_contradictions(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | None = None) -> tuple[Section, ...]:
     """The sections without sentences that deny, if only by "lungs are clear", what the report states elsewhere.
 
     Nothing is left of a report whose impression states a finding that its findings no longer describe.
+
+    Args:
+        sections: Of one report.
+        schema: The findings; those of chest radiographs if not given.
     """
-    stated = findings_in_state(" ".join(section.text for section in sections), FindingState.PRESENT)
+    stated = findings_in_state(" ".join(section.text for section in sections), FindingState.PRESENT, schema)
     kept = tuple(
         Section(section.name, sentences)
         for section in sections
         if (
             sentences := tuple(
-                s for s in section.sentences if not findings_in_state(s.text, FindingState.ABSENT) & stated
+                s for s in section.sentences if not findings_in_state(s.text, FindingState.ABSENT, schema) & stated
             )
         )
     )
     findings = " ".join(section.text for section in kept if section.name is SectionName.FINDINGS)
-    described = not findings or findings_in_state(findings, FindingState.PRESENT) >= stated
+    described = not findings or findings_in_state(findings, FindingState.PRESENT, schema) >= stated
     return kept if described else ()
 
 
