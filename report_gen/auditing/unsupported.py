@@ -1,7 +1,7 @@
-"""Find sentences about findings that a model does not predict, such as devices for a model that was not trained on them.
+"""Find sentences about findings that a model does not predict.
 
-A decoder learns sentences about devices, bones or the aorta from its training texts, whether or not the model can detect
-such a finding in an image. In a draft these sentences are inventions.
+A decoder learns sentences about devices, bones or the aorta from its training texts, even if the model cannot detect
+them in an image. In a draft these sentences are inventions.
 """
 
 from __future__ import annotations
