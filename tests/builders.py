@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import pytest
 import torch
 from numpy.typing import NDArray
 from report_gen_training.data.arrow_rows import Rows
@@ -91,6 +92,22 @@ def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportMod
 def tiny_checkpoint(config: ModelConfig | None = None, *, seed: int = 0) -> Checkpoint:
     """Return a checkpoint in memory."""
     return Checkpoint(tiny_model(config, seed=seed), tokenizer(), PROMPT, "0" * 64)
+
+
+def fix_next_token(model: ReportModel, monkeypatch: pytest.MonkeyPatch, logits: Mapping[int, float]) -> None:
+    """Replace the logits of the decoder: at every position these tokens have these logits, all others -30."""
+    fixed = torch.full((model.config.vocabulary_size,), -30.0)
+    for token, logit in logits.items():
+        fixed[token] = logit
+    language_model, forward = model.decoder.language_model, model.decoder.language_model.forward
+
+    @wraps(forward)  # `generate` reads the signature
+    def replaced(**arguments: Any) -> Any:
+        output = forward(**arguments)
+        output.logits = torch.zeros_like(output.logits) + fixed
+        return output
+
+    monkeypatch.setattr(language_model, "forward", replaced)
 
 
 def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **changes: Any) -> Path:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Check, split, clean and convert a corpus before training.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -80,7 +81,7 @@ def split(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Split a corpus by patient, with each finding in proportion; split.json records how."""
+    """Split a corpus by patient. Findings are kept in proportion; split.json records how."""
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
@@ -137,7 +138,7 @@ def clean(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Write a corpus without de-identification marks and references to priors; each row records what was removed."""
+    """Write a corpus without marks and priors. Each row records what was removed."""
     set_verbosity(verbose=verbose, quiet=quiet)
     from collections import Counter
 

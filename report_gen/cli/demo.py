@@ -20,7 +20,7 @@ def demo(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a chest phantom, write it as a DICOM study and draft its report. Needs no input file."""
+    """Draft the report of a drawn chest. The phantom is written as a DICOM study; no input is needed."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_device(device)
     from report_gen.files import write_atomically

@@ -27,7 +27,7 @@ from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_text, set_verbosity
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
     from report_gen.records import Report, Study
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 def draft(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
+        list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for one file per study. Default: standard output.")

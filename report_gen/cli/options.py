@@ -12,7 +12,7 @@ import typer
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
     from report_gen.generation import Decoding
     from report_gen.records import FindingSchema, FindingState
 
@@ -55,7 +55,7 @@ def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto",
         CheckpointError: the checkpoint is missing, altered or does not fit.
     """
     check_device(device)
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
 
     return Drafter.load(checkpoint, device=device, dtype=dtype)
 

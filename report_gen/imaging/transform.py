@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,16 @@ class ImageTransform:
         """Normalize intensities [...,size,size] in 0..1 to pixel_values [...,C,size,size]."""
         values = (squares - self.mean) / self.std
         return values.unsqueeze(-3).expand(*squares.shape[:-2], self.channels, -1, -1)
+
+
+def collate_view_positions(view_positions: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the view positions of B studies [B,V] and their mask [B,V] bool, False for missing views.
+
+    V is the largest number of views. Images and features of the views are padded in the same way by `pad_sequence`.
+
+    Args:
+        view_positions: an index for each view of each study.
+    """
+    rows = [torch.tensor(row, dtype=torch.long) for row in view_positions]
+    masks = [torch.ones(len(row), dtype=torch.bool) for row in view_positions]
+    return pad_sequence(rows, batch_first=True), pad_sequence(masks, batch_first=True)

@@ -9,7 +9,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from report_gen.metrics.calibration import Bin
+from report_gen.metrics import Bin
 from report_gen.rendering.figures import Reliability, draw_attention, draw_reliability
 
 GRID = 8

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from report_gen.config import STATES, AttributeConfig
-from report_gen.imaging.transform import ImageTransform
+from report_gen.imaging.transform import ImageTransform, collate_view_positions
 from report_gen.model.projector import VIEWS
 from report_gen.records.findings import FindingState
 from report_gen.records.report import ATTRIBUTES
@@ -31,7 +32,7 @@ from .prefetching import prefetched
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
 
 _NOT_KNOWN = 0
-"""Place of the unknown value in `AttributeConfig.told`."""
+"""Place of the unknown value in `AttributeConfig.conditioning_values`."""
 
 
 class Batch(NamedTuple):
@@ -54,7 +55,7 @@ class Batch(NamedTuple):
     finding_targets: torch.Tensor
     """[B,F] 0..1, NaN where nothing is known."""
     attribute_values: torch.Tensor
-    """[B,A] as the decoder is told them: indices into `AttributeConfig.told`, 0 for unknown."""
+    """[B,A] as the decoder is told them: indices into `AttributeConfig.conditioning_values`, 0 for unknown."""
     attribute_targets: torch.Tensor
     """[B,A] as the corpus has them."""
     token_weights: torch.Tensor
@@ -124,10 +125,11 @@ class Items(Dataset[Batch]):
         labels = [[IGNORED] * start + text[start:] if text else [] for start, text in zip(starts, texts, strict=True)]
         weights = [[0.0] * start + self._weigh(item) for start, item in zip(starts, items, strict=True)]
         pixel_values, patch_features = self._look(items)
+        view_positions, view_mask = collate_view_positions([item.views for item in items])
         return Batch(
             pixel_values=pixel_values,
-            view_positions=_padded([item.views for item in items], 0),
-            view_mask=_padded([[1] * len(item.views) for item in items], 0).bool(),
+            view_positions=view_positions,
+            view_mask=view_mask,
             input_ids=_padded(texts, PAD_ID),
             attention_mask=_padded([[1] * len(text) for text in texts], 0),
             labels=_padded(labels, IGNORED),
@@ -190,7 +192,7 @@ class Items(Dataset[Batch]):
         if self._features is not None and any(counts):
             varied = self._augmentation is not None
             seen = [self._features.read(p, i.random if varied else None) for i in items for p in i.example.images]
-            return torch.empty(len(items), 0, channels, size, size), _apart(torch.stack(seen), counts)
+            return torch.empty(len(items), 0, channels, size, size), _by_study(torch.stack(seen), counts)
         nothing = torch.empty(len(items), 0, 0, 0)
         if not any(counts):
             return torch.empty(len(items), 0, channels, size, size), nothing
@@ -198,19 +200,16 @@ class Items(Dataset[Batch]):
         values = torch.from_numpy(squares).float() / 255
         if self._augmentation is not None:
             values = augment(values, [item.random for item in items for _ in item.example.images], self._augmentation)
-        return self._transform.normalize(_apart(values, counts)), nothing
+        return self._transform.normalize(_by_study(values, counts)), nothing
 
 
-def _apart(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
-    """The views of B studies, one after the other [sum of counts,...], as [B,V,...]; missing ones are zeros."""
-    studies = views.new_zeros(len(counts), max(counts), *views.shape[1:])
-    for study, own in zip(studies, torch.split(views, list(counts)), strict=True):
-        study[: len(own)] = own
-    return studies
+def _by_study(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Return the views of B studies, given one after the other [sum of counts,...], as [B,V,...] padded with zeros."""
+    return pad_sequence(list(torch.split(views, list(counts))), batch_first=True)
 
 
 def _padded(rows: Sequence[Sequence[float]], filler: float) -> torch.Tensor:
-    """[B,longest], of the filler's type."""
-    longest = max(map(len, rows))
-    padded = [[*row, *[filler] * (longest - len(row))] for row in rows]
-    return torch.tensor(padded, dtype=torch.long if isinstance(filler, int) else torch.float32)
+    """Return rows [B,longest] padded with the filler, in its type."""
+    dtype = torch.long if isinstance(filler, int) else torch.float32
+    tensors = [torch.tensor(row, dtype=dtype) for row in rows]
+    return pad_sequence(tensors, batch_first=True, padding_value=filler)

@@ -19,7 +19,7 @@ import numpy as np
 from report_gen.config import AttributeConfig
 from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
-from report_gen.model.numbers import example_lines
+from report_gen.model import conditioning_type
 from report_gen.prompting import Prompt
 from report_gen.records.findings import FindingSchema
 from report_gen.records.report import format_report
@@ -135,9 +135,8 @@ def _make(
     if recipe.unreadable == "refuse":
         _refuse(faults)
     if tokenizer is None:
-        tokenizer = learn_vocabulary(
-            _words(studies.values()), size=recipe.text.vocabulary_size, also=_number_lines(recipe)
-        )
+        examples = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
+        tokenizer = learn_vocabulary(_words(studies.values()), size=recipe.text.vocabulary_size, also=examples)
         run.keep_tokenizer(tokenizer)
     encode = partial(encode_study, tokenizer=tokenizer, prompt=prompt, longest=recipe.text.longest, schema=schema)
     folder, mark = run.folder / CACHE / _EXAMPLES, _mark(recipe, prompt, tokenizer)
@@ -203,9 +202,3 @@ def _words(corpora: Iterable[Studies]) -> Iterator[str]:
             if study.split == "train":
                 yield format_report(study.sections)
                 yield study.indication
-
-
-def _number_lines(recipe: Recipe) -> Iterator[str]:
-    """What stands before the prompts of a model that reads numbers; they are not known before its vocabulary is."""
-    if recipe.model.conditioning == "numbers":
-        yield from example_lines(recipe.model.projector.numbers, recipe.model.projector.decimals)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from report_gen.metrics.calibration import BINS
+from report_gen.config import CONDITIONING_TRAITS
+from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
 from report_gen.records.report import BANNER
 
@@ -41,7 +42,7 @@ def write_card(
     unknown = [name for name in schema.stated if name not in trained]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
     told = f"as unknown: {', '.join(unknown) or 'none'}"
-    if config.conditioning == "numbers":
+    if not CONDITIONING_TRAITS[config.conditioning].uses_findings:
         told = "of these: nothing. It reads features of the images as numbers alone"
     derived = f' "{schema.normal}" follows from the others.' if schema.normal else ""
     return f"""---
@@ -82,5 +83,6 @@ def _describe(calibration: Calibration | None) -> str:
     return (
         f"The probabilities of the findings are calibrated by one temperature, {calibration.temperature:.2f}, fitted "
         f"to {calibration.labels} labels of {calibration.studies} validation studies. Expected calibration error on "
-        f"these ({BINS} bins of equal mass): {calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after."
+        f"these ({CALIBRATION_BINS} bins of equal mass): "
+        f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after."
     )

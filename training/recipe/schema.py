@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.config import Conditioning, DecoderConfig, EncoderConfig, ProjectorConfig
+from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
 from report_gen.records.report import AttributeName, SectionName
 
 
@@ -55,7 +55,7 @@ class TextRecipe(_Frozen):
 
 
 class ModelRecipe(_Frozen):
-    conditioning: Conditioning = "prefix"
+    conditioning: ConditioningName = "prefix"
     """Visual tokens before the text, or in cross-attention layers; `numbers` writes features into the prompt instead,
     to be compared with."""
     encoder: EncoderConfig
@@ -216,6 +216,9 @@ class StageRecipe(_Frozen):
     CIDEr, and the loss only where there are no texts."""
     drafts: int = Field(default=100, ge=1)
     """Validation studies that are drafted at most, the same every time."""
+    validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
+    """How validation studies are drafted: greedily (fast), by beam search, or with the default decoding of drafting
+    (beam search and sampled candidates, several times slower), which is what users get."""
     fewest_distinct: float = Field(default=0.1, ge=0, le=1)
     """Different drafts among them, as a share of the different references, under which they are worth nothing."""
     patience: int = Field(default=5, ge=1)
@@ -275,10 +278,12 @@ class Recipe(_Frozen):
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
                 raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
             trained = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
-            if self.model.conditioning == "numbers" and not trained and _learns_to_see(stage.rates):
+            traits = CONDITIONING_TRAITS[self.model.conditioning]
+            if not traits.trains_encoder and not trained and _learns_to_see(stage.rates):
                 raise ValueError(
-                    f"stage {stage.name!r}: no gradient reaches encoder or projector through numbers; "
-                    "leave their rates out, or teach the heads with finding_weight or attribute_weight"
+                    f"stage {stage.name!r}: no gradient reaches encoder or projector through "
+                    f"{self.model.conditioning}; leave their rates out, or train the heads with finding_weight or "
+                    "attribute_weight"
                 )
             for name in stage.corpora:
                 if name not in names:

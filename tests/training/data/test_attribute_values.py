@@ -18,8 +18,7 @@ from report_gen.config import AttributeConfig
 from report_gen.corpora import read_corpus
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import RecipeError, UsageError
-from report_gen.evaluation.results import Evaluation, write_json
-from report_gen.evaluation.runner import evaluate, select_studies
+from report_gen.evaluation import Evaluation, evaluate, select_studies, write_evaluation
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.labeling.schema_files import chest_xray
@@ -147,19 +146,19 @@ def evaluated(drafter: Drafter, data: Path) -> Evaluation:
     return evaluate(drafter, rows, decoding=BRIEF, method=method, track=lambda items, *_: items)
 
 
-def test_what_is_named_and_recognised_is_lost_with_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
+def test_attribute_scores_drop_with_control_images(evaluated: Evaluation, tmp_path: Path) -> None:
     assert evaluated.attribute_support == {"modality": {"CT": 6, "MR": 6}, "plane": {"axial": 6, "coronal": 6}}
     for control in ("shuffled", "blank"):
-        by_name = {one.name: one for one in evaluated.by_attributes[control]}
-        assert list(by_name) == ["modality named", "modality recognised", "plane named", "plane recognised"]
+        by_name = {one.name: one for one in evaluated.attributes[control]}
+        assert list(by_name) == ["modality named", "modality recognized", "plane named", "plane recognized"]
         for one in by_name.values():
             assert one.second == 1
             assert one.first < 0.8
             assert one.interval[0] > 0
-    write_json(evaluated, tmp_path / "e.json")
-    written = json.loads((tmp_path / "e.json").read_text())["attributes"]
-    assert written["support"]["plane"] == {"axial": 6, "coronal": 6}
-    assert written["blank"]["plane named"]["second"] == 1
+    write_evaluation(evaluated, tmp_path / "e.json")
+    written = json.loads((tmp_path / "e.json").read_text())
+    assert written["attribute_support"]["plane"] == {"axial": 6, "coronal": 6}
+    assert written["attributes"]["blank"]["plane named"]["second"] == 1
 
 
 class Counted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.study import ViewPosition
 from tests.builders import store
 
 FINDINGS = chest_xray().findings
 
-PRESENT, UNKNOWN = STATES.index(FindingState.PRESENT), STATES.index(FindingState.UNKNOWN)
+PRESENT, ABSENT, UNKNOWN = map(STATES.index, (FindingState.PRESENT, FindingState.ABSENT, FindingState.UNKNOWN))
 
 
 def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
@@ -73,12 +74,12 @@ def test_a_resumed_run_goes_on_as_the_whole_one_would(start: int, rare_finding_w
 
 
 def test_groups_take_turns() -> None:
-    assert [batch[0].group for batch in plan(20, 8, 4, steps=range(7), schema=chest_xray())] == [0, 1, 2, 0, 1, 2, 0]
+    assert [batch[0].group for batch in plan(20, 8, 4, steps=range(7))] == [0, 1, 2, 0, 1, 2, 0]
     assert all(len({draw.group for draw in batch}) == 1 for batch in plan(20, 8, 4))
 
 
 def test_every_example_comes_once_an_epoch() -> None:
-    places = [draw.place for batch in plan(24, steps=range(12), schema=chest_xray()) for draw in batch]
+    places = [draw.place for batch in plan(24, steps=range(12)) for draw in batch]
     assert sorted(places[:24]) == sorted(places[24:]) == list(range(24))
     assert places[:24] != places[24:]
 
@@ -93,7 +94,7 @@ def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
 
 
 def test_a_group_smaller_than_a_batch_repeats_itself() -> None:
-    for batch in plan(2, steps=range(3), schema=chest_xray()):
+    for batch in plan(2, steps=range(3)):
         assert len(batch) == 4
         assert {draw.place for draw in batch} <= {0, 1}
 
@@ -161,7 +162,7 @@ def test_studies_with_as_many_views_share_a_batch() -> None:
 
 
 def test_batches_of_one_step_follow_each_other() -> None:
-    whole = list(plan(23, 9, steps=range(12), schema=chest_xray()))
+    whole = list(plan(23, 9, steps=range(12)))
     assert list(plan(23, 9, steps=range(2, 4), accumulate=3)) == whole[6:12]
     assert len(plan(23, 9, steps=range(2, 4), accumulate=3)) == 6
 
@@ -191,3 +192,16 @@ def test_every_report_comes_as_often_as_its_chance_says() -> None:
     counts = np.bincount(drawn, minlength=len(chances))
     expected = chances / chances.sum() * len(chances)
     assert np.abs(counts - expected).max() < 1
+
+
+def test_without_a_finding_that_means_normal_normal_studies_are_drawn_too() -> None:
+    """Of 8 normal studies and 2 with the one finding, half of the draws are of either kind."""
+    schema = FindingSchema(name="own", findings=("Haemorrhage",))
+    states, nothing = [np.array([PRESENT])] * 2 + [np.array([ABSENT])] * 8, nothing_known(schema)
+    examples = store(*(replace(example(), states=one, labels=nothing, targets=nothing) for one in states))
+    draws = BatchSampler(
+        [examples], stage(batch_size=10, rare_finding_weight=1.0), (0, 0), steps=range(40), schema=schema
+    )
+    places = [draw.place for batch in draws for draw in batch]
+    assert sum(place < 2 for place in places) == pytest.approx(200, abs=40)
+    assert set(places) == set(range(10))

@@ -16,8 +16,7 @@ from report_gen_training.recipe.schema import Recipe
 from safetensors.torch import save_file
 
 from report_gen.errors import CheckpointError, RecipeError, UsageError
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import generate_ids
+from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel, load_checkpoint
 from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
 
@@ -152,7 +151,7 @@ def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
     visual = model.encode_images(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
     tokens, mask = model.visual_tokens(torch.full((1, 17), 3), visual)
     assert model.decoder(tokens, mask, text, torch.ones_like(text)).shape[1] == 72
-    with pytest.raises(UsageError, match="92 places"):
+    with pytest.raises(UsageError, match="92 positions"):
         model.decoder(tokens, mask, torch.full((1, 73), 9), torch.ones(1, 73))
 
 
@@ -189,7 +188,9 @@ def test_a_decoder_that_computes_again_drafts_the_same(tmp_path: Path) -> None:
         model = build(tiny_recipe(tmp_path, checkpoint_activations=again)).eval()
         tokens, mask = model.visual_tokens(torch.full((1, 17), 3), None)
         decoding = Decoding(max_tokens=8)
-        (draft,) = generate_ids(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=[[9, 8]], decoding=decoding)
+        (draft,) = generate_tokens(
+            model, visual_tokens=tokens, visual_mask=mask, prompt_ids=[[9, 8]], decoding=decoding
+        )
         drafts.append(draft)
     assert drafts[0] == drafts[1]
 

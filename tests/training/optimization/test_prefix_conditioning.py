@@ -90,7 +90,7 @@ def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str
 def told_in_drafting(model: ReportModel, folder: Path) -> dict[str, Any]:
     drafter = Drafter(Checkpoint(model, tokenizer(), PROMPT, "0" * 64))
     overrides: Any = dict.fromkeys(FINDINGS, "not-mentioned") | STATES | {"No Finding": "absent"}
-    if model.number_writer is not None:  # which is told none
+    if not model.conditioning.traits.uses_findings:
         overrides = {}
     with pytest.raises(Heard) as heard:
         drafter.draft(read_study(folder), overrides=overrides, indication=INDICATION, decoding=Decoding())
@@ -102,12 +102,12 @@ def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, vi
     pictures = [write_png(tmp_path / f"{view}.png", picture(view)) for view in range(views)]
     training, length = told_in_training(model, pictures)
     drafting = told_in_drafting(model, tmp_path)
-    if model.decoder.cross_attention:
+    if model.conditioning.adds_cross_attention:
         torch.testing.assert_close(training["encoder_hidden_states"][:1], drafting["encoder_hidden_states"])
         assert torch.equal(training["input_ids"][:1, :length], drafting["input_ids"])
     else:
         visual = drafting["inputs_embeds"].shape[1] - length
-        assert visual == len(FINDINGS) + 2 or model.number_writer is not None
+        assert visual == len(FINDINGS) + 2 or not model.conditioning.traits.uses_findings
         length += visual
         torch.testing.assert_close(training["inputs_embeds"][:1, :length], drafting["inputs_embeds"])
     assert torch.equal(training["position_ids"][:1, :length], drafting["position_ids"])
