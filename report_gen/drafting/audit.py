@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from report_gen.auditing.text_audit import FlagKind, audit_text
+from report_gen.auditing import FlagKind, audit_text
 from report_gen.generation import mismatched_findings
-from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState
 
 _REPORTED = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
 """Flags that become notices; a reader notices a repetition without help."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from report_gen.drafting.audit import draft_notices
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 SCHEMA = chest_xray()
 FINDINGS = SCHEMA.findings
