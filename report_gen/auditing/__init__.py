@@ -10,6 +10,7 @@ from report_gen.auditing.laterality import mentions_side
 from report_gen.auditing.priors import mentions_prior
 from report_gen.auditing.repetition import find_repeated_sentences
 from report_gen.auditing.text_audit import Flag, FlagKind, audit_text
+from report_gen.auditing.unsupported import is_unsupported
 
 __all__ = [
     "Contradiction",
@@ -19,6 +20,7 @@ __all__ = [
     "find_contradictions",
     "find_repeated_sentences",
     "has_deidentification_mark",
+    "is_unsupported",
     "mentions_prior",
     "mentions_side",
     "remove_deidentified_words",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import torch
 
 from report_gen import __version__
-from report_gen.drafting.audit import draft_notices
+from report_gen.drafting.audit import draft_notices, remove_unsupported
 from report_gen.drafting.conditioning_inputs import unknown_attributes
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
@@ -55,11 +55,15 @@ class ReportComposer:
         decoding: Decoding,
     ) -> Report:
         """Return the report of a generated text, with the notices of its audit after those given."""
-        audited = draft_notices(
-            text.text, [finding.state for finding in findings], self._checkpoint.model.config.finding_schema
-        )
+        schema, sections, removed = self._checkpoint.model.config.finding_schema, text.sections, 0
+        if decoding.remove_unsupported:
+            sections, removed = remove_unsupported(sections, findings, schema)
+        if removed:
+            notices = (*notices, f"{removed} generated sentences removed: the model cannot detect what they describe")
+        body = "\n".join(section.text for section in sections)
+        audited = draft_notices(body, [finding.state for finding in findings], schema)
         return Report(
-            sections=text.sections,
+            sections=sections,
             findings=findings,
             notices=(*notices, *audited),
             provenance=self._provenance(study, decoding),

@@ -31,6 +31,9 @@ class Decoding:
     seed: int = 0
     """Seed of the sampling, combined with the content of each study. Greedy and beam search do not use the seed."""
 
+    remove_unsupported: bool = False
+    """Remove sentences about findings that the model does not predict, see `auditing/unsupported.py`."""
+
     def __post_init__(self) -> None:
         if self.method not in ("greedy", "beam", "sample"):
             raise UsageError(f"decoding method {self.method!r} is not known; choose greedy, beam or sample")
@@ -49,8 +52,8 @@ class Decoding:
             common["beams"] = self.beams
         if self.samples:
             common |= {"temperature": self.temperature, "top_p": self.top_p, "seed": self.seed}
-        return common | {"candidates": self.candidates}
+        return common | {"candidates": self.candidates, "remove_unsupported": self.remove_unsupported}
 
 
-DEFAULT_DECODING = Decoding(method="beam", candidates=8, temperature=0.6)
+DEFAULT_DECODING = Decoding(method="beam", candidates=8, temperature=0.6, remove_unsupported=True)
 """Decoding that drafting uses unless the caller chooses another."""

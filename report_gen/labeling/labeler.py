@@ -88,6 +88,13 @@ class FindingLabeler:
             if statement.finding != OUTSIDE
         )
 
+    def read_statements(self, text: str) -> tuple[Statement, ...]:
+        """Return every statement of a text, those about abnormalities outside the schema included.
+
+        Positions count from the beginning of the sentence.
+        """
+        return tuple(statement for _, statement in self._statements(text))
+
     def _statements(self, text: str) -> Iterator[tuple[int, Statement]]:
         for start, end in sentence_spans(text):
             for statement in self._read_sentence(text[start:end]):

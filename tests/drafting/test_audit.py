@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from report_gen.drafting.audit import draft_notices
+from report_gen.drafting.audit import draft_notices, remove_unsupported
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records import FindingState
+from report_gen.records import Finding, FindingState, Section, SectionName, parse_report
 
 SCHEMA = chest_xray()
 FINDINGS = SCHEMA.findings
@@ -34,3 +34,20 @@ def test_mismatched_findings_get_one_notice() -> None:
 def test_an_empty_text_gets_a_notice_and_a_consistent_one_none() -> None:
     assert draft_notices("", UNKNOWN, SCHEMA) == ("the model generated no text; write the report by hand",)
     assert draft_notices("The image is rotated.", UNKNOWN, SCHEMA) == ()
+
+
+def findings(*present: str) -> list[Finding]:
+    state = {name: FindingState.PRESENT if name in present else FindingState.UNKNOWN for name in FINDINGS}
+    return [Finding(name=name, state=state[name]) for name in FINDINGS]
+
+
+def test_sentences_about_findings_without_a_prediction_are_removed() -> None:
+    text = "FINDINGS: There is a small pleural effusion. A pacemaker is seen. IMPRESSION: Old rib fracture."
+    kept, removed = remove_unsupported(parse_report(text), findings("Pleural Effusion"), SCHEMA)
+    assert kept == (Section(SectionName.FINDINGS, parse_report("There is a small pleural effusion.")[0].sentences),)
+    assert removed == 2
+
+
+def test_a_model_that_predicts_no_finding_keeps_every_sentence() -> None:
+    sections = parse_report("A pacemaker is seen.")
+    assert remove_unsupported(sections, findings(), SCHEMA) == (sections, 0)

@@ -162,7 +162,9 @@ def _with_no_finding(schema: FindingSchema, states: torch.Tensor) -> torch.Tenso
 
 def _attribute_values(known: Sequence[AttributeConfig], indices: Sequence[int]) -> dict[AttributeName, str]:
     """Return the attribute values [A] of one study by name, "" for unknown."""
-    return {attribute.name: attribute.conditioning_values[index] for attribute, index in zip(known, indices, strict=True)}
+    return {
+        attribute.name: attribute.conditioning_values[index] for attribute, index in zip(known, indices, strict=True)
+    }
 
 
 def _prompt_ids(input_ids: Sequence[int]) -> list[int]:

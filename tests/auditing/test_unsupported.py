@@ -1,0 +1,45 @@
+"""Sentences about findings that a model does not predict."""
+
+from __future__ import annotations
+
+import pytest
+
+from report_gen.auditing import is_unsupported
+from report_gen.labeling.schema_files import chest_xray
+
+PREDICTED = frozenset(chest_xray().findings) - {"Enlarged Cardiomediastinum", "Fracture", "Support Devices"}
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Presumed closure device at the level of the ligamentum arteriosum.",
+        "A pacemaker is seen and there is a small pleural effusion.",
+        "There is a rib fracture.",
+        "No fracture.",
+        "There are atherosclerotic changes of the aorta.",
+        "Degenerative changes in the spine.",
+    ],
+)
+def test_a_sentence_about_what_the_model_does_not_predict(sentence: str) -> None:
+    assert is_unsupported(sentence, PREDICTED, chest_xray())
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "There is a small pleural effusion.",
+        "No pneumothorax or rib fracture.",
+        "Heart and mediastinum of normal size and contour.",
+        "Low lung volumes with basilar atelectasis.",
+        "No acute cardiopulmonary abnormality.",
+        "Clinical correlation is recommended.",
+    ],
+)
+def test_a_sentence_that_the_predictions_can_support(sentence: str) -> None:
+    assert not is_unsupported(sentence, PREDICTED, chest_xray())
+
+
+def test_a_finding_that_a_reader_sets_is_supported() -> None:
+    sentence = "A pacemaker is seen."
+    assert not is_unsupported(sentence, PREDICTED | {"Support Devices"}, chest_xray())
