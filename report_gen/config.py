@@ -8,8 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import AttributeName
+from report_gen.records import AttributeName, FindingSchema, FindingState
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""

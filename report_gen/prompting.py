@@ -12,8 +12,7 @@ from pathlib import Path
 
 from report_gen.auditing import remove_deidentified_words
 from report_gen.errors import UsageError
-from report_gen.records.report import strip_controls
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition, strip_controls
 
 PLACEHOLDERS = ("indication", "views", "technique")
 LONGEST_VALUE = 300

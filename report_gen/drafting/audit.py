@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from report_gen.auditing import FlagKind, audit_text, is_unsupported
 from report_gen.generation import mismatched_findings
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Finding, Section
+from report_gen.records import Finding, FindingSchema, FindingState, Section
 
 _REPORTED = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
 """Flags that become notices; a reader notices a repetition without help."""

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.errors import UsageError
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Attribute, AttributeName, Finding
+from report_gen.records import Attribute, AttributeName, Finding, FindingSchema, FindingState
 
 
 def resolve_findings(

@@ -26,10 +26,7 @@ from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.labeling.attributes import header_values
 from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import Attribute, Finding, Report
-from report_gen.records.study import Study
+from report_gen.records import Attribute, Finding, FindingSchema, FindingState, Heatmap, Report, Study
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
 """The checkpoint that is part of the package."""

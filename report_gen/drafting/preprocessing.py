@@ -13,11 +13,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.drafting.request import DraftRequest
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import load_pixels
+from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
 from report_gen.prompting import describe_views, render
-from report_gen.records.study import Image, Study
+from report_gen.records import Image, Study
 
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""

@@ -13,18 +13,18 @@ from report_gen.drafting.audit import draft_notices, remove_unsupported
 from report_gen.drafting.conditioning_inputs import unknown_attributes
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
-from report_gen.records.findings import FindingState
-from report_gen.records.report import (
+from report_gen.records import (
     Attribute,
     Finding,
+    FindingState,
     InputFile,
     Provenance,
     Report,
     Section,
     SectionName,
     Sentence,
+    Study,
 )
-from report_gen.records.study import Study
 
 _BLANK_SECTIONS = (
     Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from report_gen.errors import UsageError
-from report_gen.records.findings import FindingState
-from report_gen.records.study import Study
+from report_gen.records import FindingState, Study
 
 
 @dataclass(frozen=True)

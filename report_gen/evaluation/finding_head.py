@@ -8,8 +8,7 @@ import numpy as np
 
 from report_gen.evaluation.rows import Row
 from report_gen.metrics import Floats, HeadRun, ScoreMethod, States, score_head
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Report
+from report_gen.records import FindingSchema, FindingState, Report
 
 _DIGITS = 6
 """Decimals of a probability. Further digits of equal images differ between batches, which would break ties."""

@@ -26,8 +26,7 @@ from report_gen.metrics import (
     check_image_use,
     run_to_dict,
 )
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import AttributeName
+from report_gen.records import AttributeName, FindingSchema
 from report_gen.rendering.figures import Reliability, draw_reliability
 
 LABEL_POLICY = "uncertain-"

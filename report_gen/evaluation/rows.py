@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.errors import CorpusError
-from report_gen.imaging.reading import read_study
+from report_gen.imaging import read_study
 from report_gen.metrics import TrainingReports
-from report_gen.records.study import Study, ViewPosition
+from report_gen.records import Study, ViewPosition
 
 Row = Mapping[str, Any]
 """One study of a corpus, as `report_gen.corpora.read_corpus` yields it."""

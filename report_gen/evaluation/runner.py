@@ -43,9 +43,7 @@ from report_gen.metrics import (
     score_labels,
     score_texts,
 )
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import ATTRIBUTES, AttributeName, Report, SectionName
-from report_gen.records.study import Study
+from report_gen.records import ATTRIBUTES, AttributeName, FindingSchema, FindingState, Report, SectionName, Study
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
 """The images from which a draft is made."""

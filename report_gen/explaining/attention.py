@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from report_gen.imaging.transform import Placement
 from report_gen.model import ReportModel
-from report_gen.records.heatmap import Heatmap
+from report_gen.records import Heatmap
 
 
 @torch.inference_mode()

@@ -20,8 +20,7 @@ from report_gen.generation.decoding import Decoding
 from report_gen.generation.reranking import needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records.findings import FindingState
-from report_gen.records.report import AttributeName, Section, Sentence, parse_report
+from report_gen.records import AttributeName, FindingState, Section, Sentence, parse_report
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 

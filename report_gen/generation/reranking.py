@@ -15,8 +15,7 @@ from report_gen.auditing import audit_text
 from report_gen.labeling.attributes import contradictions
 from report_gen.labeling.labeler import findings_in_state, label_findings
 from report_gen.metrics import Pairs, rouge_l_coco
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import AttributeName, split_sentences
+from report_gen.records import AttributeName, FindingSchema, FindingState, split_sentences
 
 _NO_ATTRIBUTES: Mapping[AttributeName, str] = MappingProxyType({})
 

@@ -10,8 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from report_gen.labeling.phrases import phrase_pattern, phrase_precedence
-from report_gen.records.report import AttributeName
-from report_gen.records.study import Study
+from report_gen.records import AttributeName, Study
 
 VOCABULARY = "attributes.toml"
 

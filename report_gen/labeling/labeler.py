@@ -14,8 +14,7 @@ from functools import lru_cache, partial
 from report_gen.labeling.phrases import OUTSIDE, build_vocabulary
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.labeling.statements import Statement, read_sentence
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.study import Laterality
+from report_gen.records import FindingSchema, FindingState, Laterality
 
 DENIALS_OF_A_NORMAL_STUDY = 3
 """So many findings denied, and none stated, imply a normal study. One alone ("No pneumothorax.") does not."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 DENIED, HEDGED, NOT_MENTIONED = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
 """What a cue makes of a phrase."""

@@ -11,7 +11,7 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState
 
 
 class Role(StrEnum):

@@ -39,7 +39,7 @@ from typing import Any
 import pydantic
 
 from report_gen.errors import UsageError
-from report_gen.records.findings import FindingPhrases, FindingSchema, NoFindingRule
+from report_gen.records import FindingPhrases, FindingSchema, NoFindingRule
 
 NO_FINDINGS = "none"
 """Name of the schema of a model without findings."""

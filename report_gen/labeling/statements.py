@@ -13,8 +13,7 @@ from itertools import groupby
 
 from report_gen.labeling.negation import DENIED, NOT_MENTIONED, Mark, mark_phrases
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
-from report_gen.records.findings import FindingState
-from report_gen.records.study import Laterality
+from report_gen.records import FindingState, Laterality
 
 
 @dataclass(frozen=True, slots=True)

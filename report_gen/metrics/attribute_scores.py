@@ -10,7 +10,7 @@ import numpy as np
 
 from report_gen.labeling.attributes import named_values
 from report_gen.metrics.measure import Floats, Measure, ratio
-from report_gen.records.report import ATTRIBUTES, AttributeName
+from report_gen.records import ATTRIBUTES, AttributeName
 
 Values = Mapping[AttributeName, str]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from report_gen.metrics.finding_scores import States
 from report_gen.metrics.joining import JoinedReports
 from report_gen.metrics.metric_suite import MetricResults
-from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState
 
 
 @dataclass(frozen=True, kw_only=True)

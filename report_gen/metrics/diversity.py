@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report_gen.metrics.finding_scores import States, is_normal
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 _WORD = re.compile(r"[a-z0-9]+")
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]+")

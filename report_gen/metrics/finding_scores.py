@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from report_gen.labeling.labeler import finding_labeler
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.measure import Floats, Measure, mean_measure, ratio
-from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState
 
 UNCERTAIN_POLICIES = {"uncertain+": True, "uncertain-": False}
 """Whether an uncertain mention counts as positive, by the name of the policy."""

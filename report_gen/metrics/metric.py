@@ -10,7 +10,7 @@ from report_gen.metrics.finding_scores import States, label_reports
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.preset import Preset, load_preset
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)

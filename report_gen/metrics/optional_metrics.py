@@ -21,7 +21,7 @@ from report_gen.errors import UsageError
 from report_gen.metrics.finding_scores import States, finding_measures, label_reports
 from report_gen.metrics.measure import Measure, mean_measure
 from report_gen.metrics.metric import ReportComparison, ReportMetric
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 _Measure = Callable[[ReportComparison], tuple[Measure, ...]]
 

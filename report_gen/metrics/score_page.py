@@ -10,8 +10,7 @@ from report_gen.metrics.finding_scores import FEW_POSITIVES, UNCERTAIN_POLICIES,
 from report_gen.metrics.score_records import ScoreRun
 from report_gen.metrics.significance import Difference
 from report_gen.metrics.word_diff import mark_differences
-from report_gen.rendering.html import render_document
-from report_gen.rendering.svg import Bar, draw_bars, draw_histogram
+from report_gen.rendering import Bar, draw_bars, draw_histogram, render_document
 
 _RANKED_BY = "ROUGE-L (coco)"
 _HISTOGRAMS = ("BLEU-1", "ROUGE-L (coco)", "CIDEr-D")

@@ -12,7 +12,7 @@ from report_gen.metrics.diversity import DiversityStats
 from report_gen.metrics.score import Score
 from report_gen.metrics.significance import Difference, SeedSpread
 from report_gen.metrics.verdicts import Verdict, headline_scores
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from report_gen.metrics.measure import Floats
 from report_gen.metrics.metric import ReportTexts
 from report_gen.metrics.preset import Preset
 from report_gen.metrics.report_files import is_annotation, list_ids, read_reports
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)

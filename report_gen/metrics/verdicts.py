@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from report_gen.metrics.diversity import DiversityStats, is_collapsed
 from report_gen.metrics.finding_scores import average_name
 from report_gen.metrics.significance import Difference
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 _HEADLINE_WORDING = ("BLEU-1", "BLEU-4", "METEOR 1.5", "ROUGE-L (coco)", "CIDEr-D")
 _CASING_GAP = 0.5

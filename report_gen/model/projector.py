@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from report_gen.config import STATES
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
 """Order of the view positions in every tensor of them."""

@@ -15,7 +15,7 @@ from report_gen.model.encoder import ImageEncoder
 from report_gen.model.feature_numbers import Encode
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.projector import Projector, VisualFeatures
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from report_gen.config import AttributeConfig
 from report_gen.drafting.conditioning_inputs import check_attributes, resolve_attributes
 from report_gen.errors import UsageError
-from report_gen.records.report import Attribute
+from report_gen.records import Attribute
 
 PLANE = AttributeConfig(name="plane", values=("axial", "coronal"))
 MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))

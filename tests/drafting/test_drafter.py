@@ -18,13 +18,11 @@ from report_gen.drafting import Drafter, DraftRequest, preprocessing
 from report_gen.drafting import drafter as drafting
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
+from report_gen.imaging import read_study
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.outputs import format_json
-from report_gen.records.findings import FindingState
-from report_gen.records.report import Finding, Report
-from report_gen.records.study import Image, Study, ViewPosition
+from report_gen.records import Finding, FindingState, Image, Report, Study, ViewPosition
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
 
 FINDINGS = chest_xray().findings
@@ -380,7 +378,7 @@ from pathlib import Path
 from report_gen.drafting import Drafter, DraftRequest
 from report_gen.generation import Decoding
 from report_gen.outputs import format_json
-from report_gen.imaging.reading import read_study
+from report_gen.imaging import read_study
 report = Drafter.load(Path(sys.argv[1])).draft(
     read_study(Path(sys.argv[2])), decoding=Decoding(max_tokens=12, method="sample", seed=3)
 )

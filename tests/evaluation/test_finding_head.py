@@ -24,9 +24,7 @@ from report_gen.evaluation import (
 from report_gen.generation import Decoding
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics import ScoreMethod
-from report_gen.records.findings import FindingState
-from report_gen.records.report import ATTRIBUTES, Finding, Report, parse_report
-from report_gen.records.study import Study
+from report_gen.records import ATTRIBUTES, Finding, FindingState, Report, Study, parse_report
 from tests.builders import marked, write_png
 
 FINDINGS = chest_xray().findings

@@ -14,8 +14,7 @@ from report_gen.generation.reranking import (
     select_candidate,
 )
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
-from report_gen.records.report import AttributeName
+from report_gen.records import AttributeName, FindingState
 
 SCHEMA = chest_xray()
 FINDINGS = SCHEMA.findings

@@ -8,8 +8,7 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.labeling.attributes import contradictions, header_values, named_values, value_of_term
-from report_gen.records.report import ATTRIBUTES, AttributeName
-from report_gen.records.study import Series, Study
+from report_gen.records import ATTRIBUTES, AttributeName, Series, Study
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from report_gen.labeling.labeler import Mention, find_mentions, label_findings, sentence_spans
 from report_gen.labeling.phrases import build_vocabulary
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
-from report_gen.records.study import Laterality
+from report_gen.records import FindingState, Laterality
 
 FINDINGS = chest_xray().findings
 

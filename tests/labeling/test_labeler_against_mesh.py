@@ -21,7 +21,7 @@ import pytest
 
 from report_gen.labeling.labeler import label_findings
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 FINDINGS = chest_xray().findings
 

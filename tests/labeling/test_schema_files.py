@@ -9,7 +9,7 @@ import pytest
 from report_gen.errors import UsageError
 from report_gen.labeling.labeler import FindingLabeler, find_mentions, label_findings
 from report_gen.labeling.schema_files import chest_xray, load_schema
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED = (
     FindingState.PRESENT,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_gen.labeling.sections import cut_report
-from report_gen.records.report import SectionName, format_report, parse_report
+from report_gen.records import SectionName, format_report, parse_report
 
 LETTER = """FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)

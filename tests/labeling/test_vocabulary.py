@@ -11,7 +11,7 @@ from report_gen_training.data.vocabulary import learn_vocabulary
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import Section, SectionName, Sentence, format_report, parse_report
+from report_gen.records import Section, SectionName, Sentence, format_report, parse_report
 
 # U+2581 is sentencepiece's mark for a blank, U+2585 its mark for what it cannot represent.
 CHARACTERS = st.characters(exclude_categories=("Cs",), exclude_characters="\0▁▅")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from report_gen.metrics.attribute_scores import AttributePrediction, Values, attribute_measures, count_values
-from report_gen.records.report import AttributeName
+from report_gen.records import AttributeName
 
 
 def truth(modality: str, plane: str = "", body_part: str = "") -> Values:

@@ -12,7 +12,7 @@ from report_gen.metrics.bleu import bleu
 from report_gen.metrics.diversity import diversity_stats, is_collapsed, normalize_text
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.training_reports import read_features
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 FINDINGS = chest_xray().findings
 

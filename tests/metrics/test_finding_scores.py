@@ -16,7 +16,7 @@ from report_gen.metrics.finding_scores import (
 )
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.significance import bootstrap
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 CHEXPERT = chest_xray().subsets["chexpert"]
 CHEXPERT_FIVE = chest_xray().subsets["chexpert_five"]

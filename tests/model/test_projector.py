@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from report_gen.config import STATES
 from report_gen.model import VIEWS, Projector, VisualFeatures
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 from tests.builders import FINDINGS
 
 B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6

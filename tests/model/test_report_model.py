@@ -8,7 +8,7 @@ import torch
 
 from report_gen.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
 from report_gen.model import VisualFeatures
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 from tests.builders import FINDINGS, SIZE, tiny_config, tiny_model
 
 B, V, L = 2, 3, 5
