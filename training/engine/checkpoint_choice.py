@@ -22,11 +22,9 @@ from report_gen.model import Checkpoint
 from report_gen.records.report import FINDINGS, Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
-from ..data.batches import Batch
-from ..data.example_store import ExampleStore
-from ..recipe.schema import StageRecipe
-from ..run.events import CHOSEN_BY, Validation
-from ..run.folder import ValidationScore
+from ..data import Batch, ExampleStore
+from ..recipe import StageRecipe
+from ..run import CHOSEN_BY, Validation, ValidationScore
 
 SHOWN = (*CHOSEN_BY, "micro F1, 14 findings, uncertain+", "ROUGE-L (coco)", "BLEU-4")
 """Scores of a validation."""
@@ -104,7 +102,7 @@ def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
     """
     if validation.loss is None:
         return None
-    varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.fewest_distinct
+    varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.min_distinct
     loss = validation.loss if math.isfinite(validation.loss) else math.inf
     return ValidationScore(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 

@@ -12,14 +12,12 @@ from report_gen.config import FindingConfig
 from report_gen.model import Checkpoint
 from report_gen.records.report import format_report
 
-from ..calibration.thresholds import Floats, fit_thresholds
-from ..data.batches import Batch
-from ..data.data_loading import Groups, TrainingData
-from ..recipe.schema import StageRecipe
-from ..run.events import Sample, Validation
-from ..run.processes import Processes
+from ..calibration import fit_thresholds
+from ..data import Batch, Floats, Groups, TrainingData
+from ..recipe import StageRecipe
+from ..run import Processes, Sample, Validation
 from .checkpoint_choice import choose_studies, draft, score_drafts
-from .train_step import LossSums, Weights, mean, train_step
+from .train_step import LossCounts, LossSums, mean_losses, train_step
 
 
 class Validator:
@@ -27,7 +25,7 @@ class Validator:
 
     Args:
         checkpoint: the model in training, with its words.
-        longest: report tokens of a draft at most.
+        max_report_tokens: report tokens of a draft at most.
         can_write: whether the decoder could write before the stage.
         knows_findings: whether the head has learned findings, so that thresholds mean something.
         autocast: the arithmetic of the stage.
@@ -38,21 +36,21 @@ class Validator:
         self,
         checkpoint: Checkpoint,
         stage: StageRecipe,
-        feed: TrainingData,
+        data: TrainingData,
         processes: Processes,
         *,
-        longest: int,
+        max_report_tokens: int,
         can_write: bool,
         knows_findings: bool,
         autocast: Callable[[], torch.autocast],
         pause: Callable[[], None],
     ) -> None:
-        self._checkpoint, self._stage, self._data, self._processes = checkpoint, stage, feed, processes
-        self._longest, self._can_write, self._knows_findings = longest, can_write, knows_findings
+        self._checkpoint, self._stage, self._data, self._processes = checkpoint, stage, data, processes
+        self._max_report_tokens, self._can_write, self._knows_findings = max_report_tokens, can_write, knows_findings
         self._autocast, self._pause = autocast, pause
         learns_to_write = can_write or stage.rates.decoder > 0
-        count = stage.drafts if stage.choose_by == "drafts" and learns_to_write else 0
-        self._drafted = choose_studies(feed.validation, count)
+        count = stage.validation_drafts if stage.checkpoint_metric == "draft_score" and learns_to_write else 0
+        self._drafted = choose_studies(data.validation, count)
 
     @torch.inference_mode()
     def validate(self, step: int) -> Validation:
@@ -71,7 +69,7 @@ class Validator:
             loss=loss,
             scores={} if judged is None else judged.scores,
             distinct=None if judged is None else judged.distinct,
-            collapsed=judged is not None and (judged.collapsed or judged.distinct < self._stage.fewest_distinct),
+            collapsed=judged is not None and (judged.collapsed or judged.distinct < self._stage.min_distinct),
             samples=samples,
             accuracies=accuracies,
         )
@@ -80,10 +78,10 @@ class Validator:
         """Mean loss of the studies, if there are any, thresholds that suit the finding head's answers, and how often
         the attribute heads are right."""
         attributes = self._checkpoint.model.config.attributes
-        sums, totals, right = np.array(LossSums()), np.array(Weights()), np.zeros((len(attributes), 2))
+        sums, totals, right = np.array(LossSums()), np.array(LossCounts()), np.zeros((len(attributes), 2))
         answers: list[tuple[Floats, Floats]] = []
         for batch in self._batches(self._data.validation):
-            weights = Weights.of(batch)
+            weights = LossCounts.of(batch)
             with self._autocast():
                 losses = train_step(self._checkpoint.model, batch, self._stage)
             sums += losses.sums(weights)
@@ -93,8 +91,8 @@ class Validator:
                 probabilities = self._checkpoint.model.probabilities(losses.finding_logits.double())
                 answers.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *right.ravel()]))
-        everything = Weights(*added[len(sums) :][: len(totals)].tolist())
-        loss = mean(added[: len(sums)].tolist(), everything, self._stage).loss if any(everything) else None
+        everything = LossCounts(*added[len(sums) :][: len(totals)].tolist())
+        loss = mean_losses(added[: len(sums)].tolist(), everything, self._stage).loss if any(everything) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(right.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
         return loss, _thresholds(self._processes.gather(answers)), accuracies
@@ -114,7 +112,7 @@ class Validator:
 
     def _write(self, batch: Batch) -> list[str]:
         with self._autocast():
-            return [format_report(sections) for sections in draft(self._checkpoint, batch, self._longest)]
+            return [format_report(sections) for sections in draft(self._checkpoint, batch, self._max_report_tokens)]
 
     def _batches(self, groups: Groups) -> Iterator[Batch]:
         """Every process's share: the first batch is the first one's."""

@@ -24,9 +24,9 @@ from report_gen.metrics.measure import Floats
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, ReportTokenizer
 
-from ..data.batches import Batch
-from ..recipe.schema import RewardRecipe
-from .objectives import IGNORED, policy_loss
+from ..data import IGNORED, Batch
+from ..recipe import ScstRecipe
+from .objectives import policy_loss
 from .rewards import rewards
 
 
@@ -50,10 +50,10 @@ def sample_drafts(
     model: ReportModel,
     batch: Batch,
     tokenizer: ReportTokenizer,
-    reward: RewardRecipe,
+    scst: ScstRecipe,
     frequencies: DocumentFrequencies,
     *,
-    longest: int,
+    max_report_tokens: int,
     seed: int,
     rank: int = 0,
     processes: int = 1,
@@ -63,7 +63,7 @@ def sample_drafts(
     Args:
         model: the plain module, never one that is wrapped for several processes.
         frequencies: of the training reports, from `training_frequencies`.
-        longest: R at most.
+        max_report_tokens: maximum number of tokens R of a draft.
         seed: of the step; rank and processes tell which rows of the whole batch these are: rank, rank + processes ...
     """
     prompts = [ids[: ids.index(BOS_ID)] for ids in batch.input_ids.tolist()]
@@ -74,24 +74,24 @@ def sample_drafts(
                 batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features
             )
         visual = model.visual_tokens(batch.finding_states, features, batch.attribute_values)
-        noise = _GumbelNoise(len(prompts), reward.temperature, (seed, rank, processes))
-        greedy, sampled = _write(model, visual, prompts, noise, longest)
+        noise = _GumbelNoise(len(prompts), scst.temperature, (seed, rank, processes))
+        greedy, sampled = _write(model, visual, prompts, noise, max_report_tokens)
     references = [tokenizer.decode(ids) for ids in _reports(batch)]
     scored = [
-        rewards([tokenizer.decode(ids) for ids in drafts], references, reward, frequencies)
+        rewards([tokenizer.decode(ids) for ids in drafts], references, scst, frequencies)
         for drafts in (sampled, greedy)
     ]
     return _beside(batch, prompts, sampled, scored[0] - scored[1], float(scored[0].mean()))
 
 
-def self_critical_loss(logits: torch.Tensor, sampled: Sampled, batch: Batch, reward: RewardRecipe) -> torch.Tensor:
+def self_critical_loss(logits: torch.Tensor, sampled: Sampled, batch: Batch, scst: ScstRecipe) -> torch.Tensor:
     """The loss of sampled drafts, per report token of the batch, from the logits [2B,L,vocabulary] of a forward pass
     over `sampled.input_ids`."""
     return policy_loss(
         logits[len(batch.labels) :],
         sampled.labels,
         sampled.advantages,
-        temperature=reward.temperature,
+        temperature=scst.temperature,
         tokens=(batch.labels != IGNORED).sum(),
     )
 
@@ -116,7 +116,7 @@ def _write(
     visual: tuple[torch.Tensor, torch.Tensor],
     prompts: Sequence[Sequence[int]],
     noise: _GumbelNoise,
-    longest: int,
+    max_report_tokens: int,
 ) -> tuple[list[list[int]], list[list[int]]]:
     """A greedy and a sampled draft for each prompt, with the end token unless it was cut."""
     input_ids, attention_mask = left_padded([*prompts, *prompts], visual[0].device)
@@ -126,7 +126,7 @@ def _write(
         **call,
         **arguments(Decoding()),
         logits_processor=LogitsProcessorList([noise]),
-        max_new_tokens=min(longest + 1, room),
+        max_new_tokens=min(max_report_tokens + 1, room),
     )
     written = (token_ids[:, input_ids.shape[1] :] if "input_ids" in call else token_ids).tolist()
     drafts = [ids[: ids.index(EOS_ID) + 1] if EOS_ID in ids else ids for ids in written]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from report_gen.model import Checkpoint
 
-from ..data.batches import Batch
-from ..data.data_loading import Groups
-from ..recipe.schema import StageRecipe
-from ..run.processes import Processes
+from ..data import Batch, Groups
+from ..recipe import StageRecipe
+from ..run import Processes
 from .rewards import training_frequencies
 from .scst import Sampled, sample_drafts
 
@@ -18,16 +17,23 @@ class ScstSampler:
     Args:
         checkpoint: the model in training, with its words.
         training: the studies, whose reports say which words are rare.
-        longest: report tokens of a draft at most.
+        max_report_tokens: report tokens of a draft at most.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, stage: StageRecipe, training: Groups, processes: Processes, *, longest: int
+        self,
+        checkpoint: Checkpoint,
+        stage: StageRecipe,
+        training: Groups,
+        processes: Processes,
+        *,
+        max_report_tokens: int,
     ) -> None:
-        self._checkpoint, self._reward, self._processes, self._longest = checkpoint, stage.reward, processes, longest
+        self._checkpoint, self._scst, self._processes = checkpoint, stage.scst, processes
+        self._max_report_tokens = max_report_tokens
         self._frequencies = (
             training_frequencies(example.reference for group in training for example in group)
-            if stage.reward.weight
+            if stage.scst.weight
             else None
         )
 
@@ -39,9 +45,9 @@ class ScstSampler:
             self._checkpoint.model,
             batch,
             self._checkpoint.tokenizer,
-            self._reward,
+            self._scst,
             self._frequencies,
-            longest=self._longest,
+            max_report_tokens=self._max_report_tokens,
             seed=seed,
             rank=self._processes.rank,
             processes=self._processes.count,
