@@ -27,11 +27,11 @@ class Role(StrEnum):
     UNCERTAIN_BEFORE = "uncertain_before"
     UNCERTAIN_PHRASE = "uncertain_phrase"
     UNCERTAIN_AFTER = "uncertain_after"
-    NOT_MENTIONED_BEFORE = "unsaid_before"
-    NOT_MENTIONED_AFTER = "unsaid_after"
+    NOT_MENTIONED_BEFORE = "not_mentioned_before"
+    NOT_MENTIONED_AFTER = "not_mentioned_after"
     IGNORED = "ignored"
     VERB = "verb"
-    CLAUSE_START = "fresh"
+    CLAUSE_START = "clause_start"
     SCOPE_END = "scope_end"
 
 
