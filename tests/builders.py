@@ -161,7 +161,7 @@ def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes
         "steps": 6,
         "batch_size": 4,
         "validate_every": 2,
-        "drafts": 4,
+        "validation_drafts": 4,
         "augment": False,
         "rates": {"encoder": 1e-3, "projector": 1e-3, "decoder": 3e-3},
     }
@@ -169,7 +169,7 @@ def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes
         "name": "tiny",
         "data": str(data),
         "precision": "fp32",
-        "text": {"vocabulary_size": 200, "longest": 60, "sections": ["FINDINGS", "IMPRESSION"]},
+        "text": {"vocabulary_size": 200, "max_report_tokens": 60, "sections": ["FINDINGS", "IMPRESSION"]},
         "corpora": [{"name": "films", "path": "films"}],
         "model": {
             "encoder": {"name": "test_vit", "image_size": SIZE, "channels": 1, "arguments": {"img_size": SIZE}},

@@ -88,8 +88,7 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
 def renamed_key(error: pydantic.ValidationError) -> tuple[str, str] | None:
     """Return the first key of version 0.1 in a recipe (dotted) and its current name; None if there is none."""
     for fault in error.errors():
-        name = str(fault["loc"][-1])
-        if fault["type"] == "extra_forbidden" and name in RENAMED_KEYS:
+        if fault["type"] == "extra_forbidden" and (name := str(fault["loc"][-1])) in RENAMED_KEYS:
             return ".".join(map(str, fault["loc"])), RENAMED_KEYS[name]
     return None
 

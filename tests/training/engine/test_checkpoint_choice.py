@@ -11,7 +11,7 @@ import pytest
 import torch
 from report_gen_training.data.batches import Batch
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import NOTHING_KNOWN
+from report_gen_training.data.studies import UNKNOWN_LABELS
 from report_gen_training.engine import validation as validating
 from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts
 from report_gen_training.engine.session import train
@@ -35,10 +35,10 @@ ILL, WELL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are cle
 
 def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExample:
     return TrainingExample(
-        labels=NOTHING_KNOWN,
+        labels=UNKNOWN_LABELS,
         study_id=name,
         patient_id=name,
-        images=(Path("film.png"),) * images,
+        images=(Path("image.png"),) * images,
         views=(ViewPosition.PA,) * images,
         prompts=((1,), (2,)),
         report_ids=(5, 6) if report else (),
@@ -127,7 +127,7 @@ def test_a_validation_drafts_what_the_finished_model_drafts(tmp_path: Path) -> N
     """By the thresholds of that validation, from the images and greedily."""
     found: list[Validation] = []
     write_corner_corpus(tmp_path, copies=3)
-    stage = {"steps": 60, "validate_every": 60, "drafts": 12, "indication_dropout": 0.0}
+    stage = {"steps": 60, "validate_every": 60, "validation_drafts": 12, "indication_dropout": 0.0}
     stage |= {"rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 1e-2}}
     recipe = tiny_recipe(tmp_path, stage=stage)
     best = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None, on_validation=found.append)
@@ -143,7 +143,7 @@ def test_a_validation_drafts_what_the_finished_model_drafts(tmp_path: Path) -> N
 def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is drafted is given: after step 2 the references, then one text for all, though the loss goes on falling."""
     write_corner_corpus(tmp_path, copies=3)
-    recipe = tiny_recipe(tmp_path, stage={"steps": 6, "validate_every": 2, "drafts": 12, "batch_size": 12})
+    recipe = tiny_recipe(tmp_path, stage={"steps": 6, "validate_every": 2, "validation_drafts": 12, "batch_size": 12})
     drafted: list[Any] = []
     found: dict[int, Validation] = {}
     kept: list[dict[str, torch.Tensor]] = []
@@ -171,7 +171,7 @@ def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: py
 
 def test_a_collapse_is_told_while_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_corner_corpus(tmp_path, copies=3)
-    recipe = tiny_recipe(tmp_path, stage={"steps": 4, "drafts": 12})
+    recipe = tiny_recipe(tmp_path, stage={"steps": 4, "validation_drafts": 12})
     monkeypatch.setattr(validating, "draft", lambda _, batch, longest: [parse_report(WELL)] * len(batch.references))
     told: list[bool] = []
     train(recipe, tmp_path / "run", resume=False, on_step=lambda now: told.append(now.collapsed))
