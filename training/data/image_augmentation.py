@@ -37,15 +37,16 @@ class _Change(NamedTuple):
     """Radians."""
     scale: float
     right: float
-    """Of the side."""
+    """Shift, as a share of the image side."""
     down: float
+    """Shift, as a share of the image side."""
     gamma: float
     noise: float
-    """Standard deviation, of intensities 0..1."""
+    """Standard deviation, for intensities 0..1."""
     blur: float
     """Standard deviation, pixels."""
     seed: int
-    """Of the noise."""
+    """Seed of the noise."""
 
 
 def _draw(random: np.random.Generator, recipe: AugmentationRecipe) -> _Change:

@@ -87,9 +87,9 @@ def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str
     return re.sub(r"[,.;\s]*([.?!])[.\s]*$", r"\1", sentence)
 
 
-def _without(words: re.Pattern[str], sentence: str) -> str:
-    """Remove words and repair the article: "Small left pleural effusion." -> "Small pleural effusion."."""
-    text = re.sub(r"\s+([,.;])", r"\1", " ".join(words.sub("", sentence).split()))
+def _without(pattern: re.Pattern[str], sentence: str) -> str:
+    """Remove matches and correct the article: "Small left pleural effusion." -> "Small pleural effusion."."""
+    text = re.sub(r"\s+([,.;])", r"\1", " ".join(pattern.sub("", sentence).split()))
     text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiou])", r"\1n ", text)
     text = re.sub(r"\b([Aa])n (?=[^aeiou\s])", r"\1 ", text)
     return text[:1].upper() + text[1:]

@@ -56,14 +56,7 @@ def train(
     Raises:
         CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: with a message for the user.
     """
-    accelerator = Accelerator(
-        kwargs_handlers=[
-            # A batch may give a part of the model no gradient: reports without images never reach the encoder.
-            DistributedDataParallelKwargs(find_unused_parameters=True),
-            # The other processes wait while the first one decodes the images of a whole corpus.
-            InitProcessGroupKwargs(timeout=timedelta(days=1)),
-        ],
-    )
+    accelerator = _start_accelerate()
     with _open_run(folder, recipe, accelerator, resume=resume) as run:
         prompt = load_prompt(recipe.text.prompt)
         build_model(recipe, recipe.text.vocabulary_size)  # fail before the images are decoded, not after
@@ -99,6 +92,17 @@ def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
         views=max(int(store.views.max(initial=0)) for store in stores),
         attributes=prepared.attributes,
         encode=prepared.tokenizer.encode,
+    )
+
+
+def _start_accelerate() -> Accelerator:
+    return Accelerator(
+        kwargs_handlers=[
+            # A batch may give a part of the model no gradient: reports without images never reach the encoder.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            # The other processes wait while the first one decodes the images of a whole corpus.
+            InitProcessGroupKwargs(timeout=timedelta(days=1)),
+        ],
     )
 
 

@@ -121,9 +121,8 @@ class Stage:
         """Run one optimizer step over its batches; it is skipped if loss or gradient is not finite."""
         counts = [LossCounts.of(batch) for batch in batches]
         studies = sum(len(batch.study_ids) for batch in batches)
-        flags = [bool(self._context.stop), self._is_save_due()]
         stop_requested, save_due, all_studies, *all_counts = self._processes.sum(
-            [*flags, studies, *np.sum(counts, axis=0).tolist()]
+            [bool(self._context.stop), self._is_save_due(), studies, *np.sum(counts, axis=0).tolist()]
         )
         step_counts, sums = LossCounts(*all_counts), np.array(LossSums())
         rates = self._trainable.set_rates(step)
@@ -234,11 +233,8 @@ class Stage:
         """Save the state, and end the run with a message."""
         self._save()
         requested = self._context.stop.signal or signal.SIGTERM  # if another process got the signal, it is unknown here
-        raise StoppedError(
-            f"stopped by {requested.name} in stage {self._stage.name!r}, step {self._progress.step}; continue with "
-            "--resume",
-            requested,
-        )
+        place = f"stage {self._stage.name!r}, step {self._progress.step}"
+        raise StoppedError(f"stopped by {requested.name} in {place}; continue with --resume", requested)
 
     def _interrupt_validation(self) -> None:
         """Leave a validation on a stop request; a resumed run repeats the validation."""

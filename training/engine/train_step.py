@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import torch
 
+from report_gen.model.report_model import ReportModelOutput
+
 from ..data import IGNORED, Batch
 from ..optimization import Sampled, attribute_loss, finding_loss, report_loss, self_critical_loss
 from ..recipe import StageRecipe
@@ -33,19 +35,10 @@ def train_step(
         model: a `ReportModel`, or accelerate's wrapper around one.
         sampled: drafts for self-critical training, which share the forward pass.
         step_counts: counts of the whole step; None if the batch is the whole step.
-        usual_tokens: mean report tokens per step of the stage.
+        usual_tokens: mean report tokens per step of the stage. Batches hold reports of similar length: if every step
+            had the same weight, the tokens of short reports would count more, and drafts would become short.
     """
-    texts = batch if sampled is None else sampled
-    output = model(
-        pixel_values=batch.pixel_values,  # [B,V,C,H,W]
-        view_positions=batch.view_positions,
-        view_mask=batch.view_mask,
-        input_ids=texts.input_ids,  # [B,L], with sampled drafts [2B,L']
-        attention_mask=texts.attention_mask,
-        finding_states=batch.finding_states,  # [B,F]
-        patch_features=batch.patch_features,  # [B,V,N,D_img]
-        attribute_values=batch.attribute_values,  # [B,A]
-    )
+    output = _forward(model, batch, sampled)
     report = finding = attribute = scst = None
     if output.logits is not None:  # [B,L,vocabulary], with sampled drafts [2B,L',vocabulary]
         studies, length = batch.labels.shape
@@ -56,10 +49,9 @@ def train_step(
         finding = finding_loss(output.finding_logits, batch.finding_targets)
     if output.attribute_logits:  # A tensors [B,values]
         attribute = attribute_loss(output.attribute_logits, batch.attribute_targets)
+
     counts = LossCounts.of(batch)
     whole = step_counts or counts
-    # Batches hold reports of similar length. If every step had the same weight, the tokens of short reports would count
-    # more than those of long reports, and drafts would become short.
     length_factor = whole.tokens / usual_tokens if usual_tokens else 1.0
     weighted = [
         weight * loss * (count / (step_count or 1.0))
@@ -71,15 +63,23 @@ def train_step(
         )
         if loss is not None
     ]
-    return Losses(
-        total=torch.stack(weighted).sum(),
-        report=report,
-        finding=finding,
-        attribute=attribute,
-        scst=scst,
-        finding_logits=output.finding_logits,
-        attribute_logits=output.attribute_logits,
+    total = torch.stack(weighted).sum()
+    return Losses(total, report, finding, attribute, scst, output.finding_logits, output.attribute_logits)
+
+
+def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> ReportModelOutput:
+    texts = batch if sampled is None else sampled
+    output: ReportModelOutput = model(
+        pixel_values=batch.pixel_values,  # [B,V,C,H,W]
+        view_positions=batch.view_positions,  # [B,V]
+        view_mask=batch.view_mask,  # [B,V]
+        input_ids=texts.input_ids,  # [B,L], with sampled drafts [2B,L']
+        attention_mask=texts.attention_mask,
+        finding_states=batch.finding_states,  # [B,F]
+        patch_features=batch.patch_features,  # [B,V,N,D_img]
+        attribute_values=batch.attribute_values,  # [B,A]
     )
+    return output
 
 
 class LossCounts(NamedTuple):

@@ -111,7 +111,7 @@ class _Timer:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything before the next stage."""
+        """Discard the measurements before the next stage."""
         self.steps: list[Progress] = []
         self.validation: Validation | None = None
         self.validation_seconds, self._last = 0.0, 0.0

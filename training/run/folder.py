@@ -219,7 +219,7 @@ def _check_same(path: Path, recipe: Recipe) -> None:
         if renamed := renamed_key(error):
             raise RecipeError(
                 f"{path}: the key {renamed[0]!r} is now called {renamed[1]!r}, so this run of an earlier version "
-                "cannot be resumed; rename the key in your recipe, and start anew with another --output"
+                "cannot be resumed; rename the key in your recipe, and start a new run with another --output"
             ) from error
         raise _damaged(path) from error
     changed = sorted(_differences(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))

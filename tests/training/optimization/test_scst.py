@@ -14,7 +14,7 @@ from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
 from report_gen_training.data.studies import UNKNOWN_LABELS
-from report_gen_training.engine.train_step import loss_alone
+from report_gen_training.engine.train_step import train_step
 from report_gen_training.optimization.objectives import NON_REPORT_TOKENS, policy_loss
 from report_gen_training.optimization.optimizer import build_optimizer, set_rates, set_train_mode
 from report_gen_training.optimization.rewards import rewards, training_frequencies
@@ -61,7 +61,7 @@ def batch(*examples: TrainingExample) -> Batch:
     images, _ = cache_images(Path("nowhere"), (), transform, on_progress=ignore_progress)
     groups, augmentation = [store(*examples)], AugmentationRecipe()
     items = BatchDataset(groups, stage(), transform, images=images, augmentation=augmentation, training=False)
-    return next(items.validation(batch_size=len(examples)))
+    return next(items.validation_batches(batch_size=len(examples)))
 
 
 def with_images(texts: Batch, seed: int = 0) -> Batch:
@@ -79,7 +79,7 @@ def rows(given: Batch, chosen: slice) -> Batch:
 
 def sample(model: ReportModel, given: Batch, **changes: Any) -> Sampled:
     values: dict[str, Any] = {"max_report_tokens": 12, "seed": 3}
-    reward = changes.pop("scst", REWARD)
+    reward = changes.pop("reward", REWARD)
     return sample_drafts(model, given, tokenizer(), reward, FREQUENCIES, **values | changes)
 
 
@@ -192,10 +192,10 @@ def test_sampling_leaves_no_trace_in_the_model(model: ReportModel) -> None:
 
 def test_one_forward_pass_gives_the_loss_of_reports_and_of_drafts(model: ReportModel) -> None:
     """The sum of what each half gives on its own."""
-    given, recipe = with_images(batch(*FOUR)), stage(reward=REWARD.model_copy(update={"weight": 0.3}))
+    given, recipe = with_images(batch(*FOUR)), stage(scst=REWARD.model_copy(update={"weight": 0.3}))
     found = replace(sample(model, given), advantages=torch.tensor([1.0, -0.5, 0.25, 2.0]))
-    together = loss_alone(model, given, recipe, found)
-    alone = loss_alone(model, given, recipe)
+    together = train_step(model, given, recipe, sampled=found).total
+    alone = train_step(model, given, recipe).total
     drafted = given._replace(input_ids=found.input_ids[4:], attention_mask=found.attention_mask[4:])
     fields = ("pixel_values", "view_positions", "view_mask", "input_ids", "attention_mask", "finding_states")
     logits = model(**{name: getattr(drafted, name) for name in fields}).logits
@@ -212,7 +212,7 @@ def test_a_few_steps_raise_the_expected_reward() -> None:
     optimizer = build_optimizer(model, recipe)
     set_train_mode(model, recipe.rates)
     for step in range(60):
-        descend(optimizer, recipe, step, loss_alone(model, undecided, recipe))
+        descend(optimizer, recipe, step, train_step(model, undecided, recipe).total)
     truth = batch(*[example(ILL)] * 16)
     before = expected_reward(model, truth)
     assert 0.2 < before < 0.75
