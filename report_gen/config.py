@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records.report import FINDINGS, AttributeName, FindingState
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import AttributeName
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -76,22 +77,23 @@ class FindingConfig(_Frozen):
     """Divides the logits, so that probabilities mean what they say (Guo et al., ICML 2017)."""
     trained: tuple[bool, ...] | None = None
     """Whether the head was taught a finding, so that its probability is reported; None: those with a threshold."""
-    present: tuple[float | None, ...] = (None,) * len(FINDINGS)
-    """Probability from which a finding is present; None leaves the finding unknown: never taught, or too rare."""
-    uncertain: tuple[float | None, ...] = (None,) * len(FINDINGS)
+    present: tuple[float | None, ...]
+    """Probability from which a finding is present; None leaves the finding unknown: not trained, or too rare."""
+    uncertain: tuple[float | None, ...] = Field(default_factory=lambda data: (None,) * len(data.get("present", ())))
     """Probability from which a finding is uncertain; None goes from absent straight to present."""
 
     @model_validator(mode="after")
     def _check(self) -> FindingConfig:
         for name in ("present", "uncertain"):
             values = getattr(self, name)
-            if len(values) != len(FINDINGS):
-                raise ValueError(f"{name} has {len(values)} values; there are {len(FINDINGS)} findings")
             if any(value is not None and not (0 < value <= 1) for value in values):
                 raise ValueError(f"{name} must lie in 0..1")
-        if self.trained is not None and len(self.trained) != len(FINDINGS):
-            raise ValueError(f"trained has {len(self.trained)} values; there are {len(FINDINGS)} findings")
         return self
+
+    @classmethod
+    def unknown(cls, findings: int, *, trained: tuple[bool, ...] | None = None) -> FindingConfig:
+        """Return a configuration without thresholds, which leaves so many findings unknown."""
+        return cls(present=(None,) * findings, trained=trained)
 
     @property
     def reported(self) -> tuple[bool, ...]:
@@ -134,13 +136,32 @@ class ModelConfig(_Frozen):
     encoder: EncoderConfig
     projector: ProjectorConfig = ProjectorConfig()
     decoder: DecoderConfig = DecoderConfig()
-    findings: FindingConfig = FindingConfig()
+    finding_schema: FindingSchema
+    """The findings that the model speaks of; their number sizes weights, thresholds and targets."""
+    findings: FindingConfig = Field(
+        default_factory=lambda data: FindingConfig.unknown(
+            len(data["finding_schema"].findings) if "finding_schema" in data else 0
+        )
+    )
+    """Probabilities and thresholds of the findings."""
     attributes: tuple[AttributeConfig, ...] = ()
     """Modality, plane and body part as far as the model tells them apart; each takes a visual token."""
     modalities: tuple[str, ...] = ()
     """DICOM modalities the model was trained on; another one puts a notice on the draft. Empty: any."""
     views: tuple[str, ...] = ()
     """View positions the finding head was trained on; a study without one of them gets a notice. Empty: any."""
+
+    @model_validator(mode="after")
+    def _check_findings(self) -> ModelConfig:
+        count = len(self.finding_schema.findings)
+        for name in ("trained", "present", "uncertain"):
+            values = getattr(self.findings, name)
+            if values is not None and len(values) != count:
+                raise ValueError(
+                    f"findings.{name} has {len(values)} values; the schema {self.finding_schema.name!r} has {count} "
+                    "findings"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_attributes(self) -> ModelConfig:

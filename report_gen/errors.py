@@ -1,14 +1,16 @@
-"""The one error tree. Every message names the file and the remedy; doors turn it into an exit code.
+"""The errors that report-gen raises on purpose. Each message names the file and the remedy.
 
-ReportGenError                 1  a fault of ours
-├── UsageError                 2  the call cannot be understood
-│   └── RecipeError            2  a training recipe with an unknown or ill-typed key
-├── StudyError                 3  a study cannot be read or drafted; the others go on
-│   └── NotAnImageError        3  a file without a picture: a structured report, a PDF, a text
+A command line prints the message and ends with the exit code of the error:
+
+ReportGenError                 1  a fault of report-gen
+├── UsageError                 2  an option or an argument cannot be understood
+│   └── RecipeError            2  a training recipe has an unknown key or a value of the wrong type
+├── StudyError                 3  a study cannot be read or drafted; other studies are not affected
+│   └── NotAnImageError        3  a file holds no image: a structured report, a PDF, a text
 ├── CorpusError                3  a corpus cannot be read
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 ├── OutputError                5  a result cannot be written
-├── ResourceError              5  the machine gave out: memory is exhausted, a helping process died
+├── ResourceError              5  memory is exhausted, or a worker process died
 └── StoppedError       130, 143  Ctrl-C or SIGTERM ended a run that can be resumed
 """
 
@@ -21,18 +23,26 @@ class ReportGenError(Exception):
     """Base of all errors that report-gen raises on purpose."""
 
     exit_code: int = 1
+    """Exit code of a command line that ends with this error."""
 
 
 class UsageError(ReportGenError):
+    """An option or an argument cannot be understood."""
+
     exit_code = 2
 
 
 class RecipeError(UsageError):
-    pass
+    """A training recipe has an unknown key or a value of the wrong type."""
 
 
 class StudyError(ReportGenError):
-    """A study is refused. `path` is the file or folder at fault."""
+    """A study cannot be read or drafted.
+
+    Args:
+        path: the file or folder at fault.
+        reason: what is wrong with it, and what to do.
+    """
 
     exit_code = 3
 
@@ -46,27 +56,40 @@ class StudyError(ReportGenError):
 
 
 class NotAnImageError(StudyError):
-    pass
+    """A file holds no image, for example a structured report, a PDF or a text."""
 
 
 class CorpusError(ReportGenError):
+    """A corpus cannot be read."""
+
     exit_code = 3
 
 
 class CheckpointError(ReportGenError):
+    """A checkpoint is missing, altered or does not fit the program."""
+
     exit_code = 4
 
 
 class OutputError(ReportGenError):
+    """A result cannot be written."""
+
     exit_code = 5
 
 
 class ResourceError(ReportGenError):
+    """Memory is exhausted, or a worker process died."""
+
     exit_code = 5
 
 
 class StoppedError(ReportGenError):
-    """A run was asked to stop, and did. `signal` is the number of the signal that asked."""
+    """A run was stopped by a signal and can be resumed.
+
+    Args:
+        message: what was stopped, and how to resume.
+        signal: number of the signal; the exit code is 128 plus this number.
+    """
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)

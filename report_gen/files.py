@@ -1,4 +1,7 @@
-"""Results reach the disk whole or not at all."""
+"""Write files and folders atomically, and name output files.
+
+An interrupted write leaves the earlier file as it was. All functions raise OutputError with the path and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -10,90 +13,106 @@ from pathlib import Path
 
 from report_gen.errors import OutputError
 
-_TEMPORARY, _OLDER = ".tmp", ".old"
+_TEMPORARY, _PREVIOUS = ".tmp", ".old"
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Writes a file, text as UTF-8, through a temporary one beside it; missing folders are made.
+    """Write a file under a temporary name, then rename it. Missing folders are created; text is written as UTF-8.
 
-    After a failure or a crash an earlier file at `path` is untouched.
+    After a failure or a crash an earlier file at `path` is unchanged.
 
     Raises:
-        OutputError: naming the file and the remedy; no temporary file is left.
+        OutputError: the file cannot be written; no temporary file is left.
     """
     write_pieces(path, [data])
 
 
 def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
-    """As `write_atomically`, piece after piece, so that a large file is never in memory; raises OutputError.
+    """Write a file piece by piece, so that a large file is never in memory; otherwise as `write_atomically`.
 
-    What goes wrong while a piece is made leaves an earlier file untouched, too.
+    An error raised while a piece is produced also leaves an earlier file unchanged.
+
+    Raises:
+        OutputError: the file cannot be written; no temporary file is left.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, pieces)
         _sync_folder(path.parent)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{path}: cannot be written ({reason}); free the disk or name another place.") from error
+        raise _output_error(path, error) from error
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes]]) -> None:
-    """Writes a folder of files whole: under a temporary name beside it, which then takes the place of an older folder.
+    """Write a folder of files under a temporary name, then rename it in place of an older folder.
 
-    A process that is killed in the middle may leave the older folder under a name of its own: `recover_folder` finds
-    it.
+    A process that is killed between the two renames leaves the older folder under a temporary name, from which
+    `recover_folder` restores it.
 
     Args:
-        contents: by the file's name; what is called for its content is called in turn, so that the contents of a large
-            folder need not be in memory together.
+        folder: the folder to write.
+        contents: file content by file name. A function is called when its file is written, so that not all contents
+            have to be in memory together.
 
     Raises:
-        OutputError: naming the folder and the remedy; the older folder stands as it was.
+        OutputError: the folder cannot be written; an older folder is unchanged.
     """
     temporary = folder.parent / f".{folder.name}-{secrets.token_hex(8)}{_TEMPORARY}"
-    older = temporary.with_suffix(_OLDER)
+    previous = temporary.with_suffix(_PREVIOUS)
     try:
         temporary.mkdir(parents=True)
         for name, data in contents.items():
             _replace(temporary / name, [data if isinstance(data, bytes) else data()])
         _sync_folder(temporary)
         if folder.exists():
-            folder.rename(older)
+            folder.rename(previous)
         temporary.rename(folder)
         _sync_folder(folder.parent)
     except OSError as error:
-        if older.exists() and not folder.exists():
-            older.rename(folder)
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{folder}: cannot be written ({reason}); free the disk or name another place.") from error
+        if previous.exists() and not folder.exists():
+            previous.rename(folder)
+        raise _output_error(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(older, ignore_errors=True)
+        shutil.rmtree(previous, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:
-    """Puts back what a process killed inside `write_folder` had set aside, and removes what it left half written.
+    """Restore the older folder that a killed `write_folder` had renamed, and remove its unfinished files.
 
-    Call it when nobody else writes there.
+    No other process may write to the folder meanwhile.
 
     Raises:
-        OutputError: naming the folder and the remedy.
+        OutputError: the folder cannot be restored.
     """
     try:
-        for older in folder.parent.glob(f".{folder.name}-*{_OLDER}"):
+        for previous in folder.parent.glob(f".{folder.name}-*{_PREVIOUS}"):
             if folder.exists():
-                shutil.rmtree(older)
+                shutil.rmtree(previous)
             else:
-                older.rename(folder)
+                previous.rename(folder)
         for temporary in folder.parent.glob(f".{folder.name}-*{_TEMPORARY}"):
             shutil.rmtree(temporary)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be put back ({error.strerror}); check who owns the folder.") from error
+        raise OutputError(f"{folder}: cannot be restored ({error.strerror}); check who owns the folder") from error
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Make names differ, also on a file system that ignores case: a repeated name gets the suffix -2, -3, ..."""
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate.casefold() in taken:
+            number += 1
+            candidate = f"{name}-{number}"
+        taken.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
 
 
 def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / f".{secrets.token_hex(8)}{_TEMPORARY}"
     try:
         with temporary.open("xb") as file:
             for piece in pieces:
@@ -106,9 +125,14 @@ def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the new name last through a power cut, where the system can."""
+    """Make a rename in the folder survive a power failure, where the system supports it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _output_error(path: Path, error: OSError) -> OutputError:
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")

@@ -1,68 +1,193 @@
-"""Progress on standard error, so that standard output stays clean for drafts."""
+"""Run a command line: exit codes, signals, messages and progress bars.
+
+Drafts and results go to standard output. Everything else goes to standard error, so that standard output can be piped.
+`report-gen` and `python -m training` share this module.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import logging
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column
+import typer
+
+from report_gen.errors import ReportGenError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress, TaskID
 
 T = TypeVar("T")
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C (128 + SIGINT), as shells define it."""
+
+_LOGGERS = ("report_gen", "report_gen_training")
+_log = logging.getLogger("report_gen")
+
+Verbose = Annotated[
+    int, typer.Option("--verbose", "-v", count=True, metavar="", help="Log what happens; -vv logs causes of errors.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]
+
+
+def run_app(application: Callable[[], object]) -> None:
+    """Run a command line and turn errors into one sentence and an exit code.
+
+    Ctrl-C works even where the shell started the process with SIGINT ignored, as it does for `command &` in a script.
+    A job that must survive the Ctrl-C of its terminal needs a session of its own (`setsid`). `nohup` works as usual:
+    it protects from SIGHUP only.
+
+    Args:
+        application: a Typer application, or any function without arguments.
+
+    Raises:
+        SystemExit: with the exit code of the error, as listed in `report_gen.errors`, or 130 after Ctrl-C.
+    """
+    # Hugging Face libraries must not send usage statistics, and their warnings must not mix with drafts.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # pydicom's warnings quote values of the header, which may be data of the patient.
+    warnings.filterwarnings("ignore", module="pydicom")
+    _accept_interrupts()
+    try:
+        application()
+    except ReportGenError as error:
+        _log.debug("the error was raised here:", exc_info=True)
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _exit_interrupted()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code and prints nothing
+            _exit_interrupted()
+        raise
+
+
+def set_verbosity(*, verbose: int = 0, quiet: bool = False) -> None:
+    """Set which log messages of report-gen are written to standard error.
+
+    Messages never contain names, texts or header values of a patient. Progress bars are hidden where warnings are.
+
+    Args:
+        verbose: 0 for warnings, 1 for information, 2 or more for debugging; counts the `-v` of a command line.
+        quiet: errors only, whatever `verbose` is.
+    """
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    level = logging.ERROR if quiet else levels[min(verbose, len(levels) - 1)]
+    for name in _LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.handlers = [_StandardErrorHandler()]
+        logger.propagate = False
+
+
+def print_text(text: str) -> None:
+    """Write text and a line break to standard output as it is: no markup, no wrapping."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_table(table: RenderableType) -> None:
+    """Write a rich table or group to standard output, fitted to the width of the terminal."""
+    from rich.console import Console
+
+    Console().print(table)
+
+
+def print_error(message: str) -> None:
+    """Write one error to standard error."""
+    sys.stderr.write(f"report-gen: {message}\n")
+
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
-    """Pass items on while a bar grows; nothing is shown for a single one."""
+    """Pass items on and show a progress bar; a single item gets none."""
     with _progress(disable=total < 2) as progress:
         yield from Bars(progress).track(items, total=total, description=description)
 
 
 @contextmanager
 def bars() -> Iterator[Bars]:
-    """Bars of several tasks, a line each, as long as the context lasts."""
+    """Show the progress bars of several tasks, one line each, until the context ends."""
     with _progress() as progress:
         yield Bars(progress)
 
 
 class Bars:
-    """One bar a task, and lines above the bars. What is shown is text as it is, never markup."""
+    """Progress bars, one per task, with lines of text above them. Text is shown literally, never as markup."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
     def show(self, task: str, done: int, total: int, note: str = "", *, alarm: str = "") -> None:
-        """Draw how far a task is; an alarm stands in red before the note."""
+        """Show the progress of a task; `alarm` is written in red before `note`."""
         if task not in self._tasks:
-            # What was done before the first call, as in a resumed run, says nothing of the speed.
+            # A resumed run starts in the middle. Steps done before the first call must not count for the speed.
             self._tasks[task] = self._progress.add_task(task, total=total, completed=done, note="", alarm="")
         self._progress.update(self._tasks[task], completed=done, note=note, alarm=alarm)
 
     def track(self, items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
-        """Pass items on while their bar grows."""
+        """Pass items on and advance their bar."""
         self.show(description, 0, total)
         for done, item in enumerate(items, start=1):
             yield item
             self.show(description, done, total)
 
     def say(self, line: str, *, alarm: bool = False) -> None:
-        """A line that stays, above the bars; in red where it is an alarm."""
-        console = self._progress.console
-        console.print(line, style="bold red" if alarm else None, markup=False, highlight=False, soft_wrap=True)
+        """Print a line that stays above the bars, in red if it is an alarm. `--quiet` hides all but alarms."""
+        if alarm or not _is_quiet():
+            console = self._progress.console
+            console.print(line, style="bold red" if alarm else None, markup=False, highlight=False, soft_wrap=True)
 
 
 def _progress(*, disable: bool = False) -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
     return Progress(
         TextColumn("{task.description}", markup=False),
-        # Where the terminal is narrow the bar gives way before the figures do.
+        # In a narrow terminal the bar shrinks before the figures do.
         BarColumn(bar_width=None, table_column=Column(min_width=6, max_width=30, ratio=1)),
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=9)),
         TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
         TextColumn("{task.fields[alarm]}", markup=False, style="bold red"),
         TextColumn("{task.fields[note]}", markup=False),
-        # In a notebook rich would ask for widgets; there bars are lines of text as in any other file.
+        # In a notebook rich would need widgets; plain lines of text need nothing.
         console=Console(stderr=True, force_jupyter=False),
-        disable=disable,
+        disable=disable or _is_quiet(),
     )
+
+
+def _is_quiet() -> bool:
+    return not _log.isEnabledFor(logging.WARNING)
+
+
+def _accept_interrupts() -> None:
+    """Let SIGINT raise KeyboardInterrupt where the process inherited it as ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _exit_interrupted() -> NoReturn:
+    print_error("interrupted; every file that was written is complete")
+    sys.exit(INTERRUPTED)
+
+
+class _StandardErrorHandler(logging.Handler):
+    """Writes to the current `sys.stderr`, which progress bars replace so that lines appear above them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")

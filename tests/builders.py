@@ -21,11 +21,13 @@ from report_gen_training.recipe.schema import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
 from report_gen.prompting import Prompt
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import Study
 from report_gen.tokenizer import ReportTokenizer
+
+FINDINGS = chest_xray().findings
 
 SIZE = 32
 """Side of the square that the tiny encoders look at, pixels."""
@@ -66,6 +68,7 @@ def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes:
         "name": "tiny",
         "vocabulary_size": tokenizer().vocabulary_size,
         "encoder": {"name": encoder, "image_size": image_size, "channels": 1, "arguments": arguments},
+        "finding_schema": chest_xray(),
         "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.1, "numbers": 4},
         "decoder": {"width": 32, "layers": 2, "heads": 2, "positions": 128},
     }
@@ -142,7 +145,7 @@ def store(*examples: TrainingExample) -> ExampleStore:
     """Examples as a run has them, mapped from a file; its name is gone, what is mapped stays."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "examples.arrow"
-        write_examples(path, examples)
+        write_examples(path, examples, findings=len(examples[0].states) if examples else len(FINDINGS))
         return ExampleStore(Rows(path))
 
 

@@ -1,8 +1,10 @@
-"""Shared fixtures."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +12,17 @@ import pytest
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of real images and reports; the test is skipped where it is not to be had."""
+    """The folder of real images and reports; the test is skipped if it does not exist."""
     beside = Path(__file__).resolve().parents[2] / "shared"
     folder = Path(os.environ.get("REPORT_GEN_SHARED", beside))
     if not (folder / "data").is_dir():
         pytest.skip("no real data: set REPORT_GEN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _default_interrupt_handler() -> Iterator[None]:
+    """Handle SIGINT as in an interactive shell: a background job of a script inherits it as ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)

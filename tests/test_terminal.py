@@ -1,24 +1,133 @@
-"""Progress where there is no terminal."""
+"""Command lines: exit codes, interrupts, log messages, and progress where there is no terminal."""
 
 from __future__ import annotations
 
 import builtins
+import logging
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
 
 import pytest
 
-from report_gen.terminal import bars
+from report_gen.errors import (
+    CheckpointError,
+    CorpusError,
+    OutputError,
+    RecipeError,
+    ReportGenError,
+    ResourceError,
+    StoppedError,
+    UsageError,
+)
+from report_gen.terminal import bars, run_app, set_verbosity, track
 
 
-def test_bars_in_a_notebook_are_plain_lines_that_ask_for_no_widgets(
+@pytest.fixture(autouse=True)
+def _default_verbosity() -> Iterator[None]:
+    yield
+    set_verbosity()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ReportGenError("wrong"), 1),
+        (UsageError("wrong"), 2),
+        (RecipeError("wrong"), 2),
+        (CorpusError("wrong"), 3),
+        (CheckpointError("wrong"), 4),
+        (OutputError("wrong"), 5),
+        (ResourceError("wrong"), 5),
+        (StoppedError("wrong", signal=15), 143),
+        (StoppedError("wrong", signal=2), 130),
+    ],
+)
+def test_an_error_is_one_sentence_and_an_exit_code(
+    capsys: pytest.CaptureFixture[str], error: ReportGenError, code: int
+) -> None:
+    def application() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as stop:
+        run_app(application)
+    assert stop.value.code == code
+    assert capsys.readouterr() == ("", "report-gen: wrong\n")
+
+
+def test_an_unexpected_error_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run_app(lambda: 1 / 0)
+
+
+@pytest.mark.parametrize("shell", ["exec", "trap '' INT; exec"])
+def test_an_interrupt_ends_with_130_even_if_the_shell_ignores_it(shell: str) -> None:
+    program = "import os, signal; from report_gen.terminal import run_app\n"
+    program += "run_app(lambda: os.kill(os.getpid(), signal.SIGINT))"
+    command = ["sh", "-c", f'{shell} "$0" -c "$1"', sys.executable, program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "report-gen: interrupted; every file that was written is complete\n")
+
+
+@pytest.mark.parametrize(
+    ("verbose", "quiet", "shown"),
+    [
+        (0, False, ["WARNING"]),
+        (1, False, ["WARNING", "INFO"]),
+        (2, False, ["WARNING", "INFO", "DEBUG"]),
+        (7, False, ["WARNING", "INFO", "DEBUG"]),
+        (2, True, []),
+    ],
+)
+def test_verbosity_chooses_the_messages(
+    capsys: pytest.CaptureFixture[str], verbose: int, quiet: bool, shown: list[str]
+) -> None:
+    set_verbosity(verbose=verbose, quiet=quiet)
+    logger = logging.getLogger("report_gen.somewhere")
+    for level in (logging.WARNING, logging.INFO, logging.DEBUG):
+        logger.log(level, "a message")
+    assert capsys.readouterr().err.splitlines() == [f"{level} report_gen.somewhere: a message" for level in shown]
+
+
+def test_debug_messages_tell_where_an_error_was_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    def application() -> None:
+        set_verbosity(verbose=2)
+        raise UsageError("wrong")
+
+    with pytest.raises(SystemExit):
+        run_app(application)
+    assert "in application\n" in capsys.readouterr().err
+
+
+def test_warnings_of_pydicom_are_hidden_because_they_quote_headers(recwarn: pytest.WarningsRecorder) -> None:
+    source = "import warnings\nwarnings.warn('Invalid value DOE^JANE')"
+    run_app(lambda: exec(compile(source, "valuerep.py", "exec"), {"__name__": "pydicom.valuerep"}))  # noqa: S102
+    with pytest.warns(UserWarning, match="elsewhere"):
+        warnings.warn("elsewhere", stacklevel=1)
+    assert not recwarn.list
+
+
+def test_quiet_hides_progress_and_lines_but_not_alarms(capsys: pytest.CaptureFixture[str]) -> None:
+    set_verbosity(quiet=True)
+    assert list(track(iter("abc"), total=3, description="drafting")) == ["a", "b", "c"]
+    with bars() as progress:
+        progress.show("drafting", 3, 3)
+        progress.say("a line")
+        progress.say("an alarm", alarm=True)
+    assert capsys.readouterr() == ("", "an alarm\n")
+
+
+def test_bars_in_a_notebook_are_plain_lines_that_need_no_widgets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class ZMQInteractiveShell:
-        """By this name rich knows a notebook."""
+        """rich recognizes a notebook by the name of this class."""
 
     monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
-    with bars() as shown:
-        shown.show("drafting", 3, 3)
-        shown.say("one line that stays")
+    with bars() as progress:
+        progress.show("drafting", 3, 3)
+        progress.say("a line that stays")
     written = capsys.readouterr().err
-    assert "one line that stays" in written
+    assert "a line that stays" in written
     assert "3/3" in written

@@ -1,8 +1,8 @@
-"""`python -m training RECIPE` in a checkout, `python -m report_gen_training RECIPE` from a wheel."""
+"""Run `python -m training RECIPE` in a checkout, or `python -m report_gen_training RECIPE` from a wheel."""
 
 import typer
 
-from report_gen.cli.app import run_app
+from report_gen.terminal import run_app
 
 from .cli import train
 

@@ -1,4 +1,4 @@
-"""The door of training: `report-gen train`, `python -m training`, `accelerate launch -m training`."""
+"""The command `report-gen train`, also `python -m training` and `accelerate launch -m training`."""
 
 from __future__ import annotations
 
@@ -6,51 +6,57 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from report_gen.errors import UsageError
+from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from .recipe.schema import Recipe
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="A TOML file, or the name of a recipe that comes with the package.")
-    ] = "",
+    recipe: Annotated[str, typer.Argument(help="TOML file, or name of a recipe that comes with the package.")] = "",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe; may be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe. May be repeated."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/<name>.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run that lies in the run folder.")] = False,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/NAME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Measure memory and a few steps, and show the first batch; train nothing.")
+        bool, typer.Option("--dry-run", help="Measure memory and a few steps, show the first batch, train nothing.")
     ] = False,
     contact_sheet: Annotated[
         Path | None,
-        typer.Option(help="Where --dry-run puts its picture of the first images. Default: <name>-images.png."),
+        typer.Option(help="PNG file for the first images of a --dry-run. Default: NAME-images.png."),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="List every key of a recipe with its meaning.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
-    """Train a model to a recipe, and write its checkpoint to RUN/best."""
-    from .recipe.explain import render_keys
+    """Train a model with a recipe and write its checkpoint to RUN/best."""
+    set_verbosity(verbose=verbose, quiet=quiet)
+    if explain:
+        _explain()
+        return
     from .recipe.loading import load_recipe
 
-    if explain:
-        Console().print(render_keys())
-        return
     if not recipe:
-        raise typer.BadParameter("name a recipe, or ask for --explain", param_hint="RECIPE")
+        raise typer.BadParameter("name a recipe, or use --explain", param_hint="RECIPE")
     loaded = load_recipe(recipe, settings or ())
     if dry_run and (resume or output):
-        raise UsageError("--dry-run leaves no run behind; it goes without --resume and --output")
+        raise UsageError("--dry-run leaves no run folder; leave out --resume and --output")
     if contact_sheet and not dry_run:
-        raise UsageError("--contact-sheet is the picture of a --dry-run; ask for that too")
+        raise UsageError("--contact-sheet needs --dry-run; add it")
     if dry_run:
         _dry_run(loaded, contact_sheet or Path(f"{loaded.name}-images.png"))
     else:
         _run(loaded, output or Path("runs") / loaded.name, resume=resume)
+
+
+def _explain() -> None:
+    from .recipe.explain import render_keys
+
+    print_table(render_keys())
 
 
 def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
@@ -60,7 +66,7 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
 
     checkpoint = train_watched(recipe, folder, resume=resume)
     if PartialState().is_main_process:
-        Console().print(f"checkpoint: {checkpoint}", soft_wrap=True, highlight=False, markup=False)
+        print_text(f"checkpoint: {checkpoint}")
 
 
 def _dry_run(recipe: Recipe, picture: Path) -> None:
@@ -71,12 +77,9 @@ def _dry_run(recipe: Recipe, picture: Path) -> None:
     from .monitoring.dry_run import dry_run
     from .monitoring.dry_run_tables import render_dry_run
 
-    with bars() as shown:
-        results = dry_run(recipe, shown.show)
-    console = Console()
-    console.print(render_dry_run(results))
+    with bars() as progress:
+        results = dry_run(recipe, progress.show)
+    print_table(render_dry_run(results))
     if results.strips:
         write_atomically(picture, draw_contact_sheet(results.strips))
-        console.print(
-            f"images of the first batches, of patients: {picture}", soft_wrap=True, highlight=False, markup=False
-        )
+        print_text(f"first images of the training batches (images of patients): {picture}")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from report_gen.labeling.labeler import Mention, find_mentions, sentence_spans
-from report_gen.records.report import FindingState
+from report_gen.records.findings import FindingState
 from report_gen.records.study import Laterality
 
 

@@ -1,4 +1,4 @@
-"""The doors of curating: `report-gen corpus check|split|convert|clean`. Heavy imports stay inside the handlers."""
+"""`report-gen corpus check|split|convert|clean`: find faults of a corpus and write it anew."""
 
 from __future__ import annotations
 
@@ -9,129 +9,178 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
+from report_gen.cli.options import STRICT_CHECK_FAILED, Findings, Layout, load_findings
 from report_gen.errors import UsageError
+from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-CORPUS_FAILS = 6
-"""Exit code of a strict check that found a serious problem."""
+    from report_gen.records.findings import FindingSchema
 
 app = typer.Typer(
-    help="Learn what is wrong with a corpus before training on it, and mend it.",
+    help="Check, split, clean and convert a corpus before training.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
-_Corpus = Annotated[Path, typer.Argument(metavar="PATH", help="A corpus: a file or folder in a known layout.")]
-_Layout = Annotated[str | None, typer.Option(help="Layout of the corpus; found by looking without it.")]
-_Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for manifest.jsonl; it must not hold one.")]
-_NoImages = Annotated[bool, typer.Option("--no-images", help="Neither open images nor ask whether they are there.")]
+_Corpus = Annotated[Path, typer.Argument(metavar="PATH", help="Corpus: a file or folder in a known layout.")]
+_Output = Annotated[
+    Path, typer.Option("--output", "-o", help="Folder for the new manifest.jsonl; it must not hold one already.")
+]
+_NoImages = Annotated[bool, typer.Option("--no-images", help="Do not open images, nor check that they exist.")]
 
 
 @app.command()
 def check(
     path: _Corpus,
-    layout: _Layout = None,
-    json: Annotated[Path | None, typer.Option(help="Write everything here, for programs; quotes no report.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with plots here; it shows patients' data.")] = None,
+    layout: Layout = None,
+    json: Annotated[Path | None, typer.Option(help="Write all results to this JSON file; no report text.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with charts to this file; it shows data of patients.")
+    ] = None,
     no_images: _NoImages = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 when a serious problem is found.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the images that the page shows.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 if there is a serious problem.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images on the page.")] = 0,
+    findings: Findings = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
-    """Count what a corpus holds, and say what is wrong with it."""
+    """Count the contents of a corpus and list its problems."""
+    set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
 
+    schema = load_findings(findings)
     with (
-        _opened(path, layout, require_images=None, check=False) as dataset,
+        _opened(path, layout, require_images=None, check=False, schema=schema) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
-        found, example_images = check_corpus(
-            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed
+        results, example_images = check_corpus(
+            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed, schema=schema
         )
-    Console().print(render_check(found))
+    print_table(render_check(results))
     if json is not None:
-        write_json(found, json)
+        write_json(results, json)
     if html is not None:
-        write_html(found, example_images, html)
-    if strict and found.serious:
-        raise typer.Exit(CORPUS_FAILS)
+        write_html(results, example_images, html)
+    if strict and results.serious:
+        raise typer.Exit(STRICT_CHECK_FAILED)
 
 
 @app.command()
 def split(
     path: _Corpus,
     output: _Output,
-    layout: _Layout = None,
-    ratios: Annotated[str, typer.Option(help="Shares of train, val and test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(min=0, help="Another one deals the patients anew.")] = 0,
+    layout: Layout = None,
+    ratios: Annotated[str, typer.Option(help="Fractions of train, val and test.")] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
     no_images: _NoImages = False,
+    findings: Findings = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
-    """Split a corpus by patient, every split with its share of each finding; split.json says how."""
+    """Split a corpus by patient, with each finding in proportion; split.json records how."""
+    set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import manifest_place, split_corpus, split_rows, write_manifest
 
-    shares, place = _parse_ratios(ratios), manifest_place(output)
-    with _opened(path, layout, require_images=None if no_images else True, check=False, images=output) as dataset:
+    schema = load_findings(findings)
+
+    fractions, manifest = _parse_ratios(ratios), manifest_place(output)
+    with _opened(
+        path, layout, require_images=None if no_images else True, check=False, images=output, schema=schema
+    ) as dataset:
         with _progress("reading findings", len(dataset)) as progress:
-            done = split_corpus(dataset, source=str(path), ratios=shares, seed=seed, progress=progress)
-        write_manifest(place, split_rows(dataset, done.splits))
-    _write_record(output / "split.json", path, done.how)
-    studies = ", ".join(f"{name} {count:,}" for name, count in done.how["studies"].items())
-    _print(f"{place}: {studies} studies")
+            result = split_corpus(
+                dataset, source=str(path), ratios=fractions, seed=seed, progress=progress, schema=schema
+            )
+        write_manifest(manifest, split_rows(dataset, result.splits), schema)
+    _write_record(output / "split.json", path, result.how)
+    studies = ", ".join(f"{name} {count:,}" for name, count in result.how["studies"].items())
+    print_text(f"{manifest}: {studies} studies")
 
 
 @app.command()
-def convert(path: _Corpus, output: _Output, layout: _Layout = None, no_images: _NoImages = False) -> None:
-    """Write a corpus of any layout as a manifest, which says the same."""
+def convert(
+    path: _Corpus,
+    output: _Output,
+    layout: Layout = None,
+    no_images: _NoImages = False,
+    findings: Findings = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write a corpus of any layout as a manifest with the same content."""
+    set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
     from report_gen.terminal import track
 
-    place = manifest_place(output)
-    with _opened(path, layout, require_images=None if no_images else True, images=output) as dataset:
-        write_manifest(place, track(rows_of(dataset), total=len(dataset), description="converting"))
-    _print(f"{place}: {len(dataset):,} studies")
+    schema = load_findings(findings)
+    manifest = manifest_place(output)
+    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
+        write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
+    print_text(f"{manifest}: {len(dataset):,} studies")
 
 
 @app.command()
 def clean(
     path: _Corpus,
     output: _Output,
-    layout: _Layout = None,
+    layout: Layout = None,
     marks: Annotated[
         Literal["strip", "mask", "drop", "keep"],
-        typer.Option(help="XXXX, ___ and the like: take them out, write all as ___, drop the sentence, or keep them."),
+        typer.Option(help="Marks such as XXXX: remove them, write all as ___, drop their sentences, or keep them."),
     ] = "strip",
-    priors: Annotated[
-        Literal["drop", "keep"], typer.Option(help="Sentences of the report that speak of an earlier study.")
-    ] = "drop",
+    priors: Annotated[Literal["drop", "keep"], typer.Option(help="Sentences that refer to an earlier study.")] = "drop",
     no_images: _NoImages = False,
+    findings: Findings = None,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
-    """Write a corpus without de-identification marks and priors; each row of the manifest says what was removed."""
+    """Write a corpus without de-identification marks and references to priors; each row records what was removed."""
+    set_verbosity(verbose=verbose, quiet=quiet)
     from collections import Counter
 
     from report_gen.corpus_qc import Marks, clean_rows, manifest_place, rows_of, write_manifest
     from report_gen.terminal import track
 
-    place = manifest_place(output)
+    schema = load_findings(findings)
+    manifest = manifest_place(output)
     tally: Counter[str] = Counter()
-    with _opened(path, layout, require_images=None if no_images else True, images=output) as dataset:
+    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)
-        write_manifest(place, track(rows, total=len(dataset), description="cleaning"))
+        write_manifest(manifest, track(rows, total=len(dataset), description="cleaning"), schema)
     _write_record(output / "clean.json", path, {"marks": marks, "priors": priors, "counts": dict(tally)})
-    _print(f"{place}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(tally.items(), reverse=True)))
+    print_text(f"{manifest}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(tally.items(), reverse=True)))
 
 
 @contextmanager
 def _opened(
-    path: Path, layout: str | None, *, require_images: bool | None, check: bool = True, images: Path | None = None
+    path: Path,
+    layout: str | None,
+    *,
+    require_images: bool | None,
+    check: bool = True,
+    images: Path | None = None,
+    schema: FindingSchema,
 ) -> Iterator[Dataset]:
-    """The corpus as a table on disk for as long as it is needed; images that it holds embedded stay in `images`."""
+    """Read a corpus into a table on disk that is deleted at the end of the context.
+
+    Args:
+        require_images: as in `read_corpus`.
+        check: as in `read_corpus`.
+        schema: findings whose labels are read.
+        images: folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
+    """
     from report_gen.corpora import read_corpus
 
-    with TemporaryDirectory(prefix="report-gen-") as folder, _gone_if_empty(images or Path(folder, "store")) as store:
-        dataset = read_corpus(path, layout=layout, require_images=require_images, check=check, store=store)
+    with (
+        TemporaryDirectory(prefix="report-gen-") as folder,
+        _removed_if_empty(images or Path(folder, "store")) as store,
+    ):
+        dataset = read_corpus(
+            path, layout=layout, require_images=require_images, check=check, store=store, schema=schema
+        )
         table = Path(dataset.cache_files[0]["filename"])
         try:
             yield dataset
@@ -140,13 +189,13 @@ def _opened(
 
 
 @contextmanager
-def _gone_if_empty(folder: Path) -> Iterator[Path]:
-    """A folder that may be made meanwhile, and goes again where nothing came into it."""
-    was_there = folder.exists()
+def _removed_if_empty(folder: Path) -> Iterator[Path]:
+    """Remove the folder at the end of the context if it was created meanwhile and is empty."""
+    existed = folder.exists()
     try:
         yield folder
     finally:
-        if not was_there:
+        if not existed:
             with suppress(OSError):
                 folder.rmdir()
 
@@ -155,12 +204,12 @@ def _gone_if_empty(folder: Path) -> Iterator[Path]:
 def _progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
     from report_gen.terminal import bars
 
-    with bars() as shown:
-        yield lambda done: shown.show(task, done, total)
+    with bars() as progress:
+        yield lambda done: progress.show(task, done, total)
 
 
 def _parse_ratios(text: str) -> dict[str, float]:
-    """Shares by split, which sum to 1."""
+    """Parse three numbers into the fraction of each split; fractions sum to 1. Raises UsageError."""
     from report_gen.corpora import SPLITS
 
     try:
@@ -168,7 +217,7 @@ def _parse_ratios(text: str) -> dict[str, float]:
     except ValueError:
         numbers = []
     if len(numbers) != len(SPLITS) or not all(0 <= number < float("inf") for number in numbers) or not numbers[0]:
-        raise UsageError(f"--ratios {text!r}: give three shares, of {', '.join(SPLITS)}, such as 0.8,0.1,0.1")
+        raise UsageError(f"--ratios {text!r}: give three fractions for {', '.join(SPLITS)}, such as 0.8,0.1,0.1")
     return dict(zip(SPLITS, (number / sum(numbers) for number in numbers), strict=True))
 
 
@@ -180,7 +229,3 @@ def _write_record(path: Path, source: Path, how: Mapping[str, Any]) -> None:
 
     document = {"source": str(source), "version": __version__, **how}
     write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-
-
-def _print(message: str) -> None:
-    Console().print(message, soft_wrap=True, highlight=False, markup=False)

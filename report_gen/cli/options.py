@@ -1,17 +1,105 @@
-"""What the options of a command line say, read before anything heavy is loaded."""
+"""Options that several commands share, and the parsers of their values."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
 
 from report_gen.errors import UsageError
-from report_gen.labeling.attributes import value_of_term
-from report_gen.records.report import ATTRIBUTES, FindingState
+
+if TYPE_CHECKING:
+    from report_gen.drafting.drafter import Drafter
+    from report_gen.generation import Decoding
+    from report_gen.records.findings import FindingSchema, FindingState
+
+STRICT_CHECK_FAILED = 6
+"""Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
+
+Device = Annotated[
+    str,
+    typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Device of the model; auto takes a GPU if there is one."),
+]
+Dtype = Annotated[
+    Literal["auto", "float32", "bfloat16"], typer.Option(help="Arithmetic of the model; auto is float32 on a CPU.")
+]
+Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decoding method.")]
+Candidates = Annotated[
+    int,
+    typer.Option(min=1, max=64, help="Candidate texts per study; the one most consistent with the findings is kept."),
+]
+Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
+Preset = Annotated[str, typer.Option(help="Scoring preset: r2gen-iu, r2gen-mimic, raw, or a TOML file.")]
+NoJava = Annotated[bool, typer.Option("--no-java", help="Leave out METEOR 1.5, which needs Java.")]
+Findings = Annotated[
+    Path | None,
+    typer.Option("--findings", metavar="FILE", help="TOML file of findings and phrases. Default: those of a chest."),
+]
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto", "float32", "bfloat16"]) -> Drafter:
+    """Load the checkpoint of a folder, or the embedded one, onto a device.
+
+    Args:
+        checkpoint: checkpoint folder; None for the embedded checkpoint.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        dtype: `auto`, `float32` or `bfloat16`.
+
+    Raises:
+        UsageError: the device is unknown, or this computer does not have it.
+        CheckpointError: the checkpoint is missing, altered or does not fit.
+    """
+    check_device(device)
+    from report_gen.drafting.drafter import Drafter
+
+    return Drafter.load(checkpoint, device=device, dtype=dtype)
+
+
+def load_findings(path: Path | None) -> FindingSchema:
+    """Load the findings of a file, or the built-in ones of a chest radiograph.
+
+    Raises:
+        UsageError: the file cannot be read or describes no findings.
+    """
+    from report_gen.labeling.schema_files import chest_xray, load_schema
+
+    return chest_xray() if path is None else load_schema(path)
+
+
+def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int, seed: int) -> Decoding:
+    """Return the default decoding with the options of a command line."""
+    from dataclasses import replace
+
+    from report_gen.generation import DEFAULT_DECODING
+
+    return replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
+
+
+def check_device(device: str) -> None:
+    """Raise UsageError if `device` is not the name of a device; whether the computer has it is checked on loading."""
+    if not _DEVICE.fullmatch(device):
+        raise UsageError(f"--device {device!r}: choose auto, cpu, cuda, cuda:N (N counts from 0) or mps")
+
+
+def check_png_name(path: Path | None, option: str) -> None:
+    """Raise UsageError if an option that writes a PNG names another kind of file."""
+    if path is not None and path.suffix.lower() != ".png":
+        raise UsageError(f"{option} {path}: the picture is a PNG; give a name that ends in .png")
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
-    """States by finding name. Raises UsageError."""
+    """Parse `NAME=STATE` settings into finding states by finding name.
+
+    Raises:
+        UsageError: a setting has no known state. Whether the model knows the finding is checked later.
+    """
+    from report_gen.records.findings import FindingState
+
     states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
     states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}
     overrides = {}
@@ -24,18 +112,21 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
 
 
 def parse_attributes(settings: Sequence[str]) -> dict[str, str]:
-    """Values by attribute name, DICOM terms in the words of the vocabulary; "" for unknown. Raises UsageError."""
-    attributes = {}
+    """Parse `NAME=VALUE` settings into values by attribute name; "" means unknown.
+
+    DICOM terms are translated to the values of the vocabulary, for example TRANSVERSE to axial.
+
+    Raises:
+        UsageError: a setting has no value, or names no attribute.
+    """
+    from report_gen.labeling.attributes import value_of_term
+    from report_gen.records.report import ATTRIBUTES
+
+    values = {}
     for setting in settings:
         name, _, value = (part.strip() for part in setting.partition("="))
-        known = next((attribute for attribute in ATTRIBUTES if attribute == name), None)
-        if known is None or not value:
+        attribute = next((attribute for attribute in ATTRIBUTES if attribute == name), None)
+        if attribute is None or not value:
             raise UsageError(f"--attribute {setting!r}: write NAME=VALUE with a name of {', '.join(ATTRIBUTES)}")
-        attributes[name] = "" if value.lower() == "unknown" else value_of_term(known, value)
-    return attributes
-
-
-def check_picture(path: Path | None, option: str) -> None:
-    """Raise UsageError for a name that does not say what the file is."""
-    if path is not None and path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: the picture is a PNG; give a name that ends in .png")
+        values[name] = "" if value.lower() == "unknown" else value_of_term(attribute, value)
+    return values

@@ -1,4 +1,4 @@
-"""Corpora on disk as `datasets.Dataset`, one module per layout, all with the columns of `FEATURES`."""
+"""Corpora on disk as `datasets.Dataset`, one module per layout, all with the columns of `corpus_features`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import NamedTuple
 from datasets import Dataset
 
 from report_gen.corpora import dicom_folders, indiana, manifest, medpix, mimic, nih, openi, r2gen, saved_datasets
-from report_gen.corpora.examples import FEATURES, SPLITS, Example, build_dataset, without_missing_images
+from report_gen.corpora.examples import SPLITS, Example, build_dataset, corpus_features, without_missing_images
 from report_gen.corpora.validation import Check
 from report_gen.errors import CorpusError
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingSchema
 
-__all__ = ["FEATURES", "LAYOUTS", "SPLITS", "Example", "Layout", "read_corpus", "read_nih_labels"]
+__all__ = ["LAYOUTS", "SPLITS", "Example", "Layout", "corpus_features", "read_corpus", "read_nih_labels"]
 
 
 class Layout(NamedTuple):
@@ -23,38 +25,47 @@ class Layout(NamedTuple):
 
     matches: Callable[[Path], bool]
     """Whether it lies here. It looks at names and beginnings, and never raises for what it does not know."""
-    read: Callable[[Path, Path | None], Iterator[Example]]
-    """Its studies one by one, from a path, with a store for images that are no files of their own."""
+    read: Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
+    """Its studies one by one, from a path, with a store for images that are no files of their own, and labels of the
+    findings of a schema."""
     last_resort: bool = False
     """Asked only where no other layout knows the place."""
 
 
-def _plain(read: Callable[[Path], Iterator[Example]]) -> Callable[[Path, Path | None], Iterator[Example]]:
-    return lambda path, _: read(path)
+_Read = Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
+
+
+def _plain(read: Callable[[Path], Iterator[Example]]) -> _Read:
+    return lambda path, _store, _schema: read(path)
+
+
+def _labeled(read: Callable[[Path, FindingSchema], Iterator[Example]]) -> _Read:
+    return lambda path, _store, schema: read(path, schema)
 
 
 LAYOUTS: Mapping[str, Layout] = {
     "r2gen": Layout(r2gen.matches, _plain(r2gen.read)),
     "indiana": Layout(indiana.matches, _plain(indiana.read)),
     "openi": Layout(openi.matches, _plain(openi.read)),
-    "mimic-cxr": Layout(mimic.matches_dicom, _plain(mimic.read_dicom)),
-    "mimic-cxr-jpg": Layout(mimic.matches_jpeg, _plain(mimic.read_jpeg)),
-    "nih": Layout(nih.matches, _plain(nih.read)),
+    "mimic-cxr": Layout(mimic.matches_dicom, _labeled(mimic.read_dicom)),
+    "mimic-cxr-jpg": Layout(mimic.matches_jpeg, _labeled(mimic.read_jpeg)),
+    "nih": Layout(nih.matches, _labeled(nih.read)),
     "medpix": Layout(medpix.matches, _plain(medpix.read_images)),
     "medpix-cases": Layout(medpix.never_matches, _plain(medpix.read_cases)),
     "hf": Layout(saved_datasets.matches, saved_datasets.read),
-    "manifest": Layout(manifest.matches, _plain(manifest.read)),
+    "manifest": Layout(manifest.matches, _labeled(manifest.read)),
     "dicom": Layout(dicom_folders.matches, _plain(dicom_folders.read), last_resort=True),
 }
 
 
 def read_corpus(
-    path: Path,
+    path: str | os.PathLike[str],
     *,
     layout: str | None = None,
     require_images: bool | None = True,
     store: Path | None = None,
     check: bool = True,
+    schema: FindingSchema | None = None,
 ) -> Dataset:
     """The studies of a corpus, in memory or memory-mapped from a file in `store`; nothing is left in another cache.
 
@@ -66,22 +77,27 @@ def read_corpus(
         store: A folder for the table, and for images that the corpus holds embedded; the rows stream through it, so
             that memory stays flat however many there are. It must outlive the dataset, and holds the corpus's texts.
         check: False leaves texts, ids, splits and patients unchecked, for who reports or mends what is wrong.
+        schema: The findings whose labels are read, in this order; those of chest radiographs if not given.
+
+    Returns:
+        One row per study with the columns of `FEATURES`.
 
     Raises:
         CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
             has a patient in two splits, or lacks an image.
         OutputError: when the store cannot be written.
     """
+    path = Path(path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
         raise CorpusError(f"{path}: no such file or folder.")
-    name = _choose_layout(path, layout)
-    examples = LAYOUTS[name].read(path, store)
+    name, schema = _choose_layout(path, layout), schema or chest_xray()
+    examples = LAYOUTS[name].read(path, store, schema)
     if require_images is False:
         examples = map(without_missing_images, examples)
     checking = Check(path, require_images=bool(require_images), thorough=check)
     file = None if store is None else store / _file_name(path, name)
     try:
-        dataset = build_dataset(checking.watch(examples), file)
+        dataset = build_dataset(checking.watch(examples), file, schema=schema)
     except UnicodeEncodeError as error:
         raise CorpusError(f"{path}: a text holds half a character (a lone surrogate); save it as UTF-8.") from error
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,34 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
-from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingSchema
+from report_gen.records.report import ATTRIBUTES
 from report_gen.records.study import ViewPosition
 
 SPLITS = ("train", "val", "test")
-SILENT: tuple[float | None, ...] = (None,) * len(FINDINGS)
-"""The labels of a study about whose findings the corpus says nothing."""
 
-FEATURES = Features(
-    {
-        "study_id": Value("string"),
-        "patient_id": Value("string"),
-        "images": List(Value("string")),
-        "view_positions": List(Value("string")),
-        "indication": Value("string"),
-        "comparison": Value("string"),
-        "findings": Value("string"),
-        "impression": Value("string"),
-        "labels": List(Value("float32"), length=len(FINDINGS)),
-        "soft_labels": List(Value("float32"), length=len(FINDINGS)),
-        **dict.fromkeys(ATTRIBUTES, Value("string")),
-        "split": Value("string"),
-    }
-)
+
+def corpus_features(schema: FindingSchema) -> Features:
+    """Return the columns of a corpus; `labels` and `soft_labels` [F] are in the order of the schema's findings."""
+    labels = List(Value("float32"), length=len(schema.findings))
+    return Features(
+        {
+            "study_id": Value("string"),
+            "patient_id": Value("string"),
+            "images": List(Value("string")),
+            "view_positions": List(Value("string")),
+            "indication": Value("string"),
+            "comparison": Value("string"),
+            "findings": Value("string"),
+            "impression": Value("string"),
+            "labels": labels,
+            "soft_labels": labels,
+            **dict.fromkeys(ATTRIBUTES, Value("string")),
+            "split": Value("string"),
+        }
+    )
+
 
 _ROWS_AT_ONCE = 1000
 
@@ -57,10 +62,10 @@ class Example:
     comparison: str = ""
     findings: str = ""
     impression: str = ""
-    labels: tuple[float | None, ...] = SILENT
-    """1 or 0 in the order of `FINDINGS`; None where the corpus says nothing."""
-    soft_labels: tuple[float | None, ...] = SILENT
-    """0..1 from another model in the order of `FINDINGS`; None where there is none."""
+    labels: Mapping[str, float] = field(default_factory=dict)
+    """1 or 0 by finding, for those that the corpus specifies."""
+    soft_labels: Mapping[str, float] = field(default_factory=dict)
+    """0..1 from another model by finding, for those that have one."""
     modality: str = ""
     """Of all its images, as `value_of_term` has it; empty where the corpus does not tell, or they differ."""
     plane: str = ""
@@ -70,25 +75,33 @@ class Example:
     split: str = "train"
 
 
-def build_dataset(examples: Iterable[Example], file: Path | None = None) -> Dataset:
+def build_dataset(
+    examples: Iterable[Example], file: Path | None = None, *, schema: FindingSchema | None = None
+) -> Dataset:
     """The examples as a table, in memory or memory-mapped from an Arrow `file`; never in a cache of `datasets`.
 
     They are taken one by one and written a thousand at a time, so with a file memory does not grow with their number.
     The file appears whole: an older one stands until then, and a table that is mapped from it stays sound.
 
+    Args:
+        examples: The studies.
+        file: Where the table is written; in memory if not given.
+        schema: Order of the labels; the findings of chest radiographs if not given.
+
     Raises:
         OutputError: the file cannot be written; nothing of it is left.
     """
+    schema = schema or chest_xray()
     if file is None:
         sink = pa.BufferOutputStream()
-        _write(examples, sink)
+        _write(examples, sink, schema)
         return Dataset.from_buffer(sink.getvalue())
     temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as sink:
-                _write(examples, sink)
+                _write(examples, sink, schema)
             temporary.replace(file)
         finally:
             temporary.unlink(missing_ok=True)
@@ -98,11 +111,19 @@ def build_dataset(examples: Iterable[Example], file: Path | None = None) -> Data
     return Dataset.from_file(str(file))
 
 
-def _write(examples: Iterable[Example], sink: Any) -> None:
-    with ArrowWriter(features=FEATURES, stream=sink) as writer:
-        for rows in _batches(vars(example) for example in examples):
-            writer.write_table(pa.Table.from_pylist(rows, schema=FEATURES.arrow_schema))
+def _write(examples: Iterable[Example], sink: Any, schema: FindingSchema) -> None:
+    features = corpus_features(schema)
+    with ArrowWriter(features=features, stream=sink) as writer:
+        for rows in _batches(_to_row(example, schema) for example in examples):
+            writer.write_table(pa.Table.from_pylist(rows, schema=features.arrow_schema))
         writer.finalize(close_stream=False)
+
+
+def _to_row(example: Example, schema: FindingSchema) -> dict[str, Any]:
+    return vars(example) | {
+        "labels": list(map(example.labels.get, schema.findings)),
+        "soft_labels": list(map(example.soft_labels.get, schema.findings)),
+    }
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -11,7 +11,7 @@ Columns, in any case, some under several names (`SYNONYMS`):
     modality, plane, body_part
                     of the study's images, by DICOM's terms or in words of your own
     split           train, val or test; everything is train without it
-    <finding>       a column per name of `FINDINGS`: 1 or 0, otherwise not known
+    <finding>       a column per name or alias of the schema's findings: 1 or 0, otherwise not known
     soft <finding>  what another model gives for it, 0 to 1
 """
 
@@ -21,13 +21,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import SILENT, Example, view_position
+from report_gen.corpora.examples import Example, view_position
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import read_csv, read_json_rows
 from report_gen.errors import CorpusError
 from report_gen.labeling.attributes import value_of_term
 from report_gen.labeling.sections import cut_report
-from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.records.findings import FindingSchema
+from report_gen.records.report import ATTRIBUTES
 from report_gen.records.study import ViewPosition
 
 FILES = ("manifest.jsonl", "manifest.json", "manifest.csv")
@@ -39,17 +40,32 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "views": ("view_positions", "view_position", "views", "view", "projections", "projection"),
 }
 _TEXTS = ("report", "findings", "impression")
-_LABELS = tuple(map(str.lower, FINDINGS))
-_SOFT_LABELS = tuple(f"soft {name}" for name in _LABELS)
-COLUMNS = (
-    *(name for names in SYNONYMS.values() for name in names),
-    *_TEXTS,
-    *("indication", "comparison", "split"),
-    *ATTRIBUTES,
-    *_LABELS,
-    *_SOFT_LABELS,
-)
-"""All that is read of a row."""
+_SOFT = "soft "
+"""Begins the name of a column of soft labels."""
+
+
+def label_columns(schema: FindingSchema) -> dict[str, tuple[str, ...]]:
+    """Return the columns that may hold the label of each finding, in lower case: its name, then its aliases."""
+    return {
+        finding: (
+            finding.lower(),
+            *(alias.lower() for alias, name in schema.aliases.items() if name == finding),
+        )
+        for finding in schema.findings
+    }
+
+
+def columns(schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of all columns that are read of a row, in lower case."""
+    labels = [name for names in label_columns(schema).values() for name in names]
+    return (
+        *(name for names in SYNONYMS.values() for name in names),
+        *_TEXTS,
+        *("indication", "comparison", "split"),
+        *ATTRIBUTES,
+        *labels,
+        *(_SOFT + name for name in labels),
+    )
 
 
 def matches(path: Path) -> bool:
@@ -58,7 +74,7 @@ def matches(path: Path) -> bool:
     return path.suffix in (".jsonl", ".json", ".csv")
 
 
-def read(path: Path) -> Iterator[Example]:
+def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
     """Examples of a manifest, or of the folder that holds it.
 
     Raises:
@@ -69,7 +85,8 @@ def read(path: Path) -> Iterator[Example]:
         raise CorpusError(f"{path}: no {' or '.join(FILES)} here; name the file itself.")
     ids = (study_id(row, place) for place, row in _rows(file))
     folder = file.parent.resolve()
-    yield from join_rows(ids, ((place, example_of_row(row, folder, place)) for place, row in _rows(file)))
+    labels = label_columns(schema)
+    yield from join_rows(ids, ((place, example_of_row(row, folder, place, labels)) for place, row in _rows(file)))
 
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -84,13 +101,19 @@ def study_id(row: Mapping[str, Any], place: str) -> str:
     return _text(row, SYNONYMS["study_id"], place)
 
 
-def example_of_row(row: Mapping[str, Any], folder: Path, place: str) -> Example:
+def example_of_row(row: Mapping[str, Any], folder: Path, place: str, labels: Mapping[str, tuple[str, ...]]) -> Example:
     """What one row with lower-case names tells of its study, with images in `folder`.
+
+    Args:
+        row: Values by lower-case column name.
+        folder: The folder that image names are relative to.
+        place: Words that name the place of the row.
+        labels: Of `label_columns`.
 
     Raises:
         CorpusError: it has no study id or no text, or a value of a wrong kind; the message begins with `place`.
     """
-    if row.keys().isdisjoint((*_TEXTS, *_LABELS)):
+    if row.keys().isdisjoint((*_TEXTS, *(name for names in labels.values() for name in names))):
         raise CorpusError(f"{place} has no {', '.join(_TEXTS)} and no column named after a finding.")
     name = study_id(row, place)
     if not name:
@@ -105,8 +128,8 @@ def example_of_row(row: Mapping[str, Any], folder: Path, place: str) -> Example:
         images=tuple(str(folder / image) for image in images),
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_texts(row, place),
-        labels=_labels(row, place),
-        soft_labels=_soft_labels(row, place),
+        labels=_labels(row, labels, place),
+        soft_labels=_soft_labels(row, labels, place),
         **{name: value_of_term(name, _text(row, (name,), place)) for name in ATTRIBUTES},
         split=_text(row, ("split",), place) or "train",
     )
@@ -142,16 +165,15 @@ def _texts(row: Mapping[str, Any], place: str) -> dict[str, Any]:
     return {name: text or cut.get(name, "") for name, text in texts.items()}
 
 
-def _labels(row: Mapping[str, Any], place: str) -> tuple[float | None, ...]:
-    if row.keys().isdisjoint(_LABELS):
-        return SILENT
-    return tuple(_label(row.get(name), place) for name in _LABELS)
+def _labels(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], place: str) -> dict[str, float]:
+    labels = {finding: _label(_value(row, names), place) for finding, names in columns.items()}
+    return {finding: label for finding, label in labels.items() if label is not None}
 
 
-def _soft_labels(row: Mapping[str, Any], place: str) -> tuple[float | None, ...]:
-    if row.keys().isdisjoint(_SOFT_LABELS):
-        return SILENT
-    return tuple(_soft_label(row.get(name), place) for name in _SOFT_LABELS)
+def _soft_labels(row: Mapping[str, Any], columns: Mapping[str, tuple[str, ...]], place: str) -> dict[str, float]:
+    soft = {finding: tuple(_SOFT + name for name in names) for finding, names in columns.items()}
+    labels = {finding: _soft_label(_value(row, names), place) for finding, names in soft.items()}
+    return {finding: label for finding, label in labels.items() if label is not None}
 
 
 def _label(value: object, place: str) -> float | None:

@@ -14,12 +14,15 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import SILENT, Example, split_name, view_position
+from report_gen.corpora.examples import Example, split_name, view_position
 from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
 from report_gen.errors import CorpusError
 from report_gen.labeling.sections import cut_report
-from report_gen.records.report import FINDINGS
+from report_gen.records.findings import FindingSchema
+
+CHEXPERT = "chexpert"
+"""Subset of a finding schema whose names are the columns of the label table."""
 
 _FOLDERS_LOOKED_AT = 20
 
@@ -32,14 +35,14 @@ def matches_jpeg(path: Path) -> bool:
     return _matches(path, ".jpg", "metadata")
 
 
-def read_dicom(path: Path) -> Iterator[Example]:
+def read_dicom(path: Path, schema: FindingSchema) -> Iterator[Example]:
     """Examples of MIMIC-CXR."""
-    return _read(path, ".dcm", ("record-list", "metadata", "split"))
+    return _read(path, schema, ".dcm", ("record-list", "metadata", "split"))
 
 
-def read_jpeg(path: Path) -> Iterator[Example]:
+def read_jpeg(path: Path, schema: FindingSchema) -> Iterator[Example]:
     """Examples of MIMIC-CXR-JPG; the texts are those of MIMIC-CXR."""
-    return _read(path, ".jpg", ("metadata", "split", "record-list"))
+    return _read(path, schema, ".jpg", ("metadata", "split", "record-list"))
 
 
 def _matches(path: Path, suffix: str, table: str) -> bool:
@@ -51,7 +54,7 @@ def _matches(path: Path, suffix: str, table: str) -> bool:
     return suffix in suffixes if suffixes else find_table(path, table) is not None
 
 
-def _read(path: Path, suffix: str, tables: Sequence[str]) -> Iterator[Example]:
+def _read(path: Path, schema: FindingSchema, suffix: str, tables: Sequence[str]) -> Iterator[Example]:
     """Studies in the order of their patients, from tables that are joined outside of Python.
 
     Raises:
@@ -59,18 +62,21 @@ def _read(path: Path, suffix: str, tables: Sequence[str]) -> Iterator[Example]:
     """
     reports = ReportTexts(path)
     folder = path.resolve()
-    teaches = False
-    for _, records in groupby(read_records(path, tables), key=lambda record: record["study_id"]):
-        example = _example(list(records), folder, suffix, reports)
-        teaches = teaches or bool(example.findings or example.impression) or example.labels != SILENT
+    has_content = False
+    findings = schema.subsets.get(CHEXPERT, ())
+    for _, records in groupby(read_records(path, tables, findings), key=lambda record: record["study_id"]):
+        example = _example(list(records), findings, folder, suffix, reports)
+        has_content = has_content or bool(example.findings or example.impression or example.labels)
         yield example
-    if not teaches:
+    if not has_content:
         raise CorpusError(
             f"{path}: no report texts and no labels are here; put mimic-cxr-reports.zip, packed or not, beside 'files'."
         )
 
 
-def _example(records: list[dict[str, Any]], folder: Path, suffix: str, reports: ReportTexts) -> Example:
+def _example(
+    records: list[dict[str, Any]], findings: Sequence[str], folder: Path, suffix: str, reports: ReportTexts
+) -> Example:
     subject, study = records[0]["subject_id"], records[0]["study_id"]
     place = f"files/p{subject[:2]}/p{subject}/s{study}"
     texts: dict[str, Any] = cut_report(reports.read(place))
@@ -80,11 +86,11 @@ def _example(records: list[dict[str, Any]], folder: Path, suffix: str, reports: 
         images=tuple(str(folder / place / f"{record['dicom_id']}{suffix}") for record in records),
         view_positions=tuple(view_position(record["ViewPosition"] or "") for record in records),
         **texts,
-        labels=tuple(_label(records[0].get(name)) for name in FINDINGS),
+        labels=_known_labels(records[0], findings),
         split=split_name(records[0]["split"]),
     )
 
 
-def _label(value: float | None) -> float | None:
+def _known_labels(record: dict[str, Any], findings: Sequence[str]) -> dict[str, float]:
     """CheXpert's -1 (uncertain) is not known."""
-    return value if value in (0, 1) else None
+    return {name: record[name] for name in findings if record[name] in (0, 1)}

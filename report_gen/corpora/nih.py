@@ -7,15 +7,15 @@ chexnet_probs.csv (what a classifier gives for each image) and the official list
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from report_gen.corpora.examples import SILENT, Example, view_position
-from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS
+from report_gen.corpora.examples import Example, view_position
+from report_gen.corpora.nih_labels import LABEL_SET, NIH_LABELS, NORMAL
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS
+from report_gen.records.findings import FindingSchema
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"
@@ -26,15 +26,17 @@ def matches(path: Path) -> bool:
     return _find_table(path) is not None
 
 
-def read(path: Path) -> Iterator[Example]:
-    """One example per image. Without the official lists 60 % of the patients are train, 20 % val and 20 % test.
+def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
+    """Yield one example per image, with labels as the schema's mapping of NIH's label set gives them.
+
+    Without the official lists 60 % of the patients are train, 20 % val and 20 % test.
 
     Raises:
         CorpusError: when there is no table, or when an image has an unknown label or stands in neither list.
     """
     table = _require_table(path)
     folder = table.parent.resolve()
-    soft = _read_soft_labels(folder / SOFT_LABELS)
+    soft = _read_soft_labels(folder / SOFT_LABELS, schema)
     tests = _read_list(folder / TEST_LIST)
     listed = tests | _read_list(folder / TRAIN_VAL_LIST)
     located = {image.name: image for image in folder.glob("images_*/images/*.png")}
@@ -48,21 +50,21 @@ def read(path: Path) -> Iterator[Example]:
             patient_id=row["Patient ID"],
             images=(str(image),),
             view_positions=(view_position(row["View Position"]),),
-            labels=_hard_labels(_parse_labels(row["Finding Labels"], table)),
-            soft_labels=soft.get(Path(name).stem, SILENT),
+            labels=_hard_labels(_parse_labels(row["Finding Labels"], table), schema),
+            soft_labels=soft.get(Path(name).stem, {}),
             split=_split(row["Patient ID"], listed=name in tests if listed else None),
         )
 
 
 def read_labels(path: Path) -> dict[str, frozenset[str]]:
-    """NIH's own labels of each study, of `NIH_LABELS`: none for No Finding. A finding may merge two of them.
+    """Return NIH's own labels of each study, of `NIH_LABELS`. A finding may merge two of them.
 
     Raises:
         CorpusError: as `read`.
     """
     table = _require_table(path)
     rows = read_csv(table, columns=COLUMNS)
-    return {Path(row["Image Index"]).stem: _parse_labels(row["Finding Labels"], table) - {"No Finding"} for row in rows}
+    return {Path(row["Image Index"]).stem: _parse_labels(row["Finding Labels"], table) - {NORMAL} for row in rows}
 
 
 def _require_table(path: Path) -> Path:
@@ -82,23 +84,23 @@ def _read_list(path: Path) -> set[str]:
     return set(read_text(path).split()) if path.is_file() else set()
 
 
-def _read_soft_labels(path: Path) -> dict[str, tuple[float | None, ...]]:
+def _read_soft_labels(path: Path, schema: FindingSchema) -> dict[str, dict[str, float]]:
     if not path.is_file():
         return {}
     columns = ("image", *map(str.lower, NIH_LABELS))
-    rows = read_csv(path, columns=columns)
+    rows, labels = read_csv(path, columns=columns), schema.labels_of(LABEL_SET)
     try:
-        return {Path(row["image"]).stem: tuple(_soft_label(name, row) for name in FINDINGS) for row in rows}
+        return {
+            Path(row["image"]).stem: {finding: _soft_label(own, row) for finding, own in labels.items()} for row in rows
+        }
     except ValueError as error:
         raise CorpusError(f"{path}: a probability is not a number from 0 to 1.") from error
 
 
-def _soft_label(name: str, row: Mapping[str, str]) -> float | None:
-    """The probability of at least one of the labels merged in `name`, as if they were independent."""
-    if name not in COUNTERPARTS or name == "No Finding":
-        return None
+def _soft_label(labels: Sequence[str], row: Mapping[str, str]) -> float:
+    """The probability of at least one of the labels, as if they were independent."""
     none_of_them = 1.0
-    for label in COUNTERPARTS[name]:
+    for label in labels:
         probability = float(row[label.lower()])
         if not 0 <= probability <= 1:
             raise ValueError(probability)
@@ -107,15 +109,16 @@ def _soft_label(name: str, row: Mapping[str, str]) -> float | None:
 
 
 def _parse_labels(text: str, table: Path) -> frozenset[str]:
-    said = frozenset(label.strip() for label in text.split("|"))
-    unknown = said - {"No Finding", *NIH_LABELS}
+    stated = frozenset(label.strip() for label in text.split("|"))
+    unknown = stated - {NORMAL, *NIH_LABELS}
     if unknown:
         raise CorpusError(f"{table}: unknown label {min(unknown)!r} in 'Finding Labels'.")
-    return said
+    return stated
 
 
-def _hard_labels(said: frozenset[str]) -> tuple[float | None, ...]:
-    return tuple(float(bool(said & set(COUNTERPARTS[name]))) if name in COUNTERPARTS else None for name in FINDINGS)
+def _hard_labels(stated: frozenset[str], schema: FindingSchema) -> dict[str, float]:
+    labels = {finding: float(bool(stated & set(own))) for finding, own in schema.labels_of(LABEL_SET).items()}
+    return {schema.normal: float(NORMAL in stated)} | labels if labels and schema.normal else labels
 
 
 def _split(patient_id: str, *, listed: bool | None) -> str:

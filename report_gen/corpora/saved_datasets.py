@@ -14,10 +14,11 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from report_gen.corpora.examples import Example, split_name
-from report_gen.corpora.manifest import COLUMNS, SYNONYMS, example_of_row, study_id
+from report_gen.corpora.manifest import SYNONYMS, columns, example_of_row, label_columns, study_id
 from report_gen.corpora.study_rows import join_rows
 from report_gen.errors import CorpusError
 from report_gen.files import write_atomically
+from report_gen.records.findings import FindingSchema
 
 FILES = ("dataset_dict.json", "dataset_info.json")
 IMAGES = "images"
@@ -30,7 +31,7 @@ def matches(path: Path) -> bool:
     return (path / FILES[0]).is_file() or ((path / FILES[1]).is_file() and (path / "state.json").is_file())
 
 
-def read(path: Path, store: Path | None) -> Iterator[Example]:
+def read(path: Path, store: Path | None, schema: FindingSchema) -> Iterator[Example]:
     """Examples of a saved dataset, or of all splits of a saved DatasetDict by their names.
 
     Raises:
@@ -42,8 +43,9 @@ def read(path: Path, store: Path | None) -> Iterator[Example]:
         for place, row in _rows(path, {name: _select(split, SYNONYMS["study_id"]) for name, split in splits.items()})
     )
     folder = path.resolve()
-    rows = _rows(path, {name: _select(split, COLUMNS) for name, split in splits.items()})
-    return join_rows(ids, ((place, _example(row, folder, store, place)) for place, row in rows))
+    rows = _rows(path, {name: _select(split, columns(schema)) for name, split in splits.items()})
+    labels = label_columns(schema)
+    return join_rows(ids, ((place, _example(row, folder, store, place, labels)) for place, row in rows))
 
 
 def _load(path: Path) -> Mapping[str, Dataset]:
@@ -76,13 +78,15 @@ def _known(row: dict[str, Any]) -> dict[str, Any]:
     return {column: value for column, value in row.items() if column != "split" or value}
 
 
-def _example(row: dict[str, Any], folder: Path, store: Path | None, place: str) -> Example:
+def _example(
+    row: dict[str, Any], folder: Path, store: Path | None, place: str, labels: Mapping[str, tuple[str, ...]]
+) -> Example:
     column = next((name for name in SYNONYMS["images"] if row.get(name)), None)
     images = [] if column is None else row[column]
     if column is not None:
         listed = images if isinstance(images, list) else [images]
         row = row | {column: [_image(image, store, place) for image in listed]}
-    return example_of_row(row | {"split": split_name(str(row["split"]))}, folder, place)
+    return example_of_row(row | {"split": split_name(str(row["split"]))}, folder, place, labels)
 
 
 def _image(image: Any, store: Path | None, place: str) -> Any:

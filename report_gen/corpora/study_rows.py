@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from report_gen.corpora.examples import SILENT, Example
+from report_gen.corpora.examples import Example
 from report_gen.errors import CorpusError
 from report_gen.records.report import ATTRIBUTES
 
@@ -48,7 +48,7 @@ def join_examples(earlier: Example, later: Example, place: str) -> Example:
     Raises:
         CorpusError: they contradict each other; the message begins with `place`.
     """
-    missing = ("", SILENT)
+    missing: tuple[object, ...] = ("", {})
     joined: dict[str, Any] = {}
     for name in (field.name for field in fields(Example)):
         first, second = getattr(earlier, name), getattr(later, name)

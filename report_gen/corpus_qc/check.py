@@ -28,28 +28,37 @@ from report_gen.corpus_qc.rows import SECTIONS
 from report_gen.corpus_qc.scan import Gathered, Progress, gather
 from report_gen.corpus_qc.study_features import STATES, TEXTS
 from report_gen.corpus_qc.text_statistics import COMMON, band_keys, share_in_common
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingSchema, FindingState
 
 _REPORT = TEXTS.index("report")
 _Numbers = NDArray[Any]
 
 
 def check_corpus(
-    dataset: Dataset, *, source: str, examine_images: bool = True, progress: Progress = lambda _: None, seed: int = 0
+    dataset: Dataset,
+    *,
+    source: str,
+    examine_images: bool = True,
+    progress: Progress = lambda _: None,
+    seed: int = 0,
+    schema: FindingSchema | None = None,
 ) -> tuple[CorpusCheck, ExampleImages]:
     """The check of a corpus, and what of it is worth being seen.
 
     Args:
-        dataset: One study or more with the columns of `corpora.FEATURES`, unchecked, with the names of all images.
+        dataset: One study or more with the columns of `corpora.corpus_features`, unchecked, with all images' names.
         source: What to call the corpus.
-        look: Whether to open the images.
+        examine_images: Whether to open the images.
         progress: Is told how many studies have gone by.
         seed: Of the draw of pictures.
+        schema: The findings, with which the dataset was read; those of chest radiographs if not given.
     """
-    gathered = gather(dataset, examine_images=examine_images, progress=progress, seed=seed)
+    schema = schema or chest_xray()
+    gathered = gather(dataset, examine_images=examine_images, progress=progress, schema=schema, seed=seed)
     texts = _text_families(gathered)
     images = _image_families(gathered)
-    check = _count(gathered, texts, images, source)
+    check = _count(gathered, texts, images, source, schema)
     return replace(check, problems=tuple(find_problems(check))), show(dataset, gathered, texts, images)
 
 
@@ -79,7 +88,7 @@ def _image_families(gathered: Gathered) -> Places:
     return found
 
 
-def _count(gathered: Gathered, texts: Places, images: Places, source: str) -> CorpusCheck:
+def _count(gathered: Gathered, texts: Places, images: Places, source: str, schema: FindingSchema) -> CorpusCheck:
     studies = gathered.studies
     patients, without = studies["patient"], studies["patient"] == 0
     reports = studies["texts"][:, _REPORT]
@@ -100,8 +109,8 @@ def _count(gathered: Gathered, texts: Places, images: Places, source: str) -> Co
         marked=int(studies["marked"][:, _REPORTED].any(axis=1).sum()),
         with_prior=int((studies["prior_sentences"] > 0).sum()),
         prior_sentences=int(studies["prior_sentences"].sum()) / sentences,
-        said=_said(studies["states"]),
-        labelled=_labelled(studies["labels"]) if labelled.any() else {},
+        said=_said(studies["states"], schema),
+        labelled=_labelled(studies["labels"], schema) if labelled.any() else {},
         views=dict(gathered.views.most_common()),
         images=_check_images(gathered, images) if len(gathered.images) else None,
         problems=(),
@@ -184,19 +193,20 @@ def _in_train(items: _Numbers, clusters: Places | None, splits: _Numbers) -> dic
     return found
 
 
-def _said(states: _Numbers) -> dict[str, Support]:
+def _said(states: _Numbers, schema: FindingSchema) -> dict[str, Support]:
     counts = {state: (states == place).sum(axis=0).tolist() for place, state in enumerate(STATES)}
     stated = zip(*(counts[FindingState[name]] for name in ("PRESENT", "ABSENT", "UNCERTAIN")), strict=True)
     return {
         finding: Support(present=present, absent=absent, uncertain=uncertain)
-        for finding, (present, absent, uncertain) in zip(FINDINGS, stated, strict=True)
+        for finding, (present, absent, uncertain) in zip(schema.findings, stated, strict=True)
     }
 
 
-def _labelled(labels: _Numbers) -> dict[str, Support]:
+def _labelled(labels: _Numbers, schema: FindingSchema) -> dict[str, Support]:
     present, absent = ((labels == value).sum(axis=0).tolist() for value in (1, 0))
     return {
-        finding: Support(present=yes, absent=no) for finding, yes, no in zip(FINDINGS, present, absent, strict=True)
+        finding: Support(present=yes, absent=no)
+        for finding, yes, no in zip(schema.findings, present, absent, strict=True)
     }
 
 

@@ -60,7 +60,7 @@ def clean_rows(rows: Iterable[Row], *, marks: Marks, drop_priors: bool, tally: C
     """The rows, cleaned; each that was changed has `removed`, a list of changes.
 
     Args:
-        rows: With the columns of `corpora.FEATURES`.
+        rows: With the columns of `corpora.corpus_features`.
         marks: What becomes of de-identification marks in any section.
         drop_priors: Whether sentences of findings and impression go that speak of an earlier study.
         tally: Counts what is done.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ from datasets import Dataset
 
 from report_gen.errors import OutputError
 from report_gen.files import write_pieces
-from report_gen.records.report import FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingSchema
 
 Row = Mapping[str, Any]
-"""A study with the columns of `corpora.FEATURES`."""
+"""A study with the columns of `corpora.corpus_features`."""
 
 SECTIONS = ("indication", "comparison", "findings", "impression")
 FILE = "manifest.jsonl"
@@ -45,19 +46,27 @@ def manifest_place(folder: Path) -> Path:
     return place
 
 
-def write_manifest(place: Path, rows: Iterable[Row]) -> None:
+def write_manifest(place: Path, rows: Iterable[Row], schema: FindingSchema | None = None) -> None:
     """Rows to a file that `read_corpus` reads back as they are; what else they hold it passes over.
 
-    Images at or below the file's folder are named relative to it, others from the root. Raises OutputError.
+    Images at or below the file's folder are named relative to it, others from the root.
+
+    Args:
+        place: The manifest.
+        rows: With the columns of `corpora.corpus_features`.
+        schema: The findings of the labels; those of chest radiographs if not given.
+
+    Raises:
+        OutputError: The file cannot be written.
     """
-    folder = place.parent.resolve()
-    write_pieces(place, (json.dumps(_line(row, folder), ensure_ascii=False) + "\n" for row in rows))
+    folder, findings = place.parent.resolve(), (schema or chest_xray()).findings
+    write_pieces(place, (json.dumps(_line(row, folder, findings), ensure_ascii=False) + "\n" for row in rows))
 
 
-def _line(row: Row, folder: Path) -> dict[str, Any]:
+def _line(row: Row, folder: Path, findings: Sequence[str]) -> dict[str, Any]:
     line = {**row, "images": [_name(Path(image), folder) for image in row["images"]]}
     for column, prefix in (("labels", ""), ("soft_labels", "soft ")):
-        labels = zip(FINDINGS, line.pop(column), strict=True)
+        labels = zip(findings, line.pop(column), strict=True)
         line |= {f"{prefix}{name}": label for name, label in labels if label is not None}
     return line
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from report_gen.corpus_qc.image_features import IMAGE, ImageFeatures, image_workers
 from report_gen.corpus_qc.rows import Row, split_batch
-from report_gen.corpus_qc.study_features import STUDY, describe_study, report_of
+from report_gen.corpus_qc.study_features import describe_study, report_of, study_dtype
 from report_gen.corpus_qc.text_statistics import PLACES, fingerprint, sign, words_of
+from report_gen.records.findings import FindingSchema
 from report_gen.records.report import strip_controls
 from report_gen.records.study import ViewPosition
 
@@ -43,7 +44,7 @@ class Gathered:
     """A corpus as numbers, N studies with T different reports and M images."""
 
     studies: NDArray[Any]
-    """[N] of STUDY."""
+    """[N] of `study_dtype`."""
     texts: NDArray[np.uint64]
     """[T] fingerprints of the reports."""
     signatures: NDArray[np.uint32]
@@ -60,22 +61,28 @@ class Gathered:
     """Drawn at random from all images."""
 
 
-def gather(dataset: Dataset, *, examine_images: bool, progress: Progress, seed: int = 0) -> Gathered:
+def gather(
+    dataset: Dataset, *, examine_images: bool, progress: Progress, schema: FindingSchema, seed: int = 0
+) -> Gathered:
     """Everything that is counted of a corpus.
 
     Args:
-        dataset: With the columns of `corpora.FEATURES`.
-        look: Whether to open the images.
+        dataset: With the columns of `corpora.corpus_features`.
+        examine_images: Whether to open the images.
+        progress: Called with the number of studies that are done.
+        schema: The findings, with which the dataset was read.
         seed: Of the draw of pictures.
     """
     texts, pictures = _Texts(), _Images(np.random.default_rng(seed))
-    studies = [np.zeros(0, dtype=STUDY)]
+    record = study_dtype(schema)
+    studies = [np.zeros(0, dtype=record)]
     views: Counter[str] = Counter()
     splits: Counter[str] = Counter()
     with image_workers() if examine_images else nullcontext() as workers:
         for number, batch in enumerate(dataset.iter(batch_size=BATCH)):
             rows = list(split_batch(batch))
-            studies.append(np.array([describe_study(row, texts.learn(row)) for row in rows], dtype=STUDY))
+            described = [describe_study(row, texts.learn(row), schema) for row in rows]
+            studies.append(np.array(described, dtype=record))
             views.update(view for row in rows for view in row["view_positions"])
             splits.update(batch["split"])
             if workers is not None:

@@ -15,7 +15,8 @@ from report_gen.corpus_qc.rows import Row, rows_of
 from report_gen.corpus_qc.study_features import STATES, labels_of, states_of
 from report_gen.corpus_qc.text_statistics import fingerprint
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingSchema, FindingState
 
 _PRESENT = STATES.index(FindingState.PRESENT)
 Ints = NDArray[np.int64]
@@ -38,22 +39,25 @@ def split_corpus(
     ratios: Mapping[str, float],
     seed: int,
     progress: Callable[[int], None] = lambda _: None,
+    schema: FindingSchema | None = None,
 ) -> Split:
     """Patients dealt to the splits; a study whose patient is not known is a patient of its own.
 
     A finding is what the corpus's label says, or else the report. The order of the rows does not matter.
 
     Args:
-        dataset: With the columns of `corpora.FEATURES`; the split it has does not matter.
+        dataset: With the columns of `corpora.corpus_features`; the split it has does not matter.
         source: What to call the corpus.
         ratios: Shares of studies by split, which sum to 1.
         seed: Of the order in which patients are dealt.
         progress: Is told how many studies have gone by.
+        schema: The findings, with which the dataset was read; those of chest radiographs if not given.
 
     Raises:
         CorpusError: a study occurs twice, or there are too few patients for the splits.
     """
-    studies, patients, findings = _read(dataset, progress)
+    schema = schema or chest_xray()
+    studies, patients, findings = _read(dataset, progress, schema)
     repeated = len(studies) - len(np.unique(studies))
     if repeated:
         raise CorpusError(f"{source}: {repeated} study ids occur more than once; give each study one entry.")
@@ -65,7 +69,7 @@ def split_corpus(
     lacking = [name for place, name in enumerate(SPLITS) if shares[place] > 0 and not (assigned == place).any()]
     if lacking:
         raise CorpusError(f"{source}: {len(counts)} patients are too few, {', '.join(lacking)} would be empty.")
-    return Split(splits=assigned[patient].astype(np.uint8), how=_tell(counts, assigned, ratios, seed))
+    return Split(splits=assigned[patient].astype(np.uint8), how=_tell(counts, assigned, ratios, seed, schema))
 
 
 def split_rows(dataset: Dataset, splits: NDArray[np.uint8]) -> Iterator[Row]:
@@ -101,21 +105,25 @@ def assign_patients(counts: Ints, shares: NDArray[np.float64], random: np.random
     return assigned
 
 
-def _read(dataset: Dataset, progress: Callable[[int], None]) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Ints]:
-    """Fingerprints [N] of studies and of patients, and [N,15]: 1 for each finding that is there, and 1."""
+def _read(
+    dataset: Dataset, progress: Callable[[int], None], schema: FindingSchema
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64], Ints]:
+    """Fingerprints [N] of studies and of patients, and [N,F+1]: 1 for each finding that is there, and 1."""
     studies = np.zeros(len(dataset), dtype=np.uint64)
     patients = np.zeros(len(dataset), dtype=np.uint64)
-    findings = np.ones((len(dataset), len(FINDINGS) + 1), dtype=np.int64)
+    findings = np.ones((len(dataset), len(schema.findings) + 1), dtype=np.int64)
     for place, row in enumerate(rows_of(dataset)):
         studies[place] = fingerprint(row["study_id"])
         patients[place] = fingerprint(row["patient_id"] or f"\0{row['study_id']}")  # which no patient is called
-        said = zip(labels_of(row), states_of(row), strict=True)
+        said = zip(labels_of(row), states_of(row, schema), strict=True)
         findings[place, :-1] = [label == 1 or (label < 0 and state == _PRESENT) for label, state in said]
         progress(place + 1)
     return studies, patients, findings
 
 
-def _tell(counts: Ints, assigned: Ints, ratios: Mapping[str, float], seed: int) -> dict[str, Any]:
+def _tell(
+    counts: Ints, assigned: Ints, ratios: Mapping[str, float], seed: int, schema: FindingSchema
+) -> dict[str, Any]:
     totals = {name: counts[assigned == place].sum(axis=0).tolist() for place, name in enumerate(SPLITS)}
     return {
         "method": "patients dealt by iterative stratification of their findings (Sechidis et al., 2011)",
@@ -124,6 +132,7 @@ def _tell(counts: Ints, assigned: Ints, ratios: Mapping[str, float], seed: int) 
         "patients": {name: int((assigned == place).sum()) for place, name in enumerate(SPLITS)},
         "studies": {name: total[-1] for name, total in totals.items()},
         "with": {
-            finding: {name: total[place] for name, total in totals.items()} for place, finding in enumerate(FINDINGS)
+            finding: {name: total[place] for name, total in totals.items()}
+            for place, finding in enumerate(schema.findings)
         },
     }

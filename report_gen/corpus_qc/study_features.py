@@ -11,36 +11,43 @@ from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.corpus_qc.text_statistics import fingerprint, words_of
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.report import FINDINGS, FindingState, split_sentences
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import split_sentences
 
 TEXTS = ("findings", "impression", "report")
 """What may stand in two studies word for word; a report is findings and impression."""
 STATES = tuple(FindingState)
 OTHER_SPLIT = len(SPLITS)
 
-STUDY = np.dtype(
-    [
-        ("study", np.uint64),
-        ("patient", np.uint64),
-        ("split", np.uint8),
-        ("images", np.uint32),
-        ("texts", np.uint64, len(TEXTS)),
-        ("words", np.uint32, len(SECTIONS)),
-        ("marked", np.bool_, len(SECTIONS)),
-        ("sentences", np.uint32),
-        ("prior_sentences", np.uint32),
-        ("damaged", np.bool_),
-        ("states", np.uint8, len(FINDINGS)),
-        ("labels", np.int8, len(FINDINGS)),
-    ]
-)
-"""study, patient, texts: `fingerprint`s, 0 where there is nothing; split: place in SPLITS or OTHER_SPLIT; words: number
-of them in each of SECTIONS; marked: by de-identification; sentences: of the report, and those about an earlier study;
-damaged: holds NUL; states: of the findings, places in STATES; labels: 1, 0, or -1 where the corpus says nothing."""
+
+def study_dtype(schema: FindingSchema) -> np.dtype[Any]:
+    """Return the record of one study.
+
+    study, patient, texts: `fingerprint`s, 0 where there is nothing; split: place in SPLITS or OTHER_SPLIT; words: how
+    many in each of SECTIONS; marked: by de-identification; sentences: of the report, and those about an earlier study;
+    damaged: holds NUL; states: of the findings, places in STATES; labels: 1, 0, or -1 where the corpus gives none.
+    """
+    findings = (len(schema.findings),)
+    return np.dtype(
+        [
+            ("study", np.uint64),
+            ("patient", np.uint64),
+            ("split", np.uint8),
+            ("images", np.uint32),
+            ("texts", np.uint64, len(TEXTS)),
+            ("words", np.uint32, len(SECTIONS)),
+            ("marked", np.bool_, len(SECTIONS)),
+            ("sentences", np.uint32),
+            ("prior_sentences", np.uint32),
+            ("damaged", np.bool_),
+            ("states", np.uint8, findings),
+            ("labels", np.int8, findings),
+        ]
+    )
 
 
-def describe_study(row: Row, words: list[str]) -> tuple[Any, ...]:
-    """The fields of STUDY; `words` are those of the report."""
+def describe_study(row: Row, words: list[str], schema: FindingSchema) -> tuple[Any, ...]:
+    """Return the fields of `study_dtype`; `words` are those of the report."""
     texts = [row[section] for section in SECTIONS]
     sentences = [sentence.text for text in texts[2:] for sentence in split_sentences(text)]
     return (
@@ -54,7 +61,7 @@ def describe_study(row: Row, words: list[str]) -> tuple[Any, ...]:
         len(sentences),
         sum(map(mentions_prior, sentences)),
         any("\0" in text for text in (row["study_id"], *texts)),
-        states_of(row),
+        states_of(row, schema),
         labels_of(row),
     )
 
@@ -64,9 +71,9 @@ def report_of(row: Row) -> str:
     return "\n".join(text for text in (row["findings"], row["impression"]) if text)
 
 
-def states_of(row: Row) -> list[int]:
+def states_of(row: Row, schema: FindingSchema) -> list[int]:
     """What the report says of each finding, as places in STATES."""
-    return [STATES.index(state) for state in label_findings(report_of(row)).values()]
+    return [STATES.index(state) for state in label_findings(report_of(row), schema).values()]
 
 
 def labels_of(row: Row) -> list[int]:

@@ -9,57 +9,56 @@ from collections.abc import Mapping, Sequence
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.errors import UsageError
-from report_gen.records.report import CHEXPERT, FINDINGS, FURTHER, Attribute, AttributeName, Finding, FindingState
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import Attribute, AttributeName, Finding
 
 
 def resolve_findings(
+    schema: FindingSchema,
     states: Sequence[int],
     probabilities: Sequence[float],
     overrides: Mapping[str, FindingState],
     reported: Sequence[bool],
 ) -> tuple[Finding, ...]:
-    """The findings as the decoder is told them: decided, overruled, and "No Finding" made to agree with the rest.
+    """Resolve the findings that condition the decoder: user override, else model prediction.
+
+    The finding that means "normal" follows from the others unless the user overrides it.
 
     Args:
+        schema: The model's findings.
         states: [F] as the thresholds decide, indices into STATES.
         probabilities: [F] 0..1.
         overrides: states that a reader sets, by name.
         reported: [F], whether the probability is told.
     """
-    told = {name: overrides.get(name, STATES[state]) for name, state in zip(FINDINGS, states, strict=True)}
-    if "No Finding" not in overrides:
-        told["No Finding"] = no_finding(told)
+    resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
+    if schema.normal not in overrides:
+        resolved = schema.with_no_finding(resolved)
     return tuple(
         Finding(
             name=name,
-            state=told[name],
+            state=resolved[name],
             probability=probability if is_reported else None,
             overridden=name in overrides,
         )
-        for name, probability, is_reported in zip(FINDINGS, probabilities, reported, strict=True)
+        for name, probability, is_reported in zip(schema.findings, probabilities, reported, strict=True)
     )
 
 
-def no_finding(told: Mapping[str, FindingState]) -> FindingState:
-    """CheXpert's rule, as `label_findings` has it: nothing but a support device is present or uncertain.
+def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSchema) -> dict[str, FindingState]:
+    """Return the states that a user sets under the names that the schema gives the findings.
 
-    A finding of `FURTHER` alone leaves it unknown: CheXpert does not name it, and the chest is not normal.
+    Raises:
+        UsageError: A name is neither that of a finding nor an alias.
     """
-    others = {told[name] for name in CHEXPERT if name not in ("No Finding", "Support Devices")}
-    if FindingState.PRESENT in others:
-        return FindingState.ABSENT
-    if FindingState.UNCERTAIN in others:
-        return FindingState.UNCERTAIN
-    if any(told[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in FURTHER):
-        return FindingState.UNKNOWN
-    return FindingState.PRESENT if FindingState.ABSENT in others else FindingState.UNKNOWN
-
-
-def check_findings(overrides: Mapping[str, FindingState]) -> None:
-    """Raise UsageError for a name that is none of `FINDINGS`."""
-    for name in overrides:
-        if name not in FINDINGS:
-            raise UsageError(f"finding {name!r} is not known; choose from {', '.join(FINDINGS)}")
+    resolved = {}
+    for text, state in overrides.items():
+        name = schema.resolve_name(text)
+        if name is None:
+            choices = ", ".join(schema.findings) or "none: the model has no findings"
+            raise UsageError(f"finding {text!r} is not known; choose from {choices}")
+        resolved[name] = state
+    return resolved
 
 
 def resolve_attributes(

@@ -16,9 +16,9 @@ from report_gen.auditing.text_audit import FlagKind, audit_text
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
-    check_findings,
     resolve_attributes,
     resolve_findings,
+    resolve_overrides,
     unknown_attributes,
 )
 from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
@@ -27,12 +27,11 @@ from report_gen.generation import DEFAULT_DECODING, Decoding, GeneratedText, gen
 from report_gen.labeling.attributes import header_values
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.model.projector import VisualFeatures
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.heatmap import Heatmap
 from report_gen.records.report import (
-    FINDINGS,
     Attribute,
     Finding,
-    FindingState,
     InputFile,
     Provenance,
     Report,
@@ -68,19 +67,37 @@ class Drafter:
         self._preparer = StudyPreprocessor(checkpoint)
 
     @classmethod
-    def load(cls, folder: Path | None = None, *, device: str | torch.device = "cpu") -> Drafter:
-        """A drafter with the checkpoint of a folder, or with the embedded one.
+    def load(
+        cls, folder: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu", dtype: str = "auto"
+    ) -> Drafter:
+        """Load a checkpoint onto a device.
+
+        Args:
+            folder: checkpoint folder. Default: the embedded checkpoint.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+            dtype: `auto`, `float32` or `bfloat16`.
+
+        Returns:
+            A drafter with the model of the checkpoint.
 
         Raises:
             CheckpointError: the checkpoint is missing, altered or does not fit.
+            UsageError: the device or the type is unknown or not available.
         """
+        # The embedded and all other checkpoints run on the CPU in float32 until devices are resolved here.
+        device = "cpu" if device == "auto" else device
         return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
 
     @property
     def reported(self) -> frozenset[str]:
         """Findings whose probability the model gives: those that it was taught."""
         known = self._model.config.findings.reported
-        return frozenset(name for name, is_reported in zip(FINDINGS, known, strict=True) if is_reported)
+        return frozenset(name for name, is_reported in zip(self.schema.findings, known, strict=True) if is_reported)
+
+    @property
+    def schema(self) -> FindingSchema:
+        """The findings that the model speaks of."""
+        return self._model.config.finding_schema
 
     def draft(
         self,
@@ -91,7 +108,17 @@ class Drafter:
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
     ) -> Report:
-        """Draft one study; see `draft_all`.
+        """Draft the report of one study.
+
+        Args:
+            study: the study, from `read_study` or `read_studies`.
+            decoding: as in `draft_all`.
+            overrides: as in `draft_all`.
+            attributes: as in `draft_all`.
+            indication: as in `draft_all`.
+
+        Returns:
+            The draft, with its findings, notices and provenance.
 
         Raises:
             StudyError: the study cannot be read.
@@ -117,15 +144,23 @@ class Drafter:
         """Draft many studies: a report each, in order, or the error for which that study alone is refused.
 
         Args:
+            studies: the studies, from `read_study` or `read_studies`.
             decoding: how the text is written; the best of beam search and samples by default.
             overrides: states by finding name that a reader sets over what the model saw.
             attributes: values by attribute name that a reader sets over header and image, "" for unknown.
             indication: why the study was asked for; a study's own indication by default.
             batch_size: B, studies that go through the model together.
             blank: show the model plain grey in place of every image, to learn what it writes without looking.
+
+        Returns:
+            Reports and errors in the order of the studies, each as soon as its batch is drafted.
+
+        Raises:
+            UsageError: an override names a finding or an attribute that the model does not know.
         """
         decoding, overrides, attributes = decoding or DEFAULT_DECODING, overrides or {}, attributes or {}
         self._check_overrides(overrides, attributes)
+        overrides = resolve_overrides(overrides, self.schema)
         for start in range(0, len(studies), batch_size):
             prepared = [
                 self._preparer.prepare(study, indication=indication, blank=blank)
@@ -147,7 +182,6 @@ class Drafter:
                 "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
                 "use one of conditioning prefix or cross_attention"
             )
-        check_findings(overrides)
         check_attributes(attributes, self._model.config.attributes)
 
     @torch.inference_mode()
@@ -174,7 +208,9 @@ class Drafter:
         grid = self._model.encoder.grid
         weights = visual.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
         pixels, placement = self._preparer.show(study)
-        return Heatmap(image=pixels, square=placement.square, weights=dict(zip(FINDINGS, weights, strict=True)))
+        named = dict(zip(self.schema.findings, weights, strict=True))
+        stated = {name: named[name] for name in self.schema.stated}
+        return Heatmap(image=pixels, square=placement.square, weights=stated)
 
     def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
         pixel_values, _, mask = self._collated(batch)
@@ -197,10 +233,16 @@ class Drafter:
         probabilities = self._model.probabilities(visual.finding_logits)
         states = self._model.decide(probabilities)
         findings = [
-            resolve_findings(row_states, row_probabilities, overrides, self._model.config.findings.reported)
+            resolve_findings(
+                self.schema, row_states, row_probabilities, overrides, self._model.config.findings.reported
+            )
             for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
         ]
-        told = torch.tensor([[STATES.index(finding.state) for finding in row] for row in findings], device=self._device)
+        told = torch.tensor(
+            [[STATES.index(finding.state) for finding in row] for row in findings],
+            dtype=torch.long,
+            device=self._device,
+        )
         resolved = self._resolve_attributes(batch, visual, attributes)
         visual_tokens, visual_mask = self._model.visual_tokens(told, visual, self._told(resolved))
         texts = generate(
@@ -243,7 +285,7 @@ class Drafter:
         notices = list(item.notices)
         if not written.sections:
             notices.append("the model wrote nothing; write the report by hand")
-        if mismatched := mismatched_findings(written.text, [finding.state for finding in findings]):
+        if mismatched := mismatched_findings(written.text, [finding.state for finding in findings], self.schema):
             notices.append(f"the text departs from the findings told to the decoder on: {', '.join(mismatched)}")
         notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
         return Report(
@@ -256,7 +298,7 @@ class Drafter:
 
     def _blank_report(self, item: Prepared, decoding: Decoding) -> Report:
         """Nothing was exposed, so the decoder is not asked: it would invent."""
-        unknown = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS)
+        unknown = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in self.schema.findings)
         return Report(
             sections=_BLANK,
             findings=unknown,

@@ -10,7 +10,8 @@ import numpy as np
 from report_gen.metrics.head_scores import HeadRun, score_head
 from report_gen.metrics.measure import Floats
 from report_gen.metrics.score_run import ScoreMethod
-from report_gen.records.report import FINDINGS, FindingState, Report
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import Report
 
 _DIGITS = 6
 """Decimals of a probability."""
@@ -35,30 +36,32 @@ def score_finding_head(
         controls: their reports from other images, by the name of these.
         method: its draws and seed.
     """
+    findings = tuple(finding.name for finding in own[0].findings)
     values = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0}
-    truth = [[values[label[name]] if name in label else np.nan for name in FINDINGS] for label in labels]
+    truth = [[values[label[name]] if name in label else np.nan for name in findings] for label in labels]
     return score_head(
         ids,
-        FINDINGS,
+        findings,
         own=_probabilities(own),
         controls={name: _probabilities(reports) for name, reports in controls.items()},
-        labels=np.array(truth),
+        labels=np.array(truth).reshape(len(labels), len(findings)),
         draws=method.draws,
         seed=method.seed,
+        derived=method.schema.normal,
     )
 
 
-def can_score_finding_head(reported: Iterable[str], rows: Iterable[Row]) -> bool:
+def can_score_finding_head(reported: Iterable[str], rows: Iterable[Row], schema: FindingSchema) -> bool:
     """Whether a study has a label of one of the findings whose probability is `reported`."""
     wanted = frozenset(reported)
-    return any(known_labels(row).keys() & wanted for row in rows)
+    return any(known_labels(row, schema).keys() & wanted for row in rows)
 
 
-def known_labels(row: Row) -> States:
+def known_labels(row: Row, schema: FindingSchema) -> States:
     """The labels that the corpus has, as states."""
     return {
         name: FindingState.PRESENT if label > 0.5 else FindingState.ABSENT
-        for name, label in zip(FINDINGS, row["labels"], strict=True)
+        for name, label in zip(schema.findings, row["labels"], strict=True)
         if label is not None
     }
 
@@ -66,4 +69,5 @@ def known_labels(row: Row) -> States:
 def _probabilities(reports: Sequence[Report]) -> Floats:
     """[S,F], NaN where there is none; without the last digits, in which equal images differ from batch to batch."""
     known = [[finding.probability for finding in report.findings] for report in reports]
-    return np.array([[np.nan if one is None else round(one, _DIGITS) for one in row] for row in known])
+    rounded = [[np.nan if one is None else round(one, _DIGITS) for one in row] for row in known]
+    return np.array(rounded).reshape(len(rounded), -1 if any(rounded) else 0)

@@ -22,18 +22,20 @@ from report_gen.metrics.score_run import ScoreRun
 from report_gen.metrics.significance import Difference
 from report_gen.metrics.table import render_differences, render_head, render_labels, render_table
 from report_gen.metrics.verdicts import Verdict, check_image_use
-from report_gen.records.report import CHEXPERT, AttributeName
+from report_gen.records.findings import FindingSchema
+from report_gen.records.report import AttributeName
 from report_gen.rendering.figures import Reliability, reliability_picture
 
 _POLICY = "uncertain-"
 """A label knows no uncertainty, so a draft that is uncertain does not state the finding."""
-_AVERAGES = tuple(average_name(average, "F1", 14, _POLICY) for average in ("macro", "micro"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What the drafts of a corpus are worth."""
 
+    schema: FindingSchema
+    """The findings of the scores."""
     texts: Mapping[str, str]
     """Draft from the study's own images, by study id."""
     refused: tuple[StudyError, ...]
@@ -66,9 +68,15 @@ class Evaluation:
         return max(Counter(self.texts.values()).values()) / len(self.texts)
 
     @property
+    def averages(self) -> tuple[str, ...]:
+        """Names of the averaged finding scores against the labels; none for a schema without findings."""
+        sizes = list(self.schema.scored_sets)[:1]  # all scored findings
+        return tuple(average_name(average, "F1", size, _POLICY) for size in sizes for average in ("macro", "micro"))
+
+    @property
     def verdicts(self) -> list[Verdict]:
         """On the use of the image by the labels; those by the reports are in the run."""
-        found = check_image_use(self.by_labels, _AVERAGES, against="labels")
+        found = check_image_use(self.by_labels, self.averages, against="labels")
         if self.by_nih_labels is None:
             return found
         controls = {name: self.by_nih_labels.against[name] for name in self.by_labels}
@@ -83,6 +91,7 @@ def render(evaluation: Evaluation) -> RenderableType:
 def write_json(evaluation: Evaluation, path: Path) -> None:
     """Everything, for programs; quotes the drafts. Raises OutputError."""
     document = {
+        "finding_schema": evaluation.schema.name,
         "studies": len(evaluation.texts),
         "refused": [str(error) for error in evaluation.refused],
         "distinct": evaluation.distinct,
@@ -169,7 +178,7 @@ def _attributes(evaluation: Evaluation) -> Iterator[RenderableType]:
 
 
 def _shown(evaluation: Evaluation) -> Iterator[str]:
-    yield from _AVERAGES
-    for finding in CHEXPERT:
+    yield from evaluation.averages
+    for finding in evaluation.schema.scored_findings:
         if evaluation.support[finding]:
             yield label_name(finding, "F1", _POLICY)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from report_gen.corpora.nih_labels import NIH_LABELS, said_labels
+from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
@@ -35,7 +35,8 @@ from report_gen.metrics.run_score import score_texts
 from report_gen.metrics.score_run import ScoreMethod, ScoreRun
 from report_gen.metrics.significance import Difference, compare
 from report_gen.metrics.training_reports import TrainingReports
-from report_gen.records.report import ATTRIBUTES, FINDINGS, FindingState, Report, SectionName
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import ATTRIBUTES, Report, SectionName
 from report_gen.records.study import Study, ViewPosition
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
@@ -128,12 +129,15 @@ def evaluate(
     sides = {OWN: [report for _, _, report in studies], **controls}
     rows = [row for row, _, _ in studies]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
-    labels = [known_labels(row) for row in rows]
+    labels = [known_labels(row, method.schema) for row in rows]
     truths: list[Values] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
     return Evaluation(
+        schema=method.schema,
         texts={row["study_id"]: _text(report) for row, _, report in studies},
         refused=tuple(refused),
-        support={name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in FINDINGS},
+        support={
+            name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in method.schema.findings
+        },
         by_labels=_against_labels(labels, sides, method),
         by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
         attribute_support=count_values(truths),
@@ -213,7 +217,9 @@ def _against_labels(
         return {}
     measured = {
         side: finding_measures(
-            [_read(report, label) for report, label in zip(reports, labels, strict=True) if label], known
+            [_read(report, label, method.schema) for report, label in zip(reports, labels, strict=True) if label],
+            known,
+            schema=method.schema,
         )
         for side, reports in sides.items()
     }
@@ -227,7 +233,7 @@ def _against_nih_labels(
     labels: Mapping[str, frozenset[str]],
     method: ScoreMethod,
 ) -> LabelScores:
-    said = {side: [said_labels(_text(report)) for report in reports] for side, reports in sides.items()}
+    said = {side: [stated_labels(_text(report)) for report in reports] for side, reports in sides.items()}
     own = said.pop(OWN)
     truth = [labels[row["study_id"]] for row in rows]
     return score_labels(NIH_LABELS, truth, own, said, draws=method.draws, seed=method.seed)
@@ -277,6 +283,6 @@ def _findings(draft: Report) -> str:
     return " ".join(section.text for section in draft.sections if section.name is SectionName.FINDINGS)
 
 
-def _read(draft: Report, known: States) -> States:
+def _read(draft: Report, known: States, schema: FindingSchema) -> States:
     """What a draft says of the findings that the corpus knows; of the others nothing can be held against it."""
-    return {name: state for name, state in label_findings(_text(draft)).items() if name in known}
+    return {name: state for name, state in label_findings(_text(draft), schema).items() if name in known}

@@ -13,7 +13,8 @@ from report_gen.auditing.text_audit import has_deidentification_mark
 from report_gen.generation.decoding import Decoding, Generated, generate_ids
 from report_gen.generation.reranking import consistent, inconsistency, most_agreed
 from report_gen.model import Checkpoint
-from report_gen.records.report import AttributeName, FindingState, Section, Sentence, parse_report
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import AttributeName, Section, Sentence, parse_report
 from report_gen.tokenizer import ReportTokenizer
 
 
@@ -57,7 +58,7 @@ def generate(
         )
         return [compose(ids, checkpoint.tokenizer) for ids in generated]
 
-    rows = range(len(states))
+    rows, schema = range(len(states)), checkpoint.model.config.finding_schema
     # Sampling goes one by one, so that what is drawn for a study does not depend on its neighbours in the batch.
     alone = decoding.method == "sample"
     firsts = [texts([row], decoding)[0] for row in rows] if alone else texts(rows, decoding)
@@ -66,10 +67,12 @@ def generate(
     chosen = []
     for row, candidates in enumerate([first] for first in firsts):
         told = any(state is not FindingState.UNKNOWN for state in states[row])
-        if decoding.candidates > 1 and not (told and _is_consistent(candidates[0], states[row], attributes[row])):
+        if decoding.candidates > 1 and not (
+            told and _is_consistent(candidates[0], states[row], attributes[row], schema)
+        ):
             candidates += texts([row] * (decoding.candidates - 1), rivals)
         if told:
-            chosen.append(min(candidates, key=partial(_flaws, states[row], attributes[row])))
+            chosen.append(min(candidates, key=partial(_flaws, states[row], attributes[row], schema)))
         else:
             candidates = [candidates[place] for place in consistent([one.text for one in candidates], attributes[row])]
             chosen.append(candidates[most_agreed([candidate.text for candidate in candidates])])
@@ -101,14 +104,22 @@ def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
 
 
 def _is_consistent(
-    written: GeneratedText, states: Sequence[FindingState], attributes: Mapping[AttributeName, str]
+    written: GeneratedText,
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str],
+    schema: FindingSchema,
 ) -> bool:
-    return inconsistency(written.text, states, attributes) == 0
+    return inconsistency(written.text, states, attributes, schema=schema) == 0
 
 
-def _flaws(states: Sequence[FindingState], attributes: Mapping[AttributeName, str], written: GeneratedText) -> float:
+def _flaws(
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str],
+    schema: FindingSchema,
+    written: GeneratedText,
+) -> float:
     """Unfaithfulness, and up to one for a text that the model itself hardly believes."""
-    return inconsistency(written.text, states, attributes) + 1 - (written.confidence or 0.0)
+    return inconsistency(written.text, states, attributes, schema=schema) + 1 - (written.confidence or 0.0)
 
 
 def _geometric_mean(probabilities: Sequence[float]) -> float | None:

@@ -13,10 +13,11 @@ from types import MappingProxyType
 
 from report_gen.auditing.text_audit import audit_text
 from report_gen.labeling.attributes import contradictions
-from report_gen.labeling.labeler import findings_said, label_findings
+from report_gen.labeling.labeler import findings_in_state, label_findings
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
-from report_gen.records.report import FINDINGS, AttributeName, FindingState, split_sentences
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import AttributeName, split_sentences
 
 _FAULT: dict[tuple[FindingState, FindingState], float] = {
     (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
@@ -52,7 +53,11 @@ def consistent(texts: Sequence[str], attributes: Mapping[AttributeName, str]) ->
 
 
 def inconsistency(
-    text: str, told: Sequence[FindingState], attributes: Mapping[AttributeName, str] = MappingProxyType({})
+    text: str,
+    told: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str] = MappingProxyType({}),
+    *,
+    schema: FindingSchema,
 ) -> float:
     """Weighted count of findings on which a text departs from its states [F], plus one a flaw and two for each of the
     attributes of which it names another value.
@@ -60,23 +65,27 @@ def inconsistency(
     Flaws are those of `audit_text`, and findings that a sentence denies, if only by "lungs are clear", beside others
     that state them.
     """
-    stated = findings_said(text, FindingState.PRESENT)
-    denied = [findings_said(sentence.text, FindingState.ABSENT) & stated for sentence in split_sentences(text)]
+    stated = findings_in_state(text, FindingState.PRESENT, schema)
+    denied = [
+        findings_in_state(sentence.text, FindingState.ABSENT, schema) & stated for sentence in split_sentences(text)
+    ]
     misnamed = _MISNAMED * len(contradictions(text, attributes))
-    return mismatch_score(text, told) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
+    return mismatch_score(text, told, schema) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
 
 
-def mismatch_score(text: str, told: Sequence[FindingState]) -> float:
+def mismatch_score(text: str, told: Sequence[FindingState], schema: FindingSchema) -> float:
     """Weighted count of findings on which a text departs from the states [F] it was told; 0 is faithful."""
-    return sum(_FAULT.get((state, said), 0.0) for _, state, said in _compared(text, told))
+    return sum(_FAULT.get((state, said), 0.0) for _, state, said in _compared(text, told, schema))
 
 
-def mismatched_findings(text: str, told: Sequence[FindingState]) -> tuple[str, ...]:
+def mismatched_findings(text: str, told: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
     """Names of the findings on which a text departs from what it was told."""
-    return tuple(name for name, state, said in _compared(text, told) if _FAULT.get((state, said), 0.0) > 0.5)
+    return tuple(name for name, state, said in _compared(text, told, schema) if _FAULT.get((state, said), 0.0) > 0.5)
 
 
-def _compared(text: str, told: Sequence[FindingState]) -> list[tuple[str, FindingState, FindingState]]:
-    said = label_findings(text)
-    # "No Finding" follows from the others; counting it would count every fault twice.
-    return [(name, state, said[name]) for name, state in zip(FINDINGS, told, strict=True) if name != "No Finding"]
+def _compared(
+    text: str, told: Sequence[FindingState], schema: FindingSchema
+) -> list[tuple[str, FindingState, FindingState]]:
+    """Name, conditioned state and stated state of every finding but the one that follows from the others."""
+    conditioned, stated = dict(zip(schema.findings, told, strict=True)), label_findings(text, schema)
+    return [(name, conditioned[name], stated[name]) for name in schema.stated]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import NotAnImageError, StudyError
+from report_gen.files import unique_names
 from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
 from report_gen.imaging.raster import describe_picture, is_picture, read_picture_pixels
 from report_gen.records.study import Image, Series, Study
@@ -40,12 +41,21 @@ class Found:
     refused: tuple[StudyError, ...]
 
 
-def read_study(path: Path) -> Study:
-    """The study in a file, or the one study in a folder; objects without pixels beside its images are passed over.
+def read_study(path: str | os.PathLike[str]) -> Study:
+    """Read the study in a file, or the only study in a folder.
+
+    DICOM objects without pixels are ignored if they lie beside images.
+
+    Args:
+        path: A DICOM, PNG, JPEG or TIFF file, or a folder of such files.
+
+    Returns:
+        The record of the study. Its pixels are read later, by `load_pixels`.
 
     Raises:
-        StudyError: the file is no image that can be read, or the folder holds none, several, or a broken one.
+        StudyError: The file is not a readable image, or the folder contains no study, several, or a broken file.
     """
+    path = Path(path)
     if not _is_folder(path):
         return _read_file(path)
     found = read_studies(path)
@@ -59,12 +69,19 @@ def read_study(path: Path) -> Study:
     return found.studies[0]
 
 
-def read_studies(path: Path) -> Found:
-    """Every study at or below a path: DICOM by Study Instance UID, loose pictures by their folder.
+def read_studies(path: str | os.PathLike[str]) -> Found:
+    """Read every study at or below a path. A file that cannot be read does not stop the others.
 
-    Regular files are read and sorted by content; hidden files, DICOMDIR, symbolic links and devices are passed over. A
-    file or study that cannot be read is among the refused and does not stop the others.
+    DICOM files are grouped by Study Instance UID, other images by folder. Hidden files, DICOMDIR, symbolic links and
+    devices are ignored.
+
+    Args:
+        path: A DICOM, PNG, JPEG or TIFF file, or a folder.
+
+    Returns:
+        The studies, each with a name of its own, and the errors of the files and studies that were refused.
     """
+    path = Path(path)
     if not _is_folder(path):
         studies, refused = _attempt(_read_file, [path])
         return Found(tuple(studies), tuple(refused))
@@ -73,18 +90,26 @@ def read_studies(path: Path) -> Found:
     singles, refused = _attempt(_read_file, files)
     studies, conflicts = _attempt(_merge, _group(singles))
     studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
+    names = unique_names(study.name for study in studies)
+    named = tuple(dataclasses.replace(study, name=name) for study, name in zip(studies, names, strict=True))
     if not files and not unreadable:
         unreadable.append(NotAnImageError(path, f"no images found; give a folder with {_KINDS} files."))
     if singles:
         refused = [error for error in refused if not _is_sidecar(error)]
-    return Found(tuple(_with_own_names(studies)), (*unreadable, *refused, *conflicts))
+    return Found(named, (*unreadable, *refused, *conflicts))
 
 
 def load_pixels(image: Image) -> NDArray[np.float32]:
-    """Brightness [H,W] in 0..1, 0 = black, C-contiguous; zeros where the image is flat.
+    """Load the display intensities of an image.
+
+    Args:
+        image: An image of a study that `read_study` or `read_studies` returned.
+
+    Returns:
+        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform.
 
     Raises:
-        StudyError: the pixels are truncated, malformed or of a kind that is not supported.
+        StudyError: The pixels are truncated, malformed or not supported.
     """
     return read_brightness(image.path)
 
@@ -215,15 +240,3 @@ def _distinct(group: list[Series]) -> tuple[Image, ...]:
 def _number(value: int | None) -> float:
     """Those without a number go last."""
     return float("inf") if value is None else value
-
-
-def _with_own_names(studies: list[Study]) -> Iterator[Study]:
-    """Names that differ even where case does not count, for they become file names."""
-    taken: set[str] = set()
-    for study in studies:
-        name, number = study.name, 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{study.name}-{number}"
-        taken.add(name.casefold())
-        yield dataclasses.replace(study, name=name)

@@ -1,4 +1,4 @@
-"""Which cue of a sentence reaches which phrase: denials, hedges and questions.
+"""Find which cue of a sentence reaches which phrase: denials, hedges and questions.
 
 A cue reaches forwards or backwards inside its clause. Clauses end at words such as `but` and `with`; inside a denial a
 new statement may also begin at a comma ("no effusion, mild cardiomegaly").
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from report_gen.labeling.phrases import Phrase, Role, load_vocabulary
-from report_gen.records.report import FindingState
+from report_gen.labeling.phrases import Phrase, Role, Vocabulary
+from report_gen.records.findings import FindingState
 
 DENIED, HEDGED, NOT_MENTIONED = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
 """What a cue makes of a phrase."""
@@ -20,7 +20,7 @@ DENIED, HEDGED, NOT_MENTIONED = FindingState.ABSENT, FindingState.UNCERTAIN, Fin
 
 @dataclass(slots=True)
 class Mark:
-    """A phrase on the way to its meaning."""
+    """A phrase of a sentence with the cues that reach it."""
 
     phrase: Phrase
     clause: int
@@ -31,14 +31,15 @@ class Mark:
     """What a cue after it makes of the phrase."""
 
     @property
-    def turn(self) -> FindingState | None:
+    def modifier(self) -> FindingState | None:
+        """What the cues that reach the phrase make of it; None leaves it as it stands."""
         return self.before if self.after is None else self.after
 
 
-def mark_phrases(sentence: str) -> list[Mark]:
-    """The phrases of a sentence in order, each with the cues that reach it."""
-    marks = list(_mark_clauses(sentence))
-    _turn_stray_cues(sentence, marks)
+def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
+    """Return the phrases of a sentence in order, each with the cues that reach it."""
+    marks = list(_mark_clauses(sentence, vocabulary))
+    _reverse_stray_cues(sentence, marks)
     _reach_forward(sentence, marks)
     _reach_back(marks)
     _hedge_alternatives(sentence, marks)
@@ -65,16 +66,16 @@ LONGEST_OR = 40
 """Characters between two alternatives; farther apart the `or` joins something else."""
 
 
-def _mark_clauses(sentence: str) -> Iterator[Mark]:
+def _mark_clauses(sentence: str, vocabulary: Vocabulary) -> Iterator[Mark]:
     clause = 0
-    for phrase in load_vocabulary().find_phrases(sentence):
+    for phrase in vocabulary.find_phrases(sentence):
         if phrase.role is Role.SCOPE_END:
             clause += 1
         else:
             yield Mark(phrase, clause)
 
 
-def _turn_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
+def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
     """A cue with nothing on its side looks to the other: `Effusion possible.`, `Pneumonia?`, `Resolved edema.`"""
     for index, mark in enumerate(marks):
         if mark.phrase.role in _HEDGES:
@@ -91,7 +92,7 @@ def _names_something(marks: Sequence[Mark], clause: int) -> bool:
 
 def _reach_forward(sentence: str, marks: Sequence[Mark]) -> None:
     cue: Mark | None = None
-    governed: int | None = None  # End of the last phrase that the cue has turned.
+    governed: int | None = None  # End of the last phrase that the cue has modified.
     for index, mark in enumerate(marks):
         role = mark.phrase.role
         if cue is not None and _ends(sentence, marks, index, cue, governed):
@@ -149,10 +150,10 @@ def _begins_anew(mark: Mark) -> bool:
 
 
 def _reach_back(marks: Sequence[Mark]) -> None:
-    """Turns the finding before each backward cue, and those before that one which no other cue has reached."""
+    """Modify the finding before each backward cue, and those before that one which no other cue has reached."""
     for index, cue in enumerate(marks):
-        turn = _BACKWARD.get(cue.phrase.role)
-        if turn is None:
+        modifier = _BACKWARD.get(cue.phrase.role)
+        if modifier is None:
             continue
         found = False
         for mark in reversed(marks[:index]):
@@ -160,7 +161,7 @@ def _reach_back(marks: Sequence[Mark]) -> None:
             if mark.clause != cue.clause or (found and (role in (*_FORWARD, *_BACKWARD, Role.VERB) or mark.before)):
                 break
             if role is Role.FINDING:
-                mark.after, found = turn, True
+                mark.after, found = modifier, True
 
 
 def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
@@ -170,5 +171,5 @@ def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
         between = sentence[first.phrase.end : second.phrase.start]
         if first.clause != second.clause or len(between) > LONGEST_OR or not _OR.search(between):
             continue
-        if {first.turn, second.turn} <= {None, HEDGED}:
+        if {first.modifier, second.modifier} <= {None, HEDGED}:
             first.after = second.after = HEDGED

@@ -1,22 +1,21 @@
-"""The phrases of `vocabularies/findings.toml` as one pattern: a sentence in, its phrases out, in order."""
+"""Compile the phrases of a finding schema and the shared cues to patterns, and find them in a sentence."""
 
 from __future__ import annotations
 
 import re
 import string
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from report_gen.records.report import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 
 
 class Role(StrEnum):
-    """What a phrase does in its sentence. The cue roles carry the names they have in the vocabulary."""
+    """The part that a phrase plays in its sentence. Cue roles carry the names that they have in `cues.toml`."""
 
     FINDING = "finding"
     ANATOMY = "anatomy"
@@ -36,11 +35,23 @@ class Role(StrEnum):
 
 
 Claims = tuple[tuple[str, FindingState], ...]
-"""Findings and what is said of each."""
+"""Findings and what is stated about each."""
+
+OUTSIDE = ""
+"""Stands for every finding that has no name in the schema."""
 
 
-Meaning = tuple[Role, str, Claims]
-"""Role, name and claims of a phrase, see `Phrase`."""
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a phrase of the vocabulary does in a sentence."""
+
+    role: Role
+    name: str = ""
+    """The anatomy, quality or side; empty for cues."""
+    claims: Claims = ()
+    """What the phrase states when no cue modifies it; only findings state anything by themselves."""
+    denied: Claims = ()
+    """What the phrase states when it is denied, for words that say that something is wrong and not what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +60,32 @@ class Phrase:
 
     role: Role
     name: str
-    """The anatomy, quality or side; empty for cues."""
+    """As in `Meaning`."""
     claims: Claims
-    """What the phrase says when no cue turns it; only findings say anything by themselves."""
+    """As in `Meaning`."""
+    denied: Claims
+    """As in `Meaning`."""
     start: int
     end: int
 
 
 @dataclass(frozen=True)
 class Vocabulary:
+    """The phrases of one finding schema with the shared cues, compiled."""
+
     patterns: Mapping[str, re.Pattern[str]]
     """By the letter that a phrase begins with: a tenth of the time of one pattern for all."""
     meanings: Mapping[str, tuple[Meaning, ...]]
     """Of each group of the pattern of a letter, in order."""
     qualities: Mapping[tuple[str, str], Claims]
-    """What a quality says of an anatomy."""
+    """What a quality states about an anatomy."""
     unpaired: frozenset[str]
     """Findings of the midline."""
+    outside: frozenset[str]
+    """Findings that the label set of the schema does not name."""
 
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
-        """Phrases in order and without overlap; where two begin together the one of more words."""
+        """Yield phrases in order and without overlap; where two begin together the one of more words."""
         sentence, end = sentence.translate(_LOWER), 0
         for initial in _INITIAL.finditer(sentence):
             pattern = self.patterns.get(initial[0])
@@ -76,19 +93,9 @@ class Vocabulary:
                 continue
             if (match := pattern.match(sentence, initial.start())) and match.lastindex:
                 end = match.end()
-                yield Phrase(*self.meanings[initial[0]][match.lastindex - 1], match.start(), end)
+                found = self.meanings[initial[0]][match.lastindex - 1]
+                yield Phrase(found.role, found.name, found.claims, found.denied, match.start(), end)
 
-
-NO_FINDING = "No Finding"
-
-OUTSIDE = "Outside"
-"""Stands for every finding that has no name among `report.FINDINGS`."""
-
-ABNORMALITY = "Abnormality"
-"""Stands for a word that says something is wrong and not what."""
-
-BONE_ABNORMALITY = "Bone Abnormality"
-"""The same of bones."""
 
 # Lengths must not change, or the spans would not fit the text: `str.lower` maps some letters to two.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
@@ -97,18 +104,22 @@ _GAP = r"[\s\-]+"
 _PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
 
 
-@cache
-def load_vocabulary() -> Vocabulary:
-    """The vocabulary that comes with the library; read once."""
-    data = tomllib.loads((files(__package__) / "vocabularies" / "findings.toml").read_text(encoding="utf-8"))
+def build_vocabulary(schema: FindingSchema) -> Vocabulary:
+    """Compile the phrases of a schema, from its built-in vocabulary or its own phrases, with the shared cues."""
+    own = _read(schema.vocabulary) if schema.vocabulary else _own_phrases(schema)
+    data = _merge(_read("cues"), own)
     meanings: dict[str, Meaning] = {}
-    for phrase, role, name, claims in _entries(data):
-        # A phrase may name two findings, as hydropneumothorax does.
-        meanings[phrase] = (role, name, meanings[phrase][2] + claims if phrase in meanings else claims)
+    for phrase, meaning in _entries(data, schema.normal):
+        earlier = meanings.get(phrase)
+        if earlier is None:
+            meanings[phrase] = meaning
+        elif earlier.role is meaning.role:  # A phrase may name two findings, as hydropneumothorax does.
+            meanings[phrase] = replace(earlier, claims=earlier.claims + meaning.claims)
     phrases: dict[str, list[str]] = {}
     for phrase in sorted(meanings, key=phrase_precedence):
         for initial in _initials(phrase):
             phrases.setdefault(initial, []).append(phrase)
+    rule = schema.no_finding
     return Vocabulary(
         patterns={
             initial: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
@@ -122,40 +133,72 @@ def load_vocabulary() -> Vocabulary:
             if quality in anatomy
         },
         unpaired=frozenset(
-            {NO_FINDING, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
+            {schema.normal, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
         ),
+        outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
     )
 
 
-def _entries(data: Mapping[str, Any]) -> Iterator[tuple[str, Role, str, Claims]]:
-    for role, name, claims, phrases in _groups(data):
+def _read(vocabulary: str) -> dict[str, Any]:
+    return tomllib.loads((files(__package__) / "vocabularies" / f"{vocabulary}.toml").read_text(encoding="utf-8"))
+
+
+def _own_phrases(schema: FindingSchema) -> dict[str, Any]:
+    """The phrases that a schema carries itself, laid out as a vocabulary file."""
+    return {"finding": [{"name": name, **asdict(phrases)} for name, phrases in schema.phrases.items()]}
+
+
+_LISTS = ("finding", "outside", "abnormality", "anatomy")
+
+
+def _merge(cues: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """The shared cues with what a vocabulary adds to them."""
+    more = own.get("cue", {})
+    return {
+        **{name: [*own.get(name, ()), *cues.get(name, ())] for name in _LISTS},
+        **{
+            name: {key: [*phrases, *own.get(name, {}).get(key, ())] for key, phrases in cues[name].items()}
+            for name in ("quality", "side")
+        },
+        "cue": {
+            name: [*cue["phrases"], *more.get(name, {"phrases": ()})["phrases"]] for name, cue in cues["cue"].items()
+        },
+    }
+
+
+def _entries(data: Mapping[str, Any], normal: str) -> Iterator[tuple[str, Meaning]]:
+    for meaning, phrases in _groups(data, normal):
         for phrase in phrases:
-            yield phrase, role, name, claims
+            yield phrase, meaning
 
 
-def _groups(data: Mapping[str, Any]) -> Iterator[tuple[Role, str, Claims, list[str]]]:
+def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Sequence[str]]]:
+    """Every group of phrases with what they mean; `normal` names the finding that means that nothing is wrong."""
     for finding in data["finding"]:
-        yield Role.FINDING, "", ((finding["name"], FindingState.PRESENT),), finding["phrases"]
-        yield Role.FINDING, "", ((finding["name"], FindingState.UNCERTAIN),), finding.get("hints", [])
+        present, hinted = ((finding["name"], state) for state in (FindingState.PRESENT, FindingState.UNCERTAIN))
+        yield Meaning(Role.FINDING, claims=(present,)), finding["phrases"]
+        yield Meaning(Role.FINDING, claims=(hinted,)), finding.get("hints", ())
     for outside in data["outside"]:
-        yield Role.FINDING, "", ((OUTSIDE, FindingState.PRESENT),), outside["phrases"]
-    yield Role.FINDING, "", ((ABNORMALITY, FindingState.PRESENT),), data["abnormality"]["phrases"]
-    yield Role.FINDING, "", ((BONE_ABNORMALITY, FindingState.PRESENT),), data["bone_abnormality"]["phrases"]
+        yield Meaning(Role.FINDING, claims=((OUTSIDE, FindingState.PRESENT),)), outside["phrases"]
+    nothing_wrong: Claims = ((normal, FindingState.PRESENT),) if normal else ()
+    for abnormality in data["abnormality"]:
+        denied = _claims(abnormality["denied"]) if "denied" in abnormality else nothing_wrong
+        yield Meaning(Role.FINDING, denied=denied), abnormality["phrases"]
     for anatomy in data["anatomy"]:
-        yield Role.ANATOMY, anatomy["name"], (), anatomy["phrases"]
+        yield Meaning(Role.ANATOMY, anatomy["name"]), anatomy["phrases"]
     for role, table in ((Role.QUALITY, data["quality"]), (Role.SIDE, data["side"])):
         for name, phrases in table.items():
-            yield role, name, (), phrases
-    for name, cue in data["cue"].items():
-        yield Role(name), "", (), cue["phrases"]
+            yield Meaning(role, name), phrases
+    for name, phrases in data["cue"].items():
+        yield Meaning(Role(name)), phrases
 
 
-def _claims(said: Mapping[str, list[str]]) -> Claims:
-    return tuple((finding, FindingState(state)) for state, findings in said.items() for finding in findings)
+def _claims(stated: Mapping[str, list[str]]) -> Claims:
+    return tuple((finding, FindingState(state)) for state, findings in stated.items() for finding in findings)
 
 
 def phrase_precedence(phrase: str) -> tuple[int, int, str]:
-    """Sorts the phrase with more words to be found first: `no change` must win over `no`."""
+    """Return a sort key that finds the phrase of more words first: `no change` must win over `no`."""
     words = sum(1 for optional, _, _ in _PIECE.findall(phrase) if not optional)
     return -words, -len(phrase), phrase
 
@@ -171,7 +214,7 @@ def _initials(phrase: str) -> set[str]:
 
 
 def phrase_pattern(phrase: str) -> str:
-    """The phrase language as a regular expression; the head of the vocabulary describes it."""
+    """Return a phrase as a regular expression; the head of `cues.toml` describes the phrase language."""
     if not any(letter.isalpha() for letter in phrase):
         return re.escape(phrase)
     pattern, joined = "", True

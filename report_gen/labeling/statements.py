@@ -1,7 +1,7 @@
-"""What a sentence says of each finding, by name or through a place.
+"""Read what a sentence states about each finding, by name or through an anatomy.
 
-What is said of a place ("heart size and mediastinal contours are normal") is joined to the places named before it, else
-to those after it ("normal heart size and mediastinal contours").
+A quality ("heart size and mediastinal contours are normal") is joined to the anatomies named before it, else to those
+after it ("normal heart size and mediastinal contours").
 """
 
 from __future__ import annotations
@@ -9,20 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 
 from report_gen.labeling.negation import DENIED, NOT_MENTIONED, Mark, mark_phrases
-from report_gen.labeling.phrases import (
-    ABNORMALITY,
-    BONE_ABNORMALITY,
-    NO_FINDING,
-    OUTSIDE,
-    Phrase,
-    Role,
-    load_vocabulary,
-)
-from report_gen.records.report import FURTHER, FindingState
+from report_gen.labeling.phrases import Phrase, Role, Vocabulary
+from report_gen.records.findings import FindingState
 from report_gen.records.study import Laterality
 
 
@@ -31,28 +22,26 @@ class Statement:
     """One finding as one phrase of a sentence states it."""
 
     finding: str
-    """One of `report.FINDINGS`, or `OUTSIDE`."""
+    """A finding of the schema, or `OUTSIDE`."""
     state: FindingState
     laterality: Laterality
     start: int
     end: int
     """The phrase is `sentence[start:end]`."""
     implied: bool
-    """The phrase speaks of a place ("lungs are clear") and not of the finding."""
+    """The phrase names an anatomy or an abnormality ("lungs are clear") and not the finding."""
 
 
-@lru_cache(maxsize=65536)  # Reports repeat themselves: three sentences of four have been seen before.
-def read_sentence(sentence: str) -> tuple[Statement, ...]:
-    """All statements of a sentence, in the order of their phrases."""
-    marks = mark_phrases(sentence)
+def read_sentence(sentence: str, vocabulary: Vocabulary) -> tuple[Statement, ...]:
+    """Return all statements of a sentence, in the order of their phrases."""
+    marks = mark_phrases(sentence, vocabulary)
     sides = _sides(sentence, marks)
-    claims = [*_stated(marks), *_implied(sentence, marks)]
-    unpaired = load_vocabulary().unpaired
+    claims = [*_stated(marks), *_implied(sentence, marks, vocabulary)]
     return tuple(
         Statement(
             finding=claim.finding,
             state=claim.state,
-            laterality=Laterality.UNPAIRED if claim.finding in unpaired else sides[claim.phrase.start],
+            laterality=Laterality.UNPAIRED if claim.finding in vocabulary.unpaired else sides[claim.phrase.start],
             start=claim.phrase.start,
             end=claim.phrase.end,
             implied=claim.implied,
@@ -69,55 +58,52 @@ class _Claim:
     implied: bool
 
 
-_DENIAL_MEANS = {ABNORMALITY: (NO_FINDING, FindingState.PRESENT), BONE_ABNORMALITY: ("Fracture", DENIED)}
-"""What it means that nothing is wrong; that something is wrong means nothing until it has a name."""
-
-
 def _stated(marks: Sequence[Mark]) -> Iterator[_Claim]:
-    """Claims of the phrases that name a finding."""
+    """Claims of the phrases that name a finding, and of denied abnormalities.
+
+    That something is wrong states nothing until it has a name.
+    """
     for mark in marks:
-        if mark.turn is NOT_MENTIONED:
+        if mark.modifier is NOT_MENTIONED:
             continue
         for finding, state in mark.phrase.claims:
-            if finding not in _DENIAL_MEANS:
-                yield _Claim(mark.phrase, finding, mark.turn or state, implied=False)
-            elif mark.turn is DENIED:
-                yield _Claim(mark.phrase, *_DENIAL_MEANS[finding], implied=True)
+            yield _Claim(mark.phrase, finding, mark.modifier or state, implied=False)
+        for finding, state in mark.phrase.denied if mark.modifier is DENIED else ():
+            yield _Claim(mark.phrase, finding, state, implied=True)
 
 
-def _implied(sentence: str, marks: Sequence[Mark]) -> Iterator[_Claim]:
-    """Claims of the qualities said of places."""
-    qualities = load_vocabulary().qualities
-    for quality, places in _join_places(sentence, marks):
-        for place in places:
-            for finding, state in qualities[place.phrase.name, quality.phrase.name]:
-                if turned := _turn_quality(state, quality.turn):
-                    yield _Claim(quality.phrase, finding, turned, implied=True)
+def _implied(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> Iterator[_Claim]:
+    """Claims of the qualities of anatomies."""
+    for quality, anatomies in _join_anatomies(sentence, marks, vocabulary):
+        for anatomy in anatomies:
+            for finding, state in vocabulary.qualities[anatomy.phrase.name, quality.phrase.name]:
+                if modified := _modify_quality(state, quality.modifier):
+                    yield _Claim(quality.phrase, finding, modified, implied=True)
 
 
-def _turn_quality(state: FindingState, turn: FindingState | None) -> FindingState | None:
-    """`not enlarged` denies, `may be enlarged` hedges; `not normal` and `may be normal` say nothing that has a name."""
-    if turn is None:
+def _modify_quality(state: FindingState, modifier: FindingState | None) -> FindingState | None:
+    """`not enlarged` denies, `may be enlarged` hedges; `not normal` and `may be normal` state nothing with a name."""
+    if modifier is None:
         return state
-    return None if turn is NOT_MENTIONED or state is DENIED else turn
+    return None if modifier is NOT_MENTIONED or state is DENIED else modifier
 
 
 _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b", re.IGNORECASE)
 
 
-def _join_places(sentence: str, marks: Sequence[Mark]) -> Iterator[tuple[Mark, list[Mark]]]:
-    """Each quality with the places that it is said of: those named before it and still waiting, else those after it."""
+def _join_anatomies(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> Iterator[tuple[Mark, list[Mark]]]:
+    """Each quality with its anatomies: those named before it and still waiting, else those after it."""
     waiting: list[Mark] = []
     taken: list[Mark] = []
     for index, mark in enumerate(marks):
         phrase = mark.phrase
-        if phrase.role is Role.FINDING and not _is_outside(phrase):
+        if phrase.role is Role.FINDING and not _is_outside(phrase, vocabulary):
             waiting = []  # "The lungs show an infiltrate, the heart is normal" does not call the lungs normal.
         elif phrase.role is Role.ANATOMY and mark not in taken:
             waiting.append(mark)
         elif phrase.role is Role.QUALITY:
-            before = [place for place in waiting if _can_be(place, mark)]
-            after = list(_following_places(marks, index))
+            before = [anatomy for anatomy in waiting if _can_be(anatomy, mark, vocabulary)]
+            after = list(_following_anatomies(marks, index, vocabulary))
             if before and not (after and _is_attribute(sentence, before[-1], mark, after[0])):
                 waiting = []
                 yield mark, before
@@ -126,25 +112,25 @@ def _join_places(sentence: str, marks: Sequence[Mark]) -> Iterator[tuple[Mark, l
                 yield mark, after
 
 
-def _is_outside(phrase: Phrase) -> bool:
-    """Whether a phrase names nothing of CheXpert's: "the lungs are emphysematous but clear" is said of the lungs."""
-    return all(finding in (OUTSIDE, *FURTHER) for finding, _ in phrase.claims)
+def _is_outside(phrase: Phrase, vocabulary: Vocabulary) -> bool:
+    """Whether a phrase names only findings outside the label set: "the lungs are emphysematous but clear"."""
+    return bool(phrase.claims) and all(finding in vocabulary.outside for finding, _ in phrase.claims)
 
 
-def _can_be(place: Mark, quality: Mark) -> bool:
-    return (place.phrase.name, quality.phrase.name) in load_vocabulary().qualities
+def _can_be(anatomy: Mark, quality: Mark, vocabulary: Vocabulary) -> bool:
+    return (anatomy.phrase.name, quality.phrase.name) in vocabulary.qualities
 
 
-def _following_places(marks: Sequence[Mark], index: int) -> Iterator[Mark]:
+def _following_anatomies(marks: Sequence[Mark], index: int, vocabulary: Vocabulary) -> Iterator[Mark]:
     for mark in marks[index + 1 :]:
         if mark.clause != marks[index].clause or mark.phrase.role in (Role.QUALITY, Role.FINDING, Role.VERB):
             return
-        if mark.phrase.role is Role.ANATOMY and _can_be(mark, marks[index]):
+        if mark.phrase.role is Role.ANATOMY and _can_be(mark, marks[index], vocabulary):
             yield mark
 
 
 def _is_attribute(sentence: str, before: Mark, quality: Mark, after: Mark) -> bool:
-    """Whether a quality stands right before a place and no verb joins it to the one before: `film with clear lungs`."""
+    """Whether a quality stands right before an anatomy and no verb joins it to the earlier one: `clear lungs`."""
     adjoins = sentence[quality.phrase.end : after.phrase.start].isspace()
     return adjoins and not _COPULA.search(sentence, before.phrase.end, quality.phrase.start)
 
@@ -161,7 +147,7 @@ def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
         for phrase in (mark.phrase for mark in clause):
             if phrase.role is Role.SIDE:
                 waiting.append(phrase.name)
-            elif phrase.role is Role.IGNORED:  # `in the left lung` is set aside as a place, not as a side.
+            elif phrase.role is Role.IGNORED:  # `in the left lung` is ignored as an anatomy, not as a side.
                 waiting += _SIDE_WITHIN.findall(sentence, phrase.start, phrase.end)
             elif phrase.role in (Role.FINDING, Role.QUALITY):
                 if last is not None and sides[last] is Laterality.UNKNOWN:

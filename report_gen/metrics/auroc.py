@@ -19,8 +19,6 @@ AUROC = "AUROC"
 """Name of the measure, which follows the finding's."""
 MEAN = f"mean {AUROC}"
 
-_NOT_COUNTED = "No Finding"
-"""Follows from the other findings, so it has no place in the mean."""
 _SIGNATURE = f"auroc:mann-whitney,ties=half|version:{__version__}"
 
 
@@ -46,7 +44,7 @@ def auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Float
 
 
 def auroc_scores(
-    findings: Sequence[str], probabilities: Floats, labels: Floats, *, draws: int, seed: int
+    findings: Sequence[str], probabilities: Floats, labels: Floats, *, draws: int, seed: int, derived: str = ""
 ) -> tuple[Score, ...]:
     """The mean over the findings with enough studies, where there are any, and the area of each that has one.
 
@@ -55,10 +53,11 @@ def auroc_scores(
         probabilities: [S,F] 0..1.
         labels: [S,F], 1, 0, or NaN where nothing is known.
         draws: bootstrap resamplings of the studies; 0 for no intervals.
+        derived: the finding that follows from the others, which has no place in the mean.
     """
     values = _areas(probabilities, labels, np.ones(len(labels)))  # [F]
     drawn = _draw(probabilities, labels, draws, seed)  # [draws,F]
-    averaged, enough = _averaged(findings, labels), _enough(labels)
+    averaged, enough = _averaged(findings, labels, derived), _enough(labels)
     scores = [
         Score(
             name=f"{name} {AUROC}",
@@ -81,7 +80,14 @@ def auroc_scores(
 
 
 def compare_mean_auroc(
-    findings: Sequence[str], first: Floats, second: Floats, labels: Floats, *, draws: int, seed: int
+    findings: Sequence[str],
+    first: Floats,
+    second: Floats,
+    labels: Floats,
+    *,
+    draws: int,
+    seed: int,
+    derived: str = "",
 ) -> Difference | None:
     """The mean area of two heads on the same studies; None where no finding has enough of them.
 
@@ -89,8 +95,9 @@ def compare_mean_auroc(
         findings: F names.
         first, second: [S,F] probabilities of each.
         labels: [S,F], 1, 0, or NaN where nothing is known.
+        derived: the finding that follows from the others, which has no place in the mean.
     """
-    columns = _averaged(findings, labels)
+    columns = _averaged(findings, labels, derived)
     if not columns:
         return None
     first, second, labels = first[:, columns], second[:, columns], labels[:, columns]
@@ -105,9 +112,9 @@ def compare_mean_auroc(
     return difference
 
 
-def _averaged(findings: Sequence[str], labels: Floats) -> list[int]:
+def _averaged(findings: Sequence[str], labels: Floats, derived: str) -> list[int]:
     """Columns of labels [S,F] that have a place in the mean."""
-    return [column for column in _enough(labels) if findings[column] != _NOT_COUNTED]
+    return [column for column in _enough(labels) if findings[column] != derived]
 
 
 def _enough(labels: Floats) -> list[int]:

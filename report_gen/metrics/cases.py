@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from report_gen.metrics.finding_scores import States, average_name
+from report_gen.metrics.finding_scores import States
 from report_gen.metrics.joining import Joined
 from report_gen.metrics.metric_suite import MetricResults
-from report_gen.records.report import CHEXPERT, FindingState
-
-FINDING_F1 = average_name("per-report", "F1", 14, "uncertain+")
+from report_gen.records.findings import FindingSchema, FindingState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +24,11 @@ class Case:
     """Findings that the draft states or suspects and the reference does not."""
 
 
-def list_cases(joined: Joined, model: MetricResults, referenced: Sequence[States]) -> tuple[Case, ...]:
+def list_cases(
+    joined: Joined, model: MetricResults, referenced: Sequence[States], schema: FindingSchema
+) -> tuple[Case, ...]:
     """One case for every study, in the references' order, with the scores of the wording and of the findings."""
-    columns = _columns(model)
+    columns, findings = _columns(model), schema.scored_findings
     cases = zip(joined.ids, joined.predictions, joined.references, model.states, referenced, strict=True)
     return tuple(
         Case(
@@ -36,8 +36,8 @@ def list_cases(joined: Joined, model: MetricResults, referenced: Sequence[States
             prediction=prediction,
             reference=reference,
             scores={title: values[row] for title, values in columns.items()},
-            missed=tuple(finding for finding in CHEXPERT if _found(there, finding) and not _found(here, finding)),
-            invented=tuple(finding for finding in CHEXPERT if _found(here, finding) and not _found(there, finding)),
+            missed=tuple(finding for finding in findings if _found(there, finding) and not _found(here, finding)),
+            invented=tuple(finding for finding in findings if _found(here, finding) and not _found(there, finding)),
         )
         for row, (name, prediction, reference, here, there) in enumerate(cases)
     )

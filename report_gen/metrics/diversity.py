@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from report_gen.metrics.finding_scores import States, is_normal
+from report_gen.records.findings import FindingSchema
 
 _WORD = re.compile(r"[a-z0-9]+")
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
@@ -26,13 +27,17 @@ class DiversityStats:
     vocabulary: int
     """Different words used."""
     normal: float
-    """Share of texts that state or suspect none of the 14 observations, devices apart."""
+    """Share of texts that state or suspect no abnormal finding, devices apart."""
     copied: float | None
     """Share of texts that occur word for word in the training reports; None without these."""
 
 
 def diversity_stats(
-    texts: Sequence[str], states: Sequence[States], copied_from: frozenset[str] | None = None
+    texts: Sequence[str],
+    states: Sequence[States],
+    copied_from: frozenset[str] | None = None,
+    *,
+    schema: FindingSchema | None = None,
 ) -> DiversityStats:
     """`texts` as written, `states` their findings, `copied_from` the `letters` of the training reports."""
     bare = [letters(text) for text in texts]
@@ -43,7 +48,7 @@ def diversity_stats(
         distinct=len(counts),
         commonest=max(counts.values(), default=0) / reports,
         vocabulary=len({word for text in texts for word in _WORD.findall(text.lower())}),
-        normal=sum(map(is_normal, states)) / reports,
+        normal=sum(is_normal(one, schema) for one in states) / reports,
         copied=None if copied_from is None else sum(text in copied_from for text in bare) / reports,
     )
 

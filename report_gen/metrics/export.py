@@ -22,8 +22,8 @@ def write_json(run: ScoreRun, path: Path) -> None:
 
 def run_to_dict(run: ScoreRun) -> dict[str, Any]:
     """Everything but the single reports, as JSON has it."""
-    table = {key: value for key, value in asdict(run).items() if key != "cases"}
-    return {"version": __version__, **table, "fails": run.fails}
+    table = {key: value for key, value in asdict(run).items() if key not in ("cases", "schema")}
+    return {"version": __version__, "finding_schema": run.schema.name, **table, "fails": run.fails}
 
 
 def write_csv(run: ScoreRun, path: Path) -> None:

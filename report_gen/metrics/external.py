@@ -20,7 +20,7 @@ import numpy as np
 from report_gen.errors import UsageError
 from report_gen.metrics.finding_scores import States, finding_measures, label_reports
 from report_gen.metrics.measure import Measure, mean_measure
-from report_gen.records.report import FindingState
+from report_gen.records.findings import FindingState
 
 Texts = Sequence[str]
 TextInstrument = Callable[[Texts, Texts], tuple[Measure, ...]]

@@ -53,6 +53,7 @@ def score_head(
     labels: Floats,
     draws: int,
     seed: int,
+    derived: str = "",
 ) -> HeadRun | None:
     """Every figure of the head; None where no label meets an answer.
 
@@ -63,6 +64,7 @@ def score_head(
         controls: the same from other images, by the name of these.
         labels: [S,F], 1, 0, or NaN where nothing is known.
         draws: bootstrap resamplings of the studies; 0 for no intervals.
+        derived: the finding that follows from the others, which has no place in the mean AUROC.
     """
     answered = np.all([np.isfinite(side) for side in (own, *controls.values())], axis=0)
     labels = np.where(answered, labels, np.nan)
@@ -72,13 +74,13 @@ def score_head(
     names = [findings[column] for column in columns]
     own, labels = own[:, columns], labels[:, columns]
     compared = {
-        control: compare_mean_auroc(names, side[:, columns], own, labels, draws=draws, seed=seed)
+        control: compare_mean_auroc(names, side[:, columns], own, labels, draws=draws, seed=seed, derived=derived)
         for control, side in controls.items()
     }
     pools = {ALL: (own, labels)} | {name: (own[:, [c]], labels[:, [c]]) for c, name in enumerate(names)}
     return HeadRun(
         scores=(
-            *auroc_scores(names, own, labels, draws=draws, seed=seed),
+            *auroc_scores(names, own, labels, draws=draws, seed=seed, derived=derived),
             *scores_of(calibration_measures(names, own, labels), f"version:{__version__}", draws=draws, seed=seed),
         ),
         support={

@@ -9,6 +9,7 @@ from report_gen.metrics.finding_scores import States, finding_measures, label_re
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.score import TEXT_MEASURES
+from report_gen.records.findings import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +50,18 @@ class MetricSuite:
         *,
         wording: Sequence[Callable[[Pairs], Measure]] = (),
         written: Sequence[Callable[[Sequence[str], Sequence[str]], tuple[Measure, ...]]] = (),
+        schema: FindingSchema | None = None,
     ) -> None:
-        self._references = references
+        self._references, self._schema = references, schema
         self._wording = (*TEXT_MEASURES.values(), *wording)
         self._written = written
-        self.states = label_reports(references.texts)
+        self.states = label_reports(references.texts, schema=schema)
 
     def measure(self, drafts: Drafts) -> MetricResults:
         pairs = Pairs(drafts.prepared, self._references.prepared)
-        states = label_reports(drafts.texts)
+        states = label_reports(drafts.texts, schema=self._schema)
         measures = [instrument(pairs) for instrument in self._wording]
-        measures += finding_measures(states, self.states)
+        measures += finding_measures(states, self.states, schema=self._schema)
         for instrument in self._written:
             measures += instrument(drafts.texts, self._references.texts)
         return MetricResults(drafts=drafts, measures=tuple(measures), states=states)

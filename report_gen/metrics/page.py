@@ -9,9 +9,7 @@ from report_gen.metrics.cases import Case
 from report_gen.metrics.finding_scores import FEW, UNCERTAIN_AS, label_name
 from report_gen.metrics.score_run import ScoreRun
 from report_gen.metrics.significance import Difference
-from report_gen.metrics.verdicts import HEADLINE
 from report_gen.metrics.word_diff import mark_differences
-from report_gen.records.report import CHEXPERT
 from report_gen.rendering.html import render_document
 from report_gen.rendering.svg import Bar, draw_bars, draw_histogram
 
@@ -36,8 +34,9 @@ def _body(run: ScoreRun) -> Iterator[str]:
     yield from _against_baselines(run)
     yield from _image_use(run)
     policy = next(iter(UNCERTAIN_AS))
-    yield f"<h2>F1 of each finding, {policy}</h2><p>Faint: fewer than {FEW} positive references.</p>"
-    yield _observations(run, policy)
+    if run.schema.scored_findings:
+        yield f"<h2>F1 of each finding, {policy}</h2><p>Faint: fewer than {FEW} positive references.</p>"
+        yield _observations(run, policy)
     yield "<h2>Scores of the single reports</h2>"
     for name in _SPREAD:
         yield draw_histogram([case.scores[name] for case in run.cases], title=name)
@@ -48,7 +47,7 @@ def _body(run: ScoreRun) -> Iterator[str]:
 
 def _against_baselines(run: ScoreRun) -> Iterator[str]:
     systems = (run.model, *run.baselines)
-    for name in HEADLINE:
+    for name in run.headline:
         if any(score.name == name for score in run.model.scores):
             scores = {system.name: system[name] for system in systems}
             bars = [
@@ -67,7 +66,7 @@ def _against_baselines(run: ScoreRun) -> Iterator[str]:
 
 def _image_use(run: ScoreRun) -> Iterator[str]:
     for control, differences in run.image_use.items():
-        rows = "".join(_difference(one) for one in differences if one.name in HEADLINE)
+        rows = "".join(_difference(one) for one in differences if one.name in run.headline)
         yield f"<h2>Own images against {escape(control)} ones</h2>"
         heads = "".join(f"<th>{head}</th>" for head in ("", escape(control), "own", "change, 95%", "p"))
         yield f'<table class="figures"><tr>{heads}</tr>{rows}</table>'
@@ -82,7 +81,7 @@ def _difference(one: Difference) -> str:
 
 def _observations(run: ScoreRun, policy: str) -> str:
     bars = []
-    for finding in CHEXPERT:
+    for finding in run.schema.scored_findings:
         score, support = run.model[label_name(finding, "F1", policy)], run.support[policy][finding]
         note = f"{score.value:.2f}, support {support}"
         bars.append(Bar(label=finding, value=score.value, interval=score.interval, note=note, faint=support < FEW))

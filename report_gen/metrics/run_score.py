@@ -27,11 +27,11 @@ from report_gen.metrics.score_run import ScoreMethod, ScoreOptions, ScoreRun, Sy
 from report_gen.metrics.significance import Difference, compare, spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
 from report_gen.metrics.verdicts import (
-    HEADLINE,
     casing_notice,
     check_collapse,
     check_constant_baseline,
     check_image_use,
+    headline_scores,
 )
 
 _MODEL = "model"
@@ -87,15 +87,19 @@ def score_texts(
     image_use = {name: _compare(setting, other.measures, model.measures) for name, other in blind.items()}
     system = _system(setting, model)
     against_baselines = {measured.drafts.name: _against(setting, measured, model) for measured in baselines}
-    references = diversity_stats(setting.references.texts, ruler.states, setting.copied_from)
+    references = diversity_stats(setting.references.texts, ruler.states, setting.copied_from, schema=method.schema)
     return ScoreRun(
         signature=setting.signature,
+        schema=method.schema,
         draws=method.draws,
         seed=method.seed,
         model=system,
         baselines=tuple(_system(setting, measured) for measured in baselines),
         references=references,
-        support={policy: support(ruler.states, uncertain=counted) for policy, counted in UNCERTAIN_AS.items()},
+        support={
+            policy: support(ruler.states, uncertain=counted, schema=method.schema)
+            for policy, counted in UNCERTAIN_AS.items()
+        },
         against_baselines=against_baselines,
         comparison=tuple(chain.from_iterable(comparison)),
         seeds=spread([_values(measured) for measured in (model, *others)]) if others else (),
@@ -103,10 +107,10 @@ def score_texts(
         verdicts=(
             *check_collapse(system.diversity, references),
             *check_constant_baseline(against_baselines.get(CONSTANT, ())),
-            *check_image_use(image_use, HEADLINE, against="reports"),
+            *check_image_use(image_use, setting.headline, against="reports"),
         ),
         notices=tuple(_notices(setting, model.drafts)),
-        cases=list_cases(joined, model, ruler.states),
+        cases=list_cases(joined, model, ruler.states, method.schema),
     )
 
 
@@ -145,6 +149,10 @@ class _Setting:
     """What was asked for and is there, and notices of what is not."""
 
     @property
+    def headline(self) -> tuple[str, ...]:
+        return headline_scores(self.method.schema)
+
+    @property
     def signature(self) -> str:
         return self.preset.signature(self.known, len(self.joined.ids), __version__)
 
@@ -171,9 +179,9 @@ def _ruler(setting: _Setting) -> Iterator[MetricSuite]:
     written, _ = setting.optional
     if setting.method.java and find_meteor() is not None:
         with Meteor() as meteor:
-            yield MetricSuite(setting.references, wording=[meteor], written=written)
+            yield MetricSuite(setting.references, wording=[meteor], written=written, schema=setting.method.schema)
     else:
-        yield MetricSuite(setting.references, wording=[exact_stem], written=written)
+        yield MetricSuite(setting.references, wording=[exact_stem], written=written, schema=setting.method.schema)
 
 
 def _drafts(setting: _Setting, name: str, texts: Sequence[str]) -> Drafts:
@@ -192,14 +200,16 @@ def _system(setting: _Setting, measured: MetricResults) -> System:
     return System(
         name=measured.drafts.name,
         scores=scores_of(measured.measures, setting.signature, draws=setting.method.draws, seed=setting.method.seed),
-        diversity=diversity_stats(measured.drafts.texts, measured.states, setting.copied_from),
+        diversity=diversity_stats(
+            measured.drafts.texts, measured.states, setting.copied_from, schema=setting.method.schema
+        ),
     )
 
 
 def _against(setting: _Setting, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
     """The model minus another system, on the headline scores."""
-    differences = _compare(setting, other.holding(HEADLINE), model.holding(HEADLINE))
-    return tuple(difference for difference in differences if difference.name in HEADLINE)
+    differences = _compare(setting, other.holding(setting.headline), model.holding(setting.headline))
+    return tuple(difference for difference in differences if difference.name in setting.headline)
 
 
 def _compare(setting: _Setting, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:

@@ -49,10 +49,22 @@ def score_reports(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[Score, ...]:
-    """Every measure of the wording for one prediction and one reference per report, in the same order.
+    """Compute every wording metric of drafts, each with a bootstrap interval.
 
-    `train` are the training reports, from which a preset may take its vocabulary. Raises ValueError for different
-    lengths and UsageError for an unknown preset.
+    Args:
+        predictions: one draft per report.
+        references: one report each, in the same order.
+        preset: name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
+        train: training reports, from which a preset may take its vocabulary.
+        draws: bootstrap resamplings of the reports; 0 for no intervals.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The value of each metric over all reports, with its interval and its signature.
+
+    Raises:
+        ValueError: the numbers of predictions and references differ.
+        UsageError: the preset is unknown.
     """
     preset = load_preset(preset) if isinstance(preset, str) else preset
     known = preset.known_words(train)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.cases import Case
 from report_gen.metrics.diversity import DiversityStats
 from report_gen.metrics.score import Score
 from report_gen.metrics.significance import Difference, SeedSpread
-from report_gen.metrics.verdicts import Verdict
+from report_gen.metrics.verdicts import Verdict, headline_scores
+from report_gen.records.findings import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class ScoreMethod:
     """METEOR 1.5 where Java and pycocoevalcap are installed; otherwise the exact+stem form."""
     optional: Mapping[str, Path] = field(default_factory=dict)
     """The folder of weights for each of `bertscore`, `chexbert` and `radgraph` that is wanted."""
+    schema: FindingSchema = field(default_factory=chest_xray)
+    """The findings that are read from the texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +70,8 @@ class ScoreRun:
 
     signature: str
     """The recipe that all scores share."""
+    schema: FindingSchema
+    """The findings that were read from the texts."""
     draws: int
     seed: int
     model: System
@@ -85,6 +91,11 @@ class ScoreRun:
     verdicts: tuple[Verdict, ...]
     notices: tuple[str, ...]
     cases: tuple[Case, ...]
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Names of the scores on which the model is compared with others."""
+        return headline_scores(self.schema)
 
     @property
     def fails(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.auroc import AUROC, MEAN
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.calibration import ALL, BRIER, BRIER_OF_SHARE, ECE
@@ -28,8 +29,6 @@ from report_gen.metrics.label_scores import MACRO, LabelScores
 from report_gen.metrics.score import Score
 from report_gen.metrics.score_run import ScoreRun, System
 from report_gen.metrics.significance import Difference
-from report_gen.metrics.verdicts import HEADLINE
-from report_gen.records.report import CHEXPERT
 
 _AVERAGES = ("micro", "macro", "per-report", "weighted")
 
@@ -87,10 +86,14 @@ def _head_figures(run: HeadRun, name: str, area: Score | None) -> list[str]:
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     yield _wording(run)
-    for labeller in ("", CHEXBERT):
-        if any(score.name == average_name("micro", "F1", 14, "uncertain+", labeller) for score in run.model.scores):
-            yield _findings(run, labeller)
-    yield _observations(run)
+    if run.schema.scored_findings:
+        sizes = list(run.schema.scored_sets)
+        yield _findings(run, "", sizes)
+        chexbert = list(chest_xray().scored_sets)
+        average = average_name("micro", "F1", chexbert[0], "uncertain+", CHEXBERT)
+        if any(score.name == average for score in run.model.scores):
+            yield _findings(run, CHEXBERT, chexbert)
+        yield _observations(run)
     yield _variety(run)
     if run.against_baselines:
         yield render_differences("Against what needs no model", "baseline", "this", _against_baselines(run))
@@ -99,7 +102,7 @@ def _parts(run: ScoreRun) -> Iterator[RenderableType]:
     if run.seeds:
         yield _seeds(run)
     for control, differences in run.image_use.items():
-        shown = [one for one in differences if one.name in HEADLINE or not is_finding_score(one.name)]
+        shown = [one for one in differences if one.name in run.headline or not is_finding_score(one.name)]
         yield render_differences(
             f"Against the reports with {control} images", f"{control}\nimages", "own\nimages", shown
         )
@@ -128,13 +131,13 @@ def _wording(run: ScoreRun) -> Table:
 def _seeds(run: ScoreRun) -> Table:
     table = _table(f"Over {len(run.seeds[0].values)} training seeds", "", "mean", "deviation", "each")
     for one in run.seeds:
-        if one.name in HEADLINE or not is_finding_score(one.name):
+        if one.name in run.headline or not is_finding_score(one.name):
             each = "  ".join(f"{value:.4f}" for value in one.values)
             table.add_row(one.name, f"{one.mean:.4f}", f"{one.deviation:.4f}", each)
     return table
 
 
-def _findings(run: ScoreRun, labeller: str) -> Table:
+def _findings(run: ScoreRun, labeller: str, sizes: Sequence[str]) -> Table:
     constant = next((baseline for baseline in run.baselines if baseline.name == CONSTANT), None)
     table = _table(
         f"Findings by {labeller or 'our rules'}",
@@ -143,7 +146,7 @@ def _findings(run: ScoreRun, labeller: str) -> Table:
         "95% of F1",
         *(["F1 of constant"] if constant else []),
     )
-    for policy, count, average in product(UNCERTAIN_AS, (14, 5), _AVERAGES):
+    for policy, count, average in product(UNCERTAIN_AS, sizes, _AVERAGES):
         names = [average_name(average, statistic, count, policy, labeller) for statistic in STATISTICS]
         beside = [f"{constant[names[-1]].value:.4f}"] if constant else []
         table.add_row(f"{average}, {count} findings, {policy}", *_figures(run.model, names), *beside)
@@ -153,7 +156,7 @@ def _findings(run: ScoreRun, labeller: str) -> Table:
 def _observations(run: ScoreRun) -> Table:
     policy = next(iter(UNCERTAIN_AS))
     table = _table(f"Each finding, {policy}", "", "support", *STATISTICS, "95% of F1")
-    for finding in CHEXPERT:
+    for finding in run.schema.scored_findings:
         support = run.support[policy][finding]
         names = [label_name(finding, statistic, policy) for statistic in STATISTICS]
         table.add_row(finding, str(support), *_figures(run.model, names), style="dim" if support < FEW else None)

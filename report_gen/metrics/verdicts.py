@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from report_gen.metrics.diversity import DiversityStats, is_collapsed
 from report_gen.metrics.finding_scores import average_name
 from report_gen.metrics.significance import Difference
+from report_gen.records.findings import FindingSchema
 
-HEADLINE = (
-    *("BLEU-1", "BLEU-4", "METEOR 1.5", "ROUGE-L (coco)", "CIDEr-D"),
-    average_name("micro", "F1", 14, "uncertain+"),
-    average_name("macro", "F1", 14, "uncertain+"),
-)
-"""The scores on which a model is held against the constant report, or against another model."""
+_WORDING = ("BLEU-1", "BLEU-4", "METEOR 1.5", "ROUGE-L (coco)", "CIDEr-D")
+
+
+def headline_scores(schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of the scores on which a model is compared with the constant report, or with another model."""
+    sizes = list(schema.scored_sets)[:1]  # all scored findings, where there are any
+    return (
+        *_WORDING,
+        *(average_name(average, "F1", size, "uncertain+") for size in sizes for average in ("micro", "macro")),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

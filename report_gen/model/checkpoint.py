@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,19 @@ def save_checkpoint(
     write_folder(folder, contents)
 
 
-def load_checkpoint(folder: Path) -> Checkpoint:
-    """The model of a checkpoint folder, in evaluation mode, float32, on the CPU.
+def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
+    """Load the model of a checkpoint folder and what drafting needs besides.
+
+    Args:
+        folder: folder that `save_checkpoint` wrote.
+
+    Returns:
+        The model in evaluation mode, float32, on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
         CheckpointError: a file is missing, altered or does not fit the others.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that holds {CONFIG}")
     contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}

@@ -7,7 +7,10 @@ applies them in turn, so a checkpoint of any earlier version loads. The files of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
+
+from report_gen.labeling.schema_files import chest_xray
 
 Config = dict[str, Any]
 
@@ -34,12 +37,15 @@ def _version(config: Config) -> object:
 
 
 def _from_version_1(config: Config) -> Config:
-    """Version 1 called the version `format` and the findings with a trained head `taught`."""
+    """Version 1 called the version `format` and the findings with a trained head `taught`.
+
+    Its findings were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
+    """
     migrated = {"schema_version": 2} | {key: value for key, value in config.items() if key != "format"}
     findings = dict(migrated.get("findings", {}))
     if "taught" in findings:
         findings["trained"] = findings.pop("taught")
-    return migrated | {"findings": findings}
+    return migrated | {"finding_schema": asdict(chest_xray()), "findings": findings}
 
 
 _MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {1: _from_version_1}

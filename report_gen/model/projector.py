@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
 
 VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
@@ -45,12 +44,14 @@ class Projector(nn.Module):
     image-report pair is not disturbed by features that its decoder cannot read.
 
     Args:
-        attributes: how many values each of the A attributes has; without any there is nothing of them in the model.
+        findings: F, the number of findings; 0 for a model without findings.
+        attributes: Number of values of each of the A attributes; without any there is nothing of them in the model.
     """
 
     def __init__(
         self,
         *,
+        findings: int,
         image_width: int,
         text_width: int,
         grid: int,
@@ -67,12 +68,14 @@ class Projector(nn.Module):
         self.column_embedding = nn.Parameter(torch.zeros(1, grid, image_width))
         nn.init.zeros_(self.view_embedding.weight)
 
-        self.finding_queries = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
-        self.finding_weight = nn.Parameter(torch.zeros(len(FINDINGS), image_width))
-        self.finding_bias = nn.Parameter(torch.zeros(len(FINDINGS)))
-        self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
-        _silence(self.finding_mlp)
-        self.state_embedding = nn.Parameter(0.02 * torch.randn(len(FINDINGS), len(STATES), text_width))
+        self.finding_queries = nn.Parameter(torch.zeros(findings, image_width))
+        self.finding_weight = nn.Parameter(torch.zeros(findings, image_width))
+        self.finding_bias = nn.Parameter(torch.zeros(findings))
+        self.finding_mlp: nn.Sequential | None = None
+        if findings:
+            self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
+            _silence(self.finding_mlp)
+        self.state_embedding = nn.Parameter(0.02 * torch.randn(findings, len(STATES), text_width))
 
         self.patch_queries: nn.Parameter | None = None
         self.patch_mlp: nn.Sequential | None = None
@@ -108,9 +111,12 @@ class Projector(nn.Module):
 
     def finding_tokens(self, states: torch.Tensor, visual: VisualFeatures | None) -> torch.Tensor:
         """States [B,F] (indices into `STATES`) and, where there are images, what was seen -> [B,F,D_txt]."""
-        findings = torch.arange(len(FINDINGS), device=states.device)
+        findings = torch.arange(states.shape[1], device=states.device)
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
-        return tokens if visual is None else tokens + self.finding_mlp(visual.finding_features)
+        if visual is None or self.finding_mlp is None:
+            return tokens
+        added: torch.Tensor = self.finding_mlp(visual.finding_features)
+        return tokens + added
 
     def attribute_tokens(self, values: torch.Tensor) -> torch.Tensor:
         """Values [B,A] as the decoder is told them, 0 for unknown -> [B,A,D_txt]."""

@@ -14,7 +14,7 @@ from report_gen.model.encoder import ImageEncoder
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.numbers import Encode, NumberWriter
 from report_gen.model.projector import Projector, VisualFeatures
-from report_gen.records.report import FindingState
+from report_gen.records.findings import FindingState
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class ReportModel(nn.Module):
             pretrained=frozenset() if pretrained is None else pretrained.kept,
         )
         self.projector = Projector(
+            findings=len(config.finding_schema.findings),
             image_width=self.encoder.width,
             text_width=self.decoder.width,
             grid=self.encoder.grid,

@@ -5,16 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from report_gen.records.report import (
-    BANNER,
-    Attribute,
-    Finding,
-    FindingState,
-    Provenance,
-    Report,
-    Section,
-    strip_controls,
-)
+from report_gen.records.findings import FindingState
+from report_gen.records.report import BANNER, Attribute, Finding, Provenance, Report, Section, strip_controls
 
 SCHEMA = "report-gen/report/1"
 """Counted up when a key is renamed, removed or changes its meaning; new keys leave it as it is."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from report_gen.outputs.text import format_text
+from report_gen.records.findings import FindingState
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import Finding, FindingState, Report
+from report_gen.records.report import Finding, Report
 from report_gen.rendering.figures import attention_picture
 
 
 def format_overlay(report: Report, attention: Heatmap) -> bytes:
     """A PNG. It shows the patient's image: keep it where the study may be.
 
-    "No Finding" follows from the other findings, so nothing was looked at for its sake and it is left out.
+    The finding that means that nothing is wrong follows from the others: it has no attention and is left out.
     """
-    present = [one for one in report.findings if one.state is FindingState.PRESENT and one.name != "No Finding"]
+    present = [one for one in report.findings if one.state is FindingState.PRESENT and one.name in attention.weights]
     present.sort(key=lambda finding: finding.probability or 0.0, reverse=True)
     return attention_picture(
         attention.image,

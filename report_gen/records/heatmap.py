@@ -18,4 +18,4 @@ class Heatmap:
     square: tuple[float, float, float]
     """Left, top and side of the square of patches in pixels of the image; it may reach beyond the edges."""
     weights: Mapping[str, NDArray[np.float32]]
-    """By finding [g,g]; with those of the study's other images they sum to 1."""
+    """[g,g] by finding but the one that follows from the others; over all images of the study they sum to 1."""

@@ -9,32 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
+from report_gen.records.findings import FindingState
+
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
-
-CHEXPERT: tuple[str, ...] = (
-    "No Finding",
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-)
-"""The 14 observations of CheXpert (Irvin et al., AAAI 2019, arXiv:1901.07031), in its order; scores are of these."""
-
-FURTHER: tuple[str, ...] = ("Emphysema", "Fibrosis", "Hernia")
-"""Labels of ChestX-ray14 (Wang et al., CVPR 2017, arXiv:1705.02315) that CheXpert has no name for."""
-
-FINDINGS: tuple[str, ...] = (*CHEXPERT, *FURTHER)
-"""What is read from texts and images and told to the decoder, in the order of every list and tensor of findings."""
-
 
 AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
@@ -44,20 +21,9 @@ UNKNOWN_ATTRIBUTES: tuple[str, ...] = ("",) * len(ATTRIBUTES)
 """The attributes of images of which nothing is known."""
 
 
-class FindingState(StrEnum):
-    """What a text or an image says of a finding."""
-
-    PRESENT = "present"
-    ABSENT = "absent"
-    UNCERTAIN = "uncertain"
-    NOT_MENTIONED = "not-mentioned"
-    UNKNOWN = NOT_MENTIONED
-    """The same state seen from the image: nobody has said anything of the finding."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One of `FINDINGS` as the decoder was told it."""
+    """A finding of the model's schema in the state that the decoder was conditioned on."""
 
     name: str
     state: FindingState

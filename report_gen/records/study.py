@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -76,3 +76,12 @@ class Study:
     @property
     def images(self) -> tuple[Image, ...]:
         return tuple(image for series in self.series for image in series.images)
+
+    def with_view(self, view: ViewPosition) -> Study:
+        """Return a copy in which images of unknown view have this view; a known view is kept."""
+
+        def with_known_view(image: Image) -> Image:
+            return replace(image, view_position=view) if image.view_position is ViewPosition.UNKNOWN else image
+
+        series = (replace(series, images=tuple(map(with_known_view, series.images))) for series in self.series)
+        return replace(self, series=tuple(series))

@@ -1,4 +1,4 @@
-"""The doors of curating: exit codes, what goes where, one sentence for each wrong call."""
+"""`report-gen corpus`: exit codes, output files, and one sentence for each wrong call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def corpus_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
     def run(*arguments: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["report-gen", "corpus", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
-            cli.run_app(cli.app)
+            cli.main()
         out, err = capfd.readouterr()
         assert "Traceback" not in err
         return int(stop.value.code or 0), out, err
@@ -34,7 +34,7 @@ def corpus_command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Twenty studies of ten patients, the last of whom is in two splits."""
+    """Twenty studies of ten patients; the last patient is in two splits."""
     folder = tmp_path / "data"
     rows = []
     for number in range(20):
@@ -101,10 +101,10 @@ def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) 
         (["check"], 2, "PATH"),
         (["split", "data"], 2, "--output"),
         (["split", "data", "-o", "data"], 5, "manifest.jsonl: is there already"),
-        (["split", "data", "-o", "new", "--ratios", "0.8,0.2"], 2, "give three shares, of train, val, test"),
-        (["split", "data", "-o", "new", "--ratios", "a,b,c"], 2, "give three shares"),
-        (["split", "data", "-o", "new", "--ratios", "0,0.5,0.5"], 2, "give three shares"),
-        (["split", "data", "-o", "new", "--ratios", "0.9,0.1,-1"], 2, "give three shares"),
+        (["split", "data", "-o", "new", "--ratios", "0.8,0.2"], 2, "give three fractions for train, val, test"),
+        (["split", "data", "-o", "new", "--ratios", "a,b,c"], 2, "give three fractions"),
+        (["split", "data", "-o", "new", "--ratios", "0,0.5,0.5"], 2, "give three fractions"),
+        (["split", "data", "-o", "new", "--ratios", "0.9,0.1,-1"], 2, "give three fractions"),
         (["split", "one.jsonl", "-o", "new"], 3, "one.jsonl: 1 patients are too few, val, test would be empty"),
         (["split", "data", "-o", "data/0.png"], 5, "cannot be written"),
         (["convert", "data", "-o", "new"], 3, "1 patients have studies in more than one split"),

@@ -9,7 +9,9 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+
+FINDINGS = chest_xray().findings
 
 
 def write_csv(folder: Path, text: str) -> Path:

@@ -10,7 +10,10 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import CHEXPERT, FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+
+FINDINGS = chest_xray().findings
+CHEXPERT = chest_xray().subsets["chexpert"]
 
 REPORT = """                                 FINAL REPORT
  INDICATION:  ___M with cough.

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from report_gen.corpora import read_corpus, read_nih_labels
-from report_gen.corpora.nih_labels import COUNTERPARTS, NIH_LABELS, said_labels
+from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
 from report_gen.errors import CorpusError
-from report_gen.records.report import CHEXPERT, FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingSchema
+
+FINDINGS = chest_xray().findings
+CHEXPERT = chest_xray().subsets["chexpert"]
 
 UNKNOWN_TO_NIH = {"Enlarged Cardiomediastinum", "Fracture", "Support Devices"}
 MASS_AND_NODULE = {"Mass", "Nodule"}
@@ -121,10 +125,18 @@ def test_the_490_radiographs(shared: Path) -> None:
 
 
 def test_every_label_stands_for_one_finding() -> None:
-    labels = [label for found in COUNTERPARTS.values() for label in found]
-    assert sorted(labels) == sorted(["No Finding", *NIH_LABELS])
-    assert set(COUNTERPARTS) == set(FINDINGS) - UNKNOWN_TO_NIH
+    """Against the table of Wang et al., CVPR 2017, and the three findings of CheXpert that NIH does not know."""
+    labels = chest_xray().labels_of("nih")
+    assert sorted(label for found in labels.values() for label in found) == sorted(NIH_LABELS)
+    assert set(labels) == set(FINDINGS) - UNKNOWN_TO_NIH - {"No Finding"}
+    assert labels["Lung Lesion"] == ("Mass", "Nodule")
     assert len(CHEXPERT) == len(NIH_LABELS) == 14
+
+
+def test_a_schema_without_a_mapping_has_no_labels_of_nih(tmp_path: Path) -> None:
+    schema = FindingSchema(name="own", findings=("Cardiomegaly",))
+    write_corpus(tmp_path, "Cardiomegaly")
+    assert read_corpus(tmp_path, schema=schema)[0]["labels"] == [None]
 
 
 def test_its_own_labels_keep_mass_and_nodule_apart(tmp_path: Path) -> None:
@@ -172,4 +184,4 @@ def test_other_layouts_have_no_labels_of_nih(tmp_path: Path) -> None:
     ],
 )
 def test_labels_that_a_text_states(text: str, labels: set[str]) -> None:
-    assert said_labels(text) == labels
+    assert stated_labels(text) == labels

@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report_gen.corpora import FEATURES, LAYOUTS, read_corpus
+from report_gen.corpora import LAYOUTS, corpus_features, read_corpus
 from report_gen.errors import CorpusError, OutputError
-from report_gen.records.report import FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+
+FINDINGS = chest_xray().findings
 
 KEYS = st.sampled_from(["id", "findings", "report", "images", "view", "split", "edema", "train", "test", "image_path"])
 FILES = st.sampled_from(["manifest.jsonl", "manifest.csv", "annotation.json", "indiana_reports.csv", "labels.csv"])
@@ -30,7 +32,7 @@ def write_rows(path: Path, *rows: dict[str, object]) -> Path:
 def test_every_column_has_the_type_of_features(tmp_path: Path) -> None:
     manifest = write_rows(tmp_path / "manifest.jsonl", {"id": 7, "findings": "Clear lungs.", "edema": 0})
     corpus = read_corpus(manifest)
-    assert corpus.features == FEATURES
+    assert corpus.features == corpus_features(chest_xray())
     assert corpus[0] == {
         "study_id": "7",
         "patient_id": "",
@@ -114,7 +116,7 @@ def test_a_store_holds_the_same_rows_in_one_file_of_its_own(tmp_path: Path) -> N
     rows = [{"id": str(n), "findings": f"Clear {n}.", "edema": n % 2, "split": "test"} for n in range(2500)]
     manifest, store = write_rows(tmp_path / "manifest.jsonl", *rows), tmp_path / "new" / "store"
     stored = read_corpus(manifest, store=store)
-    assert stored.features == FEATURES
+    assert stored.features == corpus_features(chest_xray())
     assert stored[:] == read_corpus(manifest)[:]
     (file,) = store.iterdir()
     assert [Path(cache["filename"]) for cache in stored.cache_files] == [file]
@@ -210,4 +212,4 @@ def test_any_content_gives_a_corpus_or_a_corpus_error(content: bytes, file: str)
         path.write_bytes(content)
         (Path(folder) / "indiana_projections.csv").write_text("uid,filename,projection\n")
         with suppress(CorpusError):
-            assert read_corpus(path, require_images=False).features == FEATURES
+            assert read_corpus(path, require_images=False).features == corpus_features(chest_xray())

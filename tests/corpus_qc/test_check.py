@@ -13,11 +13,14 @@ import pytest
 from datasets import Dataset
 from rich.console import Console
 
-from report_gen.corpora import FEATURES, read_corpus
+from report_gen.corpora import corpus_features, read_corpus
 from report_gen.corpus_qc import CorpusCheck, ExampleImages, check_corpus, render_check, write_html, write_json
 from report_gen.corpus_qc.results import Copies, Duplicates, Support
-from report_gen.records.report import ATTRIBUTES, FINDINGS
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.report import ATTRIBUTES
 from tests.builders import picture, write_png
+
+FINDINGS = chest_xray().findings
 
 LONG = (
     "The heart is normal in size. The mediastinum is unremarkable. The lungs are clear. There is no pleural effusion "
@@ -26,7 +29,7 @@ LONG = (
 
 
 def corpus(*rows: dict[str, Any]) -> Dataset:
-    """Rows with the columns of FEATURES, of which only those of interest are given."""
+    """Rows with the columns of `corpus_features`, of which only those of interest are given."""
     nothing = [None] * len(FINDINGS)
     plain = {
         **dict.fromkeys(("patient_id", "indication", "comparison", "findings", "impression"), ""),
@@ -38,7 +41,7 @@ def corpus(*rows: dict[str, Any]) -> Dataset:
         "split": "train",
     }
     numbered = ({"study_id": str(number)} | plain | row for number, row in enumerate(rows))
-    return Dataset.from_list(list(numbered), features=FEATURES)
+    return Dataset.from_list(list(numbered), features=corpus_features(chest_xray()))
 
 
 def check(dataset: Dataset, **options: Any) -> CorpusCheck:

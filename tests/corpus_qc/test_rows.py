@@ -10,8 +10,10 @@ import pytest
 from report_gen.corpora import read_corpus
 from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
 from report_gen.errors import OutputError
-from report_gen.records.report import FINDINGS
+from report_gen.labeling.schema_files import chest_xray
 from tests.corpus_qc.test_check import corpus
+
+FINDINGS = chest_xray().findings
 
 
 def test_every_column_is_read_back(tmp_path: Path) -> None:

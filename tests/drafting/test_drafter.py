@@ -18,11 +18,15 @@ from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.outputs import format_json
-from report_gen.records.report import FINDINGS, Finding, FindingState, Report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import Finding, Report
 from report_gen.records.study import Image, Study, ViewPosition
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
+
+FINDINGS = chest_xray().findings
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 BRIEF = Decoding(max_tokens=12)
@@ -121,13 +125,13 @@ def test_no_finding_follows_from_the_others(
 
 
 def test_findings_that_were_never_taught_are_unknown_without_a_probability(tmp_path: Path) -> None:
-    report = drafter(findings={}).draft(study(tmp_path), decoding=BRIEF)
+    report = drafter(findings={"present": [None] * len(FINDINGS)}).draft(study(tmp_path), decoding=BRIEF)
     assert {(finding.state, finding.probability) for finding in report.findings} == {(UNKNOWN, None)}
 
 
 def test_a_finding_that_was_taught_and_is_too_rare_for_a_threshold_has_a_probability(tmp_path: Path) -> None:
     trained = [name == "Edema" for name in FINDINGS]
-    model = seeing({"Edema": 0.9}, findings={"trained": trained})
+    model = seeing({"Edema": 0.9}, findings={"trained": trained, "present": [None] * len(FINDINGS)})
     findings = by_name(model.draft(study(tmp_path), decoding=BRIEF))
     assert model.reported == {"Edema"}
     assert (findings["Edema"].state, findings["Edema"].probability) == (UNKNOWN, pytest.approx(0.9))
@@ -148,7 +152,7 @@ def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: in
     np.testing.assert_allclose(found.image, pixels / 255, atol=1e-3)
     side = max(rows, columns)
     assert found.square == ((columns - side) / 2, (rows - side) / 2, side)
-    assert list(found.weights) == list(FINDINGS)
+    assert list(found.weights) == [name for name in FINDINGS if name != "No Finding"]
     for weights in found.weights.values():
         assert weights.shape[0] == weights.shape[1]
         assert weights.sum() == pytest.approx(1)

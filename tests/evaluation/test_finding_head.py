@@ -17,10 +17,14 @@ from report_gen.evaluation.finding_head import can_score_finding_head
 from report_gen.evaluation.results import Evaluation, render, write_calibration, write_json
 from report_gen.evaluation.runner import evaluate
 from report_gen.generation import Decoding
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics import ScoreMethod
-from report_gen.records.report import ATTRIBUTES, FINDINGS, Finding, FindingState, Report, parse_report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES, Finding, Report, parse_report
 from report_gen.records.study import Study
 from tests.builders import marked, write_png
+
+FINDINGS = chest_xray().findings
 
 STUDIES, SICK = 24, 8
 
@@ -115,13 +119,13 @@ def test_the_reliability_diagram_is_a_picture_and_says_the_same_again(result: Ev
 def test_without_labels_of_what_was_taught_there_is_no_head_to_score(tmp_path: Path) -> None:
     oracle: Any = Oracle()
     untaught = rows(tmp_path, {"Fracture": lambda n: float(n < SICK)})
-    assert not can_score_finding_head(oracle.reported, untaught)
+    assert not can_score_finding_head(oracle.reported, untaught, chest_xray())
     assert evaluated(untaught).head is None
-    assert can_score_finding_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}))
+    assert can_score_finding_head(oracle.reported, rows(tmp_path, {"Edema": lambda _: 0.0}), chest_xray())
 
 
 def test_labels_that_are_all_alike_have_an_error_and_no_area(tmp_path: Path) -> None:
-    head = evaluated(rows(tmp_path, {"Edema": lambda _: 0.0})).head
+    head = evaluated(rows(tmp_path, {"Edema": lambda _: 0.0}), chest_xray()).head
     assert head is not None
     assert not any("AUROC" in score.name for score in head.scores)
     assert head.image_use == {}

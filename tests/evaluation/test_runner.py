@@ -78,7 +78,7 @@ def report_gen(
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["report-gen", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
-            cli.run_app(cli.app)
+            cli.main()
         return int(stop.value.code or 0), *capfd.readouterr()
 
     return run
@@ -229,7 +229,7 @@ def test_the_door_writes_what_it_is_asked_for(report_gen: Callable[..., Any], ch
     code, out, err = report_gen(*arguments)
     assert code == 0
     assert "4 studies, 4 distinct drafts" in out
-    assert "looking at shuffled images" in err
+    assert "evaluating shuffled images" in err
     document = json.loads(written["json"].read_text())
     assert document["labels"]["blank"][MACRO]["second"] == 1
     assert document["nih_labels"] is None
@@ -315,7 +315,7 @@ def test_a_page_of_labels_alone_is_refused_at_once(
 
 
 @pytest.mark.parametrize(
-    ("name", "fault"), [("a.png", "needs labels of findings that the model was taught"), ("a.pdf", "ends in .png")]
+    ("name", "fault"), [("a.png", "needs labels of findings that the model was trained on"), ("a.pdf", "ends in .png")]
 )
 def test_a_calibration_that_cannot_be_drawn_is_refused_at_once(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path, name: str, fault: str

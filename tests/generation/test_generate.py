@@ -15,8 +15,12 @@ from report_gen.generation import Decoding, generate
 from report_gen.generation import generate as writing
 from report_gen.generation.decoding import Generated
 from report_gen.generation.generate import compose
-from report_gen.records.report import FINDINGS, AttributeName, FindingState, SectionName
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
+
+FINDINGS = chest_xray().findings
 
 UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)
 STOPS_AND_BLANKS = [i for piece in ("a .", "A. B!", ") ", "IMPRESSION: x") for i in tokenizer().encode(piece)]

@@ -16,9 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling.labeler import FINDINGS, FindingState, Mention, find_mentions, label_findings, sentence_spans
-from report_gen.labeling.phrases import load_vocabulary
+from report_gen.labeling.labeler import Mention, find_mentions, label_findings, sentence_spans
+from report_gen.labeling.phrases import build_vocabulary
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
 from report_gen.records.study import Laterality
+
+FINDINGS = chest_xray().findings
 
 PIECE = r"(?:\[[^][()]+\]|\([^][()]+\)|[^][()\s]+)"
 STATES = ("present", "uncertain", "absent")
@@ -30,9 +34,13 @@ def read_table() -> list[dict[str, str]]:
 
 
 TABLE = read_table()
-VOCABULARY: dict[str, Any] = tomllib.loads(
-    (files("report_gen.labeling") / "vocabularies" / "findings.toml").read_text(encoding="utf-8")
-)
+
+
+def read_vocabulary(name: str) -> dict[str, Any]:
+    return tomllib.loads((files("report_gen.labeling") / "vocabularies" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+CUES, CHEST = read_vocabulary("cues"), read_vocabulary("chest_xray")
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row["text"])
@@ -171,17 +179,19 @@ def test_long_sentences_take_linear_time() -> None:
     assert time.perf_counter() - started < 5
 
 
-@pytest.mark.parametrize(("name", "cue"), VOCABULARY["cue"].items())
+@pytest.mark.parametrize(("name", "cue"), [*CUES["cue"].items()])
 def test_every_example_of_a_cue_holds_it(name: str, cue: dict[str, list[str]]) -> None:
     without = [
-        text for text in cue["examples"] if not any(p.role == name for p in load_vocabulary().find_phrases(text))
+        text
+        for text in cue["examples"]
+        if not any(p.role == name for p in build_vocabulary(chest_xray()).find_phrases(text))
     ]
     assert without == []
 
 
 def test_the_vocabulary_is_well_formed() -> None:
-    assert {entry["name"] for entry in VOCABULARY["finding"]} == set(FINDINGS) - {"No Finding"}
-    assert all(entry["reason"] for table in ("finding", "outside", "anatomy") for entry in VOCABULARY[table])
+    assert {entry["name"] for entry in CHEST["finding"]} == set(FINDINGS) - {"No Finding"}
+    assert all(entry["reason"] for table in ("finding", "outside", "anatomy") for entry in CHEST[table])
     roles: dict[str, set[str]] = {}
     for role, phrase in vocabulary_phrases():
         assert re.fullmatch(rf"{PIECE}(?: {PIECE})*", phrase.replace("\n", " ")), phrase
@@ -193,16 +203,18 @@ def test_the_vocabulary_is_well_formed() -> None:
 
 def vocabulary_phrases() -> Iterator[tuple[str, str]]:
     """Each phrase with what it does; a phrase that did two things would do one of them by chance."""
-    for finding in VOCABULARY["finding"]:
+    for finding in CHEST["finding"]:
         yield from (("finding", phrase) for phrase in [*finding["phrases"], *finding.get("hints", [])])
     for name in ("outside", "anatomy"):
-        yield from ((name, phrase) for entry in VOCABULARY[name] for phrase in entry["phrases"])
-    for name in ("abnormality", "bone_abnormality"):
-        yield from ((name, phrase) for phrase in VOCABULARY[name]["phrases"])
-    for name in ("quality", "side"):
-        yield from ((f"{name} {kind}", phrase) for kind, phrases in VOCABULARY[name].items() for phrase in phrases)
-    for name, cue in VOCABULARY["cue"].items():
-        yield from ((f"cue {name}", phrase) for phrase in cue["phrases"])
+        yield from ((name, phrase) for entry in CHEST[name] for phrase in entry["phrases"])
+    for vocabulary in (CUES, CHEST):
+        for entry in vocabulary["abnormality"]:
+            yield from ((f"abnormality {entry.get('denied')}", phrase) for phrase in entry["phrases"])
+        for name in ("quality", "side"):
+            kinds = vocabulary.get(name, {}).items()
+            yield from ((f"{name} {kind}", phrase) for kind, phrases in kinds for phrase in phrases)
+        for name, cue in vocabulary["cue"].items():
+            yield from ((f"cue {name}", phrase) for phrase in cue["phrases"])
 
 
 def test_mentions_are_frozen() -> None:

@@ -19,7 +19,11 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.labeling.labeler import FINDINGS, FindingState, label_findings
+from report_gen.labeling.labeler import label_findings
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+
+FINDINGS = chest_xray().findings
 
 LEAST_SUPPORT = 30
 

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from report_gen.errors import CorpusError
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.baselines import best_constant, most_frequent, nearest_reports, random_reports
 from report_gen.metrics.bleu import bleu
 from report_gen.metrics.diversity import diversity_stats, is_collapsed, letters
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.training_reports import read_features
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
+
+FINDINGS = chest_xray().findings
 
 WORDS = ["no", "pleural", "effusion", ".", "the", "lungs", "are", "clear"]
 NORMAL = dict.fromkeys(FINDINGS, FindingState.ABSENT)

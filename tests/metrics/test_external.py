@@ -10,8 +10,10 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from report_gen.errors import UsageError
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.external import OPTIONAL, load_optional
-from report_gen.records.report import FINDINGS
+
+FINDINGS = chest_xray().findings
 
 PREDICTIONS, REFERENCES = ["edema", "clear"], ["edema", "edema"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.finding_scores import (
     CHEXPERT_FIVE,
     average_name,
@@ -16,7 +17,9 @@ from report_gen.metrics.finding_scores import (
 )
 from report_gen.metrics.measure import Measure
 from report_gen.metrics.significance import bootstrap
-from report_gen.records.report import CHEXPERT, FindingState
+from report_gen.records.findings import FindingState
+
+CHEXPERT = chest_xray().subsets["chexpert"]
 
 P, U = FindingState.PRESENT, FindingState.UNCERTAIN
 EDEMA, FRACTURE, PNEUMONIA = "Edema", "Fracture", "Pneumonia"

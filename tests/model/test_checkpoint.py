@@ -150,7 +150,6 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda config: config.update(format=2), "format: Input should be 1"),
         (lambda config: config.update(surprise=1), "surprise: Extra inputs"),
         (lambda config: config["decoder"].update(surprise=1), "decoder.surprise: Extra inputs"),
         (lambda config: config.pop("encoder"), "encoder: Field required"),

@@ -9,9 +9,11 @@ import torch
 from torch.nn import functional as F
 
 from report_gen.config import STATES
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model.projector import VIEWS, Projector, VisualFeatures
-from report_gen.records.report import FINDINGS
 from report_gen.records.study import ViewPosition
+
+FINDINGS = chest_xray().findings
 
 B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6
 N = GRID**2
@@ -21,7 +23,13 @@ PA, LATERAL = VIEWS.index(ViewPosition.PA), VIEWS.index(ViewPosition.LATERAL)
 def build(patch_tokens: int | Literal["all"] = 5, *, stirred: bool = True) -> Projector:
     torch.manual_seed(0)
     projector = Projector(
-        image_width=D_IMG, text_width=D_TXT, grid=GRID, patch_tokens=patch_tokens, hidden=7, dropout=0.3
+        findings=len(FINDINGS),
+        image_width=D_IMG,
+        text_width=D_TXT,
+        grid=GRID,
+        patch_tokens=patch_tokens,
+        hidden=7,
+        dropout=0.3,
     )
     with torch.no_grad():
         for parameter in projector.parameters():
@@ -147,7 +155,14 @@ def test_dropout_works_in_training_alone() -> None:
 def told_apart(*values: int) -> Projector:
     torch.manual_seed(0)
     return Projector(
-        image_width=D_IMG, text_width=D_TXT, grid=GRID, patch_tokens=5, hidden=7, dropout=0.3, attributes=values
+        findings=len(FINDINGS),
+        image_width=D_IMG,
+        text_width=D_TXT,
+        grid=GRID,
+        patch_tokens=5,
+        hidden=7,
+        dropout=0.3,
+        attributes=values,
     ).eval()
 
 

@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import pytest
 
+from report_gen.records.findings import FindingState
 from report_gen.records.report import (
     Attribute,
     Finding,
-    FindingState,
     InputFile,
     Provenance,
     Report,

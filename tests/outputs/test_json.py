@@ -10,7 +10,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from report_gen.outputs import format_json
-from report_gen.records.report import BANNER, Finding, FindingState, Report
+from report_gen.records.findings import FindingState
+from report_gen.records.report import BANNER, Finding, Report
 
 
 class Strict(BaseModel):

@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.outputs import overlay
 from report_gen.outputs.text import format_text
+from report_gen.records.findings import FindingState
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import FINDINGS, Finding, FindingState, Report
+from report_gen.records.report import Finding, Report
+
+FINDINGS = chest_xray().findings
 
 
 def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,12 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.labeling.labeler import label_findings
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.phantom.corpus import write_phantom_corpus
 from report_gen.phantom.dicom import draw_chest
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
+
+FINDINGS = chest_xray().findings
 
 HEART, PLEURA = FINDINGS.index("Cardiomegaly"), FINDINGS.index("Pleural Effusion")
 

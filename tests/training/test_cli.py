@@ -12,8 +12,8 @@ import pytest
 import typer
 from report_gen_training.cli import train
 
-from report_gen.cli.app import run_app
 from report_gen.model import Checkpoint, load_checkpoint
+from report_gen.terminal import run_app
 from tests.builders import SIZE, write_corner_corpus
 
 RECIPE = f"""
@@ -79,8 +79,8 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
         (["no-such-recipe"], 2, "report-gen: no-such-recipe: no such recipe"),
         (["chest_xray", "--set", "sede=1"], 2, "did you mean 'seed'?"),
         (["--no-such-flag"], 2, "--no-such-flag"),
-        (["chest_xray", "--dry-run", "--resume"], 2, "--dry-run leaves no run behind"),
-        (["chest_xray", "--contact-sheet", "x.png"], 2, "--contact-sheet is the picture of a --dry-run"),
+        (["chest_xray", "--dry-run", "--resume"], 2, "--dry-run leaves no run folder"),
+        (["chest_xray", "--contact-sheet", "x.png"], 2, "--contact-sheet needs --dry-run"),
     ],
 )
 def test_usage_errors(command: Command, arguments: list[str], code: int, message: str) -> None:

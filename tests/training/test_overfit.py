@@ -14,6 +14,7 @@ from report_gen.corpora import read_corpus
 from report_gen.drafting.drafter import Drafter
 from report_gen.evaluation.runner import study_from_row
 from report_gen.generation import Decoding
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.records.report import Report, format_report
 
 
@@ -21,7 +22,9 @@ from report_gen.records.report import Report, format_report
 def test_five_real_studies_are_recognized_by_their_images(shared: Path, tmp_path: Path) -> None:
     recipe = load_recipe("overfit_indiana", [f'data="{shared / "data"}"'])
     checkpoint = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
-    studies = read_studies(recipe.corpora[0], recipe, tmp_path / "studies", store=tmp_path / "corpora")
+    studies = read_studies(
+        recipe.corpora[0], recipe, tmp_path / "studies", schema=chest_xray(), store=tmp_path / "corpora"
+    )
     own = {study.study_id: format_report(study.sections) for study in studies}
     rows = read_corpus(shared / "data" / "iu_xray" / "reports.csv", layout="manifest")
     # The recipe trains without indications, so a draft depends on the images only.

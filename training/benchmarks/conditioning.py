@@ -20,7 +20,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from report_gen.cli.app import run_app
 from report_gen.drafting.drafter import Drafter
 from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
 from report_gen.errors import StudyError, UsageError
@@ -31,6 +30,7 @@ from report_gen.imaging.reading import read_study
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.phantom.dicom import draw_chest, write_png
 from report_gen.records.study import Study
+from report_gen.terminal import run_app
 
 _BATCH = 8
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 
 from ..recipe import StageRecipe
 from .example_store import ExampleStore
@@ -40,6 +40,7 @@ class BatchSampler(Sampler[list[SampleSpec]]):
     Args:
         groups: examples, one group per kind (see `group_by_kind`).
         seed: seed of the stage.
+        schema: the findings of the examples.
         steps: steps of the stage to yield batches for.
         rank: index of this process among `processes`; each process takes every `processes`-th row of a batch.
     """
@@ -50,12 +51,13 @@ class BatchSampler(Sampler[list[SampleSpec]]):
         stage: StageRecipe,
         seed: tuple[int, ...],
         *,
+        schema: FindingSchema,
         steps: range,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self._groups = groups
-        self._chances = [_chances(group.states, stage.rare_finding_weight) for group in groups]
+        self._chances = [_chances(group.states, stage.rare_finding_weight, schema) for group in groups]
         self._size, self._seed = stage.batch_size, seed
         self._batches = range(steps.start * stage.accumulate, steps.stop * stage.accumulate)
         self._rank, self._processes = rank, processes
@@ -101,10 +103,17 @@ def _draw(chances: NDArray[np.float64], count: int, random: np.random.Generator)
     return random.permutation(drawn)
 
 
-def _chances(states: NDArray[np.int8], rare_finding_weight: float) -> NDArray[np.float64]:
-    """Return a sampling weight per example [n]: 1 / frequency of its rarest present finding, to the given power."""
-    present = states == STATES.index(FindingState.PRESENT)
-    present[:, FINDINGS.index("No Finding")] |= ~present.any(axis=1)
+def _chances(states: NDArray[np.int8], rare_finding_weight: float, schema: FindingSchema) -> NDArray[np.float64]:
+    """Return a sampling weight per example [n]: 1 / frequency of its rarest present finding, to the given power.
+
+    An example without a present finding counts as an example of "no finding".
+    """
+    found = states == STATES.index(FindingState.PRESENT)
+    nothing = ~found.any(axis=1, keepdims=True)
+    if schema.normal:
+        present = found | (nothing & (np.arange(found.shape[1]) == schema.index(schema.normal)))
+    else:
+        present = np.concatenate([found, nothing], axis=1)
     rarest = np.where(present, 1 / np.maximum(present.sum(axis=0), 1), 0).max(axis=1)
     weights: NDArray[np.float64] = rarest**rare_finding_weight
     return weights

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model.projector import VIEWS
-from report_gen.records.report import ATTRIBUTES, FINDINGS, FindingState
+from report_gen.records.findings import FindingState
+from report_gen.records.report import ATTRIBUTES
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..recipe import AugmentationRecipe, StageRecipe
@@ -175,7 +176,7 @@ class BatchDataset(Dataset[Batch]):
         """Return the finding states [F] that condition the decoder."""
         if example.images and random.random() < self._stage.state_dropout:
             return np.full_like(example.states, _UNKNOWN)
-        assumed = (example.states == _UNKNOWN) & (random.random(len(FINDINGS)) < self._stage.assume_absent)
+        assumed = (example.states == _UNKNOWN) & (random.random(len(example.states)) < self._stage.assume_absent)
         return np.where(assumed, _ABSENT, example.states)
 
     @staticmethod

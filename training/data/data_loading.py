@@ -9,7 +9,6 @@ import numpy as np
 
 from report_gen.errors import CorpusError, RecipeError
 from report_gen.model.encoder import ImageEncoder
-from report_gen.records.report import FINDINGS
 
 from ..recipe import Recipe, StageRecipe
 from ..run import OnProgress, Processes
@@ -87,6 +86,7 @@ class TrainingData:
             self.training,
             self._stage,
             (self._recipe.seed, self._index),
+            schema=self._prepared.schema,
             steps=range(start, stop),
             rank=self._processes.rank,
             processes=self._processes.count,
@@ -177,7 +177,7 @@ def trained_prevalence(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
 def _training_labels(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
     """Return the labels [S,F] of the studies that trained the finding head: 1 or 0, NaN if unknown."""
     groups = _finding_groups(recipe, prepared, len(recipe.stages))
-    return np.concatenate([np.zeros((0, len(FINDINGS))), *(group.labels for group in groups)])
+    return np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
 
 
 def _finding_groups(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> list[ExampleStore]:

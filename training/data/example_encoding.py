@@ -61,6 +61,7 @@ def write_corpora(
     encode: Callable[[CorpusStudy], TrainingExample],
     unreadable: Collection[str],
     *,
+    findings: int,
     on_progress: OnProgress,
 ) -> EncodedCorpora:
     """Write the examples of every corpus and open them. The folder is complete or absent at any moment.
@@ -68,6 +69,7 @@ def write_corpora(
     Args:
         fingerprint: identifies what the examples are made from; `open_examples` compares it.
         unreadable: paths of images that cannot be read; their studies are left out.
+        findings: number of findings F of an example.
 
     Raises:
         OutputError: a file cannot be written; the message names it and the remedy.
@@ -85,7 +87,7 @@ def write_corpora(
                 chosen = (study for study in _readable(corpus, unreadable) if study.split == split)
                 task, total = f"encoding {name}, {split}", counts[name].get(split, 0)
                 encoded = map(encode, report_progress(chosen, task, total, on_progress))
-                write_examples(temporary / _file(number, split), encoded)
+                write_examples(temporary / _file(number, split), encoded, findings=findings)
         sizes = {path.name: path.stat().st_size for path in temporary.iterdir()}
         write_atomically(
             temporary / _CONTENTS, json.dumps(asdict(_Contents(fingerprint, sizes, counts, left_out)), indent=2)

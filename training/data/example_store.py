@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from report_gen.records.report import ATTRIBUTES, FINDINGS, AttributeName
+from report_gen.records.report import ATTRIBUTES, AttributeName
 from report_gen.records.study import ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
@@ -21,31 +21,36 @@ from .examples import TrainingExample
 Examples = Mapping[str, Mapping[str, "ExampleStore"]]
 """Corpus name -> split -> examples."""
 
-_SCHEMA = pa.schema(
-    [
-        ("study_id", pa.string()),
-        ("patient_id", pa.string()),
-        ("images", pa.list_(pa.string())),
-        ("views", pa.list_(pa.string())),
-        ("prompts", pa.list_(pa.list_(pa.int32()))),
-        ("report_ids", pa.list_(pa.int32())),
-        ("abnormal", pa.list_(pa.bool_())),
-        ("reference", pa.string()),
-        ("states", pa.list_(pa.int8(), len(FINDINGS))),
-        ("labels", pa.list_(pa.float32(), len(FINDINGS))),
-        ("targets", pa.list_(pa.float32(), len(FINDINGS))),
-        ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
-    ]
-)
+
+def _columns(findings: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("study_id", pa.string()),
+            ("patient_id", pa.string()),
+            ("images", pa.list_(pa.string())),
+            ("views", pa.list_(pa.string())),
+            ("prompts", pa.list_(pa.list_(pa.int32()))),
+            ("report_ids", pa.list_(pa.int32())),
+            ("abnormal", pa.list_(pa.bool_())),
+            ("reference", pa.string()),
+            ("states", pa.list_(pa.int8(), findings)),
+            ("labels", pa.list_(pa.float32(), findings)),
+            ("targets", pa.list_(pa.float32(), findings)),
+            ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+        ]
+    )
 
 
-def write_examples(path: Path, examples: Iterable[TrainingExample]) -> None:
-    """Write examples to a file, streaming.
+def write_examples(path: Path, examples: Iterable[TrainingExample], *, findings: int) -> None:
+    """Write examples of one finding schema to a file, streaming.
+
+    Args:
+        findings: number of findings F of the schema.
 
     Raises:
         OutputError: the file cannot be written; the message names it and the remedy.
     """
-    write_rows(path, _SCHEMA, map(_to_row, examples))
+    write_rows(path, _columns(findings), map(_to_row, examples))
 
 
 class ExampleStore(Sequence[TrainingExample]):
@@ -70,7 +75,7 @@ class ExampleStore(Sequence[TrainingExample]):
     def labels(self) -> NDArray[np.float32]:
         """[n,F] labels: 1 or 0, NaN if unknown."""
         flat: NDArray[np.float32] = self._rows.column("labels").combine_chunks().flatten().to_numpy()
-        return flat.reshape(-1, len(FINDINGS))[self._indices]
+        return flat.reshape(len(self._rows), self.states.shape[1])[self._indices]
 
     @property
     def kinds(self) -> NDArray[np.bool_]:
@@ -122,9 +127,9 @@ def _sizes(rows: Rows, column: str) -> NDArray[np.int32]:
 
 
 def _states(rows: Rows) -> NDArray[np.int8]:
-    flat = rows.column("states").combine_chunks().flatten()
-    states: NDArray[np.int8] = flat.to_numpy().reshape(-1, len(FINDINGS))
-    return states
+    column = rows.column("states")
+    states: NDArray[np.int8] = column.combine_chunks().flatten().to_numpy()
+    return states.reshape(len(column), column.type.list_size)
 
 
 def _to_row(example: TrainingExample) -> Row:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
-from report_gen.labeling.labeler import findings_said, label_findings
+from report_gen.labeling.labeler import label_findings
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.records.report import FINDINGS, UNKNOWN_ATTRIBUTES, FindingState, Section, format_report, parse_report
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import UNKNOWN_ATTRIBUTES, Section, format_report, parse_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
@@ -49,14 +50,14 @@ class TrainingExample:
 
 
 def encode_study(
-    study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int
+    study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int, schema: FindingSchema
 ) -> TrainingExample:
     """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits."""
-    states = _states(study)
+    states = _states(study, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
         labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
-    report = _encode_report(study.sections, tokenizer, max_report_tokens)
+    report = _encode_report(study.sections, tokenizer, max_report_tokens, schema)
     return TrainingExample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -73,9 +74,9 @@ def encode_study(
     )
 
 
-def _states(study: CorpusStudy) -> NDArray[np.int64]:
-    labels = label_findings(format_report(study.sections))
-    return np.array([STATES.index(labels[name]) for name in FINDINGS])
+def _states(study: CorpusStudy, schema: FindingSchema) -> NDArray[np.int64]:
+    labels = label_findings(format_report(study.sections), schema)
+    return np.array([STATES.index(labels[name]) for name in schema.findings], dtype=np.int64)
 
 
 def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
@@ -102,7 +103,9 @@ class _EncodedReport:
     text: str
 
 
-def _encode_report(sections: tuple[Section, ...], tokenizer: ReportTokenizer, max_report_tokens: int) -> _EncodedReport:
+def _encode_report(
+    sections: tuple[Section, ...], tokenizer: ReportTokenizer, max_report_tokens: int, schema: FindingSchema
+) -> _EncodedReport:
     """Encode a report sentence by sentence. No token spans a space, so this equals encoding the whole text."""
     encoded = [[tokenizer.encode(sentence.text) for sentence in section.sentences] for section in sections]
     headings = [tokenizer.encode(f"{section.name.value}:") for section in sections]
@@ -114,7 +117,7 @@ def _encode_report(sections: tuple[Section, ...], tokenizer: ReportTokenizer, ma
         abnormal += [False] * len(heading)
         for sentence, pieces in zip(section.sentences, sentences, strict=False):
             ids += pieces
-            abnormal += [_states_a_finding(sentence.text)] * len(pieces)
+            abnormal += [_states_a_finding(sentence.text, schema)] * len(pieces)
     kept = tuple(Section(s.name, s.sentences[: len(kept)]) for s, kept in zip(sections, encoded, strict=True))
     if len(ids) > max_report_tokens:  # one sentence per section is left and still too long: cut it
         kept = parse_report(tokenizer.decode(ids[:max_report_tokens]))
@@ -130,5 +133,6 @@ def _shorten(encoded: list[list[list[int]]], max_tokens: int) -> None:
 
 # Sentences of reports repeat from study to study.
 @lru_cache(maxsize=2**16)
-def _states_a_finding(sentence: str) -> bool:
-    return bool(findings_said(sentence, FindingState.PRESENT) | findings_said(sentence, FindingState.UNCERTAIN))
+def _states_a_finding(sentence: str, schema: FindingSchema) -> bool:
+    states = label_findings(sentence, schema)
+    return any(states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in schema.stated)

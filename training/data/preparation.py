@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,10 +21,11 @@ from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model.numbers import example_lines
 from report_gen.prompting import Prompt
+from report_gen.records.findings import FindingSchema
 from report_gen.records.report import format_report
 from report_gen.tokenizer import ReportTokenizer
 
-from ..recipe import Recipe
+from ..recipe import Recipe, load_finding_schema
 from ..run import OnProgress, Run
 from .attribute_values import choose_attributes
 from .example_encoding import USED_SPLITS, EncodedCorpora, open_examples, write_corpora
@@ -48,6 +49,8 @@ class PreparedCorpora:
     tokenizer: ReportTokenizer
     encoded: EncodedCorpora
     images: ImageCache
+    schema: FindingSchema
+    """The findings that the model learns."""
     attributes: tuple[AttributeConfig, ...] = ()
     """Attributes (modality, plane, body part) that the model recognizes, with their values."""
 
@@ -68,7 +71,7 @@ def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress
     attributes = choose_attributes(recipe.model, encoded.examples)
     images, unreadable = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
     _refuse(unreadable)
-    return PreparedCorpora(tokenizer, encoded, images, attributes)
+    return PreparedCorpora(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
 
 
 def prepare_sample(
@@ -96,7 +99,8 @@ def prepare_sample(
         corpus: {split: _readable(store, skipped) for split, store in splits.items()}
         for corpus, splits in sampled.items()
     }
-    return PreparedCorpora(tokenizer, replace(encoded, examples=readable), images, attributes)
+    encoded = replace(encoded, examples=readable)
+    return PreparedCorpora(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
 
 
 def image_transform(recipe: Recipe) -> ImageTransform:
@@ -126,8 +130,11 @@ def _encode(
     """
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
+    schema = load_finding_schema(recipe)
     studies = {
-        corpus.name: read_studies(corpus, recipe, working / str(number), store=store, on_progress=on_progress)
+        corpus.name: read_studies(
+            corpus, recipe, working / str(number), schema=schema, store=store, on_progress=on_progress
+        )
         for number, corpus in enumerate(recipe.corpora)
     }
     _, unreadable = _decode(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
@@ -137,10 +144,18 @@ def _encode(
         texts, extra = _training_texts(studies.values()), _number_lines(recipe)
         tokenizer = learn_vocabulary(texts, size=recipe.text.vocabulary_size, extra=extra)
         run.save_tokenizer(tokenizer)
-    encode = partial(encode_study, tokenizer=tokenizer, prompt=prompt, max_report_tokens=recipe.text.max_report_tokens)
+    encode = partial(
+        encode_study,
+        tokenizer=tokenizer,
+        prompt=prompt,
+        max_report_tokens=recipe.text.max_report_tokens,
+        schema=schema,
+    )
     folder, fingerprint = run.folder / CACHE / _EXAMPLES, _fingerprint(recipe, prompt, tokenizer)
     skipped = frozenset(image.path for image in unreadable)
-    encoded = write_corpora(folder, fingerprint, studies, encode, skipped, on_progress=on_progress)
+    encoded = write_corpora(
+        folder, fingerprint, studies, encode, skipped, findings=len(schema.findings), on_progress=on_progress
+    )
     shutil.rmtree(working, ignore_errors=True)
     for table in store.glob("*.arrow"):  # the examples hold everything that training needs of the tables
         table.unlink()
@@ -154,7 +169,8 @@ def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) 
 def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
     """Hash everything that the examples depend on, except the corpora themselves: a run keeps what it read first."""
     keys = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
-    contents = [_VERSION, keys, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
+    schema = asdict(load_finding_schema(recipe))
+    contents = [_VERSION, keys, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 

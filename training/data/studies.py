@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.report import ATTRIBUTES, FINDINGS, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
+from report_gen.records.findings import FindingSchema
+from report_gen.records.report import ATTRIBUTES, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
 from report_gen.records.study import ViewPosition
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
@@ -24,23 +25,27 @@ from .targets import read_targets
 from .text_augmentation import Report, augment_texts
 from .text_cleaning import clean_report, drop_contradictions
 
-_SCHEMA = pa.schema(
-    [
-        ("study_id", pa.string()),
-        ("patient_id", pa.string()),
-        ("split", pa.string()),
-        ("images", pa.list_(pa.string())),
-        ("views", pa.list_(pa.string())),
-        ("indication", pa.string()),
-        ("sections", pa.list_(pa.struct([("name", pa.string()), ("sentences", pa.list_(pa.string()))]))),
-        ("labels", pa.list_(pa.float32(), len(FINDINGS))),
-        ("targets", pa.list_(pa.float32(), len(FINDINGS))),
-        ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
-    ]
-)
 
-UNKNOWN_LABELS: NDArray[np.float32] = np.full(len(FINDINGS), np.nan, dtype=np.float32)
-"""[F] labels of a study without any."""
+def _columns(findings: int) -> pa.Schema:
+    return pa.schema(
+        [
+            ("study_id", pa.string()),
+            ("patient_id", pa.string()),
+            ("split", pa.string()),
+            ("images", pa.list_(pa.string())),
+            ("views", pa.list_(pa.string())),
+            ("indication", pa.string()),
+            ("sections", pa.list_(pa.struct([("name", pa.string()), ("sentences", pa.list_(pa.string()))]))),
+            ("labels", pa.list_(pa.float32(), findings)),
+            ("targets", pa.list_(pa.float32(), findings)),
+            ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+        ]
+    )
+
+
+def unknown_labels(schema: FindingSchema) -> NDArray[np.float32]:
+    """Return the labels [F] of a study without any: NaN."""
+    return np.full(len(schema.findings), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -86,12 +91,19 @@ class CorpusStudies(Iterable[CorpusStudy]):
 
 
 def read_studies(
-    corpus: CorpusRecipe, recipe: Recipe, folder: Path, *, store: Path, on_progress: OnProgress = ignore_progress
+    corpus: CorpusRecipe,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    schema: FindingSchema,
+    store: Path,
+    on_progress: OnProgress = ignore_progress,
 ) -> CorpusStudies:
     """Read and clean the studies of a corpus, and add reports made by text augmentation if the recipe asks for them.
 
     Args:
         folder: where the cleaned studies are written.
+        schema: the findings of the labels.
         store: where the corpus is unpacked if necessary; its images stay there.
 
     Raises:
@@ -100,10 +112,11 @@ def read_studies(
     """
     path, text = recipe.resolve(corpus.path), recipe.text
     cleaned, augmented = folder / "cleaned.arrow", folder / "augmented.arrow"
-    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store)
+    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store, schema=schema)
     rows = report_progress(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     studies = _clean_all(rows, *read_targets(dataset, corpus.soft_labels), corpus, text)
-    write_rows(cleaned, _SCHEMA, map(_to_row, studies))
+    columns = _columns(len(schema.findings))
+    write_rows(cleaned, columns, map(_to_row, studies))
     files = [Rows(cleaned)]
     if next(iter(CorpusStudies(files, text.sections)), None) is None:
         raise CorpusError(
@@ -111,8 +124,8 @@ def read_studies(
         )
     if corpus.augmented_texts:
         random = np.random.default_rng(recipe.seed)
-        reports = augment_texts(_Reports(files[0]), corpus.augmented_texts, random)
-        write_rows(augmented, _SCHEMA, map(_to_row, _text_studies(reports)))
+        reports = augment_texts(_Reports(files[0]), corpus.augmented_texts, random, schema)
+        write_rows(augmented, columns, map(_to_row, _text_studies(reports, unknown_labels(schema))))
         files.append(Rows(augmented))
     return CorpusStudies(files, text.sections)
 
@@ -146,11 +159,16 @@ def _clean_all(
 ) -> Iterator[CorpusStudy]:
     for row, label, target in zip(rows, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield replace(_clean(row, corpus, text), labels=label, targets=target)
+            yield _clean(row, corpus, text, label, target)
 
 
-def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> CorpusStudy:
-    """Clean one study; its labels are still unknown."""
+def _clean(
+    row: Mapping[str, Any],
+    corpus: CorpusRecipe,
+    text: TextRecipe,
+    labels: NDArray[np.float32],
+    targets: NDArray[np.float32],
+) -> CorpusStudy:
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     if text.drop_contradictions:
         sections = drop_contradictions(sections)
@@ -162,8 +180,8 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe) -> Co
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
         sections=sections,
-        labels=UNKNOWN_LABELS,
-        targets=UNKNOWN_LABELS,
+        labels=labels,
+        targets=targets,
         attributes=tuple(row[name] for name in ATTRIBUTES),
     )
 
@@ -180,7 +198,7 @@ def _split(row: Mapping[str, Any], hold_out: float) -> str:
     return "val" if split == "train" and fraction < hold_out else split
 
 
-def _text_studies(reports: Iterable[Report]) -> Iterator[CorpusStudy]:
+def _text_studies(reports: Iterable[Report], labels: NDArray[np.float32]) -> Iterator[CorpusStudy]:
     for number, sections in enumerate(reports):
         yield CorpusStudy(
             study_id=f"augmented-{number}",
@@ -190,8 +208,8 @@ def _text_studies(reports: Iterable[Report]) -> Iterator[CorpusStudy]:
             views=(),
             indication="",
             sections=sections,
-            labels=UNKNOWN_LABELS,
-            targets=UNKNOWN_LABELS,
+            labels=labels,
+            targets=labels,
         )
 
 

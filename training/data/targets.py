@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from report_gen.records.report import FINDINGS
-
 _BLOCK = 10_000
 MIN_LABELS = 3
 """Positive and negative studies needed to estimate a prevalence or a threshold of a finding."""
@@ -34,7 +32,7 @@ def read_targets(dataset: Dataset, share: float) -> tuple[NDArray[np.float32], N
     for block in dataset.select_columns(["labels", "soft_labels", "split"]).with_format("arrow").iter(_BLOCK):
         for column, gathered in (("labels", hard), ("soft_labels", soft)):
             values = block[column].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            gathered.append(values.astype(np.float32).reshape(-1, len(FINDINGS)))
+            gathered.append(values.astype(np.float32).reshape(len(block), -1))
         train.append(block["split"].to_numpy() == "train")
     labels = np.concatenate(hard)
     return labels, _blend(labels, np.concatenate(soft), np.concatenate(train), share)

@@ -14,7 +14,8 @@ import numpy as np
 
 from report_gen.auditing.text_audit import contradictions
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.report import FINDINGS, FindingState, Section, SectionName, Sentence, format_report
+from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records.report import Section, SectionName, Sentence, format_report
 
 _MIN_SENTENCES = 4
 """A finding with fewer sentences is not used: the decoder would memorize them."""
@@ -35,30 +36,32 @@ class _Phrase:
     states: Mapping[str, FindingState]
     present: frozenset[str]
     absent: frozenset[str]
-    """Findings without "No Finding", which follows from the others."""
+    """Findings without the one that follows from the others ("no finding")."""
 
     @classmethod
-    def read(cls, sentence: Sentence) -> _Phrase:
+    def read(cls, sentence: Sentence, schema: FindingSchema) -> _Phrase:
         states = {
             name: state
-            for name, state in label_findings(sentence.text).items()
+            for name, state in label_findings(sentence.text, schema).items()
             if state is not FindingState.NOT_MENTIONED
         }
         present, absent = (
-            frozenset(name for name, found in states.items() if found is state and name != "No Finding")
+            frozenset(name for name, found in states.items() if found is state and name != schema.normal)
             for state in (FindingState.PRESENT, FindingState.ABSENT)
         )
         return cls(sentence, states, present, absent)
 
 
-def augment_texts(reports: Sequence[Report], count: int, random: np.random.Generator) -> Iterator[Report]:
+def augment_texts(
+    reports: Sequence[Report], count: int, random: np.random.Generator, schema: FindingSchema
+) -> Iterator[Report]:
     """Yield `count` new reports with findings and impression; fewer if no sentences fit. None contradicts itself.
 
     The reports are read one at a time and need not fit into memory.
     """
-    bank = _SentenceBank(reports)
+    bank = _SentenceBank(reports, schema)
     bases = [index for index, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
-    for _ in range(count if bases else 0):
+    for _ in range(count if bases and schema.findings else 0):
         augmented = bank.augment(reports[bases[random.integers(len(bases))]], random)
         if augmented is not None:
             yield augmented
@@ -67,7 +70,8 @@ def augment_texts(reports: Sequence[Report], count: int, random: np.random.Gener
 class _SentenceBank:
     """The sentences of a corpus by section, finding and state."""
 
-    def __init__(self, reports: Sequence[Report]) -> None:
+    def __init__(self, reports: Sequence[Report], schema: FindingSchema) -> None:
+        self._schema = schema
         self._phrases: dict[Sentence, _Phrase] = {}
         self._by_state: dict[tuple[SectionName, str, FindingState], list[_Phrase]] = defaultdict(list)
         self._denials: dict[frozenset[str], list[_Phrase]] = defaultdict(list)
@@ -77,9 +81,8 @@ class _SentenceBank:
                     self._add(section.name, sentence)
         self._names = [
             name
-            for name in FINDINGS
-            if name != "No Finding"
-            and len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _MIN_SENTENCES
+            for name in schema.stated
+            if len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _MIN_SENTENCES
         ]
 
     def _add(self, section: SectionName, sentence: Sentence) -> None:
@@ -91,7 +94,7 @@ class _SentenceBank:
 
     def _phrase(self, sentence: Sentence) -> _Phrase:
         if sentence not in self._phrases:
-            self._phrases[sentence] = _Phrase.read(sentence)
+            self._phrases[sentence] = _Phrase.read(sentence, self._schema)
         return self._phrases[sentence]
 
     def augment(self, base: Report, random: np.random.Generator) -> Report | None:
@@ -99,7 +102,7 @@ class _SentenceBank:
             wanted = self._draw_findings(random)
             report = self._rewrite(base, wanted, random)
             text = format_report(report)
-            labels = label_findings(text)
+            labels = label_findings(text, self._schema)
             consistent = all(labels[name] is state for name, state in wanted.items())
             if consistent and len(report) == len(base) and not contradictions(text):
                 return report
@@ -139,7 +142,7 @@ class _SentenceBank:
 
     def _reconcile(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
         """Return the phrase; if it denies a stated finding, a phrase that denies only the others, or None."""
-        if phrase.states.get("No Finding") is FindingState.PRESENT and not phrase.absent:
+        if phrase.states.get(self._schema.normal) is FindingState.PRESENT and not phrase.absent:
             return None
         if not phrase.absent & stated:
             return phrase

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 
 from report_gen.auditing.text_audit import has_deidentification_mark, mentions_prior, mentions_side
-from report_gen.labeling.labeler import findings_said
-from report_gen.records.report import FindingState, Section, SectionName, Sentence, split_sentences
+from report_gen.labeling.labeler import findings_in_state
+from report_gen.records.findings import FindingState
+from report_gen.records.report import Section, SectionName, Sentence, split_sentences
 
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
@@ -57,14 +58,18 @@ def drop_contradictions(sections: tuple[Section, ...]) -> tuple[Section, ...]:
 
     Returns an empty report if the impression states a finding that the findings section no longer describes.
     """
-    stated = findings_said(" ".join(section.text for section in sections), FindingState.PRESENT)
+    stated = findings_in_state(" ".join(section.text for section in sections), FindingState.PRESENT)
     kept = tuple(
         Section(section.name, sentences)
         for section in sections
-        if (sentences := tuple(s for s in section.sentences if not findings_said(s.text, FindingState.ABSENT) & stated))
+        if (
+            sentences := tuple(
+                s for s in section.sentences if not findings_in_state(s.text, FindingState.ABSENT) & stated
+            )
+        )
     )
     findings = " ".join(section.text for section in kept if section.name is SectionName.FINDINGS)
-    described = not findings or findings_said(findings, FindingState.PRESENT) >= stated
+    described = not findings or findings_in_state(findings, FindingState.PRESENT) >= stated
     return kept if described else ()
 
 

@@ -10,24 +10,28 @@ import numpy as np
 import torch
 
 from report_gen.config import STATES
-from report_gen.drafting.conditioning_inputs import no_finding
 from report_gen.generation import Decoding, generate
 from report_gen.metrics.bleu import bleu
 from report_gen.metrics.cider import cider_d
 from report_gen.metrics.diversity import diversity_stats, is_collapsed
-from report_gen.metrics.finding_scores import finding_measures, label_reports
+from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.rouge import rouge_l_coco
 from report_gen.model import Checkpoint
-from report_gen.records.report import FINDINGS, Section, parse_report
+from report_gen.records.findings import FindingSchema
+from report_gen.records.report import Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
 from ..data import Batch, ExampleStore
 from ..recipe import StageRecipe
-from ..run import CHOSEN_BY, Validation, ValidationScore
+from ..run import Validation, ValidationScore
 
-SHOWN = (*CHOSEN_BY, "micro F1, 14 findings, uncertain+", "ROUGE-L (coco)", "BLEU-4")
-"""Scores of a validation."""
+
+def shown_scores(schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of the scores of a validation."""
+    sizes = list(schema.scored_sets)[:1]  # all scored findings
+    averages = (average_name(average, "F1", size, "uncertain+") for size in sizes for average in ("macro", "micro"))
+    return (*averages, "CIDEr-D", "ROUGE-L (coco)", "BLEU-4")
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,9 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     visual, states, values = None, batch.finding_states, batch.attribute_values
     if batch.view_mask.shape[1]:
         visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        states = _agreeing(model.decide(model.probabilities(visual.finding_logits.double())))
+        states = _agreeing(
+            model.config.finding_schema, model.decide(model.probabilities(visual.finding_logits.double()))
+        )
         values = model.decide_attributes(visual)
     visual_tokens, visual_mask = model.visual_tokens(states, visual, values)
     written = generate(
@@ -79,19 +85,20 @@ def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Sect
     return [text.sections for text in written]
 
 
-def score_drafts(drafts: Sequence[str], references: Sequence[str]) -> DraftScores:
+def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: FindingSchema) -> DraftScores:
     """Score drafts, as `format_report` writes them, against their references; headings do not count."""
     written, wanted = [_bare(text) for text in drafts], [_bare(text) for text in references]
-    said, there = label_reports(written), label_reports(wanted)
+    said, there = label_reports(written, schema=schema), label_reports(wanted, schema=schema)
     pairs = Pairs(written, wanted)
-    measures = [bleu(pairs), rouge_l_coco(pairs), cider_d(pairs), *finding_measures(said, there)]
+    measures = [bleu(pairs), rouge_l_coco(pairs), cider_d(pairs), *finding_measures(said, there, schema=schema)]
+    shown = shown_scores(schema)
     scores = {
         name: float(value)
         for measure in measures
         for name, value in zip(measure.names, measure.values, strict=True)
-        if name in SHOWN
+        if name in shown
     }
-    ours, theirs = diversity_stats(written, said), diversity_stats(wanted, there)
+    ours, theirs = diversity_stats(written, said, schema=schema), diversity_stats(wanted, there, schema=schema)
     return DraftScores(scores, ours.distinct / max(theirs.distinct, 1), is_collapsed(ours, theirs))
 
 
@@ -107,13 +114,14 @@ def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
     return ValidationScore(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 
 
-def _agreeing(states: torch.Tensor) -> torch.Tensor:
-    """States [B,F] with "No Finding" following from the others, as a drafter tells them."""
-    place = FINDINGS.index("No Finding")
-    told = [dict(zip(FINDINGS, (STATES[state] for state in row), strict=True)) for row in states.tolist()]
-    agreed = states.clone()
-    agreed[:, place] = torch.tensor([STATES.index(no_finding(row)) for row in told], device=states.device)
-    return agreed
+def _agreeing(schema: FindingSchema, states: torch.Tensor) -> torch.Tensor:
+    """States [B,F] in which "no finding" follows from the others, as in a draft."""
+    agreed = [
+        schema.with_no_finding(dict(zip(schema.findings, (STATES[state] for state in row), strict=True)))
+        for row in states.tolist()
+    ]
+    rows = [[STATES.index(row[name]) for name in schema.findings] for row in agreed]
+    return torch.tensor(rows, dtype=states.dtype, device=states.device).reshape(states.shape)
 
 
 def _prompt(input_ids: Sequence[int]) -> list[int]:

@@ -14,10 +14,9 @@ from report_gen.errors import RecipeError
 from report_gen.model import ModelConfig, ReportModel
 from report_gen.model.language_model import load_pretrained
 from report_gen.model.numbers import Encode
-from report_gen.records.report import FINDINGS
 
 from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
-from ..recipe import Recipe
+from ..recipe import Recipe, load_finding_schema
 
 
 def build_model(
@@ -76,7 +75,12 @@ def _initialize(
     recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
 ) -> ReportModel:
     torch.manual_seed(recipe.seed)
-    chosen = recipe.model
+    chosen, schema = recipe.model, load_finding_schema(recipe)
+    if chosen.conditioning != "numbers" and not (schema.findings or chosen.attributes or chosen.projector.patch_tokens):
+        raise RecipeError(
+            "a model without findings, attributes and patch tokens would not use the image; "
+            "set model.projector.patch_tokens"
+        )
     config = ModelConfig(
         name=recipe.name,
         conditioning=chosen.conditioning,
@@ -84,6 +88,7 @@ def _initialize(
         encoder=chosen.encoder,
         projector=chosen.projector,
         decoder=chosen.decoder,
+        finding_schema=schema,
         attributes=attributes,
         modalities=chosen.modalities,
         views=chosen.views,
@@ -122,7 +127,7 @@ def _visual_positions(model: ReportModel, recipe: Recipe, views: int) -> tuple[i
     if model.number_writer is not None:
         return model.number_writer.longest, "numbers"
     patches = recipe.model.projector.patch_tokens
-    states = len(FINDINGS) + len(model.config.attributes)
+    states = len(model.config.finding_schema.findings) + len(model.config.attributes)
     visual = states + (views * model.encoder.grid**2 if patches == "all" else patches)
     return 0 if model.decoder.cross_attention else visual, "patch_tokens"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from report_gen.metrics.calibration import BINS
 from report_gen.model import ModelConfig
-from report_gen.records.report import BANNER, FINDINGS
+from report_gen.records.report import BANNER
 
 from ..calibration import Calibration
 from ..recipe import Recipe
@@ -60,10 +60,12 @@ def _study_table(counts: Mapping[str, Mapping[str, int]], left_out: Mapping[str,
 
 
 def _describe_findings(config: ModelConfig) -> str:
-    trained = [name for name, threshold in zip(FINDINGS, config.findings.present, strict=True) if threshold is not None]
-    unknown = [name for name in FINDINGS if name not in trained and name != "No Finding"]
+    schema, thresholds = config.finding_schema, config.findings.present
+    trained = [name for name, value in zip(schema.findings, thresholds, strict=True) if value is not None]
+    unknown = [name for name in schema.stated if name not in trained]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
-    conditioning = f'Unknown to the decoder: {", ".join(unknown) or "none"}. "No Finding" follows from the others.'
+    derived = f' "{schema.normal}" follows from the others.' if schema.normal else ""
+    conditioning = f"Unknown to the decoder: {', '.join(unknown) or 'none'}.{derived}"
     if config.conditioning == "numbers":
         conditioning = "The decoder is not conditioned on findings: it reads image features as numbers only."
     return "\n".join(

@@ -154,7 +154,7 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> Tune
     """Fit temperature and thresholds. Without validation images findings stay unknown, but have probabilities."""
     trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
     if not groups:
-        return TunedFindings(FindingConfig(trained=trained), None)
+        return TunedFindings(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
         model,
         validation_batches(model, recipe, prepared, groups),

@@ -62,7 +62,10 @@ class Validator:
         loss, findings, accuracies = self._measure()
         model.config = model.config.model_copy(update={"findings": findings})
         samples = self._draft() if self._drafted and (step > 0 or self._can_write) else []
-        judged = score_drafts([one.draft for one in samples], [one.reference for one in samples]) if samples else None
+        judged = None
+        if samples:
+            schema = model.config.finding_schema
+            judged = score_drafts([one.draft for one in samples], [one.reference for one in samples], schema)
         return Validation(
             stage=self._stage.name,
             step=step,
@@ -77,7 +80,7 @@ class Validator:
     def _measure(self) -> tuple[float | None, FindingConfig, Mapping[str, float]]:
         """Mean loss of the studies, if there are any, thresholds that suit the finding head's answers, and how often
         the attribute heads are right."""
-        attributes = self._checkpoint.model.config.attributes
+        attributes, schema = self._checkpoint.model.config.attributes, self._checkpoint.model.config.finding_schema
         sums, totals, right = np.array(LossSums()), np.array(LossCounts()), np.zeros((len(attributes), 2))
         answers: list[tuple[Floats, Floats]] = []
         for batch in self._batches(self._data.validation):
@@ -95,7 +98,7 @@ class Validator:
         loss = mean_losses(added[: len(sums)].tolist(), everything, self._stage).loss if any(everything) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(right.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
-        return loss, _thresholds(self._processes.gather(answers)), accuracies
+        return loss, _thresholds(self._processes.gather(answers), len(schema.findings)), accuracies
 
     def _draft(self) -> list[Sample]:
         """Drafts of the chosen studies, in the same order whatever the number of processes."""
@@ -130,8 +133,8 @@ def _right(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> Floats:
     return counts
 
 
-def _thresholds(answers: Sequence[tuple[Floats, Floats]]) -> FindingConfig:
-    if not answers:
-        return FindingConfig()
+def _thresholds(answers: Sequence[tuple[Floats, Floats]], findings: int) -> FindingConfig:
+    if not answers or not findings:
+        return FindingConfig.unknown(findings)
     probabilities, targets = zip(*answers, strict=True)
     return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets))

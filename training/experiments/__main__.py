@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from report_gen.cli.app import run_app
 from report_gen.errors import UsageError
 from report_gen.files import write_atomically
+from report_gen.terminal import run_app
 
 from .plots import draw_results
 from .question import load_question

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.evaluation.runner import BLANK, SHUFFLED
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.calibration import ALL, ECE
 from report_gen.metrics.label_scores import MACRO
-from report_gen.metrics.verdicts import HEADLINE
+from report_gen.metrics.verdicts import headline_scores
 
 from ..run import LOG
 
@@ -20,6 +21,9 @@ Document = Mapping[str, Any]
 
 _NIH = f"{MACRO}, ChestX-ray14's labels"
 _AVERAGES = ("macro F1, ", "micro F1, ")
+
+
+_HEADLINE = headline_scores(chest_xray())
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def _against_reports(document: Document) -> Iterator[Figure]:
     if reports is not None:
         yield from _scores(reports["model"])
         for control, differences in reports["image_use"].items():
-            yield from (_drop(one["name"], control, one) for one in differences if one["name"] in HEADLINE)
+            yield from (_drop(one["name"], control, one) for one in differences if one["name"] in _HEADLINE)
 
 
 def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]]:
@@ -102,7 +106,7 @@ def _nih_differences(document: Document) -> dict[str, Document]:
 
 
 def _scores(system: Document) -> Iterator[Figure]:
-    return (Figure(score["name"], score["value"]) for score in system["scores"] if score["name"] in HEADLINE)
+    return (Figure(score["name"], score["value"]) for score in system["scores"] if score["name"] in _HEADLINE)
 
 
 def _drop(name: str, control: str, difference: Document) -> Figure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,13 +111,14 @@ def _train(trial: Trial) -> None:
 def _evaluate(trial: Trial, document: Path) -> None:
     with TemporaryDirectory(prefix="report-gen-") as store:
         path = trial.recipe.resolve(trial.corpus.path)
-        studies = list(read_corpus(path, layout=trial.corpus.layout, store=Path(store)))
+        drafter = Drafter.load(trial.training / BEST)
+        studies = list(read_corpus(path, layout=trial.corpus.layout, store=Path(store), schema=drafter.schema))
         rows = select_studies(studies, trial.split)
         evaluation = evaluate(
-            Drafter.load(trial.training / BEST),
+            drafter,
             rows,
             decoding=trial.decoding,
-            method=_METHOD,
+            method=replace(_METHOD, schema=drafter.schema),
             training=training_reports(studies, rows),
             nearest=neighbours(studies, rows) if trial.nearest else (),
             nih_labels=read_nih_labels(path, layout=trial.corpus.layout),

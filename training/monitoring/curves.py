@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.ndimage import uniform_filter1d
 
-from ..run import CHOSEN_BY
+from ..run import selection_scores
 from .history import Record, StageHistory
 
 _WINDOW = 0.05
@@ -80,8 +80,9 @@ def _draw_validations(axes: Axes, stages: Sequence[Offset], values: Values, *, f
     names = dict.fromkeys(
         name for _, stage in stages for record in stage.validations.values() for name in values(record)
     )
+    selecting = selection_scores(names)
     for color, name in enumerate(names, start=first_color):
-        minor = len(names) > len(CHOSEN_BY) and name not in CHOSEN_BY
+        minor = len(names) > len(selecting) and name not in selecting
         for start, stage in stages:
             style: dict[str, Any] = {"color": f"C{color}", "markersize": 4, "label": name}
             style |= {"alpha": 0.5, "linestyle": "--"} if minor else {}

@@ -11,8 +11,7 @@ import torch
 
 from report_gen.config import STATES
 from report_gen.model.projector import VIEWS
-from report_gen.records.report import FINDINGS, FindingState
-from report_gen.tokenizer import ReportTokenizer
+from report_gen.records.findings import FindingState
 
 from ..data import IGNORED, Batch, PreparedCorpora, TrainingData
 from ..recipe import Recipe
@@ -54,18 +53,19 @@ def make_first_batch(recipe: Recipe, index: int, prepared: PreparedCorpora, proc
     batches = list(islice(data.steps(0, 1), stage.accumulate))
     return FirstBatch(
         seconds=time.monotonic() - start,
-        texts=[text for batch in batches for text in _texts(batch, prepared.tokenizer)],
+        texts=[text for batch in batches for text in _texts(batch, prepared)],
         strips=_strips(batches, recipe, stage.name),
     )
 
 
-def _texts(batch: Batch, tokenizer: ReportTokenizer) -> Iterator[FirstText]:
+def _texts(batch: Batch, prepared: PreparedCorpora) -> Iterator[FirstText]:
     if not batch.input_ids.shape[1]:
         return
+    tokenizer, findings = prepared.tokenizer, prepared.schema.findings
     for row, study_id in enumerate(batch.study_ids):
         present, labeled = batch.attention_mask[row] > 0, batch.labels[row] != IGNORED
         states = [STATES[index] for index in batch.finding_states[row].tolist()]
-        by_state = {one: [name for name, state in zip(FINDINGS, states, strict=True) if state is one] for one in STATES}
+        by_state = {one: [name for name, state in zip(findings, states, strict=True) if state is one] for one in STATES}
         yield FirstText(
             study_id=study_id,
             states={state: names for state, names in by_state.items() if names and state is not FindingState.UNKNOWN},

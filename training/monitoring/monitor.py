@@ -10,7 +10,7 @@ from report_gen.files import write_atomically
 from report_gen.terminal import Bars, bars
 
 from ..recipe import Recipe
-from ..run import CHOSEN_BY, LOG, Progress, Validation
+from ..run import LOG, Progress, Validation, selection_scores
 from .curves import draw_curves
 from .history import read_history
 from .sample_page import SamplePage
@@ -67,7 +67,7 @@ def _figures(now: Validation) -> Iterator[str]:
     if now.collapsed:
         yield "the drafts have collapsed"
     yield "no validation studies" if now.loss is None else f"validation loss {now.loss:.3f}"
-    yield from (f"{name.split(',')[0]} {now.scores[name]:.3f}" for name in CHOSEN_BY if name in now.scores)
+    yield from (f"{name.split(',')[0]} {now.scores[name]:.3f}" for name in selection_scores(now.scores))
     if now.distinct is not None:
         yield f"{now.distinct:.0%} as many distinct drafts as references"
     if now.chosen:

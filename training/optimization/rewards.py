@@ -10,21 +10,25 @@ from report_gen.metrics.cider import DocumentFrequencies, cider_d, document_freq
 from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
 from report_gen.metrics.measure import Floats
 from report_gen.metrics.pairs import Pairs
+from report_gen.records.findings import FindingSchema
 
 from ..recipe import ScstRecipe
 
-_F1 = average_name("per-report", "F1", 14, "uncertain+")
-
 
 def rewards(
-    drafts: Sequence[str], references: Sequence[str], scst: ScstRecipe, frequencies: DocumentFrequencies
+    drafts: Sequence[str],
+    references: Sequence[str],
+    scst: ScstRecipe,
+    frequencies: DocumentFrequencies,
+    schema: FindingSchema,
 ) -> Floats:
     """Return the reward [drafts] of every draft: finding F1 (0..1) and CIDEr-D (0..10), weighted by the recipe."""
     total = np.zeros(len(drafts))
-    if scst.finding_f1_weight:
-        measures = finding_measures(label_reports(drafts), label_reports(references))
-        (measure,) = (measure for measure in measures if _F1 in measure.names)
-        total += scst.finding_f1_weight * measure.per_report[:, measure.names.index(_F1)]
+    if scst.finding_f1_weight and schema.scored_findings:
+        states = label_reports(drafts, schema=schema), label_reports(references, schema=schema)
+        f1 = average_name("per-report", "F1", next(iter(schema.scored_sets)), "uncertain+")
+        (measure,) = (measure for measure in finding_measures(*states, schema=schema) if f1 in measure.names)
+        total += scst.finding_f1_weight * measure.per_report[:, measure.names.index(f1)]
     if scst.cider_weight:
         pairs = Pairs(list(_tokenize(drafts)), list(_tokenize(references)))
         total += scst.cider_weight * cider_d(pairs, frequencies).per_report[:, 0]

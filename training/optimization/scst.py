@@ -76,9 +76,9 @@ def sample_drafts(
         visual = model.visual_tokens(batch.finding_states, features, batch.attribute_values)
         noise = _GumbelNoise(len(prompts), scst.temperature, (seed, rank, processes))
         greedy, sampled = _write(model, visual, prompts, noise, max_report_tokens)
-    references = [tokenizer.decode(ids) for ids in _reports(batch)]
+    references, schema = [tokenizer.decode(ids) for ids in _reports(batch)], model.config.finding_schema
     scored = [
-        rewards([tokenizer.decode(ids) for ids in drafts], references, scst, frequencies)
+        rewards([tokenizer.decode(ids) for ids in drafts], references, scst, frequencies, schema)
         for drafts in (sampled, greedy)
     ]
     return _beside(batch, prompts, sampled, scored[0] - scored[1], float(scored[0].mean()))

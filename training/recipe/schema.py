@@ -253,6 +253,8 @@ class Recipe(_Frozen):
     """Data type of the weights in the checkpoint."""
     text: TextRecipe = TextRecipe()
     """Cleaning and encoding of the reports."""
+    findings: str = "chest_xray"
+    """Findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
     """The training corpora."""
     augmentation: AugmentationRecipe = AugmentationRecipe()

@@ -1,6 +1,14 @@
 """A training run on disk and its surroundings: folder, saved state, events, signals, processes, failures."""
 
-from .events import CHOSEN_BY, OnProgress, Progress, Sample, Validation, ignore_progress, report_progress
+from .events import (
+    OnProgress,
+    Progress,
+    Sample,
+    Validation,
+    ignore_progress,
+    report_progress,
+    selection_scores,
+)
 from .failures import explain_failures
 from .folder import BEST, LAST, LOG, RECIPE, Run, TrainProgress, TrainState, ValidationScore
 from .processes import Processes
@@ -9,7 +17,6 @@ from .state import Tensors, pack_optimizer, snapshot, unpack_optimizer
 
 __all__ = [
     "BEST",
-    "CHOSEN_BY",
     "LAST",
     "LOG",
     "RECIPE",
@@ -30,6 +37,7 @@ __all__ = [
     "ignore_progress",
     "pack_optimizer",
     "report_progress",
+    "selection_scores",
     "snapshot",
     "unpack_optimizer",
 ]

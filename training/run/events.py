@@ -12,9 +12,6 @@ T = TypeVar("T")
 OnProgress = Callable[[str, int, int], None]
 """Called with the name of a task, the amount done, and the total."""
 
-CHOSEN_BY = ("macro F1, 14 findings, uncertain+", "CIDEr-D")
-"""Names of the scores whose sum selects the weights; an uncertain finding counts as present."""
-
 _INTERVAL = 100
 
 
@@ -86,7 +83,16 @@ class Validation:
     @property
     def score(self) -> float | None:
         """Sum of the scores that select the weights; None without drafts."""
-        return sum(self.scores[name] for name in CHOSEN_BY) if self.scores else None
+        return sum(self.scores[name] for name in selection_scores(self.scores)) if self.scores else None
+
+
+def selection_scores(scores: Iterable[str]) -> list[str]:
+    """Return the names of the scores of a validation whose sum selects the weights.
+
+    They are the macro-F1 of all findings, in which an uncertain finding counts as present, and CIDEr-D; for a model
+    without findings only CIDEr-D.
+    """
+    return sorted((name for name in scores if name == "CIDEr-D" or name.startswith("macro F1, ")), reverse=True)
 
 
 def ignore_progress(_task: str, _done: int, _total: int) -> None:

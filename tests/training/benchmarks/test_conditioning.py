@@ -9,8 +9,10 @@ import pytest
 from report_gen_training.benchmarks.conditioning import main
 
 from report_gen.errors import CheckpointError
-from report_gen.records.report import FINDINGS
+from report_gen.labeling.schema_files import chest_xray
 from tests.builders import picture, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
+
+FINDINGS = chest_xray().findings
 
 WAYS = ("prefix", "cross_attention", "numbers")
 

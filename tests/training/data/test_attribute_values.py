@@ -22,11 +22,14 @@ from report_gen.evaluation.results import Evaluation, write_json
 from report_gen.evaluation.runner import evaluate, select_studies
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics import ScoreMethod
 from report_gen.model import load_checkpoint
-from report_gen.records.report import FINDINGS, Attribute, AttributeName, Report
+from report_gen.records.report import Attribute, AttributeName, Report
 from tests.builders import marked, picture, tiny_recipe, tokenizer, write_manifest, write_png
 from tests.dicom_files import write_dicom
+
+FINDINGS = chest_xray().findings
 
 BRIEF = Decoding(max_tokens=30)
 CORNERS = (("CT", "axial"), ("CT", "coronal"), ("MR", "axial"), ("MR", "coronal"))

@@ -12,13 +12,17 @@ from report_gen_training.data.batch_sampler import BatchSampler, SampleSpec
 from report_gen_training.data.batch_sampler import _draw as draw
 from report_gen_training.data.example_store import group_by_kind
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import UNKNOWN_LABELS
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
 from report_gen.records.study import ViewPosition
 from tests.builders import store
+
+FINDINGS = chest_xray().findings
+
 
 PRESENT, UNKNOWN = STATES.index(FindingState.PRESENT), STATES.index(FindingState.UNKNOWN)
 
@@ -27,7 +31,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
     states = np.full(17, UNKNOWN)
     states[[FINDINGS.index(name) for name in present]] = PRESENT
     return TrainingExample(
-        labels=UNKNOWN_LABELS,
+        labels=unknown_labels(chest_xray()),
         study_id="",
         patient_id="",
         images=(Path("image.png"),) * images,
@@ -51,7 +55,9 @@ def sampler(
 ) -> BatchSampler:
     random = np.random.default_rng(0)
     groups = [store(*[example(length=int(random.integers(50))) for _ in range(size)]) for size in sizes]
-    return BatchSampler(groups, stage(**changes), (seed, 0), steps=steps, rank=rank, processes=processes)
+    return BatchSampler(
+        groups, stage(**changes), (seed, 0), schema=chest_xray(), steps=steps, rank=rank, processes=processes
+    )
 
 
 def test_the_same_seed_draws_the_same_batches() -> None:
@@ -97,7 +103,7 @@ def test_reports_of_similar_length_share_a_batch() -> None:
     group = store(*[example(length=length) for length in np.random.default_rng(1).permutation(64)])
     spread = [
         np.ptp([len(group[spec.example].report_ids) for spec in batch])
-        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8))
+        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), schema=chest_xray(), steps=range(8))
     ]
     assert max(spread) == 7
 
@@ -118,7 +124,9 @@ def test_processes_share_every_batch(processes: int) -> None:
 
 def test_full_weight_of_rare_findings_samples_findings_evenly() -> None:
     group = store(*[example()] * 900, *[example("Edema")] * 80, *[example("Fracture", "Edema")] * 20)
-    batches = BatchSampler([group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), steps=range(60))
+    batches = BatchSampler(
+        [group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(60)
+    )
     counts = Counter(
         "normal" if spec.example < 900 else "edema" if spec.example < 980 else "fracture"
         for batch in batches
@@ -132,7 +140,11 @@ def test_full_weight_of_rare_findings_samples_findings_evenly() -> None:
 
 def test_without_weight_reports_are_sampled_evenly() -> None:
     group = store(*[example()] * 90, *[example("Fracture")] * 10)
-    drawn = [spec.example for batch in BatchSampler([group], stage(), (0, 0), steps=range(50)) for spec in batch]
+    drawn = [
+        spec.example
+        for batch in BatchSampler([group], stage(), (0, 0), schema=chest_xray(), steps=range(50))
+        for spec in batch
+    ]
     assert sum(index >= 90 for index in drawn) == 20
 
 
@@ -145,7 +157,7 @@ def test_examples_are_grouped_by_kind() -> None:
 
 def test_studies_with_equal_numbers_of_views_share_a_batch() -> None:
     group = store(*[example(images=1 + number % 2) for number in range(64)])
-    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8)))
+    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), schema=chest_xray(), steps=range(8)))
     assert all(len({int(group.views[spec.example]) for spec in batch}) == 1 for batch in batches)
 
 
@@ -164,7 +176,7 @@ def test_an_odd_batch_is_shared_unevenly() -> None:
 def test_rare_findings_repeat_before_common_ones_are_finished() -> None:
     """Systematic sampling draws each example as often as its weight says, to within one."""
     group = store(*[example()] * 30, *[example("Fracture")] * 10)
-    batches = BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), steps=range(10))
+    batches = BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(10))
     counts = Counter(spec.example for batch in batches for spec in batch)
     assert all(counts[index] in (0, 1) for index in range(30))
     assert all(counts[index] == 2 for index in range(30, 40))

@@ -14,17 +14,21 @@ from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import UNKNOWN_LABELS
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model.projector import VIEWS
-from report_gen.records.report import FINDINGS, FindingState
+from report_gen.records.findings import FindingState
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import SIZE, picture, store, write_png
+
+FINDINGS = chest_xray().findings
+
 
 TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 PRESENT, ABSENT, UNKNOWN = (
@@ -40,7 +44,7 @@ def states(**by_name: int) -> Any:
 
 
 TEXT = TrainingExample(
-    labels=UNKNOWN_LABELS,
+    labels=unknown_labels(chest_xray()),
     study_id="1",
     patient_id="",
     images=(),
@@ -158,7 +162,7 @@ def test_training_batches_follow_the_sampler(tmp_path: Path, workers: int) -> No
     examples = [with_images(tmp_path, seed) for seed in range(4)]
     stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 3, "batch_size": 2, "rates": {}})
     made = dataset(examples, stage, training=True)
-    sampler = BatchSampler([store(*examples)], stage, (0, 0), steps=range(3))
+    sampler = BatchSampler([store(*examples)], stage, (0, 0), schema=chest_xray(), steps=range(3))
     before = torch.random.get_rng_state()
     found = list(made.training_batches(sampler, workers))
     assert len(found) == 3

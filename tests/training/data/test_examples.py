@@ -11,9 +11,14 @@ from report_gen_training.data.examples import encode_study
 from report_gen_training.data.studies import CorpusStudy
 
 from report_gen.config import STATES
-from report_gen.records.report import FINDINGS, FindingState, parse_report
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+from report_gen.records.report import parse_report
 from report_gen.records.study import ViewPosition
 from tests.builders import PROMPT, REPORTS, tokenizer
+
+FINDINGS = chest_xray().findings
+
 
 NOTHING = np.full(17, np.nan, dtype=np.float32)
 
@@ -34,7 +39,7 @@ def study(**changes: Any) -> CorpusStudy:
 
 
 def test_an_example_has_the_states_of_its_text() -> None:
-    states = dict(zip(FINDINGS, encode_study(study(), tokenizer(), PROMPT, 100).states, strict=True))
+    states = dict(zip(FINDINGS, encode_study(study(), tokenizer(), PROMPT, 100, chest_xray()).states, strict=True))
     found = {name: STATES[state] for name, state in states.items() if STATES[state] is not FindingState.UNKNOWN}
     assert found == {
         "No Finding": FindingState.ABSENT,
@@ -45,7 +50,7 @@ def test_an_example_has_the_states_of_its_text() -> None:
 
 
 def test_targets_come_from_the_text_if_the_corpus_has_no_labels() -> None:
-    example = encode_study(study(images=(Path("a.png"),)), tokenizer(), PROMPT, 100)
+    example = encode_study(study(images=(Path("a.png"),)), tokenizer(), PROMPT, 100, chest_xray())
     np.testing.assert_array_equal(example.labels, example.targets)
     by_name = dict(zip(FINDINGS, example.targets.tolist(), strict=True))
     assert by_name["Pleural Effusion"] == 1
@@ -58,14 +63,17 @@ def test_labels_have_precedence_over_the_text() -> None:
     labels[0] = 1
     softened = 0.7 * labels
     known = study(images=(Path("a.png"),), labels=labels, targets=softened)
-    example = encode_study(known, tokenizer(), PROMPT, 100)
+    example = encode_study(known, tokenizer(), PROMPT, 100, chest_xray())
     np.testing.assert_array_equal(example.labels, labels)
     np.testing.assert_array_equal(example.targets, softened)
 
 
 def test_wordings_of_the_prompt() -> None:
     def wordings(**changes: Any) -> list[str]:
-        return [tokenizer().decode(ids) for ids in encode_study(study(**changes), tokenizer(), PROMPT, 100).prompts]
+        return [
+            tokenizer().decode(ids)
+            for ids in encode_study(study(**changes), tokenizer(), PROMPT, 100, chest_xray()).prompts
+        ]
 
     assert wordings(images=(Path("a.png"),)) == ["Chest. PA Cough.", "Chest. PA"]
     assert wordings() == [
@@ -76,8 +84,8 @@ def test_wordings_of_the_prompt() -> None:
 
 def test_a_long_report_loses_sentences() -> None:
     sections = parse_report("FINDINGS: " + "The heart is enlarged. " * 20 + "IMPRESSION: Cardiomegaly.")
-    whole = encode_study(study(sections=sections), tokenizer(), PROMPT, 1000).report_ids
-    cut = encode_study(study(sections=sections), tokenizer(), PROMPT, 60).report_ids
+    whole = encode_study(study(sections=sections), tokenizer(), PROMPT, 1000, chest_xray()).report_ids
+    cut = encode_study(study(sections=sections), tokenizer(), PROMPT, 60, chest_xray()).report_ids
     assert len(cut) <= 60 < len(whole)
     findings, impression = parse_report(tokenizer().decode(cut))
     assert {sentence.text for sentence in findings.sentences} == {"The heart is enlarged."}
@@ -86,12 +94,12 @@ def test_a_long_report_loses_sentences() -> None:
 
 def test_a_single_long_sentence_is_cut() -> None:
     sections = parse_report("The heart is enlarged and enlarged and enlarged and enlarged.")
-    assert len(encode_study(study(sections=sections), tokenizer(), PROMPT, 8).report_ids) == 8
+    assert len(encode_study(study(sections=sections), tokenizer(), PROMPT, 8, chest_xray()).report_ids) == 8
 
 
 @pytest.mark.parametrize("text", REPORTS)
 def test_encoding_by_sentences_equals_encoding_the_whole_text(text: str) -> None:
-    example = encode_study(study(sections=parse_report(text)), tokenizer(), PROMPT, 1000)
+    example = encode_study(study(sections=parse_report(text)), tokenizer(), PROMPT, 1000, chest_xray())
     assert list(example.report_ids) == tokenizer().encode(text)
     assert parse_report(example.reference) == parse_report(text)
 
@@ -100,7 +108,7 @@ def test_tokens_of_sentences_that_state_a_finding_are_abnormal() -> None:
     report = (
         "FINDINGS: The lungs are clear. There is cardiomegaly. No effusion. IMPRESSION: Possible pneumonia. Normal."
     )
-    example = encode_study(study(sections=parse_report(report)), tokenizer(), PROMPT, 1000)
+    example = encode_study(study(sections=parse_report(report)), tokenizer(), PROMPT, 1000, chest_xray())
     decoded = tokenizer().decode(
         id_ for id_, abnormal in zip(example.report_ids, example.abnormal, strict=True) if abnormal
     )
@@ -109,16 +117,16 @@ def test_tokens_of_sentences_that_state_a_finding_are_abnormal() -> None:
 
 def test_the_reference_of_a_shortened_report_is_the_shortened_text() -> None:
     sections = parse_report("FINDINGS: " + "The heart is enlarged. " * 20 + "IMPRESSION: Cardiomegaly.")
-    example = encode_study(study(sections=sections), tokenizer(), PROMPT, 60)
+    example = encode_study(study(sections=sections), tokenizer(), PROMPT, 60, chest_xray())
     assert parse_report(example.reference) == parse_report(tokenizer().decode(example.report_ids))
     assert len(example.abnormal) == len(example.report_ids)
 
 
 def test_a_study_without_a_report_has_no_report_tokens() -> None:
-    example = encode_study(study(sections=(), images=(Path("a.png"),)), tokenizer(), PROMPT, 100)
+    example = encode_study(study(sections=(), images=(Path("a.png"),)), tokenizer(), PROMPT, 100, chest_xray())
     assert (example.report_ids, example.abnormal, example.reference) == ((), (), "")
 
 
 def test_an_example_keeps_study_and_patient_id() -> None:
-    example = encode_study(study(), tokenizer(), PROMPT, 100)
+    example = encode_study(study(), tokenizer(), PROMPT, 100, chest_xray())
     assert (example.study_id, example.patient_id) == ("1", "p")

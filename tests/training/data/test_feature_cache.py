@@ -23,6 +23,7 @@ from report_gen_training.run.events import ignore_progress
 
 from report_gen.errors import OutputError
 from report_gen.imaging.transform import ImageTransform
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model.encoder import ImageEncoder
 from tests.builders import SIZE, picture, store, write_png
 from tests.training.data.test_batches import TEXT, with_images
@@ -164,7 +165,7 @@ def test_a_batch_has_features_instead_of_pixels(tmp_path: Path, encoder: ImageEn
     assert torch.equal(batch.patch_features[1, 1], features.read(images[2], None))
     assert not batch.patch_features[0, 1].any()
     training = BatchDataset([store(*examples)], stage, TRANSFORM, **parts, features=features, training=True)
-    sampler = BatchSampler([store(*examples)], stage, (0, 0), steps=range(20))
+    sampler = BatchSampler([store(*examples)], stage, (0, 0), schema=chest_xray(), steps=range(20))
     drawn = {tuple(made.patch_features.flatten().tolist()) for made in training.training_batches(sampler, 0)}
     assert len(drawn) > 4
 

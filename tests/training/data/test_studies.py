@@ -13,15 +13,20 @@ from scipy.special import expit, logit
 
 from report_gen.corpora.examples import Example, build_dataset
 from report_gen.errors import CorpusError
-from report_gen.records.report import FINDINGS, format_report
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.report import format_report
 from report_gen.records.study import ViewPosition
 from tests.builders import picture, tiny_recipe, write_manifest, write_png
+
+FINDINGS = chest_xray().findings
 
 
 def read(recipe: Recipe) -> list[CorpusStudy]:
     """Return the studies of a recipe with one corpus."""
     folder = Path(recipe.data)
-    return list(read_studies(recipe.corpora[0], recipe, folder / "studies", store=folder / "corpora"))
+    return list(
+        read_studies(recipe.corpora[0], recipe, folder / "studies", schema=chest_xray(), store=folder / "corpora")
+    )
 
 
 def recipe(data: Path, *, corpus: dict[str, Any] | None = None, text: dict[str, Any] | None = None) -> Recipe:

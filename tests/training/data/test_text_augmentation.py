@@ -10,7 +10,12 @@ from report_gen_training.data.text_augmentation import Report, augment_texts
 
 from report_gen.auditing.text_audit import contradictions
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.report import FINDINGS, FindingState, SectionName, format_report, parse_report
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+from report_gen.records.report import SectionName, format_report, parse_report
+
+FINDINGS = chest_xray().findings
+
 
 NORMAL = (
     "FINDINGS: The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax. "
@@ -45,7 +50,7 @@ def reports() -> list[Report]:
 
 @pytest.fixture(scope="module")
 def made(reports: list[Report]) -> list[Report]:
-    return list(augment_texts(reports, 60, np.random.default_rng(0)))
+    return list(augment_texts(reports, 60, np.random.default_rng(0), chest_xray()))
 
 
 def test_the_requested_number_is_made(made: list[Report]) -> None:
@@ -94,13 +99,13 @@ def test_a_finding_with_few_sentences_is_not_used(reports: list[Report], made: l
 
 
 def test_the_same_seed_gives_the_same_reports(reports: list[Report], made: list[Report]) -> None:
-    assert list(augment_texts(reports, 60, np.random.default_rng(0))) == made
-    assert list(augment_texts(reports, 60, np.random.default_rng(1))) != made
+    assert list(augment_texts(reports, 60, np.random.default_rng(0), chest_xray())) == made
+    assert list(augment_texts(reports, 60, np.random.default_rng(1), chest_xray())) != made
 
 
 @pytest.mark.parametrize("texts", [[], ["The lungs are clear."], [NORMAL]])
 def test_without_fitting_sentences_there_is_no_report(texts: list[str]) -> None:
-    assert list(augment_texts([parse_report(text) for text in texts], 5, np.random.default_rng(0))) == []
+    assert list(augment_texts([parse_report(text) for text in texts], 5, np.random.default_rng(0), chest_xray())) == []
 
 
 def test_the_findings_are_those_of_the_labeler() -> None:

@@ -11,18 +11,19 @@ import pytest
 import torch
 from report_gen_training.data.batches import Batch
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import UNKNOWN_LABELS
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.engine import validation as validating
 from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.schema import StageRecipe
-from report_gen_training.run.events import CHOSEN_BY, Validation
+from report_gen_training.run.events import Validation
 from report_gen_training.run.state import snapshot
 from safetensors.torch import load_file
 
 from report_gen.drafting.drafter import Drafter
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.cider import cider_d
 from report_gen.metrics.pairs import Pairs
 from report_gen.model import Checkpoint
@@ -32,10 +33,12 @@ from tests.builders import store, tiny_recipe, write_corner_corpus
 
 ILL, WELL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
 
+CHOSEN_BY = ("macro F1, 14 findings, uncertain+", "CIDEr-D")
+
 
 def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExample:
     return TrainingExample(
-        labels=UNKNOWN_LABELS,
+        labels=unknown_labels(chest_xray()),
         study_id=name,
         patient_id=name,
         images=(Path("image.png"),) * images,
@@ -64,7 +67,7 @@ def validation(*, loss: float | None = 1.0, score: float | None = None, **change
 def test_drafts_are_scored_as_the_scorer_does() -> None:
     """By hand: of two findings that somebody names one is found by both, so their F1 are 1 and 0."""
     drafts, references = [ILL, WELL, WELL], [ILL, WELL, "FINDINGS:\nThere is a pleural effusion."]
-    judged = score_drafts(drafts, references)
+    judged = score_drafts(drafts, references, chest_xray())
     bare = [[" ".join(text.split()[1:]) for text in texts] for texts in (drafts, references)]
     assert judged.scores["CIDEr-D"] == pytest.approx(float(cider_d(Pairs(*bare)).values[0]))
     found = {"Pneumothorax": 1.0, "Pleural Effusion": 0.0, "No Finding": 2 / 3}
@@ -75,7 +78,7 @@ def test_drafts_are_scored_as_the_scorer_does() -> None:
 
 def test_one_text_for_all_is_a_collapse() -> None:
     references = [f"FINDINGS:\nThe heart is enlarged by {number}." for number in range(10)]
-    judged = score_drafts([WELL] * 10, references)
+    judged = score_drafts([WELL] * 10, references, chest_xray())
     assert judged.collapsed
     assert judged.distinct == pytest.approx(0.1)
 

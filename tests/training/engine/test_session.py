@@ -18,9 +18,12 @@ from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CorpusError, RecipeError, ReportGenError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import load_checkpoint
-from report_gen.records.report import BANNER, FINDINGS
+from report_gen.records.report import BANNER
 from tests.builders import CORNERS, PROMPT, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
+
+FINDINGS = chest_xray().findings
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from report_gen_training.monitoring.first_batch import FirstText
 from report_gen_training.recipe.schema import Rates
 from rich.console import Console
 
-from report_gen.records.report import FindingState
+from report_gen.records.findings import FindingState
 from tests.builders import CORNERS, marked, tiny_recipe, write_corner_corpus
 
 

@@ -10,7 +10,7 @@ import torch
 from report_gen_training.data.batches import BatchDataset
 from report_gen_training.data.examples import encode_study
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import UNKNOWN_LABELS, CorpusStudy
+from report_gen_training.data.studies import CorpusStudy, unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
@@ -18,11 +18,15 @@ from report_gen.drafting.drafter import Drafter
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.imaging.transform import ImageTransform
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records.report import FINDINGS, parse_report
+from report_gen.records.report import parse_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import BOS_ID
 from tests.builders import PROMPT, REPORTS, SIZE, picture, store, tiny_config, tiny_model, tokenizer, write_png
+
+FINDINGS = chest_xray().findings
+
 
 INDICATION = "Cough and fever."
 STATES = {"Pleural Effusion": "present", "Edema": "uncertain", "Fracture": "absent"}
@@ -49,7 +53,7 @@ def model(request: pytest.FixtureRequest) -> ReportModel:
 def call_in_training(model: ReportModel, paths: list[Path]) -> tuple[dict[str, Any], int]:
     """Return the call of the language model for a batch, and the text length before the report of its first example."""
     study = CorpusStudy(
-        labels=UNKNOWN_LABELS,
+        labels=unknown_labels(chest_xray()),
         study_id="1",
         patient_id="",
         split="train",
@@ -60,7 +64,7 @@ def call_in_training(model: ReportModel, paths: list[Path]) -> tuple[dict[str, A
         targets=torch.full((17,), torch.nan).numpy(),
     )
     longer = CorpusStudy(**{**vars(study), "indication": INDICATION * 3, "sections": parse_report(REPORTS[0])})
-    examples = [encode_study(each, tokenizer(), PROMPT, 160) for each in (study, longer)]
+    examples = [encode_study(each, tokenizer(), PROMPT, 160, chest_xray()) for each in (study, longer)]
     stage = StageRecipe(
         name="s", corpora=("c",), steps=1, rates={}, assume_absent=0.0, state_dropout=0.0, indication_dropout=0.0
     )

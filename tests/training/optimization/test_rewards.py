@@ -7,6 +7,7 @@ import pytest
 from report_gen_training.optimization.rewards import rewards, training_frequencies
 from report_gen_training.recipe.schema import ScstRecipe
 
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.evaluate_metrics import CiderD
 
 REPORTS = [
@@ -28,7 +29,9 @@ def test_the_finding_reward_is_the_f1() -> None:
         "The heart is enlarged. There is an effusion.",
         "No pneumothorax.",
     ]
-    found = rewards(drafts, [REPORTS[0], REPORTS[1], REPORTS[3]], reward(findings=1.0), training_frequencies(REPORTS))
+    found = rewards(
+        drafts, [REPORTS[0], REPORTS[1], REPORTS[3]], reward(findings=1.0), training_frequencies(REPORTS), chest_xray()
+    )
     assert found.tolist() == pytest.approx([1.0, 2 * 1 / (2 * 1 + 1 + 1), 1.0])
 
 
@@ -37,7 +40,7 @@ def test_the_text_reward_is_cider_d() -> None:
     drafts = ["The heart is enlarged.", "There is a pneumothorax.", "The lungs are clear.", ""]
     prepared = [[text.lower().replace(".", " .") for text in side] for side in (drafts, REPORTS)]
     expected = CiderD().compute(predictions=prepared[0], references=prepared[1])["CIDEr-D"]
-    found = rewards(drafts, REPORTS, reward(cider=1.0), training_frequencies(REPORTS))
+    found = rewards(drafts, REPORTS, reward(cider=1.0), training_frequencies(REPORTS), chest_xray())
     assert float(np.mean(found)) == pytest.approx(expected)
     assert found[2] == found.max()
     assert found[3] == 0
@@ -45,14 +48,18 @@ def test_the_text_reward_is_cider_d() -> None:
 
 def test_a_reward_is_the_weighted_sum() -> None:
     drafts, frequencies = REPORTS[::-1], training_frequencies(REPORTS)
-    findings, words = (rewards(drafts, REPORTS, each, frequencies) for each in (reward(findings=1), reward(cider=1)))
-    both = rewards(drafts, REPORTS, reward(findings=0.5, cider=2.0), frequencies)
+    findings, words = (
+        rewards(drafts, REPORTS, each, frequencies, chest_xray()) for each in (reward(findings=1), reward(cider=1))
+    )
+    both = rewards(drafts, REPORTS, reward(findings=0.5, cider=2.0), frequencies, chest_xray())
     assert both.tolist() == pytest.approx((0.5 * findings + 2 * words).tolist())
 
 
 def test_punctuation_and_case_do_not_matter() -> None:
     frequencies = training_frequencies(REPORTS)
-    one, other = (rewards([text], REPORTS[2:3], reward(cider=1), frequencies) for text in ("The Lungs", "the lungs"))
+    one, other = (
+        rewards([text], REPORTS[2:3], reward(cider=1), frequencies, chest_xray()) for text in ("The Lungs", "the lungs")
+    )
     assert one == other > 0
 
 

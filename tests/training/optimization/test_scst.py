@@ -13,7 +13,7 @@ import torch
 from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import UNKNOWN_LABELS
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.engine.train_step import train_step
 from report_gen_training.optimization.objectives import NON_REPORT_TOKENS, policy_loss
 from report_gen_training.optimization.optimizer import build_optimizer, set_rates, set_train_mode
@@ -25,6 +25,7 @@ from report_gen_training.run.events import ignore_progress
 from report_gen.generation import Decoding
 from report_gen.generation.decoding import generate_ids
 from report_gen.imaging.transform import ImageTransform
+from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
@@ -37,7 +38,7 @@ REWARD = ScstRecipe(weight=1.0, finding_f1_weight=1.0, cider_weight=0.0)
 def example(report: str, prompt: str = "Chest.") -> TrainingExample:
     ids = tuple(tokenizer().encode(prompt))
     return TrainingExample(
-        labels=UNKNOWN_LABELS,
+        labels=unknown_labels(chest_xray()),
         study_id="",
         patient_id="",
         images=(),
@@ -132,7 +133,7 @@ def test_advantages_are_rewards_over_those_of_the_greedy_drafts(model: ReportMod
     cold = sample(model, given, reward=both.model_copy(update={"temperature": 1e-6}))
     texts = [[tokenizer().decode(ids) for ids in drafts(each)] for each in (found, cold)]
     references = [tokenizer().decode(tokenizer().encode(report)) for report in REPORTS]
-    sampled, greedy = (rewards(each, references, both, FREQUENCIES) for each in texts)
+    sampled, greedy = (rewards(each, references, both, FREQUENCIES, chest_xray()) for each in texts)
     assert found.advantages.tolist() == pytest.approx((sampled - greedy).tolist())
     assert found.reward == pytest.approx(sampled.mean())
 

@@ -1,0 +1,167 @@
+"""`report-gen draft`: draft a report of every study."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from report_gen.cli.options import (
+    Candidates,
+    Device,
+    Dtype,
+    Method,
+    check_device,
+    check_png_name,
+    choose_decoding,
+    load_drafter,
+    parse_attributes,
+    parse_overrides,
+)
+from report_gen.errors import StudyError, UsageError
+from report_gen.records.study import ViewPosition
+from report_gen.terminal import Quiet, Verbose, print_error, print_text, set_verbosity
+
+if TYPE_CHECKING:
+    from report_gen.drafting.drafter import Drafter
+    from report_gen.records.report import Report
+    from report_gen.records.study import Study
+
+Format = Literal["txt", "json"]
+
+_log = logging.getLogger(__name__)
+
+
+def draft(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for one file per study. Default: standard output.")
+    ] = None,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="Text, or JSON with findings and provenance.")
+    ] = "txt",
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
+    ] = None,
+    indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
+    finding: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=STATE", help="Override a finding: present, absent, uncertain or unknown."),
+    ] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE", help="Override modality, plane or body_part of header and model; may be unknown."
+        ),
+    ] = None,
+    view: Annotated[
+        ViewPosition | None,
+        typer.Option(case_sensitive=False, help="View of images that do not state theirs, such as PNG files."),
+    ] = None,
+    attention: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png", help="Draw the image of one study, the attention of each finding, the draft."),
+    ] = None,
+    method: Method = "beam",
+    candidates: Candidates = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Studies that the model processes together.")] = 8,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Draft a report of every study."""
+    set_verbosity(verbose=verbose, quiet=quiet)
+    check_png_name(attention, "--attention")
+    check_device(device)
+    overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
+    drafter = load_drafter(checkpoint, device=device, dtype=dtype)
+    studies, refused = _read_all(paths, view)
+    if attention and len(studies) > 1:
+        raise UsageError(f"--attention draws one study, and there are {len(studies)}; draft them one by one")
+    results = drafter.draft_all(
+        studies,
+        decoding=choose_decoding(method, candidates, seed),
+        overrides=overrides,
+        attributes=attributes,
+        indication=indication,
+        batch_size=batch_size,
+    )
+    refused += _write_all(studies, results, output, output_format, drafter, attention)
+    for error in refused:
+        print_error(str(error))
+    if refused:
+        raise typer.Exit(StudyError.exit_code)
+
+
+def _read_all(paths: Iterable[Path], view: ViewPosition | None) -> tuple[list[Study], list[StudyError]]:
+    """Read every study at the paths; also return the errors of studies that cannot be read."""
+    from report_gen.imaging.reading import read_studies
+
+    studies: list[Study] = []
+    refused: list[StudyError] = []
+    for path in paths:
+        try:
+            found = read_studies(path)
+        except StudyError as error:
+            refused.append(error)
+        else:
+            studies += found.studies
+            refused += found.refused
+    _log.info("studies read: %d, refused: %d", len(studies), len(refused))
+    if view is not None:
+        studies = [study.with_view(view) for study in studies]
+    return studies, refused
+
+
+def _write_all(
+    studies: Sequence[Study],
+    results: Iterable[Report | StudyError],
+    output: Path | None,
+    output_format: Format,
+    drafter: Drafter,
+    attention: Path | None,
+) -> list[StudyError]:
+    """Write each draft as soon as it is there; return the errors of studies that cannot be drafted."""
+    from report_gen.files import unique_names
+    from report_gen.terminal import track
+
+    refused = []
+    names = unique_names(study.name for study in studies)
+    tracked = track(results, total=len(studies), description="drafting")
+    for study, name, result in zip(studies, names, tracked, strict=True):
+        if isinstance(result, StudyError):
+            refused.append(result)
+            continue
+        _write_draft(result, name, output, output_format, alone=len(studies) == 1)
+        if attention:
+            _draw_attention(drafter, study, result, attention)
+    return refused
+
+
+def _write_draft(report: Report, name: str, output: Path | None, output_format: Format, *, alone: bool) -> None:
+    """Write a draft to its file in the output folder, or to standard output."""
+    from report_gen.files import write_atomically
+    from report_gen.outputs.json import format_json
+    from report_gen.outputs.text import format_text
+
+    document = format_json(report) if output_format == "json" else format_text(report)
+    if output is not None:
+        write_atomically(output / f"{name}.{output_format}", document)
+    elif output_format == "json" or alone:
+        print_text(document.rstrip("\n"))
+    else:
+        print_text(f"=== {name} ===\n{document}")
+
+
+def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) -> None:
+    from report_gen.files import write_atomically
+    from report_gen.outputs.overlay import format_overlay  # imports matplotlib, which takes a second
+
+    write_atomically(path, format_overlay(report, drafter.attention_map(study)))

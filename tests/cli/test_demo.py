@@ -1,0 +1,25 @@
+"""`report-gen demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from report_gen.drafting import drafter
+from report_gen.records.report import BANNER
+from tests.cli.conftest import Command
+
+
+def test_the_demonstration(
+    report_gen: Command, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drafter, "EMBEDDED", checkpoint)
+    answer = report_gen("demo", "-o", tmp_path / "demo")
+    assert answer.code == 0
+    kept = {path.suffix for path in (tmp_path / "demo").iterdir()}
+    assert kept == {".dcm", ".png", ".txt"}
+    picture_line, study_line, draft_line, _, banner = answer.out.splitlines()[:5]
+    assert all(Path(line.split(maxsplit=1)[1]).is_file() for line in (picture_line, study_line, draft_line))
+    assert banner == BANNER
+    assert answer.out.endswith((tmp_path / "demo" / "draft.txt").read_text() + "\n")

@@ -1,0 +1,73 @@
+"""Checkpoints of schema version 1 load as they were: the same weights, thresholds and drafts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.model import load_checkpoint
+from report_gen.model.migration import CURRENT_VERSION, migrate_config
+from tests.builders import THRESHOLDS, tiny_config, tiny_model, write_checkpoint
+
+VERSION_1_FINDINGS = (
+    *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
+    *("Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion", "Pleural Other", "Fracture"),
+    *("Support Devices", "Emphysema", "Fibrosis", "Hernia"),
+)
+"""The global order of findings when version 1 was written: rows of its weights are in it."""
+
+
+def write_version_1(folder: Path) -> Path:
+    """A checkpoint as version 1 wrote it: `format`, `taught`, and no schema of findings."""
+    trained = [name != "Hernia" for name in VERSION_1_FINDINGS]
+    model = tiny_model(tiny_config(findings={"present": THRESHOLDS, "trained": trained}))
+    write_checkpoint(folder, model=model)
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+    del config["schema_version"], config["finding_schema"]
+    config["findings"]["taught"] = config["findings"].pop("trained")
+    content = json.dumps({"format": 1} | config, indent=2)
+    (folder / "config.json").write_text(content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["config.json"] = hashlib.sha256(content.encode()).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_checkpoint_of_version_1_has_the_findings_of_the_chest(tmp_path: Path) -> None:
+    loaded = load_checkpoint(write_version_1(tmp_path / "tiny")).model
+    assert loaded.config.schema_version == CURRENT_VERSION
+    assert loaded.config.finding_schema == chest_xray()
+    assert loaded.config.finding_schema.findings == VERSION_1_FINDINGS
+    assert loaded.config.findings.present == THRESHOLDS
+    assert loaded.config.findings.reported == tuple(name != "Hernia" for name in VERSION_1_FINDINGS)
+
+
+def test_the_weights_of_version_1_are_used_as_they_are(tmp_path: Path) -> None:
+    loaded = load_checkpoint(write_version_1(tmp_path / "tiny")).model.state_dict()
+    written = tiny_model(tiny_config(findings={"present": THRESHOLDS})).state_dict()
+    assert loaded.keys() == written.keys()
+    assert all(torch.equal(tensor, written[name]) for name, tensor in loaded.items())
+
+
+def test_a_migrated_checkpoint_round_trips(tmp_path: Path) -> None:
+    model = load_checkpoint(write_version_1(tmp_path / "old")).model
+    assert load_checkpoint(write_checkpoint(tmp_path / "new", model=model)).model.config == model.config
+    assert "finding_schema" in json.loads((tmp_path / "new" / "config.json").read_text())
+
+
+def test_migration_leaves_its_argument_alone() -> None:
+    config = {"format": 1, "findings": {"taught": [True]}}
+    migrate_config(config)
+    assert config == {"format": 1, "findings": {"taught": [True]}}
+
+
+@pytest.mark.parametrize("config", [{"schema_version": 3}, {"format": 0}, {}])
+def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"schema version (3|0|None) is not known; this release reads 1 to 2"):
+        migrate_config(config)
