@@ -10,6 +10,7 @@ import torch
 from report_gen_training.data.batches import IGNORED, Batch
 from report_gen_training.engine.train_step import LossCounts, mean_losses, train_step
 from report_gen_training.optimization.objectives import report_loss
+from report_gen_training.optimization.scst import Sampled
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.model import ReportModel
@@ -117,6 +118,24 @@ def test_the_total_is_the_weighted_sum_of_the_losses(model: ReportModel, whole: 
     logits = model(**{name: getattr(whole, name) for name in INPUTS}).logits
     by_hand = report_loss(logits, whole.labels, whole.token_weights, 0.1)
     assert losses.report.item() == pytest.approx(by_hand.item(), rel=1e-6)
+
+
+def test_every_loss_is_divided_by_the_counts_of_the_step(model: ReportModel, whole: Batch) -> None:
+    stage = STAGE.model_copy(update={"scst": STAGE.scst.model_copy(update={"weight": 0.25})})
+    sampled = Sampled(
+        input_ids=torch.cat([whole.input_ids] * 2),
+        attention_mask=torch.cat([whole.attention_mask] * 2),
+        labels=whole.labels,
+        advantages=torch.tensor([1.0, -2.0, 0.5, 3.0]),
+        reward=0.0,
+    )
+    alone = train_step(model, whole, stage, sampled=sampled)
+    assert alone.scst is not None
+    without = train_step(model, whole, stage)
+    assert (alone.total - without.total).item() == pytest.approx(0.25 * alone.scst.item(), rel=1e-4)
+    twice = LossCounts(*(2 * count for count in LossCounts.of(whole)))
+    half = train_step(model, whole, stage, sampled=sampled, step_counts=twice)
+    assert half.total.item() == pytest.approx(alone.total.item() / 2, rel=1e-5)
 
 
 def test_missing_reports_and_images_give_no_loss(model: ReportModel, whole: Batch) -> None:
