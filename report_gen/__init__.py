@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from report_gen.corpora import read_corpus
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
     from report_gen.imaging.reading import load_pixels, read_studies, read_study
     from report_gen.labeling.labeler import label_findings
     from report_gen.metrics import score_reports

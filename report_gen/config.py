@@ -1,8 +1,10 @@
-"""The shape of a model, as written to `config.json`. Checked once, here; modules receive plain values."""
+"""The configuration of a model, as written to `config.json`. It is checked once, here; modules receive plain values."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -14,7 +16,25 @@ STATES: tuple[FindingState, ...] = tuple(FindingState)
 
 Scalar = str | int | float | bool
 
-Conditioning = Literal["prefix", "cross_attention", "numbers"]
+ConditioningName = Literal["prefix", "cross_attention", "numbers"]
+
+
+class ConditioningTraits(NamedTuple):
+    """What a way of conditioning can do, as far as it is known before a model is built; see `model/conditioning.py`."""
+
+    uses_findings: bool
+    """Whether the decoder is conditioned on findings and attributes, so that a reader can override them."""
+    trains_encoder: bool
+    """Whether the gradient of the report loss reaches the image encoder and the projector."""
+
+
+CONDITIONING_TRAITS: Mapping[ConditioningName, ConditioningTraits] = MappingProxyType(
+    {
+        "prefix": ConditioningTraits(uses_findings=True, trains_encoder=True),
+        "cross_attention": ConditioningTraits(uses_findings=True, trains_encoder=True),
+        "numbers": ConditioningTraits(uses_findings=False, trains_encoder=False),
+    }
+)
 
 
 class _Frozen(BaseModel):
@@ -29,7 +49,7 @@ class EncoderConfig(_Frozen):
     image_size: int = Field(default=224, ge=32)
     """Side of the square that an image is fitted into, pixels."""
     channels: int = Field(default=3, ge=1)
-    """Channels the encoder wants; the grey image is repeated."""
+    """Channels of the encoder's input; the gray image is repeated."""
     mean: float = 0.5
     """Subtracted from intensities in 0..1."""
     std: float = Field(default=0.5, gt=0)
@@ -38,15 +58,15 @@ class EncoderConfig(_Frozen):
 
 class ProjectorConfig(_Frozen):
     patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
-    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one a patch, 0 for none."""
+    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one per patch, 0: none."""
     hidden: int = Field(default=256, ge=1)
     """Width inside the multi-layer perceptrons."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of patch features dropped while training."""
+    """Fraction of patch features dropped during training."""
     numbers: int = Field(default=64, ge=2)
-    """Numbers that pooled features are written out as, each the mean of a group of channels; for `numbers` alone."""
+    """Numbers as which pooled features are written, each the mean of a group of channels; for `numbers` only."""
     decimals: int = Field(default=2, ge=0, le=6)
-    """Digits behind their points."""
+    """Decimals of these numbers."""
 
 
 class DecoderConfig(_Frozen):
@@ -55,7 +75,7 @@ class DecoderConfig(_Frozen):
     layers: int = Field(default=4, ge=1)
     """Transformer blocks. Ignored where `transformer` is given."""
     heads: int = Field(default=4, ge=1)
-    """Attention heads a block. Ignored where `transformer` is given."""
+    """Attention heads per block. Ignored where `transformer` is given."""
     positions: int = Field(default=512, ge=16)
     """Longest T = K + P + R. Ignored where `transformer` is given."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -71,12 +91,12 @@ class DecoderConfig(_Frozen):
 
 
 class FindingConfig(_Frozen):
-    """How a logit of the finding head becomes a probability, and that the state that the decoder is told."""
+    """How a logit of the finding head becomes a probability, and that a state that conditions the decoder."""
 
     temperature: float = Field(default=1.0, gt=0)
-    """Divides the logits, so that probabilities mean what they say (Guo et al., ICML 2017)."""
+    """Divides the logits, so that probabilities are calibrated (Guo et al., ICML 2017)."""
     trained: tuple[bool, ...] | None = None
-    """Whether the head was taught a finding, so that its probability is reported; None: those with a threshold."""
+    """Whether the head was trained on a finding, so that its probability is reported; None: those with a threshold."""
     present: tuple[float | None, ...]
     """Probability from which a finding is present; None leaves the finding unknown: not trained, or too rare."""
     uncertain: tuple[float | None, ...] = Field(default_factory=lambda data: (None,) * len(data.get("present", ())))
@@ -102,7 +122,7 @@ class FindingConfig(_Frozen):
 
 
 class AttributeConfig(_Frozen):
-    """What the attribute head tells apart, and the decoder is told."""
+    """An attribute that a head classifies and the decoder is conditioned on."""
 
     name: AttributeName
     values: tuple[str, ...] = Field(min_length=1)
@@ -115,13 +135,13 @@ class AttributeConfig(_Frozen):
         return self
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def conditioning_values(self) -> tuple[str, ...]:
         """Order of the values in every tensor of attribute values: first the unknown one, which is empty."""
         return ("", *self.values)
 
     def index(self, value: str) -> int:
-        """Of a value in `told`; one that the model does not know counts as unknown."""
-        return self.told.index(value) if value in self.values else 0
+        """Return the position of a value in `conditioning_values`; a value that the model does not know is unknown."""
+        return self.conditioning_values.index(value) if value in self.values else 0
 
 
 class ModelConfig(_Frozen):
@@ -129,9 +149,9 @@ class ModelConfig(_Frozen):
     """Version of this record; `model/migration.py` reads earlier ones."""
     name: str
     """Name that stands in the provenance of every draft."""
-    conditioning: Conditioning = "prefix"
-    """Where the visual tokens go: before the text, or into cross-attention layers of the decoder. With `numbers` there
-    are none: pooled features stand as digits before the prompt, see `numbers.py`."""
+    conditioning: ConditioningName = "prefix"
+    """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
+    features written as digits before the prompt (`numbers`, a baseline)."""
     vocabulary_size: int = Field(ge=8)
     encoder: EncoderConfig
     projector: ProjectorConfig = ProjectorConfig()
@@ -145,7 +165,7 @@ class ModelConfig(_Frozen):
     )
     """Probabilities and thresholds of the findings."""
     attributes: tuple[AttributeConfig, ...] = ()
-    """Modality, plane and body part as far as the model tells them apart; each takes a visual token."""
+    """Modality, plane and body part, as far as the model classifies them; each takes a visual token."""
     modalities: tuple[str, ...] = ()
     """DICOM modalities the model was trained on; another one puts a notice on the draft. Empty: any."""
     views: tuple[str, ...] = ()

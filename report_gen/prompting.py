@@ -1,7 +1,8 @@
-"""Prompts: what the decoder reads before it writes. One file is one prompt, without code."""
+"""Prompts: the text before the report. A prompt is one text file with placeholders and without code."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,59 +10,69 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+from report_gen.auditing import remove_deidentified_words
 from report_gen.errors import UsageError
 from report_gen.records.report import strip_controls
 from report_gen.records.study import ViewPosition
 
 PLACEHOLDERS = ("indication", "views", "technique")
 LONGEST_VALUE = 300
-"""Characters of what a placeholder is filled with; the rest is cut off at a word."""
+"""Largest number of characters of a filled-in value; longer values are cut at a word."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text with `{indication}`, `{views}` and `{technique}` in it.
+    """A text with the placeholders `{indication}`, `{views}` and `{technique}`.
 
     Raises:
-        UsageError: when there is another placeholder or a lone brace; it calls the prompt by `name`.
+        UsageError: the text has another placeholder or a lone brace.
     """
 
     text: str
     name: str = field(default="prompt", compare=False)
+    """What an error calls the prompt."""
 
     def __post_init__(self) -> None:
         unknown = next((name for name in _PLACEHOLDER.findall(self.text) if name not in PLACEHOLDERS), None)
         if unknown is not None:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise UsageError(f"{self.name}: unknown placeholder {{{unknown}}}; use {known}.")
+            raise UsageError(f"{self.name}: unknown placeholder {{{unknown}}}; use {known}")
         if re.search(r"[{}]", _PLACEHOLDER.sub("", self.text)):
-            raise UsageError(f"{self.name}: a brace that is no placeholder; remove it.")
+            raise UsageError(f"{self.name}: a brace outside a placeholder; remove it")
 
 
-def load_prompt(name_or_path: str | Path) -> Prompt:
-    """A built-in prompt by name (`chest_xray`), or a file; lines that begin with `#` and empty lines are left out.
+def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
+    """Load a built-in prompt by name (such as `chest_xray`) or a prompt file.
+
+    Empty lines and lines that begin with `#` are left out.
 
     Raises:
-        UsageError: when there is neither, when the file is no UTF-8 text, or for an unknown placeholder.
+        UsageError: there is no such prompt, the file is not UTF-8 text, or it has an unknown placeholder.
     """
     built_in = {Path(file.name).stem: file for file in _built_in_files()}
     path = Path(name_or_path)
     if str(name_or_path) not in built_in and not path.is_file():
-        raise UsageError(f"{name_or_path}: no such prompt; name a file or one of {', '.join(sorted(built_in))}.")
+        raise UsageError(f"{name_or_path}: no such prompt; name a file or one of {', '.join(sorted(built_in))}")
     file = built_in.get(str(name_or_path), path)
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: cannot be read as UTF-8 text; check the file.") from error
+        raise UsageError(f"{file}: cannot be read as UTF-8 text; check the file") from error
     kept = (line.strip() for line in lines if not line.lstrip().startswith("#"))
     return Prompt("\n".join(line for line in kept if line), name=str(file))
 
 
 def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: str = "") -> str:
-    """The prompt with its placeholders filled; a line whose placeholders are all empty vanishes.
+    """Fill the placeholders of a prompt. A line whose placeholders are all empty is left out.
 
-    What is filled in stays on its line, is at most `LONGEST_VALUE` characters long, and loses control characters and
-    de-identification marks. It is never searched for placeholders.
+    A value becomes one line of at most `LONGEST_VALUE` characters without control characters and de-identification
+    marks. Values are not searched for placeholders.
+
+    Args:
+        prompt: the prompt.
+        indication: why the study was ordered.
+        views: the views of the study, see `describe_views`.
+        technique: how the images were acquired.
     """
     values = {"indication": _clean(indication), "views": _clean(views), "technique": _clean(technique)}
     lines = []
@@ -73,22 +84,21 @@ def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: 
 
 
 def describe_views(view_positions: Iterable[str]) -> str:
-    """The views of a study in words, each once and in the order of `ViewPosition`: `PA and lateral`.
+    """Return the views of a study in words, each once and in the order of `ViewPosition`, such as `PA and lateral`.
 
     Raises:
-        ValueError: for a text that is no `ViewPosition`.
+        ValueError: a text is not a `ViewPosition`.
     """
-    taken = {ViewPosition(view) for view in view_positions} - {ViewPosition.UNKNOWN}
-    words = [view.value if len(view.value) == 2 else view.value.lower() for view in ViewPosition if view in taken]
+    views = {ViewPosition(view) for view in view_positions} - {ViewPosition.UNKNOWN}
+    words = [view.label for view in ViewPosition if view in views]
     return " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_MARK = re.compile(r"\[\*\*[^\[\]]*\]|[^\s.,;:()]*(?:X{3,}|_{3,})[^\s.,;:()]*")
 
 
 def _built_in_files() -> list[Traversable]:
-    """The prompts of a checkout lie beside the package, those of an installation inside it."""
+    """Return the prompt files: in a checkout beside the package, in an installation inside it."""
     checkout = Path(__file__).resolve().parents[1]
     in_checkout = (checkout / "pyproject.toml").is_file()
     folder: Traversable = checkout / "prompts" if in_checkout else resources.files("report_gen.prompts")
@@ -96,9 +106,9 @@ def _built_in_files() -> list[Traversable]:
 
 
 def _clean(text: str) -> str:
-    """One line without controls and without the marks XXXX, ___ and [** **] that de-identification leaves."""
-    text = strip_controls(text[: 10 * LONGEST_VALUE])  # the patterns below take quadratic time
-    text = re.sub(r"\(\s*\)", "", _MARK.sub("", text))
+    """Return one line without control characters and de-identification marks."""
+    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
+    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
     text = re.sub(r"\s+(?=[.,;:)])", "", text)
     text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
     if len(text) > LONGEST_VALUE:

@@ -32,7 +32,10 @@ _LOGGERS = ("report_gen", "report_gen_training")
 _log = logging.getLogger("report_gen")
 
 Verbose = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, metavar="", help="Log what happens; -vv logs causes of errors.")
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, show_default=False, help="Log what happens; -vv logs causes of errors."
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]
 

@@ -1,7 +1,8 @@
-"""ReportTokenizer: report text to token ids and back, around a sentencepiece model."""
+"""Convert report texts to token ids and back, with a sentencepiece model."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,10 @@ PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
 
 
 class ReportTokenizer:
-    """White space is one blank everywhere: the headings of a report carry its structure, not its line ends."""
+    """Tokenizer of reports and prompts.
+
+    All white space becomes single blanks: headings carry the structure of a report, line breaks do not.
+    """
 
     pad_id = PAD_ID
     unk_id = UNK_ID
@@ -24,30 +28,38 @@ class ReportTokenizer:
         self._processor = processor
 
     @classmethod
-    def from_file(cls, path: Path) -> ReportTokenizer:
-        """Raises CheckpointError when the file is missing or no vocabulary of this program."""
+    def from_file(cls, path: str | os.PathLike[str]) -> ReportTokenizer:
+        """Load a sentencepiece model.
+
+        Raises:
+            CheckpointError: the file is missing, or is no vocabulary of this program.
+        """
         try:
-            return cls.from_bytes(path.read_bytes(), name=str(path))
+            return cls.from_bytes(Path(path).read_bytes(), name=str(path))
         except OSError as error:
             raise CheckpointError(
-                f"{path}: cannot be read ({error.strerror}); a checkpoint carries this file."
+                f"{path}: cannot be read ({error.strerror}); every checkpoint has this file"
             ) from error
 
     @classmethod
     def from_bytes(cls, data: bytes, *, name: str = "tokenizer.model") -> ReportTokenizer:
-        """From a serialised sentencepiece model; `name` is what an error calls it.
+        """Load a serialized sentencepiece model.
+
+        Args:
+            data: content of the file.
+            name: what an error calls the file.
 
         Raises:
-            CheckpointError: when it is no such model, or its special ids are not those of this class.
+            CheckpointError: the data are no such model, or the special ids are not those of this class.
         """
         processor = SentencePieceProcessor()
         try:
             processor.LoadFromSerializedProto(data)
         except RuntimeError as error:
-            raise CheckpointError(f"{name}: no sentencepiece model; copy the checkpoint again.") from error
+            raise CheckpointError(f"{name}: not a sentencepiece model; copy the checkpoint again") from error
         special = (processor.pad_id(), processor.unk_id(), processor.bos_id(), processor.eos_id())
         if special != (PAD_ID, UNK_ID, BOS_ID, EOS_ID):
-            raise CheckpointError(f"{name}: its special ids are {special}; learn the vocabulary with this program.")
+            raise CheckpointError(f"{name}: the special ids are {special}; learn the vocabulary with this program")
         return cls(processor)
 
     @property
@@ -56,13 +68,13 @@ class ReportTokenizer:
         return int(self._processor.GetPieceSize())
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a text without special ids around them; characters never seen in training become `unk_id`."""
+        """Return the ids of a text without begin and end; characters that the vocabulary lacks become `unk_id`."""
         return list(self._processor.EncodeAsIds(" ".join(text.split())))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids; special ids are dropped. Equals the encoded text with single blanks."""
+        """Return the text of ids without special ids; it equals the encoded text with single blanks."""
         return str(self._processor.DecodeIds([int(i) for i in ids if i > EOS_ID]))
 
     def to_bytes(self) -> bytes:
-        """The serialised sentencepiece model, as in a checkpoint's tokenizer.model."""
+        """Return the serialized sentencepiece model, the content of `tokenizer.model` in a checkpoint."""
         return bytes(self._processor.serialized_model_proto())

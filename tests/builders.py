@@ -1,16 +1,17 @@
-"""Tiny models, vocabularies, studies and corpora, built by code so that a test says what it is about."""
+"""Tiny models, vocabularies, studies and corpora for tests."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import pytest
 import torch
 from numpy.typing import NDArray
 from report_gen_training.data.arrow_rows import Rows
@@ -30,7 +31,7 @@ from report_gen.tokenizer import ReportTokenizer
 FINDINGS = chest_xray().findings
 
 SIZE = 32
-"""Side of the square that the tiny encoders look at, pixels."""
+"""Side length of the input of the tiny encoders, pixels."""
 
 REPORTS = (
     "FINDINGS: The heart is normal in size. The lungs are clear. No pleural effusion. IMPRESSION: No acute disease.",
@@ -58,11 +59,12 @@ THRESHOLDS = tuple(None if name == "No Finding" else 0.5 for name in FINDINGS)
 
 @cache
 def tokenizer() -> ReportTokenizer:
+    """Return a tokenizer trained on `REPORTS`."""
     return learn_vocabulary([*REPORTS, "Cough and fever. Chest. PA and lateral frontal AP"], size=220)
 
 
 def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes: Any) -> ModelConfig:
-    """A configuration of a model that answers within milliseconds; `changes` are keys of `ModelConfig`."""
+    """Return the configuration of a model that drafts within milliseconds. `changes` are keys of `ModelConfig`."""
     arguments = {"img_size": image_size} if "vit" in encoder else {}
     values: dict[str, Any] = {
         "name": "tiny",
@@ -76,7 +78,7 @@ def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes:
 
 
 def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportModel:
-    """A model in evaluation mode whose every part has a say: what starts near zero would hide faults."""
+    """Return a model in evaluation mode with large weights, because weights near zero would hide errors."""
     torch.manual_seed(seed)
     model = ReportModel(tiny_config() if config is None else config, encode=tokenizer().encode).eval()
     with torch.no_grad():
@@ -88,12 +90,28 @@ def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportMod
 
 
 def tiny_checkpoint(config: ModelConfig | None = None, *, seed: int = 0) -> Checkpoint:
-    """A checkpoint in memory."""
+    """Return a checkpoint in memory."""
     return Checkpoint(tiny_model(config, seed=seed), tokenizer(), PROMPT, "0" * 64)
 
 
+def fix_next_token(model: ReportModel, monkeypatch: pytest.MonkeyPatch, logits: Mapping[int, float]) -> None:
+    """Replace the logits of the decoder: at every position these tokens have these logits, all others -30."""
+    fixed = torch.full((model.config.vocabulary_size,), -30.0)
+    for token, logit in logits.items():
+        fixed[token] = logit
+    language_model, forward = model.decoder.language_model, model.decoder.language_model.forward
+
+    @wraps(forward)  # `generate` reads the signature
+    def replaced(**arguments: Any) -> Any:
+        output = forward(**arguments)
+        output.logits = torch.zeros_like(output.logits) + fixed
+        return output
+
+    monkeypatch.setattr(language_model, "forward", replaced)
+
+
 def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **changes: Any) -> Path:
-    """A checkpoint folder; `changes` are arguments of `save_checkpoint`."""
+    """Write a checkpoint folder. `changes` are arguments of `save_checkpoint`."""
     model = tiny_model(tiny_config(findings={"present": THRESHOLDS})) if model is None else model
     values: dict[str, Any] = {
         "model": model,
@@ -108,7 +126,7 @@ def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **change
 
 
 def write_language_model(folder: Path, transformer: dict[str, Any], *, vocabulary_size: int = 77) -> PreTrainedModel:
-    """A pretrained model as transformers saves it, with a vocabulary of its own."""
+    """Write a pretrained model in the format of transformers, with another vocabulary."""
     torch.manual_seed(5)
     config = AutoConfig.for_model(**transformer, vocab_size=vocabulary_size, bos_token_id=1, eos_token_id=1)
     model = AutoModelForCausalLM.from_config(config)
@@ -117,12 +135,12 @@ def write_language_model(folder: Path, transformer: dict[str, Any], *, vocabular
 
 
 def picture(seed: int = 0, size: int = SIZE) -> NDArray[np.uint8]:
-    """Grey noise [size,size]."""
+    """Return an image [size,size] of noise."""
     return np.random.default_rng(seed).integers(0, 256, (size, size)).astype(np.uint8)
 
 
 def marked(place: int, size: int = SIZE) -> NDArray[np.uint8]:
-    """A dark picture with a bright square in one of four corners."""
+    """Return a dark image [size,size] with a bright square in one of four corners."""
     pixels = np.full((size, size), 20, dtype=np.uint8)
     row, column = divmod(place, 2)
     half = size // 2
@@ -131,18 +149,19 @@ def marked(place: int, size: int = SIZE) -> NDArray[np.uint8]:
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
+    """Write an image [H,W] and its folder. Return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     PIL.Image.fromarray(pixels).save(path)
     return path
 
 
 def study(folder: Path, seed: int = 0) -> Study:
-    """A study of one picture of noise."""
+    """Return a study of one image of noise."""
     return read_study(write_png(folder / f"study-{seed}.png", picture(seed)))
 
 
 def store(*examples: TrainingExample) -> ExampleStore:
-    """Examples as a run has them, mapped from a file; its name is gone, what is mapped stays."""
+    """Return training examples, memory-mapped from a file that is deleted already."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "examples.arrow"
         write_examples(path, examples, findings=len(examples[0].states) if examples else len(FINDINGS))
@@ -150,7 +169,7 @@ def store(*examples: TrainingExample) -> ExampleStore:
 
 
 def write_manifest(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
-    """A corpus folder in the manifest layout."""
+    """Write a corpus in the manifest layout. Return its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return folder
@@ -190,11 +209,11 @@ CORNERS = (
     ("The lungs are clear. The heart is normal in size.", "No acute disease."),
     ("There is a rib fracture. The lungs are clear.", "Fracture."),
 )
-"""What is said of a picture that is bright in one of its corners: findings and impression."""
+"""Findings and impression of an image with a bright square in each of the four corners."""
 
 
 def write_corner_corpus(data: Path, *, copies: int = 1) -> Path:
-    """A corpus in which the bright corner decides the report; every split has `copies` of the four."""
+    """Write a corpus in which the bright corner determines the report. Every split has `copies` of each corner."""
     rows = []
     for split in ("train", "val", "test"):
         for number in range(4 * copies):

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of real images and reports; the test is skipped if it does not exist."""
+    """Return the folder of real images and reports. The test is skipped if there is none."""
     beside = Path(__file__).resolve().parents[2] / "shared"
     folder = Path(os.environ.get("REPORT_GEN_SHARED", beside))
     if not (folder / "data").is_dir():

@@ -1,4 +1,4 @@
-"""Small DICOM files, written by code so that each says exactly what its test is about."""
+"""Small DICOM files for tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STUDY_UID = "1.2.826.0.1.3680043.8.498.1"
 
 
 def dicom(pixels: NDArray[Any] | None = None, syntax: UID = ExplicitVRLittleEndian, **attributes: Any) -> FileDataset:
-    """A chest radiograph of these stored values; an attribute given replaces the default, None leaves it out."""
+    """Return a chest radiograph of these stored values. Attributes replace the defaults; None removes one."""
     pixels = np.arange(12, dtype=np.uint16).reshape(3, 4) if pixels is None else pixels
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
@@ -58,20 +58,25 @@ def dicom(pixels: NDArray[Any] | None = None, syntax: UID = ExplicitVRLittleEndi
 
 
 def write_dicom(path: Path, pixels: NDArray[Any] | None = None, **attributes: Any) -> Path:
+    """Write a chest radiograph; see `dicom`. Return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     dicom(pixels, **attributes).save_as(path)
     return path
 
 
 def look_up_table(data: list[int], first: int, bits: int) -> list[Dataset]:
-    """A Modality or VOI LUT Sequence."""
+    """Return a Modality, VOI or Presentation LUT Sequence. The descriptor encodes 65,536 entries as 0."""
     item = Dataset()
-    item.add_new("LUTDescriptor", "US", [len(data), first, bits])
-    item.add_new("LUTData", "US", data)
+    item.add_new("LUTDescriptor", "US", [len(data) % 2**16, first, bits])
+    if len(data) < 2**15:
+        item.add_new("LUTData", "US", data)
+    else:  # more than an element of VR US can hold
+        item.add_new("LUTData", "OW", np.array(data, dtype="<u2").tobytes())
     return [item]
 
 
 def coded(value: str, scheme: str) -> Dataset:
+    """Return the item of a code sequence."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "view"
     return item

@@ -60,7 +60,7 @@ def test_bytes_and_file_give_the_same_tokenizer(tokenizer: ReportTokenizer, tmp_
 def test_other_bytes_are_refused_by_name(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"tokenizer\.model: no sentencepiece model"):
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model: not a sentencepiece model"):
         ReportTokenizer.from_file(path)
 
 

@@ -6,7 +6,7 @@ from report_gen.terminal import run_app
 
 from .cli import train
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 app.command()(train)
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def train(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Train a model with a recipe and write its checkpoint to RUN/best."""
+    """Train a model with a recipe. The checkpoint is written to RUN/best."""
     set_verbosity(verbose=verbose, quiet=quiet)
     if explain:
         _explain()

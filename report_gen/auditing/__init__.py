@@ -1,0 +1,26 @@
+"""Checks of report texts that need no image: earlier studies, contradictions, repetition, sides, de-identification."""
+
+from report_gen.auditing.contradictions import Contradiction, find_contradictions
+from report_gen.auditing.deidentification_marks import (
+    has_deidentification_mark,
+    remove_deidentified_words,
+    replace_deidentification_marks,
+)
+from report_gen.auditing.laterality import mentions_side
+from report_gen.auditing.priors import mentions_prior
+from report_gen.auditing.repetition import find_repeated_sentences
+from report_gen.auditing.text_audit import Flag, FlagKind, audit_text
+
+__all__ = [
+    "Contradiction",
+    "Flag",
+    "FlagKind",
+    "audit_text",
+    "find_contradictions",
+    "find_repeated_sentences",
+    "has_deidentification_mark",
+    "mentions_prior",
+    "mentions_side",
+    "remove_deidentified_words",
+    "replace_deidentification_marks",
+]

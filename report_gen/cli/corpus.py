@@ -17,11 +17,12 @@ from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_ver
 if TYPE_CHECKING:
     from datasets import Dataset
 
-    from report_gen.records.findings import FindingSchema
+    from report_gen.records import FindingSchema
 
 app = typer.Typer(
     help="Check, split, clean and convert a corpus before training.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
@@ -80,13 +81,13 @@ def split(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Split a corpus by patient, with each finding in proportion; split.json records how."""
+    """Split a corpus by patient. Findings are kept in proportion; split.json records how."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    from report_gen.corpus_qc import manifest_place, split_corpus, split_rows, write_manifest
+    from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
     schema = load_findings(findings)
 
-    fractions, manifest = _parse_ratios(ratios), manifest_place(output)
+    fractions, manifest = _parse_ratios(ratios), new_manifest_path(output)
     with _opened(
         path, layout, require_images=None if no_images else True, check=False, images=output, schema=schema
     ) as dataset:
@@ -95,8 +96,8 @@ def split(
                 dataset, source=str(path), ratios=fractions, seed=seed, progress=progress, schema=schema
             )
         write_manifest(manifest, split_rows(dataset, result.splits), schema)
-    _write_record(output / "split.json", path, result.how)
-    studies = ", ".join(f"{name} {count:,}" for name, count in result.how["studies"].items())
+    _write_record(output / "split.json", path, result.summary)
+    studies = ", ".join(f"{name} {count:,}" for name, count in result.summary["studies"].items())
     print_text(f"{manifest}: {studies} studies")
 
 
@@ -112,11 +113,11 @@ def convert(
 ) -> None:
     """Write a corpus of any layout as a manifest with the same content."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
+    from report_gen.corpus_qc import new_manifest_path, rows_of, write_manifest
     from report_gen.terminal import track
 
     schema = load_findings(findings)
-    manifest = manifest_place(output)
+    manifest = new_manifest_path(output)
     with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
     print_text(f"{manifest}: {len(dataset):,} studies")
@@ -137,15 +138,15 @@ def clean(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Write a corpus without de-identification marks and references to priors; each row records what was removed."""
+    """Write a corpus without marks and priors. Each row records what was removed."""
     set_verbosity(verbose=verbose, quiet=quiet)
     from collections import Counter
 
-    from report_gen.corpus_qc import Marks, clean_rows, manifest_place, rows_of, write_manifest
+    from report_gen.corpus_qc import Marks, clean_rows, new_manifest_path, rows_of, write_manifest
     from report_gen.terminal import track
 
     schema = load_findings(findings)
-    manifest = manifest_place(output)
+    manifest = new_manifest_path(output)
     tally: Counter[str] = Counter()
     with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)

@@ -20,13 +20,13 @@ def demo(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Draw a chest phantom, write it as a DICOM study and draft its report. Needs no input file."""
+    """Draft the report of a drawn chest. The phantom is written as a DICOM study; no input is needed."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_device(device)
     from report_gen.files import write_atomically
-    from report_gen.imaging.reading import read_study
-    from report_gen.outputs.text import format_text
-    from report_gen.phantom.dicom import draw_chest, write_phantom, write_png
+    from report_gen.imaging import read_study
+    from report_gen.outputs import format_text
+    from report_gen.phantom import draw_chest, write_phantom, write_png
 
     dicom = write_phantom(output)
     picture = write_png(output / "phantom.png", draw_chest())

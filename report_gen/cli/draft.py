@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,28 +22,32 @@ from report_gen.cli.options import (
     parse_overrides,
 )
 from report_gen.errors import StudyError, UsageError
-from report_gen.records.study import ViewPosition
+from report_gen.outputs import OutputFormat, format_names, get_format
+from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_text, set_verbosity
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
-    from report_gen.records.report import Report
-    from report_gen.records.study import Study
-
-Format = Literal["txt", "json"]
+    from report_gen.drafting import Drafter
+    from report_gen.records import Report, Study
 
 _log = logging.getLogger(__name__)
 
 
 def draft(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
+        list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for one file per study. Default: standard output.")
     ] = None,
     output_format: Annotated[
-        Format, typer.Option("--format", help="Text, or JSON with findings and provenance.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="|".join(format_names()),
+            autocompletion=format_names,
+            help="Text, or JSON with findings and provenance.",
+        ),
     ] = "txt",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
@@ -79,6 +83,7 @@ def draft(
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(attention, "--attention")
+    chosen_format = get_format(output_format)
     check_device(device)
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
     drafter = load_drafter(checkpoint, device=device, dtype=dtype)
@@ -93,7 +98,7 @@ def draft(
         indication=indication,
         batch_size=batch_size,
     )
-    refused += _write_all(studies, results, output, output_format, drafter, attention)
+    refused += _write_all(studies, results, output, chosen_format, drafter, attention)
     for error in refused:
         print_error(str(error))
     if refused:
@@ -102,7 +107,7 @@ def draft(
 
 def _read_all(paths: Iterable[Path], view: ViewPosition | None) -> tuple[list[Study], list[StudyError]]:
     """Read every study at the paths; also return the errors of studies that cannot be read."""
-    from report_gen.imaging.reading import read_studies
+    from report_gen.imaging import read_studies
 
     studies: list[Study] = []
     refused: list[StudyError] = []
@@ -124,7 +129,7 @@ def _write_all(
     studies: Sequence[Study],
     results: Iterable[Report | StudyError],
     output: Path | None,
-    output_format: Format,
+    output_format: OutputFormat,
     drafter: Drafter,
     attention: Path | None,
 ) -> list[StudyError]:
@@ -139,25 +144,27 @@ def _write_all(
         if isinstance(result, StudyError):
             refused.append(result)
             continue
-        _write_draft(result, name, output, output_format, alone=len(studies) == 1)
+        _write_draft(result, study, name, output, output_format, alone=len(studies) == 1)
         if attention:
             _draw_attention(drafter, study, result, attention)
     return refused
 
 
-def _write_draft(report: Report, name: str, output: Path | None, output_format: Format, *, alone: bool) -> None:
+def _write_draft(
+    report: Report, study: Study, name: str, output: Path | None, output_format: OutputFormat, *, alone: bool
+) -> None:
     """Write a draft to its file in the output folder, or to standard output."""
     from report_gen.files import write_atomically
-    from report_gen.outputs.json import format_json
-    from report_gen.outputs.text import format_text
 
-    document = format_json(report) if output_format == "json" else format_text(report)
+    document = output_format.render(report, study)
     if output is not None:
-        write_atomically(output / f"{name}.{output_format}", document)
-    elif output_format == "json" or alone:
-        print_text(document.rstrip("\n"))
+        write_atomically(output / f"{name}{output_format.suffix}", document)
+    elif not output_format.is_text:
+        raise UsageError(f"--format {output_format.name} cannot be printed; choose a folder with --output")
+    elif output_format.media_type != "text/plain" or alone:
+        print_text(document.decode().rstrip("\n"))
     else:
-        print_text(f"=== {name} ===\n{document}")
+        print_text(f"=== {name} ===\n{document.decode()}")
 
 
 def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) -> None:

@@ -27,10 +27,9 @@ from report_gen.errors import StudyError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_verbosity, track
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
-    from report_gen.evaluation.results import Evaluation
-    from report_gen.evaluation.runner import Row
-    from report_gen.records.findings import FindingSchema
+    from report_gen.drafting import Drafter
+    from report_gen.evaluation import Evaluation, Row
+    from report_gen.records import FindingSchema
 
 T = TypeVar("T")
 
@@ -66,30 +65,30 @@ def evaluate(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Draft a corpus from its own, shuffled and blank images, and score all three against labels and reports."""
+    """Score a checkpoint on a corpus. Drafts from own, shuffled and blank images are compared."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(calibration, "--calibration")
     check_device(device)
+    from report_gen import evaluation
     from report_gen.corpora import read_corpus, read_nih_labels
-    from report_gen.evaluation import runner
     from report_gen.metrics import ScoreMethod
 
     with TemporaryDirectory(prefix="report-gen-") as store:
         drafter = load_drafter(None if str(checkpoint) == EMBEDDED else checkpoint, device=device, dtype=dtype)
         schema = drafter.schema if findings is None else load_findings(findings)
         studies = list(read_corpus(corpus, layout=layout, store=Path(store), schema=schema))
-        rows = runner.select_studies(studies, split)
-        if (html or csv) and not any(map(runner.has_report, rows)):
+        rows = evaluation.select_studies(studies, split)
+        if (html or csv) and not any(map(evaluation.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
         if calibration:
             _check_labels(drafter, rows, schema)
-        result = runner.evaluate(
+        result = evaluation.evaluate(
             drafter,
             rows,
             decoding=choose_decoding(method, candidates, seed),
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java, schema=schema),
-            training=runner.training_reports(studies, rows),
-            nearest=runner.neighbours(studies, rows) if nearest else (),
+            training=evaluation.training_reports(studies, rows),
+            nearest=evaluation.nearest_candidates(studies, rows) if nearest else (),
             nih_labels=read_nih_labels(corpus, layout=layout),
             track=_track_images,
         )
@@ -101,7 +100,7 @@ def evaluate(
 
 
 def _check_labels(drafter: Drafter, rows: list[Row], schema: FindingSchema) -> None:
-    from report_gen.evaluation.finding_head import can_score_finding_head
+    from report_gen.evaluation import can_score_finding_head
 
     if not can_score_finding_head(drafter.reported, rows, schema):
         raise UsageError(
@@ -116,14 +115,14 @@ def _track_images(items: Iterable[T], total: int, images: str) -> Iterable[T]:
 def _write_results(
     result: Evaluation, *, json: Path | None, html: Path | None, csv: Path | None, calibration: Path | None
 ) -> None:
-    from report_gen.evaluation.results import render, write_calibration, write_json
+    from report_gen.evaluation import render_evaluation, write_calibration, write_evaluation
     from report_gen.metrics import write_csv, write_html
 
-    print_table(render(result))
+    print_table(render_evaluation(result))
     if json:
-        write_json(result, json)
-    if calibration and result.head:
-        write_calibration(result.head, calibration)
+        write_evaluation(result, json)
+    if calibration and result.finding_head:
+        write_calibration(result.finding_head, calibration)
     for path, write in ((html, write_html), (csv, write_csv)):
-        if path and result.run:
-            write(result.run, path)
+        if path and result.reports:
+            write(result.reports, path)

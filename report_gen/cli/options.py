@@ -12,9 +12,9 @@ import typer
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
     from report_gen.generation import Decoding
-    from report_gen.records.findings import FindingSchema, FindingState
+    from report_gen.records import FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
@@ -55,7 +55,7 @@ def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto",
         CheckpointError: the checkpoint is missing, altered or does not fit.
     """
     check_device(device)
-    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting import Drafter
 
     return Drafter.load(checkpoint, device=device, dtype=dtype)
 
@@ -98,7 +98,7 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
     Raises:
         UsageError: a setting has no known state. Whether the model knows the finding is checked later.
     """
-    from report_gen.records.findings import FindingState
+    from report_gen.records import FindingState
 
     states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
     states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}
@@ -120,7 +120,7 @@ def parse_attributes(settings: Sequence[str]) -> dict[str, str]:
         UsageError: a setting has no value, or names no attribute.
     """
     from report_gen.labeling.attributes import value_of_term
-    from report_gen.records.report import ATTRIBUTES
+    from report_gen.records import ATTRIBUTES
 
     values = {}
     for setting in settings:

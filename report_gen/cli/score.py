@@ -42,7 +42,7 @@ def score(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Score draft reports against reference reports, with intervals, baselines and verdicts."""
+    """Score drafts against reference reports. Scores have intervals, baselines and verdicts."""
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.metrics import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
 

@@ -1,4 +1,4 @@
-"""Corpora on disk as `datasets.Dataset`, one module per layout, all with the columns of `corpus_features`."""
+"""Read corpora into a `datasets.Dataset` with the columns of `corpus_features`. One module per layout."""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from datasets import Dataset
 
 from report_gen.corpora import dicom_folders, indiana, manifest, medpix, mimic, nih, openi, r2gen, saved_datasets
 from report_gen.corpora.examples import SPLITS, Example, build_dataset, corpus_features, without_missing_images
-from report_gen.corpora.validation import Check
+from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 __all__ = ["LAYOUTS", "SPLITS", "Example", "Layout", "corpus_features", "read_corpus", "read_nih_labels"]
 
 
 class Layout(NamedTuple):
-    """How a corpus lies on disk."""
+    """A file layout of corpora."""
 
     matches: Callable[[Path], bool]
-    """Whether it lies here. It looks at names and beginnings, and never raises for what it does not know."""
+    """Returns whether a path has this layout, judged by names and first bytes; it never raises for an unknown file."""
     read: Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
-    """Its studies one by one, from a path, with a store for images that are no files of their own, and labels of the
-    findings of a schema."""
+    """Yields the studies at a path. Images that are not files are written to the store; labels follow the schema."""
     last_resort: bool = False
-    """Asked only where no other layout knows the place."""
+    """The layout is considered only if no other matches."""
 
 
 _Read = Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
@@ -67,41 +66,43 @@ def read_corpus(
     check: bool = True,
     schema: FindingSchema | None = None,
 ) -> Dataset:
-    """The studies of a corpus, in memory or memory-mapped from a file in `store`; nothing is left in another cache.
+    """Read a corpus into a dataset, in memory or memory-mapped from a file in `store`.
 
     Args:
-        path: A file or folder in one of `LAYOUTS`.
-        layout: Its layout; found by looking when None.
-        require_images: False leaves out the images that are not there instead of refusing the corpus; None keeps the
-            names of all without looking.
-        store: A folder for the table, and for images that the corpus holds embedded; the rows stream through it, so
-            that memory stays flat however many there are. It must outlive the dataset, and holds the corpus's texts.
-        check: False leaves texts, ids, splits and patients unchecked, for who reports or mends what is wrong.
-        schema: The findings whose labels are read, in this order; those of chest radiographs if not given.
+        path: File or folder in one of `LAYOUTS`.
+        layout: Name of the layout. Default: auto-detect.
+        require_images: False omits missing images instead of refusing the corpus; None keeps their names unchecked.
+        store: Folder for the table and for images that are embedded in the corpus. Rows are streamed through it, so
+            that the memory does not grow with the corpus. The store contains the texts of the corpus, and it must exist
+            as long as the dataset. Default: the table is in memory.
+        check: False skips the checks of texts, ids, splits and patients, so that a faulty corpus can be repaired.
+        schema: The findings whose labels are read, in this order. Default: those of chest radiographs.
 
     Returns:
-        One row per study with the columns of `FEATURES`.
+        One row per study with the columns of `corpus_features`.
 
     Raises:
-        CorpusError: when the layout is unknown or ambiguous, the corpus cannot be read, is empty, tells a study twice,
-            has a patient in two splits, or lacks an image.
-        OutputError: when the store cannot be written.
+        CorpusError: The layout is unknown or ambiguous, or the corpus cannot be read, is empty, contains a study twice
+            or a patient in two splits, or lacks an image.
+        OutputError: The store cannot be written.
     """
     path = Path(path)
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
-        raise CorpusError(f"{path}: no such file or folder.")
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a parent folder may not be entered
+        raise CorpusError(f"{path}: no such file or folder; check the path")
     name, schema = _choose_layout(path, layout), schema or chest_xray()
     examples = LAYOUTS[name].read(path, store, schema)
     if require_images is False:
         examples = map(without_missing_images, examples)
-    checking = Check(path, require_images=bool(require_images), thorough=check)
+    validator = CorpusValidator(path, require_images=bool(require_images), thorough=check)
     file = None if store is None else store / _file_name(path, name)
     try:
-        dataset = build_dataset(checking.watch(examples), file, schema=schema)
+        dataset = build_dataset(validator.count_faults(examples), file, schema=schema)
     except UnicodeEncodeError as error:
-        raise CorpusError(f"{path}: a text holds half a character (a lone surrogate); save it as UTF-8.") from error
+        raise CorpusError(
+            f"{path}: a text contains a lone surrogate (half a character); save the file as UTF-8"
+        ) from error
     try:
-        checking.conclude(dataset)
+        validator.raise_for_faults(dataset)
     except CorpusError:
         if file is not None:
             file.unlink()
@@ -110,31 +111,31 @@ def read_corpus(
 
 
 def read_nih_labels(path: Path, *, layout: str | None = None) -> dict[str, frozenset[str]] | None:
-    """ChestX-ray14's own labels by study, of `NIH_LABELS`; None where the corpus lies in another layout.
+    """Return the labels of ChestX-ray14 by study, names of `NIH_LABELS`; None if the corpus has another layout.
 
     Raises:
-        CorpusError: as `read_corpus`.
+        CorpusError: See `read_corpus`.
     """
     return nih.read_labels(path) if _choose_layout(path, layout) == "nih" else None
 
 
 def _file_name(path: Path, layout: str) -> str:
-    """One file per corpus, so that reading it again takes the older one's place."""
+    """Return a name that depends on the corpus only, so that reading it again replaces the older file."""
     return f"{layout}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.arrow"
 
 
 def _choose_layout(path: Path, layout: str | None) -> str:
     if layout is not None:
         if layout not in LAYOUTS:
-            raise CorpusError(f"{layout!r} is no corpus layout; use one of {', '.join(LAYOUTS)}.")
+            raise CorpusError(f"unknown corpus layout {layout!r}; choose from {', '.join(LAYOUTS)}")
         return layout
     found = _find(path, last_resort=False) or _find(path, last_resort=True)
     if path.is_file():
-        found = found[:1]  # any table may be a manifest, which stands last: a layout that knows the file comes first
+        found = found[:1]  # any table may be a manifest, so the more specific layouts come first
     if not found:
-        raise CorpusError(f"{path}: no known corpus layout here; name one of {', '.join(LAYOUTS)} (--layout).")
+        raise CorpusError(f"{path}: no known corpus layout; choose from {', '.join(LAYOUTS)} (--layout)")
     if len(found) > 1:
-        raise CorpusError(f"{path}: this may be {' or '.join(found)}; say which with --layout.")
+        raise CorpusError(f"{path}: the layout may be {' or '.join(found)}; choose with --layout")
     return found[0]
 
 

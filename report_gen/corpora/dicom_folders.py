@@ -1,8 +1,8 @@
-"""A folder of DICOM studies with their reports beside them: a text file, or a Basic Text or Enhanced SR.
+"""Layout `dicom`: a folder of DICOM studies with reports beside them, as text files or DICOM structured reports.
 
-A report belongs to the study whose Study Instance UID it bears. Other reports belong to the one study whose images lie
-in their folder or below it, or, of several studies in one folder, to the one whose UID or image has the file's name. A
-text file may also stand beside a study's folder, named like it.
+A structured report belongs to the study with its Study Instance UID. Other reports belong to the only study whose
+images lie in their folder or below it. If a folder contains several studies, the name of the report must be the Study
+Instance UID or the name of an image. A text file may also lie beside the folder of a study, with the folder's name.
 """
 
 from __future__ import annotations
@@ -18,39 +18,38 @@ from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
-from report_gen.imaging.dicom import is_dicom
-from report_gen.imaging.reading import Found, read_studies
+from report_gen.imaging import StudyCollection, is_dicom, read_studies
 from report_gen.labeling.attributes import header_values
 from report_gen.labeling.sections import cut_report
-from report_gen.records.study import Study
+from report_gen.records import Study
 
-_FILES_LOOKED_AT = 200
+_FILES_EXAMINED = 200
 
 
 def matches(path: Path) -> bool:
-    """Whether there is a DICOM file among the first files at or below a folder."""
+    """Return whether there is a DICOM file among the first files at or below a folder."""
     if not path.is_dir():
         return False
     files = (Path(folder, name) for folder, _, names in os.walk(path) for name in sorted(names))
-    return any(map(_is_dicom, islice(files, _FILES_LOOKED_AT)))
+    return any(map(_is_dicom, islice(files, _FILES_EXAMINED)))
 
 
 def read(path: Path) -> Iterator[Example]:
-    """Examples of the studies at or below a folder; those without a report have empty texts.
+    """Yield the studies at or below a folder. Studies without a report have empty texts.
 
     Raises:
-        CorpusError: a file cannot be read, no study has a report, or it is not clear which report is a study's.
+        CorpusError: A file cannot be read, no study has a report, or the report of a study is ambiguous.
     """
     found = read_studies(path)
     reports = _Reports(path, found)
     if not found.studies:
-        raise CorpusError(f"{path}: no images of a study are here; give the folder that holds them.")
-    told = 0
+        raise CorpusError(f"{path}: no studies found; give the folder that contains the images")
+    with_report = 0
     for study in found.studies:
         columns: dict[str, Any] = (
             dict(header_values(study)) | {"indication": study.indication or ""} | reports.of(study)
         )
-        told += bool(columns.get("findings") or columns.get("impression"))
+        with_report += bool(columns.get("findings") or columns.get("impression"))
         yield Example(
             study_id=study.name,
             patient_id=study.patient_id or "",
@@ -58,17 +57,17 @@ def read(path: Path) -> Iterator[Example]:
             view_positions=tuple(image.view_position.value for image in study.images),
             **columns,
         )
-    if not told:
-        raise CorpusError(f"{path}: no report lies beside a study here; put a .txt file or a Text SR into its folder.")
+    if not with_report:
+        raise CorpusError(f"{path}: no study has a report; put a .txt file or a text SR into the folder of each study")
 
 
 class _Reports:
-    """Which report belongs to which study."""
+    """Assigns reports to studies."""
 
-    def __init__(self, root: Path, found: Found) -> None:
+    def __init__(self, root: Path, found: StudyCollection) -> None:
         self._root = root
-        self._homes = {study.name: _home(study) for study in found.studies}
-        self._studies_below = Counter(folder for home in self._homes.values() for folder in (home, *home.parents))
+        self._folders = {study.name: _common_folder(study) for study in found.studies}
+        self._studies_below = Counter(folder for own in self._folders.values() for folder in (own, *own.parents))
         self._by_uid: dict[str, list[StructuredReport]] = defaultdict(list)
         self._by_folder: dict[Path, list[StructuredReport]] = defaultdict(list)
         known = {study.study_instance_uid for study in found.studies}
@@ -79,19 +78,19 @@ class _Reports:
                 self._by_folder[report.path.parent].append(report)
 
     def of(self, study: Study) -> dict[str, str]:
-        """The texts of a study's report: the latest SR, else a text file; nothing where there is none."""
-        written = self._by_uid.get(study.study_instance_uid or "") or []
+        """Return the texts of the report of a study: of the latest SR, else of a text file, else nothing."""
+        reports = self._by_uid.get(study.study_instance_uid or "") or []
         folders = list(self._own_folders(study))
         for folder in folders:
-            written = written or self._by_folder.get(folder, [])
-        if written:
-            return max(written, key=lambda report: report.written).texts
+            reports = reports or self._by_folder.get(folder, [])
+        if reports:
+            return max(reports, key=lambda report: report.written).texts
         text = self._text_file(study, folders)
         return {} if text is None else cut_report(read_text(text))
 
     def _own_folders(self, study: Study) -> Iterator[Path]:
-        """Folders from that of the images upward which hold no other study, none above the root."""
-        for folder in (home := self._homes[study.name], *home.parents):
+        """Yield the folder of the images and its parents, as long as they contain no other study, up to the root."""
+        for folder in (own := self._folders[study.name], *own.parents):
             if self._studies_below[folder] > 1 or not folder.is_relative_to(self._root):
                 return
             yield folder
@@ -100,40 +99,40 @@ class _Reports:
         for folder in own_folders:
             texts = sorted(folder.glob("*.txt"))
             if len(texts) > 1:
-                raise CorpusError(
-                    f"{folder}: holds {len(texts)} text files for one study; leave its report alone there."
-                )
+                raise CorpusError(f"{folder}: contains {len(texts)} text files for one study; keep only the report")
             if texts:
                 return texts[0]
-        home = self._homes[study.name]
+        common = self._folders[study.name]
         stems = {study.name, study.study_instance_uid or study.name, *(image.path.stem for image in study.images)}
-        places = [home / f"{Path(stem).name}.txt" for stem in sorted(stems)]
+        candidates = [common / f"{Path(stem).name}.txt" for stem in sorted(stems)]
         if own_folders:
-            places = [folder.parent / f"{folder.name}.txt" for folder in own_folders if folder != self._root]
-        return next((place for place in places if is_file(place)), None)
+            candidates = [folder.parent / f"{folder.name}.txt" for folder in own_folders if folder != self._root]
+        return next((candidate for candidate in candidates if is_file(candidate)), None)
 
 
-def _home(study: Study) -> Path:
-    """The deepest folder that holds all images of a study."""
+def _common_folder(study: Study) -> Path:
+    """Return the deepest folder that contains all images of a study."""
     return Path(os.path.commonpath([image.path.parent for image in study.images]))
 
 
-def _structured_reports(found: Found) -> Iterator[StructuredReport]:
-    """Among the objects without pixels. Raises CorpusError for what is broken."""
+def _structured_reports(found: StudyCollection) -> Iterator[StructuredReport]:
+    """Yield the structured reports among the DICOM objects without pixels.
+
+    Raises:
+        CorpusError: A file is broken.
+    """
     broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
     for error in found.refused:
         if isinstance(error, NotAnImageError) and _is_dicom(error.path):
             try:
                 report = read_structured_report(error.path)
-            except StudyError as fault:
-                broken.append(fault)
+            except StudyError as unreadable:
+                broken.append(unreadable)
             else:
                 if report is not None:
                     yield report
     if broken:
-        raise CorpusError(
-            f"{broken[0]} This is the first of {len(broken)} broken files; repair them or move them away."
-        )
+        raise CorpusError(f"{broken[0]}. This is the first of {len(broken)} broken files; repair or remove them.")
 
 
 def _is_dicom(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Example: one study of a corpus, the same record from every layout, and the columns it becomes."""
+"""Record of one study of a corpus, equal for every layout, and the table that is built from the records."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import ATTRIBUTES
-from report_gen.records.study import ViewPosition
+from report_gen.records import ATTRIBUTES, FindingSchema
 
 SPLITS = ("train", "val", "test")
 
 
 def corpus_features(schema: FindingSchema) -> Features:
-    """Return the columns of a corpus; `labels` and `soft_labels` [F] are in the order of the schema's findings."""
+    """Return the columns of a corpus. `labels` and `soft_labels` [F] are in the order of the schema's findings."""
     labels = List(Value("float32"), length=len(schema.findings))
     return Features(
         {
@@ -44,52 +42,52 @@ def corpus_features(schema: FindingSchema) -> Features:
     )
 
 
-_ROWS_AT_ONCE = 1000
+_BATCH_ROWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One study. A text without an image has no `images`, an image without a text has empty strings."""
+    """One study of a corpus. A study may have no images, or empty texts."""
 
     study_id: str
     patient_id: str = ""
-    """Empty when the corpus does not tell."""
+    """Empty if the corpus does not specify it."""
     images: tuple[str, ...] = ()
-    """Absolute paths, in the order of the corpus: the first is not always the frontal view."""
+    """Absolute paths in the order of the corpus. The first image is not always the frontal view."""
     view_positions: tuple[str, ...] = ()
-    """Values of `ViewPosition`, parallel to `images`; UNKNOWN where the corpus does not tell."""
+    """Value of `ViewPosition` for each image; UNKNOWN if the corpus does not specify it."""
     indication: str = ""
     comparison: str = ""
     findings: str = ""
     impression: str = ""
     labels: Mapping[str, float] = field(default_factory=dict)
-    """1 or 0 by finding, for those that the corpus specifies."""
+    """By finding, 1 or 0; findings that the corpus does not label are missing."""
     soft_labels: Mapping[str, float] = field(default_factory=dict)
-    """0..1 from another model by finding, for those that have one."""
+    """By finding, the probability 0..1 that another model gives; findings without one are missing."""
     modality: str = ""
-    """Of all its images, as `value_of_term` has it; empty where the corpus does not tell, or they differ."""
+    """Modality of all images, as `value_of_term` writes it; empty if it is unknown or the images differ."""
     plane: str = ""
-    """The same of the imaging plane."""
+    """Imaging plane of all images, as for the modality."""
     body_part: str = ""
-    """The same of the region."""
+    """Body part of all images, as for the modality."""
     split: str = "train"
 
 
 def build_dataset(
     examples: Iterable[Example], file: Path | None = None, *, schema: FindingSchema | None = None
 ) -> Dataset:
-    """The examples as a table, in memory or memory-mapped from an Arrow `file`; never in a cache of `datasets`.
+    """Build a table of examples, in memory or memory-mapped from an Arrow file. The cache of `datasets` is not used.
 
-    They are taken one by one and written a thousand at a time, so with a file memory does not grow with their number.
-    The file appears whole: an older one stands until then, and a table that is mapped from it stays sound.
+    Examples are written a thousand at a time, so that with a file the memory does not grow with their number. The file
+    replaces an older one only when it is complete; a table that is mapped from the older one stays valid.
 
     Args:
         examples: The studies.
-        file: Where the table is written; in memory if not given.
-        schema: Order of the labels; the findings of chest radiographs if not given.
+        file: Arrow file to write. Default: the table is in memory.
+        schema: Findings in the order of the labels. Default: the findings of chest radiographs.
 
     Raises:
-        OutputError: the file cannot be written; nothing of it is left.
+        OutputError: The file cannot be written; no part of it remains.
     """
     schema = schema or chest_xray()
     if file is None:
@@ -107,7 +105,7 @@ def build_dataset(
             temporary.unlink(missing_ok=True)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise OutputError(f"{file}: cannot be written ({reason}); free the disk or name another store.") from error
+        raise OutputError(f"{file}: cannot be written ({reason}); free the disk or choose another store") from error
     return Dataset.from_file(str(file))
 
 
@@ -127,34 +125,23 @@ def _to_row(example: Example, schema: FindingSchema) -> dict[str, Any]:
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while batch := list(islice(rows, _ROWS_AT_ONCE)):
+    while batch := list(islice(rows, _BATCH_ROWS)):
         yield batch
 
 
 def without_missing_images(example: Example) -> Example:
-    """The example with only those images that are there."""
-    there = [pair for pair in zip(example.images, example.view_positions, strict=True) if is_file(pair[0])]
-    if len(there) == len(example.images):
+    """Return the example without the images whose files are missing."""
+    existing = [pair for pair in zip(example.images, example.view_positions, strict=True) if is_file(pair[0])]
+    if len(existing) == len(example.images):
         return example
-    return replace(example, images=tuple(i for i, _ in there), view_positions=tuple(v for _, v in there))
+    return replace(
+        example, images=tuple(image for image, _ in existing), view_positions=tuple(view for _, view in existing)
+    )
 
 
-def is_file(place: Path | str) -> bool:
-    return os.path.isfile(place)  # noqa: PTH113 - Path.is_file raises where a name is too long to be one
-
-
-_VIEWS = {
-    **{view.value: view for view in ViewPosition},
-    **dict.fromkeys(("AP SUPINE", "AP ERECT", "AP AXIAL"), ViewPosition.AP),
-    **dict.fromkeys(("L", "LL", "RL", "LAT"), ViewPosition.LATERAL),
-    **dict.fromkeys(("LLD", "RLD"), ViewPosition.DECUBITUS),
-    **dict.fromkeys(("LAO", "RAO", "LPO", "RPO"), ViewPosition.OBLIQUE),
-}
-
-
-def view_position(text: str) -> str:
-    """The value of `ViewPosition` for how a corpus calls it; unknown words are UNKNOWN."""
-    return _VIEWS.get(" ".join(text.upper().replace("_", " ").split()), ViewPosition.UNKNOWN).value
+def is_file(path: Path | str) -> bool:
+    """Return whether a file exists."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises if the name is too long for the file system
 
 
 _SPLITS = {
@@ -165,5 +152,5 @@ _SPLITS = {
 
 
 def split_name(text: str) -> str:
-    """train, val or test for how a corpus calls it; unknown words stay as they are and are refused later."""
+    """Return train, val or test for the name that a corpus gives a split. Other names stay as they are."""
     return _SPLITS.get(text.strip().lower(), text)

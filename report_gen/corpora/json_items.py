@@ -1,4 +1,4 @@
-"""Items of large JSON files, one at a time: a file of a gigabyte is never one Python object."""
+"""Read the items of large JSON files one at a time, so that a file of a gigabyte does not become one object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from report_gen.corpora.text_files import read_chunks
 from report_gen.errors import CorpusError
 
 LONGEST_ITEM = 2**26
-"""Characters of one item."""
+"""Longest allowed item, characters."""
 
 _CHUNK = 2**16
 _BLANK = " \t\n\r"
@@ -21,7 +21,11 @@ _DELIMITERS = (*_BLANK, ",", ":", "]", "}")
 
 
 def stream_array(path: Path) -> Iterator[Any]:
-    """Items of a file that is one JSON array. Raises CorpusError where it is not, before or after some items."""
+    """Yield the items of a file that is one JSON array.
+
+    Raises:
+        CorpusError: The file is not a JSON array. Some items may have been yielded before.
+    """
     text = _Text(path)
     text.take("[")
     yield from _items(text)
@@ -29,12 +33,12 @@ def stream_array(path: Path) -> Iterator[Any]:
 
 
 def stream_arrays(path: Path) -> Iterator[tuple[str, Iterator[Any] | None]]:
-    """(name, items) of a file that is one JSON object of arrays; the items are None where it is another value.
+    """Yield (name, items) of a file that is one JSON object of arrays. Items are None for a value of another type.
 
-    What is not taken of the items before the next name is passed over.
+    Items that the caller has not consumed before the next name are skipped.
 
     Raises:
-        CorpusError: where the file is not JSON, or no object.
+        CorpusError: The file is not JSON, or not an object.
     """
     text = _Text(path)
     text.take("{")
@@ -64,64 +68,64 @@ def _items(text: _Text) -> Iterator[Any]:
 
 
 class _Text:
-    """A JSON file from the place that was reached onward."""
+    """A JSON file, from the position reached so far."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._pieces = read_chunks(path, _CHUNK)
-        self._ahead = ""
-        self._place = 0
+        self._buffer = ""
+        self._position = 0
         self._line = 1
 
     def peek(self) -> str:
-        """The next character that is not blank; empty at the end of the file."""
+        """Return the next character that is not white space; empty at the end of the file."""
         while True:
-            while self._place < len(self._ahead):
-                if self._ahead[self._place] not in _BLANK:
-                    return self._ahead[self._place]
-                self._place += 1
+            while self._position < len(self._buffer):
+                if self._buffer[self._position] not in _BLANK:
+                    return self._buffer[self._position]
+                self._position += 1
             if not self._fill():
                 return ""
 
     def take(self, expected: str) -> None:
-        """Pass over a character that must be the next."""
+        """Skip a character that must come next."""
         if self.peek() != expected:
-            raise self._fault(f"expected {expected!r}" if expected else "more than one value")
-        self._place += len(expected)
+            raise self._error(f"expected {expected!r}" if expected else "more than one value")
+        self._position += len(expected)
 
     def value(self) -> Any:
-        """The next value, whole."""
+        """Return the next complete value."""
         self.peek()
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._ahead, self._place)
-                is_whole = self._ahead[end : end + 1] in _DELIMITERS  # a number may go on behind the piece
+                value, end = _DECODER.raw_decode(self._buffer, self._position)
+                is_whole = self._buffer[end : end + 1] in _DELIMITERS  # a number may continue in the next piece
                 if is_whole or not self._fill():
-                    self._place = end
+                    self._position = end
                     return value
             except JSONDecodeError as error:
                 if not self._fill():
-                    raise self._fault(error.msg) from error
+                    raise self._error(error.msg) from error
             except (ValueError, RecursionError) as error:
-                raise self._fault(str(error)) from error
+                raise self._error(str(error)) from error
 
     def _fill(self) -> bool:
-        """Reads on, twice as much as there is: a long item is not tried again at every piece of it."""
-        self._line += self._ahead.count("\n", 0, self._place)
-        left = self._ahead[self._place :]
-        if len(left) > LONGEST_ITEM:
-            raise self._fault("an item without an end")
-        pieces = [left]
+        """Read more, at least as much again as is buffered, so that a long item is parsed few times."""
+        self._line += self._buffer.count("\n", 0, self._position)
+        rest = self._buffer[self._position :]
+        if len(rest) > LONGEST_ITEM:
+            raise self._error("an item has no end")
+        pieces = [rest]
         for piece in self._pieces:
             pieces.append(piece)
-            if sum(map(len, pieces)) > 2 * len(left):
+            if sum(map(len, pieces)) > 2 * len(rest):
                 break
-        self._ahead, self._place = "".join(pieces), 0
-        return len(self._ahead) > len(left)
+        self._buffer, self._position = "".join(pieces), 0
+        return len(self._buffer) > len(rest)
 
-    def _fault(self, reason: str) -> CorpusError:
-        line = self._line + self._ahead.count("\n", 0, self._place)
-        return CorpusError(f"{self._path}: not readable as JSON near line {line} ({reason}).")
+    def _error(self, reason: str) -> CorpusError:
+        line = self._line + self._buffer.count("\n", 0, self._position)
+        return CorpusError(f"{self._path}: invalid JSON near line {line} ({reason}); correct the file")
 
 
 _DECODER = json.JSONDecoder()

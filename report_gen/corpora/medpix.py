@@ -1,10 +1,10 @@
-"""MedPix 2.0 (Siragusa et al., Data Science and Engineering 2025) as tables: CT and MR images of teaching cases.
+"""Layouts `medpix` and `medpix-cases`: MedPix 2.0 (Siragusa et al., Data Science and Engineering 2025) as tables.
 
-A folder with train.csv, val.csv and perhaps test.csv, one row per image with a caption of its own and the history,
-findings and diagnosis of its case; or one such table. A case never stands in two splits.
+A folder with train.csv, val.csv and optionally test.csv, or one such table. Each row is one CT or MR image of a
+teaching case, with its caption and the history, findings and diagnosis of the case. A case is in one split only.
 
-Where there are columns `type`, `plane` and `location_category`, they tell modality, plane and body part of an image.
-What is cut in no plane (montages, 3D reconstructions, photographs) has an unknown one.
+The optional columns `type`, `plane` and `location_category` specify modality, plane and body part of an image.
+Montages, 3D reconstructions and photographs have no plane.
 """
 
 from __future__ import annotations
@@ -18,38 +18,39 @@ from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.errors import CorpusError
 from report_gen.labeling.attributes import value_of_term
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 FILES = ("train.csv", "val.csv", "test.csv")
 COLUMNS = ("image", "case_id", "split", "caption", "history", "findings", "diagnosis")
 PLANES = ("axial", "coronal", "sagittal")
 
-_SAYS_NOTHING = re.compile(
+_PLACEHOLDER = re.compile(
     r"(?:replace this\b.*|in progress|not available|n ?/? ?[ac]|fig(?:ure|\.)? ?\d+|(?:ct|mri?)? ?images?(?: \d+)?)\.?",
     re.IGNORECASE | re.DOTALL,
 )
-"""What stands in a field that was never filled in."""
+"""Values of a field that was never filled in."""
 
 
 def matches(path: Path) -> bool:
+    """Return whether a path has this layout."""
     return bool(_tables(path))
 
 
 def never_matches(path: Path) -> bool:
-    """The same tables read another way, on request alone."""
+    """Return False: the layout of cases has the same files as that of images, so it must be requested."""
     return False
 
 
 def read_images(path: Path) -> Iterator[Example]:
-    """One example per image: its caption is the findings; captions that are templates are empty."""
+    """Yield one example per image, with its caption as findings. Placeholder captions become empty."""
     return (_example(row, table, Path(row["image"]).stem, findings=_text(row, "caption")) for table, row in _rows(path))
 
 
 def read_cases(path: Path) -> Iterator[Example]:
-    """One example per case with all its images: the findings and the diagnosis, as impression, of the case.
+    """Yield one example per case with all its images, its findings, and its diagnosis as impression.
 
     Raises:
-        CorpusError: rows of one case contradict each other.
+        CorpusError: Rows of one case contradict each other.
     """
     rows = (
         (
@@ -64,18 +65,20 @@ def read_cases(path: Path) -> Iterator[Example]:
 def _rows(path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     tables = _tables(path)
     if not tables:
-        raise CorpusError(f"{path}: no {' or '.join(FILES)} with the columns {', '.join(COLUMNS)} is here.")
+        raise CorpusError(
+            f"{path}: no {' or '.join(FILES)} with the columns {', '.join(COLUMNS)} found; check the path"
+        )
     return ((table, row) for table in tables for row in read_csv(table, columns=COLUMNS))
 
 
 def _tables(path: Path) -> list[Path]:
-    places = [path / name for name in FILES] if path.is_dir() else [path]
-    return [place for place in places if place.is_file() and has_columns(place, COLUMNS)]
+    files = [path / name for name in FILES] if path.is_dir() else [path]
+    return [file for file in files if file.is_file() and has_columns(file, COLUMNS)]
 
 
 def _example(row: dict[str, str], table: Path, study_id: str, *, findings: str, impression: str = "") -> Example:
     if not row["image"] or not row["case_id"]:
-        raise CorpusError(f"{table}: a row has no image or no case_id; fill it in.")
+        raise CorpusError(f"{table}: a row has no image or no case_id; add it")
     return Example(
         study_id=study_id,
         patient_id=row["case_id"],
@@ -97,4 +100,4 @@ def _plane(row: dict[str, str]) -> str:
 
 
 def _text(row: dict[str, str], column: str) -> str:
-    return "" if _SAYS_NOTHING.fullmatch(row[column]) else row[column]
+    return "" if _PLACEHOLDER.fullmatch(row[column]) else row[column]

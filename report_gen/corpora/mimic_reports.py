@@ -1,4 +1,4 @@
-"""The report texts of MIMIC-CXR, wherever beside the images they were put."""
+"""Report texts of MIMIC-CXR, from a folder or from the archive of PhysioNet."""
 
 from __future__ import annotations
 
@@ -11,50 +11,64 @@ from report_gen.errors import CorpusError
 
 ARCHIVE = "mimic-cxr-reports.zip"
 LARGEST_REPORT = 2**20
-"""Bytes of one text in the archive."""
+"""Largest allowed text in the archive, bytes."""
 
 _FOLDERS = ("", "reports", "mimic-cxr-reports")
 
 
 class ReportTexts:
-    """Texts by the place of their study, such as files/p10/p10000032/s50414267."""
+    """Report texts by the path of their study, such as files/p10/p10000032/s50414267.
+
+    Args:
+        folder: Folder of the corpus.
+
+    Raises:
+        CorpusError: The archive is damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Raises CorpusError where the archive is there and damaged."""
         self._folders = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
         self._archive = None
         if (folder / ARCHIVE).is_file():
             self._archive = self._open(folder / ARCHIVE)
 
-    def read(self, place: str) -> str:
-        """The text of a study; empty where there is none. Raises CorpusError where it cannot be read."""
-        inside = str(PurePosixPath(place) / PurePosixPath(place).name)
+    def read(self, study: str) -> str:
+        """Return the text of a study; empty if there is none.
+
+        Raises:
+            CorpusError: The text cannot be read.
+        """
+        inside = str(PurePosixPath(study) / PurePosixPath(study).name)
         for folder in self._folders:
-            for name in (f"{place}.txt", f"{inside}.txt"):
+            for name in (f"{study}.txt", f"{inside}.txt"):
                 if (folder / name).is_file():
                     return read_text(folder / name)
-        return self._read_packed(f"{place}.txt")
+        return self._read_archived(f"{study}.txt")
 
-    def _read_packed(self, name: str) -> str:
+    def _read_archived(self, name: str) -> str:
         if self._archive is None or name not in self._archive.NameToInfo:
             return ""
         try:
             with self._archive.open(name) as file:
                 data = file.read(LARGEST_REPORT + 1)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
-            raise CorpusError(f"{self._archive.filename}: cannot be unpacked at {name}; fetch it again.") from error
+            raise CorpusError(
+                f"{self._archive.filename}: {name} cannot be decompressed; download the archive again"
+            ) from error
         if len(data) > LARGEST_REPORT:
             raise CorpusError(
-                f"{self._archive.filename}: {name} has more than {LARGEST_REPORT} bytes; it is no report."
+                f"{self._archive.filename}: {name} has more than {LARGEST_REPORT} bytes, so it is no report; remove it"
             )
         try:
             return data.decode()
         except UnicodeDecodeError as error:
-            raise CorpusError(f"{self._archive.filename}: {name} is not UTF-8 text; fetch it again.") from error
+            raise CorpusError(
+                f"{self._archive.filename}: {name} is not UTF-8 text; download the archive again"
+            ) from error
 
     @staticmethod
     def _open(archive: Path) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(archive)
         except (zipfile.BadZipFile, OSError) as error:
-            raise CorpusError(f"{archive}: not a sound .zip archive; fetch it again.") from error
+            raise CorpusError(f"{archive}: the .zip archive is damaged; download it again") from error

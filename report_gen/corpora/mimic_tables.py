@@ -1,4 +1,4 @@
-"""The tables of MIMIC-CXR and MIMIC-CXR-JPG, joined in Arrow to one record per image: 377,110 are no Python objects."""
+"""Join the tables of MIMIC-CXR and MIMIC-CXR-JPG in Arrow, without Python objects for the 377,110 images."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ NAMES: Mapping[str, str] = {
 }
 
 _IDS = {"subject_id": r"^\d{2,16}$", "study_id": r"^\d{1,16}$", "dicom_id": r"^[0-9A-Za-z-]+$"}
-"""What may become part of a path."""
-_ROWS_AT_ONCE = 1000
+"""Patterns of identifiers, which become parts of paths."""
+_BATCH_ROWS = 1000
 
 
 def find_table(folder: Path, table: str) -> Path | None:
-    """The newest version of one of `NAMES`, packed or not."""
+    """Return the newest version of a table of `NAMES`, compressed or not; None if there is none."""
     found = sorted((*folder.glob(NAMES[table]), *folder.glob(f"{NAMES[table]}.gz")))
     return found[-1] if found else None
 
 
 def read_records(folder: Path, tables: Sequence[str], findings: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """One record per image, in the order of subject, study and image.
+    """Yield one record per image, in the order of subject, study and image.
 
-    Each has subject_id, study_id, dicom_id, split, ViewPosition (None where not known) and every finding.
+    Each record has subject_id, study_id, dicom_id, split, ViewPosition (None if unknown) and every finding.
 
     Args:
-        tables: Of `NAMES`, any of which lists the images; the first that exists is used.
+        folder: Folder of the tables.
+        tables: Keys of `NAMES`. The first table that exists lists the images.
         findings: Columns of the label table.
 
     Raises:
-        CorpusError: none of the tables is there, one is not as PhysioNet has it, an image has no split, a study two.
+        CorpusError: No table is found, a table differs from that of PhysioNet, an image has no split, or a study two.
     """
     listing = next((found for table in tables if (found := find_table(folder, table))), None)
     if listing is None:
         names = " or ".join(f"{NAMES[table]}.gz" for table in tables)
-        raise CorpusError(f"{folder}: no table of the images is here; fetch {names} from PhysioNet.")
+        raise CorpusError(f"{folder}: no table of the images found; download {names} from PhysioNet")
     records = _check_ids(_read(listing, dict.fromkeys(_IDS, pa.string())), listing)
     records = _join(records, find_table(folder, "split"), "dicom_id", {"split": pa.string()})
     records = _join(records, find_table(folder, "metadata"), "dicom_id", {"ViewPosition": pa.string()})
@@ -53,19 +54,19 @@ def read_records(folder: Path, tables: Sequence[str], findings: Sequence[str]) -
         records = _join(records, find_table(folder, "chexpert"), "study_id", dict.fromkeys(findings, pa.float32()))
     records = _check_splits(records, folder)
     records = records.sort_by([(name, "ascending") for name in ("subject_id", "study_id", "dicom_id")])
-    for batch in records.to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in records.to_batches(max_chunksize=_BATCH_ROWS):
         yield from batch.to_pylist()
 
 
 def _join(records: Any, table: Path | None, key: str, columns: Mapping[str, Any]) -> Any:
-    """The records with columns of another table, or without a value in any where it is not there."""
+    """Add columns of another table to the records; without the table their values are null."""
     if table is None:
         for name, kind in columns.items():
             records = records.append_column(name, pa.nulls(len(records), kind))
         return records
     joined = records.join(_read(table, {key: pa.string(), **columns}), key)
     if len(joined) != len(records):
-        raise CorpusError(f"{table}: some {key} stands there more than once; fetch the table again.")
+        raise CorpusError(f"{table}: a {key} occurs more than once; download the table again")
     return joined
 
 
@@ -75,27 +76,29 @@ def _read(table: Path, columns: Mapping[str, Any]) -> Any:
         return pa.Table.from_batches(list(csv.open_csv(str(table), convert_options=options)))
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CorpusError(f"{table}: not the table that PhysioNet has ({reason}); fetch it again.") from error
+        raise CorpusError(f"{table}: differs from the table of PhysioNet ({reason}); download it again") from error
 
 
 def _check_ids(records: Any, table: Path) -> Any:
     for name, pattern in _IDS.items():
         if not pc.all(pc.match_substring_regex(records[name], pattern)).as_py():
-            raise CorpusError(f"{table}: a {name} is none of PhysioNet's; fetch the table again.")
+            raise CorpusError(f"{table}: a {name} does not have the format of PhysioNet; download the table again")
     if pc.count_distinct(records["dicom_id"]).as_py() < len(records):
-        raise CorpusError(f"{table}: some dicom_id stands there more than once; fetch the table again.")
+        raise CorpusError(f"{table}: a dicom_id occurs more than once; download the table again")
     return records
 
 
 def _check_splits(records: Any, folder: Path) -> Any:
-    """Everything is train where there is no table of the split."""
+    """Check that every study is in one split. Without a table of splits, all studies are in train."""
     if find_table(folder, "split") is None:
         return records.set_column(records.schema.get_field_index("split"), "split", pa.array(["train"] * len(records)))
-    without = records["split"].null_count
-    if without:
-        raise CorpusError(f"{find_table(folder, 'split')}: {without} images have no split there; fetch it again.")
+    missing = records["split"].null_count
+    if missing:
+        raise CorpusError(f"{find_table(folder, 'split')}: {missing} images have no split; download the table again")
     splits = records.group_by("study_id").aggregate([("split", "count_distinct")])["split_count_distinct"]
-    torn = pc.sum(pc.greater(splits, 1)).as_py()
-    if torn:
-        raise CorpusError(f"{find_table(folder, 'split')}: {torn} studies are in more than one split; fetch it again.")
+    repeated = pc.sum(pc.greater(splits, 1)).as_py()
+    if repeated:
+        raise CorpusError(
+            f"{find_table(folder, 'split')}: {repeated} studies are in more than one split; download the table again"
+        )
     return records

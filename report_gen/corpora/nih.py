@@ -1,7 +1,7 @@
-"""ChestX-ray14 of the NIH Clinical Center (Wang et al., CVPR 2017): images with labels and without texts.
+"""Layout `nih`: ChestX-ray14 of the NIH Clinical Center (Wang et al., CVPR 2017), images with labels and no texts.
 
-A folder with the table of labels (labels.csv or the official Data_Entry_2017*.csv), the images, and perhaps
-chexnet_probs.csv (what a classifier gives for each image) and the official lists of the split.
+A folder with the table of labels (labels.csv or the official Data_Entry_2017*.csv) and the images. Optional files are
+chexnet_probs.csv (probabilities of a classifier for each image) and the official lists of the split.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from report_gen.corpora.examples import Example, view_position
+from report_gen.corpora.examples import Example
 from report_gen.corpora.nih_labels import LABEL_SET, NIH_LABELS, NORMAL
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema, ViewPosition
 
 COLUMNS = ("Image Index", "Finding Labels", "Patient ID", "View Position")
 SOFT_LABELS = "chexnet_probs.csv"
@@ -23,16 +23,17 @@ TEST_LIST, TRAIN_VAL_LIST = "test_list.txt", "train_val_list.txt"
 
 
 def matches(path: Path) -> bool:
+    """Return whether a path has this layout."""
     return _find_table(path) is not None
 
 
 def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
-    """Yield one example per image, with labels as the schema's mapping of NIH's label set gives them.
+    """Yield one example per image, with labels by the schema's mapping of the NIH labels.
 
-    Without the official lists 60 % of the patients are train, 20 % val and 20 % test.
+    Without the official lists, 60% of the patients are in train, 20% in val and 20% in test.
 
     Raises:
-        CorpusError: when there is no table, or when an image has an unknown label or stands in neither list.
+        CorpusError: There is no table, an image has an unknown label, or an image is in neither list.
     """
     table = _require_table(path)
     folder = table.parent.resolve()
@@ -43,13 +44,13 @@ def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
     for row in read_csv(table, columns=COLUMNS):
         name = row["Image Index"]
         if listed and name not in listed:
-            raise CorpusError(f"{table}: {name} stands in neither {TEST_LIST} nor {TRAIN_VAL_LIST}; remove its row.")
+            raise CorpusError(f"{table}: {name} is in neither {TEST_LIST} nor {TRAIN_VAL_LIST}; remove its row")
         image = folder / row["image"] if "image" in row else located.get(name, folder / "images" / name)
         yield Example(
             study_id=Path(name).stem,
             patient_id=row["Patient ID"],
             images=(str(image),),
-            view_positions=(view_position(row["View Position"]),),
+            view_positions=(ViewPosition.from_term(row["View Position"]).value,),
             labels=_hard_labels(_parse_labels(row["Finding Labels"], table), schema),
             soft_labels=soft.get(Path(name).stem, {}),
             split=_split(row["Patient ID"], listed=name in tests if listed else None),
@@ -57,10 +58,10 @@ def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
 
 
 def read_labels(path: Path) -> dict[str, frozenset[str]]:
-    """Return NIH's own labels of each study, of `NIH_LABELS`. A finding may merge two of them.
+    """Return the NIH labels of each study, names of `NIH_LABELS`. One finding may stand for two labels.
 
     Raises:
-        CorpusError: as `read`.
+        CorpusError: See `read`.
     """
     table = _require_table(path)
     rows = read_csv(table, columns=COLUMNS)
@@ -70,13 +71,15 @@ def read_labels(path: Path) -> dict[str, frozenset[str]]:
 def _require_table(path: Path) -> Path:
     table = _find_table(path)
     if table is None:
-        raise CorpusError(f"{path}: no labels.csv or Data_Entry_2017*.csv with a 'Finding Labels' column here.")
+        raise CorpusError(
+            f"{path}: no labels.csv or Data_Entry_2017*.csv with a column 'Finding Labels' found; check the path"
+        )
     return table
 
 
 def _find_table(path: Path) -> Path | None:
-    places = [path / "labels.csv", *sorted(path.glob("Data_Entry_2017*.csv"))] if path.is_dir() else [path]
-    tables = (place for place in places if place.suffix == ".csv" and place.is_file())
+    files = [path / "labels.csv", *sorted(path.glob("Data_Entry_2017*.csv"))] if path.is_dir() else [path]
+    tables = (file for file in files if file.suffix == ".csv" and file.is_file())
     return next((table for table in tables if has_columns(table, COLUMNS[1:2])), None)
 
 
@@ -91,14 +94,15 @@ def _read_soft_labels(path: Path, schema: FindingSchema) -> dict[str, dict[str, 
     rows, labels = read_csv(path, columns=columns), schema.labels_of(LABEL_SET)
     try:
         return {
-            Path(row["image"]).stem: {finding: _soft_label(own, row) for finding, own in labels.items()} for row in rows
+            Path(row["image"]).stem: {finding: _soft_label(names, row) for finding, names in labels.items()}
+            for row in rows
         }
     except ValueError as error:
-        raise CorpusError(f"{path}: a probability is not a number from 0 to 1.") from error
+        raise CorpusError(f"{path}: a probability is not a number from 0 to 1; correct the table") from error
 
 
 def _soft_label(labels: Sequence[str], row: Mapping[str, str]) -> float:
-    """The probability of at least one of the labels, as if they were independent."""
+    """Return the probability of at least one of the labels, assuming that they are independent."""
     none_of_them = 1.0
     for label in labels:
         probability = float(row[label.lower()])
@@ -112,17 +116,22 @@ def _parse_labels(text: str, table: Path) -> frozenset[str]:
     stated = frozenset(label.strip() for label in text.split("|"))
     unknown = stated - {NORMAL, *NIH_LABELS}
     if unknown:
-        raise CorpusError(f"{table}: unknown label {min(unknown)!r} in 'Finding Labels'.")
+        raise CorpusError(f"{table}: unknown label {min(unknown)!r} in 'Finding Labels'; correct the table")
     return stated
 
 
 def _hard_labels(stated: frozenset[str], schema: FindingSchema) -> dict[str, float]:
-    labels = {finding: float(bool(stated & set(own))) for finding, own in schema.labels_of(LABEL_SET).items()}
+    labels = {finding: float(bool(stated & set(names))) for finding, names in schema.labels_of(LABEL_SET).items()}
     return {schema.normal: float(NORMAL in stated)} | labels if labels and schema.normal else labels
 
 
 def _split(patient_id: str, *, listed: bool | None) -> str:
-    """`listed`: in the official test list, in the other, or None without lists. Equal patients get equal splits."""
+    """Return the split of a patient, which is the same for all images of the patient.
+
+    Args:
+        patient_id: Patient.
+        listed: Whether the image is in the official test list; None without lists.
+    """
     if listed:
         return "test"
     fraction = int.from_bytes(hashlib.sha256(patient_id.encode()).digest()[:8], "big") / 2**64

@@ -1,29 +1,29 @@
-"""The 14 labels of ChestX-ray14 (Wang et al., CVPR 2017), and how a text states them."""
+"""The 14 labels of ChestX-ray14 (Wang et al., CVPR 2017), and their recognition in a text."""
 
 from __future__ import annotations
 
 from report_gen.labeling.labeler import find_mentions, sentence_spans
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
+from report_gen.records import FindingState
 
 LABEL_SET = "nih"
 """Name of these labels among the `mappings` of a finding schema."""
 
 NIH_LABELS: tuple[str, ...] = tuple(chest_xray().mappings[LABEL_SET])
-"""In the order of the paper. `NORMAL` is the absence of all."""
+"""Labels in the order of the paper. `NORMAL` is the absence of all."""
 
 NORMAL = "No Finding"
-"""What the table of ChestX-ray14 writes for an image without any of the 14 labels."""
+"""Label of an image without any of the 14 labels in the table of ChestX-ray14."""
 
-_LETTERS = 5
-"""A text may call a label by another word of its stem, such as `nodular`: so many letters must agree."""
+_STEM_LETTERS = 5
+"""Letters that a word must share with a label, so that `nodular` counts as `Nodule`."""
 
 
 def stated_labels(text: str) -> frozenset[str]:
-    """Return the NIH labels that a text states: what is uncertain or denied is not stated.
+    """Return the NIH labels that a text states as present. Uncertain and denied findings do not count.
 
-    Where several labels stand for one finding, as Mass and Nodule do for a lung lesion, those count that the sentence
-    names ("two nodules", "a mass and a nodule"), and all where the sentence has another word ("a cavitary lesion").
+    Mass and Nodule stand for one finding, the lung lesion. The label is the one that the sentence names ("two nodules",
+    "a mass and a nodule"); both count if the sentence uses another word ("a cavitary lesion").
     """
     present = [mention for mention in find_mentions(text) if mention.state is FindingState.PRESENT]
     stated: set[str] = set()
@@ -34,6 +34,6 @@ def stated_labels(text: str) -> frozenset[str]:
             continue
         for start, end in sentence_spans(text):
             words = [text[one.start : one.end].lower() for one in mentions if start <= one.start < end]
-            named = {label for label in labels if any(label.lower()[:_LETTERS] in word for word in words)}
+            named = {label for label in labels if any(label.lower()[:_STEM_LETTERS] in word for word in words)}
             stated |= named or set(labels if words else ())
     return frozenset(stated)

@@ -1,6 +1,6 @@
-"""The R2Gen layout (Chen et al., EMNLP 2020, arXiv:2010.16056): annotation.json with the images in `images/` beside it.
+"""Layout `r2gen` (Chen et al., EMNLP 2020, arXiv:2010.16056): annotation.json, and the images in `images/` beside it.
 
-The file is {train, val, test: [{id, report, image_path: [...]}]}; the report of these corpora is the findings section.
+The file is {train, val, test: [{id, report, image_path: [...]}]}. A report of these corpora is the findings section.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from report_gen.corpora.examples import SPLITS, Example
 from report_gen.corpora.json_items import stream_arrays
 from report_gen.errors import CorpusError
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition
 
 FILE = "annotation.json"
 
@@ -21,45 +21,46 @@ _INDIANA = re.compile(r"CXR(\d+)(?:_.*)?")
 
 
 def matches(path: Path) -> bool:
+    """Return whether a path has this layout."""
     return (path / FILE).is_file() or (path.name.startswith("annotation") and path.suffix == ".json")
 
 
 def read(path: Path) -> Iterator[Example]:
-    """Examples of an annotation file, or of the folder that holds it; views are not told by this layout."""
+    """Yield the studies of an annotation file, or of the folder that contains it. The views are unknown."""
     file = path / FILE if path.is_dir() else path
     return (_example(entry, split, file) for split, entry in annotation_entries(file))
 
 
 def annotation_entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(split, entry) of an annotation file, one by one.
+    """Yield (split, entry) of an annotation file.
 
     Raises:
-        CorpusError: when the file is not one, perhaps after some entries.
+        CorpusError: The file is not an annotation. Some entries may have been yielded before.
     """
     splits = set()
     for split, studies in stream_arrays(file):
         splits.add(split)
         if studies is None:
-            raise CorpusError(f"{file}: {split!r} must be a list of studies.")
+            raise CorpusError(f"{file}: {split!r} must be a list of studies; correct the file")
         for number, study in enumerate(studies):
             if not (isinstance(study, dict) and "id" in study):
-                raise CorpusError(f"{file}: entry {number} of {split!r} has no 'id'.")
+                raise CorpusError(f"{file}: entry {number} of {split!r} has no 'id'; add one")
             yield split, study
     if not splits & set(SPLITS):
-        raise CorpusError(f"{file}: not an R2Gen annotation; it must be an object with {', '.join(SPLITS)}.")
+        raise CorpusError(f"{file}: not an R2Gen annotation; give an object with the keys {', '.join(SPLITS)}")
 
 
 def indiana_uid(study_id: str) -> str:
-    """The number that an id of the Indiana collection such as CXR12_IM-0012-1001 carries; empty for any other id.
+    """Return the number in an id of the Indiana collection such as CXR12_IM-0012-1001; empty for other ids.
 
-    It is the `uid` of the Kaggle tables, and as the collection has one study per patient, the patient's too.
+    The number is the `uid` of the Kaggle tables. It also identifies the patient, who has one study.
     """
     match = _INDIANA.fullmatch(study_id)
     return match[1] if match else ""
 
 
 def indiana_splits(annotation: Path) -> dict[str, str]:
-    """The split of each study of the Indiana collection by its number; nothing without an annotation."""
+    """Return the split of each study of the Indiana collection by its number; empty without an annotation."""
     if not annotation.is_file():
         return {}
     return {indiana_uid(str(entry["id"])): split for split, entry in annotation_entries(annotation)}
@@ -68,7 +69,9 @@ def indiana_splits(annotation: Path) -> dict[str, str]:
 def _example(entry: dict[str, Any], split: str, file: Path) -> Example:
     report, names = entry.get("report"), entry.get("image_path")
     if not isinstance(report, str) or not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise CorpusError(f"{file}: an entry of {split!r} lacks a 'report' text or an 'image_path' list of names.")
+        raise CorpusError(
+            f"{file}: an entry of {split!r} lacks a text 'report' or a list of names 'image_path'; add it"
+        )
     folder = file.parent.resolve() / "images"
     study_id = str(entry["id"])
     return Example(

@@ -1,4 +1,4 @@
-"""DICOM structured reports -> report texts: Basic Text SR and Enhanced SR, PS3.3 A.35.1 and A.35.2."""
+"""Read the texts of DICOM structured reports: Basic Text, Enhanced and Comprehensive SR (PS3.3 A.35.1 to A.35.3)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
-from report_gen.imaging.dicom import read_attributes, refusing
+from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling.sections import HEADINGS, cut_report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
-LARGEST = 2**24
-"""Bytes of a file. A report has some ten thousand."""
+LARGEST_FILE = 2**24
+"""Largest file that is read, bytes. A report has about ten thousand."""
 
 _KEYWORDS = (
     "SpecificCharacterSet",
@@ -28,6 +28,8 @@ _KEYWORDS = (
     "TextValue",
     "ContentSequence",
 )
+_OMITTED = "omitted"
+"""Name of the section of content that is not read."""
 _SECTIONS: Mapping[tuple[str, str], str] = {
     **dict.fromkeys((("DCM", "121070"), ("DCM", "121071"), ("LN", "59776-5")), "findings"),
     **dict.fromkeys((("DCM", "121072"), ("DCM", "121073"), ("LN", "19005-8")), "impression"),
@@ -37,32 +39,37 @@ _SECTIONS: Mapping[tuple[str, str], str] = {
     **dict.fromkeys((("LN", "55752-0"), ("LN", "18785-6"), ("LN", "55115-0")), "indication"),
     **dict.fromkeys((("DCM", "121066"), ("DCM", "121068"), ("DCM", "121069")), "comparison"),
     **dict.fromkeys((("LN", "18834-2"), ("LN", "55114-3")), "comparison"),
-    **dict.fromkeys((("DCM", "121064"), ("DCM", "121074"), ("DCM", "121075"), ("DCM", "121078")), "left out"),
-    **dict.fromkeys((("LN", "55111-9"), ("LN", "18783-1"), ("LN", "55107-7")), "left out"),
+    **dict.fromkeys((("DCM", "121064"), ("DCM", "121074"), ("DCM", "121075"), ("DCM", "121078")), _OMITTED),
+    **dict.fromkeys((("LN", "55111-9"), ("LN", "18783-1"), ("LN", "55107-7")), _OMITTED),
 }
-"""Headings of PS3.16 CID 7001 and the elements under them, by DCM code and by the LOINC code that took its place."""
+"""Section of each heading of PS3.16 CID 7001 and of the elements under it, by DCM code and by LOINC code.
+
+LOINC codes have replaced DCM codes of the same meaning. Content under an omitted heading is not read.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StructuredReport:
+    """Texts of one DICOM structured report."""
+
     path: Path
     study_instance_uid: str
     written: str
     """Content Date (0008,0023) and Content Time (0008,0033)."""
     texts: dict[str, str] = field(repr=False)
-    """By their name in `Example`."""
+    """By field name of `Example`."""
 
 
 def read_structured_report(path: Path) -> StructuredReport | None:
-    """The report in a DICOM file; None where it is no text SR.
+    """Return the report in a DICOM file, or None if the file is not a text SR or is too large.
 
-    Only content that the document itself contains is read, not its observation context, which names people.
+    Only content items are read. The observation context is not, because it contains names of persons.
 
     Raises:
-        StudyError: the file is malformed or too large.
+        StudyError: The file is malformed.
     """
-    with refusing(path):
-        if path.stat().st_size > LARGEST:
+    with raise_study_errors(path):
+        if path.stat().st_size > LARGEST_FILE:
             return None
         dataset = read_attributes(path, _KEYWORDS)
         if dataset.get("SOPClassUID") not in STORAGES:
@@ -76,17 +83,17 @@ def read_structured_report(path: Path) -> StructuredReport | None:
 
 
 def _texts(dataset: Dataset) -> dict[str, str]:
-    """Texts under known headings; a document without any is cut as a whole report."""
+    """Return the texts under known headings. A document without such headings is split by its text."""
     texts: dict[str, list[str]] = defaultdict(list)
     for section, text in _walk(dataset, ""):
         texts[section].append(text)
     if not set(texts) & {"findings", "impression"}:
         return cut_report("\n\n".join(text for found in texts.values() for text in found))
-    return {name: " ".join(" ".join(texts[name]).split()) for name in texts if name and name != "left out"}
+    return {name: " ".join(" ".join(texts[name]).split()) for name in texts if name and name != _OMITTED}
 
 
 def _walk(item: Dataset, within: str) -> Iterator[tuple[str, str]]:
-    """(section, text) of every text below a content item, in its order (PS3.3 C.17.3)."""
+    """Yield (section, text) of every text below a content item, in document order (PS3.3 C.17.3)."""
     section = _section(item) or within
     if item.get("ValueType") == "TEXT" and item.get("TextValue"):
         yield section, str(item.TextValue)
@@ -96,10 +103,10 @@ def _walk(item: Dataset, within: str) -> Iterator[tuple[str, str]]:
 
 
 def _section(item: Dataset) -> str | None:
-    """By the code of the concept name, or by the words of a code that is nobody's standard."""
+    """Return the section by the code of the concept name, or by its meaning if the code is private."""
     for concept in item.get("ConceptNameCodeSequence") or ():
         code = (str(concept.get("CodingSchemeDesignator")), str(concept.get("CodeValue")))
         words = " ".join(str(concept.get("CodeMeaning") or "").upper().split())
         section = _SECTIONS.get(code, HEADINGS.get(words))
-        return "left out" if section == "head" else section
+        return _OMITTED if section == "head" else section
     return None

@@ -1,4 +1,4 @@
-"""Tables with several rows for one study: they become one Example."""
+"""Join the rows of a table that belong to one study."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ import numpy as np
 
 from report_gen.corpora.examples import Example
 from report_gen.errors import CorpusError
-from report_gen.records.report import ATTRIBUTES
+from report_gen.records import ATTRIBUTES
 
 
 def join_rows(study_ids: Iterable[str], rows: Iterable[tuple[str, Example]]) -> Iterator[Example]:
-    """One example per study, at the place of its last row; images follow each other as the rows do.
+    """Yield one example per study, when its last row has been read. Images keep the order of the rows.
 
-    Of the ids only hashes are kept, eight bytes a row, and of the examples those whose last row is still to come.
+    The memory holds eight bytes per row, a hash of the study id, and the examples whose last row is still to come.
 
     Args:
-        study_ids: of all rows.
-        rows: the same rows again, each with words that name its place.
+        study_ids: Study ids of all rows.
+        rows: The same rows, each with its location for error messages.
 
     Raises:
-        CorpusError: rows of one study contradict each other.
+        CorpusError: Rows of one study contradict each other.
     """
     hashes = np.array(array("q", map(hash, study_ids)), dtype=np.int64)
-    _, studies, left = np.unique(hashes, return_inverse=True, return_counts=True)
+    _, studies, remaining = np.unique(hashes, return_inverse=True, return_counts=True)
     waiting: dict[str, Example] = {}
-    for study, (place, example) in zip(studies, rows, strict=True):
+    for study, (location, example) in zip(studies, rows, strict=True):
         earlier = waiting.pop(example.study_id, None)
-        joined = example if earlier is None else join_examples(earlier, example, place)
-        left[study] -= 1
-        if left[study]:
+        joined = example if earlier is None else join_examples(earlier, example, location)
+        remaining[study] -= 1
+        if remaining[study]:
             waiting[example.study_id] = joined
         else:
             yield joined
-    yield from waiting.values()  # of two ids with one hash, the one that ended first
+    yield from waiting.values()  # if two ids have the same hash, the study that ended first
 
 
-def join_examples(earlier: Example, later: Example, place: str) -> Example:
-    """One study from two rows: images follow each other, everything else must be equal or missing in one of them.
+def join_examples(earlier: Example, later: Example, location: str) -> Example:
+    """Join two rows of one study. Images are concatenated; other values must be equal or missing in one row.
 
-    Attributes are those of all images: where they differ, or one is not known, nothing is known of the study.
+    An attribute describes all images. If it differs, or is unknown for one image, it becomes unknown for the study.
 
     Raises:
-        CorpusError: they contradict each other; the message begins with `place`.
+        CorpusError: The rows contradict each other. The message begins with `location`.
     """
     missing: tuple[object, ...] = ("", {})
     joined: dict[str, Any] = {}
@@ -61,5 +61,5 @@ def join_examples(earlier: Example, later: Example, place: str) -> Example:
         elif first in missing:
             joined[name] = second
         else:
-            raise CorpusError(f"{place} has another {name} than an earlier row of the same study.")
+            raise CorpusError(f"{location} has another {name} than an earlier row of the same study; make them equal")
     return Example(**joined)

@@ -1,4 +1,4 @@
-"""Text files from strangers, in pieces of bounded length: text, or one clear CorpusError."""
+"""Read untrusted text files in pieces of bounded length. Every fault of a file becomes a CorpusError."""
 
 from __future__ import annotations
 
@@ -9,38 +9,52 @@ from pathlib import Path
 from report_gen.errors import CorpusError
 
 LONGEST_LINE = 2**24
-"""Characters. A longer line is no row of a table, and a longer file no report: neither may fill the memory."""
+"""Longest line of a table and longest report, characters. A longer one could exhaust the memory."""
 
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file. Raises CorpusError when it cannot be read, is too long, or holds NUL bytes."""
+    """Return the text of a UTF-8 file.
+
+    Raises:
+        CorpusError: The file cannot be read, is too long, or contains NUL bytes.
+    """
     text = next(read_chunks(path, LONGEST_LINE + 1), "")
     if len(text) > LONGEST_LINE:
-        raise CorpusError(f"{path}: has more than {LONGEST_LINE} characters; this is no text of a corpus.")
+        raise CorpusError(f"{path}: has more than {LONGEST_LINE} characters, so it is not a report; remove it")
     return text
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Lines of a UTF-8 file with their ends. Raises CorpusError as `read_text`."""
+    """Yield the lines of a UTF-8 file with their line ends.
+
+    Raises:
+        CorpusError: See `read_text`.
+    """
     for number, line in enumerate(_read(path, "readline", LONGEST_LINE + 1), start=1):
         if len(line) > LONGEST_LINE:
-            raise CorpusError(f"{path}: line {number} has more than {LONGEST_LINE} characters; break it up.")
+            raise CorpusError(f"{path}: line {number} has more than {LONGEST_LINE} characters; split it")
         yield line
 
 
 def read_chunks(path: Path, size: int) -> Iterator[str]:
-    """Pieces of a UTF-8 file with `size` characters. Raises CorpusError as `read_text`."""
+    """Yield pieces of `size` characters of a UTF-8 file.
+
+    Raises:
+        CorpusError: See `read_text`.
+    """
     return _read(path, "read", size)
 
 
-def _read(path: Path, how: str, size: int) -> Iterator[str]:
+def _read(path: Path, method: str, size: int) -> Iterator[str]:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            for piece in iter(partial(getattr(file, how), size), ""):
+            for piece in iter(partial(getattr(file, method), size), ""):
                 if "\0" in piece:
-                    raise CorpusError(f"{path}: holds NUL bytes, so it is damaged or no text file.")
+                    raise CorpusError(
+                        f"{path}: contains NUL bytes, so it is damaged or not a text file; save it as UTF-8"
+                    )
                 yield piece
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 text; save it as UTF-8.") from error
+        raise CorpusError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise CorpusError(f"{path}: cannot be read ({error.strerror}); check the file") from error

@@ -1,4 +1,4 @@
-"""What no corpus may hold: looked for while the studies pass, and in the columns of ids, not in a million objects."""
+"""Faults that a corpus must not have, counted while its studies are read and in the columns of its table."""
 
 from __future__ import annotations
 
@@ -13,42 +13,48 @@ from report_gen.corpora.examples import SPLITS, Example, is_file
 from report_gen.errors import CorpusError
 
 LONGEST_TEXT = 2**17
-"""Characters of one text of a study; what is longer is no section of a report."""
+"""Longest allowed text, characters. A longer one is not a section of a report."""
 
 
-class Check:
-    """Of one corpus: `watch` its studies, then `conclude` on their table; only emptiness counts unless `thorough`."""
+class CorpusValidator:
+    """Counts the faults of one corpus: first `count_faults` while reading, then `raise_for_faults` on the table.
+
+    Args:
+        path: The corpus, for error messages.
+        require_images: Whether a missing image is a fault.
+        thorough: False accepts every fault but an empty corpus and missing images.
+    """
 
     def __init__(self, path: Path, *, require_images: bool, thorough: bool = True) -> None:
         self._path, self._thorough = path, thorough
         self._require_images = require_images
-        self._damaged = self._endless = self._missing = 0
+        self._with_nul = self._too_long = self._missing = 0
         self._first_missing = ""
 
-    def watch(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """The same examples, each looked at as it passes."""
+    def count_faults(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """Yield the same examples, and count their faults."""
         for example in examples:
             texts = (example.indication, example.comparison, example.findings, example.impression)
-            self._damaged += "\0" in "".join((example.study_id, example.patient_id, *texts))
-            self._endless += max(map(len, texts)) > LONGEST_TEXT
+            self._with_nul += "\0" in "".join((example.study_id, example.patient_id, *texts))
+            self._too_long += max(map(len, texts)) > LONGEST_TEXT
             if self._require_images:
-                self._look_for(example.images)
+                self._count_missing(example.images)
             yield example
 
-    def conclude(self, dataset: Dataset) -> None:
-        """Refuses a corpus without studies, and one with any of the faults below.
+    def raise_for_faults(self, dataset: Dataset) -> None:
+        """Check the table of the corpus.
 
         Raises:
-            CorpusError: naming the corpus and how many are at fault; never an identifier.
+            CorpusError: The corpus is empty or has faults. The message gives their number and no identifier.
         """
         fault = next(self._faults(dataset), None)
         if fault:
             raise CorpusError(f"{self._path}: {fault}")
         if self._missing:
-            many = f"the first of {self._missing} missing images"
-            raise CorpusError(f"{self._first_missing}: {many}; put them there, or do not require images.")
+            count = f"the first of {self._missing} missing images"
+            raise CorpusError(f"{self._first_missing}: {count}; add the files, or do not require images")
 
-    def _look_for(self, images: Iterable[str]) -> None:
+    def _count_missing(self, images: Iterable[str]) -> None:
         for image in images:
             if not is_file(image):
                 self._missing += 1
@@ -57,22 +63,22 @@ class Check:
     def _faults(self, dataset: Dataset) -> Iterator[str]:
         table = dataset.data.table
         if not len(dataset):
-            yield "the corpus has no studies."
+            yield "the corpus has no studies; check the path and the layout"
         if not self._thorough:
             return
-        if self._damaged:
-            yield f"{self._damaged} studies have NUL characters in their texts; remove them."
-        if self._endless:
-            yield f"{self._endless} studies have a text of more than {LONGEST_TEXT} characters; cut them into sections."
-        if strange := set(pc.unique(table["split"]).to_pylist()) - set(SPLITS):
-            yield f"unknown split {min(strange)!r}; use {', '.join(SPLITS)}."
+        if self._with_nul:
+            yield f"{self._with_nul} studies have NUL characters in their texts; remove them"
+        if self._too_long:
+            yield f"{self._too_long} studies have a text of more than {LONGEST_TEXT} characters; split it into sections"
+        if unknown := set(pc.unique(table["split"]).to_pylist()) - set(SPLITS):
+            yield f"unknown split {min(unknown)!r}; use {', '.join(SPLITS)}"
         if repeated := len(dataset) - pc.count_distinct(table["study_id"]).as_py():
-            yield f"{repeated} study ids occur more than once; give each study one entry in one split."
-        if torn := _torn_patients(table):
-            yield f"{torn} patients have studies in more than one split; keep each patient in one."
+            yield f"{repeated} study ids occur more than once; give each study one entry in one split"
+        if leaking := _count_patients_in_several_splits(table):
+            yield f"patient leakage: {leaking} patients have studies in more than one split; keep each in one"
 
 
-def _torn_patients(table: Any) -> int:
+def _count_patients_in_several_splits(table: Any) -> int:
     known = table.select(["patient_id", "split"]).filter(pc.not_equal(table["patient_id"], ""))
     splits = known.group_by("patient_id").aggregate([("split", "count_distinct")])
     return int(pc.sum(pc.greater(splits["split_count_distinct"], 1)).as_py() or 0)

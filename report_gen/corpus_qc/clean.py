@@ -1,4 +1,4 @@
-"""Reports without what de-identification left and without what one study cannot tell; what went is kept on record."""
+"""Remove de-identification marks and sentences about earlier studies from reports, and record every change."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from report_gen.auditing.text_audit import has_deidentification_mark, mentions_prior, replace_deidentification_marks
+from report_gen.auditing import has_deidentification_mark, mentions_prior, replace_deidentification_marks
 from report_gen.corpus_qc.rows import SECTIONS, Row
-from report_gen.records.report import split_sentences
+from report_gen.records import split_sentences
 
 
 class Marks(StrEnum):
-    """What becomes of XXXX, ___ and the like."""
+    """Treatment of de-identification marks such as XXXX and ___."""
 
     STRIP = "strip"
-    """They go, and the sentence with them if it says nothing without."""
+    """Remove the marks, and a sentence that is meaningless without them."""
     MASK = "mask"
-    """All are written as `MASK`."""
+    """Replace each mark by `MASK`."""
     DROP = "drop"
-    """The whole sentence goes."""
+    """Remove the sentences with marks."""
     KEEP = "keep"
+    """Change nothing."""
 
 
 MASK = "___"
-"""As MIMIC-CXR writes it."""
+"""The mark of MIMIC-CXR."""
 
 _REPORT = ("findings", "impression")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _GAP = "\0"
-_WITH = r"(?:and|or|of|from|for|with|to|in|on|at|by|dated)"
-# What goes with the gap: an age, words that led to it at the end of a clause, and what its punctuation leaves.
+_CONNECTIVE = r"(?:and|or|of|from|for|with|to|in|on|at|by|dated)"
+# Text that is removed with a mark: an age, connectives before or after it, and punctuation that is left over.
 _LEFTOVERS = (
     (rf"{_GAP}[- ]years?[- ]old\b", _GAP),
-    (rf"(?:\b{_WITH}\s+(?:{_GAP}\s*)+)+(?=[,.;:!?)]|$)", ""),
-    (rf"^(?:{_GAP}\s*)+{_WITH}\b", ""),
+    (rf"(?:\b{_CONNECTIVE}\s+(?:{_GAP}\s*)+)+(?=[,.;:!?)]|$)", ""),
+    (rf"^(?:{_GAP}\s*)+{_CONNECTIVE}\b", ""),
     (rf"-?{_GAP}(?:'s\b)?-?", ""),
     (r"\(\s*\)", ""),
     (r"\s+(?=[,.;:!?)])|(?<=\()\s+", ""),
@@ -46,28 +47,30 @@ _LEFTOVERS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One sentence that was changed or taken out."""
+    """One sentence that was changed or removed."""
 
     section: str
-    was: str
-    now: str
-    """Empty where nothing is left."""
+    before: str
+    after: str
+    """Empty if the sentence was removed."""
     reason: str
-    """prior or mark"""
+    """`prior` or `mark`."""
 
 
 def clean_rows(rows: Iterable[Row], *, marks: Marks, drop_priors: bool, tally: Counter[str]) -> Iterator[Row]:
-    """The rows, cleaned; each that was changed has `removed`, a list of changes.
+    """Yield the cleaned rows. A changed row has a key `removed` with the list of changes.
 
     Args:
-        rows: With the columns of `corpora.corpus_features`.
-        marks: What becomes of de-identification marks in any section.
-        drop_priors: Whether sentences of findings and impression go that speak of an earlier study.
-        tally: Counts what is done.
+        rows: Rows with the columns of `corpora.corpus_features`.
+        marks: Treatment of de-identification marks in all sections.
+        drop_priors: Whether to remove sentences of findings and impression that refer to an earlier study.
+        tally: Receives the numbers of changes.
     """
     for row in rows:
         cleaned, changes = clean_row(row, marks=marks, drop_priors=drop_priors)
-        tally.update(f"sentences {'changed' if change.now else 'dropped'} for a {change.reason}" for change in changes)
+        tally.update(
+            f"sentences {'changed' if change.after else 'removed'} for a {change.reason}" for change in changes
+        )
         tally["studies"] += 1
         tally["studies changed"] += bool(changes)
         tally["reports left empty"] += _has_report(row) and not _has_report(cleaned)
@@ -75,24 +78,24 @@ def clean_rows(rows: Iterable[Row], *, marks: Marks, drop_priors: bool, tally: C
 
 
 def clean_row(row: Row, *, marks: Marks, drop_priors: bool) -> tuple[Row, tuple[Change, ...]]:
-    """The row as `clean_rows` gives it, and what was changed. Sections without changes keep their white space."""
+    """Return the cleaned row and the changes. Sections without changes keep their white space."""
     cleaned = dict(row)
     changes: list[Change] = []
     for section in SECTIONS:
         kept = []
-        before = len(changes)
+        earlier = len(changes)
         for sentence in split_sentences(row[section]):
-            now, reason = _clean(sentence.text, marks, drop_priors and section in _REPORT)
-            kept += [now] if now else []
-            if now != sentence.text:
-                changes.append(Change(section=section, was=sentence.text, now=now, reason=reason))
-        if len(changes) > before:
+            after, reason = _clean(sentence.text, marks, drop_priors and section in _REPORT)
+            kept += [after] if after else []
+            if after != sentence.text:
+                changes.append(Change(section=section, before=sentence.text, after=after, reason=reason))
+        if len(changes) > earlier:
             cleaned[section] = " ".join(kept)
     return cleaned, tuple(changes)
 
 
 def _clean(sentence: str, marks: Marks, drop_prior: bool) -> tuple[str, str]:
-    """The sentence as it is kept, and for which reason it was changed."""
+    """Return the cleaned sentence, and the reason if it was changed."""
     if drop_prior and mentions_prior(sentence):
         return "", "prior"
     if marks is Marks.KEEP or not has_deidentification_mark(sentence):

@@ -1,8 +1,8 @@
-"""Near duplicates among many: locality-sensitive hashing by bands, in arrays, so that a million items fit in memory.
+"""Find clusters of similar items by locality-sensitive hashing, in arrays, so that a million items fit in memory.
 
-Items that agree in all of one band are candidates (Indyk and Motwani, STOC 1998). Sorted by a band, and within it by
-the next, each candidate is held against the few that follow it (Hernandez and Stolfo, SIGMOD 1995) and not against all:
-time and memory grow with the number of items rather than of pairs.
+Items with equal keys in one band are candidates (Indyk and Motwani, STOC 1998). The items are sorted by the key of a
+band, and among equal keys by the next band. Each candidate is compared with the few that follow it (Hernandez and
+Stolfo, SIGMOD 1995) and not with all, so that time and memory grow with the number of items and not of pairs.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Places = NDArray[np.intp]
-Alike = Callable[[Places, Places], NDArray[np.bool_]]
+Indices = NDArray[np.intp]
+SimilarityTest = Callable[[Indices, Indices], NDArray[np.bool_]]
 
 _WINDOW = 8
-_AT_ONCE = 65_536
+"""Number of following candidates that a candidate is compared with."""
+_CHUNK = 65_536
+"""Number of pairs that are compared at once."""
 
 
-def find_duplicate_clusters(keys: NDArray[np.unsignedinteger], alike: Alike) -> Places:
-    """The number [N] of the family of each of N items; an item without a near duplicate is a family of its own.
+def find_duplicate_clusters(keys: NDArray[np.unsignedinteger], are_similar: SimilarityTest) -> Indices:
+    """Return the cluster number [N] of each of N items; an item without a similar one is a cluster of its own.
 
-    A chain of near duplicates is one family, though its ends may differ by more.
+    Similarity is transitive here: the ends of a chain of similar items are in one cluster.
 
     Args:
-        keys: [N,B] of each item in each of B bands.
-        alike: Whether items are near duplicates, pair by pair: two arrays of M places to M answers.
+        keys: Keys [N,B] of the items in B bands.
+        are_similar: Compares M pairs, given as two arrays of M item numbers, and returns M booleans.
     """
     items, bands = keys.shape
     clusters = np.arange(items)
@@ -38,19 +40,19 @@ def find_duplicate_clusters(keys: NDArray[np.unsignedinteger], alike: Alike) -> 
         for step in range(1, min(_WINDOW, items - 1) + 1):
             left, right = order[:-step], order[step:]
             candidates = (key[left] == key[right]) & (clusters[left] != clusters[right])
-            left, right = left[candidates], right[candidates]
-            clusters = _join(clusters, *_select(left, right, alike))
+            clusters = _join(clusters, *_select_similar(left[candidates], right[candidates], are_similar))
     return clusters
 
 
-def _select(left: Places, right: Places, alike: Alike) -> tuple[Places, Places]:
-    starts = range(0, len(left), _AT_ONCE)
-    near = [alike(*(side[start : start + _AT_ONCE] for side in (left, right))) for start in starts]
-    kept = np.concatenate(near) if near else np.zeros(0, dtype=np.bool_)
-    return left[kept], right[kept]
+def _select_similar(left: Indices, right: Indices, are_similar: SimilarityTest) -> tuple[Indices, Indices]:
+    starts = range(0, len(left), _CHUNK)
+    chunks = [are_similar(*(side[start : start + _CHUNK] for side in (left, right))) for start in starts]
+    similar = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.bool_)
+    return left[similar], right[similar]
 
 
-def _join(clusters: Places, left: Places, right: Places) -> Places:
+def _join(clusters: Indices, left: Indices, right: Indices) -> Indices:
+    """Merge the clusters of each pair of items."""
     if not len(left):
         return clusters
     size = len(clusters)

@@ -1,4 +1,4 @@
-"""A check as files: JSON for programs, HTML to look at. A file is whole or not there."""
+"""Write the results of a check as JSON and as HTML."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ from report_gen.files import write_atomically
 
 
 def write_json(check: CorpusCheck, path: Path) -> None:
-    """Everything that was counted; it quotes no report. Raises OutputError."""
+    """Write all results as JSON. The file quotes no report.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     document = {"version": __version__, **asdict(check), "serious": check.serious}
     write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_html(check: CorpusCheck, example_images: ExampleImages, path: Path) -> None:
-    """One page that needs nothing beside it. It quotes reports and shows images. Raises OutputError."""
+    """Write the results and the examples as one HTML page. The page quotes reports and shows images.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
     write_atomically(path, render_page(check, example_images))

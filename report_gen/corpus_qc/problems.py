@@ -1,22 +1,22 @@
-"""The sentences of a check: what is wrong with the corpus, how much of it, and what to do."""
+"""Derive the problems of a corpus from its check. A problem states what is wrong, how often, and the remedy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from report_gen.corpora import SPLITS
-from report_gen.corpus_qc.results import Copies, CorpusCheck, ImageCheck, Problem
-from report_gen.records.study import ViewPosition
+from report_gen.corpus_qc.results import CorpusCheck, ImageCheck, Problem, TrainOverlap
+from report_gen.records import ViewPosition
 
-FEW = 30
-"""With fewer positive studies a finding can hardly be learned, and its score is mostly noise."""
-_MANY = 0.05
-"""Share of test reports in train from which on a copier scores well."""
+MIN_POSITIVE = 30
+"""Fewer positive studies of a finding are hardly enough for training, and its score is mostly noise."""
+_MANY_COPIES = 0.05
+"""Fraction of reports in train from which on a model that copies training reports gets a good score."""
 _PLURAL = {"impression": "impressions", "report": "reports"}
 
 
 def find_problems(check: CorpusCheck) -> Iterator[Problem]:
-    """The serious problems first."""
+    """Yield the problems of a corpus, the serious ones first."""
     found = [*_structure(check), *_splits(check), *(_images(check.images) if check.images else ()), *_texts(check)]
     yield from sorted(found, key=lambda problem: not problem.serious)
 
@@ -24,88 +24,92 @@ def find_problems(check: CorpusCheck) -> Iterator[Problem]:
 def _structure(check: CorpusCheck) -> Iterator[Problem]:
     if check.repeated_ids:
         yield _serious(f"{check.repeated_ids} study ids occur more than once: give each study one entry in one split")
-    if check.damaged:
-        yield _serious(f"{check.damaged} studies have NUL characters in their texts: remove them")
-    if check.strange_splits:
-        names = ", ".join(map(repr, check.strange_splits[:5]))
-        yield _serious(f"unknown split {names}: use {', '.join(SPLITS)}, or split anew (report-gen corpus split)")
+    if check.with_nul:
+        yield _serious(f"{check.with_nul} studies have NUL characters in their texts: remove them")
+    if check.unknown_splits:
+        names = ", ".join(map(repr, check.unknown_splits[:5]))
+        yield _serious(f"unknown split {names}: use {', '.join(SPLITS)}, or split again (report-gen corpus split)")
     if check.empty:
-        yield _notice(f"{check.empty} studies have neither image, report nor label, and teach nothing")
+        yield _minor(f"{check.empty} studies have neither image, report nor label: remove them")
 
 
 def _splits(check: CorpusCheck) -> Iterator[Problem]:
-    if check.torn_patients:
+    if check.patients_in_several_splits:
         yield _serious(
-            f"{check.torn_patients} patients have studies in more than one split, so test scores flatter: "
-            "keep each in one (report-gen corpus split)"
+            f"patient leakage: {check.patients_in_several_splits} patients have studies in more than one split, so "
+            "test scores are too high: keep each patient in one split (report-gen corpus split)"
         )
-    lacking = [name for name in SPLITS if not check.counts[name].studies]
-    if lacking:
-        yield _notice(f"no studies in {' and '.join(lacking)}: split the corpus (report-gen corpus split)")
+    empty = [name for name in SPLITS if not check.counts[name].studies]
+    if empty:
+        yield _minor(f"no studies in {' and '.join(empty)}: split the corpus (report-gen corpus split)")
     if check.without_patient:
         of = "" if check.without_patient == check.counts["all"].studies else f" of {check.without_patient} studies"
-        yield _notice(f"the patients{of} are not known, so none can be seen to stand in two splits")
-    for text, by_split in check.in_train.items():
-        shares = {split: _shares(copies) for split, copies in by_split.items() if copies.same >= _MANY}
-        if shares:
-            of = " and ".join(f"{share} of the {split}" for split, share in reversed(shares.items()))
-            yield _notice(
-                f"{of} {_PLURAL.get(text, text)} stand word for word in train: hold scores against the nearest "
+        yield _minor(f"the patients{of} are unknown, so patient leakage cannot be detected: add patient ids")
+    for text, by_split in check.overlap_with_train.items():
+        copies = {
+            split: _fractions(overlap) for split, overlap in by_split.items() if overlap.identical >= _MANY_COPIES
+        }
+        if copies:
+            of = " and ".join(f"{fraction} of the {split}" for split, fraction in reversed(copies.items()))
+            yield _minor(
+                f"{of} {_PLURAL.get(text, text)} are in train word for word: compare scores with those of the nearest "
                 "training report"
             )
 
 
-def _shares(copies: Copies) -> str:
-    return f"{copies.same:.0%}" + ("" if copies.alike is None else f" (nearly so {copies.alike:.0%})")
+def _fractions(overlap: TrainOverlap) -> str:
+    return f"{overlap.identical:.0%}" + ("" if overlap.similar is None else f" ({overlap.similar:.0%} with similar)")
 
 
 def _images(images: ImageCheck) -> Iterator[Problem]:
     if images.missing:
-        yield _serious(f"{images.missing} of {images.named} images are missing: put them there")
+        yield _serious(f"{images.missing} of {images.listed} images are missing: add the files")
     if images.unreadable:
-        yield _serious(f"{images.unreadable} of {images.named} images cannot be read: copy or export them again")
+        yield _serious(f"{images.unreadable} of {images.listed} images cannot be read: copy or export them again")
     if images.blank:
-        yield _notice(f"{images.blank} images are blank, all of one grey: leave them out")
-    for split, copies in images.in_train.items():
-        if copies.same:
+        yield _minor(f"{images.blank} images are blank, with one gray level: remove them")
+    for split, overlap in images.overlap_with_train.items():
+        if overlap.identical:
             yield _serious(
-                f"{copies.same:.1%} of the {split} images stand in train, byte for byte: keep each in one split"
+                f"{overlap.identical:.1%} of the {split} images are in train, byte for byte: keep each in one split"
             )
-        elif copies.alike:
-            yield _notice(f"{copies.alike:.1%} of the {split} images look like one in train: are they copies?")
-    found = images.duplicates
-    if found.items > found.distinct:
-        yield _notice(f"{found.items - found.distinct} images are copies of others, byte for byte")
-    if found.alike:
-        yield _notice(
-            f"{found.alike} images in {found.clusters} groups look like each other: one picture saved twice, or "
-            "neighbours in a series"
+        elif overlap.similar:
+            yield _minor(f"{overlap.similar:.1%} of the {split} images are similar to one in train: check for copies")
+    duplicates = images.duplicates
+    if duplicates.items > duplicates.distinct:
+        copies = duplicates.items - duplicates.distinct
+        yield _minor(f"{copies} images are copies of others, byte for byte: remove them")
+    if duplicates.similar:
+        yield _minor(
+            f"{duplicates.similar} images in {duplicates.clusters} groups are similar: check whether an image was "
+            "saved twice; neighboring slices of a series are similar as well"
         )
 
 
 def _texts(check: CorpusCheck) -> Iterator[Problem]:
     reports = max(check.counts["all"].with_report, 1)
-    if check.marked:
-        yield _notice(
-            f"{check.marked / reports:.0%} of the reports bear marks of de-identification, which a model learns to "
-            "write: strip them (report-gen corpus clean)"
+    if check.with_marks:
+        yield _minor(
+            f"{check.with_marks / reports:.0%} of the reports have de-identification marks, which a model learns to "
+            "write: remove them (report-gen corpus clean)"
         )
     if check.with_prior:
-        yield _notice(
-            f"{check.with_prior / reports:.0%} of the reports speak of an earlier study, which no draft from one study "
-            "can know: drop these sentences (report-gen corpus clean)"
+        yield _minor(
+            f"{check.with_prior / reports:.0%} of the reports refer to an earlier study, which a draft from one study "
+            "cannot know: remove these sentences (report-gen corpus clean)"
         )
-    unknown, named = check.views.get(ViewPosition.UNKNOWN, 0), sum(check.views.values())
+    unknown, all_views = check.views.get(ViewPosition.UNKNOWN, 0), sum(check.views.values())
     if unknown:
-        yield _notice(f"the view of {unknown / named:.0%} of the images is not known")
-    rare = [name for name, support in (check.labelled or check.said).items() if 0 < support.present < FEW]
+        yield _minor(f"the view of {unknown / all_views:.0%} of the images is unknown")
+    counts = check.findings_in_labels or check.findings_in_reports
+    rare = [name for name, count in counts.items() if 0 < count.present < MIN_POSITIVE]
     if rare:
-        yield _notice(f"fewer than {FEW} studies have {', '.join(rare)}")
+        yield _minor(f"fewer than {MIN_POSITIVE} studies have {', '.join(rare)}")
 
 
 def _serious(text: str) -> Problem:
     return Problem(text=text, serious=True)
 
 
-def _notice(text: str) -> Problem:
+def _minor(text: str) -> Problem:
     return Problem(text=text, serious=False)

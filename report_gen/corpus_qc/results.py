@@ -1,4 +1,4 @@
-"""What was found in a corpus: the record."""
+"""Results of checking a corpus, as records."""
 
 from __future__ import annotations
 
@@ -10,74 +10,83 @@ PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 @dataclass(frozen=True, kw_only=True)
 class SplitCounts:
-    """How much there is in a split, or in all."""
+    """Numbers of studies, patients and images in one split, or in all splits."""
 
     studies: int
     patients: int
-    """Those known by an id."""
+    """Patients with an id."""
     images: int
     with_images: int
+    """Studies with images."""
     with_report: int
-    """Findings, impression or both."""
+    """Studies with findings, impression or both."""
     with_labels: int
+    """Studies with a label."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Copies:
-    """What stands in train, too, of the sound images or of the texts of one kind; shares are 0..1 of `held`."""
+class TrainOverlap:
+    """Overlap of one split with train, for readable images or for texts of one kind. Fractions are 0..1 of `items`."""
 
-    held: int
-    """How many were held against those in train."""
-    same: float
-    """Share of those that are equal to one in train: word for word, or byte for byte."""
-    alike: float | None
-    """Share of those that are equal or nearly so; None where this was not looked for."""
+    items: int
+    """Images or texts of the split."""
+    identical: float
+    """Fraction that is equal to one in train: byte for byte, or word for word."""
+    similar: float | None
+    """Fraction that is equal or similar to one in train; None if similarity was not examined."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
+    """Identical and similar items among images or reports."""
+
     items: int
     distinct: int
-    alike: int
-    """How many of the distinct ones are nearly the same as another."""
+    """Items without identical copies."""
+    similar: int
+    """Distinct items that are similar to another."""
     clusters: int
-    """Groups into which these fall."""
+    """Groups of similar items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SectionCheck:
+    """One section of the reports."""
+
     studies: int
-    """Those that have the section."""
+    """Studies that have the section."""
     words: Mapping[str, float]
-    """Percentiles of its length in words, by `PERCENTILES` as text; empty where no study has it."""
+    """Length in words: values by percentile, `PERCENTILES` as text; empty if no study has the section."""
     distinct: int | None
-    """Different texts, but for case, stops and spaces; None where this was not looked for."""
-    marked: int
-    """Those with a de-identification mark in it."""
+    """Different texts, apart from case, punctuation and spaces; None if not examined."""
+    with_marks: int
+    """Studies with a de-identification mark in the section."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageCheck:
-    """Opened images."""
+    """The images, after each file was opened."""
 
-    named: int
+    listed: int
+    """Images that the corpus lists."""
     missing: int
     unreadable: int
     blank: int
     rows: Mapping[str, float]
-    """Percentiles of the height, pixels."""
+    """Height in pixels: values by percentile."""
     columns: Mapping[str, float]
+    """Width in pixels: values by percentile."""
     duplicates: Duplicates
-    """Of those that are neither missing, unreadable nor blank; equal means byte for byte."""
-    in_train: Mapping[str, Copies]
+    """Among the images that are neither missing, unreadable nor blank; identical means byte for byte."""
+    overlap_with_train: Mapping[str, TrainOverlap]
     """By the other split."""
-    faults: tuple[str, ...]
-    """The first missing and unreadable files."""
+    errors: tuple[str, ...]
+    """The first missing and unreadable files, with the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Support:
-    """Studies by what is known of one finding."""
+class FindingCounts:
+    """Numbers of studies by the state of one finding."""
 
     present: int
     absent: int
@@ -86,50 +95,52 @@ class Support:
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Something wrong with a corpus, in one sentence that quotes no report."""
+    """A problem of a corpus, in one sentence that quotes no report."""
 
     text: str
     serious: bool
-    """Training or testing on the corpus as it is would fail or mislead."""
+    """Whether training or testing on the corpus would fail or give misleading scores."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCheck:
-    """A corpus, checked. It quotes no report; `ImageCheck.faults` names files."""
+    """Results of checking a corpus. They quote no report; `ImageCheck.errors` contains names of files."""
 
     source: str
     counts: Mapping[str, SplitCounts]
-    """By split, and `all` of them."""
+    """By split, and `all` for the whole corpus."""
     repeated_ids: int
-    """Studies whose id another has had before."""
-    damaged: int
+    """Studies whose id another study has."""
+    with_nul: int
     """Studies with NUL characters."""
-    strange_splits: tuple[str, ...]
+    unknown_splits: tuple[str, ...]
     without_patient: int
-    """Studies of which the corpus does not tell the patient."""
-    torn_patients: int
-    """Patients with studies in more than one split."""
+    """Studies whose patient is not known."""
+    patients_in_several_splits: int
+    """Patients with studies in more than one split (patient leakage)."""
     empty: int
-    """Studies with neither image, report nor label."""
+    """Studies without image, report and label."""
     sections: Mapping[str, SectionCheck]
     reports: Duplicates
-    in_train: Mapping[str, Mapping[str, Copies]]
-    """By text (findings, impression, report) and by the other split."""
-    marked: int
+    overlap_with_train: Mapping[str, Mapping[str, TrainOverlap]]
+    """By kind of text (findings, impression, report) and by the other split."""
+    with_marks: int
     """Reports with a de-identification mark."""
     with_prior: int
-    """Reports that speak of an earlier study."""
+    """Reports that refer to an earlier study."""
     prior_sentences: float
-    """Share of the sentences that do, 0..1."""
-    said: Mapping[str, Support]
-    """What the reports say of each finding, read by rules."""
-    labelled: Mapping[str, Support]
-    """What the corpus's own labels say of it."""
+    """Fraction of sentences that refer to an earlier study, 0..1."""
+    findings_in_reports: Mapping[str, FindingCounts]
+    """By finding, as the labeler reads the reports."""
+    findings_in_labels: Mapping[str, FindingCounts]
+    """By finding, as the corpus labels the studies."""
     views: Mapping[str, int]
+    """Images by view position."""
     images: ImageCheck | None
-    """None where they were not opened."""
+    """None if the images were not opened."""
     problems: tuple[Problem, ...]
 
     @property
     def serious(self) -> bool:
+        """Whether any problem is serious."""
         return any(problem.serious for problem in self.problems)

@@ -1,4 +1,4 @@
-"""The rows of a corpus one by one, and the manifest that they are written to."""
+"""Read the rows of a corpus in batches, and write them to a manifest."""
 
 from __future__ import annotations
 
@@ -12,64 +12,64 @@ from datasets import Dataset
 from report_gen.errors import OutputError
 from report_gen.files import write_pieces
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 Row = Mapping[str, Any]
 """A study with the columns of `corpora.corpus_features`."""
 
 SECTIONS = ("indication", "comparison", "findings", "impression")
-FILE = "manifest.jsonl"
+MANIFEST = "manifest.jsonl"
 
-_BATCH = 256
+_BATCH_ROWS = 256
 
 
 def rows_of(dataset: Dataset) -> Iterator[Row]:
-    """Every row; only a batch of them is in memory."""
-    for batch in dataset.iter(batch_size=_BATCH):
+    """Yield every row of a dataset, with one batch in memory."""
+    for batch in dataset.iter(batch_size=_BATCH_ROWS):
         yield from split_batch(batch)
 
 
 def split_batch(batch: Mapping[str, list[Any]]) -> Iterator[Row]:
-    """The rows of a batch of columns."""
+    """Yield the rows of a batch of columns."""
     return (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
 
 
-def manifest_place(folder: Path) -> Path:
-    """Where a new manifest of a folder goes.
+def new_manifest_path(folder: Path) -> Path:
+    """Return the path of a new manifest in a folder.
 
     Raises:
-        OutputError: one is there already: it may be somebody's work, or what is being read.
+        OutputError: The folder contains a manifest, which may be the user's own or the one that is read.
     """
-    place = folder / FILE
-    if place.exists():
-        raise OutputError(f"{place}: is there already; name another folder, or take it away.")
-    return place
+    path = folder / MANIFEST
+    if path.exists():
+        raise OutputError(f"{path}: the file exists; choose another folder, or remove it")
+    return path
 
 
-def write_manifest(place: Path, rows: Iterable[Row], schema: FindingSchema | None = None) -> None:
-    """Rows to a file that `read_corpus` reads back as they are; what else they hold it passes over.
+def write_manifest(path: Path, rows: Iterable[Row], schema: FindingSchema | None = None) -> None:
+    """Write rows to a manifest, which `read_corpus` reads back unchanged. Other columns are written as well.
 
-    Images at or below the file's folder are named relative to it, others from the root.
+    Images at or below the folder of the manifest get relative paths, others absolute paths.
 
     Args:
-        place: The manifest.
-        rows: With the columns of `corpora.corpus_features`.
-        schema: The findings of the labels; those of chest radiographs if not given.
+        path: The manifest.
+        rows: Rows with the columns of `corpora.corpus_features`.
+        schema: The findings of the labels. Default: those of chest radiographs.
 
     Raises:
         OutputError: The file cannot be written.
     """
-    folder, findings = place.parent.resolve(), (schema or chest_xray()).findings
-    write_pieces(place, (json.dumps(_line(row, folder, findings), ensure_ascii=False) + "\n" for row in rows))
+    folder, findings = path.parent.resolve(), (schema or chest_xray()).findings
+    write_pieces(path, (json.dumps(_line(row, folder, findings), ensure_ascii=False) + "\n" for row in rows))
 
 
 def _line(row: Row, folder: Path, findings: Sequence[str]) -> dict[str, Any]:
-    line = {**row, "images": [_name(Path(image), folder) for image in row["images"]]}
+    line = {**row, "images": [_relative_name(Path(image), folder) for image in row["images"]]}
     for column, prefix in (("labels", ""), ("soft_labels", "soft ")):
         labels = zip(findings, line.pop(column), strict=True)
         line |= {f"{prefix}{name}": label for name, label in labels if label is not None}
     return line
 
 
-def _name(image: Path, folder: Path) -> str:
+def _relative_name(image: Path, folder: Path) -> str:
     return image.relative_to(folder).as_posix() if image.is_relative_to(folder) else str(image)

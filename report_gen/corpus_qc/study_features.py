@@ -1,4 +1,4 @@
-"""A study as a row of numbers, about 150 bytes: a million fit in memory where their texts would not."""
+"""Describe a study by about 150 bytes of numbers, so that a million studies fit in memory."""
 
 from __future__ import annotations
 
@@ -6,26 +6,27 @@ from typing import Any
 
 import numpy as np
 
-from report_gen.auditing.text_audit import has_deidentification_mark, mentions_prior
+from report_gen.auditing import has_deidentification_mark, mentions_prior
 from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.corpus_qc.text_statistics import fingerprint, words_of
 from report_gen.labeling.labeler import label_findings
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import split_sentences
+from report_gen.records import FindingSchema, FindingState, split_sentences
 
 TEXTS = ("findings", "impression", "report")
-"""What may stand in two studies word for word; a report is findings and impression."""
+"""Texts that are compared between studies; a report is findings and impression."""
 STATES = tuple(FindingState)
 OTHER_SPLIT = len(SPLITS)
+"""Number of a split that is not in SPLITS."""
 
 
 def study_dtype(schema: FindingSchema) -> np.dtype[Any]:
-    """Return the record of one study.
+    """Return the type of the record of one study.
 
-    study, patient, texts: `fingerprint`s, 0 where there is nothing; split: place in SPLITS or OTHER_SPLIT; words: how
-    many in each of SECTIONS; marked: by de-identification; sentences: of the report, and those about an earlier study;
-    damaged: holds NUL; states: of the findings, places in STATES; labels: 1, 0, or -1 where the corpus gives none.
+    study, patient, texts: `fingerprint`, 0 if empty; split: index in SPLITS, or OTHER_SPLIT; images: their number;
+    words: their number in each of SECTIONS; with_marks: whether each section has a de-identification mark; sentences:
+    their number in the report; prior_sentences: number of those that refer to an earlier study; with_nul: whether a
+    text has a NUL character; states: of the findings, index in STATES; labels: 1, 0, or -1 if the corpus has none.
     """
     findings = (len(schema.findings),)
     return np.dtype(
@@ -36,10 +37,10 @@ def study_dtype(schema: FindingSchema) -> np.dtype[Any]:
             ("images", np.uint32),
             ("texts", np.uint64, len(TEXTS)),
             ("words", np.uint32, len(SECTIONS)),
-            ("marked", np.bool_, len(SECTIONS)),
+            ("with_marks", np.bool_, len(SECTIONS)),
             ("sentences", np.uint32),
             ("prior_sentences", np.uint32),
-            ("damaged", np.bool_),
+            ("with_nul", np.bool_),
             ("states", np.uint8, findings),
             ("labels", np.int8, findings),
         ]
@@ -47,7 +48,7 @@ def study_dtype(schema: FindingSchema) -> np.dtype[Any]:
 
 
 def describe_study(row: Row, words: list[str], schema: FindingSchema) -> tuple[Any, ...]:
-    """Return the fields of `study_dtype`; `words` are those of the report."""
+    """Return the record of a study, of type `study_dtype`. `words` are the words of its report."""
     texts = [row[section] for section in SECTIONS]
     sentences = [sentence.text for text in texts[2:] for sentence in split_sentences(text)]
     return (
@@ -67,15 +68,15 @@ def describe_study(row: Row, words: list[str], schema: FindingSchema) -> tuple[A
 
 
 def report_of(row: Row) -> str:
-    """Findings and impression."""
+    """Return findings and impression as one text."""
     return "\n".join(text for text in (row["findings"], row["impression"]) if text)
 
 
 def states_of(row: Row, schema: FindingSchema) -> list[int]:
-    """What the report says of each finding, as places in STATES."""
+    """Return the state of each finding in the report, as index in STATES."""
     return [STATES.index(state) for state in label_findings(report_of(row), schema).values()]
 
 
 def labels_of(row: Row) -> list[int]:
-    """1 or 0 for each finding, -1 where the corpus says nothing."""
+    """Return the label of each finding: 1, 0, or -1 if the corpus has none."""
     return [-1 if label is None else int(label > 0.5) for label in row["labels"]]

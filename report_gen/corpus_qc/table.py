@@ -1,4 +1,4 @@
-"""A check on the terminal. It quotes no report."""
+"""Render a check as tables for the terminal. The tables quote no report."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from report_gen.corpus_qc.results import Copies, CorpusCheck, ImageCheck
+from report_gen.corpus_qc.results import CorpusCheck, ImageCheck, TrainOverlap
 
-_LENGTHS = ("5", "50", "95", "100")
+_LENGTH_PERCENTILES = ("5", "50", "95", "100")
 
 
 def render_check(check: CorpusCheck) -> RenderableType:
-    """The check as something that a rich console prints: figures, then what is wrong."""
+    """Return the check as an object that a rich console prints: tables, then problems."""
     return Group(*_parts(check))
 
 
 def _parts(check: CorpusCheck) -> Iterator[RenderableType]:
     yield _counts(check)
     yield _sections(check)
-    yield _in_train(check)
+    yield _overlap(check)
     yield _findings(check)
     if check.images is not None:
         yield _images(check.images)
     if check.views:
-        yield Text("views: " + ", ".join(f"{name} {count}" for name, count in check.views.items()))
+        yield Text("Views: " + ", ".join(f"{name} {count}" for name, count in check.views.items()))
     if not check.problems:
-        yield Text("nothing wrong was found", style="green")
+        yield Text("No problems found", style="green")
     for problem in check.problems:
         yield Text(problem.text, style="bold red" if problem.serious else "yellow")
-    for fault in check.images.faults if check.images else ():
-        yield Text(f"  {fault}", style="dim")
+    for error in check.images.errors if check.images else ():
+        yield Text(f"  {error}", style="dim")
 
 
 def _counts(check: CorpusCheck) -> Table:
@@ -44,54 +44,58 @@ def _counts(check: CorpusCheck) -> Table:
 
 
 def _sections(check: CorpusCheck) -> Table:
-    table = _table("Sections, and their words", "", "studies", "different", "marked", "5%", "half", "95%", "most")
+    columns = ("", "studies", "distinct", "with marks", "words: 5%", "median", "95%", "maximum")
+    table = _table("Sections and their lengths", *columns)
     for name, section in check.sections.items():
         distinct = "" if section.distinct is None else f"{section.distinct:,}"
-        lengths = (f"{section.words[place]:.0f}" if section.words else "" for place in _LENGTHS)
-        table.add_row(name, f"{section.studies:,}", distinct, f"{section.marked:,}", *lengths)
+        lengths = (f"{section.words[percentile]:.0f}" if section.words else "" for percentile in _LENGTH_PERCENTILES)
+        table.add_row(name, f"{section.studies:,}", distinct, f"{section.with_marks:,}", *lengths)
     reports = check.reports
     table.caption = (
-        f"{reports.items:,} reports, {reports.distinct:,} different; {reports.alike:,} of these nearly the same as "
-        f"another, in {reports.clusters:,} groups. {check.with_prior:,} speak of an earlier study."
+        f"{reports.items:,} reports, {reports.distinct:,} distinct; {reports.similar:,} of these similar to another, "
+        f"in {reports.clusters:,} groups. {check.with_prior:,} refer to an earlier study."
     )
     return table
 
 
-def _in_train(check: CorpusCheck) -> Table:
-    table = _table("Also in train", "of the", "split", "held", "the same", "or nearly")
-    for name, splits in check.in_train.items():
-        for split, copies in splits.items():
-            table.add_row(name, split, *_copies(copies))
-    for split, copies in check.images.in_train.items() if check.images else ():
-        table.add_row("images", split, *_copies(copies))
+def _overlap(check: CorpusCheck) -> Table:
+    table = _table("Overlap with train", "content", "split", "items", "identical", "with similar")
+    for name, splits in check.overlap_with_train.items():
+        for split, overlap in splits.items():
+            table.add_row(name, split, *_overlap_cells(overlap))
+    for split, overlap in check.images.overlap_with_train.items() if check.images else ():
+        table.add_row("images", split, *_overlap_cells(overlap))
     return table
 
 
-def _copies(copies: Copies) -> tuple[str, str, str]:
-    return f"{copies.held:,}", f"{copies.same:.1%}", "" if copies.alike is None else f"{copies.alike:.1%}"
+def _overlap_cells(overlap: TrainOverlap) -> tuple[str, str, str]:
+    similar = "" if overlap.similar is None else f"{overlap.similar:.1%}"
+    return f"{overlap.items:,}", f"{overlap.identical:.1%}", similar
 
 
 def _findings(check: CorpusCheck) -> Table:
-    labels = ("label 1", "label 0") if check.labelled else ()
-    table = _table("Studies with each finding", "", "said present", "absent", "uncertain", *labels)
-    for name, said in check.said.items():
-        known = check.labelled.get(name)
-        label = (f"{known.present:,}", f"{known.absent:,}") if known else ()
-        table.add_row(name, f"{said.present:,}", f"{said.absent:,}", f"{said.uncertain:,}", *label)
+    labels = ("label 1", "label 0") if check.findings_in_labels else ()
+    table = _table("Studies with each finding", "", "report: present", "absent", "uncertain", *labels)
+    for name, stated in check.findings_in_reports.items():
+        labeled = check.findings_in_labels.get(name)
+        cells = (f"{labeled.present:,}", f"{labeled.absent:,}") if labeled else ()
+        table.add_row(name, f"{stated.present:,}", f"{stated.absent:,}", f"{stated.uncertain:,}", *cells)
     return table
 
 
 def _images(images: ImageCheck) -> Table:
-    found = images.duplicates
-    table = _table("Images", "named", "missing", "unreadable", "blank", "copies", "alike", "median size")
+    columns = ("listed", "missing", "unreadable", "blank", "identical copies", "similar", "median size")
+    table = _table("Images", *columns)
     size = f"{images.columns['50']:.0f} x {images.rows['50']:.0f}" if images.rows else ""
-    counts = (images.named, images.missing, images.unreadable, images.blank, found.items - found.distinct, found.alike)
+    duplicates = images.duplicates
+    copies = duplicates.items - duplicates.distinct
+    counts = (images.listed, images.missing, images.unreadable, images.blank, copies, duplicates.similar)
     table.add_row(*(f"{count:,}" for count in counts), size)
     return table
 
 
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=Text(title), title_justify="left", caption_justify="left")
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place else "left", no_wrap=place == 0)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=index == 0)
     return table

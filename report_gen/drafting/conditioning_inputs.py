@@ -1,6 +1,6 @@
-"""What the decoder is told of findings, modality, plane and body part: what a reader says, else what is seen.
+"""Resolve the findings and attributes that condition the decoder.
 
-A DICOM header knows better than the image what modality and body part are.
+Precedence: override by the reader, DICOM header (attributes only), prediction of the model.
 """
 
 from __future__ import annotations
@@ -20,20 +20,16 @@ def resolve_findings(
     overrides: Mapping[str, FindingState],
     reported: Sequence[bool],
 ) -> tuple[Finding, ...]:
-    """Resolve the findings that condition the decoder: user override, else model prediction.
-
-    The finding that means "normal" follows from the others unless the user overrides it.
+    """Return the findings of a study as they condition the decoder.
 
     Args:
-        schema: The model's findings.
-        states: [F] as the thresholds decide, indices into STATES.
+        schema: the F findings of the model.
+        states: [F] by the thresholds of the model, indices into `STATES`.
         probabilities: [F] 0..1.
-        overrides: states that a reader sets, by name.
-        reported: [F], whether the probability is told.
+        overrides: states set by the reader, by name in the schema.
+        reported: [F], whether the probability of the finding is reported.
     """
-    resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
-    if schema.normal not in overrides:
-        resolved = schema.with_no_finding(resolved)
+    resolved = resolve_states(schema, states, overrides)
     return tuple(
         Finding(
             name=name,
@@ -45,11 +41,27 @@ def resolve_findings(
     )
 
 
+def resolve_states(
+    schema: FindingSchema, states: Sequence[int], overrides: Mapping[str, FindingState]
+) -> dict[str, FindingState]:
+    """Return the state of each finding by name.
+
+    The finding that means "normal" follows from the others unless it is overridden.
+
+    Args:
+        schema: the F findings of the model.
+        states: [F] by the thresholds of the model, indices into `STATES`.
+        overrides: states set by the reader, by name in the schema.
+    """
+    resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
+    return resolved if schema.normal in overrides else schema.with_no_finding(resolved)
+
+
 def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSchema) -> dict[str, FindingState]:
-    """Return the states that a user sets under the names that the schema gives the findings.
+    """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: A name is neither that of a finding nor an alias.
+        UsageError: a name is neither that of a finding nor an alias.
     """
     resolved = {}
     for text, state in overrides.items():
@@ -67,13 +79,13 @@ def resolve_attributes(
     header: Mapping[AttributeName, str],
     overrides: Mapping[str, str],
 ) -> tuple[Attribute, ...]:
-    """The attributes of a study as the decoder is told them.
+    """Return the attributes of a study as they condition the decoder.
 
     Args:
         known: the A attributes of the model.
-        probabilities: of the values of each.
-        header: what `header_values` gives; a value that the model does not know is passed over.
-        overrides: checked values by name, "" for unknown.
+        probabilities: [A][values] of the values of each attribute, 0..1.
+        header: values from the DICOM header, as `header_values` returns them; values unknown to the model are ignored.
+        overrides: checked values by attribute name, "" for unknown.
     """
     return tuple(
         _resolve(attribute, dict(zip(attribute.values, row, strict=True)), header.get(attribute.name, ""), overrides)
@@ -82,16 +94,20 @@ def resolve_attributes(
 
 
 def unknown_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]:
-    """The same of a study that the model was not asked about."""
+    """Return unknown attributes, for a study whose images the model did not get."""
     return tuple(Attribute(name=attribute.name, value="") for attribute in known)
 
 
 def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
-    """Raise UsageError for an attribute or a value that the model does not know; "" is unknown and goes with all."""
+    """Check the names and values of overridden attributes; the value "" stands for unknown and is always allowed.
+
+    Raises:
+        UsageError: the model does not know an attribute or a value.
+    """
     values: dict[str, tuple[str, ...]] = {attribute.name: attribute.values for attribute in known}
     for name, value in overrides.items():
         if not values:
-            raise UsageError(f"attribute {name!r} is not known: the model has learned none; leave it out")
+            raise UsageError(f"attribute {name!r} is not known: the model was trained without attributes; leave it out")
         if name not in values:
             raise UsageError(f"attribute {name!r} is not known to the model; choose from {', '.join(values)}")
         if value and value not in values[name]:
@@ -103,14 +119,14 @@ def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConf
 def _resolve(
     attribute: AttributeConfig, probabilities: Mapping[str, float], header: str, overrides: Mapping[str, str]
 ) -> Attribute:
-    seen = max(probabilities, key=lambda value: probabilities[value])
-    stated = header if header in attribute.values else ""
-    value = overrides.get(attribute.name, stated or seen)
+    predicted = max(probabilities, key=lambda value: probabilities[value])
+    from_header = header if header in attribute.values else ""
+    value = overrides.get(attribute.name, from_header or predicted)
     return Attribute(
         name=attribute.name,
         value=value,
         probability=probabilities.get(value),
-        seen=seen,
-        from_header=attribute.name not in overrides and bool(stated),
+        predicted=predicted,
+        from_header=attribute.name not in overrides and bool(from_header),
         overridden=attribute.name in overrides,
     )

@@ -1,81 +1,78 @@
-"""The whole story in one class: a study in, a draft report out."""
+"""Draft reports: a study goes in, a report with findings, notices and provenance comes out."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from report_gen import __version__
-from report_gen.auditing.text_audit import FlagKind, audit_text
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
     resolve_attributes,
     resolve_findings,
     resolve_overrides,
-    unknown_attributes,
 )
-from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
+from report_gen.drafting.preprocessing import ImageBatch, PreprocessedStudy, StudyPreprocessor
+from report_gen.drafting.report_composing import ReportComposer
+from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError, UsageError
-from report_gen.generation import DEFAULT_DECODING, Decoding, GeneratedText, generate, mismatched_findings
+from report_gen.explaining import attention_heatmap
+from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.labeling.attributes import header_values
-from report_gen.model import Checkpoint, load_checkpoint
-from report_gen.model.projector import VisualFeatures
+from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
 from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import (
-    Attribute,
-    Finding,
-    InputFile,
-    Provenance,
-    Report,
-    Section,
-    SectionName,
-    Sentence,
-)
+from report_gen.records.report import Attribute, Finding, Report
 from report_gen.records.study import Study
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
-"""The checkpoint that comes with the package."""
-
-_BLANK = (
-    Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
-    Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
-)
-
-
-_TELLING = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
-"""Flaws that a reader must know of; a repetition speaks for itself."""
+"""The checkpoint that is part of the package."""
 
 
 class Drafter:
-    """Drafts reports with one checkpoint.
+    """Drafts reports with one checkpoint. Several threads may share a drafter.
 
-    >>> report = Drafter.load().draft(read_study(Path("study.dcm")))  # doctest: +SKIP
+    >>> report = Drafter.load().draft(read_study("study.dcm"))  # doctest: +SKIP
+
+    Args:
+        checkpoint: model, tokenizer and prompt; the model is moved to the device and type.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
+        dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
+
+    Raises:
+        UsageError: the device or the type is unknown or not available.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: str | torch.device = "auto", dtype: str | torch.dtype = "auto"
+    ) -> None:
         self._checkpoint = checkpoint
-        self._device = torch.device(device)
-        self._model = checkpoint.model.to(self._device).eval()
-        self._preparer = StudyPreprocessor(checkpoint)
+        self._device = resolve_device(device)
+        self._dtype = resolve_dtype(dtype, self._device)
+        self._model = checkpoint.model.to(self._device, self._dtype).eval()
+        self._preprocessor = StudyPreprocessor(checkpoint)
+        self._reports = ReportComposer(checkpoint, device=self._device, dtype=self._dtype)
 
     @classmethod
     def load(
-        cls, folder: str | os.PathLike[str] | None = None, *, device: str | torch.device = "cpu", dtype: str = "auto"
+        cls,
+        folder: str | os.PathLike[str] | None = None,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
     ) -> Drafter:
         """Load a checkpoint onto a device.
 
         Args:
-            folder: checkpoint folder. Default: the embedded checkpoint.
-            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-            dtype: `auto`, `float32` or `bfloat16`.
+            folder: checkpoint folder; by default the embedded checkpoint.
+            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
+            dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
 
         Returns:
             A drafter with the model of the checkpoint.
@@ -84,24 +81,23 @@ class Drafter:
             CheckpointError: the checkpoint is missing, altered or does not fit.
             UsageError: the device or the type is unknown or not available.
         """
-        # The embedded and all other checkpoints run on the CPU in float32 until devices are resolved here.
-        device = "cpu" if device == "auto" else device
-        return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device)
+        device = resolve_device(device)  # before the weights are read
+        return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device, dtype=dtype)
 
     @property
     def reported(self) -> frozenset[str]:
-        """Findings whose probability the model gives: those that it was taught."""
+        """Names of the findings whose probability the model reports, because it was trained on them."""
         known = self._model.config.findings.reported
         return frozenset(name for name, is_reported in zip(self.schema.findings, known, strict=True) if is_reported)
 
     @property
     def schema(self) -> FindingSchema:
-        """The findings that the model speaks of."""
+        """The findings of the model."""
         return self._model.config.finding_schema
 
     def draft(
         self,
-        study: Study,
+        study: Study | DraftRequest,
         *,
         decoding: Decoding | None = None,
         overrides: Mapping[str, FindingState] | None = None,
@@ -111,7 +107,7 @@ class Drafter:
         """Draft the report of one study.
 
         Args:
-            study: the study, from `read_study` or `read_studies`.
+            study: the study, from `read_study` or `read_studies`, or a request.
             decoding: as in `draft_all`.
             overrides: as in `draft_all`.
             attributes: as in `draft_all`.
@@ -122,6 +118,7 @@ class Drafter:
 
         Raises:
             StudyError: the study cannot be read.
+            UsageError: an override is not known to the model.
         """
         (result,) = self.draft_all(
             [study], decoding=decoding, overrides=overrides, attributes=attributes, indication=indication
@@ -132,7 +129,7 @@ class Drafter:
 
     def draft_all(
         self,
-        studies: Sequence[Study],
+        studies: Sequence[Study | DraftRequest],
         *,
         decoding: Decoding | None = None,
         overrides: Mapping[str, FindingState] | None = None,
@@ -141,187 +138,156 @@ class Drafter:
         batch_size: int = 8,
         blank: bool = False,
     ) -> Iterator[Report | StudyError]:
-        """Draft many studies: a report each, in order, or the error for which that study alone is refused.
+        """Draft many studies. A study that cannot be read does not stop the others.
 
         Args:
-            studies: the studies, from `read_study` or `read_studies`.
-            decoding: how the text is written; the best of beam search and samples by default.
-            overrides: states by finding name that a reader sets over what the model saw.
-            attributes: values by attribute name that a reader sets over header and image, "" for unknown.
-            indication: why the study was asked for; a study's own indication by default.
-            batch_size: B, studies that go through the model together.
-            blank: show the model plain grey in place of every image, to learn what it writes without looking.
+            studies: studies, or requests that carry their own indication and overrides.
+            decoding: how texts are generated; `DEFAULT_DECODING` by default.
+            overrides: finding states set by the reader for all studies, by finding name.
+            attributes: attribute values set by the reader for all studies, "" for unknown.
+            indication: why the studies were ordered; by default the indication of each study.
+            batch_size: number B of studies that the model processes together. The drafts do not depend on it.
+            blank: replace every image with uniform gray, to measure what the model writes without images.
 
         Returns:
-            Reports and errors in the order of the studies, each as soon as its batch is drafted.
+            Reports in the order of the studies, or the error for which a study alone is refused, batch by batch.
 
         Raises:
-            UsageError: an override names a finding or an attribute that the model does not know.
+            UsageError: an override is not known to the model, or comes beside a request that has its own.
         """
-        decoding, overrides, attributes = decoding or DEFAULT_DECODING, overrides or {}, attributes or {}
-        self._check_overrides(overrides, attributes)
-        overrides = resolve_overrides(overrides, self.schema)
-        for start in range(0, len(studies), batch_size):
-            prepared = [
-                self._preparer.prepare(study, indication=indication, blank=blank)
-                for study in studies[start : start + batch_size]
-            ]
-            seen = [item for item in prepared if isinstance(item, Prepared) and not item.is_blank]
-            reports = iter(self._draft_batch(seen, decoding, overrides, attributes) if seen else ())
-            for item in prepared:
-                if isinstance(item, StudyError):
-                    yield item
-                elif item.is_blank:
-                    yield self._blank_report(item, decoding)
-                else:
-                    yield next(reports)
+        requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
+        requests = [self._check_overrides(request) for request in requests]
+        for start in range(0, len(requests), batch_size):
+            yield from self._draft_batch(requests[start : start + batch_size], decoding or DEFAULT_DECODING, blank)
 
-    def _check_overrides(self, overrides: Mapping[str, FindingState], attributes: Mapping[str, str]) -> None:
-        if (overrides or attributes) and self._model.config.conditioning == "numbers":
-            raise UsageError(
-                "a model that reads numbers is told no findings and no attributes, so none can be overruled; "
-                "use one of conditioning prefix or cross_attention"
-            )
-        check_attributes(attributes, self._model.config.attributes)
-
-    @torch.inference_mode()
-    def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:
-        """What the encoder makes of the images of each study, on average over views and patches: [D_img], in order."""
-        for start in range(0, len(studies), batch_size):
-            prepared = [self._preparer.prepare(study) for study in studies[start : start + batch_size]]
-            seen = [item for item in prepared if isinstance(item, Prepared)]
-            means = iter(self._mean_patches(seen) if seen else ())
-            for item in prepared:
-                yield item if isinstance(item, StudyError) else next(means)
-
-    @torch.inference_mode()
-    def attention_map(self, study: Study) -> Heatmap:
-        """Where each finding's query looked in the first image of a study that the model looks at.
-
-        Raises:
-            StudyError: the study cannot be read.
-        """
-        prepared = self._preparer.prepare(study)
-        if isinstance(prepared, StudyError):
-            raise prepared
-        visual = self._model.encode_images(*self._collated([prepared]))
-        grid = self._model.encoder.grid
-        weights = visual.finding_attention[0, :, : grid * grid].reshape(-1, grid, grid).cpu().numpy()  # [F,g,g]
-        pixels, placement = self._preparer.show(study)
-        named = dict(zip(self.schema.findings, weights, strict=True))
-        stated = {name: named[name] for name in self.schema.stated}
-        return Heatmap(image=pixels, square=placement.square, weights=stated)
-
-    def _mean_patches(self, batch: list[Prepared]) -> Iterator[NDArray[np.float64]]:
-        pixel_values, _, mask = self._collated(batch)
-        patches = self._model.encoder(pixel_values[mask]).mean(1).double().cpu()  # [views of all studies,D_img]
-        for views in patches.split(mask.sum(1).tolist()):
-            yield views.mean(0).numpy()
-
-    def _collated(self, batch: list[Prepared]) -> tuple[torch.Tensor, ...]:
-        return tuple(tensor.to(self._device) for tensor in self._preparer.collate(batch))
-
-    @torch.inference_mode()
     def _draft_batch(
-        self,
-        batch: list[Prepared],
-        decoding: Decoding,
-        overrides: Mapping[str, FindingState],
-        attributes: Mapping[str, str],
-    ) -> list[Report]:
-        visual = self._model.encode_images(*self._collated(batch))
-        probabilities = self._model.probabilities(visual.finding_logits)
-        states = self._model.decide(probabilities)
-        findings = [
-            resolve_findings(
-                self.schema, row_states, row_probabilities, overrides, self._model.config.findings.reported
-            )
-            for row_states, row_probabilities in zip(states.tolist(), probabilities.tolist(), strict=True)
-        ]
-        told = torch.tensor(
-            [[STATES.index(finding.state) for finding in row] for row in findings],
-            dtype=torch.long,
-            device=self._device,
+        self, requests: Sequence[DraftRequest], decoding: Decoding, blank: bool
+    ) -> Iterator[Report | StudyError]:
+        preprocessed = [self._preprocessor.preprocess(request, blank=blank) for request in requests]
+        readable = [item for item in preprocessed if isinstance(item, PreprocessedStudy) and not item.is_blank]
+        reports = iter(self._draft_images(readable, decoding) if readable else ())
+        for item in preprocessed:
+            if isinstance(item, StudyError):
+                yield item
+            elif item.is_blank:
+                yield self._reports.compose_blank(item.request.study, notices=item.notices, decoding=decoding)
+            else:
+                yield next(reports)
+
+    @torch.inference_mode()
+    def _draft_images(self, batch: Sequence[PreprocessedStudy], decoding: Decoding) -> list[Report]:
+        visual = self._model.encode_images(*self._collate(batch))
+        findings = self._resolve_findings(batch, visual)
+        attributes = self._resolve_attributes(batch, visual)
+        visual_tokens, visual_mask = self._model.visual_tokens(
+            self._state_indices(findings), visual, self._value_indices(attributes)
         )
-        resolved = self._resolve_attributes(batch, visual, attributes)
-        visual_tokens, visual_mask = self._model.visual_tokens(told, visual, self._told(resolved))
-        texts = generate(
+        texts = generate_texts(
             self._checkpoint,
             visual_tokens=visual_tokens,
             visual_mask=visual_mask,
             prompt_ids=[item.prompt_ids for item in batch],
             states=[[finding.state for finding in row] for row in findings],
-            attributes=[{attribute.name: attribute.value for attribute in row} for row in resolved],
+            attributes=[{attribute.name: attribute.value for attribute in row} for row in attributes],
             decoding=decoding,
+            generators=[_study_generator(item.request.study, decoding) for item in batch],
         )
-        return [self._report(*row, decoding) for row in zip(batch, findings, resolved, texts, strict=True)]
-
-    def _resolve_attributes(
-        self, batch: Sequence[Prepared], visual: VisualFeatures, overrides: Mapping[str, str]
-    ) -> list[tuple[Attribute, ...]]:
-        """Of each study the A attributes as the decoder is told them."""
-        seen = [logits.softmax(-1).tolist() for logits in visual.attribute_logits]  # [A,B,values]
         return [
-            resolve_attributes(
-                self._model.config.attributes, [rows[place] for rows in seen], header_values(item.study), overrides
+            self._reports.compose(
+                item.request.study, findings=row, attributes=values, text=text, notices=item.notices, decoding=decoding
             )
-            for place, item in enumerate(batch)
+            for item, row, values, text in zip(batch, findings, attributes, texts, strict=True)
         ]
 
-    def _told(self, resolved: Sequence[tuple[Attribute, ...]]) -> torch.Tensor:
-        """[B,A] indices into `AttributeConfig.told`."""
+    def _resolve_findings(
+        self, batch: Sequence[PreprocessedStudy], visual: VisualFeatures
+    ) -> list[tuple[Finding, ...]]:
+        """Return the F findings of each study, as they condition the decoder."""
+        probabilities = self._model.probabilities(visual.finding_logits.float())
+        states = self._model.decide(probabilities)
+        reported = self._model.config.findings.reported
+        return [
+            resolve_findings(self.schema, row_states, row_probabilities, item.request.overrides, reported)
+            for item, row_states, row_probabilities in zip(batch, states.tolist(), probabilities.tolist(), strict=True)
+        ]
+
+    def _resolve_attributes(
+        self, batch: Sequence[PreprocessedStudy], visual: VisualFeatures
+    ) -> list[tuple[Attribute, ...]]:
+        """Return the A attributes of each study, as they condition the decoder."""
         known = self._model.config.attributes
-        rows = [[one.index(told.value) for one, told in zip(known, row, strict=True)] for row in resolved]
+        probabilities = [logits.float().softmax(-1).tolist() for logits in visual.attribute_logits]  # [A,B,values]
+        return [
+            resolve_attributes(
+                known,
+                [rows[index] for rows in probabilities],
+                header_values(item.request.study),
+                item.request.attributes,
+            )
+            for index, item in enumerate(batch)
+        ]
+
+    def _state_indices(self, findings: Sequence[Sequence[Finding]]) -> torch.Tensor:
+        """Return [B,F], indices into `STATES`."""
+        rows = [[STATES.index(finding.state) for finding in row] for row in findings]
         return torch.tensor(rows, dtype=torch.long, device=self._device)
 
-    def _report(
-        self,
-        item: Prepared,
-        findings: tuple[Finding, ...],
-        attributes: tuple[Attribute, ...],
-        written: GeneratedText,
-        decoding: Decoding,
-    ) -> Report:
-        notices = list(item.notices)
-        if not written.sections:
-            notices.append("the model wrote nothing; write the report by hand")
-        if mismatched := mismatched_findings(written.text, [finding.state for finding in findings], self.schema):
-            notices.append(f"the text departs from the findings told to the decoder on: {', '.join(mismatched)}")
-        notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(written.text) if flag.kind in _TELLING]
-        return Report(
-            sections=written.sections,
-            findings=findings,
-            notices=tuple(notices),
-            provenance=self._provenance(item.study, decoding),
-            attributes=attributes,
+    def _value_indices(self, attributes: Sequence[Sequence[Attribute]]) -> torch.Tensor:
+        """Return [B,A], indices into `AttributeConfig.conditioning_values`."""
+        known = self._model.config.attributes
+        rows = [[one.index(attribute.value) for one, attribute in zip(known, row, strict=True)] for row in attributes]
+        return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+    @torch.inference_mode()
+    def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:
+        """Yield the encoder features of each study in order, averaged over views and patches [D_img], or its error."""
+        for start in range(0, len(studies), batch_size):
+            chunk = studies[start : start + batch_size]
+            preprocessed = [self._preprocessor.preprocess(DraftRequest(study)) for study in chunk]
+            readable = [item for item in preprocessed if isinstance(item, PreprocessedStudy)]
+            means = iter(self._mean_patches(readable) if readable else ())
+            for item in preprocessed:
+                yield item if isinstance(item, StudyError) else next(means)
+
+    def attention_map(self, study: Study) -> Heatmap:
+        """Return the attention of each finding over the first image of a study that the model gets.
+
+        Raises:
+            StudyError: the study cannot be read.
+        """
+        preprocessed = self._preprocessor.preprocess(DraftRequest(study))
+        if isinstance(preprocessed, StudyError):
+            raise preprocessed
+        image, placement = self._preprocessor.load_first_image(study)
+        images = self._collate([preprocessed])
+        return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
+
+    def _check_overrides(self, request: DraftRequest) -> DraftRequest:
+        """Return the request with its overrides by the names of the findings in the schema."""
+        conditioning = self._model.conditioning
+        if (request.overrides or request.attributes) and not conditioning.traits.uses_findings:
+            raise UsageError(
+                f"a model with conditioning {conditioning.name!r} uses no findings and no attributes, so none can be "
+                "overridden; use a model with conditioning prefix or cross_attention"
+            )
+        check_attributes(request.attributes, self._model.config.attributes)
+        return replace(request, overrides=resolve_overrides(request.overrides, self.schema))
+
+    def _collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
+        """Return the images of a batch on the device, intensities in the type of the model."""
+        pixel_values, view_positions, view_mask = self._preprocessor.collate(batch)
+        return ImageBatch(
+            pixel_values.to(self._device, self._dtype), view_positions.to(self._device), view_mask.to(self._device)
         )
 
-    def _blank_report(self, item: Prepared, decoding: Decoding) -> Report:
-        """Nothing was exposed, so the decoder is not asked: it would invent."""
-        unknown = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in self.schema.findings)
-        return Report(
-            sections=_BLANK,
-            findings=unknown,
-            notices=item.notices,
-            provenance=self._provenance(item.study, decoding),
-            attributes=unknown_attributes(self._model.config.attributes),
-        )
-
-    def _provenance(self, study: Study, decoding: Decoding) -> Provenance:
-        return Provenance(
-            model_name=self._model.config.name,
-            weights_sha256=self._checkpoint.weights_sha256,
-            program_version=__version__,
-            created=_now().isoformat(timespec="seconds"),
-            study_instance_uid=study.study_instance_uid,
-            inputs=tuple(
-                InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
-            ),
-            decoding=decoding.options() | {"device": self._device.type, "threads": torch.get_num_threads()},
-        )
+    def _mean_patches(self, batch: Sequence[PreprocessedStudy]) -> Iterator[NDArray[np.float64]]:
+        """Yield the mean patch feature [D_img] of each study."""
+        pixel_values, _, view_mask = self._collate(batch)
+        patches = self._model.encoder(pixel_values[view_mask]).mean(1).double().cpu()  # [views of all studies,D_img]
+        for views in patches.split(view_mask.sum(1).tolist()):
+            yield views.mean(0).numpy()
 
 
-def _now() -> datetime:
-    """The time, or SOURCE_DATE_EPOCH (reproducible-builds.org) where outputs must be the same to the byte."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:
+    """Return the random generator of a study, which its images and the seed decide."""
+    return study_generator(decoding.seed, *(image.sha256 for image in study.images))

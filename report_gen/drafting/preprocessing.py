@@ -1,42 +1,61 @@
-"""Studies made ready for a model: images chosen, read and fitted, prompts worded, and batches of them."""
+"""Preprocess studies for a model: choose the images, load and fit them, render the prompt, and collate batches."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 
+from report_gen.drafting.request import DraftRequest
 from report_gen.errors import StudyError
 from report_gen.imaging.reading import load_pixels
-from report_gen.imaging.transform import ImageTransform, Placement
-from report_gen.model import Checkpoint
-from report_gen.model.projector import VIEWS
+from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
+from report_gen.model import VIEWS, Checkpoint
 from report_gen.prompting import describe_views, render
 from report_gen.records.study import Image, Study
 
-_GREY = 0.5
+_GRAY = 0.5
+"""Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A study on its way through the model."""
+class PreprocessedStudy:
+    """A study as the model takes it."""
 
-    study: Study
-    squares: torch.Tensor  # [V,size,size] 0..1
-    views: list[int]  # [V], indices into VIEWS
-    prompt_ids: list[int]  # [P]
+    request: DraftRequest
+    squares: torch.Tensor
+    """[V,size,size] 0..1."""
+    views: list[int]
+    """[V], indices into `VIEWS`."""
+    prompt_ids: list[int]
+    """[P]."""
     notices: tuple[str, ...]
+    """What the reader of the draft must know about the choice of images."""
 
     @property
     def is_blank(self) -> bool:
+        """Whether every pixel of every image is black."""
         return not self.squares.any()
 
 
+class ImageBatch(NamedTuple):
+    """The images of B studies, in the order of the arguments of `ReportModel.encode_images`."""
+
+    pixel_values: torch.Tensor
+    """[B,V,C,H,W]."""
+    view_positions: torch.Tensor
+    """[B,V], indices into `VIEWS`."""
+    view_mask: torch.Tensor
+    """[B,V] bool, False for missing views."""
+
+
 class StudyPreprocessor:
-    """Makes studies ready for one checkpoint."""
+    """Preprocesses studies for one checkpoint."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._config, self._tokenizer, self._prompt = checkpoint.model.config, checkpoint.tokenizer, checkpoint.prompt
@@ -45,70 +64,71 @@ class StudyPreprocessor:
             size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
         )
 
-    def prepare(self, study: Study, *, indication: str | None = None, blank: bool = False) -> Prepared | StudyError:
-        """Read and fit the images that the model knows how to look at, and word the prompt.
+    def preprocess(self, request: DraftRequest, *, blank: bool = False) -> PreprocessedStudy | StudyError:
+        """Load and fit the images in views that the model was trained on, and render the prompt.
 
         Args:
-            indication: why the study was asked for; its own by default.
-            blank: plain grey in place of every image.
+            request: study, indication and technique.
+            blank: replace every image with uniform gray.
+
+        Returns:
+            The preprocessed study, or the error for which this study alone is refused.
         """
-        images, notices = self._choose_images(study)
+        images, notices = self._choose_images(request.study)
         try:
-            squares = self._grey(len(images)) if blank else self._fit(images)
+            squares = self._gray_squares(len(images)) if blank else self._fit_images(images)
         except StudyError as error:
             return error
         if not squares.any():
             notices = (*notices, "every pixel of the image has the same value; check the export")
+        if request.priors:
+            notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         prompt = render(
             self._prompt,
-            indication=indication or study.indication or "",
+            indication=request.indication or request.study.indication or "",
             views=describe_views([image.view_position for image in images]),
-            technique="",
+            technique=request.technique or "",
         )
         views = [VIEWS.index(image.view_position) for image in images]
-        return Prepared(study, squares, views, self._tokenizer.encode(prompt), notices)
+        return PreprocessedStudy(request, squares, views, self._tokenizer.encode(prompt), notices)
 
-    def show(self, study: Study) -> tuple[NDArray[np.float32], Placement]:
-        """The first image that the model looks at, [H,W] 0..1, and where it lies in the square. Raises StudyError."""
+    def collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
+        """Stack the images of B studies; missing views are black and masked."""
+        squares = pad_sequence([item.squares for item in batch], batch_first=True)  # [B,V,size,size]
+        view_positions, view_mask = collate_view_positions([item.views for item in batch])
+        return ImageBatch(self._transform.normalize(squares), view_positions, view_mask)
+
+    def load_first_image(self, study: Study) -> tuple[NDArray[np.float32], Placement]:
+        """Return the first image that the model gets, [H,W] 0..1, and its placement in the square.
+
+        Raises:
+            StudyError: the image cannot be read.
+        """
         (image, *_), _ = self._choose_images(study)
         pixels = load_pixels(image)
         return pixels, self._transform.fit(pixels)[1]
 
-    def _fit(self, images: Sequence[Image]) -> torch.Tensor:
-        """[V,size,size] 0..1; raises StudyError."""
-        return torch.stack([self._transform.fit(load_pixels(image))[0] for image in images])
-
-    def _grey(self, images: int) -> torch.Tensor:
-        """[V,size,size] of one value that is not 0, so the model is asked: a black image would be refused."""
-        return torch.full((images, self._transform.size, self._transform.size), _GREY)
-
     def _choose_images(self, study: Study) -> tuple[tuple[Image, ...], tuple[str, ...]]:
-        """The images in views the model was trained on, else all; and what the reader must know of the choice."""
+        """Return the images in views that the model was trained on, or all if there are none, and notices."""
         config, notices = self._config, []
         modalities = {series.modality for series in study.series if series.modality}
-        if config.modalities and (strange := sorted(modalities - set(config.modalities))):
+        if config.modalities and (foreign := sorted(modalities - set(config.modalities))):
             notices.append(
-                f"modality {', '.join(strange)} is not what the model was trained on ({', '.join(config.modalities)})"
+                f"modality {', '.join(foreign)} is not what the model was trained on ({', '.join(config.modalities)})"
             )
         known = tuple(image for image in study.images if not config.views or image.view_position in config.views)
         if not known:
             notices.append(f"no view that the model was trained on ({', '.join(config.views)})")
         elif len(known) < len(study.images):
             notices.append(
-                f"{len(study.images) - len(known)} of {len(study.images)} images left out: not a view of the training"
+                f"{len(study.images) - len(known)} of {len(study.images)} images left out: the model was not trained "
+                "on their views"
             )
         return known or study.images, tuple(notices)
 
-    def collate(self, batch: list[Prepared]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """pixel_values [B,V,C,H,W], view positions [B,V] and view mask [B,V]; missing views are black and masked."""
-        views = max(len(item.views) for item in batch)
-        squares = torch.stack([_padded(item.squares, views) for item in batch])
-        positions = torch.stack([_padded(torch.tensor(item.views), views) for item in batch])
-        mask = torch.stack([_padded(torch.ones(len(item.views), dtype=torch.bool), views) for item in batch])
-        pixel_values = self._transform.normalize(squares)
-        return pixel_values, positions, mask
+    def _fit_images(self, images: Sequence[Image]) -> torch.Tensor:
+        """Return squares [V,size,size]; raise StudyError for an image that cannot be read."""
+        return torch.stack([self._transform.fit(load_pixels(image))[0] for image in images])
 
-
-def _padded(rows: torch.Tensor, length: int) -> torch.Tensor:
-    """[V,...] -> [length,...], filled with zeros."""
-    return torch.cat([rows, rows.new_zeros(length - len(rows), *rows.shape[1:])])
+    def _gray_squares(self, images: int) -> torch.Tensor:
+        return torch.full((images, self._transform.size, self._transform.size), _GRAY)

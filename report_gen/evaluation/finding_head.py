@@ -1,23 +1,18 @@
-"""The finding head of a drafter, held against the labels of a corpus by the probabilities that its reports carry."""
+"""Score the probabilities that drafts carry, from the finding head of the model, against the labels of a corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from report_gen.metrics.head_scores import HeadRun, score_head
-from report_gen.metrics.measure import Floats
-from report_gen.metrics.score_run import ScoreMethod
+from report_gen.evaluation.rows import Row
+from report_gen.metrics import Floats, HeadRun, ScoreMethod, States, score_head
 from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import Report
 
 _DIGITS = 6
-"""Decimals of a probability."""
-
-Row = Mapping[str, Any]
-States = Mapping[str, FindingState]
+"""Decimals of a probability. Further digits of equal images differ between batches, which would break ties."""
 
 
 def score_finding_head(
@@ -27,14 +22,17 @@ def score_finding_head(
     controls: Mapping[str, Sequence[Report]],
     method: ScoreMethod,
 ) -> HeadRun | None:
-    """Every figure of the head; None where no label is of a finding that it was taught.
+    """Compute every score of the finding head.
 
     Args:
-        ids: of S studies.
-        labels: what is known of each, as `known_labels` gives it.
-        own: their reports from their own images.
-        controls: their reports from other images, by the name of these.
-        method: its draws and seed.
+        ids: ids of the S studies.
+        labels: labels of each study, from `known_labels`.
+        own: reports drafted from the studies' own images.
+        controls: reports drafted from control images, by the control's name.
+        method: gives the number of draws and the seed.
+
+    Returns:
+        None if no label is of a finding that the head was trained on.
     """
     findings = tuple(finding.name for finding in own[0].findings)
     values = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0}
@@ -52,13 +50,13 @@ def score_finding_head(
 
 
 def can_score_finding_head(reported: Iterable[str], rows: Iterable[Row], schema: FindingSchema) -> bool:
-    """Whether a study has a label of one of the findings whose probability is `reported`."""
-    wanted = frozenset(reported)
-    return any(known_labels(row, schema).keys() & wanted for row in rows)
+    """Tell whether a study has a label of one of the findings whose probability is `reported`."""
+    names = frozenset(reported)
+    return any(known_labels(row, schema).keys() & names for row in rows)
 
 
 def known_labels(row: Row, schema: FindingSchema) -> States:
-    """The labels that the corpus has, as states."""
+    """Return the labels that the corpus gives for a study, as finding states."""
     return {
         name: FindingState.PRESENT if label > 0.5 else FindingState.ABSENT
         for name, label in zip(schema.findings, row["labels"], strict=True)
@@ -67,7 +65,7 @@ def known_labels(row: Row, schema: FindingSchema) -> States:
 
 
 def _probabilities(reports: Sequence[Report]) -> Floats:
-    """[S,F], NaN where there is none; without the last digits, in which equal images differ from batch to batch."""
+    """Return rounded probabilities [S, F]; NaN where a report has none."""
     known = [[finding.probability for finding in report.findings] for report in reports]
     rounded = [[np.nan if one is None else round(one, _DIGITS) for one in row] for row in known]
     return np.array(rounded).reshape(len(rounded), -1 if any(rounded) else 0)

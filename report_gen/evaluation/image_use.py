@@ -1,4 +1,4 @@
-"""Does the drafter use the image? What its scores lose when the images are shuffled among the studies, or blank."""
+"""Measure whether a model uses the image: what scores lose with the images of other studies, or with blank images."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from report_gen.metrics.metric_suite import Drafts, MetricSuite
-from report_gen.metrics.preset import Preset
-from report_gen.metrics.significance import Difference, compare
+from report_gen.metrics import Difference, MetricSuite, Preset, ReportTexts, compare
 
 
 def measure_image_use(
     drafts: Sequence[str],
-    without_image: Sequence[str],
+    control_drafts: Sequence[str],
     references: Sequence[str],
     *,
     preset: Preset,
@@ -21,25 +19,34 @@ def measure_image_use(
     draws: int = 1000,
     seed: int = 0,
 ) -> tuple[Difference, ...]:
-    """Every offline score of `drafts` minus that of what the same model drafts from shuffled or blank images.
+    """Compute every offline score of `drafts` minus that of `control_drafts`.
 
-    A drafter that looks at the image has differences above 0 whose intervals stay there.
+    A model that uses the image has differences whose intervals are above 0.
+
+    Args:
+        drafts: drafts from the studies' own images.
+        control_drafts: drafts of the same model from shuffled or blank images.
+        references: reports of the same studies.
+        preset: prepares the texts.
+        train: training reports, from which the preset may take its vocabulary.
+        draws: bootstrap resamplings of the studies.
+        seed: seed of the bootstrap.
     """
     prepared = preset.prepare_references(references, preset.known_words(train))
-    ruler = MetricSuite(Drafts(name="references", texts=references, prepared=prepared))
-    blind, seeing = (
-        ruler.measure(Drafts(name=name, texts=texts, prepared=preset.prepare_predictions(texts)))
-        for name, texts in (("without image", without_image), ("with image", drafts))
+    suite = MetricSuite(ReportTexts(name="references", texts=references, prepared=prepared))
+    control, own = (
+        suite.measure(ReportTexts(name=name, texts=texts, prepared=preset.prepare_predictions(texts)))
+        for name, texts in (("control images", control_drafts), ("own images", drafts))
     )
-    return compare(blind.measures, seeing.measures, draws, seed)
+    return compare(control.measures, own.measures, draws, seed)
 
 
-def shuffle(studies: int, seed: int) -> list[int]:
-    """For each study the number of another one, whose images it gets: a random permutation without fixed points."""
+def shuffle_studies(studies: int, seed: int) -> list[int]:
+    """Choose for each study the index of another study whose images it gets: a permutation without fixed points."""
     generator = np.random.default_rng(seed)
     order = generator.permutation(studies)
-    # Along a random cycle every study gets its neighbour's images, so none keeps its own.
-    giver = np.empty(studies, dtype=np.int64)
-    giver[order] = np.roll(order, 1)
-    permutation: list[int] = giver.tolist()
+    # Each study gets the images of its predecessor on a random cycle, so none keeps its own.
+    source = np.empty(studies, dtype=np.int64)
+    source[order] = np.roll(order, 1)
+    permutation: list[int] = source.tolist()
     return permutation

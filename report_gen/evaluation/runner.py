@@ -1,99 +1,62 @@
-"""Does a model say what its images show? Drafts of a corpus against its labels and reports, with and without images.
+"""Evaluate a model on a corpus: drafts with and without the studies' images against labels and reports.
 
-Every study is drafted three times: from its own images, from another study's (`shuffled`), and from plain grey ones
-(`blank`). What the scores lose by that is what the model gets from looking.
+Every study is drafted three times: from its own images, from those of another study (`shuffled`), and from uniformly
+gray images (`blank`). What the scores lose with control images is what the model takes from the image.
 
-The reference is the findings section of a report, and of a draft too that section alone is held against it, as is the
-custom in the field. The labels are held against all that a draft says. ChestX-ray14's own 14 labels, some of which are
-merged in the findings, are held against it once more by themselves.
+Reports are compared by their findings section alone, as is customary in the field. Labels are compared with the whole
+draft. The 14 labels of ChestX-ray14, some of which are merged into one finding, are also scored by themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
-from report_gen.evaluation.image_use import shuffle
+from report_gen.evaluation.image_use import shuffle_studies
 from report_gen.evaluation.results import Evaluation
+from report_gen.evaluation.rows import Row, has_report, study_from_row
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
 from report_gen.labeling.labeler import label_findings
-from report_gen.metrics.attribute_scores import StudyPrediction, Values, attribute_measures, count_values
-from report_gen.metrics.finding_scores import finding_measures
-from report_gen.metrics.joining import Joined, notice_empty
-from report_gen.metrics.label_scores import LabelScores, score_labels
-from report_gen.metrics.measure import Floats
-from report_gen.metrics.preset import load_preset
-from report_gen.metrics.run_score import score_texts
-from report_gen.metrics.score_run import ScoreMethod, ScoreRun
-from report_gen.metrics.significance import Difference, compare
-from report_gen.metrics.training_reports import TrainingReports
+from report_gen.metrics import (
+    AttributePrediction,
+    Difference,
+    Floats,
+    JoinedReports,
+    LabelScores,
+    Measure,
+    ScoreMethod,
+    ScoreRun,
+    States,
+    TrainingReports,
+    attribute_measures,
+    compare,
+    count_values,
+    finding_measures,
+    load_preset,
+    notice_empty,
+    score_labels,
+    score_texts,
+)
 from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import ATTRIBUTES, Report, SectionName
-from report_gen.records.study import Study, ViewPosition
+from report_gen.records.report import ATTRIBUTES, AttributeName, Report, SectionName
+from report_gen.records.study import Study
 
 OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
+"""The images from which a draft is made."""
 
-Row = Mapping[str, Any]
-States = Mapping[str, FindingState]
 T = TypeVar("T")
 
 
 class Track(Protocol):
-    """Passes items on while progress over so many of them is shown."""
+    """Passes items on and shows progress over `total` of them; `what` names the items."""
 
     def __call__(self, items: Iterable[T], total: int, what: str, /) -> Iterable[T]: ...
-
-
-def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
-    """The rows of `split`, or of all, that have images and something to hold a draft against.
-
-    Raises:
-        CorpusError: they are fewer than two.
-    """
-    rows = [row for row in corpus if split in ("all", row["split"]) and row["images"]]
-    rows = [row for row in rows if has_labels(row) or has_report(row)]
-    if len(rows) < 2:
-        raise CorpusError(
-            f"fewer than two studies of split {split!r} have images and labels or findings texts; "
-            "name a corpus and a split that have them"
-        )
-    return rows
-
-
-def training_reports(corpus: Iterable[Row], rows: Sequence[Row]) -> TrainingReports | None:
-    """Findings texts of the train and val splits without the `rows` to be drafted; None where train has none."""
-    drafted = {row["study_id"] for row in rows}
-    texts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
-    for row in corpus:
-        if has_report(row) and row["study_id"] not in drafted:
-            texts[row["split"]][row["study_id"]] = row["findings"]
-    return TrainingReports(train=texts["train"], val=texts["val"]) if texts["train"] else None
-
-
-def neighbours(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
-    """Training studies with images and a findings text, without the `rows` to be drafted: the image 1-NN's memory."""
-    drafted = {row["study_id"] for row in rows}
-    return [
-        row
-        for row in corpus
-        if row["split"] == "train" and row["images"] and has_report(row) and row["study_id"] not in drafted
-    ]
-
-
-def has_labels(row: Row) -> bool:
-    return any(label is not None for label in row["labels"])
-
-
-def has_report(row: Row) -> bool:
-    return bool(row["findings"].strip())
 
 
 def evaluate(
@@ -107,62 +70,64 @@ def evaluate(
     nih_labels: Mapping[str, frozenset[str]] | None = None,
     track: Track = lambda items, _total, _what: items,
 ) -> Evaluation:
-    """Draft every study with and without its images, and hold the drafts against labels and findings texts.
+    """Draft every study with its own and with control images, and score the drafts against labels and reports.
 
     Args:
-        rows: of `select_studies`.
-        method: how texts are scored; its draws and seed serve everything.
-        training: of `training_reports`, for baselines.
-        nearest: of `neighbours`, for the image 1-NN baseline by the model's own image features; none without any.
-        nih_labels: of `corpora.read_nih_labels`, by study; None where the corpus is another.
-        track: shows progress over drafts, given their number and what is drafted.
+        drafter: the model.
+        rows: studies from `select_studies`.
+        decoding: how drafts are generated.
+        method: how texts are scored; its draws and seed are used for every score.
+        training: training reports from `training_reports`, for the baselines.
+        nearest: training studies from `nearest_candidates`, for the image 1-NN baseline by the model's own image
+            features; without any, this baseline is left out.
+        nih_labels: labels by study from `corpora.read_nih_labels`; None for other corpora.
+        track: shows progress.
 
     Raises:
-        UsageError: the preset or an optional measure is unknown.
+        UsageError: the preset or an optional metric is unknown.
         CorpusError: fewer than two studies have images that can be read.
     """
-    load_preset(method.preset)  # drafting takes long: what is wrong with the call shows now
-    studies, refused = _draft(drafter, rows, decoding, track)
-    if len(studies) < 2:
-        raise CorpusError(f"fewer than two studies have images that can be read; the first fault: {refused[0]}")
-    controls = dict(_draft_without(drafter, [study for _, study, _ in studies], decoding, method.seed, track))
-    sides = {OWN: [report for _, _, report in studies], **controls}
-    rows = [row for row, _, _ in studies]
+    load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
+    drafted, refused = _draft_own(drafter, rows, decoding, track)
+    controls = dict(_draft_controls(drafter, [one.study for one in drafted], decoding, method.seed, track))
+    drafts = {OWN: [one.report for one in drafted], **controls}
+    rows = [one.row for one in drafted]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
     labels = [known_labels(row, method.schema) for row in rows]
-    truths: list[Values] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
+    attributes: list[Mapping[AttributeName, str]] = [{name: row[name] for name in ATTRIBUTES} for row in rows]
     return Evaluation(
         schema=method.schema,
-        texts={row["study_id"]: _text(report) for row, _, report in studies},
+        drafts={one.row["study_id"]: _full_text(one.report) for one in drafted},
         refused=tuple(refused),
-        support={
-            name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in method.schema.findings
-        },
-        by_labels=_against_labels(labels, sides, method),
-        by_nih_labels=None if nih_labels is None else _against_nih_labels(rows, sides, nih_labels, method),
-        attribute_support=count_values(truths),
-        by_attributes=_against_attributes(truths, [row["findings"] for row in rows], sides, method),
-        head=score_finding_head([row["study_id"] for row in rows], labels, sides[OWN], controls, method),
-        run=_against_reports(rows, sides, method, training, features),
+        label_support=_count_labels(labels, method.schema),
+        labels=_compare_with_labels(labels, drafts, method),
+        nih_labels=None if nih_labels is None else _compare_with_nih_labels(rows, drafts, nih_labels, method),
+        attribute_support=count_values(attributes),
+        attributes=_compare_with_attributes(attributes, [row["findings"] for row in rows], drafts, method),
+        finding_head=score_finding_head([row["study_id"] for row in rows], labels, drafts[OWN], controls, method),
+        reports=_compare_with_reports(rows, drafts, method, training, features),
     )
 
 
-def study_from_row(row: Row) -> Study:
-    """The images of a corpus row as one study, with the views that the corpus gives them. Raises StudyError."""
-    series = []
-    for path, view in zip(row["images"], row["view_positions"], strict=True):
-        (one,) = read_study(Path(path)).series
-        images = tuple(replace(image, view_position=ViewPosition(view)) for image in one.images)
-        series.append(replace(one, images=images))
-    return Study(name=row["study_id"], series=tuple(series), indication=row["indication"] or None)
+@dataclass(frozen=True)
+class _DraftedStudy:
+    """A corpus row, its images and the draft from them."""
+
+    row: Row
+    study: Study
+    report: Report
 
 
-def _draft(
+def _draft_own(
     drafter: Drafter, rows: Sequence[Row], decoding: Decoding, track: Track
-) -> tuple[list[tuple[Row, Study, Report]], list[StudyError]]:
-    """The studies that can be read with their drafts, and why the others cannot."""
+) -> tuple[list[_DraftedStudy], list[StudyError]]:
+    """Draft every study from its own images; studies that cannot be read are returned as errors.
+
+    Raises:
+        CorpusError: fewer than two studies can be read.
+    """
     readable: list[tuple[Row, Study]] = []
-    drafted: list[tuple[Row, Study, Report]] = []
+    drafted: list[_DraftedStudy] = []
     refused: list[StudyError] = []
     for row in rows:
         try:
@@ -174,115 +139,134 @@ def _draft(
         if isinstance(draft, StudyError):
             refused.append(draft)
         else:
-            drafted.append((row, study, draft))
+            drafted.append(_DraftedStudy(row, study, draft))
+    if len(drafted) < 2:
+        raise CorpusError(
+            f"fewer than two studies have images that can be read; the first error: {refused[0]}; correct the files"
+        )
     return drafted, refused
 
 
-def _draft_without(
+def _draft_controls(
     drafter: Drafter, studies: Sequence[Study], decoding: Decoding, seed: int, track: Track
 ) -> Iterator[tuple[str, list[Report]]]:
-    """By control the drafts from what are not the studies' own images. All of these have been read before."""
+    """Yield each control and its drafts: from the images of another study, and from blank images."""
     shuffled = [
-        replace(study, series=studies[giver].series)
-        for study, giver in zip(studies, shuffle(len(studies), seed), strict=True)
+        replace(study, series=studies[source].series)
+        for study, source in zip(studies, shuffle_studies(len(studies), seed), strict=True)
     ]
     for control, shown in ((SHUFFLED, shuffled), (BLANK, studies)):
         drafts = drafter.draft_all(shown, decoding=decoding, blank=control == BLANK)
-        yield control, list(map(_sound, track(drafts, len(shown), f"{control} images")))
+        yield control, list(map(_report_or_raise, track(drafts, len(shown), f"{control} images")))
 
 
-def _features(drafter: Drafter, rows: Sequence[Row], track: Track) -> dict[str, Floats]:
-    """Image features by study id; a training study that cannot be read is nobody's neighbour."""
-    readable = []
-    for row in rows:
-        with suppress(StudyError):
-            readable.append((row["study_id"], study_from_row(row)))
-    found = drafter.features([study for _, study in readable])
-    tracked = track(found, len(readable), "the nearest training image")
-    pairs = zip((name for name, _ in readable), tracked, strict=True)
-    return {name: features for name, features in pairs if not isinstance(features, StudyError)}
-
-
-def _sound(draft: Report | StudyError) -> Report:
+def _report_or_raise(draft: Report | StudyError) -> Report:
     if isinstance(draft, StudyError):
         raise draft
     return draft
 
 
-def _against_labels(
-    labels: Sequence[States], sides: Mapping[str, Sequence[Report]], method: ScoreMethod
+def _features(drafter: Drafter, rows: Sequence[Row], track: Track) -> dict[str, Floats]:
+    """Compute image features [D_img] by study id; studies that cannot be read are left out."""
+    readable = []
+    for row in rows:
+        with suppress(StudyError):
+            readable.append((row["study_id"], study_from_row(row)))
+    features = drafter.features([study for _, study in readable])
+    tracked = track(features, len(readable), "the nearest training image")
+    pairs = zip((name for name, _ in readable), tracked, strict=True)
+    return {name: one for name, one in pairs if not isinstance(one, StudyError)}
+
+
+def _count_labels(labels: Sequence[States], schema: FindingSchema) -> dict[str, int]:
+    return {name: sum(label.get(name) is FindingState.PRESENT for label in labels) for name in schema.findings}
+
+
+def _compare_with_labels(
+    labels: Sequence[States], drafts: Mapping[str, Sequence[Report]], method: ScoreMethod
 ) -> dict[str, tuple[Difference, ...]]:
     known = [label for label in labels if label]
     if not known:
         return {}
-    measured = {
-        side: finding_measures(
-            [_read(report, label, method.schema) for report, label in zip(reports, labels, strict=True) if label],
-            known,
-            schema=method.schema,
-        )
-        for side, reports in sides.items()
-    }
-    own = measured.pop(OWN)
-    return {control: compare(others, own, method.draws, method.seed) for control, others in measured.items()}
+
+    def measure(reports: Sequence[Report]) -> tuple[Measure, ...]:
+        pairs = zip(reports, labels, strict=True)
+        stated = [_stated_findings(report, label, method.schema) for report, label in pairs if label]
+        return finding_measures(stated, known, schema=method.schema)
+
+    return _compare_with_controls(drafts, measure, method)
 
 
-def _against_nih_labels(
+def _compare_with_nih_labels(
     rows: Sequence[Row],
-    sides: Mapping[str, Sequence[Report]],
+    drafts: Mapping[str, Sequence[Report]],
     labels: Mapping[str, frozenset[str]],
     method: ScoreMethod,
 ) -> LabelScores:
-    said = {side: [stated_labels(_text(report)) for report in reports] for side, reports in sides.items()}
-    own = said.pop(OWN)
+    stated = {images: [stated_labels(_full_text(report)) for report in reports] for images, reports in drafts.items()}
+    own = stated.pop(OWN)
     truth = [labels[row["study_id"]] for row in rows]
-    return score_labels(NIH_LABELS, truth, own, said, draws=method.draws, seed=method.seed)
+    return score_labels(NIH_LABELS, truth, own, stated, draws=method.draws, seed=method.seed)
 
 
-def _against_attributes(
-    truths: Sequence[Values], references: Sequence[str], sides: Mapping[str, Sequence[Report]], method: ScoreMethod
+def _compare_with_attributes(
+    attributes: Sequence[Mapping[AttributeName, str]],
+    references: Sequence[str],
+    drafts: Mapping[str, Sequence[Report]],
+    method: ScoreMethod,
 ) -> dict[str, tuple[Difference, ...]]:
-    measured = {
-        side: attribute_measures(truths, references, [_told(report) for report in reports])
-        for side, reports in sides.items()
-    }
-    own = measured.pop(OWN)
+    def measure(reports: Sequence[Report]) -> tuple[Measure, ...]:
+        return attribute_measures(attributes, references, [_predicted_attributes(report) for report in reports])
+
+    return _compare_with_controls(drafts, measure, method)
+
+
+def _compare_with_controls(
+    drafts: Mapping[str, Sequence[Report]],
+    measure: Callable[[Sequence[Report]], tuple[Measure, ...]],
+    method: ScoreMethod,
+) -> dict[str, tuple[Difference, ...]]:
+    """Compute the scores with own images minus those with each control; empty if nothing can be measured."""
+    own = measure(drafts[OWN])
     if not own:
         return {}
-    return {control: compare(others, own, method.draws, method.seed) for control, others in measured.items()}
+    return {
+        images: compare(measure(reports), own, method.draws, method.seed)
+        for images, reports in drafts.items()
+        if images != OWN
+    }
 
 
-def _told(draft: Report) -> StudyPrediction:
-    return StudyPrediction(
-        draft=_findings(draft), seen={attribute.name: attribute.seen for attribute in draft.attributes}
-    )
-
-
-def _against_reports(
+def _compare_with_reports(
     rows: Sequence[Row],
-    sides: Mapping[str, Sequence[Report]],
+    drafts: Mapping[str, Sequence[Report]],
     method: ScoreMethod,
     training: TrainingReports | None,
     features: Mapping[str, Floats] | None,
 ) -> ScoreRun | None:
-    places = [place for place, row in enumerate(rows) if has_report(row)]
-    if not places:
+    indices = [index for index, row in enumerate(rows) if has_report(row)]
+    if not indices:
         return None
-    ids, references = (tuple(rows[place][column] for place in places) for column in ("study_id", "findings"))
-    texts = {side: tuple(_findings(reports[place]) for place in places) for side, reports in sides.items()}
+    ids, references = (tuple(rows[index][column] for index in indices) for column in ("study_id", "findings"))
+    texts = {images: tuple(_findings_text(reports[index]) for index in indices) for images, reports in drafts.items()}
     own = texts.pop(OWN)
-    joined = Joined(ids=ids, predictions=own, references=references, notices=tuple(notice_empty(own)))
+    joined = JoinedReports(ids=ids, predictions=own, references=references, notices=tuple(notice_empty(own)))
     return score_texts(joined, method, training=training, features=features, controls=texts)
 
 
-def _text(draft: Report) -> str:
+def _full_text(draft: Report) -> str:
     return "\n".join(section.text for section in draft.sections)
 
 
-def _findings(draft: Report) -> str:
+def _findings_text(draft: Report) -> str:
     return " ".join(section.text for section in draft.sections if section.name is SectionName.FINDINGS)
 
 
-def _read(draft: Report, known: States, schema: FindingSchema) -> States:
-    """What a draft says of the findings that the corpus knows; of the others nothing can be held against it."""
-    return {name: state for name, state in label_findings(_text(draft), schema).items() if name in known}
+def _stated_findings(draft: Report, labels: States, schema: FindingSchema) -> States:
+    """Label a draft, restricted to the findings that the corpus labels; the others cannot be judged."""
+    return {name: state for name, state in label_findings(_full_text(draft), schema).items() if name in labels}
+
+
+def _predicted_attributes(draft: Report) -> AttributePrediction:
+    predicted = {attribute.name: attribute.predicted for attribute in draft.attributes}
+    return AttributePrediction(draft=_findings_text(draft), predicted=predicted)

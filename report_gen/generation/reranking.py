@@ -1,8 +1,8 @@
-"""Of several texts for one study, the one to keep.
+"""Select one of several candidate texts for a study.
 
-Where the decoder was told states, it is the one that says them, and nothing that it could not know. Where it was told
-none, only the images can have spoken: then it is the text that the others agree with most, of those that name no other
-modality, plane or body part than was told.
+If the decoder was conditioned on finding states, the candidate that agrees with them best is kept. If all states are
+unknown, only the images can have informed the text; then the candidate that the others agree with most is kept, among
+those that contradict the fewest attributes.
 """
 
 from __future__ import annotations
@@ -11,81 +11,142 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
 
-from report_gen.auditing.text_audit import audit_text
+from report_gen.auditing import audit_text
 from report_gen.labeling.attributes import contradictions
 from report_gen.labeling.labeler import findings_in_state, label_findings
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.rouge import rouge_l_coco
+from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import AttributeName, split_sentences
 
-_FAULT: dict[tuple[FindingState, FindingState], float] = {
-    (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
-    (FindingState.PRESENT, FindingState.ABSENT): 2.0,
-    (FindingState.PRESENT, FindingState.NOT_MENTIONED): 1.0,
-    (FindingState.ABSENT, FindingState.PRESENT): 2.0,
-    (FindingState.ABSENT, FindingState.UNCERTAIN): 1.0,
-    (FindingState.UNCERTAIN, FindingState.PRESENT): 1.0,
-    (FindingState.UNCERTAIN, FindingState.ABSENT): 1.0,
-    (FindingState.UNCERTAIN, FindingState.NOT_MENTIONED): 0.5,
-    (FindingState.UNKNOWN, FindingState.PRESENT): 1.0,
-    (FindingState.UNKNOWN, FindingState.UNCERTAIN): 0.5,
-}
-"""Weight of (told, said). A contradiction counts twice an omission; an absent finding need not be mentioned."""
+_NO_ATTRIBUTES: Mapping[AttributeName, str] = MappingProxyType({})
 
-_MISNAMED = 2.0
-"""Weight of an attribute of which another value is named: as a contradiction."""
+_MISMATCH: Mapping[tuple[FindingState, FindingState], float] = MappingProxyType(
+    {
+        (FindingState.PRESENT, FindingState.UNCERTAIN): 0.5,
+        (FindingState.PRESENT, FindingState.ABSENT): 2.0,
+        (FindingState.PRESENT, FindingState.NOT_MENTIONED): 1.0,
+        (FindingState.ABSENT, FindingState.PRESENT): 2.0,
+        (FindingState.ABSENT, FindingState.UNCERTAIN): 1.0,
+        (FindingState.UNCERTAIN, FindingState.PRESENT): 1.0,
+        (FindingState.UNCERTAIN, FindingState.ABSENT): 1.0,
+        (FindingState.UNCERTAIN, FindingState.NOT_MENTIONED): 0.5,
+        (FindingState.UNKNOWN, FindingState.PRESENT): 1.0,
+        (FindingState.UNKNOWN, FindingState.UNCERTAIN): 0.5,
+    }
+)
+"""Weight of (state that conditioned the decoder, state in the text); 0 for pairs that are not listed.
+
+A contradiction weighs twice as much as an omission. An absent finding need not be mentioned.
+"""
+
+_ATTRIBUTE_MISMATCH = 2.0
+"""Weight of an attribute for which the text names another value: as much as a contradicted finding."""
+
+
+def select_candidate(
+    candidates: Sequence[tuple[str, float | None]],
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    *,
+    schema: FindingSchema,
+) -> int:
+    """Return the index of the candidate to keep; of several equally good ones the first.
+
+    Args:
+        candidates: texts, each with the confidence of the model in it, 0..1.
+        states: the finding states [F] that conditioned the decoder.
+        attributes: the attributes that conditioned the decoder, "" for unknown.
+        schema: the F findings of the model.
+    """
+    if len(candidates) == 1:
+        return 0
+    texts = [text for text, _ in candidates]
+    if not _any_known(states):
+        allowed = fewest_contradictions(texts, attributes)
+        return allowed[most_agreed([texts[index] for index in allowed])]
+    # A low confidence costs at most 1, as much as an omitted finding.
+    costs = [
+        inconsistency(text, states, attributes, schema=schema) + 1 - (confidence or 0.0)
+        for text, confidence in candidates
+    ]
+    return costs.index(min(costs))
+
+
+def needs_candidates(
+    text: str,
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    *,
+    schema: FindingSchema,
+) -> bool:
+    """Whether further candidates can improve on a text: its states are all unknown, or the text contradicts them."""
+    return not _any_known(states) or inconsistency(text, states, attributes, schema=schema) > 0
 
 
 def most_agreed(texts: Sequence[str]) -> int:
-    """Which of the texts has the highest mean ROUGE-L against the others: the one with the least expected loss, if they
-    are samples of what the model believes (minimum Bayes risk; Eikema & Aziz, COLING 2020). The first of several.
+    """Return the index of the text with the highest mean ROUGE-L against the others; of several the first.
+
+    If the texts are samples of the model's distribution, this is the text with the least expected loss (minimum Bayes
+    risk decoding; Eikema & Aziz, COLING 2020).
     """
     candidates, others = zip(*product(texts, repeat=2), strict=True)
     rouge = rouge_l_coco(Pairs(candidates, others)).per_report.reshape(len(texts), len(texts))
-    return int(rouge.mean(axis=1).argmax())  # every text agrees with itself alike
+    return int(rouge.mean(axis=1).argmax())  # every text agrees with itself, which adds the same to each mean
 
 
-def consistent(texts: Sequence[str], attributes: Mapping[AttributeName, str]) -> list[int]:
-    """Places of the texts that name the fewest modalities, planes and body parts other than those told; in order."""
-    misnamed = [len(contradictions(text, attributes)) for text in texts]
-    return [place for place, count in enumerate(misnamed) if count == min(misnamed)]
+def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeName, str]) -> list[int]:
+    """Return the indices of the texts that contradict the fewest attributes, in order."""
+    counts = [len(contradictions(text, attributes)) for text in texts]
+    return [index for index, count in enumerate(counts) if count == min(counts)]
 
 
 def inconsistency(
     text: str,
-    told: Sequence[FindingState],
-    attributes: Mapping[AttributeName, str] = MappingProxyType({}),
+    states: Sequence[FindingState],
+    attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
     *,
     schema: FindingSchema,
 ) -> float:
-    """Weighted count of findings on which a text departs from its states [F], plus one a flaw and two for each of the
-    attributes of which it names another value.
+    """Return how much a text contradicts its conditioning and itself; 0 means not at all.
 
-    Flaws are those of `audit_text`, and findings that a sentence denies, if only by "lungs are clear", beside others
-    that state them.
+    The sum of `mismatch_score`, 1 for each flag of `audit_text`, 1 for each finding that one sentence denies (also as
+    part of "lungs are clear") and another states, and 2 for each contradicted attribute.
+
+    Args:
+        text: a report.
+        states: the finding states [F] that conditioned the decoder.
+        attributes: the attributes that conditioned the decoder, "" for unknown.
+        schema: the F findings of the model.
     """
-    stated = findings_in_state(text, FindingState.PRESENT, schema)
+    present = findings_in_state(text, FindingState.PRESENT, schema)
     denied = [
-        findings_in_state(sentence.text, FindingState.ABSENT, schema) & stated for sentence in split_sentences(text)
+        findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
     ]
-    misnamed = _MISNAMED * len(contradictions(text, attributes))
-    return mismatch_score(text, told, schema) + len(audit_text(text)) + sum(map(len, denied)) + misnamed
+    contradicted = _ATTRIBUTE_MISMATCH * len(contradictions(text, attributes))
+    return mismatch_score(text, states, schema) + len(audit_text(text)) + sum(map(len, denied)) + contradicted
 
 
-def mismatch_score(text: str, told: Sequence[FindingState], schema: FindingSchema) -> float:
-    """Weighted count of findings on which a text departs from the states [F] it was told; 0 is faithful."""
-    return sum(_FAULT.get((state, said), 0.0) for _, state, said in _compared(text, told, schema))
+def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:
+    """Return the weighted count of findings on which a text differs from the states [F] of the conditioning."""
+    return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states, schema))
 
 
-def mismatched_findings(text: str, told: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
-    """Names of the findings on which a text departs from what it was told."""
-    return tuple(name for name, state, said in _compared(text, told, schema) if _FAULT.get((state, said), 0.0) > 0.5)
+def mismatched_findings(text: str, states: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of the findings on which a text differs from the states [F] that conditioned the decoder.
+
+    A difference in certainty alone, such as a present finding called possible, is not reported.
+    """
+    compared = _compare(text, states, schema)
+    return tuple(name for name, state, in_text in compared if _MISMATCH.get((state, in_text), 0.0) > 0.5)
 
 
-def _compared(
-    text: str, told: Sequence[FindingState], schema: FindingSchema
+def _any_known(states: Sequence[FindingState]) -> bool:
+    return any(state is not FindingState.UNKNOWN for state in states)
+
+
+def _compare(
+    text: str, states: Sequence[FindingState], schema: FindingSchema
 ) -> list[tuple[str, FindingState, FindingState]]:
-    """Name, conditioned state and stated state of every finding but the one that follows from the others."""
-    conditioned, stated = dict(zip(schema.findings, told, strict=True)), label_findings(text, schema)
-    return [(name, conditioned[name], stated[name]) for name in schema.stated]
+    """Return name, conditioning state and state in the text of each finding, except the one that means "normal"."""
+    conditioning, in_text = dict(zip(schema.findings, states, strict=True)), label_findings(text, schema)
+    return [(name, conditioning[name], in_text[name]) for name in schema.stated]

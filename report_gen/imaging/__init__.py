@@ -1,0 +1,18 @@
+"""Read medical images: files to study records, and study records to display intensities.
+
+`report_gen.imaging.transform` needs torch and is therefore not imported here.
+"""
+
+from report_gen.imaging.dicom import is_dicom, raise_study_errors, read_attributes
+from report_gen.imaging.reading import StudyCollection, load_pixels, read_pixels, read_studies, read_study
+
+__all__ = [
+    "StudyCollection",
+    "is_dicom",
+    "load_pixels",
+    "raise_study_errors",
+    "read_attributes",
+    "read_pixels",
+    "read_studies",
+    "read_study",
+]

@@ -1,6 +1,6 @@
-"""What a compressed frame says of its own size, before anything is decoded.
+"""Read the image size from the header of a compressed frame, without decoding it.
 
-JPEG 2000: ISO/IEC 15444-1 A.5.1; JPEG: ISO/IEC 10918-1 B.2.2; JPEG-LS: ISO/IEC 14495-1 C.2.2.
+JPEG 2000: ISO/IEC 15444-1 A.5.1. JPEG: ISO/IEC 10918-1 B.2.2. JPEG-LS: ISO/IEC 14495-1 C.2.2.
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ import struct
 _J2K_START = b"\xff\x4f\xff\x51"
 """SOC and SIZ, the first two markers of a JPEG 2000 codestream."""
 _NOT_A_FRAME = {0xC4, 0xC8, 0xCC}
-"""DHT, JPG and DAC lie among the SOF markers."""
+"""DHT, JPG and DAC, which lie among the codes of the SOF markers."""
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}
+"""TEM and RST0 to RST7, markers that no length follows."""
 _START_OF_SCAN = 0xDA
 
 
 def coded_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns written in a JPEG, JPEG-LS or JPEG 2000 frame; None where the frame has no such marker.
+    """Return the rows and columns of a JPEG, JPEG-LS or JPEG 2000 frame, or None if its header is not found.
 
     Raises:
-        struct.error: the frame ends within the marker.
+        struct.error: The frame ends within its header.
     """
     if frame.startswith(b"\xff\xd8"):
         return _jpeg_size(frame)
-    start = frame.find(_J2K_START, 0, 4096)  # a JP2 box may stand in front of the codestream
+    start = frame.find(_J2K_START, 0, 4096)  # JP2 boxes may precede the codestream
     if start < 0:
         return None
     x_end, y_end, x_start, y_start = struct.unpack_from(">4I", frame, start + 8)
@@ -40,7 +41,7 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
             position += 1
         elif marker in _WITHOUT_LENGTH:
             position += 2
-        elif (0xC0 <= marker <= 0xCF and marker not in _NOT_A_FRAME) or marker == 0xF7:
+        elif (0xC0 <= marker <= 0xCF and marker not in _NOT_A_FRAME) or marker == 0xF7:  # SOF0 to SOF15, or SOF55
             rows, columns = struct.unpack_from(">HH", frame, position + 5)
             return rows, columns
         else:

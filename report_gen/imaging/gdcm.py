@@ -1,7 +1,7 @@
-"""GDCM in a process of its own: on a damaged JPEG it ends the process that it runs in.
+"""Decode compressed pixels with GDCM in a separate process, because GDCM aborts its process on a damaged JPEG.
 
-It is the one freely licensed decoder of lossless JPEG here. This file is also the program that the process runs, so it
-imports nothing of report-gen.
+GDCM is the only installed decoder of lossless JPEG with a permissive license. The child process runs this file as a
+script, so the file imports nothing of report-gen.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.utils import pixel_array
 
-SECONDS = 120
-"""A chest film takes about a quarter of one."""
-MEMORY = 4 * 2**30
+TIMEOUT_SECONDS = 120
+"""Limit for one frame. A chest radiograph takes about 0.25 s."""
+MEMORY_BYTES = 4 * 2**30
+"""Limit on the address space of the child process."""
 
 _PADDED = b"premature end"
-"""What libjpeg says when it makes up the pixels that a truncated stream lacks."""
+"""Part of the message that libjpeg prints when it invents the pixels that a truncated stream lacks."""
 
 
 def decode_with_gdcm(path: Path) -> NDArray[Any]:
-    """Stored values [H,W] or [H,W,3] of the first frame of a compressed file.
+    """Decode the first frame of a compressed file to stored values [H,W] or [H,W,3].
 
     Raises:
-        RuntimeError: the decoder refused, crashed, or padded the picture.
-        subprocess.TimeoutExpired: the decoder did not come to an end.
+        RuntimeError: GDCM failed, crashed or padded a truncated image.
+        subprocess.TimeoutExpired: GDCM did not finish in `TIMEOUT_SECONDS`.
     """
     command = [sys.executable, "-P", "-W", "ignore", __file__, str(path.resolve())]
-    done = subprocess.run(command, capture_output=True, timeout=SECONDS, check=False)  # noqa: S603 - no shell, own program
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603 - no shell, own program
     if done.returncode or _PADDED in done.stderr:
         raise RuntimeError(f"GDCM ended with {done.returncode}")
     return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
@@ -42,7 +43,7 @@ def _main(path: str) -> None:
     if sys.platform != "win32":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     np.save(sys.stdout.buffer, pixel_array(path, decoding_plugin="gdcm", allow_excess_frames=False))
 
 

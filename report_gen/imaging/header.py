@@ -1,4 +1,4 @@
-"""DICOM attributes -> records, each with its section of the standard."""
+"""Convert DICOM attributes to study records. Each function names its section of the standard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 
-from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition
+from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",
@@ -74,25 +74,7 @@ HEADER_KEYWORDS = (
     "PresentationLUTSequence",
     "PresentationLUTShape",
 )
-"""Everything that is read of a header; all else, private groups and names among it, stays in the file."""
-
-VIEW_POSITIONS = {
-    "PA": ViewPosition.PA,
-    "AP": ViewPosition.AP,
-    "LL": ViewPosition.LATERAL,
-    "RL": ViewPosition.LATERAL,
-    "LAT": ViewPosition.LATERAL,
-    "LATERAL": ViewPosition.LATERAL,
-    "LLD": ViewPosition.DECUBITUS,
-    "RLD": ViewPosition.DECUBITUS,
-    "LLO": ViewPosition.OBLIQUE,
-    "RLO": ViewPosition.OBLIQUE,
-    "LAO": ViewPosition.OBLIQUE,
-    "RAO": ViewPosition.OBLIQUE,
-    "LPO": ViewPosition.OBLIQUE,
-    "RPO": ViewPosition.OBLIQUE,
-}
-"""View Position (0018,5101), the defined terms of PS3.3 C.8.1.1 and C.8.11.5, and words in use beside them."""
+"""All attributes that are read from a header. Others, such as names and private groups, are never loaded."""
 
 VIEW_CODES = {
     "399348003": ViewPosition.AP,
@@ -120,7 +102,7 @@ VIEW_CODES = {
     "399038007": ViewPosition.OBLIQUE,
     "R-10210": ViewPosition.OBLIQUE,
 }
-"""View Code Sequence (0054,0220): PS3.16 CID 4010 in SNOMED CT, and in the SNOMED RT codes that older files carry."""
+"""View Code Sequence (0054,0220): PS3.16 CID 4010 in SNOMED CT, and the SNOMED RT codes of older files."""
 
 _DESCRIBED_VIEWS = (
     (r"decub(itus)?", ViewPosition.DECUBITUS),
@@ -130,12 +112,13 @@ _DESCRIBED_VIEWS = (
     (r"ap|a\.p\.|antero-?posterior", ViewPosition.AP),
     (r"frontal", ViewPosition.FRONTAL),
 )
+"""Regular expressions of the words that name a view in free text."""
 
 _YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
-def study_of(dataset: Dataset, path: Path, sha256: str) -> Study:
-    """The study of one image that the header of a file describes, named by the file."""
+def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
+    """Return the study that the header of one file describes: one image, named after the file."""
     image = Image(
         path=path,
         sha256=sha256,
@@ -167,7 +150,7 @@ def study_of(dataset: Dataset, path: Path, sha256: str) -> Study:
 
 
 def _value(dataset: Dataset, keyword: str) -> Any:
-    """An attribute that an image can do without: None where it is absent or ill-formed."""
+    """Return the value of an optional attribute, or None if it is absent or malformed."""
     try:
         return dataset.get(keyword)
     except (BytesLengthException, TypeError, ValueError):
@@ -175,13 +158,16 @@ def _value(dataset: Dataset, keyword: str) -> Any:
 
 
 def _uid(dataset: Dataset, keyword: str) -> str | None:
-    """A well-formed UID (PS3.5 9.1), fit for a file name; None else."""
+    """Return a UID if it is well-formed (PS3.5 9.1), so that it can become a file name; otherwise None."""
     value = str(_value(dataset, keyword) or "").strip(" \0")
     return value if re.fullmatch(r"[0-9.]{1,64}", value) and value.strip(".") else None
 
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
-    """Decoded by Specific Character Set; control and direction marks, which can drive a terminal, become spaces."""
+    """Return a text, decoded by Specific Character Set (0008,0005).
+
+    Control and direction characters become spaces because a terminal would act on them.
+    """
     value = _value(dataset, keyword)
     characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
     return " ".join(characters.split()) or None
@@ -193,9 +179,9 @@ def _integer(dataset: Dataset, keyword: str) -> int | None:
 
 
 def _view_position(dataset: Dataset) -> ViewPosition:
-    """View Position (0018,5101); failing it the View Code Sequence, then projection words in the descriptions."""
-    named = VIEW_POSITIONS.get((_text(dataset, "ViewPosition") or "").upper())
-    if named is not None:
+    """Return the view by View Position (0018,5101), else View Code Sequence, else the words of a description."""
+    named = ViewPosition.from_term(_text(dataset, "ViewPosition") or "")
+    if named is not ViewPosition.UNKNOWN:
         return named
     for item in _value(dataset, "ViewCodeSequence") or ():
         coded = VIEW_CODES.get(_text(item, "CodeValue") or "")
@@ -209,7 +195,7 @@ def _view_position(dataset: Dataset) -> ViewPosition:
 
 
 def _described_views(description: str) -> set[ViewPosition]:
-    """The views that a description names as whole words: "CHEST PA" one, "PA and lateral" two and therefore nothing."""
+    """Return the views that a description names as whole words: one for "CHEST PA", two for "PA and lateral"."""
     return {
         view
         for words, view in _DESCRIBED_VIEWS
@@ -218,7 +204,7 @@ def _described_views(description: str) -> set[ViewPosition]:
 
 
 def _laterality(dataset: Dataset) -> Laterality:
-    """Image Laterality (0020,0062), failing it Laterality (0020,0060) of the series."""
+    """Return Image Laterality (0020,0062), else Laterality (0020,0060) of the series."""
     for keyword in ("ImageLaterality", "Laterality"):
         value = (_text(dataset, keyword) or "").upper()
         if value in {side.value for side in Laterality} - {Laterality.UNKNOWN.value}:
@@ -227,11 +213,11 @@ def _laterality(dataset: Dataset) -> Laterality:
 
 
 def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Millimetres between rows and columns.
+    """Return the distances between rows and between columns, millimeters.
 
-    Pixel Spacing (0028,0030) goes first: in a radiograph it is there only where somebody calibrated it to the patient
-    (PS3.3 10.7.1.3), or repeats the next. Imager Pixel Spacing (0018,1164) is that of the detector, which lengthens a
-    thing in the chest by some 5 to 15 percent; Nominal Scanned Pixel Spacing (0018,2010) is that of a digitised film.
+    Pixel Spacing (0028,0030) takes precedence: in a radiograph it is calibrated to the patient (PS3.3 10.7.1.3) or
+    equals Imager Pixel Spacing. Imager Pixel Spacing (0018,1164) is measured at the detector, where structures of the
+    chest appear 5 to 15 percent larger. Nominal Scanned Pixel Spacing (0018,2010) is that of a digitized radiograph.
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         try:
@@ -244,7 +230,7 @@ def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
 
 
 def _age(dataset: Dataset) -> float | None:
-    """Years from Patient's Age (0010,1010), an AS such as 065Y (PS3.5 6.2); failing it from the birth date."""
+    """Return the age in years from Patient's Age (0010,1010), an AS such as 065Y (PS3.5 6.2), else the birth date."""
     match = re.fullmatch(r"(\d{1,3})([YMWD])", (_text(dataset, "PatientAge") or "").upper())
     if match:
         return int(match[1]) * _YEARS_PER[match[2]]
@@ -262,9 +248,9 @@ def _date(dataset: Dataset, keyword: str) -> date | None:
 
 
 def _indication(dataset: Dataset) -> str | None:
-    """Reason for the Requested Procedure (0040,1002) of the request (PS3.3 10.6) or of the image itself.
+    """Return Reason for the Requested Procedure (0040,1002) of the request (PS3.3 10.6) or of the image itself.
 
-    Failing them the retired Reason for Study (0032,1030), then Additional Patient History (0010,21B0).
+    Without it, return the retired Reason for Study (0032,1030), else Additional Patient History (0010,21B0).
     """
     for item in (*(_value(dataset, "RequestAttributesSequence") or ()), dataset):
         reason = _text(item, "ReasonForTheRequestedProcedure")

@@ -1,4 +1,7 @@
-"""The one door for files: path -> studies, image -> pixels. What a file is, its content tells, not its name."""
+"""Read studies from files and folders, and load the pixels of their images.
+
+The format of a file is recognized by its content, not by its name.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,25 @@ from numpy.typing import NDArray
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.files import unique_names
 from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
-from report_gen.imaging.raster import describe_picture, is_picture, read_picture_pixels
-from report_gen.records.study import Image, Series, Study
+from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
+from report_gen.records import Image, Series, Study
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
-"""A file so named that is no image is broken, not something else."""
+"""A file with such a name that is not an image is reported as broken, not as another kind of file."""
 
 SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", ".html", ".pdf"})
-"""Files so named lie beside images and are passed over."""
+"""Files with such names are ignored if they are not images and images were found."""
 
-_HEAD = 132
-_KINDS = "DICOM, PNG, JPEG or TIFF"
+_HEAD_BYTES = 132
+"""Length of the DICOM preamble and prefix, enough to recognize every format."""
+_FORMATS = "DICOM, PNG, JPEG or TIFF"
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a folder holds."""
+class StudyCollection:
+    """The studies of a folder, and an error for each file or study that could not be read."""
 
     studies: tuple[Study, ...]
     refused: tuple[StudyError, ...]
@@ -63,13 +67,13 @@ def read_study(path: str | os.PathLike[str]) -> Study:
     if broken:
         raise broken[0]
     if not found.studies:
-        raise StudyError(path, f"no images found; give a folder with {_KINDS} files (symbolic links are not followed).")
+        raise StudyError(path, f"no images found; give a folder with {_FORMATS} files (links are not followed)")
     if len(found.studies) > 1:
-        raise StudyError(path, f"holds {len(found.studies)} studies; give the folder of one, or use read_studies.")
+        raise StudyError(path, f"contains {len(found.studies)} studies; give the folder of one, or use read_studies")
     return found.studies[0]
 
 
-def read_studies(path: str | os.PathLike[str]) -> Found:
+def read_studies(path: str | os.PathLike[str]) -> StudyCollection:
     """Read every study at or below a path. A file that cannot be read does not stop the others.
 
     DICOM files are grouped by Study Instance UID, other images by folder. Hidden files, DICOMDIR, symbolic links and
@@ -83,20 +87,20 @@ def read_studies(path: str | os.PathLike[str]) -> Found:
     """
     path = Path(path)
     if not _is_folder(path):
-        studies, refused = _attempt(_read_file, [path])
-        return Found(tuple(studies), tuple(refused))
+        studies, refused = _collect(_read_file, [path])
+        return StudyCollection(tuple(studies), tuple(refused))
     unreadable: list[StudyError] = []
     files = list(_walk(path, unreadable))
-    singles, refused = _attempt(_read_file, files)
-    studies, conflicts = _attempt(_merge, _group(singles))
+    singles, refused = _collect(_read_file, files)
+    studies, conflicts = _collect(_merge, _group(singles))
     studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     names = unique_names(study.name for study in studies)
     named = tuple(dataclasses.replace(study, name=name) for study, name in zip(studies, names, strict=True))
     if not files and not unreadable:
-        unreadable.append(NotAnImageError(path, f"no images found; give a folder with {_KINDS} files."))
+        unreadable.append(NotAnImageError(path, f"no images found; give a folder with {_FORMATS} files"))
     if singles:
         refused = [error for error in refused if not _is_sidecar(error)]
-    return Found(named, (*unreadable, *refused, *conflicts))
+    return StudyCollection(named, (*unreadable, *refused, *conflicts))
 
 
 def load_pixels(image: Image) -> NDArray[np.float32]:
@@ -111,12 +115,12 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
     """
-    return read_brightness(image.path)
+    return read_pixels(image.path)
 
 
-def read_brightness(path: Path) -> NDArray[np.float32]:
-    """The pixels of `load_pixels` straight from a file, for who needs no record of it."""
-    read = read_dicom_pixels if is_dicom(_head(path)) else read_picture_pixels
+def read_pixels(path: Path) -> NDArray[np.float32]:
+    """Load the display intensities of a file without its record; see `load_pixels`."""
+    read = read_dicom_pixels if is_dicom(_head(path)) else read_raster_pixels
     pixels = np.ascontiguousarray(read(path), dtype=np.float32)
     if pixels.min() == pixels.max():
         return np.zeros_like(pixels)
@@ -124,33 +128,33 @@ def read_brightness(path: Path) -> NDArray[np.float32]:
 
 
 def _read_file(path: Path) -> Study:
-    """One file as a study of one image, named by the file's stem."""
+    """Read one file as a study of one image, named after the file."""
     head = _head(path)
     if is_dicom(head):
         return describe_dicom(path, _sha256(path))
-    if is_picture(head):
-        return Study(name=path.stem, series=(Series(images=(describe_picture(path, _sha256(path)),)),))
+    if is_raster(head):
+        return Study(name=path.stem, series=(Series(images=(describe_raster(path, _sha256(path)),)),))
     if not head:
-        raise StudyError(path, "the file is empty; copy or export it again.")
+        raise StudyError(path, "the file is empty; copy or export it again")
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise StudyError(path, f"is named like an image but is none; give a {_KINDS} file.")
-    raise NotAnImageError(path, f"is not an image; give a {_KINDS} file.")
+        raise StudyError(path, f"has the name of an image but is not one; give a {_FORMATS} file")
+    raise NotAnImageError(path, f"is not an image; give a {_FORMATS} file")
 
 
 def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above may not be entered
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if a parent folder may not be entered
 
 
 def _head(path: Path) -> bytes:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise StudyError(path, "is not a regular file; give a file or a folder.")
+            raise StudyError(path, "is not a regular file; give a file or a folder")
         with path.open("rb") as file:
-            return file.read(_HEAD)
+            return file.read(_HEAD_BYTES)
     except (FileNotFoundError, ValueError) as error:
-        raise StudyError(path, "does not exist; check the path.") from error
+        raise StudyError(path, "does not exist; check the path") from error
     except OSError as error:
-        raise StudyError(path, f"cannot be read ({error.strerror}); check its permissions.") from error
+        raise StudyError(path, f"cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _sha256(path: Path) -> str:
@@ -158,17 +162,17 @@ def _sha256(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise StudyError(path, f"cannot be read ({error.strerror}); check the disk.") from error
+        raise StudyError(path, f"cannot be read ({error.strerror}); check the disk") from error
 
 
 def _walk(root: Path, unreadable: list[StudyError]) -> Iterator[Path]:
-    """Regular files in the order of their paths. A link's target is met anyway if it lies below the root."""
+    """Yield regular files in path order. A link is skipped: its target is found itself if it lies below the root."""
 
-    def refuse(error: OSError) -> None:
-        reason = f"cannot be read ({error.strerror}); check its permissions."
+    def report(error: OSError) -> None:
+        reason = f"cannot be read ({error.strerror}); check its permissions"
         unreadable.append(StudyError(Path(error.filename), reason))
 
-    for folder, subfolders, names in os.walk(root, onerror=refuse):
+    for folder, subfolders, names in os.walk(root, onerror=report):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             file = Path(folder, name)
@@ -177,19 +181,20 @@ def _walk(root: Path, unreadable: list[StudyError]) -> Iterator[Path]:
 
 
 def _is_regular(file: Path) -> bool:
-    """No link, pipe or device. What cannot be asked is taken for a file: reading it tells what is wrong."""
+    """Return False for links, pipes and devices. If the type is unknown, return True: reading will give the error."""
     try:
         return stat.S_ISREG(file.lstat().st_mode)
     except OSError:
         return True
 
 
-def _attempt(act: Callable[[_A], _B], subjects: Iterable[_A]) -> tuple[list[_B], list[StudyError]]:
+def _collect(function: Callable[[_A], _B], arguments: Iterable[_A]) -> tuple[list[_B], list[StudyError]]:
+    """Call a function with each argument. Return the results and the errors."""
     results: list[_B] = []
     refused: list[StudyError] = []
-    for subject in subjects:
+    for argument in arguments:
         try:
-            results.append(act(subject))
+            results.append(function(argument))
         except StudyError as error:
             refused.append(error)
     return results, refused
@@ -200,7 +205,7 @@ def _is_sidecar(error: StudyError) -> bool:
 
 
 def _group(singles: list[Study]) -> list[list[Study]]:
-    """Studies of one file each, sorted into those that belong together: by UID, else pictures by folder, else alone."""
+    """Group studies of one file each: DICOM by Study Instance UID, other images by folder, the rest alone."""
     groups: dict[tuple[str, object], list[Study]] = defaultdict(list)
     for single in singles:
         path = single.images[0].path
@@ -214,10 +219,11 @@ def _group(singles: list[Study]) -> list[list[Study]]:
 
 
 def _merge(singles: list[Study]) -> Study:
+    """Merge studies of one file each into one study, with series and images in the order of their numbers."""
     first = singles[0]
     path = first.images[0].path
     if len({single.patient_id for single in singles if single.patient_id}) > 1:
-        raise StudyError(path.parent, "two patients share one Study Instance UID; separate their files.")
+        raise StudyError(path.parent, "two patients share one Study Instance UID; separate their files")
     by_series: dict[str | None, list[Series]] = defaultdict(list)
     for single in singles:
         by_series[single.series[0].series_instance_uid].append(single.series[0])
@@ -228,15 +234,15 @@ def _merge(singles: list[Study]) -> Study:
 
 
 def _distinct(group: list[Series]) -> tuple[Image, ...]:
-    """The images of one series in their order; a copy of a file counts once."""
+    """Return the images of one series in order, without copies of the same file."""
     images: dict[str, Image] = {}
     for image in (series.images[0] for series in group):
         known = images.setdefault(image.sop_instance_uid or str(image.path), image)
         if known.sha256 != image.sha256:
-            raise StudyError(image.path, f"has the SOP Instance UID of {known.path.name}; keep one of them.")
+            raise StudyError(image.path, f"has the SOP Instance UID of {known.path.name}; keep one of the two files")
     return tuple(sorted(images.values(), key=lambda image: (_number(image.instance_number), image.path)))
 
 
 def _number(value: int | None) -> float:
-    """Those without a number go last."""
+    """Return a sort key that puts a missing number last."""
     return float("inf") if value is None else value

@@ -1,18 +1,23 @@
-"""Display intensities to `pixel_values`, with the geometry to come back."""
+"""Fit display intensities into the square input of the image encoder, and keep the geometry of the fit."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an image of rows x columns lies in the square of `size` pixels: scaled by `scale`, then moved."""
+    """Position of an image of `rows` x `columns` pixels in a square of `size` pixels.
+
+    The image is scaled by `scale`, then its upper left corner is moved to (`top`, `left`).
+    """
 
     rows: int
     columns: int
@@ -23,18 +28,22 @@ class Placement:
 
     @property
     def square(self) -> tuple[float, float, float]:
-        """Left, top and side of the square in pixels of the image; it reaches beyond the edges where it is black."""
+        """Left edge, top edge and side length of the square, in pixels of the image.
+
+        The square extends beyond the image where it is padded with black.
+        """
         return -self.left / self.scale, -self.top / self.scale, self.size / self.scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageTransform:
-    """Fits an image into a square, its aspect kept and the rest black, and normalises it.
+    """Resizes an image into a square, keeps its aspect ratio, pads with black, and normalizes it.
 
     Args:
-        size: side of the square, pixels.
-        channels: C; the grey image is repeated.
-        mean, std: of the intensities 0..1.
+        size: Side length of the square, pixels.
+        channels: C; the gray image is repeated.
+        mean: Mean of the intensities 0..1.
+        std: Standard deviation of the intensities 0..1.
     """
 
     size: int
@@ -43,7 +52,7 @@ class ImageTransform:
     std: float
 
     def fit(self, pixels: NDArray[np.float32]) -> tuple[torch.Tensor, Placement]:
-        """[H,W] 0..1 -> [size,size] 0..1 and its placement."""
+        """Resize display intensities [H,W] in 0..1 to [size,size] in 0..1. Return the image and its placement."""
         rows, columns = pixels.shape
         scale = self.size / max(rows, columns)
         height, width = max(1, round(rows * scale)), max(1, round(columns * scale))
@@ -55,6 +64,19 @@ class ImageTransform:
         return square, Placement(rows, columns, self.size, scale, top, left)
 
     def normalize(self, squares: torch.Tensor) -> torch.Tensor:
-        """[...,size,size] 0..1 -> pixel_values [...,C,size,size]."""
+        """Normalize intensities [...,size,size] in 0..1 to pixel_values [...,C,size,size]."""
         values = (squares - self.mean) / self.std
         return values.unsqueeze(-3).expand(*squares.shape[:-2], self.channels, -1, -1)
+
+
+def collate_view_positions(view_positions: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the view positions of B studies [B,V] and their mask [B,V] bool, False for missing views.
+
+    V is the largest number of views. Images and features of the views are padded in the same way by `pad_sequence`.
+
+    Args:
+        view_positions: an index for each view of each study.
+    """
+    rows = [torch.tensor(row, dtype=torch.long) for row in view_positions]
+    masks = [torch.ones(len(row), dtype=torch.bool) for row in view_positions]
+    return pad_sequence(rows, batch_first=True), pad_sequence(masks, batch_first=True)

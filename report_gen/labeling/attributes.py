@@ -1,4 +1,4 @@
-"""Modality, plane and body part: the values that corpora, headers and texts name, by `vocabularies/attributes.toml`."""
+"""Read modality, plane and body part from corpora, headers and texts, by `vocabularies/attributes.toml`."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ VOCABULARY = "attributes.toml"
 
 
 def value_of_term(name: AttributeName, term: str) -> str:
-    """The value that a whole field of a table or header means; other words stay as they are, without blanks around."""
+    """Return the value that a field of a table or header stands for; other words stay as they are, blanks stripped."""
     words = " ".join(term.replace("_", " ").split())
     return _terms(name).get(words.lower(), words)
 
 
 def named_values(name: AttributeName, text: str) -> tuple[str, ...]:
-    """The values that a text names, each once, in the order of their first mention."""
+    """Return the values that a text names, each once, in the order of their first mention."""
     pattern, values = _words(name)
     found = (values[match.lastindex - 1] for match in pattern.finditer(text) if match.lastindex)
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def contradictions(text: str, told: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
-    """Attributes of which a text names other values than the one told; "" is told of nothing."""
+def contradictions(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
+    """Return the attributes of which a text names other values than the given one; "" stands for an unknown value."""
     return tuple(
-        name for name, value in told.items() if value and (named := named_values(name, text)) and value not in named
+        name for name, value in values.items() if value and (named := named_values(name, text)) and value not in named
     )
 
 
 def header_values(study: Study) -> dict[AttributeName, str]:
-    """What DICOM headers say: Modality (0008,0060) and Body Part Examined (0018,0015), where all series agree."""
+    """Return Modality (0008,0060) and Body Part Examined (0018,0015) of the DICOM headers, where all series agree."""
     stated: dict[AttributeName, set[str]] = {
         "modality": {value_of_term("modality", series.modality or "") for series in study.series},
         "body_part": {value_of_term("body_part", series.body_part or "") for series in study.series},
@@ -58,7 +58,7 @@ def _terms(name: AttributeName) -> Mapping[str, str]:
 
 @cache
 def _words(name: AttributeName) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """One pattern with a group a phrase, and the value of each group: empty for a phrase that names nothing."""
+    """One pattern with a group per phrase, and the value of each group: empty for a phrase that names nothing."""
     meanings = {phrase: value for value, entry in _vocabulary()[name].items() for phrase in entry["words"]}
     meanings |= dict.fromkeys(_vocabulary()["ignored"][name], "")
     phrases = sorted(meanings, key=phrase_precedence)

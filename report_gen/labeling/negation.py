@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
@@ -81,9 +81,9 @@ def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
         if mark.phrase.role in _HEDGES:
             ends = _STATEMENT_END.match(sentence, mark.phrase.end)
             if ends and not _names_something(marks[index + 1 :], mark.clause):
-                mark.phrase = replace(mark.phrase, role=Role.UNCERTAIN_AFTER)
+                mark.phrase = mark.phrase._replace(role=Role.UNCERTAIN_AFTER)
         elif mark.phrase.role is Role.NEGATED_AFTER and not _names_something(marks[:index], mark.clause):
-            mark.phrase = replace(mark.phrase, role=Role.NEGATED_BEFORE)
+            mark.phrase = mark.phrase._replace(role=Role.NEGATED_BEFORE)
 
 
 def _names_something(marks: Sequence[Mark], clause: int) -> bool:

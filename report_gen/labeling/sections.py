@@ -1,4 +1,4 @@
-"""Whole reports as hospitals keep them, cut into the texts of an Example."""
+"""Cut whole reports, as hospitals keep them, into the texts of an Example."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ HEADINGS: Mapping[str, str] = {
 _HEAD = ("indication", "comparison", "head")
 _KEPT = ("indication", "comparison", "findings", "impression")
 _WORDS = {"FINDINGS": "findings", "IMPRESSION": "impression", "COMPARISON": "comparison", "HISTORY": "indication"}
-"""Words that say what a longer heading in capitals is about."""
+"""Words that decide what a longer heading in capitals is about."""
 _VIEW = re.compile(r"\b(?:CHEST|PORTABLE|VIEWS?|FRONTAL|LATERAL|RADIOGRAPHS?|PA|AP)\b")
-"""A heading that names the films: `CHEST, TWO VIEWS: The lungs are clear.`"""
+"""A heading that names the images: `CHEST, TWO VIEWS: The lungs are clear.`"""
 
 
 class _Part(NamedTuple):
@@ -39,7 +39,7 @@ class _Part(NamedTuple):
 
 
 def cut_report(text: str) -> dict[str, str]:
-    """The texts of a report by their name in `Example`, on one line each.
+    """Return the texts of a report by their name in `Example`, on one line each.
 
     A heading stands at the beginning of a line in any case, alone on a line, or anywhere in capitals or after the end
     of a sentence. In capitals it may be misspelt, or a longer name with a known word in it. Other words with a colon,
@@ -47,7 +47,7 @@ def cut_report(text: str) -> dict[str, str]:
 
     * what stands before the first heading, unless the report goes on with anything but an impression: then it is the
       head of a letter; lines in capitals are its title,
-    * where no heading says findings, what follows the films that a heading names, or else the paragraphs after the
+    * where no heading says findings, what follows a heading that names the images, or else the paragraphs after the
       first under the last heading before the impression,
     * findings and impression under one heading.
 
@@ -102,20 +102,20 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _section(heading: str, within: str) -> str | None:
-    """The section that begins with a heading; None where it is but a word with a colon."""
+    """The section that begins with a heading; None where it is a word with a colon."""
     name = " ".join(heading.upper().split())
     if name in HEADINGS:
         return HEADINGS[name]
     if heading != heading.upper():
         return None
-    meant = _meant(name)
-    if meant is None and within in (*_HEAD, "left out") and _VIEW.search(name):
+    section = _closest_section(name)
+    if section is None and within in (*_HEAD, "left out") and _VIEW.search(name):
         return "findings"
-    return meant
+    return section
 
 
 @lru_cache(maxsize=4096)
-def _meant(name: str) -> str | None:
+def _closest_section(name: str) -> str | None:
     """The section of a name in capitals that holds a known word, or is a known one misspelt."""
     for word, section in _WORDS.items():
         if re.search(rf"\b{word}\b", name):
@@ -133,7 +133,7 @@ def _without_title(text: str) -> str:
 
 
 def _with_findings(parts: list[_Part]) -> list[_Part]:
-    """Takes the paragraphs after the first from the last part before the impression, where that is but a head."""
+    """Takes the paragraphs after the first from the last part before the impression, where that is a head."""
     last = next((place for place, part in enumerate(parts) if part.section == "impression"), len(parts)) - 1
     if last < 0 or parts[last].section not in _HEAD:
         return parts

@@ -1,30 +1,107 @@
-"""Scores that can be trusted: exact, offline, with their recipe, their noise, and baselines beside them."""
+"""Metrics of drafted reports: exact, offline, with signature, interval and baselines. `README.md` defines each metric.
 
-from report_gen.evaluation.image_use import measure_image_use, shuffle
-from report_gen.metrics.export import write_csv, write_html, write_json
+This package needs neither torch nor `evaluate`. The modules for `evaluate.load` are found with `metric_folder`.
+"""
+
+from report_gen.metrics.attribute_scores import AttributePrediction, attribute_measures, count_values
+from report_gen.metrics.baselines import CONSTANT, MOST_FREQUENT, NEAREST, RANDOM
+from report_gen.metrics.bleu import bleu
+from report_gen.metrics.calibration import ALL_FINDINGS, CALIBRATION_BINS, ECE, Bin, expected_error, reliability
+from report_gen.metrics.cider import DocumentFrequencies, cider_d, document_frequencies
+from report_gen.metrics.diversity import DiversityStats, diversity_stats, is_collapsed
+from report_gen.metrics.finding_scores import States, average_name, finding_measures, label_name, label_reports
+from report_gen.metrics.head_scores import HeadRun, score_head
+from report_gen.metrics.joining import JoinedReports, notice_empty
+from report_gen.metrics.label_scores import MACRO_F1, LabelScores, score_labels
+from report_gen.metrics.measure import Floats, Measure
+from report_gen.metrics.metric import ReportMetric, ReportTexts
+from report_gen.metrics.metric_suite import MetricResults, MetricSuite
+from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.preset import Preset, load_preset
-from report_gen.metrics.run_score import run_score, score_texts
-from report_gen.metrics.score import Score, score_reports
-from report_gen.metrics.score_run import ScoreMethod, ScoreOptions, ScoreRun
-from report_gen.metrics.significance import Difference, SeedSpread, spread
-from report_gen.metrics.table import render_table
+from report_gen.metrics.probability_metric import PROBABILITY_METRICS, ProbabilityMetric
+from report_gen.metrics.registry import METRICS, metric_folder
+from report_gen.metrics.rouge import rouge_l_coco
+from report_gen.metrics.score import Score
+from report_gen.metrics.score_files import SCHEMA_VERSION, run_to_dict, write_csv, write_html, write_json
+from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
+from report_gen.metrics.score_tables import render_differences, render_head, render_labels, render_table
+from report_gen.metrics.scoring import run_score, score_reports, score_texts
+from report_gen.metrics.significance import Difference, SeedSpread, compare, seed_spread
+from report_gen.metrics.training_reports import TrainingReports, baseline_drafts
+from report_gen.metrics.verdicts import Verdict, check_image_use, headline_scores
+from report_gen.metrics.word_diff import mark_differences
 
 __all__ = [
+    "ALL_FINDINGS",
+    "CALIBRATION_BINS",
+    "CONSTANT",
+    "ECE",
+    "MACRO_F1",
+    "METRICS",
+    "MOST_FREQUENT",
+    "NEAREST",
+    "PROBABILITY_METRICS",
+    "RANDOM",
+    "SCHEMA_VERSION",
+    "AttributePrediction",
+    "Bin",
     "Difference",
+    "DiversityStats",
+    "DocumentFrequencies",
+    "Floats",
+    "HeadRun",
+    "JoinedReports",
+    "LabelScores",
+    "Measure",
+    "MetricResults",
+    "MetricSuite",
+    "Pairs",
     "Preset",
+    "ProbabilityMetric",
+    "ReportMetric",
+    "ReportTexts",
     "Score",
     "ScoreMethod",
     "ScoreOptions",
     "ScoreRun",
     "SeedSpread",
+    "States",
+    "SystemScores",
+    "TrainingReports",
+    "Verdict",
+    "attribute_measures",
+    "average_name",
+    "baseline_drafts",
+    "bleu",
+    "check_image_use",
+    "cider_d",
+    "compare",
+    "count_values",
+    "diversity_stats",
+    "document_frequencies",
+    "expected_error",
+    "finding_measures",
+    "headline_scores",
+    "is_collapsed",
+    "label_name",
+    "label_reports",
     "load_preset",
-    "measure_image_use",
+    "mark_differences",
+    "metric_folder",
+    "notice_empty",
+    "reliability",
+    "render_differences",
+    "render_head",
+    "render_labels",
     "render_table",
+    "rouge_l_coco",
     "run_score",
+    "run_to_dict",
+    "score_head",
+    "score_labels",
     "score_reports",
     "score_texts",
-    "shuffle",
-    "spread",
+    "seed_spread",
     "write_csv",
     "write_html",
     "write_json",

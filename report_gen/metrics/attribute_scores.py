@@ -1,4 +1,4 @@
-"""Modality, plane and body part: does a draft name what was imaged, and does the head of the model know it?"""
+"""Scores of image attributes (modality, plane, body part): named in the draft, and predicted by the attribute heads."""
 
 from __future__ import annotations
 
@@ -16,56 +16,65 @@ Values = Mapping[AttributeName, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyPrediction:
-    """What was said of one study."""
+class AttributePrediction:
+    """The draft of one study and the attributes that the model predicted for it."""
 
     draft: str
-    seen: Values
-    """By the head of the model, of the attributes that it knows."""
+    predicted: Values
+    """Most probable value of each attribute that the model has a head for."""
 
 
 def attribute_measures(
-    truths: Sequence[Values], references: Sequence[str], told: Sequence[StudyPrediction]
+    truths: Sequence[Values], references: Sequence[str], predictions: Sequence[AttributePrediction]
 ) -> tuple[Measure, ...]:
-    """Shares 0..1 by attribute, each over the studies that it can be asked of; one without any is left out.
+    """Compute the accuracy of each attribute, 0 to 1, over the studies where it is defined.
 
-    `NAME named`: of the studies whose reference names the true value first, those whose draft does. A text that names
-    several has the first, which is that of its image more often than not; so listing them all gains nothing.
-    `NAME recognised`: of the studies whose true value is known, those of which the head has it.
+    `NAME named`: share of drafts that name the true value first, among studies whose reference does. Only the first
+    value that a text names counts, so that listing all values gains nothing.
+    `NAME recognized`: share of studies whose true value the attribute head predicts, among studies with a true value.
+    A score without any study is left out.
 
     Args:
-        truths: values that the corpus gives; "" is not known.
-        references: findings of the reports, "" where there is none.
+        truths: attributes of each study in the corpus; "" if unknown.
+        references: findings sections of the reports; "" without a report.
+        predictions: draft and predicted attributes of each study.
     """
-    return tuple(measure for name in ATTRIBUTES for measure in _measures(name, truths, references, told))
+    return tuple(measure for name in ATTRIBUTES for measure in _measures(name, truths, references, predictions))
 
 
 def count_values(truths: Sequence[Values]) -> dict[AttributeName, dict[str, int]]:
-    """Studies by attribute and true value, the commonest first; its share is what a constant answer would reach."""
+    """Count studies by attribute and true value, the most frequent first.
+
+    The share of the most frequent value is the accuracy of a constant answer.
+    """
     counts = {name: Counter(truth[name] for truth in truths if truth[name]) for name in ATTRIBUTES}
     return {name: dict(counted.most_common()) for name, counted in counts.items() if counted}
 
 
 def _measures(
-    name: AttributeName, truths: Sequence[Values], references: Sequence[str], told: Sequence[StudyPrediction]
+    name: AttributeName,
+    truths: Sequence[Values],
+    references: Sequence[str],
+    predictions: Sequence[AttributePrediction],
 ) -> Iterator[Measure]:
-    true = [truth[name] for truth in truths]
-    asked = [bool(value) and _first(name, text) == value for value, text in zip(true, references, strict=True)]
-    said = [_first(name, one.draft) for one in told]
-    if any(asked):
-        yield _share(f"{name} named", said, true, asked)
-    if any(true) and any(name in one.seen for one in told):
-        yield _share(f"{name} recognised", [one.seen.get(name, "") for one in told], true, list(map(bool, true)))
+    values = [truth[name] for truth in truths]
+    in_reference = [bool(value) and _first(name, text) == value for value, text in zip(values, references, strict=True)]
+    if any(in_reference):
+        named = [_first(name, one.draft) for one in predictions]
+        yield _accuracy(f"{name} named", named, values, in_reference)
+    if any(values) and any(name in one.predicted for one in predictions):
+        predicted = [one.predicted.get(name, "") for one in predictions]
+        yield _accuracy(f"{name} recognized", predicted, values, list(map(bool, values)))
 
 
 def _first(name: AttributeName, text: str) -> str:
     return next(iter(named_values(name, text)), "")
 
 
-def _share(name: str, said: Sequence[str], true: Sequence[str], asked: Sequence[bool]) -> Measure:
-    right = [value == truth for value, truth in zip(said, true, strict=True)]
-    statistics = np.column_stack([np.logical_and(right, asked), asked]).astype(np.float64)
-    return Measure(names=(name,), statistics=statistics, finish=_finish, recipe="rules", of_one_report=False)
+def _accuracy(name: str, predicted: Sequence[str], true: Sequence[str], counted: Sequence[bool]) -> Measure:
+    correct = [value == truth for value, truth in zip(predicted, true, strict=True)]
+    statistics = np.column_stack([np.logical_and(correct, counted), counted]).astype(np.float64)
+    return Measure(names=(name,), statistics=statistics, finish=_finish, variant="rules", defined_per_report=False)
 
 
 def _finish(sums: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Does the finding head rank studies that have a finding above those that have not? The area under the ROC curve."""
+"""Area under the ROC curve (AUROC): how well the finding head ranks positive above negative studies."""
 
 from __future__ import annotations
 
@@ -12,51 +12,57 @@ from report_gen.metrics.measure import Floats
 from report_gen.metrics.score import Score
 from report_gen.metrics.significance import Difference, differences, intervals, resamplings, swaps
 
-FEWEST = 5
-"""Positive and negative studies at least for an interval and a place in the mean; with fewer it is mostly noise."""
+MINIMUM_CLASS_SIZE = 5
+"""Least number of positive and of negative studies for an interval and for the mean; with fewer, noise dominates."""
 
 AUROC = "AUROC"
-"""Name of the measure, which follows the finding's."""
-MEAN = f"mean {AUROC}"
+"""Name of the score, which follows the name of the finding."""
+MEAN_AUROC = f"mean {AUROC}"
 
 _SIGNATURE = f"auroc:mann-whitney,ties=half|version:{__version__}"
 
 
 def auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
-    """[...]: the chance that a positive study scores higher than a negative one; a tie counts as half.
+    """Compute the probability that a positive study scores higher than a negative one; a tie counts as half.
 
-    The Mann-Whitney statistic over the number of pairs (Hanley and McNeil, Radiology 1982).
+    This is the Mann-Whitney statistic over the number of pairs (Hanley and McNeil, Radiology 1982).
 
     Args:
-        scores: [S], S > 0; any monotone function of a probability will do.
-        positive: [S].
-        weights: [...,S], how often each study counts: ones, or a bootstrap draw. NaN comes of weights that leave no
-            positive or no negative study.
+        scores: [S], S > 0, any monotone function of a probability.
+        positive: [S], whether each study is positive.
+        weights: [..., S], how often each study counts: ones, or a bootstrap draw.
+
+    Returns:
+        [...], NaN where the weights leave no positive or no negative study.
     """
     _, ranks = np.unique(scores, return_inverse=True)
     order = np.argsort(ranks, kind="stable")
     starts = np.flatnonzero(np.diff(ranks[order], prepend=-1))
-    sick = np.add.reduceat(weights[..., order] * positive[order], starts, axis=-1)  # [...,different scores]
-    well = np.add.reduceat(weights[..., order] * ~positive[order], starts, axis=-1)
-    won = (sick * (well.cumsum(axis=-1) - well / 2)).sum(axis=-1)
-    pairs = sick.sum(axis=-1) * well.sum(axis=-1)
+    positives = np.add.reduceat(weights[..., order] * positive[order], starts, axis=-1)  # [..., distinct scores]
+    negatives = np.add.reduceat(weights[..., order] * ~positive[order], starts, axis=-1)
+    won = (positives * (negatives.cumsum(axis=-1) - negatives / 2)).sum(axis=-1)
+    pairs = positives.sum(axis=-1) * negatives.sum(axis=-1)
     return _ratio(won, pairs)
 
 
 def auroc_scores(
     findings: Sequence[str], probabilities: Floats, labels: Floats, *, draws: int, seed: int, derived: str = ""
 ) -> tuple[Score, ...]:
-    """The mean over the findings with enough studies, where there are any, and the area of each that has one.
+    """Compute the AUROC of each finding, and first their mean over the findings with enough studies.
 
     Args:
-        findings: F names.
-        probabilities: [S,F] 0..1.
-        labels: [S,F], 1, 0, or NaN where nothing is known.
+        findings: names of the F findings.
+        probabilities: [S, F], 0 to 1.
+        labels: [S, F], 1, 0, or NaN where unknown.
         draws: bootstrap resamplings of the studies; 0 for no intervals.
-        derived: the finding that follows from the others, which has no place in the mean.
+        seed: seed of the bootstrap.
+        derived: the finding that follows from the others; the mean leaves it out.
+
+    Returns:
+        The scores of findings with positive and negative studies; the mean is left out if no finding has enough.
     """
     values = _areas(probabilities, labels, np.ones(len(labels)))  # [F]
-    drawn = _draw(probabilities, labels, draws, seed)  # [draws,F]
+    drawn = _draw(probabilities, labels, draws, seed)  # [draws, F]
     averaged, enough = _averaged(findings, labels, derived), _enough(labels)
     scores = [
         Score(
@@ -89,13 +95,18 @@ def compare_mean_auroc(
     seed: int,
     derived: str = "",
 ) -> Difference | None:
-    """The mean area of two heads on the same studies; None where no finding has enough of them.
+    """Compare the mean AUROC of two sets of probabilities for the same studies.
 
     Args:
-        findings: F names.
-        first, second: [S,F] probabilities of each.
-        labels: [S,F], 1, 0, or NaN where nothing is known.
-        derived: the finding that follows from the others, which has no place in the mean.
+        findings: names of the F findings.
+        first, second: [S, F], probabilities of each set.
+        labels: [S, F], 1, 0, or NaN where unknown.
+        draws: bootstrap resamplings and random swaps of the studies.
+        seed: seed of both.
+        derived: the finding that follows from the others; the mean leaves it out.
+
+    Returns:
+        None if no finding has enough studies.
     """
     columns = _averaged(findings, labels, derived)
     if not columns:
@@ -107,71 +118,71 @@ def compare_mean_auroc(
         [_mean_name(len(columns))],
         *values,
         drawn=gain[np.isfinite(gain), None],
-        by_chance=_swapped(first, second, labels, draws, seed)[:, None],
+        randomized=_swapped(first, second, labels, draws, seed)[:, None],
     )
     return difference
 
 
 def _averaged(findings: Sequence[str], labels: Floats, derived: str) -> list[int]:
-    """Columns of labels [S,F] that have a place in the mean."""
+    """Return the columns of labels [S, F] that are part of the mean."""
     return [column for column in _enough(labels) if findings[column] != derived]
 
 
 def _enough(labels: Floats) -> list[int]:
-    """Columns of labels [S,F] with so many positive and negative studies that the area is worth an interval."""
+    """Return the columns of labels [S, F] with at least `MINIMUM_CLASS_SIZE` positive and negative studies."""
     rarer = np.minimum(np.nansum(labels, axis=0), np.nansum(1 - labels, axis=0))
-    return np.flatnonzero(rarer >= FEWEST).tolist()
+    return np.flatnonzero(rarer >= MINIMUM_CLASS_SIZE).tolist()
 
 
 def _mean_name(findings: int) -> str:
-    """The name of the mean over so many findings."""
-    return f"{MEAN}, {findings} findings"
+    """Return the name of the mean over a number of findings."""
+    return f"{MEAN_AUROC}, {findings} findings"
 
 
 def _areas(probabilities: Floats, labels: Floats, weights: Floats) -> Floats:
-    """[...,F] for weights [...,S]; NaN for a finding without positive or negative studies."""
+    """Compute the AUROC [..., F] for weights [..., S]; NaN for a finding without positive or negative studies."""
     areas = np.full((*weights.shape[:-1], labels.shape[1]), np.nan)
-    for column, (chances, truth) in enumerate(zip(probabilities.T, labels.T, strict=True)):
+    for column, (scores, truth) in enumerate(zip(probabilities.T, labels.T, strict=True)):
         known = np.isfinite(truth)
         if known.any():
-            areas[..., column] = auroc(chances[known], truth[known] > 0, weights[..., known])
+            areas[..., column] = auroc(scores[known], truth[known] > 0, weights[..., known])
     return areas
 
 
 def _draw(probabilities: Floats, labels: Floats, draws: int, seed: int) -> Floats:
-    """[draws,F]: the areas on resampled studies."""
+    """Compute the AUROC [draws, F] on resampled studies."""
     blocks = [_areas(probabilities, labels, weights) for weights in resamplings(len(labels), draws, seed)]
     return np.concatenate([np.empty((0, labels.shape[1])), *blocks])
 
 
 def _swapped(first: Floats, second: Floats, labels: Floats, draws: int, seed: int) -> Floats:
-    """[draws]: the difference of the means after each study's answers changed sides with probability one half.
+    """Compute the difference [draws] of the means after each study was swapped with probability 1/2.
 
-    Both heads' answers lie in one pool, from which each side takes one a study.
+    Both sets of probabilities are concatenated; weights choose for each study which of the two counts.
     """
     pool, truth = np.concatenate([first, second]), np.concatenate([labels, labels])
-    found = []
-    for moved in swaps(len(labels), draws, seed):
-        takes = np.concatenate([1 - moved, moved], axis=1)  # [b,2S]
-        found.append(_mean(_areas(pool, truth, 1 - takes)) - _mean(_areas(pool, truth, takes)))
-    return np.concatenate(found)
+    blocks = []
+    for swapped in swaps(len(labels), draws, seed):
+        weights = np.concatenate([1 - swapped, swapped], axis=1)  # [block, 2S]
+        blocks.append(_mean(_areas(pool, truth, 1 - weights)) - _mean(_areas(pool, truth, weights)))
+    return np.concatenate(blocks)
 
 
 def _mean(areas: Floats) -> Floats:
-    """[...] of [...,F], over the findings that have one in the draw; NaN for none."""
+    """Average [..., F] over the findings that are not NaN; NaN for none."""
     known = np.isfinite(areas)
     return _ratio(np.where(known, areas, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """numerator / denominator, and NaN where the denominator is 0."""
-    found: Floats = np.full(np.shape(numerator), np.nan)
-    np.divide(numerator, denominator, out=found, where=denominator > 0)
-    return found
+    """Divide element by element; NaN where the denominator is 0."""
+    quotient: Floats = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient
 
 
 def _interval(drawn: Floats) -> tuple[float, float] | None:
-    """Over draws [draws] that have both kinds of studies."""
+    """Compute the interval over the draws [draws] with positive and negative studies; None without such a draw."""
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         return None

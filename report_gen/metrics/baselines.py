@@ -1,6 +1,7 @@
-"""What needs no model: the drafts that a score must beat to mean anything. All are training reports, as they stand.
+"""Baselines without a model, whose scores a model must exceed. Every baseline copies training reports.
 
-On IU X-Ray one constant report has BLEU-1 0.500, more than published models. So these stand beside every score.
+On IU X-Ray one constant report reaches BLEU-1 0.500, more than published models. Baselines are therefore shown beside
+every score.
 """
 
 from __future__ import annotations
@@ -20,61 +21,78 @@ RANDOM = "random"
 NEAREST = "image 1-NN"
 
 _BLOCK = 512
+"""Rows of the similarity matrix in memory at a time."""
 _Item = tuple[tuple[str, ...], int]
+"""An n-gram and k, for its k-th occurrence in a text."""
 
 
 def best_constant(train: Sequence[str], val: Sequence[str]) -> int:
-    """Which prepared training report, given for every study, has the highest BLEU-4 on the prepared val reports.
+    """Find the training report that, given for every study, has the highest BLEU-4 on the val reports.
 
-    A clipped match is the overlap of two sets once the k-th occurrence of an n-gram counts as an item of its own. So
-    one table of how many val reports hold each item gives the matches of any candidate by adding up.
+    Clipped matches are the overlap of two sets if the k-th occurrence of an n-gram is an item of its own. One table
+    with the number of val reports that contain each item therefore gives the matches of any candidate as a sum.
+
+    Args:
+        train: prepared training reports.
+        val: prepared val reports.
+
+    Returns:
+        The index in `train`.
     """
-    holders = Counter(item for text in val for _, item in _items(text))
-    places = {text: place for place, text in reversed(list(enumerate(train)))}
+    containing = Counter(item for text in val for _, item in _items(text))
+    indices = {text: index for index, text in reversed(list(enumerate(train)))}
     words = sum(len(text.split()) for text in val)
-    sums = np.array([_sums(text, holders, len(val), words) for text in places])
-    return list(places.values())[int(np.argmax(bleu_from_sums(sums)[:, ORDER - 1]))]
+    sums = np.array([_sums(text, containing, len(val), words) for text in indices])
+    return list(indices.values())[int(np.argmax(bleu_from_sums(sums)[:, ORDER - 1]))]
 
 
 def most_frequent(train: Sequence[str]) -> int:
-    """Which training report occurs word for word most often; the first of several."""
+    """Find the index of the most frequent training report, the first of several."""
     return train.index(Counter(train).most_common(1)[0][0])
 
 
 def random_reports(train: Sequence[str], reports: int, seed: int) -> list[int]:
-    """For each of the reports any training report, drawn with replacement."""
+    """Draw the index of a training report for each of `reports` studies, with replacement."""
     drawn: list[int] = np.random.default_rng([seed, 2]).integers(len(train), size=reports).tolist()
     return drawn
 
 
 def nearest_reports(train: Floats, test: Floats) -> list[int]:
-    """For each row of `test` [R, D] the row of `train` [T, D] with the highest cosine similarity."""
-    train, test = _unit(train), _unit(test)
+    """Find for each row of `test` [R, D] the row of `train` [T, D] with the highest cosine similarity."""
+    train, test = _normalize(train), _normalize(test)
     blocks = (test[start : start + _BLOCK] @ train.T for start in range(0, len(test), _BLOCK))
     nearest: list[int] = np.concatenate([block.argmax(axis=1) for block in blocks]).tolist()
     return nearest
 
 
 def _items(text: str) -> Iterator[tuple[int, _Item]]:
-    """n-1 and (n-gram, k): the k-th time that the text holds the n-gram."""
-    words, seen = text.split(), Counter[tuple[str, ...]]()
+    """Yield n - 1 and the item of every n-gram of a text."""
+    words, occurrences = text.split(), Counter[tuple[str, ...]]()
     for n in range(ORDER):
         for start in range(len(words) - n):
             ngram = tuple(words[start : start + n + 1])
-            seen[ngram] += 1
-            yield n, (ngram, seen[ngram])
+            occurrences[ngram] += 1
+            yield n, (ngram, occurrences[ngram])
 
 
-def _sums(text: str, holders: Counter[_Item], reports: int, words: int) -> Floats:
-    """The sums of `bleu_from_sums` for the same text against so many val reports with so many words."""
+def _sums(text: str, containing: Counter[_Item], reports: int, words: int) -> Floats:
+    """Compute the sums for `bleu_from_sums` of one text for every study.
+
+    Args:
+        text: the constant report.
+        containing: number of val reports that contain each item.
+        reports: number of val reports.
+        words: number of words in all val reports.
+    """
     length = len(text.split())
-    guessed = np.maximum(length - np.arange(ORDER), 0) * reports
+    predicted = np.maximum(length - np.arange(ORDER), 0) * reports
     matched: Ints = np.zeros(ORDER, dtype=np.int64)
     for n, item in _items(text):
-        matched[n] += holders[item]
-    return np.array([length * reports, words, *guessed, *matched], dtype=np.float64)
+        matched[n] += containing[item]
+    return np.array([length * reports, words, *predicted, *matched], dtype=np.float64)
 
 
-def _unit(features: Floats) -> Floats:
+def _normalize(features: Floats) -> Floats:
+    """Scale each row to length 1; zero rows stay zero."""
     norm = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.where(norm == 0, 1, norm)

@@ -1,13 +1,13 @@
-"""Do the probabilities of the finding head mean what they say? Of 100 studies given 0.2, 20 should have the finding.
+"""Calibration of the finding head: of 100 studies with probability 0.2, 20 should have the finding.
 
-Expected calibration error (Naeini et al., AAAI 2015): studies are put into 10 bins of their probability, and the
-distance of mean probability and share of positives, weighed by the bins' sizes, is added up. The bins have equal mass,
-as in Nguyen and O'Connor (EMNLP 2015): findings are rare, and of bins of equal width the first would hold nearly all.
-The error is above 0 by chance alone, the more the fewer studies there are: beside it stands the mean error of
-probabilities that are right.
+Expected calibration error (Naeini et al., AAAI 2015): studies are grouped into 10 bins by probability, and the absolute
+differences of mean probability and share of positives are averaged over the bins, weighted by their sizes. The bins
+have equal mass, as in Nguyen and O'Connor (EMNLP 2015): findings are rare, so the first of equally wide bins would
+contain nearly all studies. Even correct probabilities have an error above 0, the larger the fewer the studies; this
+error by chance is shown beside it.
 
-Brier score (Monthly Weather Review 1950): the mean squared distance of probability and label. Beside it stands that of
-one who always gives the finding's share of positives.
+Brier score (Monthly Weather Review 1950): the mean squared difference of probability and label. The score of always
+predicting the prevalence is shown beside it.
 """
 
 from __future__ import annotations
@@ -20,127 +20,129 @@ from numpy.typing import NDArray
 
 from report_gen.metrics.measure import Floats, Measure, ratio
 
-BINS = 10
-ALL = "all findings"
-"""Name of what is measured over the answers of all findings in one pool."""
-ECE, BRIER, BRIER_OF_SHARE = "ECE", "Brier", "Brier of the share"
-"""Names of the measures, which follow the finding's."""
-_THROWS = 100
-"""Of the labels, for the error by chance."""
+CALIBRATION_BINS = 10
+ALL_FINDINGS = "all findings"
+"""Name of scores over all findings in one pool."""
+ECE, BRIER, BRIER_OF_PREVALENCE = "ECE", "Brier", "Brier of prevalence"
+"""Names of the scores, which follow the name of the finding."""
+_LABEL_DRAWS = 100
+"""Random sets of labels for the error by chance."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """Answers of like probability."""
+    """Predictions of similar probability."""
 
     count: int
     probability: float
-    """Their mean."""
+    """Mean probability of the bin."""
     positive: float
-    """Share of them that are positive, 0..1."""
+    """Share of positives in the bin, 0 to 1."""
 
 
 def reliability(probabilities: Floats, labels: Floats) -> tuple[Bin, ...]:
-    """At most 10 bins of equal mass, by rising probability; fewer where many probabilities are equal.
+    """Group predictions into at most 10 bins of equal mass by increasing probability; equal probabilities share a bin.
 
     Args:
-        probabilities: of any shape, 0..1.
-        labels: of the same shape, 1, 0, or NaN where nothing is known.
+        probabilities: any shape, 0 to 1.
+        labels: the same shape, 1, 0, or NaN where unknown.
     """
-    chances, truth = probabilities[np.isfinite(labels)], labels[np.isfinite(labels)]
-    places = _bin(chances)
+    known, truth = probabilities[np.isfinite(labels)], labels[np.isfinite(labels)]
+    bins = _bin(known)
     return tuple(
         Bin(
-            count=int((places == place).sum()),
-            probability=float(chances[places == place].mean()),
-            positive=float(truth[places == place].mean()),
+            count=int((bins == index).sum()),
+            probability=float(known[bins == index].mean()),
+            positive=float(truth[bins == index].mean()),
         )
-        for place in np.unique(places)
+        for index in np.unique(bins)
     )
 
 
 def expected_error(bins: Sequence[Bin]) -> float:
-    """The expected calibration error, 0..1; 0 for no bins."""
+    """Compute the expected calibration error, 0 to 1; 0 for no bins."""
     total = sum(one.count for one in bins)
     return sum(one.count * abs(one.probability - one.positive) for one in bins) / max(total, 1)
 
 
 def error_by_chance(probabilities: Floats, labels: Floats, seed: int) -> float:
-    """The expected calibration error, on average, were each label positive with exactly the probability given.
+    """Compute the mean calibration error of correct probabilities, by drawing labels with these probabilities.
 
     Args:
-        probabilities, labels: as of `reliability`.
+        probabilities: any shape, 0 to 1.
+        labels: the same shape; only whether a label is known (not NaN) matters.
+        seed: seed of the drawn labels.
     """
-    chances = probabilities[np.isfinite(labels)]
-    places, dice = _bin(chances), np.random.default_rng(seed)
-    gaps = chances - (dice.random((_THROWS, len(chances))) < chances)  # [throws,n]
-    sums = np.stack([gaps[:, places == place].sum(axis=1) for place in range(BINS)])
-    return float(np.abs(sums).sum(axis=0).mean() / max(len(chances), 1))
+    known = probabilities[np.isfinite(labels)]
+    bins, generator = _bin(known), np.random.default_rng(seed)
+    gaps = known - (generator.random((_LABEL_DRAWS, len(known))) < known)  # [draws, n]
+    sums = np.stack([gaps[:, bins == index].sum(axis=1) for index in range(CALIBRATION_BINS)])
+    return float(np.abs(sums).sum(axis=0).mean() / max(len(known), 1))
 
 
 def calibration_measures(findings: Sequence[str], probabilities: Floats, labels: Floats) -> tuple[Measure, ...]:
-    """Calibration error and Brier scores, of all answers and of each finding; bootstrap draws keep the bins.
+    """Compute calibration error and Brier scores over all findings and of each; bootstrap draws keep the bins.
 
     Args:
-        findings: F names.
-        probabilities: [S,F] 0..1.
-        labels: [S,F], 1, 0, or NaN where nothing is known.
+        findings: names of the F findings.
+        probabilities: [S, F], 0 to 1.
+        labels: [S, F], 1, 0, or NaN where unknown.
     """
     pools = [list(range(len(findings))), *([column] for column in range(len(findings)))]
-    names = (ALL, *findings)
+    names = (ALL_FINDINGS, *findings)
     errors = np.column_stack([_binned(probabilities[:, pool], labels[:, pool]) for pool in pools])
     return (
         Measure(
             names=tuple(f"{name} {ECE}" for name in names),
             statistics=errors,
             finish=_finish_error,
-            recipe=f"bins={BINS},mass=equal",
-            of_one_report=False,
+            variant=f"bins={CALIBRATION_BINS},mass=equal",
+            defined_per_report=False,
         ),
         Measure(
-            names=tuple(f"{name} {kind}" for kind in (BRIER, BRIER_OF_SHARE) for name in names),
+            names=tuple(f"{name} {kind}" for kind in (BRIER, BRIER_OF_PREVALENCE) for name in names),
             statistics=_squares(probabilities, labels),
             finish=_finish_brier,
-            recipe="",
-            of_one_report=False,
+            variant="",
+            defined_per_report=False,
         ),
     )
 
 
 def _bin(probabilities: Floats) -> NDArray[np.int64]:
-    """The bin of each of [n] probabilities; equal ones share one."""
+    """Return the bin index of each probability [n]; equal probabilities share a bin."""
     if not len(probabilities):
         return np.zeros(0, dtype=np.int64)
-    inner = np.quantile(probabilities, np.arange(1, BINS) / BINS, method="higher")
+    inner = np.quantile(probabilities, np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, method="higher")
     return np.searchsorted(inner, probabilities, side="right")
 
 
 def _binned(probabilities: Floats, labels: Floats) -> Floats:
-    """[S,BINS + 1]: what each study adds to the gap of each bin, and how many of its answers are known."""
+    """Compute per study [S, bins + 1] what it adds to the gap of each bin, and the number of its known labels."""
     known = np.isfinite(labels)
-    sums = np.zeros((len(labels), BINS + 1))
+    sums = np.zeros((len(labels), CALIBRATION_BINS + 1))
     studies = np.nonzero(known)[0]
     np.add.at(sums, (studies, _bin(probabilities[known])), probabilities[known] - labels[known])
-    sums[:, BINS] = known.sum(axis=1)
+    sums[:, CALIBRATION_BINS] = known.sum(axis=1)
     return sums
 
 
 def _finish_error(sums: Floats) -> Floats:
-    """[...,pools * (BINS + 1)] -> [...,pools]."""
-    parts = sums.reshape(*sums.shape[:-1], -1, BINS + 1)
-    return ratio(np.abs(parts[..., :BINS]).sum(axis=-1), parts[..., BINS])
+    """Compute errors [..., pools] from sums [..., pools * (bins + 1)]."""
+    parts = sums.reshape(*sums.shape[:-1], -1, CALIBRATION_BINS + 1)
+    return ratio(np.abs(parts[..., :CALIBRATION_BINS]).sum(axis=-1), parts[..., CALIBRATION_BINS])
 
 
 def _squares(probabilities: Floats, labels: Floats) -> Floats:
-    """[S,3 * F]: squared distance, label, and whether it is known."""
+    """Compute per study [S, 3 * F] the squared differences, the labels, and whether each label is known."""
     known = np.isfinite(labels)
     truth = np.where(known, labels, 0.0)
     return np.column_stack([np.where(known, (probabilities - truth) ** 2, 0.0), truth, known])
 
 
 def _finish_brier(sums: Floats) -> Floats:
-    """[...,3 * F] -> [...,2 * (1 + F)]: the head's, then that of the share of positives."""
-    squares, positive, known = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)  # [...,F] each
-    spread = positive * (1 - ratio(positive, known))
-    pooled = [ratio(part.sum(axis=-1), known.sum(axis=-1))[..., None] for part in (squares, spread)]
-    return np.concatenate([pooled[0], ratio(squares, known), pooled[1], ratio(spread, known)], axis=-1)
+    """Compute Brier scores [..., 2 * (1 + F)] from sums [..., 3 * F]: of the head, then of the prevalence."""
+    squares, positive, known = np.moveaxis(sums.reshape(*sums.shape[:-1], 3, -1), -2, 0)  # [..., F] each
+    variance = positive * (1 - ratio(positive, known))
+    pooled = [ratio(part.sum(axis=-1), known.sum(axis=-1))[..., None] for part in (squares, variance)]
+    return np.concatenate([pooled[0], ratio(squares, known), pooled[1], ratio(variance, known)], axis=-1)

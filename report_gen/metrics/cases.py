@@ -1,4 +1,4 @@
-"""Each report by itself: its scores, and the findings that the draft missed or made up."""
+"""Scores of single reports, and the findings that each draft missed or invented."""
 
 from __future__ import annotations
 
@@ -6,52 +6,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from report_gen.metrics.finding_scores import States
-from report_gen.metrics.joining import Joined
+from report_gen.metrics.joining import JoinedReports
 from report_gen.metrics.metric_suite import MetricResults
 from report_gen.records.findings import FindingSchema, FindingState
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    name: str
-    """The report's id."""
+    """One study with its draft, its reference and the scores of the draft."""
+
+    study_id: str
     prediction: str
     reference: str
     scores: Mapping[str, float]
     missed: tuple[str, ...]
-    """Findings that the reference states or suspects and the draft does not."""
+    """Findings that are present or uncertain in the reference and not in the draft."""
     invented: tuple[str, ...]
-    """Findings that the draft states or suspects and the reference does not."""
+    """Findings that are present or uncertain in the draft and not in the reference."""
 
 
 def list_cases(
-    joined: Joined, model: MetricResults, referenced: Sequence[States], schema: FindingSchema
+    joined: JoinedReports, model: MetricResults, referenced: Sequence[States], schema: FindingSchema
 ) -> tuple[Case, ...]:
-    """One case for every study, in the references' order, with the scores of the wording and of the findings."""
+    """List every study in the order of the references, with its wording and finding scores."""
     columns, findings = _columns(model), schema.scored_findings
-    cases = zip(joined.ids, joined.predictions, joined.references, model.states, referenced, strict=True)
+    cases = zip(joined.ids, joined.predictions, joined.references, model.reports.states, referenced, strict=True)
     return tuple(
         Case(
-            name=name,
+            study_id=study_id,
             prediction=prediction,
             reference=reference,
-            scores={title: values[row] for title, values in columns.items()},
-            missed=tuple(finding for finding in findings if _found(there, finding) and not _found(here, finding)),
-            invented=tuple(finding for finding in findings if _found(here, finding) and not _found(there, finding)),
+            scores={name: values[row] for name, values in columns.items()},
+            missed=tuple(name for name in findings if _positive(truth, name) and not _positive(states, name)),
+            invented=tuple(name for name in findings if _positive(states, name) and not _positive(truth, name)),
         )
-        for row, (name, prediction, reference, here, there) in enumerate(cases)
+        for row, (study_id, prediction, reference, states, truth) in enumerate(cases)
     )
 
 
 def _columns(model: MetricResults) -> dict[str, list[float]]:
-    """The scores that mean something for a single report, by name."""
+    """Return the scores that are meaningful for a single report, by name."""
     return {
         name: values.tolist()
         for measure in model.measures
-        if measure.of_one_report
+        if measure.defined_per_report
         for name, values in zip(measure.names, measure.per_report.T, strict=True)
     }
 
 
-def _found(states: States, finding: str) -> bool:
+def _positive(states: States, finding: str) -> bool:
     return states.get(finding) in (FindingState.PRESENT, FindingState.UNCERTAIN)

@@ -1,10 +1,10 @@
 """CIDEr-D with one reference per report (Vedantam et al., CVPR 2015), as coco-caption's cider_scorer.py.
 
-An n-gram weighs term frequency x (log R - log df), where df is the number of the R references that hold it: words that
-every report has weigh nothing. A report scores 10 x the mean over n = 1..4 of the clipped cosine, lowered by a Gaussian
-of the difference in length. Because df comes from the references, figures from different test sets do not compare;
-bootstrap draws keep the df of the full set. A single report can only be scored with the df of others, such as those
-that a model was trained on.
+The weight of an n-gram is term frequency x (log R - log df), where df is the number of the R references that contain
+it: an n-gram of every report has weight 0. A report scores 10 x the mean over n = 1..4 of the clipped cosine, times a
+Gaussian of the difference in length. Because df comes from the references, scores of different test sets are not
+comparable. Bootstrap draws keep the df of the full set. A single report can only be scored with the df of other
+reports, such as those of the training split.
 """
 
 from __future__ import annotations
@@ -20,75 +20,78 @@ from report_gen.metrics.ngrams import Ints, NgramCounts, hash_words
 from report_gen.metrics.pairs import NGRAM_ORDER, Pairs, split_words
 
 _SIGMA = 6.0
-_AT_A_TIME = 20_000
+_BLOCK = 20_000
+"""Reports in memory at a time when document frequencies are counted."""
 
 
 @dataclass(frozen=True)
 class DocumentFrequencies:
-    """In how many of many reports each n-gram stands."""
+    """The number of reports that contain each n-gram."""
 
     reports: int
+    """Number of reports counted."""
     ngrams: tuple[Ints, ...]
-    """For n = 1..4 the hashes of `hash_words`, ascending. N-grams of one report are left out: one weighs like none."""
+    """For n = 1..4 the ascending hashes of `hash_words`. N-grams of one report are left out: df 1 weighs like df 0."""
     counts: tuple[Ints, ...]
-    """[n-grams] reports that hold it."""
+    """For n = 1..4 the number of reports that contain each n-gram."""
 
-    def of(self, order: int, ngram: Ints) -> Floats:
-        """[rows] of the n-grams with these hashes."""
+    def lookup(self, order: int, ngrams: Ints) -> Floats:
+        """Return the document frequencies [rows] of the n-grams of an order with these hashes [rows]."""
         known, counts = self.ngrams[order - 1], self.counts[order - 1]
         if not len(known):
-            return np.zeros(len(ngram))
-        place = np.minimum(np.searchsorted(known, ngram), len(known) - 1)
-        return np.where(known[place] == ngram, counts[place], 0).astype(np.float64)
+            return np.zeros(len(ngrams))
+        index = np.minimum(np.searchsorted(known, ngrams), len(known) - 1)
+        return np.where(known[index] == ngrams, counts[index], 0).astype(np.float64)
 
 
 def document_frequencies(reports: Iterable[str]) -> DocumentFrequencies:
-    """Counted over reports whose words are apart by white space, a share of them in memory at a time."""
-    total, found = 0, [(np.zeros(0, np.int64), np.zeros(0, np.int64))] * NGRAM_ORDER
+    """Count document frequencies of n-grams in reports whose words are separated by white space."""
+    total, counted = 0, [(np.zeros(0, np.int64), np.zeros(0, np.int64))] * NGRAM_ORDER
     texts = iter(reports)
-    while words := [split_words(text) for text in islice(texts, _AT_A_TIME)]:
+    while words := [split_words(text) for text in islice(texts, _BLOCK)]:
         total += len(words)
-        counts = hash_words([[]] * len(words), words, NGRAM_ORDER)
-        found = [_added(*known, one.ngram) for known, one in zip(found, counts, strict=True)]
-    kept = [(ngrams[counts > 1], counts[counts > 1]) for ngrams, counts in found]
+        block = hash_words([[]] * len(words), words, NGRAM_ORDER)
+        counted = [_add(*known, one.ngram) for known, one in zip(counted, block, strict=True)]
+    kept = [(ngrams[counts > 1], counts[counts > 1]) for ngrams, counts in counted]
     return DocumentFrequencies(total, tuple(ngrams for ngrams, _ in kept), tuple(counts for _, counts in kept))
 
 
 def cider_d(pairs: Pairs, frequencies: DocumentFrequencies | None = None) -> Measure:
-    """CIDEr-D, 0..10, with the document frequencies of the references, or with given ones."""
+    """Compute CIDEr-D, 0 to 10, with the document frequencies of the references or with those given."""
     if frequencies is None:
-        similarities, origin = [_similarity(counts, *_referenced(counts)) for counts in pairs.ngrams], "references"
+        origin = "references"
+        similarities = [_similarity(counts, *_reference_frequencies(counts)) for counts in pairs.ngrams]
     else:
         hashed = hash_words(pairs.predicted_words, pairs.reference_words, NGRAM_ORDER)
         similarities = [
-            _similarity(counts, frequencies.of(order, counts.ngram), frequencies.reports)
+            _similarity(counts, frequencies.lookup(order, counts.ngram), frequencies.reports)
             for order, counts in enumerate(hashed, start=1)
         ]
         origin = f"{frequencies.reports} reports"
-    # coco takes the number of bigrams for the length.
-    longer = np.maximum(pairs.predicted_lengths - 1, 0) - np.maximum(pairs.reference_lengths - 1, 0)
-    penalty = np.exp(-(longer**2) / (2 * _SIGMA**2))
+    # coco-caption uses the number of bigrams as the length.
+    difference = np.maximum(pairs.predicted_lengths - 1, 0) - np.maximum(pairs.reference_lengths - 1, 0)
+    penalty = np.exp(-(difference**2) / (2 * _SIGMA**2))
     scores = 10 * np.mean(similarities, axis=0) * penalty
     return mean_measure(["CIDEr-D"], scores[:, None], f"sigma6,df:{origin}")
 
 
-def _referenced(counts: NgramCounts) -> tuple[Floats, int]:
-    """[rows] document frequencies in the references, and how many these are."""
+def _reference_frequencies(counts: NgramCounts) -> tuple[Floats, int]:
+    """Return the document frequencies [rows] in the references, and the number of references."""
     _, kind = np.unique(counts.ngram, return_inverse=True)
     df = np.bincount(kind, weights=counts.referenced > 0)[kind] if len(kind) else np.zeros(0)
     return df.astype(np.float64), counts.pairs
 
 
 def _similarity(counts: NgramCounts, df: Floats, reports: int) -> Floats:
-    """[pairs]: clipped cosine of the weighted n-grams; 0 where a side has no weight."""
+    """Compute the clipped cosine [pairs] of the weighted n-grams; 0 where one side has no weight."""
     weight = np.log(max(reports, 1)) - np.log(np.maximum(df, 1))
     predicted, referenced = counts.predicted * weight, counts.referenced * weight
     norm = np.sqrt(counts.per_pair(predicted**2) * counts.per_pair(referenced**2))
     return ratio(counts.per_pair(np.minimum(predicted, referenced) * referenced), norm)
 
 
-def _added(ngrams: Ints, counts: Ints, further: Ints) -> tuple[Ints, Ints]:
-    """Counts by ascending n-gram, and further n-grams that each count one."""
-    merged, place = np.unique(np.concatenate([ngrams, further]), return_inverse=True)
-    weights = np.concatenate([counts, np.ones(len(further), np.int64)])
-    return merged, np.bincount(place, weights=weights, minlength=len(merged)).astype(np.int64)
+def _add(ngrams: Ints, counts: Ints, more: Ints) -> tuple[Ints, Ints]:
+    """Add n-grams that count 1 each to counts by ascending n-gram."""
+    merged, index = np.unique(np.concatenate([ngrams, more]), return_inverse=True)
+    weights = np.concatenate([counts, np.ones(len(more), np.int64)])
+    return merged, np.bincount(index, weights=weights, minlength=len(merged)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Does the drafter say different things of different studies, or the same few texts whatever it is shown?"""
+"""How varied a set of reports is, and whether drafts have collapsed to a few texts."""
 
 from __future__ import annotations
 
@@ -12,54 +12,72 @@ from report_gen.records.findings import FindingSchema
 
 _WORD = re.compile(r"[a-z0-9]+")
 _NOT_A_LETTER = re.compile(r"[^a-z0-9]+")
-_FEW = 0.05
-_MANY = 0.5
+_COLLAPSED_DISTINCT = 0.05
+"""Distinct drafts over distinct references below which drafts have collapsed."""
+_COLLAPSED_SHARE = 0.5
+"""Share of the most frequent draft from which drafts have collapsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiversityStats:
-    """How varied R texts are; shares are 0..1."""
+    """How varied R texts are. Shares are 0 to 1."""
 
     reports: int
     distinct: int
-    commonest: float
-    """Share of the commonest text."""
+    """Number of distinct texts."""
+    most_frequent_share: float
+    """Share of the most frequent text."""
     vocabulary: int
-    """Different words used."""
-    normal: float
-    """Share of texts that state or suspect no abnormal finding, devices apart."""
-    copied: float | None
-    """Share of texts that occur word for word in the training reports; None without these."""
+    """Number of distinct words."""
+    normal_share: float
+    """Share of texts in which no abnormal finding is present or uncertain; support devices may be present."""
+    copied_share: float | None
+    """Share of texts that are also training reports; None without training reports."""
 
 
 def diversity_stats(
     texts: Sequence[str],
     states: Sequence[States],
-    copied_from: frozenset[str] | None = None,
+    normalized_training: frozenset[str] | None = None,
     *,
     schema: FindingSchema | None = None,
 ) -> DiversityStats:
-    """`texts` as written, `states` their findings, `copied_from` the `letters` of the training reports."""
-    bare = [letters(text) for text in texts]
-    counts = Counter(bare)
+    """Count distinct, normal and copied texts.
+
+    Args:
+        texts: reports as written.
+        states: findings of each report.
+        normalized_training: training reports in the form of `normalize_text`.
+        schema: the findings; those of chest radiographs if None.
+    """
+    normalized = [normalize_text(text) for text in texts]
+    counts = Counter(normalized)
     reports = max(len(texts), 1)
+    copied = None if normalized_training is None else sum(text in normalized_training for text in normalized)
     return DiversityStats(
         reports=len(texts),
         distinct=len(counts),
-        commonest=max(counts.values(), default=0) / reports,
+        most_frequent_share=max(counts.values(), default=0) / reports,
         vocabulary=len({word for text in texts for word in _WORD.findall(text.lower())}),
-        normal=sum(is_normal(one, schema) for one in states) / reports,
-        copied=None if copied_from is None else sum(text in copied_from for text in bare) / reports,
+        normal_share=sum(is_normal(report, schema) for report in states) / reports,
+        copied_share=None if copied is None else copied / reports,
     )
 
 
 def is_collapsed(drafts: DiversityStats, references: DiversityStats) -> bool:
-    """Under 5% as many different texts as the references have, or half of all drafts the same where theirs are not."""
-    few = drafts.distinct < _FEW * references.distinct
-    same = drafts.commonest >= _MANY and drafts.commonest > 2 * references.commonest
-    return few or same
+    """Tell whether drafts have collapsed.
+
+    They have if the distinct drafts are fewer than 5% of the distinct references, or if half of the drafts are the same
+    text while no reference is nearly as frequent.
+    """
+    few_texts = drafts.distinct < _COLLAPSED_DISTINCT * references.distinct
+    dominant_text = (
+        drafts.most_frequent_share >= _COLLAPSED_SHARE
+        and drafts.most_frequent_share > 2 * references.most_frequent_share
+    )
+    return few_texts or dominant_text
 
 
-def letters(text: str) -> str:
-    """The text's letters and digits alone: casing, stops and spaces do not make it another text."""
+def normalize_text(text: str) -> str:
+    """Keep letters and digits in lower case, so that texts that differ in case and punctuation count as equal."""
     return _NOT_A_LETTER.sub("", text.lower())

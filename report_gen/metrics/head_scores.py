@@ -1,4 +1,4 @@
-"""The finding head against the labels of a corpus: does it rank right, and do its probabilities mean what they say?"""
+"""Score the probabilities of the finding head against the labels of a corpus: AUROC, calibration, use of the image."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from report_gen import __version__
 from report_gen.metrics.auroc import auroc_scores, compare_mean_auroc
-from report_gen.metrics.calibration import ALL, Bin, calibration_measures, error_by_chance, reliability
+from report_gen.metrics.calibration import ALL_FINDINGS, Bin, calibration_measures, error_by_chance, reliability
 from report_gen.metrics.measure import Floats
 from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.significance import Difference
 
 
 @dataclass(frozen=True, kw_only=True)
-class Support:
-    """Studies that the corpus labels, and of which the head was asked."""
+class LabelSupport:
+    """Number of studies with a label and a probability of one finding."""
 
     studies: int
     positive: int
@@ -25,20 +25,20 @@ class Support:
 
 @dataclass(frozen=True, kw_only=True)
 class HeadRun:
-    """What the probabilities from own images are worth."""
+    """Scores of the finding head with the studies' own images."""
 
     scores: tuple[Score, ...]
-    """AUROC, mean first, then calibration error and Brier scores, each of all findings first."""
-    support: Mapping[str, Support]
-    """By finding: those that the head was taught and the corpus labels."""
+    """AUROC, the mean first, then calibration error and Brier scores, each of all findings first."""
+    support: Mapping[str, LabelSupport]
+    """By finding, for the findings that the head was trained on and the corpus labels."""
     image_use: Mapping[str, Difference]
-    """The mean AUROC from own images minus that from what the head was shown instead, by the name of that."""
+    """Mean AUROC with own images minus that with control images, by the control's name."""
     reliability: Mapping[str, tuple[Bin, ...]]
-    """Bins of all findings in one pool, and of each."""
+    """Bins of all findings in one pool, and of each finding."""
     error_by_chance: Mapping[str, float]
-    """The calibration error that right probabilities would have on so many studies, of all findings and of each."""
+    """Calibration error that correct probabilities would have on as many studies, of all findings and of each."""
     probabilities: Mapping[str, Mapping[str, float]]
-    """0..1 by study and finding."""
+    """Probabilities, 0 to 1, by study and finding."""
 
     def __getitem__(self, name: str) -> Score:
         return next(score for score in self.scores if score.name == name)
@@ -55,19 +55,23 @@ def score_head(
     seed: int,
     derived: str = "",
 ) -> HeadRun | None:
-    """Every figure of the head; None where no label meets an answer.
+    """Compute every score of the finding head.
 
     Args:
-        ids: of S studies.
-        findings: F names.
-        own: [S,F] probabilities from own images, NaN where the head was not asked or never taught.
-        controls: the same from other images, by the name of these.
-        labels: [S,F], 1, 0, or NaN where nothing is known.
+        ids: ids of the S studies.
+        findings: names of the F findings.
+        own: [S, F], probabilities from the studies' own images, NaN where there is none.
+        controls: the same from control images, by the control's name.
+        labels: [S, F], 1, 0, or NaN where unknown.
         draws: bootstrap resamplings of the studies; 0 for no intervals.
-        derived: the finding that follows from the others, which has no place in the mean AUROC.
+        seed: seed of the bootstrap.
+        derived: the finding that follows from the others; the mean AUROC leaves it out.
+
+    Returns:
+        None if no study has both a label and a probability of the same finding.
     """
-    answered = np.all([np.isfinite(side) for side in (own, *controls.values())], axis=0)
-    labels = np.where(answered, labels, np.nan)
+    predicted = np.all([np.isfinite(side) for side in (own, *controls.values())], axis=0)
+    labels = np.where(predicted, labels, np.nan)
     columns: list[int] = np.flatnonzero(np.isfinite(labels).any(axis=0)).tolist()
     if not columns:
         return None
@@ -77,24 +81,25 @@ def score_head(
         control: compare_mean_auroc(names, side[:, columns], own, labels, draws=draws, seed=seed, derived=derived)
         for control, side in controls.items()
     }
-    pools = {ALL: (own, labels)} | {name: (own[:, [c]], labels[:, [c]]) for c, name in enumerate(names)}
+    pools = {ALL_FINDINGS: (own, labels)} | {name: (own[:, [c]], labels[:, [c]]) for c, name in enumerate(names)}
     return HeadRun(
         scores=(
             *auroc_scores(names, own, labels, draws=draws, seed=seed, derived=derived),
             *scores_of(calibration_measures(names, own, labels), f"version:{__version__}", draws=draws, seed=seed),
         ),
         support={
-            name: Support(studies=int(np.isfinite(column).sum()), positive=int(np.nansum(column)))
+            name: LabelSupport(studies=int(np.isfinite(column).sum()), positive=int(np.nansum(column)))
             for name, column in zip(names, labels.T, strict=True)
         },
         image_use={control: difference for control, difference in compared.items() if difference is not None},
         reliability={name: reliability(*pool) for name, pool in pools.items()},
         error_by_chance={name: error_by_chance(*pool, seed) for name, pool in pools.items()},
-        probabilities=_tell(ids, names, np.where(np.isfinite(labels), own, np.nan)),
+        probabilities=_by_study(ids, names, np.where(np.isfinite(labels), own, np.nan)),
     )
 
 
-def _tell(ids: Sequence[str], findings: Sequence[str], probabilities: Floats) -> dict[str, dict[str, float]]:
+def _by_study(ids: Sequence[str], findings: Sequence[str], probabilities: Floats) -> dict[str, dict[str, float]]:
+    """Convert probabilities [S, F] to a mapping by study and finding, without NaN."""
     return {
         name: {finding: value for finding, value in zip(findings, row, strict=True) if np.isfinite(value)}
         for name, row in zip(ids, probabilities.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Predictions and references brought together by id; what does not fit is named."""
+"""Join predictions and references by study id; ids on one side only are named."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from report_gen.errors import CorpusError, UsageError
-from report_gen.metrics.report_files import name_some, read_reports
+from report_gen.metrics.report_files import list_ids, read_reports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Joined:
-    """Reports that both sides have, in the references' order."""
+class JoinedReports:
+    """Reports of the studies that both sides contain, in the order of the references."""
 
     ids: tuple[str, ...]
     predictions: tuple[str, ...]
     references: tuple[str, ...]
     notices: tuple[str, ...]
-    """What the reader of the scores must know of the data."""
+    """Facts about the data that a reader of the scores must know."""
 
 
 def join_files(
     predictions: Path, references: Path, *, id_column: str | None = None, allow_missing: bool = False
-) -> Joined:
-    """Read both files and join them by id; of an annotation.json the test split.
+) -> JoinedReports:
+    """Read both files and join them by study id. Of an annotation.json the test split is read.
 
-    Raises CorpusError and UsageError for what cannot be read or does not fit together.
+    Raises:
+        UsageError: both paths are the same file.
+        CorpusError: a file cannot be read, or the files do not fit together.
     """
     if predictions.exists() and references.exists() and predictions.samefile(references):
-        raise UsageError(f"{predictions}: given both as predictions and as references; give two files.")
+        raise UsageError(f"{predictions}: given both as predictions and as references; give two files")
     return join_reports(
         read_reports(predictions, role="prediction", id_column=id_column),
         read_reports(references, role="reference", id_column=id_column),
@@ -40,30 +42,44 @@ def join_files(
 
 def join_reports(
     predictions: Mapping[str, str], references: Mapping[str, str], *, source: str, allow_missing: bool = False
-) -> Joined:
-    """Raises CorpusError for missing and unknown ids, unless they are allowed, and when nothing is left to score."""
+) -> JoinedReports:
+    """Join texts by study id.
+
+    Args:
+        predictions: drafts by study id.
+        references: reports by study id.
+        source: where the predictions come from, for messages.
+        allow_missing: join the studies that both sides contain instead of raising.
+
+    Raises:
+        CorpusError: ids are missing or unknown and `allow_missing` is false, no id is on both sides, or every
+            prediction is empty.
+    """
     ids = tuple(name for name in references if name in predictions)
     if not ids:
-        ours, theirs = next(iter(predictions), ""), next(iter(references), "")
-        raise CorpusError(f"{source}: no id in common with the references ({ours!r} here, {theirs!r} there).")
+        predicted, referenced = next(iter(predictions), ""), next(iter(references), "")
+        raise CorpusError(
+            f"{source}: no id in common with the references ({predicted!r} here, {referenced!r} there); "
+            "use the same study ids in both files"
+        )
     missing = [name for name in references if name not in predictions]
-    extra = [name for name in predictions if name not in references]
-    faults = [f"no prediction for {name_some(missing, 'id')}"] if missing else []
-    faults += [f"no reference for {name_some(extra, 'id')}"] if extra else []
+    unknown = [name for name in predictions if name not in references]
+    faults = [f"no prediction for {list_ids(missing)}"] if missing else []
+    faults += [f"no reference for {list_ids(unknown)}"] if unknown else []
     if faults and not allow_missing:
-        raise CorpusError(f"{source}: {' and '.join(faults)}; --allow-missing scores the {len(ids)} in common.")
-    kept = tuple(predictions[name] for name in ids)
-    if not any(text.strip() for text in kept):
-        raise CorpusError(f"{source}: every prediction is empty; nothing can be scored.")
-    return Joined(
+        raise CorpusError(f"{source}: {' and '.join(faults)}; --allow-missing scores the {len(ids)} in common")
+    joined = tuple(predictions[name] for name in ids)
+    if not any(text.strip() for text in joined):
+        raise CorpusError(f"{source}: every prediction is empty, so there is nothing to score; check the text column")
+    return JoinedReports(
         ids=ids,
-        predictions=kept,
+        predictions=joined,
         references=tuple(references[name] for name in ids),
-        notices=(*faults, *notice_empty(kept)),
+        notices=(*faults, *notice_empty(joined)),
     )
 
 
 def notice_empty(predictions: Sequence[str]) -> list[str]:
-    """A notice when some are empty."""
+    """Return a notice if some predictions are empty."""
     empty = sum(not text.strip() for text in predictions)
     return [f"{empty} of {len(predictions)} predictions are empty and score 0"] if empty else []

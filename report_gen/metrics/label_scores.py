@@ -1,4 +1,4 @@
-"""F1 of the labels that drafts state, over a fixed list of labels, with what states them without looking beside it."""
+"""F1 of the labels that drafts state, over a fixed list of labels, beside controls and baselines without a model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from report_gen.metrics.measure import Floats, Measure, ratio
 from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.significance import Difference, compare
 
-MACRO = "macro F1"
-ALL_POSITIVE, COMMONEST = "all positive", "commonest draft"
+MACRO_F1 = "macro F1"
+ALL_POSITIVE, MOST_FREQUENT_LABELS = "all positive", "most frequent draft"
 
 Labels = frozenset[str]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelScores:
-    """What the drafts state of a list of labels."""
+    """Scores of the labels that drafts state."""
 
     support: Mapping[str, int]
-    """Studies that have each label."""
+    """Number of studies with each label."""
     scores: tuple[Score, ...]
-    """`MACRO`, then the F1 of each label, under its name; 0..1."""
+    """`MACRO_F1`, then the F1 of each label under its name; 0 to 1."""
     against: Mapping[str, tuple[Difference, ...]]
-    """The same scores minus those of controls and of what needs no model, by the name of that."""
+    """The same scores minus those of each control and baseline, by its name."""
 
 
 def score_labels(
@@ -39,43 +39,50 @@ def score_labels(
     draws: int,
     seed: int,
 ) -> LabelScores:
-    """Hold the labels that the drafts of R studies state against those that the studies have.
+    """Compare the labels that the drafts of R studies state with the labels of the studies.
 
-    Beside the `controls` stand every label for every study, and for every study what the drafts state most often.
+    Two baselines are compared besides the controls: all labels for every study, and for every study the set of labels
+    that the drafts state most often.
 
     Args:
         names: the labels that count.
-        truth: of each study.
-        own: what its draft states.
-        controls: the same of drafts from other images.
+        truth: labels of each study.
+        own: labels that each draft from the study's own images states.
+        controls: the same of drafts from control images, by the control's name.
+        draws: bootstrap resamplings of the studies; 0 for no intervals.
+        seed: seed of the bootstrap.
     """
-    commonest = Counter(own).most_common(1)[0][0]
-    blind = {ALL_POSITIVE: [frozenset(names)] * len(own), COMMONEST: [commonest] * len(own)}
+    most_frequent = Counter(own).most_common(1)[0][0]
+    baselines = {ALL_POSITIVE: [frozenset(names)] * len(own), MOST_FREQUENT_LABELS: [most_frequent] * len(own)}
     measure = _measure(names, own, truth)
     return LabelScores(
         support={name: sum(name in labels for labels in truth) for name in names},
         scores=scores_of([measure], f"labels:{len(names)}", draws=draws, seed=seed),
         against={
-            name: compare([_measure(names, said, truth)], [measure], draws, seed)
-            for name, said in {**controls, **blind}.items()
+            name: compare([_measure(names, stated, truth)], [measure], draws, seed)
+            for name, stated in {**controls, **baselines}.items()
         },
     )
 
 
-def _measure(names: Sequence[str], said: Sequence[Labels], truth: Sequence[Labels]) -> Measure:
-    here, there = (np.array([[name in one for name in names] for one in labels]) for labels in (said, truth))
-    counts = np.column_stack([here & there, here, there]).astype(np.float64)
+def _measure(names: Sequence[str], stated: Sequence[Labels], truth: Sequence[Labels]) -> Measure:
+    predicted, true = (np.array([[name in one for name in names] for one in labels]) for labels in (stated, truth))
+    counts = np.column_stack([predicted & true, predicted, true]).astype(np.float64)
     return Measure(
-        names=(MACRO, *names), statistics=counts, finish=_f1, recipe="uncertain-,macro:all", of_one_report=False
+        names=(MACRO_F1, *names),
+        statistics=counts,
+        finish=_f1,
+        variant="uncertain-,macro:all",
+        defined_per_report=False,
     )
 
 
 def _f1(sums: Floats) -> Floats:
-    """Sums [..., 3L] of hits, said and true -> [..., 1 + L]: the mean over all labels, then each.
+    """Compute F1 [..., 1 + L], the mean first, from sums [..., 3L] of matches, predicted and true labels.
 
-    A label that neither side has counts 0 in the mean, as in scikit-learn: so every system is averaged over the same
-    labels, whatever it says.
+    A label that is on neither side counts 0 in the mean, as in scikit-learn, so that every system is averaged over the
+    same labels.
     """
-    hits, said, true = np.split(sums, 3, axis=-1)
-    each = ratio(2 * hits, said + true)
+    matches, predicted, true = np.split(sums, 3, axis=-1)
+    each = ratio(2 * matches, predicted + true)
     return np.concatenate([each.mean(axis=-1, keepdims=True), each], axis=-1)

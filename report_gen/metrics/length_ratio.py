@@ -1,4 +1,4 @@
-"""Length ratio: words predicted over words referenced, in the whole corpus. Under 1 BLEU is lowered for brevity."""
+"""Length ratio: words of the predictions over words of the references. A ratio below 1 lowers BLEU."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from report_gen.metrics.pairs import Pairs
 
 
 def length_ratio(pairs: Pairs) -> Measure:
-    """Ratio of words, 0 and up; 1 is the references' length."""
+    """Compute the length ratio of the corpus; 1 is the length of the references."""
     statistics = np.column_stack([pairs.predicted_lengths, pairs.reference_lengths]).astype(np.float64)
-    return Measure(names=("length ratio",), statistics=statistics, finish=_finish, recipe="words")
+    return Measure(names=("length ratio",), statistics=statistics, finish=_finish, variant="words")
 
 
 def _finish(sums: Floats) -> Floats:

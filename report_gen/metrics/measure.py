@@ -1,8 +1,8 @@
-"""What every measure returns: sums over reports, so that a corpus, a report and a bootstrap draw share one formula."""
+"""Per-report statistics of a metric, from which corpus score, report scores and bootstrap draws are computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,19 +15,19 @@ Floats = NDArray[np.float64]
 class Measure:
     """One or more scores of R reports, held as S sufficient statistics per report.
 
-    A corpus score depends on the reports only through the sum of their statistics. So it is had again for any
-    resampling of the reports by one matrix product: `finish(weights @ statistics)`.
+    A corpus score depends on the reports only through the sum of their statistics. The scores of any resampling of the
+    reports are therefore one matrix product: `finish(weights @ statistics)`.
     """
 
     names: tuple[str, ...]
     statistics: Floats
     """[R, S]"""
     finish: Callable[[Floats], Floats]
-    """Summed statistics [..., S] -> scores [..., len(names)]."""
-    recipe: str
-    """What distinguishes this form of the measure from its namesakes, for the signature."""
-    of_one_report: bool = True
-    """Whether the score of a single report means anything."""
+    """Maps summed statistics [..., S] to scores [..., len(names)]."""
+    variant: str
+    """What distinguishes this variant from other metrics of the same name. Part of the score's signature."""
+    defined_per_report: bool = True
+    """Whether the score of a single report is meaningful."""
 
     @property
     def values(self) -> Floats:
@@ -36,18 +36,22 @@ class Measure:
 
     @property
     def per_report(self) -> Floats:
-        """[R, len(names)]: each report scored as a corpus of its own."""
+        """[R, len(names)]: the scores of each report, as a corpus of one report."""
         return self.finish(self.statistics)
 
+    def named_values(self) -> Iterator[tuple[str, float]]:
+        """Yield the name and value of each corpus score."""
+        yield from zip(self.names, self.values.tolist(), strict=True)
 
-def mean_measure(names: Sequence[str], per_report: Floats, recipe: str) -> Measure:
-    """A measure that is the mean of its per-report scores [R, len(names)]; 0 for no reports."""
+
+def mean_measure(names: Sequence[str], per_report: Floats, variant: str) -> Measure:
+    """Make a measure that is the mean of per-report scores [R, len(names)]; 0 for no reports."""
     statistics = np.column_stack([per_report, np.ones(len(per_report))])
-    return Measure(names=tuple(names), statistics=statistics, finish=_mean, recipe=recipe)
+    return Measure(names=tuple(names), statistics=statistics, finish=_mean, variant=variant)
 
 
 def ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """numerator / denominator, and 0 where the denominator is 0."""
+    """Divide element by element; 0 where the denominator is 0."""
     zeros = np.zeros(np.broadcast(numerator, denominator).shape)
     return np.divide(numerator, denominator, out=zeros, where=denominator != 0)
 

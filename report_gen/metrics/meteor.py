@@ -1,7 +1,8 @@
-"""METEOR 1.5 (Denkowski and Lavie, WMT 2014) by its own Java program, as coco-caption calls it: English, `-norm`.
+"""METEOR 1.5 (Denkowski and Lavie, WMT 2014) by its Java program, as coco-caption calls it: English, `-norm`.
 
-The program aligns a draft with its report through equal words, stems, synonyms and paraphrases and gives counts; the
-score is computed from them here, so that a bootstrap does not call the program again. It comes with pycocoevalcap.
+The program, which is part of pycocoevalcap, aligns a draft with its report through equal words, stems, synonyms and
+paraphrases, and returns counts. The score is computed from the counts here, so that a bootstrap does not call the
+program again.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from report_gen.metrics.pairs import Pairs
 
 _STATISTICS = 23
 _STAGE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # equal words, stems, synonyms, paraphrases
-_ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75  # tuned for English by its authors, task "rank"
+_ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75  # the authors' values for English, task "rank"
 
 
 def find_meteor() -> Path | None:
-    """The METEOR 1.5 program, where both a Java and pycocoevalcap are installed."""
+    """Return the path of the METEOR 1.5 program, or None if Java or pycocoevalcap is not installed."""
     spec = find_spec("pycocoevalcap")
     if spec is None or not spec.submodule_search_locations or shutil.which("java") is None:
         return None
@@ -34,16 +35,18 @@ def find_meteor() -> Path | None:
 
 
 class Meteor:
-    """The running program, to be used as a context: it starts loading at once and stays up for several systems.
-
-    Raises UsageError where it is not installed or ends before its time.
-    """
+    """The running METEOR 1.5 program, as a context manager. One process serves several systems."""
 
     def __init__(self) -> None:
+        """Start the program.
+
+        Raises:
+            UsageError: Java or pycocoevalcap is not installed.
+        """
         jar, java = find_meteor(), shutil.which("java")
         if jar is None or java is None:
-            raise UsageError("METEOR 1.5 needs Java and pycocoevalcap; install a Java and `pip install pycocoevalcap`.")
-        self._process = subprocess.Popen(  # noqa: S603  # our own arguments
+            raise UsageError("METEOR 1.5 needs Java and pycocoevalcap; install Java and `pip install pycocoevalcap`")
+        self._process = subprocess.Popen(  # noqa: S603  # fixed arguments
             [java, "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"],
             cwd=jar.parent,
             stdin=subprocess.PIPE,
@@ -51,34 +54,38 @@ class Meteor:
             stderr=subprocess.DEVNULL,
             encoding="utf-8",
         )
-        self._known: dict[tuple[str, str], list[float]] = {}
+        self._cached: dict[tuple[str, str], list[float]] = {}
 
     def __enter__(self) -> Meteor:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._process.kill()
         self._process.communicate()
 
     def __call__(self, pairs: Pairs) -> Measure:
-        """METEOR 1.5, 0..1."""
+        """Compute METEOR 1.5, 0 to 1.
+
+        Raises:
+            UsageError: the program ended or returned an unexpected answer.
+        """
         statistics = [self._count(*pair) for pair in zip(pairs.predictions, pairs.references, strict=True)]
         return Measure(
             names=("METEOR 1.5",),
             statistics=np.array(statistics, dtype=np.float64).reshape(-1, _STATISTICS),
             finish=_finish,
-            recipe="java,en,norm",
+            variant="java,en,norm",
         )
 
     def _count(self, prediction: str, reference: str) -> list[float]:
-        """The 23 counts of a pair; equal pairs, of which collapsed drafts have many, are counted once."""
-        counts = self._known.get((prediction, reference))
+        """Return the 23 counts of a pair. Equal pairs, which collapsed drafts have many of, are counted once."""
+        counts = self._cached.get((prediction, reference))
         if counts is None:
             clean = [" ".join(text.replace("|||", " ").split()) for text in (reference, prediction)]
             answer = self._ask(f"SCORE ||| {clean[0]} ||| {clean[1]}\n")
-            counts = self._known[prediction, reference] = _parse(answer)
+            counts = self._cached[prediction, reference] = _parse(answer)
         return counts
 
     def _ask(self, line: str) -> str:
@@ -86,7 +93,7 @@ class Meteor:
             _pipe(self._process.stdin).write(line)
             _pipe(self._process.stdin).flush()
         except BrokenPipeError as error:
-            raise UsageError("METEOR 1.5 ended before its time; run `java -version`, or score without Java.") from error
+            raise UsageError("METEOR 1.5 ended early; check `java -version`, or score with --no-java") from error
         return _pipe(self._process.stdout).readline()
 
 
@@ -99,18 +106,19 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 def _parse(answer: str) -> list[float]:
     counts = [float(count) for count in answer.split()]
     if len(counts) != _STATISTICS:
-        raise UsageError(f"METEOR 1.5 gave {len(counts)} counts instead of {_STATISTICS}; reinstall pycocoevalcap.")
-    said, meant, chunks, matched_said, matched_meant = *counts[:2], *counts[20:]
-    if (matched_said, matched_meant, chunks) == (said, meant, 1):
-        counts[20] = 0.0  # a draft equal to its report is not fragmented, nor does the program count its chunk
+        raise UsageError(f"METEOR 1.5 returned {len(counts)} counts instead of {_STATISTICS}; reinstall pycocoevalcap")
+    predicted, referenced, chunks, matched_predicted, matched_referenced = *counts[:2], *counts[20:]
+    if (matched_predicted, matched_referenced, chunks) == (predicted, referenced, 1):
+        counts[20] = 0.0  # the program, too, counts no chunk in a draft that is equal to its report
     return counts
 
 
 def _finish(sums: Floats) -> Floats:
-    """Scores [..., 1] from the program's 23 counts.
+    """Compute the score [..., 1] from the sums of the program's 23 counts.
 
-    They are: words and of these function words, of draft and report in turn [..., 4]; for each of four stages the
-    matched content words and function words, of both in turn [..., 4, 4]; chunks; matched words of both.
+    Args:
+        sums: [..., 23]: words of draft and report, function words of draft and report; for each of four stages the
+            matched content words of both and the matched function words of both; chunks; matched words of both.
     """
     lengths, stages = sums[..., :4], sums[..., 4:20].reshape(*sums.shape[:-1], 4, 4)
     chunks, matched = sums[..., 20], sums[..., 21:]

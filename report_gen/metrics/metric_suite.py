@@ -1,67 +1,43 @@
-"""A model's drafts or a baseline's, and every measure of them against the same references."""
+"""All metrics of a system's reports against the same references."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from report_gen.metrics.finding_scores import States, finding_measures, label_reports
 from report_gen.metrics.measure import Measure
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.score import TEXT_MEASURES
-from report_gen.records.findings import FindingSchema
+from report_gen.metrics.metric import ReportComparison, ReportMetric, ReportTexts
+from report_gen.metrics.registry import FINDINGS_F1, WORDING_METRICS
 
-
-@dataclass(frozen=True, kw_only=True)
-class Drafts:
-    """One text for every study."""
-
-    name: str
-    texts: Sequence[str]
-    """As written: the findings are read from these."""
-    prepared: Sequence[str]
-    """In the preset's form: the wording is compared on these."""
+OFFLINE_METRICS = (*WORDING_METRICS, FINDINGS_F1)
+"""Metrics that need neither Java nor model weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetricResults:
-    """Drafts with all their measures."""
+    """The reports of one system with all their measures."""
 
-    drafts: Drafts
+    reports: ReportTexts
     measures: tuple[Measure, ...]
-    states: Sequence[States]
-    """What each draft says of the findings."""
 
-    def holding(self, names: Sequence[str]) -> tuple[Measure, ...]:
-        """The measures that hold at least one of these scores."""
+    def select(self, names: Sequence[str]) -> tuple[Measure, ...]:
+        """Return the measures that contain at least one of these scores."""
         return tuple(measure for measure in self.measures if set(names) & set(measure.names))
+
+    def named_values(self) -> list[tuple[str, float]]:
+        """List the name and corpus value of every score."""
+        return [pair for measure in self.measures for pair in measure.named_values()]
 
 
 class MetricSuite:
-    """The references and the instruments that are held against them.
+    """References and the metrics that compare reports with them."""
 
-    Beside the measures of the wording and the findings there may be `wording` measures that need a program, such as
-    METEOR 1.5, and `written` ones on the texts as they were written, such as BERTScore.
-    """
+    def __init__(self, references: ReportTexts, metrics: Sequence[ReportMetric] = OFFLINE_METRICS) -> None:
+        self.references = references
+        self._metrics = tuple(metrics)
 
-    def __init__(
-        self,
-        references: Drafts,
-        *,
-        wording: Sequence[Callable[[Pairs], Measure]] = (),
-        written: Sequence[Callable[[Sequence[str], Sequence[str]], tuple[Measure, ...]]] = (),
-        schema: FindingSchema | None = None,
-    ) -> None:
-        self._references, self._schema = references, schema
-        self._wording = (*TEXT_MEASURES.values(), *wording)
-        self._written = written
-        self.states = label_reports(references.texts, schema=schema)
-
-    def measure(self, drafts: Drafts) -> MetricResults:
-        pairs = Pairs(drafts.prepared, self._references.prepared)
-        states = label_reports(drafts.texts, schema=self._schema)
-        measures = [instrument(pairs) for instrument in self._wording]
-        measures += finding_measures(states, self.states, schema=self._schema)
-        for instrument in self._written:
-            measures += instrument(drafts.texts, self._references.texts)
-        return MetricResults(drafts=drafts, measures=tuple(measures), states=states)
+    def measure(self, reports: ReportTexts) -> MetricResults:
+        """Compute every metric of one system's reports, in the order of the metrics."""
+        compared = ReportComparison(reports, self.references)
+        measures = tuple(measure for metric in self._metrics for measure in metric.measure(compared))
+        return MetricResults(reports=reports, measures=measures)

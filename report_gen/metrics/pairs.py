@@ -1,4 +1,4 @@
-"""Predictions and references side by side, and what several measures need of them, computed once."""
+"""Paired predictions and references, with words and n-grams that several metrics share."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ NGRAM_ORDER = 4
 
 
 class Pairs:
-    """R predictions and their references, one each, already in the preset's form; words are apart by white space.
+    """R predictions and their references in the preset's form, words separated by white space.
 
-    Raises ValueError when there are not as many references as predictions.
+    Words, lengths and n-grams are computed on first use.
     """
 
     def __init__(self, predictions: Sequence[str], references: Sequence[str]) -> None:
+        """Pair predictions with references of the same order.
+
+        Raises:
+            ValueError: the numbers of predictions and references differ.
+        """
         if len(predictions) != len(references):
-            raise ValueError(f"{len(predictions)} predictions for {len(references)} references")
+            raise ValueError(f"{len(predictions)} predictions for {len(references)} references; give one for each")
         self.predictions = tuple(predictions)
         self.references = tuple(references)
 
@@ -30,26 +35,30 @@ class Pairs:
 
     @cached_property
     def predicted_words(self) -> list[list[str]]:
+        """The words of each prediction."""
         return [split_words(text) for text in self.predictions]
 
     @cached_property
     def reference_words(self) -> list[list[str]]:
+        """The words of each reference."""
         return [split_words(text) for text in self.references]
 
     @cached_property
     def predicted_lengths(self) -> Ints:
+        """[R]: the number of words of each prediction."""
         return np.array([len(words) for words in self.predicted_words], dtype=np.int64)
 
     @cached_property
     def reference_lengths(self) -> Ints:
+        """[R]: the number of words of each reference."""
         return np.array([len(words) for words in self.reference_words], dtype=np.int64)
 
     @cached_property
     def ngrams(self) -> tuple[NgramCounts, ...]:
-        """Word n-grams for n = 1..4."""
+        """The word n-grams for n = 1..4."""
         return count_words(self.predicted_words, self.reference_words, NGRAM_ORDER)
 
 
 def split_words(text: str) -> list[str]:
-    """Words apart by white space. Equal words are one object, which keeps a hundred thousand reports in memory."""
+    """Split a text at white space. Words are interned, so that a hundred thousand reports fit into memory."""
     return list(map(sys.intern, text.split()))

@@ -1,6 +1,6 @@
-"""How texts are prepared before anything is counted: cleaning, casing, rare words, length. A preset is TOML data.
+"""Presets: how texts are prepared before words are counted. Cleaning, casing, rare words and length are TOML data.
 
-A figure without its preset means nothing: the same drafts score BLEU-4 0.18 under `r2gen-iu` and 0.06 as they stand.
+A score is meaningful only with its preset: the same drafts score BLEU-4 0.18 under `r2gen-iu` and 0.06 as written.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Table(BaseModel):
 
 
 class Step(_Table):
-    """One replacement, done `times` over."""
+    """One replacement, repeated `times` times."""
 
     find: str = Field(min_length=1)
     put: str
@@ -36,13 +36,14 @@ class Step(_Table):
     """Whether `find` is a regular expression."""
 
     def apply(self, text: str) -> str:
+        """Replace every occurrence."""
         for _ in range(self.times):
             text = re.sub(self.find, self.put, text) if self.regex else text.replace(self.find, self.put)
         return text
 
 
 class Sentences(_Table):
-    """The text is trimmed and split, characters are deleted in each piece, the pieces joined again."""
+    """Split the trimmed text, delete characters in each piece, and join the pieces."""
 
     split: str = Field(min_length=1)
     delete: str = ""
@@ -50,34 +51,44 @@ class Sentences(_Table):
     end: str = ""
 
     def apply(self, text: str) -> str:
-        without = str.maketrans("", "", self.delete)
-        return self.join.join(piece.translate(without).strip() for piece in text.strip().split(self.split)) + self.end
+        """Clean a text."""
+        deletion = str.maketrans("", "", self.delete)
+        return self.join.join(piece.translate(deletion).strip() for piece in text.strip().split(self.split)) + self.end
 
 
 class Cleaning(_Table):
+    """How the texts of one side are cleaned: replacements, then sentences, then white space."""
+
     steps: tuple[Step, ...] = ()
     sentences: Sentences | None = None
 
     def apply(self, text: str, *, lowercase: bool) -> str:
-        text = reduce(lambda done, step: step.apply(done), self.steps, text)
+        """Clean a text; runs of white space become one space."""
+        text = reduce(lambda cleaned, step: step.apply(cleaned), self.steps, text)
         text = text.lower() if lowercase else text
         text = self.sentences.apply(text) if self.sentences else text
         return " ".join(text.split())
 
 
 class Vocabulary(_Table):
+    """Which words of the references are replaced as unknown."""
+
     min_count: int = Field(ge=1)
-    """Words of the cleaned training reports that are rarer than this are unknown."""
+    """Words that occur less often in the cleaned training reports are unknown."""
     unknown: str
-    """What stands for them in the references."""
+    """Replacement of unknown words in the references."""
 
 
 class Truncation(_Table):
+    """How long a reference may be."""
+
     words: int = Field(ge=1)
-    """What is longer is cut in the references; a draft stays as long as it is."""
+    """References are cut to this number of words. Predictions are not cut."""
 
 
 class Preset(_Table):
+    """How predictions and references are prepared for wording metrics."""
+
     name: str
     description: str = ""
     lowercase: bool = False
@@ -87,15 +98,16 @@ class Preset(_Table):
     truncation: Truncation | None = None
 
     def prepare_predictions(self, texts: Iterable[str]) -> list[str]:
+        """Clean predictions."""
         return [self.predictions.apply(text, lowercase=self.lowercase) for text in texts]
 
     def prepare_references(self, texts: Iterable[str], known: frozenset[str] | None) -> list[str]:
-        """Clean, cut and replace the words that are not `known`; with None every word stays."""
+        """Clean and cut references, and replace the words that are not `known`; None replaces no word."""
         cleaned = (self.references.apply(text, lowercase=self.lowercase) for text in texts)
-        return [self._lose(text, known) for text in cleaned]
+        return [self._truncate_and_replace(text, known) for text in cleaned]
 
     def known_words(self, train: Sequence[str] | None) -> frozenset[str] | None:
-        """The words that training reports hold often enough; None without a threshold or without reports."""
+        """Return the words that are frequent enough in training reports; None without a threshold or reports."""
         if self.vocabulary is None or train is None:
             return None
         cleaned = (self.references.apply(text, lowercase=self.lowercase) for text in train)
@@ -103,7 +115,13 @@ class Preset(_Table):
         return frozenset(word for word, count in counts.items() if count >= self.vocabulary.min_count)
 
     def signature(self, known: frozenset[str] | None, reports: int, version: str) -> str:
-        """What must be equal for two figures to be comparable, in the manner of sacrebleu."""
+        """Describe what must be equal for two scores to be comparable, in the manner of sacrebleu.
+
+        Args:
+            known: the vocabulary from `known_words`.
+            reports: number of reports scored.
+            version: version of report-gen.
+        """
         unknown = f"train>={self.vocabulary.min_count}" if self.vocabulary and known is not None else "kept"
         return "|".join(
             [
@@ -118,7 +136,7 @@ class Preset(_Table):
             ]
         )
 
-    def _lose(self, text: str, known: frozenset[str] | None) -> str:
+    def _truncate_and_replace(self, text: str, known: frozenset[str] | None) -> str:
         words = text.split()[: self.truncation.words if self.truncation else None]
         if known is not None and self.vocabulary is not None:
             words = [word if word in known else self.vocabulary.unknown for word in words]
@@ -126,25 +144,26 @@ class Preset(_Table):
 
 
 def load_preset(name: str) -> Preset:
-    """A shipped preset by its name, or one of your own by the path of its .toml file.
+    """Load a shipped preset by its name, or a user's preset by the path of its .toml file.
 
-    Raises UsageError for an unknown name and for a file that is not a preset.
+    Raises:
+        UsageError: the name is unknown, or the file cannot be read or is not a preset.
     """
     if name in preset_names():
         return _parse((_SHIPPED / f"{name}.toml").read_bytes(), name, name)
     path = Path(name)
     if path.suffix != ".toml":
         known = ", ".join(preset_names())
-        raise UsageError(f"There is no preset {name!r}: use one of {known}, or the path of a .toml file.")
+        raise UsageError(f"there is no preset {name!r}; use one of {known}, or the path of a .toml file")
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: the preset cannot be read ({error.strerror}).") from error
+        raise UsageError(f"{path}: the preset cannot be read ({error.strerror}); check the path") from error
     return _parse(data, f"{path.name}#{hashlib.sha256(data).hexdigest()[:8]}", str(path))
 
 
 def preset_names() -> tuple[str, ...]:
-    """The shipped presets."""
+    """List the names of the shipped presets."""
     files = (entry.name for entry in _SHIPPED.iterdir())
     return tuple(sorted(file.removesuffix(".toml") for file in files if file.endswith(".toml")))
 
@@ -156,9 +175,9 @@ def _parse(data: bytes, name: str, source: str) -> Preset:
         for step in (*preset.references.steps, *preset.predictions.steps):
             re.compile(step.find if step.regex else "")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:
-        raise UsageError(f"{source}: not a preset, {error}.") from error
+        raise UsageError(f"{source}: not a preset: {error}; correct the file") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(key) for key in first["loc"])
-        raise UsageError(f"{source}: not a preset, {where}: {first['msg']}.") from error
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{source}: not a preset: {key}: {first['msg']}; correct the file") from error
     return preset

@@ -1,4 +1,4 @@
-"""Reports by id from the files that drafts and references come in: CSV, JSON lines, annotation.json, plain lines."""
+"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json and plain text files."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ TEXT_COLUMNS: Mapping[Role, tuple[str, ...]] = MappingProxyType(
         ),
     }
 )
-"""Column names by which the texts are found, the likelier first; upper and lower case are the same."""
+"""Column names under which texts are found, the most likely first; case is ignored."""
 
 _LONGEST_LINE = 16 * 2**20
 _LARGEST_JSON = 2**30
 _ANNOTATION = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"(?:train|val|validate|test)"\s*:\s*\[')
-_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")  # an id is printed, so it must not move the cursor
+_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")  # ids are printed, so they must not contain terminal control characters
 _NOT_TEXT = frozenset({"nan", "null", "none", "n/a", "<na>"})
 _Record = Mapping[str, Any]
 
@@ -52,32 +52,38 @@ _Record = Mapping[str, Any]
 def read_reports(
     path: Path, *, role: Role = "reference", id_column: str | None = None, split: str = "test"
 ) -> dict[str, str]:
-    """Report text by id, in the order of the file. Of an annotation.json only `split` is read.
+    """Read report texts by study id, in the order of the file.
 
-    Plain lines have their line numbers, from 1, as ids. Raises CorpusError, in one sentence that names the file and the
-    place, for what cannot be read, for rows without id or text, for a "nan" in place of a text and for repeated ids.
+    Args:
+        path: file of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
+        role: whether columns of predictions or of references are preferred.
+        id_column: name of the id column; found by name if None.
+        split: which split of an annotation.json is read.
+
+    Raises:
+        CorpusError: the file cannot be read, or a row has no id, no text, "nan" as text, or a repeated id.
     """
     reader = _READERS.get(path.suffix.lower())
     if not path.is_file():
-        raise CorpusError(f"{path}: there is no such file.")
+        raise CorpusError(f"{path}: there is no such file; check the path")
     if reader is None:
-        raise CorpusError(f"{path}: cannot tell the format by its name; use one of {', '.join(sorted(_READERS))}.")
+        raise CorpusError(f"{path}: the suffix names no known format; use one of {', '.join(sorted(_READERS))}")
     try:
         records = reader(path, split)
         reports = _by_id(path, records, role, id_column)
     except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: not UTF-8 (byte {error.start} of a line); save the file as UTF-8.") from error
+        raise CorpusError(f"{path}: not UTF-8 (byte {error.start} of a line); save the file as UTF-8") from error
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror}).") from error
+        raise CorpusError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
     except (csv.Error, json.JSONDecodeError, RecursionError) as error:
-        raise CorpusError(f"{path}: damaged, {error}.") from error
+        raise CorpusError(f"{path}: damaged ({error}); write the file again") from error
     if not reports:
-        raise CorpusError(f"{path}: holds no reports.")
+        raise CorpusError(f"{path}: contains no reports; name another file")
     return reports
 
 
 def is_annotation(path: Path) -> bool:
-    """Whether the file looks like an annotation.json: an object that opens with a list under a split's name."""
+    """Tell whether a file is an annotation.json: an object that begins with a list under the name of a split."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -97,16 +103,16 @@ def _json_lines(path: Path, _split: str) -> Sequence[_Record]:
 
 
 def _json(path: Path, split: str) -> Sequence[_Record]:
-    """annotation.json ({split: [records]}), a list of records, or {id: text}."""
+    """Read an annotation.json ({split: [records]}), a list of records, or {id: text}."""
     table = _load_json(path)
     if isinstance(table, dict) and all(isinstance(value, str) for value in table.values()):
         return [{"id": key, "report": value} for key, value in table.items()]
     if isinstance(table, dict):
         if not isinstance(table.get(split), list):
-            raise CorpusError(f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}.")
+            raise CorpusError(f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}")
         table = table[split]
     if not isinstance(table, list):
-        raise CorpusError(f"{path}: neither an annotation.json nor a list of records.")
+        raise CorpusError(f"{path}: neither an annotation.json nor a list of records; give one of these")
     return [_record(path, number, entry) for number, entry in enumerate(table, 1)]
 
 
@@ -121,24 +127,24 @@ _READERS: Mapping[str, Callable[[Path, str], Sequence[_Record]]] = MappingProxyT
 
 def _load_json(path: Path) -> Any:
     if path.stat().st_size > _LARGEST_JSON:
-        raise CorpusError(f"{path}: larger than 1 GiB; give the reports as .jsonl.")
+        raise CorpusError(f"{path}: larger than 1 GiB; give the reports as .jsonl")
     return json.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def _lines(path: Path) -> Iterator[str]:
-    """Lines as they stand; a file without line ends must not fill the memory."""
+    """Yield the lines of a file; refuse lines so long that a file without line ends would fill the memory."""
     with path.open("rb") as raw, io.BufferedReader(raw) as file:
         number = 0
         while line := file.readline(_LONGEST_LINE + 1):
             number += 1
             if len(line) > _LONGEST_LINE:
-                raise CorpusError(f"{path}: line {number} is longer than 16 MiB; this is not a file of reports.")
+                raise CorpusError(f"{path}: line {number} is longer than 16 MiB; give a file of reports")
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
 
 
 def _record(path: Path, number: int, entry: object) -> _Record:
     if not isinstance(entry, dict):
-        raise CorpusError(f"{path}: entry {number} is not an object with an id and a text.")
+        raise CorpusError(f"{path}: entry {number} is not an object; write objects with an id and a text")
     return entry
 
 
@@ -146,39 +152,39 @@ def _by_id(path: Path, records: Sequence[_Record], role: Role, id_column: str | 
     if not records:
         return {}
     columns = list(records[0])
-    identity = _find(path, columns, (id_column,) if id_column else ID_COLUMNS, "id", "name it with --id-column")
-    content = _find(path, columns, TEXT_COLUMNS[role], "report text", "rename the column to 'report'")
+    id_key = _find_column(path, columns, (id_column,) if id_column else ID_COLUMNS, "id", "name it with --id-column")
+    text_key = _find_column(path, columns, TEXT_COLUMNS[role], "report text", "rename the column to 'report'")
     reports: dict[str, str] = {}
     repeated: list[str] = []
     for number, record in enumerate(records, 1):
-        name, text = _value(path, number, record, identity), _text(path, number, record, content)
+        name, text = _id(path, number, record, id_key), _text(path, number, record, text_key)
         if name in reports:
             repeated.append(name)
         reports[name] = text
     if repeated:
-        raise CorpusError(f"{path}: {name_some(repeated, 'id')} more than once; keep one report for each.")
+        raise CorpusError(f"{path}: {list_ids(repeated)} more than once; keep one report for each")
     return reports
 
 
-def name_some(ids: Sequence[str], what: str) -> str:
-    """At most five of the ids by name, the others by number."""
-    few = ", ".join(ids[:5])
+def list_ids(ids: Sequence[str]) -> str:
+    """Format ids for a message: their number and at most five of them."""
+    first = ", ".join(ids[:5])
     more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return f"{len(ids)} {what}{'' if len(ids) == 1 else 's'} ({few}{more})"
+    return f"{len(ids)} id{'' if len(ids) == 1 else 's'} ({first}{more})"
 
 
-def _find(path: Path, columns: Sequence[str], wanted: Sequence[str], what: str, remedy: str) -> str:
+def _find_column(path: Path, columns: Sequence[str], wanted: Sequence[str], what: str, remedy: str) -> str:
     by_name = {column.strip().lower(): column for column in reversed(columns)}
     for name in wanted:
         if name.lower() in by_name:
             return by_name[name.lower()]
-    raise CorpusError(f"{path}: no column for the {what} among {', '.join(columns[:8])}; {remedy}.")
+    raise CorpusError(f"{path}: no column for the {what} among {', '.join(columns[:8])}; {remedy}")
 
 
-def _value(path: Path, number: int, record: _Record, column: str) -> str:
+def _id(path: Path, number: int, record: _Record, column: str) -> str:
     value = record.get(column)
     if not isinstance(value, str | int) or isinstance(value, bool) or not _NAME.fullmatch(str(value).strip()):
-        raise CorpusError(f"{path}: entry {number} has no usable id in column {column!r}.")
+        raise CorpusError(f"{path}: entry {number} has no usable id in column {column!r}; give it a text or a number")
     return str(value).strip()
 
 
@@ -186,6 +192,6 @@ def _text(path: Path, number: int, record: _Record, column: str) -> str:
     value = record.get(column)
     if not isinstance(value, str) or value.strip().lower() in _NOT_TEXT:
         raise CorpusError(
-            f"{path}: entry {number} has no text in column {column!r} (an empty draft is an empty string)."
+            f"{path}: entry {number} has no text in column {column!r}; write an empty string for an empty draft"
         )
     return value

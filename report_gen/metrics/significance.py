@@ -1,7 +1,7 @@
-"""How far a figure could be chance: bootstrap intervals, tests between two systems, several seeds.
+"""Statistical significance: bootstrap intervals, paired tests between two systems, spread over training seeds.
 
-Nothing is scored again: a draw of the reports with replacement is a row of weights, and all draws of all measures are
-one matrix product with the per-report statistics.
+No report is scored twice: a draw of the reports with replacement is a row of weights, and all draws of all measures
+are one matrix product with the per-report statistics.
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import numpy as np
 from report_gen.metrics.measure import Floats, Measure
 
 LEVEL = 0.95
+"""Confidence level of every interval."""
 _BLOCK = 2_000_000
-"""Weights held at a time."""
+"""Number of weights in memory at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Two systems on the same reports. Differences are `second - first`."""
+    """One score of two systems on the same reports. The difference is `second - first`."""
 
     name: str
     first: float
     second: float
     interval: tuple[float, float]
-    """Bootstrap interval of the difference, 95%."""
+    """95% bootstrap interval of the difference."""
     p_bootstrap: float
-    """Paired bootstrap (Koehn, EMNLP 2004), two-sided: how often a draw lies as far from its mean as 0 does."""
-    p_randomisation: float
-    """Approximate randomisation (Riezler and Maxwell, 2005): how often swapping the reports' authors does as much."""
+    """Two-sided paired bootstrap (Koehn, EMNLP 2004): share of draws at least as far from their mean as 0 is."""
+    p_randomization: float
+    """Approximate randomization (Riezler and Maxwell, 2005): share of random swaps of the two systems' reports that
+    give at least this difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,32 +47,40 @@ class SeedSpread:
 
 
 def bootstrap(measures: Sequence[Measure], draws: int, seed: int) -> tuple[Floats, ...]:
-    """For each measure [draws, names]: its scores on `draws` resamplings of the reports, the same for all measures."""
+    """Score `draws` resamplings of the reports, the same resamplings for all measures.
+
+    Returns:
+        One array [draws, names] per measure.
+    """
     columns = np.column_stack([measure.statistics for measure in measures])
     sums = np.concatenate([weights @ columns for weights in resamplings(len(columns), draws, seed)])
     return tuple(measure.finish(part) for measure, part in zip(measures, _split(sums, measures), strict=True))
 
 
 def intervals(drawn: Floats) -> Floats:
-    """[2, names]: the ends of the 95% percentile interval of scores [draws, names]."""
+    """Compute the 95% percentile intervals of scores [draws, names]: lower and upper ends [2, names]."""
     return np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
 
 
 def compare(first: Sequence[Measure], second: Sequence[Measure], draws: int, seed: int) -> tuple[Difference, ...]:
-    """Every score of two systems whose measures and reports are the same, in the same order."""
+    """Compare every score of two systems that have the same measures and reports, in the same order."""
     resampled = zip(bootstrap(first, draws, seed), bootstrap(second, draws, seed), strict=True)
     swapped = _swap(first, second, draws, seed)
     return tuple(
         difference
-        for one, two, (drawn_one, drawn_two), by_chance in zip(first, second, resampled, swapped, strict=True)
+        for one, two, (drawn_one, drawn_two), randomized in zip(first, second, resampled, swapped, strict=True)
         for difference in differences(
-            one.names, one.values, two.values, drawn=drawn_two - drawn_one, by_chance=by_chance
+            one.names, one.values, two.values, drawn=drawn_two - drawn_one, randomized=randomized
         )
     )
 
 
-def spread(runs: Sequence[Sequence[tuple[str, float]]]) -> tuple[SeedSpread, ...]:
-    """Mean and deviation of each score over several seeds; each run is its (name, value) in the same order."""
+def seed_spread(runs: Sequence[Sequence[tuple[str, float]]]) -> tuple[SeedSpread, ...]:
+    """Compute mean and deviation of each score over training seeds.
+
+    Args:
+        runs: (name, value) of every score of each seed, in the same order.
+    """
     return tuple(
         SeedSpread(
             name=scores[0][0],
@@ -83,7 +93,7 @@ def spread(runs: Sequence[Sequence[tuple[str, float]]]) -> tuple[SeedSpread, ...
 
 
 def resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Blocks [b, reports] of how often each report was drawn."""
+    """Yield blocks [block, reports] of how often each report was drawn, `draws` rows in all."""
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // max(reports, 1))
     for start in range(0, draws, block):
@@ -93,7 +103,7 @@ def resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
 
 
 def swaps(reports: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Blocks [b, reports] of 0 and 1: whether each report changes sides."""
+    """Yield blocks [block, reports] of 0 and 1, whether each report is swapped between the systems."""
     generator = np.random.default_rng([seed, 1])
     block = max(1, _BLOCK // max(reports, 1))
     for start in range(0, draws, block):
@@ -101,21 +111,22 @@ def swaps(reports: int, draws: int, seed: int) -> Iterator[Floats]:
 
 
 def differences(
-    names: Sequence[str], first: Floats, second: Floats, *, drawn: Floats, by_chance: Floats
+    names: Sequence[str], first: Floats, second: Floats, *, drawn: Floats, randomized: Floats
 ) -> Iterator[Difference]:
-    """One for each score of two systems.
+    """Yield the difference of each score of two systems.
 
     Args:
-        names: [n] of the scores.
+        names: names of n scores.
         first, second: [n], the scores of each system.
         drawn: [draws, n], `second - first` on resampled reports.
-        by_chance: [draws, n], the same after reports changed sides.
+        randomized: [draws, n], `second - first` after random swaps of reports.
     """
     low, high = intervals(drawn)
     observed = second - first
-    # One is added to both so that a p-value is never 0 (Davison and Hinkley, 1997, section 4.2).
+    # 1 is added to numerator and denominator so that no p-value is 0 (Davison and Hinkley, 1997, section 4.2).
     p_bootstrap = (1 + (np.abs(drawn - drawn.mean(axis=0)) >= np.abs(observed)).sum(axis=0)) / (1 + len(drawn))
-    p_swapped = (1 + (np.abs(by_chance) >= np.abs(observed) - 1e-12).sum(axis=0)) / (1 + len(by_chance))
+    # The tolerance counts equal differences as equal in spite of rounding.
+    p_randomized = (1 + (np.abs(randomized) >= np.abs(observed) - 1e-12).sum(axis=0)) / (1 + len(randomized))
     for column, name in enumerate(names):
         yield Difference(
             name=name,
@@ -123,7 +134,7 @@ def differences(
             second=float(second[column]),
             interval=(float(low[column]), float(high[column])),
             p_bootstrap=float(p_bootstrap[column]),
-            p_randomisation=float(p_swapped[column]),
+            p_randomization=float(p_randomized[column]),
         )
 
 
@@ -133,9 +144,12 @@ def _split(sums: Floats, measures: Sequence[Measure]) -> list[Floats]:
 
 
 def _swap(first: Sequence[Measure], second: Sequence[Measure], draws: int, seed: int) -> list[Floats]:
-    """For each measure [draws, names]: the difference after each report changed sides with probability one half."""
+    """Compute for each measure [draws, names] the difference after each report was swapped with probability 1/2.
+
+    The sign is that of `first - second`; only absolute values are compared.
+    """
     one = np.column_stack([measure.statistics for measure in first])
     two = np.column_stack([measure.statistics for measure in second])
-    moved = np.concatenate([changed @ (two - one) for changed in swaps(len(one), draws, seed)])
+    moved = np.concatenate([swapped @ (two - one) for swapped in swaps(len(one), draws, seed)])
     sides = zip(first, _split(one.sum(axis=0) + moved, first), _split(two.sum(axis=0) - moved, first), strict=True)
     return [measure.finish(left) - measure.finish(right) for measure, left, right in sides]

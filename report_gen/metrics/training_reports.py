@@ -1,4 +1,4 @@
-"""Training reports for a score: where they come from, and what drafting from them alone gives."""
+"""Training reports for a score run, and the baseline drafts made from them."""
 
 from __future__ import annotations
 
@@ -20,22 +20,30 @@ from report_gen.metrics.baselines import (
     random_reports,
 )
 from report_gen.metrics.measure import Floats
-from report_gen.metrics.metric_suite import Drafts
+from report_gen.metrics.metric import ReportTexts
 from report_gen.metrics.preset import Preset
-from report_gen.metrics.report_files import is_annotation, name_some, read_reports
+from report_gen.metrics.report_files import is_annotation, list_ids, read_reports
+from report_gen.records.findings import FindingSchema
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingReports:
-    """Report texts by id."""
+    """Report texts by study id."""
 
     train: Mapping[str, str]
     val: Mapping[str, str]
-    """Empty where there is no val split."""
+    """Empty without a val split."""
 
 
 def read_training(train: Path | None, references: Path, *, id_column: str | None = None) -> TrainingReports | None:
-    """From `train`, or else from the annotation.json that holds the references; None where neither is given."""
+    """Read training reports from `train`, or else from the annotation.json that contains the references.
+
+    Returns:
+        None if there is neither.
+
+    Raises:
+        CorpusError: the file cannot be read.
+    """
     path = train or (references if is_annotation(references) else None)
     if path is None:
         return None
@@ -46,48 +54,74 @@ def read_training(train: Path | None, references: Path, *, id_column: str | None
 def baseline_drafts(
     training: TrainingReports,
     preset: Preset,
-    known: frozenset[str] | None,
+    known_words: frozenset[str] | None,
     ids: Sequence[str],
     *,
     seed: int,
     features: Mapping[str, Floats] | None = None,
-) -> list[Drafts]:
-    """What each baseline drafts for the studies `ids`; image 1-NN only where image `features` by id are given."""
+    schema: FindingSchema | None = None,
+) -> list[ReportTexts]:
+    """Draft the studies `ids` with every baseline.
+
+    Args:
+        training: the reports that the baselines copy.
+        preset: prepares the texts.
+        known_words: the vocabulary of the preset; None replaces no word.
+        ids: study ids.
+        seed: seed of the random baseline.
+        features: image features [D] by study id; the image 1-NN baseline exists only with them.
+        schema: the findings that are labeled in the drafts; those of chest radiographs if None.
+
+    Raises:
+        CorpusError: `features` contains no training report, or lacks a study.
+    """
     texts = list(training.train.values())
-    prepared = preset.prepare_references(texts, known)
-    val = preset.prepare_references(training.val.values(), known) or prepared
+    prepared = preset.prepare_references(texts, known_words)
+    val = preset.prepare_references(training.val.values(), known_words) or prepared
     chosen = {
         CONSTANT: [best_constant(prepared, val)] * len(ids),
         MOST_FREQUENT: [most_frequent(prepared)] * len(ids),
         RANDOM: random_reports(prepared, len(ids), seed),
     }
     if features is not None:
-        seen = [place for place, name in enumerate(training.train) if name in features]
-        if not seen:
-            raise CorpusError("The image features hold no training report; compute them for train and test.")
-        names = list(training.train)
-        nearest = nearest_reports(np.stack([features[names[place]] for place in seen]), _rows(features, ids))
-        chosen[NEAREST] = [seen[place] for place in nearest]
+        chosen[NEAREST] = _nearest_by_image(list(training.train), ids, features)
     return [
-        Drafts(name=name, texts=[texts[place] for place in places], prepared=[prepared[place] for place in places])
-        for name, places in chosen.items()
+        ReportTexts(
+            name=name,
+            texts=[texts[index] for index in indices],
+            prepared=[prepared[index] for index in indices],
+            schema=schema,
+        )
+        for name, indices in chosen.items()
     ]
 
 
 def read_features(path: Path) -> dict[str, Floats]:
-    """Image features by id from an .npz with the arrays `ids` [N] and `features` [N, D]; raises CorpusError."""
+    """Read image features by study id from an .npz with the arrays `ids` [N] and `features` [N, D].
+
+    Raises:
+        CorpusError: the file cannot be read, or the arrays do not fit.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             ids, features = arrays["ids"], arrays["features"]
     except (OSError, ValueError, KeyError) as error:
-        raise CorpusError(f"{path}: not an .npz with the arrays 'ids' and 'features'.") from error
+        raise CorpusError(
+            f"{path}: not an .npz file with the arrays 'ids' and 'features'; write it with numpy.savez"
+        ) from error
     if features.ndim != 2 or len(ids) != len(features) or not np.isfinite(features).all():
-        raise CorpusError(f"{path}: 'features' must be finite numbers with one row for each of 'ids'.")
+        raise CorpusError(f"{path}: 'features' must be finite numbers with one row for each of 'ids'")
     return {str(name): row for name, row in zip(ids.tolist(), features.astype(np.float64), strict=True)}
 
 
-def _rows(features: Mapping[str, Floats], ids: Sequence[str]) -> Floats:
-    lacking = [name for name in ids if name not in features]
-    if lacking:
-        raise CorpusError(f"The image features lack {name_some(lacking, 'id')}; compute them for train and test.")
-    return np.stack([features[name] for name in ids])
+def _nearest_by_image(train_ids: Sequence[str], ids: Sequence[str], features: Mapping[str, Floats]) -> list[int]:
+    """Find for each study the index of the training report with the most similar image."""
+    available = [index for index, name in enumerate(train_ids) if name in features]
+    if not available:
+        raise CorpusError("the image features contain no training report; compute them for train and test")
+    missing = [name for name in ids if name not in features]
+    if missing:
+        raise CorpusError(f"the image features lack {list_ids(missing)}; compute them for train and test")
+    train = np.stack([features[train_ids[index]] for index in available])
+    nearest = nearest_reports(train, np.stack([features[name] for name in ids]))
+    return [available[index] for index in nearest]

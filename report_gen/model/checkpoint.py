@@ -1,4 +1,4 @@
-"""A checkpoint: a folder that explains itself and runs nothing."""
+"""Save and load checkpoints: folders of JSON, text and safetensors files, without pickles or class paths."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
     "README.md",
 )
 SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
-"""Files whose SHA-256 stands in the manifest; the model card may be edited."""
+"""Files whose SHA-256 is in the manifest; the model card may be edited."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What drafting needs: the model, its words, its prompt, and the SHA-256 of its weights."""
+    """A model with what drafting needs: tokenizer, prompt, and the SHA-256 of the weights."""
 
     model: ReportModel
     tokenizer: ReportTokenizer
@@ -47,7 +47,7 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     model: ReportModel,
     config: ModelConfig,
@@ -58,14 +58,18 @@ def save_checkpoint(
     weights_dtype: torch.dtype = torch.float32,
     state: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint under a temporary name, then rename it to `folder`, replacing an older one.
+    """Write a checkpoint to a temporary folder, then rename it to `folder`, replacing an older checkpoint.
 
     Args:
-        config: the model's, with the thresholds of its findings.
-        training: how the model came to be; goes to `training.json`.
-        card: the model card, Markdown.
+        folder: the checkpoint folder.
+        model: model whose weights are stored.
+        config: configuration of the model, with the thresholds of its findings.
+        tokenizer: tokenizer of the model.
+        prompt: prompt that the model was trained with.
+        training: record of the training, written to `training.json`.
+        card: model card, Markdown.
         weights_dtype: type in which floating-point weights are stored; they are loaded as float32.
-        state: the weights under the names of a plain model, where `model` has adapters; its own if not given.
+        state: weights by the names of a model without adapters; by default those of `model`.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -84,20 +88,20 @@ def save_checkpoint(
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents[MANIFEST] = json.dumps(manifest, indent=2).encode() + b"\n"
     contents[CARD] = card.encode()
-    write_folder(folder, contents)
+    write_folder(Path(folder), contents)
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
-    """Load the model of a checkpoint folder and what drafting needs besides.
+    """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
     Args:
         folder: folder that `save_checkpoint` wrote.
 
     Returns:
-        The model in evaluation mode, float32, on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
+        The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
-        CheckpointError: a file is missing, altered or does not fit the others.
+        CheckpointError: a file is missing, was altered or does not fit the others.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -118,31 +122,31 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
 
 
 def _unshared(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A state without second names of the same memory, such as an output layer tied to the word embeddings."""
-    seen: set[int] = set()
+    """Return the state without tensors that share memory, such as an output layer tied to the token embeddings."""
+    addresses: set[int] = set()
     state = {}
     for name, tensor in named.items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
+        if tensor.data_ptr() not in addresses or tensor.numel() == 0:
             state[name] = tensor
-        seen.add(tensor.data_ptr())
+        addresses.add(tensor.data_ptr())
     return state
 
 
 def _fill(model: ReportModel, path: Path, content: bytes) -> None:
-    """Load strictly: a missing, unexpected or mis-shaped tensor would otherwise stay random without a word."""
+    """Load the weights strictly: missing, unexpected and mis-shaped tensors are refused, never left random."""
     try:
         state = load(content)
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a safetensors file ({error}); copy the checkpoint again") from error
-    wanted = _unshared(model.state_dict())
-    faults = sorted(set(wanted) ^ set(state)) or sorted(
-        name for name, tensor in wanted.items() if tensor.shape != state[name].shape
+    expected = _unshared(model.state_dict())
+    faults = sorted(set(expected) ^ set(state)) or sorted(
+        name for name, tensor in expected.items() if tensor.shape != state[name].shape
     )
     if faults:
         raise CheckpointError(
             f"{path}: {len(faults)} tensors do not fit {CONFIG}, {faults[0]} first; copy the checkpoint again"
         )
-    model.load_state_dict({name: state[name].to(wanted[name].dtype) for name in wanted}, strict=False)
+    model.load_state_dict({name: state[name].to(expected[name].dtype) for name in expected}, strict=False)
 
 
 def _read(path: Path) -> bytes:
@@ -165,7 +169,7 @@ def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _parse_prompt(path: Path, content: bytes) -> Prompt:
-    """Exactly as it was sealed: what was trained with is what is drafted with."""
+    """Return the prompt as it was stored, without removing comments: drafting uses what training used."""
     try:
         return Prompt(content.decode(), name=str(path))
     except (UnicodeDecodeError, UsageError) as error:

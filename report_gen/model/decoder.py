@@ -1,4 +1,4 @@
-"""A GPT-style causal language model that writes the report."""
+"""The decoder: a causal language model of transformers that generates the report."""
 
 from __future__ import annotations
 
@@ -10,38 +10,44 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from report_gen.errors import CheckpointError, UsageError
+from report_gen.model.conditioning import Conditioning
 
 
 class ReportDecoder(nn.Module):
-    """A causal language model of transformers behind the two ways of conditioning.
+    """A causal language model, conditioned on visual tokens.
 
     Args:
-        language_model: any causal language model; cross-attention needs one with `add_cross_attention`.
-        cross_attention: visual tokens go into cross-attention layers; otherwise they stand before the text.
-        pretrained: names of the parameters of the language model that are not new.
+        language_model: any causal language model; some ways of conditioning need `add_cross_attention` in its
+            configuration.
+        conditioning: how the visual tokens reach the language model.
+        pretrained: names of the parameters of the language model whose values come from pretraining.
+
+    Raises:
+        CheckpointError: the conditioning needs cross-attention layers, which the language model cannot have.
     """
 
     def __init__(
-        self, language_model: PreTrainedModel, *, cross_attention: bool, pretrained: frozenset[str] = frozenset()
+        self, language_model: PreTrainedModel, *, conditioning: Conditioning, pretrained: frozenset[str] = frozenset()
     ) -> None:
         super().__init__()
         self.language_model: Any = language_model
-        self.cross_attention = cross_attention
+        self.conditioning = conditioning
         self.pretrained = pretrained
-        # A model without such layers takes the visual tokens as any other keyword, and would write without looking.
-        if cross_attention and "encoder_hidden_states" not in inspect.signature(language_model.forward).parameters:
+        accepted = inspect.signature(language_model.forward).parameters
+        # A model without such layers accepts the visual tokens as any other keyword, and ignores them silently.
+        if conditioning.adds_cross_attention and "encoder_hidden_states" not in accepted:
             raise CheckpointError(
                 f"a {language_model.config.model_type} decoder has no cross-attention; use conditioning = 'prefix'"
             )
 
     @property
     def width(self) -> int:
-        """D_txt."""
+        """Width D_txt of the token embeddings."""
         return int(self.language_model.get_input_embeddings().weight.shape[1])
 
     @property
     def positions(self) -> int:
-        """Longest T."""
+        """Largest number of positions T."""
         return int(self.language_model.config.max_position_embeddings)
 
     def forward(
@@ -51,30 +57,30 @@ class ReportDecoder(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
     ) -> torch.Tensor:
-        """Logits [B,L,vocabulary] of the text: those at place t predict the token at t + 1.
+        """Return the logits [B,L,vocabulary] of a text; those at position t predict the token at t + 1.
 
         Args:
             visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-            input_ids: prompt, begin, report, end: [B,L], with attention_mask [B,L].
+            input_ids: prompt, begin token, report and end token [B,L], with attention_mask [B,L].
 
         Raises:
-            UsageError: T is longer than the decoder has positions.
+            UsageError: visual tokens and text take more positions than the decoder has.
         """
-        call = self.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-        mask = call["attention_mask"].long()
+        inputs = self.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
+        mask = inputs["attention_mask"].long()
         if mask.shape[1] > self.positions:
             raise UsageError(
-                f"visual tokens, prompt and report take {mask.shape[1]} places, but the decoder has {self.positions}; "
-                "shorten them, or train a decoder with more positions"
+                f"visual tokens, prompt and report take {mask.shape[1]} positions, but the decoder has "
+                f"{self.positions}; shorten them, or train a decoder with more positions"
             )
         position_ids = (mask.cumsum(-1) - 1).clamp(min=0)
         logits: torch.Tensor = self.language_model(
-            **call, position_ids=position_ids, use_cache=False, logits_to_keep=input_ids.shape[1]
+            **inputs, position_ids=position_ids, use_cache=False, logits_to_keep=input_ids.shape[1]
         ).logits
         return logits
 
     def embed(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """The word embeddings [B,L,D_txt] of input_ids [B,L]."""
+        """Return the token embeddings [B,L,D_txt] of input_ids [B,L]."""
         embedded: torch.Tensor = self.language_model.get_input_embeddings()(input_ids)
         return embedded
 
@@ -85,16 +91,5 @@ class ReportDecoder(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """Keyword arguments for the language model or its `generate`: the one place where image and text meet."""
-        if self.cross_attention:
-            return {
-                "input_ids": input_ids,
-                "attention_mask": attention_mask,
-                "encoder_hidden_states": visual_tokens,
-                "encoder_attention_mask": visual_mask,
-            }
-        embedded = self.embed(input_ids)
-        return {
-            "inputs_embeds": torch.cat([visual_tokens.to(embedded.dtype), embedded], dim=1),  # [B,K+L,D_txt]
-            "attention_mask": torch.cat([visual_mask.to(attention_mask.dtype), attention_mask], dim=1),
-        }
+        """Return the keyword arguments that combine visual tokens and text for the language model or its `generate`."""
+        return self.conditioning.decoder_inputs(visual_tokens, visual_mask, input_ids, attention_mask, self.embed)

@@ -1,4 +1,4 @@
-"""Images to patch features through one path for every timm architecture."""
+"""The image encoder: images to patch features, in the same way for every timm architecture."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from torch import nn
 
 from report_gen.config import Scalar
 from report_gen.errors import CheckpointError
-from report_gen.model import gluon_resnet  # noqa: F401 - timm knows it from here on
+from report_gen.model import gluon_resnet  # noqa: F401 - registers its architecture with timm
 
 
 class ImageEncoder(nn.Module):
-    """The last feature level of a timm model, its head cut off.
+    """The last feature level of a timm model, without its classification head.
 
     Args:
-        name: timm architecture; one of this installation, never one that timm would fetch from a hub or a folder.
+        name: timm architecture of this installation; names of hubs and folders are refused.
         arguments: further arguments of `timm.create_model`.
-        image_size: side of the square input, pixels.
-        channels: C.
+        image_size: height and width of the square input, pixels.
+        channels: number of channels C.
+
+    Raises:
+        CheckpointError: timm cannot build the architecture, or it has no intermediate features, or it does not accept
+            the image size.
     """
 
     def __init__(self, *, name: str, arguments: dict[str, Scalar], image_size: int, channels: int) -> None:
@@ -30,17 +34,17 @@ class ImageEncoder(nn.Module):
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:
             raise CheckpointError(f"timm cannot build the encoder {name!r} ({error}); correct its arguments") from error
         if not hasattr(self.backbone, "forward_intermediates"):
-            raise CheckpointError(f"the timm model {name!r} gives no intermediate features; choose another encoder")
-        # Layers behind the last feature level would only cost memory.
+            raise CheckpointError(f"the timm model {name!r} has no intermediate features; choose another encoder")
+        # Layers after the last feature level are never used.
         self.backbone.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
-        features = self._try(name, torch.zeros(1, channels, image_size, image_size))
+        features = self._probe(name, torch.zeros(1, channels, image_size, image_size))
         self.width: int = features.shape[1]
-        """D_img."""
+        """Width D_img of the patch features."""
         self.grid: int = features.shape[2]
         """Rows and columns of the patch grid; N = grid * grid."""
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """pixel_values [B*V,C,H,W] -> patch_features [B*V,N,D_img], row by row."""
+        """Return the patch features [B*V,N,D_img] of pixel_values [B*V,C,H,W], row by row of the patch grid."""
         patches: torch.Tensor = self._features(pixel_values).flatten(2).transpose(1, 2)  # [B*V,N,D_img]
         return patches
 
@@ -52,15 +56,16 @@ class ImageEncoder(nn.Module):
         return features
 
     @torch.no_grad()
-    def _try(self, name: str, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Features of one image: some architectures take one size only, and their grids round up or down."""
+    def _probe(self, name: str, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return the features of one image. Some architectures accept one size only; their grids round up or down."""
         self.eval()
         try:
             return self._features(pixel_values)
         except (RuntimeError, AssertionError) as error:
             side = pixel_values.shape[-1]
             raise CheckpointError(
-                f"the encoder {name!r} takes no {side} x {side} pixels ({error}); change image_size or its arguments"
+                f"the encoder {name!r} does not accept {side} x {side} pixels ({error}); change image_size or its "
+                "arguments"
             ) from error
         finally:
             self.train()

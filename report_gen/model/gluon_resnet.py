@@ -1,7 +1,8 @@
-"""GluonCV's ResNet-50 v2 up to its third stage, as an architecture that timm knows by name.
+"""Register GluonCV's ResNet-50 v2, cut after its third stage, as a timm architecture.
 
-Its stem has a norm, which that of timm's `resnetv2_50` has not. Three stages give 14x14 patches for 224 pixels, twice
-as fine a grid as four, in 8.5 million parameters: https://cv.gluon.ai/model_zoo/classification.html (ResNet50_v2).
+Its stem has a normalization layer, unlike timm's `resnetv2_50`. Three stages give 14x14 patches for 224 pixels, twice
+as many rows and columns as four stages, with 8.5 million parameters. See ResNet50_v2 in
+https://cv.gluon.ai/model_zoo/classification.html.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _CHANNELS = (256, 512, 1024)
 
 
 class GluonResNetV2(ResNetV2):  # type: ignore[misc] # timm is not typed
-    """A pre-activation ResNet of three stages; its one feature level is that behind the last."""
+    """A pre-activation ResNet of three stages with one feature level, the output of the last stage."""
 
     stem: nn.Sequential
 
@@ -38,12 +39,12 @@ class GluonResNetV2(ResNetV2):  # type: ignore[misc] # timm is not typed
     def forward_intermediates(
         self, x: torch.Tensor, *, intermediates_only: bool = False, **_: Any
     ) -> list[torch.Tensor] | tuple[torch.Tensor, list[torch.Tensor]]:
-        """[B,C,H,W] -> [B,1024,H/16,W/16], normed; timm's own counts on four stages."""
+        """Return normalized features [B,1024,H/16,W/16] of images [B,C,H,W]. timm's own method expects four stages."""
         features = self.forward_features(x)
         return [features] if intermediates_only else (features, [features])
 
     def prune_intermediate_layers(self, *_: Any, prune_head: bool = True, **__: Any) -> list[int]:
-        """Nothing lies behind the third stage but the head."""
+        """Remove the head; no other layer follows the third stage."""
         if prune_head:
             self.reset_classifier(0, "")
         return [len(_CHANNELS)]
@@ -51,7 +52,7 @@ class GluonResNetV2(ResNetV2):  # type: ignore[misc] # timm is not typed
 
 @register_model  # type: ignore[untyped-decorator]
 def gluon_resnetv2_50_stage3(*, pretrained: bool = False, **arguments: Any) -> GluonResNetV2:
-    """The architecture as `timm.create_model` builds it. No weights are known to timm; name a file in the recipe."""
+    """Build the architecture for `timm.create_model`. timm has no weights of it; a recipe names a file."""
     if pretrained:
         raise RuntimeError("gluon_resnetv2_50_stage3 has no weights in timm; name a safetensors file")
     ignored = {"pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}

@@ -1,4 +1,4 @@
-"""Causal language models of transformers: a GPT-2 from scratch, any other by its configuration, and pretrained ones."""
+"""Build causal language models of transformers: a new GPT-2, any other by its configuration, or a pretrained one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 def build_gpt2(
     *, vocabulary_size: int, width: int, layers: int, heads: int, positions: int, dropout: float, cross_attention: bool
 ) -> GPT2LMHeadModel:
-    """A GPT-2 from scratch."""
+    """Build a GPT-2 with random weights.
+
+    Args:
+        vocabulary_size: number of token ids.
+        width: width D_txt of the token embeddings.
+        layers: number of transformer blocks.
+        heads: attention heads per block.
+        positions: largest number of positions T.
+        dropout: dropout of embeddings and residual connections.
+        cross_attention: whether each block gets a cross-attention layer.
+    """
     return GPT2LMHeadModel(
         GPT2Config(
             vocab_size=vocabulary_size,
@@ -33,8 +43,8 @@ def build_gpt2(
             n_positions=positions,
             resid_pdrop=dropout,
             embd_pdrop=dropout,
-            attn_pdrop=0.0,  # with it torch leaves its fused attention
-            activation_function="gelu_pytorch_tanh",  # GPT-2's own, fused
+            attn_pdrop=0.0,  # torch has no fused attention with dropout
+            activation_function="gelu_pytorch_tanh",  # same function as the default `gelu_new`, but fused
             add_cross_attention=cross_attention,
             bos_token_id=BOS_ID,
             eos_token_id=EOS_ID,
@@ -46,7 +56,16 @@ def build_gpt2(
 def build_from_configuration(
     transformer: dict[str, Any], *, vocabulary_size: int, cross_attention: bool
 ) -> PreTrainedModel:
-    """Any causal language model from its transformers configuration, with the vocabulary of this project."""
+    """Build any causal language model with random weights.
+
+    Args:
+        transformer: its transformers configuration, with `model_type`.
+        vocabulary_size: number of token ids; overrides the configuration.
+        cross_attention: whether the model gets cross-attention layers.
+
+    Raises:
+        CheckpointError: transformers cannot build such a model.
+    """
     try:
         config = AutoConfig.for_model(**transformer)
         _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
@@ -60,23 +79,28 @@ def build_from_configuration(
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A pretrained language model that is to learn the words of another vocabulary."""
+    """A pretrained language model with new token embeddings for another vocabulary."""
 
     model: PreTrainedModel
     kept: frozenset[str]
-    """Names of its parameters that came with it. The others are new: word embeddings, output layer, and the
-    cross-attention of a model that had none."""
+    """Names of the parameters with pretrained values. The others are new: token embeddings, output layer, and the
+    cross-attention layers of a model that had none."""
 
 
 def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -> Pretrained:
-    """A pretrained causal language model by local folder or hub name.
+    """Load a pretrained causal language model and give it new token embeddings.
 
-    Its body keeps the weights. Its words are learned anew even where there happen to be as many: the vocabulary is the
-    corpus's own, so that the same number names another word.
+    The body keeps its weights. The token embeddings and the output layer are initialized anew even if their sizes agree
+    by chance: the vocabulary is learned from the corpus, so an id stands for another token.
+
+    Args:
+        name: local folder or hub name.
+        vocabulary_size: number of token ids.
+        cross_attention: whether the model gets cross-attention layers.
 
     Raises:
-        CheckpointError: nothing of the kind is there, or its weights do not fill the body that its configuration asks
-            for; transformers alone would leave the rest random.
+        CheckpointError: there is no such model, or its weights do not fit its configuration. transformers alone would
+            leave missing weights random.
     """
     try:
         with _quiet():
@@ -85,69 +109,77 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
             model, found = AutoModelForCausalLM.from_pretrained(
                 name,
                 config=config,
-                ignore_mismatched_sizes=True,  # of the words; others are refused below
+                ignore_mismatched_sizes=True,  # of the token embeddings; others are refused below
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
     except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
         raise CheckpointError(
-            f"{name}: no causal language model with safetensors weights is there; give a local folder or a hub name"
+            f"{name}: no causal language model with safetensors weights found; give a local folder or a hub name"
         ) from error
     absent = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-    words = _words(model)
-    faults = sorted(absent - words - _cross_attention(config)) + sorted(filter(_LAYER.search, found["unexpected_keys"]))
+    token_parameters = _token_parameters(model)
+    faults = sorted(absent - token_parameters - _cross_attention(config)) + sorted(
+        filter(_LAYER.search, found["unexpected_keys"])
+    )
     if faults:
         raise CheckpointError(
             f"{name}: its weights do not fit its config.json in {len(faults)} tensors, {faults[0]} first; "
             "download the model again"
         )
-    _forget_words(model)
-    return Pretrained(model, frozenset(name for name, _ in model.named_parameters()) - words - absent)
+    _reset_tokens(model)
+    kept = frozenset(name for name, _ in model.named_parameters()) - token_parameters - absent
+    return Pretrained(model, kept)
 
 
 _LAYER = re.compile(r"\.\d+\.")
-"""A weight of a numbered layer. One too many means a body cut short; a pooler or a second head does not matter."""
+"""Matches a weight of a numbered layer. An unexpected one means that layers were left out; a pooler does not matter."""
 
 
 def _adapt(config: Any, *, vocabulary_size: int, cross_attention: bool) -> None:
+    """Set the vocabulary, causal attention and cross-attention in a configuration of transformers."""
     config.vocab_size = vocabulary_size
     config.bos_token_id, config.eos_token_id, config.pad_token_id = BOS_ID, EOS_ID, PAD_ID
-    if hasattr(config, "is_decoder"):  # without it the BERTs read ahead, and learn to copy
+    if hasattr(config, "is_decoder"):  # otherwise BERT models attend to later tokens
         config.is_decoder = True
     if cross_attention:
         config.add_cross_attention = True
 
 
-def _words(model: PreTrainedModel) -> set[str]:
-    """Names of all parameters that belong to single words: input embeddings and output layer, tied or not."""
+def _token_parameters(model: PreTrainedModel) -> set[str]:
+    """Return the names of the parameters with a row per token: input embeddings and output layer, tied or not."""
     owners = (model.get_input_embeddings(), model.get_output_embeddings())
-    theirs = {id(parameter) for owner in owners if owner is not None for parameter in owner.parameters()}
-    return {name for name, parameter in model.named_parameters(remove_duplicate=False) if id(parameter) in theirs}
+    ids = {id(parameter) for owner in owners if owner is not None for parameter in owner.parameters()}
+    return {name for name, parameter in model.named_parameters(remove_duplicate=False) if id(parameter) in ids}
 
 
 @torch.no_grad()
-def _forget_words(model: PreTrainedModel) -> None:
-    words = _words(model)
+def _reset_tokens(model: PreTrainedModel) -> None:
+    """Initialize token embeddings and output layer anew."""
+    token_parameters = _token_parameters(model)
     for name, parameter in model.named_parameters():
-        if name in words and parameter.ndim > 1:
+        if name in token_parameters and parameter.ndim > 1:
             nn.init.normal_(parameter, std=getattr(model.config, "initializer_range", 0.02))
-        elif name in words:
+        elif name in token_parameters:
             nn.init.zeros_(parameter)
 
 
 def _cross_attention(config: Any) -> set[str]:
-    """Names of the parameters that a model has for the sake of its cross-attention alone."""
-    bare = copy.deepcopy(config)
-    bare.add_cross_attention = False
-    with torch.device("meta"):
-        whole, without = (AutoModelForCausalLM.from_config(one).state_dict().keys() for one in (config, bare))
-    return set(whole - without)
+    """Return the names of the parameters that belong to cross-attention layers."""
+    plain = copy.deepcopy(config)
+    plain.add_cross_attention = False
+    with torch.device("meta"):  # without memory for the weights
+        names, plain_names = (AutoModelForCausalLM.from_config(one).state_dict().keys() for one in (config, plain))
+    return set(names - plain_names)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' bars and tables of keys: what is wrong with the weights is an error here."""
+    """Switch off the progress bars and key tables of transformers; `load_pretrained` raises errors instead.
+
+    These settings belong to the process. Training loads a pretrained model once, before it starts threads.
+    """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

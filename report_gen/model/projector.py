@@ -1,4 +1,4 @@
-"""Patch features of all views of a study to its visual tokens, and the finding head."""
+"""The projector: patch features of all views of a study to visual tokens, finding logits and attribute logits."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
 
 @dataclass(frozen=True)
 class VisualFeatures:
-    """What the projector saw in the images of B studies, before any state of the F findings was decided."""
+    """Projector output for B studies: finding logits, attention weights and visual tokens."""
 
     finding_features: torch.Tensor
-    """[B,F,D_img]: patches as each finding's query weighed them."""
+    """[B,F,D_img]: patches, averaged with the attention weights of each finding."""
     finding_logits: torch.Tensor
     """[B,F]."""
     finding_attention: torch.Tensor
-    """[B,F,V*N]: the weights, 0 on missing views, summing to 1 over the patches."""
+    """[B,F,V*N]: attention weights, 0 on missing views; they add up to 1 over the patches of a study."""
     patch_tokens: torch.Tensor
-    """[B,K-F-A,D_txt]; conditioned by `numbers` the words of these [B,K,D_txt]."""
+    """[B,K-F-A,D_txt]; with the conditioning `numbers` the token embeddings [B,K,D_txt] of the written numbers."""
     patch_mask: torch.Tensor
     """[B,K-F-A] bool."""
     attribute_logits: tuple[torch.Tensor, ...] = ()
@@ -36,16 +36,22 @@ class VisualFeatures:
 
 
 class Projector(nn.Module):
-    """K visual tokens a study: one for each of the F findings, A for the attributes, the others carry the patches.
+    """Makes K visual tokens per study: F for the findings, A for the attributes, and the patch tokens.
 
-    Every finding has a query over the patches of all views. Queries start at zero, so the head starts as a logistic
-    regression on the average patch, and learns where to look from there. What the images add to a finding's token
-    starts at zero as well: texts without images teach the decoder the states alone, and a model that never saw an
-    image-report pair is not disturbed by features that its decoder cannot read.
+    Every finding has a query over the patches of all views. Queries start at zero, so the finding head starts as a
+    logistic regression on the mean patch and learns from there which patches matter. What the images add to the token
+    of a finding starts at zero as well. Reports without images train the decoder on states alone, and a model that was
+    never trained on pairs of image and report does not get features that its decoder cannot use.
 
     Args:
-        findings: F, the number of findings; 0 for a model without findings.
-        attributes: Number of values of each of the A attributes; without any there is nothing of them in the model.
+        findings: number of findings F; 0 for a model without findings.
+        image_width: width D_img of the patch features.
+        text_width: width D_txt of the token embeddings.
+        grid: rows and columns of the patch grid; N = grid * grid.
+        patch_tokens: number of attention-pooled patch tokens, "all" for one token per patch, or 0.
+        hidden: width inside the multi-layer perceptrons.
+        dropout: dropout of patch features and inside the multi-layer perceptrons.
+        attributes: number of values of each of the A attributes.
     """
 
     def __init__(
@@ -74,7 +80,7 @@ class Projector(nn.Module):
         self.finding_mlp: nn.Sequential | None = None
         if findings:
             self.finding_mlp = _mlp(image_width, hidden, text_width, dropout)
-            _silence(self.finding_mlp)
+            _zero_last_layer(self.finding_mlp)
         self.state_embedding = nn.Parameter(0.02 * torch.randn(findings, len(STATES), text_width))
 
         self.patch_queries: nn.Parameter | None = None
@@ -89,28 +95,33 @@ class Projector(nn.Module):
     def forward(
         self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor
     ) -> VisualFeatures:
-        """Look at the images; see `VisualFeatures` for the shapes.
+        """Compute the visual features of B studies; see `VisualFeatures` for the shapes.
 
         Args:
             patch_features: [B,V,N,D_img].
             view_positions: [B,V], indices into `VIEWS`.
-            view_mask: [B,V] bool, False where a view is missing; every study has at least one view.
+            view_mask: [B,V] bool, False for missing views; every study has at least one view.
         """
         studies, _, patches, width = patch_features.shape
-        normed = self.dropout(self.norm(patch_features))
+        normalized = self.dropout(self.norm(patch_features))
         positions = (self.row_embedding + self.column_embedding).reshape(patches, width)  # [N,D_img]
-        placed = normed + positions + self.view_embedding(view_positions).unsqueeze(2)
-        placed = placed.reshape(studies, -1, width)  # [B,V*N,D_img]
+        positioned = normalized + positions + self.view_embedding(view_positions).unsqueeze(2)
+        positioned = positioned.reshape(studies, -1, width)  # [B,V*N,D_img]
         mask = view_mask.repeat_interleave(patches, dim=1)  # [B,V*N]
 
-        finding_features, attention = _attend(self.finding_queries, placed, mask)
+        finding_features, attention = _attend(self.finding_queries, positioned, mask)
         finding_logits = (finding_features * self.finding_weight).sum(-1) + self.finding_bias
-        patch_tokens, patch_mask = self._patch_tokens(placed, mask)
-        attribute_logits = tuple(head(placed, mask) for head in self.attribute_heads)
+        patch_tokens, patch_mask = self._patch_tokens(positioned, mask)
+        attribute_logits = tuple(head(positioned, mask) for head in self.attribute_heads)
         return VisualFeatures(finding_features, finding_logits, attention, patch_tokens, patch_mask, attribute_logits)
 
     def finding_tokens(self, states: torch.Tensor, visual: VisualFeatures | None) -> torch.Tensor:
-        """States [B,F] (indices into `STATES`) and, where there are images, what was seen -> [B,F,D_txt]."""
+        """Return the tokens of the findings [B,F,D_txt].
+
+        Args:
+            states: [B,F], indices into `STATES`.
+            visual: visual features of the studies; None for studies without images.
+        """
         findings = torch.arange(states.shape[1], device=states.device)
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
         if visual is None or self.finding_mlp is None:
@@ -119,24 +130,29 @@ class Projector(nn.Module):
         return tokens + added
 
     def attribute_tokens(self, values: torch.Tensor) -> torch.Tensor:
-        """Values [B,A] as the decoder is told them, 0 for unknown -> [B,A,D_txt]."""
-        told = zip(self.attribute_embeddings, values.unbind(1), strict=True)
-        tokens = [embedding[value] for embedding, value in told]
+        """Return the tokens of the attributes [B,A,D_txt].
+
+        Args:
+            values: [B,A], indices into `AttributeConfig.conditioning_values`, 0 for unknown.
+        """
+        pairs = zip(self.attribute_embeddings, values.unbind(1), strict=True)
+        tokens = [embedding[value] for embedding, value in pairs]
         width = self.state_embedding.shape[-1]
         return torch.stack(tokens, dim=1) if tokens else self.state_embedding.new_zeros(len(values), 0, width)
 
-    def _patch_tokens(self, placed: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _patch_tokens(self, patches: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the patch tokens [B,K-F-A,D_txt] and their mask of patches [B,M,D_img] with mask [B,M]."""
         if self.patch_mlp is None:
             text_width = self.state_embedding.shape[-1]
-            return placed.new_zeros(len(placed), 0, text_width), mask[:, :0]
+            return patches.new_zeros(len(patches), 0, text_width), mask[:, :0]
         if self.patch_queries is not None:
-            placed, _ = _attend(self.patch_queries, placed, mask)  # [B,K-F-A,D_img]
-            mask = mask.new_ones(placed.shape[:2])
-        return self.patch_mlp(placed), mask
+            patches, _ = _attend(self.patch_queries, patches, mask)  # [B,K-F-A,D_img]
+            mask = mask.new_ones(patches.shape[:2])
+        return self.patch_mlp(patches), mask
 
 
 class _AttributeHead(nn.Module):
-    """A query over the patches of all views and a linear layer, both from zero, as a finding has them."""
+    """A query over the patches of all views and a linear layer, both starting at zero, as for a finding."""
 
     def __init__(self, values: int, image_width: int) -> None:
         super().__init__()
@@ -145,20 +161,20 @@ class _AttributeHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(values))
 
     def forward(self, patches: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Placed patches [B,M,D_img], of which [B,M] are there -> logits [B,values]."""
-        seen, _ = _attend(self.query, patches, mask)  # [B,1,D_img]
-        return F.linear(seen.squeeze(1), self.weight, self.bias)
+        """Return the logits [B,values] of patches [B,M,D_img] with mask [B,M]."""
+        pooled, _ = _attend(self.query, patches, mask)  # [B,1,D_img]
+        return F.linear(pooled.squeeze(1), self.weight, self.bias)
 
 
 def _attend(queries: torch.Tensor, patches: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Single-head attention of Q queries [Q,D] over patches [B,M,D] -> pooled [B,Q,D] and weights [B,Q,M]."""
+    """Return patches [B,M,D] pooled by single-head attention of queries [Q,D], [B,Q,D], and the weights [B,Q,M]."""
     scores = torch.einsum("qd,bmd->bqm", queries, patches) / queries.shape[-1] ** 0.5
     weights = scores.masked_fill(~mask.unsqueeze(1), float("-inf")).softmax(-1)
     return weights @ patches, weights
 
 
-def _silence(mlp: nn.Sequential) -> None:
-    """Make the last layer give zeros until it has learned otherwise."""
+def _zero_last_layer(mlp: nn.Sequential) -> None:
+    """Make a perceptron return zeros until it is trained."""
     for parameter in mlp[-1].parameters():
         nn.init.zeros_(parameter)
 

@@ -1,42 +1,51 @@
-"""Encoder, projector and decoder as one model."""
+"""The report model: image encoder, projector and decoder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from report_gen.config import STATES, ModelConfig
+from report_gen.model.conditioning import Conditioning, conditioning_type
 from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
+from report_gen.model.feature_numbers import Encode
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
-from report_gen.model.numbers import Encode, NumberWriter
 from report_gen.model.projector import Projector, VisualFeatures
 from report_gen.records.findings import FindingState
 
 
 @dataclass(frozen=True)
 class ReportModelOutput:
-    """What a loss may be made of, and no more: DistributedDataParallel waits for a gradient of all that is given."""
+    """Outputs that a loss can be computed from, and nothing else.
+
+    DistributedDataParallel waits for a gradient of every tensor that `forward` returns.
+    """
 
     logits: torch.Tensor | None
-    """[B,L,vocabulary]; those at place t predict the token at t + 1. None where the batch has no texts."""
+    """[B,L,vocabulary]; those at position t predict the token at t + 1. None for a batch without texts."""
     finding_logits: torch.Tensor | None
-    """[B,F]; None where the batch has no images."""
+    """[B,F]; None for a batch without images."""
     attribute_logits: tuple[torch.Tensor, ...] = ()
-    """[B,values] of each of the A attributes; empty where the batch has no images."""
+    """[B,values] of each of the A attributes; empty for a batch without images."""
 
 
 class ReportModel(nn.Module):
-    """Writes a report conditioned on the images of a study and on the states of its findings.
+    """Generates a report conditioned on the images of a study, the states of its findings and its attributes.
 
-    Axes: B studies, V views, C channels, H W pixels, N patches a view, F findings, K visual tokens, L text tokens.
+    Axes: B studies, V views, C channels, H W pixels, N patches per view, F findings, A attributes, K visual tokens,
+    L text tokens, D_img and D_txt widths of patch features and token embeddings.
 
     Args:
-        pretrained: the language model to begin with, where it is not one from scratch.
-        encode: the tokenizer's, with which conditioning by `numbers` spells them; the others do without.
+        config: architecture, findings and attributes.
+        pretrained: language model to start from; by default one is built from `config` with random weights.
+        encode: tokenizer, needed by the conditioning `numbers` alone.
+
+    Raises:
+        CheckpointError: encoder or decoder cannot be built, or do not fit the conditioning.
     """
 
     def __init__(
@@ -50,9 +59,12 @@ class ReportModel(nn.Module):
             image_size=config.encoder.image_size,
             channels=config.encoder.channels,
         )
+        conditioning = conditioning_type(config.conditioning).from_config(
+            config, image_width=self.encoder.width, encode=encode
+        )
         self.decoder = ReportDecoder(
-            _build_language_model(config) if pretrained is None else pretrained.model,
-            cross_attention=config.conditioning == "cross_attention",
+            _build_language_model(config, conditioning) if pretrained is None else pretrained.model,
+            conditioning=conditioning,
             pretrained=frozenset() if pretrained is None else pretrained.kept,
         )
         self.projector = Projector(
@@ -60,19 +72,24 @@ class ReportModel(nn.Module):
             image_width=self.encoder.width,
             text_width=self.decoder.width,
             grid=self.encoder.grid,
-            patch_tokens=0 if config.conditioning == "numbers" else config.projector.patch_tokens,
+            patch_tokens=conditioning.patch_tokens,
             hidden=config.projector.hidden,
             dropout=config.projector.dropout,
             attributes=[len(attribute.values) for attribute in config.attributes],
         )
-        self.number_writer: NumberWriter | None = None
-        if config.conditioning == "numbers":
-            self.number_writer = NumberWriter(
-                channels=self.encoder.width,
-                numbers=config.projector.numbers,
-                decimals=config.projector.decimals,
-                encode=encode,
-            )
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """How images, findings and attributes reach the decoder."""
+        return self.decoder.conditioning
+
+    def visual_positions(self, views: int) -> int:
+        """Return the largest number of decoder positions that a study with so many views takes before its prompt."""
+        return self.conditioning.positions(
+            findings=len(self.projector.finding_bias),
+            attributes=len(self.config.attributes),
+            patches=views * self.encoder.grid**2,
+        )
 
     def forward(
         self,
@@ -86,15 +103,15 @@ class ReportModel(nn.Module):
         patch_features: torch.Tensor | None = None,
         attribute_values: torch.Tensor | None = None,
     ) -> ReportModelOutput:
-        """Look at the images, if there are any, and read the texts, if there are any.
+        """Compute the logits of the texts and of the finding and attribute heads, as far as the batch has their inputs.
 
         Args:
             pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V]; V is 0 without images.
-            input_ids: prompt, begin, report and end [T*B,L], with attention_mask [T*B,L]; L is 0 without texts. With
-                T > 1 texts a study the first B rows are one text of every study, and so on.
-            finding_states: [B,F], what the decoder is told.
-            patch_features: [B,V,N,D_img], what the encoder made of the images; with V > 0 it is not asked again.
-            attribute_values: [B,A], what the decoder is told; see `visual_tokens`.
+            input_ids: prompt, begin token, report and end token [T*B,L], with attention_mask [T*B,L]; L is 0 without
+                texts. With T > 1 texts per study the first B rows are one text of every study, and so on.
+            finding_states: [B,F], indices into `STATES`, that condition the decoder.
+            patch_features: [B,V,N,D_img], stored output of the encoder; with V > 0 the encoder is not run.
+            attribute_values: [B,A] that condition the decoder, see `visual_tokens`.
         """
         visual = (
             self.encode_images(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
@@ -118,56 +135,53 @@ class ReportModel(nn.Module):
         view_mask: torch.Tensor,
         patch_features: torch.Tensor | None = None,
     ) -> VisualFeatures:
-        """What is seen in pixel_values [B,V,C,H,W], or was seen in patch_features [B,V,N,D_img] where V > 0 there.
+        """Compute the visual features of B studies.
 
-        Missing views are masked in view_mask [B,V].
+        Args:
+            pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V] bool, False for missing views.
+            view_positions: [B,V], indices into `VIEWS`.
+            patch_features: [B,V,N,D_img], stored output of the encoder; with V > 0 the encoder is not run.
         """
         if patch_features is None or not patch_features.shape[1]:
             patch_features = self.encoder(pixel_values.flatten(0, 1)).unflatten(0, view_mask.shape)  # [B,V,N,D_img]
-        else:  # stored short
+        else:  # stored with fewer bits
             patch_features = patch_features.to(self.projector.norm.weight.dtype)
-        seen: VisualFeatures = self.projector(patch_features, view_positions, view_mask)
-        if self.number_writer is None:
-            return seen
-        number_ids, mask = self.number_writer(patch_features, view_mask)
-        return replace(seen, patch_tokens=self.decoder.embed(number_ids), patch_mask=mask)
+        visual: VisualFeatures = self.projector(patch_features, view_positions, view_mask)
+        return self.conditioning.encode_patches(visual, patch_features, view_mask, self.decoder.embed)
 
     def visual_tokens(
         self, finding_states: torch.Tensor, visual: VisualFeatures | None, attribute_values: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The K visual tokens [B,K,D_txt] and their mask [B,K]: F of the findings, A of the attributes, the patches.
-
-        Conditioned by `numbers` the decoder is told these alone, as the tokens of its own words, and no state.
+        """Return the K visual tokens [B,K,D_txt] of B studies and their mask [B,K] bool.
 
         Args:
-            attribute_values: [B,A], indices into `AttributeConfig.told`; all unknown where not given.
+            finding_states: [B,F], indices into `STATES`.
+            visual: output of `encode_images`; None for studies without images.
+            attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`; all unknown by default.
         """
-        if self.number_writer is not None:
-            return self._numbers(finding_states, visual)
         if attribute_values is None:
             attribute_values = finding_states.new_zeros(len(finding_states), len(self.config.attributes))
-        told = torch.cat(
-            [self.projector.finding_tokens(finding_states, visual), self.projector.attribute_tokens(attribute_values)],
-            dim=1,
+        return self.conditioning.visual_tokens(
+            self.projector, finding_states, visual, attribute_values, self.decoder.embed
         )
-        mask = torch.ones(told.shape[:2], dtype=torch.bool, device=told.device)
-        if visual is None:
-            return told, mask
-        return torch.cat([told, visual.patch_tokens], dim=1), torch.cat([mask, visual.patch_mask], dim=1)
 
     @staticmethod
     def decide_attributes(visual: VisualFeatures) -> torch.Tensor:
-        """The likeliest values [B,A], indices into `AttributeConfig.told`."""
-        likeliest = [logits.argmax(-1) + 1 for logits in visual.attribute_logits]
-        nothing = torch.zeros(len(visual.finding_logits), 0, dtype=torch.long, device=visual.finding_logits.device)
-        return torch.stack(likeliest, dim=1) if likeliest else nothing
+        """Return the most probable attribute values [B,A], indices into `AttributeConfig.conditioning_values`."""
+        values = [logits.argmax(-1) + 1 for logits in visual.attribute_logits]
+        no_values = torch.zeros(len(visual.finding_logits), 0, dtype=torch.long, device=visual.finding_logits.device)
+        return torch.stack(values, dim=1) if values else no_values
 
     def probabilities(self, finding_logits: torch.Tensor) -> torch.Tensor:
-        """What the head's logits [B,F] mean, 0..1: the one place where they are calibrated."""
+        """Return the calibrated probabilities [B,F] of finding_logits [B,F], 0..1. Nothing else calibrates them."""
         return (finding_logits / self.config.findings.temperature).sigmoid()
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """States [B,F] (indices into `STATES`) by the thresholds of the configuration."""
+        """Return the finding states [B,F], indices into `STATES`, by the thresholds of the configuration.
+
+        Args:
+            probabilities: [B,F], 0..1.
+        """
         thresholds = self.config.findings
         states = torch.full_like(probabilities, STATES.index(FindingState.UNKNOWN), dtype=torch.long)
         for index, (present, uncertain) in enumerate(zip(thresholds.present, thresholds.uncertain, strict=True)):
@@ -180,17 +194,9 @@ class ReportModel(nn.Module):
             states[column >= present, index] = STATES.index(FindingState.PRESENT)
         return states
 
-    def _numbers(
-        self, finding_states: torch.Tensor, visual: VisualFeatures | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if visual is not None:
-            return visual.patch_tokens, visual.patch_mask
-        nothing = finding_states[:, :0]  # [B,0]
-        return self.decoder.embed(nothing), nothing.bool()
 
-
-def _build_language_model(config: ModelConfig) -> PreTrainedModel:
-    cross_attention = config.conditioning == "cross_attention"
+def _build_language_model(config: ModelConfig, conditioning: Conditioning) -> PreTrainedModel:
+    cross_attention = conditioning.adds_cross_attention
     decoder = config.decoder
     if decoder.transformer is not None:
         return build_from_configuration(

@@ -1,6 +1,11 @@
-"""Drafts as files. Every output says first that it is a draft."""
+"""Write drafts to files. Every format begins with the notice that the document is a draft.
 
-from report_gen.outputs.json import format_json
+`report_gen.outputs.overlay` needs the attention maps of a model and draws with matplotlib. It is therefore not in the
+registry, and it is imported on its own.
+"""
+
+from report_gen.outputs.formats import OutputFormat, format_names, get_format
+from report_gen.outputs.json import format_json, json_schema
 from report_gen.outputs.text import format_text
 
-__all__ = ["format_json", "format_text"]
+__all__ = ["OutputFormat", "format_json", "format_names", "format_text", "get_format", "json_schema"]

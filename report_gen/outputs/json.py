@@ -1,27 +1,30 @@
-"""A draft as a JSON document, for programs."""
+"""Write a draft as a JSON document, described by the JSON Schema in `report.schema.json`."""
 
 from __future__ import annotations
 
 import json
+from importlib import resources
 from typing import Any
 
-from report_gen.records.findings import FindingState
-from report_gen.records.report import BANNER, Attribute, Finding, Provenance, Report, Section, strip_controls
+from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report, Section, strip_controls
 
-SCHEMA = "report-gen/report/1"
-"""Counted up when a key is renamed, removed or changes its meaning; new keys leave it as it is."""
+SCHEMA_VERSION = 2
+"""Version of the document. It increases when a key is renamed or removed or changes its meaning, not for a new key."""
 
 
 def format_json(report: Report) -> str:
-    """One object with the keys schema, banner, notices, sections, findings, attributes and provenance, in this order.
+    """Write a draft as a JSON object with the keys that `json_schema` describes, in a fixed order.
 
-    Confidences and probabilities are 0..1 or null; a finding's state is present, absent, uncertain or unknown. An
-    unknown finding has a probability too, where the model was taught it. Of an attribute `value` is what the decoder
-    was told, empty for nothing, and `seen` what the image alone looks like; it is `overridden` by a reader, or else
-    taken `from_header` where the DICOM header says it.
+    Control characters are removed from texts.
+
+    Args:
+        report: Draft.
+
+    Returns:
+        Indented JSON with a line end. Characters outside of ASCII are written as they are.
     """
     document = {
-        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
         "banner": BANNER,
         "notices": [strip_controls(notice) for notice in report.notices],
         "sections": [_section(section) for section in report.sections],
@@ -32,24 +35,52 @@ def format_json(report: Report) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the document."""
+    text = (resources.files("report_gen.outputs") / "report.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
 def _section(section: Section) -> dict[str, Any]:
-    sentences = [{"text": strip_controls(s.text), "confidence": s.confidence} for s in section.sentences]
-    return {"name": section.name.value, "text": strip_controls(section.text), "sentences": sentences}
+    return {
+        "name": section.name.value,
+        "text": strip_controls(section.text),
+        "sentences": [
+            {"text": strip_controls(sentence.text), "confidence": sentence.confidence} for sentence in section.sentences
+        ],
+    }
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
+    # UNKNOWN is an alias of NOT_MENTIONED, which is the word for a text and not for an image.
     state = "unknown" if finding.state is FindingState.UNKNOWN else finding.state.value
-    return {**vars(finding), "state": state}
+    return {
+        "name": finding.name,
+        "state": state,
+        "probability": finding.probability,
+        "overridden": finding.overridden,
+    }
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:
-    return {**vars(attribute), "value": strip_controls(attribute.value), "seen": strip_controls(attribute.seen)}
+    return {
+        "name": attribute.name,
+        "value": strip_controls(attribute.value),
+        "probability": attribute.probability,
+        "predicted": strip_controls(attribute.predicted),
+        "from_header": attribute.from_header,
+        "overridden": attribute.overridden,
+    }
 
 
 def _provenance(provenance: Provenance) -> dict[str, Any]:
     return {
-        **vars(provenance),
         "model_name": strip_controls(provenance.model_name),
-        "inputs": [vars(file) for file in provenance.inputs],
+        "weights_sha256": provenance.weights_sha256,
+        "program_version": provenance.program_version,
+        "created": provenance.created,
+        "study_instance_uid": provenance.study_instance_uid,
+        "inputs": [{"sha256": file.sha256, "sop_instance_uid": file.sop_instance_uid} for file in provenance.inputs],
         "decoding": dict(provenance.decoding),
     }

@@ -1,24 +1,30 @@
-"""A draft as a picture: the image, the attention of each finding called present, and the text beside them."""
+"""Draw a draft as an image: the radiograph, the attention of each present finding over it, and the text."""
 
 from __future__ import annotations
 
 from report_gen.outputs.text import format_text
-from report_gen.records.findings import FindingState
-from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import Finding, Report
-from report_gen.rendering.figures import attention_picture
+from report_gen.records import Finding, FindingState, Heatmap, Report
+from report_gen.rendering.figures import draw_attention
 
 
 def format_overlay(report: Report, attention: Heatmap) -> bytes:
-    """A PNG. It shows the patient's image: keep it where the study may be.
+    """Draw the image of a study, the attention of its present findings, and the draft, as a PNG file.
 
-    The finding that means that nothing is wrong follows from the others: it has no attention and is left out.
+    The PNG shows the patient's image, so it must be protected like the study.
+
+    Args:
+        report: Draft.
+        attention: Attention weights of the same study. A finding that has none is not drawn.
     """
-    present = [one for one in report.findings if one.state is FindingState.PRESENT and one.name in attention.weights]
+    present = [
+        finding
+        for finding in report.findings
+        if finding.state is FindingState.PRESENT and finding.name in attention.weights
+    ]
     present.sort(key=lambda finding: finding.probability or 0.0, reverse=True)
-    return attention_picture(
+    return draw_attention(
         attention.image,
-        {_title(one): attention.weights[one.name] for one in present},
+        {_title(finding): attention.weights[finding.name] for finding in present},
         square=attention.square,
         text=format_text(report),
     )

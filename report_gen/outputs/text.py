@@ -1,14 +1,20 @@
-"""A draft as plain text."""
+"""Write a draft as plain text."""
 
 from __future__ import annotations
 
-from report_gen.records.report import BANNER, Report, strip_controls
+from report_gen.records import BANNER, Report, strip_controls
 
 
 def format_text(report: Report) -> str:
-    """The banner first, then notices, the sections, and last which model wrote it; ends in a line end.
+    """Write a draft as text: banner, notices, sections and model, with a line end at the end.
 
-    Control characters are stripped, so that nothing in a draft acts on the terminal that shows it.
+    Control characters are removed because the terminal that displays the draft would act on them.
+
+    Args:
+        report: Draft.
+
+    Returns:
+        Text of several lines.
     """
     provenance = report.provenance
     blocks = [

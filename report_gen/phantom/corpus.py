@@ -1,4 +1,4 @@
-"""A corpus of phantoms: drawn chests and reports that say what was drawn, to rehearse training and evaluation on."""
+"""Write a corpus of phantoms with reports, to test training and evaluation without patient data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from report_gen.phantom.dicom import draw_chest, write_png
 
 _SIDES: tuple[Side | None, ...] = (None, "left", "right")
 _CHESTS = tuple(product(_SIDES, (False, True)))
-"""Effusion and cardiomegaly."""
-_ROUND = ("train",) * 7 + ("val",) + ("test",) * 2
-"""Splits of ten chests of one kind, one after the other."""
+"""Combinations of effusion and cardiomegaly."""
+_SPLIT_CYCLE = ("train",) * 7 + ("val",) + ("test",) * 2
+"""Splits of ten successive chests of one combination."""
 _INDICATIONS = ("Cough.", "Shortness of breath.", "Chest pain.", "")
-_LARGE = ("The heart is enlarged.", "The cardiac silhouette is enlarged.", "There is cardiomegaly.")
+_ENLARGED = ("The heart is enlarged.", "The cardiac silhouette is enlarged.", "There is cardiomegaly.")
 _NORMAL = ("The heart is normal in size.", "Heart size is within normal limits.", "The heart is not enlarged.")
 _FLUID = (
     "There is a {side} pleural effusion.",
@@ -34,14 +34,23 @@ _DRY = (
 
 
 def write_phantom_corpus(folder: Path, *, studies: int = 240, size: int = 128, seed: int = 0) -> Path:
-    """Writes `studies` films of `size` by `size` pixels as PNG, and manifest.jsonl, the corpus layout of one's own.
+    """Write radiographs as PNG and their reports as manifest.jsonl.
 
-    Six kinds of chest are as frequent as each other in every split: without effusion, with one on the left or on the
-    right, each with a normal or a large heart. The wording of a report is drawn by chance, what it says is not. Seven
-    of ten studies are in train, one in val and two in test. The same call writes the same corpus. Returns the folder.
+    Six kinds of chest are equally frequent in every split: without effusion, with a left or a right effusion, each with
+    a normal or an enlarged heart. The wording of a report is random, its content is not. Of ten studies seven are in
+    train, one in val and two in test. The same call writes the same corpus.
+
+    Args:
+        folder: Folder of the corpus; it is created if missing.
+        studies: Number of studies.
+        size: Side length of the images, pixels.
+        seed: Seed of images and wording.
+
+    Returns:
+        The folder.
 
     Raises:
-        OutputError: the manifest cannot be written.
+        OutputError: The manifest cannot be written.
     """
     random = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,16 +58,16 @@ def write_phantom_corpus(folder: Path, *, studies: int = 240, size: int = 128, s
     for number in range(studies):
         effusion, cardiomegaly = _CHESTS[number % len(_CHESTS)]
         row = _row(number, effusion, cardiomegaly, random)
-        film = draw_chest(size, size, seed=seed + number, effusion=effusion, cardiomegaly=cardiomegaly)
-        write_png(folder / row["images"][0], film)
+        pixels = draw_chest(size, size, seed=seed + number, effusion=effusion, cardiomegaly=cardiomegaly)
+        write_png(folder / row["images"][0], pixels)
         rows.append(row)
     write_atomically(folder / "manifest.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
 def _row(number: int, effusion: Side | None, cardiomegaly: bool, random: np.random.Generator) -> dict[str, Any]:
-    """What the manifest says of one study; see `corpora.manifest` for its columns."""
-    heart = str(random.choice(_LARGE if cardiomegaly else _NORMAL))
+    """Return one row of the manifest; `corpora.manifest` describes the columns."""
+    heart = str(random.choice(_ENLARGED if cardiomegaly else _NORMAL))
     pleura = str(random.choice(_FLUID if effusion else _DRY)).format(side=effusion)
     return {
         "study_id": f"phantom-{number:04}",
@@ -70,10 +79,11 @@ def _row(number: int, effusion: Side | None, cardiomegaly: bool, random: np.rand
         "impression": _conclude(effusion, cardiomegaly),
         "Cardiomegaly": int(cardiomegaly),
         "Pleural Effusion": int(effusion is not None),
-        "split": _ROUND[number // len(_CHESTS) % len(_ROUND)],
+        "split": _SPLIT_CYCLE[number // len(_CHESTS) % len(_SPLIT_CYCLE)],
     }
 
 
 def _conclude(effusion: Side | None, cardiomegaly: bool) -> str:
+    """Return the impression."""
     found = ["cardiomegaly"] * cardiomegaly + [f"{effusion} pleural effusion"] * (effusion is not None)
     return f"{' and '.join(found) or 'no acute disease'}.".capitalize()

@@ -1,4 +1,4 @@
-"""A chest radiograph drawn by code: something to read, draft and test on where no patient's film may be used."""
+"""Draw a chest radiograph and write it as DICOM, for demonstrations and tests without patient data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from report_gen.phantom.anatomy import Side
 Photometric = Literal["MONOCHROME1", "MONOCHROME2"]
 
 WHITE = 4095
-"""The largest value of 12 bits."""
+"""Largest value of 12 bits."""
 
 CHEST = Code("51185008", "SCT", "Chest")
 POSTERO_ANTERIOR = Code("272479007", "SCT", "postero-anterior")
@@ -34,9 +34,17 @@ def draw_chest(
     effusion: Side | None = None,
     cardiomegaly: bool = False,
 ) -> NDArray[np.uint16]:
-    """A posteroanterior chest film [H,W] of 12 bits, 0 = black; the patient's left is on the right, as films are hung.
+    """Draw a posteroanterior chest radiograph.
 
-    The seed moves vessels and film noise, not the anatomy. An effusion fills one costophrenic angle up to a meniscus.
+    Args:
+        rows: H.
+        columns: W.
+        seed: Seed of vessels and noise; the anatomy stays the same.
+        effusion: Side of a pleural effusion.
+        cardiomegaly: Whether the heart is enlarged.
+
+    Returns:
+        Pixels [H,W] of 12 bits, 0 = black. The patient's left is on the right.
     """
     random = np.random.default_rng(seed)
     grid = anatomy.Grid(
@@ -53,8 +61,8 @@ def draw_chest(
     tissue = 0.66 + 0.09 * mediastinum + 0.06 * heart + 0.07 * abdomen + anatomy.bones(grid)
     gas = 0.14 * anatomy.trachea(grid) + 0.17 * anatomy.gastric_bubble(grid) + air * (0.55 - 0.1 * texture)
     density = body * (tissue - gas) + random.normal(0, 0.008, (rows, columns))
-    film = WHITE * (0.02 + 1.12 * np.tanh(1.3 * density.clip(0)))  # film saturates in the dense parts
-    return np.asarray(film.clip(0, WHITE), dtype=np.uint16)
+    pixels = WHITE * (0.02 + 1.12 * np.tanh(1.3 * density.clip(0)))  # saturates in dense parts, as a detector does
+    return np.asarray(pixels.clip(0, WHITE), dtype=np.uint16)
 
 
 def write_phantom(
@@ -67,13 +75,25 @@ def write_phantom(
     cardiomegaly: bool = False,
     photometric: Photometric = "MONOCHROME2",
 ) -> Path:
-    """Writes the film as a DX image for presentation (PS3.3 A.26) of a patient who is marked as a phantom.
+    """Write a chest radiograph as a Digital X-Ray Image for presentation (PS3.3 A.26), marked as a phantom.
 
-    Its UIDs are derived from the arguments, so the same call writes the same file. Returns the path of the file.
+    The UIDs are derived from the arguments, so the same call writes the same file.
+
+    Args:
+        folder: Folder of the file; it is created if missing.
+        rows: See `draw_chest`.
+        columns: See `draw_chest`.
+        seed: See `draw_chest`.
+        effusion: See `draw_chest`.
+        cardiomegaly: See `draw_chest`.
+        photometric: Photometric Interpretation; MONOCHROME1 stores the negative.
+
+    Returns:
+        Path of the file.
     """
-    film = draw_chest(rows, columns, seed=seed, effusion=effusion, cardiomegaly=cardiomegaly)
+    pixels = draw_chest(rows, columns, seed=seed, effusion=effusion, cardiomegaly=cardiomegaly)
     identity = f"{rows} {columns} {seed} {effusion} {cardiomegaly} {photometric}"
-    dataset = _dataset(film, identity, photometric)
+    dataset = _dataset(pixels, identity, photometric)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"phantom-{dataset.SOPInstanceUID[-8:]}.dcm"
     dataset.save_as(path, enforce_file_format=True)
@@ -81,34 +101,34 @@ def write_phantom(
 
 
 def write_png(path: Path, pixels: NDArray[np.uint16]) -> Path:
-    """An 8-bit preview of a 12-bit film."""
+    """Write 12-bit pixels [H,W] as an 8-bit PNG. Return the path."""
     PIL.Image.fromarray((pixels >> 4).astype(np.uint8)).save(path, format="PNG")
     return path
 
 
-def _dataset(film: NDArray[np.uint16], identity: str, photometric: Photometric) -> FileDataset:
+def _dataset(pixels: NDArray[np.uint16], identity: str, photometric: Photometric) -> FileDataset:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
     meta.MediaStorageSOPInstanceUID = _uid("instance", identity)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    # Nothing that a program could run may stand before the prefix (CVE-2019-11687).
+    # A preamble with other content could make the file an executable (CVE-2019-11687).
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = meta.MediaStorageSOPClassUID
     dataset.SOPInstanceUID = meta.MediaStorageSOPInstanceUID
     _add_patient_and_study(dataset, identity)
-    _add_acquisition(dataset, film.shape[0])
-    _add_image(dataset, film, photometric)
+    _add_acquisition(dataset, pixels.shape[0])
+    _add_image(dataset, pixels, photometric)
     return dataset
 
 
 def _uid(role: str, identity: str) -> UID:
-    """A UID under 2.25, the arc of UUIDs (PS3.5 B.2)."""
+    """Derive a UID under 2.25, the arc of UUIDs (PS3.5 B.2)."""
     digest = hashlib.sha256(f"report-gen phantom {role} {identity}".encode()).digest()
     return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
 
 
 def _add_patient_and_study(dataset: Dataset, identity: str) -> None:
-    """PS3.3 C.7.1.1, C.7.2.1, C.7.3.1 and C.7.5.1: nobody, imaged on a fixed day."""
+    """Add the modules of PS3.3 C.7.1.1, C.7.2.1, C.7.3.1 and C.7.5.1: a fictitious patient and a fixed date."""
     dataset.PatientName = "PHANTOM^REPORT-GEN"
     dataset.PatientID = "PHANTOM"
     dataset.PatientBirthDate = "19600101"
@@ -130,7 +150,7 @@ def _add_patient_and_study(dataset: Dataset, identity: str) -> None:
 
 
 def _add_acquisition(dataset: Dataset, rows: int) -> None:
-    """PS3.3 C.8.11.1, C.8.11.2, C.8.11.4 and C.8.11.5: an erect chest, its back to the tube."""
+    """Add the modules of PS3.3 C.8.11.1, C.8.11.2, C.8.11.4 and C.8.11.5: a posteroanterior view of the chest."""
     dataset.Modality = "DX"
     dataset.PresentationIntentType = "FOR PRESENTATION"
     dataset.BodyPartExamined = "CHEST"
@@ -143,11 +163,11 @@ def _add_acquisition(dataset: Dataset, rows: int) -> None:
     dataset.PositionerType = ""
     dataset.AcquisitionContextSequence = []
     dataset.DetectorType = ""
-    dataset.ImagerPixelSpacing = [round(430 / rows, 6)] * 2  # a film of 43 cm
+    dataset.ImagerPixelSpacing = [round(430 / rows, 6)] * 2  # a detector of 43 cm
 
 
-def _add_image(dataset: Dataset, film: NDArray[np.uint16], photometric: Photometric) -> None:
-    """PS3.3 C.7.6.3, C.8.11.3 and C.11.2: 12 bits, shown whole; MONOCHROME1 stores the negative."""
+def _add_image(dataset: Dataset, pixels: NDArray[np.uint16], photometric: Photometric) -> None:
+    """Add the modules of PS3.3 C.7.6.3, C.8.11.3 and C.11.2: 12 bits, and a window of the full range."""
     white_is_zero = photometric == "MONOCHROME1"
     dataset.ImageType = ["DERIVED", "PRIMARY", ""]
     dataset.DerivationDescription = "Drawn by code; not a patient"
@@ -156,13 +176,13 @@ def _add_image(dataset: Dataset, film: NDArray[np.uint16], photometric: Photomet
     dataset.PresentationLUTShape = "INVERSE" if white_is_zero else "IDENTITY"
     dataset.PixelIntensityRelationship = "LOG"
     dataset.PixelIntensityRelationshipSign = 1 if white_is_zero else -1
-    dataset.Rows, dataset.Columns = film.shape
+    dataset.Rows, dataset.Columns = pixels.shape
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
     dataset.RescaleIntercept, dataset.RescaleSlope, dataset.RescaleType = 0, 1, "US"
     dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
     dataset.BurnedInAnnotation = "NO"
     dataset.LossyImageCompression = "00"
-    dataset.PixelData = (WHITE - film if white_is_zero else film).astype("<u2").tobytes()
+    dataset.PixelData = (WHITE - pixels if white_is_zero else pixels).astype("<u2").tobytes()
 
 
 def _coded(code: Code) -> Dataset:

@@ -1,0 +1,52 @@
+"""Frozen records of studies, reports and findings. They read no files and need no torch."""
+
+from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
+from report_gen.records.heatmap import Heatmap
+from report_gen.records.report import (
+    ATTRIBUTES,
+    BANNER,
+    UNKNOWN_ATTRIBUTES,
+    Attribute,
+    AttributeName,
+    Finding,
+    InputFile,
+    Provenance,
+    Report,
+    Section,
+    SectionName,
+    Sentence,
+    format_report,
+    parse_report,
+    split_sentences,
+    strip_controls,
+)
+from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition
+
+__all__ = [
+    "ATTRIBUTES",
+    "BANNER",
+    "UNKNOWN_ATTRIBUTES",
+    "Attribute",
+    "AttributeName",
+    "Finding",
+    "FindingPhrases",
+    "FindingSchema",
+    "FindingState",
+    "Heatmap",
+    "Image",
+    "InputFile",
+    "Laterality",
+    "NoFindingRule",
+    "Provenance",
+    "Report",
+    "Section",
+    "SectionName",
+    "Sentence",
+    "Series",
+    "Study",
+    "ViewPosition",
+    "format_report",
+    "parse_report",
+    "split_sentences",
+    "strip_controls",
+]

@@ -1,21 +1,26 @@
-"""Where a model looked: the attention of each finding over the first image of a study."""
+"""Record of the attention of each finding over an image."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # every command imports the records, and numpy would double the time of --help
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class Heatmap:
-    """Weights over the patches of one image."""
+    """Attention weights over the patches of the first image of a study."""
 
     image: NDArray[np.float32]
-    """[H,W] 0..1, the first image that the model looked at."""
+    """Display intensities [H,W] in 0..1."""
     square: tuple[float, float, float]
-    """Left, top and side of the square of patches in pixels of the image; it may reach beyond the edges."""
+    """Left edge, top edge and side of the square of patches, in pixels of the image; it may extend beyond the image."""
     weights: Mapping[str, NDArray[np.float32]]
-    """[g,g] by finding but the one that follows from the others; over all images of the study they sum to 1."""
+    """By finding, weights [g,g]; together with those of the study's other images they sum to 1.
+
+    The finding that follows from the others has no attention and is missing.
+    """

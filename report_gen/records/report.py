@@ -1,4 +1,4 @@
-"""What was written: Report > Section > Sentence, the state of the findings, and where it all came from."""
+"""Records of a draft: sections, sentences, findings, attributes and provenance; and the plain text of a report."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
 AttributeName = Literal["modality", "plane", "body_part"]
 ATTRIBUTES: tuple[AttributeName, ...] = get_args(AttributeName)
-"""What an image is a picture of, besides its findings."""
+"""Properties of an image other than findings."""
 
 UNKNOWN_ATTRIBUTES: tuple[str, ...] = ("",) * len(ATTRIBUTES)
-"""The attributes of images of which nothing is known."""
+"""Values of the attributes of an image about which nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,42 +28,48 @@ class Finding:
     name: str
     state: FindingState
     probability: float | None = None
-    """0..1 from the image, calibrated; None where the model was never taught this finding, or the image is blank."""
+    """Calibrated probability 0..1 from the image; None if the model was not trained on it or the image is blank."""
     overridden: bool = False
-    """A reader set the state by hand."""
+    """The user set the state."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attribute:
-    """One of `ATTRIBUTES` as the decoder was told it."""
+    """One of `ATTRIBUTES` with the value that the decoder was conditioned on."""
 
     name: AttributeName
     value: str
-    """Empty where the decoder was told that nothing is known."""
+    """Empty if the decoder was conditioned on an unknown value."""
     probability: float | None = None
-    """0..1 of the value from the image; None where there is none, or the image was not looked at."""
-    seen: str = ""
-    """The likeliest value by the image alone."""
+    """Probability 0..1 of the value from the image; None if there is no value or the image was not encoded."""
+    predicted: str = ""
+    """Most probable value from the image alone."""
     from_header: bool = False
-    """The DICOM header says so, whatever is seen."""
+    """The value comes from the DICOM header and not from the image."""
     overridden: bool = False
-    """A reader set the value by hand."""
+    """The user set the value."""
 
 
 class SectionName(StrEnum):
+    """Heading of a section."""
+
     FINDINGS = "FINDINGS"
     IMPRESSION = "IMPRESSION"
 
 
 @dataclass(frozen=True)
 class Sentence:
+    """One sentence of a section."""
+
     text: str
     confidence: float | None = None
-    """0..1: geometric mean of the probabilities of the sentence's tokens."""
+    """Geometric mean of the probabilities of the sentence's tokens, 0..1; None if the model did not write it."""
 
 
 @dataclass(frozen=True)
 class Section:
+    """One section with its sentences."""
+
     name: SectionName
     sentences: tuple[Sentence, ...]
 
@@ -74,7 +80,7 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:
-    """A file that went into a draft. Its name is left out: it may carry the patient's."""
+    """An image file of a draft. Its name is omitted because it may contain that of the patient."""
 
     sha256: str
     sop_instance_uid: str | None
@@ -82,13 +88,13 @@ class InputFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Everything needed to say which model wrote a draft from which pixels."""
+    """Which model wrote a draft, from which files and with which settings."""
 
     model_name: str
     weights_sha256: str
     program_version: str
     created: str
-    """UTC, ISO 8601."""
+    """Time of the draft, UTC, ISO 8601."""
     study_instance_uid: str | None
     inputs: tuple[InputFile, ...]
     decoding: Mapping[str, str | int | float | bool]
@@ -96,27 +102,28 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A draft. There is none without its provenance."""
+    """A draft report with its provenance."""
 
     sections: tuple[Section, ...]
     findings: tuple[Finding, ...]
     notices: tuple[str, ...]
-    """What the reader must know of this draft: a view that the model was not trained on, a blank image."""
+    """Warnings to the reader, such as a blank image or a view that the model was not trained on."""
     provenance: Provenance
     attributes: tuple[Attribute, ...] = ()
-    """Those that the model knows."""
+    """The attributes that the model has been trained on."""
 
 
 _HEADING = re.compile(r"\b(" + "|".join(SectionName) + r")\s*:\s*")
-_NUMBER_OF_ITEM = re.compile(r"\d{1,2}\.")
+_LIST_NUMBER = re.compile(r"\d{1,2}\.")
 _ABBREVIATION = re.compile(r"(?:approx|cf|drs?|e\.g|fig|i\.e|incl|lt|mrs?|ms|prof|rt|vs)\.", re.IGNORECASE)
 _OPENING, _CLOSING = "\"'([", "\"')]"
 
 
 def parse_report(text: str) -> tuple[Section, ...]:
-    """Sections of a report text in their order of appearance; text before the first heading counts as findings.
+    """Split a report text into its sections, in order of appearance.
 
-    A heading is `FINDINGS:` or `IMPRESSION:` in capitals, anywhere. Sections without a text are left out.
+    A heading is `FINDINGS:` or `IMPRESSION:` in capital letters, anywhere in the text. Text before the first heading
+    belongs to the findings. Empty sections are omitted.
     """
     pieces = _HEADING.split(text.strip())
     pairs = [(SectionName.FINDINGS.value, pieces[0]), *zip(pieces[1::2], pieces[2::2], strict=True)]
@@ -124,45 +131,46 @@ def parse_report(text: str) -> tuple[Section, ...]:
 
 
 def format_report(sections: tuple[Section, ...]) -> str:
-    """The inverse of `parse_report`: `NAME:` and the section's sentences, sections apart by an empty line.
+    """Write sections as text: the heading `NAME:`, the sentences, and an empty line between sections.
 
-    `parse_report(format_report(s)) == s` holds for all sections that `parse_report` gives, and for all others whose
-    sentences are as `split_sentences` would cut them, hold no heading and carry no confidence.
+    `parse_report(format_report(s)) == s` holds for sections that `parse_report` returns, and for other sections whose
+    sentences are split as by `split_sentences`, contain no heading and have no confidence.
     """
     return "\n\n".join(f"{section.name.value}:\n{section.text}" for section in sections)
 
 
 def split_sentences(text: str) -> tuple[Sentence, ...]:
-    """Sentences of a section, with single blanks for all white space; joined by blanks they are the text again.
+    """Split the text of a section into sentences, with white space reduced to single spaces.
 
-    A word that ends in `.`, `!` or `?` ends a sentence when a capital or a digit follows, unless it is an abbreviation
-    or an initial; a stop that stands alone always does. The numbers of a list stay with their items, and the next
-    number of the list begins an item even where the stop before it is missing.
+    Joined by spaces, the sentences are the text again. A word that ends in `.`, `!` or `?` ends a sentence if a capital
+    letter or a digit follows, unless the word is an abbreviation or an initial. A separate punctuation mark always ends
+    a sentence. The number of a list item stays with its item, and the next number of a list begins an item even if the
+    full stop before it is missing.
     """
     words = text.split()
     sentences: list[list[str]] = []
     item = 0
     for before, word, after in zip(["", *words], words, [*words[1:], ""], strict=False):
         next_item = word == f"{item + 1}." and after[:1].isupper()
-        at_number = bool(sentences) and len(sentences[-1]) == 1 and _NUMBER_OF_ITEM.fullmatch(before) is not None
-        if not sentences or (next_item and item) or (not at_number and _stands_between_sentences(before, word)):
+        at_number = bool(sentences) and len(sentences[-1]) == 1 and _LIST_NUMBER.fullmatch(before) is not None
+        if not sentences or (next_item and item) or (not at_number and _is_sentence_boundary(before, word)):
             sentences.append([])
             item = item + 1 if next_item else item
         sentences[-1].append(word)
     return tuple(Sentence(" ".join(sentence)) for sentence in sentences)
 
 
-def _stands_between_sentences(before: str, word: str) -> bool:
+def _is_sentence_boundary(before: str, word: str) -> bool:
     if before in (".", "!", "?"):
         return True
-    core, start = before.lstrip(_OPENING).rstrip(_CLOSING), word.lstrip(_OPENING)[:1]
-    if not core.endswith((".", "!", "?")) or not (start.isupper() or start.isnumeric()):
+    ending, start = before.lstrip(_OPENING).rstrip(_CLOSING), word.lstrip(_OPENING)[:1]
+    if not ending.endswith((".", "!", "?")) or not (start.isupper() or start.isnumeric()):
         return False
-    is_initial = len(core) == 2 and core[0].isupper()
-    return not is_initial and _ABBREVIATION.fullmatch(core) is None
+    is_initial = len(ending) == 2 and ending[0].isupper()
+    return not is_initial and _ABBREVIATION.fullmatch(ending) is None
 
 
 def strip_controls(text: str) -> str:
-    """The text on one line without control, formatting and surrogate characters, which could act on a terminal."""
-    kept = (c if not unicodedata.category(c).startswith("C") else " " if c.isspace() else "" for c in text)
-    return " ".join("".join(kept).split())
+    """Return the text on one line, without control, format and surrogate characters, which a terminal would act on."""
+    printable = (c if not unicodedata.category(c).startswith("C") else " " if c.isspace() else "" for c in text)
+    return " ".join("".join(printable).split())

@@ -1,4 +1,4 @@
-"""What was imaged: Study > Series > Image. Frozen records without pixels."""
+"""Records of what was imaged: a study has series, a series has images. The records hold no pixels."""
 
 from __future__ import annotations
 
@@ -8,20 +8,47 @@ from pathlib import Path
 
 
 class ViewPosition(StrEnum):
-    """How the beam met the patient. `dicom_attributes` says which DICOM terms become which."""
+    """Direction of the beam through the patient in a radiograph."""
 
     PA = "PA"
     AP = "AP"
     FRONTAL = "FRONTAL"
-    """PA or AP, not known which."""
+    """PA or AP; which of the two is not known."""
     LATERAL = "LATERAL"
     OBLIQUE = "OBLIQUE"
     DECUBITUS = "DECUBITUS"
     UNKNOWN = "UNKNOWN"
 
+    @classmethod
+    def from_term(cls, term: str) -> ViewPosition:
+        """Return the view that a term of DICOM or of a corpus means; UNKNOWN for other terms.
+
+        Args:
+            term: A value of View Position (0018,5101), such as "LL", or a word such as "lateral" or "AP_SUPINE".
+        """
+        return _VIEW_TERMS.get(" ".join(term.upper().replace("_", " ").split()), cls.UNKNOWN)
+
     @property
     def is_frontal(self) -> bool:
         return self in (ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL)
+
+    @property
+    def label(self) -> str:
+        """The view as a text calls it: "PA", "AP", "lateral"."""
+        return self.value if self in (ViewPosition.PA, ViewPosition.AP) else self.value.lower()
+
+
+_VIEW_TERMS = {
+    **{view.value: view for view in ViewPosition},
+    # Defined terms of View Position: PS3.3 C.8.1.1 and C.8.11.5.
+    **dict.fromkeys(("LL", "RL"), ViewPosition.LATERAL),
+    **dict.fromkeys(("LLD", "RLD"), ViewPosition.DECUBITUS),
+    **dict.fromkeys(("LLO", "RLO"), ViewPosition.OBLIQUE),
+    # Terms that devices and corpora use as well.
+    **dict.fromkeys(("AP SUPINE", "AP ERECT", "AP AXIAL"), ViewPosition.AP),
+    **dict.fromkeys(("L", "LAT"), ViewPosition.LATERAL),
+    **dict.fromkeys(("LAO", "RAO", "LPO", "RPO"), ViewPosition.OBLIQUE),
+}
 
 
 class Laterality(StrEnum):
@@ -36,9 +63,11 @@ class Laterality(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
+    """One image, which is one file."""
+
     path: Path
     sha256: str
-    """Of the whole file, hexadecimal."""
+    """SHA-256 of the whole file, hexadecimal."""
     rows: int
     columns: int
     sop_instance_uid: str | None = None
@@ -46,28 +75,33 @@ class Image:
     view_position: ViewPosition = ViewPosition.UNKNOWN
     laterality: Laterality = Laterality.UNKNOWN
     pixel_spacing: tuple[float, float] | None = None
-    """Millimetres between rows and between columns."""
+    """Distance between rows and distance between columns, millimeters."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
+    """Images that were acquired together, in the order of their instance numbers."""
+
     images: tuple[Image, ...]
     series_instance_uid: str | None = None
     series_number: int | None = None
     modality: str | None = None
-    """DICOM Modality (0008,0060), such as CR, DX, CT."""
+    """DICOM Modality (0008,0060), such as CR, DX or CT."""
     body_part: str | None = None
+    """DICOM Body Part Examined (0018,0015)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
+    """The images of one examination. `repr` omits everything that may identify the patient."""
+
     name: str
-    """A name for output files: the file's stem, the folder's name or the Study Instance UID."""
+    """Name for output files: the stem of the file, the name of the folder or the Study Instance UID."""
     series: tuple[Series, ...]
     study_instance_uid: str | None = None
     patient_id: str | None = field(default=None, repr=False)
     patient_age: float | None = field(default=None, repr=False)
-    """Years."""
+    """Age at the examination, years."""
     patient_sex: str | None = field(default=None, repr=False)
     """DICOM Patient's Sex (0010,0040): M, F or O."""
     description: str | None = field(default=None, repr=False)
@@ -75,6 +109,7 @@ class Study:
 
     @property
     def images(self) -> tuple[Image, ...]:
+        """The images of all series."""
         return tuple(image for series in self.series for image in series.images)
 
     def with_view(self, view: ViewPosition) -> Study:

@@ -1,11 +1,10 @@
-"""Pictures as PNG, drawn by matplotlib: how far probabilities can be trusted, and where a finding's query looked."""
+"""Draw figures as PNG with matplotlib: reliability diagrams, and attention over an image."""
 
 from __future__ import annotations
 
 import io
 import math
 import textwrap
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,22 +12,23 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 _COLUMNS = 4
-_SIDE, _BIG = 2.4, 4.6
-"""Inches of a small and of the large picture."""
-_WRAP, _LINE = 64, 0.165
-"""Letters of a line of text, and inches from line to line."""
-_FLAT = 2.0
-"""Colours reach up to so many times the even share at least: even attention shall not look like a peak."""
+_PANEL, _LARGE_PANEL = 2.4, 4.6
+"""Side length of a small panel and of the large panel, inches."""
+_WRAP, _LINE_HEIGHT = 64, 0.165
+"""Characters per line of text, and height of a line, inches."""
+_MIN_COLOR_RANGE = 2.0
+"""Least upper end of the color scale, in multiples of uniform attention, so that near-uniform attention has no peak."""
 _OPACITY = 0.6
 
 
-class Dot(Protocol):
-    """Answers of like probability."""
+class ReliabilityBin(Protocol):
+    """Predictions of similar probability."""
 
     @property
     def count(self) -> int: ...
@@ -40,126 +40,156 @@ class Dot(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """What is drawn of one head, or of one of its findings."""
+    """Data of the reliability diagram of one classifier, or of one of its findings."""
 
     title: str
-    dots: Sequence[Dot]
+    bins: Sequence[ReliabilityBin]
+    """Bins with the mean probability and the fraction of positives."""
     probabilities: Sequence[float]
-    """Of all answers."""
+    """Probabilities of all predictions."""
 
 
-def reliability_picture(pooled: Reliability, single: Sequence[Reliability], *, caption: str) -> bytes:
-    """A reliability diagram (DeGroot and Fienberg, 1983) as PNG: the share of positives over the mean probability.
+def draw_reliability(pooled: Reliability, single: Sequence[Reliability], *, caption: str) -> bytes:
+    """Draw reliability diagrams (DeGroot and Fienberg, 1983): fraction of positives over mean probability.
 
-    Dots have 95% Wilson intervals; dots on the diagonal are probabilities that mean what they say. Below the large one
-    stands how often each probability was given.
+    Points have 95% Wilson intervals. Points on the diagonal are calibrated probabilities. A histogram below the large
+    diagram shows how often each probability was predicted.
+
+    Args:
+        pooled: The large diagram.
+        single: The small diagrams beside it.
+        caption: Text below the figure.
+
+    Returns:
+        A PNG file.
     """
     rows = math.ceil(len(single) / _COLUMNS)
     columns = min(len(single), _COLUMNS)
-    figure = Figure(figsize=(_BIG + columns * _SIDE, max(1.35 * _BIG, rows * _SIDE)), dpi=120, layout="constrained")
-    figure.supxlabel(caption, fontsize="small", parse_math=False)
+    figure = Figure(
+        figsize=(_LARGE_PANEL + columns * _PANEL, max(1.35 * _LARGE_PANEL, rows * _PANEL)),
+        dpi=120,
+        layout="constrained",
+    )
+    figure.supxlabel(_replace_missing_glyphs(caption), fontsize="small", parse_math=False)
     if not single:
         _draw_pooled(figure, pooled)
         return _png(figure)
-    left, right = figure.subfigures(1, 2, width_ratios=(_BIG, columns * _SIDE), squeeze=False)[0]
+    left, right = figure.subfigures(1, 2, width_ratios=(_LARGE_PANEL, columns * _PANEL), squeeze=False)[0]
     _draw_pooled(left, pooled)
     grid = right.subplots(rows, columns, squeeze=False).ravel()
-    for axes, one in zip(grid, single, strict=False):
-        _draw_dots(axes, one)
+    for axes, reliability in zip(grid, single, strict=False):
+        _draw_bins(axes, reliability)
     for axes in grid[len(single) :]:
         axes.set_axis_off()
     return _png(figure)
 
 
-def attention_picture(
+def draw_attention(
     image: NDArray[np.float32],
     attention: Mapping[str, NDArray[np.float32]],
     *,
     square: tuple[float, float, float],
     text: str,
 ) -> bytes:
-    """An image alone, then with the attention of each finding over it, and a text beside them, as PNG.
+    """Draw an image, the same image with the attention of each finding over it, and a text.
 
     Args:
-        image: [H,W] 0..1.
-        attention: by title, [g,g] weights over the patches of a square.
-        square: its left, top and side, in pixels of the image, of which it may reach beyond the edges.
-        text: as it is, but for lines that are wrapped.
+        image: Display intensities [H,W] in 0..1.
+        attention: By title, weights [g,g] over the patches of a square.
+        square: Left edge, top edge and side of the square, in pixels of the image; it may extend beyond the image.
+        text: Text beside the images; long lines are wrapped.
+
+    Returns:
+        A PNG file.
     """
     columns = min(1 + len(attention), _COLUMNS)
     rows = math.ceil((1 + len(attention)) / columns)
-    side = _BIG if rows == columns == 1 else _BIG * 0.75
+    side = _LARGE_PANEL if rows == columns == 1 else _LARGE_PANEL * 0.75
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, _WRAP) or [""]]
-    tall = rows * (side * min(1.5, image.shape[0] / image.shape[1]) + 0.5) + 0.5
-    height = max(tall, len(lines) * _LINE + 0.3)
-    figure = Figure(figsize=(columns * side + _BIG, height), dpi=120, layout="constrained")
-    pictures, page = figure.subfigures(1, 2, width_ratios=(columns * side, _BIG), squeeze=False)[0]
-    pictures.supxlabel(
-        "Coloured: where a finding's query looked more than evenly; where, not why. Peak: times the even share.",
+    images_height = rows * (side * min(1.5, image.shape[0] / image.shape[1]) + 0.5) + 0.5
+    height = max(images_height, len(lines) * _LINE_HEIGHT + 0.3)
+    figure = Figure(figsize=(columns * side + _LARGE_PANEL, height), dpi=120, layout="constrained")
+    images, page = figure.subfigures(1, 2, width_ratios=(columns * side, _LARGE_PANEL), squeeze=False)[0]
+    images.supxlabel(
+        "Color: attention of a finding above uniform attention. It shows where, not why.\n"
+        "Peak: in multiples of uniform attention.",
         fontsize="small",
     )
-    grid = pictures.subplots(rows, columns, squeeze=False).ravel()
+    grid = images.subplots(rows, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     _draw_image(grid[0], image, "image")
     for axes, (title, weights) in zip(grid[1:], attention.items(), strict=False):
-        heat = weights / weights.mean()
-        _draw_image(axes, image, f"{title}\npeak {heat.max():.1f}x")
-        _draw_heat(axes, heat, square)
-    page.text(0.02, 0.99, "\n".join(lines), va="top", fontsize=9, linespacing=1.25, parse_math=False)
+        relative = weights / weights.mean()
+        _draw_image(axes, image, f"{title}\npeak {relative.max():.1f}x")
+        _draw_heatmap(axes, relative, square)
+    page.text(
+        0.02,
+        0.99,
+        _replace_missing_glyphs("\n".join(lines)),
+        va="top",
+        fontsize=9,
+        linespacing=1.25,
+        parse_math=False,
+    )
     return _png(figure)
 
 
-def _draw_pooled(figure: FigureBase, one: Reliability) -> None:
-    dots, counts = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
-    _draw_dots(dots, one)
-    dots.set_ylabel("share of positives")
-    counts.hist(one.probabilities, bins=40, range=(0, dots.get_xlim()[1]), color="C0")
-    counts.set_ylabel("answers")
-    counts.set_xlabel("probability")
+def _draw_pooled(figure: FigureBase, reliability: Reliability) -> None:
+    diagram, histogram = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+    _draw_bins(diagram, reliability)
+    diagram.set_ylabel("fraction of positives")
+    histogram.hist(reliability.probabilities, bins=40, range=(0, diagram.get_xlim()[1]), color="C0")
+    histogram.set_ylabel("predictions")
+    histogram.set_xlabel("probability")
 
 
-def _draw_dots(axes: Axes, one: Reliability) -> None:
-    """Dots with their intervals beside the diagonal."""
-    shares = [dot.positive for dot in one.dots]
-    ends = [_interval(dot) for dot in one.dots]
-    reach = [[share - low for share, (low, _) in zip(shares, ends, strict=True)]]
-    reach.append([high - share for share, (_, high) in zip(shares, ends, strict=True)])
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
+def _draw_bins(axes: Axes, reliability: Reliability) -> None:
+    """Draw one point with its interval for each bin, and the diagonal."""
+    fractions = [one.positive for one in reliability.bins]
+    intervals = [_wilson_interval(one) for one in reliability.bins]
+    errors = [[fraction - low for fraction, (low, _) in zip(fractions, intervals, strict=True)]]
+    errors.append([high - fraction for fraction, (_, high) in zip(fractions, intervals, strict=True)])
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=0.8, linestyle="--")
     axes.errorbar(
-        [dot.probability for dot in one.dots], shares, np.clip(reach, 0, 1), fmt="o", markersize=4, linewidth=1
+        [one.probability for one in reliability.bins],
+        fractions,
+        np.clip(errors, 0, 1),
+        fmt="o",
+        markersize=4,
+        linewidth=1,
     )
-    top = min(1.0, 1.05 * max([*one.probabilities, *(high for _, high in ends)]))
+    top = min(1.0, 1.05 * max([*reliability.probabilities, *(high for _, high in intervals)]))
     axes.set_xlim(0, top)
     axes.set_ylim(0, top)
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.grid(alpha=0.3)
-    axes.set_title(one.title, fontsize="small", parse_math=False)
+    axes.set_title(_replace_missing_glyphs(reliability.title), fontsize="small", parse_math=False)
 
 
-def _interval(dot: Dot) -> tuple[float, float]:
-    ends = binomtest(round(dot.positive * dot.count), dot.count).proportion_ci(method="wilson")
-    return float(ends.low), float(ends.high)
+def _wilson_interval(one: ReliabilityBin) -> tuple[float, float]:
+    interval = binomtest(round(one.positive * one.count), one.count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _draw_image(axes: Axes, image: NDArray[np.float32], title: str) -> None:
     rows, columns = image.shape
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(0, columns, rows, 0))
-    axes.set_title(title, fontsize="small", parse_math=False)
+    axes.set_title(_replace_missing_glyphs(title), fontsize="small", parse_math=False)
 
 
-def _draw_heat(axes: Axes, heat: NDArray[np.float32], square: tuple[float, float, float]) -> None:
-    """Shares [g,g], 1 for an even one, where their square lies; cut at the edges of the image that is there already."""
+def _draw_heatmap(axes: Axes, relative: NDArray[np.float32], square: tuple[float, float, float]) -> None:
+    """Draw attention [g,g], 1 = uniform, at the position of its square, clipped to the image that is drawn already."""
     across, down = axes.get_xlim(), axes.get_ylim()
     x, y, side = square
-    top = max(float(heat.max()), _FLAT)
+    top = max(float(relative.max()), _MIN_COLOR_RANGE)
     axes.imshow(
-        heat,
+        relative,
         cmap="inferno",
         vmin=1,
         vmax=top,
-        alpha=_OPACITY * np.clip((heat - 1) / (top - 1), 0, 1),
+        alpha=_OPACITY * np.clip((relative - 1) / (top - 1), 0, 1),
         extent=(x, x + side, y + side, y),
         interpolation="bilinear",
     )
@@ -167,9 +197,13 @@ def _draw_heat(axes: Axes, heat: NDArray[np.float32], square: tuple[float, float
     axes.set_ylim(down)
 
 
+def _replace_missing_glyphs(text: str) -> str:
+    """Replace characters that the font lacks. matplotlib would warn of each and draw an empty box."""
+    font = get_font(findfont(FontProperties()))
+    return "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a script that the font lacks
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+    figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The frame of every HTML page: one file that loads nothing and runs nothing, light or dark as its reader has it."""
+"""Frame of every HTML page: one file that loads no other file and runs no script, in the light or dark color scheme."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ mark { background: #ffd54f66; color: inherit; } code { font-size: .85em; }
 
 
 def render_document(title: str, body: Iterable[str], *, style: str = "") -> str:
-    """A whole page around the lines of `body`, which are HTML; pictures in it are `data:` or inline SVG.
+    """Return a complete page.
 
     Args:
-        style: rules of this page alone, after those of every page.
+        title: Title of the document, plain text.
+        body: Lines of HTML. Images must be `data:` URLs or inline SVG; the content security policy blocks others.
+        style: CSS rules for this page, appended to the common rules.
     """
     head = (
         f'<head><meta charset="utf-8"><title>{escape(title)}</title>'

@@ -1,4 +1,4 @@
-"""Three small charts as inline SVG: bars, ranges and a histogram. Text stays text, so a page can be searched."""
+"""Draw bar charts and histograms as inline SVG. Text stays text, so that a page can be searched."""
 
 from __future__ import annotations
 
@@ -10,37 +10,39 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 _ROW, _LEFT, _WIDTH, _RIGHT = 22, 210, 420, 130
+"""Height of a bar's row, and widths of labels, chart and notes, pixels."""
 _BINS = 20
 _HEIGHT = 110
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """A value with its interval, drawn from 0 to `top`."""
+    """A value with its interval."""
 
     label: str
     value: float
     interval: tuple[float, float] | None
     note: str
+    """Text to the right of the bar."""
     faint: bool = False
 
 
 def draw_bars(bars: Sequence[Bar], *, top: float, title: str) -> str:
-    """Horizontal bars with whiskers, the note to the right of each."""
+    """Draw horizontal bars with intervals on a scale from 0 to `top`."""
     scale = _WIDTH / top if top > 0 else 0.0
     rows = "".join(_bar(bar, number * _ROW, scale) for number, bar in enumerate(bars))
     return _svg(rows, _ROW * len(bars), title)
 
 
 def draw_histogram(values: ArrayLike, *, title: str, unit: str = "reports", decimals: int = 2) -> str:
-    """How many reports, or what `unit` says, lie in each twentieth of the range of `values` [N]."""
+    """Draw a histogram of `values` [N] with 20 bins. `unit` names what is counted."""
     counts, edges = np.histogram(values, bins=_BINS)
     step, tallest = _WIDTH / _BINS, max(int(counts.max()), 1)
     columns = "".join(
-        f'<rect class="bar" x="{_LEFT + place * step:.1f}" y="{_HEIGHT * (1 - count / tallest):.1f}" '
+        f'<rect class="bar" x="{_LEFT + index * step:.1f}" y="{_HEIGHT * (1 - count / tallest):.1f}" '
         f'width="{step - 1:.1f}" height="{_HEIGHT * count / tallest:.1f}"><title>{count} {escape(unit)}, '
-        f"{edges[place]:.{decimals}f} to {edges[place + 1]:.{decimals}f}</title></rect>"
-        for place, count in enumerate(counts.tolist())
+        f"{edges[index]:.{decimals}f} to {edges[index + 1]:.{decimals}f}</title></rect>"
+        for index, count in enumerate(counts.tolist())
     )
     ends = (
         f'<text x="{_LEFT}" y="{_HEIGHT + 15}">{edges[0]:.{decimals}f}</text>'

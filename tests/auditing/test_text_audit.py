@@ -1,19 +1,20 @@
-"""Checks of a text that need no image."""
+"""Text checks on sentences whose answer a radiologist would give."""
 
 from __future__ import annotations
 
 import pytest
 
-from report_gen.auditing.text_audit import (
+from report_gen.auditing import (
     Contradiction,
     Flag,
     FlagKind,
     audit_text,
-    contradictions,
+    find_contradictions,
+    find_repeated_sentences,
     has_deidentification_mark,
     mentions_prior,
     mentions_side,
-    repeated_sentences,
+    remove_deidentified_words,
     replace_deidentification_marks,
 )
 
@@ -22,7 +23,7 @@ from report_gen.auditing.text_audit import (
     "sentence",
     [
         "Compared to the prior study, the effusion is larger.",
-        "In comparison with the film of yesterday, the lungs are clearer.",
+        "In comparison with the radiograph of yesterday, the lungs are clearer.",
         "No prior for comparison.",
         "Cardiomegaly is unchanged.",
         "Unchanged position of the tube.",
@@ -46,7 +47,7 @@ from report_gen.auditing.text_audit import (
         "Pneumothorax is no longer seen.",
         "Redemonstration of a hiatal hernia.",
         "Lungs are now clear.",
-        "Appearance is similar to the earlier film.",
+        "Appearance is similar to the earlier radiograph.",
         "Worsening edema.",
         "Continued low lung volumes.",
         "Without change.",
@@ -85,7 +86,14 @@ def test_no_prior(sentence: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["XXXX are normal.", "Normal chest x-XXXX.", "Seen on ___.", "Told Dr. [**Name**].", "Film of [date].", "xxxx"],
+    [
+        "XXXX are normal.",
+        "Normal chest x-XXXX.",
+        "Seen on ___.",
+        "Discussed with Dr. [**Name**].",
+        "Radiograph of [date].",
+        "xxxx",
+    ],
 )
 def test_deidentification_mark(text: str) -> None:
     assert has_deidentification_mark(text)
@@ -96,9 +104,15 @@ def test_no_deidentification_mark(text: str) -> None:
     assert not has_deidentification_mark(text)
 
 
+def test_a_deidentified_word_is_removed_whole() -> None:
+    text = "(XXXX-year-old), seen on ___, by Dr. [**Last Name**]; x-XXXX."
+    assert remove_deidentified_words(text) == "(), seen on , by Dr. ; ."
+    assert remove_deidentified_words("Chest x-ray of a 65-year-old") == "Chest x-ray of a 65-year-old"
+
+
 def test_deidentification_marks_are_replaced_whole() -> None:
-    text = "XXXX told Dr. [**Last Name (un) 12**] on ___ at [date]."
-    assert replace_deidentification_marks(text, r"\1") == r"\1 told Dr. \1 on \1 at \1."
+    text = "XXXX called Dr. [**Last Name (un) 12**] on ___ at [date]."
+    assert replace_deidentification_marks(text, r"\1") == r"\1 called Dr. \1 on \1 at \1."
 
 
 @pytest.mark.parametrize(
@@ -130,7 +144,7 @@ def test_no_side(sentence: str) -> None:
 
 def test_contradiction() -> None:
     text = "The heart is normal. Moderate cardiomegaly. No edema."
-    assert contradictions(text) == (
+    assert find_contradictions(text) == (
         Contradiction(finding="Cardiomegaly", present="Moderate cardiomegaly.", absent="The heart is normal."),
     )
 
@@ -147,7 +161,7 @@ def test_contradiction() -> None:
     ],
 )
 def test_contradictory(text: str) -> None:
-    assert len(contradictions(text)) == 1
+    assert len(find_contradictions(text)) == 1
 
 
 @pytest.mark.parametrize(
@@ -165,28 +179,28 @@ def test_contradictory(text: str) -> None:
     ],
 )
 def test_not_contradictory(text: str) -> None:
-    assert contradictions(text) == ()
+    assert find_contradictions(text) == ()
 
 
 def test_repeated_sentences() -> None:
     text = "FINDINGS: 1. Lungs are clear. 2. No effusion. lungs are clear .\n\nIMPRESSION: 1. No effusion. 2. No edema."
-    assert repeated_sentences(text) == ("lungs are clear .", "No effusion.")
+    assert find_repeated_sentences(text) == ("lungs are clear .", "No effusion.")
 
 
-def test_another_side_or_size_is_no_repetition() -> None:
-    assert repeated_sentences("Left nodule of 5 mm. Right nodule of 5 mm. Left nodule of 8 mm.") == ()
+def test_another_side_or_size_is_not_a_repetition() -> None:
+    assert find_repeated_sentences("Left nodule of 5 mm. Right nodule of 5 mm. Left nodule of 8 mm.") == ()
 
 
 def test_audit() -> None:
     text = "No effusion. XXXX is unchanged. Small effusion. No effusion."
     assert audit_text(text) == (
-        Flag(FlagKind.PRIOR, "XXXX is unchanged.", "speaks of an earlier study"),
-        Flag(FlagKind.DEIDENTIFICATION, "XXXX is unchanged.", "carries a gap that de-identification left"),
-        Flag(FlagKind.CONTRADICTION, "No effusion.", "denies Pleural Effusion, which is stated in: Small effusion."),
-        Flag(FlagKind.REPETITION, "No effusion.", "says again what an earlier sentence said"),
+        Flag(FlagKind.PRIOR, "XXXX is unchanged.", "refers to an earlier study"),
+        Flag(FlagKind.DEIDENTIFICATION, "XXXX is unchanged.", "contains a de-identification mark"),
+        Flag(FlagKind.CONTRADICTION, "No effusion.", "denies Pleural Effusion, stated in: Small effusion."),
+        Flag(FlagKind.REPETITION, "No effusion.", "repeats an earlier sentence"),
     )
 
 
-def test_nothing_wrong() -> None:
+def test_a_sound_text_has_no_flags() -> None:
     assert audit_text("The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax.") == ()
     assert audit_text("") == ()

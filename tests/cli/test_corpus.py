@@ -54,7 +54,7 @@ def test_check(corpus_command: Command, data: Path, tmp_path: Path) -> None:
     assert code == 0
     assert "1 patients have studies in more than one split" in " ".join(out.split())
     assert "checking" in err
-    assert json.loads((tmp_path / "new" / "check.json").read_text())["torn_patients"] == 1
+    assert json.loads((tmp_path / "new" / "check.json").read_text())["patients_in_several_splits"] == 1
     assert "data:image/jpeg" in (tmp_path / "check.html").read_text()
     assert corpus_command("check", data, "--strict")[0] == 6
     (data / "3.png").unlink()
@@ -72,7 +72,7 @@ def test_split(corpus_command: Command, data: Path, tmp_path: Path) -> None:
     assert printed == f"{out / 'manifest.jsonl'}: train 12, val 4, test 4 studies\n"
     record = json.loads((out / "split.json").read_text())
     assert (record["seed"], record["studies"], record["source"]) == (3, counts, str(data))
-    assert record["with"]["Edema"] == {"train": 6, "val": 2, "test": 2}
+    assert record["findings"]["Edema"] == {"train": 6, "val": 2, "test": 2}
     assert corpus_command("check", out, "--strict")[0] == 0
 
 
@@ -83,24 +83,24 @@ def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) 
     assert list(before) == list(after)
     code, out, _ = corpus_command("clean", tmp_path / "split", "-o", tmp_path / "clean", "--marks", "mask")
     assert code == 0
-    assert "20 sentences dropped for a prior" in out
+    assert "20 sentences removed for a prior" in out
     assert read_corpus(tmp_path / "clean")[0]["findings"] == "Opacity number 0. Seen by ___."
     assert json.loads((tmp_path / "clean" / "clean.json").read_text())["counts"]["studies changed"] == 20
     row = json.loads((tmp_path / "clean" / "manifest.jsonl").read_text().partition("\n")[0])
-    assert row["removed"][0]["was"] == "Stable heart."
+    assert row["removed"][0]["before"] == "Stable heart."
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["check", "absent"], 3, "absent: no such file or folder"),
-        (["check", "."], 3, "no known corpus layout here"),
-        (["check", "data", "--layout", "mimic"], 3, "'mimic' is no corpus layout"),
+        (["check", "."], 3, "no known corpus layout"),
+        (["check", "data", "--layout", "mimic"], 3, "unknown corpus layout 'mimic'"),
         (["check", "empty.jsonl"], 3, "empty.jsonl: the corpus has no studies"),
         (["check", "data", "--json", "data/0.png/x.json"], 5, "x.json: cannot be written"),
         (["check"], 2, "PATH"),
         (["split", "data"], 2, "--output"),
-        (["split", "data", "-o", "data"], 5, "manifest.jsonl: is there already"),
+        (["split", "data", "-o", "data"], 5, "manifest.jsonl: the file exists"),
         (["split", "data", "-o", "new", "--ratios", "0.8,0.2"], 2, "give three fractions for train, val, test"),
         (["split", "data", "-o", "new", "--ratios", "a,b,c"], 2, "give three fractions"),
         (["split", "data", "-o", "new", "--ratios", "0,0.5,0.5"], 2, "give three fractions"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.drafting import drafter
-from report_gen.records.report import BANNER
+from report_gen.records import BANNER
 from tests.cli.conftest import Command
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import StudyError
-from report_gen.records.report import BANNER
-from report_gen.records.study import Study, ViewPosition
+from report_gen.records import BANNER, Study, ViewPosition
 from tests.builders import picture, tiny_config, tiny_model, write_checkpoint, write_png
 from tests.cli.conftest import Answer, Command
 from tests.dicom_files import write_dicom

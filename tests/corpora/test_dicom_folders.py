@@ -17,7 +17,7 @@ from tests.dicom_files import STUDY_UID, write_dicom
 REPORT = "FINDINGS: Clear.\nIMPRESSION: Normal.\n"
 
 
-def film(path: Path, study: str = "1", number: int = 1, **attributes: Any) -> Path:
+def radiograph(path: Path, study: str = "1", number: int = 1, **attributes: Any) -> Path:
     uid = f"{STUDY_UID}.{study}"
     values = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "SOPInstanceUID": f"{uid}.1.{number}"}
     return write_dicom(path, **{**values, "InstanceNumber": number, "ViewPosition": "PA", **attributes})
@@ -74,9 +74,9 @@ TID_2000 = (
 
 
 def test_a_text_beside_the_images_of_a_study(tmp_path: Path) -> None:
-    film(tmp_path / "a" / "2.dcm", number=2, ViewPosition="LL")
-    film(tmp_path / "a" / "1.dcm", ReasonForTheRequestedProcedure="Fever.")
-    film(tmp_path / "b" / "1.dcm", study="2", PatientID="P2")
+    radiograph(tmp_path / "a" / "2.dcm", number=2, ViewPosition="LL")
+    radiograph(tmp_path / "a" / "1.dcm", ReasonForTheRequestedProcedure="Fever.")
+    radiograph(tmp_path / "b" / "1.dcm", study="2", PatientID="P2")
     (tmp_path / "a" / "report.txt").write_text(REPORT)
     first, second = read_corpus(tmp_path)
     assert (first["study_id"], first["patient_id"], first["split"]) == (f"{STUDY_UID}.1", "P1", "train")
@@ -88,55 +88,55 @@ def test_a_text_beside_the_images_of_a_study(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [BasicTextSRStorage, EnhancedSRStorage])
 @pytest.mark.parametrize("place", ["images/sr.dcm", "elsewhere/sr.dcm"])
-def test_a_structured_report_of_the_same_study_wherever_it_lies(tmp_path: Path, kind: str, place: str) -> None:
-    film(tmp_path / "images" / "1.dcm")
+def test_a_structured_report_is_assigned_by_study_uid_in_any_folder(tmp_path: Path, kind: str, place: str) -> None:
+    radiograph(tmp_path / "images" / "1.dcm")
     document(tmp_path / place, *TID_2000, kind=kind)
     (study,) = read_corpus(tmp_path)
     assert (study["indication"], study["findings"]) == ("Cough.", "Clear lungs. Normal heart.")
     assert (study["impression"], study["comparison"]) == ("Normal.", "")
 
 
-def test_a_structured_report_of_another_study_in_the_folder_of_one(tmp_path: Path) -> None:
-    film(tmp_path / "a" / "1.dcm")
-    film(tmp_path / "b" / "1.dcm", study="2")
+def test_a_structured_report_of_another_study_is_assigned_by_folder(tmp_path: Path) -> None:
+    radiograph(tmp_path / "a" / "1.dcm")
+    radiograph(tmp_path / "b" / "1.dcm", study="2")
     document(tmp_path / "b" / "sr", *TID_2000, study="77")
     assert read_corpus(tmp_path)["impression"][:] == ["", "Normal."]
 
 
 def test_the_latest_structured_report_counts(tmp_path: Path) -> None:
-    film(tmp_path / "1.dcm")
+    radiograph(tmp_path / "1.dcm")
     for name, when, text in (("a", "130000", "Late."), ("b", "110000", "Early.")):
         item = content("TEXT", code("121073", "DCM"), text=text)
         document(tmp_path / name, item, ContentTime=when, SOPInstanceUID=f"{STUDY_UID}.{when}")
     assert read_corpus(tmp_path)["impression"][:] == ["Late."]
 
 
-def test_a_structured_report_without_sections_is_cut_as_a_whole_report(tmp_path: Path) -> None:
-    film(tmp_path / "1.dcm")
+def test_a_structured_report_without_sections_is_split_by_its_text(tmp_path: Path) -> None:
+    radiograph(tmp_path / "1.dcm")
     document(tmp_path / "sr.dcm", content("TEXT", code("1", "99LOCAL", "Report"), text=REPORT))
     (study,) = read_corpus(tmp_path)
     assert (study["findings"], study["impression"]) == ("Clear.", "Normal.")
 
 
-def test_a_local_code_counts_by_its_words(tmp_path: Path) -> None:
-    film(tmp_path / "1.dcm")
+def test_a_private_code_is_read_by_its_meaning(tmp_path: Path) -> None:
+    radiograph(tmp_path / "1.dcm")
     document(tmp_path / "sr.dcm", content("TEXT", code("1", "99LOCAL", "Findings"), text="Clear."))
     assert read_corpus(tmp_path)["findings"][:] == ["Clear."]
 
 
 @pytest.mark.parametrize("name", ["s1.txt", "s1/series/report.txt", "s1/report.txt"])
 def test_a_text_beside_or_above_the_folder_of_a_study(tmp_path: Path, name: str) -> None:
-    film(tmp_path / "s1" / "series" / "1.dcm")
-    film(tmp_path / "s2" / "series" / "1.dcm", study="2")
+    radiograph(tmp_path / "s1" / "series" / "1.dcm")
+    radiograph(tmp_path / "s2" / "series" / "1.dcm", study="2")
     (tmp_path / "README.txt").write_text("FINDINGS: None of this is a report.")
     (tmp_path / name).write_text(REPORT)
     assert read_corpus(tmp_path)["findings"][:] == ["Clear.", ""]
 
 
 def test_studies_in_one_folder_have_texts_named_like_an_image_or_the_study(tmp_path: Path) -> None:
-    film(tmp_path / "one.dcm")
-    film(tmp_path / "two.dcm", study="2")
-    film(tmp_path / "three.dcm", study="3")
+    radiograph(tmp_path / "one.dcm")
+    radiograph(tmp_path / "two.dcm", study="2")
+    radiograph(tmp_path / "three.dcm", study="3")
     (tmp_path / "one.txt").write_text("FINDINGS: First.")
     (tmp_path / f"{STUDY_UID}.2.txt").write_text("FINDINGS: Second.")
     (tmp_path / "report.txt").write_text("FINDINGS: Nobody's.")
@@ -144,37 +144,37 @@ def test_studies_in_one_folder_have_texts_named_like_an_image_or_the_study(tmp_p
 
 
 def test_two_texts_for_one_study_are_refused(tmp_path: Path) -> None:
-    film(tmp_path / "a" / "1.dcm")
+    radiograph(tmp_path / "a" / "1.dcm")
     for name in ("one.txt", "two.txt"):
         (tmp_path / "a" / name).write_text(REPORT)
-    with pytest.raises(CorpusError, match="a: holds 2 text files for one study; leave its report alone there"):
+    with pytest.raises(CorpusError, match="a: contains 2 text files for one study; keep only the report"):
         read_corpus(tmp_path)
 
 
-def test_without_any_report_it_says_where_one_belongs(tmp_path: Path) -> None:
-    film(tmp_path / "1.dcm")
+def test_a_folder_without_reports_is_refused(tmp_path: Path) -> None:
+    radiograph(tmp_path / "1.dcm")
     document(tmp_path / "ko.dcm", *TID_2000, kind=KeyObjectSelectionDocumentStorage)
-    with pytest.raises(CorpusError, match=r"no report lies beside a study here; put a \.txt file or a Text SR"):
+    with pytest.raises(CorpusError, match=r"no study has a report; put a \.txt file or a text SR"):
         read_corpus(tmp_path)
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.txt").write_text(REPORT)
-    with pytest.raises(CorpusError, match="no images of a study are here"):
+    with pytest.raises(CorpusError, match="no studies found"):
         read_corpus(tmp_path, layout="dicom")
 
 
 def test_broken_files_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "1.txt").write_text(REPORT)
     for number in (1, 2):
-        file = film(tmp_path / f"{number}.dcm", study=str(number))
+        file = radiograph(tmp_path / f"{number}.dcm", study=str(number))
         file.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(CorpusError, match=r"1\.dcm: truncated.* the first of 2 broken files"):
         read_corpus(tmp_path)
 
 
 def test_a_broken_structured_report_is_named_without_its_text(tmp_path: Path) -> None:
-    film(tmp_path / "1.dcm")
+    radiograph(tmp_path / "1.dcm")
     report = document(tmp_path / "sr.dcm", content("TEXT", code("121071", "DCM"), text="Quokka."))
     report.write_bytes(report.read_bytes().replace(b"\x40\x00\x60\xa1UT", b"\x40\x00\x60\xa1U\xff"))  # (0040,A160)
     with pytest.raises(CorpusError, match=r"sr\.dcm: malformed DICOM") as caught:
@@ -182,14 +182,14 @@ def test_a_broken_structured_report_is_named_without_its_text(tmp_path: Path) ->
     assert "Quokka" not in str(caught.value)
 
 
-def test_any_other_layout_comes_first(tmp_path: Path) -> None:
-    film(tmp_path / "1.dcm")
+def test_any_other_layout_takes_precedence(tmp_path: Path) -> None:
+    radiograph(tmp_path / "1.dcm")
     (tmp_path / "manifest.csv").write_text("id,findings,image\n1,From the manifest.,1.dcm\n")
     assert read_corpus(tmp_path)["findings"][:] == ["From the manifest."]
 
 
-def test_the_header_tells_modality_and_body_part(tmp_path: Path) -> None:
-    film(tmp_path / "a" / "1.dcm", Modality="CT", BodyPartExamined="BRAIN")
+def test_modality_and_body_part_come_from_the_header(tmp_path: Path) -> None:
+    radiograph(tmp_path / "a" / "1.dcm", Modality="CT", BodyPartExamined="BRAIN")
     (tmp_path / "a" / "report.txt").write_text(REPORT, encoding="utf-8")
     (row,) = read_corpus(tmp_path, layout="dicom")
     assert (row["modality"], row["plane"], row["body_part"]) == ("CT", "", "head")

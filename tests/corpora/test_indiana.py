@@ -1,4 +1,4 @@
-"""The Kaggle layout of the Indiana University collection."""
+"""The Indiana University collection in the form of Kaggle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_without_images_the_studies_are_texts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["images", "images/images_normalized"])
-def test_the_images_that_are_there_are_taken(folder: Path, place: str) -> None:
+def test_only_existing_images_are_used(folder: Path, place: str) -> None:
     (folder / place).mkdir(parents=True)
     (folder / place / "1_b.png").touch()
     first, second = read_corpus(folder)
@@ -42,13 +42,13 @@ def test_the_images_that_are_there_are_taken(folder: Path, place: str) -> None:
     assert second["images"] == []
 
 
-def test_the_split_is_that_of_the_annotation_beside(folder: Path) -> None:
+def test_the_split_is_that_of_the_annotation(folder: Path) -> None:
     studies = [{"id": "CXR12_IM-0012", "report": "x", "image_path": []}]
     (folder / "annotation.json").write_text(json.dumps({"train": [], "val": [], "test": studies}))
     assert read_corpus(folder, layout="indiana")["split"][:] == ["train", "test"]
 
 
-def test_a_text_that_a_spreadsheet_took_for_a_formula_is_empty(folder: Path) -> None:
+def test_a_spreadsheet_error_is_an_empty_text(folder: Path) -> None:
     (folder / "indiana_reports.csv").write_text("uid,indication,comparison,findings,impression\n1,#NAME?,,Clear.,\n")
     assert read_corpus(folder)[0]["indication"] == ""
 

@@ -1,4 +1,4 @@
-"""Items of large JSON files, one at a time."""
+"""Items of large JSON files, against the json module."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALUES = st.recursive(
 
 
 @given(items=st.lists(VALUES), indent=st.sampled_from([None, 1]), escape=st.booleans(), chunk=st.integers(1, 9))
-def test_an_array_is_the_same_as_json_gives_in_pieces_of_any_size(
+def test_an_array_equals_that_of_json_for_any_chunk_size(
     tmp_path_factory: pytest.TempPathFactory, items: list[Any], indent: int | None, escape: bool, chunk: int
 ) -> None:
     file = tmp_path_factory.mktemp("array") / "items.json"
@@ -33,7 +33,7 @@ def test_an_array_is_the_same_as_json_gives_in_pieces_of_any_size(
         assert list(stream_array(file)) == json.loads(file.read_text(encoding="utf-8"))
 
 
-def test_the_arrays_of_an_object_come_with_their_names(tmp_path: Path) -> None:
+def test_arrays_of_an_object_with_their_names(tmp_path: Path) -> None:
     file = tmp_path / "splits.json"
     file.write_text('\n {"train" : [ 1, [2] ], "val": [], "note": "x",\n"test": [{"a": 3}]} ')
     read = [(name, items if items is None else list(items)) for name, items in stream_arrays(file)]
@@ -41,12 +41,12 @@ def test_the_arrays_of_an_object_come_with_their_names(tmp_path: Path) -> None:
     assert [name for name, _ in stream_arrays(file)] == ["train", "val", "note", "test"]
 
 
-def test_an_item_is_given_before_the_rest_is_read(tmp_path: Path) -> None:
+def test_an_item_is_yielded_before_the_rest_is_read(tmp_path: Path) -> None:
     file = tmp_path / "items.json"
     file.write_text("[1, " + " " * 10**6 + "nonsense")
     items = stream_array(file)
     assert next(items) == 1
-    with pytest.raises(CorpusError, match="not readable as JSON near line 1"):
+    with pytest.raises(CorpusError, match="invalid JSON near line 1"):
         next(items)
 
 
@@ -55,13 +55,13 @@ def test_an_item_is_given_before_the_rest_is_read(tmp_path: Path) -> None:
     "text",
     ["", "7", "[1", "[1,", "[1 2]", "[1]]", "[1] [2]", "{", '{"a"', '{"a": [1}', '{"a": [1]', "{]", '{"a": [1],,}'],
 )
-def test_what_is_not_whole_is_refused(tmp_path: Path, text: str, stream: Callable[[Path], Iterator[Any]]) -> None:
+def test_incomplete_json_is_refused(tmp_path: Path, text: str, stream: Callable[[Path], Iterator[Any]]) -> None:
     (tmp_path / "items.json").write_text(text)
-    with pytest.raises(CorpusError, match=r"items\.json: not readable as JSON near line 1 \("):
+    with pytest.raises(CorpusError, match=r"items\.json: invalid JSON near line 1 \("):
         list(stream(tmp_path / "items.json"))
 
 
-def test_the_line_of_a_fault_is_told(tmp_path: Path) -> None:
+def test_an_error_names_the_line(tmp_path: Path) -> None:
     (tmp_path / "items.json").write_text("[\n1,\n2,\n3 4]")
     with pytest.raises(CorpusError, match="near line 4"):
         list(stream_array(tmp_path / "items.json"))
@@ -71,5 +71,5 @@ def test_an_item_without_an_end_does_not_fill_the_memory(tmp_path: Path, monkeyp
     monkeypatch.setattr(json_items, "LONGEST_ITEM", 100)
     monkeypatch.setattr(json_items, "_CHUNK", 10)
     (tmp_path / "items.json").write_text('["' + "x" * 1000)
-    with pytest.raises(CorpusError, match="without an end"):
+    with pytest.raises(CorpusError, match="an item has no end"):
         list(stream_array(tmp_path / "items.json"))

@@ -1,4 +1,4 @@
-"""The manifest layout: synonyms, joined rows, cut reports, labels."""
+"""The manifest layout: synonyms, joined rows, complete reports, labels."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_list_of_images_with_one_view_for_all_or_none(tmp_path: Path) -> None:
     assert second["view_positions"] == ["UNKNOWN"]
 
 
-def test_a_whole_report_is_cut_at_its_headings(tmp_path: Path) -> None:
+def test_a_complete_report_is_split_at_its_headings(tmp_path: Path) -> None:
     write_csv(tmp_path, 'id,report\n1,"FINDINGS:\nClear lungs.\n\nIMPRESSION: Normal."\n2,Clear lungs.\n')
     cut, uncut = read_corpus(tmp_path)
     assert (cut["findings"], cut["impression"]) == ("Clear lungs.", "Normal.")
@@ -75,7 +75,7 @@ def test_soft_labels(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ("id,image\n1,a.png\n", "row 1 has no report, findings, impression"),
-        ("image,findings\na.png,x\n", "row 1 has no study id; name its column study_id or uid or id"),
+        ("image,findings\na.png,x\n", "row 1 has no study id; add a column study_id or uid or id"),
         ("id,findings\n1,x\n,y\n", "row 2 has no study id"),
         ("id,findings,images,views\n1,x,a.png;b.png;c.png,PA;AP\n", "3 images and 2 views"),
         ("id,findings\n1,x\n1,y\n", "row 2 has another findings than an earlier row"),
@@ -86,7 +86,7 @@ def test_soft_labels(tmp_path: Path) -> None:
         ("id,findings,soft edema\n1,x,high\n", "soft label of a finding must be a number from 0 to 1, or empty"),
     ],
 )
-def test_unsound_rows_are_refused_by_number(tmp_path: Path, rows: str, message: str) -> None:
+def test_faulty_rows_are_refused_with_their_number(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(CorpusError, match=f"manifest.csv: .*{message}"):
         read_corpus(write_csv(tmp_path, rows))
 
@@ -114,8 +114,8 @@ def test_the_five_indiana_studies_with_images(shared: Path) -> None:
     assert all(corpus["findings"]) or all(corpus["impression"])
 
 
-def test_attributes_in_dicom_terms_or_words_of_ones_own(tmp_path: Path) -> None:
+def test_attributes_in_dicom_terms_or_other_words(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     path.write_text("id,findings,Modality,plane,body_part\n1,A.,mri,Axial,left paw\n2,B.,,,\n", encoding="utf-8")
-    told = [(row["modality"], row["plane"], row["body_part"]) for row in read_corpus(path)]
-    assert told == [("MR", "axial", "left paw"), ("", "", "")]
+    attributes = [(row["modality"], row["plane"], row["body_part"]) for row in read_corpus(path)]
+    assert attributes == [("MR", "axial", "left paw"), ("", "", "")]

@@ -1,4 +1,4 @@
-"""MedPix 2.0: a study an image, or a study a case."""
+"""MedPix 2.0 with one study per image, or one study per case."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TRAIN = (
 )
 
 
-def test_a_study_an_image_with_its_own_caption(tmp_path: Path) -> None:
+def test_one_study_per_image_with_its_caption(tmp_path: Path) -> None:
     corpus = read_corpus(write_tables(tmp_path, TRAIN))
     assert corpus["study_id"][:] == ["1", "2", "3", "9"]
     assert corpus["patient_id"][:] == ["C1", "C2", "C1", "C9"]
@@ -42,7 +42,7 @@ def test_a_study_an_image_with_its_own_caption(tmp_path: Path) -> None:
     assert corpus["view_positions"][0] == ["UNKNOWN"]
 
 
-def test_a_study_a_case_with_all_its_images(tmp_path: Path) -> None:
+def test_one_study_per_case_with_all_its_images(tmp_path: Path) -> None:
     corpus = read_corpus(write_tables(tmp_path, TRAIN), layout="medpix-cases")
     cases = {study["study_id"]: study for study in corpus}
     assert set(cases) == {"C1", "C2", "C9"}
@@ -68,7 +68,7 @@ def test_one_table_by_itself(tmp_path: Path) -> None:
         ("pelvis", "pelvis"),
     ],
 )
-def test_captions_that_say_nothing_are_empty(tmp_path: Path, caption: str, kept: str) -> None:
+def test_placeholder_captions_are_empty(tmp_path: Path, caption: str, kept: str) -> None:
     write_tables(tmp_path, f"images/1.jpg,C1,train,{caption},,,\n")
     assert read_corpus(tmp_path)[0]["findings"] == kept
 
@@ -97,7 +97,7 @@ def test_the_1850_images_of_602_cases(shared: Path) -> None:
     assert max(map(len, cases["images"])) == 31
 
 
-def test_modality_plane_and_body_part_where_the_table_has_them(tmp_path: Path) -> None:
+def test_modality_plane_and_body_part_of_optional_columns(tmp_path: Path) -> None:
     rows = [
         ("1", "C1", "CT", "Axial", "Thorax"),
         ("2", "C1", "MR", "Transverse", "Thorax"),
@@ -110,7 +110,7 @@ def test_modality_plane_and_body_part_where_the_table_has_them(tmp_path: Path) -
     heading = HEADING.replace("\n", ",type,plane,location_category\n")
     (folder / "train.csv").write_text(heading + "\n".join(lines), encoding="utf-8")
     images, cases = (read_corpus(folder / "train.csv", layout=layout) for layout in ("medpix", "medpix-cases"))
-    told = [(row["modality"], row["plane"], row["body_part"]) for row in images]
-    assert told == [("CT", "axial", "chest"), ("MR", "axial", "chest"), ("MR", "", "musculoskeletal")]
-    told = [(row["modality"], row["plane"], row["body_part"]) for row in cases]
-    assert told == [("", "axial", "chest"), ("MR", "", "musculoskeletal")]
+    attributes = [(row["modality"], row["plane"], row["body_part"]) for row in images]
+    assert attributes == [("CT", "axial", "chest"), ("MR", "axial", "chest"), ("MR", "", "musculoskeletal")]
+    attributes = [(row["modality"], row["plane"], row["body_part"]) for row in cases]
+    assert attributes == [("", "axial", "chest"), ("MR", "", "musculoskeletal")]

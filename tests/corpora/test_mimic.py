@@ -1,4 +1,4 @@
-"""MIMIC-CXR and MIMIC-CXR-JPG as PhysioNet lays them out, written in their shape: the data are credentialed."""
+"""MIMIC-CXR and MIMIC-CXR-JPG, on files of the same format: access to the real data is restricted."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_studies_of_mimic_cxr_jpg(tmp_path: Path, packed: str) -> None:
     assert corpus[0]["labels"] == [None] * 17
 
 
-def test_the_studies_of_mimic_cxr_are_train_where_no_split_is_told(tmp_path: Path) -> None:
+def test_the_studies_of_mimic_cxr_are_train_without_a_table_of_splits(tmp_path: Path) -> None:
     corpus = read_corpus(write_corpus(tmp_path, ".dcm"))
     assert [len(images) for images in corpus["images"]] == [2, 1, 1]
     assert corpus[0]["images"][0].endswith("/s50000001/1b.dcm")
@@ -100,7 +100,7 @@ def test_labels_are_those_of_chexpert_without_the_uncertain(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("place", ["reports", "mimic-cxr-reports", "zip", "inside"])
-def test_texts_are_found_wherever_they_were_unpacked_or_not(tmp_path: Path, place: str) -> None:
+def test_texts_are_found_in_every_folder_and_in_the_archive(tmp_path: Path, place: str) -> None:
     write_corpus(tmp_path, ".jpg", texts=False)
     name = "files/p10/p10000002/s50000003"
     if place == "zip":
@@ -113,9 +113,9 @@ def test_texts_are_found_wherever_they_were_unpacked_or_not(tmp_path: Path, plac
     assert read_corpus(tmp_path)["impression"][:] == ["", "", "No pneumonia."]
 
 
-def test_both_kinds_of_images_in_one_folder_must_be_told_apart(tmp_path: Path) -> None:
+def test_both_kinds_of_images_in_one_folder_are_ambiguous(tmp_path: Path) -> None:
     write_corpus(write_corpus(tmp_path, ".jpg"), ".dcm")
-    with pytest.raises(CorpusError, match="mimic-cxr or mimic-cxr-jpg; say which"):
+    with pytest.raises(CorpusError, match="mimic-cxr or mimic-cxr-jpg; choose"):
         read_corpus(tmp_path)
     assert read_corpus(tmp_path, layout="mimic-cxr")[2]["images"][0].endswith("3c.dcm")
 
@@ -127,46 +127,62 @@ METADATA = "mimic-cxr-2.0.0-metadata.csv"
 @pytest.mark.parametrize(
     ("table", "text", "message"),
     [
-        (METADATA, "dicom_id,study_id\n1b,50000001\n", f"{METADATA}: not the table that PhysioNet has .*subject_id"),
-        (METADATA, "\0\xff", f"{METADATA}: not the table that PhysioNet has"),
-        (METADATA, "", f"{METADATA}: not the table that PhysioNet has"),
-        (METADATA, "dicom_id,subject_id,study_id,ViewPosition\n1b,../..,1,PA\n", "a subject_id is none of PhysioNet's"),
-        (METADATA, "dicom_id,subject_id,study_id,ViewPosition\n../1b,10,1,PA\n", "a dicom_id is none of PhysioNet's"),
-        (METADATA, "dicom_id,subject_id,study_id,ViewPosition\n,10,1,PA\n", "a dicom_id is none of PhysioNet's"),
-        (METADATA, "dicom_id,subject_id,study_id,ViewPosition\n1,10,1,PA\n1,10,1,PA\n", "dicom_id stands there more"),
-        (SPLIT, "dicom_id,split\n1b,train\n1b,test\n", f"{SPLIT}: some dicom_id stands there more than once"),
+        (METADATA, "dicom_id,study_id\n1b,50000001\n", f"{METADATA}: differs from the table of PhysioNet .*subject_id"),
+        (METADATA, "\0\xff", f"{METADATA}: differs from the table of PhysioNet"),
+        (METADATA, "", f"{METADATA}: differs from the table of PhysioNet"),
+        (
+            METADATA,
+            "dicom_id,subject_id,study_id,ViewPosition\n1b,../..,1,PA\n",
+            "a subject_id does not have the format of PhysioNet",
+        ),
+        (
+            METADATA,
+            "dicom_id,subject_id,study_id,ViewPosition\n../1b,10,1,PA\n",
+            "a dicom_id does not have the format of PhysioNet",
+        ),
+        (
+            METADATA,
+            "dicom_id,subject_id,study_id,ViewPosition\n,10,1,PA\n",
+            "a dicom_id does not have the format of PhysioNet",
+        ),
+        (
+            METADATA,
+            "dicom_id,subject_id,study_id,ViewPosition\n1,10,1,PA\n1,10,1,PA\n",
+            "a dicom_id occurs more than once",
+        ),
+        (SPLIT, "dicom_id,split\n1b,train\n1b,test\n", f"{SPLIT}: a dicom_id occurs more than once"),
         (SPLIT, "dicom_id,split\n1b,train\n", f"{SPLIT}: 3 images have no split"),
         (SPLIT, "dicom_id,split\n1b,test\n2a,train\n3c,test\n4d,test\n", "1 studies are in more than one split"),
         (SPLIT, "dicom_id,split\n1b,dev2\n2a,dev2\n3c,test\n4d,test\n", "unknown split 'dev2'"),
         (SPLIT, "dicom_id,split\n1b,train\n2a,train\n3c,test\n4d,test\n", "1 patients have studies in more than one"),
     ],
 )
-def test_unsound_tables_are_refused_by_name(tmp_path: Path, table: str, text: str, message: str) -> None:
+def test_faulty_tables_are_refused_with_their_name(tmp_path: Path, table: str, text: str, message: str) -> None:
     write_corpus(tmp_path, ".jpg", packed="")
     (tmp_path / table).write_text(text, encoding="latin-1")
     with pytest.raises(CorpusError, match=message):
         read_corpus(tmp_path)
 
 
-def test_a_packed_table_that_ends_early_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_compressed_table_is_refused(tmp_path: Path) -> None:
     table = write_corpus(tmp_path, ".jpg") / "mimic-cxr-2.0.0-metadata.csv.gz"
     table.write_bytes(table.read_bytes()[:-20])
-    with pytest.raises(CorpusError, match=r"metadata\.csv\.gz: not the table that PhysioNet has"):
+    with pytest.raises(CorpusError, match=r"metadata\.csv\.gz: differs from the table of PhysioNet"):
         read_corpus(tmp_path)
 
 
-def test_without_texts_and_labels_it_says_where_they_belong(tmp_path: Path) -> None:
+def test_a_corpus_without_texts_and_labels_is_refused(tmp_path: Path) -> None:
     write_corpus(tmp_path, ".jpg", texts=False)
-    with pytest.raises(CorpusError, match=r"put mimic-cxr-reports\.zip, packed or not, beside 'files'"):
+    with pytest.raises(CorpusError, match=r"put mimic-cxr-reports\.zip or its content beside 'files'"):
         read_corpus(tmp_path)
     (tmp_path / "mimic-cxr-reports.zip").write_bytes(b"PK\3\4")
-    with pytest.raises(CorpusError, match=r"not a sound \.zip archive"):
+    with pytest.raises(CorpusError, match=r"the \.zip archive is damaged"):
         read_corpus(tmp_path)
 
 
-def test_without_a_table_of_the_images_it_names_them(tmp_path: Path) -> None:
+def test_a_corpus_without_a_table_of_images_is_refused(tmp_path: Path) -> None:
     write_corpus(tmp_path, ".jpg")
     for table in tmp_path.glob("*.gz"):
         table.unlink()
-    with pytest.raises(CorpusError, match=r"no table of the images is here; fetch mimic-cxr-2\.\*-metadata\.csv\.gz"):
+    with pytest.raises(CorpusError, match=r"no table of the images found; download mimic-cxr-2\.\*-metadata\.csv\.gz"):
         read_corpus(tmp_path)

@@ -11,7 +11,7 @@ from report_gen.corpora import read_corpus, read_nih_labels
 from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
 from report_gen.errors import CorpusError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 FINDINGS = chest_xray().findings
 CHEXPERT = chest_xray().subsets["chexpert"]
@@ -57,7 +57,7 @@ def test_labels_become_findings(tmp_path: Path, text: str, present: set[str]) ->
     assert {name for name, label in labels.items() if label == 1} == present
 
 
-def test_soft_labels_of_merged_classes_are_those_of_either(tmp_path: Path) -> None:
+def test_the_soft_label_of_merged_labels_is_the_probability_of_either(tmp_path: Path) -> None:
     write_corpus(tmp_path, "Mass", "Mass")
     row = "images/00000001_000.jpg,0.1,0,0,0.25,0.2,0.5,0,0,0,0,0.9,0,0,0\n"
     (tmp_path / "chexnet_probs.csv").write_text(PROBABILITIES + row)
@@ -70,7 +70,7 @@ def test_soft_labels_of_merged_classes_are_those_of_either(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("probability", ["1.5", "nan", "high"])
-def test_a_soft_label_that_is_no_probability_is_refused(tmp_path: Path, probability: str) -> None:
+def test_a_soft_label_that_is_not_a_probability_is_refused(tmp_path: Path, probability: str) -> None:
     write_corpus(tmp_path, "Mass")
     row = f"images/00000000_000.jpg,{probability},0,0,0,0,0,0,0,0,0,0,0,0,0\n"
     (tmp_path / "chexnet_probs.csv").write_text(PROBABILITIES + row)
@@ -87,7 +87,7 @@ def test_the_official_table_and_the_official_lists(tmp_path: Path) -> None:
     assert splits[:5] == ["test"] * 5
     assert set(splits[5:]) == {"train", "val"}
     (tmp_path / "train_val_list.txt").write_text("\n".join(names[6:]))
-    with pytest.raises(CorpusError, match=r"00000005_000\.png stands in neither"):
+    with pytest.raises(CorpusError, match=r"00000005_000\.png is in neither"):
         read_corpus(tmp_path)
 
 
@@ -125,7 +125,7 @@ def test_the_490_radiographs(shared: Path) -> None:
 
 
 def test_every_label_stands_for_one_finding() -> None:
-    """Against the table of Wang et al., CVPR 2017, and the three findings of CheXpert that NIH does not know."""
+    """Against the table of Wang et al., CVPR 2017, and the three findings of CheXpert that the NIH labels lack."""
     labels = chest_xray().labels_of("nih")
     assert sorted(label for found in labels.values() for label in found) == sorted(NIH_LABELS)
     assert set(labels) == set(FINDINGS) - UNKNOWN_TO_NIH - {"No Finding"}
@@ -139,7 +139,7 @@ def test_a_schema_without_a_mapping_has_no_labels_of_nih(tmp_path: Path) -> None
     assert read_corpus(tmp_path, schema=schema)[0]["labels"] == [None]
 
 
-def test_its_own_labels_keep_mass_and_nodule_apart(tmp_path: Path) -> None:
+def test_the_nih_labels_distinguish_mass_and_nodule(tmp_path: Path) -> None:
     write_corpus(tmp_path, "No Finding", "Mass|Hernia", "Nodule")
     found = read_nih_labels(tmp_path)
     assert found == {

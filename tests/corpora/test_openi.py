@@ -1,4 +1,4 @@
-"""The Open-i archives of the Indiana University collection, and their agreement with the other two layouts of it."""
+"""The Indiana University collection in the form of Open-i, and its agreement with the other two layouts."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_the_archive_and_the_unpacked_folder_give_the_same_studies(tmp_path: Pat
 
 
 @pytest.mark.parametrize("place", ["NLMCXR_png", "images", "."])
-def test_images_that_are_there_are_taken_with_the_views_of_the_kaggle_table(tmp_path: Path, place: str) -> None:
+def test_existing_images_get_the_views_of_the_kaggle_table(tmp_path: Path, place: str) -> None:
     write_folder(tmp_path, report(12))
     (tmp_path / place).mkdir(exist_ok=True)
-    for film in ("1001", "2001"):
-        (tmp_path / place / f"CXR12_IM-0001-{film}.png").touch()
+    for number in ("1001", "2001"):
+        (tmp_path / place / f"CXR12_IM-0001-{number}.png").touch()
     assert read_corpus(tmp_path)[0]["view_positions"] == ["UNKNOWN", "UNKNOWN"]
     (tmp_path / "indiana_projections.csv").write_text("uid,filename,projection\n12,12_IM-0001-2001.dcm.png,Lateral\n")
     study = read_corpus(tmp_path)[0]
@@ -71,7 +71,7 @@ def test_images_that_are_there_are_taken_with_the_views_of_the_kaggle_table(tmp_
     assert study["view_positions"] == ["LATERAL", "UNKNOWN"]
 
 
-def test_the_split_is_that_of_the_annotation_beside(tmp_path: Path) -> None:
+def test_the_split_is_that_of_the_annotation(tmp_path: Path) -> None:
     write_folder(tmp_path, report(12))
     entry = {"id": "CXR12_IM-0001-1001", "report": "x", "image_path": []}
     (tmp_path / "annotation.json").write_text(json.dumps({"val": [entry]}))
@@ -84,16 +84,16 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<eCitation>", r"1\.xml is no sound XML"),
-        ("", r"1\.xml is no sound XML"),
-        (BOMB + report(1, "&b;").partition("?>")[2], r"1\.xml is no sound XML"),
-        ('<?xml version="1.0" encoding="klingon"?><a/>', r"1\.xml is no sound XML"),
+        ("<eCitation>", r"1\.xml is not valid XML"),
+        ("", r"1\.xml is not valid XML"),
+        (BOMB + report(1, "&b;").partition("?>")[2], r"1\.xml is not valid XML"),
+        ('<?xml version="1.0" encoding="klingon"?><a/>', r"1\.xml is not valid XML"),
         ("<eCitation/>", r"1\.xml has no uId such as CXR12"),
         ('<eCitation><uId id="../1"/></eCitation>', r"1\.xml has no uId such as CXR12"),
         ("<a>" + " " * openi.LARGEST_REPORT + "</a>", r"1\.xml has more than 1048576 bytes"),
     ],
 )
-def test_unsound_reports_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+def test_faulty_reports_are_refused_with_their_name(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         read_corpus(write_folder(tmp_path, text))
     archive = write_archive(tmp_path / "NLMCXR_reports.tgz", {"ecgen-radiology/1.xml": text})
@@ -101,7 +101,7 @@ def test_unsound_reports_are_refused_by_name(tmp_path: Path, text: str, message:
         read_corpus(archive)
 
 
-def test_the_name_of_an_image_leads_nowhere_else(tmp_path: Path) -> None:
+def test_the_name_of_an_image_cannot_leave_the_folder(tmp_path: Path) -> None:
     (tmp_path / "secret.png").touch()
     (tmp_path / "images").mkdir()
     text = report(1).replace("CXR1_IM-0001-2001", "../secret").replace("CXR1_IM-0001-1001", "x" * 5000)
@@ -109,18 +109,18 @@ def test_the_name_of_an_image_leads_nowhere_else(tmp_path: Path) -> None:
     assert read_corpus(write_folder(tmp_path / "corpus", text))["images"][:] == [[]]
 
 
-def test_links_in_an_archive_are_passed_over(tmp_path: Path) -> None:
+def test_links_in_an_archive_are_ignored(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "NLMCXR_reports.tgz", {"ecgen-radiology/1.xml": ""}, kind=tarfile.SYMTYPE)
     with pytest.raises(CorpusError, match="has no studies"):
         read_corpus(archive)
 
 
-def test_an_archive_that_ends_early_or_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_archive_and_another_file_are_refused(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "NLMCXR_reports.tgz", {f"{n}.xml": report(n) for n in range(50)})
     data = archive.read_bytes()
     for broken in (data[: len(data) // 2], b"PK\3\4", b""):
         archive.write_bytes(broken)
-        with pytest.raises(CorpusError, match=r"NLMCXR_reports\.tgz: not a sound \.tgz archive"):
+        with pytest.raises(CorpusError, match=r"NLMCXR_reports\.tgz: the \.tgz archive is damaged"):
             read_corpus(tmp_path)
 
 
@@ -134,12 +134,12 @@ def test_the_3955_reports(shared: Path) -> None:
 
 
 LOST_BY_A_SPREADSHEET = {"1555", "3477", "3784"}
-"""Their indications begin with + or -, of which the Kaggle table has made #NAME?."""
+"""Studies whose indication begins with + or -. The Kaggle table has #NAME? instead."""
 
 
 @pytest.mark.realdata
 def test_the_kaggle_tables_agree_with_the_reports_study_by_study(shared: Path) -> None:
-    """They have 3,851 of the studies, those with an image, and the same texts but for three lost indications."""
+    """The tables have the 3,851 studies with an image, and the same texts except for three indications."""
     folder = shared / "data" / "iu_xray"
     original = {study["patient_id"]: study for study in read_corpus(folder, layout="openi")}
     kaggle = {study["patient_id"]: study for study in read_corpus(folder, layout="indiana")}
@@ -153,7 +153,7 @@ def test_the_kaggle_tables_agree_with_the_reports_study_by_study(shared: Path) -
 
 @pytest.mark.realdata
 def test_the_annotation_agrees_with_the_reports_study_by_study(shared: Path) -> None:
-    """It has 2,955 studies, each once, with the findings of the report unchanged."""
+    """The annotation has 2,955 studies, each once, with the unchanged findings of the report."""
     folder = shared / "data" / "iu_xray"
     original = {study["patient_id"]: study for study in read_corpus(folder, layout="openi")}
     annotation = read_corpus(folder, layout="r2gen", require_images=False)

@@ -36,8 +36,8 @@ def test_the_patient_of_an_indiana_study_is_in_its_id(tmp_path: Path, study_id: 
     assert read_corpus(tmp_path)["patient_id"][:] == [patient_id]
 
 
-def test_an_indiana_patient_in_two_splits_is_found(tmp_path: Path) -> None:
-    entries = [{"id": f"CXR12_IM-{film}", "report": "Clear.", "image_path": []} for film in ("0001", "0002")]
+def test_an_indiana_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
+    entries = [{"id": f"CXR12_IM-{number}", "report": "Clear.", "image_path": []} for number in ("0001", "0002")]
     (tmp_path / "annotation.json").write_text(json.dumps({"train": entries[:1], "test": entries[1:]}))
     with pytest.raises(CorpusError, match="1 patients have studies in more than one split"):
         read_corpus(tmp_path)
@@ -46,22 +46,22 @@ def test_an_indiana_patient_in_two_splits_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "not readable as JSON near line 1"),
+        ("[]", "invalid JSON near line 1"),
         ("{}", "not an R2Gen annotation"),
         ('{"train": {}}', "'train' must be a list"),
         ('{"train": [{"report": "x"}]}', "entry 0 of 'train' has no 'id'"),
-        ('{"train": [{"id": "1", "report": null, "image_path": []}]}', "lacks a 'report' text"),
-        ('{"train": [{"id": "1", "report": "x", "image_path": "0.png"}]}', "'image_path' list"),
+        ('{"train": [{"id": "1", "report": null, "image_path": []}]}', "lacks a text 'report'"),
+        ('{"train": [{"id": "1", "report": "x", "image_path": "0.png"}]}', "list of names 'image_path'"),
         ('{"train": [], "val": []}', "no studies"),
         (
             '{"train": [{"id": "1", "report": "x", "image_path": []}],'
             ' "test": [{"id": "1", "report": "x", "image_path": []}]}',
             "1 study ids occur more than once",
         ),
-        ('{"train": ', "not readable as JSON"),
+        ('{"train": ', "invalid JSON"),
     ],
 )
-def test_unsound_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_faulty_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "annotation.json").write_text(text)
     with pytest.raises(CorpusError, match=message):
         read_corpus(tmp_path)

@@ -1,4 +1,4 @@
-"""read_corpus: the door, the layouts it finds, what it refuses, and what it leaves on disk (nothing)."""
+"""`read_corpus`: auto-detected layouts, refused corpora, and that it leaves no files behind."""
 
 from __future__ import annotations
 
@@ -83,16 +83,16 @@ def test_a_missing_path_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_named_layout_that_is_not_there_is_refused(tmp_path: Path, layout: str) -> None:
+def test_a_given_layout_that_does_not_match_is_refused(tmp_path: Path, layout: str) -> None:
     with pytest.raises(CorpusError, match=str(tmp_path)):
         read_corpus(tmp_path, layout=layout)
 
 
-def test_two_layouts_in_one_folder_must_be_told_apart(tmp_path: Path) -> None:
+def test_two_layouts_in_one_folder_are_ambiguous(tmp_path: Path) -> None:
     (tmp_path / "annotation.json").write_text('{"train": [{"id": "1", "report": "Clear.", "image_path": []}]}')
     (tmp_path / "indiana_reports.csv").write_text("uid,indication,comparison,findings,impression\n2,,,Dim.,\n")
     (tmp_path / "indiana_projections.csv").write_text("uid,filename,projection\n")
-    with pytest.raises(CorpusError, match=r"r2gen or indiana; say which with --layout"):
+    with pytest.raises(CorpusError, match=r"r2gen or indiana; choose with --layout"):
         read_corpus(tmp_path)
     assert read_corpus(tmp_path, layout="r2gen")["findings"][:] == ["Clear."]
     assert read_corpus(tmp_path, layout="indiana")["findings"][:] == ["Dim."]
@@ -112,7 +112,7 @@ def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
     assert study["images"] == [str(tmp_path / name) for name in ("a.png", "b.png", "c.png")]
 
 
-def test_a_store_holds_the_same_rows_in_one_file_of_its_own(tmp_path: Path) -> None:
+def test_a_store_has_the_same_rows_in_one_file(tmp_path: Path) -> None:
     rows = [{"id": str(n), "findings": f"Clear {n}.", "edema": n % 2, "split": "test"} for n in range(2500)]
     manifest, store = write_rows(tmp_path / "manifest.jsonl", *rows), tmp_path / "new" / "store"
     stored = read_corpus(manifest, store=store)
@@ -128,7 +128,7 @@ def test_a_store_holds_the_same_rows_in_one_file_of_its_own(tmp_path: Path) -> N
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process is read from /proc")
 def test_with_a_store_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
-    """Five times the rows, of 2,000 characters each, may not take noticeably more: 40 MB of text are in the file."""
+    """Five times as many rows of 2,000 characters need hardly more memory: 40 MB of text are in the file."""
     program = (
         "import sys; from pathlib import Path; from report_gen.corpora import read_corpus\n"
         "read_corpus(Path(sys.argv[1]), store=Path(sys.argv[2]))\n"
@@ -181,12 +181,12 @@ def test_a_name_too_long_for_a_file_is_a_missing_image(tmp_path: Path, require_i
         ),
     ],
 )
-def test_unsound_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
+def test_faulty_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]], message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         read_corpus(write_rows(tmp_path / "manifest.jsonl", *rows))
 
 
-def test_unsound_corpora_are_read_for_who_reports_what_is_wrong(tmp_path: Path) -> None:
+def test_faulty_corpora_are_read_without_checks(tmp_path: Path) -> None:
     rows = [{"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "dev"))]
     manifest = write_rows(tmp_path / "manifest.jsonl", *rows)
     assert read_corpus(manifest, check=False)["split"][:] == ["train", "dev"]

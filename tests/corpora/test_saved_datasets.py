@@ -1,4 +1,4 @@
-"""Folders that `datasets` saved to disk."""
+"""Folders written by `save_to_disk` of `datasets`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def rows(*names: str) -> list[dict[str, Any]]:
     return [{"uid": name, "Findings": f"Clear {name}.", "Edema": 1.0} for name in names]
 
 
-def test_the_parts_of_a_dict_are_the_splits(tmp_path: Path) -> None:
+def test_the_datasets_of_a_dict_are_the_splits(tmp_path: Path) -> None:
     parts = {"train": rows("a", "b"), "validation": rows("c"), "test": rows("d")}
     DatasetDict({name: Dataset.from_list(part) for name, part in parts.items()}).save_to_disk(tmp_path / "saved")
     corpus = read_corpus(tmp_path / "saved")
@@ -39,11 +39,11 @@ def test_one_dataset_with_a_column_of_splits_and_paths_of_images(tmp_path: Path)
 
 
 def embedded(folder: Path, *, several: bool) -> Path:
-    pictures = []
+    files = []
     for number in (1, 2):
-        pictures.append(folder / f"{number}.{'png' if number == 1 else 'jpg'}")
-        PIL.Image.new("L", (4, 4), 100 * number).save(pictures[-1])
-    data = [{"bytes": picture.read_bytes(), "path": picture.name} for picture in pictures]
+        files.append(folder / f"{number}.{'png' if number == 1 else 'jpg'}")
+        PIL.Image.new("L", (4, 4), 100 * number).save(files[-1])
+    data = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
     kind = {"images": List(Image())} if several else {"image": Image()}
     images = [{"images": data}, {"images": data[:1]}] if several else [{"image": data[0]}, {"image": data[1]}]
     table = [{"id": str(n), "findings": f"Clear {n}."} | image for n, image in enumerate(images)]
@@ -57,19 +57,19 @@ def test_embedded_images_are_written_to_the_store_once(tmp_path: Path, several: 
     saved, store = embedded(tmp_path, several=several), tmp_path / "store"
     before = sorted(saved.iterdir())
     corpus = read_corpus(saved, store=store)
-    pictures = [Path(image) for images in corpus["images"] for image in images]
-    assert [picture.suffix for picture in pictures] == ([".png", ".jpg", ".png"] if several else [".png", ".jpg"])
+    files = [Path(image) for images in corpus["images"] for image in images]
+    assert [file.suffix for file in files] == ([".png", ".jpg", ".png"] if several else [".png", ".jpg"])
     assert len(list((store / "images").iterdir())) == 2
-    assert pictures[1].read_bytes() == (tmp_path / "2.jpg").read_bytes()
-    times = [picture.stat().st_mtime_ns for picture in pictures]
+    assert files[1].read_bytes() == (tmp_path / "2.jpg").read_bytes()
+    times = [file.stat().st_mtime_ns for file in files]
     again = read_corpus(saved, store=store)
     assert again["images"][:] == corpus["images"][:]
-    assert [picture.stat().st_mtime_ns for picture in pictures] == times
+    assert [file.stat().st_mtime_ns for file in files] == times
     assert sorted(saved.iterdir()) == before
 
 
 def test_embedded_images_need_a_store(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match="its images are embedded, so they need a folder to be written to"):
+    with pytest.raises(CorpusError, match="the images are embedded and need a folder to be written to"):
         read_corpus(embedded(tmp_path, several=False))
 
 
@@ -96,7 +96,7 @@ def test_columns_that_do_not_fit_are_refused(tmp_path: Path, table: list[dict[st
         read_corpus(tmp_path / "saved", require_images=False)
 
 
-def test_a_part_of_another_name_is_refused(tmp_path: Path) -> None:
+def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
     DatasetDict({"train_1": Dataset.from_list(rows("a"))}).save_to_disk(tmp_path / "saved")
     with pytest.raises(CorpusError, match="unknown split 'train_1'"):
         read_corpus(tmp_path / "saved")
@@ -117,5 +117,5 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
         arrow.write_bytes(whole)
         (saved / "state.json").write_text(json.dumps(state))
         change()
-        with pytest.raises(CorpusError, match="not a folder that save_to_disk"):
+        with pytest.raises(CorpusError, match="not a complete folder of save_to_disk"):
             read_corpus(saved)

@@ -1,11 +1,10 @@
-"""Rows of one study, wherever they stand, become one example."""
+"""Rows of one study, in any position, become one example."""
 
 from __future__ import annotations
 
 import pytest
 
-from report_gen.corpora import study_rows
-from report_gen.corpora.examples import Example
+from report_gen.corpora import Example, study_rows
 from report_gen.corpora.study_rows import join_rows
 from report_gen.errors import CorpusError
 
@@ -21,7 +20,7 @@ def joined(*names: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(example.study_id, example.images) for example in join_rows(names, rows(*names))]
 
 
-def test_a_study_stands_where_its_last_row_stood() -> None:
+def test_a_study_has_the_position_of_its_last_row() -> None:
     assert joined("a", "b", "a", "c", "b", "a") == [
         ("c", ("3.png",)),
         ("b", ("1.png", "4.png")),
@@ -29,7 +28,7 @@ def test_a_study_stands_where_its_last_row_stood() -> None:
     ]
 
 
-def test_a_study_is_given_as_soon_as_its_last_row_was_read() -> None:
+def test_a_study_is_yielded_when_its_last_row_was_read() -> None:
     taken = []
     several = rows("a", "a", "b", "c")
 
@@ -43,7 +42,7 @@ def test_a_study_is_given_as_soon_as_its_last_row_was_read() -> None:
     assert taken == ["row 0", "row 1"]
 
 
-def test_two_ids_with_one_hash_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_ids_with_the_same_hash_stay_separate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study_rows, "hash", len, raising=False)
     assert sorted(joined("a", "b", "a")) == [("a", ("0.png", "2.png")), ("b", ("1.png",))]
 
@@ -55,7 +54,7 @@ def test_rows_that_contradict_each_other_are_named() -> None:
         list(join_rows(["a", "a"], [first, ("row 1", contrary)]))
 
 
-def test_attributes_are_known_where_all_images_have_them_alike() -> None:
+def test_an_attribute_is_known_if_all_images_agree() -> None:
     three = [("CT", "axial", ""), ("CT", "coronal", "head"), ("CT", "axial", "head")]
     several = [
         (str(number), Example(study_id="a", modality=modality, plane=plane, body_part=part))

@@ -1,4 +1,4 @@
-"""read_csv, read_json_rows: what they forgive and what they refuse."""
+"""`read_csv` and `read_json_rows`: accepted and refused files."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def test_csv_with_a_byte_order_mark_quotes_and_line_ends_in_a_text(file: Path) -
     [
         (b"id\n1\n", "no column 'text'; this layout needs id, text"),
         (b"", "no column 'id'"),
-        (b"id,text\n1,a\n2,Clear, well\n", "row 2 has not as many values"),
-        (b"id,text\n1\n", "row 1 has not as many values"),
-        (b'id,text\n1,"a"b\n', "not a readable CSV file near line 2"),
-        (b'id,text\n1,"open\n', "not a readable CSV file"),
+        (b"id,text\n1,a\n2,Clear, well\n", "row 2 has another number of values"),
+        (b"id,text\n1\n", "row 1 has another number of values"),
+        (b'id,text\n1,"a"b\n', "invalid CSV near line 2"),
+        (b'id,text\n1,"open\n', "invalid CSV"),
         (b"id,text\n1," + b"a" * 200_000 + b"\n", "field larger"),
         (b"id,text\n1,\0\n", "NUL bytes"),
         (b"id,text\n1,\xff\n", "not UTF-8"),
     ],
 )
-def test_unsound_csv_is_refused_by_name(file: Path, data: bytes, message: str) -> None:
+def test_faulty_csv_is_refused_with_its_name(file: Path, data: bytes, message: str) -> None:
     file.write_bytes(data)
     with pytest.raises(CorpusError, match=f"{file}: .*{message}"):
         list(read_csv(file, columns=("id", "text")))
@@ -50,19 +50,19 @@ def test_json_rows_from_lines_and_from_an_array(file: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ('{"a": 1}\n{"a"', "line 2 is not readable as JSON"),
+        ('{"a": 1}\n{"a"', "line 2 is not valid JSON"),
         ('{"a": 1}\n7', "object 2 is not a JSON object"),
         ("[7]", "item 1 is not a JSON object"),
-        ("[" * 100_000, "not readable as JSON"),
+        ("[" * 100_000, "invalid JSON"),
     ],
 )
-def test_unsound_json_rows_are_refused_by_name(file: Path, data: str, message: str) -> None:
+def test_faulty_json_rows_are_refused_with_their_file(file: Path, data: str, message: str) -> None:
     file.write_text(data, encoding="utf-8")
     with pytest.raises(CorpusError, match=f"{file}: .*{message}"):
         list(read_json_rows(file))
 
 
-def test_files_that_cannot_be_read_are_refused_by_name(file: Path) -> None:
+def test_unreadable_files_are_refused_with_their_name(file: Path) -> None:
     with pytest.raises(CorpusError, match=f"{file}: cannot be read"):
         list(read_csv(file))
     with pytest.raises(CorpusError, match=f"{file.parent}: cannot be read"):

@@ -1,8 +1,7 @@
-"""Looking at files: copies that were saved anew, other pictures, and what is no picture."""
+"""Features of image files: edited copies, other images, and files that are not images."""
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,55 +12,56 @@ from report_gen.corpus_qc.image_features import ImageFeatures, ImageState, are_s
 
 
 def blobs(seed: int) -> PIL.Image.Image:
-    """A picture of soft blobs."""
+    """Return an image of soft blobs."""
     coarse = np.random.default_rng(seed).integers(0, 256, (12, 12)).astype(np.uint8)
     return PIL.Image.fromarray(coarse).resize((300, 240), PIL.Image.Resampling.BICUBIC)
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    blobs(0).save(tmp_path / "film.png")
-    return tmp_path / "film.png"
+def original(tmp_path: Path) -> Path:
+    blobs(0).save(tmp_path / "original.png")
+    return tmp_path / "original.png"
 
 
-def alike(one: ImageFeatures, other: ImageFeatures) -> bool:
+def similar(one: ImageFeatures, other: ImageFeatures) -> bool:
     assert one.perceptual_hash is not None
     assert other.perceptual_hash is not None
     return bool(are_similar(one.perceptual_hash[None], other.perceptual_hash[None])[0])
 
 
-def test_a_picture_saved_anew_smaller_or_brighter_looks_alike(film: Path) -> None:
-    original = examine_image(str(film))
-    picture = PIL.Image.open(film)
+def test_edited_copies_are_similar(original: Path) -> None:
+    features = examine_image(str(original))
+    image = PIL.Image.open(original)
     copies = {
-        "jpeg.jpg": picture,
-        "small.png": picture.resize((150, 120)),
-        "bright.png": picture.point(lambda value: min(value + 20, 255)),
+        "jpeg.jpg": image,
+        "small.png": image.resize((150, 120)),
+        "bright.png": image.point(lambda value: min(value + 20, 255)),
     }
     for name, copy in copies.items():
-        copy.save(film.with_name(name))
-        seen = examine_image(str(film.with_name(name)))
-        assert alike(original, seen)
-        assert seen.content != original.content
+        copy.save(original.with_name(name))
+        found = examine_image(str(original.with_name(name)))
+        assert similar(features, found)
+        assert found.content != features.content
 
 
-def test_the_same_bytes_under_another_name_and_another_picture(film: Path) -> None:
-    (film.parent / "copy.png").write_bytes(film.read_bytes())
-    blobs(1).save(film.parent / "other.png")
-    original, copy, other = (examine_image(str(film.with_name(name))) for name in ("film.png", "copy.png", "other.png"))
-    assert copy.content == original.content != other.content
-    assert not alike(original, other)
+def test_identical_bytes_and_another_image(original: Path) -> None:
+    (original.parent / "copy.png").write_bytes(original.read_bytes())
+    blobs(1).save(original.parent / "other.png")
+    names = ("original.png", "copy.png", "other.png")
+    features, copy, other = (examine_image(str(original.with_name(name))) for name in names)
+    assert copy.content == features.content != other.content
+    assert not similar(features, other)
 
 
-def test_what_is_kept_of_a_picture(film: Path) -> None:
-    seen = examine_image(str(film))
-    assert (seen.state, seen.fault, seen.size) == (ImageState.SOUND, "", (240, 300))
-    assert seen.thumbnail is not None
-    assert seen.thumbnail.shape == (102, 128)
+def test_state_size_and_thumbnail(original: Path) -> None:
+    features = examine_image(str(original))
+    assert (features.state, features.error, features.size) == (ImageState.SOUND, "", (240, 300))
+    assert features.thumbnail is not None
+    assert features.thumbnail.shape == (102, 128)
 
 
 @pytest.mark.parametrize(
-    ("data", "state", "fault"),
+    ("data", "state", "error"),
     [
         (None, ImageState.MISSING, "missing"),
         (b"", ImageState.UNREADABLE, "broken or truncated"),
@@ -69,32 +69,30 @@ def test_what_is_kept_of_a_picture(film: Path) -> None:
         ("half", ImageState.UNREADABLE, "broken or truncated"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_name(
-    film: Path, data: bytes | str | None, state: ImageState, fault: str
+def test_a_file_that_cannot_be_read_has_an_error_with_its_name(
+    original: Path, data: bytes | str | None, state: ImageState, error: str
 ) -> None:
-    whole = film.read_bytes()
-    film.unlink()
+    content = original.read_bytes()
+    original.unlink()
     if data is not None:
-        film.write_bytes(whole[: len(whole) // 2] if isinstance(data, str) else data)
-    seen = examine_image(str(film))
-    assert seen.state is state
-    assert seen.fault.startswith(f"{film}: ")
-    assert fault in seen.fault
-    assert seen.perceptual_hash is None
+        original.write_bytes(content[: len(content) // 2] if isinstance(data, str) else data)
+    features = examine_image(str(original))
+    assert features.state is state
+    assert features.error.startswith(f"{original}: ")
+    assert error in features.error
+    assert features.perceptual_hash is None
 
 
-def test_a_folder_is_no_image(tmp_path: Path) -> None:
+def test_a_folder_is_not_an_image(tmp_path: Path) -> None:
     assert examine_image(str(tmp_path)).state is ImageState.MISSING
 
 
-def test_a_flat_picture_is_blank(tmp_path: Path) -> None:
-    PIL.Image.new("L", (64, 64), 90).save(tmp_path / "flat.png")
-    assert examine_image(str(tmp_path / "flat.png")).state is ImageState.BLANK
+def test_a_uniform_image_is_blank(tmp_path: Path) -> None:
+    PIL.Image.new("L", (64, 64), 90).save(tmp_path / "uniform.png")
+    assert examine_image(str(tmp_path / "uniform.png")).state is ImageState.BLANK
 
 
-def test_many_are_looked_at_in_their_order_and_warnings_stay_as_they_were(film: Path) -> None:
-    before = list(warnings.filters)
+def test_workers_keep_the_order_of_the_files(original: Path) -> None:
     with image_workers() as workers:
-        states = [seen.state for seen in workers([str(film), "absent", str(film)] * 20)]
+        states = [features.state for features in workers([str(original), "absent", str(original)] * 20)]
     assert states == [ImageState.SOUND, ImageState.MISSING, ImageState.SOUND] * 20
-    assert warnings.filters == before

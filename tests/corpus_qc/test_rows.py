@@ -1,4 +1,4 @@
-"""Manifests that are read back as they were written."""
+"""Manifests are read back as they were written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.corpora import read_corpus
-from report_gen.corpus_qc import manifest_place, rows_of, write_manifest
+from report_gen.corpus_qc import new_manifest_path, rows_of, write_manifest
 from report_gen.errors import OutputError
 from report_gen.labeling.schema_files import chest_xray
 from tests.corpus_qc.test_check import corpus
@@ -36,9 +36,9 @@ def test_every_column_is_read_back(tmp_path: Path) -> None:
         {"impression": "FINDINGS: not a heading.", "split": "test"},
         {},
     )
-    place = manifest_place(tmp_path / "new")
-    write_manifest(place, rows_of(dataset))
-    assert list(read_corpus(place, require_images=None)) == list(dataset)
+    path = new_manifest_path(tmp_path / "new")
+    write_manifest(path, rows_of(dataset))
+    assert list(read_corpus(path, require_images=None)) == list(dataset)
 
 
 def test_images_below_the_folder_are_named_relative_to_it(tmp_path: Path) -> None:
@@ -50,13 +50,13 @@ def test_images_below_the_folder_are_named_relative_to_it(tmp_path: Path) -> Non
     assert not set(FINDINGS) & set(row)
 
 
-def test_a_manifest_that_is_there_is_kept(tmp_path: Path) -> None:
+def test_an_existing_manifest_is_kept(tmp_path: Path) -> None:
     (tmp_path / "manifest.jsonl").write_text("mine")
-    with pytest.raises(OutputError, match=r"manifest\.jsonl: is there already; name another folder"):
-        manifest_place(tmp_path)
+    with pytest.raises(OutputError, match=r"manifest\.jsonl: the file exists; choose another folder"):
+        new_manifest_path(tmp_path)
 
 
-def test_a_fault_while_rows_are_made_leaves_nothing(tmp_path: Path) -> None:
+def test_an_exception_in_the_rows_leaves_no_file(tmp_path: Path) -> None:
     def rows():
         yield corpus({})[0]
         raise KeyboardInterrupt

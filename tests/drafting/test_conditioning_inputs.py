@@ -1,4 +1,4 @@
-"""What the decoder is told of an attribute: the reader goes before the header, the header before what is seen."""
+"""Attributes of the conditioning: the reader takes precedence over the header, the header over the model."""
 
 from __future__ import annotations
 
@@ -13,41 +13,45 @@ PLANE = AttributeConfig(name="plane", values=("axial", "coronal"))
 MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))
 
 
-def settle(header: str = "", **overrides: str) -> Attribute:
-    (told,) = resolve_attributes([MODALITY], [[0.75, 0.25]], {"modality": header} if header else {}, overrides)
-    return told
+def resolve(header: str = "", **overrides: str) -> Attribute:
+    (attribute,) = resolve_attributes([MODALITY], [[0.75, 0.25]], {"modality": header} if header else {}, overrides)
+    return attribute
 
 
-def test_the_likeliest_value_is_told() -> None:
-    assert settle() == Attribute(name="modality", value="CT", probability=0.75, seen="CT")
+def test_the_most_probable_value_is_the_default() -> None:
+    assert resolve() == Attribute(name="modality", value="CT", probability=0.75, predicted="CT")
 
 
-def test_a_header_goes_before_what_is_seen_where_the_model_knows_its_value() -> None:
-    assert settle("MR") == Attribute(name="modality", value="MR", probability=0.25, seen="CT", from_header=True)
-    assert settle("US") == settle()
+def test_a_header_value_that_the_model_knows_takes_precedence_over_the_prediction() -> None:
+    assert resolve("MR") == Attribute(name="modality", value="MR", probability=0.25, predicted="CT", from_header=True)
+    assert resolve("US") == resolve()
 
 
-def test_a_reader_goes_before_the_header() -> None:
-    expected = Attribute(name="modality", value="CT", probability=0.75, seen="CT", overridden=True)
-    assert settle("MR", modality="CT") == expected
-    assert settle("MR", modality="") == Attribute(name="modality", value="", seen="CT", overridden=True)
-    assert settle(plane="axial") == settle()
+def test_the_reader_takes_precedence_over_the_header() -> None:
+    expected = Attribute(name="modality", value="CT", probability=0.75, predicted="CT", overridden=True)
+    assert resolve("MR", modality="CT") == expected
+    assert resolve("MR", modality="") == Attribute(name="modality", value="", predicted="CT", overridden=True)
+    assert resolve(plane="axial") == resolve()
 
 
 @pytest.mark.parametrize(
     ("known", "overrides", "message"),
     [
-        ([], {"plane": "axial"}, "attribute 'plane' is not known: the model has learned none; leave it out"),
+        (
+            [],
+            {"plane": "axial"},
+            "attribute 'plane' is not known: the model was trained without attributes; leave it out",
+        ),
         ([MODALITY], {"plane": "axial"}, "attribute 'plane' is not known to the model; choose from modality"),
         ([PLANE], {"plane": "oblique"}, "plane 'oblique' is not known to the model; choose from axial, coronal or unk"),
     ],
 )
-def test_what_the_model_does_not_know_is_refused(
+def test_unknown_attributes_and_values_are_refused(
     known: list[AttributeConfig], overrides: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         check_attributes(overrides, known)
 
 
-def test_unknown_goes_with_every_attribute() -> None:
+def test_every_attribute_may_be_set_to_unknown() -> None:
     check_attributes({"plane": ""}, [PLANE])

@@ -1,20 +1,21 @@
-"""The Drafter: a study in, a report out; one bad study never stops the others; a reader may overrule."""
+"""The Drafter: reports, overrides, notices, unreadable studies, batches, threads, devices."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from report_gen.drafting import Drafter, DraftRequest, preprocessing
 from report_gen.drafting import drafter as drafting
-from report_gen.drafting import preprocessing as preparing
-from report_gen.drafting.drafter import Drafter
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
@@ -27,7 +28,6 @@ from report_gen.records.study import Image, Study, ViewPosition
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
 
 FINDINGS = chest_xray().findings
-
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 BRIEF = Decoding(max_tokens=12)
 
@@ -37,7 +37,7 @@ def drafter(model: ReportModel | None = None, **changes: Any) -> Drafter:
     return Drafter(Checkpoint(model, tokenizer(), PROMPT, "ab" * 32))
 
 
-def seeing(states: dict[str, float], **changes: Any) -> Drafter:
+def drafter_predicting(states: dict[str, float], **changes: Any) -> Drafter:
     """A drafter whose finding head gives these probabilities, and 0.1 to the others, whatever the image."""
     model = tiny_model(tiny_config(**{"findings": {"present": THRESHOLDS}} | changes))
     with torch.no_grad():
@@ -61,18 +61,18 @@ def two_views(folder: Path, first: ViewPosition, second: ViewPosition) -> Study:
     return replace(one, series=(replace(one.series[0], images=images),))
 
 
-def spoilt(found: Study) -> Study:
-    """A study whose picture was cut off after it was listed."""
+def truncated(found: Study) -> Study:
+    """A study whose image was truncated after the study was read."""
     path = found.images[0].path
     path.write_bytes(path.read_bytes()[:60])
     return found
 
 
-def written(report: Report) -> str:
+def text_of(report: Report) -> str:
     return " | ".join(section.text for section in report.sections)
 
 
-def test_a_report_says_where_it_comes_from(tmp_path: Path) -> None:
+def test_a_report_carries_its_provenance(tmp_path: Path) -> None:
     found = study(tmp_path)
     provenance = drafter().draft(found, decoding=BRIEF).provenance
     assert (provenance.model_name, provenance.weights_sha256) == ("tiny", "ab" * 32)
@@ -80,19 +80,20 @@ def test_a_report_says_where_it_comes_from(tmp_path: Path) -> None:
     assert provenance.decoding["method"] == "greedy"
     assert provenance.decoding["max_tokens"] == 12
     assert provenance.decoding["device"] == "cpu"
+    assert provenance.decoding["dtype"] == "float32"
     assert provenance.created.endswith("+00:00")
 
 
-def test_what_the_image_shows_is_what_the_decoder_is_told(tmp_path: Path) -> None:
-    findings = by_name(seeing({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF))
+def test_the_predicted_findings_condition_the_decoder(tmp_path: Path) -> None:
+    findings = by_name(drafter_predicting({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF))
     assert findings["Edema"].state is PRESENT
     assert findings["Edema"].probability == pytest.approx(0.9)
     assert findings["Fracture"].state is ABSENT
     assert not any(finding.overridden for finding in findings.values())
 
 
-def test_a_reader_overrules_a_state_and_the_text_is_drafted_again(tmp_path: Path) -> None:
-    model, found = seeing({"Edema": 0.9}), study(tmp_path)
+def test_an_overridden_state_changes_the_text(tmp_path: Path) -> None:
+    model, found = drafter_predicting({"Edema": 0.9}), study(tmp_path)
     before = model.draft(found, decoding=BRIEF)
     after = model.draft(found, decoding=BRIEF, overrides={"Edema": ABSENT, "Fracture": UNCERTAIN})
     findings = by_name(after)
@@ -104,7 +105,7 @@ def test_a_reader_overrules_a_state_and_the_text_is_drafted_again(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("seen", "overrides", "expected"),
+    ("predicted", "overrides", "expected"),
     [
         ({}, {}, PRESENT),
         ({"Edema": 0.9}, {}, ABSENT),
@@ -118,60 +119,33 @@ def test_a_reader_overrules_a_state_and_the_text_is_drafted_again(tmp_path: Path
     ],
 )
 def test_no_finding_follows_from_the_others(
-    seen: dict[str, float], overrides: dict[str, FindingState], expected: FindingState, tmp_path: Path
+    predicted: dict[str, float], overrides: dict[str, FindingState], expected: FindingState, tmp_path: Path
 ) -> None:
-    report = seeing(seen).draft(study(tmp_path), decoding=BRIEF, overrides=overrides)
+    report = drafter_predicting(predicted).draft(study(tmp_path), decoding=BRIEF, overrides=overrides)
     assert by_name(report)["No Finding"].state is expected
 
 
-def test_findings_that_were_never_taught_are_unknown_without_a_probability(tmp_path: Path) -> None:
+def test_findings_without_a_trained_head_are_unknown_without_a_probability(tmp_path: Path) -> None:
     report = drafter(findings={"present": [None] * len(FINDINGS)}).draft(study(tmp_path), decoding=BRIEF)
     assert {(finding.state, finding.probability) for finding in report.findings} == {(UNKNOWN, None)}
 
 
-def test_a_finding_that_was_taught_and_is_too_rare_for_a_threshold_has_a_probability(tmp_path: Path) -> None:
+def test_a_trained_finding_without_a_threshold_has_a_probability(tmp_path: Path) -> None:
     trained = [name == "Edema" for name in FINDINGS]
-    model = seeing({"Edema": 0.9}, findings={"trained": trained, "present": [None] * len(FINDINGS)})
+    model = drafter_predicting({"Edema": 0.9}, findings={"trained": trained, "present": [None] * len(FINDINGS)})
     findings = by_name(model.draft(study(tmp_path), decoding=BRIEF))
     assert model.reported == {"Edema"}
     assert (findings["Edema"].state, findings["Edema"].probability) == (UNKNOWN, pytest.approx(0.9))
     assert findings["Fracture"].probability is None
 
 
-def test_the_temperature_makes_probabilities_shyer_before_anything_is_decided(tmp_path: Path) -> None:
+def test_the_temperature_calibrates_probabilities_before_the_thresholds(tmp_path: Path) -> None:
     findings = {"present": [0.8] * len(FINDINGS), "temperature": 2.0}
-    edema = by_name(seeing({"Edema": 0.9}, findings=findings).draft(study(tmp_path), decoding=BRIEF))["Edema"]
+    edema = by_name(drafter_predicting({"Edema": 0.9}, findings=findings).draft(study(tmp_path), decoding=BRIEF))[
+        "Edema"
+    ]
     assert edema.probability == pytest.approx(3 / 4)  # odds of 9 become their square root
     assert edema.state is ABSENT
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(64, 32), (40, 80)])
-def test_attention_comes_with_its_image_and_where_it_lies(rows: int, columns: int, tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (rows, columns)).astype(np.uint8)
-    found = drafter().attention_map(read_study(write_png(tmp_path / "a.png", pixels)))
-    np.testing.assert_allclose(found.image, pixels / 255, atol=1e-3)
-    side = max(rows, columns)
-    assert found.square == ((columns - side) / 2, (rows - side) / 2, side)
-    assert list(found.weights) == [name for name in FINDINGS if name != "No Finding"]
-    for weights in found.weights.values():
-        assert weights.shape[0] == weights.shape[1]
-        assert weights.sum() == pytest.approx(1)
-
-
-def test_attention_of_two_views_is_that_of_the_first(tmp_path: Path) -> None:
-    both = two_views(tmp_path, ViewPosition.PA, ViewPosition.LATERAL)
-    model = drafter()
-    sums = [
-        sum(weights.sum() for weights in model.attention_map(one).weights.values())
-        for one in (both, study(tmp_path, 1))
-    ]
-    assert 0 < sums[0] < 0.9 * sums[1]
-    np.testing.assert_array_equal(model.attention_map(both).image, model.attention_map(study(tmp_path, 1)).image)
-
-
-def test_attention_of_a_spoilt_study_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StudyError):
-        drafter().attention_map(spoilt(study(tmp_path)))
 
 
 def test_an_unknown_finding_is_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -183,7 +157,7 @@ def test_one_broken_study_among_ten_is_refused_alone(tmp_path: Path) -> None:
     studies = [study(tmp_path, seed) for seed in range(10)]
     whole = drafter()
     expected = list(whole.draft_all(studies, decoding=BRIEF))
-    spoilt(studies[4])
+    truncated(studies[4])
     results = list(whole.draft_all(studies, decoding=BRIEF))
     error = results[4]
     assert isinstance(error, StudyError)
@@ -193,19 +167,19 @@ def test_one_broken_study_among_ten_is_refused_alone(tmp_path: Path) -> None:
         report = results[place]
         assert isinstance(report, Report)
         assert report.provenance.inputs[0].sha256 == studies[place].images[0].sha256
-        assert written(report) == written(expected[place])
+        assert text_of(report) == text_of(expected[place])
 
 
 def test_a_study_that_cannot_be_read_is_raised_when_it_is_the_only_one(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"study-0\.png"):
-        drafter().draft(spoilt(study(tmp_path)))
+        drafter().draft(truncated(study(tmp_path)))
 
 
-def test_a_blank_image_is_not_put_to_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blank_image_is_not_given_to_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flat = read_study(write_png(tmp_path / "flat.png", np.full((40, 40), 99, dtype=np.uint8)))
     model = drafter()
-    monkeypatch.setattr(drafting, "generate", pytest.fail)
-    monkeypatch.setattr(ReportModel, "look", pytest.fail)
+    monkeypatch.setattr(drafting, "generate_texts", pytest.fail)
+    monkeypatch.setattr(ReportModel, "encode_images", pytest.fail)
     report = model.draft(flat)
     assert [section.text for section in report.sections] == [
         "The image is blank, so no finding can be described.",
@@ -222,10 +196,10 @@ def test_a_blank_study_among_others_keeps_its_place(tmp_path: Path) -> None:
     assert [report.provenance.inputs[0].sha256 for report in reports if isinstance(report, Report)] == [
         each.images[0].sha256 for each in studies
     ]
-    assert "blank" in written(reports[1])
+    assert "blank" in text_of(reports[1])
 
 
-def test_a_strange_modality_gets_a_notice(tmp_path: Path) -> None:
+def test_a_foreign_modality_gets_a_notice(tmp_path: Path) -> None:
     found = study(tmp_path)
     tomogram = replace(found, series=(replace(found.series[0], modality="CT"),))
     model = drafter(modalities=("CR", "DX"))
@@ -234,40 +208,40 @@ def test_a_strange_modality_gets_a_notice(tmp_path: Path) -> None:
     assert notices[0] == "modality CT is not what the model was trained on (CR, DX)"
 
 
-def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """Paths of the images whose pixels are read from now on."""
+def record_loaded_images(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return a list that gets the path of each image whose pixels are loaded from now on."""
     paths: list[Path] = []
-    read = preparing.load_pixels
+    read = preprocessing.load_pixels
 
-    def reading(image: Image) -> Any:
+    def recording(image: Image) -> Any:
         paths.append(image.path)
         return read(image)
 
-    monkeypatch.setattr(preparing, "load_pixels", reading)
+    monkeypatch.setattr(preprocessing, "load_pixels", recording)
     return paths
 
 
 def test_views_that_the_model_does_not_know_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths, found = looked_at(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.PA)
+    paths, found = record_loaded_images(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.PA)
     report = drafter(views=("PA", "AP")).draft(found, decoding=BRIEF)
     assert paths == [found.images[1].path]
-    assert report.notices[0] == "1 of 2 images left out: not a view of the training"
+    assert report.notices[0] == "1 of 2 images left out: the model was not trained on their views"
     alone = with_images(study(tmp_path, 2), view_position=ViewPosition.PA)
-    assert written(drafter(views=("PA",)).draft(alone, decoding=BRIEF)) == written(report)
+    assert text_of(drafter(views=("PA",)).draft(alone, decoding=BRIEF)) == text_of(report)
     assert len(report.provenance.inputs) == 2
 
 
-def test_without_a_known_view_all_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths, found = looked_at(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.OBLIQUE)
+def test_without_a_known_view_all_images_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, found = record_loaded_images(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.OBLIQUE)
     report = drafter(views=("PA",)).draft(found, decoding=BRIEF)
     assert paths == [image.path for image in found.images]
     assert report.notices[0] == "no view that the model was trained on (PA)"
 
 
-def test_a_text_that_departs_from_its_states_gets_a_notice(tmp_path: Path) -> None:
-    """The noise that a random model writes names no finding, so what it leaves out is a departure."""
-    report = seeing({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF)
-    assert report.notices[-1].startswith("the text departs from the findings told to the decoder on: ")
+def test_a_text_that_does_not_match_the_findings_gets_a_notice(tmp_path: Path) -> None:
+    """The text of a random model names no finding, so the present finding is left out."""
+    report = drafter_predicting({"Edema": 0.9}).draft(study(tmp_path), decoding=BRIEF)
+    assert report.notices[-1].startswith("the text does not match the predicted findings: ")
     assert "Edema" in report.notices[-1]
 
 
@@ -275,38 +249,115 @@ def test_a_text_that_departs_from_its_states_gets_a_notice(tmp_path: Path) -> No
     ("conditioning", "patch_tokens"),
     [("prefix", 2), ("prefix", "all"), ("cross_attention", "all"), ("prefix", 0), ("numbers", 0)],
 )
-def test_batches_of_any_size_write_the_same(conditioning: str, patch_tokens: int | str, tmp_path: Path) -> None:
+def test_drafts_do_not_depend_on_the_batch_size(conditioning: str, patch_tokens: int | str, tmp_path: Path) -> None:
     studies = [study(tmp_path, seed) for seed in range(4)]
     studies.insert(3, two_views(tmp_path / "two", ViewPosition.PA, ViewPosition.LATERAL))
     model = drafter(conditioning=conditioning, projector={"patch_tokens": patch_tokens, "hidden": 16, "numbers": 4})
     decoding = Decoding(max_tokens=12, candidates=2)
     texts = {
-        size: [written(report) for report in model.draft_all(studies, decoding=decoding, batch_size=size)]
+        size: [text_of(report) for report in model.draft_all(studies, decoding=decoding, batch_size=size)]
         for size in (1, 3, 5)
     }
     assert len(set(texts[1])) > 1
     assert texts[1] == texts[3] == texts[5]
 
 
-def test_a_model_that_reads_numbers_cannot_be_told_a_state(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="told no findings and no attributes, so none can be overruled; use one"):
+def test_conditioning_by_numbers_allows_no_overrides(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="uses no findings and no attributes, so none can be overridden; use a model"):
         drafter(conditioning="numbers").draft(study(tmp_path), overrides={"Edema": FindingState.PRESENT})
 
 
 def test_the_indication_is_the_studys_own_unless_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts: list[str] = []
-    generate = drafting.generate
+    generate_texts = drafting.generate_texts
 
     def generating(*arguments: Any, prompt_ids: list[list[int]], **others: Any) -> Any:
         prompts.extend(map(tokenizer().decode, prompt_ids))
-        return generate(*arguments, prompt_ids=prompt_ids, **others)
+        return generate_texts(*arguments, prompt_ids=prompt_ids, **others)
 
-    monkeypatch.setattr(drafting, "generate", generating)
+    monkeypatch.setattr(drafting, "generate_texts", generating)
     found = with_images(replace(study(tmp_path), indication="Cough."), view_position=ViewPosition.PA)
     for indication in (None, "Fever."):
         drafter().draft(found, indication=indication, decoding=BRIEF)
     drafter().draft(replace(found, indication=None), decoding=BRIEF)
     assert prompts == ["Chest. PA Cough.", "Chest. PA Fever.", "Chest. PA"]
+
+
+def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts: list[str] = []
+    monkeypatch.setattr(preprocessing, "render", lambda _, **values: prompts.append(str(values)) or "Chest.")
+    model, found = drafter_predicting({"Edema": 0.9}), study(tmp_path)
+    request = DraftRequest(found, indication="Fever.", technique="Portable.", overrides={"Edema": ABSENT})
+    reports = list(model.draft_all([request, found], decoding=BRIEF))
+    states = [by_name(report)["Edema"].state for report in reports if isinstance(report, Report)]
+    assert states == [ABSENT, PRESENT]
+    assert prompts == [
+        str({"indication": "Fever.", "views": "", "technique": "Portable."}),
+        str({"indication": "", "views": "", "technique": ""}),
+    ]
+
+
+def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a DraftRequest carries its own indication, overrides and attributes"):
+        drafter().draft(DraftRequest(study(tmp_path)), indication="Cough.")
+
+
+def test_priors_that_no_model_reads_get_a_notice(tmp_path: Path) -> None:
+    found, prior = study(tmp_path, 0), study(tmp_path, 1)
+    report = drafter().draft(DraftRequest(found, priors=(prior,)), decoding=BRIEF)
+    assert report.notices[0] == "1 prior studies were given, but the model does not read priors"
+    assert text_of(report) == text_of(drafter().draft(found, decoding=BRIEF))
+
+
+EIGHT = Decoding(method="sample", max_tokens=12, candidates=3)
+
+
+def test_eight_threads_draft_what_one_thread_drafts(tmp_path: Path) -> None:
+    studies = [study(tmp_path, seed) for seed in range(8)]
+    shared = drafter_predicting({"Edema": 0.9})
+
+    def draft(found: Study) -> tuple[object, ...]:
+        report = shared.draft(found, decoding=EIGHT)
+        return report.sections, report.findings, report.notices
+
+    one_by_one = [draft(found) for found in studies]
+    assert len({str(sections) for sections, _, _ in one_by_one}) == 8
+    start = Barrier(8)
+
+    def draft_together(found: Study) -> tuple[object, ...]:
+        start.wait()  # all threads generate at the same time
+        return draft(found)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(draft_together, studies)) == one_by_one
+
+
+@pytest.mark.parametrize("method", ["sample", "beam"])
+def test_a_draft_does_not_depend_on_order_or_company(method: Any, tmp_path: Path) -> None:
+    studies = [study(tmp_path, seed) for seed in range(4)]
+    model, decoding = drafter(), Decoding(method=method, beams=2, max_tokens=12, candidates=3)
+    texts = [text_of(model.draft(found, decoding=decoding)) for found in studies]
+    assert len(set(texts)) == 4
+    backwards = [text_of(report) for report in model.draft_all(studies[::-1], decoding=decoding, batch_size=3)]
+    assert backwards == texts[::-1]
+
+
+def test_bfloat16_runs_from_pixels_to_text(tmp_path: Path) -> None:
+    folder, found = write_checkpoint(tmp_path / "tiny"), study(tmp_path)
+    short = Drafter.load(folder, dtype="bfloat16")
+    report, expected = (one.draft(found, decoding=BRIEF) for one in (short, Drafter.load(str(folder), device="cpu")))
+    assert report.provenance.decoding["dtype"] == "bfloat16"
+    assert {weight.dtype for weight in short._model.parameters()} == {torch.bfloat16}
+    rounded = [finding.probability for finding in report.findings if finding.probability is not None]
+    exact = [finding.probability for finding in expected.findings if finding.probability is not None]
+    assert rounded == pytest.approx(exact, abs=0.05)
+    assert rounded != exact
+    assert short.attention_map(found).weights["Edema"].sum() == pytest.approx(1, abs=0.05)
+
+
+def test_a_missing_device_is_refused_before_the_weights_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"device 'cuda:99' is not available on this machine; choose auto, cpu"):
+        Drafter.load(tmp_path / "absent", device="cuda:99")
 
 
 def test_source_date_epoch_makes_documents_equal_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,7 +377,7 @@ def test_loading_names_the_folder_that_is_missing(tmp_path: Path, monkeypatch: p
 DRAFT_ANEW = """
 import sys
 from pathlib import Path
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter, DraftRequest
 from report_gen.generation import Decoding
 from report_gen.outputs import format_json
 from report_gen.imaging.reading import read_study
@@ -337,7 +388,7 @@ sys.stdout.write(format_json(report))
 """
 
 
-def test_another_process_writes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_drafts_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     folder, found = write_checkpoint(tmp_path / "tiny"), study(tmp_path)
     here = format_json(Drafter.load(folder).draft(found, decoding=Decoding(max_tokens=12, method="sample", seed=3)))

@@ -1,4 +1,4 @@
-"""Evaluation of models that know what they say: one that knows four pictures by heart, and the same one blinded."""
+"""Evaluation of a model that distinguishes four images, and of the same model without its visual tokens."""
 
 from __future__ import annotations
 
@@ -20,24 +20,30 @@ from rich.console import Console
 
 from report_gen.cli import app as cli
 from report_gen.corpora import read_corpus
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, UsageError
-from report_gen.evaluation.results import Evaluation, render
-from report_gen.evaluation.runner import evaluate, neighbours, select_studies, training_reports
+from report_gen.evaluation import (
+    Evaluation,
+    evaluate,
+    nearest_candidates,
+    render_evaluation,
+    select_studies,
+    training_reports,
+)
 from report_gen.generation import Decoding
 from report_gen.metrics import ScoreMethod
 from report_gen.model import load_checkpoint
 from tests.builders import CORNERS, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
 
 LABELS = ("Cardiomegaly", "Pleural Effusion", "No Finding", "Fracture")
-"""What each of `CORNERS` has."""
+"""The finding of each of `CORNERS`."""
 METHOD = ScoreMethod(draws=200, java=False)
 MACRO = "macro F1, 14 findings, uncertain-"
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tells the four corners apart by their pictures alone."""
+    """A model that distinguishes the four corners by their images alone."""
     data = write_corner_corpus(tmp_path_factory.mktemp("data"))
     plain = tiny_recipe(data)
     stage = {
@@ -53,13 +59,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def seeing(checkpoint: Path) -> Drafter:
+def image_model(checkpoint: Path) -> Drafter:
     return Drafter.load(checkpoint)
 
 
 @pytest.fixture(scope="module")
-def blinded(checkpoint: Path) -> Drafter:
-    """The same decoder, but nothing of the images reaches it."""
+def text_model(checkpoint: Path) -> Drafter:
+    """The same decoder, without any information from the images."""
     loaded = load_checkpoint(checkpoint)
     with torch.no_grad():
         loaded.model.projector.finding_weight.zero_()
@@ -92,13 +98,18 @@ def corpus(
     for name, place in ((f"{split}-{place}", place) for split in splits for place in range(4)):
         write_png(folder / f"{name}.png", marked(place))
         rows.append(
-            {"study_id": name, "images": [f"{name}.png"], "split": name.partition("-")[0], **said(place, texts, labels)}
+            {
+                "study_id": name,
+                "images": [f"{name}.png"],
+                "split": name.partition("-")[0],
+                **text_and_labels(place, texts, labels),
+            }
         )
-    rows.append({"study_id": "bare", "split": "test", **said(0, texts, labels)})
+    rows.append({"study_id": "bare", "split": "test", **text_and_labels(0, texts, labels)})
     return write_manifest(folder, rows)
 
 
-def said(place: int, texts: bool, labels: bool) -> dict[str, Any]:
+def text_and_labels(place: int, texts: bool, labels: bool) -> dict[str, Any]:
     report = dict(zip(("findings", "impression"), CORNERS[place], strict=True)) if texts else {}
     return report | ({name: int(number == place) for number, name in enumerate(LABELS)} if labels else {})
 
@@ -112,117 +123,121 @@ def evaluated(drafter: Drafter, folder: Path, *, split: str = "test", method: Sc
         decoding=Decoding(max_tokens=40),
         method=method,
         training=training_reports(studies, rows),
-        nearest=neighbours(studies, rows),
+        nearest=nearest_candidates(studies, rows),
         track=lambda items, *_: items,
     )
 
 
 def printed(result: Evaluation) -> str:
     console = Console(width=200, file=StringIO())
-    console.print(render(result))
+    console.print(render_evaluation(result))
     return console.file.getvalue()
 
 
-def test_a_model_that_looks_loses_without_its_images(seeing: Drafter, tmp_path: Path) -> None:
-    result = evaluated(seeing, corpus(tmp_path, texts=True, labels=True))
+def test_a_model_that_uses_images_loses_without_them(image_model: Drafter, tmp_path: Path) -> None:
+    result = evaluated(image_model, corpus(tmp_path, texts=True, labels=True))
     assert result.distinct == 4
-    assert result.run is not None
-    assert result.run.model["BLEU-4"].value == pytest.approx(result.run.model["BLEU-1"].value) == pytest.approx(1)
-    for differences in (result.by_labels, result.run.image_use):
+    assert result.reports is not None
+    assert (
+        result.reports.model["BLEU-4"].value == pytest.approx(result.reports.model["BLEU-1"].value) == pytest.approx(1)
+    )
+    for differences in (result.labels, result.reports.image_use):
         assert list(differences) == ["shuffled", "blank"]
     for control in ("shuffled", "blank"):
-        by_label = {one.name: one for one in result.by_labels[control]}[MACRO]
-        by_report = {one.name: one for one in result.run.image_use[control]}["BLEU-1"]
+        by_label = {one.name: one for one in result.labels[control]}[MACRO]
+        by_report = {one.name: one for one in result.reports.image_use[control]}["BLEU-1"]
         assert (by_label.second, by_report.second) == (1, pytest.approx(1))
         assert by_label.interval[0] > 0
         assert by_report.interval[0] > 0
-    assert not any("does not use the image" in verdict.text for verdict in (*result.verdicts, *result.run.verdicts))
+    assert not any("does not use the image" in verdict.text for verdict in (*result.verdicts, *result.reports.verdicts))
 
 
-def test_a_model_that_does_not_look_loses_nothing(blinded: Drafter, tmp_path: Path) -> None:
-    result = evaluated(blinded, corpus(tmp_path, texts=True, labels=True))
+def test_a_model_that_ignores_images_loses_nothing(text_model: Drafter, tmp_path: Path) -> None:
+    result = evaluated(text_model, corpus(tmp_path, texts=True, labels=True))
     assert result.distinct == 1
-    assert result.run is not None
-    for one in (*result.by_labels["shuffled"], *result.run.image_use["blank"], *result.run.image_use["shuffled"]):
+    assert result.reports is not None
+    for one in (*result.labels["shuffled"], *result.reports.image_use["blank"], *result.reports.image_use["shuffled"]):
         assert one.first == one.second
         assert one.interval == (0, 0)
         assert one.p_bootstrap == 1
-    texts = [verdict.text for verdict in (*result.verdicts, *result.run.verdicts)]
-    assert sum("does not use the image: with shuffled ones" in text for text in texts) == 2
-    assert sum("does not use the image: with blank ones" in text for text in texts) == 2
-    assert result.run.fails
+    texts = [verdict.text for verdict in (*result.verdicts, *result.reports.verdicts)]
+    assert sum("does not use the image: with shuffled images" in text for text in texts) == 2
+    assert sum("does not use the image: with blank images" in text for text in texts) == 2
+    assert result.reports.fails
 
 
-def test_labels_alone(seeing: Drafter, tmp_path: Path) -> None:
-    result = evaluated(seeing, corpus(tmp_path, labels=True))
-    assert result.run is None
-    assert sorted(result.texts) == [f"test-{place}" for place in range(4)]
-    assert {name: count for name, count in result.support.items() if count} == dict.fromkeys(LABELS, 1)
+def test_labels_alone(image_model: Drafter, tmp_path: Path) -> None:
+    result = evaluated(image_model, corpus(tmp_path, labels=True))
+    assert result.reports is None
+    assert sorted(result.drafts) == [f"test-{place}" for place in range(4)]
+    assert {name: count for name, count in result.label_support.items() if count} == dict.fromkeys(LABELS, 1)
     shown = printed(result)
     assert "Against the labels with shuffled images" in shown
     assert MACRO in shown
     assert "BLEU" not in shown
 
 
-def test_reports_alone_are_held_against_the_findings_section_and_against_the_train_split(
-    seeing: Drafter, tmp_path: Path
+def test_reports_alone_are_compared_by_findings_section_and_with_training_reports(
+    image_model: Drafter, tmp_path: Path
 ) -> None:
-    result = evaluated(seeing, corpus(tmp_path, texts=True))
-    assert result.by_labels == {}
-    assert result.run is not None
-    assert [case.prediction for case in result.run.cases] == [findings for findings, _ in CORNERS]
-    names = [baseline.name for baseline in result.run.baselines]
-    assert names == ["constant", "most frequent", "random", "image 1-NN"] == list(result.run.against_baselines)
-    # Every test picture stands in train too, so the nearest one is its twin and its report the right one.
-    assert result.run.baselines[-1]["BLEU-4"].value == pytest.approx(1)
-    assert {one.name: one.second - one.first for one in result.run.against_baselines["image 1-NN"]}["BLEU-4"] == 0
+    result = evaluated(image_model, corpus(tmp_path, texts=True))
+    assert result.labels == {}
+    assert result.reports is not None
+    assert [case.prediction for case in result.reports.cases] == [findings for findings, _ in CORNERS]
+    names = [baseline.name for baseline in result.reports.baselines]
+    assert names == ["constant", "most frequent", "random", "image 1-NN"] == list(result.reports.against_baselines)
+    # Every test image is also a training image, so the nearest image is its copy and has the correct report.
+    assert result.reports.baselines[-1]["BLEU-4"].value == pytest.approx(1)
+    assert {one.name: one.second - one.first for one in result.reports.against_baselines["image 1-NN"]}["BLEU-4"] == 0
     assert "Against the reports with blank images" in printed(result)
 
 
-def test_each_study_is_held_against_what_is_known_of_it(seeing: Drafter, tmp_path: Path) -> None:
+def test_each_study_is_compared_with_what_is_known_of_it(image_model: Drafter, tmp_path: Path) -> None:
     rows = [
         {"study_id": f"{place}", "images": [str(write_png(tmp_path / f"{place}.png", marked(place)))], "split": "test"}
-        | said(place, texts=place < 2, labels=place > 0)
+        | text_and_labels(place, texts=place < 2, labels=place > 0)
         for place in range(4)
     ]
-    result = evaluated(seeing, write_manifest(tmp_path, rows))
-    assert result.run is not None
-    assert [case.name for case in result.run.cases] == ["0", "1"]
-    assert {name: count for name, count in result.support.items() if count} == dict.fromkeys(LABELS[1:], 1)
-    assert {one.name: one.second for one in result.by_labels["blank"]}[MACRO] == 1
+    result = evaluated(image_model, write_manifest(tmp_path, rows))
+    assert result.reports is not None
+    assert [case.study_id for case in result.reports.cases] == ["0", "1"]
+    assert {name: count for name, count in result.label_support.items() if count} == dict.fromkeys(LABELS[1:], 1)
+    assert {one.name: one.second for one in result.labels["blank"]}[MACRO] == 1
 
 
-def test_what_is_drafted_is_never_its_own_baseline(seeing: Drafter, tmp_path: Path) -> None:
-    result = evaluated(seeing, corpus(tmp_path, texts=True), split="train")
-    assert result.run is not None
-    assert result.run.baselines == ()
-    assert any("no training reports" in notice for notice in result.run.notices)
+def test_drafted_studies_are_not_baselines(image_model: Drafter, tmp_path: Path) -> None:
+    result = evaluated(image_model, corpus(tmp_path, texts=True), split="train")
+    assert result.reports is not None
+    assert result.reports.baselines == ()
+    assert any("no training reports" in notice for notice in result.reports.notices)
 
 
-def test_a_split_without_anything_to_hold_against(tmp_path: Path) -> None:
+def test_a_split_without_labels_and_reports_is_refused(tmp_path: Path) -> None:
     rows = list(read_corpus(corpus(tmp_path, texts=True)))
     with pytest.raises(CorpusError, match="fewer than two studies of split 'val'"):
         select_studies(rows, "val")
-    silent = [{**row, "findings": ""} for row in rows]
+    without_text = [{**row, "findings": ""} for row in rows]
     with pytest.raises(CorpusError, match="images and labels or findings texts"):
-        select_studies(silent, "test")
+        select_studies(without_text, "test")
 
 
-def test_a_wrong_preset_shows_before_anything_is_drafted(seeing: Drafter, tmp_path: Path) -> None:
+def test_an_unknown_preset_fails_before_the_drafting(image_model: Drafter, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no preset 'rwa'"):
-        evaluated(seeing, corpus(tmp_path, texts=True), method=replace(METHOD, preset="rwa"))
+        evaluated(image_model, corpus(tmp_path, texts=True), method=replace(METHOD, preset="rwa"))
 
 
-def test_a_blank_control_is_drafted_and_a_blank_study_is_not(seeing: Drafter, tmp_path: Path) -> None:
+def test_a_blank_control_is_drafted_and_a_blank_study_is_not(image_model: Drafter, tmp_path: Path) -> None:
     folder = corpus(tmp_path, labels=True)
     write_png(folder / "test-0.png", np.zeros((32, 32), dtype=np.uint8))
-    result = evaluated(seeing, folder)
-    assert "The image is blank" in result.texts["test-0"]
-    assert not any("The image is blank" in text for name, text in result.texts.items() if name != "test-0")
+    result = evaluated(image_model, folder)
+    assert "The image is blank" in result.drafts["test-0"]
+    assert not any("The image is blank" in text for name, text in result.drafts.items() if name != "test-0")
 
 
-def test_the_door_writes_what_it_is_asked_for(report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path) -> None:
-    folder = corpus(tmp_path / "films", texts=True, labels=True)
+def test_the_command_writes_the_requested_files(
+    report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = corpus(tmp_path / "corpus", texts=True, labels=True)
     written = {kind: tmp_path / f"out.{kind}" for kind in ("json", "html", "csv")}
     files = [argument for kind, path in written.items() for argument in (f"--{kind}", path)]
     arguments = ("evaluate", checkpoint, folder, "--candidates", 1, "--bootstrap", 100, "--no-java", *files)
@@ -231,15 +246,16 @@ def test_the_door_writes_what_it_is_asked_for(report_gen: Callable[..., Any], ch
     assert "4 studies, 4 distinct drafts" in out
     assert "evaluating shuffled images" in err
     document = json.loads(written["json"].read_text())
+    assert document["schema_version"] == 2
     assert document["labels"]["blank"][MACRO]["second"] == 1
     assert document["nih_labels"] is None
     assert document["reports"]["image_use"]["shuffled"][0]["name"] == "BLEU-1"
     assert document["drafts"]["test-2"] == "\n".join(CORNERS[2])
-    assert "Own images against shuffled ones" in written["html"].read_text()
+    assert "Own images against shuffled images" in written["html"].read_text()
     assert len(list(csv.DictReader(StringIO(written["csv"].read_text())))) == 4
 
 
-def test_a_corpus_in_nihs_layout_is_held_against_nihs_labels(
+def test_a_corpus_in_nih_layout_is_compared_with_nih_labels(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path
 ) -> None:
     rows = ["Image Index,Finding Labels,Patient ID,View Position"]
@@ -257,12 +273,12 @@ def test_a_corpus_in_nihs_layout_is_held_against_nihs_labels(
     scores = {one["name"]: one["value"] for one in found["scores"]}
     assert (scores["Cardiomegaly"], scores["Effusion"], scores["Nodule"]) == (1, 1, 0)
     assert scores["macro F1"] == pytest.approx(2 / 14)
-    assert list(found["against"]) == ["shuffled", "blank", "all positive", "commonest draft"]
+    assert list(found["against"]) == ["shuffled", "blank", "all positive", "most frequent draft"]
     assert found["against"]["all positive"][0]["first"] == pytest.approx(3 * (2 * 0.25 / 1.25) / 14)
     assert found["support"]["Nodule"] == 1
 
 
-def test_embedded_images_are_looked_at_and_not_left_behind(
+def test_embedded_images_are_evaluated_and_removed(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [row for row in read_corpus(corpus(tmp_path, texts=True)) if row["images"]]
@@ -287,7 +303,7 @@ def test_a_broken_image_is_named_and_the_others_go_on(
 ) -> None:
     folder = corpus(tmp_path, labels=True)
     broken, cut = folder / "test-1.png", folder / "test-2.png"
-    broken.write_bytes(b"not a picture")
+    broken.write_bytes(b"not an image")
     cut.write_bytes(cut.read_bytes()[:60])
     code, out, err = report_gen("evaluate", checkpoint, folder, "--candidates", 1, "--bootstrap", 100)
     assert code == 3
@@ -300,13 +316,13 @@ def test_a_broken_image_is_named_and_the_others_go_on(
 def test_a_corpus_of_broken_images(report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path) -> None:
     folder = corpus(tmp_path, labels=True)
     for place in range(3):
-        (folder / f"test-{place}.png").write_bytes(b"not a picture")
+        (folder / f"test-{place}.png").write_bytes(b"not an image")
     code, out, err = report_gen("evaluate", checkpoint, folder)
     assert (code, out) == (3, "")
-    assert "fewer than two studies have images that can be read; the first fault:" in err
+    assert "fewer than two studies have images that can be read; the first error:" in err
 
 
-def test_a_page_of_labels_alone_is_refused_at_once(
+def test_html_without_reports_is_refused_before_the_drafting(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path
 ) -> None:
     code, out, err = report_gen("evaluate", checkpoint, corpus(tmp_path, labels=True), "--html", tmp_path / "x.html")
@@ -314,13 +330,11 @@ def test_a_page_of_labels_alone_is_refused_at_once(
     assert "none of these studies has findings" in err
 
 
-@pytest.mark.parametrize(
-    ("name", "fault"), [("a.png", "needs labels of findings that the model was trained on"), ("a.pdf", "ends in .png")]
-)
-def test_a_calibration_that_cannot_be_drawn_is_refused_at_once(
+@pytest.mark.parametrize(("name", "fault"), [("a.png", "needs labels of findings"), ("a.pdf", "ends in .png")])
+def test_a_calibration_that_cannot_be_drawn_is_refused_before_the_drafting(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path, name: str, fault: str
 ) -> None:
-    folder = corpus(tmp_path, labels=True)  # of which this model's head was taught nothing
+    folder = corpus(tmp_path, labels=True)  # the finding head of this model was trained on none of these
     code, out, err = report_gen("evaluate", checkpoint, folder, "--calibration", tmp_path / name)
     assert (code, out) == (2, "")
     assert fault in err
@@ -334,7 +348,7 @@ def drafts(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "predictions.csv", tmp_path / "references.csv"
 
 
-def test_the_scorers_door_names_optional_measures_that_are_not_there(
+def test_the_score_command_names_optional_metrics_that_are_not_installed(
     report_gen: Callable[..., Any], drafts: tuple[Path, Path], tmp_path: Path
 ) -> None:
     folders = [argument for name in ("bertscore", "chexbert", "radgraph") for argument in (f"--{name}", tmp_path)]
@@ -346,7 +360,7 @@ def test_the_scorers_door_names_optional_measures_that_are_not_there(
         assert f"{title} left out" in out
 
 
-def test_the_scorers_door_takes_image_features(
+def test_the_score_command_takes_image_features(
     report_gen: Callable[..., Any], drafts: tuple[Path, Path], tmp_path: Path
 ) -> None:
     train_file, features = tmp_path / "train.csv", tmp_path / "features.npz"

@@ -1,10 +1,18 @@
-"""How far a text departs from what it was told, against a table made by hand."""
+"""Inconsistency of a text with its conditioning, against a table made by hand."""
 
 from __future__ import annotations
 
 import pytest
 
-from report_gen.generation.reranking import consistent, inconsistency, mismatch_score, mismatched_findings, most_agreed
+from report_gen.generation.reranking import (
+    fewest_contradictions,
+    inconsistency,
+    mismatch_score,
+    mismatched_findings,
+    most_agreed,
+    needs_candidates,
+    select_candidate,
+)
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.records.findings import FindingState
 from report_gen.records.report import AttributeName
@@ -14,48 +22,48 @@ FINDINGS = SCHEMA.findings
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = FindingState
 
-SAYING = {
+TEXTS = {
     PRESENT: "There is a pleural effusion.",
     ABSENT: "No pleural effusion.",
     UNCERTAIN: "Possible pleural effusion.",
-    UNKNOWN: "Film is rotated.",
+    UNKNOWN: "The image is rotated.",
 }
 
 
-def told(**states: FindingState) -> list[FindingState]:
+def states_of(**states: FindingState) -> list[FindingState]:
     return [states.get(name.replace(" ", "_"), UNKNOWN) for name in FINDINGS]
 
 
 @pytest.mark.parametrize(
-    ("state", "faults"),
-    [  # said:    present absent uncertain nothing
+    ("state", "weights"),
+    [  # in the text:   present absent uncertain nothing
         (PRESENT, (0.0, 2.0, 0.5, 1.0)),
         (ABSENT, (2.0, 0.0, 1.0, 0.0)),
         (UNCERTAIN, (1.0, 1.0, 0.0, 0.5)),
         (UNKNOWN, (1.0, 0.0, 0.5, 0.0)),
     ],
 )
-def test_faults(state: FindingState, faults: tuple[float, ...]) -> None:
-    for said, fault in zip(SAYING, faults, strict=True):
-        assert mismatch_score(SAYING[said], told(Pleural_Effusion=state), SCHEMA) == fault, (state, said)
+def test_weights_of_mismatches(state: FindingState, weights: tuple[float, ...]) -> None:
+    for in_text, weight in zip(TEXTS, weights, strict=True):
+        assert mismatch_score(TEXTS[in_text], states_of(Pleural_Effusion=state), SCHEMA) == weight, (state, in_text)
 
 
-def test_faults_add_up() -> None:
-    states = told(Pleural_Effusion=PRESENT, Edema=ABSENT, Fracture=PRESENT)
+def test_mismatches_add_up() -> None:
+    states = states_of(Pleural_Effusion=PRESENT, Edema=ABSENT, Fracture=PRESENT)
     text = "No pleural effusion. Pulmonary edema."  # contradicted, contradicted, left out
     assert mismatch_score(text, states, SCHEMA) == 2 + 2 + 1
     assert mismatched_findings(text, states, SCHEMA) == ("Edema", "Pleural Effusion", "Fracture")
 
 
-def test_half_a_fault_is_no_departure_worth_a_notice() -> None:
-    assert mismatched_findings(SAYING[UNCERTAIN], told(Pleural_Effusion=PRESENT), SCHEMA) == ()
+def test_a_difference_in_certainty_alone_is_not_reported() -> None:
+    assert mismatched_findings(TEXTS[UNCERTAIN], states_of(Pleural_Effusion=PRESENT), SCHEMA) == ()
 
 
 def test_no_finding_follows_from_the_others_and_is_not_counted() -> None:
-    assert mismatch_score("The chest is normal.", told(No_Finding=ABSENT), SCHEMA) == 0
+    assert mismatch_score("The chest is normal.", states_of(No_Finding=ABSENT), SCHEMA) == 0
 
 
-def test_the_text_that_the_others_agree_with_is_kept() -> None:
+def test_the_text_with_the_highest_mean_agreement() -> None:
     # Mean ROUGE-L (beta 1.2) by hand: the middle text shares 3 of 4 words with each of the others, they share 2.
     assert most_agreed(["a b c d", "x b c e", "a b c e"]) == 2
     assert most_agreed(["no effusion", "the heart is enlarged", "no effusion"]) == 0
@@ -63,10 +71,34 @@ def test_the_text_that_the_others_agree_with_is_kept() -> None:
     assert most_agreed(["", ""]) == 0
 
 
-def test_texts_that_name_another_modality_or_plane_are_flawed() -> None:
-    told_too: dict[AttributeName, str] = {"modality": "CT", "plane": "axial"}
+def test_contradicted_attributes_count() -> None:
+    attributes: dict[AttributeName, str] = {"modality": "CT", "plane": "axial"}
     texts = ["Sagittal MRI.", "Coronal CT.", "Axial CT.", "A cyst."]
-    assert [inconsistency(text, told(), told_too, schema=SCHEMA) for text in texts] == [4, 2, 0, 0]
-    assert consistent(texts, told_too) == [2, 3]
-    assert consistent(texts[:2], told_too) == [1]
-    assert consistent(texts, {}) == [0, 1, 2, 3]
+    assert [inconsistency(text, states_of(), attributes, schema=SCHEMA) for text in texts] == [4, 2, 0, 0]
+    assert fewest_contradictions(texts, attributes) == [2, 3]
+    assert fewest_contradictions(texts[:2], attributes) == [1]
+    assert fewest_contradictions(texts, {}) == [0, 1, 2, 3]
+
+
+def test_confidence_decides_among_equally_consistent_texts() -> None:
+    states = states_of(Pleural_Effusion=PRESENT)
+    candidates = [("Small effusion.", 0.4), ("Left effusion.", 0.6), ("No effusion.", 0.9), ("Effusion.", None)]
+    assert select_candidate(candidates, states, schema=SCHEMA) == 1
+    assert (
+        select_candidate(candidates[2:], states, schema=SCHEMA) == 1
+    )  # a contradiction costs more than a missing confidence
+    assert select_candidate(candidates[2:3], states, schema=SCHEMA) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "states", "expected"),
+    [
+        (TEXTS[PRESENT], states_of(Pleural_Effusion=PRESENT), False),
+        (TEXTS[ABSENT], states_of(Pleural_Effusion=PRESENT), True),
+        (TEXTS[UNKNOWN], states_of(), True),
+    ],
+)
+def test_candidates_are_needed_for_contradictions_and_unknown_states(
+    text: str, states: list[FindingState], expected: bool
+) -> None:
+    assert needs_candidates(text, states, schema=SCHEMA) is expected

@@ -1,4 +1,4 @@
-"""Sizes written in compressed frames against those in the headers around them."""
+"""Image sizes in compressed frames, against the sizes in the DICOM headers around them."""
 
 from __future__ import annotations
 
@@ -42,6 +42,11 @@ def test_frames_without_a_size() -> None:
 def test_fill_bytes_and_tables_are_skipped() -> None:
     table = b"\xff\xc4\0\x04ab"
     assert coded_size(b"\xff\xd8\xff" + table + b"\xff\xc3\0\x0b\x10\x01\x02\x03\x04\x01") == (0x0102, 0x0304)
+
+
+def test_the_offset_of_a_jpeg_2000_image_is_subtracted() -> None:
+    size = struct.pack(">4I", 110, 220, 10, 20)  # Xsiz, Ysiz, XOsiz, YOsiz
+    assert coded_size(b"\xff\x4f\xff\x51\0\x29\0\0" + size) == (200, 100)
 
 
 def test_a_frame_that_ends_within_its_marker() -> None:

@@ -1,4 +1,4 @@
-"""DICOM pixels against numbers worked out by hand from PS3.3, and every way in which a file may be wrong."""
+"""DICOM pixels against values computed by hand from PS3.3, and the ways in which a file may be malformed."""
 
 from __future__ import annotations
 
@@ -32,8 +32,10 @@ from pydicom.uid import (
 )
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging.dicom import MAX_PIXELS, describe_dicom, is_dicom, read_dicom_pixels
-from report_gen.records.study import Image, Laterality, Study, ViewPosition
+from report_gen.imaging import is_dicom
+from report_gen.imaging.dicom import describe_dicom, read_dicom_pixels
+from report_gen.imaging.limits import MAX_PIXELS
+from report_gen.records import Image, Laterality, Study, ViewPosition
 from tests.dicom_files import coded, dicom, look_up_table, write_dicom
 
 RAMP = np.array([[0, 50, 100, 150, 200, 255]], dtype=np.uint8)
@@ -44,14 +46,14 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "image.dcm"
 
 
-def shown(path: Path, pixels: Any = RAMP, **attributes: Any) -> list[float]:
-    """The brightness of each pixel of a file with these attributes."""
+def intensities(path: Path, pixels: Any = RAMP, **attributes: Any) -> list[float]:
+    """Return the intensity of each pixel of a file with these attributes."""
     return [round(float(value), 4) for value in read_dicom_pixels(write_dicom(path, pixels, **attributes)).ravel()]
 
 
 def study(path: Path, **attributes: Any) -> Study:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's, of values that are wrong on purpose
+        warnings.simplefilter("ignore")  # pydicom warns of values that are wrong on purpose
         write_dicom(path, **attributes)
     return describe_dicom(path, "digest")
 
@@ -60,7 +62,7 @@ def image(path: Path, **attributes: Any) -> Image:
     return study(path, **attributes).images[0]
 
 
-# ---- from stored values to brightness -----------------------------------------------------------------------------
+# ---- from stored values to intensities ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -77,72 +79,72 @@ def image(path: Path, **attributes: Any) -> Image:
         # C.11.2.1.3.1: 1 / (1 + exp(-4 (x - c) / w))
         ("SIGMOID", 100, 200, [1 / (1 + np.exp(2)), 1 / (1 + np.e), 0.5, 1 / (1 + np.exp(-1)), 0.8808, 0.957]),
         ("SIGMOID", 100, 0.01, [0, 0, 0.5, 1, 1, 1]),
-        # several windows: the first; an empty function is LINEAR
+        # the first of several windows; an empty function means LINEAR
         ("", [128, 10], [256, 20], [0, 50 / 255, 100 / 255, 150 / 255, 200 / 255, 1]),
     ],
 )
 def test_windows(file: Path, function: str | None, center: Any, width: Any, expected: list[float]) -> None:
-    result = shown(file, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
+    result = intensities(file, WindowCenter=center, WindowWidth=width, VOILUTFunction=function)
     assert result == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(("center", "width"), [(128, 0), (128, 0.5), (128, -3), (None, 100), (128, None), ("", "")])
-def test_without_a_usable_window_the_values_are_stretched(file: Path, center: Any, width: Any) -> None:
+def test_without_a_usable_window_the_range_of_values_is_scaled(file: Path, center: Any, width: Any) -> None:
     pixels = np.array([[10, 20, 30, 60]], dtype=np.uint8)
-    assert shown(file, pixels, WindowCenter=center, WindowWidth=width) == [0, 0.2, 0.4, 1]
+    assert intensities(file, pixels, WindowCenter=center, WindowWidth=width) == [0, 0.2, 0.4, 1]
 
 
 def test_rescale_comes_before_the_window(file: Path) -> None:
     pixels = np.array([[0, 1024, 2048, 4095]], dtype=np.uint16)
-    result = shown(
+    result = intensities(
         file, pixels, BitsStored=12, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1048.5, WindowWidth=4097
     )
     assert result == pytest.approx([0, 0.5, 1, 1], abs=1e-4)  # values -1000, 1048, 3096, 7190
 
 
-def test_a_negative_slope_turns_the_values(file: Path) -> None:
-    # An Agfa CR in the wild has slope -10 and intercept 3000 and is MONOCHROME2.
-    assert shown(file, RAMP, RescaleSlope=-10, RescaleIntercept=3000) == shown(file, 255 - RAMP)
+def test_a_negative_slope_inverts_the_values(file: Path) -> None:
+    # A CR of an Agfa device has slope -10 and intercept 3000 and is MONOCHROME2.
+    assert intensities(file, RAMP, RescaleSlope=-10, RescaleIntercept=3000) == intensities(file, 255 - RAMP)
     windowed = {"WindowCenter": -127, "WindowWidth": 256}
-    result = shown(file, RAMP, RescaleSlope=-1, RescaleIntercept=0, **windowed)
+    result = intensities(file, RAMP, RescaleSlope=-1, RescaleIntercept=0, **windowed)
     assert result == pytest.approx([1 - value / 255 for value in RAMP[0]], abs=1e-4)
 
 
 @pytest.mark.parametrize("slope", [0, 1])
-def test_one_grey_level_is_black(file: Path, slope: float) -> None:
+def test_one_gray_level_is_black(file: Path, slope: float) -> None:
     pixels = RAMP if slope == 0 else np.full((2, 3), 7, np.uint8)
-    assert set(shown(file, pixels, RescaleSlope=slope, RescaleIntercept=5)) == {0.0}
-    assert set(shown(file, pixels, RescaleSlope=0, RescaleIntercept=5, WindowCenter=5, WindowWidth=9)) == {0.0}
+    assert set(intensities(file, pixels, RescaleSlope=slope, RescaleIntercept=5)) == {0.0}
+    assert set(intensities(file, pixels, RescaleSlope=0, RescaleIntercept=5, WindowCenter=5, WindowWidth=9)) == {0.0}
 
 
 def test_signed_values(file: Path) -> None:
     pixels = np.array([[-1024, 0, 1024]], dtype=np.int16)
-    assert shown(file, pixels) == [0, 0.5, 1]
-    # Signed 12 in 16 bits with rubbish above the sign: C.7.6.3.1.1 counts only Bits Stored.
+    assert intensities(file, pixels) == [0, 0.5, 1]
+    # Signed 12 in 16 bits with other bits above the sign: by C.7.6.3.1.1 only Bits Stored count.
     dirty = (pixels.astype(np.int32) & 0x0FFF | 0x5000).astype(np.uint16)
-    assert shown(file, dirty, PixelRepresentation=1, BitsStored=12) == [0, 0.5, 1]
+    assert intensities(file, dirty, PixelRepresentation=1, BitsStored=12) == [0, 0.5, 1]
 
 
-def test_rubbish_above_the_bits_stored_is_left_out(file: Path) -> None:
+def test_bits_above_the_bits_stored_are_ignored(file: Path) -> None:
     pixels = np.array([[0xF000, 0xF800, 0xFFFF]], dtype=np.uint16)
-    assert shown(file, pixels, BitsStored=12) == pytest.approx([0, 2048 / 4095, 1], abs=1e-4)
+    assert intensities(file, pixels, BitsStored=12) == pytest.approx([0, 2048 / 4095, 1], abs=1e-4)
 
 
 def test_thirty_two_bits(file: Path) -> None:
-    assert shown(file, np.array([[0, 100_000, 400_000]], dtype=np.uint32)) == [0, 0.25, 1]
+    assert intensities(file, np.array([[0, 100_000, 400_000]], dtype=np.uint32)) == [0, 0.25, 1]
 
 
-def test_monochrome1_shows_the_negative_twin_alike(file: Path) -> None:
+def test_monochrome1_displays_the_negative_equally(file: Path) -> None:
     for extra in ({}, {"WindowCenter": 120, "WindowWidth": 100}, {"RescaleSlope": 3, "RescaleIntercept": 0}):
         mirrored = {**extra, "WindowCenter": 256 - 120} if "WindowCenter" in extra else extra
-        upright = shown(file, RAMP, **extra)
-        assert shown(file, 255 - RAMP, PhotometricInterpretation="MONOCHROME1", **mirrored) == pytest.approx(
+        upright = intensities(file, RAMP, **extra)
+        assert intensities(file, 255 - RAMP, PhotometricInterpretation="MONOCHROME1", **mirrored) == pytest.approx(
             upright, abs=1e-4
         )
 
 
 @pytest.mark.parametrize(
-    ("interpretation", "shape", "turned"),
+    ("interpretation", "shape", "inverted"),
     [
         ("MONOCHROME2", None, False),
         ("MONOCHROME2", "IDENTITY", False),
@@ -152,30 +154,38 @@ def test_monochrome1_shows_the_negative_twin_alike(file: Path) -> None:
         ("MONOCHROME1", "IDENTITY", True),
     ],
 )
-def test_polarity_is_turned_once(file: Path, interpretation: str, shape: str | None, turned: bool) -> None:
-    result = shown(file, RAMP, PhotometricInterpretation=interpretation, PresentationLUTShape=shape)
+def test_polarity_is_inverted_once(file: Path, interpretation: str, shape: str | None, inverted: bool) -> None:
+    result = intensities(file, RAMP, PhotometricInterpretation=interpretation, PresentationLUTShape=shape)
     plain = [value / 255 for value in RAMP[0].tolist()]
-    assert result == pytest.approx([1 - value for value in plain] if turned else plain, abs=1e-4)
+    assert result == pytest.approx([1 - value for value in plain] if inverted else plain, abs=1e-4)
 
 
-def test_presentation_lut_gives_p_values_and_no_further_turn(file: Path) -> None:
+def test_presentation_lut_gives_p_values_that_are_not_inverted(file: Path) -> None:
     table = look_up_table([255, 200, 100, 0], 0, 8)
     pixels = np.array([[0, 1, 2, 3]], dtype=np.uint8)
-    result = shown(file, pixels, PhotometricInterpretation="MONOCHROME1", PresentationLUTSequence=table)
+    result = intensities(file, pixels, PhotometricInterpretation="MONOCHROME1", PresentationLUTSequence=table)
     assert result == pytest.approx([1, 200 / 255, 100 / 255, 0], abs=1e-4)
+
+
+def test_presentation_and_voi_lut_of_65536_entries(file: Path) -> None:
+    inverse = list(range(65535, -1, -1))
+    pixels = np.array([[0, 13107, 65535]], dtype=np.uint16)
+    for sequence in ("PresentationLUTSequence", "VOILUTSequence"):
+        result = intensities(file, pixels, **{sequence: look_up_table(inverse, 0, 16)})
+        assert result == pytest.approx([1, 0.8, 0], abs=1e-4)
 
 
 def test_modality_lut(file: Path) -> None:
     table = look_up_table([0, 1000, 3000, 4000], 10, 16)
     pixels = np.array([[0, 10, 11, 12, 13, 200]], dtype=np.uint8)
-    assert shown(file, pixels, ModalityLUTSequence=table) == [0, 0, 0.25, 0.75, 1, 1]
+    assert intensities(file, pixels, ModalityLUTSequence=table) == [0, 0, 0.25, 0.75, 1, 1]
 
 
 @pytest.mark.parametrize(("bits", "peak"), [(8, 255), (12, 4095), (16, 65535)])
-def test_voi_lut_goes_before_the_window(file: Path, bits: int, peak: int) -> None:
+def test_voi_lut_takes_precedence_over_the_window(file: Path, bits: int, peak: int) -> None:
     table = look_up_table([0, peak // 5, peak], 100, bits)
     pixels = np.array([[0, 100, 101, 102, 255]], dtype=np.uint8)
-    assert shown(file, pixels, VOILUTSequence=table, WindowCenter=1, WindowWidth=2) == pytest.approx(
+    assert intensities(file, pixels, VOILUTSequence=table, WindowCenter=1, WindowWidth=2) == pytest.approx(
         [0, 0, 0.2, 1, 1], abs=1e-3
     )
 
@@ -183,37 +193,43 @@ def test_voi_lut_goes_before_the_window(file: Path, bits: int, peak: int) -> Non
 def test_voi_lut_of_bytes_with_more_than_256_entries(file: Path) -> None:
     table = look_up_table([entry // 16 for entry in range(4096)], 0, 8)
     pixels = np.array([[0, 300, 2048, 4095]], dtype=np.uint16)
-    assert shown(file, pixels, BitsStored=12, VOILUTSequence=table) == pytest.approx(
+    assert intensities(file, pixels, BitsStored=12, VOILUTSequence=table) == pytest.approx(
         [0, 18 / 255, 128 / 255, 1], abs=1e-4
     )
 
 
 def test_voi_lut_after_rescale(file: Path) -> None:
     table = look_up_table([0, 50, 255], 0, 8)
-    result = shown(file, np.array([[10, 11, 12]], np.uint8), RescaleSlope=1, RescaleIntercept=-10, VOILUTSequence=table)
+    result = intensities(
+        file, np.array([[10, 11, 12]], np.uint8), RescaleSlope=1, RescaleIntercept=-10, VOILUTSequence=table
+    )
     assert result == pytest.approx([0, 50 / 255, 1], abs=1e-4)
 
 
-def test_padding_is_black_and_does_not_stretch(file: Path) -> None:
+def test_padding_is_black_and_excluded_from_the_range(file: Path) -> None:
     pixels = np.array([[0, 0, 100, 150, 200, 255]], dtype=np.uint8)
-    assert shown(file, pixels, PixelPaddingValue=0) == pytest.approx([0, 0, 0, 50 / 155, 100 / 155, 1], abs=1e-4)
-    assert shown(file, pixels, PixelPaddingValue=255, PixelPaddingRangeLimit=200) == pytest.approx(
+    assert intensities(file, pixels, PixelPaddingValue=0) == pytest.approx([0, 0, 0, 50 / 155, 100 / 155, 1], abs=1e-4)
+    assert intensities(file, pixels, PixelPaddingValue=255, PixelPaddingRangeLimit=200) == pytest.approx(
         [0, 0, 2 / 3, 1, 0, 0], abs=1e-4
     )
-    white = shown(file, pixels, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1")
+    white = intensities(file, pixels, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1")
     assert white == pytest.approx([0, 0, 1, 105 / 155, 55 / 155, 0], abs=1e-4)
-    assert shown(file, np.zeros((1, 2), np.uint8), PixelPaddingValue=0) == [0, 0]
+    assert intensities(file, np.zeros((1, 2), np.uint8), PixelPaddingValue=0) == [0, 0]
 
 
-def test_colour_becomes_luma(file: Path) -> None:
+def test_color_becomes_luma(file: Path) -> None:
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]], dtype=np.uint8)
     luma = [0.299, 0.587, 0.114, 1]
-    assert shown(file, rgb) == pytest.approx(luma, abs=1e-4)
-    assert shown(file, rgb.astype(np.uint16) * 257) == pytest.approx(luma, abs=1e-4)
+    assert intensities(file, rgb) == pytest.approx(luma, abs=1e-4)
+    assert intensities(file, rgb.astype(np.uint16) * 257) == pytest.approx(luma, abs=1e-4)
+    twelve_bits = rgb.astype(np.uint16) * 16 + 15 * (rgb > 0)
+    assert intensities(file, twelve_bits.astype(np.uint16), BitsStored=12) == pytest.approx(luma, abs=1e-4)
     planes = rgb.transpose(2, 0, 1).copy()
-    assert shown(file, rgb, PlanarConfiguration=1, PixelData=planes.tobytes()) == pytest.approx(luma, abs=1e-4)
-    ybr = np.array([[[76, 85, 255], [150, 44, 21], [29, 255, 107], [255, 128, 128]]], dtype=np.uint8)  # the same, T.871
-    assert shown(file, ybr, PhotometricInterpretation="YBR_FULL") == pytest.approx(luma, abs=5e-3)
+    assert intensities(file, rgb, PlanarConfiguration=1, PixelData=planes.tobytes()) == pytest.approx(luma, abs=1e-4)
+    ybr = np.array(
+        [[[76, 85, 255], [150, 44, 21], [29, 255, 107], [255, 128, 128]]], dtype=np.uint8
+    )  # the same colors by T.871
+    assert intensities(file, ybr, PhotometricInterpretation="YBR_FULL") == pytest.approx(luma, abs=5e-3)
 
 
 def test_palette(file: Path) -> None:
@@ -222,13 +238,13 @@ def test_palette(file: Path) -> None:
         tables[f"{name}PaletteColorLookupTableDescriptor"] = [4, 0, 8]
         tables[f"{name}PaletteColorLookupTableData"] = bytes(entries)
     pixels = np.array([[0, 1, 2]], dtype=np.uint8)
-    result = shown(file, pixels, PhotometricInterpretation="PALETTE COLOR", **tables)
+    result = intensities(file, pixels, PhotometricInterpretation="PALETTE COLOR", **tables)
     assert result == pytest.approx([0, 0.299, 0.587], abs=1e-4)
 
 
 def test_one_bit(file: Path) -> None:
     pixels = np.zeros((2, 4), dtype=np.uint8)
-    assert shown(file, pixels, BitsAllocated=1, BitsStored=1, PixelData=b"\x81\x00") == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert intensities(file, pixels, BitsAllocated=1, BitsStored=1, PixelData=b"\x81\x00") == [1, 0, 0, 0, 0, 0, 0, 1]
 
 
 # ---- encodings ----------------------------------------------------------------------------------------------------
@@ -236,7 +252,7 @@ def test_one_bit(file: Path) -> None:
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
-def test_lossless_compression_changes_nothing(file: Path, syntax: UID, dtype: Any) -> None:
+def test_lossless_compression_keeps_the_pixels(file: Path, syntax: UID, dtype: Any) -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (64, 48)).astype(dtype)
     plain = read_dicom_pixels(write_dicom(file, pixels))
     dataset = dicom(pixels)
@@ -262,7 +278,7 @@ def test_files_without_preamble_and_meta(file: Path, syntax: UID) -> None:
     assert read_dicom_pixels(file).tolist() == [[0, 0.25, 1]]
 
 
-def test_bytes_behind_the_image_are_no_second_frame(file: Path) -> None:
+def test_bytes_after_the_image_are_ignored(file: Path) -> None:
     pixels = np.array([[0, 1], [2, 4]], dtype=np.uint8)
     write_dicom(file, pixels, PixelData=pixels.tobytes() * 3)
     assert read_dicom_pixels(file).tolist() == [[0, 0.25], [0.5, 1]]
@@ -272,7 +288,7 @@ def test_bytes_behind_the_image_are_no_second_frame(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "twin"),
+    ("name", "other"),
     [
         ("MR_small.dcm", "MR_small_RLE.dcm"),
         ("MR_small.dcm", "MR_small_jp2klossless.dcm"),
@@ -283,8 +299,8 @@ def test_bytes_behind_the_image_are_no_second_frame(file: Path) -> None:
         ("SC_rgb_small_odd.dcm", "SC_rgb_small_odd_big_endian.dcm"),
     ],
 )
-def test_pydicom_twins(name: str, twin: str) -> None:
-    np.testing.assert_array_equal(_pixels_of(name), _pixels_of(twin))
+def test_pydicom_samples_of_one_image_in_two_encodings(name: str, other: str) -> None:
+    np.testing.assert_array_equal(_pixels_of(name), _pixels_of(other))
 
 
 @pytest.mark.parametrize(
@@ -315,7 +331,7 @@ def _pixels_of(name: str) -> Any:
     return read_dicom_pixels(Path(path))
 
 
-# ---- what is refused ----------------------------------------------------------------------------------------------
+# ---- refused files -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -339,7 +355,7 @@ def _pixels_of(name: str) -> Any:
 )
 def test_impossible_headers_are_refused(file: Path, attributes: dict[str, Any], reason: str) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's, of the values that are wrong on purpose
+        warnings.simplefilter("ignore")  # pydicom warns of values that are wrong on purpose
         write_dicom(file, **attributes)
     with pytest.raises(StudyError, match=reason) as caught:
         read_dicom_pixels(file)
@@ -369,7 +385,7 @@ def test_objects_without_pixels_are_named(file: Path, kind: UID, name: str) -> N
         (DeflatedExplicitVRLittleEndian, "deflated"),
     ],
 )
-def test_transfer_syntaxes_that_are_not_read(file: Path, syntax: UID, reason: str) -> None:
+def test_unsupported_transfer_syntaxes_are_refused(file: Path, syntax: UID, reason: str) -> None:
     if syntax.is_encapsulated if syntax.is_transfer_syntax else False:
         dataset = dicom(syntax=syntax, PixelData=encapsulate([b"\0" * 64]))
         dataset["PixelData"].is_undefined_length = True
@@ -415,8 +431,8 @@ def test_twelve_bit_jpeg_names_the_decoder_that_is_not_installed() -> None:
         _pixels_of("JPEG-lossy.dcm")
 
 
-def test_rubbish_where_a_codestream_should_be(file: Path) -> None:
-    dataset = dicom(np.zeros((4, 4), np.uint8), JPEG2000, PixelData=encapsulate([b"nothing of the kind"]))
+def test_bytes_that_are_not_a_codestream_are_refused(file: Path) -> None:
+    dataset = dicom(np.zeros((4, 4), np.uint8), JPEG2000, PixelData=encapsulate([b"not a codestream..."]))
     dataset["PixelData"].is_undefined_length = True
     dataset.save_as(file)
     with pytest.raises(StudyError, match="malformed"):
@@ -455,14 +471,14 @@ def test_damaged_run_lengths_are_refused(file: Path) -> None:
     dataset.save_as(file)
     content = file.read_bytes()
     start = content.index(b"\xfe\xff\x00\xe0", -6000)
-    for offset in range(80, 400, 16):  # behind the table of segments
+    for offset in range(80, 400, 16):  # after the table of segments
         file.write_bytes(content[: start + offset] + b"\x7f" * 64 + content[start + offset + 64 :])
         _assert_pixels_or_study_error(file)
 
 
-def test_what_begins_like_dicom() -> None:
+def test_signatures_of_dicom_files() -> None:
     assert is_dicom(b"\0" * 128 + b"DICM")
-    assert is_dicom(b"II*\0" + b"\0" * 124 + b"DICM")  # a TIFF may hide in the preamble
+    assert is_dicom(b"II*\0" + b"\0" * 124 + b"DICM")  # the preamble may contain a TIFF header
     assert is_dicom(b"\x08\x00\x05\x00CS")
     assert is_dicom(b"\x00\x08\x00\x05CS")
     assert not is_dicom(b"")
@@ -539,7 +555,7 @@ def test_a_sloppy_age_is_still_read(file: Path) -> None:
     assert study(file, PatientAge="old").patient_age is None
 
 
-def test_an_ill_formed_attribute_does_not_cost_the_image(file: Path) -> None:
+def test_a_malformed_optional_attribute_is_ignored(file: Path) -> None:
     write_dicom(file, SeriesNumber=7777, PixelSpacing=[0.125, 0.125])
     file.write_bytes(file.read_bytes().replace(b"7777", b"77 A").replace(b"0.125\\0.125", b"0.125\\O.125"))
     found = describe_dicom(file, "")
@@ -557,7 +573,7 @@ def test_indication(file: Path) -> None:
     assert study(file).indication is None
 
 
-def test_text_is_decoded_and_cannot_drive_a_terminal(file: Path) -> None:
+def test_text_is_decoded_and_loses_control_characters(file: Path) -> None:
     found = study(file, SpecificCharacterSet="ISO_IR 192", StudyDescription="Thörax\x1b[31m  ap\r\n\u202e")
     assert found.description == "Thörax [31m ap"
     assert study(file, SpecificCharacterSet="ISO_IR 100", StudyDescription="Röntgen").description == "Röntgen"
@@ -576,7 +592,7 @@ def test_the_record(file: Path) -> None:
     assert "P1" not in repr(found)
 
 
-# ---- whatever comes: pixels in 0..1 or a StudyError ----------------------------------------------------------------
+# ---- any input gives pixels in 0..1 or a StudyError ----------------------------------------------------------------
 
 _NUMBERS = st.one_of(st.integers(-3, 70_000), st.none())
 _TEXTS = st.sampled_from(["", "LINEAR", "SIGMOID", "LINEAR_EXACT", "MONOCHROME1", "MONOCHROME2", "RGB", "INVERSE", "x"])

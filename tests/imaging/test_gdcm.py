@@ -1,4 +1,4 @@
-"""The decoder that may crash: its pixels are those of its neighbours, its death is only a refusal."""
+"""The decoder in a separate process: its pixels equal those of other decoders, and its crash is a StudyError."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from report_gen.errors import StudyError
-from report_gen.imaging import gdcm as gdcm_process
+from report_gen.imaging import gdcm
 from report_gen.imaging.dicom import read_dicom_pixels
 from report_gen.imaging.gdcm import decode_with_gdcm
 
 LOSSLESS_JPEG_LS = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False)))
 
 
-def test_the_pixels_come_over_whole() -> None:
+def test_pixels_equal_those_of_the_uncompressed_file() -> None:
     plain = dcmread(str(get_testdata_file("MR_small.dcm", download=False))).pixel_array
     decoded = decode_with_gdcm(LOSSLESS_JPEG_LS)
     assert decoded.dtype == plain.dtype
@@ -34,21 +34,23 @@ def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "told"),
+    ("ending", "expected"),
     [
         (subprocess.CompletedProcess([], -6, b"", b"terminate called"), RuntimeError),
         (subprocess.CompletedProcess([], 0, b"", b"Corrupt JPEG data: premature end of data segment"), RuntimeError),
         (subprocess.TimeoutExpired([], 1), subprocess.TimeoutExpired),
     ],
 )
-def test_crash_padding_and_delay(monkeypatch: pytest.MonkeyPatch, ending: object, told: type[Exception]) -> None:
+def test_crash_padding_and_timeout_are_refused(
+    monkeypatch: pytest.MonkeyPatch, ending: object, expected: type[Exception]
+) -> None:
     def run(*_: object, **__: object) -> object:
         if isinstance(ending, Exception):
             raise ending
         return ending
 
-    monkeypatch.setattr(gdcm_process.subprocess, "run", run)
-    with pytest.raises(told):
+    monkeypatch.setattr(gdcm.subprocess, "run", run)
+    with pytest.raises(expected):
         decode_with_gdcm(LOSSLESS_JPEG_LS)
     with pytest.raises(StudyError, match=r"JPEG-LS Lossless.* malformed"):
         read_dicom_pixels(LOSSLESS_JPEG_LS)

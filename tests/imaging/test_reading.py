@@ -1,4 +1,4 @@
-"""The door for files: what is one study, what is refused, and that one broken file never stops the others."""
+"""Reading files and folders: what forms a study, what is refused, and that a broken file does not stop the others."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import pytest
 from pydicom.uid import BasicTextSRStorage
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging.reading import Found, load_pixels, read_studies, read_study
-from report_gen.records.study import ViewPosition
+from report_gen.imaging import StudyCollection, load_pixels, read_studies, read_study
+from report_gen.records import ViewPosition
 from tests.dicom_files import STUDY_UID, write_dicom
 
-GREY = np.arange(64, dtype=np.uint8).reshape(8, 8)
+GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
 
 def write_png(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(GREY).save(path)
+    PIL.Image.fromarray(GRAY).save(path)
     return path
 
 
@@ -31,25 +31,25 @@ def write_structured_report(path: Path) -> Path:
     return write_dicom(path, SOPClassUID=BasicTextSRStorage, HighBit=None, **without)
 
 
-def names(found: Found) -> list[str]:
+def names(found: StudyCollection) -> list[str]:
     return [study.name for study in found.studies]
 
 
-def refused(found: Found) -> list[str]:
+def refused(found: StudyCollection) -> list[str]:
     return [error.path.name for error in found.refused]
 
 
 # ---- one file -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["film.dcm", "film", "film.png"])
-def test_a_file_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["image.dcm", "image", "image.png"])
+def test_the_format_is_recognized_by_content(tmp_path: Path, name: str) -> None:
     dicom = read_study(write_dicom(tmp_path / "a" / name))
-    picture = read_study(write_png(tmp_path / "b" / "film.png").rename(tmp_path / "b" / name))
-    assert dicom.name == picture.name == "film"
+    png = read_study(write_png(tmp_path / "b" / "original.png").rename(tmp_path / "b" / name))
+    assert dicom.name == png.name == "image"
     assert dicom.study_instance_uid == STUDY_UID
-    assert picture.study_instance_uid is None
-    for study in (dicom, picture):
+    assert png.study_instance_uid is None
+    for study in (dicom, png):
         image = study.images[0]
         assert image.sha256 == hashlib.sha256(image.path.read_bytes()).hexdigest()
         assert load_pixels(image).shape == (image.rows, image.columns)
@@ -62,11 +62,11 @@ def test_dicom_with_a_tiff_in_its_preamble_is_dicom(tmp_path: Path) -> None:
     assert load_pixels(read_study(path).images[0]).shape == (3, 4)
 
 
-def test_pixels_are_contiguous_floats_and_flat_images_are_zeros(tmp_path: Path) -> None:
-    film = load_pixels(read_study(write_dicom(tmp_path / "a.dcm", GREY)).images[0])
-    assert film.dtype == np.float32
-    assert film.flags.c_contiguous
-    assert (film.min(), film.max()) == (0, 1)
+def test_pixels_are_contiguous_floats_and_uniform_images_are_zeros(tmp_path: Path) -> None:
+    pixels = load_pixels(read_study(write_dicom(tmp_path / "a.dcm", GRAY)).images[0])
+    assert pixels.dtype == np.float32
+    assert pixels.flags.c_contiguous
+    assert (pixels.min(), pixels.max()) == (0, 1)
     for path in (tmp_path / "flat.png", tmp_path / "flat.tif"):
         PIL.Image.fromarray(np.full((4, 5), 200, np.uint8)).save(path)
         assert not load_pixels(read_study(path).images[0]).any()
@@ -78,15 +78,15 @@ def test_pixels_are_contiguous_floats_and_flat_images_are_zeros(tmp_path: Path) 
     ("name", "content", "reason"),
     [
         ("empty.dcm", b"", "empty"),
-        ("text.dcm", b"No acute cardiopulmonary abnormality.", "named like an image"),
-        ("zeros.dcm", bytes(200), "named like an image"),
-        ("text.png", b"not a picture", "named like an image"),
-        ("film.gif", b"GIF89a", "is not an image"),
+        ("text.dcm", b"No acute cardiopulmonary abnormality.", "has the name of an image"),
+        ("zeros.dcm", bytes(200), "has the name of an image"),
+        ("text.png", b"not an image", "has the name of an image"),
+        ("image.gif", b"GIF89a", "is not an image"),
         ("half.png", b"\x89PNG\r\n\x1a\n", "broken or truncated"),
         ("half.dcm", bytes(128) + b"DICM", "malformed|truncated"),
     ],
 )
-def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_files_that_are_not_images_are_refused(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(StudyError, match=reason) as caught:
@@ -95,7 +95,7 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path: Path, name: str,
     assert refused(read_studies(path)) == [name]
 
 
-def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
+def test_paths_that_are_not_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="does not exist"):
         read_study(tmp_path / "nowhere")
     with pytest.raises(StudyError, match="does not exist"):
@@ -105,7 +105,7 @@ def test_paths_that_are_no_files_are_refused(tmp_path: Path) -> None:
         read_study(tmp_path / "pipe.dcm")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_permission_denied(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm")
     path.chmod(0)
@@ -149,23 +149,35 @@ def test_dicom_files_are_grouped_by_study_and_ordered_by_number(tmp_path: Path) 
     assert read_study(tmp_path / "d").name == "1.2"
 
 
-def test_pictures_of_one_folder_are_one_study(tmp_path: Path) -> None:
+def test_images_and_series_without_a_number_come_last(tmp_path: Path) -> None:
+    for name, series, number in (("a", None, 1), ("b", 2, None), ("c", 2, 5)):
+        write_dicom(
+            tmp_path / f"{name}.dcm",
+            SeriesInstanceUID=f"1.{series or 1}",
+            SeriesNumber=series,
+            InstanceNumber=number,
+            SOPInstanceUID=f"1.9.{ord(name)}",
+        )
+    assert [image.path.stem for image in read_study(tmp_path).images] == ["c", "b", "a"]
+
+
+def test_images_of_one_folder_are_one_study(tmp_path: Path) -> None:
     for name in ("p1/b.png", "p1/a.png", "p2/a.png", "more/P1/a.png"):
         write_png(tmp_path / name)
     found = read_studies(tmp_path)
-    assert names(found) == ["P1", "p1-2", "p2"]  # they become file names
+    assert names(found) == ["P1", "p1-2", "p2"]  # the names differ without case, because they become file names
     assert [image.path.name for image in found.studies[1].images] == ["a.png", "b.png"]
     assert read_study(tmp_path / "p1").name == "p1"
     assert all(image.view_position is ViewPosition.UNKNOWN for image in found.studies[1].images)
 
 
-def test_without_a_study_uid_each_file_stands_alone(tmp_path: Path) -> None:
+def test_without_a_study_uid_each_file_is_a_study(tmp_path: Path) -> None:
     write_dicom(tmp_path / "a.dcm", StudyInstanceUID=None, SOPInstanceUID="1.1")
     write_dicom(tmp_path / "b.dcm", StudyInstanceUID="", SOPInstanceUID="1.2")
     assert names(read_studies(tmp_path)) == ["a", "b"]
 
 
-def test_an_ill_formed_uid_never_becomes_a_name(tmp_path: Path) -> None:
+def test_a_malformed_uid_never_becomes_a_name(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", StudyInstanceUID="1.2.3.4.5.6.7")
     path.write_bytes(path.read_bytes().replace(b"1.2.3.4.5.6.7", b"../../etc/abc"))
     assert names(read_studies(tmp_path)) == ["a"]
@@ -186,7 +198,7 @@ def test_copies_count_once_and_conflicting_copies_are_refused(tmp_path: Path) ->
     first = write_dicom(tmp_path / "a.dcm")
     (tmp_path / "b.dcm").write_bytes(first.read_bytes())
     assert len(read_study(tmp_path).images) == 1
-    write_dicom(tmp_path / "c.dcm", GREY)
+    write_dicom(tmp_path / "c.dcm", GRAY)
     with pytest.raises(StudyError, match="SOP Instance UID"):
         read_study(tmp_path)
 
@@ -206,7 +218,7 @@ def test_one_broken_file_does_not_stop_the_others(tmp_path: Path) -> None:
         read_study(tmp_path)
 
 
-def test_objects_without_pixels_are_reported_but_do_not_spoil_the_study(tmp_path: Path) -> None:
+def test_objects_without_pixels_are_reported_and_do_not_refuse_the_study(tmp_path: Path) -> None:
     write_dicom(tmp_path / "a.dcm")
     write_structured_report(tmp_path / "sr.dcm")
     (tmp_path / "viewer.exe").write_bytes(b"MZ")
@@ -216,14 +228,14 @@ def test_objects_without_pixels_are_reported_but_do_not_spoil_the_study(tmp_path
     assert read_study(tmp_path).name == STUDY_UID
 
 
-def test_sidecars_hidden_files_and_indices_are_passed_over(tmp_path: Path) -> None:
+def test_sidecars_hidden_files_and_dicomdir_are_ignored(tmp_path: Path) -> None:
     write_png(tmp_path / "s" / "a.png")
     for name in ("report.txt", "labels.csv", "meta.json", "README.md", "x.xml", "doc.pdf", ".hidden.dcm", "DICOMDIR"):
         (tmp_path / "s" / name).write_text("text")
     write_png(tmp_path / "s" / ".cache" / "thumb.png")
     assert read_studies(tmp_path).refused == ()
     assert len(read_study(tmp_path).images) == 1
-    write_dicom(tmp_path / "s" / "named.txt")  # an image for all its name
+    write_dicom(tmp_path / "s" / "named.txt")  # an image in spite of its name
     assert names(read_studies(tmp_path)) == ["s", STUDY_UID]
 
 
@@ -253,25 +265,25 @@ def test_links_pipes_and_loops_are_not_followed(tmp_path: Path) -> None:
 
 def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_dicom(tmp_path / "ok" / "a.dcm")
-    (tmp_path / "shut").mkdir()
+    (tmp_path / "closed").mkdir()
     scandir = os.scandir
 
     def deny(path: str) -> object:
-        if str(path).endswith("shut"):
+        if str(path).endswith("closed"):
             raise PermissionError(13, "Permission denied", str(path))
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", deny)
     found = read_studies(tmp_path)
     assert names(found) == [STUDY_UID]
-    assert refused(found) == ["shut"]
+    assert refused(found) == ["closed"]
 
 
-def test_refusals_travel_between_processes(tmp_path: Path) -> None:
+def test_errors_can_be_pickled(tmp_path: Path) -> None:
     (tmp_path / "a.dcm").touch()
     error = read_studies(tmp_path).refused[0]
-    again = copy.copy(error)  # by the same means as pickle
-    assert (type(again), again.path, str(again)) == (StudyError, error.path, str(error))
+    copied = copy.copy(error)  # copies by the protocol of pickle
+    assert (type(copied), copied.path, str(copied)) == (StudyError, error.path, str(error))
 
 
 def test_no_patient_data_in_any_message(tmp_path: Path) -> None:
@@ -324,7 +336,7 @@ def test_the_blank_image_is_zeros(shared: Path) -> None:
 
 
 @pytest.mark.realdata
-def test_real_pictures(shared: Path) -> None:
+def test_real_png_files(shared: Path) -> None:
     found = read_studies(shared / "data" / "iu_xray")
     assert [study.name for study in found.studies] == ["images"]
     assert len(found.studies[0].images) == 8

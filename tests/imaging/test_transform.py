@@ -1,4 +1,4 @@
-"""Fitting into the square: geometry by hand, the way back, and other programs' resizing."""
+"""Fitting into the square: geometry computed by hand, the placement, and the resizing of Pillow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def noise(rows: int, columns: int) -> NDArray[np.float32]:
         (3000, 5, Placement(3000, 5, 32, 32 / 3000, 0, 15)),  # never thinner than one pixel
     ],
 )
-def test_an_image_lies_in_the_middle_with_its_aspect_kept(rows: int, columns: int, placement: Placement) -> None:
+def test_an_image_is_centered_and_keeps_its_aspect_ratio(rows: int, columns: int, placement: Placement) -> None:
     square, found = transform().fit(np.ones((rows, columns), dtype=np.float32))
     assert found == placement
     assert square.shape == (32, 32)
@@ -41,25 +41,25 @@ def test_an_image_lies_in_the_middle_with_its_aspect_kept(rows: int, columns: in
 
 @pytest.mark.parametrize("shape", [(200, 320), (320, 200), (17, 23)])
 @pytest.mark.parametrize("place", [(0.1, 0.2), (0.5, 0.5), (0.8, 0.9)])
-def test_the_placement_says_where_a_bright_spot_lies(shape: tuple[int, int], place: tuple[float, float]) -> None:
+def test_the_placement_locates_a_bright_pixel(shape: tuple[int, int], place: tuple[float, float]) -> None:
     row, column = int(place[0] * shape[0]), int(place[1] * shape[1])
     pixels = np.zeros(shape, dtype=np.float32)
     pixels[row, column] = 1
     square, placed = transform(64).fit(pixels)
     weights = square / square.sum()
-    centre_row = (weights.sum(1) * (torch.arange(64) + 0.5)).sum()
-    centre_column = (weights.sum(0) * (torch.arange(64) + 0.5)).sum()
-    assert float(centre_row) == pytest.approx((row + 0.5) * placed.scale + placed.top, abs=0.6)
-    assert float(centre_column) == pytest.approx((column + 0.5) * placed.scale + placed.left, abs=0.6)
+    center_row = (weights.sum(1) * (torch.arange(64) + 0.5)).sum()
+    center_column = (weights.sum(0) * (torch.arange(64) + 0.5)).sum()
+    assert float(center_row) == pytest.approx((row + 0.5) * placed.scale + placed.top, abs=0.6)
+    assert float(center_column) == pytest.approx((column + 0.5) * placed.scale + placed.left, abs=0.6)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])
-def test_a_flat_image_stays_flat(value: float) -> None:
+def test_a_uniform_image_stays_uniform(value: float) -> None:
     square, _ = transform().fit(np.full((100, 100), value, dtype=np.float32))
     torch.testing.assert_close(square, torch.full((32, 32), value))
 
 
-def test_an_image_of_the_right_size_is_left_as_it_is() -> None:
+def test_an_image_of_the_target_size_is_unchanged() -> None:
     pixels = noise(32, 32)
     assert torch.equal(transform().fit(pixels)[0], torch.from_numpy(pixels))
 
@@ -71,14 +71,14 @@ def test_intensities_stay_in_their_range() -> None:
 
 
 @pytest.mark.parametrize("side", [100, 20])
-def test_resizing_is_pillows(side: int) -> None:
+def test_resizing_equals_that_of_pillow(side: int) -> None:
     pixels = noise(side, side)
-    theirs = PIL.Image.fromarray(pixels).resize((32, 32), PIL.Image.Resampling.BILINEAR)
-    np.testing.assert_allclose(transform().fit(pixels)[0].numpy(), np.asarray(theirs), atol=1e-5)
+    expected = PIL.Image.fromarray(pixels).resize((32, 32), PIL.Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(transform().fit(pixels)[0].numpy(), np.asarray(expected), atol=1e-5)
 
 
-def test_every_second_row_and_column_is_no_resizing() -> None:
-    """A fine grid of lines becomes grey; without antialiasing it would become black or white."""
+def test_resizing_is_antialiased() -> None:
+    """Fine lines become gray; without antialiasing they would become black or white."""
     lines = np.zeros((128, 128), dtype=np.float32)
     lines[::2] = 1
     square, _ = transform().fit(lines)
@@ -90,7 +90,7 @@ def test_a_view_with_negative_strides_is_read_as_it_shows() -> None:
     assert torch.equal(transform().fit(pixels[::-1])[0], torch.from_numpy(pixels).flip(0))
 
 
-def test_normalising_repeats_the_grey_image() -> None:
+def test_normalizing_repeats_the_gray_image() -> None:
     squares = torch.rand(2, 5, 8, 8)
     values = transform(8).normalize(squares)
     assert values.shape == (2, 5, 3, 8, 8)

@@ -39,7 +39,7 @@ def test_terms(name: AttributeName, term: str, value: str) -> None:
     [
         ("modality", "Axial CT of the abdomen.", ("CT",)),
         ("modality", "T2-weighted image, FLAIR; earlier a CT-scan.", ("MR", "CT")),
-        ("modality", "Mr. T1 vertebra and the T2 level.", ("MR",)),  # the abbreviation of a man cannot be told apart
+        ("modality", "Mr. T1 vertebra and the T2 level.", ("MR",)),  # the abbreviation of a man cannot be distinguished
         ("modality", "The T1 vertebra is collapsed.", ()),
         ("modality", "Contrast in the duct.", ()),
         ("modality", "A plain film and ultrasound.", ("DX", "US")),
@@ -60,11 +60,11 @@ def test_named_values(name: AttributeName, text: str, values: tuple[str, ...]) -
 
 
 def test_a_text_contradicts_what_it_names_otherwise_and_what_it_does_not_name_is_none() -> None:
-    told: dict[AttributeName, str] = {"modality": "CT", "plane": "axial", "body_part": "chest"}
-    assert contradictions("Axial CT of the lungs.", told) == ()
-    assert contradictions("Sagittal MRI of the lungs.", told) == ("modality", "plane")
-    assert contradictions("CT, compared with MRI.", told) == ()
-    assert contradictions("A lesion.", told) == ()
+    values: dict[AttributeName, str] = {"modality": "CT", "plane": "axial", "body_part": "chest"}
+    assert contradictions("Axial CT of the lungs.", values) == ()
+    assert contradictions("Sagittal MRI of the lungs.", values) == ("modality", "plane")
+    assert contradictions("CT, compared with MRI.", values) == ()
+    assert contradictions("A lesion.", values) == ()
     assert contradictions("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
 
 

@@ -123,12 +123,12 @@ def test_of_findings_and_impressions_it_is_the_twin_of_parse_report(text: str) -
         pytest.param(
             "HISTORY: Cough.\n PORTABLE AP CHEST, ___:  Lungs clear.\n IMPRESSION: Normal.",
             {"indication": "Cough.", "findings": "Lungs clear.", "impression": "Normal."},
-            id="the films as a heading",
+            id="the images as a heading",
         ),
         pytest.param(
             "CHEST, PA AND LATERAL:\n\n HISTORY: Cough.\n\n FINDINGS: Clear.\n",
             {"indication": "Cough.", "findings": "Clear."},
-            id="the films as a title",
+            id="the images as a title",
         ),
         pytest.param(
             "FINDINGS: Clear.\n IMPRESSION: Normal.\n IMPRESSION: Normal.",

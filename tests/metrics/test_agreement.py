@@ -1,4 +1,4 @@
-"""The arithmetic against the libraries that published figures were computed with, on 1,000 random pairs."""
+"""Metrics against the libraries of published scores, on 1,000 random pairs."""
 
 from __future__ import annotations
 
@@ -52,15 +52,13 @@ BY_HAND = [
 
 def random_pairs(count: int = 1000) -> Pairs:
     """Half of the predictions are the reference with words dropped, repeated and replaced, as drafts are."""
-    dice = np.random.default_rng(7)
+    rng = np.random.default_rng(7)
     pairs = list(BY_HAND)
     while len(pairs) < count:
-        reference = list(dice.choice(WORDS, dice.integers(40)))
-        prediction = list(dice.choice(WORDS, dice.integers(40)))
-        if dice.random() < 0.5:
-            prediction = [
-                word if dice.random() < 0.8 else dice.choice(WORDS) for word in reference if dice.random() < 0.9
-            ]
+        reference = list(rng.choice(WORDS, rng.integers(40)))
+        prediction = list(rng.choice(WORDS, rng.integers(40)))
+        if rng.random() < 0.5:
+            prediction = [word if rng.random() < 0.8 else rng.choice(WORDS) for word in reference if rng.random() < 0.9]
         pairs.append((" ".join(prediction), " ".join(reference)))
     return Pairs(*zip(*pairs, strict=True))
 
@@ -108,7 +106,7 @@ def test_cider_is_coco(pairs: Pairs) -> None:
 def test_cider_of_some_reports_with_the_frequencies_of_all_is_coco(
     pairs: Pairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cider, "_AT_A_TIME", 300)  # several shares of the thousand
+    monkeypatch.setattr(cider, "_BLOCK", 300)  # several blocks
     scorer = CiderScorer(n=4, sigma=6.0)
     for prediction, reference in zip(pairs.predictions, pairs.references, strict=True):
         scorer += (prediction, [reference])
@@ -116,7 +114,7 @@ def test_cider_of_some_reports_with_the_frequencies_of_all_is_coco(
     frequencies = cider.document_frequencies(iter(pairs.references))
     some = cider_d(Pairs(pairs.predictions[:40], pairs.references[:40]), frequencies)
     np.testing.assert_allclose(some.per_report[:, 0], per_report[:40], rtol=0, atol=1e-9)
-    assert some.recipe == "sigma6,df:1000 reports"
+    assert some.variant == "sigma6,df:1000 reports"
     one = cider_d(Pairs(pairs.predictions[9:10], pairs.references[9:10]), frequencies)
     assert float(one.values[0]) == pytest.approx(per_report[9], abs=1e-9)
 

@@ -1,4 +1,4 @@
-"""Baselines and collapse: the quick ways against the plain ones, and what counts as collapsed."""
+"""Baselines against exhaustive search and cases by hand; diversity and collapse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from report_gen.errors import CorpusError
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.baselines import best_constant, most_frequent, nearest_reports, random_reports
 from report_gen.metrics.bleu import bleu
-from report_gen.metrics.diversity import diversity_stats, is_collapsed, letters
+from report_gen.metrics.diversity import diversity_stats, is_collapsed, normalize_text
 from report_gen.metrics.pairs import Pairs
 from report_gen.metrics.training_reports import read_features
 from report_gen.records.findings import FindingState
@@ -21,11 +21,11 @@ NORMAL = dict.fromkeys(FINDINGS, FindingState.ABSENT)
 
 
 def texts(count: int, seed: int) -> list[str]:
-    dice = np.random.default_rng(seed)
-    return [" ".join(dice.choice(WORDS, dice.integers(1, 20))) for _ in range(count)]
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(1, 20))) for _ in range(count)]
 
 
-def test_the_best_constant_is_found_as_by_scoring_each() -> None:
+def test_the_best_constant_is_that_of_exhaustive_search() -> None:
     train, val = texts(40, 1), texts(25, 2)
     scores = [bleu(Pairs([candidate] * len(val), val)).values[3] for candidate in train]
     assert best_constant(train, val) == int(np.argmax(scores))
@@ -39,6 +39,8 @@ def test_most_frequent_random_and_nearest() -> None:
     assert set(drawn) == {0, 1, 2}
     train = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     assert nearest_reports(train, np.array([[0.1, 5.0], [9.0, 1.0]])) == [1, 0]
+    # The cosine decides, not the dot product, which is larger for the first row.
+    assert nearest_reports(np.array([[3.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 1.0]])) == [1]
 
 
 def test_features_are_read_by_id_and_bad_ones_refused(tmp_path) -> None:
@@ -46,8 +48,8 @@ def test_features_are_read_by_id_and_bad_ones_refused(tmp_path) -> None:
     np.savez(good, ids=np.array(["a", "b"]), features=np.eye(2))
     assert read_features(good)["b"].tolist() == [0, 1]
     np.savez(bad, ids=np.array(["a"]), features=np.eye(2))
-    for path, says in ((bad, "one row for each"), (tmp_path / "none.npz", "not an .npz")):
-        with pytest.raises(CorpusError, match=says):
+    for path, message in ((bad, "one row for each"), (tmp_path / "none.npz", "not an .npz")):
+        with pytest.raises(CorpusError, match=message):
             read_features(path)
     bad.write_bytes(b"no archive")
     with pytest.raises(CorpusError, match=r"not an \.npz"):
@@ -58,23 +60,23 @@ def diversity(drafts: list[str], train: frozenset[str] | None = None):
     return diversity_stats(drafts, [NORMAL] * len(drafts), train)
 
 
-def test_variety_counts_texts_whatever_their_casing_and_stops() -> None:
-    found = diversity(["Clear. Normal.", "clear . normal .", "effusion ."], frozenset([letters("Effusion.")]))
+def test_diversity_ignores_case_and_punctuation() -> None:
+    found = diversity(["Clear. Normal.", "clear . normal .", "effusion ."], frozenset([normalize_text("Effusion.")]))
     assert (found.reports, found.distinct, found.vocabulary) == (3, 2, 3)
-    assert found.commonest == pytest.approx(2 / 3)
-    assert found.copied == pytest.approx(1 / 3)
-    assert found.normal == 1
-    assert diversity(["clear"]).copied is None
+    assert found.most_frequent_share == pytest.approx(2 / 3)
+    assert found.copied_share == pytest.approx(1 / 3)
+    assert found.normal_share == 1
+    assert diversity(["clear"]).copied_share is None
 
 
-def test_a_stated_or_suspected_disease_is_not_normal_and_a_device_is() -> None:
+def test_a_present_or_uncertain_disease_is_not_normal_and_a_device_is() -> None:
     for name, state, normal in [
         ("Edema", FindingState.PRESENT, 0),
         ("Edema", FindingState.UNCERTAIN, 0),
         ("Support Devices", FindingState.PRESENT, 1),
         ("No Finding", FindingState.PRESENT, 1),
     ]:
-        assert diversity_stats(["x"], [{**NORMAL, name: state}]).normal == normal
+        assert diversity_stats(["x"], [{**NORMAL, name: state}]).normal_share == normal
 
 
 def test_collapse() -> None:

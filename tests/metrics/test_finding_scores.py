@@ -7,7 +7,6 @@ import pytest
 
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics.finding_scores import (
-    CHEXPERT_FIVE,
     average_name,
     finding_measures,
     is_normal,
@@ -20,6 +19,7 @@ from report_gen.metrics.significance import bootstrap
 from report_gen.records.findings import FindingState
 
 CHEXPERT = chest_xray().subsets["chexpert"]
+CHEXPERT_FIVE = chest_xray().subsets["chexpert_five"]
 
 P, U = FindingState.PRESENT, FindingState.UNCERTAIN
 EDEMA, FRACTURE, PNEUMONIA = "Edema", "Fracture", "Pneumonia"
@@ -72,9 +72,9 @@ def test_scores_have_their_own_names_and_are_resampled_like_all_others() -> None
     for measure, drawn in zip(measures, bootstrap(measures, 20, 0), strict=True):
         assert drawn.shape == (20, len(measure.names))
         assert ((drawn >= 0) & (drawn <= 1)).all()
-    other = finding_measures(PREDICTIONS, REFERENCES, labeller="CheXbert")
+    other = finding_measures(PREDICTIONS, REFERENCES, labeler="CheXbert")
     assert other[0].names[0] == f"CheXbert {measures[0].names[0]}"
-    assert "chexbert" in other[0].recipe.lower()
+    assert "chexbert" in other[0].variant.lower()
 
 
 def test_a_resampled_corpus_scores_as_if_it_were_scored_itself() -> None:
@@ -90,15 +90,15 @@ def test_a_resampled_corpus_scores_as_if_it_were_scored_itself() -> None:
         np.testing.assert_allclose(drawn_values(one), two.values, atol=1e-12)
 
 
-def test_equal_texts_are_labelled_once() -> None:
-    asked = []
+def test_equal_texts_are_labeled_once() -> None:
+    labeled = []
 
-    def labeller(text: str) -> dict[str, FindingState]:
-        asked.append(text)
+    def labeler(text: str) -> dict[str, FindingState]:
+        labeled.append(text)
         return {}
 
-    assert len(label_reports(["a", "b", "a"], labeller)) == 3
-    assert asked == ["a", "b"]
+    assert len(label_reports(["a", "b", "a"], labeler)) == 3
+    assert labeled == ["a", "b"]
 
 
 def test_normal_means_no_disease() -> None:

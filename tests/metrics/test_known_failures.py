@@ -1,14 +1,14 @@
-"""What text measures are known to get wrong, and what stands against each failure here."""
+"""Known failures of text metrics, and how the other scores reveal each of them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from report_gen.evaluation.image_use import measure_image_use, shuffle
+from report_gen.evaluation import measure_image_use, shuffle_studies
 from report_gen.metrics.finding_scores import finding_measures, label_reports
 from report_gen.metrics.preset import load_preset
-from report_gen.metrics.score import score_reports
+from report_gen.metrics.scoring import score_reports
 
 PRESET = "r2gen-iu"
 
@@ -84,16 +84,16 @@ def test_cider_depends_on_the_other_references() -> None:
 def test_a_drafter_that_ignores_the_image_loses_nothing_without_it() -> None:
     references = [f"the lungs are clear . note {number} ." for number in range(20)]
     preset = load_preset("raw")
-    blind = measure_image_use(["clear ."] * 20, ["clear ."] * 20, references, preset=preset, draws=100)
-    assert all(difference.interval == (0, 0) for difference in blind)
-    shuffled = [references[place] for place in shuffle(20, 0)]
-    seeing = {one.name: one for one in measure_image_use(references, shuffled, references, preset=preset, draws=100)}
-    assert seeing["BLEU-4"].interval[0] > 0
-    assert seeing["BLEU-4"].p_randomisation < 0.05
+    ignoring = measure_image_use(["clear ."] * 20, ["clear ."] * 20, references, preset=preset, draws=100)
+    assert all(difference.interval == (0, 0) for difference in ignoring)
+    shuffled = [references[place] for place in shuffle_studies(20, 0)]
+    using = {one.name: one for one in measure_image_use(references, shuffled, references, preset=preset, draws=100)}
+    assert using["BLEU-4"].interval[0] > 0
+    assert using["BLEU-4"].p_randomization < 0.05
 
 
 def test_a_shuffle_leaves_no_study_its_own_image() -> None:
     for seed in range(20):
-        order = shuffle(7, seed)
+        order = shuffle_studies(7, seed)
         assert sorted(order) == list(range(7))
         assert not (np.array(order) == np.arange(7)).any()

@@ -7,19 +7,19 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from report_gen.metrics.label_scores import ALL_POSITIVE, COMMONEST, MACRO, LabelScores, score_labels
-from report_gen.metrics.table import render_labels
+from report_gen.metrics.label_scores import ALL_POSITIVE, MACRO_F1, MOST_FREQUENT_LABELS, LabelScores, score_labels
+from report_gen.metrics.score_tables import render_labels
 
 NAMES = ("Edema", "Mass", "Nodule", "Hernia")
 
 
-def said(*labels: str) -> list[frozenset[str]]:
+def label_sets(*labels: str) -> list[frozenset[str]]:
     return [frozenset(filter(None, one.split("|"))) for one in labels]
 
 
-TRUTH = said("Edema", "Edema|Mass", "Mass", "")
-OWN = said("Edema", "Mass", "Mass", "Nodule")
-SHUFFLED = said("Mass", "", "Edema", "")
+TRUTH = label_sets("Edema", "Edema|Mass", "Mass", "")
+OWN = label_sets("Edema", "Mass", "Mass", "Nodule")
+SHUFFLED = label_sets("Mass", "", "Edema", "")
 
 
 def scored(own: list[frozenset[str]] = OWN, draws: int = 200) -> LabelScores:
@@ -27,10 +27,10 @@ def scored(own: list[frozenset[str]] = OWN, draws: int = 200) -> LabelScores:
 
 
 def test_each_label_and_the_mean_over_all() -> None:
-    """Edema: 1 hit, 1 missed; Mass: 2 hits; Nodule: 1 invented; Hernia: nobody has it, and it counts 0."""
+    """Edema: 1 hit, 1 missed; Mass: 2 hits; Nodule: 1 invented; Hernia: on neither side, so it counts 0."""
     found = scored()
     assert {one.name: one.value for one in found.scores} == {
-        MACRO: pytest.approx((2 / 3 + 1 + 0 + 0) / 4),
+        MACRO_F1: pytest.approx((2 / 3 + 1 + 0 + 0) / 4),
         "Edema": pytest.approx(2 / 3),
         "Mass": 1,
         "Nodule": 0,
@@ -40,15 +40,17 @@ def test_each_label_and_the_mean_over_all() -> None:
     assert all(one.interval and one.interval[0] <= one.value <= one.interval[1] for one in found.scores)
 
 
-def test_what_does_not_look_stands_beside_it() -> None:
+def test_controls_and_baselines_are_compared() -> None:
     found = scored()
-    assert list(found.against) == ["shuffled", ALL_POSITIVE, COMMONEST]
+    assert list(found.against) == ["shuffled", ALL_POSITIVE, MOST_FREQUENT_LABELS]
     firsts = {name: [one.first for one in differences] for name, differences in found.against.items()}
     assert firsts["shuffled"] == [0, 0, 0, 0, 0]
     share = 2 / 4  # of the studies have it: F1 of stating it always is 2p/(1+p)
     always = 2 * share / (1 + share)
     assert firsts[ALL_POSITIVE] == pytest.approx([always / 2, always, always, 0, 0])
-    assert firsts[COMMONEST] == pytest.approx([always / 4, 0, always, 0, 0])  # two of four state a mass alone
+    assert firsts[MOST_FREQUENT_LABELS] == pytest.approx(
+        [always / 4, 0, always, 0, 0]
+    )  # two of four state a mass alone
     assert [one.second for one in found.against["shuffled"]] == [one.value for one in found.scores]
 
 
@@ -66,5 +68,5 @@ def test_the_table_has_every_label_and_every_control() -> None:
     console = Console(width=80, file=StringIO())
     console.print(*render_labels("F1", scored()))
     shown = console.file.getvalue()
-    assert all(name in shown for name in (*NAMES, MACRO, "0.417", "shuffled", "positive", "commonest"))
+    assert all(name in shown for name in (*NAMES, MACRO_F1, "0.417", "shuffled", "positive", "frequent"))
     assert "macro F1 over all" in shown

@@ -1,4 +1,4 @@
-"""METEOR 1.5 against the Java program's own score, and the form without Java against nltk."""
+"""METEOR 1.5 against the Java program's own score, and exact+stem F against nltk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lu
 
 
 def random_pairs(count: int) -> Pairs:
-    dice = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     pairs = [("the lungs are clear .", "the lungs are clear ."), ("", "clear"), ("clear", ""), ("a ||| b", "b")]
     pairs += [
-        (" ".join(dice.choice(WORDS, dice.integers(1, 15))), " ".join(dice.choice(WORDS, dice.integers(1, 15))))
+        (" ".join(rng.choice(WORDS, rng.integers(1, 15))), " ".join(rng.choice(WORDS, rng.integers(1, 15))))
         for _ in range(count)
     ]
     return Pairs(*zip(*pairs, strict=True))
@@ -49,7 +49,7 @@ def test_exact_stem_never_takes_the_name_of_meteor() -> None:
     assert exact_stem(Pairs(["effusion"], ["effusions"])).values[0] == 0.5
 
 
-def test_the_score_is_computed_from_the_programs_counts() -> None:
+def test_the_score_is_computed_from_the_counts_of_the_program() -> None:
     answer = "10.0 10.0 5.0 5.0 2.0 2.0 4.0 4.0 2.0 2.0 0.0 0.0 0.0 0.0 1.0 1.0 0.0 0.0 0.0 0.0 2.0 9.0 9.0"
     assert _finish(np.array(_parse(answer)))[0] == pytest.approx(0.4002274029710995, abs=1e-12)
     with pytest.raises(UsageError, match="2 counts instead of 23"):
@@ -59,14 +59,14 @@ def test_the_score_is_computed_from_the_programs_counts() -> None:
 def test_without_java_there_is_no_meteor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     assert find_meteor() is None
-    with pytest.raises(UsageError, match="install a Java"):
+    with pytest.raises(UsageError, match="install Java"):
         Meteor()
 
 
 @pytest.mark.realdata  # needs none, but loading the paraphrases of the program takes ten seconds
 @pytest.mark.usefixtures("shared")
 @pytest.mark.skipif(find_meteor() is None, reason="needs Java and pycocoevalcap")
-def test_meteor_is_what_the_program_itself_says() -> None:
+def test_meteor_is_the_score_of_the_program() -> None:
     pairs = random_pairs(60)
     with Meteor() as meteor:
         ours = meteor(pairs)

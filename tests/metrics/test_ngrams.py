@@ -1,4 +1,4 @@
-"""The counting of n-grams and of common subsequences against plain Python."""
+"""N-gram counts and common subsequences against plain Python."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.metrics import ngrams
-from report_gen.metrics.lcs import common_subsequence
 from report_gen.metrics.ngrams import count_characters, count_words, hash_words
+from report_gen.metrics.rouge import common_subsequence
 
 ORDER = 4
 words = st.lists(st.sampled_from(["a", "b", "c", "é", ""]), max_size=12)

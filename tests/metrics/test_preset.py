@@ -1,4 +1,4 @@
-"""Presets: the R2Gen protocol in its details, presets of one's own, and what is refused."""
+"""Presets: the R2Gen protocol in detail, user presets, and invalid presets."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_the_signature_tells_recipes_apart(tmp_path: Path) -> None:
     assert load_preset(str(own)).signature(None, 590, "1") != before
 
 
-def test_a_preset_of_ones_own(tmp_path: Path) -> None:
+def test_a_user_preset(tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('lowercase = true\n[references]\nsteps = [{ find = "[0-9]+", put = "N", regex = true }]\n')
     assert load_preset(str(path)).prepare_references(["Seen 12 of 30"], None) == ["seen n of n"]
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "message"),
     [
         ("lowercase = ", "not a preset"),
         ("lower = true", "lower: Extra inputs"),
@@ -86,10 +86,10 @@ def test_a_preset_of_ones_own(tmp_path: Path) -> None:
         ('[references]\nsteps = [{ find = "(", put = "", regex = true }]', "not a preset"),
     ],
 )
-def test_a_wrong_preset_is_refused_in_one_line(tmp_path: Path, content: str, says: str) -> None:
+def test_a_wrong_preset_is_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "own.toml"
     path.write_text(content)
-    with pytest.raises(UsageError, match=says) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         load_preset(str(path))
     assert "\n" not in str(caught.value)
 

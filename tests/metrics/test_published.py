@@ -1,4 +1,4 @@
-"""Published figures from a published model's own drafts, under the published protocol."""
+"""Published scores of a published model, from its own drafts under the published protocol."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(shared: Path) -> ScoreRun:
     return run_score(options(shared))
 
 
-def test_the_published_figures_and_what_stands_beside_them(run: ScoreRun) -> None:
+def test_the_published_scores_and_their_baselines(run: ScoreRun) -> None:
     assert {name: round(run.model[name].value, 4) for name in PUBLISHED} == PUBLISHED
     constant = run.baselines[0]
     assert {name: round(constant[name].value, 3) for name in CONSTANT} == CONSTANT
@@ -75,7 +75,9 @@ def test_intervals_are_as_wide_as_the_protocol_says(run: ScoreRun) -> None:
         ),
     ],
 )
-def test_what_a_small_change_of_recipe_does(shared: Path, tmp_path: Path, change: dict[str, str], bleu4: float) -> None:
+def test_a_small_change_of_the_preset_changes_the_score(
+    shared: Path, tmp_path: Path, change: dict[str, str], bleu4: float
+) -> None:
     from importlib import resources
 
     text = (resources.files("report_gen.metrics") / "presets/r2gen-iu.toml").read_text()

@@ -1,4 +1,4 @@
-"""Report files: every layout that is read, and one sentence for each kind of bad input."""
+"""Report files: every layout, and one sentence for each kind of bad input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from report_gen.errors import CorpusError, UsageError
 from report_gen.metrics import report_files
 from report_gen.metrics.joining import join_files
-from report_gen.metrics.report_files import is_annotation, read_reports
+from report_gen.metrics.report_files import is_annotation, list_ids, read_reports
 
 EXPECTED = {"a": "Clear lungs.", "b": "No effusion, really."}
 RECORDS = [{"id": name, "report": text} for name, text in EXPECTED.items()]
@@ -64,7 +64,7 @@ def test_an_annotation_has_splits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("x.csv", "number,report\na,Clear.\n", "no column for the id among number, report; name it with --id-column"),
         ("x.csv", "id,words\na,Clear.\n", "no column for the report text"),
@@ -76,20 +76,20 @@ def test_an_annotation_has_splits(tmp_path: Path) -> None:
         ("x.jsonl", '{"id": "a", "report": NaN}', "entry 1 has no text"),
         ("x.csv", b"id,report\na,\xe9panchement\n", "not UTF-8"),
         ("x.csv", "id,report\na,Clear.\na,Normal.\n", r"1 id \(a\) more than once"),
-        ("x.csv", "id,report\n", "holds no reports"),
-        ("x.csv", "", "holds no reports"),
+        ("x.csv", "id,report\n", "contains no reports"),
+        ("x.csv", "", "contains no reports"),
         ("x.jsonl", '{"id": "a", "report": ', "damaged"),
         ("x.jsonl", "[1]", "entry 1 is not an object"),
         ("x.json", '{"train": []}', "has no split 'test', only train"),
         ("x.json", "3", "neither an annotation.json nor a list"),
         ("x.json", "[" * 100_000, "damaged"),
         ("x.csv", 'id,report\na,"Clear.\n', "damaged"),
-        ("x.parquet", "", "cannot tell the format"),
+        ("x.parquet", "", "names no known format"),
     ],
 )
-def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, name: str, content: str | bytes, says: str) -> None:
+def test_bad_input_is_refused_in_one_sentence(tmp_path: Path, name: str, content: str | bytes, message: str) -> None:
     path = write(tmp_path / name, content)
-    with pytest.raises(CorpusError, match=says) as caught:
+    with pytest.raises(CorpusError, match=message) as caught:
         read_reports(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -105,8 +105,8 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path) -> None:
 def test_a_line_without_end_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_files, "_LONGEST_LINE", 1000)
     monkeypatch.setattr(report_files, "_LARGEST_JSON", 1000)
-    for name, says in (("x.jsonl", "line 1 is longer"), ("x.csv", "line 1 is longer"), ("x.json", "larger than")):
-        with pytest.raises(CorpusError, match=says):
+    for name, message in (("x.jsonl", "line 1 is longer"), ("x.csv", "line 1 is longer"), ("x.json", "larger than")):
+        with pytest.raises(CorpusError, match=message):
             read_reports(write(tmp_path / name, "x" * 1001))
 
 
@@ -137,15 +137,15 @@ def test_missing_and_unknown_ids_stop_unless_allowed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("predictions", "says"),
+    ("predictions", "message"),
     [
         ("id,report\nx,One.\ny,Two.\n", "no id in common with the references"),
         ("id,report\na,\nb,\n", "every prediction is empty"),
         ("id,report\na,One.\n", "no prediction for 1 id"),
     ],
 )
-def test_files_that_do_not_fit_together(tmp_path: Path, predictions: str, says: str) -> None:
-    with pytest.raises(CorpusError, match=says):
+def test_files_that_do_not_fit_together(tmp_path: Path, predictions: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
         join_files(*pair(tmp_path, predictions))
 
 
@@ -153,6 +153,21 @@ def test_empty_predictions_are_scored_and_counted(tmp_path: Path) -> None:
     assert join_files(*pair(tmp_path, "id,report\na,\nb,Two.\n")).notices == (
         "1 of 2 predictions are empty and score 0",
     )
+
+
+def test_an_unknown_id_alone_stops_too(tmp_path: Path) -> None:
+    files = pair(tmp_path, "id,report\na,One.\nb,Two.\nz,Three.\n")
+    with pytest.raises(CorpusError, match=r"p\.csv: no reference for 1 id \(z\); --allow-missing"):
+        join_files(*files)
+    assert join_files(*files, allow_missing=True).ids == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(1, "1 id (0)"), (5, "5 ids (0, 1, 2, 3, 4)"), (6, "6 ids (0, 1, 2, 3, 4 and 1 more)")],
+)
+def test_messages_list_at_most_five_ids(count: int, text: str) -> None:
+    assert list_ids([str(number) for number in range(count)]) == text
 
 
 def test_many_ids_are_named_in_part(tmp_path: Path) -> None:

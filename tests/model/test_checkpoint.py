@@ -1,4 +1,4 @@
-"""A checkpoint drafts the same after a round trip, and refuses whatever was altered."""
+"""Checkpoints: round trips, every kind of damage, and replacement of an older checkpoint."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from report_gen.errors import CheckpointError, OutputError
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import Generated, generate_ids
+from report_gen.generation import Decoding, GeneratedTokens, generate_tokens
 from report_gen.model import Checkpoint, ReportModel, load_checkpoint, save_checkpoint
 from report_gen.model.checkpoint import CARD, CONFIG, MANIFEST, PROMPT, SEALED, TOKENIZER, TRAINING, WEIGHTS
 from tests.builders import PROMPT as TINY_PROMPT
@@ -30,12 +29,12 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(pristine: Path, tmp_path: Path) -> Path:
-    """A copy that a test may spoil."""
+    """A copy that a test may damage."""
     return Path(shutil.copytree(pristine, tmp_path / "tiny"))
 
 
 def reseal(folder: Path) -> None:
-    """The manifest as an author would write it, so that only the contents are at fault."""
+    """Write a manifest that agrees with the files, so that only their contents are wrong."""
     manifest = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SEALED}
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
@@ -54,14 +53,14 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], objec
     reseal(folder)
 
 
-def write_text(model: ReportModel) -> list[Generated]:
+def generate(model: ReportModel) -> list[GeneratedTokens]:
     with torch.inference_mode():
         pixel_values = torch.randn(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
         visual = model.encode_images(
             pixel_values, torch.zeros(2, 1, dtype=torch.long), torch.ones(2, 1, dtype=torch.bool)
         )
         visual_tokens, visual_mask = model.visual_tokens(torch.zeros(2, 17, dtype=torch.long), visual)
-    return generate_ids(
+    return generate_tokens(
         model,
         visual_tokens=visual_tokens,
         visual_mask=visual_mask,
@@ -72,10 +71,10 @@ def write_text(model: ReportModel) -> list[Generated]:
 
 @pytest.mark.parametrize("conditioning", ["prefix", "cross_attention", "numbers"])
 @pytest.mark.parametrize("encoder", ["test_vit", "test_resnet"])
-def test_a_round_trip_writes_the_same_bit_for_bit(conditioning: str, encoder: str, tmp_path: Path) -> None:
+def test_a_round_trip_generates_the_same_tokens(conditioning: str, encoder: str, tmp_path: Path) -> None:
     model = tiny_model(tiny_config(conditioning=conditioning, encoder=encoder))
     loaded = load_checkpoint(write_checkpoint(tmp_path / "tiny", model=model))
-    assert write_text(loaded.model) == write_text(model)
+    assert generate(loaded.model) == generate(model)
     assert not loaded.model.training
     assert loaded.model.config == model.config
     assert loaded.prompt == TINY_PROMPT
@@ -83,12 +82,12 @@ def test_a_round_trip_writes_the_same_bit_for_bit(conditioning: str, encoder: st
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_weights_stored_short_are_stored_once_and_for_all(dtype: torch.dtype, tmp_path: Path) -> None:
+def test_weights_rounded_once_stay_the_same(dtype: torch.dtype, tmp_path: Path) -> None:
     first = load_checkpoint(write_checkpoint(tmp_path / "1", weights_dtype=dtype))
     assert {parameter.dtype for parameter in first.model.parameters()} == {torch.float32}
     again = load_checkpoint(write_checkpoint(tmp_path / "2", model=first.model, weights_dtype=dtype))
     assert again.weights_sha256 == first.weights_sha256
-    assert write_text(again.model) == write_text(first.model)
+    assert generate(again.model) == generate(first.model)
 
 
 def test_the_digest_is_that_of_the_weights_file(pristine: Path) -> None:
@@ -96,7 +95,7 @@ def test_the_digest_is_that_of_the_weights_file(pristine: Path) -> None:
     assert load_checkpoint(pristine).weights_sha256 == digest == json.loads((pristine / MANIFEST).read_text())[WEIGHTS]
 
 
-def test_the_folder_explains_itself_and_holds_no_pickle(pristine: Path) -> None:
+def test_the_folder_has_all_files_and_no_pickle(pristine: Path) -> None:
     files = {path.name: path.read_bytes() for path in pristine.iterdir()}
     assert files.keys() == {*SEALED, MANIFEST, CARD}
     assert all(not content.startswith((b"\x80", b"PK")) for content in files.values())
@@ -136,7 +135,7 @@ def test_one_altered_byte_is_found(folder: Path, name: str, place: int) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '"text"', "\x00", "{}"])
-def test_a_manifest_that_is_none_is_refused(folder: Path, content: str) -> None:
+def test_a_malformed_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / MANIFEST).write_text(content, encoding="utf-8")
     with pytest.raises(CheckpointError, match=r"tiny/(manifest\.json: not JSON|config\.json: altered)"):
         load_checkpoint(folder)
@@ -150,8 +149,8 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        (lambda config: config.update(surprise=1), "surprise: Extra inputs"),
-        (lambda config: config["decoder"].update(surprise=1), "decoder.surprise: Extra inputs"),
+        (lambda config: config.update(unexpected=1), "unexpected: Extra inputs"),
+        (lambda config: config["decoder"].update(unexpected=1), "decoder.unexpected: Extra inputs"),
         (lambda config: config.pop("encoder"), "encoder: Field required"),
         (lambda config: config["decoder"].update(heads=3), "decoder: .*3 heads"),
     ],
@@ -187,7 +186,7 @@ def test_a_configuration_of_another_shape_is_refused(
     "change",
     [
         lambda weights: weights.pop("projector.finding_bias"),
-        lambda weights: weights.update(surprise=torch.zeros(1)),
+        lambda weights: weights.update(unexpected=torch.zeros(1)),
         lambda weights: weights.update({"projector.finding_bias": torch.zeros(13)}),
     ],
 )
@@ -214,12 +213,12 @@ def test_another_vocabulary_is_refused(folder: Path) -> None:
 def test_a_damaged_vocabulary_is_refused_by_its_path(folder: Path) -> None:
     (folder / TOKENIZER).write_bytes(b"nothing")
     reseal(folder)
-    with pytest.raises(CheckpointError, match=r"tiny/tokenizer\.model: no sentencepiece model"):
+    with pytest.raises(CheckpointError, match=r"tiny/tokenizer\.model: not a sentencepiece model"):
         load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("content", [b"Age: {age}", b"\xff"])
-def test_a_prompt_that_is_none_is_refused(folder: Path, content: bytes) -> None:
+def test_a_malformed_prompt_is_refused(folder: Path, content: bytes) -> None:
     (folder / PROMPT).write_bytes(content)
     reseal(folder)
     with pytest.raises(CheckpointError, match=r"tiny/prompt\.txt: no prompt .*; copy the checkpoint again"):
@@ -240,15 +239,15 @@ def test_an_older_checkpoint_is_replaced(folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
-@pytest.mark.parametrize("written", [0, 2, 6])
+@pytest.mark.parametrize("completed", [0, 2, 6])
 def test_an_older_checkpoint_survives_a_failed_write(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, written: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, completed: int
 ) -> None:
     before, calls, replace = load_checkpoint(folder), [], Path.replace
 
     def failing(self: Path, target: Path) -> Path:
         calls.append(target)
-        if len(calls) > written:
+        if len(calls) > completed:
             raise OSError(28, "No space left on device")
         return replace(self, target)
 
@@ -260,7 +259,7 @@ def test_an_older_checkpoint_survives_a_failed_write(
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
-def test_a_training_record_that_is_no_json_leaves_the_older_one(folder: Path) -> None:
+def test_a_training_record_that_is_not_json_leaves_the_older_checkpoint(folder: Path) -> None:
     model = tiny_model()
     with pytest.raises(TypeError):
         save_checkpoint(

@@ -1,4 +1,4 @@
-"""The decoder: causality, padding, both ways of conditioning, and language models from elsewhere."""
+"""The decoder: causality, padding, conditioning, and language models from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from report_gen.errors import CheckpointError, UsageError
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import generate_ids
+from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from tests.builders import LLAMA, tiny_config, tiny_model, tokenizer
@@ -90,7 +89,7 @@ def test_padding_changes_nothing(model: ReportModel, side: str) -> None:
 def test_generation_is_the_argmax_of_full_forwards(model: ReportModel) -> None:
     tokens, mask = visual()
     prompts = [[10, 11, 12, 13], [20], [30, 31]]
-    generated = generate_ids(
+    generated = generate_tokens(
         model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=12)
     )
     for row, prompt in enumerate(prompts):
@@ -103,9 +102,9 @@ def test_generation_is_the_argmax_of_full_forwards(model: ReportModel) -> None:
             ids.append(int(logits.argmax()))
             if ids[-1] == EOS_ID:
                 break
-        written = [token for token in ids[len(prompt) + 1 :] if token != EOS_ID]
-        assert list(generated[row].token_ids) == written
-        expected = [float(step[token]) for step, token in zip(token_probabilities, written, strict=False)]
+        expected_ids = [token for token in ids[len(prompt) + 1 :] if token != EOS_ID]
+        assert list(generated[row].token_ids) == expected_ids
+        expected = [float(step[token]) for step, token in zip(token_probabilities, expected_ids, strict=False)]
         assert generated[row].probabilities == pytest.approx(expected, abs=1e-5)
 
 
@@ -120,10 +119,10 @@ def test_prefix_and_plain_text_are_one_sequence() -> None:
 
 
 @torch.inference_mode()
-def test_more_places_than_the_decoder_has_are_refused() -> None:
+def test_more_positions_than_the_decoder_has_are_refused() -> None:
     model = tiny_model()
     ids = torch.full((B, 125), 9)
-    with pytest.raises(UsageError, match=r"129 places.*128"):
+    with pytest.raises(UsageError, match=r"129 positions.*128"):
         model.decoder(*visual(), ids, mask_of(ids))
 
 

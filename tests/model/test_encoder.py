@@ -9,7 +9,7 @@ import torch
 from timm.models.resnet import ResNet
 
 from report_gen.errors import CheckpointError
-from report_gen.model.encoder import ImageEncoder
+from report_gen.model import ImageEncoder
 
 SIZE = 64
 
@@ -104,5 +104,5 @@ def test_a_size_that_the_architecture_cannot_take_is_refused() -> None:
 
 def test_an_architecture_without_intermediate_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(ResNet, "forward_intermediates")
-    with pytest.raises(CheckpointError, match="gives no intermediate features"):
+    with pytest.raises(CheckpointError, match="has no intermediate features"):
         build("test_resnet", {})

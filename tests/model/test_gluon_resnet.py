@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from report_gen.errors import CheckpointError
-from report_gen.model.encoder import ImageEncoder
+from report_gen.model import ImageEncoder
 
 NAME = "gluon_resnetv2_50_stage3"
 

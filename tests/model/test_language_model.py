@@ -1,4 +1,4 @@
-"""Language models from elsewhere: what of them is kept, what is new, and that nothing stays random in silence."""
+"""Language models of transformers: which weights are kept, which are new, and refused files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from report_gen.errors import CheckpointError
-from report_gen.model.decoder import ReportDecoder
+from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder
 from report_gen.model.language_model import build_from_configuration, load_pretrained
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import GPT2, LLAMA, write_language_model
@@ -41,45 +41,45 @@ def load(folder: Path, vocabulary_size: int = 50, *, cross_attention: bool = Fal
 
 
 @pytest.mark.parametrize("vocabulary_size", [50, VOCABULARY])
-def test_the_body_keeps_its_weights_and_the_words_are_new(
+def test_the_body_keeps_its_weights_and_the_token_embeddings_are_new(
     saved: tuple[Path, PreTrainedModel], vocabulary_size: int
 ) -> None:
-    """Also where the pretrained model happens to have as many words: the same number names another one."""
-    folder, theirs = saved
-    ours = load(folder, vocabulary_size)
-    words = {name for name, tensor in theirs.state_dict().items() if VOCABULARY in tensor.shape}
-    body = theirs.state_dict().keys() - words
+    """Also if the vocabularies are of equal size: the same id stands for another token."""
+    folder, pretrained = saved
+    adapted = load(folder, vocabulary_size)
+    token_names = {name for name, tensor in pretrained.state_dict().items() if VOCABULARY in tensor.shape}
+    body = pretrained.state_dict().keys() - token_names
     assert body
-    assert words
-    assert all(torch.equal(ours.model.state_dict()[name], theirs.state_dict()[name]) for name in body)
-    assert ours.kept == body
-    for name in words:
-        found = ours.model.state_dict()[name]
+    assert token_names
+    assert all(torch.equal(adapted.model.state_dict()[name], pretrained.state_dict()[name]) for name in body)
+    assert adapted.kept == body
+    for name in token_names:
+        found = adapted.model.state_dict()[name]
         assert found.shape == (vocabulary_size, 32)
         assert float(found.std()) == pytest.approx(0.02, rel=0.1)
         if vocabulary_size == VOCABULARY:
-            assert not torch.equal(found, theirs.state_dict()[name])
-    config = ours.model.config
+            assert not torch.equal(found, pretrained.state_dict()[name])
+    config = adapted.model.config
     assert (config.bos_token_id, config.eos_token_id, config.pad_token_id) == (BOS_ID, EOS_ID, PAD_ID)
-    assert ReportDecoder(ours.model, cross_attention=False).positions == 128
+    assert ReportDecoder(adapted.model, conditioning=PrefixConditioning(2)).positions == 128
 
 
-def test_words_that_were_tied_stay_tied_and_others_apart(saved: tuple[Path, PreTrainedModel]) -> None:
-    folder, theirs = saved
-    ours = load(folder, VOCABULARY).model
-    tied = theirs.get_input_embeddings().weight is theirs.get_output_embeddings().weight
-    assert (ours.get_input_embeddings().weight is ours.get_output_embeddings().weight) == tied
-    assert torch.equal(ours.get_input_embeddings().weight, ours.get_output_embeddings().weight) == tied
+def test_tied_embeddings_stay_tied_and_others_separate(saved: tuple[Path, PreTrainedModel]) -> None:
+    folder, pretrained = saved
+    adapted = load(folder, VOCABULARY).model
+    tied = pretrained.get_input_embeddings().weight is pretrained.get_output_embeddings().weight
+    assert (adapted.get_input_embeddings().weight is adapted.get_output_embeddings().weight) == tied
+    assert torch.equal(adapted.get_input_embeddings().weight, adapted.get_output_embeddings().weight) == tied
 
 
 def test_a_pretrained_gpt2_gets_cross_attention(tmp_path: Path) -> None:
-    theirs = write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    pretrained = write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
     found = load(tmp_path, cross_attention=True)
     new = {name for name, _ in found.model.named_parameters()} - found.kept
     assert {name.split(".")[3] for name in new if ".h." in name} == {"crossattention", "ln_cross_attn"}
     assert {name for name in new if ".h." not in name} == {"transformer.wte.weight"}
-    assert found.kept == theirs.state_dict().keys() - {"transformer.wte.weight", "lm_head.weight"}
-    decoder = ReportDecoder(found.model, cross_attention=True)
+    assert found.kept == pretrained.state_dict().keys() - {"transformer.wte.weight", "lm_head.weight"}
+    decoder = ReportDecoder(found.model, conditioning=CrossAttentionConditioning(2))
     logits = decoder(torch.randn(1, 2, 32), torch.ones(1, 2), torch.tensor([[5, 6]]), torch.ones(1, 2))
     assert logits.shape == (1, 2, 50)
 
@@ -91,8 +91,8 @@ def change_config(folder: Path, **changes: Any) -> None:
 
 @pytest.mark.parametrize(("kind", "key"), [("gpt2", "n_layer"), ("llama", "num_hidden_layers")])
 @pytest.mark.parametrize("layers", [1, 3])
-def test_layers_too_many_or_too_few_are_refused(tmp_path: Path, kind: str, key: str, layers: int) -> None:
-    """transformers would leave the third layer random, or the second one out, and go on."""
+def test_a_wrong_number_of_layers_is_refused(tmp_path: Path, kind: str, key: str, layers: int) -> None:
+    """transformers alone would leave the third layer random, or leave the second layer out."""
     write_language_model(tmp_path, KINDS[kind], vocabulary_size=VOCABULARY)
     change_config(tmp_path, **{key: layers})
     fault = rf"do not fit its config.json in \d+ tensors, \S+\.{min(layers, 2)}\.\S+ first"
@@ -122,14 +122,14 @@ def test_a_missing_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_pickled_model_is_refused(tmp_path: Path) -> None:
-    theirs = write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
+    pretrained = write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
     (tmp_path / "model.safetensors").unlink()
-    torch.save(theirs.state_dict(), tmp_path / "pytorch_model.bin")
+    torch.save(pretrained.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="safetensors"):
         load(tmp_path)
 
 
-def test_a_torn_file_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     write_language_model(tmp_path, GPT2, vocabulary_size=VOCABULARY)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:2000])

@@ -1,4 +1,4 @@
-"""Visual tokens: shapes, masks, order of the views, and the finding head worked out by hand."""
+"""The projector: shapes, masks, order of the views, and the finding head computed by hand."""
 
 from __future__ import annotations
 
@@ -9,18 +9,16 @@ import torch
 from torch.nn import functional as F
 
 from report_gen.config import STATES
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.model.projector import VIEWS, Projector, VisualFeatures
+from report_gen.model import VIEWS, Projector, VisualFeatures
 from report_gen.records.study import ViewPosition
-
-FINDINGS = chest_xray().findings
+from tests.builders import FINDINGS
 
 B, V, GRID, D_IMG, D_TXT = 2, 3, 2, 8, 6
 N = GRID**2
 PA, LATERAL = VIEWS.index(ViewPosition.PA), VIEWS.index(ViewPosition.LATERAL)
 
 
-def build(patch_tokens: int | Literal["all"] = 5, *, stirred: bool = True) -> Projector:
+def build(patch_tokens: int | Literal["all"] = 5, *, randomized: bool = True) -> Projector:
     torch.manual_seed(0)
     projector = Projector(
         findings=len(FINDINGS),
@@ -33,7 +31,7 @@ def build(patch_tokens: int | Literal["all"] = 5, *, stirred: bool = True) -> Pr
     )
     with torch.no_grad():
         for parameter in projector.parameters():
-            parameter.add_(torch.randn_like(parameter) * stirred)
+            parameter.add_(torch.randn_like(parameter) * randomized)
     return projector.eval()
 
 
@@ -46,7 +44,7 @@ def positions(*rows: int) -> torch.Tensor:
 
 
 def assert_close(one: VisualFeatures, other: VisualFeatures) -> None:
-    """All that the decoder or the head gets to see is the same."""
+    """Compare what the decoder and the finding head use."""
     torch.testing.assert_close(one.finding_features, other.finding_features)
     torch.testing.assert_close(one.finding_logits, other.finding_logits)
 
@@ -74,13 +72,13 @@ def test_attention_sums_to_one_and_is_exactly_zero_on_missing_views() -> None:
 
 @pytest.mark.parametrize("patch_tokens", [0, 5])
 def test_a_missing_view_changes_nothing(patch_tokens: int) -> None:
-    projector, seen = build(patch_tokens), features()
-    alone = projector(seen[:, :1], positions(PA), torch.ones(B, 1, dtype=torch.bool))
+    projector, patches_in = build(patch_tokens), features()
+    alone = projector(patches_in[:, :1], positions(PA), torch.ones(B, 1, dtype=torch.bool))
     mask = torch.tensor([[True, False, False]] * B)
-    beside = projector(seen, positions(PA, LATERAL, 0), mask)
+    beside = projector(patches_in, positions(PA, LATERAL, 0), mask)
     assert_close(alone, beside)
     torch.testing.assert_close(alone.patch_tokens, beside.patch_tokens)
-    other = projector(torch.cat([seen[:, :1], 100 * seen[:, 1:]], dim=1), positions(PA, 1, 1), mask)
+    other = projector(torch.cat([patches_in[:, :1], 100 * patches_in[:, 1:]], dim=1), positions(PA, 1, 1), mask)
     assert torch.equal(other.finding_logits, beside.finding_logits)
     assert torch.equal(other.patch_tokens, beside.patch_tokens)
 
@@ -90,31 +88,31 @@ def test_every_patch_of_a_missing_view_is_masked_where_all_are_tokens() -> None:
     assert visual.patch_mask.unflatten(1, (V, N)).all(-1).tolist() == [[True, False, True]] * B
 
 
-def test_the_order_of_views_does_not_matter_when_positions_go_along() -> None:
-    projector, seen = build(), features(2)
-    there = torch.ones(B, 2, dtype=torch.bool)
-    one = projector(seen, positions(PA, LATERAL), there)
-    turned = projector(seen.flip(1), positions(LATERAL, PA), there)
-    assert_close(one, turned)
-    torch.testing.assert_close(one.patch_tokens, turned.patch_tokens)
-    mislabelled = projector(seen, positions(LATERAL, PA), there)
-    assert not torch.allclose(one.finding_logits, mislabelled.finding_logits, atol=1e-3)
+def test_the_order_of_views_does_not_matter() -> None:
+    projector, patches_in = build(), features(2)
+    present = torch.ones(B, 2, dtype=torch.bool)
+    one = projector(patches_in, positions(PA, LATERAL), present)
+    swapped = projector(patches_in.flip(1), positions(LATERAL, PA), present)
+    assert_close(one, swapped)
+    torch.testing.assert_close(one.patch_tokens, swapped.patch_tokens)
+    mislabeled = projector(patches_in, positions(LATERAL, PA), present)
+    assert not torch.allclose(one.finding_logits, mislabeled.finding_logits, atol=1e-3)
 
 
-def test_the_place_of_a_patch_matters() -> None:
-    projector, seen = build(), features(1)
-    there = torch.ones(B, 1, dtype=torch.bool)
-    one, moved = (projector(patches, positions(PA), there) for patches in (seen, seen.roll(1, dims=2)))
+def test_the_position_of_a_patch_matters() -> None:
+    projector, patches_in = build(), features(1)
+    present = torch.ones(B, 1, dtype=torch.bool)
+    one, moved = (projector(patches, positions(PA), present) for patches in (patches_in, patches_in.roll(1, dims=2)))
     assert not torch.allclose(one.finding_logits, moved.finding_logits, atol=1e-3)
 
 
-def test_it_starts_as_a_logistic_regression_on_the_mean_patch() -> None:
-    projector, seen = build(stirred=False), features(2)
+def test_the_finding_head_starts_as_a_logistic_regression_on_the_mean_patch() -> None:
+    projector, patches_in = build(randomized=False), features(2)
     with torch.no_grad():
         projector.finding_weight.normal_()
         projector.finding_bias.normal_()
-    visual = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
-    mean = F.layer_norm(seen, (D_IMG,)).mean((1, 2))  # [B,D_img]
+    visual = projector(patches_in, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    mean = F.layer_norm(patches_in, (D_IMG,)).mean((1, 2))  # [B,D_img]
     by_hand = mean @ projector.finding_weight.T + projector.finding_bias
     torch.testing.assert_close(visual.finding_logits, by_hand)
 
@@ -137,22 +135,22 @@ def test_a_state_changes_the_token_of_its_finding_alone() -> None:
     assert changed.nonzero()[:, 1].tolist() == [effusion] * B
 
 
-def test_images_are_silent_in_the_finding_tokens_until_they_have_learned_to_speak() -> None:
-    projector = build(stirred=False)
+def test_images_add_nothing_to_the_finding_tokens_before_training() -> None:
+    projector = build(randomized=False)
     visual = projector(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
     states = torch.zeros(B, 17, dtype=torch.long)
     assert torch.equal(projector.finding_tokens(states, visual), projector.finding_tokens(states, None))
 
 
-def test_dropout_works_in_training_alone() -> None:
-    projector, seen = build(), features()
-    arguments = (seen, positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
+def test_dropout_is_active_in_training_mode_only() -> None:
+    projector, patches_in = build(), features()
+    arguments = (patches_in, positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
     assert torch.equal(projector(*arguments).finding_logits, projector(*arguments).finding_logits)
     projector.train()
     assert not torch.equal(projector(*arguments).finding_logits, projector(*arguments).finding_logits)
 
 
-def told_apart(*values: int) -> Projector:
+def with_attributes(*values: int) -> Projector:
     torch.manual_seed(0)
     return Projector(
         findings=len(FINDINGS),
@@ -166,9 +164,9 @@ def told_apart(*values: int) -> Projector:
     ).eval()
 
 
-def test_without_attributes_there_is_nothing_of_them() -> None:
+def test_without_attributes_there_are_no_attribute_weights() -> None:
     assert not any("attribute" in name for name in build().state_dict())
-    plain, more = build(stirred=False).state_dict(), told_apart(2, 3).state_dict()
+    plain, more = build(randomized=False).state_dict(), with_attributes(2, 3).state_dict()
     for name, tensor in plain.items():
         assert torch.equal(tensor, more[name]), name
     visual = build()(features(), positions(0, 1, 2), torch.ones(B, V, dtype=torch.bool))
@@ -177,31 +175,31 @@ def test_without_attributes_there_is_nothing_of_them() -> None:
 
 
 def test_attribute_heads_start_as_a_softmax_regression_on_the_mean_patch() -> None:
-    projector, seen = told_apart(2, 3), features(2)
-    visual = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    projector, patches_in = with_attributes(2, 3), features(2)
+    visual = projector(patches_in, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
     assert [logits.shape for logits in visual.attribute_logits] == [(B, 2), (B, 3)]
     assert not any(logits.any() for logits in visual.attribute_logits)
     head = projector.attribute_heads[1]
     with torch.no_grad():
         head.weight.normal_()
         head.bias.normal_()
-    mean = F.layer_norm(seen, (D_IMG,)).mean((1, 2))  # [B,D_img]
-    visual = projector(seen, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
+    mean = F.layer_norm(patches_in, (D_IMG,)).mean((1, 2))  # [B,D_img]
+    visual = projector(patches_in, positions(PA, LATERAL), torch.ones(B, 2, dtype=torch.bool))
     torch.testing.assert_close(visual.attribute_logits[1], mean @ head.weight.T + head.bias)
 
 
-def test_a_missing_view_says_nothing_of_an_attribute() -> None:
-    projector, seen = told_apart(3), features()
+def test_a_missing_view_does_not_change_attribute_logits() -> None:
+    projector, patches_in = with_attributes(3), features()
     with torch.no_grad():
         for parameter in projector.attribute_heads.parameters():
             parameter.normal_()
-    alone = projector(seen[:, :1], positions(PA), torch.ones(B, 1, dtype=torch.bool))
-    beside = projector(seen, positions(PA, LATERAL, 0), torch.tensor([[True, False, False]] * B))
+    alone = projector(patches_in[:, :1], positions(PA), torch.ones(B, 1, dtype=torch.bool))
+    beside = projector(patches_in, positions(PA, LATERAL, 0), torch.tensor([[True, False, False]] * B))
     torch.testing.assert_close(alone.attribute_logits[0], beside.attribute_logits[0])
 
 
-def test_attribute_tokens_are_the_embeddings_of_what_is_told() -> None:
-    projector = told_apart(2, 3)
+def test_attribute_tokens_are_the_embeddings_of_the_values() -> None:
+    projector = with_attributes(2, 3)
     tokens = projector.attribute_tokens(torch.tensor([[0, 3], [2, 1]]))
     modality, plane = projector.attribute_embeddings
     assert modality.shape == (3, D_TXT)

@@ -1,4 +1,4 @@
-"""The three parts as one: kinds of batches, and how probabilities become states."""
+"""The report model: batches with and without images or texts, finding states and attributes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ import pytest
 import torch
 
 from report_gen.config import STATES, DecoderConfig, FindingConfig, ModelConfig, ProjectorConfig
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.model.projector import VisualFeatures
+from report_gen.model import VisualFeatures
 from report_gen.records.findings import FindingState
-from tests.builders import SIZE, tiny_config, tiny_model
-
-FINDINGS = chest_xray().findings
+from tests.builders import FINDINGS, SIZE, tiny_config, tiny_model
 
 B, V, L = 2, 3, 5
 
@@ -45,11 +42,11 @@ def test_images_and_texts_may_each_be_missing(conditioning: str) -> None:
 
 
 @torch.inference_mode()
-def test_patch_features_stand_for_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_patch_features_replace_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     model, inputs = tiny_model(), batch()
     expected = model(**inputs)
     features = model.encoder(inputs["pixel_values"].flatten(0, 1)).unflatten(0, (B, V))
-    monkeypatch.setattr(model.encoder, "forward", lambda _: pytest.fail("the encoder was asked again"))
+    monkeypatch.setattr(model.encoder, "forward", lambda _: pytest.fail("the encoder was run"))
     found = model(**inputs | {"pixel_values": inputs["pixel_values"][:, :0], "patch_features": features})
     assert torch.equal(found.logits, expected.logits)
     assert torch.equal(found.finding_logits, expected.finding_logits)
@@ -66,7 +63,7 @@ def test_empty_patch_features_are_none() -> None:
 
 @pytest.mark.parametrize("images", [True, False])
 @torch.inference_mode()
-def test_several_texts_of_a_study_see_its_images(images: bool) -> None:
+def test_several_texts_of_a_study_share_its_images(images: bool) -> None:
     model, inputs = tiny_model(), batch(images=images)
     texts = torch.arange(4, 4 + 3 * B * L).reshape(3 * B, L)
     together = model(**inputs | {"input_ids": texts, "attention_mask": torch.ones_like(texts)})
@@ -94,9 +91,9 @@ def test_states_by_thresholds() -> None:
     probabilities[:, 2] = torch.tensor([0.0, 0.49, 0.5, 1.0])
     probabilities[:, 3] = torch.tensor([0.24, 0.25, 0.74, 0.75])
     states = [[STATES[state] for state in row] for row in model.decide(probabilities).tolist()]
-    absent, here, perhaps = FindingState.ABSENT, FindingState.PRESENT, FindingState.UNCERTAIN
-    assert [row[2] for row in states] == [absent, absent, here, here]
-    assert [row[3] for row in states] == [absent, perhaps, perhaps, here]
+    absent, present_state, possible = FindingState.ABSENT, FindingState.PRESENT, FindingState.UNCERTAIN
+    assert [row[2] for row in states] == [absent, absent, present_state, present_state]
+    assert [row[3] for row in states] == [absent, possible, possible, present_state]
     assert {row[finding] for row in states for finding in range(17) if finding not in (2, 3)} == {FindingState.UNKNOWN}
 
 
@@ -120,7 +117,7 @@ def test_findings_are_unknown_without_thresholds() -> None:
     assert not any(FindingConfig.unknown(17).reported)
 
 
-def test_shapes_that_make_no_sense_are_refused() -> None:
+def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(pydantic.ValidationError, match="3 heads cannot share a width of 32"):
         DecoderConfig(width=32, heads=3)
     with pytest.raises(pydantic.ValidationError, match="patch_tokens"):
@@ -142,21 +139,21 @@ ATTRIBUTES = [
 def test_the_tokens_of_attributes_come_between_findings_and_patches() -> None:
     model, inputs, states = tiny_model(tiny_config(attributes=ATTRIBUTES)), batch(), torch.full((B, len(FINDINGS)), 1)
     visual = model.encode_images(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
-    told = torch.tensor([[1, 3]] * B)
-    tokens, mask = model.visual_tokens(states, visual, told)
+    values = torch.tensor([[1, 3]] * B)
+    tokens, mask = model.visual_tokens(states, visual, values)
     first, count = len(FINDINGS), len(FINDINGS) + 2
-    assert torch.equal(tokens[:, first:count], model.projector.attribute_tokens(told))
+    assert torch.equal(tokens[:, first:count], model.projector.attribute_tokens(values))
     assert torch.equal(tokens[:, count:], visual.patch_tokens)
     assert mask.all()
-    untold, _ = model.visual_tokens(states, visual)
-    assert torch.equal(untold[:, first:count], model.projector.attribute_tokens(torch.zeros_like(told)))
-    alone, _ = model.visual_tokens(states, None, told)
+    unknown, _ = model.visual_tokens(states, visual)
+    assert torch.equal(unknown[:, first:count], model.projector.attribute_tokens(torch.zeros_like(values)))
+    alone, _ = model.visual_tokens(states, None, values)
     assert torch.equal(alone[:, first:], tokens[:, first:count])
 
 
 @pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
 @torch.inference_mode()
-def test_what_is_told_of_an_attribute_reaches_the_text(conditioning: str) -> None:
+def test_an_attribute_value_changes_the_text_logits(conditioning: str) -> None:
     model = tiny_model(tiny_config(attributes=ATTRIBUTES, conditioning=conditioning))
     inputs = batch()
     one, other = (model(**inputs, attribute_values=torch.tensor([[value, 0]] * B)) for value in (1, 2))
@@ -166,12 +163,12 @@ def test_what_is_told_of_an_attribute_reaches_the_text(conditioning: str) -> Non
 
 
 @torch.inference_mode()
-def test_the_likeliest_value_is_decided() -> None:
+def test_the_most_probable_attribute_values_are_decided() -> None:
     model = tiny_model(tiny_config(attributes=ATTRIBUTES))
-    seen = VisualFeatures(
+    visual = VisualFeatures(
         *[torch.zeros(2, 1)] * 5, (torch.tensor([[2.0, 1.0], [0.0, 1.0]]), torch.tensor([[0.0, 0, 9], [9, 0, 0]]))
     )
-    assert model.decide_attributes(seen).tolist() == [[1, 3], [2, 1]]
+    assert model.decide_attributes(visual).tolist() == [[1, 3], [2, 1]]
     assert model.decide_attributes(VisualFeatures(*[torch.zeros(2, 1)] * 5)).shape == (2, 0)
 
 
@@ -185,6 +182,6 @@ def test_the_likeliest_value_is_decided() -> None:
         ([ATTRIBUTES[0], ATTRIBUTES[0]], "twice"),
     ],
 )
-def test_attributes_that_make_no_sense_are_refused(attributes: list[dict[str, object]], message: str) -> None:
+def test_malformed_attributes_are_refused(attributes: list[dict[str, object]], message: str) -> None:
     with pytest.raises(pydantic.ValidationError, match=message):
         tiny_config(attributes=attributes)

@@ -23,7 +23,7 @@ KERNEL = """
 import gc, json, os, sys, traceback
 from pathlib import Path
 
-import report_gen.evaluation.runner
+import report_gen.evaluation
 import report_gen_training.monitoring.monitored_run
 
 

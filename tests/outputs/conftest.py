@@ -1,4 +1,4 @@
-"""A draft with everything in it that an output must carry or tame."""
+"""A draft with every kind of content that an output must contain or escape."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from types import MappingProxyType
 
 import pytest
 
-from report_gen.records.findings import FindingState
-from report_gen.records.report import (
+from report_gen.records import (
     Attribute,
     Finding,
+    FindingState,
     InputFile,
     Provenance,
     Report,
@@ -41,5 +41,7 @@ def report() -> Report:
             inputs=(InputFile(sha256="ff" * 32, sop_instance_uid=None),),
             decoding=MappingProxyType({"beams": 1}),
         ),
-        attributes=(Attribute(name="plane", value="axial", probability=0.25, seen="\x1bcoronal", overridden=True),),
+        attributes=(
+            Attribute(name="plane", value="axial", probability=0.25, predicted="\x1bcoronal", overridden=True),
+        ),
     )

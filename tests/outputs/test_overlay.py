@@ -1,4 +1,4 @@
-"""A draft as a picture: what is drawn, and what stands beside it."""
+"""The overlay: which findings are drawn, in which order, and the text beside them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.outputs import overlay
-from report_gen.outputs.text import format_text
-from report_gen.records.findings import FindingState
-from report_gen.records.heatmap import Heatmap
-from report_gen.records.report import Finding, Report
+from report_gen.outputs import format_text, overlay
+from report_gen.records import Finding, FindingState, Heatmap, Report
 
-FINDINGS = chest_xray().findings
+ATTENDED = ("Cardiomegaly", "Edema", "Pneumonia", "Fracture")
 
 
-def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
-    weights = {name: np.full((2, 2), number, dtype=np.float32) for number, name in enumerate(FINDINGS)}
-    seen: dict[str, Any] = {}
+def test_present_findings_are_drawn_in_the_order_of_their_probability(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = {name: np.full((2, 2), number, dtype=np.float32) for number, name in enumerate(ATTENDED)}
+    arguments: dict[str, Any] = {}
 
-    def draw(image: Any, attention: Any, **told: Any) -> bytes:
-        seen.update(attention=attention, **told)
+    def draw(image: Any, attention: Any, **options: Any) -> bytes:
+        arguments.update(attention=attention, **options)
         return b"png"
 
-    monkeypatch.setattr(overlay, "attention_picture", draw)
+    monkeypatch.setattr(overlay, "draw_attention", draw)
     states = (("No Finding", 0.9), ("Edema", 0.2), ("Fracture", None), ("Pneumonia", 0.5))
     findings = tuple(
         Finding(name=name, state=FindingState.PRESENT, probability=probability, overridden=probability is None)
@@ -35,7 +33,7 @@ def test_findings_called_present_are_drawn_the_likeliest_first(report: Report, m
     report = replace(report, findings=(*findings, Finding(name="Cardiomegaly", state=FindingState.UNCERTAIN)))
     attention = Heatmap(image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), weights=weights)
     assert overlay.format_overlay(report, attention) == b"png"
-    assert list(seen["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, overruled"]
-    assert seen["attention"]["Edema 0.20"] is weights["Edema"]
-    assert seen["square"] == (0.0, -0.5, 3.0)
-    assert seen["text"] == format_text(report)
+    assert list(arguments["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, overridden"]
+    assert arguments["attention"]["Edema 0.20"] is weights["Edema"]
+    assert arguments["square"] == (0.0, -0.5, 3.0)
+    assert arguments["text"] == format_text(report)

@@ -1,11 +1,11 @@
-"""format_text, word for word."""
+"""The text of a draft, character by character."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from report_gen.outputs import format_text
-from report_gen.records.report import BANNER, Report
+from report_gen.records import BANNER, Report
 
 
 def test_a_draft_as_text(report: Report) -> None:

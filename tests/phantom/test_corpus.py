@@ -1,4 +1,4 @@
-"""The corpus of phantoms: reports, labels and pictures tell the same, and every split holds every kind of chest."""
+"""The corpus of phantoms: reports, labels and images agree, and every split has every kind of chest."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import pytest
 from report_gen.corpora import read_corpus
 from report_gen.labeling.labeler import label_findings
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.phantom.corpus import write_phantom_corpus
-from report_gen.phantom.dicom import draw_chest
-from report_gen.records.findings import FindingState
+from report_gen.phantom import draw_chest, write_phantom_corpus
+from report_gen.records import FindingState
 
 FINDINGS = chest_xray().findings
 
@@ -26,27 +25,27 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_phantom_corpus(tmp_path_factory.mktemp("data") / "phantoms", studies=120, size=24)
 
 
-def test_findings_and_impression_say_what_the_labels_say(corpus: Path) -> None:
+def test_findings_and_impression_agree_with_the_labels(corpus: Path) -> None:
     for row in read_corpus(corpus):
         for text in (row["findings"], f"{row['findings']} {row['impression']}"):
-            said = label_findings(text)
+            states = label_findings(text)
             for name, label in (("Cardiomegaly", row["labels"][HEART]), ("Pleural Effusion", row["labels"][PLEURA])):
-                assert said[name] is (FindingState.PRESENT if label else FindingState.ABSENT), text
-        assert not any(label is not None for place, label in enumerate(row["labels"]) if place not in (HEART, PLEURA))
+                assert states[name] is (FindingState.PRESENT if label else FindingState.ABSENT), text
+        assert not any(label is not None for index, label in enumerate(row["labels"]) if index not in (HEART, PLEURA))
 
 
-def test_the_side_in_both_sections_is_that_of_the_picture(corpus: Path) -> None:
+def test_the_side_in_both_sections_is_that_of_the_image(corpus: Path) -> None:
     for row in list(read_corpus(corpus))[:12]:
         sides = [side for side in ("left", "right") if side in row["findings"]]
         assert sides == [side for side in ("left", "right") if side in row["impression"].lower()]
-        film = np.asarray(PIL.Image.open(row["images"][0]))
-        drawn = draw_chest(
-            *film.shape,
+        image = np.asarray(PIL.Image.open(row["images"][0]))
+        expected = draw_chest(
+            *image.shape,
             seed=int(row["study_id"][-4:]),
             effusion=sides[0] if sides else None,  # type: ignore[arg-type]
             cardiomegaly=row["labels"][HEART] == 1,
         )
-        np.testing.assert_array_equal(film, drawn >> 4)
+        np.testing.assert_array_equal(image, expected >> 4)
 
 
 def test_every_split_has_each_kind_of_chest_equally_often(corpus: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
+from report_gen.records import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 
 PRESENT, ABSENT, UNCERTAIN, UNKNOWN = (
     FindingState.PRESENT,

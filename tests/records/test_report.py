@@ -1,4 +1,4 @@
-"""parse_report and format_report invert each other; sentences end where a reader would end them."""
+"""`parse_report` and `format_report` are inverse; sentences end where a radiologist would end them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_gen.corpora import read_corpus
-from report_gen.records.report import (
+from report_gen.records import (
     Section,
     SectionName,
     Sentence,
@@ -56,7 +56,7 @@ def test_no_word_is_lost_between_sentences(text: str) -> None:
     assert " ".join(sentences(text)) == " ".join(text.split())
 
 
-def test_sections_come_in_their_order() -> None:
+def test_sections_keep_their_order() -> None:
     sections = parse_report("IMPRESSION: Normal. FINDINGS :\nClear lungs. No effusion.")
     assert [(section.name, section.text) for section in sections] == [
         (SectionName.IMPRESSION, "Normal."),
@@ -65,7 +65,7 @@ def test_sections_come_in_their_order() -> None:
     assert format_report(sections) == "IMPRESSION:\nNormal.\n\nFINDINGS:\nClear lungs. No effusion."
 
 
-def test_text_before_the_first_heading_is_findings_and_empty_sections_vanish() -> None:
+def test_text_before_the_first_heading_is_findings_and_empty_sections_are_omitted() -> None:
     assert parse_report("Clear. IMPRESSION: ") == (Section(SectionName.FINDINGS, (Sentence("Clear."),)),)
     assert parse_report(" \n") == ()
     assert format_report(()) == ""
@@ -96,14 +96,14 @@ def test_sentences(text: str, expected: list[str]) -> None:
     assert sentences(text) == expected
 
 
-def test_controls_are_stripped() -> None:
+def test_control_characters_are_removed() -> None:
     assert strip_controls("a\x1b[31m\tb\r\nc\x9b\u202ed\0 \u2028é\u200b") == "a[31m b cd é"
 
 
 @pytest.mark.realdata
-def test_indiana_texts_survive_and_no_item_number_stands_alone(shared: Path) -> None:
+def test_indiana_texts_are_unchanged_and_no_list_number_is_a_sentence(shared: Path) -> None:
     corpus = read_corpus(shared / "data" / "iu_xray", layout="indiana")
     texts = [text for name in ("findings", "impression") for text in corpus[name]]
     assert all(parse_report(format_report(parse_report(text))) == parse_report(text) for text in texts)
-    lone = Counter(sentence for text in texts for sentence in sentences(text) if sentence[:-1].isdigit())
-    assert lone.total() == 0
+    numbers = Counter(sentence for text in texts for sentence in sentences(text) if sentence[:-1].isdigit())
+    assert numbers.total() == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from report_gen.records.study import Image, Series, Study, ViewPosition
+from report_gen.records import Image, Series, Study, ViewPosition
 
 
 def image(name: str, view: ViewPosition) -> Image:

@@ -116,8 +116,8 @@ def rewrite(**changes: str) -> Callable[[Path], None]:
     ("damage", "message"),
     [
         (remove("train-2.png"), "train-2.png: the first of 1 missing images"),
-        (spoil("train-2.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "train-2.png: the picture is broken or truncated"),
-        (spoil("train-2.png", b""), "train-2.png: the picture is broken or truncated"),
+        (spoil("train-2.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "train-2.png: the image is broken or truncated"),
+        (spoil("train-2.png", b""), "train-2.png: the image is broken or truncated"),
         (spoil("manifest.jsonl", b"{\n"), "manifest.jsonl: line 1 is not readable as JSON"),
         (rewrite(split="val"), "There is no report text to learn a vocabulary from"),
     ],

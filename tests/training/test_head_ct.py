@@ -16,8 +16,13 @@ from rich.console import Console
 from report_gen.corpora import read_corpus
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import RecipeError, UsageError
-from report_gen.evaluation.results import Evaluation, render, write_json
-from report_gen.evaluation.runner import evaluate, select_studies
+from report_gen.evaluation import (
+    Evaluation,
+    evaluate,
+    render_evaluation,
+    select_studies,
+    write_evaluation,
+)
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.labeling.labeler import label_findings
@@ -82,11 +87,11 @@ def write_head_corpus(data: Path) -> Path:
     return data
 
 
-def head_recipe(data: Path, **changes: Any) -> Recipe:
+def head_recipe(data: Path, *, steps: int = 100, **changes: Any) -> Recipe:
     stage = {
-        "steps": 100,
+        "steps": steps,
         "batch_size": 12,
-        "validate_every": 100,
+        "validate_every": steps,
         "indication_dropout": 1.0,
         "rates": {"encoder": 1e-3, "projector": 1e-2, "decoder": 5e-3},
     }
@@ -107,7 +112,7 @@ def head(data: Path) -> Drafter:
 @pytest.fixture(scope="module")
 def without_findings(data: Path) -> Drafter:
     model = head_recipe(data).model.model_dump() | {"projector": {"patch_tokens": 4, "hidden": 16, "dropout": 0.0}}
-    recipe = head_recipe(data, findings="none", model=model)
+    recipe = head_recipe(data, steps=150, findings="none", model=model)
     return Drafter.load(train(recipe, data / "none", resume=False, on_step=lambda _: None))
 
 
@@ -154,19 +159,19 @@ def test_a_finding_of_the_chest_is_not_known_to_the_model(head: Drafter, data: P
 
 def test_evaluation_scores_the_findings_of_the_model(head: Drafter, data: Path, tmp_path: Path) -> None:
     result = score(head, data)
-    assert result.support == dict.fromkeys(NAMES, COPIES)
-    assert result.run is not None
-    assert result.run.model["macro F1, 4 findings, uncertain+"].value == 1
-    assert result.run.model["Hydrocephalus recall, uncertain-"].value == 1
-    assert "rules:head_ct" in result.run.model["macro F1, 4 findings, uncertain+"].signature
-    by_labels = {one.name: one.second for one in result.by_labels["blank"]}
+    assert result.label_support == dict.fromkeys(NAMES, COPIES)
+    assert result.reports is not None
+    assert result.reports.model["macro F1, 4 findings, uncertain+"].value == 1
+    assert result.reports.model["Hydrocephalus recall, uncertain-"].value == 1
+    assert "rules:head_ct" in result.reports.model["macro F1, 4 findings, uncertain+"].signature
+    by_labels = {one.name: one.second for one in result.labels["blank"]}
     assert by_labels["macro F1, 4 findings, uncertain-"] == 1
-    assert result.head is not None
-    assert result.head["Mass effect AUROC"].value == 1
-    write_json(result, tmp_path / "evaluation.json")
+    assert result.finding_head is not None
+    assert result.finding_head["Mass effect AUROC"].value == 1
+    write_evaluation(result, tmp_path / "evaluation.json")
     assert json.loads((tmp_path / "evaluation.json").read_text())["finding_schema"] == "head_ct"
     shown = StringIO()
-    Console(width=200, file=shown).print(render(result))
+    Console(width=200, file=shown).print(render_evaluation(result))
     assert "Haemorrhage" in shown.getvalue()
     assert "Cardiomegaly" not in shown.getvalue()
 
@@ -180,11 +185,11 @@ def test_a_model_without_findings_drafts_from_its_patch_tokens(without_findings:
 
 def test_a_model_without_findings_is_evaluated_on_its_wording(without_findings: Drafter, data: Path) -> None:
     result = score(without_findings, data)
-    assert (result.support, result.by_labels, result.head) == ({}, {}, None)
-    assert result.run is not None
-    assert result.run.model["BLEU-4"].value > 0.5
-    assert not any("F1" in one.name and "findings" in one.name for one in result.run.model.scores)
-    Console(quiet=True).print(render(result))
+    assert (result.label_support, result.labels, result.finding_head) == ({}, {}, None)
+    assert result.reports is not None
+    assert result.reports.model["BLEU-4"].value > 0.5
+    assert not any("F1" in one.name and "findings" in one.name for one in result.reports.model.scores)
+    Console(quiet=True).print(render_evaluation(result))
 
 
 def test_a_bad_findings_file_of_a_recipe_is_refused(data: Path) -> None:

@@ -20,12 +20,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from report_gen.drafting.drafter import Drafter
-from report_gen.drafting.preprocessing import Prepared, StudyPreprocessor
+from report_gen.drafting import Drafter, DraftRequest, PreprocessedStudy, StudyPreprocessor
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import generate_ids
+from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging.reading import read_study
 from report_gen.model import Checkpoint, load_checkpoint
 from report_gen.phantom.dicom import draw_chest, write_png
@@ -110,18 +108,18 @@ def _count(
     name: str, checkpoint: Checkpoint, studies: Sequence[Study], decoding: Decoding, alone: float, batched: float
 ) -> Costs:
     model, preprocessor = checkpoint.model, StudyPreprocessor(checkpoint)
-    batch = [_require(preprocessor.prepare(study)) for study in studies]
+    batch = [_require(preprocessor.preprocess(DraftRequest(study))) for study in studies]
     visual = model.encode_images(*preprocessor.collate(batch))
     tokens, mask = model.visual_tokens(model.decide(visual.finding_logits.sigmoid()), visual)
     prompts = [item.prompt_ids for item in batch]
-    written = generate_ids(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=decoding)
+    written = generate_tokens(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=decoding)
     images, prompt = float(mask.sum(1).double().mean()), _mean_length(prompts) + 1
     return Costs(
         checkpoint=name,
         conditioning=model.config.conditioning,
         image_tokens=images,
         prompt_tokens=prompt,
-        prefix_positions=prompt + (0 if model.decoder.cross_attention else images),
+        prefix_positions=prompt + (0 if model.conditioning.adds_cross_attention else images),
         report_tokens=_mean_length([one.token_ids for one in written]),
         seconds_alone=alone,
         seconds_batched=batched,
@@ -132,7 +130,7 @@ def _mean_length(rows: Sequence[Sequence[int]]) -> float:
     return sum(map(len, rows)) / len(rows)
 
 
-def _require(prepared: Prepared | StudyError) -> Prepared:
+def _require(prepared: PreprocessedStudy | StudyError) -> PreprocessedStudy:
     if isinstance(prepared, StudyError):
         raise prepared
     return prepared

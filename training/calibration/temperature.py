@@ -17,7 +17,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from report_gen.config import FindingConfig
-from report_gen.metrics.calibration import expected_error, reliability
+from report_gen.metrics import expected_error, reliability
 from report_gen.model import ReportModel
 
 from ..data import MIN_LABELS, Batch, Floats
@@ -40,7 +40,7 @@ class Calibration:
     """Mean negative log-likelihood of the labels, nats."""
     nll_after: float
     ece_before: float
-    """Expected calibration error over all findings, as in `report_gen.metrics.calibration`."""
+    """Expected calibration error over all findings, as in `report_gen.metrics.expected_error`."""
     ece_after: float
 
 

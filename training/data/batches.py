@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from report_gen.config import STATES, AttributeConfig
-from report_gen.imaging.transform import ImageTransform
+from report_gen.imaging.transform import ImageTransform, collate_view_positions
 from report_gen.model.projector import VIEWS
 from report_gen.records.findings import FindingState
 from report_gen.records.report import ATTRIBUTES
@@ -127,10 +128,11 @@ class BatchDataset(Dataset[Batch]):
         labels = [[IGNORED] * start + ids[start:] if ids else [] for start, ids in zip(starts, texts, strict=True)]
         weights = [[0.0] * start + self._token_weights(one) for start, one in zip(starts, samples, strict=True)]
         pixel_values, patch_features = self._load_images(samples)
+        view_positions, view_mask = collate_view_positions([sample.view_positions for sample in samples])
         return Batch(
             pixel_values=pixel_values,
-            view_positions=_pad([sample.view_positions for sample in samples], 0),
-            view_mask=_pad([[1] * len(sample.view_positions) for sample in samples], 0).bool(),
+            view_positions=view_positions,
+            view_mask=view_mask,
             input_ids=_pad(texts, PAD_ID),
             attention_mask=_pad([[1] * len(ids) for ids in texts], 0),
             labels=_pad(labels, IGNORED),
@@ -212,14 +214,10 @@ class BatchDataset(Dataset[Batch]):
 
 def _group_views(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """Split the views of B studies, concatenated as [sum of counts,...], into [B,V,...]; missing views are zeros."""
-    studies = views.new_zeros(len(counts), max(counts), *views.shape[1:])
-    for study, present in zip(studies, torch.split(views, list(counts)), strict=True):
-        study[: len(present)] = present
-    return studies
+    return pad_sequence(list(torch.split(views, list(counts))), batch_first=True)
 
 
 def _pad(rows: Sequence[Sequence[float]], filler: float) -> torch.Tensor:
     """Pad rows on the right to one length, [B,length], in the type of the filler."""
-    length = max(map(len, rows))
-    padded = [[*row, *[filler] * (length - len(row))] for row in rows]
-    return torch.tensor(padded, dtype=torch.long if isinstance(filler, int) else torch.float32)
+    dtype = torch.long if isinstance(filler, int) else torch.float32
+    return pad_sequence([torch.tensor(row, dtype=dtype) for row in rows], batch_first=True, padding_value=filler)

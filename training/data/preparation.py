@@ -19,7 +19,7 @@ import numpy as np
 from report_gen.config import AttributeConfig
 from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
-from report_gen.model.numbers import example_lines
+from report_gen.model import conditioning_type
 from report_gen.prompting import Prompt
 from report_gen.records.findings import FindingSchema
 from report_gen.records.report import format_report
@@ -141,7 +141,8 @@ def _encode(
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
     if tokenizer is None:
-        texts, extra = _training_texts(studies.values()), _number_lines(recipe)
+        texts = _training_texts(studies.values())
+        extra = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
         tokenizer = learn_vocabulary(texts, size=recipe.text.vocabulary_size, extra=extra)
         run.save_tokenizer(tokenizer)
     encode = partial(
@@ -215,9 +216,3 @@ def _training_texts(corpora: Iterable[CorpusStudies]) -> Iterator[str]:
             if study.split == "train":
                 yield format_report(study.sections)
                 yield study.indication
-
-
-def _number_lines(recipe: Recipe) -> Iterator[str]:
-    """Yield sample lines of numbers for a model that reads features as numbers: its vocabulary must cover them."""
-    if recipe.model.conditioning == "numbers":
-        yield from example_lines(recipe.model.projector.numbers, recipe.model.projector.decimals)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report_gen.auditing.text_audit import contradictions
+from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
 from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import Section, SectionName, Sentence, format_report
@@ -104,7 +104,7 @@ class _SentenceBank:
             text = format_report(report)
             labels = label_findings(text, self._schema)
             consistent = all(labels[name] is state for name, state in wanted.items())
-            if consistent and len(report) == len(base) and not contradictions(text):
+            if consistent and len(report) == len(base) and not find_contradictions(text):
                 return report
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from report_gen.auditing.text_audit import has_deidentification_mark, mentions_prior, mentions_side
+from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
 from report_gen.labeling.labeler import findings_in_state
 from report_gen.records.findings import FindingState
 from report_gen.records.report import Section, SectionName, Sentence, split_sentences

@@ -1,34 +1,45 @@
-"""Which weights are the best: those whose drafts of validation studies say what the reports say, in varied words."""
+"""Choose the best weights of a stage by the drafts of validation studies: agreement with the reports, and variety."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
-from report_gen.config import STATES
-from report_gen.generation import Decoding, generate
-from report_gen.metrics.bleu import bleu
-from report_gen.metrics.cider import cider_d
-from report_gen.metrics.diversity import diversity_stats, is_collapsed
-from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.rouge import rouge_l_coco
+from report_gen.config import STATES, AttributeConfig
+from report_gen.drafting.conditioning_inputs import resolve_states
+from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
+from report_gen.metrics import (
+    Pairs,
+    average_name,
+    bleu,
+    cider_d,
+    diversity_stats,
+    finding_measures,
+    is_collapsed,
+    label_reports,
+    rouge_l_coco,
+)
 from report_gen.model import Checkpoint
 from report_gen.records.findings import FindingSchema
-from report_gen.records.report import Section, parse_report
+from report_gen.records.report import AttributeName, Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
 from ..data import Batch, ExampleStore
 from ..recipe import StageRecipe
 from ..run import Validation, ValidationScore
 
+_DECODINGS: Mapping[str, Decoding] = MappingProxyType(
+    {"greedy": Decoding(), "beam": Decoding(method="beam"), "default": DEFAULT_DECODING}
+)
+
 
 def shown_scores(schema: FindingSchema) -> tuple[str, ...]:
-    """Return the names of the scores of a validation."""
+    """Return the names of the scores that a validation reports."""
     sizes = list(schema.scored_sets)[:1]  # all scored findings
     averages = (average_name(average, "F1", size, "uncertain+") for size in sizes for average in ("macro", "micro"))
     return (*averages, "CIDEr-D", "ROUGE-L (coco)", "BLEU-4")
@@ -36,61 +47,84 @@ def shown_scores(schema: FindingSchema) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class DraftScores:
-    """What the drafts of a validation are worth."""
+    """Scores of the drafts of a validation."""
 
     scores: dict[str, float]
+    """By name, see `shown_scores`."""
     distinct: float
-    """Different drafts over different references."""
+    """Number of different drafts divided by the number of different references."""
     collapsed: bool
-    """As `report-gen score` has it."""
+    """Whether the drafts vary too little, by the rule of `report-gen score`."""
 
 
 def choose_studies(groups: Sequence[ExampleStore], count: int) -> list[ExampleStore]:
-    """At most `count` studies with a text, evenly spread over all that have one, in groups of one kind."""
-    told = [group for group in groups if group.lengths.any()]
-    stops = np.cumsum([len(group) for group in told], dtype=np.int64)
-    total = sum(map(len, told))
-    places = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
+    """Return at most `count` studies with a report, evenly spread over all that have one, in groups of one kind."""
+    with_reports = [group for group in groups if group.lengths.any()]
+    stops = np.cumsum([len(group) for group in with_reports], dtype=np.int64)
+    total = sum(map(len, with_reports))
+    indices = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(np.int64))
     chosen = [
-        group.select(places[(places >= stop - len(group)) & (places < stop)] - (stop - len(group)))
-        for group, stop in zip(told, stops, strict=True)
+        group.select(indices[(indices >= stop - len(group)) & (indices < stop)] - (stop - len(group)))
+        for group, stop in zip(with_reports, stops, strict=True)
     ]
     return [group for group in chosen if len(group)]
 
 
-@torch.inference_mode()
-def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[tuple[Section, ...]]:
-    """Greedy drafts of a batch with texts, as a drafter would write them.
+def validation_decoding(stage: StageRecipe, max_report_tokens: int) -> Decoding:
+    """Return the decoding of validation drafts.
 
-    What the decoder is told comes from the images and the thresholds of the model where there are images, and else
-    from the texts, as in training.
+    Args:
+        stage: recipe with `validation_decoding`.
+        max_report_tokens: maximum report tokens R.
+    """
+    return replace(_DECODINGS[stage.validation_decoding], max_tokens=max_report_tokens)
+
+
+@torch.inference_mode()
+def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> list[tuple[Section, ...]]:
+    """Draft a batch of studies that have reports, by the same function as a `Drafter`.
+
+    For studies with images, the model predicts findings and attributes. For studies without images they come from the
+    reports, as in training.
     """
     model = checkpoint.model
     visual, states, values = None, batch.finding_states, batch.attribute_values
     if batch.view_mask.shape[1]:
         visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-        states = _agreeing(
-            model.config.finding_schema, model.decide(model.probabilities(visual.finding_logits.double()))
-        )
+        decided = model.decide(model.probabilities(visual.finding_logits.double()))
+        states = _with_no_finding(model.config.finding_schema, decided)
         values = model.decide_attributes(visual)
     visual_tokens, visual_mask = model.visual_tokens(states, visual, values)
-    written = generate(
+    generated = generate_texts(
         checkpoint,
         visual_tokens=visual_tokens,
         visual_mask=visual_mask,
-        prompt_ids=[_prompt(row) for row in batch.input_ids.tolist()],
+        prompt_ids=[_prompt_ids(row) for row in batch.input_ids.tolist()],
         states=[[STATES[state] for state in row] for row in states.tolist()],
-        decoding=Decoding(method="greedy", max_tokens=longest),
+        attributes=[_attribute_values(model.config.attributes, row) for row in values.tolist()],
+        decoding=decoding,
+        generators=[study_generator(decoding.seed, study_id) for study_id in batch.study_ids],
     )
-    return [text.sections for text in written]
+    return [text.sections for text in generated]
 
 
 def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: FindingSchema) -> DraftScores:
-    """Score drafts, as `format_report` writes them, against their references; headings do not count."""
-    written, wanted = [_bare(text) for text in drafts], [_bare(text) for text in references]
-    said, there = label_reports(written, schema=schema), label_reports(wanted, schema=schema)
-    pairs = Pairs(written, wanted)
-    measures = [bleu(pairs), rouge_l_coco(pairs), cider_d(pairs), *finding_measures(said, there, schema=schema)]
+    """Score drafts against their references.
+
+    Args:
+        drafts: reports as `format_report` writes them; headings do not count.
+        references: reports of the same studies, in the same form.
+        schema: the findings of the model.
+    """
+    candidates, targets = [_body(text) for text in drafts], [_body(text) for text in references]
+    candidate_labels, target_labels = (label_reports(texts, schema=schema) for texts in (candidates, targets))
+    pairs = Pairs(candidates, targets)
+    measures = [
+        bleu(pairs),
+        rouge_l_coco(pairs),
+        cider_d(pairs),
+        *finding_measures(candidate_labels, target_labels, schema=schema),
+    ]
     shown = shown_scores(schema)
     scores = {
         name: float(value)
@@ -98,14 +132,18 @@ def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: Findi
         for name, value in zip(measure.names, measure.values, strict=True)
         if name in shown
     }
-    ours, theirs = diversity_stats(written, said, schema=schema), diversity_stats(wanted, there, schema=schema)
-    return DraftScores(scores, ours.distinct / max(theirs.distinct, 1), is_collapsed(ours, theirs))
+    draft_stats, reference_stats = (
+        diversity_stats(candidates, candidate_labels, schema=schema),
+        diversity_stats(targets, target_labels, schema=schema),
+    )
+    distinct = draft_stats.distinct / max(reference_stats.distinct, 1)
+    return DraftScores(scores, distinct, is_collapsed(draft_stats, reference_stats))
 
 
 def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
-    """What to compare validations by; None where there is nothing to go by.
+    """Return the score by which validations are compared, or None if nothing was validated.
 
-    Drafts that vary too little are worth as much as none: the loss decides among them, and any score beats them.
+    Drafts that vary too little score 0, so that any varied drafts are better; among them the loss decides.
     """
     if validation.loss is None:
         return None
@@ -114,20 +152,24 @@ def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
     return ValidationScore(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 
 
-def _agreeing(schema: FindingSchema, states: torch.Tensor) -> torch.Tensor:
-    """States [B,F] in which "no finding" follows from the others, as in a draft."""
-    agreed = [
-        schema.with_no_finding(dict(zip(schema.findings, (STATES[state] for state in row), strict=True)))
-        for row in states.tolist()
-    ]
-    rows = [[STATES.index(row[name]) for name in schema.findings] for row in agreed]
+def _with_no_finding(schema: FindingSchema, states: torch.Tensor) -> torch.Tensor:
+    """Return states [B,F] in which "no finding" follows from the others, as in a draft."""
+    rows = [[STATES.index(state) for state in resolve_states(schema, row, {}).values()] for row in states.tolist()]
     return torch.tensor(rows, dtype=states.dtype, device=states.device).reshape(states.shape)
 
 
-def _prompt(input_ids: Sequence[int]) -> list[int]:
-    """What stands before the begin token."""
+def _attribute_values(known: Sequence[AttributeConfig], indices: Sequence[int]) -> dict[AttributeName, str]:
+    """Return the attribute values [A] of one study by name, "" for unknown."""
+    return {
+        attribute.name: attribute.conditioning_values[index] for attribute, index in zip(known, indices, strict=True)
+    }
+
+
+def _prompt_ids(input_ids: Sequence[int]) -> list[int]:
+    """Return the token ids before the begin token."""
     return list(input_ids[: input_ids.index(BOS_ID)])
 
 
-def _bare(text: str) -> str:
+def _body(text: str) -> str:
+    """Return a report without its headings."""
     return "\n".join(section.text for section in parse_report(text))

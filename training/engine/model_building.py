@@ -11,9 +11,7 @@ from safetensors.torch import load_file
 
 from report_gen.config import AttributeConfig, EncoderConfig
 from report_gen.errors import RecipeError
-from report_gen.model import ModelConfig, ReportModel
-from report_gen.model.language_model import load_pretrained
-from report_gen.model.numbers import Encode
+from report_gen.model import Encode, ModelConfig, ReportModel, conditioning_type, load_pretrained
 
 from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema
@@ -76,7 +74,8 @@ def _initialize(
 ) -> ReportModel:
     torch.manual_seed(recipe.seed)
     chosen, schema = recipe.model, load_finding_schema(recipe)
-    if chosen.conditioning != "numbers" and not (schema.findings or chosen.attributes or chosen.projector.patch_tokens):
+    uses_visual_tokens = conditioning_type(chosen.conditioning).uses_visual_tokens
+    if uses_visual_tokens and not (schema.findings or chosen.attributes or chosen.projector.patch_tokens):
         raise RecipeError(
             "a model without findings, attributes and patch tokens would not use the image; "
             "set model.projector.patch_tokens"
@@ -99,7 +98,7 @@ def _initialize(
         pretrained = load_pretrained(
             chosen.decoder_weights,
             vocabulary_size=vocabulary_size,
-            cross_attention=chosen.conditioning == "cross_attention",
+            cross_attention=conditioning_type(chosen.conditioning).adds_cross_attention,
         )
         decoder = chosen.decoder.model_copy(update={"transformer": pretrained.model.config.to_diff_dict()})
         model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
@@ -110,7 +109,7 @@ def _initialize(
 
 def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, views: int) -> None:
     """Check that the longest sequence fits into the decoder; it may otherwise occur only after many steps."""
-    visual, key = _visual_positions(model, recipe, views)
+    visual, key = model.visual_positions(views), model.conditioning.size_key
     longest = recipe.text.max_report_tokens
     needed = visual + prompt_tokens + 1 + longest + 1  # begin and end token
     if needed > model.decoder.positions:
@@ -120,16 +119,6 @@ def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, vie
             f"{model.decoder.positions}; lower text.max_report_tokens or model.projector.{key}, or give the decoder "
             "more positions"
         )
-
-
-def _visual_positions(model: ReportModel, recipe: Recipe, views: int) -> tuple[int, str]:
-    """Return the maximum number of decoder positions for images, and the projector key that determines it."""
-    if model.number_writer is not None:
-        return model.number_writer.longest, "numbers"
-    patches = recipe.model.projector.patch_tokens
-    states = len(model.config.finding_schema.findings) + len(model.config.attributes)
-    visual = states + (views * model.encoder.grid**2 if patches == "all" else patches)
-    return 0 if model.decoder.cross_attention else visual, "patch_tokens"
 
 
 def _checkpoint_activations(model: ReportModel) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from report_gen.metrics.calibration import BINS
+from report_gen.config import CONDITIONING_TRAITS
+from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
 from report_gen.records.report import BANNER
 
@@ -66,7 +67,7 @@ def _describe_findings(config: ModelConfig) -> str:
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
     derived = f' "{schema.normal}" follows from the others.' if schema.normal else ""
     conditioning = f"Unknown to the decoder: {', '.join(unknown) or 'none'}.{derived}"
-    if config.conditioning == "numbers":
+    if not CONDITIONING_TRAITS[config.conditioning].uses_findings:
         conditioning = "The decoder is not conditioned on findings: it reads image features as numbers only."
     return "\n".join(
         (
@@ -83,6 +84,6 @@ def _describe_calibration(calibration: Calibration | None) -> str:
     return (
         f"The finding probabilities are calibrated with one temperature, {calibration.temperature:.2f}, fitted to "
         f"{calibration.labels} labels of {calibration.studies} validation studies. The expected calibration error on "
-        f"these studies ({BINS} bins of equal mass) was {calibration.ece_before:.3f} before and "
+        f"these studies ({CALIBRATION_BINS} bins of equal mass) was {calibration.ece_before:.3f} before and "
         f"{calibration.ece_after:.3f} after calibration."
     )

@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report_gen.evaluation.runner import BLANK, SHUFFLED
+from report_gen.evaluation import BLANK, SHUFFLED
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.metrics.calibration import ALL, ECE
-from report_gen.metrics.label_scores import MACRO
-from report_gen.metrics.verdicts import headline_scores
+from report_gen.metrics import ALL_FINDINGS, ECE, MACRO_F1, headline_scores
 
 from ..run import LOG
 
 Document = Mapping[str, Any]
 """The JSON output of `report-gen evaluate`."""
 
-_NIH = f"{MACRO}, ChestX-ray14's labels"
+_NIH = f"{MACRO_F1}, ChestX-ray14's labels"
 _AVERAGES = ("macro F1, ", "micro F1, ")
 
 
@@ -45,10 +43,10 @@ def figures_of(document: Document) -> Iterator[Figure]:
                 yield Figure(name, one["second"])
             if control in (SHUFFLED, BLANK):
                 yield _drop(name, control, one)
-    if document["head"] is not None:
-        scores = document["head"]["scores"]
-        yield from (Figure(one["name"], one["value"]) for one in scores if one["name"] == f"{ALL} {ECE}")
-    yield Figure("distinct drafts, share", document["distinct"] / document["studies"])
+    if document["finding_head"] is not None:
+        scores = document["finding_head"]["scores"]
+        yield from (Figure(one["name"], one["value"]) for one in scores if one["name"] == f"{ALL_FINDINGS} {ECE}")
+    yield Figure("distinct drafts, share", document["distinct_drafts"] / document["studies"])
 
 
 def baselines_of(document: Document) -> Mapping[str, list[Figure]]:
@@ -85,7 +83,7 @@ def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]
             yield f"{name}, labels", differences
     yield _NIH, _nih_differences(document)
     yield from _by_name({control: document["attributes"].get(control, {}) for control in (SHUFFLED, BLANK)}).items()
-    head = {} if document["head"] is None else document["head"]["image_use"]
+    head = {} if document["finding_head"] is None else document["finding_head"]["image_use"]
     yield from _by_name({control: {one["name"]: one} for control, one in head.items()}).items()
 
 
@@ -102,7 +100,7 @@ def _nih_differences(document: Document) -> dict[str, Document]:
     """Return the differences of the macro F1 against ChestX-ray14 labels, by control; empty for another corpus."""
     scores = document["nih_labels"]
     differences = {} if scores is None else scores["against"]
-    return {name: next(one for one in scores_of if one["name"] == MACRO) for name, scores_of in differences.items()}
+    return {name: next(one for one in scores_of if one["name"] == MACRO_F1) for name, scores_of in differences.items()}
 
 
 def _scores(system: Document) -> Iterator[Figure]:

@@ -11,9 +11,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from report_gen.corpora import read_corpus, read_nih_labels
-from report_gen.drafting.drafter import Drafter
-from report_gen.evaluation.results import write_json
-from report_gen.evaluation.runner import evaluate, neighbours, select_studies, training_reports
+from report_gen.drafting import Drafter
+from report_gen.evaluation import (
+    evaluate,
+    nearest_candidates,
+    select_studies,
+    training_reports,
+    write_evaluation,
+)
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding
 from report_gen.metrics import ScoreMethod
@@ -120,10 +125,10 @@ def _evaluate(trial: Trial, document: Path) -> None:
             decoding=trial.decoding,
             method=replace(_METHOD, schema=drafter.schema),
             training=training_reports(studies, rows),
-            nearest=neighbours(studies, rows) if trial.nearest else (),
+            nearest=nearest_candidates(studies, rows) if trial.nearest else (),
             nih_labels=read_nih_labels(path, layout=trial.corpus.layout),
             track=lambda items, total, what: track(
                 items, total=total, description=f"{trial.run}, seed {trial.seed}: {what}"
             ),
         )
-    write_json(evaluation, document)
+    write_evaluation(evaluation, document)

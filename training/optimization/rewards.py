@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from report_gen.metrics.cider import DocumentFrequencies, cider_d, document_frequencies
-from report_gen.metrics.finding_scores import average_name, finding_measures, label_reports
-from report_gen.metrics.measure import Floats
-from report_gen.metrics.pairs import Pairs
+from report_gen.metrics import (
+    DocumentFrequencies,
+    Floats,
+    Pairs,
+    average_name,
+    cider_d,
+    document_frequencies,
+    finding_measures,
+    label_reports,
+)
 from report_gen.records.findings import FindingSchema
 
 from ..recipe import ScstRecipe

@@ -1,4 +1,4 @@
-"""What the self-critical loss of a stage needs: drafts that the model samples of its own batches."""
+"""Sample and reward the drafts that the self-critical loss of a stage needs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from .scst import Sampled, sample_drafts
 
 
 class ScstSampler:
-    """Lets the model of a stage draft its training batches.
+    """Samples drafts of the training batches of a stage.
 
     Args:
-        checkpoint: the model in training, with its words.
-        training: the studies, whose reports say which words are rare.
-        max_report_tokens: report tokens of a draft at most.
+        checkpoint: model in training and its tokenizer.
+        stage: recipe of the stage, with the reward.
+        training: training studies, whose reports give the document frequencies of the reward.
+        processes: the processes of the run.
+        max_report_tokens: maximum number of report tokens R.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class ScstSampler:
         )
 
     def sample(self, batch: Batch, seed: int) -> Sampled | None:
-        """Drafts of the batch, judged by its reports; None where it has none or the stage does without."""
+        """Return rewarded drafts of a batch, or None if the batch has no reports or the stage has no reward."""
         if self._frequencies is None or not batch.input_ids.shape[1]:
             return None
         return sample_drafts(

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.config import Conditioning, DecoderConfig, EncoderConfig, ProjectorConfig
+from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
 from report_gen.records.report import AttributeName, SectionName
 
 
@@ -56,7 +56,7 @@ class TextRecipe(_Frozen):
 
 
 class ModelRecipe(_Frozen):
-    conditioning: Conditioning = "prefix"
+    conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
     which writes features as digits into the prompt and serves as a baseline."""
     encoder: EncoderConfig
@@ -219,6 +219,9 @@ class StageRecipe(_Frozen):
     studies (the loss, if no study has a report), or `loss`."""
     validation_drafts: int = Field(default=100, ge=1)
     """Maximum number of validation studies to draft, the same at every validation."""
+    validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
+    """How validation studies are drafted: greedily (fast), by beam search, or with the default decoding of drafting
+    (beam search and sampled candidates, several times slower), which is what users get."""
     min_distinct: float = Field(default=0.1, ge=0, le=1)
     """Minimum number of different drafts, as a share of the different references; weights below it score 0."""
     patience: int = Field(default=5, ge=1)
@@ -279,9 +282,11 @@ class Recipe(_Frozen):
                 raise ValueError(f"stage {stage.name!r} trains nothing; set one of its rates above 0")
             has_head_loss = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
             trains_encoder = bool(stage.rates.encoder or stage.rates.projector)
-            if self.model.conditioning == "numbers" and not has_head_loss and trains_encoder:
+            traits = CONDITIONING_TRAITS[self.model.conditioning]
+            if not traits.trains_encoder and not has_head_loss and trains_encoder:
                 raise ValueError(
-                    f"stage {stage.name!r}: the report loss gives encoder and projector no gradient through numbers; "
+                    f"stage {stage.name!r}: the report loss gives encoder and projector no gradient through "
+                    f"{self.model.conditioning}; "
                     "remove their rates, or set finding_weight or attribute_weight above 0"
                 )
             for name in stage.corpora:

@@ -18,8 +18,7 @@ from report_gen.config import AttributeConfig
 from report_gen.corpora import read_corpus
 from report_gen.drafting.drafter import Drafter
 from report_gen.errors import RecipeError, UsageError
-from report_gen.evaluation.results import Evaluation, write_json
-from report_gen.evaluation.runner import evaluate, select_studies
+from report_gen.evaluation import Evaluation, evaluate, select_studies, write_evaluation
 from report_gen.generation import Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.labeling.schema_files import chest_xray
@@ -113,7 +112,7 @@ def test_drafts_name_modality_and_plane(drafter: Drafter, data: Path) -> None:
         report = drafter.draft(read_study(data / "images" / f"test-{corner}.png"), decoding=BRIEF)
         assert values(report) == {"modality": modality, "plane": plane}
         assert caption(report) == f"{plane.title()} {modality} image."
-        assert all((one.probability or 0) > 0.9 and one.seen == one.value for one in report.attributes)
+        assert all((one.probability or 0) > 0.9 and one.predicted == one.value for one in report.attributes)
 
 
 def test_an_overridden_attribute_changes_the_draft(drafter: Drafter, data: Path) -> None:
@@ -121,7 +120,7 @@ def test_an_overridden_attribute_changes_the_draft(drafter: Drafter, data: Path)
     report = drafter.draft(study, decoding=BRIEF, attributes={"plane": "coronal"})
     assert caption(report) == "Coronal CT image."
     plane = report.attributes[1]
-    assert (plane.value, plane.seen, plane.overridden, plane.from_header) == ("coronal", "axial", True, False)
+    assert (plane.value, plane.predicted, plane.overridden, plane.from_header) == ("coronal", "axial", True, False)
     assert (plane.probability or 1) < 0.1
     with pytest.raises(UsageError, match="plane 'oblique' is not known to the model"):
         drafter.draft(study, attributes={"plane": "oblique"})
@@ -132,7 +131,7 @@ def test_the_header_has_precedence_over_the_image(drafter: Drafter, tmp_path: Pa
     for modality, value, known in (("MR", "MR", True), ("CR", "CT", False)):
         study = read_study(write_dicom(tmp_path / f"{modality}.dcm", pixels, Modality=modality))
         first = drafter.draft(study, decoding=BRIEF).attributes[0]
-        assert (first.value, first.seen, first.from_header) == (value, "CT", known)
+        assert (first.value, first.predicted, first.from_header) == (value, "CT", known)
 
 
 def test_a_blank_image_has_unknown_attributes(drafter: Drafter, tmp_path: Path) -> None:
@@ -150,16 +149,16 @@ def evaluated(drafter: Drafter, data: Path) -> Evaluation:
 def test_named_and_recognised_attributes_depend_on_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
     assert evaluated.attribute_support == {"modality": {"CT": 6, "MR": 6}, "plane": {"axial": 6, "coronal": 6}}
     for control in ("shuffled", "blank"):
-        by_name = {one.name: one for one in evaluated.by_attributes[control]}
-        assert list(by_name) == ["modality named", "modality recognised", "plane named", "plane recognised"]
+        by_name = {one.name: one for one in evaluated.attributes[control]}
+        assert list(by_name) == ["modality named", "modality recognized", "plane named", "plane recognized"]
         for one in by_name.values():
             assert one.second == 1
             assert one.first < 0.8
             assert one.interval[0] > 0
-    write_json(evaluated, tmp_path / "e.json")
-    written = json.loads((tmp_path / "e.json").read_text())["attributes"]
-    assert written["support"]["plane"] == {"axial": 6, "coronal": 6}
-    assert written["blank"]["plane named"]["second"] == 1
+    write_evaluation(evaluated, tmp_path / "e.json")
+    written = json.loads((tmp_path / "e.json").read_text())
+    assert written["attribute_support"]["plane"] == {"axial": 6, "coronal": 6}
+    assert written["attributes"]["blank"]["plane named"]["second"] == 1
 
 
 class Counted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
+from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.study import ViewPosition
 from tests.builders import store
 
 FINDINGS = chest_xray().findings
 
 
-PRESENT, UNKNOWN = STATES.index(FindingState.PRESENT), STATES.index(FindingState.UNKNOWN)
+PRESENT, ABSENT, UNKNOWN = map(STATES.index, (FindingState.PRESENT, FindingState.ABSENT, FindingState.UNKNOWN))
 
 
 def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
@@ -189,3 +190,16 @@ def test_every_example_is_drawn_as_often_as_its_weight_says() -> None:
     counts = np.bincount(drawn, minlength=len(chances))
     expected = chances / chances.sum() * len(chances)
     assert np.abs(counts - expected).max() < 1
+
+
+def test_without_a_finding_that_means_normal_normal_studies_are_drawn_too() -> None:
+    """Of 8 normal studies and 2 with the one finding, half of the draws are of either kind."""
+    schema = FindingSchema(name="own", findings=("Haemorrhage",))
+    states, nothing = [np.array([PRESENT])] * 2 + [np.array([ABSENT])] * 8, unknown_labels(schema)
+    examples = store(*(replace(example(), states=one, labels=nothing, targets=nothing) for one in states))
+    draws = BatchSampler(
+        [examples], stage(batch_size=10, rare_finding_weight=1.0), (0, 0), steps=range(40), schema=schema
+    )
+    drawn = [spec.example for batch in draws for spec in batch]
+    assert sum(index < 2 for index in drawn) == pytest.approx(200, abs=40)
+    assert set(drawn) == set(range(10))

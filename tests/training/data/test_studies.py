@@ -116,11 +116,8 @@ def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path
     hard = [1.0] * 3 + [0.0] * 9
     soft = list(np.random.default_rng(0).uniform(0.5, 0.9, 12))
 
-    def row(value: float) -> tuple[float | None, ...]:
-        return tuple(value if name == "Edema" else None for name in FINDINGS)
-
     examples = [
-        Example(study_id=str(n), findings="Clear lungs.", labels=row(h), soft_labels=row(s))
+        Example(study_id=str(n), findings="Clear lungs.", labels={"Edema": h}, soft_labels={"Edema": s})
         for n, (h, s) in enumerate(zip(hard, soft, strict=True))
     ]
     monkeypatch.setattr("report_gen_training.data.studies.read_corpus", lambda *_, **__: build_dataset(examples))

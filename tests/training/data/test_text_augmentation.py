@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from report_gen_training.data.text_augmentation import Report, augment_texts
 
-from report_gen.auditing.text_audit import contradictions
+from report_gen.auditing import find_contradictions
 from report_gen.labeling.labeler import label_findings
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.records.findings import FindingState
@@ -60,7 +60,7 @@ def test_the_requested_number_is_made(made: list[Report]) -> None:
 
 def test_none_contradicts_itself(made: list[Report]) -> None:
     for report in made:
-        assert contradictions(format_report(report)) == ()
+        assert find_contradictions(format_report(report)) == ()
 
 
 def test_each_states_a_wanted_finding(made: list[Report]) -> None:

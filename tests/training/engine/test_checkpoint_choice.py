@@ -1,8 +1,9 @@
-"""The best weights: by what the scorer says of the drafts, never for saying one thing of everybody."""
+"""The choice of the best weights: by the scores of the drafts, and never weights whose drafts are all the same."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,25 @@ from report_gen_training.data.batches import Batch
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.studies import unknown_labels
 from report_gen_training.engine import validation as validating
-from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts
+from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts, validation_decoding
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.schema import StageRecipe
 from report_gen_training.run.events import Validation
 from report_gen_training.run.state import snapshot
 from safetensors.torch import load_file
 
-from report_gen.drafting.drafter import Drafter
-from report_gen.generation import Decoding
+from report_gen.drafting import Drafter
+from report_gen.generation import DEFAULT_DECODING, Decoding
 from report_gen.imaging.reading import read_study
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.metrics.cider import cider_d
-from report_gen.metrics.pairs import Pairs
+from report_gen.metrics import Pairs, cider_d
 from report_gen.model import Checkpoint
 from report_gen.records.report import format_report, parse_report
 from report_gen.records.study import ViewPosition
 from tests.builders import store, tiny_recipe, write_corner_corpus
 
-ILL, WELL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
+ABNORMAL, NORMAL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
+
 
 CHOSEN_BY = ("macro F1, 14 findings, uncertain+", "CIDEr-D")
 
@@ -64,23 +65,23 @@ def validation(*, loss: float | None = 1.0, score: float | None = None, **change
     return Validation(**values | {"loss": loss, "scores": scores} | changes)
 
 
-def test_drafts_are_scored_as_the_scorer_does() -> None:
-    """By hand: of two findings that somebody names one is found by both, so their F1 are 1 and 0."""
-    drafts, references = [ILL, WELL, WELL], [ILL, WELL, "FINDINGS:\nThere is a pleural effusion."]
-    judged = score_drafts(drafts, references, chest_xray())
-    bare = [[" ".join(text.split()[1:]) for text in texts] for texts in (drafts, references)]
-    assert judged.scores["CIDEr-D"] == pytest.approx(float(cider_d(Pairs(*bare)).values[0]))
+def test_drafts_are_scored_as_by_the_score_command() -> None:
+    """By hand: of the two findings in the texts, drafts and references agree on one, so the F1 scores are 1 and 0."""
+    drafts, references = [ABNORMAL, NORMAL, NORMAL], [ABNORMAL, NORMAL, "FINDINGS:\nThere is a pleural effusion."]
+    scored = score_drafts(drafts, references, chest_xray())
+    bodies = [[" ".join(text.split()[1:]) for text in texts] for texts in (drafts, references)]
+    assert scored.scores["CIDEr-D"] == pytest.approx(float(cider_d(Pairs(*bodies)).values[0]))
     found = {"Pneumothorax": 1.0, "Pleural Effusion": 0.0, "No Finding": 2 / 3}
-    assert judged.scores["macro F1, 14 findings, uncertain+"] == pytest.approx(sum(found.values()) / len(found))
-    assert judged.distinct == pytest.approx(2 / 3)
-    assert not judged.collapsed
+    assert scored.scores["macro F1, 14 findings, uncertain+"] == pytest.approx(sum(found.values()) / len(found))
+    assert scored.distinct == pytest.approx(2 / 3)
+    assert not scored.collapsed
 
 
-def test_one_text_for_all_is_a_collapse() -> None:
+def test_the_same_text_for_all_studies_is_a_collapse() -> None:
     references = [f"FINDINGS:\nThe heart is enlarged by {number}." for number in range(10)]
-    judged = score_drafts([WELL] * 10, references, chest_xray())
-    assert judged.collapsed
-    assert judged.distinct == pytest.approx(0.1)
+    scored = score_drafts([NORMAL] * 10, references, chest_xray())
+    assert scored.collapsed
+    assert scored.distinct == pytest.approx(0.1)
 
 
 def test_the_score_chooses_and_the_loss_decides_among_equals() -> None:
@@ -100,11 +101,11 @@ def test_the_score_chooses_and_the_loss_decides_among_equals() -> None:
     assert len(set(ranks)) == len(ranks)
 
 
-def test_without_validation_studies_there_is_nothing_to_go_by() -> None:
+def test_without_validation_studies_there_is_no_score() -> None:
     assert rank(validation(loss=None), stage()) is None
 
 
-def test_a_loss_that_is_no_number_never_wins() -> None:
+def test_a_loss_that_is_not_a_number_ranks_last() -> None:
     worst = rank(validation(loss=math.nan), stage())
     best = rank(validation(loss=1e9), stage())
     assert worst is not None
@@ -113,50 +114,67 @@ def test_a_loss_that_is_no_number_never_wins() -> None:
 
 
 def test_studies_are_chosen_evenly_and_always_the_same() -> None:
-    silent = store(*(example(f"a{n}", report=False, images=1) for n in range(50)))
-    seen = store(*(example(f"b{n}", images=1) for n in range(30)))
-    told = store(*(example(f"c{n}") for n in range(10)))
-    chosen = choose_studies([silent, seen, told], 8)
+    without_reports = store(*(example(f"a{n}", report=False, images=1) for n in range(50)))
+    with_images = store(*(example(f"b{n}", images=1) for n in range(30)))
+    texts_only = store(*(example(f"c{n}") for n in range(10)))
+    chosen = choose_studies([without_reports, with_images, texts_only], 8)
     assert [[one.study_id for one in group] for group in chosen] == [
         ["b0", "b6", "b11", "b17", "b22", "b28"],
         ["c3", "c9"],
     ]
-    assert [len(group) for group in choose_studies([silent, seen, told], 100)] == [30, 10]
-    assert choose_studies([silent], 8) == []
-    assert choose_studies([seen], 0) == []
+    assert [len(group) for group in choose_studies([without_reports, with_images, texts_only], 100)] == [30, 10]
+    assert choose_studies([without_reports], 8) == []
+    assert choose_studies([with_images], 0) == []
 
 
-def test_a_validation_drafts_what_the_finished_model_drafts(tmp_path: Path) -> None:
-    """By the thresholds of that validation, from the images and greedily."""
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("greedy", Decoding(max_tokens=60)),
+        ("beam", Decoding(method="beam", max_tokens=60)),
+        ("default", replace(DEFAULT_DECODING, max_tokens=60)),
+    ],
+)
+def test_the_recipe_chooses_the_decoding(name: str, expected: Decoding) -> None:
+    assert validation_decoding(stage(validation_decoding=name), 60) == expected
+    assert validation_decoding(stage(), 60) == Decoding(max_tokens=60)
+
+
+@pytest.mark.parametrize("decoding", ["beam"])  # the default, greedy, takes the same path
+def test_a_validation_drafts_what_the_finished_model_drafts(decoding: str, tmp_path: Path) -> None:
+    """With the thresholds of that validation and the decoding of the recipe."""
     found: list[Validation] = []
     write_corner_corpus(tmp_path, copies=3)
     stage = {"steps": 60, "validate_every": 60, "validation_drafts": 12, "indication_dropout": 0.0}
+    stage |= {"validation_decoding": decoding}
     stage |= {"rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 1e-2}}
     recipe = tiny_recipe(tmp_path, stage=stage)
     best = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None, on_validation=found.append)
     drafter, last = Drafter.load(best), found[-1]
     assert last.chosen
     assert [sample.study_id for sample in last.samples] == [f"val-{number}" for number in range(12)]
-    assert "heart" in last.samples[0].draft
+    assert "FINDINGS:" in last.samples[0].draft
     for sample in last.samples:
-        report = drafter.draft(read_study(*sample.images), decoding=Decoding(max_tokens=60), indication="Cough.")
+        report = drafter.draft(
+            read_study(*sample.images), decoding=Decoding(method=decoding, max_tokens=60), indication="Cough."
+        )
         assert format_report(report.sections) == sample.draft
 
 
 def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drafted is given: after step 2 the references, then one text for all, though the loss goes on falling."""
+    """The drafts are stubs: the references after step 2, then the same text for all, while the loss keeps falling."""
     write_corner_corpus(tmp_path, copies=3)
     recipe = tiny_recipe(tmp_path, stage={"steps": 6, "validate_every": 2, "validation_drafts": 12, "batch_size": 12})
     drafted: list[Any] = []
     found: dict[int, Validation] = {}
     kept: list[dict[str, torch.Tensor]] = []
 
-    def draft(checkpoint: Checkpoint, batch: Batch, longest: int) -> list[Any]:
+    def draft(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> list[Any]:
         drafted.append(batch)
         kept.append(snapshot(checkpoint.model))
-        return [parse_report(text if len(drafted) == 1 else WELL) for text in batch.references]
+        return [parse_report(text if len(drafted) == 1 else NORMAL) for text in batch.references]
 
-    monkeypatch.setattr(validating, "draft", draft)
+    monkeypatch.setattr(validating, "draft_studies", draft)
     best = train(
         recipe,
         tmp_path / "run",
@@ -172,10 +190,11 @@ def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: py
     assert not all(torch.equal(tensor, kept[1][name]) for name, tensor in weights.items())
 
 
-def test_a_collapse_is_told_while_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collapse_is_reported_while_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_corner_corpus(tmp_path, copies=3)
     recipe = tiny_recipe(tmp_path, stage={"steps": 4, "validation_drafts": 12})
-    monkeypatch.setattr(validating, "draft", lambda _, batch, longest: [parse_report(WELL)] * len(batch.references))
-    told: list[bool] = []
-    train(recipe, tmp_path / "run", resume=False, on_step=lambda now: told.append(now.collapsed))
-    assert told == [False, False, True, True]
+    drafts = [parse_report(NORMAL)]
+    monkeypatch.setattr(validating, "draft_studies", lambda _, batch, decoding: drafts * len(batch.references))
+    collapsed: list[bool] = []
+    train(recipe, tmp_path / "run", resume=False, on_step=lambda now: collapsed.append(now.collapsed))
+    assert collapsed == [False, False, True, True]

@@ -16,8 +16,7 @@ from report_gen_training.recipe.schema import Recipe
 from safetensors.torch import save_file
 
 from report_gen.errors import CheckpointError, RecipeError, UsageError
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import generate_ids
+from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel, load_checkpoint
 from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
 
@@ -193,7 +192,9 @@ def test_checkpointed_activations_give_the_same_drafts(tmp_path: Path) -> None:
         model = build(tiny_recipe(tmp_path, checkpoint_activations=again)).eval()
         tokens, mask = model.visual_tokens(torch.full((1, 17), 3), None)
         decoding = Decoding(max_tokens=8)
-        (draft,) = generate_ids(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=[[9, 8]], decoding=decoding)
+        (draft,) = generate_tokens(
+            model, visual_tokens=tokens, visual_mask=mask, prompt_ids=[[9, 8]], decoding=decoding
+        )
         drafts.append(draft)
     assert drafts[0] == drafts[1]
 

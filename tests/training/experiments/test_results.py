@@ -26,8 +26,8 @@ QUESTION = Question.model_validate(
 NOTHING: dict[str, Any] = {
     "labels": {},
     "nih_labels": None,
-    "attributes": {"support": {}},
-    "head": None,
+    "attributes": {},
+    "finding_head": None,
     "reports": None,
 }
 
@@ -52,7 +52,7 @@ def document(bleu: float, p: float) -> dict[str, Any]:
     drop = {"name": "BLEU-4", "first": 0.05, "second": bleu, "p_bootstrap": p}
     return {
         "studies": 10,
-        "distinct": 4,
+        "distinct_drafts": 4,
         **NOTHING,
         "labels": {
             "shuffled": {"macro F1, 14 findings, uncertain-": {"first": 0.1, "second": 0.3, "p_bootstrap": 0.2}}
@@ -110,7 +110,7 @@ def test_the_plot_is_a_png(results: Results) -> None:
 
 
 def test_a_corpus_without_reports_and_labels(tmp_path: Path) -> None:
-    bare = {"studies": 10, "distinct": 4} | NOTHING
+    bare = {"studies": 10, "distinct_drafts": 4} | NOTHING
     results = gather(QUESTION, [(trial(tmp_path, "one", 0), bare)])
     assert results.figures == ["distinct drafts, share", "validation loss", "minutes of training steps"]
     assert results.baselines == {}
@@ -122,7 +122,7 @@ def test_scores_of_chestxray14_labels_are_compared_with_baselines(tmp_path: Path
         return [macro, {**macro, "name": "Hernia", "second": 0.0}]
 
     labels = {"against": {"shuffled": against(0.125), "blank": against(0.0), "all positive": against(0.1875)}}
-    nih = {"studies": 10, "distinct": 4} | NOTHING | {"nih_labels": labels}
+    nih = {"studies": 10, "distinct_drafts": 4} | NOTHING | {"nih_labels": labels}
     results = gather(QUESTION, [(trial(tmp_path, "one", 0), nih)])
     one, name = results.runs["one"], "macro F1, ChestX-ray14's labels"
     assert (one[name].text, one[f"{name}: drop with shuffled images"].text) == ("0.250", "0.125 (p 0.0100)")
@@ -134,13 +134,13 @@ def test_attributes_and_the_finding_head_have_their_rows(tmp_path: Path) -> None
     def difference(name: str) -> dict[str, Any]:
         return {"name": name, "first": 0.5, "second": 0.75, "p_bootstrap": 0.02}
 
-    attributes = {"support": {"plane": {"axial": 3}}, "shuffled": {"plane named": difference("plane named")}}
+    attributes = {"shuffled": {"plane named": difference("plane named")}}
     error = {"name": "all findings ECE", "value": 0.125}
     head = {
         "scores": [error, {**error, "name": "Edema ECE"}],
         "image_use": {"shuffled": difference("mean AUROC"), "blank": difference("mean AUROC")},
     }
-    whole = {"studies": 10, "distinct": 4} | NOTHING | {"attributes": attributes, "head": head}
+    whole = {"studies": 10, "distinct_drafts": 4} | NOTHING | {"attributes": attributes, "finding_head": head}
     one = gather(QUESTION, [(trial(tmp_path, "one", 0), whole)]).runs["one"]
     assert [(one[name].text) for name in ("plane named", "mean AUROC")] == ["0.750", "0.750"]
     assert [name for name in one if name in ("all findings ECE", "Edema ECE")] == [error["name"]]

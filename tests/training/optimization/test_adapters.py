@@ -15,8 +15,7 @@ from report_gen_training.optimization.optimizer import build_optimizer, paramete
 from report_gen_training.recipe.schema import ModelRecipe, Recipe
 
 from report_gen.errors import RecipeError
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import generate_ids
+from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel, load_checkpoint
 from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
 
@@ -97,7 +96,7 @@ def test_adapters_and_new_layers_are_trained_and_pretrained_weights_are_not(
     embeddings = adapted.decoder.language_model.get_input_embeddings().weight
     assert any(parameters[name] is embeddings for name in learning)
     assert all(parameters[name].requires_grad for name in learning)
-    if adapted.decoder.cross_attention:
+    if adapted.conditioning.adds_cross_attention:
         assert "decoder.language_model.transformer.h.0.crossattention.c_attn.weight" in learning
 
 
@@ -124,7 +123,7 @@ def draft(model: ReportModel, given: dict[str, torch.Tensor]) -> list[tuple[int,
     visual = model.encode_images(given["pixel_values"], given["view_positions"], given["view_mask"])
     tokens, mask = model.visual_tokens(given["finding_states"], visual)
     prompts = given["input_ids"][:, :3].tolist()
-    generated = generate_ids(
+    generated = generate_tokens(
         model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=20)
     )
     return [text.token_ids for text in generated]
@@ -153,7 +152,7 @@ def test_new_adapters_change_nothing(pretrained: dict[str, Path]) -> None:
 
 def test_an_adapted_model_resumes_from_its_state(pretrained: dict[str, Path], adapted: ReportModel) -> None:
     kind = adapted.decoder.language_model.config.model_type
-    conditioning = "cross_attention" if adapted.decoder.cross_attention else "prefix"
+    conditioning = "cross_attention" if adapted.conditioning.adds_cross_attention else "prefix"
     again = build_model(recipe(pretrained[kind], conditioning=conditioning), tokenizer().vocabulary_size)
     again.load_state_dict(adapted.state_dict())
     torch.testing.assert_close(again.eval()(**inputs()).logits, adapted(**inputs()).logits, atol=0, rtol=0)

@@ -91,7 +91,7 @@ def call_in_training(model: ReportModel, paths: list[Path]) -> tuple[dict[str, A
 def call_in_drafting(model: ReportModel, folder: Path) -> dict[str, Any]:
     drafter = Drafter(Checkpoint(model, tokenizer(), PROMPT, "0" * 64))
     overrides: Any = dict.fromkeys(FINDINGS, "not-mentioned") | STATES | {"No Finding": "absent"}
-    if model.number_writer is not None:  # it is not conditioned on findings
+    if not model.conditioning.traits.uses_findings:
         overrides = {}
     with pytest.raises(Captured) as captured:
         drafter.draft(read_study(folder), overrides=overrides, indication=INDICATION, decoding=Decoding())
@@ -103,12 +103,12 @@ def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, vi
     paths = [write_png(tmp_path / f"{view}.png", picture(view)) for view in range(views)]
     training, length = call_in_training(model, paths)
     drafting = call_in_drafting(model, tmp_path)
-    if model.decoder.cross_attention:
+    if model.conditioning.adds_cross_attention:
         torch.testing.assert_close(training["encoder_hidden_states"][:1], drafting["encoder_hidden_states"])
         assert torch.equal(training["input_ids"][:1, :length], drafting["input_ids"])
     else:
         visual = drafting["inputs_embeds"].shape[1] - length
-        assert visual == len(FINDINGS) + 2 or model.number_writer is not None
+        assert visual == len(FINDINGS) + 2 or not model.conditioning.traits.uses_findings
         length += visual
         torch.testing.assert_close(training["inputs_embeds"][:1, :length], drafting["inputs_embeds"])
     assert torch.equal(training["position_ids"][:1, :length], drafting["position_ids"])

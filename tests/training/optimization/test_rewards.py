@@ -8,7 +8,7 @@ from report_gen_training.optimization.rewards import rewards, training_frequenci
 from report_gen_training.recipe.schema import ScstRecipe
 
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.metrics.evaluate_metrics import CiderD
+from report_gen.metrics import METRICS
 
 REPORTS = [
     "The heart is enlarged. There is a small pleural effusion.",
@@ -39,7 +39,7 @@ def test_the_text_reward_is_cider_d() -> None:
     """With the document frequencies of the references it equals the CIDEr-D of an evaluation."""
     drafts = ["The heart is enlarged.", "There is a pneumothorax.", "The lungs are clear.", ""]
     prepared = [[text.lower().replace(".", " .") for text in side] for side in (drafts, REPORTS)]
-    expected = CiderD().compute(predictions=prepared[0], references=prepared[1])["CIDEr-D"]
+    expected = METRICS["report_cider_d"].compute(prepared[0], prepared[1])["CIDEr-D"]
     found = rewards(drafts, REPORTS, reward(cider=1.0), training_frequencies(REPORTS), chest_xray())
     assert float(np.mean(found)) == pytest.approx(expected)
     assert found[2] == found.max()

@@ -1,4 +1,4 @@
-"""Self-critical fine-tuning: fair samples, whoever they are drawn beside, and steps that earn more."""
+"""Self-critical training: samples of the model, independent of the batch, and steps that raise the reward."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from report_gen_training.optimization.scst import Sampled, sample_drafts, self_c
 from report_gen_training.recipe.schema import AugmentationRecipe, ScstRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
-from report_gen.generation import Decoding
-from report_gen.generation.decoding import generate_ids
+from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
 
-NORMAL, ILL = "No pneumothorax.", "There is a pneumothorax."
+NORMAL, ABNORMAL = "No pneumothorax.", "There is a pneumothorax."
 FREQUENCIES = training_frequencies(REPORTS)
 REWARD = ScstRecipe(weight=1.0, finding_f1_weight=1.0, cider_weight=0.0)
 
@@ -96,7 +95,7 @@ def model(request: pytest.FixtureRequest) -> ReportModel:
     return tiny_model(tiny_config(conditioning=request.param))
 
 
-def test_a_sampled_draft_stands_behind_its_prompt(model: ReportModel) -> None:
+def test_a_sampled_draft_follows_its_prompt(model: ReportModel) -> None:
     given = with_images(batch(*FOUR))
     found = sample(model, given)
     length = given.labels.shape[1]
@@ -111,14 +110,14 @@ def test_a_sampled_draft_stands_behind_its_prompt(model: ReportModel) -> None:
         assert draft.index(EOS_ID) == len(draft) - 1 if EOS_ID in draft else len(draft) == 13
 
 
-def test_without_noise_it_is_the_greedy_draft_and_earns_nothing_more(model: ReportModel) -> None:
-    """A cold sample is the greedy one, which is the one that drafting writes."""
+def test_at_temperature_zero_the_sample_is_the_greedy_draft(model: ReportModel) -> None:
+    """The greedy draft is the one of drafting, so its advantage is 0."""
     given = with_images(batch(*FOUR))
     found = sample(model, given, reward=ScstRecipe(weight=1, temperature=1e-6))
     visual = model.encode_images(given.pixel_values, given.view_positions, given.view_mask)
     tokens, mask = model.visual_tokens(given.finding_states, visual)
     prompts = [list(text.prompts[0]) for text in FOUR]
-    expected = generate_ids(
+    expected = generate_tokens(
         model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=13)
     )
     assert [[token for token in draft if token != EOS_ID] for draft in drafts(found)] == [
@@ -127,7 +126,7 @@ def test_without_noise_it_is_the_greedy_draft_and_earns_nothing_more(model: Repo
     assert found.advantages.tolist() == [0.0] * 4
 
 
-def test_advantages_are_rewards_over_those_of_the_greedy_drafts(model: ReportModel) -> None:
+def test_advantages_are_differences_to_the_rewards_of_the_greedy_drafts(model: ReportModel) -> None:
     given, both = batch(*FOUR), ScstRecipe(weight=1, finding_f1_weight=1.0, cider_weight=1.0)
     found = sample(model, given, reward=both)
     cold = sample(model, given, reward=both.model_copy(update={"temperature": 1e-6}))
@@ -138,7 +137,7 @@ def test_advantages_are_rewards_over_those_of_the_greedy_drafts(model: ReportMod
     assert found.reward == pytest.approx(sampled.mean())
 
 
-def test_a_draft_does_not_depend_on_its_neighbours_nor_on_the_processes(model: ReportModel) -> None:
+def test_a_draft_depends_neither_on_its_batch_nor_on_the_number_of_processes(model: ReportModel) -> None:
     given = with_images(batch(*FOUR))
     together = drafts(sample(model, given))
     assert drafts(sample(model, rows(given, slice(0, 1)))) == together[:1]
@@ -157,29 +156,29 @@ def test_the_seed_decides(model: ReportModel) -> None:
     assert drafts(sample(model, given, seed=4)) != first
 
 
-def test_samples_are_as_frequent_as_the_model_believes() -> None:
-    """First words of 2,000 drafts of one study, at a temperature, against the chances that the model gives them."""
+def test_samples_have_the_distribution_of_the_model() -> None:
+    """First tokens of 2,000 drafts of one study against their probabilities at a temperature."""
     model = tiny_model()
     given, temperature = batch(*[example(NORMAL)] * 2000), 0.5
     warm = ScstRecipe(weight=1, temperature=temperature)
-    found = Counter(draft[0] for draft in drafts(sample(model, given, longest=1, reward=warm)))
+    found = Counter(draft[0] for draft in drafts(sample(model, given, max_report_tokens=1, reward=warm)))
     with torch.no_grad():
         one = rows(given, slice(0, 1))
         tokens, mask = model.visual_tokens(one.finding_states, None)
         begun = one.input_ids[:, : one.input_ids[0].tolist().index(BOS_ID) + 1]
         logits = model.decoder(tokens, mask, begun, torch.ones_like(begun))[0, -1] / temperature
     logits[list(NON_REPORT_TOKENS)] = -torch.inf
-    chances = logits.softmax(-1).double().numpy()
-    counts = np.array([found[token] for token in range(len(chances))])
-    likely = chances > 0.005
+    probabilities = logits.softmax(-1).double().numpy()
+    counts = np.array([found[token] for token in range(len(probabilities))])
+    likely = probabilities > 0.005
     assert likely.sum() > 5
-    expected = 2000 * np.append(chances[likely], chances[~likely].sum())
-    squares = (np.append(counts[likely], counts[~likely].sum()) - expected) ** 2 / expected
+    expected = 2000 * np.append(probabilities[likely], probabilities[~likely].sum())
+    chi_squared = (np.append(counts[likely], counts[~likely].sum()) - expected) ** 2 / expected
     degrees = len(expected) - 1
-    assert squares.sum() < degrees + 4 * (2 * degrees) ** 0.5  # chi-squared, four deviations
+    assert chi_squared.sum() < degrees + 4 * (2 * degrees) ** 0.5  # chi-squared, four deviations
 
 
-def test_sampling_leaves_no_trace_in_the_model(model: ReportModel) -> None:
+def test_sampling_changes_neither_modes_nor_gradients(model: ReportModel) -> None:
     recipe = stage(rates={"projector": 1e-3})
     build_optimizer(model, recipe)
     set_train_mode(model, recipe.rates)
@@ -192,7 +191,7 @@ def test_sampling_leaves_no_trace_in_the_model(model: ReportModel) -> None:
 
 
 def test_one_forward_pass_gives_the_loss_of_reports_and_of_drafts(model: ReportModel) -> None:
-    """The sum of what each half gives on its own."""
+    """The loss is the sum of the losses of each half."""
     given, recipe = with_images(batch(*FOUR)), stage(scst=REWARD.model_copy(update={"weight": 0.3}))
     found = replace(sample(model, given), advantages=torch.tensor([1.0, -0.5, 0.25, 2.0]))
     together = train_step(model, given, recipe, sampled=found).total
@@ -206,20 +205,20 @@ def test_one_forward_pass_gives_the_loss_of_reports_and_of_drafts(model: ReportM
 
 
 def test_a_few_steps_raise_the_expected_reward() -> None:
-    """A model that learned to call a study ill as often as well earns more once it is rewarded for what is true."""
+    """A model trained on as many normal as abnormal reports is rewarded for abnormal ones only."""
     model = tiny_model(tiny_config(decoder={"width": 32, "layers": 1, "heads": 2, "positions": 64, "dropout": 0.0}))
-    undecided = batch(*[example(NORMAL), example(ILL)] * 4)
+    both_kinds = batch(*[example(NORMAL), example(ABNORMAL)] * 4)
     recipe = stage()
     optimizer = build_optimizer(model, recipe)
     set_train_mode(model, recipe.rates)
     for step in range(60):
-        descend(optimizer, recipe, step, train_step(model, undecided, recipe).total)
-    truth = batch(*[example(ILL)] * 16)
+        descend(optimizer, recipe, step, train_step(model, both_kinds, recipe).total)
+    truth = batch(*[example(ABNORMAL)] * 16)
     before = expected_reward(model, truth)
     assert 0.2 < before < 0.75
     for step in range(25):
         found = sample(model, truth, seed=step)
-        logits = model(**{name: getattr(truth, name) for name in INPUTS} | beside(found)).logits
+        logits = model(**{name: getattr(truth, name) for name in INPUTS} | draft_inputs(found)).logits
         descend(optimizer, recipe, step, self_critical_loss(logits, found, truth, REWARD))
     assert expected_reward(model, truth) > before + 0.2
 
@@ -227,7 +226,7 @@ def test_a_few_steps_raise_the_expected_reward() -> None:
 INPUTS = ("pixel_values", "view_positions", "view_mask", "finding_states")
 
 
-def beside(found: Sampled) -> dict[str, torch.Tensor]:
+def draft_inputs(found: Sampled) -> dict[str, torch.Tensor]:
     return {"input_ids": found.input_ids, "attention_mask": found.attention_mask}
 
 

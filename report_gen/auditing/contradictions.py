@@ -1,0 +1,75 @@
+"""Find findings that one sentence states and another denies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from report_gen.auditing.sentences import split_into_sentences
+from report_gen.labeling.labeler import Mention, find_mentions
+from report_gen.records import FindingState, Laterality
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """Two sentences of which one states a finding and the other denies it."""
+
+    finding: str
+    present: str
+    """The sentence that states the finding."""
+    absent: str
+    """The sentence that denies the finding."""
+
+
+def find_contradictions(text: str) -> tuple[Contradiction, ...]:
+    """Return the findings that one sentence states and another denies, unless they concern opposite sides.
+
+    Three kinds of denial do not count. "The lungs are clear" names no finding and is often written beside a nodule;
+    only a heart of normal size is compared. "No large effusion" leaves room for a small one. A finding that covers
+    several entities is compared only if both sentences use the same word.
+    """
+    mentions = [
+        (sentence, mention) for sentence in split_into_sentences(text) for mention in _comparable_mentions(sentence)
+    ]
+    stated = [(sentence, mention) for sentence, mention in mentions if mention.state is FindingState.PRESENT]
+    denied = [(sentence, mention) for sentence, mention in mentions if mention.state is FindingState.ABSENT]
+    found = {
+        Contradiction(mention.finding, stating, denying): None
+        for stating, mention in stated
+        for denying, other in denied
+        if stating != denying and mention.finding == other.finding and _may_be_same_side(mention, other)
+        if mention.finding not in _OF_SEVERAL_ENTITIES or _stem(stating, mention) == _stem(denying, other)
+    }
+    return tuple(found)
+
+
+_OF_SEVERAL_ENTITIES = {"Lung Opacity", "Lung Lesion", "Pleural Other", "Fracture", "Support Devices"}
+_STEM_LETTERS = 5
+"""Letters at the beginning of a word that are equal in singular and plural."""
+# Adjectives that limit a denial to one kind of the finding.
+_LIMITING = re.compile(
+    r"""\b(?:
+        large[r]? | significant | siz(?:e)?able | massive | focal | lobar | discrete | dense | confluent | acute | new
+      | overt | frank | gross | obvious | dominant | displaced | tension | increasing | enlarging | other | additional
+      | further | residual | suspicious | worrisome | noncalcified | definite | convincing | superimposed
+    )\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _comparable_mentions(sentence: str) -> Iterator[Mention]:
+    is_limited = _LIMITING.search(sentence) is not None
+    for mention in find_mentions(sentence):
+        names_no_finding = mention.implied and mention.finding != "Cardiomegaly"
+        if not names_no_finding and not (is_limited and mention.state is FindingState.ABSENT):
+            yield mention
+
+
+def _stem(sentence: str, mention: Mention) -> str:
+    """Return the stem of the last word of a mention: equal for "opacity" and "opacities", not for "infiltrate"."""
+    return sentence[mention.start : mention.end].lower().split()[-1][:_STEM_LETTERS]
+
+
+def _may_be_same_side(one: Mention, other: Mention) -> bool:
+    return {one.laterality, other.laterality} != {Laterality.LEFT, Laterality.RIGHT}

@@ -1,0 +1,102 @@
+"""Compose reports: sections, findings, notices and provenance."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import torch
+
+from report_gen import __version__
+from report_gen.drafting.audit import draft_notices
+from report_gen.drafting.conditioning_inputs import unknown_attributes
+from report_gen.generation import Decoding, GeneratedText
+from report_gen.model import Checkpoint
+from report_gen.records.findings import FindingState
+from report_gen.records.report import (
+    Attribute,
+    Finding,
+    InputFile,
+    Provenance,
+    Report,
+    Section,
+    SectionName,
+    Sentence,
+)
+from report_gen.records.study import Study
+
+_BLANK_SECTIONS = (
+    Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
+    Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
+)
+
+
+class ReportComposer:
+    """Composes the reports of one checkpoint.
+
+    Args:
+        checkpoint: model whose name and weights the provenance records.
+        device: device that the model runs on.
+        dtype: floating-point type that the model runs with.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
+        self._checkpoint, self._device, self._dtype = checkpoint, device, dtype
+
+    def compose(
+        self,
+        study: Study,
+        *,
+        findings: tuple[Finding, ...],
+        attributes: tuple[Attribute, ...],
+        text: GeneratedText,
+        notices: Sequence[str],
+        decoding: Decoding,
+    ) -> Report:
+        """Return the report of a generated text, with the notices of its audit after those given."""
+        audited = draft_notices(
+            text.text, [finding.state for finding in findings], self._checkpoint.model.config.finding_schema
+        )
+        return Report(
+            sections=text.sections,
+            findings=findings,
+            notices=(*notices, *audited),
+            provenance=self._provenance(study, decoding),
+            attributes=attributes,
+        )
+
+    def compose_blank(self, study: Study, *, notices: Sequence[str], decoding: Decoding) -> Report:
+        """Return the report of a study whose images show nothing. A model would invent a text about them."""
+        config = self._checkpoint.model.config
+        return Report(
+            sections=_BLANK_SECTIONS,
+            findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in config.finding_schema.findings),
+            notices=tuple(notices),
+            provenance=self._provenance(study, decoding),
+            attributes=unknown_attributes(config.attributes),
+        )
+
+    def _provenance(self, study: Study, decoding: Decoding) -> Provenance:
+        machine: dict[str, str | int] = {
+            "device": self._device.type,
+            "dtype": str(self._dtype).removeprefix("torch."),
+            "threads": torch.get_num_threads(),
+        }
+        return Provenance(
+            model_name=self._checkpoint.model.config.name,
+            weights_sha256=self._checkpoint.weights_sha256,
+            program_version=__version__,
+            created=_now().isoformat(timespec="seconds"),
+            study_instance_uid=study.study_instance_uid,
+            inputs=tuple(
+                InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
+            ),
+            decoding=decoding.options() | machine,
+        )
+
+
+def _now() -> datetime:
+    """Return the time, or SOURCE_DATE_EPOCH (reproducible-builds.org) if that is set, for reproducible outputs."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)

@@ -1,0 +1,52 @@
+"""The request that a draft answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+
+from report_gen.errors import UsageError
+from report_gen.records.findings import FindingState
+from report_gen.records.study import Study
+
+
+@dataclass(frozen=True)
+class DraftRequest:
+    """A study to draft, with what the reader knows about it."""
+
+    study: Study
+    _: KW_ONLY
+    priors: tuple[Study, ...] = ()
+    """Earlier studies of the patient. No model reads them yet; a draft says so in a notice."""
+    indication: str | None = None
+    """Why the study was ordered; None takes the indication of the study itself."""
+    technique: str | None = None
+    """How the images were acquired, in words."""
+    overrides: Mapping[str, FindingState] = field(default_factory=dict)
+    """Finding states set by the reader, by finding name. They take precedence over the model."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Attribute values set by the reader, by attribute name, "" for unknown. They take precedence over header and
+    model."""
+
+
+def as_requests(
+    studies: Sequence[Study | DraftRequest],
+    *,
+    indication: str | None,
+    overrides: Mapping[str, FindingState],
+    attributes: Mapping[str, str],
+) -> list[DraftRequest]:
+    """Return a request for each study, with these values for plain studies.
+
+    Raises:
+        UsageError: values are given beside a request, which has its own.
+    """
+    given = indication is not None or bool(overrides) or bool(attributes)
+    if given and any(isinstance(study, DraftRequest) for study in studies):
+        raise UsageError("a DraftRequest carries its own indication, overrides and attributes; set them there")
+    return [
+        study
+        if isinstance(study, DraftRequest)
+        else DraftRequest(study, indication=indication, overrides=overrides, attributes=attributes)
+        for study in studies
+    ]

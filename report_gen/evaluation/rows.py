@@ -1,0 +1,80 @@
+"""Select corpus rows for an evaluation and read their images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from report_gen.errors import CorpusError
+from report_gen.imaging.reading import read_study
+from report_gen.metrics import TrainingReports
+from report_gen.records.study import Study, ViewPosition
+
+Row = Mapping[str, Any]
+"""One study of a corpus, as `report_gen.corpora.read_corpus` yields it."""
+
+
+def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
+    """Select the rows of `split` (or `all`) that have images, and labels or a findings text.
+
+    Raises:
+        CorpusError: fewer than two rows remain.
+    """
+    rows = [row for row in corpus if split in ("all", row["split"]) and row["images"]]
+    rows = [row for row in rows if has_labels(row) or has_report(row)]
+    if len(rows) < 2:
+        raise CorpusError(
+            f"fewer than two studies of split {split!r} have images and labels or findings texts; "
+            "name a corpus and a split that have them"
+        )
+    return rows
+
+
+def training_reports(corpus: Iterable[Row], rows: Sequence[Row]) -> TrainingReports | None:
+    """Collect findings texts of the train and val splits, without the `rows` to be drafted.
+
+    Returns:
+        None if the train split has no text.
+    """
+    drafted = {row["study_id"] for row in rows}
+    texts: dict[str, dict[str, str]] = {"train": {}, "val": {}, "test": {}}
+    for row in corpus:
+        if has_report(row) and row["study_id"] not in drafted:
+            texts[row["split"]][row["study_id"]] = row["findings"]
+    return TrainingReports(train=texts["train"], val=texts["val"]) if texts["train"] else None
+
+
+def nearest_candidates(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
+    """Select the training studies that the image 1-NN baseline may copy, without the `rows` to be drafted."""
+    drafted = {row["study_id"] for row in rows}
+    return [
+        row
+        for row in corpus
+        if row["split"] == "train" and row["images"] and has_report(row) and row["study_id"] not in drafted
+    ]
+
+
+def has_labels(row: Row) -> bool:
+    """Tell whether the corpus labels at least one finding of a study."""
+    return any(label is not None for label in row["labels"])
+
+
+def has_report(row: Row) -> bool:
+    """Tell whether a study has a findings text."""
+    return bool(row["findings"].strip())
+
+
+def study_from_row(row: Row) -> Study:
+    """Read the images of a corpus row as one study, with the view positions of the corpus.
+
+    Raises:
+        StudyError: an image cannot be read.
+    """
+    series = []
+    for path, view in zip(row["images"], row["view_positions"], strict=True):
+        (one,) = read_study(Path(path)).series
+        images = tuple(replace(image, view_position=ViewPosition(view)) for image in one.images)
+        series.append(replace(one, images=images))
+    return Study(name=row["study_id"], series=tuple(series), indication=row["indication"] or None)

@@ -1,0 +1,226 @@
+"""Generate report texts. Drafting, validation during training and self-critical training all call this module.
+
+`generate_texts` returns finished texts, `generate_tokens` the token ids of one candidate per row. The loop over tokens
+and its cache are those of transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from report_gen.auditing import has_deidentification_mark
+from report_gen.errors import UsageError
+from report_gen.generation.confidence import geometric_mean, token_probabilities
+from report_gen.generation.decoding import Decoding
+from report_gen.generation.reranking import needs_candidates, select_candidate
+from report_gen.generation.sampling import sampling_processors
+from report_gen.model import Checkpoint, ReportModel
+from report_gen.records.findings import FindingState
+from report_gen.records.report import AttributeName, Section, Sentence, parse_report
+from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
+
+
+@dataclass(frozen=True)
+class GeneratedText:
+    """A text with the confidence of the model in each sentence."""
+
+    sections: tuple[Section, ...]
+    confidence: float | None
+    """0..1: geometric mean of the probabilities of all tokens; None of an empty text."""
+
+    @property
+    def text(self) -> str:
+        """The sections without headings, one per line."""
+        return "\n".join(section.text for section in self.sections)
+
+
+@dataclass(frozen=True)
+class GeneratedTokens:
+    """The token ids of one text without its end token, and the probability of each token."""
+
+    token_ids: tuple[int, ...]
+    probabilities: tuple[float, ...] = ()
+    """One per token, 0..1; empty where they were not asked for."""
+    ended: bool = True
+    """Whether the model generated the end token; False where the text was cut at the largest length."""
+
+
+def generate_texts(
+    checkpoint: Checkpoint,
+    *,
+    visual_tokens: torch.Tensor,
+    visual_mask: torch.Tensor,
+    prompt_ids: Sequence[Sequence[int]],
+    states: Sequence[Sequence[FindingState]],
+    attributes: Sequence[Mapping[AttributeName, str]] | None = None,
+    decoding: Decoding,
+    generators: Sequence[torch.Generator] = (),
+) -> list[GeneratedText]:
+    """Generate one text per study and keep the most consistent candidate, see `reranking.py`.
+
+    The first candidate of all studies comes from one call. If `decoding` asks for more candidates and a first one
+    contradicts its findings, the further candidates of all such studies are sampled together in a second call.
+
+    Args:
+        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
+        prompt_ids: token ids of B prompts, without the begin token.
+        states: the finding states [B][F] that condition the decoder.
+        attributes: the attributes that condition the decoder, B mappings from name to value, "" for unknown.
+        decoding: method, length and number of candidates.
+        generators: B random generators, see `study_generator`; needed where `decoding` samples.
+
+    Raises:
+        UsageError: the longest prompt leaves no positions for a report.
+    """
+    studies, schema = range(len(states)), checkpoint.model.config.finding_schema
+    attributes = attributes or [{} for _ in studies]
+
+    def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
+        tokens = generate_tokens(
+            checkpoint.model,
+            visual_tokens=visual_tokens[list(rows)],
+            visual_mask=visual_mask[list(rows)],
+            prompt_ids=[prompt_ids[row] for row in rows],
+            decoding=decoding,
+            generators=[generators[row] for row in rows] if decoding.method == "sample" else (),
+        )
+        return [compose_text(one, checkpoint.tokenizer) for one in tokens]
+
+    if decoding.method == "sample":
+        candidates = _grouped(generate(_repeated(studies, decoding.candidates), decoding), decoding.candidates)
+    else:
+        candidates = [[text] for text in generate(studies, decoding)]
+        if further := decoding.candidates - 1:
+            rows = [
+                row
+                for row in studies
+                if needs_candidates(candidates[row][0].text, states[row], attributes[row], schema=schema)
+            ]
+            sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
+            for row, texts in zip(rows, _grouped(sampled, further), strict=True):
+                candidates[row] += texts
+    return [
+        texts[
+            select_candidate([(one.text, one.confidence) for one in texts], states[row], attributes[row], schema=schema)
+        ]
+        for row, texts in enumerate(candidates)
+    ]
+
+
+@torch.inference_mode()
+def generate_tokens(
+    model: ReportModel,
+    *,
+    visual_tokens: torch.Tensor,
+    visual_mask: torch.Tensor,
+    prompt_ids: Sequence[Sequence[int]],
+    decoding: Decoding,
+    generators: Sequence[torch.Generator | None] = (),
+    with_probabilities: bool = True,
+) -> list[GeneratedTokens]:
+    """Generate the token ids of one text per row. `Decoding.candidates` is not considered.
+
+    Args:
+        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
+        prompt_ids: token ids of B prompts, without the begin token.
+        decoding: method and length.
+        generators: for the method `sample`, one per row; None decodes that row greedily.
+        with_probabilities: whether to compute the probability of each token, by one more forward pass.
+
+    Raises:
+        UsageError: the longest prompt leaves no positions for a report.
+    """
+    input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
+    inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
+    free_positions = model.decoder.positions - inputs["attention_mask"].shape[1]
+    if free_positions < 1:
+        raise UsageError("the prompt leaves no room for a report; shorten the indication")
+    token_ids = model.decoder.language_model.generate(
+        **inputs, **_generate_arguments(decoding, generators), max_new_tokens=min(decoding.max_tokens, free_positions)
+    )
+    # With `inputs_embeds` transformers returns the new tokens only, with `input_ids` the prompt as well.
+    token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in inputs else token_ids  # [B,R]
+    probabilities: list[list[float]] = [[] for _ in prompt_ids]
+    if with_probabilities:
+        probabilities = token_probabilities(
+            model,
+            visual_tokens=visual_tokens,
+            visual_mask=visual_mask,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_ids=token_ids,
+        ).tolist()
+    return [_cut_at_end(*row) for row in zip(token_ids.tolist(), probabilities, strict=True)]
+
+
+def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> GeneratedText:
+    """Turn token ids into sections.
+
+    Sentences with a de-identification mark are left out, and so are repetitions of a sentence within its section.
+    """
+    text = _decode(tokens.token_ids, tokenizer)
+    ends = [len(_decode(tokens.token_ids[: count + 1], tokenizer)) for count in range(len(tokens.token_ids))]
+    position, sections = 0, []
+    for section in parse_report(text):
+        sentences: dict[str, Sentence] = {}
+        for sentence in section.sentences:
+            start = text.index(sentence.text, position)
+            position = start + len(sentence.text)
+            inside = [p for p, end in zip(tokens.probabilities, ends, strict=True) if start < end <= position]
+            if not has_deidentification_mark(sentence.text):
+                sentences.setdefault(sentence.text, Sentence(sentence.text, geometric_mean(inside)))
+        if sentences:
+            sections.append(Section(section.name, tuple(sentences.values())))
+    return GeneratedText(tuple(sections), geometric_mean(tokens.probabilities))
+
+
+def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return prompts with the begin token [B,P], padded on the left so that all reports start in the same column,
+    and their attention mask [B,P]."""
+    rows = [torch.tensor([*row, BOS_ID]) for row in prompt_ids]
+    input_ids = pad_sequence(rows, batch_first=True, padding_value=PAD_ID, padding_side="left")
+    ones = [torch.ones_like(row) for row in rows]
+    attention_mask = pad_sequence(ones, batch_first=True, padding_side="left")
+    return input_ids.to(device), attention_mask.to(device)
+
+
+def _generate_arguments(decoding: Decoding, generators: Sequence[torch.Generator | None]) -> dict[str, Any]:
+    """Return the keyword arguments of transformers' `generate`, which never samples itself, see `GumbelNoise`."""
+    arguments = {
+        "do_sample": False,
+        "num_beams": decoding.beams if decoding.method == "beam" else 1,
+        "bos_token_id": BOS_ID,
+        "eos_token_id": EOS_ID,
+        # Finished rows are filled with the end token: transformers drops an attention mask of ones, and then warns of
+        # every padding token among its inputs. Texts are cut at their first end token anyway.
+        "pad_token_id": EOS_ID,
+        "suppress_tokens": [PAD_ID, UNK_ID, BOS_ID],
+    }
+    if decoding.method == "beam":
+        return arguments | {"length_penalty": 1.0}
+    if decoding.method == "sample":
+        return arguments | {"logits_processor": sampling_processors(decoding, generators)}
+    return arguments
+
+
+def _cut_at_end(token_ids: list[int], probabilities: list[float]) -> GeneratedTokens:
+    length = token_ids.index(EOS_ID) if EOS_ID in token_ids else len(token_ids)
+    return GeneratedTokens(tuple(token_ids[:length]), tuple(probabilities[:length]), ended=EOS_ID in token_ids)
+
+
+def _repeated(rows: Sequence[int], times: int) -> list[int]:
+    return [row for row in rows for _ in range(times)]
+
+
+def _grouped(texts: Sequence[GeneratedText], size: int) -> list[list[GeneratedText]]:
+    return [list(texts[start : start + size]) for start in range(0, len(texts), size)]
+
+
+def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
+    """Decode with single blanks, as sentences have them: a model may generate several blanks in a row."""
+    return " ".join(tokenizer.decode(token_ids).split())

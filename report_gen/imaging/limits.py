@@ -1,0 +1,20 @@
+"""Limits on the size of an image, checked before any pixel is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from report_gen.errors import StudyError
+
+MAX_PIXELS = 64 * 2**20
+"""Largest number of pixels in one image. A chest radiograph has 8 to 16 million."""
+
+
+def check_pixel_count(rows: int, columns: int, path: Path) -> None:
+    """Refuse an image that is larger than `MAX_PIXELS`.
+
+    Raises:
+        StudyError: The image has more pixels.
+    """
+    if rows * columns > MAX_PIXELS:
+        raise StudyError(path, f"{rows} x {columns} pixels exceed the limit of {MAX_PIXELS}; export a smaller image")

@@ -1,0 +1,297 @@
+"""Score drafts as `report-gen score` does: read, join, prepare and measure, with baselines, tests and verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from report_gen import __version__
+from report_gen.metrics.baselines import CONSTANT
+from report_gen.metrics.cases import list_cases
+from report_gen.metrics.diversity import diversity_stats, normalize_text
+from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
+from report_gen.metrics.joining import JoinedReports, join_files, join_reports
+from report_gen.metrics.measure import Floats, Measure
+from report_gen.metrics.meteor import find_meteor
+from report_gen.metrics.metric import ReportMetric, ReportTexts, compare_texts
+from report_gen.metrics.metric_suite import MetricResults, MetricSuite
+from report_gen.metrics.optional_metrics import load_optional
+from report_gen.metrics.preset import Preset, load_preset
+from report_gen.metrics.registry import EXACT_STEM, FINDINGS_F1, WORDING_METRICS, running_meteor
+from report_gen.metrics.report_files import read_reports
+from report_gen.metrics.score import Score, scores_of
+from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
+from report_gen.metrics.significance import Difference, compare, seed_spread
+from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
+from report_gen.metrics.verdicts import (
+    casing_notice,
+    check_collapse,
+    check_constant_baseline,
+    check_image_use,
+    headline_scores,
+)
+
+_MODEL = "model"
+_MINIMUM_DRAWS = 100
+"""Resamplings for a test between two systems, even where no intervals are requested."""
+
+_DraftsByName = Mapping[str, Sequence[str]]
+_NONE: _DraftsByName = MappingProxyType({})
+
+
+def run_score(options: ScoreOptions) -> ScoreRun:
+    """Score a file of drafts.
+
+    Raises:
+        UsageError: the preset, an optional metric or the combination of files is not valid.
+        CorpusError: a file cannot be read, or the files cannot be joined.
+    """
+    joined = join_files(
+        options.predictions, options.references, id_column=options.id_column, allow_missing=options.allow_missing
+    )
+    return score_texts(
+        joined,
+        options,
+        training=read_training(options.train, options.references, id_column=options.id_column),
+        features=None if options.features is None else read_features(options.features),
+        other_systems=_read_others([options.compare] if options.compare else [], options, joined),
+        other_seeds=_read_others(options.other_seeds, options, joined),
+    )
+
+
+def score_texts(
+    joined: JoinedReports,
+    method: ScoreMethod,
+    *,
+    training: TrainingReports | None = None,
+    features: Mapping[str, Floats] | None = None,
+    other_systems: _DraftsByName = _NONE,
+    other_seeds: _DraftsByName = _NONE,
+    controls: _DraftsByName = _NONE,
+) -> ScoreRun:
+    """Score drafts that are already joined with their references.
+
+    Args:
+        joined: drafts and references by study.
+        method: preset, bootstrap and optional metrics.
+        training: training reports, for the preset's vocabulary, the baselines and the share of copied drafts; without
+            them there are no baselines.
+        features: image features by study id, for the image 1-NN baseline.
+        other_systems: drafts of other systems for the same studies, by the system's name.
+        other_seeds: drafts of the same model from other training seeds for the same studies, by any name.
+        controls: drafts of the same model for the same studies from shuffled or blank images, by the control's name.
+
+    Raises:
+        UsageError: the preset or an optional metric is unknown.
+        CorpusError: `features` is given and lacks a study.
+    """
+    setup = _prepare(joined, method, training)
+    with _metric_suite(setup) as suite:
+        measured = _Measured(
+            model=suite.measure(_texts(setup, _MODEL, joined.predictions)),
+            baselines=[suite.measure(drafts) for drafts in _baselines(setup, features)],
+            other_systems=[suite.measure(_texts(setup, *drafts)) for drafts in other_systems.items()],
+            other_seeds=[suite.measure(_texts(setup, *drafts)) for drafts in other_seeds.items()],
+            controls=[suite.measure(_texts(setup, *drafts)) for drafts in controls.items()],
+        )
+    return _summarize(setup, measured)
+
+
+def score_reports(
+    predictions: Sequence[str],
+    references: Sequence[str],
+    *,
+    preset: str | Preset = "raw",
+    train: Sequence[str] | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+) -> tuple[Score, ...]:
+    """Compute every wording metric of drafts, each with a bootstrap interval.
+
+    Args:
+        predictions: one draft per report.
+        references: one report each, in the same order.
+        preset: name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
+        train: training reports, from which a preset may take its vocabulary.
+        draws: bootstrap resamplings of the reports; 0 for no intervals.
+        seed: seed of the bootstrap.
+
+    Returns:
+        The value of each metric over all reports, with its interval and its signature.
+
+    Raises:
+        ValueError: the numbers of predictions and references differ.
+        UsageError: the preset is unknown.
+    """
+    preset = load_preset(preset) if isinstance(preset, str) else preset
+    compared = compare_texts(predictions, references, preset=preset, training_reports=train)
+    measures = [measure for metric in WORDING_METRICS for measure in metric.measure(compared)]
+    signature = preset.signature(preset.known_words(train), len(references), __version__)
+    return scores_of(measures, signature, draws=draws, seed=seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setup:
+    """Everything that is prepared before a metric is computed."""
+
+    method: ScoreMethod
+    preset: Preset
+    joined: JoinedReports
+    training: TrainingReports | None
+    known_words: frozenset[str] | None
+    references: ReportTexts
+    normalized_training: frozenset[str] | None
+    optional: Sequence[ReportMetric]
+    optional_notices: Sequence[str]
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        return headline_scores(self.method.schema)
+
+    @property
+    def signature(self) -> str:
+        return self.preset.signature(self.known_words, len(self.joined.ids), __version__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """The metric results of every system."""
+
+    model: MetricResults
+    baselines: Sequence[MetricResults]
+    other_systems: Sequence[MetricResults]
+    other_seeds: Sequence[MetricResults]
+    controls: Sequence[MetricResults]
+
+
+def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingReports | None) -> _Setup:
+    preset = load_preset(method.preset)
+    train = list(training.train.values()) if training else None
+    known_words = preset.known_words(train)
+    prepared = preset.prepare_references(joined.references, known_words)
+    optional, notices = load_optional(method.optional)
+    return _Setup(
+        method=method,
+        preset=preset,
+        joined=joined,
+        training=training,
+        known_words=known_words,
+        references=ReportTexts(name="references", texts=joined.references, prepared=prepared, schema=method.schema),
+        normalized_training=None if train is None else frozenset(map(normalize_text, train)),
+        optional=optional,
+        optional_notices=notices,
+    )
+
+
+@contextmanager
+def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
+    """Give the suite of all metrics; METEOR 1.5 is replaced by exact+stem F where it cannot run."""
+    if setup.method.java and find_meteor() is not None:
+        with running_meteor() as meteor:
+            yield MetricSuite(setup.references, [*WORDING_METRICS, meteor, FINDINGS_F1, *setup.optional])
+    else:
+        yield MetricSuite(setup.references, [*WORDING_METRICS, EXACT_STEM, FINDINGS_F1, *setup.optional])
+
+
+def _texts(setup: _Setup, name: str, texts: Sequence[str]) -> ReportTexts:
+    return ReportTexts(
+        name=name, texts=texts, prepared=setup.preset.prepare_predictions(texts), schema=setup.method.schema
+    )
+
+
+def _baselines(setup: _Setup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
+    if setup.training is None:
+        return []
+    return baseline_drafts(
+        setup.training,
+        setup.preset,
+        setup.known_words,
+        setup.joined.ids,
+        seed=setup.method.seed,
+        features=features,
+        schema=setup.method.schema,
+    )
+
+
+def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
+    """Compute scores, tests between systems, verdicts and notices from the metric results."""
+    model, states, schema = measured.model, setup.references.states, setup.method.schema
+    scores = _system_scores(setup, model)
+    references = diversity_stats(setup.references.texts, states, setup.normalized_training, schema=schema)
+    against_baselines = {one.reports.name: _headline_differences(setup, one, model) for one in measured.baselines}
+    image_use = {one.reports.name: _differences(setup, one.measures, model.measures) for one in measured.controls}
+    seeds = [results.named_values() for results in (model, *measured.other_seeds)]
+    return ScoreRun(
+        signature=setup.signature,
+        schema=schema,
+        draws=setup.method.draws,
+        seed=setup.method.seed,
+        model=scores,
+        baselines=tuple(_system_scores(setup, results) for results in measured.baselines),
+        reference_diversity=references,
+        support={
+            policy: support(states, uncertain=counted, schema=schema) for policy, counted in UNCERTAIN_POLICIES.items()
+        },
+        against_baselines=against_baselines,
+        comparison=tuple(
+            difference
+            for results in measured.other_systems
+            for difference in _headline_differences(setup, results, model)
+        ),
+        training_seeds=seed_spread(seeds) if measured.other_seeds else (),
+        image_use=image_use,
+        verdicts=(
+            *check_collapse(scores.diversity, references),
+            *check_constant_baseline(against_baselines.get(CONSTANT, ())),
+            *check_image_use(image_use, setup.headline, against="reports"),
+        ),
+        notices=tuple(_notices(setup, model.reports)),
+        cases=list_cases(setup.joined, model, states, schema),
+    )
+
+
+def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
+    reports, method = results.reports, setup.method
+    return SystemScores(
+        name=reports.name,
+        scores=scores_of(results.measures, setup.signature, draws=method.draws, seed=method.seed),
+        diversity=diversity_stats(reports.texts, reports.states, setup.normalized_training, schema=method.schema),
+    )
+
+
+def _headline_differences(setup: _Setup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
+    """Compute the model's headline scores minus those of another system."""
+    differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
+    return tuple(difference for difference in differences if difference.name in setup.headline)
+
+
+def _differences(setup: _Setup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:
+    return compare(other, model, max(setup.method.draws, _MINIMUM_DRAWS), setup.method.seed)
+
+
+def _notices(setup: _Setup, model: ReportTexts) -> Iterator[str]:
+    yield from setup.joined.notices
+    yield from setup.optional_notices
+    yield from casing_notice(model.prepared, setup.references.prepared)
+    if setup.training is None:
+        yield "no training reports (--train, or a train split), so no baselines: a constant report may score as much"
+        if setup.preset.vocabulary is not None:
+            yield f"preset {setup.preset.name} replaces no rare words: its vocabulary comes from training reports"
+    elif not setup.training.val:
+        yield "no val split: the constant report was chosen on the training reports"
+    if setup.method.java and find_meteor() is None:
+        yield "METEOR 1.5 left out: install Java and `pip install pycocoevalcap`; exact+stem F is shown instead"
+
+
+def _read_others(paths: Sequence[Path], options: ScoreOptions, joined: JoinedReports) -> dict[str, tuple[str, ...]]:
+    """Read further drafts of exactly the scored studies, by file name."""
+    references = dict(zip(joined.ids, joined.references, strict=True))
+    drafts = {}
+    for path in paths:
+        reports = read_reports(path, role="prediction", id_column=options.id_column)
+        kept = {name: text for name, text in reports.items() if name in references}
+        drafts[str(path)] = join_reports(kept, references, source=str(path)).predictions
+    return drafts

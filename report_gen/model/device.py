@@ -1,0 +1,60 @@
+"""Choose the device and the floating-point type that a model runs with."""
+
+from __future__ import annotations
+
+import torch
+
+from report_gen.errors import UsageError
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
+    """Return the device of that name.
+
+    Args:
+        name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. `auto` takes the first of CUDA, MPS and CPU that is available.
+
+    Raises:
+        UsageError: the name is unknown, or this machine has no such device.
+    """
+    available = _available_devices()
+    if name == "auto":
+        return torch.device(available[-1].partition(":")[0])
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device {str(name)!r} is not known; choose auto, {', '.join(available)}") from error
+    if str(device) not in available and not (
+        device.index is None and any(a.startswith(f"{device}:") for a in available)
+    ):
+        raise UsageError(f"device {str(name)!r} is not available on this machine; choose auto, {', '.join(available)}")
+    return device
+
+
+def resolve_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the floating-point type of that name.
+
+    Args:
+        name: `auto`, `float32` or `bfloat16`. `auto` is bfloat16 on CUDA devices that support it, otherwise float32.
+        device: device that the model runs on.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    if isinstance(name, torch.dtype):
+        return name
+    if name == "auto":
+        supported = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if supported else torch.float32
+    if name not in _DTYPES:
+        raise UsageError(f"dtype {name!r} is not known; choose auto, {', '.join(_DTYPES)}")
+    return _DTYPES[name]
+
+
+def _available_devices() -> list[str]:
+    """Return the names of the devices of this machine, the CPU first and the preferred one last."""
+    devices = ["cpu"]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return devices + [f"cuda:{index}" for index in reversed(range(torch.cuda.device_count()))]

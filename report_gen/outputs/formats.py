@@ -1,0 +1,66 @@
+"""Registry of the formats in which a draft is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from report_gen.errors import UsageError
+from report_gen.outputs.json import format_json
+from report_gen.outputs.text import format_text
+from report_gen.records import Report, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFormat:
+    """A file format for drafts."""
+
+    name: str
+    """Name of the format on the command line."""
+    suffix: str
+    """Suffix of its files, with the dot."""
+    media_type: str
+    """Media type of its content (RFC 6838), for HTTP and for DICOM."""
+    render: Callable[[Report, Study], bytes]
+    """Writes a draft of a study. Text is encoded as UTF-8."""
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the content may be printed on a terminal."""
+        return self.media_type.startswith("text/") or self.media_type == "application/json"
+
+
+def get_format(name: str) -> OutputFormat:
+    """Return a registered format.
+
+    Args:
+        name: One of `format_names`.
+
+    Raises:
+        UsageError: There is no format of this name.
+    """
+    if name not in _FORMATS:
+        raise UsageError(f"unknown output format {name!r}; choose from {', '.join(_FORMATS)}")
+    return _FORMATS[name]
+
+
+def format_names() -> tuple[str, ...]:
+    """Return the names of the registered formats."""
+    return tuple(_FORMATS)
+
+
+def _render_text(report: Report, _: Study) -> bytes:
+    return format_text(report).encode()
+
+
+def _render_json(report: Report, _: Study) -> bytes:
+    return format_json(report).encode()
+
+
+_FORMATS: Mapping[str, OutputFormat] = {
+    output.name: output
+    for output in (
+        OutputFormat(name="txt", suffix=".txt", media_type="text/plain", render=_render_text),
+        OutputFormat(name="json", suffix=".json", media_type="application/json", render=_render_json),
+    )
+}

@@ -1,0 +1,36 @@
+"""Notices of the audit of a draft."""
+
+from __future__ import annotations
+
+from report_gen.drafting.audit import draft_notices
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records.findings import FindingState
+
+SCHEMA = chest_xray()
+FINDINGS = SCHEMA.findings
+UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)
+
+
+def test_a_sentence_about_an_earlier_study_gets_a_notice() -> None:
+    text = "Small pleural effusion. The effusion has increased since the prior study."
+    states = [FindingState.PRESENT if name == "Pleural Effusion" else FindingState.UNKNOWN for name in FINDINGS]
+    assert draft_notices(text, states, SCHEMA) == ("prior: The effusion has increased since the prior study.",)
+
+
+def test_a_contradiction_gets_a_notice_and_a_repetition_does_not() -> None:
+    states = [FindingState.PRESENT if name == "Edema" else FindingState.UNKNOWN for name in FINDINGS]
+    notices = draft_notices("Pulmonary edema. No pulmonary edema. Pulmonary edema.", states, SCHEMA)
+    assert notices
+    assert all(notice.startswith("contradiction: ") for notice in notices)
+
+
+def test_mismatched_findings_get_one_notice() -> None:
+    states = [FindingState.PRESENT if name in ("Edema", "Fracture") else FindingState.UNKNOWN for name in FINDINGS]
+    assert draft_notices("The heart is normal in size.", states, SCHEMA) == (
+        "the text does not match the predicted findings: Edema, Fracture",
+    )
+
+
+def test_an_empty_text_gets_a_notice_and_a_consistent_one_none() -> None:
+    assert draft_notices("", UNKNOWN, SCHEMA) == ("the model generated no text; write the report by hand",)
+    assert draft_notices("The image is rotated.", UNKNOWN, SCHEMA) == ()

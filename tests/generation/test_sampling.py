@@ -1,0 +1,79 @@
+"""Sampling by Gumbel noise: the distribution of the model, a generator per study, greedy rows in the same batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chisquare
+from transformers import LogitsProcessorList
+
+from report_gen.generation import Decoding, generate_tokens, study_generator
+from report_gen.generation.sampling import GumbelNoise, sampling_processors
+from tests.builders import fix_next_token, tiny_model
+
+LOGITS = torch.tensor([1.0, 0.0, -0.5, 2.0, 0.3, -2.0])
+DRAWS = 20_000
+
+
+def draw(processors: LogitsProcessorList, draws: int = DRAWS) -> np.ndarray:
+    """Counts of the sampled tokens over several calls for one row."""
+    ids = torch.zeros(1, 1, dtype=torch.long)
+    tokens = [int(processors(ids, LOGITS[None].clone()).argmax()) for _ in range(draws)]
+    return np.bincount(tokens, minlength=len(LOGITS))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_samples_are_distributed_as_the_softmax(temperature: float) -> None:
+    decoding = Decoding(method="sample", temperature=temperature, top_p=1.0)
+    counts = draw(sampling_processors(decoding, [study_generator(0, "study")]))
+    expected = DRAWS * (LOGITS / temperature).double().softmax(0).numpy()
+    assert chisquare(counts, expected).pvalue > 1e-3
+
+
+def test_top_p_keeps_the_most_probable_tokens_and_renormalizes() -> None:
+    """The probabilities are 0.57, 0.21, 0.10, 0.08, 0.05, 0.01: the first two reach 0.75."""
+    decoding = Decoding(method="sample", temperature=1.0, top_p=0.75)
+    counts = draw(sampling_processors(decoding, [study_generator(0, "study")]))
+    assert np.flatnonzero(counts).tolist() == [0, 3]
+    expected = DRAWS * LOGITS[[0, 3]].double().softmax(0).numpy()
+    assert chisquare(counts[[0, 3]], expected).pvalue > 1e-3
+
+
+def test_rows_draw_independently_of_each_other() -> None:
+    scores = torch.zeros(3, 50)
+    ids = torch.zeros(3, 1, dtype=torch.long)
+    together = GumbelNoise([study_generator(0, name) for name in "abc"])(ids, scores)
+    alone = GumbelNoise([study_generator(0, "b")])(ids[:1], scores[:1])
+    assert torch.equal(together[1], alone[0])
+    assert not torch.equal(together[0], together[1])
+
+
+def test_a_row_without_a_generator_is_greedy() -> None:
+    scores = torch.randn(2, 50)
+    found = GumbelNoise([None, study_generator(0, "a")])(torch.zeros(2, 1, dtype=torch.long), scores)
+    assert torch.equal(found[0], scores[0])
+    assert not torch.equal(found[1], scores[1])
+
+
+def test_the_generator_depends_on_seed_and_content_alone() -> None:
+    def first(seed: int, *content: object) -> float:
+        return float(torch.rand(1, generator=study_generator(seed, *content)))
+
+    assert first(0, "a", "b") == first(0, "a", "b")
+    assert len({first(0, "a", "b"), first(1, "a", "b"), first(0, "ab"), first(0, "b", "a"), first(0)}) == 5
+
+
+def test_candidates_that_share_a_generator_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_model()
+    fix_next_token(model, monkeypatch, dict.fromkeys(range(60, 100), 0.0))
+    generator = study_generator(0, "study")
+    candidates = generate_tokens(
+        model,
+        visual_tokens=torch.zeros(4, 2, 32),
+        visual_mask=torch.ones(4, 2, dtype=torch.bool),
+        prompt_ids=[[9]] * 4,
+        decoding=Decoding(method="sample", max_tokens=8),
+        generators=[generator] * 4,
+    )
+    assert len({candidate.token_ids for candidate in candidates}) == 4
