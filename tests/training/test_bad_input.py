@@ -79,7 +79,7 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
             "stage 'all': reports without images train only the decoder, which is frozen here; set rates.decoder",
         ),
         (["corpora.0.path=missing"], "missing: no such file or folder"),
-        (["corpora.0.layout=nope"], "'nope' is no corpus layout; use one of"),
+        (["corpora.0.layout=nope"], "unknown corpus layout 'nope'; choose from"),
         (["model.encoder.name=vit_nope"], "timm does not know the encoder 'vit_nope'"),
         (["text.vocabulary_size=20"], "pieces cannot hold the characters of these texts. Raise text.vocabulary_size"),
     ],
@@ -118,7 +118,7 @@ def rewrite(**changes: str) -> Callable[[Path], None]:
         (remove("train-2.png"), "train-2.png: the first of 1 missing images"),
         (spoil("train-2.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "train-2.png: the image is broken or truncated"),
         (spoil("train-2.png", b""), "train-2.png: the image is broken or truncated"),
-        (spoil("manifest.jsonl", b"{\n"), "manifest.jsonl: line 1 is not readable as JSON"),
+        (spoil("manifest.jsonl", b"{\n"), "manifest.jsonl: line 1 is not valid JSON"),
         (rewrite(split="val"), "There is no report text to learn a vocabulary from"),
     ],
 )

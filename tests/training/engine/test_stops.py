@@ -82,13 +82,13 @@ def test_an_interrupted_validation_is_repeated(
     recipe: Recipe, whole: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """During validation the model has the averaged weights, but the saved weights must be its own."""
-    drafts = validating.draft
+    drafts = validating.draft_studies
 
     def draft(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return drafts(*arguments)
 
-    monkeypatch.setattr(validating, "draft", draft)
+    monkeypatch.setattr(validating, "draft_studies", draft)
     with pytest.raises(StoppedError, match="step 2"):
         train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
     monkeypatch.undo()
