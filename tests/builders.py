@@ -176,14 +176,14 @@ def write_manifest(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
 
 
 def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes: Any) -> Recipe:
-    """A recipe for the corpus in `data`/films; `stage` changes its one stage, `changes` any other key."""
+    """A recipe for the corpus in `data`/images; `stage` changes its one stage, `changes` any other key."""
     one_stage = {
         "name": "all",
-        "corpora": ["films"],
+        "corpora": ["images"],
         "steps": 6,
         "batch_size": 4,
         "validate_every": 2,
-        "drafts": 4,
+        "validation_drafts": 4,
         "augment": False,
         "rates": {"encoder": 1e-3, "projector": 1e-3, "decoder": 3e-3},
     }
@@ -191,8 +191,8 @@ def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes
         "name": "tiny",
         "data": str(data),
         "precision": "fp32",
-        "text": {"vocabulary_size": 200, "longest": 60, "sections": ["FINDINGS", "IMPRESSION"]},
-        "corpora": [{"name": "films", "path": "films"}],
+        "text": {"vocabulary_size": 200, "max_report_tokens": 60, "sections": ["FINDINGS", "IMPRESSION"]},
+        "corpora": [{"name": "images", "path": "images"}],
         "model": {
             "encoder": {"name": "test_vit", "image_size": SIZE, "channels": 1, "arguments": {"img_size": SIZE}},
             "projector": {"patch_tokens": 2, "hidden": 16, "dropout": 0.0},
@@ -219,7 +219,7 @@ def write_corner_corpus(data: Path, *, copies: int = 1) -> Path:
         for number in range(4 * copies):
             place = number % 4
             name = f"{split}-{number}"
-            write_png(data / "films" / f"{name}.png", marked(place))
+            write_png(data / "images" / f"{name}.png", marked(place))
             findings, impression = CORNERS[place]
             rows.append(
                 {
@@ -231,5 +231,5 @@ def write_corner_corpus(data: Path, *, copies: int = 1) -> Path:
                     "split": split,
                 }
             )
-    write_manifest(data / "films", rows)
+    write_manifest(data / "images", rows)
     return data

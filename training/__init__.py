@@ -1,0 +1,1 @@
+"""Train report-gen models: recipes, data, optimization, engine, monitoring; see README.md in this folder."""

@@ -1,4 +1,4 @@
-"""The door of training."""
+"""The command line of training."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.builders import SIZE, write_corner_corpus
 RECIPE = f"""
 name = "tiny"
 precision = "fp32"
-text = {{ vocabulary_size = 200, longest = 60 }}
-corpora = [{{ name = "films", path = "films" }}]
+text = {{ vocabulary_size = 200, max_report_tokens = 60 }}
+corpora = [{{ name = "images", path = "images" }}]
 [model]
 encoder = {{ name = "test_vit", image_size = {SIZE}, channels = 1, arguments = {{ img_size = {SIZE} }} }}
 decoder = {{ width = 32, layers = 1, heads = 2, positions = 160 }}
 [[stages]]
 name = "all"
-corpora = ["films"]
+corpora = ["images"]
 steps = 2
 rates = {{ decoder = 1e-3 }}
 """
@@ -68,7 +68,7 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
     assert isinstance(load_checkpoint(folder / "best"), Checkpoint)
     code, _, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
     assert code == 2
-    assert "holds a run already" in err
+    assert "already holds a run" in err
     assert command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder, "--resume")[0] == 0
 
 
@@ -83,25 +83,25 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
         (["chest_xray", "--contact-sheet", "x.png"], 2, "--contact-sheet needs --dry-run"),
     ],
 )
-def test_what_cannot_be_understood(command: Command, arguments: list[str], code: int, message: str) -> None:
+def test_usage_errors(command: Command, arguments: list[str], code: int, message: str) -> None:
     found, out, err = command(*arguments)
     assert (found, out) == (code, "")
     assert message in err
 
 
-def test_a_dry_run_leaves_its_picture_and_nothing_else(command: Command, recipe: Path, tmp_path: Path) -> None:
+def test_a_dry_run_leaves_only_its_contact_sheet(command: Command, recipe: Path, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     sheet = tmp_path / "sheet.png"
     code, out, _ = command(recipe, "--set", f"data={tmp_path}", "--dry-run", "--contact-sheet", sheet)
     assert code == 0
-    assert "parameters of the decoder" in out
+    assert "decoder parameters" in out
     assert "report: FINDINGS: The heart is enlarged. IMPRESSION: Cardiomegaly." in out
     assert sheet.read_bytes().startswith(b"\x89PNG")
     assert sorted(tmp_path.rglob("*")) == sorted([*before, sheet])
 
 
 def test_missing_images_end_in_one_sentence(command: Command, recipe: Path, tmp_path: Path) -> None:
-    (tmp_path / "films" / "train-0.png").unlink()
+    (tmp_path / "images" / "train-0.png").unlink()
     code, _, err = command(recipe, "--set", f"data={tmp_path}", "-o", tmp_path / "run")
     assert code == 3
     assert "train-0.png: the first of 1 missing images" in err

@@ -75,15 +75,15 @@ def write_head_corpus(data: Path) -> Path:
     rows = []
     for split in ("train", "val", "test"):
         for number in range(4 * COPIES):
-            place = number % 4
+            corner = number % 4
             name = f"{split}-{number}"
-            write_png(data / "films" / f"{name}.png", marked(place))
-            findings, impression = TEXTS[place]
+            write_png(data / "images" / f"{name}.png", marked(corner))
+            findings, impression = TEXTS[corner]
             labels = {"No Finding": 0, "ICH": 0, "mass effect": 0, "Hydrocephalus": 0}
-            labels[list(labels)[place]] = 1
+            labels[list(labels)[corner]] = 1
             row = {"study_id": name, "images": [f"{name}.png"], "split": split, **labels}
             rows.append(row | {"findings": findings, "impression": impression})
-    write_manifest(data / "films", rows)
+    write_manifest(data / "images", rows)
     return data
 
 
@@ -116,19 +116,19 @@ def without_findings(data: Path) -> Drafter:
     return Drafter.load(train(recipe, data / "none", resume=False, on_step=lambda _: None))
 
 
-def draft(drafter: Drafter, data: Path, place: int) -> Report:
-    return drafter.draft(read_study(data / "films" / f"test-{place}.png"), decoding=BRIEF)
+def draft(drafter: Drafter, data: Path, corner: int) -> Report:
+    return drafter.draft(read_study(data / "images" / f"test-{corner}.png"), decoding=BRIEF)
 
 
 def score(drafter: Drafter, data: Path) -> Evaluation:
-    rows = select_studies(read_corpus(data / "films", schema=drafter.schema), "test")
+    rows = select_studies(read_corpus(data / "images", schema=drafter.schema), "test")
     return evaluate(drafter, rows, decoding=BRIEF, method=ScoreMethod(draws=100, java=False, schema=drafter.schema))
 
 
 def test_labels_are_read_by_name_and_alias(data: Path) -> None:
     schema = load_finding_schema(head_recipe(data, findings="head_ct.toml"))
-    labels = read_corpus(data / "films", schema=schema)["labels"]
-    assert labels[:4] == [[float(place == finding) for finding in range(4)] for place in range(4)]
+    labels = read_corpus(data / "images", schema=schema)["labels"]
+    assert labels[:4] == [[float(corner == finding) for finding in range(4)] for corner in range(4)]
 
 
 def test_a_checkpoint_carries_its_findings(head: Drafter, data: Path) -> None:
@@ -138,17 +138,17 @@ def test_a_checkpoint_carries_its_findings(head: Drafter, data: Path) -> None:
     assert head.reported == set(NAMES)
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_drafts_state_the_findings_of_the_image(head: Drafter, data: Path, place: int) -> None:
-    report = draft(head, data, place)
+@pytest.mark.parametrize("corner", range(4))
+def test_drafts_state_the_findings_of_the_image(head: Drafter, data: Path, corner: int) -> None:
+    report = draft(head, data, corner)
     assert tuple(finding.name for finding in report.findings) == NAMES
-    assert [finding.name for finding in report.findings if finding.state is FindingState.PRESENT] == [NAMES[place]]
+    assert [finding.name for finding in report.findings if finding.state is FindingState.PRESENT] == [NAMES[corner]]
     stated = label_findings("\n".join(section.text for section in report.sections), head.schema)
-    assert [name for name in NAMES if stated[name] is FindingState.PRESENT] == [NAMES[place]]
+    assert [name for name in NAMES if stated[name] is FindingState.PRESENT] == [NAMES[corner]]
 
 
 def test_a_finding_of_the_chest_is_not_known_to_the_model(head: Drafter, data: Path) -> None:
-    study = read_study(data / "films" / "test-0.png")
+    study = read_study(data / "images" / "test-0.png")
     with pytest.raises(UsageError, match="'Cardiomegaly' is not known; choose from No Finding, Haemorrhage"):
         head.draft(study, overrides={"Cardiomegaly": FindingState.PRESENT})
     report = head.draft(study, decoding=BRIEF, overrides={"ich": FindingState.PRESENT})
@@ -178,7 +178,7 @@ def test_evaluation_scores_the_findings_of_the_model(head: Drafter, data: Path, 
 
 def test_a_model_without_findings_drafts_from_its_patch_tokens(without_findings: Drafter, data: Path) -> None:
     assert without_findings.schema.findings == ()
-    reports = [draft(without_findings, data, place) for place in range(4)]
+    reports = [draft(without_findings, data, corner) for corner in range(4)]
     assert all(report.findings == () for report in reports)
     assert [report.sections[-1].text for report in reports] == [impression for _, impression in TEXTS]
 

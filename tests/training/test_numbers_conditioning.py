@@ -1,4 +1,4 @@
-"""A run whose model reads numbers: from frozen, cached features to drafts that follow the image."""
+"""A model conditioned by numbers: from cached features of a frozen encoder to drafts that depend on the image."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def recipe(data: Path) -> Recipe:
 
 
 def write_noise_corpus(data: Path) -> None:
-    """Every report has a texture of its own: in which corner something lies is lost to features pooled over patches."""
+    """Each report has its own texture: features pooled over patches do not show in which corner an object is."""
     rows = []
-    for place, (findings, impression) in enumerate(CORNERS):
-        write_png(data / "films" / f"{place}.png", picture(place))
-        row = {"images": [f"{place}.png"], "findings": findings, "impression": impression}
-        rows += [row | {"study_id": f"{split}-{place}", "split": split} for split in ("train", "val")]
-    write_manifest(data / "films", rows)
+    for seed, (findings, impression) in enumerate(CORNERS):
+        write_png(data / "images" / f"{seed}.png", picture(seed))
+        row = {"images": [f"{seed}.png"], "findings": findings, "impression": impression}
+        rows += [row | {"study_id": f"{split}-{seed}", "split": split} for split in ("train", "val")]
+    write_manifest(data / "images", rows)
 
 
-def test_an_overfitted_model_tells_its_reports_from_the_numbers_alone(tmp_path: Path) -> None:
-    """Nothing but the image tells the studies apart, so the right words prove that the numbers are read."""
+def test_an_overfitted_model_writes_each_report_from_its_numbers(tmp_path: Path) -> None:
+    """Only the images differ between the studies, so correct drafts prove that the decoder uses the numbers."""
     write_noise_corpus(tmp_path)
     drafter = Drafter.load(train(recipe(tmp_path), tmp_path / "run", resume=False, on_step=lambda _: None))
-    for place, sections in enumerate(CORNERS):
-        draft = drafter.draft(read_study(tmp_path / "films" / f"{place}.png"), decoding=Decoding())
+    for seed, sections in enumerate(CORNERS):
+        draft = drafter.draft(read_study(tmp_path / "images" / f"{seed}.png"), decoding=Decoding())
         assert tuple(section.text for section in draft.sections) == sections

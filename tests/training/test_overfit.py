@@ -1,4 +1,4 @@
-"""Conditioning proven on genuine studies: a model that knows them by heart tells them apart by their images alone."""
+"""Conditioning on real studies: an overfitted model writes each study's report from its images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from report_gen.records.report import Report, format_report
 
 
 @pytest.mark.realdata
-def test_five_genuine_studies_are_told_apart_by_their_images(shared: Path, tmp_path: Path) -> None:
+def test_five_real_studies_are_recognized_by_their_images(shared: Path, tmp_path: Path) -> None:
     recipe = load_recipe("overfit_indiana", [f'data="{shared / "data"}"'])
     checkpoint = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
     studies = read_studies(
@@ -27,7 +27,7 @@ def test_five_genuine_studies_are_told_apart_by_their_images(shared: Path, tmp_p
     )
     own = {study.study_id: format_report(study.sections) for study in studies}
     rows = read_corpus(shared / "data" / "iu_xray" / "reports.csv", layout="manifest")
-    # The recipe teaches without the indication, so the images are all that a draft has to go by.
+    # The recipe trains without indications, so a draft depends on the images only.
     studies = [replace(study_from_row(row), indication=None) for row in rows]
     drafter = Drafter.load(checkpoint)
 

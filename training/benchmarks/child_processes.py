@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, which share one reading of the libraries and start within a moment."""
+"""Train in child processes that share one import of the libraries, so that they start quickly."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import torch
 
 from report_gen.errors import ReportGenError
 
-from ..recipe.schema import Recipe
+from ..recipe import Recipe
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["report_gen_training.engine.session"])
 
 
-def read_libraries() -> None:
-    """Have the server ready from which children are forked; else the first of them waits for it."""
+def start_server() -> None:
+    """Start the server that forks the children; otherwise the first child waits for it."""
     child = _CONTEXT.Process(target=os.getpid)
     child.start()
     child.join()
 
 
 def start(recipe: Recipe, folder: Path, *, resume: bool = False, processes: int = 1) -> list[BaseProcess]:
-    """Train in one process, or in several that speak to each other through gloo; they end like a command.
+    """Train in one process, or in several that communicate through gloo.
 
-    Their exit code is that of `report-gen train`, and what they complain of goes to standard error.
+    The exit code is that of `report-gen train`; errors go to standard error.
     """
     return fork(_train, (recipe, folder, resume), processes=processes)
 
@@ -40,16 +40,16 @@ def finish(children: list[BaseProcess]) -> None:
     """Wait for the children.
 
     Raises:
-        ReportGenError: one failed.
+        ReportGenError: a child failed.
     """
     for child in children:
         child.join()
     if any(child.exitcode for child in children):
-        raise ReportGenError(f"a training ended with exit code {max(child.exitcode or 0 for child in children)}")
+        raise ReportGenError(f"a training run ended with exit code {max(child.exitcode or 0 for child in children)}")
 
 
 def fork(target: Callable[..., None], arguments: tuple[Any, ...], *, processes: int) -> list[BaseProcess]:
-    """Call a function in processes that find each other as `torch.distributed.run` would have them."""
+    """Call a function in processes that form one group, as `torch.distributed.run` would start them."""
     port = _free_port()
     children: list[BaseProcess] = [
         _CONTEXT.Process(target=_join, args=(rank, processes, port, target, arguments)) for rank in range(processes)
@@ -69,7 +69,7 @@ def _join(rank: int, processes: int, port: int, target: Callable[..., None], arg
 
 
 def _train(recipe: Recipe, folder: Path, resume: bool) -> None:
-    from ..engine.session import train
+    from ..engine import train
 
     try:
         train(recipe, folder, resume=resume, on_step=lambda _: None)

@@ -1,8 +1,8 @@
-"""Memory of a run over a corpus of many rows: `python -m report_gen_training.benchmarks.memory --rows 200000`.
+"""Measure the memory of a run on a large corpus: `python -m report_gen_training.benchmarks.memory --rows 200000`.
 
 Makes a corpus of synthetic reports with a few images, trains a tiny model on it for some hundred steps, and prints the
-memory of the process and its children as it goes. Private memory is what the run needs; mapped files count as resident
-too, but the system takes them back when it needs the room.
+memory of the process and its children over time. Private memory is what the run needs; mapped files count as resident
+too, but the system takes them back when it needs the memory.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from ..engine.session import train
-from ..recipe.schema import Recipe
+from ..engine import train
+from ..recipe import Recipe
 
 _SIZE = 64
-"""Side of the images, pixels."""
+"""Image side, pixels."""
 _PLACES = ("right base", "left base", "right apex", "left apex", "lower lobes", "upper lobes", "lingula", "middle lobe")
 _SENTENCES = (
     "The heart is {size} in size.",
@@ -41,30 +41,30 @@ _SIZES = ("normal", "small", "moderate", "large", "mild", "severe")
 
 
 @dataclass
-class Watch:
-    """Memory of this process and its children, asked for once in a while."""
+class MemoryLog:
+    """Samples the memory of this process and its children at regular intervals."""
 
     seconds: float
     samples: list[tuple[float, str, int, int]] = field(default_factory=list)
-    """Seconds since the start, what was going on, resident and private bytes."""
-    doing: str = "start"
+    """Seconds since the start, current task, resident bytes, private bytes."""
+    task: str = "start"
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> MemoryLog:
         self._start, self._done = time.perf_counter(), threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
-        self._look()
+        self._sample()
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         while not self._done.wait(self.seconds):
-            self._look()
+            self._sample()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         resident = private = 0
         here = psutil.Process()
         for process in (here, *here.children(recursive=True)):
@@ -72,18 +72,18 @@ class Watch:
                 memory = process.memory_info()
                 resident += memory.rss
                 private += memory.rss - memory.shared
-        self.samples.append((time.perf_counter() - self._start, self.doing, resident, private))
+        self.samples.append((time.perf_counter() - self._start, self.task, resident, private))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder, Watch(options.every) as watch:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder, MemoryLog(options.every) as log:
         data = Path(folder)
-        watch.doing = "writing the corpus"
+        log.task = "writing the corpus"
         _write_corpus(data / "corpus", options.rows, options.images)
 
         def on_progress(task: str, _done: int, _total: int) -> None:
-            watch.doing = task
+            log.task = task
 
         train(
             _recipe(data, options.steps),
@@ -92,16 +92,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             on_step=lambda now: on_progress(f"step {now.step}", 0, 0),
             on_progress=on_progress,
         )
-    _show(watch, options.rows)
+    _show(log, options.rows)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Memory of a run over a corpus of many rows.")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=200_000, help="studies of the corpus")
-    parser.add_argument("--images", type=int, default=40, help="studies among them that have an image")
+    parser.add_argument("--images", type=int, default=40, help="studies with an image")
     parser.add_argument("--steps", type=int, default=300, help="training steps")
-    parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks")
-    parser.add_argument("--folder", help="where the corpus and the run lie meanwhile")
+    parser.add_argument("--every", type=float, default=5.0, help="seconds between samples")
+    parser.add_argument("--folder", help="folder for the temporary corpus and run; default: the system's")
     return parser.parse_args(arguments)
 
 
@@ -115,14 +115,14 @@ def _write_corpus(folder: Path, rows: int, images: int) -> None:
 def _rows(folder: Path, rows: int, images: int) -> Iterator[dict[str, object]]:
     random = np.random.default_rng(0)
     for number in range(rows):
-        said = random.choice(len(_SENTENCES), size=5)
+        chosen = random.choice(len(_SENTENCES), size=5)
         sentences = [
             _SENTENCES[one].format(
                 size=_SIZES[random.integers(len(_SIZES))],
                 place=_PLACES[random.integers(len(_PLACES))],
                 number=random.integers(10_000),
             )
-            for one in said
+            for one in chosen
         ]
         row: dict[str, object] = {
             "study_id": str(number),
@@ -165,7 +165,7 @@ def _recipe(data: Path, steps: int) -> Recipe:
                     "batch_size": 16,
                     "rare_finding_weight": 0.5,
                     "validate_every": 100,
-                    "choose_by": "loss",
+                    "checkpoint_metric": "loss",
                     "rates": {"encoder": 1e-4, "projector": 1e-3, "decoder": 1e-3},
                 }
             ],
@@ -173,13 +173,13 @@ def _recipe(data: Path, steps: int) -> Recipe:
     )
 
 
-def _show(watch: Watch, rows: int) -> None:
-    table = Table("seconds", "doing", "resident MB", "private MB", title=f"{rows:,} rows")
-    for seconds, doing, resident, private in watch.samples:
-        table.add_row(f"{seconds:.0f}", doing, f"{resident / 2**20:,.0f}", f"{private / 2**20:,.0f}")
+def _show(log: MemoryLog, rows: int) -> None:
+    table = Table("seconds", "task", "resident MB", "private MB", title=f"{rows:,} rows")
+    for seconds, task, resident, private in log.samples:
+        table.add_row(f"{seconds:.0f}", task, f"{resident / 2**20:,.0f}", f"{private / 2**20:,.0f}")
     console = Console()
     console.print(table)
-    peak = max(resident for _, _, resident, _ in watch.samples)
+    peak = max(resident for _, _, resident, _ in log.samples)
     console.print(f"peak: {peak / 2**20:,.0f} MB")
 
 

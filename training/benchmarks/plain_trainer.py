@@ -1,4 +1,4 @@
-"""The loop that a tutorial would write: transformers' `Trainer` around a `VisionEncoderDecoderModel`."""
+"""The baseline loop of a tutorial: transformers' `Trainer` around a `VisionEncoderDecoderModel`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from transformers import (
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
-from ..optimization.objectives import IGNORED
+from ..data import IGNORED
 
 _CHANNELS = 3
 
 
 @dataclass(frozen=True)
 class Pair:
-    """An image with its report."""
+    """An image and its report."""
 
     image: Path
     report_ids: tuple[int, ...]
@@ -40,16 +40,16 @@ class Pair:
 
 @dataclass(frozen=True)
 class Epochs:
-    """What a loop took and reached, an entry an epoch."""
+    """Time and loss of a training loop, one entry per epoch."""
 
     seconds: tuple[float, ...]
-    """Of training alone, without validation."""
+    """Training seconds, without validation."""
     validation_losses: tuple[float, ...]
-    """Nats a report token, the end included."""
+    """Nats per report token, end token included."""
 
 
 def train_plainly(
-    rival: ReportModel,
+    reference: ReportModel,
     train: Sequence[Pair],
     val: Sequence[Pair],
     *,
@@ -60,12 +60,12 @@ def train_plainly(
     seed: int,
     folder: Path,
 ) -> Epochs:
-    """Train a model of the same encoder and decoder sizes as `rival`, images decoded whenever they are needed."""
+    """Train a model with the encoder and decoder sizes of `reference`; images are decoded each time they are needed."""
     torch.manual_seed(seed)
-    size = rival.config.encoder.image_size
-    model = _build(rival)
+    size = reference.config.encoder.image_size
+    model = _build(reference)
     model.encoder.requires_grad_(not frozen)
-    watch = _Watch(DataLoader(_Pairs(val, size), batch_size=batch_size, collate_fn=_collate))
+    recorder = _Recorder(DataLoader(_Pairs(val, size), batch_size=batch_size, collate_fn=_collate))
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -87,26 +87,26 @@ def train_plainly(
         ),
         train_dataset=_Pairs(train, size),
         data_collator=_collate,
-        callbacks=[watch],
+        callbacks=[recorder],
     )
     trainer.train()
-    return Epochs(tuple(watch.seconds), tuple(watch.losses))
+    return Epochs(tuple(recorder.seconds), tuple(recorder.losses))
 
 
-def _build(rival: ReportModel) -> VisionEncoderDecoderModel:
-    """A ViT and a GPT-2 as large as those of the rival, from noise."""
-    vit = rival.encoder.backbone
+def _build(reference: ReportModel) -> VisionEncoderDecoderModel:
+    """Build a randomly initialized ViT and GPT-2 of the reference's sizes."""
+    vit = reference.encoder.backbone
     encoder = ViTConfig(
         hidden_size=vit.embed_dim,
         num_hidden_layers=len(vit.blocks),
         num_attention_heads=vit.blocks[0].attn.num_heads,
         intermediate_size=vit.blocks[0].mlp.fc1.out_features,
-        image_size=rival.config.encoder.image_size,
+        image_size=reference.config.encoder.image_size,
         patch_size=vit.patch_embed.patch_size[0],
         num_channels=_CHANNELS,
     )
-    decoder = type(rival.decoder.language_model.config).from_dict(
-        rival.decoder.language_model.config.to_dict() | {"add_cross_attention": True, "is_decoder": True}
+    decoder = type(reference.decoder.language_model.config).from_dict(
+        reference.decoder.language_model.config.to_dict() | {"add_cross_attention": True, "is_decoder": True}
     )
     model = VisionEncoderDecoderModel(
         encoder=ViTModel(encoder, add_pooling_layer=False), decoder=GPT2LMHeadModel(decoder)
@@ -130,15 +130,15 @@ class _Pairs(Dataset[tuple[torch.Tensor, list[int]]]):
 
 
 def _collate(rows: list[tuple[torch.Tensor, list[int]]]) -> dict[str, torch.Tensor]:
-    longest = max(len(ids) for _, ids in rows)
+    length = max(len(ids) for _, ids in rows)
     return {
         "pixel_values": torch.stack([square for square, _ in rows]),
-        "labels": torch.tensor([[*ids, *[IGNORED] * (longest - len(ids))] for _, ids in rows]),
+        "labels": torch.tensor([[*ids, *[IGNORED] * (length - len(ids))] for _, ids in rows]),
     }
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
-    """Seconds of every epoch, and the loss after it over all validation tokens alike."""
+class _Recorder(TrainerCallback):  # type: ignore[misc]
+    """Records the seconds of every epoch, and the mean loss per validation token after it."""
 
     def __init__(self, val: DataLoader[Any]) -> None:
         self._val, self._start = val, 0.0

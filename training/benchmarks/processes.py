@@ -1,4 +1,4 @@
-"""One process against two over gloo, with the same batches: their losses side by side.
+"""Train with one process and with two over gloo on the same batches, and compare the losses.
 
 python -m report_gen_training.benchmarks.processes
 """
@@ -14,24 +14,25 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..recipe.schema import Recipe
-from ..run.folder import LOG
+from ..recipe import Recipe
+from ..run import LOG
 from .child_processes import finish, start
 from .tiny_run import small_recipe, write_corpora
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A step or a validation as one process did it, and as two did."""
+    """A step or validation of a run with one process and of a run with two."""
 
     kind: str
     stage: str
     step: int
     one: float
+    """Loss with one process."""
     two: float
-    """Losses."""
+    """Loss with two processes."""
     same_scores: bool
-    """Of the drafts; steps have none."""
+    """Whether the draft scores are equal; True for steps."""
 
 
 def compare(recipe: Recipe, folder: Path) -> list[Compared]:
@@ -55,7 +56,7 @@ def compare(recipe: Recipe, folder: Path) -> list[Compared]:
 
 
 def main() -> None:
-    """Print the losses of one process and of two, and how far they are apart."""
+    """Train with one process and with two, and print their losses and the differences."""
     with tempfile.TemporaryDirectory() as folder:
         recipe = small_recipe(write_corpora(Path(folder)), dropout=0.0)
         rows = compare(recipe, Path(folder))

@@ -1,9 +1,9 @@
-"""Seconds per epoch against a plain Trainer: `python -m report_gen_training.benchmarks.trainer_comparison CORPUS`.
+"""Compare seconds per epoch with a plain Trainer: `python -m report_gen_training.benchmarks.trainer_comparison CORPUS`.
 
-Both loops train a ViT encoder and a GPT-2 decoder of the same sizes from noise on the same studies and tokens, with
-the same batch size, learning rate and number of epochs, one after the other on the same machine. The first image of a
-study is what both look at. Ours is what `report-gen train` does: images decoded once, batches of like length, bf16
-where it is faster, the features of a frozen encoder kept. The other is what a tutorial would write; see
+Both loops train a randomly initialized ViT encoder and GPT-2 decoder of the same sizes on the same studies and tokens,
+with the same batch size, learning rate and number of epochs, one after the other on the same machine, on the first
+image of each study. "report-gen" is the loop of `report-gen train`: images decoded once, batches of similar length,
+bf16 where it is faster, cached features of a frozen encoder. "Trainer" is the loop of a tutorial; see
 `plain_trainer.py`.
 """
 
@@ -22,23 +22,20 @@ from rich.table import Table
 
 from report_gen.prompting import load_prompt
 
-from ..data.example_store import ExampleStore
-from ..data.preparation import prepare
-from ..engine.model_building import build_model
-from ..engine.session import train
-from ..recipe.schema import Recipe
-from ..run.folder import LOG, Run
-from ..run.reporting import unheard
+from ..data import ExampleStore, TrainingExample, prepare
+from ..engine import build_model, train
+from ..recipe import Recipe
+from ..run import LOG, Run, ignore_progress
 from .plain_trainer import Epochs, Pair, train_plainly
 
-_STAGE = "race"
+_STAGE = "comparison"
 _CORPUS = "corpus"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        ours, made_ready, recipe, pairs = _run_ours(options, Path(folder))
+        ours, preparation, recipe, pairs = _run_ours(options, Path(folder))
         model = build_model(recipe, options.vocabulary)
         theirs = train_plainly(
             model,
@@ -51,52 +48,57 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seed=options.seed,
             folder=Path(folder) / "plain",
         )
-    Console().print(_table(ours, theirs, made_ready, {split: len(found) for split, found in pairs.items()}))
+    Console().print(_table(ours, theirs, preparation, {split: len(found) for split, found in pairs.items()}))
 
 
 def _run_ours(options: argparse.Namespace, folder: Path) -> tuple[Epochs, float, Recipe, dict[str, list[Pair]]]:
-    """What our loop took and reached, the seconds before its first step, its recipe, and what it learned from."""
-    steps = _steps_of_an_epoch(_recipe(options, 1), folder / "count", options.batch_size)
+    """Train with our loop; return its epochs, the seconds before its first step, its recipe and its studies."""
+    steps = _steps_per_epoch(_recipe(options, 1), folder / "count", options.batch_size)
     recipe, run = _recipe(options, steps), folder / "ours"
     began = time.perf_counter()
-    ready: list[float] = []
+    prepared_after: list[float] = []
 
     def on_progress(*_: Any) -> None:
-        ready[:] = [time.perf_counter() - began]
+        prepared_after[:] = [time.perf_counter() - began]
 
     train(recipe, run, resume=False, on_step=lambda _: None, on_progress=on_progress)
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     seconds = [line["seconds"] for line in lines if line["kind"] == "step"]
     losses = [line["loss"] for line in lines if line["kind"] == "validation" and line["step"]]
     epochs = [sum(seconds[start : start + steps]) for start in range(0, len(seconds), steps)]
-    return Epochs(tuple(epochs), tuple(losses)), (ready or [0.0])[0], recipe, _pairs(recipe, run)
+    return Epochs(tuple(epochs), tuple(losses)), (prepared_after or [0.0])[0], recipe, _pairs(recipe, run)
 
 
-def _steps_of_an_epoch(recipe: Recipe, folder: Path, batch_size: int) -> int:
+def _steps_per_epoch(recipe: Recipe, folder: Path, batch_size: int) -> int:
     with Run.open(folder, recipe, resume=False) as run:
-        prepared = prepare(recipe, run, load_prompt(recipe.text.prompt), on_progress=unheard)
-    return len(_told(prepared.encoded.examples[_CORPUS]["train"])) // batch_size
+        prepared = prepare(recipe, run, load_prompt(recipe.text.prompt), on_progress=ignore_progress)
+    return len(_complete(prepared.encoded.examples[_CORPUS]["train"])) // batch_size
 
 
 def _pairs(recipe: Recipe, folder: Path) -> dict[str, list[Pair]]:
-    prepared = prepare(recipe, Run(folder), load_prompt(recipe.text.prompt), on_progress=unheard)
-    return {split: list(map(_pair, _told(store))) for split, store in prepared.encoded.examples[_CORPUS].items()}
+    prepared = prepare(recipe, Run(folder), load_prompt(recipe.text.prompt), on_progress=ignore_progress)
+    return {split: list(map(_pair, _complete(store))) for split, store in prepared.encoded.examples[_CORPUS].items()}
 
 
-def _told(store: ExampleStore) -> list[Any]:
+def _complete(store: ExampleStore) -> list[TrainingExample]:
     return [example for example in store if example.images and example.report_ids]
 
 
-def _pair(example: Any) -> Pair:
+def _pair(example: TrainingExample) -> Pair:
     return Pair(example.images[0], example.report_ids)
 
 
 def _recipe(options: argparse.Namespace, steps: int) -> Recipe:
     return Recipe.model_validate(
         {
-            "name": "race",
+            "name": "comparison",
             "seed": options.seed,
-            "text": {"prompt": "caption", "vocabulary_size": options.vocabulary, "drop_priors": False, "longest": 160},
+            "text": {
+                "prompt": "caption",
+                "vocabulary_size": options.vocabulary,
+                "drop_priors": False,
+                "max_report_tokens": 160,
+            },
             "corpora": [{"name": _CORPUS, "path": str(options.corpus.resolve()), "layout": options.layout}],
             "model": {
                 "conditioning": "cross_attention",
@@ -116,7 +118,7 @@ def _recipe(options: argparse.Namespace, steps: int) -> Recipe:
                     "state_dropout": 1.0,
                     "indication_dropout": 1.0,
                     "validate_every": steps,
-                    "choose_by": "loss",
+                    "checkpoint_metric": "loss",
                     "patience": options.epochs + 1,
                     "rates": {
                         "encoder": 0.0 if options.frozen else options.rate,
@@ -129,10 +131,10 @@ def _recipe(options: argparse.Namespace, steps: int) -> Recipe:
     )
 
 
-def _table(ours: Epochs, theirs: Epochs, made_ready: float, studies: dict[str, int]) -> Table:
-    title = f"{studies['train']} training and {studies['val']} validation studies; {made_ready:.0f} s to make ready"
+def _table(ours: Epochs, theirs: Epochs, preparation: float, studies: dict[str, int]) -> Table:
+    title = f"{studies['train']} training and {studies['val']} validation studies; {preparation:.0f} s of preparation"
     table = Table(title=title)
-    for heading in ("epoch", "ours, s", "Trainer, s", "times faster", "our validation loss", "Trainer's"):
+    for heading in ("epoch", "report-gen, s", "Trainer, s", "ratio", "loss, report-gen", "loss, Trainer"):
         table.add_column(heading, justify="right")
     rows = zip(ours.seconds, theirs.seconds, ours.validation_losses, theirs.validation_losses, strict=True)
     for number, (fast, slow, loss, other) in enumerate(rows, start=1):
@@ -143,15 +145,15 @@ def _table(ours: Epochs, theirs: Epochs, made_ready: float, studies: dict[str, i
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="a corpus of images with reports and a validation split")
-    parser.add_argument("--layout", help="its layout; found by looking without it")
+    parser.add_argument("--layout", help="layout of the corpus; detected if not given")
     parser.add_argument("--encoder", default="vit_tiny_patch16_224", help="a ViT by its timm name")
-    parser.add_argument("--frozen", action="store_true", help="the encoder does not learn, in either loop")
+    parser.add_argument("--frozen", action="store_true", help="freeze the encoder in both loops")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rate", type=float, default=3e-4, help="peak learning rate")
-    parser.add_argument("--vocabulary", type=int, default=2000)
+    parser.add_argument("--vocabulary", type=int, default=2000, help="vocabulary size")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="where the run folders lie for the while; the system's by default")
+    parser.add_argument("--folder", type=Path, help="folder for the temporary runs; default: the system's")
     return parser.parse_args(arguments)
 
 

@@ -1,67 +1,59 @@
-"""From which probability on a finding is told to the decoder as present or uncertain: tuned on the validation split.
+"""Fit the probabilities from which the decoder is given a finding as present or uncertain, on the validation split.
 
-A threshold of its own for each finding would be fitted to a handful of positive studies. So one number is tuned for
-all: how many studies are called present for each that is, the ratio of calls to cases. A finding's thresholds follow
-from it and from its prevalence.
+A separate threshold per finding would be fitted to a handful of positive studies. Therefore one number is fitted for
+all findings: the ratio of studies called present to studies that have the finding. The thresholds of a finding follow
+from this ratio and from its prevalence.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from report_gen.config import FindingConfig
 
-FEWEST = 3
-"""Positive and negative studies at least; with fewer in validation and training a finding stays unknown."""
-RATIOS = np.arange(0.5, 4.01, 0.25)
-TOLERANCE = 0.95
-"""Of the best macro-F1; among the ratios within it the smallest is taken, which calls the fewest healthy people ill."""
-HEDGED = 1.5
-"""A finding is uncertain where it would be present if so many times as many studies were called."""
+from ..data import Floats, has_enough_labels
 
-Floats = NDArray[np.float64]
+RATIOS = np.arange(0.5, 4.01, 0.25)
+"""Ratios that are tried."""
+TOLERANCE = 0.95
+"""Share of the best macro-F1 that the ratio must reach; the smallest such ratio gives the fewest false positives."""
+UNCERTAIN_FACTOR = 1.5
+"""A finding is uncertain if it would be present at a ratio higher by this factor."""
 
 
 def fit_thresholds(probabilities: Floats, targets: Floats, prevalence: Floats | None = None) -> FindingConfig:
-    """Thresholds by the macro-F1 of the head's probabilities [S,F] of S studies and their targets [S,F].
+    """Fit thresholds by macro-F1 to probabilities [S,F] and targets [S,F] of S studies.
 
     Args:
-        prevalence: [F], share of the training studies that have a finding, NaN where it is not known. It serves the
-            findings of which too few of the S studies are positive to say how common they are.
+        prevalence: [F] share of the training studies with a finding, NaN if unknown; used for findings with too few
+            positive or negative ones among the S studies.
     """
     findings = list(zip(probabilities.T, targets.T, strict=True))
-    judged = [finding for finding in findings if is_supported(finding[1])]
-    scores = [np.mean([_f1(*finding, ratio) for finding in judged] or [0.0]) for ratio in RATIOS]
+    supported = [finding for finding in findings if has_enough_labels(finding[1])]
+    scores = [np.mean([_f1(*finding, ratio) for finding in supported] or [0.0]) for ratio in RATIOS]
     ratio = RATIOS[np.argmax(np.array(scores) >= TOLERANCE * max(scores))]
-    elsewhere = np.full(len(findings), np.nan) if prevalence is None else prevalence
-    shares = [_share(finding[1], other) for finding, other in zip(findings, elsewhere, strict=True)]
+    training = np.full(len(findings), np.nan) if prevalence is None else prevalence
+    shares = [_share(finding[1], other) for finding, other in zip(findings, training, strict=True)]
     cut = list(zip(findings, shares, strict=True))
     return FindingConfig(
         present=tuple(_threshold(*finding, share, ratio) for finding, share in cut),
-        uncertain=tuple(_threshold(*finding, share, HEDGED * ratio) for finding, share in cut),
+        uncertain=tuple(_threshold(*finding, share, UNCERTAIN_FACTOR * ratio) for finding, share in cut),
     )
 
 
-def is_supported(targets: Floats) -> bool:
-    """Whether targets [S], NaN where nothing is known, have enough positives and negatives to speak of a finding."""
-    known = targets[~np.isnan(targets)]
-    return bool(min(known.sum(), (1 - known).sum()) >= FEWEST)
-
-
-def _share(targets: Floats, elsewhere: float) -> float | None:
-    """How common a finding is; soft targets count by their share."""
-    if is_supported(targets):
+def _share(targets: Floats, training: float) -> float | None:
+    """Return the prevalence of a finding (soft targets count partly), else its prevalence among training studies."""
+    if has_enough_labels(targets):
         return float(np.nanmean(targets))
-    return None if np.isnan(elsewhere) or np.isnan(targets).all() else float(elsewhere)
+    return None if np.isnan(training) or np.isnan(targets).all() else float(training)
 
 
 def _threshold(probabilities: Floats, targets: Floats, share: float | None, ratio: float) -> float | None:
-    """The probability above which `ratio` studies lie for each positive one."""
+    """Return the probability that is exceeded by `ratio` studies per positive study."""
     if share is None:
         return None
     quantile = np.quantile(probabilities[~np.isnan(targets)], 1 - min(1.0, ratio * share), method="higher")
-    return max(float(quantile), float(np.finfo(np.float32).tiny))  # a head may be so sure that probabilities are 0
+    return max(float(quantile), float(np.finfo(np.float32).tiny))  # probabilities may be exactly 0
 
 
 def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:

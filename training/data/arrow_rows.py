@@ -1,4 +1,4 @@
-"""Rows in an Arrow file, memory-mapped: what was read once is asked for a row at a time and never held together."""
+"""Table rows in an Arrow file that is memory-mapped and read one row at a time, so that memory use stays flat."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import pyarrow as pa
 from report_gen.errors import OutputError
 
 _BLOCK = 1000
-"""Rows that are written together."""
+"""Rows per record batch."""
 
 Row = dict[str, Any]
 
 
 def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Rows to a file, a block of them in memory at a time; the file is on the disk when this returns.
+    """Write rows to a file, holding one block of them in memory at a time, and flush the file to disk.
 
     Raises:
-        OutputError: naming the file and the remedy.
+        OutputError: the file cannot be written; the message names it and the remedy.
     """
     waiting = iter(rows)
     try:
@@ -43,10 +43,10 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
 
 
 class Rows(Sequence[Row]):
-    """The rows of a file of `write_rows`.
+    """The rows of a file written by `write_rows`.
 
     Raises:
-        OSError, pyarrow.ArrowInvalid: the file is not there, or not whole.
+        OSError, pyarrow.ArrowInvalid: the file is missing or incomplete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,7 +57,7 @@ class Rows(Sequence[Row]):
         self._length: int = sum(block.num_rows for block in self._blocks)
 
     def __reduce__(self) -> tuple[type[Rows], tuple[Path]]:
-        return Rows, (self._path,)  # another process maps the file again
+        return Rows, (self._path,)  # pickling: another process maps the file again
 
     def __len__(self) -> int:
         return self._length
@@ -76,11 +76,11 @@ class Rows(Sequence[Row]):
             yield from block.to_pylist()
 
     def value(self, index: int, name: str) -> Any:
-        """One column of one row."""
+        """Return one column of one row."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         return self._blocks[index // _BLOCK].column(name)[index % _BLOCK].as_py()
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column of all rows."""
+        """Return one column of all rows."""
         return pa.chunked_array([block.column(name) for block in self._blocks], self._schema.field(name).type)

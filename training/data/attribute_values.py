@@ -1,4 +1,4 @@
-"""Which modalities, planes and body parts a model learns to tell apart: those of its training studies."""
+"""Choose the modalities, planes and body parts that a model learns to recognize: those of its training studies."""
 
 from __future__ import annotations
 
@@ -9,26 +9,27 @@ from report_gen.config import AttributeConfig
 from report_gen.errors import RecipeError
 from report_gen.records.report import AttributeName
 
-from ..recipe.schema import ModelRecipe
+from ..recipe import ModelRecipe
 from .example_store import Examples
 
 
 def choose_attributes(recipe: ModelRecipe, examples: Examples) -> tuple[AttributeConfig, ...]:
-    """The attributes of the recipe, each with the values that enough training studies with images have, sorted.
+    """Choose the values of each attribute of the recipe: those with enough training studies with images, sorted.
 
     Raises:
-        RecipeError: an attribute has fewer than two such values, so there is nothing to tell apart.
+        RecipeError: an attribute has fewer than two such values, so it cannot be learned.
     """
-    chosen = ((name, tuple(_values(name, recipe, examples))) for name in recipe.attributes)
+    chosen = ((name, tuple(_frequent_values(name, recipe, examples))) for name in recipe.attributes)
     return tuple(AttributeConfig(name=name, values=values) for name, values in chosen)
 
 
-def _values(name: AttributeName, recipe: ModelRecipe, examples: Examples) -> Iterator[str]:
+def _frequent_values(name: AttributeName, recipe: ModelRecipe, examples: Examples) -> Iterator[str]:
     counts: Counter[str] = sum((splits["train"].attribute_counts(name) for splits in examples.values()), Counter())
     values = sorted(value for value, count in counts.items() if count >= recipe.attribute_support)
     if len(values) < 2:
         raise RecipeError(
-            f"model.attributes names {name!r}, but {len(values)} values of it have {recipe.attribute_support} training "
-            "studies with images, and two are needed; leave it out, or lower model.attribute_support"
+            f"model.attributes names {name!r}, but only {len(values)} of its values have "
+            f"{recipe.attribute_support} training studies with images, and at least 2 are needed; remove it from "
+            "model.attributes, or lower model.attribute_support"
         )
     yield from values

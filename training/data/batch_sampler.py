@@ -1,4 +1,7 @@
-"""Which examples a step sees: it follows from the seed and the step alone, so a resumed run sees the same."""
+"""Choose the examples of every batch from the seed and the step alone.
+
+A resumed run therefore trains on the same batches as an uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,34 @@ from torch.utils.data import Sampler
 from report_gen.config import STATES
 from report_gen.records.findings import FindingSchema, FindingState
 
-from ..recipe.schema import StageRecipe
+from ..recipe import StageRecipe
 from .example_store import ExampleStore
 
 _BUCKET = 8
-"""Batches whose studies are sorted by their views and the length of their reports together."""
+"""Batches per bucket. Studies of a bucket are sorted by number of views and report length to reduce padding."""
 
 
 class SampleSpec(NamedTuple):
-    """One example of one batch, with the seed of all that is random about it."""
+    """Which example goes into a batch, and the seed of its random choices (prompt, dropout, augmentation)."""
 
     group: int
-    place: int
+    example: int
+    """Index in the group."""
     seed: tuple[int, ...]
 
 
 class BatchSampler(Sampler[list[SampleSpec]]):
-    """The batches of a stage: its groups of examples in turn, each shuffled an epoch at a time.
+    """Yield the batches of a stage: its groups of examples take turns, each shuffled once per epoch.
 
-    A step has `accumulate` batches, which follow each other; which examples the n-th batch of a stage holds follows
-    from the seed and n.
+    A step takes `accumulate` consecutive batches. The examples of the n-th batch of a stage depend only on the seed
+    and n.
 
     Args:
-        groups: examples of one kind each.
-        seed: of the stage.
+        groups: examples, one group per kind (see `group_by_kind`).
+        seed: seed of the stage.
         schema: the findings of the examples.
-        steps: those of the stage that are wanted.
-        rank: of this process among `processes`; each takes its rows of every batch.
+        steps: steps of the stage to yield batches for.
+        rank: index of this process among `processes`; each process takes every `processes`-th row of a batch.
     """
 
     def __init__(
@@ -65,21 +69,20 @@ class BatchSampler(Sampler[list[SampleSpec]]):
         epochs: dict[int, tuple[int, NDArray[np.int64]]] = {}
         for batch in self._batches:
             turn, group = divmod(batch, len(self._groups))
-            epoch, turn = divmod(turn, self._batches_of(group))
+            epoch, number = divmod(turn, self._batches_per_epoch(group))
             if epochs.get(group, (None,))[0] != epoch:
                 epochs[group] = (epoch, self._shuffle(group, epoch))
-            places = epochs[group][1][turn]
-            draws = [SampleSpec(group, int(place), (*self._seed, batch, row)) for row, place in enumerate(places)]
-            yield draws[self._rank :: self._processes]
+            indices = epochs[group][1][number]
+            specs = [SampleSpec(group, int(index), (*self._seed, batch, row)) for row, index in enumerate(indices)]
+            yield specs[self._rank :: self._processes]
 
-    def _batches_of(self, group: int) -> int:
-        """An epoch's."""
+    def _batches_per_epoch(self, group: int) -> int:
         return max(1, len(self._groups[group]) // self._size)
 
     def _shuffle(self, group: int, epoch: int) -> NDArray[np.int64]:
-        """An epoch's places [batches,size]; studies of like size share a batch, so that little of it is padding."""
+        """Return the example indices [batches,batch_size] of one epoch, similar studies in one batch."""
         random, examples = np.random.default_rng((*self._seed, group, epoch)), self._groups[group]
-        order = _draw(self._chances[group], self._batches_of(group) * self._size, random)
+        order = _draw(self._chances[group], self._batches_per_epoch(group) * self._size, random)
         for start in range(0, len(order), self._size * _BUCKET):
             bucket = order[start : start + self._size * _BUCKET]
             bucket[:] = bucket[np.lexsort((examples.lengths[bucket], examples.views[bucket]))]
@@ -88,22 +91,22 @@ class BatchSampler(Sampler[list[SampleSpec]]):
 
 
 def _draw(chances: NDArray[np.float64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """`count` places in random order, each as often as its chance says, to within one.
+    """Draw `count` indices in random order; index i appears count * chances[i] / sum times, rounded up or down.
 
-    Systematic sampling: the chances lie end to end in random order, and a comb of `count` teeth falls on them. With
-    equal chances none comes twice before every one came once.
+    Systematic sampling: the examples are laid end to end in random order, each as long as its chance, and `count`
+    equally spaced points select from them. With equal chances no example is drawn twice before all are drawn once.
     """
     order = random.permutation(len(chances))
     ends = chances[order].cumsum()
-    teeth = (np.arange(count) + random.random()) * (ends[-1] / count)
-    drawn = order[np.minimum(ends.searchsorted(teeth, side="right"), len(order) - 1)]
+    points = (np.arange(count) + random.random()) * (ends[-1] / count)
+    drawn = order[np.minimum(ends.searchsorted(points, side="right"), len(order) - 1)]
     return random.permutation(drawn)
 
 
 def _chances(states: NDArray[np.int8], rare_finding_weight: float, schema: FindingSchema) -> NDArray[np.float64]:
-    """Weight of every example [n]: that of its rarest present finding, to the power of `rare_finding_weight`.
+    """Return a sampling weight per example [n]: 1 / frequency of its rarest present finding, to the given power.
 
-    An example without a present finding counts as one of the finding that means that nothing is wrong.
+    An example without a present finding counts as an example of "no finding".
     """
     found = states == STATES.index(FindingState.PRESENT)
     nothing = ~found.any(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Examples to batches of tensors."""
+"""Turn training examples into batches of tensors."""
 
 from __future__ import annotations
 
@@ -19,86 +19,89 @@ from report_gen.records.findings import FindingState
 from report_gen.records.report import ATTRIBUTES
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
-from ..optimization.objectives import IGNORED
-from ..recipe.schema import AugmentationRecipe, StageRecipe
+from ..recipe import AugmentationRecipe, StageRecipe
 from .batch_sampler import BatchSampler, SampleSpec
 from .example_store import ExampleStore
 from .examples import TrainingExample
 from .feature_cache import FeatureCache
 from .image_augmentation import augment
 from .image_cache import ImageCache
-from .prefetching import prefetched
+from .prefetching import prefetch
+
+IGNORED = -100
+"""Label of prefix, prompt and padding, as in torch and transformers: such positions have no loss."""
 
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
-
-_NOT_KNOWN = 0
-"""Place of the unknown value in `AttributeConfig.conditioning_values`."""
+_UNKNOWN_VALUE = 0
+"""Index of the unknown value of an attribute."""
 
 
 class Batch(NamedTuple):
-    """B studies of one kind: all with images or none, all with texts or none."""
+    """B studies of one kind: all of them have images or none has, all have reports or none has."""
 
     pixel_values: torch.Tensor
-    """[B,V,C,H,W]; V is 0 where there are no images, or their features in their place."""
+    """[B,V,C,H,W]; V is 0 if the studies have no images, or if `patch_features` replaces the pixels."""
     view_positions: torch.Tensor
-    """[B,V]."""
+    """[B,V] indices into VIEWS."""
     view_mask: torch.Tensor
-    """[B,V] bool."""
+    """[B,V] bool: False where a study has fewer than V views."""
     input_ids: torch.Tensor
-    """[B,L] prompt, begin, report, end; L is 0 where there are no texts."""
+    """[B,L] prompt, begin token, report, end token; L is 0 if the studies have no reports."""
     attention_mask: torch.Tensor
-    """[B,L]."""
+    """[B,L]: 1 for tokens, 0 for padding."""
     labels: torch.Tensor
-    """[B,L]: the ids of report and end, IGNORED elsewhere."""
+    """[B,L]: token ids of the report and the end token, IGNORED elsewhere."""
     finding_states: torch.Tensor
-    """[B,F] as the decoder is told them."""
+    """[B,F] indices into STATES: the finding states that condition the decoder."""
     finding_targets: torch.Tensor
-    """[B,F] 0..1, NaN where nothing is known."""
+    """[B,F] targets of the finding head, 0..1, NaN where the corpus says nothing."""
     attribute_values: torch.Tensor
-    """[B,A] as the decoder is told them: indices into `AttributeConfig.conditioning_values`, 0 for unknown."""
+    """[B,A] attribute values that condition the decoder: 0 for unknown, n for the n-th value."""
     attribute_targets: torch.Tensor
-    """[B,A] as the corpus has them."""
+    """[B,A] targets of the attribute heads, in the same numbering; 0 where the corpus says nothing."""
     token_weights: torch.Tensor
-    """[B,L] of the labels in the report loss, 0 where they are IGNORED."""
+    """[B,L] weight of each label in the report loss, 0 where it is IGNORED."""
     patch_features: torch.Tensor
-    """[B,V,N,D_img] in the type they are stored in; V is 0 where the encoder is to look at the pixels."""
+    """[B,V,N,D_img] cached encoder output in its stored type; V is 0 if the encoder runs on the pixels."""
     references: tuple[str, ...]
-    """B reports that the labels spell, as `parse_report` reads them."""
+    """B reference reports: the text that the labels encode, as `format_report` writes it."""
     study_ids: tuple[str, ...]
-    """B."""
+    """B study ids."""
 
 
 @dataclass(frozen=True)
-class _Item:
-    """An example after everything random about it was drawn, but for its pixels."""
+class _Sample:
+    """An example with its random choices made (prompt, dropout); only its pixels are not loaded yet."""
 
     example: TrainingExample
     prompt_ids: tuple[int, ...]
-    states: NDArray[np.int64]
-    values: NDArray[np.int64]
-    targets: NDArray[np.int64]
-    """Attribute values that are told, and those of the corpus."""
+    finding_states: NDArray[np.int64]
+    attribute_values: NDArray[np.int64]
+    """[A] values that condition the decoder."""
+    attribute_targets: NDArray[np.int64]
+    """[A] values of the corpus."""
     random: np.random.Generator
+    """For the augmentation of the images."""
 
     @property
-    def text(self) -> list[int]:
+    def input_ids(self) -> list[int]:
         ids = self.example.report_ids
         return [*self.prompt_ids, BOS_ID, *ids, EOS_ID] if ids else []
 
     @property
-    def views(self) -> list[int]:
+    def view_positions(self) -> list[int]:
         return [VIEWS.index(view) for view in self.example.views[: len(self.example.images)]]
 
 
-class Items(Dataset[Batch]):
-    """Batches from groups of examples of one kind each.
+class BatchDataset(Dataset[Batch]):
+    """Batches made from groups of examples, one group per kind.
 
     Args:
-        images: the squares of all images of the groups.
-        augmentation: how images are changed, where the stage says that they are.
-        attributes: what the model tells apart of modality, plane and body part.
-        features: what stands in for pixels, where the encoder is frozen and was asked before.
-        training: False leaves images as they are.
+        images: decoded images of all examples.
+        augmentation: how images are augmented, if the stage asks for it.
+        attributes: attributes (modality, plane, body part) that the model recognizes.
+        features: cached features of a frozen encoder, which replace the pixels.
+        training: False switches augmentation off.
     """
 
     def __init__(
@@ -117,60 +120,62 @@ class Items(Dataset[Batch]):
         self._images, self._features, self._attributes = images, features, attributes
         self._augmentation = augmentation if training and stage.augment else None
 
-    def __getitem__(self, draws: Sequence[SampleSpec]) -> Batch:
-        """The batch of these draws, which are of one group."""
-        items = [self._draw(draw) for draw in draws]
-        texts = [item.text for item in items]
-        starts = [len(text) - len(item.example.report_ids) - 1 for text, item in zip(texts, items, strict=True)]
-        labels = [[IGNORED] * start + text[start:] if text else [] for start, text in zip(starts, texts, strict=True)]
-        weights = [[0.0] * start + self._weigh(item) for start, item in zip(starts, items, strict=True)]
-        pixel_values, patch_features = self._look(items)
-        view_positions, view_mask = collate_view_positions([item.views for item in items])
+    def __getitem__(self, specs: Sequence[SampleSpec]) -> Batch:
+        """Build the batch of these examples, which belong to one group."""
+        samples = [self._sample(spec) for spec in specs]
+        texts = [sample.input_ids for sample in samples]
+        starts = [len(ids) - len(one.example.report_ids) - 1 for ids, one in zip(texts, samples, strict=True)]
+        labels = [[IGNORED] * start + ids[start:] if ids else [] for start, ids in zip(starts, texts, strict=True)]
+        weights = [[0.0] * start + self._token_weights(one) for start, one in zip(starts, samples, strict=True)]
+        pixel_values, patch_features = self._load_images(samples)
+        view_positions, view_mask = collate_view_positions([sample.view_positions for sample in samples])
         return Batch(
             pixel_values=pixel_values,
             view_positions=view_positions,
             view_mask=view_mask,
-            input_ids=_padded(texts, PAD_ID),
-            attention_mask=_padded([[1] * len(text) for text in texts], 0),
-            labels=_padded(labels, IGNORED),
-            finding_states=torch.from_numpy(np.stack([item.states for item in items])),
-            finding_targets=torch.from_numpy(np.stack([item.example.targets for item in items])),
-            attribute_values=torch.from_numpy(np.stack([item.values for item in items])),
-            attribute_targets=torch.from_numpy(np.stack([item.targets for item in items])),
-            token_weights=_padded(weights, 0.0),
+            input_ids=_pad(texts, PAD_ID),
+            attention_mask=_pad([[1] * len(ids) for ids in texts], 0),
+            labels=_pad(labels, IGNORED),
+            finding_states=torch.from_numpy(np.stack([sample.finding_states for sample in samples])),
+            finding_targets=torch.from_numpy(np.stack([sample.example.targets for sample in samples])),
+            attribute_values=torch.from_numpy(np.stack([sample.attribute_values for sample in samples])),
+            attribute_targets=torch.from_numpy(np.stack([sample.attribute_targets for sample in samples])),
+            token_weights=_pad(weights, 0.0),
             patch_features=patch_features,
-            references=tuple(item.example.reference for item in items),
-            study_ids=tuple(item.example.study_id for item in items),
+            references=tuple(sample.example.reference for sample in samples),
+            study_ids=tuple(sample.example.study_id for sample in samples),
         )
 
-    def loader(self, plan: BatchSampler, workers: int) -> Iterator[Batch]:
-        """The batches of a plan, made ahead: by so many processes, or by a thread of this one."""
-        return prefetched(self, plan, workers)
+    def training_batches(self, sampler: BatchSampler, workers: int) -> Iterator[Batch]:
+        """Yield the batches of a sampler, made ahead by `workers` processes, or by one thread if `workers` is 0."""
+        return prefetch(self, sampler, workers)
 
-    def validation(self, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
-        """Every example once and in order, its batches dealt out among processes; all randomness follows its place."""
-        return prefetched(self, list(self._in_order(batch_size))[rank::processes], workers=0)
+    def validation_batches(self, batch_size: int, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """Yield every example once and in order; processes take turns. Random choices depend only on the example."""
+        return prefetch(self, list(self._in_order(batch_size))[rank::processes], workers=0)
 
     def _in_order(self, batch_size: int) -> Iterable[list[SampleSpec]]:
         for group, examples in enumerate(self._groups):
             for start in range(0, len(examples), batch_size):
                 rows = range(start, min(start + batch_size, len(examples)))
-                yield [SampleSpec(group, place, (group, place)) for place in rows]
+                yield [SampleSpec(group, index, (group, index)) for index in rows]
 
-    def _draw(self, draw: SampleSpec) -> _Item:
-        example, random = self._groups[draw.group][draw.place], np.random.default_rng(draw.seed)
-        prompt_ids, states = self._choose_prompt(example, random), self._tell(example, random)
+    def _sample(self, spec: SampleSpec) -> _Sample:
+        example, random = self._groups[spec.group][spec.example], np.random.default_rng(spec.seed)
+        # The order of these draws is part of a run: another order changes every batch.
+        prompt_ids, states = self._choose_prompt(example, random), self._condition(example, random)
         targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
-        values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _NOT_KNOWN, targets)
-        return _Item(example, prompt_ids, states, values, targets, random)
+        values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _UNKNOWN_VALUE, targets)
+        return _Sample(example, prompt_ids, states, values, targets, random)
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
-        half = len(example.prompts) // 2
-        forgets = random.random() < self._stage.indication_dropout
-        wordings = example.prompts[half:] if forgets else example.prompts[:half]
+        half = len(example.prompts) // 2  # prompts with the indication come first, those without it last
+        dropped = random.random() < self._stage.indication_dropout
+        wordings = example.prompts[half:] if dropped else example.prompts[:half]
         return wordings[random.integers(len(wordings))]
 
-    def _tell(self, example: TrainingExample, random: np.random.Generator) -> NDArray[np.int64]:
+    def _condition(self, example: TrainingExample, random: np.random.Generator) -> NDArray[np.int64]:
+        """Return the finding states [F] that condition the decoder."""
         if example.images and random.random() < self._stage.state_dropout:
             return np.full_like(example.states, _UNKNOWN)
         assumed = (example.states == _UNKNOWN) & (random.random(len(example.states)) < self._stage.assume_absent)
@@ -180,36 +185,39 @@ class Items(Dataset[Batch]):
     def _value(example: TrainingExample, attribute: AttributeConfig) -> int:
         return attribute.index(example.attributes[ATTRIBUTES.index(attribute.name)])
 
-    def _weigh(self, item: _Item) -> list[float]:
-        """Weights of report and end."""
-        tokens = [self._stage.abnormal_weight if abnormal else 1.0 for abnormal in item.example.abnormal]
-        return [*tokens, 1.0] if tokens else []
+    def _token_weights(self, sample: _Sample) -> list[float]:
+        """Return the weights of the report tokens and the end token."""
+        weights = [self._stage.abnormal_weight if abnormal else 1.0 for abnormal in sample.example.abnormal]
+        return [*weights, 1.0] if weights else []
 
-    def _look(self, items: Sequence[_Item]) -> tuple[torch.Tensor, torch.Tensor]:
-        """pixel_values and patch_features, one of them without views."""
-        counts = [len(item.example.images) for item in items]
+    def _load_images(self, samples: Sequence[_Sample]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return pixel_values [B,V,C,H,W] and patch_features [B,V,N,D_img]; V is 0 in at least one of them."""
+        counts = [len(sample.example.images) for sample in samples]
         size, channels = self._transform.size, self._transform.channels
-        if self._features is not None and any(counts):
-            varied = self._augmentation is not None
-            seen = [self._features.read(p, i.random if varied else None) for i in items for p in i.example.images]
-            return torch.empty(len(items), 0, channels, size, size), _by_study(torch.stack(seen), counts)
-        nothing = torch.empty(len(items), 0, 0, 0)
+        no_pixels, no_features = torch.empty(len(samples), 0, channels, size, size), torch.empty(len(samples), 0, 0, 0)
         if not any(counts):
-            return torch.empty(len(items), 0, channels, size, size), nothing
-        squares = np.stack([self._images.read(path) for item in items for path in item.example.images])
-        values = torch.from_numpy(squares).float() / 255
+            return no_pixels, no_features
+        if self._features is not None:
+            augmented = self._augmentation is not None
+            features = [
+                self._features.read(path, sample.random if augmented else None)
+                for sample in samples
+                for path in sample.example.images
+            ]
+            return no_pixels, _group_views(torch.stack(features), counts)
+        squares = np.stack([self._images.read(path) for sample in samples for path in sample.example.images])
+        values = torch.from_numpy(squares).float() / 255  # [sum of V,size,size]
         if self._augmentation is not None:
-            values = augment(values, [item.random for item in items for _ in item.example.images], self._augmentation)
-        return self._transform.normalize(_by_study(values, counts)), nothing
+            values = augment(values, [one.random for one in samples for _ in one.example.images], self._augmentation)
+        return self._transform.normalize(_group_views(values, counts)), no_features
 
 
-def _by_study(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
-    """Return the views of B studies, given one after the other [sum of counts,...], as [B,V,...] padded with zeros."""
+def _group_views(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+    """Split the views of B studies, concatenated as [sum of counts,...], into [B,V,...]; missing views are zeros."""
     return pad_sequence(list(torch.split(views, list(counts))), batch_first=True)
 
 
-def _padded(rows: Sequence[Sequence[float]], filler: float) -> torch.Tensor:
-    """Return rows [B,longest] padded with the filler, in its type."""
+def _pad(rows: Sequence[Sequence[float]], filler: float) -> torch.Tensor:
+    """Pad rows on the right to one length, [B,length], in the type of the filler."""
     dtype = torch.long if isinstance(filler, int) else torch.float32
-    tensors = [torch.tensor(row, dtype=dtype) for row in rows]
-    return pad_sequence(tensors, batch_first=True, padding_value=filler)
+    return pad_sequence([torch.tensor(row, dtype=dtype) for row in rows], batch_first=True, padding_value=filler)

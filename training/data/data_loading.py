@@ -1,4 +1,4 @@
-"""The batches of a stage, as they come to one of its processes."""
+"""Provide the batches of a training stage to one of its processes."""
 
 from __future__ import annotations
 
@@ -10,46 +10,52 @@ import numpy as np
 from report_gen.errors import CorpusError, RecipeError
 from report_gen.model.encoder import ImageEncoder
 
-from ..calibration.thresholds import Floats, is_supported
-from ..recipe.schema import Recipe, StageRecipe
-from ..run.processes import Processes
-from ..run.reporting import OnProgress
+from ..recipe import Recipe, StageRecipe
+from ..run import OnProgress, Processes
 from .batch_sampler import BatchSampler
-from .batches import Batch, Items
+from .batches import Batch, BatchDataset
 from .example_store import ExampleStore, group_by_kind
 from .feature_cache import FeatureCache, cache_features
-from .preparation import Prepared, transform_of
+from .preparation import PreparedCorpora, image_transform
+from .targets import Floats, has_enough_labels
 
 Groups = Sequence[ExampleStore]
-"""Examples of one kind each."""
+"""Groups of examples, one per kind (with images, with reports, with both)."""
 
 
 class TrainingData:
-    """What one process of a stage is fed with. A batch follows from the seed, the step and the process alone.
+    """The training and validation studies of one stage, as batches for one process.
+
+    A batch depends only on the seed, the step and the process.
 
     Raises:
-        CorpusError: there is nothing to train on.
-        RecipeError: a process would have none of a batch, or features are to be kept of an encoder that learns.
+        CorpusError: the stage has no training studies.
+        RecipeError: nothing that the stage trains gets a gradient from the studies, a batch has fewer studies than
+            there are processes, or features of a trained encoder are to be cached.
     """
 
-    def __init__(self, recipe: Recipe, index: int, prepared: Prepared, processes: Processes) -> None:
+    def __init__(self, recipe: Recipe, index: int, prepared: PreparedCorpora, processes: Processes) -> None:
         self._recipe, self._index, self._stage = recipe, index, recipe.stages[index]
         self._prepared, self._processes = prepared, processes
         self._features: FeatureCache | None = None
-        self.training = self._teaching("train")
+        self.training = self._usable_groups("train")
         """The training studies by kind."""
-        self.validation = self._teaching("val")
+        self.validation = self._usable_groups("val")
         """The validation studies by kind."""
         self._check()
 
     @property
     def usual_tokens(self) -> float | None:
-        """Report tokens of a step with texts on average, ends included; None where no studies have texts."""
-        told = [float(group.lengths.mean()) + 1 for group in self.training if group.lengths.any()]
-        return sum(told) / len(told) * self._stage.batch_size * self._stage.accumulate if told else None
+        """Mean number of report tokens in a step with reports, end tokens included; None if no study has a report."""
+        lengths = [float(group.lengths.mean()) + 1 for group in self.training if group.lengths.any()]
+        if not lengths:
+            return None
+        return sum(lengths) / len(lengths) * self._stage.batch_size * self._stage.accumulate
 
-    def keep_features(self, folder: Path, encoder: ImageEncoder, on_progress: OnProgress) -> None:
-        """Ask a frozen encoder once for what it makes of every image, if the stage wants that; all processes call it.
+    def cache_features(self, folder: Path, encoder: ImageEncoder, on_progress: OnProgress) -> None:
+        """Compute the features of a frozen encoder for every image once, if the stage asks for it.
+
+        All processes must call this method.
 
         Raises:
             OutputError: the cache cannot be written.
@@ -57,14 +63,14 @@ class TrainingData:
         if not self._stage.cached_features:
             return
         variants = {path: 1 for group in self.validation for path in group.image_paths()}
-        several = self._stage.cached_features if self._stage.augment else 1
-        variants |= {path: several for group in self.training for path in group.image_paths()}
+        count = self._stage.cached_features if self._stage.augment else 1
+        variants |= {path: count for group in self.training for path in group.image_paths()}
         self._features = cache_features(
             folder,
             encoder,
             variants,
             self._prepared.images,
-            transform_of(self._recipe),
+            image_transform(self._recipe),
             self._recipe.augmentation,
             seed=self._recipe.seed,
             bf16=self._recipe.precision == "bf16",
@@ -75,8 +81,8 @@ class TrainingData:
         )
 
     def steps(self, start: int, stop: int) -> Iterator[Batch]:
-        """The training batches for the steps from `start` to `stop`, `accumulate` for each."""
-        plan = BatchSampler(
+        """Yield the training batches of the steps `start` to `stop` (exclusive), `accumulate` batches per step."""
+        sampler = BatchSampler(
             self.training,
             self._stage,
             (self._recipe.seed, self._index),
@@ -85,18 +91,18 @@ class TrainingData:
             rank=self._processes.rank,
             processes=self._processes.count,
         )
-        return self._items(self.training, training=True).loader(plan, self._recipe.workers)
+        return self._dataset(self.training, training=True).training_batches(sampler, self._recipe.workers)
 
     def studies(self, groups: Groups) -> Iterator[Batch]:
-        """Every study once and in order, batch by batch dealt out to the processes."""
-        items, processes = self._items(groups, training=False), self._processes
-        return items.validation(self._stage.batch_size, processes.rank, processes.count)
+        """Yield every study once and in order; the processes take turns with the batches."""
+        dataset, processes = self._dataset(groups, training=False), self._processes
+        return dataset.validation_batches(self._stage.batch_size, processes.rank, processes.count)
 
-    def _items(self, groups: Groups, *, training: bool) -> Items:
-        return Items(
+    def _dataset(self, groups: Groups, *, training: bool) -> BatchDataset:
+        return BatchDataset(
             groups,
             self._stage,
-            transform_of(self._recipe),
+            image_transform(self._recipe),
             images=self._prepared.images,
             attributes=self._prepared.attributes,
             augmentation=self._recipe.augmentation,
@@ -104,8 +110,8 @@ class TrainingData:
             training=training,
         )
 
-    def _teaching(self, split: str) -> Groups:
-        """The studies of a split from which this stage can learn: of a corpus some may lack what it needs."""
+    def _usable_groups(self, split: str) -> Groups:
+        """Return the groups of a split that this stage can learn from."""
         return [group for group in groups_of(self._stage, self._prepared, split) if self._fault(group) is None]
 
     def _check(self) -> None:
@@ -119,62 +125,63 @@ class TrainingData:
             )
         if stage.batch_size < processes:
             raise RecipeError(
-                f"stage {stage.name!r}: a batch_size of {stage.batch_size} leaves some of the {processes} processes "
-                f"without a study; set at least {processes}"
+                f"stage {stage.name!r}: batch_size = {stage.batch_size} leaves some of the {processes} processes "
+                f"without a study; set it to {processes} or more"
             )
         if stage.cached_features and stage.rates.encoder:
             raise RecipeError(
-                f"stage {stage.name!r}: the encoder learns, so its features cannot be kept; leave cached_features out, "
-                "or freeze it with rates.encoder = 0"
+                f"stage {stage.name!r}: cached_features needs a frozen encoder, but rates.encoder is above 0; "
+                "remove cached_features, or set rates.encoder = 0"
             )
 
     def _fault(self, group: ExampleStore) -> str | None:
-        """Why no gradient comes from studies of one kind to anything that learns, if that is so."""
+        """Explain why a group gives no gradient to any trained part; None if it gives one."""
         rates, has_images, has_texts = self._stage.rates, bool(group.views.any()), bool(group.lengths.any())
         if has_texts and not has_images and not rates.decoder:
             return (
-                "reports without images teach the decoder alone, which is frozen; "
-                "give rates.decoder, or leave their corpus out of the stage"
+                "reports without images train only the decoder, which is frozen here; set rates.decoder above 0, or "
+                "remove their corpus from the stage"
             )
-        judged = self._stage.finding_weight or (self._prepared.attributes and self._stage.attribute_weight)
-        if has_images and not has_texts and not (judged and (rates.encoder or rates.projector)):
+        has_head_loss = self._stage.finding_weight or (self._prepared.attributes and self._stage.attribute_weight)
+        if has_images and not has_texts and not (has_head_loss and (rates.encoder or rates.projector)):
             return (
-                "images without reports teach the heads and what stands before them, which are frozen; give "
-                "rates.projector with finding_weight or attribute_weight, or leave their corpus out of the stage"
+                "images without reports train only encoder, projector and heads, which are frozen or without a loss; "
+                "set rates.projector and finding_weight or attribute_weight above 0, or remove their corpus from the "
+                "stage"
             )
         return None
 
 
-def groups_of(stage: StageRecipe, prepared: Prepared, split: str) -> Groups:
-    """The examples of a stage's corpora by kind; no group is empty."""
+def groups_of(stage: StageRecipe, prepared: PreparedCorpora, split: str) -> Groups:
+    """Return the examples of a stage's corpora by kind; no group is empty."""
     return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
 
 
-def has_trained_findings(recipe: Recipe, prepared: Prepared, stages: int) -> bool:
-    """Whether the finding head has learned from images in the first `stages` stages."""
-    return bool(_teaching_groups(recipe, prepared, stages))
+def has_trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> bool:
+    """Return whether the finding head is trained on images in the first `stages` stages."""
+    return bool(_finding_groups(recipe, prepared, stages))
 
 
-def trained_findings(recipe: Recipe, prepared: Prepared) -> tuple[bool, ...]:
-    """Of each finding whether the head has learned from images of studies that have it, and of such that have not."""
-    labels = _taught_labels(recipe, prepared)
+def trained_findings(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
+    """Return for each finding whether the head was trained on both positive and negative studies with images."""
+    labels = _training_labels(recipe, prepared)
     return tuple(((labels > 0).any(axis=0) & (labels == 0).any(axis=0)).tolist())
 
 
-def trained_prevalence(recipe: Recipe, prepared: Prepared) -> Floats:
-    """[F]: share of the studies that taught the head which have a finding; NaN where they are too few to tell."""
-    labels = _taught_labels(recipe, prepared)
-    return np.array([np.nanmean(column) if is_supported(column) else np.nan for column in labels.T])
+def trained_prevalence(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
+    """Return the prevalence [F] of each finding among the head's training studies; NaN if too few are labeled."""
+    labels = _training_labels(recipe, prepared)
+    return np.array([np.nanmean(column) if has_enough_labels(column) else np.nan for column in labels.T])
 
 
-def _taught_labels(recipe: Recipe, prepared: Prepared) -> Floats:
-    """[S,F] of the studies that taught the head, 1 or 0, NaN where nothing is known."""
-    groups = _teaching_groups(recipe, prepared, len(recipe.stages))
+def _training_labels(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
+    """Return the labels [S,F] of the studies that trained the finding head: 1 or 0, NaN if unknown."""
+    groups = _finding_groups(recipe, prepared, len(recipe.stages))
     return np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
 
 
-def _teaching_groups(recipe: Recipe, prepared: Prepared, stages: int) -> list[ExampleStore]:
-    """Training studies with images of those of the first stages that teach the finding head."""
+def _finding_groups(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> list[ExampleStore]:
+    """Return the training studies with images of those of the first stages that train the finding head."""
     return [
         group
         for stage in recipe.stages[:stages]

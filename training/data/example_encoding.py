@@ -1,4 +1,4 @@
-"""The examples of all corpora in one folder, whole or not at all, which says what they were made from."""
+"""Write the encoded examples of all corpora to one folder, and open it if it matches the recipe."""
 
 from __future__ import annotations
 
@@ -11,70 +11,68 @@ from pathlib import Path
 
 from report_gen.files import write_atomically
 
-from ..run.reporting import OnProgress, reported
+from ..run import OnProgress, report_progress
 from .arrow_rows import Rows, cannot_write
 from .example_store import Examples, ExampleStore, write_examples
 from .examples import TrainingExample
-from .studies import Studies, Study
+from .studies import CorpusStudies, CorpusStudy
 
 _CONTENTS = "contents.json"
-TAUGHT = ("train", "val")
-"""Splits that a run looks at."""
+USED_SPLITS = ("train", "val")
+"""Splits that a training run reads."""
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedCorpora:
+    """The encoded examples of all corpora of a recipe."""
+
     examples: Examples
     counts: Mapping[str, Mapping[str, int]]
-    """Corpus name -> split -> studies."""
+    """Corpus name -> split -> number of studies."""
     left_out: Mapping[str, int]
-    """Corpus name -> studies that were left out, since an image of theirs cannot be read."""
+    """Corpus name -> number of studies left out because an image cannot be read."""
 
 
 @dataclass(frozen=True)
 class _Contents:
-    mark: str
+    fingerprint: str
     sizes: Mapping[str, int]
-    """File name -> bytes."""
+    """File name -> size in bytes."""
     counts: Mapping[str, Mapping[str, int]]
     left_out: Mapping[str, int]
 
 
-def open_examples(folder: Path, mark: str) -> Encoded | None:
-    """The examples of a folder, if they are whole and bear the mark."""
+def open_examples(folder: Path, fingerprint: str) -> EncodedCorpora | None:
+    """Open the examples of a folder; None if it is incomplete or was made from something else."""
     try:
         contents = _Contents(**json.loads((folder / _CONTENTS).read_bytes()))
         whole = all((folder / name).stat().st_size == size for name, size in contents.sizes.items())
-        if contents.mark != mark or not whole:
+        if contents.fingerprint != fingerprint or not whole:
             return None
         return _open(folder, contents.counts, contents.left_out)
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write_all(
+def write_corpora(
     folder: Path,
-    mark: str,
-    studies: Mapping[str, Studies],
-    encode: Callable[[Study], TrainingExample],
+    fingerprint: str,
+    studies: Mapping[str, CorpusStudies],
+    encode: Callable[[CorpusStudy], TrainingExample],
     unreadable: Collection[str],
     *,
     findings: int,
     on_progress: OnProgress,
-) -> Encoded:
-    """Write the examples of every corpus, but for studies that have an unreadable image, and open them.
+) -> EncodedCorpora:
+    """Write the examples of every corpus and open them. The folder is complete or absent at any moment.
 
     Args:
-        folder: where they are written.
-        mark: what they were made from.
-        studies: by corpus.
-        encode: makes an example of a study.
-        unreadable: paths of images.
-        findings: F, the number of findings of an example.
-        on_progress: told of the progress.
+        fingerprint: identifies what the examples are made from; `open_examples` compares it.
+        unreadable: paths of images that cannot be read; their studies are left out.
+        findings: number of findings F of an example.
 
     Raises:
-        OutputError: naming the file and the remedy.
+        OutputError: a file cannot be written; the message names it and the remedy.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     counts = {
@@ -85,12 +83,15 @@ def write_all(
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for number, (name, corpus) in enumerate(studies.items()):
-            for split in TAUGHT:
+            for split in USED_SPLITS:
                 chosen = (study for study in _readable(corpus, unreadable) if study.split == split)
-                told = reported(chosen, f"encoding {name}, {split}", counts[name].get(split, 0), on_progress)
-                write_examples(temporary / _file(number, split), map(encode, told), findings=findings)
+                task, total = f"encoding {name}, {split}", counts[name].get(split, 0)
+                encoded = map(encode, report_progress(chosen, task, total, on_progress))
+                write_examples(temporary / _file(number, split), encoded, findings=findings)
         sizes = {path.name: path.stat().st_size for path in temporary.iterdir()}
-        write_atomically(temporary / _CONTENTS, json.dumps(asdict(_Contents(mark, sizes, counts, left_out)), indent=2))
+        write_atomically(
+            temporary / _CONTENTS, json.dumps(asdict(_Contents(fingerprint, sizes, counts, left_out)), indent=2)
+        )
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
         return _open(folder, counts, left_out)
@@ -100,18 +101,18 @@ def write_all(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _open(folder: Path, counts: Mapping[str, Mapping[str, int]], left_out: Mapping[str, int]) -> Encoded:
+def _open(folder: Path, counts: Mapping[str, Mapping[str, int]], left_out: Mapping[str, int]) -> EncodedCorpora:
     examples = {
-        corpus: {split: ExampleStore(Rows(folder / _file(number, split))) for split in TAUGHT}
+        corpus: {split: ExampleStore(Rows(folder / _file(number, split))) for split in USED_SPLITS}
         for number, corpus in enumerate(counts)
     }
-    return Encoded(examples, counts, left_out)
+    return EncodedCorpora(examples, counts, left_out)
 
 
-def _readable(corpus: Studies, unreadable: Collection[str]) -> Iterator[Study]:
+def _readable(corpus: CorpusStudies, unreadable: Collection[str]) -> Iterator[CorpusStudy]:
     return (study for study in corpus if not any(str(image) in unreadable for image in study.images))
 
 
 def _file(number: int, split: str) -> str:
-    """Numbered, for a recipe may call a corpus what no file may be called."""
+    """Return the file name of a split. Corpora are numbered: their names may hold characters that files may not."""
     return f"{number}-{split}.arrow"

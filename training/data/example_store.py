@@ -1,4 +1,4 @@
-"""Examples of one split in a memory-mapped file: made when they are asked for, their lengths and states at hand."""
+"""Store the examples of one split in a memory-mapped file; only their lengths and finding states are in memory."""
 
 from __future__ import annotations
 
@@ -42,64 +42,62 @@ def _columns(findings: int) -> pa.Schema:
 
 
 def write_examples(path: Path, examples: Iterable[TrainingExample], *, findings: int) -> None:
-    """Write examples to a file, streamed.
+    """Write examples of one finding schema to a file, streaming.
 
     Args:
-        path: The file.
-        examples: Of one finding schema.
-        findings: F, the number of its findings.
+        findings: number of findings F of the schema.
 
     Raises:
-        OutputError: naming the file and the remedy.
+        OutputError: the file cannot be written; the message names it and the remedy.
     """
     write_rows(path, _columns(findings), map(_to_row, examples))
 
 
 class ExampleStore(Sequence[TrainingExample]):
-    """The examples of a file of `write_examples`, or some of them.
+    """The examples of a file written by `write_examples`, or a selection of them.
 
     Args:
-        rows: of the file.
-        indices: rows that are taken, in this order; all when None.
+        rows: all rows of the file.
+        indices: rows to use, in this order; None uses all.
     """
 
     def __init__(self, rows: Rows, indices: NDArray[np.int64] | None = None) -> None:
         self._rows = rows
         self._indices = np.arange(len(rows)) if indices is None else indices
         self.lengths: NDArray[np.int32] = _sizes(rows, "report_ids")[self._indices]
-        """[n] report tokens; 0 where there is no text."""
+        """[n] report tokens per example; 0 if it has no report."""
         self.views: NDArray[np.int32] = _sizes(rows, "images")[self._indices]
-        """[n] images."""
+        """[n] images per example."""
         self.states: NDArray[np.int8] = _states(rows)[self._indices]
-        """[n,F], indices into STATES."""
+        """[n,F] indices into STATES."""
 
     @property
     def labels(self) -> NDArray[np.float32]:
-        """[n,F] 1 or 0, NaN where nothing is known."""
+        """[n,F] labels: 1 or 0, NaN if unknown."""
         flat: NDArray[np.float32] = self._rows.column("labels").combine_chunks().flatten().to_numpy()
         return flat.reshape(len(self._rows), self.states.shape[1])[self._indices]
 
     @property
     def kinds(self) -> NDArray[np.bool_]:
-        """[n,2]: whether an example has images, and whether it has a text. A batch holds one kind."""
+        """[n,2]: whether an example has images, and whether it has a report. A batch holds one kind."""
         return np.stack([self.views > 0, self.lengths > 0], axis=1)
 
     @property
-    def longest_prompt(self) -> int:
-        """Tokens, over the whole file; 0 where it is empty."""
+    def max_prompt_tokens(self) -> int:
+        """Tokens of the longest prompt in the whole file; 0 if it is empty."""
         return int(pc.max(pc.list_value_length(pc.list_flatten(self._rows.column("prompts")))).as_py() or 0)
 
     def select(self, indices: NDArray[np.int64]) -> ExampleStore:
-        """Those of these examples, in this order."""
+        """Return the examples at `indices`, in this order."""
         return ExampleStore(self._rows, self._indices[indices])
 
     def image_paths(self) -> Iterator[str]:
-        """The images of all examples, one after the other."""
+        """Yield the image paths of all examples."""
         for index in self._indices:
             yield from self._rows.value(int(index), "images")
 
     def attribute_counts(self, name: AttributeName) -> Counter[str]:
-        """How many of these examples that have images have each value of an attribute; unknown ones do not count."""
+        """Count the values of an attribute among the examples with images; unknown values are not counted."""
         values = self._rows.column("attributes").combine_chunks().flatten().to_numpy(zero_copy_only=False)
         known = values.reshape(-1, len(ATTRIBUTES))[self._indices[self.views > 0], ATTRIBUTES.index(name)]
         return Counter(filter(None, known.tolist()))
@@ -118,7 +116,7 @@ class ExampleStore(Sequence[TrainingExample]):
 
 
 def group_by_kind(store: ExampleStore) -> list[ExampleStore]:
-    """Examples with images, with texts, with both: each kind a store of its own."""
+    """Split examples into groups of one kind: with images, with reports, with both."""
     kinds = store.kinds
     return [store.select(np.flatnonzero((kinds == kind).all(axis=1))) for kind in np.unique(kinds, axis=0)]
 

@@ -1,4 +1,4 @@
-"""A study as a model is taught it: token ids, states of the findings, targets of the finding head."""
+"""Encode a study of a corpus as a training example: token ids, finding states and head targets."""
 
 from __future__ import annotations
 
@@ -18,58 +18,55 @@ from report_gen.records.report import UNKNOWN_ATTRIBUTES, Section, format_report
 from report_gen.records.study import ViewPosition
 from report_gen.tokenizer import ReportTokenizer
 
-from .studies import Study
+from .studies import CorpusStudy
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
-"""Head targets where a corpus has reports but no labels; an uncertain finding teaches nothing."""
+"""Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
 
 
 @dataclass(frozen=True)
 class TrainingExample:
-    """A study as arrays."""
+    """A study encoded as arrays."""
 
     study_id: str
     patient_id: str
     images: tuple[Path, ...]
     views: tuple[ViewPosition, ...]
     prompts: tuple[tuple[int, ...], ...]
-    """Token ids of the prompt, with the indication first and without it last."""
+    """Token ids of the prompt wordings: first those with the indication, then as many without it."""
     report_ids: tuple[int, ...]
     abnormal: tuple[bool, ...]
-    """Of every report token: whether its sentence states a finding, be it as uncertain."""
+    """[R] whether the sentence of each report token states a finding as present or uncertain."""
     reference: str
-    """The report that the ids spell, as `parse_report` reads it."""
+    """The report text that `report_ids` encode, as `format_report` writes it."""
     states: NDArray[np.int64]
-    """[F], indices into STATES, as the text has them."""
+    """[F] indices into STATES, labeled from the report text."""
     labels: NDArray[np.float32]
-    """[F] 1 or 0 as the corpus or else the text has them, NaN where nothing is known."""
+    """[F] labels of the corpus, else of the text: 1 or 0, NaN if unknown."""
     targets: NDArray[np.float32]
-    """[F] 0..1 of the finding head: the labels, or softer; NaN where nothing is known."""
+    """[F] targets of the finding head, 0..1: the labels, or a mix with soft labels; NaN if unknown."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
-    """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
+    """Values in the order of `ATTRIBUTES`; empty if unknown."""
 
 
 def encode_study(
-    study: Study, tokenizer: ReportTokenizer, prompt: Prompt, longest: int, schema: FindingSchema
+    study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int, schema: FindingSchema
 ) -> TrainingExample:
-    """Encode one study as token ids, finding states and targets.
-
-    A report of more than `longest` tokens is cut at a sentence.
-    """
+    """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits."""
     states = _states(study, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
         labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
-    written = _write(study.sections, tokenizer, longest, schema)
+    report = _encode_report(study.sections, tokenizer, max_report_tokens, schema)
     return TrainingExample(
         study_id=study.study_id,
         patient_id=study.patient_id,
         images=study.images,
         views=study.views,
         prompts=tuple(_prompts(study, tokenizer, prompt)),
-        report_ids=written.ids,
-        abnormal=written.abnormal,
-        reference=written.text,
+        report_ids=report.ids,
+        abnormal=report.abnormal,
+        reference=report.text,
         states=states,
         labels=labels,
         targets=targets,
@@ -77,62 +74,65 @@ def encode_study(
     )
 
 
-def _states(study: Study, schema: FindingSchema) -> NDArray[np.int64]:
+def _states(study: CorpusStudy, schema: FindingSchema) -> NDArray[np.int64]:
     labels = label_findings(format_report(study.sections), schema)
     return np.array([STATES.index(labels[name]) for name in schema.findings], dtype=np.int64)
 
 
-def _prompts(study: Study, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
-    """Wordings of the prompt; a text without images may have been written for any frontal view."""
+def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
+    """Yield the wordings of the prompt. A report without images gets one per frontal view, and one without views."""
     frontal = [(view,) for view in ViewPosition if view.is_frontal]
     views = [study.views] if study.images else [study.views, *frontal, ()]
     for indication in (study.indication, ""):
         for positions in views:
-            yield _wording(prompt, indication, positions, tokenizer)
+            yield _encode_prompt(prompt, indication, positions, tokenizer)
 
 
+# Prompts without an indication repeat from study to study.
 @lru_cache(maxsize=2**10)
-def _wording(
+def _encode_prompt(
     prompt: Prompt, indication: str, views: tuple[ViewPosition, ...], tokenizer: ReportTokenizer
 ) -> tuple[int, ...]:
-    """Those without an indication come again and again."""
     return tuple(tokenizer.encode(render(prompt, indication=indication, views=describe_views(views), technique="")))
 
 
 @dataclass(frozen=True)
-class _Written:
+class _EncodedReport:
     ids: tuple[int, ...]
     abnormal: tuple[bool, ...]
     text: str
 
 
-def _write(sections: tuple[Section, ...], tokenizer: ReportTokenizer, longest: int, schema: FindingSchema) -> _Written:
-    """A report in tokens. No piece reaches over a blank, so a report is spelled as its sentences are, one by one."""
-    spelled = [[tokenizer.encode(sentence.text) for sentence in section.sentences] for section in sections]
+def _encode_report(
+    sections: tuple[Section, ...], tokenizer: ReportTokenizer, max_report_tokens: int, schema: FindingSchema
+) -> _EncodedReport:
+    """Encode a report sentence by sentence. No token spans a space, so this equals encoding the whole text."""
+    encoded = [[tokenizer.encode(sentence.text) for sentence in section.sentences] for section in sections]
     headings = [tokenizer.encode(f"{section.name.value}:") for section in sections]
-    _shorten(spelled, longest - sum(map(len, headings)))
+    _shorten(encoded, max_report_tokens - sum(map(len, headings)))
     ids: list[int] = []
     abnormal: list[bool] = []
-    for section, heading, sentences in zip(sections, headings, spelled, strict=True):
+    for section, heading, sentences in zip(sections, headings, encoded, strict=True):
         ids += heading
         abnormal += [False] * len(heading)
         for sentence, pieces in zip(section.sentences, sentences, strict=False):
             ids += pieces
             abnormal += [_states_a_finding(sentence.text, schema)] * len(pieces)
-    kept = tuple(Section(s.name, s.sentences[: len(kept)]) for s, kept in zip(sections, spelled, strict=True))
-    text = format_report(kept) if len(ids) <= longest else format_report(parse_report(tokenizer.decode(ids[:longest])))
-    return _Written(tuple(ids[:longest]), tuple(abnormal[:longest]), text)
+    kept = tuple(Section(s.name, s.sentences[: len(kept)]) for s, kept in zip(sections, encoded, strict=True))
+    if len(ids) > max_report_tokens:  # one sentence per section is left and still too long: cut it
+        kept = parse_report(tokenizer.decode(ids[:max_report_tokens]))
+    return _EncodedReport(tuple(ids[:max_report_tokens]), tuple(abnormal[:max_report_tokens]), format_report(kept))
 
 
-def _shorten(spelled: list[list[list[int]]], longest: int) -> None:
-    """From a report that is too long sentences go, the last of the longest section first; one is left in each."""
-    length = sum(len(pieces) for sentences in spelled for pieces in sentences)
-    while length > longest and len(longer := max(spelled, key=len)) > 1:
-        length -= len(longer.pop())
+def _shorten(encoded: list[list[list[int]]], max_tokens: int) -> None:
+    """Remove sentences in place, always the last of the longest section, until the rest fits; keep one per section."""
+    length = sum(len(tokens) for sentences in encoded for tokens in sentences)
+    while length > max_tokens and len(longest := max(encoded, key=len)) > 1:
+        length -= len(longest.pop())
 
 
+# Sentences of reports repeat from study to study.
 @lru_cache(maxsize=2**16)
 def _states_a_finding(sentence: str, schema: FindingSchema) -> bool:
-    """Sentences of reports repeat themselves, so most are known already."""
     states = label_findings(sentence, schema)
     return any(states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in schema.stated)

@@ -1,4 +1,4 @@
-"""Patch features of a frozen encoder, computed once for every image and read from then on in place of its pixels."""
+"""Compute the patch features of a frozen encoder once per image, and read them in place of the pixels."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from report_gen.errors import OutputError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model.encoder import ImageEncoder
 
-from ..recipe.schema import AugmentationRecipe
-from ..run.reporting import OnProgress
+from ..recipe import AugmentationRecipe
+from ..run import OnProgress
 from .arrow_rows import cannot_write
 from .image_augmentation import augment
 from .image_cache import ImageCache
 from .image_decoding import VERSION
-from .shards import Place, Shards, shard_rows, sweep, write_shard
+from .shards import Place, Shards, remove_abandoned, shard_rows, write_shard
 
 _BATCH = 32
+"""Images per encoder call."""
 _LARGEST = torch.finfo(torch.float16).max
 
 
 class FeatureCache:
-    """Features float16 by the path of their image, in one or more variants: the first of the plain image."""
+    """Features in float16 by image path, in one or more variants; the first variant is not augmented."""
 
     def __init__(self, shards: Shards, places: Mapping[str, Sequence[Place]], shape: tuple[int, int]) -> None:
         self._shards, self._places, self._shape = shards, places, shape
 
     def read(self, path: Path, random: np.random.Generator | None) -> torch.Tensor:
-        """patch_features [N,D_img] of the plain image, or of a variant that `random` draws.
+        """Return patch_features [N,D_img] of the image without augmentation, or of a variant chosen by `random`.
 
         Raises:
-            OutputError: the cache was removed or damaged meanwhile.
+            OutputError: the cache was removed or damaged during the run.
         """
         variants = self._places[str(path)]
         place = variants[0 if random is None else int(random.integers(len(variants)))]
@@ -59,36 +60,36 @@ def cache_features(
     processes: int = 1,
     wait: Callable[[], object] = lambda: None,
 ) -> FeatureCache:
-    """Ask the encoder for the features that the folder lacks, on its own device.
+    """Compute the features that the folder lacks, on the encoder's device.
 
     Args:
-        folder: may be shared by runs; what belongs to other weights, another transform or other changes stays apart.
-        variants: path of an image -> how many are wanted of it; all but the first are augmented.
-        seed: of the augmentation.
-        bf16: whether the encoder calculates in bfloat16.
-        rank: of this process among `processes`; each does its share.
-        wait: returns when all processes have called it.
+        folder: may be shared by runs; features of other weights, transforms or augmentations are kept apart.
+        variants: image path -> number of variants; all but the first are augmented.
+        seed: seed of the augmentation.
+        bf16: whether the encoder computes in bfloat16.
+        rank: index of this process among `processes`; each computes its part.
+        wait: blocks until all processes have called it.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is too small for what is missing.
+        OutputError: the folder cannot be written, or the disk is too small for the missing features.
     """
     digest = _digest(encoder, (VERSION, transform, augmentation, seed, bf16))
     place, shape = folder / f"features-{digest}", (encoder.grid**2, encoder.width)
     wanted = {path: [f"{images.sha256(Path(path))}-{n}" for n in range(count)] for path, count in variants.items()}
-    todo = _missing(wanted, Shards(place).index())
-    wait()  # nobody writes before everybody has seen what is missing
-    _check_space(folder, len(todo), shape)
-    sweep(place)
-    waiting: dict[str, bytes] = {}
-    for done, batch in _batches(todo[rank::processes]):
+    missing = _missing(wanted, Shards(place).index())
+    wait()  # no process may write before all have listed what is missing
+    _check_space(folder, len(missing), shape)
+    remove_abandoned(place)
+    pending: dict[str, bytes] = {}
+    for done, batch in _batches(missing[rank::processes]):
         squares = transform.normalize(_squares(batch, images, augmentation, seed))
-        waiting |= zip((one.key for one in batch), _encode(encoder, squares, bf16), strict=True)
-        if len(waiting) >= shard_rows(2 * shape[0] * shape[1]):
-            write_shard(place, waiting)
-            waiting = {}
-        on_progress("patch features", min(done * processes, len(todo)), len(todo))
-    if waiting:
-        write_shard(place, waiting)
+        pending |= zip((one.key for one in batch), _encode(encoder, squares, bf16), strict=True)
+        if len(pending) >= shard_rows(2 * shape[0] * shape[1]):
+            write_shard(place, pending)
+            pending = {}
+        on_progress("patch features", min(done * processes, len(missing)), len(missing))
+    if pending:
+        write_shard(place, pending)
     wait()
     shards = Shards(place)
     places = shards.index()
@@ -102,13 +103,13 @@ class _Wanted(NamedTuple):
 
 
 def _missing(wanted: Mapping[str, Sequence[str]], kept: Mapping[str, Place]) -> list[_Wanted]:
-    """What is wanted and not kept, once for each content."""
-    all_of_it = {key: _Wanted(key, path, n) for path, keys in wanted.items() for n, key in enumerate(keys)}
-    return [one for key, one in all_of_it.items() if key not in kept]
+    """Return the wanted features that are not stored, once per image content."""
+    by_key = {key: _Wanted(key, path, n) for path, keys in wanted.items() for n, key in enumerate(keys)}
+    return [one for key, one in by_key.items() if key not in kept]
 
 
 def _digest(encoder: ImageEncoder, others: tuple[object, ...]) -> str:
-    """Of the weights and of all else that features follow from."""
+    """Hash the weights and everything else that the features depend on."""
     digest = hashlib.sha256(repr(others).encode())
     for name, tensor in encoder.state_dict().items():
         digest.update(name.encode())
@@ -124,36 +125,36 @@ def _check_space(folder: Path, count: int, shape: tuple[int, int]) -> None:
         raise cannot_write(folder, error) from error
     if needed > free:
         raise OutputError(
-            f"{folder}: patch features of {count} images take {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
-            "lower cached_features, or name another cache"
+            f"{folder}: patch features of {count} images take {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are "
+            "free; lower cached_features, or set cache to a folder on another disk"
         )
 
 
 def _batches(wanted: Sequence[_Wanted]) -> Iterator[tuple[int, Sequence[_Wanted]]]:
-    """Batches, each with how many are done with it."""
+    """Yield batches, each with the number of images done after it."""
     for start in range(0, len(wanted), _BATCH):
         batch = wanted[start : start + _BATCH]
         yield start + len(batch), batch
 
 
 def _squares(batch: Sequence[_Wanted], images: ImageCache, augmentation: AugmentationRecipe, seed: int) -> torch.Tensor:
-    """[n,size,size] 0..1, changed but for the first variants."""
+    """Return [n,size,size] in 0..1; all but first variants are augmented."""
     squares = torch.from_numpy(np.stack([images.read(Path(one.path)) for one in batch])).float() / 255
-    changed = [place for place, one in enumerate(batch) if one.variant]
-    if changed:
-        randoms = [_random(batch[place], seed) for place in changed]
-        squares[changed] = augment(squares[changed], randoms, augmentation)
+    augmented = [row for row, one in enumerate(batch) if one.variant]
+    if augmented:
+        randoms = [_random(batch[row], seed) for row in augmented]
+        squares[augmented] = augment(squares[augmented], randoms, augmentation)
     return squares
 
 
 def _random(wanted: _Wanted, seed: int) -> np.random.Generator:
-    """By content and variant: where the image lies, and in which corpus, makes no difference."""
+    """Seed a generator by content and variant, so that the path and corpus of an image make no difference."""
     return np.random.default_rng((seed, wanted.variant, int(wanted.key[:16], 16)))
 
 
 @torch.inference_mode()
 def _encode(encoder: ImageEncoder, pixel_values: torch.Tensor, bf16: bool) -> Iterator[bytes]:
-    """Features of each image; what float16 cannot hold becomes the largest that it can."""
+    """Yield the float16 features of each image as bytes; values beyond float16 are clamped."""
     device, was_training = next(encoder.parameters()).device, encoder.training
     encoder.eval()
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

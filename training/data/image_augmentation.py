@@ -1,4 +1,7 @@
-"""Small changes of images that leave the report true. Nothing is ever mirrored: that would swap left and right."""
+"""Augment images in ways that keep the report true.
+
+Images are never mirrored: a flip would swap left and right.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..recipe.schema import AugmentationRecipe
+from ..recipe import AugmentationRecipe
 
 _TAIL = 3
-"""Standard deviations of the Gaussian that count."""
+"""Standard deviations at which the Gaussian kernel is cut off."""
 
 
 def augment(squares: torch.Tensor, randoms: Sequence[np.random.Generator], recipe: AugmentationRecipe) -> torch.Tensor:
-    """Change n images [n,size,size] 0..1, each as its own generator decides; n images at once for speed alone."""
+    """Augment n images [n,size,size] in 0..1, each with its own generator; the batch is for speed only."""
     changes = [_draw(random, recipe) for random in randoms]
     changed = _move(squares, changes)
     if recipe.gamma > 1:
@@ -34,15 +37,16 @@ class _Change(NamedTuple):
     """Radians."""
     scale: float
     right: float
-    """Of the side."""
+    """Shift, as a share of the image side."""
     down: float
+    """Shift, as a share of the image side."""
     gamma: float
     noise: float
-    """Standard deviation, of intensities 0..1."""
+    """Standard deviation, for intensities 0..1."""
     blur: float
     """Standard deviation, pixels."""
     seed: int
-    """Of the noise."""
+    """Seed of the noise."""
 
 
 def _draw(random: np.random.Generator, recipe: AugmentationRecipe) -> _Change:
@@ -60,20 +64,20 @@ def _draw(random: np.random.Generator, recipe: AugmentationRecipe) -> _Change:
 
 
 def _move(squares: torch.Tensor, changes: Sequence[_Change]) -> torch.Tensor:
-    """Turned and scaled about the middle, then shifted; what comes in from outside is black."""
+    """Rotate and scale about the center, then shift; areas from outside the image become black."""
     size = squares.shape[-1]
     rows = [(math.cos(c.angle) / c.scale, math.sin(c.angle) / c.scale, 2 * c.right, 2 * c.down) for c in changes]
     cosine, sine, right, down = torch.tensor(rows).T[..., None, None]  # each [n,1,1]
-    places = (torch.arange(size) + 0.5) * (2 / size) - 1  # of pixels, -1..1
-    x, y = places[None, None, :] - right, places[None, :, None] - down  # [n,1,size], [n,size,1]
-    # Where each new pixel comes from, by the inverse of the change; its determinant is above 0, so nothing is mirrored.
+    centers = (torch.arange(size) + 0.5) * (2 / size) - 1  # pixel centers, -1..1
+    x, y = centers[None, None, :] - right, centers[None, :, None] - down  # [n,1,size], [n,size,1]
+    # Source position of each pixel: the inverse of the transform. Its determinant is positive, so nothing is mirrored.
     grid = torch.stack([cosine * x + sine * y, cosine * y - sine * x], dim=-1)  # [n,size,size,2]
     moved = F.grid_sample(squares[:, None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return moved[:, 0]
 
 
 def _blur(squares: torch.Tensor, deviations: Sequence[float], radius: int) -> torch.Tensor:
-    """Each image under a Gaussian of its own, along rows and then columns; radius is the same for all."""
+    """Blur each image with its own Gaussian, first along rows, then along columns; all use one radius."""
     steps = torch.arange(-radius, radius + 1) / torch.tensor(deviations).clamp(min=1e-3)[:, None]  # [n,2*radius+1]
     kernels = torch.exp(-0.5 * steps**2)
     kernels = (kernels / kernels.sum(dim=1, keepdim=True))[:, None, None]  # [n,1,1,2*radius+1]

@@ -19,132 +19,137 @@ from numpy.typing import NDArray
 
 from report_gen.imaging.transform import ImageTransform
 
-from ..run.reporting import OnProgress
-from .image_decoding import VERSION, Decoded, Fault, Stamp, decode, stamp
-from .process_pool import cores, map_in_processes
-from .shards import Place, Shards, read_tables, shard_rows, sweep, write_shard, write_table
+from ..run import OnProgress
+from .image_decoding import VERSION, DecodedImage, FileStamp, UnreadableImage, decode, file_stamp
+from .process_pool import available_cores, map_in_processes
+from .shards import Place, Shards, read_tables, remove_abandoned, shard_rows, write_shard, write_table
 
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.int64()), ("sha256", pa.string())])
-_MOST_FILES = 10_000
-"""Files that are noted together."""
-_TRIAL = 2.0
-"""Seconds of decoding here, which tell how long the rest would take."""
-_WORTH = 20.0
-"""Seconds of work that are worth the start of processes."""
+_MAX_FILES = 10_000
+"""Files recorded in one table."""
+_TRIAL_SECONDS = 2.0
+"""Seconds of decoding in this process, to estimate the time of the rest."""
+_MIN_PARALLEL_SECONDS = 20.0
+"""Estimated seconds of work from which starting processes pays off."""
 
 
 class ImageCache:
-    """Squares by the path of the image they were made from."""
+    """Decoded images by path."""
 
     def __init__(self, shards: Shards, places: Mapping[str, Place], size: int) -> None:
         self._shards, self._places, self._size = shards, places, size
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """[size,size], read-only.
+        """Return the image [size,size], read-only.
 
         Raises:
-            OutputError: the cache was removed or damaged meanwhile.
+            OutputError: the cache was removed or damaged during the run.
         """
         return self._shards.payload(self._places[str(path)]).reshape(self._size, self._size)
 
     def sha256(self, path: Path) -> str:
-        """Of the image's file."""
+        """Return the SHA-256 of the image file."""
         return self._shards.key(self._places[str(path)])
 
 
 def cache_images(
     folder: Path, paths: Iterable[str], transform: ImageTransform, *, on_progress: OnProgress
-) -> tuple[ImageCache, tuple[Fault, ...]]:
-    """Decode the images that the folder lacks, on all cores; gives the cache and the images that cannot be read.
+) -> tuple[ImageCache, tuple[UnreadableImage, ...]]:
+    """Decode the images that the folder lacks, on all cores.
+
+    Returns:
+        The cache, and the images that cannot be read.
 
     Raises:
-        OutputError: the folder cannot be written. What was decoded until then is kept.
-        ReportGenError: a process that decodes died.
+        OutputError: the folder cannot be written. Images decoded until then are kept.
+        ReportGenError: a decoding process died.
     """
     wanted = list(dict.fromkeys(paths))
     files, squares = folder / "files", folder / f"images-{transform.size}-{VERSION}"
-    contents, places = _recall(files, wanted), Shards(squares).index()
-    missing = [path for path in wanted if contents.get(path) not in places]
-    kept = partial(_kept, squares, secrets.token_hex(8))
-    work = partial(decode, transform=transform, kept=kept)
-    writer, faults = _Writer(files, squares, shard_rows(transform.size**2)), []
-    for done, result in enumerate(_shared_out(work, missing), start=1):
-        if isinstance(result, Fault):
-            faults.append(result)
+    known, places = _known_files(files, wanted), Shards(squares).index()
+    missing = [path for path in wanted if known.get(path) not in places]
+    stored = partial(_stored_keys, squares, secrets.token_hex(8))
+    work = partial(decode, transform=transform, stored=stored)
+    writer, unreadable = _Writer(files, squares, shard_rows(transform.size**2)), []
+    for done, result in enumerate(_map(work, missing), start=1):
+        if isinstance(result, UnreadableImage):
+            unreadable.append(result)
         else:
-            contents[result.path] = result.sha256
+            known[result.path] = result.sha256
             writer.add(result)
         on_progress("images", done, len(missing))
     writer.flush()
     shards = Shards(squares)
     places = shards.index()
-    unread = {fault.path for fault in faults}
-    found = {path: places[contents[path]] for path in wanted if path not in unread}
-    return ImageCache(shards, found, transform.size), tuple(faults)
+    skipped = {image.path for image in unreadable}
+    found = {path: places[known[path]] for path in wanted if path not in skipped}
+    return ImageCache(shards, found, transform.size), tuple(unreadable)
 
 
-def _shared_out(work: Callable[[str], Decoded | Fault], paths: Sequence[str]) -> Iterator[Decoded | Fault]:
-    """work(path) of every path, in order: here as long as it is little, else on all cores."""
+def _map(
+    work: Callable[[str], DecodedImage | UnreadableImage], paths: Sequence[str]
+) -> Iterator[DecodedImage | UnreadableImage]:
+    """Yield work(path) of every path in order: in this process if that is quick, else on all cores."""
     start, done = time.perf_counter(), 0
-    while done < len(paths) and time.perf_counter() - start < _TRIAL:
+    while done < len(paths) and time.perf_counter() - start < _TRIAL_SECONDS:
         yield work(paths[done])
         done += 1
     rest = paths[done:]
     seconds = len(rest) * (time.perf_counter() - start) / max(done, 1)
-    yield from map_in_processes(work, rest, cores() if seconds > _WORTH else 1)
+    yield from map_in_processes(work, rest, available_cores() if seconds > _MIN_PARALLEL_SECONDS else 1)
 
 
 class _Writer:
-    """Squares on their way into shards, and then the files they were made from: a file is known by what is kept."""
+    """Write decoded images to shards, and after them the table of their files: a listed file is surely stored."""
 
     def __init__(self, files: Path, squares: Path, rows: int) -> None:
         self._files, self._squares, self._rows = files, squares, rows
-        self._waiting: dict[str, bytes] = {}
-        self._seen: list[Decoded] = []
+        self._pending: dict[str, bytes] = {}
+        self._decoded: list[DecodedImage] = []
         for folder in (files, squares):
-            sweep(folder)
+            remove_abandoned(folder)
 
-    def add(self, decoded: Decoded) -> None:
-        self._seen.append(decoded)
+    def add(self, decoded: DecodedImage) -> None:
+        self._decoded.append(decoded)
         if decoded.square is not None:
-            self._waiting[decoded.sha256] = decoded.square
-        if len(self._waiting) >= self._rows or len(self._seen) >= _MOST_FILES:
+            self._pending[decoded.sha256] = decoded.square
+        if len(self._pending) >= self._rows or len(self._decoded) >= _MAX_FILES:
             self.flush()
 
     def flush(self) -> None:
-        if self._waiting:
-            write_shard(self._squares, self._waiting)
-        if self._seen:
+        if self._pending:
+            write_shard(self._squares, self._pending)
+        if self._decoded:
             columns: dict[str, list[Any]] = {
-                "path": [one.path for one in self._seen],
-                "size": [one.stamp.size for one in self._seen],
-                "modified": [one.stamp.modified for one in self._seen],
-                "sha256": [one.sha256 for one in self._seen],
+                "path": [one.path for one in self._decoded],
+                "size": [one.stamp.size for one in self._decoded],
+                "modified": [one.stamp.modified for one in self._decoded],
+                "sha256": [one.sha256 for one in self._decoded],
             }
             write_table(self._files, _FILES, columns)
-        self._waiting, self._seen = {}, []
+        self._pending, self._decoded = {}, []
 
 
-def _recall(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
-    """SHA-256 by path of files that are as they were; one that is gone is known too, if it was always the same."""
-    asked = set(wanted)
-    noted: dict[str, dict[Stamp, str]] = {}
+def _known_files(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
+    """Return path -> SHA-256 of unchanged files. A deleted file is included if only one content of it is recorded."""
+    paths = set(wanted)
+    recorded: dict[str, dict[FileStamp, str]] = {}
     for row in read_tables(folder):
-        if row["path"] in asked:
-            noted.setdefault(row["path"], {})[Stamp(row["size"], row["modified"])] = row["sha256"]
-    contents = {}
-    for path, known in noted.items():
+        if row["path"] in paths:
+            recorded.setdefault(row["path"], {})[FileStamp(row["size"], row["modified"])] = row["sha256"]
+    known = {}
+    for path, digests in recorded.items():
         try:
-            digest = known.get(stamp(path))
+            digest = digests.get(file_stamp(path))
         except OSError:
-            (digest, *others) = set(known.values())
+            (digest, *others) = set(digests.values())
             digest = None if others else digest
         if digest is not None:
-            contents[path] = digest
-    return contents
+            known[path] = digest
+    return known
 
 
 @lru_cache(maxsize=1)
-def _kept(squares: Path, _build: str) -> frozenset[str]:
-    """Keys of the shards as they were when this process first asked in a build."""
+def _stored_keys(squares: Path, _run: str) -> frozenset[str]:
+    """Return the keys of the shards, read once per process and run of `cache_images`."""
     return frozenset(Shards(squares).index())

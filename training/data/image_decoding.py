@@ -1,4 +1,4 @@
-"""One image file to the square that is kept of it: what the processes that fill the cache of images do."""
+"""Decode one image file into the square that is cached; this is the work of the decoding processes."""
 
 from __future__ import annotations
 
@@ -14,57 +14,63 @@ from report_gen.imaging.transform import ImageTransform
 from report_gen.records.study import Image
 
 VERSION = 1
-"""Of the code that reads pixels and fits them into their square: raise it, and every cache is made anew."""
+"""Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""
 
 
-class Stamp(NamedTuple):
-    """What stays the same of a file that is not written to."""
+class FileStamp(NamedTuple):
+    """Identifies a file that has not been written to since."""
 
     size: int
+    """Bytes."""
     modified: int
-    """Nanoseconds."""
+    """Modification time, nanoseconds."""
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImage:
+    """An image file as it is stored in the cache."""
+
     path: str
-    stamp: Stamp
+    stamp: FileStamp
     sha256: str
     square: bytes | None
-    """[size,size] uint8: steps of 1/255, so that rounding is wrong by half of one at most. None where it is kept."""
+    """[size,size] uint8 in steps of 1/255; None if the cache holds it already."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """Why an image cannot be read."""
+class UnreadableImage:
+    """An image that cannot be read, and why."""
 
     path: str
     reason: str
 
 
-def decode(path: str, transform: ImageTransform, kept: Callable[[], Container[str]]) -> Decoded | Fault:
-    """An image as drafting reads it, fitted into its square and rounded to 8 bits.
+def decode(
+    path: str, transform: ImageTransform, stored: Callable[[], Container[str]]
+) -> DecodedImage | UnreadableImage:
+    """Read an image as drafting does, fit it into a square and round it to 8 bits.
 
     Args:
-        kept: gives the SHA-256 of files whose squares there are.
+        stored: returns the SHA-256 of the files that the cache holds.
     """
     try:
-        found = stamp(path)
+        stamp = file_stamp(path)
         with Path(path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError) as error:
-        return Fault(path, f"cannot be read ({getattr(error, 'strerror', None) or error}); check the path.")
-    if digest in kept():
-        return Decoded(path, found, digest, None)
+        return UnreadableImage(path, f"cannot be read ({getattr(error, 'strerror', None) or error}); check the path.")
+    if digest in stored():
+        return DecodedImage(path, stamp, digest, None)
     try:
-        pixels = load_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))  # to describe it is to decode it
+        # rows and columns are unknown before decoding, and load_pixels does not need them.
+        pixels = load_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))
     except StudyError as error:
-        return Fault(path, error.reason)
+        return UnreadableImage(path, error.reason)
     square, _ = transform.fit(pixels)
-    return Decoded(path, found, digest, (square * 255).round().byte().numpy().tobytes())
+    return DecodedImage(path, stamp, digest, (square * 255).round().byte().numpy().tobytes())
 
 
-def stamp(path: str) -> Stamp:
-    """Raises OSError where there is no file."""
+def file_stamp(path: str) -> FileStamp:
+    """Return the stamp of a file. Raises OSError if there is no such file."""
     status = Path(path).stat()
-    return Stamp(status.st_size, status.st_mtime_ns)
+    return FileStamp(status.st_size, status.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Batches made while the model is busy with the ones before."""
+"""Make batches ahead, while the model trains on earlier ones."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from ..run.signals import leave_signals_to_parent
+from ..run import ignore_interrupts
 
 T = TypeVar("T")
 
 _AHEAD = 2
-"""Batches that wait, for each process that makes them."""
+"""Batches made ahead per process."""
 
 
-def prefetched(batches: Dataset[T], plan: Sampler[Any] | Sequence[Any], workers: int) -> Iterator[T]:
-    """batches[wanted] for every `wanted` of a plan, in its order.
+def prefetch(batches: Dataset[T], sampler: Sampler[Any] | Sequence[Any], workers: int) -> Iterator[T]:
+    """Yield batches[index] for every index of a sampler, in its order.
 
     Args:
-        workers: processes that make batches; with 0 a thread does, which is enough as long as images are decoded.
+        workers: processes that make batches; 0 uses one thread, which is fast enough once images are decoded.
     """
     if workers:
-        generator = torch.Generator()  # the loader would draw from the global one, on which the steps depend
+        generator = torch.Generator()  # the loader would advance the global generator, on which training steps depend
         yield from DataLoader(
             batches,
-            sampler=plan,
+            sampler=sampler,
             batch_size=None,
             num_workers=workers,
             prefetch_factor=_AHEAD,
             generator=generator,
-            collate_fn=_as_it_is,
-            worker_init_fn=leave_signals_to_parent,
+            collate_fn=_identity,
+            worker_init_fn=ignore_interrupts,
         )
     else:
-        yield from _in_thread(batches, plan)
+        yield from _in_thread(batches, sampler)
 
 
-def _in_thread(batches: Dataset[T], plan: Iterable[Any]) -> Iterator[T]:
-    wanted = iter(plan)
+def _in_thread(batches: Dataset[T], sampler: Iterable[Any]) -> Iterator[T]:
+    indices = iter(sampler)
     thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
     try:
-        waiting: deque[Future[T]] = deque(thread.submit(batches.__getitem__, one) for one in islice(wanted, _AHEAD))
+        waiting: deque[Future[T]] = deque(thread.submit(batches.__getitem__, one) for one in islice(indices, _AHEAD))
         while waiting:
             ready = waiting.popleft().result()
-            waiting.extend(thread.submit(batches.__getitem__, one) for one in islice(wanted, 1))
+            waiting.extend(thread.submit(batches.__getitem__, one) for one in islice(indices, 1))
             yield ready
     finally:
         thread.shutdown(cancel_futures=True)
 
 
-def _as_it_is(batch: T) -> T:
+def _identity(batch: T) -> T:
     return batch

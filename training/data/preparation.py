@@ -1,6 +1,6 @@
-"""From the corpora of a recipe to what the steps of a run are fed with: a vocabulary, examples and decoded images.
+"""Prepare the corpora of a recipe for training: a vocabulary, encoded examples and decoded images.
 
-It all lies in the cache of the run, so that a resumed run learns from the very same examples.
+Everything is kept in the cache of the run, so that a resumed run trains on the same examples.
 """
 
 from __future__ import annotations
@@ -25,94 +25,96 @@ from report_gen.records.findings import FindingSchema
 from report_gen.records.report import format_report
 from report_gen.tokenizer import ReportTokenizer
 
-from ..recipe.findings import load_finding_schema
-from ..recipe.schema import Recipe
-from ..run.folder import Run
-from ..run.reporting import OnProgress
+from ..recipe import Recipe, load_finding_schema
+from ..run import OnProgress, Run
 from .attribute_values import choose_attributes
-from .example_encoding import TAUGHT, Encoded, open_examples, write_all
+from .example_encoding import USED_SPLITS, EncodedCorpora, open_examples, write_corpora
 from .example_store import Examples, ExampleStore
 from .examples import encode_study
 from .image_cache import ImageCache, cache_images
-from .image_decoding import Fault
-from .studies import Studies, read_studies
+from .image_decoding import UnreadableImage
+from .studies import CorpusStudies, read_studies
 from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
 _VERSION = 3
-"""Of the code that makes examples: raise it, and they are made anew."""
+"""Version of the code that makes examples. Raise it to discard stored ones."""
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a run learns from."""
+class PreparedCorpora:
+    """Everything that a run trains on."""
 
     tokenizer: ReportTokenizer
-    encoded: Encoded
+    encoded: EncodedCorpora
     images: ImageCache
     schema: FindingSchema
-    """The findings that it learns."""
+    """The findings that the model learns."""
     attributes: tuple[AttributeConfig, ...] = ()
-    """What the model tells apart of modality, plane and body part."""
+    """Attributes (modality, plane, body part) that the model recognizes, with their values."""
 
 
-def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress) -> Prepared:
-    """Read, clean and encode the corpora and decode their images, as far as that was not done before.
+def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress) -> PreparedCorpora:
+    """Read, clean and encode the corpora and decode their images; finished work of an earlier start is reused.
 
     Raises:
-        CorpusError: a corpus cannot be read, nothing of it is left, or it has images that cannot be read.
+        CorpusError: a corpus cannot be read, no study of it is left, or it has unreadable images.
         OutputError: a cache cannot be written.
-        RecipeError: an attribute of the recipe has nothing to tell apart.
+        RecipeError: an attribute of the recipe has too few values.
         ReportGenError: a process that decodes images died.
     """
-    tokenizer = run.kept_tokenizer()
+    tokenizer = run.load_tokenizer()
     encoded = None if tokenizer is None else _open(recipe, run, prompt, tokenizer)
     if tokenizer is None or encoded is None:
-        tokenizer, encoded = _make(recipe, run, prompt, tokenizer, on_progress)
+        tokenizer, encoded = _encode(recipe, run, prompt, tokenizer, on_progress)
     attributes = choose_attributes(recipe.model, encoded.examples)
-    images, faults = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
-    _refuse(faults)
-    return Prepared(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
+    images, unreadable = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
+    _refuse(unreadable)
+    return PreparedCorpora(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
 
 
 def prepare_sample(
     recipe: Recipe, run: Run, prompt: Prompt, sizes: Mapping[str, int], *, on_progress: OnProgress
-) -> Prepared:
-    """As `prepare`, but with so many studies of each corpus at most, by split, and no images but theirs.
+) -> PreparedCorpora:
+    """Prepare a sample of the corpora for a dry run; only images of the sample are decoded.
+
+    Args:
+        sizes: split -> maximum number of studies per corpus.
 
     Raises:
         CorpusError, OutputError, RecipeError, ReportGenError: as `prepare`.
     """
-    tokenizer, encoded = _make(recipe, run, prompt, None, on_progress, decode=False)
+    tokenizer, encoded = _encode(recipe, run, prompt, None, on_progress, decode=False)
     attributes = choose_attributes(recipe.model, encoded.examples)
     sampled = {
         corpus: {split: _spread(store, sizes[split]) for split, store in splits.items()}
         for corpus, splits in encoded.examples.items()
     }
-    images, faults = _decode(recipe, run, _stored_paths(sampled), on_progress)
+    images, unreadable = _decode(recipe, run, _stored_paths(sampled), on_progress)
     if recipe.unreadable == "refuse":
-        _refuse(faults)
-    unreadable = {fault.path for fault in faults}
+        _refuse(unreadable)
+    skipped = {image.path for image in unreadable}
     readable = {
-        corpus: {split: _readable(store, unreadable) for split, store in splits.items()}
+        corpus: {split: _readable(store, skipped) for split, store in splits.items()}
         for corpus, splits in sampled.items()
     }
-    return Prepared(tokenizer, replace(encoded, examples=readable), images, load_finding_schema(recipe), attributes)
+    encoded = replace(encoded, examples=readable)
+    return PreparedCorpora(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
 
 
-def transform_of(recipe: Recipe) -> ImageTransform:
-    """What the recipe's encoder wants of an image."""
+def image_transform(recipe: Recipe) -> ImageTransform:
+    """Return the image transform that the recipe's encoder needs."""
     encoder = recipe.model.encoder
     return ImageTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)
 
 
 def shared_cache(recipe: Recipe, run: Run) -> Path:
-    """Where decoded images and patch features lie, of this run alone or of several."""
+    """Return the folder of decoded images and patch features; runs may share it."""
     return run.folder / CACHE if recipe.cache is None else recipe.resolve(recipe.cache)
 
 
-def _make(
+def _encode(
     recipe: Recipe,
     run: Run,
     prompt: Prompt,
@@ -120,8 +122,12 @@ def _make(
     on_progress: OnProgress,
     *,
     decode: bool = True,
-) -> tuple[ReportTokenizer, Encoded]:
-    """Write the examples of the run, and learn its vocabulary if there is none yet; `decode` looks at images before."""
+) -> tuple[ReportTokenizer, EncodedCorpora]:
+    """Write the examples of the run, and learn its vocabulary if it has none.
+
+    Args:
+        decode: decode all images first, to leave out studies with unreadable ones.
+    """
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
     schema = load_finding_schema(recipe)
@@ -131,49 +137,56 @@ def _make(
         )
         for number, corpus in enumerate(recipe.corpora)
     }
-    _, faults = _decode(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
+    _, unreadable = _decode(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
-        _refuse(faults)
+        _refuse(unreadable)
     if tokenizer is None:
-        examples = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
-        tokenizer = learn_vocabulary(_words(studies.values()), size=recipe.text.vocabulary_size, also=examples)
-        run.keep_tokenizer(tokenizer)
-    encode = partial(encode_study, tokenizer=tokenizer, prompt=prompt, longest=recipe.text.longest, schema=schema)
-    folder, mark = run.folder / CACHE / _EXAMPLES, _mark(recipe, prompt, tokenizer)
-    unreadable = frozenset(fault.path for fault in faults)
-    encoded = write_all(
-        folder, mark, studies, encode, unreadable, findings=len(schema.findings), on_progress=on_progress
+        texts = _training_texts(studies.values())
+        extra = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
+        tokenizer = learn_vocabulary(texts, size=recipe.text.vocabulary_size, extra=extra)
+        run.save_tokenizer(tokenizer)
+    encode = partial(
+        encode_study,
+        tokenizer=tokenizer,
+        prompt=prompt,
+        max_report_tokens=recipe.text.max_report_tokens,
+        schema=schema,
+    )
+    folder, fingerprint = run.folder / CACHE / _EXAMPLES, _fingerprint(recipe, prompt, tokenizer)
+    skipped = frozenset(image.path for image in unreadable)
+    encoded = write_corpora(
+        folder, fingerprint, studies, encode, skipped, findings=len(schema.findings), on_progress=on_progress
     )
     shutil.rmtree(working, ignore_errors=True)
-    for table in store.glob("*.arrow"):  # the examples hold what is needed of it
+    for table in store.glob("*.arrow"):  # the examples hold everything that training needs of the tables
         table.unlink()
     return tokenizer, encoded
 
 
-def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) -> Encoded | None:
-    return open_examples(run.folder / CACHE / _EXAMPLES, _mark(recipe, prompt, tokenizer))
+def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) -> EncodedCorpora | None:
+    return open_examples(run.folder / CACHE / _EXAMPLES, _fingerprint(recipe, prompt, tokenizer))
 
 
-def _mark(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
-    """A digest of all that decides over the examples but the corpora themselves: a run goes on with what it read."""
-    decisive = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
+def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
+    """Hash everything that the examples depend on, except the corpora themselves: a run keeps what it read first."""
+    keys = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
     schema = asdict(load_finding_schema(recipe))
-    words = [_VERSION, decisive, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
-    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+    contents = [_VERSION, keys, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
 def _decode(
     recipe: Recipe, run: Run, paths: Iterable[str], on_progress: OnProgress
-) -> tuple[ImageCache, Sequence[Fault]]:
-    return cache_images(shared_cache(recipe, run), paths, transform_of(recipe), on_progress=on_progress)
+) -> tuple[ImageCache, Sequence[UnreadableImage]]:
+    return cache_images(shared_cache(recipe, run), paths, image_transform(recipe), on_progress=on_progress)
 
 
-def _refuse(faults: Sequence[Fault]) -> None:
-    if faults:
-        first = faults[0]
+def _refuse(unreadable: Sequence[UnreadableImage]) -> None:
+    if unreadable:
+        first = unreadable[0]
         raise CorpusError(
-            f"{first.path}: {first.reason.rstrip('.')} - the first of {len(faults)} unreadable images; mend them, or "
-            'leave their studies out (unreadable = "leave-out")'
+            f"{first.path}: {first.reason.rstrip('.')} - the first of {len(unreadable)} unreadable images; repair "
+            'them, or leave their studies out with unreadable = "leave-out"'
         )
 
 
@@ -182,21 +195,22 @@ def _stored_paths(examples: Examples) -> Iterator[str]:
 
 
 def _spread(store: ExampleStore, size: int) -> ExampleStore:
-    """So many examples at most, evenly from beginning to end."""
+    """Select at most `size` examples, evenly spaced."""
     return store.select(np.unique(np.linspace(0, len(store) - 1, min(size, len(store))).astype(np.int64)))
 
 
 def _readable(store: ExampleStore, unreadable: AbstractSet[str]) -> ExampleStore:
-    whole = [unreadable.isdisjoint(map(str, example.images)) for example in store]
-    return store.select(np.flatnonzero(whole))
+    readable = [unreadable.isdisjoint(map(str, example.images)) for example in store]
+    return store.select(np.flatnonzero(readable))
 
 
-def _image_paths(corpora: Iterable[Studies]) -> Iterator[str]:
-    return (str(image) for corpus in corpora for study in corpus if study.split in TAUGHT for image in study.images)
+def _image_paths(corpora: Iterable[CorpusStudies]) -> Iterator[str]:
+    used = (study for corpus in corpora for study in corpus if study.split in USED_SPLITS)
+    return (str(image) for study in used for image in study.images)
 
 
-def _words(corpora: Iterable[Studies]) -> Iterator[str]:
-    """The training reports and their indications."""
+def _training_texts(corpora: Iterable[CorpusStudies]) -> Iterator[str]:
+    """Yield the training reports and their indications."""
     for corpus in corpora:
         for study in corpus:
             if study.split == "train":

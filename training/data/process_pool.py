@@ -1,4 +1,4 @@
-"""Work shared out among processes, its results in order and never many of them ahead."""
+"""Run a function in several processes; results come in order, and few inputs are read ahead."""
 
 from __future__ import annotations
 
@@ -18,57 +18,57 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _AHEAD = 4
-"""Bundles of work that wait for each process."""
+"""Bundles of inputs waiting per process."""
 _BUNDLE = 8
-"""Pieces of work that travel together."""
+"""Inputs sent to a process together."""
 
 
-def cores() -> int:
-    """Cores that this process may use."""
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def map_in_processes(function: Callable[[T], R], work: Iterable[T], processes: int) -> Iterator[R]:
-    """function(piece) of every piece of work, in order. Errors that `function` raises come out here.
+def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: int) -> Iterator[R]:
+    """Yield function(item) of every item, in order. Exceptions of `function` are raised here.
 
     Args:
-        function: of a module, so that another process finds it.
-        processes: 1 works here and now.
+        function: a module-level function, which another process can import.
+        processes: 1 runs the function in this process.
 
     Raises:
         ReportGenError: a process died.
     """
     if processes < 2:
-        yield from map(function, work)
+        yield from map(function, items)
         return
-    # A copy of this process (fork) would inherit locks that threads of torch hold.
-    context, bundles = multiprocessing.get_context("spawn"), _bundles(work)
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_begin)
+    # Spawn, not fork: a forked process would inherit locks that threads of torch hold.
+    context, bundles = multiprocessing.get_context("spawn"), _bundles(items)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_start)
     pending: deque[Future[list[R]]] = deque()
     try:
-        pending.extend(pool.submit(_do, function, bundle) for bundle in islice(bundles, _AHEAD * processes))
+        pending.extend(pool.submit(_apply, function, bundle) for bundle in islice(bundles, _AHEAD * processes))
         while pending:
             yield from pending.popleft().result()
-            pending.extend(pool.submit(_do, function, bundle) for bundle in islice(bundles, 1))
+            pending.extend(pool.submit(_apply, function, bundle) for bundle in islice(bundles, 1))
     except BrokenProcessPool as error:
         raise ReportGenError(
-            "a process that helped died, most likely for want of memory, or because the script that calls has no "
-            "`if __name__ == '__main__':`; what was finished is kept, so start again"
+            "a worker process died, most likely because memory ran out, or because the calling script has no "
+            "`if __name__ == '__main__':`; finished work is kept, so start again"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _bundles(work: Iterable[T]) -> Iterator[list[T]]:
-    pieces = iter(work)
-    while bundle := list(islice(pieces, _BUNDLE)):
+def _bundles(items: Iterable[T]) -> Iterator[list[T]]:
+    remaining = iter(items)
+    while bundle := list(islice(remaining, _BUNDLE)):
         yield bundle
 
 
-def _do(function: Callable[[T], R], bundle: list[T]) -> list[R]:
+def _apply(function: Callable[[T], R], bundle: list[T]) -> list[R]:
     return list(map(function, bundle))
 
 
-def _begin() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its processes in order
-    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which is loaded after this
+def _start() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends its workers
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by torch, which is imported after this

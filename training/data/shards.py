@@ -1,4 +1,4 @@
-"""Bytes by key, on disk, in files that are written once and whole: several runs may add to one folder at a time."""
+"""Store bytes by key in files that are written once and completely, so that several runs may add to one folder."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ from .arrow_rows import Row
 _SCHEMA = pa.schema([("key", pa.string()), ("payload", pa.large_binary())])
 SUFFIX = ".arrow"
 _LARGEST = 64 * 2**20
-"""Bytes of a shard, which is what a killed run loses at most."""
+"""Bytes per shard; a killed run loses at most one shard of work."""
 _MOST = 1024
-"""Payloads of a shard."""
+"""Payloads per shard."""
 _OPEN = 64
-"""Shards that are mapped at a time; a system may allow no more than 256 open files."""
+"""Shards that are mapped at the same time; a system may allow only 256 open files."""
 _ABANDONED = 24 * 3600
-"""Seconds after which a half-written file belongs to no run any more."""
+"""Age in seconds from which a temporary file counts as left by a killed run."""
 
 Place = tuple[int, int]
-"""Number of the shard, and row in it."""
+"""Index of a shard, and row in it."""
 
 
 def shard_rows(payload: int) -> int:
-    """Payloads of so many bytes that make a shard."""
+    """Return how many payloads of `payload` bytes make a shard."""
     return max(1, min(_MOST, _LARGEST // payload))
 
 
 class Shards:
-    """The shards of a folder, as they are when this is made."""
+    """The shards of a folder at the time of construction."""
 
     def __init__(self, folder: Path) -> None:
         self._paths = sorted(folder.glob(f"*{SUFFIX}"))
 
     def index(self) -> dict[str, Place]:
-        """Key -> place. A damaged shard is passed over, as if what it holds had never been written."""
+        """Return key -> place. Damaged shards are skipped, as if their payloads had never been written."""
         places: dict[str, Place] = {}
         for number, path in enumerate(self._paths):
             for row, key in enumerate(_keys(path)):
@@ -58,10 +58,10 @@ class Shards:
         return str(self._column(place, "key")[place[1]].as_py())
 
     def payload(self, place: Place) -> NDArray[np.uint8]:
-        """The bytes at a place, read-only and not copied.
+        """Return the bytes at a place as a read-only view.
 
         Raises:
-            OutputError: the shard is gone, or damaged by now.
+            OutputError: the shard was removed or damaged.
         """
         return np.frombuffer(self._column(place, "payload")[place[1]].as_buffer(), dtype=np.uint8)
 
@@ -70,23 +70,23 @@ class Shards:
         try:
             return _open(path).column(name)
         except (OSError, pa.ArrowInvalid) as error:
-            raise OutputError(f"{path}: the cache cannot be read; leave it in place while a run needs it") from error
+            raise OutputError(f"{path}: the cache cannot be read; keep it in place while a run uses it") from error
 
 
 def write_shard(folder: Path, payloads: Mapping[str, bytes]) -> None:
-    """Add payloads by key.
+    """Add payloads by key as one shard.
 
     Raises:
-        OutputError: naming the file and the remedy; what was there is untouched.
+        OutputError: the file cannot be written; the message names it and the remedy. Other shards are untouched.
     """
     write_table(folder, _SCHEMA, {"key": list(payloads), "payload": list(payloads.values())})
 
 
 def write_table(folder: Path, schema: pa.Schema, columns: Mapping[str, list[Any]]) -> None:
-    """A file of one block under a name of its own, whole or not at all.
+    """Write one record batch to a new file with a random name, completely or not at all.
 
     Raises:
-        OutputError: naming the file and the remedy.
+        OutputError: the file cannot be written; the message names it and the remedy.
     """
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, schema) as writer:
@@ -94,16 +94,16 @@ def write_table(folder: Path, schema: pa.Schema, columns: Mapping[str, list[Any]
     write_atomically(folder / f"{secrets.token_hex(8)}{SUFFIX}", buffer.getvalue())
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed runs left half-written long ago."""
+def remove_abandoned(folder: Path) -> None:
+    """Remove temporary files that killed runs left long ago."""
     for path in folder.glob(".*.tmp"):
-        with suppress(OSError):  # another run has just finished it, or swept it away, or forbids it
+        with suppress(OSError):  # another run has finished or removed it, or it may not be removed
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 path.unlink()
 
 
 def read_tables(folder: Path) -> Iterator[Row]:
-    """The rows of all files of `write_table` in a folder; damaged files are passed over."""
+    """Yield the rows of all files of `write_table` in a folder; damaged files are skipped."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             rows = _open(path).to_pylist()

@@ -1,4 +1,4 @@
-"""A corpus as a model may be taught it: cleaned texts, images, targets of the finding head; streamed through a file."""
+"""Read a corpus for training: clean its texts and take its images, labels and head targets, streaming through files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from report_gen.records.findings import FindingSchema
 from report_gen.records.report import ATTRIBUTES, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
 from report_gen.records.study import ViewPosition
 
-from ..recipe.schema import CorpusRecipe, Recipe, TextRecipe
-from ..run.reporting import OnProgress, reported, unheard
+from ..recipe import CorpusRecipe, Recipe, TextRecipe
+from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
 from .targets import read_targets
 from .text_augmentation import Report, augment_texts
@@ -43,14 +43,14 @@ def _columns(findings: int) -> pa.Schema:
     )
 
 
-def nothing_known(schema: FindingSchema) -> NDArray[np.float32]:
-    """Return labels [F] of a study of which the corpus specifies none."""
+def unknown_labels(schema: FindingSchema) -> NDArray[np.float32]:
+    """Return the labels [F] of a study without any: NaN."""
     return np.full(len(schema.findings), np.nan, dtype=np.float32)
 
 
 @dataclass(frozen=True)
-class Study:
-    """A study of a corpus, its text cleaned and cut into sections; either images or sections may be empty."""
+class CorpusStudy:
+    """A study of a corpus with its cleaned report; it has images, a report, or both."""
 
     study_id: str
     patient_id: str
@@ -60,34 +60,34 @@ class Study:
     indication: str
     sections: tuple[Section, ...]
     labels: NDArray[np.float32]
-    """[F] 1 or 0 as the corpus has them, NaN where nothing is known."""
+    """[F] labels of the corpus: 1 or 0, NaN if unknown."""
     targets: NDArray[np.float32]
-    """[F] 0..1 of the finding head: the labels, or softer; NaN where nothing is known."""
+    """[F] targets of the finding head, 0..1: the labels, or a mix with soft labels; NaN if unknown."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
-    """Values in the order of `ATTRIBUTES`, empty where nothing is known."""
+    """Values in the order of `ATTRIBUTES`; empty if unknown."""
 
 
-class Studies(Iterable[Study]):
-    """The studies of one corpus that teach something, read from their files at every pass.
+class CorpusStudies(Iterable[CorpusStudy]):
+    """The studies of one corpus that have an image or a report; every iteration reads them from their files.
 
     Args:
-        files: of cleaned studies.
-        sections: without all of these a study loses its text.
+        files: files of cleaned studies.
+        sections: required sections; a study that lacks one of them is used without its report.
     """
 
     def __init__(self, files: Sequence[Rows], sections: Iterable[SectionName]) -> None:
         self._files, self._sections = files, frozenset(sections)
 
-    def __iter__(self) -> Iterator[Study]:
+    def __iter__(self) -> Iterator[CorpusStudy]:
         for file in self._files:
             for row in file:
-                study = self._complete(_from_row(row))
+                study = self._require_sections(_from_row(row))
                 if study.images or study.sections:
                     yield study
 
-    def _complete(self, study: Study) -> Study:
-        there = {section.name for section in study.sections}
-        return study if there >= self._sections else replace(study, sections=())
+    def _require_sections(self, study: CorpusStudy) -> CorpusStudy:
+        present = {section.name for section in study.sections}
+        return study if present >= self._sections else replace(study, sections=())
 
 
 def read_studies(
@@ -97,39 +97,41 @@ def read_studies(
     *,
     schema: FindingSchema,
     store: Path,
-    on_progress: OnProgress = unheard,
-) -> Studies:
-    """The studies of a corpus, cleaned, and those put together from its training reports; their files lie in a folder.
+    on_progress: OnProgress = ignore_progress,
+) -> CorpusStudies:
+    """Read and clean the studies of a corpus, and add reports made by text augmentation if the recipe asks for them.
 
     Args:
+        folder: where the cleaned studies are written.
         schema: the findings of the labels.
-        store: where the corpus is unpacked as far as it needs to be; its images stay there.
+        store: where the corpus is unpacked if necessary; its images stay there.
 
     Raises:
-        CorpusError: the corpus cannot be read, or nothing of it is left.
+        CorpusError: the corpus cannot be read, or no study of it is left.
         OutputError: the folder cannot be written.
     """
     path, text = recipe.resolve(corpus.path), recipe.text
-    cleaned, made = folder / "cleaned.arrow", folder / "recombined.arrow"
+    cleaned, augmented = folder / "cleaned.arrow", folder / "augmented.arrow"
     dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store, schema=schema)
-    told = reported(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
-    studies = _clean_all(told, *read_targets(dataset, corpus.soft_labels), corpus, text, schema)
-    columns, unlabeled = _columns(len(schema.findings)), nothing_known(schema)
+    rows = report_progress(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
+    studies = _clean_all(rows, *read_targets(dataset, corpus.soft_labels), corpus, text, schema)
+    columns = _columns(len(schema.findings))
     write_rows(cleaned, columns, map(_to_row, studies))
     files = [Rows(cleaned)]
-    if next(iter(Studies(files, text.sections)), None) is None:
-        raise CorpusError(f"{path}: nothing is left of the corpus {corpus.name!r}; loosen its text settings")
+    if next(iter(CorpusStudies(files, text.sections)), None) is None:
+        raise CorpusError(
+            f"{path}: no study of the corpus {corpus.name!r} is left; relax text.sections or the text.drop_ keys"
+        )
     if corpus.augmented_texts:
-        reports = _Reports(files[0])
         random = np.random.default_rng(recipe.seed)
-        augmented = augment_texts(reports, corpus.augmented_texts, random, schema)
-        write_rows(made, columns, map(_to_row, _recombined(augmented, unlabeled)))
-        files.append(Rows(made))
-    return Studies(files, text.sections)
+        reports = augment_texts(_Reports(files[0]), corpus.augmented_texts, random, schema)
+        write_rows(augmented, columns, map(_to_row, _text_studies(reports, unknown_labels(schema))))
+        files.append(Rows(augmented))
+    return CorpusStudies(files, text.sections)
 
 
 class _Reports(Sequence[Report]):
-    """The training reports of a file of studies, taken apart when they are asked for."""
+    """The training reports of a file of studies, read one at a time."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -155,7 +157,7 @@ def _clean_all(
     corpus: CorpusRecipe,
     text: TextRecipe,
     schema: FindingSchema,
-) -> Iterator[Study]:
+) -> Iterator[CorpusStudy]:
     for row, label, target in zip(rows, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
             yield _clean(row, corpus, text, schema, label, target)
@@ -168,11 +170,11 @@ def _clean(
     schema: FindingSchema,
     labels: NDArray[np.float32],
     targets: NDArray[np.float32],
-) -> Study:
+) -> CorpusStudy:
     sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
     if text.drop_contradictions:
         sections = drop_contradictions(sections, schema)
-    return Study(
+    return CorpusStudy(
         study_id=row["study_id"],
         patient_id=row["patient_id"],
         split=_split(row, corpus.hold_out),
@@ -187,7 +189,7 @@ def _clean(
 
 
 def _split(row: Mapping[str, Any], hold_out: float) -> str:
-    """The split of a study; equal patients get equal splits, whatever else the corpus holds."""
+    """Return the split of a study. It depends on the patient alone, so all studies of a patient share one split."""
     split: str = row["split"]
     if not hold_out:
         return split
@@ -198,30 +200,30 @@ def _split(row: Mapping[str, Any], hold_out: float) -> str:
     return "val" if split == "train" and fraction < hold_out else split
 
 
-def _recombined(reports: Iterable[Report], unlabeled: NDArray[np.float32]) -> Iterator[Study]:
+def _text_studies(reports: Iterable[Report], labels: NDArray[np.float32]) -> Iterator[CorpusStudy]:
     for number, sections in enumerate(reports):
-        yield Study(
-            study_id=f"recombined-{number}",
+        yield CorpusStudy(
+            study_id=f"augmented-{number}",
             patient_id="",
             split="train",
             images=(),
             views=(),
             indication="",
             sections=sections,
-            labels=unlabeled,
-            targets=unlabeled,
+            labels=labels,
+            targets=labels,
         )
 
 
-def _to_row(study: Study) -> Row:
+def _to_row(study: CorpusStudy) -> Row:
     sections = [{"name": s.name.value, "sentences": [one.text for one in s.sentences]} for s in study.sections]
     plain = {"images": list(map(str, study.images)), "views": list(map(str, study.views)), "sections": sections}
     arrays = {"labels": study.labels.tolist(), "targets": study.targets.tolist()}
     return vars(study) | plain | arrays | {"attributes": list(study.attributes)}
 
 
-def _from_row(row: Row) -> Study:
-    return Study(
+def _from_row(row: Row) -> CorpusStudy:
+    return CorpusStudy(
         study_id=row["study_id"],
         patient_id=row["patient_id"],
         split=row["split"],

@@ -1,4 +1,4 @@
-"""Targets of the finding head from the labels of a corpus, hard ones and those of another model."""
+"""Compute the targets of the finding head from the labels of a corpus and the soft labels of another model."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 
 _BLOCK = 10_000
+MIN_LABELS = 3
+"""Positive and negative studies needed to estimate a prevalence or a threshold of a finding."""
+
+Floats = NDArray[np.float64]
 
 
 def read_targets(dataset: Dataset, share: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Labels [S,F] of the studies of a corpus, and targets [S,F] 0..1: labels, with a share of soft ones.
+    """Return the labels [S,F] of a corpus, and targets [S,F] in 0..1 that mix in soft labels.
 
-    Both are NaN where nothing is known.
+    Args:
+        share: weight of the soft labels, 0..1.
+
+    Returns:
+        Labels and targets, both NaN where nothing is known.
     """
     hard: list[NDArray[np.float32]] = []
     soft: list[NDArray[np.float32]] = []
@@ -30,13 +38,19 @@ def read_targets(dataset: Dataset, share: float) -> tuple[NDArray[np.float32], N
     return labels, _blend(labels, np.concatenate(soft), np.concatenate(train), share)
 
 
+def has_enough_labels(targets: Floats) -> bool:
+    """Return whether targets [S] (NaN if unknown) hold MIN_LABELS positive and MIN_LABELS negative studies."""
+    known = targets[~np.isnan(targets)]
+    return bool(min(known.sum(), (1 - known).sum()) >= MIN_LABELS)
+
+
 def _blend(
     hard: NDArray[np.float32], soft: NDArray[np.float32], train: NDArray[np.bool_], share: float
 ) -> NDArray[np.float32]:
-    """Hard labels [S,F] with a share of soft ones mixed in.
+    """Mix soft labels into hard labels [S,F].
 
-    The soft labels' logits are shifted a finding at a time until their mean over the training studies is that of the
-    hard ones: the other model learned from a population in which the findings are rarer or commoner.
+    Per finding, the logits of the soft labels are shifted until their mean over the training studies equals that of
+    the hard labels: the other model was trained on a population with another prevalence.
     """
     blended = hard.copy()
     for finding in range(hard.shape[1]):

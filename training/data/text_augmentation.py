@@ -1,7 +1,7 @@
-"""New reports from the sentences of old ones, so that a decoder learns to say what it is told.
+"""Make new reports from the sentences of a corpus, so that the decoder learns to follow the findings it is given.
 
-Most reports of a corpus are normal, and its abnormal ones show few of the combinations that images will show. Here a
-report gets sentences on other findings from other reports; the sentences they contradict leave it.
+Most reports of a corpus are normal, and the abnormal ones show few combinations of findings. Here a report gets
+sentences about other findings from other reports, and loses the sentences that they contradict.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from report_gen.labeling.labeler import label_findings
 from report_gen.records.findings import FindingSchema, FindingState
 from report_gen.records.report import Section, SectionName, Sentence, format_report
 
-_FEWEST = 4
-"""Sentences on a finding without which it would be learned by heart and is left alone."""
+_MIN_SENTENCES = 4
+"""A finding with fewer sentences is not used: the decoder would memorize them."""
 _UNCERTAIN = 0.15
-"""Share of findings that are added as uncertain."""
-_HOW_MANY = (0.4, 0.35, 0.25)
-"""Chances of adding one, two or three findings."""
+"""Probability that a finding is added as uncertain."""
+_COUNTS = (0.4, 0.35, 0.25)
+"""Probabilities of adding one, two or three findings."""
 _TRIES = 4
 
 Report = tuple[Section, ...]
@@ -30,13 +30,13 @@ Report = tuple[Section, ...]
 
 @dataclass(frozen=True)
 class _Phrase:
-    """A sentence and what it says of the findings that it mentions."""
+    """A sentence, and the states of the findings that it mentions."""
 
     sentence: Sentence
     states: Mapping[str, FindingState]
     present: frozenset[str]
     absent: frozenset[str]
-    """Findings but the one that follows from the others."""
+    """Findings without the one that follows from the others ("no finding")."""
 
     @classmethod
     def read(cls, sentence: Sentence, schema: FindingSchema) -> _Phrase:
@@ -46,7 +46,7 @@ class _Phrase:
             if state is not FindingState.NOT_MENTIONED
         }
         present, absent = (
-            frozenset(name for name, said in states.items() if said is state and name != schema.normal)
+            frozenset(name for name, found in states.items() if found is state and name != schema.normal)
             for state in (FindingState.PRESENT, FindingState.ABSENT)
         )
         return cls(sentence, states, present, absent)
@@ -55,20 +55,20 @@ class _Phrase:
 def augment_texts(
     reports: Sequence[Report], count: int, random: np.random.Generator, schema: FindingSchema
 ) -> Iterator[Report]:
-    """`count` new reports with findings and impression, or fewer where no sentence fits; none contradicts itself.
+    """Yield `count` new reports with findings and impression; fewer if no sentences fit. None contradicts itself.
 
-    The reports are asked for one at a time and need not be in memory together.
+    The reports are read one at a time and need not fit into memory.
     """
-    bank = _Bank(reports, schema)
-    bases = [place for place, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
+    bank = _SentenceBank(reports, schema)
+    bases = [index for index, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
     for _ in range(count if bases and schema.findings else 0):
-        made = bank.augment_texts(reports[bases[random.integers(len(bases))]], random)
-        if made is not None:
-            yield made
+        augmented = bank.augment(reports[bases[random.integers(len(bases))]], random)
+        if augmented is not None:
+            yield augmented
 
 
-class _Bank:
-    """All sentences of a corpus by section, and by finding and state."""
+class _SentenceBank:
+    """The sentences of a corpus by section, finding and state."""
 
     def __init__(self, reports: Sequence[Report], schema: FindingSchema) -> None:
         self._schema = schema
@@ -82,7 +82,7 @@ class _Bank:
         self._names = [
             name
             for name in schema.stated
-            if len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _FEWEST
+            if len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _MIN_SENTENCES
         ]
 
     def _add(self, section: SectionName, sentence: Sentence) -> None:
@@ -97,19 +97,19 @@ class _Bank:
             self._phrases[sentence] = _Phrase.read(sentence, self._schema)
         return self._phrases[sentence]
 
-    def augment_texts(self, base: Report, random: np.random.Generator) -> Report | None:
+    def augment(self, base: Report, random: np.random.Generator) -> Report | None:
         for _ in range(_TRIES):
             wanted = self._draw_findings(random)
             report = self._rewrite(base, wanted, random)
             text = format_report(report)
-            said = label_findings(text, self._schema)
-            faithful = all(said[name] is state for name, state in wanted.items())
-            if faithful and len(report) == len(base) and not find_contradictions(text, self._schema):
+            labels = label_findings(text, self._schema)
+            consistent = all(labels[name] is state for name, state in wanted.items())
+            if consistent and len(report) == len(base) and not find_contradictions(text, self._schema):
                 return report
         return None
 
     def _draw_findings(self, random: np.random.Generator) -> dict[str, FindingState]:
-        count = min(len(self._names), 1 + random.choice(len(_HOW_MANY), p=_HOW_MANY))
+        count = min(len(self._names), 1 + random.choice(len(_COUNTS), p=_COUNTS))
         names = random.choice(self._names, size=count, replace=False)
         return {
             str(name): FindingState.UNCERTAIN if random.random() < _UNCERTAIN else FindingState.PRESENT
@@ -120,11 +120,11 @@ class _Bank:
         sections = []
         for section in base:
             added = list(self._draw_phrases(section.name, wanted, random))
-            raised = {name for phrase in added for name in phrase.present} | set(wanted)
-            kept = [self._reconciled(self._phrase(sentence), raised, random) for sentence in section.sentences]
+            stated = {name for phrase in added for name in phrase.present} | set(wanted)
+            kept = [self._reconcile(self._phrase(sentence), stated, random) for sentence in section.sentences]
             sentences = [phrase.sentence for phrase in kept if phrase is not None]
-            place = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
-            sentences[place:place] = [phrase.sentence for phrase in added]
+            position = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
+            sentences[position:position] = [phrase.sentence for phrase in added]
             if sentences:
                 sections.append(Section(section.name, tuple(dict.fromkeys(sentences))))
         return tuple(sections)
@@ -132,7 +132,7 @@ class _Bank:
     def _draw_phrases(
         self, section: SectionName, wanted: Mapping[str, FindingState], random: np.random.Generator
     ) -> Iterator[_Phrase]:
-        """A sentence for each wanted finding; in the impression only one that raises nothing else."""
+        """Yield a sentence for each wanted finding; in the impression, only one that states no other finding."""
         for name, state in wanted.items():
             phrases = self._by_state[section, name, state]
             if section is SectionName.IMPRESSION:
@@ -140,11 +140,11 @@ class _Bank:
             if phrases:
                 yield phrases[random.integers(len(phrases))]
 
-    def _reconciled(self, phrase: _Phrase, raised: set[str], random: np.random.Generator) -> _Phrase | None:
-        """The phrase, or where it denies what was raised, a denial of the rest, or nothing."""
+    def _reconcile(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
+        """Return the phrase; if it denies a stated finding, a phrase that denies only the others, or None."""
         if phrase.states.get(self._schema.normal) is FindingState.PRESENT and not phrase.absent:
             return None
-        if not phrase.absent & raised:
+        if not phrase.absent & stated:
             return phrase
-        fitting = self._denials.get(phrase.absent - raised, [])
+        fitting = self._denials.get(phrase.absent - stated, [])
         return fitting[random.integers(len(fitting))] if fitting else None

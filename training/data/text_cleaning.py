@@ -1,4 +1,4 @@
-"""Corpus texts to what a decoder may learn from: no de-identification marks, and nothing that no draft can know."""
+"""Clean corpus reports: remove de-identification marks and everything that cannot be known from the images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHANGE = re.compile(
     re.IGNORECASE,
 )
 _UNKNOWABLE = re.compile(
-    r"\b(?:fax|telephon|phone|discuss|notif|communicat|dictat|Dr\.|physician|emergency department"  # errands
+    r"\b(?:fax|telephon|phone|discuss|notif|communicat|dictat|Dr\.|physician|emergency department"  # communication
     r"|lateral (?:view|film|projection|image|radiograph|decubitus)|(?:on|in) (?:the )?lateral\b"  # another view
     r"|\d+(?:\.\d+)? ?(?:x ?\d|mm|cm|millimet|centimet))",  # a size
     re.IGNORECASE,
@@ -35,12 +35,12 @@ _ENUMERATION = re.compile(r"(?:(?<=\s)|^)\d{1,2}[.)]\s+(?=[A-Z])")
 
 
 def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: bool) -> tuple[Section, ...]:
-    """Sections of a corpus example; a section of which no sentence is left is missing.
+    """Clean the report of a corpus example; a section without sentences is left out.
 
-    Sentences go that bear a de-identification mark, report an errand ("discussed with Dr. ..."), speak of the lateral
-    view or give a size in millimetres: drafts would only invent them. With `drop_priors` a comparison is taken out of
-    its sentence ("stable cardiomegaly"), and with `drop_sides` a side ("left effusion"); where the sentence does not
-    stand without the word, it goes too.
+    Removed sentences: those with a de-identification mark, about communication ("discussed with Dr. ..."), about the
+    lateral view, or with a size in millimeters or centimeters, because a draft could only invent them. `drop_priors`
+    removes the comparison from a sentence ("stable cardiomegaly"), `drop_sides` the side ("left effusion"); a sentence
+    that cannot stand without the word is removed.
     """
     sections = []
     for name in SectionName:
@@ -54,12 +54,12 @@ def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: b
 
 
 def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | None = None) -> tuple[Section, ...]:
-    """The sections without sentences that deny, if only by "lungs are clear", what the report states elsewhere.
+    """Remove sentences that deny, even implicitly ("lungs are clear"), a finding that the report states elsewhere.
 
-    Nothing is left of a report whose impression states a finding that its findings no longer describe.
+    Returns an empty report if the impression states a finding that the findings section no longer describes.
 
     Args:
-        sections: Of one report.
+        sections: Sections of one report.
         schema: The findings; those of chest radiographs if not given.
     """
     stated = findings_in_state(" ".join(section.text for section in sections), FindingState.PRESENT, schema)
@@ -78,7 +78,7 @@ def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | N
 
 
 def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str:
-    """The sentence as it may be taught, or nothing."""
+    """Return the cleaned sentence, or an empty string if it must not be used."""
     if (
         has_deidentification_mark(sentence)
         or _UNKNOWABLE.search(sentence)
@@ -96,9 +96,9 @@ def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str
     return re.sub(r"[,.;\s]*([.?!])[.\s]*$", r"\1", sentence)
 
 
-def _without(words: re.Pattern[str], sentence: str) -> str:
-    """ "Small left pleural effusion." -> "Small pleural effusion.", with the article put right."""
-    text = re.sub(r"\s+([,.;])", r"\1", " ".join(words.sub("", sentence).split()))
+def _without(pattern: re.Pattern[str], sentence: str) -> str:
+    """Remove matches and correct the article: "Small left pleural effusion." -> "Small pleural effusion."."""
+    text = re.sub(r"\s+([,.;])", r"\1", " ".join(pattern.sub("", sentence).split()))
     text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiou])", r"\1n ", text)
     text = re.sub(r"\b([Aa])n (?=[^aeiou\s])", r"\1 ", text)
     return text[:1].upper() + text[1:]

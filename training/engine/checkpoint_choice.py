@@ -29,11 +29,9 @@ from report_gen.records.findings import FindingSchema
 from report_gen.records.report import AttributeName, Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
-from ..data.batches import Batch
-from ..data.example_store import ExampleStore
-from ..recipe.schema import StageRecipe
-from ..run.events import Validation
-from ..run.folder import ValidationScore
+from ..data import Batch, ExampleStore
+from ..recipe import StageRecipe
+from ..run import Validation, ValidationScore
 
 _DECODINGS: Mapping[str, Decoding] = MappingProxyType(
     {"greedy": Decoding(), "beam": Decoding(method="beam"), "default": DEFAULT_DECODING}
@@ -72,14 +70,14 @@ def choose_studies(groups: Sequence[ExampleStore], count: int) -> list[ExampleSt
     return [group for group in chosen if len(group)]
 
 
-def validation_decoding(stage: StageRecipe, longest: int) -> Decoding:
+def validation_decoding(stage: StageRecipe, max_report_tokens: int) -> Decoding:
     """Return the decoding of validation drafts.
 
     Args:
         stage: recipe with `validation_decoding`.
-        longest: largest number of report tokens R.
+        max_report_tokens: maximum report tokens R.
     """
-    return replace(_DECODINGS[stage.validation_decoding], max_tokens=longest)
+    return replace(_DECODINGS[stage.validation_decoding], max_tokens=max_report_tokens)
 
 
 @torch.inference_mode()
@@ -149,7 +147,7 @@ def rank(validation: Validation, stage: StageRecipe) -> ValidationScore | None:
     """
     if validation.loss is None:
         return None
-    varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.fewest_distinct
+    varied = not validation.collapsed and (validation.distinct or 0.0) >= stage.min_distinct
     loss = validation.loss if math.isfinite(validation.loss) else math.inf
     return ValidationScore(score=(validation.score or 0.0) if varied else 0.0, negative_loss=-loss)
 

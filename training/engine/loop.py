@@ -1,4 +1,8 @@
-"""A recipe to a trained model: its stages in turn, from where the run stopped."""
+"""All stages of a run in order.
+
+The loop adds to a stage: it continues from the stage where the run stopped, and passes the best weights of a stage to
+the next one.
+"""
 
 from __future__ import annotations
 
@@ -8,61 +12,54 @@ from accelerate.utils import send_to_device
 
 from report_gen.model import ReportModel
 
-from ..data.batches import Batch, Items
-from ..data.data_loading import TrainingData
-from ..data.example_store import ExampleStore, group_by_kind
-from ..data.preparation import Prepared, transform_of
-from ..recipe.schema import Recipe
-from ..run.failures import explaining_failures
-from ..run.folder import TrainProgress, TrainState
-from ..run.processes import Processes
-from ..run.state import snapshot
-from .stage import Stage
-from .stage_context import Fitting
+from ..data import Batch, BatchDataset, ExampleStore, PreparedCorpora, TrainingData, group_by_kind, image_transform
+from ..recipe import Recipe
+from ..run import Processes, TrainProgress, TrainState, explain_failures, snapshot
+from .stage import RunContext, Stage
 
 
-def fit(fitting: Fitting) -> None:
-    """Train through the stages, from where the run stopped; the model ends with the best weights of the last stage.
+def fit(context: RunContext) -> None:
+    """Train all stages, starting where the run stopped; the model ends with the best weights of the last stage.
 
     Raises:
-        StoppedError: a signal asked for it; the run can be resumed.
-        ReportGenError: the loss is no number; and all that `explaining_failures` raises.
+        StoppedError: a signal asked the run to stop; it can be resumed.
         CorpusError, RecipeError: a stage has nothing to learn from; see `TrainingData`.
         UsageError: the saved state is damaged.
+        ResourceError, ReportGenError: see `explain_failures` and `Stage`.
     """
-    model, run, stages = fitting.checkpoint.model, fitting.run, fitting.recipe.stages
-    for index in range(len(stages)):  # what is wrong with the last stage shows before the first one
-        TrainingData(fitting.recipe, index, fitting.prepared, Processes(fitting.accelerator))
-    state = run.state() or TrainState(TrainProgress(), snapshot(model))
-    with run.reading():
+    model, run, stages = context.checkpoint.model, context.run, context.recipe.stages
+    for index in range(len(stages)):  # check all stages now, not when the last one starts
+        TrainingData(context.recipe, index, context.prepared, Processes(context.accelerator))
+    state = run.load() or TrainState(TrainProgress(), snapshot(model))
+    with run.restoring():
         model.load_state_dict(dict(state.weights))
-    for index in range(state.position.stage, len(stages)):
-        with explaining_failures(stages[index]):
-            Stage(fitting, index, state).fit()
+    for index in range(state.progress.stage, len(stages)):
+        with explain_failures(stages[index]):
+            Stage(context, index, state).fit()
         state = TrainState(TrainProgress(stage=index + 1), snapshot(model))
-        if fitting.accelerator.is_main_process:
+        if context.accelerator.is_main_process:
             run.save(state)
 
 
-def validation_groups(prepared: Prepared) -> list[ExampleStore]:
-    """All validation studies with images, by kind."""
+def validation_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
+    """Return all validation studies with images, by kind."""
     stores = [corpus["val"] for corpus in prepared.encoded.examples.values()]
     return [group for store in stores for group in group_by_kind(store) if group.views.any()]
 
 
 def validation_batches(
-    model: ReportModel, recipe: Recipe, prepared: Prepared, groups: Sequence[ExampleStore]
+    model: ReportModel, recipe: Recipe, prepared: PreparedCorpora, groups: Sequence[ExampleStore]
 ) -> Iterator[Batch]:
-    """The studies of validation groups in order, as the last stage sees them, on the model's device."""
+    """Yield the studies of validation groups in order, with the settings of the last stage, on the model's device."""
     stage = recipe.stages[-1]
-    items = Items(
+    dataset = BatchDataset(
         groups,
         stage,
-        transform_of(recipe),
+        image_transform(recipe),
         images=prepared.images,
         attributes=prepared.attributes,
         augmentation=recipe.augmentation,
         training=False,
     )
-    for batch in items.validation(stage.batch_size):
+    for batch in dataset.validation_batches(stage.batch_size):
         yield send_to_device(batch, next(model.parameters()).device)

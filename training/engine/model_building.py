@@ -1,4 +1,4 @@
-"""A model to train: built to a recipe, its parts filled with weights that exist already."""
+"""Build the model of a recipe, with pretrained weights for the parts that have them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from report_gen.config import AttributeConfig, EncoderConfig
 from report_gen.errors import RecipeError
 from report_gen.model import Encode, ModelConfig, ReportModel, conditioning_type, load_pretrained
 
-from ..optimization.adapters import adapt, frozen, is_adapter
-from ..optimization.optimizer import learning_rates
-from ..recipe.findings import load_finding_schema
-from ..recipe.schema import Recipe
+from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
+from ..recipe import Recipe, load_finding_schema
 
 
 def build_model(
@@ -28,48 +26,50 @@ def build_model(
     attributes: tuple[AttributeConfig, ...] = (),
     encode: Encode | None = None,
 ) -> ReportModel:
-    """A model with the recipe's initial weights; what is not given starts from noise that the seed decides.
+    """Build a model with the recipe's pretrained weights; the rest is initialized randomly from the recipe's seed.
 
     Args:
-        prompt_tokens: P of the longest prompt, and `views` V of the study with most images, that it must have room for.
-        attributes: what it tells apart of modality, plane and body part.
-        encode: the tokenizer's, for a model that reads numbers; without it nothing can be drafted.
+        vocabulary_size: pieces of the tokenizer.
+        prompt_tokens: tokens P of the longest prompt, for which the decoder needs positions.
+        views: largest number of images V of a study, for which the decoder needs positions.
+        attributes: attributes (modality, plane, body part) that the model recognizes, with their values.
+        encode: `encode` of the tokenizer, for a model conditioned by `numbers`; without it nothing can be drafted.
 
     Raises:
-        RecipeError: initial weights are missing or do not fit the encoder, adapters find no layers, a stage speaks of
-            layers that are not there, or the decoder has too few positions.
+        RecipeError: pretrained weights are missing or do not fit the encoder, adapters find no layers, a stage names
+            encoder layers that do not exist, or the decoder has too few positions.
         CheckpointError: the encoder or the decoder cannot be built.
     """
-    model = _begin(recipe, vocabulary_size, attributes, encode)
+    model = _initialize(recipe, vocabulary_size, attributes, encode)
     if recipe.model.lora is not None:
-        adapt(model, recipe.model.lora)
+        add_adapters(model, recipe.model.lora)
     for stage in recipe.stages:
-        learning_rates(model, stage.rates)  # what is wrong with the last stage shows now
+        learning_rates(model, stage.rates)  # check all stages now, not when the last one starts
     _check_positions(model, recipe, prompt_tokens, views)
     if recipe.checkpoint_activations:
         _checkpoint_activations(model)
     if recipe.compile:
-        # Not the language model itself: drafting calls it with a growing cache, and would compile it again and again.
+        # Not the language model itself: drafting calls it with a growing cache and would recompile it in every step.
         model.encoder.compile()
         model.decoder.compile(dynamic=True)
     return model
 
 
 def describe_decoder(model: ReportModel) -> str:
-    """What of the decoder is pretrained and what is new although it is, in one sentence for a log or a card."""
+    """Describe in one sentence which decoder weights are pretrained and which are new, for the log and the card."""
     language_model, kept = model.decoder.language_model, len(model.decoder.pretrained)
     if not kept:
-        return "The decoder begins from scratch."
-    words = {id(p) for p in language_model.get_input_embeddings().parameters()}
-    words |= {id(p) for p in language_model.get_output_embeddings().parameters()}
+        return "The decoder was trained from scratch."
+    embeddings = {id(p) for p in language_model.get_input_embeddings().parameters()}
+    embeddings |= {id(p) for p in language_model.get_output_embeddings().parameters()}
     named = [(name, p) for name, p in language_model.named_parameters() if not is_adapter(name)]
-    crossing = len(named) - kept - sum(id(p) in words for _, p in named)
+    crossing = len(named) - kept - sum(id(p) in embeddings for _, p in named)
     also = f", and so are {crossing} tensors of its cross-attention" if crossing else ""
-    adapted = "; adapters learn in their place" if frozen(model) else ""
-    return f"{kept} tensors of the decoder are pretrained{adapted}; its words are new{also}."
+    adapted = "; low-rank adapters were trained in their place" if frozen_parameters(model) else ""
+    return f"{kept} tensors of the decoder are pretrained{adapted}; its token embeddings are new{also}."
 
 
-def _begin(
+def _initialize(
     recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
 ) -> ReportModel:
     torch.manual_seed(recipe.seed)
@@ -108,54 +108,57 @@ def _begin(
 
 
 def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, views: int) -> None:
-    """Before the first step: the longest report may come at the ten thousandth."""
+    """Check that the longest sequence fits into the decoder; it may otherwise occur only after many steps."""
     visual, key = model.visual_positions(views), model.conditioning.size_key
-    places = visual + prompt_tokens + 1 + recipe.text.longest + 1  # begin and end
-    if places > model.decoder.positions:
+    longest = recipe.text.max_report_tokens
+    needed = visual + prompt_tokens + 1 + longest + 1  # begin and end token
+    if needed > model.decoder.positions:
         raise RecipeError(
-            f"{visual} tokens of the images, a prompt of {prompt_tokens} and a report of {recipe.text.longest} "
-            f"(text.longest) take {places} places with begin and end, but the decoder has {model.decoder.positions}; "
-            f"lower text.longest or model.projector.{key}, or give the decoder more positions"
+            f"{visual} image tokens, {prompt_tokens} prompt tokens and {longest} report tokens "
+            f"(text.max_report_tokens) need {needed} positions with begin and end token, but the decoder has "
+            f"{model.decoder.positions}; lower text.max_report_tokens or model.projector.{key}, or give the decoder "
+            "more positions"
         )
 
 
 def _checkpoint_activations(model: ReportModel) -> None:
     language_model = model.decoder.language_model
-    # transformers is changing the name; both take what torch's checkpoint is called with.
+    # transformers is renaming the method; both take the arguments of torch's checkpoint function.
     enable = getattr(language_model, "activation_checkpointing_enable", None)
     try:
         (enable or language_model.gradient_checkpointing_enable)({"use_reentrant": False})
     except ValueError as error:
         raise RecipeError(
-            f"a {language_model.config.model_type} decoder must keep its activations; leave checkpoint_activations out"
+            f"checkpoint_activations: a {language_model.config.model_type} decoder does not support it; remove the key"
         ) from error
 
 
 def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
-    backbone, wanted = model.encoder.backbone, recipe.model.encoder_weights
-    if wanted == "pretrained":
+    backbone, source = model.encoder.backbone, recipe.model.encoder_weights
+    if source == "pretrained":
         weights = _pretrained_weights(recipe.model.encoder)
     else:
-        weights = _read_weights(recipe.resolve(str(wanted)))
-    # The file may hold the head as well, which the encoder has cut off.
+        weights = _read_weights(recipe.resolve(str(source)))
+    # The file may also hold the classification head, which the encoder does not have.
     fitting = {name: weights[name] for name in backbone.state_dict() if name in weights}
     try:
         backbone.load_state_dict(fitting)
     except RuntimeError as error:
         raise RecipeError(
-            f"{wanted}: these are not the weights of the encoder {recipe.model.encoder.name!r}; "
-            f"{len(fitting)} of its {len(backbone.state_dict())} tensors are there and not all of their shape"
+            f"{source}: not the weights of the encoder {recipe.model.encoder.name!r}; "
+            f"{len(fitting)} of its {len(backbone.state_dict())} tensors are in the file, some with another shape; "
+            "use the weights of this encoder"
         ) from error
 
 
 def _pretrained_weights(encoder: EncoderConfig) -> dict[str, torch.Tensor]:
-    if not timm.is_model_pretrained(encoder.name):  # timm would warn and go on with noise
-        raise RecipeError(f"timm has no pretrained weights of the encoder {encoder.name!r}; name a file of weights")
+    if not timm.is_model_pretrained(encoder.name):  # timm would only warn and use random weights
+        raise RecipeError(f"timm has no pretrained weights for the encoder {encoder.name!r}; give a weights file")
     try:
         source = timm.create_model(encoder.name, pretrained=True, in_chans=encoder.channels, **encoder.arguments)
     except (OSError, RuntimeError) as error:
         raise RecipeError(
-            f"the pretrained weights of the encoder {encoder.name!r} cannot be had; check the network, or name a file"
+            f"cannot load the pretrained weights of the encoder {encoder.name!r}; check the network, or give a file"
         ) from error
     weights: dict[str, torch.Tensor] = source.state_dict()
     return weights

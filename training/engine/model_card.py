@@ -1,4 +1,4 @@
-"""The model card that goes into every checkpoint."""
+"""Write the model card that goes into every checkpoint."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
 from report_gen.records.report import BANNER
 
-from ..calibration.temperature import Calibration
-from ..recipe.schema import Recipe
+from ..calibration import Calibration
+from ..recipe import Recipe
 
 
 def write_card(
@@ -22,67 +22,68 @@ def write_card(
     decoder: str,
     calibration: Calibration | None = None,
 ) -> str:
-    """Markdown: what the recipe says of itself, what it was trained on, and which findings it knows.
+    """Return the card as Markdown: the recipe's introduction, the training data, and what the model recognizes.
 
     Args:
-        counts: studies by corpus and split.
-        left_out: studies by corpus that had an unreadable image.
-        decoder: what of it was pretrained, in one sentence.
-        calibration: of the finding head's probabilities, where there were labels to fit it to.
+        counts: corpus -> split -> number of studies.
+        left_out: corpus -> number of studies with an unreadable image.
+        decoder: a sentence on which weights of the decoder are pretrained.
+        calibration: calibration of the finding head, if there were labels for it.
     """
-    rows = "\n".join(
-        f"| {name} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} "
-        f"| {left_out.get(name, 0)} |"
-        for name, splits in counts.items()
+    return "\n\n".join(
+        (
+            "---\nlibrary_name: report-gen\npipeline_tag: image-to-text\ntags: [radiology, research-use]\n---",
+            f"# {recipe.name}",
+            f"**{BANNER}.** Research use only; not a medical device.",
+            recipe.card.strip(),
+            "## Training data",
+            decoder,
+            _study_table(counts, left_out),
+            "The recipe is in `training.json`. Validation studies selected the weights and the thresholds.",
+            "## What the model recognizes",
+            _describe_findings(config),
+            f"{_describe_calibration(calibration)}\n",
+        )
     )
-    schema = config.finding_schema
-    trained = [
-        name for name, threshold in zip(schema.findings, config.findings.present, strict=True) if threshold is not None
+
+
+def _study_table(counts: Mapping[str, Mapping[str, int]], left_out: Mapping[str, int]) -> str:
+    rows = [
+        (name, *(splits.get(split, 0) for split in ("train", "val", "test")), left_out.get(name, 0))
+        for name, splits in counts.items()
     ]
+    lines = [
+        "| corpus | training studies | validation | test | left out (unreadable image) |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join(map(str, row))} |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _describe_findings(config: ModelConfig) -> str:
+    schema, thresholds = config.finding_schema, config.findings.present
+    trained = [name for name, value in zip(schema.findings, thresholds, strict=True) if value is not None]
     unknown = [name for name in schema.stated if name not in trained]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
-    told = f"as unknown: {', '.join(unknown) or 'none'}"
-    if not CONDITIONING_TRAITS[config.conditioning].uses_findings:
-        told = "of these: nothing. It reads features of the images as numbers alone"
     derived = f' "{schema.normal}" follows from the others.' if schema.normal else ""
-    return f"""---
-library_name: report-gen
-pipeline_tag: image-to-text
-tags: [radiology, research-use]
----
-
-# {recipe.name}
-
-**{BANNER}.** Research use only; not a medical device.
-
-{recipe.card.strip()}
-
-## Trained on
-
-{decoder}
-
-| corpus | train | val | test | left out, unreadable |
-|---|---|---|---|---|
-{rows}
-
-The recipe stands in `training.json`. Validation chose the weights and the thresholds.
-
-## What it can tell apart
-
-Findings with a threshold: {", ".join(trained) or "none"}.
-Told to the decoder {told}.{derived}
-Recognised and told besides: {attributes or "nothing"}.
-
-{_describe(calibration)}
-"""
+    conditioning = f"Unknown to the decoder: {', '.join(unknown) or 'none'}.{derived}"
+    if not CONDITIONING_TRAITS[config.conditioning].uses_findings:
+        conditioning = "The decoder is not conditioned on findings: it reads image features as numbers only."
+    return "\n".join(
+        (
+            f"Findings with a threshold: {', '.join(trained) or 'none'}.",
+            conditioning,
+            f"Attributes: {attributes or 'none'}.",
+        )
+    )
 
 
-def _describe(calibration: Calibration | None) -> str:
+def _describe_calibration(calibration: Calibration | None) -> str:
     if calibration is None:
-        return "The probabilities of the findings are as the head gives them: no validation labels calibrated them."
+        return "The finding probabilities are not calibrated: there were too few validation labels."
     return (
-        f"The probabilities of the findings are calibrated by one temperature, {calibration.temperature:.2f}, fitted "
-        f"to {calibration.labels} labels of {calibration.studies} validation studies. Expected calibration error on "
-        f"these ({CALIBRATION_BINS} bins of equal mass): "
-        f"{calibration.ece_before:.3f} before, {calibration.ece_after:.3f} after."
+        f"The finding probabilities are calibrated with one temperature, {calibration.temperature:.2f}, fitted to "
+        f"{calibration.labels} labels of {calibration.studies} validation studies. The expected calibration error on "
+        f"these studies ({CALIBRATION_BINS} bins of equal mass) was {calibration.ece_before:.3f} before and "
+        f"{calibration.ece_after:.3f} after calibration."
     )

@@ -1,4 +1,8 @@
-"""From a recipe to a checkpoint: the whole of `report-gen train` without its door."""
+"""A whole training run, from a recipe to a checkpoint.
+
+A session adds to the loop: it starts accelerate, opens the run folder, prepares the corpora, builds the model, and at
+the end calibrates the finding head and writes the checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +22,15 @@ from report_gen.config import FindingConfig
 from report_gen.model import Checkpoint, ReportModel, save_checkpoint
 from report_gen.prompting import load_prompt
 
-from ..calibration.temperature import Tuned, tune_findings
-from ..data.data_loading import trained_findings, trained_prevalence
-from ..data.preparation import Prepared, prepare
-from ..optimization.adapters import merged_state
-from ..recipe.schema import Recipe
-from ..run.events import Progress, Validation
-from ..run.folder import BEST, Run
-from ..run.reporting import OnProgress, unheard
-from ..run.signals import heeding_signals
+from ..calibration import TunedFindings, tune_findings
+from ..data import PreparedCorpora, prepare, trained_findings, trained_prevalence
+from ..optimization import merged_state
+from ..recipe import Recipe
+from ..run import BEST, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
 from .loop import fit, validation_batches, validation_groups
 from .model_building import build_model, describe_decoder
 from .model_card import write_card
-from .stage_context import Fitting
+from .stage import RunContext
 
 
 def train(
@@ -40,31 +40,32 @@ def train(
     resume: bool,
     on_step: Callable[[Progress], None],
     on_validation: Callable[[Validation], None] = lambda _: None,
-    on_progress: OnProgress = unheard,
+    on_progress: OnProgress = ignore_progress,
 ) -> Path:
-    """Train to a recipe in a run folder; gives the checkpoint folder.
+    """Train the model of a recipe in a run folder.
+
+    Args:
+        resume: continue the run in the folder; otherwise the folder must not hold one.
+        on_step: called after every step, in the main process.
+        on_validation: called after every validation, in the main process.
+        on_progress: called while the corpora are read and features are computed.
+
+    Returns:
+        The checkpoint folder.
 
     Raises:
-        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: as their messages say.
+        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: with a message for the user.
     """
-    accelerator = Accelerator(
-        # A stage may leave a part without gradient: texts alone never reach the encoder.
-        kwargs_handlers=[
-            DistributedDataParallelKwargs(find_unused_parameters=True),
-            # The others wait while the first process decodes the images of a whole corpus.
-            InitProcessGroupKwargs(timeout=timedelta(days=1)),
-        ],
-    )
-    with _opened(folder, recipe, accelerator, resume=resume) as run:
+    accelerator = _start_accelerate()
+    with _open_run(folder, recipe, accelerator, resume=resume) as run:
         prompt = load_prompt(recipe.text.prompt)
-        build_model(recipe, recipe.text.vocabulary_size)  # what cannot be built shows before the images are decoded
+        build_model(recipe, recipe.text.vocabulary_size)  # fail before the images are decoded, not after
         with accelerator.main_process_first():
             prepared = prepare(recipe, run, prompt, on_progress=on_progress)
-        with heeding_signals() as stop:
-            fitting = Fitting(
-                checkpoint=Checkpoint(
-                    build(recipe, prepared).to(accelerator.device), prepared.tokenizer, prompt, weights_sha256=""
-                ),
+        model = build_for_corpora(recipe, prepared).to(accelerator.device)
+        with catch_stop_signals() as stop:
+            context = RunContext(
+                checkpoint=Checkpoint(model, prepared.tokenizer, prompt, weights_sha256=""),
                 recipe=recipe,
                 prepared=prepared,
                 run=run,
@@ -74,29 +75,40 @@ def train(
                 on_validation=on_validation,
                 on_progress=on_progress,
             )
-            fit(fitting)
+            fit(context)
         if accelerator.is_main_process:
-            _write_checkpoint(fitting, folder / BEST)
+            _write_checkpoint(context, folder / BEST)
         accelerator.wait_for_everyone()
     return folder / BEST
 
 
-def build(recipe: Recipe, prepared: Prepared) -> ReportModel:
-    """The model, with room for the longest prompt and the most images of the corpora."""
+def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
+    """Build the model with room for the longest prompt and the largest number of images in the corpora."""
     stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
     return build_model(
         recipe,
         prepared.tokenizer.vocabulary_size,
-        prompt_tokens=max(store.longest_prompt for store in stores),
+        prompt_tokens=max(store.max_prompt_tokens for store in stores),
         views=max(int(store.views.max(initial=0)) for store in stores),
         attributes=prepared.attributes,
         encode=prepared.tokenizer.encode,
     )
 
 
+def _start_accelerate() -> Accelerator:
+    return Accelerator(
+        kwargs_handlers=[
+            # A batch may give a part of the model no gradient: reports without images never reach the encoder.
+            DistributedDataParallelKwargs(find_unused_parameters=True),
+            # The other processes wait while the first one decodes the images of a whole corpus.
+            InitProcessGroupKwargs(timeout=timedelta(days=1)),
+        ],
+    )
+
+
 @contextmanager
-def _opened(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Iterator[Run]:
-    """The run folder, which the main process makes and locks and the others only read."""
+def _open_run(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: bool) -> Iterator[Run]:
+    """Open the run folder: the main process creates and locks it, the others only read."""
     if accelerator.is_main_process:
         with Run.open(folder, recipe, resume=resume) as run:
             accelerator.wait_for_everyone()
@@ -106,9 +118,9 @@ def _opened(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: b
         yield Run(folder)
 
 
-def _write_checkpoint(fitting: Fitting, folder: Path) -> None:
-    """The best weights, with a temperature and thresholds fitted to all validation studies that have images."""
-    recipe, checkpoint, prepared = fitting.recipe, fitting.checkpoint, fitting.prepared
+def _write_checkpoint(context: RunContext, folder: Path) -> None:
+    """Write the best weights, with temperature and thresholds fitted to all validation studies that have images."""
+    recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned = _tune(model, recipe, prepared)
     config = model.config.model_copy(update={"findings": tuned.findings})
@@ -138,11 +150,11 @@ def _write_checkpoint(fitting: Fitting, folder: Path) -> None:
     )
 
 
-def _tune(model: ReportModel, recipe: Recipe, prepared: Prepared) -> Tuned:
-    """Without validation images every finding stays unknown; what the head learned is reported all the same."""
+def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> TunedFindings:
+    """Fit temperature and thresholds. Without validation images findings stay unknown, but have probabilities."""
     trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
     if not groups:
-        return Tuned(FindingConfig.unknown(len(trained), trained=trained), None)
+        return TunedFindings(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
         model,
         validation_batches(model, recipe, prepared, groups),

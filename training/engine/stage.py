@@ -1,141 +1,164 @@
-"""One stage of a run: steps, validations between them, and the best weights at its end."""
+"""One stage of a run.
+
+A stage adds to `train_step`: the optimizer step over several batches and processes, validation, the best weights, saved
+states, and the response to stop requests and to losses that are not finite.
+"""
 
 from __future__ import annotations
 
 import math
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from accelerate.utils import send_to_device
 
 from report_gen.errors import ReportGenError, StoppedError
+from report_gen.model import Checkpoint
 
-from ..data.batches import Batch
-from ..data.data_loading import TrainingData, has_trained_findings
-from ..data.preparation import shared_cache
-from ..optimization.optimizer import set_train_mode
-from ..optimization.precision import measure_precision
-from ..optimization.scst_sampler import ScstSampler
-from ..run.events import Progress, Validation
-from ..run.folder import TrainState
-from ..run.processes import Processes
-from ..run.state import snapshot
+from ..data import Batch, PreparedCorpora, TrainingData, has_trained_findings, shared_cache
+from ..optimization import ScstSampler, set_train_mode
+from ..recipe import Recipe
+from ..run import OnProgress, Processes, Progress, Run, StopRequest, TrainState, Validation, snapshot
 from .checkpoint_choice import rank
+from .precision import measure_precision
 from .sharding import build_trainable_model
-from .stage_context import Fitting
-from .train_step import LossSums, Means, Weights, mean, scale_loss, train_step
+from .train_step import LossCounts, LossSums, MeanLosses, mean_losses, train_step
 from .validation import Validator
 
-FAULTS = 3
-"""Steps in a row without a finite loss and gradient after which a run ends; single ones are left out."""
+MAX_SKIPPED = 3
+"""Steps in a row without a finite loss and gradient after which a run ends; single ones are skipped."""
 
 _LOGGED = ("loss", "report_loss", "finding_loss", "attribute_loss", "rates", "seconds", "studies", "tokens")
 _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
 
 
-class Stage:
-    """One stage of a run, from a state of it on."""
+@dataclass(frozen=True, kw_only=True)
+class RunContext:
+    """What all stages of a run share."""
 
-    def __init__(self, fitting: Fitting, index: int, state: TrainState) -> None:
-        self._fitting, self._index = fitting, index
-        self._recipe, self._stage, self._run = fitting.recipe, fitting.recipe.stages[index], fitting.run
-        self._model, self._device = fitting.checkpoint.model, fitting.accelerator.device
-        self._processes = Processes(fitting.accelerator)
-        self._data = TrainingData(self._recipe, index, fitting.prepared, self._processes)
-        self._data.keep_features(shared_cache(self._recipe, self._run), self._model.encoder, fitting.on_progress)
-        self._position = replace(state.position, bf16=self._choose_precision(state.position.bf16))
+    checkpoint: Checkpoint
+    """The model in training, its tokenizer and its prompt."""
+    recipe: Recipe
+    prepared: PreparedCorpora
+    run: Run
+    accelerator: Accelerator
+    stop: StopRequest
+    on_step: Callable[[Progress], None]
+    on_validation: Callable[[Validation], None]
+    on_progress: OnProgress
+
+
+class Stage:
+    """One stage of a run, continued from a state."""
+
+    def __init__(self, context: RunContext, index: int, state: TrainState) -> None:
+        self._context, self._index = context, index
+        self._recipe, self._stage, self._run = context.recipe, context.recipe.stages[index], context.run
+        self._model, self._device = context.checkpoint.model, context.accelerator.device
+        self._processes = Processes(context.accelerator)
+        self._data = TrainingData(self._recipe, index, context.prepared, self._processes)
+        self._data.cache_features(shared_cache(self._recipe, self._run), self._model.encoder, context.on_progress)
+        self._progress = replace(state.progress, bf16=self._choose_precision(state.progress.bf16))
         self._best = state.best or state.weights
-        self._trainable = build_trainable_model(self._model, self._stage, fitting.accelerator)
-        with self._run.reading():
+        self._trainable = build_trainable_model(self._model, self._stage, context.accelerator)
+        with self._run.restoring():
             self._trainable.restore(state)
         self._scst = ScstSampler(
-            fitting.checkpoint, self._stage, self._data.training, self._processes, longest=self._recipe.text.longest
+            context.checkpoint,
+            self._stage,
+            self._data.training,
+            self._processes,
+            max_report_tokens=self._recipe.text.max_report_tokens,
         )
         self._validator = self._build_validator()
         self._chosen: Validation | None = None
         self._collapsed, self._saved = False, time.monotonic()
 
     def fit(self) -> None:
-        """Step until the recipe's steps are done or validation stops getting better; the model ends with the best."""
-        if self._position.validated < 0:
-            self._log("stage", bf16=self._position.bf16, processes=self._processes.count)
+        """Train until the steps are done or validation stops improving; the model ends with the best weights."""
+        if self._progress.validated < 0:
+            self._log("stage", bf16=self._progress.bf16, processes=self._processes.count)
         while True:
             if self._is_validation_due():
                 self._validate()
-            if self._position.step >= self._stage.steps or self._position.stale >= self._stage.patience:
+            if self._progress.step >= self._stage.steps or self._progress.stale >= self._stage.patience:
                 break
             self._advance()
         self._model.load_state_dict(dict(self._best))
         self._trainable.release()
 
     def _is_validation_due(self) -> bool:
-        """At every boundary, and before the first step: what a stage begins with is the first to be beaten."""
-        step = self._position.step
+        """Validate every `validate_every` steps, at the end, and before the first step: the initial weights compete."""
+        step = self._progress.step
         at_boundary = step % self._stage.validate_every == 0 or step == self._stage.steps
-        return at_boundary and step != self._position.validated
+        return at_boundary and step != self._progress.validated
 
     def _advance(self) -> None:
-        """Step up to the next validation; save now and then, and leave when asked to."""
-        start, every = self._position.step, self._stage.validate_every
+        """Run the steps up to the next validation; save at intervals, and stop on request."""
+        start, every = self._progress.step, self._stage.validate_every
         stop = min(self._stage.steps, (start // every + 1) * every)
-        set_train_mode(self._trainable.learning, self._stage.rates)
+        set_train_mode(self._trainable.module, self._stage.rates)
         batches = self._data.steps(start, stop)
         for step in range(start, stop):
             began = time.monotonic()
             outcome = self._step(list(islice(batches, self._stage.accumulate)), step)
-            faults = 0 if outcome.moved else self._position.faults + 1
-            self._position = replace(self._position, step=step + 1, faults=faults)
-            self._tell(outcome, time.monotonic() - began)
-            if outcome.asked_to_stop or (self._processes.count == 1 and self._fitting.stop):
-                self._leave()
+            skipped = 0 if outcome.applied else self._progress.skipped + 1
+            self._progress = replace(self._progress, step=step + 1, skipped=skipped)
+            self._report_step(outcome, time.monotonic() - began)
+            if outcome.stop_requested or (self._processes.count == 1 and self._context.stop):
+                self._stop()
             if outcome.save_due:
                 self._save()
 
     def _step(self, batches: Sequence[Batch], step: int) -> _Outcome:
-        """One step over its batches; where loss or gradient is no number the weights stay as they are."""
-        weights = [Weights.of(batch) for batch in batches]
-        mine = sum(len(batch.study_ids) for batch in batches)
-        asked, due, studies, *weighed = self._processes.sum(
-            [bool(self._fitting.stop), self._is_save_due(), mine, *np.sum(weights, axis=0).tolist()]
+        """Run one optimizer step over its batches; it is skipped if loss or gradient is not finite."""
+        counts = [LossCounts.of(batch) for batch in batches]
+        studies = sum(len(batch.study_ids) for batch in batches)
+        stop_requested, save_due, all_studies, *all_counts = self._processes.sum(
+            [bool(self._context.stop), self._is_save_due(), studies, *np.sum(counts, axis=0).tolist()]
         )
-        totals, sums = Weights(*weighed), np.array(LossSums())
-        # -------------------------------------------------------------------------------- one training step
+        step_counts, sums = LossCounts(*all_counts), np.array(LossSums())
         rates = self._trainable.set_rates(step)
-        for number, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
+        for number, (batch, batch_counts) in enumerate(zip(batches, counts, strict=True)):
             torch.manual_seed(_seed(self._recipe.seed, self._index, step, number, self._processes.rank))
             batch = send_to_device(batch, self._device)
-            with self._trainable.gathering(last=number == len(batches) - 1):
+            with self._trainable.gradient_sync(last=number == len(batches) - 1):
                 with self._autocast():
-                    sampled = self._scst.sample(batch, _seed(self._recipe.seed, self._index, step, number))
-                    losses = train_step(self._trainable.forward, batch, self._stage, sampled)
-                self._trainable.learn(scale_loss(losses, weight, totals, self._stage, self._data.usual_tokens))
-            sums += losses.sums(weight)
-        means = mean(self._processes.sum(sums.tolist()), totals, self._stage)
-        moved = self._trainable.step(step, apply=math.isfinite(means.loss))
-        # ----------------------------------------------------------------------------------------------------
+                    losses = train_step(
+                        self._trainable.wrapped,
+                        batch,
+                        self._stage,
+                        sampled=self._scst.sample(batch, _seed(self._recipe.seed, self._index, step, number)),
+                        step_counts=step_counts,
+                        usual_tokens=self._data.usual_tokens,
+                    )
+                self._trainable.backward(losses.total)
+            sums += losses.sums(batch_counts)
+        means = mean_losses(self._processes.sum(sums.tolist()), step_counts, self._stage)
         return _Outcome(
             means=means,
             rates=rates,
-            moved=moved,
-            studies=int(studies),
-            tokens=int(totals.tokens),
-            asked_to_stop=bool(asked),
-            save_due=bool(due),
+            applied=self._trainable.step(step, apply=math.isfinite(means.loss)),
+            studies=int(all_studies),
+            tokens=int(step_counts.tokens),
+            stop_requested=bool(stop_requested),
+            save_due=bool(save_due),
         )
 
-    def _tell(self, outcome: _Outcome, seconds: float) -> None:
-        """Log the step, show it, and end a run whose loss is no number.
+    def _report_step(self, outcome: _Outcome, seconds: float) -> None:
+        """Log the step and show it.
 
         Raises:
-            ReportGenError: for `FAULTS` steps in a row.
+            ReportGenError: this was the last of `MAX_SKIPPED` skipped steps in a row.
         """
-        step, name = self._position.step, self._stage.name
+        step, name = self._progress.step, self._stage.name
         progress = Progress(
             stage=name,
             step=step,
@@ -151,129 +174,126 @@ class Stage:
             best=self._chosen,
             collapsed=self._collapsed,
         )
-        self._log("step", **{key: getattr(progress, key) for key in _LOGGED}, left_out=not outcome.moved)
+        self._log("step", **{key: getattr(progress, key) for key in _LOGGED}, skipped=not outcome.applied)
         if self._processes.is_main:
-            self._fitting.on_step(progress)
-        if self._position.faults >= FAULTS:
+            self._context.on_step(progress)
+        if self._progress.skipped >= MAX_SKIPPED:
             raise ReportGenError(
-                f"stage {name!r}, step {step}: no finite loss and gradient for {FAULTS} steps in a row, the loss is "
-                f"{outcome.means.loss:.3g}; lower the learning rates and start anew"
+                f"stage {name!r}, step {step}: no finite loss and gradient in {MAX_SKIPPED} steps in a row, the loss "
+                f"is {outcome.means.loss:.3g}; lower the learning rates and start a new run"
             )
 
     def _validate(self) -> None:
-        """Validate, keep the weights if they are the best, and save."""
+        """Validate, keep the weights if they are the best so far, and save the state."""
         began = time.monotonic()
-        self._trainable.collect()
+        self._trainable.gather_weights()
         try:
-            with self._trainable.averaged():
-                validation = self._validator.validate(self._position.step)
-                ranked, before = rank(validation, self._stage), self._position.best
+            with self._trainable.ema_weights():
+                validation = self._validator.validate(self._progress.step)
+                ranked, before = rank(validation, self._stage), self._progress.best
                 better = ranked is None or before is None or ranked > before
                 if better:
                     self._best = snapshot(self._model)
         except _Interrupted:
-            self._leave()
-        self._position = replace(
-            self._position,
-            validated=self._position.step,
+            self._stop()
+        self._progress = replace(
+            self._progress,
+            validated=self._progress.step,
             best=ranked if better else before,
-            stale=0 if better else self._position.stale + 1,
+            stale=0 if better else self._progress.stale + 1,
         )
-        self._report(replace(validation, chosen=better), time.monotonic() - began)
+        self._report_validation(replace(validation, chosen=better), time.monotonic() - began)
         self._save()
 
-    def _report(self, validation: Validation, seconds: float) -> None:
-        """Log a validation and show it; a collapse is said at once."""
+    def _report_validation(self, validation: Validation, seconds: float) -> None:
         self._collapsed = validation.collapsed
         self._chosen = validation if validation.chosen else self._chosen
         self._log("validation", **{key: getattr(validation, key) for key in _LOGGED_OF_VALIDATION}, seconds=seconds)
         if self._processes.is_main:
-            self._fitting.on_validation(validation)
+            self._context.on_validation(validation)
 
     def _save(self) -> None:
-        """Keep the whole state; all processes wait until it is on the disk."""
+        """Save the whole state; all processes wait until it is on disk."""
         trainable = self._trainable
-        trainable.collect()
+        trainable.gather_weights()
         if self._processes.is_main or trainable.is_sharded:
             state = TrainState(
-                position=self._position,
+                progress=self._progress,
                 weights=snapshot(self._model),
                 best=self._best,
-                optimizer=trainable.moments(),
-                average=trainable.average(),
+                optimizer=trainable.optimizer_state(),
+                ema=trainable.ema_state(),
             )
             if self._processes.is_main:
                 self._run.save(state)
         self._saved = time.monotonic()
-        self._fitting.accelerator.wait_for_everyone()
+        self._context.accelerator.wait_for_everyone()
 
-    def _leave(self) -> NoReturn:
-        """Save, and say how to go on."""
+    def _stop(self) -> NoReturn:
+        """Save the state, and end the run with a message."""
         self._save()
-        asked = self._fitting.stop.signal or signal.SIGTERM  # without one of its own, another process had it
-        raise StoppedError(
-            f"stopped by {asked.name} at stage {self._stage.name!r}, step {self._position.step}; go on with --resume",
-            asked,
-        )
+        requested = self._context.stop.signal or signal.SIGTERM  # if another process got the signal, it is unknown here
+        place = f"stage {self._stage.name!r}, step {self._progress.step}"
+        raise StoppedError(f"stopped by {requested.name} in {place}; continue with --resume", requested)
 
-    def _pause(self) -> None:
-        """Between two batches of a validation, which is done again from its beginning after a stop."""
-        if self._fitting.stop and not self._trainable.is_sharded:
+    def _interrupt_validation(self) -> None:
+        """Leave a validation on a stop request; a resumed run repeats the validation."""
+        if self._context.stop and not self._trainable.is_sharded:
             raise _Interrupted
 
     def _is_save_due(self) -> bool:
         return self._processes.is_main and time.monotonic() - self._saved >= 60 * self._recipe.save_minutes
 
     def _choose_precision(self, chosen: bool | None) -> bool:
-        """Whether to run in bf16: as before a stop, the recipe's wish, or what the first batch measures."""
+        """Return whether to use bf16: the choice before a stop, the recipe's, or a measurement on the first batch."""
         if chosen is not None or self._recipe.precision != "auto":
             return self._recipe.precision == "bf16" if chosen is None else chosen
         faster = False
         if self._processes.is_main:
             batch = send_to_device(next(self._data.steps(0, 1)), self._device)
             faster = measure_precision(self._model, self._stage, batch)
-        return self._processes.agree(faster)
+        return self._processes.broadcast(faster)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=bool(self._position.bf16))
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=bool(self._progress.bf16))
 
     def _build_validator(self) -> Validator:
         recipe, stages = self._recipe, self._recipe.stages
         return Validator(
-            self._fitting.checkpoint,
+            self._context.checkpoint,
             self._stage,
             self._data,
             self._processes,
-            longest=recipe.text.longest,
+            max_report_tokens=recipe.text.max_report_tokens,
             can_write=recipe.model.decoder_weights is not None or any(s.rates.decoder for s in stages[: self._index]),
-            knows_findings=has_trained_findings(recipe, self._fitting.prepared, self._index + 1),
+            knows_findings=has_trained_findings(recipe, self._context.prepared, self._index + 1),
             autocast=self._autocast,
-            pause=self._pause,
+            pause=self._interrupt_validation,
         )
 
     def _log(self, kind: str, **record: Any) -> None:
         if self._processes.is_main:
-            self._run.log(kind, stage=self._stage.name, step=self._position.step, **record)
+            self._run.log(kind, stage=self._stage.name, step=self._progress.step, **record)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Outcome:
-    """What came of a step, the same on all processes."""
+    """Result of a step, the same on all processes."""
 
-    means: Means
+    means: MeanLosses
     rates: Mapping[str, float]
-    moved: bool
-    """Whether the weights did; they do not where loss or gradient is no number."""
+    applied: bool
+    """Whether the weights were updated; they are not if loss or gradient is not finite."""
     studies: int
     tokens: int
-    asked_to_stop: bool
-    """Whether any process was, before the step."""
+    stop_requested: bool
+    """Whether any process had been asked to stop before the step."""
     save_due: bool
 
 
-class _Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """A stop was asked for inside a validation."""
+class _Interrupted(Exception):  # noqa: N818 - a stop request is not an error
+    """A stop was requested during a validation."""
 
 
-def _seed(*words: int) -> int:
-    return int(np.random.SeedSequence(words).generate_state(1)[0])
+def _seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

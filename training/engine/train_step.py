@@ -1,4 +1,9 @@
-"""The loss of a step: means over all report tokens, finding targets and attributes of its batches on all processes."""
+"""One training step on a batch: forward pass, losses, weights, sum.
+
+A step may consist of several batches on several processes. Its loss is the mean over all report tokens, finding targets
+and attribute values of the step, however they are distributed: each batch contributes its sums, divided by the counts
+of the whole step.
+"""
 
 from __future__ import annotations
 
@@ -8,153 +13,146 @@ from typing import NamedTuple
 
 import torch
 
-from ..data.batches import Batch
-from ..optimization.objectives import IGNORED, attribute_loss, finding_loss, report_loss
-from ..optimization.scst import Sampled, self_critical_loss
-from ..recipe.schema import StageRecipe
+from report_gen.model.report_model import ReportModelOutput
+
+from ..data import IGNORED, Batch
+from ..optimization import Sampled, attribute_loss, finding_loss, report_loss, self_critical_loss
+from ..recipe import StageRecipe
 
 
-class Weights(NamedTuple):
-    """How much one or more batches weigh in the means of a step."""
+def train_step(
+    model: torch.nn.Module,
+    batch: Batch,
+    stage: StageRecipe,
+    *,
+    sampled: Sampled | None = None,
+    step_counts: LossCounts | None = None,
+    usual_tokens: float | None = None,
+) -> Losses:
+    """Compute the losses of one batch, and their weighted sum: its contribution to the loss of the step.
+
+    Args:
+        model: a `ReportModel`, or accelerate's wrapper around one.
+        sampled: drafts for self-critical training, which share the forward pass.
+        step_counts: counts of the whole step; None if the batch is the whole step.
+        usual_tokens: mean report tokens per step of the stage. Batches hold reports of similar length: if every step
+            had the same weight, the tokens of short reports would count more, and drafts would become short.
+    """
+    output = _forward(model, batch, sampled)
+    report = finding = attribute = scst = None
+    if output.logits is not None:  # [B,L,vocabulary], with sampled drafts [2B,L',vocabulary]
+        studies, length = batch.labels.shape
+        own_logits = output.logits[:studies, :length]
+        report = report_loss(own_logits, batch.labels, batch.token_weights, stage.label_smoothing)
+        scst = None if sampled is None else self_critical_loss(output.logits, sampled, batch, stage.scst)
+    if output.finding_logits is not None:  # [B,F]
+        finding = finding_loss(output.finding_logits, batch.finding_targets)
+    if output.attribute_logits:  # A tensors [B,values]
+        attribute = attribute_loss(output.attribute_logits, batch.attribute_targets)
+
+    counts = LossCounts.of(batch)
+    whole = step_counts or counts
+    length_factor = whole.tokens / usual_tokens if usual_tokens else 1.0
+    weighted = [
+        weight * loss * (count / (step_count or 1.0))
+        for weight, loss, count, step_count in (
+            (length_factor, report, counts.token_weight, whole.token_weight),
+            (stage.finding_weight, finding, counts.targets, whole.targets),
+            (stage.attribute_weight, attribute, counts.attributes, whole.attributes),
+            (length_factor * stage.scst.weight, scst, counts.tokens, whole.tokens),
+        )
+        if loss is not None
+    ]
+    total = torch.stack(weighted).sum()
+    return Losses(total, report, finding, attribute, scst, output.finding_logits, output.attribute_logits)
+
+
+def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> ReportModelOutput:
+    texts = batch if sampled is None else sampled
+    output: ReportModelOutput = model(
+        pixel_values=batch.pixel_values,  # [B,V,C,H,W]
+        view_positions=batch.view_positions,  # [B,V]
+        view_mask=batch.view_mask,  # [B,V]
+        input_ids=texts.input_ids,  # [B,L], with sampled drafts [2B,L']
+        attention_mask=texts.attention_mask,
+        finding_states=batch.finding_states,  # [B,F]
+        patch_features=batch.patch_features,  # [B,V,N,D_img]
+        attribute_values=batch.attribute_values,  # [B,A]
+    )
+    return output
+
+
+class LossCounts(NamedTuple):
+    """The numbers of tokens, targets and values that the losses of one or more batches are means over."""
 
     tokens: float = 0.0
     """Report tokens."""
-    weighted: float = 0.0
-    """Report tokens by their weight in the loss."""
+    token_weight: float = 0.0
+    """Sum of the weights of the report tokens."""
     targets: float = 0.0
     """Known finding targets."""
     attributes: float = 0.0
     """Known attribute values."""
 
     @classmethod
-    def of(cls, batch: Batch) -> Weights:
-        seen = batch.view_mask.any(dim=1)  # without an image no head is asked
+    def of(cls, batch: Batch) -> LossCounts:
+        """Count a batch; targets of studies without images do not count, since the heads need an image."""
+        has_image = batch.view_mask.any(dim=1)  # [B]
         return cls(
             tokens=float((batch.labels != IGNORED).sum()),
-            weighted=float(batch.token_weights.sum()),
-            targets=float((~batch.finding_targets[seen].isnan()).sum()),
-            attributes=float((batch.attribute_targets[seen] > 0).sum()),
+            token_weight=float(batch.token_weights.sum()),
+            targets=float((~batch.finding_targets[has_image].isnan()).sum()),
+            attributes=float((batch.attribute_targets[has_image] > 0).sum()),
         )
 
 
 class LossSums(NamedTuple):
-    """Losses times their weights, which may be added up over batches and processes."""
+    """Mean losses multiplied by their counts, which can be added over batches and processes."""
 
     report: float = 0.0
     finding: float = 0.0
     attribute: float = 0.0
-    critical: float = 0.0
+    scst: float = 0.0
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The means of one batch; None where it has no text, no image, or no sampled drafts."""
+    """The losses of one batch: scalar means, None if the batch has no reports, no images, or no sampled drafts."""
 
+    total: torch.Tensor
+    """Contribution of the batch to the minimized loss of its step."""
     report: torch.Tensor | None
     finding: torch.Tensor | None
-    critical: torch.Tensor | None
+    attribute: torch.Tensor | None
+    scst: torch.Tensor | None
     finding_logits: torch.Tensor | None
-    """[B,F] of the head."""
-    attribute: torch.Tensor | None = None
-    """None where the model tells no attributes apart, too."""
-    attribute_logits: tuple[torch.Tensor, ...] = ()
-    """[B,values] of each of the A attributes."""
+    """[B,F] logits of the finding head."""
+    attribute_logits: tuple[torch.Tensor, ...]
+    """[B,values] logits of each of the A attribute heads."""
 
-    def sums(self, weights: Weights) -> LossSums:
-        """The means times their weights."""
-        weighed = zip(
-            (self.report, self.finding, self.attribute, self.critical),
-            (weights.weighted, weights.targets, weights.attributes, weights.tokens),
-            strict=True,
-        )
-        return LossSums(*(0.0 if loss is None else loss.item() * weight for loss, weight in weighed))
+    def sums(self, counts: LossCounts) -> LossSums:
+        """Return the mean losses multiplied by their counts."""
+        losses = (self.report, self.finding, self.attribute, self.scst)
+        numbers = (counts.token_weight, counts.targets, counts.attributes, counts.tokens)
+        return LossSums(*(0.0 if x is None else x.item() * n for x, n in zip(losses, numbers, strict=True)))
 
 
-def train_step(model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None) -> Losses:
-    """The losses of one batch: of the report tokens where there are texts, of findings and attributes where there are
-    images.
-
-    With `sampled` drafts their self-critical loss comes from the same forward pass.
-    """
-    texts = batch if sampled is None else sampled
-    output = model(
-        pixel_values=batch.pixel_values,
-        view_positions=batch.view_positions,
-        view_mask=batch.view_mask,
-        input_ids=texts.input_ids,
-        attention_mask=texts.attention_mask,
-        finding_states=batch.finding_states,
-        patch_features=batch.patch_features,
-        attribute_values=batch.attribute_values,
-    )
-    logits, finding_logits = output.logits, output.finding_logits
-    report = finding = attribute = critical = None
-    if logits is not None:
-        studies, length = batch.labels.shape
-        report = report_loss(logits[:studies, :length], batch.labels, batch.token_weights, stage.label_smoothing)
-    if logits is not None and sampled is not None:
-        critical = self_critical_loss(logits, sampled, batch, stage.reward)
-    if finding_logits is not None:
-        finding = finding_loss(finding_logits, batch.finding_targets)
-    if output.attribute_logits:
-        attribute = attribute_loss(output.attribute_logits, batch.attribute_targets)
-    return Losses(
-        report=report,
-        finding=finding,
-        critical=critical,
-        finding_logits=finding_logits,
-        attribute=attribute,
-        attribute_logits=output.attribute_logits,
-    )
-
-
-def loss_alone(
-    model: torch.nn.Module, batch: Batch, stage: StageRecipe, sampled: Sampled | None = None
-) -> torch.Tensor:
-    """The loss of a step that has this batch and no other."""
-    weights = Weights.of(batch)
-    return scale_loss(train_step(model, batch, stage, sampled), weights, weights, stage)
-
-
-def scale_loss(
-    losses: Losses, weights: Weights, totals: Weights, stage: StageRecipe, usual_tokens: float | None = None
-) -> torch.Tensor:
-    """What a batch adds to the loss of its step, in which all batches together weigh `totals`.
-
-    Args:
-        usual_tokens: of a step of the stage, on average. Reports of like length share a batch; if every step were
-            averaged over its own tokens, those of short reports would count more, and drafts grow short.
-    """
-    long = totals.tokens / usual_tokens if usual_tokens else 1.0
-    parts = [
-        factor * loss * (own / (all_of_them or 1.0))
-        for factor, loss, own, all_of_them in (
-            (long, losses.report, weights.weighted, totals.weighted),
-            (stage.finding_weight, losses.finding, weights.targets, totals.targets),
-            (stage.attribute_weight, losses.attribute, weights.attributes, totals.attributes),
-            (long * stage.reward.weight, losses.critical, weights.tokens, totals.tokens),
-        )
-        if loss is not None
-    ]
-    return torch.stack(parts).sum()
-
-
-class Means(NamedTuple):
-    """Of a step or a validation; None where it has nothing of the kind."""
+class MeanLosses(NamedTuple):
+    """Mean losses of a step or a validation; None where it has no tokens, targets or values."""
 
     loss: float
-    """What is made small: the others by their weights."""
+    """The minimized loss: the weighted sum of the others and the SCST loss."""
     report: float | None
     finding: float | None
     attribute: float | None
 
 
-def mean(sums: Sequence[float], totals: Weights, stage: StageRecipe) -> Means:
-    """The losses of a step from `LossSums` over its batches."""
+def mean_losses(sums: Sequence[float], counts: LossCounts, stage: StageRecipe) -> MeanLosses:
+    """Compute the mean losses of a step or a validation from its `LossSums` and counts."""
     added = LossSums(*sums)
-    report = added.report / totals.weighted if totals.weighted else None
-    finding = added.finding / totals.targets if totals.targets else None
-    attribute = added.attribute / totals.attributes if totals.attributes else None
-    critical = added.critical / totals.tokens if totals.tokens else 0.0
+    report = added.report / counts.token_weight if counts.token_weight else None
+    finding = added.finding / counts.targets if counts.targets else None
+    attribute = added.attribute / counts.attributes if counts.attributes else None
+    scst = added.scst / counts.tokens if counts.tokens else 0.0
     heads = stage.finding_weight * (finding or 0.0) + stage.attribute_weight * (attribute or 0.0)
-    return Means((report or 0.0) + heads + stage.reward.weight * critical, report, finding, attribute)
+    return MeanLosses((report or 0.0) + heads + stage.scst.weight * scst, report, finding, attribute)

@@ -1,4 +1,4 @@
-"""A model that learns: with its optimiser and its average, as accelerate runs them on one device or several."""
+"""The model of a stage with its optimizer and moving average, run by accelerate on one device or several."""
 
 from __future__ import annotations
 
@@ -10,80 +10,84 @@ from accelerate import Accelerator
 
 from report_gen.model import ReportModel
 
-from ..optimization.ema import Average
-from ..optimization.optimizer import build_optimizer, set_rates
-from ..recipe.schema import StageRecipe
-from ..run.folder import TrainState
-from ..run.state import Tensors, pack_moments, unpack_moments
+from ..optimization import MovingAverage, build_optimizer, set_rates
+from ..recipe import StageRecipe
+from ..run import Tensors, TrainState, pack_optimizer, unpack_optimizer
 
 
 class TrainableModel:
-    """The model of a stage, its optimiser, its average if it keeps one, and what of them has to be saved.
+    """The model of a stage, its optimizer, its moving average if it keeps one, and their saved state.
 
-    `learning` is the model that learns, `forward` the same as accelerate wraps it.
+    `module` is the plain model; `wrapped` is the same model as accelerate wraps it for the forward pass.
     """
 
     is_sharded = False
-    """Whether all processes must save and validate together, since each has but a part."""
+    """Whether each process holds only a part of the model, so that all must save and validate together."""
 
     def __init__(self, model: ReportModel, stage: StageRecipe, accelerator: Accelerator) -> None:
-        self.learning, self._stage, self._accelerator = model, stage, accelerator
+        self.module, self._stage, self._accelerator = model, stage, accelerator
         optimizer = build_optimizer(model, stage)
-        self._average = Average(model, stage.average) if stage.average else None
-        self.forward, self._optimizer = accelerator.prepare(model, optimizer)
+        self._ema = MovingAverage(model, stage.ema_decay) if stage.ema_decay else None
+        self.wrapped, self._optimizer = accelerator.prepare(model, optimizer)
 
     def restore(self, state: TrainState) -> None:
-        """Go on from a state, of which the model has the weights already.
+        """Restore optimizer and moving average; the model has the weights of the state already.
 
         Raises:
-            ValueError, LookupError, RuntimeError: it is that of another model.
+            ValueError, LookupError, RuntimeError: the state belongs to another model.
         """
         if state.optimizer:
-            unpack_moments(self._optimizer, state.optimizer)
-        if self._average is not None and state.average is not None:
-            self._average.load(state.average)
+            unpack_optimizer(self._optimizer, state.optimizer)
+        if self._ema is not None and state.ema is not None:
+            self._ema.load(state.ema)
 
     def set_rates(self, step: int) -> dict[str, float]:
-        """Choose the learning rates of a step; gives those of the parts that learn."""
+        """Set the learning rates of a step, and return those of the trained parts."""
         set_rates(self._optimizer, self._stage, step)
         group = self._optimizer.param_groups[0]
         peaks = {part: getattr(self._stage.rates, part) for part in ("encoder", "projector", "decoder")}
         return {part: peak * group["lr"] / group["peak"] for part, peak in peaks.items() if peak}
 
-    def gathering(self, *, last: bool) -> AbstractContextManager[None]:
-        """Around forward and backward pass of one of several batches of a step: gradients travel at the last alone."""
-        held: AbstractContextManager[None] = self._accelerator.no_sync(self.forward)
-        return nullcontext() if last else held
+    def gradient_sync(self, *, last: bool) -> AbstractContextManager[None]:
+        """Wrap forward and backward pass of one batch of a step; processes exchange gradients after the last batch."""
+        no_sync: AbstractContextManager[None] = self._accelerator.no_sync(self.wrapped)
+        return nullcontext() if last else no_sync
 
-    def learn(self, loss: torch.Tensor) -> None:
-        """Add a batch's gradient to that of the step; accelerate would take the mean over processes, we add up."""
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add a batch's gradient to that of the step."""
+        # accelerate averages gradients over the processes, but the loss of a step is a sum over them.
         self._accelerator.backward(loss * self._accelerator.num_processes)
 
     def step(self, step: int, *, apply: bool) -> bool:
-        """Move the weights if `apply`, and the gradient is a number; forget it. Gives whether they moved."""
-        norm = self._accelerator.clip_grad_norm_(self.forward.parameters(), self._stage.clip)
-        moves = apply and math.isfinite(norm)
-        if moves:
+        """Update the weights if `apply` and the gradient is finite, and clear the gradient.
+
+        Returns:
+            Whether the weights were updated.
+        """
+        norm = self._accelerator.clip_grad_norm_(self.wrapped.parameters(), self._stage.clip)
+        applied = apply and math.isfinite(norm)
+        if applied:
             self._optimizer.step()
-        if moves and self._average is not None:
-            self._average.update(step)
+        if applied and self._ema is not None:
+            self._ema.update(step)
         self._optimizer.zero_grad(set_to_none=True)
-        return moves
+        return applied
 
-    def collect(self) -> None:
-        """Bring the weights together in the model that is validated and saved; all processes call it."""
+    def gather_weights(self) -> None:
+        """Gather the weights in the model that is validated and saved; all processes call it. Nothing to do here."""
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the model has the average for its weights, where the stage keeps one."""
-        return nullcontext() if self._average is None else self._average.applied()
+    def ema_weights(self) -> AbstractContextManager[None]:
+        """Give the model the moving average of its weights while the context lasts, if the stage keeps one."""
+        return nullcontext() if self._ema is None else self._ema.applied()
 
-    def moments(self) -> Tensors:
-        """What the optimiser remembers."""
-        return pack_moments(self._optimizer)
+    def optimizer_state(self) -> Tensors:
+        """Return the optimizer state."""
+        return pack_optimizer(self._optimizer)
 
-    def average(self) -> Tensors | None:
-        return None if self._average is None else self._average.state()
+    def ema_state(self) -> Tensors | None:
+        """Return the moving average, if the stage keeps one."""
+        return None if self._ema is None else self._ema.state()
 
     def release(self) -> None:
-        """Let go of what accelerate holds for the stage."""
+        """Free what accelerate holds for the stage."""
         self._accelerator.free_memory()

@@ -12,14 +12,12 @@ from report_gen.config import FindingConfig
 from report_gen.model import Checkpoint
 from report_gen.records.report import format_report
 
-from ..calibration.thresholds import Floats, fit_thresholds
-from ..data.batches import Batch
-from ..data.data_loading import Groups, TrainingData
-from ..recipe.schema import StageRecipe
-from ..run.events import Sample, Validation
-from ..run.processes import Processes
+from ..calibration import fit_thresholds
+from ..data import Batch, Floats, Groups, TrainingData
+from ..recipe import StageRecipe
+from ..run import Processes, Sample, Validation
 from .checkpoint_choice import choose_studies, draft_studies, score_drafts, validation_decoding
-from .train_step import LossSums, Weights, mean, train_step
+from .train_step import LossCounts, LossSums, mean_losses, train_step
 
 
 class Validator:
@@ -30,7 +28,7 @@ class Validator:
         stage: recipe of the stage.
         data: training and validation studies.
         processes: the processes of the run.
-        longest: largest number of report tokens R of a draft.
+        max_report_tokens: largest number of report tokens R of a draft.
         can_write: whether the decoder was trained before this stage.
         knows_findings: whether the finding head is trained, so that thresholds mean something.
         autocast: returns the autocast context of the stage.
@@ -44,7 +42,7 @@ class Validator:
         data: TrainingData,
         processes: Processes,
         *,
-        longest: int,
+        max_report_tokens: int,
         can_write: bool,
         knows_findings: bool,
         autocast: Callable[[], torch.autocast],
@@ -53,9 +51,9 @@ class Validator:
         self._checkpoint, self._stage, self._data, self._processes = checkpoint, stage, data, processes
         self._can_write, self._knows_findings = can_write, knows_findings
         self._autocast, self._pause = autocast, pause
-        self._decoding = validation_decoding(stage, longest)
+        self._decoding = validation_decoding(stage, max_report_tokens)
         trains_decoder = can_write or stage.rates.decoder > 0
-        count = stage.drafts if stage.choose_by == "drafts" and trains_decoder else 0
+        count = stage.validation_drafts if stage.checkpoint_metric == "draft_score" and trains_decoder else 0
         self._drafted = choose_studies(data.validation, count)
 
     @torch.inference_mode()
@@ -79,7 +77,7 @@ class Validator:
             loss=loss,
             scores={} if scored is None else scored.scores,
             distinct=None if scored is None else scored.distinct,
-            collapsed=scored is not None and (scored.collapsed or scored.distinct < self._stage.fewest_distinct),
+            collapsed=scored is not None and (scored.collapsed or scored.distinct < self._stage.min_distinct),
             samples=samples,
             accuracies=accuracies,
         )
@@ -87,10 +85,10 @@ class Validator:
     def _measure(self) -> tuple[float | None, FindingConfig, Mapping[str, float]]:
         """Return the mean loss, or None without studies, fitted thresholds, and the accuracy of each attribute head."""
         attributes, schema = self._checkpoint.model.config.attributes, self._checkpoint.model.config.finding_schema
-        sums, totals, correct = np.array(LossSums()), np.array(Weights()), np.zeros((len(attributes), 2))
+        sums, totals, correct = np.array(LossSums()), np.array(LossCounts()), np.zeros((len(attributes), 2))
         predictions: list[tuple[Floats, Floats]] = []
         for batch in self._batches(self._data.validation):
-            weights = Weights.of(batch)
+            weights = LossCounts.of(batch)
             with self._autocast():
                 losses = train_step(self._checkpoint.model, batch, self._stage)
             sums += losses.sums(weights)
@@ -100,8 +98,8 @@ class Validator:
                 probabilities = self._checkpoint.model.probabilities(losses.finding_logits.double())
                 predictions.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *correct.ravel()]))
-        all_weights = Weights(*added[len(sums) :][: len(totals)].tolist())
-        loss = mean(added[: len(sums)].tolist(), all_weights, self._stage).loss if any(all_weights) else None
+        all_weights = LossCounts(*added[len(sums) :][: len(totals)].tolist())
+        loss = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage).loss if any(all_weights) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(correct.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
         return loss, _thresholds(self._processes.gather(predictions), len(schema.findings)), accuracies

@@ -1,1 +1,1 @@
-"""Experiments that are recipes: one TOML a question, which may be several runs; see `__main__.py`."""
+"""Experiments as recipes: one TOML file per question, with one or more runs; see `__main__.py`."""

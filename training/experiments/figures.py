@@ -1,4 +1,4 @@
-"""The figures of a trial that go into the table, read from its evaluation and its log."""
+"""Read the figures of a trial for the results table, from its evaluation and its log."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from report_gen.evaluation import BLANK, SHUFFLED
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics import ALL_FINDINGS, ECE, MACRO_F1, headline_scores
 
-from ..run.folder import LOG
+from ..run import LOG
 
 Document = Mapping[str, Any]
-"""What `report-gen evaluate --json` writes."""
+"""The JSON output of `report-gen evaluate`."""
 
 _NIH = f"{MACRO_F1}, ChestX-ray14's labels"
 _AVERAGES = ("macro F1, ", "micro F1, ")
@@ -26,18 +26,20 @@ _HEADLINE = headline_scores(chest_xray())
 
 @dataclass(frozen=True)
 class Figure:
+    """A number in the results table."""
+
     name: str
     value: float
     p: float | None = None
-    """Of a difference, by paired bootstrap over the studies."""
+    """p-value of a difference, by paired bootstrap over the studies."""
 
 
 def figures_of(document: Document) -> Iterator[Figure]:
-    """Of the model: what its drafts and its heads are worth, and what they lose without its images."""
+    """Yield the figures of the model: scores of its drafts and heads, and their loss without the study's own images."""
     yield from _against_reports(document)
     for name, differences in _compared(document):
         for control, one in differences.items():
-            if control == SHUFFLED:  # own images are the second of every difference
+            if control == SHUFFLED:  # the "second" system of every difference is the model with its own images
                 yield Figure(name, one["second"])
             if control in (SHUFFLED, BLANK):
                 yield _drop(name, control, one)
@@ -48,7 +50,7 @@ def figures_of(document: Document) -> Iterator[Figure]:
 
 
 def baselines_of(document: Document) -> Mapping[str, list[Figure]]:
-    """Of what needs no model or does not look, by its name: against the reports, and against ChestX-ray14's labels."""
+    """Return the figures of baselines by name: against the reports, and against the labels of ChestX-ray14."""
     reports = document["reports"]
     found = {} if reports is None else {system["name"]: list(_scores(system)) for system in reports["baselines"]}
     differences = _nih_differences(document)
@@ -58,7 +60,7 @@ def baselines_of(document: Document) -> Mapping[str, list[Figure]]:
 
 
 def training_figures(run: Path) -> Iterator[Figure]:
-    """From the log of a run folder: the loss of the weights that were kept, and what the steps took."""
+    """Yield the validation loss of the kept weights and the training time, from the log of a run folder."""
     lines = [json.loads(line) for line in (run / LOG).read_text(encoding="utf-8").splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "validation" and line["chosen"] and line["loss"]]
     if losses:
@@ -75,7 +77,7 @@ def _against_reports(document: Document) -> Iterator[Figure]:
 
 
 def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]]:
-    """Figures beside those against reports, each with its differences by control."""
+    """Yield the figures that are not scored against reports, each with its differences by control."""
     for name, differences in _by_name(document["labels"]).items():
         if name.startswith(_AVERAGES):
             yield f"{name}, labels", differences
@@ -86,7 +88,7 @@ def _compared(document: Document) -> Iterator[tuple[str, Mapping[str, Document]]
 
 
 def _by_name(by_control: Mapping[str, Mapping[str, Document]]) -> dict[str, dict[str, Document]]:
-    """Differences by name and control, from those by control and name."""
+    """Turn differences by control and name into differences by name and control."""
     found: dict[str, dict[str, Document]] = {}
     for control, differences in by_control.items():
         for name, one in differences.items():
@@ -95,10 +97,10 @@ def _by_name(by_control: Mapping[str, Mapping[str, Document]]) -> dict[str, dict
 
 
 def _nih_differences(document: Document) -> dict[str, Document]:
-    """Of the macro F1 of ChestX-ray14's labels, by what it is held against; none where the corpus is another."""
+    """Return the differences of the macro F1 against ChestX-ray14 labels, by control; empty for another corpus."""
     scores = document["nih_labels"]
     differences = {} if scores is None else scores["against"]
-    return {name: next(one for one in them if one["name"] == MACRO_F1) for name, them in differences.items()}
+    return {name: next(one for one in scores_of if one["name"] == MACRO_F1) for name, scores_of in differences.items()}
 
 
 def _scores(system: Document) -> Iterator[Figure]:
@@ -107,4 +109,4 @@ def _scores(system: Document) -> Iterator[Figure]:
 
 def _drop(name: str, control: str, difference: Document) -> Figure:
     value = difference["second"] - difference["first"]
-    return Figure(f"{name}: own less {control} images", value, difference["p_bootstrap"])
+    return Figure(f"{name}: drop with {control} images", value, difference["p_bootstrap"])

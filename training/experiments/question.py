@@ -1,5 +1,4 @@
-"""A question to experiments, read from TOML: a base recipe, runs that each change something of it, and what is held
-against what."""
+"""Read an experiment from TOML: a base recipe, runs that each change some keys, and how they are compared."""
 
 from __future__ import annotations
 
@@ -14,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from report_gen.errors import RecipeError
 from report_gen.generation import Decoding
 
-from ..recipe.loading import load_recipe
-from ..recipe.schema import CorpusRecipe, Recipe
+from ..recipe import CorpusRecipe, Recipe, load_recipe
 
 FOLDER = Path(__file__).parent
 
@@ -26,44 +24,44 @@ class _Frozen(BaseModel):
 
 class RunRecipe(_Frozen):
     name: str = Field(pattern=r"^\w[\w.-]*$")
-    """Names its folder and its column in the table."""
+    """Name of the run: its folder, and its column in the table."""
     set: tuple[str, ...] = ()
-    """What it changes of the base recipe, as `key.key=value`."""
+    """Changes to the base recipe, as `key.key=value`."""
     decoding: Decoding | None = None
-    """How its drafts are written, where not as those of the others. Runs whose recipes are equal are trained once."""
+    """How the run drafts, if not like the others. Runs with equal recipes are trained once."""
 
 
 class Question(_Frozen):
     title: str
-    """What is asked; it heads the results."""
+    """The question; heading of the results."""
     recipe: str
-    """The base recipe: a TOML file, relative to this one, or the name of one that comes with the package."""
+    """Base recipe: a TOML file relative to this one, or the name of a recipe of the package."""
     corpus: str
-    """Name of the recipe's corpus by which runs are evaluated."""
+    """Name of the recipe's corpus for the evaluation."""
     split: Literal["val", "test"] = "val"
-    """Of that corpus. Weights must not be chosen by it: `val` needs a corpus with `hold_out`."""
+    """Split for the evaluation. It must not select the weights: `val` needs a corpus with `hold_out`."""
     decoding: Decoding = Decoding()
-    """How drafts are written."""
+    """How drafts are generated."""
     nearest: bool = True
-    """Whether image 1-NN is among the baselines, which looks at all training images."""
+    """Whether to compare with the nearest-image baseline (image 1-NN), which reads all training images."""
     runs: tuple[RunRecipe, ...] = Field(min_length=1)
-    """What is compared, in the order of the table."""
+    """Runs to compare, in table order."""
 
     @model_validator(mode="after")
     def _check(self) -> Question:
         names = [run.name for run in self.runs]
         if len(set(names)) < len(names):
-            raise ValueError(f"two runs have one name; there are {', '.join(names)}")
+            raise ValueError(f"runs have duplicate names: {', '.join(names)}; give each its own name")
         return self
 
     def recipe_of(self, run: RunRecipe, seed: int, settings: Sequence[str] = ()) -> Recipe:
-        """The recipe of a run with a seed.
+        """Return the recipe of a run with a seed.
 
         Args:
-            settings: that change the base recipe; where a run changes the same, the run has the last word.
+            settings: changes to the base recipe; settings of the run override them.
 
         Raises:
-            RecipeError: it is wrong, or its corpora cannot be evaluated by.
+            RecipeError: the recipe is invalid, or its corpus cannot be used for the evaluation.
         """
         try:
             recipe = load_recipe(self.recipe, [*settings, *run.set, f"seed={seed}"])
@@ -72,24 +70,24 @@ class Question(_Frozen):
         corpus = self.corpus_of(recipe)
         if self.split == "val" and not corpus.hold_out:
             raise RecipeError(
-                f"run {run.name!r}: split 'val' of {self.corpus!r} chooses the weights, so it cannot judge them; "
-                "give that corpus a hold_out, or evaluate by split 'test'"
+                f"run {run.name!r}: split 'val' of {self.corpus!r} selects the weights, so it cannot evaluate them; "
+                "set hold_out for that corpus, or evaluate on split 'test'"
             )
         return recipe
 
     def corpus_of(self, recipe: Recipe) -> CorpusRecipe:
-        """The corpus by which the model of a recipe is evaluated. Raises RecipeError where there is none."""
+        """Return the corpus for the evaluation. Raises RecipeError if the recipe has none of that name."""
         named = {corpus.name: corpus for corpus in recipe.corpora}
         if self.corpus not in named:
-            raise RecipeError(f"the recipe has no corpus {self.corpus!r} to evaluate by; there are {', '.join(named)}")
+            raise RecipeError(f"the recipe has no corpus {self.corpus!r} to evaluate on; it has {', '.join(named)}")
         return named[self.corpus]
 
 
 def load_question(name_or_path: str) -> Question:
-    """A question by file, or by the name of one that comes with the package.
+    """Load an experiment file, or an experiment of the package by name.
 
     Raises:
-        RecipeError: it cannot be read, or a key is unknown or ill-typed.
+        RecipeError: the file cannot be read, or a key is unknown or has a wrong value.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and not path.is_file():
@@ -100,7 +98,7 @@ def load_question(name_or_path: str) -> Question:
     except OSError as error:
         raise RecipeError(f"{name_or_path}: no such experiment; give a TOML file or one of {_known()}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not TOML ({error}); correct that line") from error
+        raise RecipeError(f"{path}: not valid TOML ({error}); correct that line") from error
     except pydantic.ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "experiment"
@@ -110,6 +108,6 @@ def load_question(name_or_path: str) -> Question:
 
 
 def _known() -> str:
-    """Names of the questions; the other files are recipes that several of them begin with."""
+    """Return the names of the experiments; the other TOML files of the folder are base recipes."""
     files = sorted(FOLDER.glob("*.toml"))
     return ", ".join(file.stem for file in files if "runs" in tomllib.loads(file.read_text(encoding="utf-8")))

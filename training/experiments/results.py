@@ -1,4 +1,4 @@
-"""The trials of a question side by side: every figure's mean and range over the seeds, as Markdown and as JSON."""
+"""Compare the trials of an experiment: mean and range of every figure over the seeds, as Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .trials import Trial
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure over several trials."""
+    """The values of a figure over several trials."""
 
     values: tuple[float, ...]
-    """In the order of the seeds."""
+    """Values in seed order."""
     p: float | None
-    """Of a difference: the highest over the trials."""
+    """p-value of a difference: the highest over the trials."""
 
     @property
     def mean(self) -> float:
@@ -31,35 +31,36 @@ class Spread:
         if max(self.values) > min(self.values):
             parts.append(f"{min(self.values):.3f} to {max(self.values):.3f}")
         if self.p is not None:
-            parts.append(f"p {self.p:.4f}")  # 2,000 draws give no less than 0.0005
+            parts.append(f"p {self.p:.4f}")  # the smallest p-value of 2,000 bootstrap draws is 0.0005
         return f"{self.mean:.3f}" + (f" ({'; '.join(parts)})" if parts else "")
 
 
 Column = Mapping[str, Spread]
-"""By the figure's name."""
+"""Figures of a run or baseline, by name."""
 
 
 @dataclass(frozen=True)
 class Results:
+    """The results of an experiment so far."""
+
     question: Question
     seeds: tuple[int, ...]
-    """Of the trials so far."""
     studies: int
-    """Drafted in each trial."""
+    """Studies drafted per trial."""
     runs: Mapping[str, Column]
-    """By the run's name, in the order of the question."""
+    """Run name -> figures, in the order of the experiment."""
     baselines: Mapping[str, Column]
-    """By name; image 1-NN may differ from run to run where encoders do, so it has a range over all trials."""
+    """Baseline name -> figures; image 1-NN depends on the encoder, so its range covers all trials."""
 
     @property
     def figures(self) -> list[str]:
-        """Names of all figures, in the order of the table."""
+        """Names of all figures, in table order."""
         columns = (*self.runs.values(), *self.baselines.values())
         return list(dict.fromkeys(name for column in columns for name in column))
 
 
 def gather(question: Question, evaluated: Sequence[tuple[Trial, Document]]) -> Results:
-    """What came out of one or more trials."""
+    """Combine the evaluations of one or more trials."""
     runs: dict[str, list[list[Figure]]] = {}
     baselines: dict[str, list[list[Figure]]] = {}
     for trial, document in evaluated:
@@ -76,7 +77,7 @@ def gather(question: Question, evaluated: Sequence[tuple[Trial, Document]]) -> R
 
 
 def render_markdown(results: Results) -> str:
-    """One table, a column for every run and every baseline."""
+    """Return one table with a column per run and baseline."""
     question = results.question
     columns = {**results.runs, **{f"baseline: {name}": column for name, column in results.baselines.items()}}
     rows = [
@@ -88,19 +89,19 @@ def render_markdown(results: Results) -> str:
     return (
         f"# {question.title}\n\n"
         f"Corpus {question.corpus!r}, split {question.split}: {results.studies} studies. Seeds {seeds}: mean (range). "
-        "Of differences the highest p of a paired bootstrap over the studies.\n\n"
+        "Differences show the highest p-value over the seeds (paired bootstrap over the studies).\n\n"
         + "".join(f"| {' | '.join(row)} |\n" for row in rows)
     )
 
 
-def results_to_dict(results: Results) -> str:
-    """Everything as JSON."""
+def results_to_json(results: Results) -> str:
+    """Return everything as JSON."""
     document = {
         "question": results.question.model_dump(mode="json"),
         "seeds": results.seeds,
         "studies": results.studies,
-        "runs": {name: _tell(column) for name, column in results.runs.items()},
-        "baselines": {name: _tell(column) for name, column in results.baselines.items()},
+        "runs": {name: _to_dict(column) for name, column in results.runs.items()},
+        "baselines": {name: _to_dict(column) for name, column in results.baselines.items()},
     }
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -122,7 +123,7 @@ def _cell(column: Column, name: str) -> str:
     return column[name].text if name in column else ""
 
 
-def _tell(column: Column) -> dict[str, object]:
+def _to_dict(column: Column) -> dict[str, object]:
     return {
         name: {"mean": spread.mean, "values": spread.values, "p": spread.p, "text": spread.text}
         for name, spread in column.items()

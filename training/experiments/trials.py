@@ -1,4 +1,4 @@
-"""Trials: a run of a question with one seed, trained and evaluated, as far as that was not done before."""
+"""Train and evaluate one run of an experiment with one seed; finished work is not repeated."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ from report_gen.metrics import ScoreMethod
 from report_gen.model.checkpoint import MANIFEST
 from report_gen.terminal import track
 
-from ..monitoring.monitored_run import train_watched
-from ..recipe.schema import CorpusRecipe, Recipe
-from ..run.folder import BEST, RECIPE, Run
+from ..monitoring import train_watched
+from ..recipe import CorpusRecipe, Recipe
+from ..run import BEST, RECIPE, Run
 from .question import Question
 
-EVALUATION, ASKED = "evaluation.json", "asked.json"
+EVALUATION, CONDITIONS = "evaluation.json", "conditions.json"
 _METHOD = ScoreMethod(draws=2000, java=False)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of a question with one seed."""
+    """One run of an experiment with one seed."""
 
     run: str
     seed: int
     recipe: Recipe
     corpus: CorpusRecipe
-    """By which it is evaluated."""
+    """Corpus for the evaluation."""
     split: str
     decoding: Decoding
     nearest: bool
     folder: Path
-    """Where its evaluation lies."""
+    """Folder of the evaluation."""
     training: Path
-    """Its run folder: its own, or that of an earlier trial whose recipe is the same."""
+    """Run folder: its own, or that of an earlier trial with an equal recipe."""
 
 
-def plan(question: Question, seeds: Sequence[int], folder: Path, settings: Sequence[str] = ()) -> list[Trial]:
-    """All trials of a question: every run with the first seed, then every run with the next one.
+def plan_trials(question: Question, seeds: Sequence[int], folder: Path, settings: Sequence[str] = ()) -> list[Trial]:
+    """Plan all trials: every run with the first seed, then every run with the next one.
 
     Raises:
-        RecipeError: a recipe is wrong.
+        RecipeError: a recipe is invalid.
     """
     trials: list[Trial] = []
     trained: dict[str, Path] = {}
@@ -80,32 +80,32 @@ def plan(question: Question, seeds: Sequence[int], folder: Path, settings: Seque
     return trials
 
 
-def conduct(trial: Trial) -> dict[str, Any]:
-    """Train and evaluate; gives what `report-gen evaluate --json` writes.
+def run_trial(trial: Trial) -> dict[str, Any]:
+    """Train and evaluate a trial, and return the JSON output of `report-gen evaluate`.
 
     Raises:
         UsageError: the run folder holds a run of another recipe.
-        CorpusError, RecipeError, OutputError, ResourceError, StoppedError: as training and evaluation raise them.
+        CorpusError, RecipeError, OutputError, ResourceError, StoppedError: as in training and evaluation.
     """
     _train(trial)
     manifest = (trial.training / BEST / MANIFEST).read_bytes()
-    asked = {
+    conditions = {
         "weights": hashlib.sha256(manifest).hexdigest(),
         "corpus": trial.corpus.model_dump(include={"path", "layout"}),
         "split": trial.split,
         "decoding": asdict(trial.decoding),
         "nearest": trial.nearest,
     }
-    document, mark = trial.folder / EVALUATION, trial.folder / ASKED
-    if not (mark.exists() and document.exists() and json.loads(mark.read_bytes()) == asked):
+    document, marker = trial.folder / EVALUATION, trial.folder / CONDITIONS
+    if not (marker.exists() and document.exists() and json.loads(marker.read_bytes()) == conditions):
         _evaluate(trial, document)
-        write_atomically(mark, json.dumps(asked, indent=2) + "\n")  # last: with it the document is whole
+        write_atomically(marker, json.dumps(conditions, indent=2) + "\n")  # last: it marks the evaluation as complete
     evaluation: dict[str, Any] = json.loads(document.read_bytes())
     return evaluation
 
 
 def _train(trial: Trial) -> None:
-    """A run folder with a checkpoint is done; one without goes on where it was stopped."""
+    """Train the trial, unless its run folder holds a checkpoint; an interrupted run is resumed."""
     folder = trial.training
     if (folder / BEST).is_dir():
         with Run.open(folder, trial.recipe, resume=True):  # refuses another recipe
@@ -128,7 +128,7 @@ def _evaluate(trial: Trial, document: Path) -> None:
             nearest=nearest_candidates(studies, rows) if trial.nearest else (),
             nih_labels=read_nih_labels(path, layout=trial.corpus.layout),
             track=lambda items, total, what: track(
-                items, total=total, description=f"{trial.run}, seed {trial.seed}: looking at {what}"
+                items, total=total, description=f"{trial.run}, seed {trial.seed}: {what}"
             ),
         )
     write_evaluation(evaluation, document)

@@ -1,4 +1,4 @@
-"""A contact sheet: the images of a batch as the model sees them, so that eyes can judge crops and augmentation."""
+"""Draw the images of a batch as the model gets them, to check cropping and augmentation by eye."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _GAP, _LINE = 6, 18
 
 @dataclass(frozen=True)
 class Strip:
-    """Images that stand together under a heading."""
+    """Images drawn together under a heading."""
 
     heading: str
     squares: torch.Tensor
     """[n,size,size] 0..1."""
     labels: Sequence[str]
-    """Of the n images."""
+    """n labels, one per image."""
 
 
 def draw_contact_sheet(strips: Sequence[Strip]) -> bytes:
-    """A grey PNG of the strips below each other, a label under every image; tiles of one side, aspect kept."""
+    """Draw strips below each other as a gray PNG, with a label under every image; tiles are square."""
     side = max(_SIDES[0], min(_SIDES[1], max(strip.squares.shape[-1] for strip in strips)))
     heights = [_LINE + _GAP + _rows(strip) * (side + _LINE + _GAP) for strip in strips]
     columns = min(_COLUMNS, max(len(strip.labels) for strip in strips))
@@ -59,7 +59,7 @@ def _draw_strip(sheet: PIL.Image.Image, strip: Strip, top: int, side: int) -> No
 
 
 def _fitted(label: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
-    """The label, or as much of its end as there is room for: ids of a corpus begin alike."""
+    """Shorten a label from the front until it fits: ids of a corpus often begin alike."""
     label = " ".join(label.split())
     if font.getlength(label) <= width:
         return label

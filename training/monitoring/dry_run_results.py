@@ -1,54 +1,54 @@
-"""What a run of a recipe would need, as a rehearsal measured it."""
+"""Results of a dry run: what a full run of the recipe would need."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..recipe.schema import StageRecipe
+from ..recipe import StageRecipe
 from .contact_sheet import Strip
 from .first_batch import FirstText
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageDryRun:
-    """What a few steps of a stage took."""
+    """Measurements of a few steps of one stage."""
 
     stage: StageRecipe
-    learning: Mapping[str, int]
-    """Parameters that learn, by part."""
+    trained: Mapping[str, int]
+    """Trained parameters by model part."""
     seconds: float
-    """A step."""
+    """Seconds per step."""
     batch_seconds: float
-    """To make the batches of a step, were they made in the training process."""
+    """Seconds to make the batches of a step, if done in the training process."""
     studies: float
-    """A step."""
+    """Studies per step."""
     tokens: float
-    """Report tokens a step."""
+    """Report tokens per step."""
     validation_seconds: float
-    """About, a validation of all studies; 0 without any."""
+    """Estimated seconds of a validation of all studies; 0 without validation studies."""
     texts: Sequence[FirstText]
 
     @property
     def whole_seconds(self) -> float:
-        """Of the stage with its validations, unless it ends early."""
+        """Estimated seconds of the full stage with its validations, unless it ends early."""
         validations = 1 + -(-self.stage.steps // self.stage.validate_every)
         return self.stage.steps * self.seconds + validations * self.validation_seconds
 
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """A recipe, rehearsed."""
+    """Measurements of a recipe."""
 
     parameters: Mapping[str, int]
-    """All, by part."""
+    """All parameters by model part."""
     stages: Sequence[StageDryRun]
     estimated_bytes: int
-    """Of weights, gradients, AdamW's moments, an average and the best weights so far, in the most demanding stage;
-    activations, images and the program come on top."""
+    """Weights, best weights, gradients, optimizer state and EMA in the most demanding stage; activations, images and
+    the program are not included."""
     peak_bytes: int
-    """Resident memory of the process at its highest, corpus and program included."""
+    """Peak resident memory of the process, everything included."""
     gpu_bytes: int | None
-    """Allocated on the GPU at its highest; None without one."""
+    """Peak memory allocated on the GPU; None without one."""
     strips: Sequence[Strip]
-    """Images of the first batches, by stage, as the encoder gets them."""
+    """Images of the first batches, per stage, as the encoder gets them."""

@@ -1,4 +1,4 @@
-"""A rehearsal at the terminal: parameters, speed, hours, memory, and the first texts."""
+"""Show a dry run at the terminal: parameters, speed, hours, memory and the first texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .dry_run_results import DryRun, StageDryRun
 from .first_batch import FirstText
 
 _SHOWN = 2
-"""Texts of each stage."""
+"""Texts shown per stage."""
 
 
 def render_dry_run(dry_run: DryRun) -> RenderableType:
-    """Everything but the pictures."""
+    """Return everything except the images."""
     return Group(
         _figures(dry_run),
         Text(),
@@ -29,22 +29,22 @@ def render_dry_run(dry_run: DryRun) -> RenderableType:
 
 
 def _figures(dry_run: DryRun) -> Table:
-    """A column for each stage."""
+    """Return a table with one column per stage."""
     stages = dry_run.stages
     table = Table(box=SIMPLE_HEAD)
-    for head in ("", "all", *(f"stage {one.stage.name}" for one in stages)):
+    for head in ("", "total", *(f"stage {one.stage.name}" for one in stages)):
         table.add_column(Text(head), justify="right" if head else "left")
     for part, count in dry_run.parameters.items():
-        learning = [one.learning[part] for one in stages]
-        table.add_row(f"parameters of the {part}", f"{count:,}", *(f"{n:,} learn" if n else "frozen" for n in learning))
+        trained = [one.trained[part] for one in stages]
+        table.add_row(f"{part} parameters", f"{count:,}", *(f"{n:,} trained" if n else "frozen" for n in trained))
     table.add_row("steps", "", *(f"{one.stage.steps:,}" for one in stages))
-    table.add_row("studies a step", "", *(f"{one.studies:.0f}" for one in stages))
-    table.add_row("report tokens a step", "", *(f"{one.tokens:.0f}" for one in stages))
-    table.add_row("time of a step", "", *(_time(one.seconds) for one in stages))
-    table.add_row("making its batch, alone", "", *(_time(one.batch_seconds) for one in stages))
-    table.add_row("a validation, about", "", *(_time(one.validation_seconds) for one in stages))
-    whole = sum(one.whole_seconds for one in stages)
-    table.add_row("all steps, at most", _time(whole), *(_time(one.whole_seconds) for one in stages), style="bold")
+    table.add_row("studies per step", "", *(f"{one.studies:.0f}" for one in stages))
+    table.add_row("report tokens per step", "", *(f"{one.tokens:.0f}" for one in stages))
+    table.add_row("time per step", "", *(_time(one.seconds) for one in stages))
+    table.add_row("time to make its batches", "", *(_time(one.batch_seconds) for one in stages))
+    table.add_row("time per validation, estimated", "", *(_time(one.validation_seconds) for one in stages))
+    total = sum(one.whole_seconds for one in stages)
+    table.add_row("total time, at most", _time(total), *(_time(one.whole_seconds) for one in stages), style="bold")
     return table
 
 
@@ -57,10 +57,11 @@ def _time(seconds: float) -> str:
 
 
 def _memory(dry_run: DryRun) -> Iterator[str]:
-    yield f"Weights, gradients, AdamW and the best weights: {_size(dry_run.estimated_bytes)}, estimated."
-    yield f"This process at its highest, program, corpus and activations included: {_size(dry_run.peak_bytes)}."
+    estimate = _size(dry_run.estimated_bytes)
+    yield f"Memory of weights, best weights, gradients and optimizer state (estimate): {estimate}."
+    yield f"Peak memory of this process, everything included: {_size(dry_run.peak_bytes)}."
     if dry_run.gpu_bytes is not None:
-        yield f"On the GPU at its highest: {_size(dry_run.gpu_bytes)}."
+        yield f"Peak GPU memory: {_size(dry_run.gpu_bytes)}."
 
 
 def _size(size: int) -> str:
@@ -70,14 +71,14 @@ def _size(size: int) -> str:
 def _first_texts(dry_run: StageDryRun) -> Iterator[RenderableType]:
     name = dry_run.stage.name
     if not dry_run.texts:
-        yield Text(f"Stage {name}: its first batch has no texts.", end="\n\n")
+        yield Text(f"Stage {name}: the first batch has no reports.", end="\n\n")
     for text in dry_run.texts[:_SHOWN]:
         yield Text(f"Stage {name}, study {text.study_id}, {text.tokens} tokens", style="bold")
         yield Padding(Text("\n".join(_lines(text))), (0, 0, 1, 4))
 
 
 def _lines(text: FirstText) -> Iterator[str]:
-    for state, names in text.told.items():
-        yield f"told {state}: {', '.join(names)}"
+    for state, names in text.states.items():
+        yield f"given as {state}: {', '.join(names)}"
     yield f"prompt: {text.prompt}"
     yield f"report: {text.report}"

@@ -1,4 +1,4 @@
-"""The first batch of a stage, decoded back to words and pictures: what the model is really given."""
+"""Decode the first batch of a stage back into text and images, to show what the model is trained on."""
 
 from __future__ import annotations
 
@@ -13,50 +13,44 @@ from report_gen.config import STATES
 from report_gen.model.projector import VIEWS
 from report_gen.records.findings import FindingState
 
-from ..data.batches import Batch
-from ..data.data_loading import TrainingData
-from ..data.preparation import Prepared
-from ..optimization.objectives import IGNORED
-from ..recipe.schema import Recipe
-from ..run.processes import Processes
+from ..data import IGNORED, Batch, PreparedCorpora, TrainingData
+from ..recipe import Recipe
+from ..run import Processes
 from .contact_sheet import Strip
 
 _SHOWN = 24
-"""Images of a stage."""
+"""Images shown per stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstText:
-    """A study as the decoder reads it, decoded back from its token ids."""
+    """A study as the decoder reads it, decoded from its token ids."""
 
     study_id: str
-    told: Mapping[FindingState, Sequence[str]]
-    """Findings by the state that the decoder is told, but for the unknown ones."""
+    states: Mapping[FindingState, Sequence[str]]
+    """Findings by the state that conditions the decoder, without unknown ones."""
     prompt: str
     report: str
     tokens: int
-    """Of prompt and report, with their marks."""
+    """Tokens of prompt and report, special tokens included."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirstBatch:
-    """The batches of a stage's first step."""
+    """The batches of the first step of a stage."""
 
     seconds: float
-    """That making them took."""
+    """Seconds to make the batches."""
     texts: Sequence[FirstText]
     strips: Sequence[Strip]
-    """Images, if there are any, changed as training changes them."""
+    """Images with augmentation, if there are any."""
 
 
-def make_first_batch(recipe: Recipe, index: int, prepared: Prepared, processes: Processes) -> FirstBatch:
-    """The batches of the first step of a stage, by its index."""
-    stage = recipe.stages[index]
-    feed, start = (
-        TrainingData(recipe, index, prepared, processes),
-        time.monotonic(),
-    )  # without features, which are no pictures
-    batches = list(islice(feed.steps(0, 1), stage.accumulate))
+def make_first_batch(recipe: Recipe, index: int, prepared: PreparedCorpora, processes: Processes) -> FirstBatch:
+    """Make the batches of the first step of the stage at `index`, with pixels even if features are to be cached."""
+    stage, data = recipe.stages[index], TrainingData(recipe, index, prepared, processes)
+    start = time.monotonic()
+    batches = list(islice(data.steps(0, 1), stage.accumulate))
     return FirstBatch(
         seconds=time.monotonic() - start,
         texts=[text for batch in batches for text in _texts(batch, prepared)],
@@ -64,20 +58,20 @@ def make_first_batch(recipe: Recipe, index: int, prepared: Prepared, processes: 
     )
 
 
-def _texts(batch: Batch, prepared: Prepared) -> Iterator[FirstText]:
+def _texts(batch: Batch, prepared: PreparedCorpora) -> Iterator[FirstText]:
     if not batch.input_ids.shape[1]:
         return
     tokenizer, findings = prepared.tokenizer, prepared.schema.findings
     for row, study_id in enumerate(batch.study_ids):
-        there, trained = batch.attention_mask[row] > 0, batch.labels[row] != IGNORED
+        present, labeled = batch.attention_mask[row] > 0, batch.labels[row] != IGNORED
         states = [STATES[index] for index in batch.finding_states[row].tolist()]
-        told = {state: [name for name, one in zip(findings, states, strict=True) if one is state] for state in STATES}
+        by_state = {one: [name for name, state in zip(findings, states, strict=True) if state is one] for one in STATES}
         yield FirstText(
             study_id=study_id,
-            told={state: names for state, names in told.items() if names and state is not FindingState.UNKNOWN},
-            prompt=tokenizer.decode(batch.input_ids[row][there & ~trained].tolist()),
-            report=tokenizer.decode(batch.input_ids[row][trained].tolist()),
-            tokens=int(there.sum()),
+            states={state: names for state, names in by_state.items() if names and state is not FindingState.UNKNOWN},
+            prompt=tokenizer.decode(batch.input_ids[row][present & ~labeled].tolist()),
+            report=tokenizer.decode(batch.input_ids[row][labeled].tolist()),
+            tokens=int(present.sum()),
         )
 
 

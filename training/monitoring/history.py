@@ -1,4 +1,4 @@
-"""What a run has logged, stage by stage."""
+"""Read the log of a run, stage by stage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class StageHistory:
-    """Records of one stage by the steps done in it. A step that was run again after a crash counts as it went last."""
+    """Log records of one stage by step. If a step was repeated after a crash, its last record counts."""
 
     name: str
     steps: dict[int, Record] = field(default_factory=dict)
@@ -23,12 +23,12 @@ class StageHistory:
 
     @property
     def length(self) -> int:
-        """Steps done."""
+        """Number of steps done."""
         return max([*self.steps, *self.validations], default=0)
 
 
 def read_history(log: Path) -> list[StageHistory]:
-    """The stages of a log in their order; a line that a crash cut short is passed over.
+    """Read the stages of a log in order; incomplete lines are skipped.
 
     Raises:
         UsageError: the log cannot be read.

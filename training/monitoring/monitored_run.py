@@ -1,28 +1,29 @@
-"""A run and who watches it, together: what `report-gen train` does."""
+"""Train with monitoring: what `report-gen train` does."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ..engine.session import train
-from ..recipe.schema import Recipe
-from .monitor import watching
+from ..engine import train
+from ..recipe import Recipe
+from .monitor import open_monitor
 
 
 def train_watched(recipe: Recipe, folder: Path, *, resume: bool = False) -> Path:
-    """Train in a run folder with bars on standard error, and curves.png and samples.html in the folder.
+    """Train in a run folder, with progress bars on standard error and curves.png and samples.html in the folder.
 
-    Returns the checkpoint folder.
+    Returns:
+        The checkpoint folder.
 
     Raises:
-        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: as `session.train`.
+        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: as `engine.train`.
     """
-    with watching(recipe, folder) as watcher:
+    with open_monitor(recipe, folder) as monitor:
         return train(
             recipe,
             folder,
             resume=resume,
-            on_step=watcher.on_step,
-            on_validation=watcher.on_validation,
-            on_progress=watcher.on_progress,
+            on_step=monitor.on_step,
+            on_validation=monitor.on_validation,
+            on_progress=monitor.on_progress,
         )

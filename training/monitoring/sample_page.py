@@ -1,4 +1,4 @@
-"""samples.html: what the model writes of validation studies beside what was written of them, at every validation."""
+"""Write samples.html: drafts of validation studies beside their references, for every validation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from report_gen.metrics import mark_differences
 from report_gen.records.report import BANNER
 from report_gen.rendering.html import render_document
 
-from ..run.events import Sample, Validation
+from ..run import Sample, Validation
 
 PAGE, _RECORDS = "samples.html", "samples.json"
 _SHOWN = 8
-"""Studies of each validation."""
+"""Studies shown per validation."""
 _KEPT = 100
-"""Validations on the page."""
+"""Validations kept on the page."""
 _VIEWS = 4
 _SIDE = 128
 _STORED = TypeAdapter(list[Validation])
@@ -36,19 +36,19 @@ _STYLE = f"""
 body {{ max-width: 75rem; }} table {{ table-layout: fixed; }} small {{ overflow-wrap: anywhere; }}
 .banner {{ border: 2px solid #c00; padding: .5rem 1rem; font-weight: bold; }}
 summary {{ font-size: 1.15rem; font-weight: bold; margin-top: 1.2rem; cursor: pointer; }}
-.looks {{ width: {2 * _SIDE + 16}px; }} .text {{ white-space: pre-line; overflow-wrap: anywhere; }}
+.images {{ width: {2 * _SIDE + 16}px; }} .text {{ white-space: pre-line; overflow-wrap: anywhere; }}
 .image {{ display: inline-block; width: {_SIDE}px; height: {_SIDE}px; margin-right: 4px; background-size: cover; }}
 """
 
 
 class SamplePage:
-    """The page of one run folder; a resumed run goes on with the page that lies there."""
+    """The page of one run folder; a resumed run adds to the existing page."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
 
     def add(self, validation: Validation) -> None:
-        """Write the page anew, with this validation first; one without drafts changes nothing.
+        """Write the page with this validation first; a validation without drafts changes nothing.
 
         Raises:
             UsageError: the records of earlier validations are damaged.
@@ -57,7 +57,7 @@ class SamplePage:
         if not validation.samples:
             return
         shown = replace(validation, samples=validation.samples[:_SHOWN])
-        # A resumed run does the steps after its last state again.
+        # A resumed run repeats the steps after its last saved state.
         earlier = [one for one in self._read() if one.stage != validation.stage or one.step < validation.step]
         kept = [shown, *earlier][:_KEPT]
         write_atomically(self._folder / _RECORDS, _STORED.dump_json(kept))
@@ -68,21 +68,21 @@ class SamplePage:
         try:
             return _STORED.validate_json(path.read_bytes()) if path.exists() else []
         except pydantic.ValidationError as error:
-            raise UsageError(f"{path}: damaged; delete it, and the page begins anew") from error
+            raise UsageError(f"{path}: damaged; delete it to start a new page") from error
 
 
 def _render(name: str, validations: Sequence[Validation]) -> str:
     paths = dict.fromkeys(path for one in validations for sample in one.samples for path in sample.images[:_VIEWS])
-    pictures = {path: picture for path in paths if (picture := _thumbnail(path))}
-    # Every picture stands once in the style sheet, however many drafts were written of it.
-    classes = {path: f"image-{number}" for number, path in enumerate(pictures)}
-    rules = "".join(f'.{classes[path]}{{background-image:url("{url}")}}\n' for path, url in pictures.items())
+    thumbnails = {path: url for path in paths if (url := _thumbnail(path))}
+    # Each image is stored once, in the style sheet, however many drafts show it.
+    classes = {path: f"image-{number}" for number, path in enumerate(thumbnails)}
+    rules = "".join(f'.{classes[path]}{{background-image:url("{url}")}}\n' for path, url in thumbnails.items())
     body = [
         f"<h1>Sample drafts of {escape(name)}</h1>",
         f'<p class="banner">{BANNER}. Written by a model in training.</p>',
-        "<p>This page holds patient data, texts and images: keep it where the corpus may be. The newest validation "
-        "stands first; <mark>marked</mark> words are lacking on the other side.</p>",
-        *(_section(one, classes, first=place == 0) for place, one in enumerate(validations)),
+        "<p>This page contains patient data (texts and images): keep it as safe as the corpus. The newest validation "
+        "comes first; <mark>marked</mark> words are missing on the other side.</p>",
+        *(_section(one, classes, first=index == 0) for index, one in enumerate(validations)),
     ]
     return render_document(f"Sample drafts of {name}", body, style=_STYLE + rules)
 
@@ -92,11 +92,11 @@ def _section(validation: Validation, classes: Mapping[Path, str], *, first: bool
     heading, warning = f"{escape(validation.stage)}, step {validation.step}", ""
     if validation.collapsed:
         heading += ' <span class="fails">collapse</span>'
-        warning = '<p class="fails">Collapse: the drafts are the same few texts whatever the model is shown.</p>'
+        warning = '<p class="fails">Collapse: the drafts are the same few texts whatever the images show.</p>'
     return (
         f"<details{' open' if first else ''}><summary>{heading}</summary>{warning}"
         f"<p>{'; '.join(_figures(validation))}</p>"
-        f'<table><tr><th class="looks">images</th><th>draft, reviewed by no one</th><th>reference</th></tr>\n{rows}'
+        f'<table><tr><th class="images">images</th><th>draft, not reviewed</th><th>reference</th></tr>\n{rows}'
         "</table></details>"
     )
 
@@ -108,7 +108,7 @@ def _figures(validation: Validation) -> Iterator[str]:
         yield f"validation loss {validation.loss:.3f}"
     yield from (f"{escape(name)} {score:.3f}" for name, score in validation.scores.items())
     if validation.distinct is not None:
-        yield f"{validation.distinct:.0%} as many different drafts as different references"
+        yield f"{validation.distinct:.0%} as many distinct drafts as distinct references"
 
 
 def _row(sample: Sample, classes: Mapping[Path, str]) -> str:
@@ -118,13 +118,13 @@ def _row(sample: Sample, classes: Mapping[Path, str]) -> str:
         for number, path in enumerate(sample.images[:_VIEWS], start=1)
         if path in classes
     )
-    cells = f'<td class="text">{draft or "(nothing)"}</td><td class="text">{reference}</td>'
+    cells = f'<td class="text">{draft or "(empty)"}</td><td class="text">{reference}</td>'
     return f"<tr><td>{images}<br><small>{escape(sample.study_id)}</small></td>{cells}</tr>"
 
 
 @lru_cache(maxsize=256)
 def _thumbnail(path: Path) -> str:
-    """A data URL; nothing where the image is no longer to be had: a page is not worth the end of a run."""
+    """Return a data URL; empty if the image is no longer readable: a missing thumbnail must not end a run."""
     try:
         (image,) = read_study(path).images
         square, _ = ImageTransform(size=_SIDE, channels=1, mean=0, std=1).fit(load_pixels(image))

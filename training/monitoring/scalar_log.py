@@ -1,4 +1,4 @@
-"""The run in TensorBoard: `tensorboard --logdir RUN/tensorboard`."""
+"""Write a run for TensorBoard: `tensorboard --logdir RUN/tensorboard`."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from torch.utils.tensorboard.summary import scalar, text
 
 from report_gen.errors import OutputError
 
-from ..recipe.schema import StageRecipe
-from ..run.events import Progress, Sample, Validation
+from ..recipe import StageRecipe
+from ..run import Progress, Sample, Validation
 
 FOLDER = "tensorboard"
 _SHOWN = 4
-"""Studies whose drafts are written at each validation."""
+"""Drafts written per validation."""
 
 
-class Board:
-    """Scalars and sample texts over the steps of all stages; every stage counts as long as its recipe allows.
+class TensorBoardLog:
+    """Scalars and sample texts over the steps of all stages. Each stage starts after the maximum steps of the previous.
 
-    The events hold what patients' reports say, as the run folder does.
+    The events contain report texts of patients, as the run folder does.
     """
 
     def __init__(self, folder: Path, stages: Sequence[StageRecipe]) -> None:
@@ -37,7 +37,7 @@ class Board:
         self._starts = dict(zip((stage.name for stage in stages), before, strict=False))
         self._file: BinaryIO | None = None
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> TensorBoardLog:
         return self
 
     def __exit__(
@@ -47,7 +47,7 @@ class Board:
             self._file.close()
 
     def on_step(self, now: Progress) -> None:
-        """Losses, learning rates and speed.
+        """Write losses, learning rates and speed.
 
         Raises:
             OutputError: the events cannot be written.
@@ -64,13 +64,13 @@ class Board:
         self._add(now.stage, now.step, scalars)
 
     def on_validation(self, now: Validation) -> None:
-        """Loss, scores, share of distinct drafts, and a few drafts beside their references.
+        """Write loss, scores, share of distinct drafts, and a few drafts with their references.
 
         Raises:
             OutputError: the events cannot be written.
         """
         scores = {f"validation/{name}": score for name, score in now.scores.items()}
-        scores |= {f"validation/{name} recognised": share for name, share in now.accuracies.items()}
+        scores |= {f"validation/{name} accuracy": share for name, share in now.accuracies.items()}
         self._add(now.stage, now.step, {"loss/validation": now.loss, "validation/distinct": now.distinct} | scores)
         if now.samples:
             drafts = "\n\n".join(map(_markdown, now.samples[:_SHOWN]))
@@ -81,14 +81,14 @@ class Board:
         self._write(self._starts[stage] + step, summary=Summary(value=values))
 
     def _write(self, step: int, **event: Any) -> None:
-        """Append an event to the file, here and now: torch's own writer does it in a thread, in which a full disk would
+        """Append an event to the file in this thread: torch's own writer uses another one, in which a full disk would
         end as a traceback."""
         try:
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._file = (self._folder / f"events.out.tfevents.{time.time():.0f}.{os.getpid()}").open("ab", 0)
                 self._append(file_version="brain.Event:2")
-                # A resumed run does the steps after its last state again: what it wrote of them before is hidden.
+                # A resumed run repeats the steps after its last saved state; this hides their earlier events.
                 self._append(step=step, session_log=SessionLog(status=SessionLog.START))
             self._append(step=step, **event)
         except OSError as error:
@@ -101,7 +101,7 @@ class Board:
 
 
 def _markdown(sample: Sample) -> str:
-    """Headings and indented blocks, in which nothing of a report acts as markup."""
+    """Format a sample as indented blocks, in which nothing of a report acts as markup."""
     texts = {"draft": sample.draft, "reference": sample.reference}
     blocks = [f"    {name}: {' '.join(text.split())}" for name, text in texts.items()]
     return "\n".join([f"    study {sample.study_id}", *blocks])

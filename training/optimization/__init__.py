@@ -1,0 +1,30 @@
+"""Losses, optimizer and learning rates, moving average, adapters, and self-critical training."""
+
+from .adapters import add_adapters, frozen_parameters, is_adapter, merged_state
+from .ema import MovingAverage
+from .objectives import attribute_loss, finding_loss, policy_loss, report_loss
+from .optimizer import build_optimizer, encoder_layers, learning_rates, parameters_by_part, set_rates, set_train_mode
+from .scst import Sampled, sample_drafts, self_critical_loss
+from .scst_sampler import ScstSampler
+
+__all__ = [
+    "MovingAverage",
+    "Sampled",
+    "ScstSampler",
+    "add_adapters",
+    "attribute_loss",
+    "build_optimizer",
+    "encoder_layers",
+    "finding_loss",
+    "frozen_parameters",
+    "is_adapter",
+    "learning_rates",
+    "merged_state",
+    "parameters_by_part",
+    "policy_loss",
+    "report_loss",
+    "sample_drafts",
+    "self_critical_loss",
+    "set_rates",
+    "set_train_mode",
+]

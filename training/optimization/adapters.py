@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA; Hu et al., ICLR 2022) on a pretrained decoder, through peft.
 
-An adapted model keeps its shape: its linear layers are exchanged in place for layers that add a product of two narrow
-matrices. Checkpoints know nothing of them: `merged_state` adds the products to the weights.
+Linear layers are replaced in place by layers that add a product of two low-rank matrices. Checkpoints contain plain
+weights: `merged_state` adds the products to the weights.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from transformers.pytorch_utils import Conv1D
 from report_gen.errors import RecipeError
 from report_gen.model import ReportModel
 
-from ..recipe.schema import LoraRecipe
+from ..recipe import LoraRecipe
 
 _BASE = ".base_layer."
 
 
-def adapt(model: ReportModel, lora: LoraRecipe) -> None:
-    """Put adapters, which change nothing yet, on the pretrained linear layers of the decoder.
+def add_adapters(model: ReportModel, lora: LoraRecipe) -> None:
+    """Add adapters to the pretrained linear layers of the decoder; at first they do not change its output.
 
     Raises:
-        RecipeError: there is no linear layer of a name that the recipe targets, or peft knows none to choose.
+        RecipeError: a target of the recipe names no linear layer, or peft has no default targets for the decoder.
     """
     language_model = model.decoder.language_model
     linear = {name: module for name, module in language_model.named_modules() if isinstance(module, nn.Linear | Conv1D)}
@@ -34,28 +34,28 @@ def adapt(model: ReportModel, lora: LoraRecipe) -> None:
     _check_targets(lora.targets, known)
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # only ever divided by the rank
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # it is only divided by the rank
         lora_dropout=lora.dropout,
         target_modules=list(lora.targets) or None,
-        exclude_modules=sorted(linear.keys() - known) or None,  # what is new learns as a whole
+        exclude_modules=sorted(linear.keys() - known) or None,  # new layers are trained completely
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear.values()),
     )
     try:
         inject_adapter_in_model(config, language_model)
     except ValueError as error:
         raise RecipeError(
-            f"lora: peft does not know which layers of a {language_model.config.model_type} decoder to adapt; "
+            f"lora: peft has no default targets for a {language_model.config.model_type} decoder; "
             f"set targets to some of {_kinds(known)}"
         ) from error
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a parameter of this name is an adapter's."""
+    """Return whether a parameter name belongs to an adapter."""
     return ".lora_" in name
 
 
-def frozen(model: ReportModel) -> set[str]:
-    """Names of the parameters that no stage moves: those of the pretrained decoder, once it has adapters."""
+def frozen_parameters(model: ReportModel) -> set[str]:
+    """Return the names of parameters that no stage trains: those of a pretrained decoder with adapters."""
     names = [name for name, _ in model.decoder.named_parameters()]
     if not any(map(is_adapter, names)):
         return set()
@@ -65,7 +65,7 @@ def frozen(model: ReportModel) -> set[str]:
 
 @torch.no_grad()
 def merged_state(model: ReportModel) -> dict[str, torch.Tensor]:
-    """The weights under the names of a plain model, with what the adapters add; the model stays as it is."""
+    """Return the weights with the adapters merged, under the names of a model without adapters."""
     state = {name: tensor for name, tensor in model.state_dict().items() if not is_adapter(name)}
     for name, module in model.named_modules():
         if isinstance(module, Linear):
@@ -76,11 +76,11 @@ def merged_state(model: ReportModel) -> dict[str, torch.Tensor]:
 
 
 def _is_pretrained(name: str, module: nn.Module, pretrained: Collection[str]) -> bool:
-    return all(f"{name}.{own}" in pretrained for own, _ in module.named_parameters())
+    return all(f"{name}.{parameter}" in pretrained for parameter, _ in module.named_parameters())
 
 
 def _check_targets(targets: Collection[str], known: Collection[str]) -> None:
-    """Every target by itself: peft is content when one of several is there."""
+    """Check every target: peft accepts a list if only one of its targets exists."""
     for target in targets:
         if not any(name == target or name.endswith(f".{target}") for name in known):
             raise RecipeError(

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights, which is often better than the last of them and steadier than any."""
+"""Exponential moving average (EMA) of the weights, often better and more stable than the latest weights."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from torch import nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
-class Average:
-    """The average of what learns in a model: its parameters with gradients, and its floating-point buffers.
+class MovingAverage:
+    """The moving average of a model's trained parameters and floating-point buffers.
 
-    A buffer that stays as it is averages to itself; batch statistics are averaged like the weights they belong to.
+    Batch statistics are averaged like the weights that they belong to; constant buffers do not change.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._live = dict(_learning(model))
+        self._live = dict(_averaged_tensors(model))
         self._mean = {name: tensor.detach().clone() for name, tensor in self._live.items()}
         self._decay = decay
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after the step of this number, counted from 0 in the stage.
+        """Update the average after a step, counted from 0 in the stage.
 
-        The decay rises as (1 + step) / (10 + step), TensorFlow's rule, so that an early average is not all beginning.
+        The decay is at most (1 + step) / (10 + step), as in TensorFlow, so that the initial weights are soon forgotten.
         """
         average = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))  # type: ignore[no-untyped-call]
         average(list(self._mean.values()), list(self._live.values()), step)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the model has the average for its weights; it must not learn there."""
+        """Give the model the averaged weights while the context lasts; it must not be trained meanwhile."""
         self._swap()
         try:
             yield
@@ -40,15 +40,15 @@ class Average:
             self._swap()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """The average by the names of the model's state, copied to the CPU."""
+        """Return a copy of the average on the CPU, by the names of the model's state."""
         return {name: tensor.cpu().clone() for name, tensor in self._mean.items()}
 
     @torch.no_grad()
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave; names and shapes must be the model's.
+        """Restore the average from `state()`.
 
         Raises:
-            KeyError, RuntimeError: they are not.
+            KeyError, RuntimeError: names or shapes are not those of the model.
         """
         for name, tensor in self._mean.items():
             tensor.copy_(state[name])
@@ -61,7 +61,7 @@ class Average:
             self._mean[name].copy_(kept)
 
 
-def _learning(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+def _averaged_tensors(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     saved = model.state_dict(keep_vars=True).keys()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -1,4 +1,4 @@
-"""What a training step makes small."""
+"""Losses that training minimizes, in nats."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from torch.nn import functional as F
 
 from report_gen.tokenizer import BOS_ID, PAD_ID, UNK_ID
 
-IGNORED = -100
-"""Label of prefix, prompt and padding, as in torch and transformers."""
+from ..data import IGNORED
 
-NEVER_WRITTEN = (PAD_ID, UNK_ID, BOS_ID)
-"""Tokens that no draft holds."""
+NON_REPORT_TOKENS = (PAD_ID, UNK_ID, BOS_ID)
+"""Tokens that are never generated."""
 
 
 def report_loss(
     logits: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor | None = None, smoothing: float = 0.0
 ) -> torch.Tensor:
-    """Cross-entropy, nats, of the report tokens, averaged over their weights; 0 where nothing has a weight.
+    """Compute the weighted mean cross-entropy of the report tokens; 0 if the sum of weights is 0.
 
     Args:
-        logits: [B,L,vocabulary]; those at t are judged by the labels at t + 1.
-        labels: [B,L].
-        weights: [B,L] of the labels; those of IGNORED ones do not count. All 1 when not given.
+        logits: [B,L,vocabulary]; logits at t predict the label at t + 1.
+        labels: [B,L] token ids, IGNORED where there is no loss.
+        weights: [B,L] of the labels; all 1 if None.
         smoothing: share of every target that is spread over the vocabulary (Szegedy et al., CVPR 2016).
     """
     losses = _token_nll(logits, labels, smoothing)
@@ -36,23 +35,23 @@ def report_loss(
 def policy_loss(
     logits: torch.Tensor, labels: torch.Tensor, advantages: torch.Tensor, *, temperature: float, tokens: torch.Tensor
 ) -> torch.Tensor:
-    """Self-critical loss of sampled drafts (Rennie et al., CVPR 2017, eq. 9): their surprise, times how much better
-    than the greedy drafts they scored.
+    """Compute the self-critical loss (Rennie et al., CVPR 2017, eq. 9): negative log-likelihood times advantage.
 
     Args:
-        logits: [B,L,vocabulary] of the sampled drafts, with labels [B,L] as for `report_loss`.
-        advantages: [B], reward of the sampled draft less that of the greedy one.
-        temperature: of the sampling.
-        tokens: how many the sum is divided by: those of the reports, which makes it commensurate with `report_loss`.
-            Their own number would make long drafts cheap.
+        logits: [B,L,vocabulary] of the sampled drafts.
+        labels: [B,L] of the sampled drafts, as for `report_loss`.
+        advantages: [B], reward of the sampled draft minus reward of the greedy draft.
+        temperature: sampling temperature.
+        tokens: number of report tokens, by which the sum is divided to match the scale of `report_loss`. Dividing by
+            the number of draft tokens instead would favor long drafts.
     """
-    never = torch.tensor(NEVER_WRITTEN, device=logits.device)
-    losses = _token_nll((logits.float() / temperature).index_fill(-1, never, -torch.inf), labels, 0.0)
+    excluded = torch.tensor(NON_REPORT_TOKENS, device=logits.device)
+    losses = _token_nll((logits.float() / temperature).index_fill(-1, excluded, -torch.inf), labels, 0.0)
     return (losses * advantages[:, None]).sum() / tokens.clamp(min=1)
 
 
 def finding_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean binary cross-entropy, nats, over targets [B,F] in 0..1; NaN marks what the corpus does not say."""
+    """Compute the mean binary cross-entropy of logits [B,F] over targets [B,F] in 0..1; NaN targets are skipped."""
     known = ~targets.isnan()
     if not known.any():
         return logits.sum() * 0.0
@@ -60,21 +59,21 @@ def finding_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def attribute_loss(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy, nats, over the known attribute values of B studies.
+    """Compute the mean cross-entropy over the known attribute values of B studies.
 
     Args:
-        logits: [B,values] of each of the A attributes, at least one.
-        targets: [B,A]: 0 marks what the corpus does not say, n the value of the logit n - 1.
+        logits: [B,values] of each of the A attributes, A >= 1.
+        targets: [B,A]: 0 if unknown, n for the value of logit n - 1.
     """
     losses = [
-        F.cross_entropy(one.float(), place - 1, ignore_index=-1, reduction="sum")
-        for one, place in zip(logits, targets.unbind(1), strict=True)
+        F.cross_entropy(one.float(), value - 1, ignore_index=-1, reduction="sum")
+        for one, value in zip(logits, targets.unbind(1), strict=True)
     ]
     return torch.stack(losses).sum() / (targets > 0).sum().clamp(min=1)
 
 
 def _token_nll(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
-    """[B,L-1]: cross-entropy of the label at t + 1 from the logits at t; 0 where it is IGNORED."""
+    """Return the cross-entropy [B,L-1] of each label at t + 1 from the logits at t; 0 where it is IGNORED."""
     losses: torch.Tensor = F.cross_entropy(
         logits[:, :-1].flatten(0, 1).float(),
         labels[:, 1:].flatten(),

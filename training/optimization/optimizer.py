@@ -1,6 +1,6 @@
-"""Parameter groups of encoder, projector and decoder, and their learning rates over time.
+"""Build the optimizer with parameter groups for encoder, projector and decoder, and set their learning rates.
 
-The layers of the encoder are those of timm's own grouping: the stem, then block by block; see `encoder_layers`.
+Encoder layers are grouped as in timm: the stem, then each block; see `encoder_layers`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from torch.optim import AdamW
 from report_gen.errors import RecipeError
 from report_gen.model import ReportModel
 
-from ..recipe.schema import Rates, StageRecipe
-from .adapters import frozen
+from ..recipe import Rates, StageRecipe
+from .adapters import frozen_parameters
 
-_TOLD = re.compile(r"projector\.(?:state_embedding|attribute_embeddings\.\d+)")
+_STATE_EMBEDDING = re.compile(r"projector\.(?:state_embedding|attribute_embeddings\.\d+)")
 
 
 def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:
-    """AdamW over what has a rate; the rest is frozen. Only matrices decay.
+    """Build AdamW over the parameters with a learning rate, and freeze the others. Only matrices have weight decay.
 
     Raises:
-        RecipeError: the recipe speaks of layers of the encoder that it does not have.
+        RecipeError: the stage names encoder layers that do not exist.
     """
     rates = learning_rates(model, stage.rates)
     groups: dict[tuple[str, float, bool], list[nn.Parameter]] = {}
@@ -46,24 +46,24 @@ def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:
 
 
 def learning_rates(model: ReportModel, rates: Rates) -> dict[str, float]:
-    """The peak rate of every parameter by its name; 0 for what is frozen.
+    """Return the peak learning rate of every parameter by name; 0 if it is frozen.
 
-    What adapters stand in for is frozen whatever the rate.
+    Pretrained decoder weights with adapters are frozen whatever the rate.
     """
     peaks = {name: getattr(rates, _part(name)) for name, _ in model.named_parameters()}
-    return peaks | _encoder_rates(model, rates) | dict.fromkeys(frozen(model), 0.0)
+    return peaks | _encoder_rates(model, rates) | dict.fromkeys(frozen_parameters(model), 0.0)
 
 
-def parts(model: ReportModel) -> dict[str, list[nn.Parameter]]:
-    """All parameters by part."""
-    listed: dict[str, list[nn.Parameter]] = {"encoder": [], "projector": [], "decoder": []}
+def parameters_by_part(model: ReportModel) -> dict[str, list[nn.Parameter]]:
+    """Return all parameters by model part: encoder, projector, decoder."""
+    parts: dict[str, list[nn.Parameter]] = {"encoder": [], "projector": [], "decoder": []}
     for name, parameter in model.named_parameters():
-        listed[_part(name)].append(parameter)
-    return listed
+        parts[_part(name)].append(parameter)
+    return parts
 
 
 def encoder_layers(model: ReportModel) -> dict[str, int]:
-    """The layer of every parameter of the encoder by its name in the model, from 0 at the pixels.
+    """Return the layer number of every encoder parameter by its name in the model; layer 0 is next to the pixels.
 
     Raises:
         RecipeError: timm has no grouping for this architecture.
@@ -71,24 +71,24 @@ def encoder_layers(model: ReportModel) -> dict[str, int]:
     backbone = model.encoder.backbone
     if not hasattr(backbone, "group_matcher"):
         raise RecipeError(
-            f"timm knows no layers of the encoder {model.config.encoder.name!r}; "
-            "leave encoder_layers and encoder_decay out, or choose another encoder"
+            f"timm defines no layers for the encoder {model.config.encoder.name!r}; "
+            "remove encoder_layers and encoder_decay, or choose another encoder"
         )
     layers = group_parameters(backbone, backbone.group_matcher(coarse=False), reverse=True)
     return {f"encoder.backbone.{name}": layer for name, layer in layers.items()}
 
 
 def set_rates(optimizer: torch.optim.Optimizer, stage: StageRecipe, step: int) -> None:
-    """Linear warm-up, then half a cosine down to a tenth of the peak: a function of the step alone."""
-    warm = max(1, round(stage.steps * stage.warmup))
-    done = (step - warm) / max(1, stage.steps - warm)
-    factor = (step + 1) / warm if step < warm else 0.1 + 0.45 * (1 + math.cos(math.pi * done))
+    """Set the learning rates of a step: linear warm-up, then half a cosine down to a tenth of the peak."""
+    warmup = max(1, round(stage.steps * stage.warmup))
+    done = (step - warmup) / max(1, stage.steps - warmup)
+    factor = (step + 1) / warmup if step < warmup else 0.1 + 0.45 * (1 + math.cos(math.pi * done))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
 
 
 def set_train_mode(model: ReportModel, rates: Rates) -> None:
-    """Training mode for what learns: what is frozen of the encoder keeps its batch statistics and drops nothing."""
+    """Set trained parts to training mode; frozen parts keep their batch statistics and have no dropout."""
     model.train()
     for module, rate in _modules(model, rates):
         module.train(rate > 0)
@@ -100,24 +100,24 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
 
 
 def _part(name: str) -> str:
-    """The part that a parameter belongs to; what states and attributes are told by counts as words of the decoder."""
-    return "decoder" if _TOLD.fullmatch(name) else name.partition(".")[0]
+    """Return the part of a parameter. State and attribute embeddings belong to the decoder: texts alone train them."""
+    return "decoder" if _STATE_EMBEDDING.fullmatch(name) else name.partition(".")[0]
 
 
 def _encoder_rates(model: ReportModel, rates: Rates) -> dict[str, float]:
-    """The rates of the encoder's parameters, where its layers have rates of their own."""
+    """Return the learning rates of the encoder parameters if its layers have different ones, else nothing."""
     if rates.encoder == 0 or (rates.encoder_layers is None and rates.encoder_decay == 1):
         return {}
     layers = encoder_layers(model)
     top = max(layers.values())
-    learning = top + 1 if rates.encoder_layers is None else rates.encoder_layers
-    if learning > top + 1:
+    trained = top + 1 if rates.encoder_layers is None else rates.encoder_layers
+    if trained > top + 1:
         raise RecipeError(
-            f"encoder_layers = {learning}, but the encoder {model.config.encoder.name!r} has {top + 1} layers; "
-            "leave it out to train all of them"
+            f"encoder_layers = {trained}, but the encoder {model.config.encoder.name!r} has {top + 1} layers; "
+            "remove it to train all of them"
         )
     return {
-        name: rates.encoder * rates.encoder_decay ** (top - layer) if top - layer < learning else 0.0
+        name: rates.encoder * rates.encoder_decay ** (top - layer) if top - layer < trained else 0.0
         for name, layer in layers.items()
     }
 

@@ -1,4 +1,4 @@
-"""What a draft is worth in self-critical fine-tuning: the findings it shares with the report, and its words."""
+"""Reward drafts in self-critical training: F1 of their findings, and CIDEr-D."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from report_gen.metrics import (
 )
 from report_gen.records.findings import FindingSchema
 
-from ..recipe.schema import RewardRecipe
+from ..recipe import ScstRecipe
 
 
 def rewards(
     drafts: Sequence[str],
     references: Sequence[str],
-    reward: RewardRecipe,
+    scst: ScstRecipe,
     frequencies: DocumentFrequencies,
     schema: FindingSchema,
 ) -> Floats:
-    """[drafts]: F1 of the findings (0..1) and CIDEr-D (0..10) of every draft, by the recipe's shares."""
+    """Return the reward [drafts] of every draft: finding F1 (0..1) and CIDEr-D (0..10), weighted by the recipe."""
     total = np.zeros(len(drafts))
-    if reward.findings and schema.scored_findings:
+    if scst.finding_f1_weight and schema.scored_findings:
         states = label_reports(drafts, schema=schema), label_reports(references, schema=schema)
         f1 = average_name("per-report", "F1", next(iter(schema.scored_sets)), "uncertain+")
         (measure,) = (measure for measure in finding_measures(*states, schema=schema) if f1 in measure.names)
-        total += reward.findings * measure.per_report[:, measure.names.index(f1)]
-    if reward.cider:
-        pairs = Pairs(list(_words(drafts)), list(_words(references)))
-        total += reward.cider * cider_d(pairs, frequencies).per_report[:, 0]
+        total += scst.finding_f1_weight * measure.per_report[:, measure.names.index(f1)]
+    if scst.cider_weight:
+        pairs = Pairs(list(_tokenize(drafts)), list(_tokenize(references)))
+        total += scst.cider_weight * cider_d(pairs, frequencies).per_report[:, 0]
     return total
 
 
 def training_frequencies(references: Iterable[str]) -> DocumentFrequencies:
-    """Document frequencies of n-grams in the reports of the training split."""
-    return document_frequencies(_words(references))
+    """Count the document frequencies of n-grams in the training reports."""
+    return document_frequencies(_tokenize(references))
 
 
-def _words(texts: Iterable[str]) -> Iterator[str]:
-    """In lower case, stops as words of their own."""
+def _tokenize(texts: Iterable[str]) -> Iterator[str]:
+    """Yield the texts in lower case, with full stops and commas as separate words."""
     for text in texts:
         yield " ".join(text.lower().replace(".", " . ").replace(",", " , ").split())

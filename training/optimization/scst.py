@@ -20,9 +20,9 @@ from report_gen.metrics import DocumentFrequencies, Floats
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, ReportTokenizer
 
-from ..data.batches import Batch
-from ..recipe.schema import RewardRecipe
-from .objectives import IGNORED, policy_loss
+from ..data import IGNORED, Batch
+from ..recipe import ScstRecipe
+from .objectives import policy_loss
 from .rewards import rewards
 
 
@@ -46,10 +46,10 @@ def sample_drafts(
     model: ReportModel,
     batch: Batch,
     tokenizer: ReportTokenizer,
-    reward: RewardRecipe,
+    scst: ScstRecipe,
     frequencies: DocumentFrequencies,
     *,
-    longest: int,
+    max_report_tokens: int,
     seed: int,
     rank: int = 0,
     processes: int = 1,
@@ -60,9 +60,9 @@ def sample_drafts(
         model: the plain module, not wrapped for several processes.
         batch: studies with reports.
         tokenizer: tokenizer of the model.
-        reward: weights of the reward and sampling temperature.
+        scst: weights of the reward and sampling temperature.
         frequencies: document frequencies in the training reports, from `training_frequencies`.
-        longest: largest number of report tokens R.
+        max_report_tokens: maximum number of report tokens R.
         seed: seed of the step.
         rank: process number; the rows of this batch are rows rank, rank + processes, ... of the batch over all
             processes.
@@ -84,9 +84,9 @@ def sample_drafts(
             prompt_ids=[*prompts, *prompts],
             decoding=Decoding(
                 method="sample",
-                temperature=reward.temperature,
+                temperature=scst.temperature,
                 top_p=1.0,
-                max_tokens=longest + 1,  # with end token
+                max_tokens=max_report_tokens + 1,  # with end token
             ),
             generators=[*[None] * len(prompts), *generators],  # greedy rows first
             with_probabilities=False,
@@ -95,26 +95,26 @@ def sample_drafts(
     greedy, sampled = drafts[: len(prompts)], drafts[len(prompts) :]
     references = [tokenizer.decode(ids) for ids in _report_ids(batch)]
     sampled_rewards, greedy_rewards = (
-        rewards([tokenizer.decode(ids) for ids in texts], references, reward, frequencies, model.config.finding_schema)
+        rewards([tokenizer.decode(ids) for ids in texts], references, scst, frequencies, model.config.finding_schema)
         for texts in (sampled, greedy)
     )
     return _append_drafts(batch, prompts, sampled, sampled_rewards - greedy_rewards, float(sampled_rewards.mean()))
 
 
-def self_critical_loss(logits: torch.Tensor, sampled: Sampled, batch: Batch, reward: RewardRecipe) -> torch.Tensor:
+def self_critical_loss(logits: torch.Tensor, sampled: Sampled, batch: Batch, scst: ScstRecipe) -> torch.Tensor:
     """Return the policy loss of the sampled drafts per report token of the batch.
 
     Args:
         logits: [2B,L,vocabulary] of a forward pass over `sampled.input_ids`.
         sampled: drafts of the batch.
         batch: studies with reports.
-        reward: sampling temperature.
+        scst: sampling temperature.
     """
     return policy_loss(
         logits[len(batch.labels) :],
         sampled.labels,
         sampled.advantages,
-        temperature=reward.temperature,
+        temperature=scst.temperature,
         tokens=(batch.labels != IGNORED).sum(),
     )
 

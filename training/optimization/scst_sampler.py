@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from report_gen.model import Checkpoint
 
-from ..data.batches import Batch
-from ..data.data_loading import Groups
-from ..recipe.schema import StageRecipe
-from ..run.processes import Processes
+from ..data import Batch, Groups
+from ..recipe import StageRecipe
+from ..run import Processes
 from .rewards import training_frequencies
 from .scst import Sampled, sample_drafts
 
@@ -20,16 +19,23 @@ class ScstSampler:
         stage: recipe of the stage, with the reward.
         training: training studies, whose reports give the document frequencies of the reward.
         processes: the processes of the run.
-        longest: largest number of report tokens R.
+        max_report_tokens: maximum number of report tokens R.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, stage: StageRecipe, training: Groups, processes: Processes, *, longest: int
+        self,
+        checkpoint: Checkpoint,
+        stage: StageRecipe,
+        training: Groups,
+        processes: Processes,
+        *,
+        max_report_tokens: int,
     ) -> None:
-        self._checkpoint, self._reward, self._processes, self._longest = checkpoint, stage.reward, processes, longest
+        self._checkpoint, self._scst, self._processes = checkpoint, stage.scst, processes
+        self._max_report_tokens = max_report_tokens
         self._frequencies = (
             training_frequencies(example.reference for group in training for example in group)
-            if stage.reward.weight
+            if stage.scst.weight
             else None
         )
 
@@ -41,9 +47,9 @@ class ScstSampler:
             self._checkpoint.model,
             batch,
             self._checkpoint.tokenizer,
-            self._reward,
+            self._scst,
             self._frequencies,
-            longest=self._longest,
+            max_report_tokens=self._max_report_tokens,
             seed=seed,
             rank=self._processes.rank,
             processes=self._processes.count,

@@ -1,0 +1,37 @@
+"""Recipes: the schema of a training run, loading from TOML, and the explanation of its keys. Imports no torch."""
+
+from .explain import Key, KeyTable, explain, render_keys
+from .findings import load_finding_schema
+from .loading import RECIPES, RENAMED_KEYS, load_recipe, renamed_key
+from .schema import (
+    AugmentationRecipe,
+    CorpusRecipe,
+    LoraRecipe,
+    ModelRecipe,
+    Rates,
+    Recipe,
+    ScstRecipe,
+    StageRecipe,
+    TextRecipe,
+)
+
+__all__ = [
+    "RECIPES",
+    "RENAMED_KEYS",
+    "AugmentationRecipe",
+    "CorpusRecipe",
+    "Key",
+    "KeyTable",
+    "LoraRecipe",
+    "ModelRecipe",
+    "Rates",
+    "Recipe",
+    "ScstRecipe",
+    "StageRecipe",
+    "TextRecipe",
+    "explain",
+    "load_finding_schema",
+    "load_recipe",
+    "renamed_key",
+    "render_keys",
+]

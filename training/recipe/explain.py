@@ -1,4 +1,4 @@
-"""The keys of a recipe, explained from its records: `report-gen train --explain`."""
+"""Explain the keys of a recipe from the fields of its models: `report-gen train --explain`."""
 
 from __future__ import annotations
 
@@ -19,31 +19,33 @@ from rich.text import Text
 from .schema import Recipe
 
 _KINDS = {bool: "boolean", int: "integer", float: "float", str: "string", dict: "table"}
-"""As TOML calls them."""
-_HINT = "Keys of a recipe, a TOML file; or --set seed=1 --set stages.0.rates.decoder=1e-3"
+"""Type names of TOML."""
+_HINT = (
+    "Keys of a recipe (a TOML file). Change one for a single run with --set, as in --set stages.0.rates.decoder=1e-3"
+)
 _LIMITS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 @dataclass(frozen=True)
 class Key:
-    """One line of a recipe."""
+    """One key of a recipe."""
 
     name: str
     kind: str
-    """What may stand there, in TOML's words."""
+    """Allowed values, in TOML terms."""
     default: str
-    """As TOML; "required" where there is none."""
+    """Default value as TOML; "required" if there is none."""
     meaning: str
 
 
 @dataclass(frozen=True)
 class KeyTable:
-    """A table of a recipe."""
+    """One table of a recipe."""
 
     path: str
-    """Dotted; empty for the keys above all tables."""
+    """Dotted path; empty for the top-level keys."""
     repeated: bool
-    """Whether there may be several, each under `[[path]]`."""
+    """Whether the recipe may have several of these tables, each under `[[path]]`."""
     meaning: str
     keys: tuple[Key, ...]
 
@@ -53,8 +55,8 @@ class KeyTable:
 
 
 def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "") -> Iterator[KeyTable]:
-    """Every table of a recipe with its own keys, the outer ones first."""
-    record.model_rebuild()  # a field may name a record that stands further down in its module
+    """Yield every table of a recipe with its own keys, outer tables first."""
+    record.model_rebuild()  # a field may refer to a class that is defined further down in its module
     tables = {name: nested for name, field in record.model_fields.items() if (nested := _nested(field.annotation))}
     keys = tuple(_key(name, field) for name, field in record.model_fields.items() if name not in tables)
     yield KeyTable(path, False, meaning, keys)
@@ -66,17 +68,17 @@ def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "")
 
 
 def render_keys() -> RenderableType:
-    """All tables, to be printed; it wraps well from 60 columns on."""
+    """Return all tables for the terminal; they wrap well from 60 columns on."""
     parts: list[RenderableType] = [Text(_HINT, end="\n\n")]
     for table in explain():
-        header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "above all tables"
+        header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "top-level keys"
         parts.append(Text.assemble((header, "bold cyan"), "  ", table.meaning, end="\n\n"))
         grid = Table.grid(padding=(0, 2))
         grid.add_column(no_wrap=True, min_width=22)
         grid.add_column(ratio=1)
         for key in table.keys:
-            wanted = "required" if key.default == "required" else f"default {key.default}"
-            grid.add_row(Text(key.name, "bold"), Text.assemble((f"{key.kind}, {wanted}\n", "dim"), key.meaning))
+            default = "required" if key.default == "required" else f"default {key.default}"
+            grid.add_row(Text(key.name, "bold"), Text.assemble((f"{key.kind}, {default}\n", "dim"), key.meaning))
         parts += [grid, Text()]
     return Group(*parts)
 
@@ -89,7 +91,7 @@ def _key(name: str, field: FieldInfo) -> Key:
 
 def _table_meaning(field: FieldInfo) -> str:
     meaning = " ".join((field.description or "").split())
-    return f"{meaning} None without this table." if field.default is None else meaning
+    return f"{meaning} Off without this table." if field.default is None else meaning
 
 
 def _toml(value: Any) -> str:
@@ -97,7 +99,7 @@ def _toml(value: Any) -> str:
 
 
 def _kind(annotation: Any) -> str:
-    """What a field takes: `float`, `array of string`, `"auto" or "fp32"`, `integer >= 0 or "all"`."""
+    """Describe the values of a field: `float`, `array of string`, `"auto" or "fp32"`, `integer >= 0 or "all"`."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return " or ".join(map(json.dumps, arguments))
@@ -114,12 +116,12 @@ def _kind(annotation: Any) -> str:
 
 
 def _limits(metadata: Iterable[Any]) -> str:
-    """The numbers that a field stays between, as `>= 0 and < 1`."""
+    """Describe the numeric limits of a field, as in `>= 0 and < 1`."""
     signs = [(sign, getattr(limit, word, None)) for limit in metadata for word, sign in _LIMITS.items()]
     return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
 
 
 def _nested(annotation: Any) -> type[BaseModel] | None:
-    """The record inside a field's type: itself, or the items of a tuple."""
+    """Return the model inside a field's type: the type itself, or the item type of a tuple."""
     candidates = [annotation, *get_args(annotation)]
     return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)

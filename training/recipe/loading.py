@@ -1,4 +1,4 @@
-"""Recipes read from TOML, with `--set key=value` on top, checked at once."""
+"""Load recipes from TOML, apply `--set key=value` settings, and check the result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,31 @@ from .schema import Recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 
+RENAMED_KEYS = {
+    "recombined": "augmented_texts",
+    "reconcile": "drop_contradictions",
+    "longest": "max_report_tokens",
+    "rarity": "rare_finding_weight",
+    "forget_states": "state_dropout",
+    "forget_attributes": "attribute_dropout",
+    "forget_indication": "indication_dropout",
+    "average": "ema_decay",
+    "reward": "scst",
+    "choose_by": "checkpoint_metric",
+    "drafts": "validation_drafts",
+    "fewest_distinct": "min_distinct",
+}
+"""Keys of version 0.1 -> current keys, for error messages."""
+
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
-    """A recipe by file, or by the name of one that comes with the package, with `key.key=value` settings on top.
+    """Load a recipe file, or a recipe of the package by name, and apply `key.key=value` settings.
 
-    `key=` without a value takes the key away, so that its default holds.
+    `key=` without a value removes the key, so that its default applies.
 
     Raises:
-        RecipeError: it cannot be read, or a key is unknown or ill-typed; the message names the nearest key.
+        RecipeError: the file cannot be read, or a key is unknown, renamed or has a wrong value; the message names the
+            key to use.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and not path.is_file():
@@ -35,17 +52,17 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
         known = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
         raise RecipeError(f"{name_or_path}: no such recipe; give a TOML file or one of {known}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not TOML ({error}); correct that line") from error
+        raise RecipeError(f"{path}: not valid TOML ({error}); correct that line") from error
     for setting in settings:
         _apply(tree, setting)
     try:
         return Recipe.model_validate(tree)
     except pydantic.ValidationError as error:
-        raise RecipeError(f"{path}: {_explain_fault(error)}") from error
+        raise RecipeError(f"{path}: {_describe_fault(error)}") from error
 
 
 def _apply(tree: dict[str, Any], setting: str) -> None:
-    """Set one dotted key; numbers address the items of a list, as in `stages.0.steps=10`."""
+    """Set one dotted key; numbers select items of a list, as in `stages.0.steps=10`."""
     key, equals, text = setting.partition("=")
     if not equals:
         raise RecipeError(f"--set {setting}: write key=value")
@@ -63,15 +80,30 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
         else:
             node.pop(last, None)
     except (ValueError, IndexError, TypeError, AttributeError) as error:
-        raise RecipeError(f"--set {setting}: the recipe has no such place") from error
+        raise RecipeError(
+            f"--set {setting}: the recipe has no such key; report-gen train --explain lists the keys"
+        ) from error
 
 
-def _explain_fault(error: pydantic.ValidationError) -> str:
+def renamed_key(error: pydantic.ValidationError) -> tuple[str, str] | None:
+    """Return the first key of version 0.1 in a recipe (dotted) and its current name; None if there is none."""
+    for fault in error.errors():
+        if fault["type"] == "extra_forbidden" and (name := str(fault["loc"][-1])) in RENAMED_KEYS:
+            return ".".join(map(str, fault["loc"])), RENAMED_KEYS[name]
+    return None
+
+
+def _describe_fault(error: pydantic.ValidationError) -> str:
+    """Describe one fault of a recipe: the key, what is wrong, what to do."""
+    if renamed := renamed_key(error):
+        key, name = renamed
+        return f"the key {key!r} is now called {name!r}; rename it"
     fault = error.errors()[0]
     where = ".".join(map(str, fault["loc"]))
     if fault["type"] != "extra_forbidden":
         return f"{where or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"
-    keys = sorted({key.name for table in explain() for key in table.keys} | {table.name for table in explain()})
+    tables = list(explain())
+    keys = sorted({key.name for table in tables for key in table.keys} | {table.name for table in tables})
     near = difflib.get_close_matches(str(fault["loc"][-1]), keys, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; report-gen train --explain lists the keys"
-    return f"unknown key {where!r}{hint}"
+    hint = f"did you mean {near[0]!r}?" if near else "report-gen train --explain lists the keys"
+    return f"unknown key {where!r}; {hint}"

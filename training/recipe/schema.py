@@ -1,4 +1,4 @@
-"""A training run as a frozen record. `report-gen train --explain` prints what stands under the fields."""
+"""The recipe of a training run as frozen models. `report-gen train --explain` prints the field docstrings below."""
 
 from __future__ import annotations
 
@@ -17,128 +17,129 @@ class _Frozen(BaseModel):
 
 class CorpusRecipe(_Frozen):
     name: str
-    """How stages speak of it."""
+    """Name by which stages refer to the corpus."""
     path: str
     """Folder or file, relative to `data`."""
     layout: str | None = None
-    """Layout of the corpus; found by looking where it is not given."""
+    """Layout of the corpus; detected automatically if not given."""
     hold_out: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training patients that validate in place of the corpus's own validation split, which then counts as
-    test: nothing is chosen by it. 0 keeps the splits."""
+    """Share of the training patients used for validation instead of the corpus's own validation split, which then
+    counts as test data and selects nothing. 0 keeps the splits."""
     exclude: tuple[str, ...] = ()
-    """Study ids left out of everything, such as studies kept for a demonstration."""
+    """Ids of studies to leave out completely, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
-    """Share of the soft labels of another model in the finding targets, where the corpus has them."""
+    """Weight of the soft labels of another model in the finding targets, if the corpus has such labels."""
     augmented_texts: int = Field(default=0, ge=0)
-    """Further training texts, put together from the sentences of several reports; see `recombining.py`."""
+    """Number of additional training reports, made by combining sentences of several reports."""
     use_images: bool = True
-    """False reads the texts alone."""
+    """False uses only the reports."""
     use_texts: bool = True
-    """False reads the images and labels alone."""
+    """False uses only the images and labels."""
 
 
 class TextRecipe(_Frozen):
     prompt: str = "chest_xray"
-    """A built-in prompt by name, or a file."""
+    """Name of a built-in prompt, or a prompt file."""
     vocabulary_size: int = Field(default=2000, ge=16)
-    """Pieces of the sentencepiece vocabulary, learned from the training texts alone."""
+    """Number of pieces in the sentencepiece vocabulary, which is learned from the training reports only."""
     drop_priors: bool = True
-    """Leave out sentences that compare with an earlier study: no draft can know one."""
+    """Remove sentences that compare with an earlier study: a draft cannot know one."""
     drop_sides: bool = False
-    """Leave sides (left, right, bilateral) out of sentences: for models that no image-report pair taught one."""
+    """Remove sides (left, right, bilateral) from sentences: for a model that cannot learn sides from images."""
     drop_contradictions: bool = False
-    """Leave out sentences that deny what their report states, and reports that conclude what they do not describe."""
+    """Remove sentences that deny what their report states, and reports whose impression states a finding that the
+    findings section does not."""
     sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
-    """Sections that a cleaned report must have to be used."""
-    longest: int = Field(default=160, ge=8)
-    """Report tokens R; longer reports are cut at a sentence."""
+    """Sections that a cleaned report must have; otherwise the study is used without its report."""
+    max_report_tokens: int = Field(default=160, ge=8)
+    """Maximum number R of report tokens; longer reports lose whole sentences."""
 
 
 class ModelRecipe(_Frozen):
     conditioning: ConditioningName = "prefix"
-    """Visual tokens before the text, or in cross-attention layers; `numbers` writes features into the prompt instead,
-    to be compared with."""
+    """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
+    which writes features as digits into the prompt and serves as a baseline."""
     encoder: EncoderConfig
-    """The timm encoder."""
+    """The image encoder, a timm model."""
     encoder_weights: str | None = None
-    """A safetensors file with weights in timm's names, relative to `data`; `pretrained` asks timm for its own."""
+    """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
     projector: ProjectorConfig = ProjectorConfig()
-    """Patch features to visual tokens."""
+    """The projector from patch features to visual tokens."""
     decoder: DecoderConfig = DecoderConfig()
     """The GPT-style decoder."""
     decoder_weights: str | None = None
-    """A pretrained causal language model by local folder or hub name, in place of one from scratch."""
+    """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
     lora: LoraRecipe | None = None
-    """Adapters to train in place of the weights of a pretrained decoder."""
+    """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
     modalities: tuple[str, ...] = ()
-    """DICOM modalities that the corpora hold; a draft of another one bears a notice."""
+    """DICOM modalities of the corpora; a draft of another modality carries a notice."""
     views: tuple[str, ...] = ()
-    """View positions that the image corpora hold; images in other views are left out of drafts."""
+    """View positions of the image corpora; drafts ignore images in other views."""
     attributes: tuple[AttributeName, ...] = ()
-    """Of `modality`, `plane` and `body_part`, those that a head recognises and the decoder is told."""
+    """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1)
-    """Training studies with images that must have a value; a rarer one counts as unknown."""
+    """Training studies with images that an attribute value needs; rarer values count as unknown."""
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:
         if self.lora is not None and self.decoder_weights is None:
-            raise ValueError("lora adapts a pretrained decoder; name one in decoder_weights, or leave lora out")
+            raise ValueError("lora needs a pretrained decoder; set decoder_weights, or remove lora")
         return self
 
     @model_validator(mode="after")
     def _check_attributes(self) -> ModelRecipe:
         if len(set(self.attributes)) < len(self.attributes):
-            raise ValueError(f"attributes names one twice: {', '.join(self.attributes)}")
+            raise ValueError(f"attributes has duplicates: {', '.join(self.attributes)}; list each once")
         return self
 
 
 class AugmentationRecipe(_Frozen):
-    """Small changes of the images that leave the report true. There is no flip: it would swap left and right."""
+    """Random image changes that keep the report true. Images are never flipped: a flip would swap left and right."""
 
     degrees: float = Field(default=5.0, ge=0, le=20)
-    """Largest rotation either way."""
+    """Maximum rotation in either direction, degrees."""
     shift: float = Field(default=0.04, ge=0, le=0.2)
-    """Largest shift along either axis, as a share of the side."""
+    """Maximum shift along either axis, as a share of the image side."""
     scale: float = Field(default=0.08, ge=0, le=0.3)
-    """Largest change of size; what grows past the square is cropped."""
+    """Maximum relative change of size; what exceeds the square is cropped."""
     gamma: float = Field(default=1.25, ge=1, le=2)
-    """Largest power of the intensities, and one over the smallest."""
+    """Maximum exponent of the intensities; the minimum is its reciprocal."""
     noise: float = Field(default=0.02, ge=0, le=0.2)
-    """Largest standard deviation of added Gaussian noise, of intensities 0..1."""
+    """Maximum standard deviation of added Gaussian noise, for intensities 0..1."""
     blur: float = Field(default=0.5, ge=0, le=3)
-    """Largest standard deviation, pixels at training size, of a Gaussian that takes noise away."""
+    """Maximum standard deviation of the Gaussian blur, pixels at training size."""
 
 
 class LoraRecipe(_Frozen):
-    """Low-rank adapters (Hu et al., ICLR 2022) on the decoder's frozen weights; merged into them in checkpoints."""
+    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
 
     rank: int = Field(default=8, ge=1)
     """Rank of an adapter."""
     alpha: float = Field(default=16.0, gt=0)
-    """Adapters are scaled by alpha / rank."""
+    """Scale of the adapters is alpha / rank."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout before an adapter."""
     targets: tuple[str, ...] = ()
-    """Names of the linear layers that get one; peft's choice for the architecture when empty."""
+    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 
-class RewardRecipe(_Frozen):
-    """Self-critical fine-tuning (Rennie et al., CVPR 2017): a sampled draft becomes likelier the more it scores
-    above the greedy one."""
+class ScstRecipe(_Frozen):
+    """Self-critical sequence training (SCST, Rennie et al., CVPR 2017): sampled drafts that score above the greedy
+    draft become more likely."""
 
     weight: float = Field(default=0.0, ge=0)
-    """Weight of the self-critical loss beside the others; 0 does without."""
-    findings: float = Field(default=1.0, ge=0)
-    """Factor of a draft's F1 of findings (0..1, CheXpert's 14 of it against its report's) in its reward."""
-    cider: float = Field(default=1.0, ge=0)
-    """Factor of its CIDEr-D (0..10), with document frequencies from the training reports."""
+    """Weight of the SCST loss in the total loss; 0 switches it off."""
+    finding_f1_weight: float = Field(default=1.0, ge=0)
+    """Weight of the finding F1 (0..1, 14 CheXpert findings, draft against reference) in the reward."""
+    cider_weight: float = Field(default=1.0, ge=0)
+    """Weight of CIDEr-D (0..10, document frequencies of the training reports) in the reward."""
     temperature: float = Field(default=1.0, gt=0)
-    """Of the sampled draft."""
+    """Temperature of sampling."""
 
     @model_validator(mode="after")
-    def _check(self) -> RewardRecipe:
-        if self.weight and not (self.findings or self.cider):
-            raise ValueError("drafts are rewarded for nothing; give findings or cider")
+    def _check(self) -> ScstRecipe:
+        if self.weight and not (self.finding_f1_weight or self.cider_weight):
+            raise ValueError("scst has no reward; set finding_f1_weight or cider_weight above 0")
         return self
 
 
@@ -146,153 +147,153 @@ class Rates(_Frozen):
     encoder: float = Field(default=0.0, ge=0)
     """Learning rate of the encoder; 0 freezes it."""
     encoder_decay: float = Field(default=1.0, gt=0, le=1)
-    """Factor of the rate from every layer of the encoder to the one below it; under 1 the early layers move less.
-    Layers are timm's: the stem, then block by block."""
+    """Factor between the learning rates of one encoder layer and the next lower one; below 1, early layers change less.
+    Layers are grouped as in timm: the stem, then each block."""
     encoder_layers: int | None = Field(default=None, ge=1)
-    """Last layers of the encoder that learn, the rest frozen; all when not given."""
+    """Number of last encoder layers to train; the others are frozen. All if not given."""
     projector: float = Field(default=0.0, ge=0)
-    """Learning rate of the projector and the finding head; 0 freezes them."""
+    """Learning rate of the projector and the finding and attribute heads; 0 freezes them."""
     decoder: float = Field(default=0.0, ge=0)
-    """Learning rate of the decoder and the state embeddings; 0 freezes them."""
+    """Learning rate of the decoder and of the state and attribute embeddings; 0 freezes them."""
 
     @model_validator(mode="after")
     def _check(self) -> Rates:
         if not self.encoder and (self.encoder_layers is not None or self.encoder_decay < 1):
-            raise ValueError("encoder_layers and encoder_decay need a rate of the encoder above 0")
+            raise ValueError("encoder_layers and encoder_decay need rates.encoder above 0")
         return self
 
 
 class StageRecipe(_Frozen):
     name: str
-    """Shown in the progress bar and the log."""
+    """Name shown in the progress bar and the log."""
     corpora: tuple[str, ...]
-    """Names of the corpora that this stage draws batches from, in turn."""
+    """Names of the corpora to train on; their batches alternate."""
     steps: int = Field(ge=1)
-    """Optimiser steps at most."""
+    """Maximum number of optimizer steps."""
     batch_size: int = Field(default=16, ge=1)
-    """B over all processes: studies that go through the model together."""
+    """Studies B per batch, over all processes."""
     accumulate: int = Field(default=1, ge=1)
-    """Batches whose gradients are added up for one step."""
+    """Batches per optimizer step; their gradients are added up."""
     rates: Rates
-    """Peak learning rates of the three parts."""
+    """Peak learning rates of encoder, projector and decoder."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
-    """Share of the steps in which the rate rises; then it falls as a half cosine."""
+    """Share of the steps in which the learning rate rises; after that it falls along half a cosine."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's, on matrices only."""
+    """Weight decay of AdamW; applied to matrices only."""
     clip: float = Field(default=1.0, gt=0)
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient; larger gradients are scaled down."""
     finding_weight: float = Field(default=1.0, ge=0)
-    """Weight of the finding loss beside the report loss."""
+    """Weight of the finding loss in the total loss, in which the report loss has weight 1."""
     attribute_weight: float = Field(default=1.0, ge=0)
-    """Weight of the attribute loss beside the report loss."""
+    """Weight of the attribute loss in the total loss."""
     rare_finding_weight: float = Field(default=0.0, ge=0, le=1)
-    """0 draws reports evenly; 1 draws every finding equally often, so that rare ones are learned."""
+    """Exponent of the sampling weight 1 / frequency of the rarest finding of a study: 0 samples evenly, 1 samples every
+    finding about equally often."""
     assume_absent: float = Field(default=0.5, ge=0, le=1)
-    """Chance that a finding a text does not mention is told to the decoder as absent."""
+    """Probability that a finding that the report does not mention is given to the decoder as absent, not unknown."""
     state_dropout: float = Field(default=0.0, ge=0, le=1)
-    """Chance that a study with images is told no state at all, so that the images have to speak."""
+    """Probability that all finding states of a study with images are unknown to the decoder, so that it must use the
+    other visual tokens."""
     attribute_dropout: float = Field(default=0.1, ge=0, le=1)
-    """Chance that an attribute is told to the decoder as unknown; otherwise it is told the truth."""
+    """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)
-    """Chance that a prompt goes without its indication."""
+    """Probability that a prompt has no indication."""
     augment: bool = True
-    """Whether images are changed as `augmentation` says."""
+    """Whether training images are changed as `augmentation` says."""
     cached_features: int = Field(default=0, ge=0)
-    """Variants of every image whose patch features are computed once, as long as the encoder is frozen: 1 is the plain
-    image, further ones are augmented. 0 asks the encoder anew at every step."""
+    """Variants per image whose patch features are computed once, if the encoder is frozen: the first is the original
+    image, further ones are augmented. 0 runs the encoder in every step."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    """Share of every report token's target that is spread over the vocabulary."""
+    """Share of each report token's target that is spread over the vocabulary."""
     abnormal_weight: float = Field(default=1.0, ge=0)
-    """Weight in the report loss of tokens in sentences that state a finding; all others weigh 1."""
-    average: float = Field(default=0.0, ge=0, lt=1)
-    """Decay of an exponential moving average of the weights, which is validated and kept in their place; 0 for none.
-    Rises from 0.1 as (1 + step) / (10 + step)."""
-    reward: RewardRecipe = RewardRecipe()
-    """Self-critical fine-tuning."""
+    """Weight in the report loss of tokens in sentences that state a finding; other tokens have weight 1."""
+    ema_decay: float = Field(default=0.0, ge=0, lt=1)
+    """Decay of an exponential moving average of the weights, which is validated and saved in their place; 0 for none.
+    The decay of step n (from 0) is at most (1 + n) / (10 + n)."""
+    scst: ScstRecipe = ScstRecipe()
+    """Self-critical sequence training."""
     validate_every: int = Field(default=100, ge=1)
-    """Steps between two validations."""
-    choose_by: Literal["drafts", "loss"] = "drafts"
-    """What the best weights are best at: `drafts` writes reports for validation studies and takes finding macro-F1 +
-    CIDEr, and the loss only where there are no texts."""
-    drafts: int = Field(default=100, ge=1)
-    """Validation studies that are drafted at most, the same every time."""
+    """Steps between validations."""
+    checkpoint_metric: Literal["draft_score", "loss"] = "draft_score"
+    """What selects the best weights: `draft_score`, the sum of finding macro-F1 and CIDEr-D of drafts of validation
+    studies (the loss, if no study has a report), or `loss`."""
+    validation_drafts: int = Field(default=100, ge=1)
+    """Maximum number of validation studies to draft, the same at every validation."""
     validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
     """How validation studies are drafted: greedily (fast), by beam search, or with the default decoding of drafting
     (beam search and sampled candidates, several times slower), which is what users get."""
-    fewest_distinct: float = Field(default=0.1, ge=0, le=1)
-    """Different drafts among them, as a share of the different references, under which they are worth nothing."""
+    min_distinct: float = Field(default=0.1, ge=0, le=1)
+    """Minimum number of different drafts, as a share of the different references; weights below it score 0."""
     patience: int = Field(default=5, ge=1)
-    """Validations without a better one after which the stage ends."""
+    """Validations without improvement after which the stage ends."""
 
 
 class Recipe(_Frozen):
     name: str
-    """Name of the model, and of its run folder."""
+    """Name of the model and of its run folder."""
     data: str = "."
-    """Folder that the paths of the recipe are relative to; itself relative to the current folder."""
+    """Folder that paths in the recipe are relative to; itself relative to the current folder."""
     seed: int = 0
-    """Everything random follows from it."""
+    """Seed of everything random."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the forward pass; `auto` measures at the start of every stage which is faster."""
+    """Arithmetic of the forward pass; `auto` measures at the start of every stage whether bf16 is faster."""
     compile: bool = False
-    """torch.compile the model: pays in long runs on GPUs, costs minutes at the start."""
+    """Compile the model with torch.compile: pays off in long runs on GPUs, costs minutes at the start."""
     checkpoint_activations: bool = False
-    """Compute the decoder's activations again in the backward pass: less memory, a third more time."""
+    """Recompute the decoder's activations in the backward pass: less memory, about a third more time."""
     workers: int = Field(default=0, ge=0)
-    """Processes that make batches ahead; images are decoded once, before the first step, on all cores."""
+    """Processes that make batches ahead; 0 uses one thread. Images are decoded before the first step, on all cores."""
     cache: str | None = None
-    """Folder of the decoded images and patch features, relative to `data`; runs that share it decode once. By default
-    it is `cache` in the run folder. It holds patient images: delete it with them."""
+    """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is
+    `cache` in the run folder. It holds patient images: delete it with them."""
     unreadable: Literal["refuse", "leave-out"] = "refuse"
-    """What happens to a study with an unreadable image."""
+    """What to do with a study that has an unreadable image: stop with an error, or leave the study out."""
     save_minutes: float = Field(default=10.0, ge=0)
-    """Minutes between two saves of the state to resume from, besides those at every validation."""
+    """Minutes between saves of the training state, in addition to the save at every validation."""
     tensorboard: bool = True
-    """Whether curves and sample drafts are written for TensorBoard too, in the run folder."""
+    """Whether to write curves and sample drafts for TensorBoard into the run folder."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Type in which the checkpoint stores its weights."""
+    """Data type of the weights in the checkpoint."""
     text: TextRecipe = TextRecipe()
-    """Words."""
+    """Cleaning and encoding of the reports."""
     findings: str = "chest_xray"
-    """The findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
+    """Findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
-    """What is learned from."""
+    """The training corpora."""
     augmentation: AugmentationRecipe = AugmentationRecipe()
-    """How images are changed while training."""
+    """Random changes of the training images."""
     model: ModelRecipe
-    """What learns."""
+    """The model."""
     stages: tuple[StageRecipe, ...] = Field(min_length=1)
-    """In which order."""
+    """Training stages, in order."""
     card: str = ""
-    """Opening words of the model card: what it was trained on and what it cannot do."""
+    """Introduction of the model card: what the model was trained on and what it cannot do."""
 
     @model_validator(mode="after")
     def _check_stages(self) -> Recipe:
         names = [corpus.name for corpus in self.corpora]
         if len(set(names)) < len(names):
-            raise ValueError(f"two corpora have one name; there are {', '.join(names)}")
+            raise ValueError(f"corpora have duplicate names: {', '.join(names)}; give each its own name")
         stages = [stage.name for stage in self.stages]
         if len(set(stages)) < len(stages):
-            raise ValueError(f"two stages have one name; there are {', '.join(stages)}")
+            raise ValueError(f"stages have duplicate names: {', '.join(stages)}; give each its own name")
         for stage in self.stages:
             if not any((stage.rates.encoder, stage.rates.projector, stage.rates.decoder)):
-                raise ValueError(f"stage {stage.name!r} learns nothing; give one of its rates")
-            trained = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
+                raise ValueError(f"stage {stage.name!r} trains nothing; set one of its rates above 0")
+            has_head_loss = stage.finding_weight or (self.model.attributes and stage.attribute_weight)
+            trains_encoder = bool(stage.rates.encoder or stage.rates.projector)
             traits = CONDITIONING_TRAITS[self.model.conditioning]
-            if not traits.trains_encoder and not trained and _learns_to_see(stage.rates):
+            if not traits.trains_encoder and not has_head_loss and trains_encoder:
                 raise ValueError(
-                    f"stage {stage.name!r}: no gradient reaches encoder or projector through "
-                    f"{self.model.conditioning}; leave their rates out, or train the heads with finding_weight or "
-                    "attribute_weight"
+                    f"stage {stage.name!r}: the report loss gives encoder and projector no gradient through "
+                    f"{self.model.conditioning}; "
+                    "remove their rates, or set finding_weight or attribute_weight above 0"
                 )
             for name in stage.corpora:
                 if name not in names:
-                    raise ValueError(f"stage {stage.name!r} names the corpus {name!r}; there are {', '.join(names)}")
+                    raise ValueError(f"stage {stage.name!r} uses the corpus {name!r}; known are {', '.join(names)}")
         return self
 
     def resolve(self, path: str) -> Path:
+        """Return a path of the recipe relative to the current folder."""
         return Path(self.data) / path
-
-
-def _learns_to_see(rates: Rates) -> bool:
-    return bool(rates.encoder or rates.projector)

@@ -1,87 +1,110 @@
-"""What a run tells those who watch it: a step done, a validation done."""
+"""Events of a run that a monitor can show: progress of preparation, steps, and validations with sample drafts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+OnProgress = Callable[[str, int, int], None]
+"""Called with the name of a task, the amount done, and the total."""
+
+_INTERVAL = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """After a step."""
+    """A training step."""
 
     stage: str
     step: int
     """Steps done in the stage."""
     steps: int
-    """Of the stage at most."""
+    """Maximum steps of the stage."""
     loss: float
-    """What was made small: report loss, and weighted finding and attribute loss."""
+    """The minimized loss: the weighted sum of the losses below and the SCST loss."""
     report_loss: float | None
-    """Mean cross-entropy of the step's report tokens, nats; None where it had none."""
+    """Mean cross-entropy of the step's report tokens, nats; None if it had none."""
     finding_loss: float | None
-    """Mean binary cross-entropy of the step's finding targets, nats; None where it had none."""
+    """Mean binary cross-entropy of the step's finding targets, nats; None if it had none."""
     attribute_loss: float | None = None
-    """Mean cross-entropy of the step's attribute values, nats; None where it had none."""
+    """Mean cross-entropy of the step's attribute values, nats; None if it had none."""
     rates: Mapping[str, float]
-    """Learning rate by part of the model, of the parts that learn."""
+    """Learning rate by model part, for the trained parts."""
     seconds: float
-    """That the step took."""
+    """Duration of the step."""
     studies: int
-    """In the step, over all processes."""
+    """Studies of the step, over all processes."""
     tokens: int
-    """Report tokens in the step, over all processes."""
+    """Report tokens of the step, over all processes."""
     best: Validation | None
-    """The validation of the stage whose weights are kept; None before the first in this process."""
+    """The validation of the stage's best weights; None before the first one in this process."""
     collapsed: bool
-    """Whether the latest validation found the drafts collapsed."""
+    """Whether the drafts of the latest validation had collapsed."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """A validation study as it was drafted."""
+    """A validation study with its draft."""
 
     study_id: str
     draft: str
-    """As `format_report` writes it."""
+    """Text as `format_report` writes it."""
     reference: str
-    """As `parse_report` reads it."""
+    """Text as `format_report` writes it."""
     images: tuple[Path, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validation:
-    """After a validation."""
+    """A validation."""
 
     stage: str
     step: int
     """Steps done in the stage."""
     loss: float | None
-    """As the loss of a step, of all validation studies; None where there are none."""
+    """Mean loss of all validation studies, weighted as in a step; None without validation studies."""
     scores: Mapping[str, float]
-    """Of the drafts, by the scorer's names; empty where none were written."""
+    """Scores of the drafts by name; empty without drafts."""
     distinct: float | None
-    """Different drafts over different references."""
+    """Number of different drafts / number of different references."""
     collapsed: bool
-    """Whether the drafts are the same few texts whatever the model is shown."""
+    """Whether the drafts are the same few texts whatever the images show."""
     samples: Sequence[Sample]
-    """The drafts, the same studies every time."""
+    """The drafts; the same studies every time."""
     accuracies: Mapping[str, float] = field(default_factory=dict)
-    """Share of the studies with images of which the head says an attribute right, by its name; where any is known."""
+    """Accuracy of each attribute head by attribute, where values are known."""
     chosen: bool = False
-    """Whether its weights are the best so far of the stage, and kept."""
+    """Whether these weights are the best of the stage so far, and kept."""
 
     @property
     def score(self) -> float | None:
-        """What the best weights are best at: macro F1 of the findings and CIDEr-D, added up."""
+        """Sum of the scores that select the weights; None without drafts."""
         return sum(self.scores[name] for name in selection_scores(self.scores)) if self.scores else None
 
 
 def selection_scores(scores: Iterable[str]) -> list[str]:
-    """Return the names of the scores of a validation whose sum chooses the weights.
+    """Return the names of the scores of a validation whose sum selects the weights.
 
-    They are the macro F1 of all findings, in which an uncertain finding counts as found, and CIDEr-D; for a model
-    without findings CIDEr-D alone.
+    They are the macro-F1 of all findings, in which an uncertain finding counts as present, and CIDEr-D; for a model
+    without findings only CIDEr-D.
     """
     return sorted((name for name in scores if name == "CIDEr-D" or name.startswith("macro F1, ")), reverse=True)
+
+
+def ignore_progress(_task: str, _done: int, _total: int) -> None:
+    """Do nothing: an `OnProgress` for runs without a monitor."""
+
+
+def report_progress(items: Iterable[T], task: str, total: int, on_progress: OnProgress) -> Iterator[T]:
+    """Pass items through, and report the progress after every 100 items and at the end."""
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        if done % _INTERVAL == 0:
+            on_progress(task, done, total)
+    on_progress(task, done, max(done, total))

@@ -1,4 +1,4 @@
-"""The run folder: the recipe, a log, `last/` to go on from and `best/`, the checkpoint."""
+"""The run folder: recipe, log, `last/` (the state to resume from) and `best/` (the checkpoint)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ import pydantic
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from report_gen.errors import OutputError, UsageError
+from report_gen.errors import OutputError, RecipeError, UsageError
 from report_gen.files import recover_folder, write_atomically, write_folder
 from report_gen.tokenizer import ReportTokenizer
 
-from ..recipe.schema import Recipe
+from ..recipe import Recipe, renamed_key
 from .state import Tensors
 
 RECIPE, LOG, LOCK, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "lock", "tokenizer.model", "last", "best"
 _STATE = "state.json"
 
 _MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "checkpoint_activations"}
-"""Keys of a recipe that have no say in what is learned: a run may be resumed with others."""
+"""Recipe keys that do not affect the trained weights: a run may be resumed with other values."""
 
 
 class ValidationScore(NamedTuple):
-    """How good weights are: the greater, the better."""
+    """How good the weights of a validation are; compares as a tuple, higher is better."""
 
     score: float
-    """Of the drafts; 0 where they vary too little (`fewest_distinct`), and where none are written."""
+    """Score of the drafts; 0 if too few of them differ (`min_distinct`), and if there are none."""
     negative_loss: float
-    """Decides among equal scores."""
+    """Decides between equal scores."""
 
 
 @dataclass(frozen=True)
@@ -44,93 +44,98 @@ class TrainProgress:
     """How far a run has come."""
 
     stage: int = 0
+    """Index of the stage."""
     step: int = 0
     """Steps done in the stage."""
     validated: int = -1
-    """Steps that were done at the stage's latest validation; -1 before its first."""
+    """Value of `step` at the latest validation of the stage; -1 before the first one."""
     best: ValidationScore | None = None
-    """Of the stage's best weights; None without a validation."""
+    """Score of the stage's best weights; None before the first validation, and without validation studies."""
     stale: int = 0
-    """Validations since then."""
-    faults: int = 0
-    """Steps in a row that were left out because their loss or gradient was no number."""
+    """Validations since the best one."""
+    skipped: int = 0
+    """Number of latest steps in a row that were skipped because loss or gradient was not finite."""
     bf16: bool | None = None
-    """The arithmetic of the stage; None before it was chosen."""
+    """Whether the stage runs in bf16; None before this was chosen."""
 
 
 @dataclass(frozen=True)
 class TrainState:
-    """All that a run needs to go on as if it had never stopped."""
+    """Everything that a run needs to continue as if it had never stopped."""
 
-    position: TrainProgress
+    progress: TrainProgress
     weights: Tensors
     best: Tensors | None = None
     """Best weights of the stage; None between stages."""
     optimizer: Tensors | None = None
-    average: Tensors | None = None
-    """Of the weights, where the stage keeps one."""
+    ema: Tensors | None = None
+    """Exponential moving average of the weights, if the stage keeps one."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run on disk."""
+    """A training run on disk."""
 
     folder: Path
 
     @classmethod
     @contextmanager
     def open(cls, folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[Run]:
-        """A new run, or the one that lies there; nobody else may have it open.
+        """Start a run in a folder, or open the run there; the folder is locked while the context lasts.
 
         Raises:
-            UsageError: a run lies there and is not to be resumed, has another recipe, or is open.
+            UsageError: the folder holds a run but `resume` is False or its recipe differs, holds none but `resume` is
+                True, or is in use by another process.
+            RecipeError: the run was started with recipe keys that have other names now.
             OutputError: the folder cannot be written.
         """
-        written = folder / RECIPE
-        if resume and not written.is_file():
-            raise UsageError(f"{folder}: no run to resume here; leave --resume out to start one")
-        if not resume and written.exists():
-            raise UsageError(f"{folder}: holds a run already; continue it with --resume, or choose another --output")
+        path = folder / RECIPE
+        if resume and not path.is_file():
+            raise UsageError(f"{folder}: no run to resume; start one without --resume")
+        if not resume and path.exists():
+            raise UsageError(f"{folder}: already holds a run; continue it with --resume, or choose another --output")
         with _locked(folder):
             if resume:
-                _check_same(written, recipe)
-            write_atomically(written, recipe.model_dump_json(indent=2) + "\n")
+                _check_same(path, recipe)
+            write_atomically(path, recipe.model_dump_json(indent=2) + "\n")
             run = cls(folder)
-            run._tidy()
+            run._clean_up()
             yield run
 
-    def keep_tokenizer(self, tokenizer: ReportTokenizer) -> None:
+    def save_tokenizer(self, tokenizer: ReportTokenizer) -> None:
+        """Keep the vocabulary of the run."""
         write_atomically(self.folder / TOKENIZER, tokenizer.to_bytes())
 
-    def kept_tokenizer(self) -> ReportTokenizer | None:
-        """The vocabulary of the run, once it was learned."""
+    def load_tokenizer(self) -> ReportTokenizer | None:
+        """Return the vocabulary of the run; None before it was learned."""
         path = self.folder / TOKENIZER
         return ReportTokenizer.from_file(path) if path.exists() else None
 
     def log(self, kind: str, **record: Any) -> None:
-        """Append one line to the log."""
+        """Append a line to the log."""
         try:
             with (self.folder / LOG).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind} | record) + "\n")
         except OSError as error:
             raise OutputError(
-                f"{self.folder / LOG}: cannot be written ({error.strerror}); free some space, then go on with --resume"
+                f"{self.folder / LOG}: cannot be written ({error.strerror}); free some space, then continue with "
+                "--resume"
             ) from error
 
     def save(self, state: TrainState) -> None:
-        """Write `last/` whole under another name, then rename it."""
+        """Write the state to `last/`, through a temporary folder that is then renamed."""
         log = self.folder / LOG
-        record = {"position": asdict(state.position), "log_bytes": log.stat().st_size if log.exists() else 0}
-        tensors = {name: value for name, value in vars(state).items() if name != "position" and value is not None}
+        record = {"progress": asdict(state.progress), "log_bytes": log.stat().st_size if log.exists() else 0}
+        tensors = {name: value for name, value in vars(state).items() if name != "progress" and value is not None}
         contents: dict[str, bytes | Callable[[], bytes]] = {_STATE: json.dumps(record).encode()}
         contents |= {_file(name): partial(save, dict(value)) for name, value in tensors.items()}
         write_folder(self.folder / LAST, contents)
 
-    def state(self) -> TrainState | None:
-        """Where the run stopped; None before its first state.
+    def load(self) -> TrainState | None:
+        """Return the saved state; None before the first save.
 
         Raises:
-            UsageError: it is damaged.
+            UsageError: the state is damaged.
         """
         last = self.folder / LAST
         record = self._record()
@@ -138,18 +143,22 @@ class Run:
             return None
         tensors = {
             name: _load(last / _file(name))
-            for name in ("weights", "best", "optimizer", "average")
+            for name in ("weights", "best", "optimizer", "ema")
             if name == "weights" or (last / _file(name)).exists()
         }
         try:
-            position = TrainProgress(**record["position"])
+            progress = TrainProgress(**record["progress"])
         except (TypeError, KeyError) as error:
             raise _damaged(last / _STATE) from error
-        return TrainState(position=_ranked(position), **tensors)
+        return TrainState(progress=_restore_score(progress), **tensors)
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Around what fills models and optimisers from the state: what does not fit them is damaged."""
+    def restoring(self) -> Iterator[None]:
+        """Wrap code that loads the state into models and optimizers: a mismatch is reported as damage.
+
+        Raises:
+            UsageError: the state does not fit.
+        """
         try:
             yield
         except (RuntimeError, ValueError, LookupError) as error:
@@ -163,8 +172,8 @@ class Run:
             raise _damaged(path) from error
         return record
 
-    def _tidy(self) -> None:
-        """Undo what a killed process left: a folder half written, and lines of steps that will be done again."""
+    def _clean_up(self) -> None:
+        """Remove what a killed process left: partly written folders, and log lines of steps that will be repeated."""
         for name in (LAST, BEST):
             recover_folder(self.folder / name)
         log, record = self.folder / LOG, self._record()
@@ -175,7 +184,7 @@ class Run:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock file, which the system lets go of even when the process is killed."""
+    """Hold the folder's lock file. The system releases the lock even if the process is killed."""
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -184,12 +193,12 @@ def _locked(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
     with file:
         try:
-            # A record lock, unlike flock, is not passed on to the processes that make batches.
+            # Child processes that make batches do not inherit a record lock; they would inherit one of flock.
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
             raise UsageError(
-                f"{folder}: process {file.read().strip() or 'unknown'} is training there; wait for it, or choose "
+                f"{folder}: in use by process {file.read().strip() or 'unknown'}; wait until it ends, or choose "
                 "another --output"
             ) from error
         except OSError as error:
@@ -203,35 +212,40 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _check_same(path: Path, recipe: Recipe) -> None:
-    """Refuse a recipe that would not have done the steps that are done."""
+    """Refuse to resume with a recipe that would have trained other weights."""
     try:
         before = Recipe.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
+        if renamed := renamed_key(error):
+            raise RecipeError(
+                f"{path}: the key {renamed[0]!r} is now called {renamed[1]!r}, so this run of an earlier version "
+                "cannot be resumed; rename the key in your recipe, and start a new run with another --output"
+            ) from error
         raise _damaged(path) from error
-    changed = sorted(_differing(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))
+    changed = sorted(_differences(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))
     if changed:
         others = f" and {len(changed) - 1} more keys" if len(changed) > 1 else ""
         raise UsageError(
-            f"{path}: the run was started with another recipe, see {changed[0]}{others}; resume with that, or choose "
-            "another --output"
+            f"{path}: the run was started with another recipe; {changed[0]}{others} changed; resume with the original "
+            "recipe, or choose another --output"
         )
 
 
-def _differing(before: Any, now: Any, key: str = "") -> Iterator[str]:
-    """Dotted keys of what is not the same."""
+def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
+    """Yield the dotted keys of different values."""
     if isinstance(before, dict) and isinstance(now, dict):
         for name in before:
-            yield from _differing(before[name], now.get(name), f"{key}{name}.")
+            yield from _differences(before[name], now.get(name), f"{key}{name}.")
     elif isinstance(before, tuple) and isinstance(now, tuple) and len(before) == len(now):
-        yield from _differing(dict(enumerate(before)), dict(enumerate(now)), key)
+        yield from _differences(dict(enumerate(before)), dict(enumerate(now)), key)
     elif before != now:
         yield key.rstrip(".")
 
 
-def _ranked(position: TrainProgress) -> TrainProgress:
-    """JSON knows no named tuples."""
-    best = position.best
-    return position if best is None else TrainProgress(**(vars(position) | {"best": ValidationScore(*best)}))
+def _restore_score(progress: TrainProgress) -> TrainProgress:
+    """Turn the score back into a named tuple, which JSON stores as a list."""
+    best = progress.best
+    return progress if best is None else TrainProgress(**(vars(progress) | {"best": ValidationScore(*best)}))
 
 
 def _file(name: str) -> str:
@@ -246,4 +260,4 @@ def _load(path: Path) -> Tensors:
 
 
 def _damaged(path: Path) -> UsageError:
-    return UsageError(f"{path}: damaged, or of another version; start the run anew with another --output")
+    return UsageError(f"{path}: damaged or of another version; start a new run with another --output")

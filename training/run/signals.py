@@ -1,4 +1,4 @@
-"""A stop that is asked for from outside: Ctrl-C, or the SIGTERM of a cluster that wants its machine back."""
+"""Stop a run on request: Ctrl-C (SIGINT), or the SIGTERM of a cluster scheduler."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from threading import current_thread, main_thread
 from time import monotonic
 from types import FrameType
 
-_SAME_REQUEST = 2.0
+_SAME_REQUEST_SECONDS = 2.0
 
 
 @dataclass
 class StopRequest:
-    """Whether somebody asked the run to stop."""
+    """Whether the run was asked to stop, and by which signal."""
 
     signal: signal.Signals | None = None
 
@@ -24,11 +24,11 @@ class StopRequest:
 
 
 @contextmanager
-def heeding_signals() -> Iterator[StopRequest]:
-    """Note the first SIGTERM or SIGINT instead of obeying it; a later one ends the process at once, as ever.
+def catch_stop_signals() -> Iterator[StopRequest]:
+    """Record the first SIGTERM or SIGINT instead of ending the process; a later one ends it as usual.
 
-    What comes within two seconds of the first is the same request: a launcher passes on what its children have heard
-    themselves. Outside the main thread, where Python lets nobody listen, nothing is noted.
+    Signals within two seconds of the first count as the same request, because a launcher forwards signals that its
+    children have already received. Outside the main thread, where Python allows no handlers, nothing is recorded.
     """
     request = StopRequest()
     if current_thread() is not main_thread():
@@ -37,12 +37,12 @@ def heeding_signals() -> Iterator[StopRequest]:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     first = 0.0
 
-    def note(number: int, _: FrameType | None) -> None:
+    def record(number: int, _: FrameType | None) -> None:
         nonlocal first
         now = monotonic()
         if request.signal is None:
             request.signal, first = signal.Signals(number), now
-        elif now - first > _SAME_REQUEST:
+        elif now - first > _SAME_REQUEST_SECONDS:
             restore()
             signal.raise_signal(number)
 
@@ -51,13 +51,13 @@ def heeding_signals() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
     for number in before:
-        signal.signal(number, note)
+        signal.signal(number, record)
     try:
         yield request
     finally:
         restore()
 
 
-def leave_signals_to_parent(_: int) -> None:
-    """For a process that makes batches: a Ctrl-C reaches it too, but when it ends is the training process's affair."""
+def ignore_interrupts(_: int) -> None:
+    """Ignore Ctrl-C in a process that makes batches: the training process decides when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,5 +1,4 @@
-"""The weights of a model and the moments of its optimiser, as plain tensors and back; whole also where several devices
-hold a part each."""
+"""Convert the weights of a model and the state of its optimizer to plain tensors and back."""
 
 from __future__ import annotations
 
@@ -11,38 +10,38 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 def snapshot(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of all weights, on the CPU."""
+    """Return a copy of all weights on the CPU."""
     return {name: tensor.detach().clone().contiguous().cpu() for name, tensor in model.state_dict().items()}
 
 
-def pack_moments(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What the optimiser remembers of every parameter, by the parameter's number and the name of the memory.
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the optimizer state of every parameter as `NUMBER.NAME` -> tensor on the CPU.
 
-    Rates and decay are not in it: they follow from the recipe and the step.
+    Learning rates and weight decay are not included: they follow from the recipe and the step.
     """
     return {
         f"{number}.{name}": value.detach().contiguous().cpu()
-        for number, memories in optimizer.state_dict()["state"].items()
-        for name, value in memories.items()
+        for number, values in optimizer.state_dict()["state"].items()
+        for name, value in values.items()
     }
 
 
-def unpack_moments(optimizer: torch.optim.Optimizer, packed: Tensors) -> None:
-    """Give an optimiser over the same parameters back what it remembered.
+def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Tensors) -> None:
+    """Restore the state packed from an optimizer over the same parameters.
 
     Raises:
-        ValueError, KeyError: the memories are those of other parameters.
+        ValueError, LookupError: the state belongs to other parameters.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    memories: dict[int, dict[str, torch.Tensor]] = {}
+    state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in packed.items():
         number, _, name = key.partition(".")
-        memories.setdefault(int(number), {})[name] = _laid_out(value, parameters[int(number)])
-    optimizer.load_state_dict({"state": memories, "param_groups": optimizer.state_dict()["param_groups"]})
+        state.setdefault(int(number), {})[name] = _match_layout(value, parameters[int(number)])
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def _laid_out(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
-    """In the parameter's memory layout, which a file does not keep and the fused update relies on."""
+def _match_layout(value: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
+    """Give a tensor the memory layout of its parameter, which files do not keep and the fused update needs."""
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

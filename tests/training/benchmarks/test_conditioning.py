@@ -1,4 +1,4 @@
-"""Costs of the three ways of conditioning: tokens are counted as they stand before the decoder, drafts are timed."""
+"""Costs of the three kinds of conditioning: token counts and draft times."""
 
 from __future__ import annotations
 
@@ -25,15 +25,16 @@ def test_tokens_are_counted_and_drafts_timed(tmp_path: Path) -> None:
     assert [one["conditioning"] for one in (prefix, crossing, numbers)] == list(WAYS)
     visual = len(FINDINGS) + 2
     prompt = len(tokenizer().encode("Chest.")) + 1
-    assert (prefix["image_tokens"], prefix["prompt_tokens"], prefix["places"]) == (visual, prompt, visual + prompt)
-    assert (crossing["image_tokens"], crossing["places"]) == (visual, prompt)
+    assert (prefix["image_tokens"], prefix["prompt_tokens"]) == (visual, prompt)
+    assert prefix["prefix_positions"] == visual + prompt
+    assert (crossing["image_tokens"], crossing["prefix_positions"]) == (visual, prompt)
     line = len(tokenizer().encode("The features of the image are: 1.00, 1.00, 1.00, 1.00."))
     assert line <= numbers["image_tokens"] <= line + 4  # signs
-    assert numbers["places"] == numbers["image_tokens"] + prompt
+    assert numbers["prefix_positions"] == numbers["image_tokens"] + prompt
     for one in (prefix, crossing, numbers):
         assert 0 < one["report_tokens"] <= 5
         assert one["seconds_alone"] > 0
-        assert one["seconds_together"] > 0
+        assert one["seconds_batched"] > 0
 
 
 def test_a_folder_without_a_checkpoint_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark of memory runs, and tells what was going on."""
+"""The memory benchmark runs and prints the current task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two processes learn what one learns, and what only several processes can do wrong is refused."""
+"""Two processes train like one, and invalid settings for several processes are refused."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from report_gen.errors import UsageError
 from report_gen.model import load_checkpoint
 
 
-def test_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    """Reports of unlike length and studies of two kinds, so that no mean over rows or processes would do."""
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
+    """Reports differ in length and studies in kind, so a mean over rows or processes would give other weights."""
     recipe = small_recipe(write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5}, dropout=0.0)
     rows = compare(recipe, tmp_path)
     assert {row.kind for row in rows} == {"step", "validation"}

@@ -1,4 +1,4 @@
-"""Calibration: temperatures that are known, and a whole run whose probabilities come out as its labels say."""
+"""Calibration: known temperatures are found, and the probabilities of a whole run match its labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from report_gen_training.calibration.temperature import LARGEST, fit_temperature, tune_findings
-from report_gen_training.calibration.thresholds import FEWEST
+from report_gen_training.calibration.temperature import MAX_TEMPERATURE, fit_temperature, tune_findings
 from report_gen_training.data.batches import Batch
+from report_gen_training.data.targets import MIN_LABELS
 from report_gen_training.engine.session import train
 from scipy.special import expit
 
@@ -23,19 +23,19 @@ from tests.builders import tiny_model, tiny_recipe, write_corner_corpus
 FINDINGS = chest_xray().findings
 
 F = len(FINDINGS)
-TAUGHT = (True,) * F
+TRAINED = (True,) * F
 
 
-def answered(studies: int, temperature: float, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logits [S,F] and labels [S,F] of a head that is so many times too sure of itself."""
-    dice = np.random.default_rng(seed)
-    logits = dice.normal(-1, 1, (studies, F))
-    return temperature * logits, (dice.random((studies, F)) < expit(logits)).astype(float)
+def simulate(studies: int, temperature: float, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return logits [S,F] and labels [S,F] of a head whose logits are too large by the factor `temperature`."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(-1, 1, (studies, F))
+    return temperature * logits, (random.random((studies, F)) < expit(logits)).astype(float)
 
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
-    """A model that sees logits in the first row of its pixels."""
+    """A model whose finding logits are the first row of its pixels."""
 
     def encode_images(pixel_values: torch.Tensor, *_: torch.Tensor) -> VisualFeatures:
         nothing = torch.empty(0)
@@ -48,14 +48,14 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ReportModel:
 
 def batches(logits: NDArray[np.float64], targets: NDArray[np.float64]) -> list[Batch]:
     nothing = torch.empty(0)
-    nowhere = dict.fromkeys(Batch._fields, nothing)
+    empty = dict.fromkeys(Batch._fields, nothing)
     pairs = zip(torch.from_numpy(logits).split(16), torch.from_numpy(targets).split(16), strict=True)
-    return [Batch(**nowhere | {"pixel_values": row[:, None, None, None], "finding_targets": t}) for row, t in pairs]
+    return [Batch(**empty | {"pixel_values": row[:, None, None, None], "finding_targets": t}) for row, t in pairs]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_of_a_head_that_is_too_sure_or_too_shy(temperature: float) -> None:
-    found = fit_temperature(*answered(3000, temperature))
+def test_the_temperature_of_an_overconfident_or_underconfident_head(temperature: float) -> None:
+    found = fit_temperature(*simulate(3000, temperature))
     assert found is not None
     assert found.temperature == pytest.approx(temperature, rel=0.05)
     assert found.ece_after < 0.01
@@ -66,7 +66,7 @@ def test_the_temperature_of_a_head_that_is_too_sure_or_too_shy(temperature: floa
 
 
 def test_unknown_labels_do_not_count() -> None:
-    logits, labels = answered(500, 2.0)
+    logits, labels = simulate(500, 2.0)
     labels[:, 1:] = np.nan
     labels[100:, 0] = np.nan
     alone, among = fit_temperature(logits[:100, :1], labels[:100, :1]), fit_temperature(logits, labels)
@@ -75,28 +75,28 @@ def test_unknown_labels_do_not_count() -> None:
     assert (among.studies, among.labels) == (100, 100)
 
 
-def test_a_head_that_is_always_wrong_is_made_as_shy_as_can_be() -> None:
-    _, labels = answered(100, 1.0)
+def test_a_head_that_is_always_wrong_gets_the_highest_temperature() -> None:
+    _, labels = simulate(100, 1.0)
     found = fit_temperature(5 - 10 * labels, labels)
     assert found is not None
-    assert found.temperature == pytest.approx(LARGEST, rel=1e-3)
+    assert found.temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
 
 
-@pytest.mark.parametrize("positives", [0, FEWEST - 1])
-def test_too_few_labels_leave_the_logits_alone(model: ReportModel, positives: int) -> None:
+@pytest.mark.parametrize("positives", [0, MIN_LABELS - 1])
+def test_too_few_labels_leave_the_logits_unchanged(model: ReportModel, positives: int) -> None:
     logits, labels = np.random.default_rng(0).normal(size=(64, F)), np.full((64, F), np.nan)
     labels[:, 0] = 0
     labels[:positives, 0] = 1
-    tuned = tune_findings(model, batches(logits, logits > 0), labels=labels, trained=TAUGHT)
+    tuned = tune_findings(model, batches(logits, logits > 0), labels=labels, trained=TRAINED)
     assert tuned.calibration is None
     assert tuned.findings.temperature == 1
 
 
-def test_thresholds_are_fitted_to_calibrated_probabilities_and_calls_stay_what_they_were(model: ReportModel) -> None:
-    logits, labels = answered(320, 3.0)
+def test_calibration_changes_thresholds_but_not_decisions(model: ReportModel) -> None:
+    logits, labels = simulate(320, 3.0)
     nothing = np.full_like(labels, np.nan)
     hot, plain = (
-        tune_findings(model, batches(logits, labels), labels=known, trained=TAUGHT) for known in (labels, nothing)
+        tune_findings(model, batches(logits, labels), labels=known, trained=TRAINED) for known in (labels, nothing)
     )
     assert hot.findings.temperature == pytest.approx(3, rel=0.1)
     assert (plain.calibration, plain.findings.temperature) == (None, 1)
@@ -104,33 +104,33 @@ def test_thresholds_are_fitted_to_calibrated_probabilities_and_calls_stay_what_t
     for tuned in (hot, plain):
         model.config = model.config.model_copy(update={"findings": tuned.findings})
         calls.append(model.decide(model.probabilities(torch.from_numpy(logits))))
-    assert (calls[0] == calls[1]).float().mean() > 0.999  # a quantile may round to its neighbour
+    assert (calls[0] == calls[1]).float().mean() > 0.999  # a quantile may be rounded to its neighbor
 
 
-def test_a_finding_that_was_never_taught_stays_unknown(model: ReportModel) -> None:
-    logits, labels = answered(320, 1.0)
-    trained = (False, *TAUGHT[1:])
+def test_an_untrained_finding_stays_unknown(model: ReportModel) -> None:
+    logits, labels = simulate(320, 1.0)
+    trained = (False, *TRAINED[1:])
     findings = tune_findings(model, batches(logits, labels), labels=labels, trained=trained).findings
     assert findings.present[0] is None
     assert findings.reported == trained
 
 
 @pytest.mark.parametrize("with_validation", [True, False])
-def test_a_run_says_how_it_was_calibrated(tmp_path: Path, with_validation: bool) -> None:
+def test_card_and_training_record_describe_the_calibration(tmp_path: Path, with_validation: bool) -> None:
     data = write_corner_corpus(tmp_path, copies=3)
     if not with_validation:
-        manifest = data / "films" / "manifest.jsonl"
+        manifest = data / "images" / "manifest.jsonl"
         manifest.write_text(manifest.read_text("utf-8").replace('"split": "val"', '"split": "test"'), "utf-8")
     best = train(tiny_recipe(data, stage={"steps": 2}), tmp_path / "run", resume=False, on_step=lambda _: None)
-    findings, told = load_checkpoint(best).model.config.findings, json.loads((best / "training.json").read_text())
+    findings, record = load_checkpoint(best).model.config.findings, json.loads((best / "training.json").read_text())
     card = (best / "README.md").read_text("utf-8")
-    trained = {name for name, is_taught in zip(FINDINGS, findings.reported, strict=True) if is_taught}
+    trained = {name for name, is_trained in zip(FINDINGS, findings.reported, strict=True) if is_trained}
     assert trained == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
     if with_validation:
-        assert told["calibration"]["temperature"] == findings.temperature
+        assert record["calibration"]["temperature"] == findings.temperature
         assert f"one temperature, {findings.temperature:.2f}, fitted to 48 labels of 12 validation studies" in card
-        assert f"{told['calibration']['ece_before']:.3f} before" in card
+        assert f"{record['calibration']['ece_before']:.3f} before" in card
     else:
-        assert told["calibration"] is None
+        assert record["calibration"] is None
         assert findings.temperature == 1
-        assert "no validation labels calibrated them" in card
+        assert "The finding probabilities are not calibrated" in card

@@ -1,4 +1,4 @@
-"""Rows come back from their file as they went into it, in this process and in another."""
+"""Rows read from a file equal the rows written, in this process and in another."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "rows.arrow"
 
 
-def test_rows_come_back(path: Path) -> None:
+def test_rows_equal_those_written(path: Path) -> None:
     rows = Rows(path)
     assert list(rows) == ROWS
-    assert [rows[place] for place in (0, 999, 1000, 2499)] == [ROWS[place] for place in (0, 999, 1000, 2499)]
+    assert [rows[index] for index in (0, 999, 1000, 2499)] == [ROWS[index] for index in (0, 999, 1000, 2499)]
     assert rows[998:1002] == ROWS[998:1002]
     assert rows.value(1001, "number") == 1001
     assert rows.column("number").to_pylist() == list(range(2500))
@@ -38,10 +38,10 @@ def test_another_process_maps_the_file_again(path: Path) -> None:
     assert pickle.loads(packed)[2499] == ROWS[2499]  # noqa: S301 - our own
 
 
-@pytest.mark.parametrize("place", [2500, 10_000, -1])
-def test_there_is_no_row_beyond_the_last(path: Path, place: int) -> None:
+@pytest.mark.parametrize("index", [2500, 10_000, -1])
+def test_an_index_out_of_range_is_refused(path: Path, index: int) -> None:
     with pytest.raises(IndexError):
-        Rows(path)[place]
+        Rows(path)[index]
 
 
 def test_no_rows_at_all(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_no_rows_at_all(tmp_path: Path) -> None:
     assert (len(rows), list(rows), rows.column("number").to_pylist()) == (0, [], [])
 
 
-def test_a_file_that_is_not_whole_is_no_file_of_rows(path: Path) -> None:
+def test_an_incomplete_file_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(pa.ArrowInvalid):
         Rows(path)

@@ -1,4 +1,4 @@
-"""A model learns which modality and plane a picture has, is told it, and says it: from the corpus to the scores."""
+"""A model learns to recognize the modality and plane of an image and to name them: from the corpus to the scores."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ FINDINGS = chest_xray().findings
 
 BRIEF = Decoding(max_tokens=30)
 CORNERS = (("CT", "axial"), ("CT", "coronal"), ("MR", "axial"), ("MR", "coronal"))
-"""What a picture is that is bright in one of its corners."""
+"""Modality and plane of an image, by its bright corner."""
 
 
 def write_corpus(data: Path) -> Path:
-    """Four pictures in every split whose caption says their modality and plane; in train one more of a rare kind."""
-    write_png(data / "films" / "rare.png", picture())
+    """Write four images per split whose captions name modality and plane, and one training image of a rare modality."""
+    write_png(data / "images" / "rare.png", picture())
     rare = {"study_id": "rare", "images": ["rare.png"], "findings": "Fluoroscopy.", "modality": "RF", "plane": ""}
     rows: list[dict[str, Any]] = [rare]
     for split in ("train", "val", "test"):
-        for place, (modality, plane) in enumerate(CORNERS):
-            name = f"{split}-{place}"
-            write_png(data / "films" / f"{name}.png", marked(place))
+        for corner, (modality, plane) in enumerate(CORNERS):
+            name = f"{split}-{corner}"
+            write_png(data / "images" / f"{name}.png", marked(corner))
             caption = f"{plane.title()} {modality} image."
             row = {"study_id": name, "images": [f"{name}.png"], "findings": caption, "split": split}
             rows.append(row | {"modality": modality, "plane": plane})
-    write_manifest(data / "films", rows)
+    write_manifest(data / "images", rows)
     return data
 
 
@@ -58,12 +58,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(data: Path) -> Path:
-    """Without patch tokens, so that what a text says comes from what was told."""
+    """A run without patch tokens, so that drafts can only follow the attributes."""
     plain = tiny_recipe(data)
     stage = {
         "steps": 240,
         "validate_every": 120,
-        "choose_by": "loss",
+        "checkpoint_metric": "loss",
         "finding_weight": 0.0,
         "assume_absent": 0.0,
         "attribute_dropout": 0.0,
@@ -74,7 +74,7 @@ def run(data: Path) -> Path:
         "attributes": ["modality", "plane"],
         "attribute_support": 2,
     }
-    text = {"vocabulary_size": 130, "longest": 60}
+    text = {"vocabulary_size": 130, "max_report_tokens": 60}
     train(tiny_recipe(data, stage=stage, model=model, text=text), data / "run", resume=False, on_step=lambda _: None)
     return data / "run"
 
@@ -88,11 +88,11 @@ def caption(report: Report) -> str:
     return " ".join(section.text for section in report.sections)
 
 
-def told(report: Report) -> dict[str, str]:
+def values(report: Report) -> dict[str, str]:
     return {attribute.name: attribute.value for attribute in report.attributes}
 
 
-def test_the_values_that_enough_images_have_are_told_apart(run: Path) -> None:
+def test_values_of_enough_images_are_used(run: Path) -> None:
     modality, plane = load_checkpoint(run / "best").model.config.attributes
     assert (modality.name, modality.values) == ("modality", ("CT", "MR"))
     assert (plane.name, plane.values) == ("plane", ("axial", "coronal"))
@@ -101,22 +101,22 @@ def test_the_values_that_enough_images_have_are_told_apart(run: Path) -> None:
 def test_the_log_has_the_loss_and_the_accuracy(run: Path) -> None:
     records = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     losses = [record["attribute_loss"] for record in records if record["kind"] == "step"]
-    assert losses[0] == pytest.approx(torch.tensor(2.0).log().item(), rel=1e-4)  # two values each, nothing learned
+    assert losses[0] == pytest.approx(torch.tensor(2.0).log().item(), rel=1e-4)  # two values each, untrained
     assert losses[-1] < 0.1
     last = [record for record in records if record["kind"] == "validation"][-1]
     assert last["accuracies"] == {"modality": 1.0, "plane": 1.0}
 
 
-def test_drafts_say_what_the_picture_is(drafter: Drafter, data: Path) -> None:
-    for place, (modality, plane) in enumerate(CORNERS):
-        report = drafter.draft(read_study(data / "films" / f"test-{place}.png"), decoding=BRIEF)
-        assert told(report) == {"modality": modality, "plane": plane}
+def test_drafts_name_modality_and_plane(drafter: Drafter, data: Path) -> None:
+    for corner, (modality, plane) in enumerate(CORNERS):
+        report = drafter.draft(read_study(data / "images" / f"test-{corner}.png"), decoding=BRIEF)
+        assert values(report) == {"modality": modality, "plane": plane}
         assert caption(report) == f"{plane.title()} {modality} image."
         assert all((one.probability or 0) > 0.9 and one.predicted == one.value for one in report.attributes)
 
 
-def test_a_reader_sets_an_attribute_and_the_draft_follows(drafter: Drafter, data: Path) -> None:
-    study = read_study(data / "films" / "test-0.png")
+def test_an_overridden_attribute_changes_the_draft(drafter: Drafter, data: Path) -> None:
+    study = read_study(data / "images" / "test-0.png")
     report = drafter.draft(study, decoding=BRIEF, attributes={"plane": "coronal"})
     assert caption(report) == "Coronal CT image."
     plane = report.attributes[1]
@@ -126,7 +126,7 @@ def test_a_reader_sets_an_attribute_and_the_draft_follows(drafter: Drafter, data
         drafter.draft(study, attributes={"plane": "oblique"})
 
 
-def test_the_header_of_a_study_goes_before_its_picture(drafter: Drafter, tmp_path: Path) -> None:
+def test_the_header_has_precedence_over_the_image(drafter: Drafter, tmp_path: Path) -> None:
     pixels = marked(0).astype("uint16")
     for modality, value, known in (("MR", "MR", True), ("CR", "CT", False)):
         study = read_study(write_dicom(tmp_path / f"{modality}.dcm", pixels, Modality=modality))
@@ -134,19 +134,19 @@ def test_the_header_of_a_study_goes_before_its_picture(drafter: Drafter, tmp_pat
         assert (first.value, first.predicted, first.from_header) == (value, "CT", known)
 
 
-def test_nothing_is_told_of_a_blank_picture(drafter: Drafter, tmp_path: Path) -> None:
+def test_a_blank_image_has_unknown_attributes(drafter: Drafter, tmp_path: Path) -> None:
     report = drafter.draft(read_study(write_png(tmp_path / "blank.png", marked(0) * 0)))
     assert report.attributes == (Attribute(name="modality", value=""), Attribute(name="plane", value=""))
 
 
 @pytest.fixture(scope="module")
 def evaluated(drafter: Drafter, data: Path) -> Evaluation:
-    rows = [row for row in select_studies(read_corpus(data / "films"), "all") if row["study_id"] != "rare"]
+    rows = [row for row in select_studies(read_corpus(data / "images"), "all") if row["study_id"] != "rare"]
     method = ScoreMethod(draws=200, java=False)
     return evaluate(drafter, rows, decoding=BRIEF, method=method, track=lambda items, *_: items)
 
 
-def test_attribute_scores_drop_with_control_images(evaluated: Evaluation, tmp_path: Path) -> None:
+def test_named_and_recognised_attributes_depend_on_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
     assert evaluated.attribute_support == {"modality": {"CT": 6, "MR": 6}, "plane": {"axial": 6, "coronal": 6}}
     for control in ("shuffled", "blank"):
         by_name = {one.name: one for one in evaluated.attributes[control]}
@@ -162,7 +162,7 @@ def test_attribute_scores_drop_with_control_images(evaluated: Evaluation, tmp_pa
 
 
 class Counted:
-    """In place of a store of examples."""
+    """A stand-in for a store of examples."""
 
     def __init__(self, **counts: dict[str, int]) -> None:
         self._counts = counts
@@ -189,21 +189,21 @@ def test_training_studies_of_all_corpora_count_together() -> None:
 
 
 @pytest.mark.parametrize(("support", "name", "count"), [(16, "modality", 1), (1, "plane", 1), (1, "body_part", 0)])
-def test_an_attribute_with_nothing_to_tell_apart_is_refused(support: int, name: str, count: int) -> None:
-    with pytest.raises(RecipeError, match=f"names '{name}', but {count} values of it have {support} training studies"):
+def test_an_attribute_with_too_few_values_is_refused(support: int, name: str, count: int) -> None:
+    with pytest.raises(RecipeError, match=f"'{name}', but only {count} of its values have {support} training studies"):
         chosen(support, name)
 
 
-def test_attributes_need_places_in_the_prefix(tmp_path: Path) -> None:
+def test_attributes_need_decoder_positions(tmp_path: Path) -> None:
     attributes = (AttributeConfig(name="plane", values=("axial", "coronal")),)
     model = tiny_recipe(tmp_path).model.model_dump()
 
-    def build(places: int, *, attributes: tuple[AttributeConfig, ...] = ()) -> None:
-        changed = model | {"decoder": model["decoder"] | {"positions": places}}
+    def build(positions: int, *, attributes: tuple[AttributeConfig, ...] = ()) -> None:
+        changed = model | {"decoder": model["decoder"] | {"positions": positions}}
         build_model(tiny_recipe(tmp_path, model=changed), tokenizer().vocabulary_size, attributes=attributes)
 
     enough = len(FINDINGS) + 2 + 1 + 60 + 1  # findings, patches, begin, report, end
     build(enough)
     build(enough + 1, attributes=attributes)
-    with pytest.raises(RecipeError, match="tokens of the images"):
+    with pytest.raises(RecipeError, match="image tokens"):
         build(enough, attributes=attributes)

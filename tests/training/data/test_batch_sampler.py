@@ -1,4 +1,4 @@
-"""Which examples a step sees: a function of seed and step, an epoch at a time, shared out among processes."""
+"""The examples of a step depend on seed and step only; every epoch is complete; processes share each batch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from report_gen_training.data.batch_sampler import BatchSampler, SampleSpec
-from report_gen_training.data.batch_sampler import _draw as plan_draw
+from report_gen_training.data.batch_sampler import _draw as draw
 from report_gen_training.data.example_store import group_by_kind
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import nothing_known
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
@@ -24,6 +24,7 @@ from tests.builders import store
 
 FINDINGS = chest_xray().findings
 
+
 PRESENT, ABSENT, UNKNOWN = map(STATES.index, (FindingState.PRESENT, FindingState.ABSENT, FindingState.UNKNOWN))
 
 
@@ -31,10 +32,10 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
     states = np.full(17, UNKNOWN)
     states[[FINDINGS.index(name) for name in present]] = PRESENT
     return TrainingExample(
-        labels=nothing_known(chest_xray()),
+        labels=unknown_labels(chest_xray()),
         study_id="",
         patient_id="",
-        images=(Path("film.png"),) * images,
+        images=(Path("image.png"),) * images,
         views=(ViewPosition.PA,) * images,
         prompts=((1,), (2,)),
         report_ids=tuple(range(length)),
@@ -50,7 +51,7 @@ def stage(**changes: Any) -> StageRecipe:
     return StageRecipe.model_validate(values | changes)
 
 
-def plan(
+def sampler(
     *sizes: int, steps: range = range(12), seed: int = 0, rank: int = 0, processes: int = 1, **changes: Any
 ) -> BatchSampler:
     random = np.random.default_rng(0)
@@ -60,135 +61,132 @@ def plan(
     )
 
 
-def test_the_same_seed_draws_the_same() -> None:
-    assert list(plan(23)) == list(plan(23))
-    assert list(plan(23)) != list(plan(23, seed=1))
-    assert len(plan(23)) == len(list(plan(23))) == 12
+def test_the_same_seed_draws_the_same_batches() -> None:
+    assert list(sampler(23)) == list(sampler(23))
+    assert list(sampler(23)) != list(sampler(23, seed=1))
+    assert len(sampler(23)) == len(list(sampler(23))) == 12
 
 
 @pytest.mark.parametrize("rare_finding_weight", [0.0, 0.5])
 @pytest.mark.parametrize("start", [1, 5, 7, 11])
-def test_a_resumed_run_goes_on_as_the_whole_one_would(start: int, rare_finding_weight: float) -> None:
-    whole = list(plan(23, 9, rare_finding_weight=rare_finding_weight))
-    assert list(plan(23, 9, rare_finding_weight=rare_finding_weight, steps=range(start, 12))) == whole[start:]
+def test_a_resumed_run_gets_the_batches_of_an_uninterrupted_one(start: int, rare_finding_weight: float) -> None:
+    whole = list(sampler(23, 9, rare_finding_weight=rare_finding_weight))
+    assert list(sampler(23, 9, rare_finding_weight=rare_finding_weight, steps=range(start, 12))) == whole[start:]
 
 
 def test_groups_take_turns() -> None:
-    assert [batch[0].group for batch in plan(20, 8, 4, steps=range(7))] == [0, 1, 2, 0, 1, 2, 0]
-    assert all(len({draw.group for draw in batch}) == 1 for batch in plan(20, 8, 4))
+    assert [batch[0].group for batch in sampler(20, 8, 4, steps=range(7))] == [0, 1, 2, 0, 1, 2, 0]
+    assert all(len({spec.group for spec in batch}) == 1 for batch in sampler(20, 8, 4))
 
 
-def test_every_example_comes_once_an_epoch() -> None:
-    places = [draw.place for batch in plan(24, steps=range(12)) for draw in batch]
-    assert sorted(places[:24]) == sorted(places[24:]) == list(range(24))
-    assert places[:24] != places[24:]
+def test_every_example_is_drawn_once_per_epoch() -> None:
+    drawn = [spec.example for batch in sampler(24, steps=range(12)) for spec in batch]
+    assert sorted(drawn[:24]) == sorted(drawn[24:]) == list(range(24))
+    assert drawn[:24] != drawn[24:]
 
 
-def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
-    seen: set[int] = set()
+def test_examples_that_do_not_fill_a_batch_are_drawn_in_other_epochs() -> None:
+    drawn: set[int] = set()
     for epoch in range(12):
-        places = [draw.place for batch in plan(23, steps=range(5 * epoch, 5 * epoch + 5)) for draw in batch]
-        assert len(set(places)) == 20
-        seen |= set(places)
-    assert seen == set(range(23))
+        examples = [spec.example for b in sampler(23, steps=range(5 * epoch, 5 * epoch + 5)) for spec in b]
+        assert len(set(examples)) == 20
+        drawn |= set(examples)
+    assert drawn == set(range(23))
 
 
-def test_a_group_smaller_than_a_batch_repeats_itself() -> None:
-    for batch in plan(2, steps=range(3)):
+def test_a_group_smaller_than_a_batch_is_repeated() -> None:
+    for batch in sampler(2, steps=range(3)):
         assert len(batch) == 4
-        assert {draw.place for draw in batch} <= {0, 1}
+        assert {spec.example for spec in batch} <= {0, 1}
 
 
-def test_reports_of_like_length_share_a_batch() -> None:
+def test_reports_of_similar_length_share_a_batch() -> None:
     group = store(*[example(length=length) for length in np.random.default_rng(1).permutation(64)])
     spread = [
-        np.ptp([len(group[draw.place].report_ids) for draw in batch])
-        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8), schema=chest_xray())
+        np.ptp([len(group[spec.example].report_ids) for spec in batch])
+        for batch in BatchSampler([group], stage(batch_size=8), (0, 0), schema=chest_xray(), steps=range(8))
     ]
     assert max(spread) == 7
 
 
-def test_every_draw_has_a_seed_of_its_own() -> None:
-    draws = [draw for batch in plan(23, 9) for draw in batch]
-    assert len({draw.seed for draw in draws}) == len(draws)
+def test_every_example_of_every_batch_has_its_own_seed() -> None:
+    specs = [spec for batch in sampler(23, 9) for spec in batch]
+    assert len({spec.seed for spec in specs}) == len(specs)
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_processes_share_out_every_batch(processes: int) -> None:
-    whole = list(plan(23, 9))
-    shares = [list(plan(23, 9, rank=rank, processes=processes)) for rank in range(processes)]
+def test_processes_share_every_batch(processes: int) -> None:
+    whole = list(sampler(23, 9))
+    shares = [list(sampler(23, 9, rank=rank, processes=processes)) for rank in range(processes)]
     for step, batch in enumerate(whole):
-        shared: list[SampleSpec] = [draw for share in shares for draw in share[step]]
+        shared: list[SampleSpec] = [spec for share in shares for spec in share[step]]
         assert sorted(shared) == sorted(batch)
 
 
-def test_full_rarity_draws_findings_evenly() -> None:
+def test_full_weight_of_rare_findings_samples_findings_evenly() -> None:
     group = store(*[example()] * 900, *[example("Edema")] * 80, *[example("Fracture", "Edema")] * 20)
-    draws = BatchSampler(
-        [group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), steps=range(60), schema=chest_xray()
+    batches = BatchSampler(
+        [group], stage(batch_size=100, rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(60)
     )
     counts = Counter(
-        "normal" if draw.place < 900 else "edema" if draw.place < 980 else "fracture"
-        for batch in draws
-        for draw in batch
+        "normal" if spec.example < 900 else "edema" if spec.example < 980 else "fracture"
+        for batch in batches
+        for spec in batch
     )
-    # Each of 900 normal reports weighs 1/900, each of 80 with edema alone 1/100, each of 20 with a fracture 1/20.
+    # The weights are 1/900 for 900 normal reports, 1/100 for 80 with edema only, 1/20 for 20 with a fracture.
     shares = {"normal": 1.0, "edema": 0.8, "fracture": 1.0}
     for kind, share in shares.items():
         assert counts[kind] / 6000 == pytest.approx(share / sum(shares.values()), abs=0.02)
 
 
-def test_no_rarity_draws_reports_evenly() -> None:
+def test_without_weight_reports_are_sampled_evenly() -> None:
     group = store(*[example()] * 90, *[example("Fracture")] * 10)
-    draws = [
-        draw.place
-        for batch in BatchSampler([group], stage(), (0, 0), steps=range(50), schema=chest_xray())
-        for draw in batch
+    drawn = [
+        spec.example
+        for batch in BatchSampler([group], stage(), (0, 0), schema=chest_xray(), steps=range(50))
+        for spec in batch
     ]
-    assert sum(place >= 90 for place in draws) == 20
+    assert sum(index >= 90 for index in drawn) == 20
 
 
-def test_kinds() -> None:
+def test_examples_are_grouped_by_kind() -> None:
     both, text, image = example(images=1), example(), example(images=2, length=0)
     groups = group_by_kind(store(both, text, image, text))
     assert [group.kinds.tolist() for group in groups] == [[[False, True]] * 2, [[True, False]], [[True, True]]]
     assert group_by_kind(store()) == []
 
 
-def test_studies_with_as_many_views_share_a_batch() -> None:
+def test_studies_with_equal_numbers_of_views_share_a_batch() -> None:
     group = store(*[example(images=1 + number % 2) for number in range(64)])
-    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), steps=range(8), schema=chest_xray()))
-    assert all(len({int(group.views[draw.place]) for draw in batch}) == 1 for batch in batches)
+    batches = list(BatchSampler([group], stage(batch_size=8), (0, 0), schema=chest_xray(), steps=range(8)))
+    assert all(len({int(group.views[spec.example]) for spec in batch}) == 1 for batch in batches)
 
 
-def test_batches_of_one_step_follow_each_other() -> None:
-    whole = list(plan(23, 9, steps=range(12)))
-    assert list(plan(23, 9, steps=range(2, 4), accumulate=3)) == whole[6:12]
-    assert len(plan(23, 9, steps=range(2, 4), accumulate=3)) == 6
+def test_the_batches_of_a_step_are_consecutive() -> None:
+    whole = list(sampler(23, 9, steps=range(12)))
+    assert list(sampler(23, 9, steps=range(2, 4), accumulate=3)) == whole[6:12]
+    assert len(sampler(23, 9, steps=range(2, 4), accumulate=3)) == 6
 
 
-def test_a_batch_that_cannot_be_halved_is_shared_out_too() -> None:
-    shares = [list(plan(23, batch_size=5, rank=rank, processes=2)) for rank in range(2)]
+def test_an_odd_batch_is_shared_unevenly() -> None:
+    shares = [list(sampler(23, batch_size=5, rank=rank, processes=2)) for rank in range(2)]
     assert {len(batch) for batch in shares[0]} == {3}
     assert {len(batch) for batch in shares[1]} == {2}
 
 
-def test_rare_findings_come_back_before_common_ones_are_through() -> None:
-    """Drawn as often as the chance says, to within one: no luck is involved, as there would be with dice."""
+def test_rare_findings_repeat_before_common_ones_are_finished() -> None:
+    """Systematic sampling draws each example as often as its weight says, to within one."""
     group = store(*[example()] * 30, *[example("Fracture")] * 10)
-    places = Counter(
-        d.place
-        for batch in BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), steps=range(10), schema=chest_xray())
-        for d in batch
-    )
-    assert all(places[place] in (0, 1) for place in range(30))
-    assert all(places[place] == 2 for place in range(30, 40))
+    batches = BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(10))
+    counts = Counter(spec.example for batch in batches for spec in batch)
+    assert all(counts[index] in (0, 1) for index in range(30))
+    assert all(counts[index] == 2 for index in range(30, 40))
 
 
-def test_every_report_comes_as_often_as_its_chance_says() -> None:
-    """Weights without number: each as often as its own says, to within one."""
+def test_every_example_is_drawn_as_often_as_its_weight_says() -> None:
+    """Arbitrary weights: each count is within one of its expected value."""
     chances = np.random.default_rng(0).random(200_000)
-    drawn = plan_draw(chances, 200_000, np.random.default_rng(1))
+    drawn = draw(chances, 200_000, np.random.default_rng(1))
     counts = np.bincount(drawn, minlength=len(chances))
     expected = chances / chances.sum() * len(chances)
     assert np.abs(counts - expected).max() < 1
@@ -197,11 +195,11 @@ def test_every_report_comes_as_often_as_its_chance_says() -> None:
 def test_without_a_finding_that_means_normal_normal_studies_are_drawn_too() -> None:
     """Of 8 normal studies and 2 with the one finding, half of the draws are of either kind."""
     schema = FindingSchema(name="own", findings=("Haemorrhage",))
-    states, nothing = [np.array([PRESENT])] * 2 + [np.array([ABSENT])] * 8, nothing_known(schema)
+    states, nothing = [np.array([PRESENT])] * 2 + [np.array([ABSENT])] * 8, unknown_labels(schema)
     examples = store(*(replace(example(), states=one, labels=nothing, targets=nothing) for one in states))
     draws = BatchSampler(
         [examples], stage(batch_size=10, rare_finding_weight=1.0), (0, 0), steps=range(40), schema=schema
     )
-    places = [draw.place for batch in draws for draw in batch]
-    assert sum(place < 2 for place in places) == pytest.approx(200, abs=40)
-    assert set(places) == set(range(10))
+    drawn = [spec.example for batch in draws for spec in batch]
+    assert sum(index < 2 for index in drawn) == pytest.approx(200, abs=40)
+    assert set(drawn) == set(range(10))

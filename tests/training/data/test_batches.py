@@ -1,4 +1,4 @@
-"""Examples to tensors: labels, padding, what the decoder is told, and images that never flip."""
+"""Examples as tensors: labels, padding, conditioning, and images that are never mirrored."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data.batch_sampler import BatchSampler
-from report_gen_training.data.batches import Batch, Items
+from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import nothing_known
-from report_gen_training.optimization.objectives import IGNORED
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
-from report_gen_training.run.reporting import unheard
+from report_gen_training.run.events import ignore_progress
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
@@ -30,21 +29,22 @@ from tests.builders import SIZE, picture, store, write_png
 
 FINDINGS = chest_xray().findings
 
+
 TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 PRESENT, ABSENT, UNKNOWN = (
     STATES.index(state) for state in (FindingState.PRESENT, FindingState.ABSENT, FindingState.UNKNOWN)
 )
 
 
-def states(**told: int) -> Any:
+def states(**by_name: int) -> Any:
     row = np.full(17, UNKNOWN)
-    for name, state in told.items():
+    for name, state in by_name.items():
         row[FINDINGS.index(name)] = state
     return row
 
 
 TEXT = TrainingExample(
-    labels=nothing_known(chest_xray()),
+    labels=unknown_labels(chest_xray()),
     study_id="1",
     patient_id="",
     images=(),
@@ -58,18 +58,18 @@ TEXT = TrainingExample(
 )
 
 
-def items(examples: Sequence[TrainingExample], stage: StageRecipe, *, training: bool) -> Items:
+def dataset(examples: Sequence[TrainingExample], stage: StageRecipe, *, training: bool) -> BatchDataset:
     paths = [path for example in examples for path in example.images]
     folder = paths[0].parent / "cache" if paths else Path("nowhere")
-    images, _ = cache_images(folder, map(str, paths), TRANSFORM, on_progress=unheard)
-    augmentation = AugmentationRecipe()
-    return Items([store(*examples)], stage, TRANSFORM, images=images, augmentation=augmentation, training=training)
+    images, _ = cache_images(folder, map(str, paths), TRANSFORM, on_progress=ignore_progress)
+    parts: dict[str, Any] = {"images": images, "augmentation": AugmentationRecipe(), "training": training}
+    return BatchDataset([store(*examples)], stage, TRANSFORM, **parts)
 
 
 def batch(*examples: TrainingExample, training: bool = False, **changes: Any) -> Batch:
     values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "indication_dropout": 0.0}
     stage = StageRecipe.model_validate(values | {"assume_absent": 0.0} | changes)
-    return next(items(examples, stage, training=training).validation(batch_size=len(examples)))
+    return next(dataset(examples, stage, training=training).validation_batches(batch_size=len(examples)))
 
 
 def with_images(folder: Path, *seeds: int) -> TrainingExample:
@@ -77,12 +77,12 @@ def with_images(folder: Path, *seeds: int) -> TrainingExample:
     return replace(TEXT, images=paths, views=(ViewPosition.PA, ViewPosition.LATERAL)[: len(paths)])
 
 
-def same(first: Batch, second: Batch) -> None:
+def assert_equal(first: Batch, second: Batch) -> None:
     assert (first.references, first.study_ids) == (second.references, second.study_ids)
     torch.testing.assert_close(first[:-2], second[:-2], rtol=0, atol=0, equal_nan=True)
 
 
-def test_only_the_report_and_its_end_are_to_be_learned() -> None:
+def test_only_the_report_and_its_end_have_labels() -> None:
     longer = replace(TEXT, prompts=((10,), (20,)), report_ids=(40, 41, 42, 43, 44), abnormal=(False,) * 5)
     found = batch(TEXT, longer)
     assert found.input_ids.tolist() == [
@@ -97,13 +97,13 @@ def test_only_the_report_and_its_end_are_to_be_learned() -> None:
     assert IGNORED == -100
 
 
-def test_texts_without_images_have_no_views() -> None:
+def test_reports_without_images_have_no_views() -> None:
     found = batch(TEXT, TEXT)
     assert found.pixel_values.shape == (2, 0, 3, SIZE, SIZE)
     assert found.view_mask.shape == found.view_positions.shape == (2, 0)
 
 
-def test_images_without_texts_have_no_tokens(tmp_path: Path) -> None:
+def test_images_without_reports_have_no_tokens(tmp_path: Path) -> None:
     found = batch(replace(with_images(tmp_path, 0), report_ids=(), abnormal=()))
     assert found.input_ids.shape == found.labels.shape == found.attention_mask.shape == (1, 0)
 
@@ -118,38 +118,38 @@ def test_missing_views_are_masked(tmp_path: Path) -> None:
         torch.testing.assert_close(found.pixel_values[1, 1, channel], expected)
 
 
-@pytest.mark.parametrize(("forget", "prompt"), [(0.0, [10, 11, 12]), (1.0, [20])])
-def test_the_indication_is_forgotten_by_chance(forget: float, prompt: list[int]) -> None:
-    found = batch(TEXT, indication_dropout=forget)
+@pytest.mark.parametrize(("dropout", "prompt"), [(0.0, [10, 11, 12]), (1.0, [20])])
+def test_indication_dropout(dropout: float, prompt: list[int]) -> None:
+    found = batch(TEXT, indication_dropout=dropout)
     assert found.input_ids[0].tolist()[: len(prompt) + 1] == [*prompt, BOS_ID]
 
 
 @pytest.mark.parametrize(("assume", "others"), [(0.0, UNKNOWN), (1.0, ABSENT)])
-def test_what_a_text_does_not_mention_may_be_told_as_absent(assume: float, others: int) -> None:
-    told = batch(TEXT, assume_absent=assume).finding_states[0].tolist()
-    assert told.pop(FINDINGS.index("Edema")) == PRESENT
-    assert set(told) == {others}
+def test_unmentioned_findings_may_be_given_as_absent(assume: float, others: int) -> None:
+    given = batch(TEXT, assume_absent=assume).finding_states[0].tolist()
+    assert given.pop(FINDINGS.index("Edema")) == PRESENT
+    assert set(given) == {others}
 
 
 def test_about_half_is_assumed_absent_at_one_half() -> None:
-    told = batch(*[TEXT] * 100, assume_absent=0.5).finding_states
-    share = (told == ABSENT).float().sum() / 1600
+    given = batch(*[TEXT] * 100, assume_absent=0.5).finding_states
+    share = (given == ABSENT).float().sum() / 1600
     assert float(share) == pytest.approx(0.5, abs=0.05)
 
 
-def test_states_are_forgotten_only_where_images_can_speak(tmp_path: Path) -> None:
-    seen = batch(with_images(tmp_path, 0), state_dropout=1.0, assume_absent=1.0)
-    assert set(seen.finding_states[0].tolist()) == {UNKNOWN}
+def test_state_dropout_needs_images(tmp_path: Path) -> None:
+    found = batch(with_images(tmp_path, 0), state_dropout=1.0, assume_absent=1.0)
+    assert set(found.finding_states[0].tolist()) == {UNKNOWN}
     assert batch(TEXT, state_dropout=1.0).finding_states[0, FINDINGS.index("Edema")] == PRESENT
 
 
-def test_validation_draws_the_same_every_time(tmp_path: Path) -> None:
+def test_validation_batches_are_the_same_every_time(tmp_path: Path) -> None:
     examples = [with_images(tmp_path, seed) for seed in range(3)]
     first, second = (batch(*examples, assume_absent=0.5, indication_dropout=0.5) for _ in range(2))
-    same(first, second)
+    assert_equal(first, second)
 
 
-def test_images_are_augmented_in_training_alone(tmp_path: Path) -> None:
+def test_images_are_augmented_only_in_training(tmp_path: Path) -> None:
     example = with_images(tmp_path, 0)
     assert torch.equal(batch(example).pixel_values, batch(example, augment=False).pixel_values)
     changed = batch(example, training=True, augment=True).pixel_values
@@ -158,70 +158,69 @@ def test_images_are_augmented_in_training_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_the_loader_gives_the_batches_of_the_plan(tmp_path: Path, workers: int) -> None:
+def test_training_batches_follow_the_sampler(tmp_path: Path, workers: int) -> None:
     examples = [with_images(tmp_path, seed) for seed in range(4)]
     stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 3, "batch_size": 2, "rates": {}})
-    made, plan = (
-        items(examples, stage, training=True),
-        BatchSampler([store(*examples)], stage, (0, 0), steps=range(3), schema=chest_xray()),
-    )
+    made = dataset(examples, stage, training=True)
+    sampler = BatchSampler([store(*examples)], stage, (0, 0), schema=chest_xray(), steps=range(3))
     before = torch.random.get_rng_state()
-    found = list(made.loader(plan, workers))
+    found = list(made.training_batches(sampler, workers))
     assert len(found) == 3
-    for one, draws in zip(found, plan, strict=True):
-        same(one, made[draws])
-    assert torch.equal(torch.random.get_rng_state(), before)  # on which the model's dropout depends
+    for one, specs in zip(found, sampler, strict=True):
+        assert_equal(one, made[specs])
+    assert torch.equal(torch.random.get_rng_state(), before)  # the model's dropout depends on it
 
 
-def test_tokens_of_abnormal_sentences_weigh_as_the_stage_says() -> None:
+def test_tokens_of_abnormal_sentences_have_the_weight_of_the_stage() -> None:
     found = batch(TEXT, replace(TEXT, prompts=((10,), (20,))), abnormal_weight=3.0)
     assert found.token_weights.tolist() == [[0, 0, 0, 0, 1, 3, 1], [0, 0, 1, 3, 1, 0, 0]]
     assert torch.equal(found.token_weights > 0, found.labels != IGNORED)
 
 
-def test_a_batch_tells_whose_reports_it_holds() -> None:
+def test_a_batch_holds_study_ids_and_references() -> None:
     found = batch(TEXT, replace(TEXT, study_id="2", reference="IMPRESSION:\nNormal."))
     assert found.study_ids == ("1", "2")
     assert found.references == ("FINDINGS:\nEdema.", "IMPRESSION:\nNormal.")
 
 
 @pytest.mark.parametrize("processes", [2, 3])
-def test_processes_deal_out_the_batches_of_a_validation(processes: int) -> None:
+def test_processes_share_the_batches_of_a_validation(processes: int) -> None:
     stage = StageRecipe.model_validate({"name": "s", "corpora": ("c",), "steps": 1, "rates": {}})
-    made = items([replace(TEXT, study_id=str(number)) for number in range(11)], stage, training=False)
-    shares = [[b.study_ids for b in made.validation(3, rank, processes)] for rank in range(processes)]
-    whole = [b.study_ids for b in made.validation(3)]
+    made = dataset([replace(TEXT, study_id=str(number)) for number in range(11)], stage, training=False)
+    shares = [[b.study_ids for b in made.validation_batches(3, rank, processes)] for rank in range(processes)]
+    whole = [b.study_ids for b in made.validation_batches(3)]
     assert [id_ for ids in whole for id_ in ids] == [str(number) for number in range(11)]
     assert [shares[number % processes][number // processes] for number in range(len(whole))] == whole
 
 
-def told(*examples: TrainingExample, **changes: Any) -> Batch:
-    """A batch for a model that tells modality and plane apart, but not every value of them."""
+def with_attributes(*examples: TrainingExample, **changes: Any) -> Batch:
+    """Return a batch for a model that recognizes some modalities and planes."""
     attributes = [
         AttributeConfig(name="plane", values=("axial", "coronal")),
         AttributeConfig(name="modality", values=("CT", "MR")),
     ]
     values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}}
     stage = StageRecipe.model_validate(values | changes)
-    images, _ = cache_images(Path("nowhere"), (), TRANSFORM, on_progress=unheard)
+    images, _ = cache_images(Path("nowhere"), (), TRANSFORM, on_progress=ignore_progress)
     parts: dict[str, Any] = {"images": images, "augmentation": AugmentationRecipe(), "attributes": attributes}
-    return next(Items([store(*examples)], stage, TRANSFORM, **parts, training=True).validation(len(examples)))
+    dataset = BatchDataset([store(*examples)], stage, TRANSFORM, **parts, training=True)
+    return next(dataset.validation_batches(len(examples)))
 
 
-def test_attributes_are_told_as_the_corpus_has_them() -> None:
+def test_attributes_of_the_corpus_condition_the_decoder() -> None:
     two = (replace(TEXT, attributes=values) for values in (("MR", "axial", "chest"), ("US", "", "")))
-    found = told(*two, attribute_dropout=0.0)
+    found = with_attributes(*two, attribute_dropout=0.0)
     assert found.attribute_targets.tolist() == [[1, 2], [0, 0]]
     assert torch.equal(found.attribute_values, found.attribute_targets)
 
 
-def test_attributes_are_forgotten_by_chance_and_remain_targets() -> None:
-    found = told(*[replace(TEXT, attributes=("MR", "axial", ""))] * 300, attribute_dropout=0.25)
+def test_dropped_attributes_remain_targets() -> None:
+    found = with_attributes(*[replace(TEXT, attributes=("MR", "axial", ""))] * 300, attribute_dropout=0.25)
     assert found.attribute_targets.tolist() == [[1, 2]] * 300
     assert float((found.attribute_values == 0).float().mean()) == pytest.approx(0.25, abs=0.05)
     assert set(map(tuple, found.attribute_values.tolist())) == {(1, 2), (0, 2), (1, 0), (0, 0)}
 
 
-def test_models_without_attributes_have_none_in_their_batches() -> None:
+def test_batches_of_a_model_without_attributes() -> None:
     found = batch(replace(TEXT, attributes=("MR", "axial", "")))
     assert found.attribute_values.shape == found.attribute_targets.shape == (1, 0)

@@ -1,4 +1,4 @@
-"""A study as it is taught: token ids, the sentences that state something, states and targets."""
+"""Studies encoded as examples: token ids, abnormal sentences, states and targets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from report_gen_training.data.examples import encode_study
-from report_gen_training.data.studies import Study
+from report_gen_training.data.studies import CorpusStudy
 
 from report_gen.config import STATES
 from report_gen.labeling.schema_files import chest_xray
@@ -19,10 +19,11 @@ from tests.builders import PROMPT, REPORTS, tokenizer
 
 FINDINGS = chest_xray().findings
 
+
 NOTHING = np.full(17, np.nan, dtype=np.float32)
 
 
-def study(**changes: Any) -> Study:
+def study(**changes: Any) -> CorpusStudy:
     values: dict[str, Any] = {
         "study_id": "1",
         "patient_id": "p",
@@ -34,13 +35,13 @@ def study(**changes: Any) -> Study:
         "labels": NOTHING,
         "targets": NOTHING,
     }
-    return Study(**values | changes)
+    return CorpusStudy(**values | changes)
 
 
 def test_an_example_has_the_states_of_its_text() -> None:
     states = dict(zip(FINDINGS, encode_study(study(), tokenizer(), PROMPT, 100, chest_xray()).states, strict=True))
-    told = {name: STATES[state] for name, state in states.items() if STATES[state] is not FindingState.UNKNOWN}
-    assert told == {
+    found = {name: STATES[state] for name, state in states.items() if STATES[state] is not FindingState.UNKNOWN}
+    assert found == {
         "No Finding": FindingState.ABSENT,
         "Pleural Effusion": FindingState.PRESENT,
         "Fracture": FindingState.ABSENT,
@@ -48,7 +49,7 @@ def test_an_example_has_the_states_of_its_text() -> None:
     }
 
 
-def test_the_head_learns_from_a_text_where_the_corpus_has_no_labels() -> None:
+def test_targets_come_from_the_text_if_the_corpus_has_no_labels() -> None:
     example = encode_study(study(images=(Path("a.png"),)), tokenizer(), PROMPT, 100, chest_xray())
     np.testing.assert_array_equal(example.labels, example.targets)
     by_name = dict(zip(FINDINGS, example.targets.tolist(), strict=True))
@@ -57,7 +58,7 @@ def test_the_head_learns_from_a_text_where_the_corpus_has_no_labels() -> None:
     assert np.isnan(by_name["Edema"])
 
 
-def test_labels_go_before_what_a_text_says() -> None:
+def test_labels_have_precedence_over_the_text() -> None:
     labels = NOTHING.copy()
     labels[0] = 1
     softened = 0.7 * labels
@@ -81,7 +82,7 @@ def test_wordings_of_the_prompt() -> None:
     ]
 
 
-def test_a_long_report_is_cut_at_its_sentences() -> None:
+def test_a_long_report_loses_sentences() -> None:
     sections = parse_report("FINDINGS: " + "The heart is enlarged. " * 20 + "IMPRESSION: Cardiomegaly.")
     whole = encode_study(study(sections=sections), tokenizer(), PROMPT, 1000, chest_xray()).report_ids
     cut = encode_study(study(sections=sections), tokenizer(), PROMPT, 60, chest_xray()).report_ids
@@ -91,13 +92,13 @@ def test_a_long_report_is_cut_at_its_sentences() -> None:
     assert impression.text == "Cardiomegaly."
 
 
-def test_one_sentence_too_long_is_cut_where_it_must() -> None:
+def test_a_single_long_sentence_is_cut() -> None:
     sections = parse_report("The heart is enlarged and enlarged and enlarged and enlarged.")
     assert len(encode_study(study(sections=sections), tokenizer(), PROMPT, 8, chest_xray()).report_ids) == 8
 
 
 @pytest.mark.parametrize("text", REPORTS)
-def test_a_report_spelled_by_sentences_is_spelled_as_a_whole(text: str) -> None:
+def test_encoding_by_sentences_equals_encoding_the_whole_text(text: str) -> None:
     example = encode_study(study(sections=parse_report(text)), tokenizer(), PROMPT, 1000, chest_xray())
     assert list(example.report_ids) == tokenizer().encode(text)
     assert parse_report(example.reference) == parse_report(text)
@@ -108,24 +109,24 @@ def test_tokens_of_sentences_that_state_a_finding_are_abnormal() -> None:
         "FINDINGS: The lungs are clear. There is cardiomegaly. No effusion. IMPRESSION: Possible pneumonia. Normal."
     )
     example = encode_study(study(sections=parse_report(report)), tokenizer(), PROMPT, 1000, chest_xray())
-    said = tokenizer().decode(
+    decoded = tokenizer().decode(
         id_ for id_, abnormal in zip(example.report_ids, example.abnormal, strict=True) if abnormal
     )
-    assert said == "There is cardiomegaly. Possible pneumonia."
+    assert decoded == "There is cardiomegaly. Possible pneumonia."
 
 
-def test_the_reference_is_what_is_left_of_a_cut_report() -> None:
+def test_the_reference_of_a_shortened_report_is_the_shortened_text() -> None:
     sections = parse_report("FINDINGS: " + "The heart is enlarged. " * 20 + "IMPRESSION: Cardiomegaly.")
     example = encode_study(study(sections=sections), tokenizer(), PROMPT, 60, chest_xray())
     assert parse_report(example.reference) == parse_report(tokenizer().decode(example.report_ids))
     assert len(example.abnormal) == len(example.report_ids)
 
 
-def test_without_a_text_there_is_nothing_to_learn() -> None:
+def test_a_study_without_a_report_has_no_report_tokens() -> None:
     example = encode_study(study(sections=(), images=(Path("a.png"),)), tokenizer(), PROMPT, 100, chest_xray())
     assert (example.report_ids, example.abnormal, example.reference) == ((), (), "")
 
 
-def test_an_example_tells_whose_it_is() -> None:
+def test_an_example_keeps_study_and_patient_id() -> None:
     example = encode_study(study(), tokenizer(), PROMPT, 100, chest_xray())
     assert (example.study_id, example.patient_id) == ("1", "p")

@@ -1,4 +1,4 @@
-"""Images change a little, as the recipe says, and are never mirrored."""
+"""Images are changed a little, as the recipe says, and never mirrored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from report_gen_training.data import image_augmentation as augmenting
+from report_gen_training.data import image_augmentation
 from report_gen_training.data.image_augmentation import augment
 from report_gen_training.recipe.schema import AugmentationRecipe
 from scipy import ndimage
@@ -16,7 +16,7 @@ from scipy import ndimage
 from tests.builders import marked, picture
 
 STRONGEST = AugmentationRecipe(degrees=20, shift=0.2, scale=0.3, gamma=2, noise=0.2, blur=3)
-STILL: dict[str, float] = {"degrees": 0, "shift": 0, "scale": 0, "gamma": 1, "noise": 0, "blur": 0}
+NONE: dict[str, float] = {"degrees": 0, "shift": 0, "scale": 0, "gamma": 1, "noise": 0, "blur": 0}
 
 
 def square(pixels: Any) -> torch.Tensor:
@@ -24,21 +24,21 @@ def square(pixels: Any) -> torch.Tensor:
 
 
 def changed(image: torch.Tensor, *, seed: int = 0, **changes: float) -> torch.Tensor:
-    recipe = AugmentationRecipe.model_validate(STILL | changes)
+    recipe = AugmentationRecipe.model_validate(NONE | changes)
     return augment(image[None], [np.random.default_rng(seed)], recipe)[0]
 
 
-@pytest.mark.parametrize("place", range(4))
-def test_a_corner_stays_in_its_corner(place: int) -> None:
+@pytest.mark.parametrize("corner", range(4))
+def test_a_corner_stays_in_its_corner(corner: int) -> None:
     randoms = [np.random.default_rng(seed) for seed in range(100)]
-    squares = augment(square(marked(place, 64)).expand(100, 64, 64), randoms, AugmentationRecipe())
+    squares = augment(square(marked(corner, 64)).expand(100, 64, 64), randoms, AugmentationRecipe())
     halves = squares.unflatten(1, (2, 32)).unflatten(3, (2, 32)).mean((2, 4))  # [100,2,2]
-    assert set(halves.flatten(1).argmax(dim=1).tolist()) == {place}
+    assert set(halves.flatten(1).argmax(dim=1).tolist()) == {corner}
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_what_runs_clockwise_runs_clockwise_still(seed: int) -> None:
-    """A mirror turns the way round three marks; turning, shifting and scaling, be they ever so strong, do not."""
+def test_orientation_is_kept(seed: int) -> None:
+    """A mirror reverses the order of three marks around their center; rotation, shift and scaling do not."""
     marks = torch.zeros(3, 96, 96)
     for mark, (row, column) in zip(marks, ((34, 44), (54, 60), (56, 38)), strict=True):
         mark[row - 2 : row + 2, column - 2 : column + 2] = 1.0
@@ -53,7 +53,7 @@ def test_a_recipe_without_changes_changes_nothing() -> None:
     torch.testing.assert_close(changed(image), image, atol=1e-5, rtol=0)
 
 
-def test_each_image_follows_its_own_seed_whatever_stands_beside_it() -> None:
+def test_each_image_depends_on_its_own_seed_only() -> None:
     images = torch.stack([square(picture(seed)) for seed in range(3)])
     together = augment(images, [np.random.default_rng(seed) for seed in range(3)], AugmentationRecipe())
     for seed in range(3):
@@ -71,8 +71,8 @@ def test_images_stay_in_range() -> None:
     assert 0 <= float(found.min()) <= float(found.max()) <= 1
 
 
-def test_a_turn_is_the_one_of_scipy() -> None:
-    """About the middle, by an angle within the recipe's; the sense is scipy's or the opposite one, drawn by chance."""
+def test_a_rotation_equals_one_of_scipy() -> None:
+    """About the center, by an angle within the recipe's range."""
     image = torch.from_numpy(ndimage.gaussian_filter(picture(0, 64).astype(np.float32) / 255, 3))
     found = changed(image, degrees=20.0, seed=3).numpy()
     angles = np.arange(-20, 20.01, 0.25)
@@ -81,25 +81,25 @@ def test_a_turn_is_the_one_of_scipy() -> None:
     assert min(errors) < 0.002 < np.abs(image.numpy() - found)[16:48, 16:48].mean()
 
 
-def test_a_shift_moves_by_whole_pixels_at_most_its_share() -> None:
+def test_a_shift_is_within_its_range() -> None:
     image = torch.zeros(50, 50)
     image[25, 25] = 1.0
     moved = [changed(image, shift=0.1, seed=seed) for seed in range(50)]
-    centres = np.array([ndimage.center_of_mass(one.numpy()) for one in moved]) - 25
-    assert np.abs(centres).max() <= 5 + 1e-3
-    assert np.abs(centres).max() > 4
-    assert np.sign(centres).sum(axis=0).tolist() != [50, 50]
+    centers = np.array([ndimage.center_of_mass(one.numpy()) for one in moved]) - 25
+    assert np.abs(centers).max() <= 5 + 1e-3
+    assert np.abs(centers).max() > 4
+    assert np.sign(centers).sum(axis=0).tolist() != [50, 50]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_contrast_changes_by_a_power(seed: int) -> None:
+def test_gamma_is_a_power_within_its_range(seed: int) -> None:
     image = torch.full((8, 8), 0.25)
     power = float(changed(image, gamma=2.0, seed=seed)[0, 0].log() / image[0, 0].log())
     assert 0.5 <= power <= 2.0
     assert power != pytest.approx(1.0, abs=1e-3)
 
 
-def test_a_blur_is_a_gaussian_and_takes_noise_away() -> None:
+def test_a_blur_is_a_gaussian_and_removes_noise() -> None:
     image = square(picture(1, 64))
     found = changed(image, blur=2.0, seed=1).numpy()
     assert found[16:48, 16:48].std() < image.numpy()[16:48, 16:48].std()
@@ -110,7 +110,7 @@ def test_a_blur_is_a_gaussian_and_takes_noise_away() -> None:
     assert best < 0.02
 
 
-def test_noise_has_no_mean_and_at_most_its_deviation() -> None:
+def test_noise_has_zero_mean_and_at_most_its_deviation() -> None:
     image = torch.full((100, 100), 0.5)
     deviations = []
     for seed in range(20):
@@ -121,6 +121,6 @@ def test_noise_has_no_mean_and_at_most_its_deviation() -> None:
     assert 0.07 < max(deviations) < 0.103
 
 
-def test_no_flip_is_called_in_training() -> None:
-    for file in Path(augmenting.__file__).resolve().parent.glob("*.py"):
+def test_no_code_flips_images() -> None:
+    for file in Path(image_augmentation.__file__).resolve().parent.glob("*.py"):
         assert "flip(" not in file.read_text(encoding="utf-8").lower(), file

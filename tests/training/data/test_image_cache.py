@@ -1,4 +1,4 @@
-"""Each image is decoded once, whoever asks; what is killed, damaged, moved or altered is made good."""
+"""Each image is decoded once; killed runs, damaged shards, moved and changed files are handled."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ import torch
 from report_gen_training.data import image_cache, shards
 from report_gen_training.data import image_decoding as decoding
 from report_gen_training.data.image_cache import ImageCache, cache_images
-from report_gen_training.data.image_decoding import Fault
-from report_gen_training.run.reporting import unheard
+from report_gen_training.data.image_decoding import UnreadableImage
+from report_gen_training.run.events import ignore_progress
 
 from report_gen.errors import OutputError
 from report_gen.imaging.reading import load_pixels, read_study
@@ -35,133 +35,137 @@ TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The images whose pixels were asked for, as they are."""
-    asked: list[str] = []
+    """The names of the images whose pixels were read, as it grows."""
+    names: list[str] = []
 
     def read(image: Any) -> Any:
-        asked.append(image.path.name)
+        names.append(image.path.name)
         return load_pixels(image)
 
     monkeypatch.setattr(decoding, "load_pixels", read)
-    return asked
+    return names
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> list[Path]:
-    return [write_png(tmp_path / "films" / f"{seed}.png", picture(seed, 48)) for seed in range(5)]
+def images(tmp_path: Path) -> list[Path]:
+    return [write_png(tmp_path / "images" / f"{seed}.png", picture(seed, 48)) for seed in range(5)]
 
 
-def fill(folder: Path, films: list[Path]) -> tuple[ImageCache, tuple[Fault, ...]]:
-    return cache_images(folder / "cache", map(str, films), TRANSFORM, on_progress=unheard)
+def fill(folder: Path, images: list[Path]) -> tuple[ImageCache, tuple[UnreadableImage, ...]]:
+    return cache_images(folder / "cache", map(str, images), TRANSFORM, on_progress=ignore_progress)
 
 
-def square(film: Path) -> Any:
-    """As drafting fits an image, rounded."""
-    (image,) = read_study(film).images
+def square(path: Path) -> Any:
+    """Fit an image as drafting does, and round it."""
+    (image,) = read_study(path).images
     return (TRANSFORM.fit(load_pixels(image))[0] * 255).round().to(torch.uint8).numpy()
 
 
-def test_squares_are_what_drafting_sees_to_half_a_step(tmp_path: Path, films: list[Path]) -> None:
-    cache, faults = fill(tmp_path, films)
-    assert faults == ()
-    for film in films:
-        np.testing.assert_array_equal(cache.read(film), square(film))
-        drafted = TRANSFORM.fit(load_pixels(read_study(film).images[0]))[0].numpy()
-        assert np.abs(cache.read(film) / 255 - drafted).max() <= 0.5 / 255 + 1e-6
-        assert cache.sha256(film) == hashlib.sha256(film.read_bytes()).hexdigest()
+def test_cached_images_equal_those_of_drafting_up_to_rounding(tmp_path: Path, images: list[Path]) -> None:
+    cache, unreadable = fill(tmp_path, images)
+    assert unreadable == ()
+    for image in images:
+        np.testing.assert_array_equal(cache.read(image), square(image))
+        drafted = TRANSFORM.fit(load_pixels(read_study(image).images[0]))[0].numpy()
+        assert np.abs(cache.read(image) / 255 - drafted).max() <= 0.5 / 255 + 1e-6
+        assert cache.sha256(image) == hashlib.sha256(image.read_bytes()).hexdigest()
 
 
-def test_nothing_is_decoded_twice(tmp_path: Path, films: list[Path], decoded: list[str]) -> None:
-    fill(tmp_path, films[:3])
-    fill(tmp_path, films)
-    fill(tmp_path, films * 2)
-    assert decoded == [film.name for film in films]
+def test_nothing_is_decoded_twice(tmp_path: Path, images: list[Path], decoded: list[str]) -> None:
+    fill(tmp_path, images[:3])
+    fill(tmp_path, images)
+    fill(tmp_path, images * 2)
+    assert decoded == [image.name for image in images]
 
 
-def test_an_unchanged_file_is_not_even_read(tmp_path: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(tmp_path, films)
+def test_an_unchanged_file_is_not_read_again(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, images)
     monkeypatch.setattr(image_cache, "decode", lambda *_, **__: pytest.fail("the file was read again"))
-    fill(tmp_path, films)
+    fill(tmp_path, images)
 
 
-def test_a_moved_or_touched_file_is_known_by_its_content(tmp_path: Path, films: list[Path], decoded: list[str]) -> None:
-    fill(tmp_path, films)
-    moved = films[0].rename(tmp_path / "films" / "moved.png")
-    os.utime(films[1])
-    cache, _ = fill(tmp_path, [moved, *films[1:]])
+def test_a_moved_or_touched_file_is_recognized_by_its_content(
+    tmp_path: Path, images: list[Path], decoded: list[str]
+) -> None:
+    fill(tmp_path, images)
+    moved = images[0].rename(tmp_path / "images" / "moved.png")
+    os.utime(images[1])
+    cache, _ = fill(tmp_path, [moved, *images[1:]])
     assert len(decoded) == 5
     np.testing.assert_array_equal(cache.read(moved), square(moved))
 
 
-def test_an_altered_file_is_decoded_anew(tmp_path: Path, films: list[Path]) -> None:
-    fill(tmp_path, films)
-    write_png(films[0], picture(99, 48))
-    cache, _ = fill(tmp_path, films)
-    np.testing.assert_array_equal(cache.read(films[0]), square(films[0]))
+def test_a_changed_file_is_decoded_again(tmp_path: Path, images: list[Path]) -> None:
+    fill(tmp_path, images)
+    write_png(images[0], picture(99, 48))
+    cache, _ = fill(tmp_path, images)
+    np.testing.assert_array_equal(cache.read(images[0]), square(images[0]))
 
 
-def test_a_file_that_is_gone_is_still_to_be_had(tmp_path: Path, films: list[Path]) -> None:
-    """A run that goes on needs its cache and no more."""
-    expected = square(films[0])
-    fill(tmp_path, films)
-    films[0].unlink()
-    cache, faults = fill(tmp_path, films)
-    assert faults == ()
-    np.testing.assert_array_equal(cache.read(films[0]), expected)
+def test_a_deleted_file_is_still_in_the_cache(tmp_path: Path, images: list[Path]) -> None:
+    """A resumed run needs only its cache."""
+    expected = square(images[0])
+    fill(tmp_path, images)
+    images[0].unlink()
+    cache, unreadable = fill(tmp_path, images)
+    assert unreadable == ()
+    np.testing.assert_array_equal(cache.read(images[0]), expected)
 
 
-def test_another_size_is_another_square(tmp_path: Path, films: list[Path]) -> None:
-    fill(tmp_path, films)
+def test_another_size_is_cached_separately(tmp_path: Path, images: list[Path]) -> None:
+    fill(tmp_path, images)
     other = ImageTransform(size=16, channels=1, mean=0.5, std=0.5)
-    cache, _ = cache_images(tmp_path / "cache", map(str, films), other, on_progress=unheard)
-    assert cache.read(films[0]).shape == (16, 16)
+    cache, _ = cache_images(tmp_path / "cache", map(str, images), other, on_progress=ignore_progress)
+    assert cache.read(images[0]).shape == (16, 16)
 
 
-def test_another_version_of_the_reading_code_decodes_anew(
-    tmp_path: Path, films: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
+def test_another_version_of_the_reading_code_decodes_again(
+    tmp_path: Path, images: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(tmp_path, films)
+    fill(tmp_path, images)
     monkeypatch.setattr(image_cache, "VERSION", 2)
-    fill(tmp_path, films)
+    fill(tmp_path, images)
     assert len(decoded) == 10
 
 
-def test_images_that_cannot_be_read_are_told_and_the_others_kept(tmp_path: Path, films: list[Path]) -> None:
-    films[1].write_bytes(films[1].read_bytes()[:60])
-    films[3].write_text("no picture")
-    films.append(tmp_path / "missing.png")
-    cache, faults = fill(tmp_path, films)
-    assert [Path(fault.path).name for fault in faults] == ["1.png", "3.png", "missing.png"]
-    assert all("broken" in fault.reason for fault in faults[:2])
-    assert "No such file" in faults[2].reason
-    np.testing.assert_array_equal(cache.read(films[4]), square(films[4]))
+def test_unreadable_images_are_reported_and_the_others_kept(tmp_path: Path, images: list[Path]) -> None:
+    images[1].write_bytes(images[1].read_bytes()[:60])
+    images[3].write_text("no image")
+    images.append(tmp_path / "missing.png")
+    cache, unreadable = fill(tmp_path, images)
+    assert [Path(image.path).name for image in unreadable] == ["1.png", "3.png", "missing.png"]
+    assert all("broken" in image.reason for image in unreadable[:2])
+    assert "No such file" in unreadable[2].reason
+    np.testing.assert_array_equal(cache.read(images[4]), square(images[4]))
 
 
 @pytest.mark.parametrize("left", [0, 1, 100])
-def test_a_damaged_shard_is_as_if_it_had_never_been(tmp_path: Path, films: list[Path], left: int) -> None:
-    fill(tmp_path, films)
+def test_a_damaged_shard_is_decoded_again(tmp_path: Path, images: list[Path], left: int) -> None:
+    fill(tmp_path, images)
     shards._open.cache_clear()
     for file in (tmp_path / "cache").glob("*/*.arrow"):
         whole = file.read_bytes()
-        file.unlink()  # a new file: what was mapped must not shrink
+        file.unlink()  # write a new file: a mapped one must not shrink
         file.write_bytes(whole[: len(whole) * left // 101])
-    cache, faults = fill(tmp_path, films)
-    assert faults == ()
-    for film in films:
-        np.testing.assert_array_equal(cache.read(film), square(film))
+    cache, unreadable = fill(tmp_path, images)
+    assert unreadable == ()
+    for image in images:
+        np.testing.assert_array_equal(cache.read(image), square(image))
 
 
-def test_a_cache_that_goes_away_is_told(tmp_path: Path, films: list[Path]) -> None:
-    cache, _ = fill(tmp_path, films)
+def test_a_removed_cache_is_reported(tmp_path: Path, images: list[Path]) -> None:
+    cache, _ = fill(tmp_path, images)
     shards._open.cache_clear()
     for file in (tmp_path / "cache").glob("images*/*.arrow"):
         file.unlink()
-    with pytest.raises(OutputError, match=r"arrow: the cache cannot be read; leave it in place"):
-        cache.read(films[0])
+    with pytest.raises(OutputError, match=r"arrow: the cache cannot be read; keep it in place"):
+        cache.read(images[0])
 
 
-def test_a_full_disk_is_one_sentence_and_keeps_what_there_was(
-    tmp_path: Path, films: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_keeps_what_was_decoded(
+    tmp_path: Path, images: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_cache, "shard_rows", lambda _: 2)
     written = shards.write_atomically
@@ -173,17 +177,17 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_there_was(
 
     monkeypatch.setattr(shards, "write_atomically", write)
     with pytest.raises(OutputError, match="No space left on device"):
-        fill(tmp_path, films)
+        fill(tmp_path, images)
     monkeypatch.setattr(shards, "write_atomically", written)
     decoded.clear()
-    fill(tmp_path, films)
+    fill(tmp_path, images)
     assert decoded == ["2.png", "3.png", "4.png"]
 
 
-def test_progress_is_told_image_by_image(tmp_path: Path, films: list[Path]) -> None:
-    told: list[tuple[str, int, int]] = []
-    cache_images(tmp_path, map(str, films), TRANSFORM, on_progress=lambda *now: told.append(now))
-    assert told == [("images", done, 5) for done in range(1, 6)]
+def test_progress_is_reported_per_image(tmp_path: Path, images: list[Path]) -> None:
+    reports: list[tuple[str, int, int]] = []
+    cache_images(tmp_path, map(str, images), TRANSFORM, on_progress=lambda *now: reports.append(now))
+    assert reports == [("images", done, 5) for done in range(1, 6)]
 
 
 SLOWLY = """
@@ -191,14 +195,13 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
-from report_gen.imaging.transform import PixelTransform
-from report_gen_training import image_cache
-from report_gen_training.run.reporting import unheard
+from report_gen.imaging.transform import ImageTransform
+from report_gen_training.data import image_cache
 
 image_cache.shard_rows = lambda _: 4
-transform = PixelTransform(size=32, channels=3, mean=0.25, std=0.5)
-films = sorted(Path(sys.argv[1]).glob("*.png"))
-image_cache.cache_images(Path(sys.argv[2]), map(str, films), transform, on_progress=lambda *_: time.sleep(0.05))
+transform = ImageTransform(size=32, channels=3, mean=0.25, std=0.5)
+images = sorted(Path(sys.argv[1]).glob("*.png"))
+image_cache.cache_images(Path(sys.argv[2]), map(str, images), transform, on_progress=lambda *_: time.sleep(0.05))
 """
 
 
@@ -207,7 +210,7 @@ def many(tmp_path: Path) -> list[Path]:
     return [write_png(tmp_path / "many" / f"{seed:03}.png", picture(seed, 48)) for seed in range(60)]
 
 
-def test_a_killed_run_loses_a_shard_at_most(tmp_path: Path, many: list[Path], decoded: list[str]) -> None:
+def test_a_killed_run_loses_at_most_one_shard(tmp_path: Path, many: list[Path], decoded: list[str]) -> None:
     process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(many[0].parent), str(tmp_path / "cache")])
     folder = tmp_path / "cache" / "images-32-1"
     while len(list(folder.glob("*.arrow"))) < 3 and process.poll() is None:
@@ -215,68 +218,67 @@ def test_a_killed_run_loses_a_shard_at_most(tmp_path: Path, many: list[Path], de
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = 4 * len(list(folder.glob("*.arrow")))
-    cache, faults = fill(tmp_path, many)
-    assert faults == ()
+    cache, unreadable = fill(tmp_path, many)
+    assert unreadable == ()
     assert 12 <= kept < 60
     assert len(decoded) == 60 - kept
     np.testing.assert_array_equal(cache.read(many[7]), square(many[7]))
 
 
-def test_two_runs_may_fill_one_cache_at_once(
+def test_two_runs_may_fill_one_cache_at_the_same_time(
     tmp_path: Path, many: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_cache, "shard_rows", lambda _: 2)
     with ThreadPoolExecutor(2) as runs:
-        caches = [found.result()[0] for found in [runs.submit(fill, tmp_path, films) for films in (many, many[::-1])]]
+        caches = [found.result()[0] for found in [runs.submit(fill, tmp_path, images) for images in (many, many[::-1])]]
     decoded.clear()
     caches.append(fill(tmp_path, many)[0])
     assert decoded == []
     for cache in caches:
-        for film in many[::20]:
-            np.testing.assert_array_equal(cache.read(film), square(film))
+        for image in many[::20]:
+            np.testing.assert_array_equal(cache.read(image), square(image))
 
 
-def test_where_there_is_much_to_do_all_cores_do_it(
-    tmp_path: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[int, int]] = []
+def test_much_work_is_done_on_all_cores(tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, int]] = []
 
     def share(work: Any, paths: list[str], processes: int) -> Any:
-        asked.append((len(paths), processes))
+        calls.append((len(paths), processes))
         return map(work, paths)
 
     monkeypatch.setattr(image_cache, "map_in_processes", share)
-    monkeypatch.setattr(image_cache, "cores", lambda: 3)
-    monkeypatch.setattr(image_cache, "_TRIAL", 1e-9)
-    monkeypatch.setattr(image_cache, "_WORTH", 0.0)
-    cache, _ = fill(tmp_path, films)
-    assert asked == [(5, 3)]
-    np.testing.assert_array_equal(cache.read(films[4]), square(films[4]))
+    monkeypatch.setattr(image_cache, "available_cores", lambda: 3)
+    monkeypatch.setattr(image_cache, "_TRIAL_SECONDS", 1e-9)
+    monkeypatch.setattr(image_cache, "_MIN_PARALLEL_SECONDS", 0.0)
+    cache, _ = fill(tmp_path, images)
+    assert calls == [(5, 3)]
+    np.testing.assert_array_equal(cache.read(images[4]), square(images[4]))
 
 
-def test_the_work_of_a_process_may_travel(tmp_path: Path, films: list[Path]) -> None:
-    """What a process is sent: the reading of an image, with what tells it which squares there are."""
-    fill(tmp_path, films[:1])
-    kept = partial(image_cache._kept, tmp_path / "cache" / "images-32-1", "build")
-    work = pickle.loads(pickle.dumps(partial(decoding.decode, transform=TRANSFORM, kept=kept)))  # noqa: S301 - our own
-    assert work(str(films[0])).square is None
-    assert work(str(films[1])).square == square(films[1]).tobytes()
+def test_the_work_can_be_pickled(tmp_path: Path, images: list[Path]) -> None:
+    """Worker processes get the decoding function with the lookup of stored images."""
+    fill(tmp_path, images[:1])
+    stored = partial(image_cache._stored_keys, tmp_path / "cache" / "images-32-1", "run")
+    pickled = pickle.dumps(partial(decoding.decode, transform=TRANSFORM, stored=stored))
+    work = pickle.loads(pickled)  # noqa: S301 - our own
+    assert work(str(images[0])).square is None
+    assert work(str(images[1])).square == square(images[1]).tobytes()
 
 
-def test_half_written_files_of_long_ago_are_swept_away(tmp_path: Path, films: list[Path]) -> None:
+def test_old_temporary_files_are_removed(tmp_path: Path, images: list[Path]) -> None:
     folder = tmp_path / "cache" / "files"
     folder.mkdir(parents=True)
     old, new = folder / ".a.tmp", folder / ".b.tmp"
     old.write_bytes(b"")
     new.write_bytes(b"")
     os.utime(old, (0, 0))
-    fill(tmp_path, films)
+    fill(tmp_path, images)
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_a_color_picture_is_kept_grey(tmp_path: Path) -> None:
-    film = tmp_path / "films" / "color.jpg"
-    film.parent.mkdir()
-    PIL.Image.fromarray(np.full((40, 40, 3), (200, 100, 50), dtype=np.uint8)).save(film)
-    cache, _ = fill(tmp_path, [film])
-    np.testing.assert_array_equal(cache.read(film), square(film))
+def test_a_color_image_is_cached_in_gray(tmp_path: Path) -> None:
+    image = tmp_path / "images" / "color.jpg"
+    image.parent.mkdir()
+    PIL.Image.fromarray(np.full((40, 40, 3), (200, 100, 50), dtype=np.uint8)).save(image)
+    cache, _ = fill(tmp_path, [image])
+    np.testing.assert_array_equal(cache.read(image), square(image))

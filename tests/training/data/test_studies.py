@@ -1,4 +1,4 @@
-"""Corpora as they are taught: cleaned, cut, blended, recombined."""
+"""Corpora as training uses them: cleaned texts, mixed labels, augmented texts, held-out patients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_gen_training.data.studies import Study, read_studies
+from report_gen_training.data.studies import CorpusStudy, read_studies
 from report_gen_training.recipe.schema import Recipe
 from scipy.special import expit, logit
 
@@ -21,8 +21,8 @@ from tests.builders import picture, tiny_recipe, write_manifest, write_png
 FINDINGS = chest_xray().findings
 
 
-def read(recipe: Recipe) -> list[Study]:
-    """The studies of the one corpus of a recipe."""
+def read(recipe: Recipe) -> list[CorpusStudy]:
+    """Return the studies of a recipe with one corpus."""
     folder = Path(recipe.data)
     return list(
         read_studies(recipe.corpora[0], recipe, folder / "studies", schema=chest_xray(), store=folder / "corpora")
@@ -32,14 +32,14 @@ def read(recipe: Recipe) -> list[Study]:
 def recipe(data: Path, *, corpus: dict[str, Any] | None = None, text: dict[str, Any] | None = None) -> Recipe:
     return tiny_recipe(
         data,
-        corpora=[{"name": "films", "path": "films"} | (corpus or {})],
+        corpora=[{"name": "images", "path": "images"} | (corpus or {})],
         text={"vocabulary_size": 200} | (text or {}),
     )
 
 
 def manifest(data: Path, *rows: dict[str, Any]) -> Path:
     numbered = ({"study_id": str(number), "split": "train"} | row for number, row in enumerate(rows))
-    write_manifest(data / "films", list(numbered))
+    write_manifest(data / "images", list(numbered))
     return data
 
 
@@ -54,22 +54,22 @@ def test_texts_are_cleaned_as_the_recipe_says(tmp_path: Path) -> None:
     assert format_report(sideless.sections) == "FINDINGS:\nStable cardiomegaly.\n\nIMPRESSION:\nSmall effusion."
 
 
-def test_a_report_is_reconciled_where_the_recipe_says_so(tmp_path: Path) -> None:
+def test_contradictions_are_dropped_on_request(tmp_path: Path) -> None:
     manifest(tmp_path, {"findings": "Small pleural effusion. No pleural effusion.", "impression": "Effusion."})
     (plain,) = read(recipe(tmp_path))
-    (reconciled,) = read(recipe(tmp_path, text={"drop_contradictions": True}))
-    assert [len(one.sections[0].sentences) for one in (plain, reconciled)] == [2, 1]
+    (consistent,) = read(recipe(tmp_path, text={"drop_contradictions": True}))
+    assert [len(one.sections[0].sentences) for one in (plain, consistent)] == [2, 1]
 
 
-def test_a_text_without_the_sections_asked_for_is_left_out(tmp_path: Path) -> None:
+def test_a_report_without_the_required_sections_is_left_out(tmp_path: Path) -> None:
     manifest(tmp_path, FULL, {"findings": "Clear lungs.", "impression": ""})
     both = recipe(tmp_path, text={"sections": ["FINDINGS", "IMPRESSION"]})
     assert [found.study_id for found in read(both)] == ["0"]
     assert len(read(recipe(tmp_path))) == 2
 
 
-def test_an_image_stays_when_its_text_does_not(tmp_path: Path) -> None:
-    write_png(tmp_path / "films" / "a.png", picture())
+def test_an_image_is_used_without_its_report(tmp_path: Path) -> None:
+    write_png(tmp_path / "images" / "a.png", picture())
     manifest(tmp_path, {"images": ["a.png"], "findings": "", "impression": "Normal.", "edema": 1})
     (found,) = read(recipe(tmp_path))
     assert found.sections == ()
@@ -79,7 +79,7 @@ def test_an_image_stays_when_its_text_does_not(tmp_path: Path) -> None:
 
 
 def test_images_or_texts_alone(tmp_path: Path) -> None:
-    write_png(tmp_path / "films" / "a.png", picture())
+    write_png(tmp_path / "images" / "a.png", picture())
     manifest(tmp_path, FULL | {"images": ["a.png"], "view": "PA"})
     (text,) = read(recipe(tmp_path, corpus={"use_images": False}))
     assert (text.images, text.views, bool(text.sections)) == ((), (ViewPosition.PA,), True)
@@ -87,24 +87,24 @@ def test_images_or_texts_alone(tmp_path: Path) -> None:
     assert (len(image.images), image.sections) == (1, ())
 
 
-def test_excluded_studies_are_nowhere(tmp_path: Path) -> None:
+def test_excluded_studies_are_left_out(tmp_path: Path) -> None:
     manifest(tmp_path, FULL, FULL, FULL)
     found = read(recipe(tmp_path, corpus={"exclude": ["0", "2"]}))
     assert [one.study_id for one in found] == ["1"]
 
 
-def test_a_corpus_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+def test_a_corpus_without_usable_studies_is_refused(tmp_path: Path) -> None:
     manifest(tmp_path, {"findings": "XXXX.", "impression": "XXXX."})
-    with pytest.raises(CorpusError, match="nothing is left of the corpus 'films'; loosen its text settings"):
+    with pytest.raises(CorpusError, match=r"no study of the corpus 'images' is left; relax text\.sections"):
         read(recipe(tmp_path))
 
 
-def test_recombined_reports_join_the_training_split(tmp_path: Path) -> None:
+def test_augmented_reports_join_the_training_split(tmp_path: Path) -> None:
     kinds = ("Small", "Large", "Moderate", "Left")
     rows = [{"findings": f"{kind} pleural effusion.", "impression": "Abnormal chest."} for kind in kinds]
     manifest(tmp_path, *rows, {"findings": "The heart is normal in size.", "impression": "Normal chest."})
     found = read(recipe(tmp_path, corpus={"augmented_texts": 5}))
-    made = [one for one in found if one.study_id.startswith("recombined-")]
+    made = [one for one in found if one.study_id.startswith("augmented-")]
     assert 0 < len(made) <= 5
     assert {one.split for one in made} == {"train"}
     again = read(recipe(tmp_path, corpus={"augmented_texts": 5}))
@@ -132,7 +132,7 @@ def test_soft_labels_keep_the_prevalence_of_the_hard_ones(share: float, tmp_path
         assert expit(logit(blended)).max() < 0.9
 
 
-def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_becomes_test(tmp_path: Path) -> None:
+def test_held_out_patients_validate_and_the_validation_split_becomes_test(tmp_path: Path) -> None:
     splits = ["train"] * 60 + ["val"] * 6 + ["test"] * 6
     rows = [
         {"patient_id": f"p{number // 2}", "split": split, "findings": "Clear lungs."}
@@ -142,8 +142,8 @@ def test_patients_held_out_of_training_validate_and_the_corpus_own_validation_be
     kept, assigned = read(recipe(tmp_path)), read(recipe(tmp_path, corpus={"hold_out": 0.2}))
     assert [one.split for one in kept] == splits
     assert {one.split for one in assigned[60:]} == {"test"}
-    validating = [one for one in assigned[:60] if one.split == "val"]
-    assert 4 <= len(validating) <= 20  # a fifth of 30 patients with two studies each
-    torn = {one.patient_id for one in validating} & {one.patient_id for one in assigned[:60] if one.split == "train"}
-    assert not torn
+    held_out = [one for one in assigned[:60] if one.split == "val"]
+    assert 4 <= len(held_out) <= 20  # a fifth of 30 patients with two studies each
+    training = {one.patient_id for one in assigned[:60] if one.split == "train"}
+    assert not {one.patient_id for one in held_out} & training
     assert [one.split for one in read(recipe(tmp_path, corpus={"hold_out": 0.2}))] == [one.split for one in assigned]

@@ -1,4 +1,4 @@
-"""Reports put together from the sentences of others say what was wanted, and never contradict themselves."""
+"""Reports made from sentences of other reports state the wanted findings and never contradict themselves."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from report_gen.records.findings import FindingState
 from report_gen.records.report import SectionName, format_report, parse_report
 
 FINDINGS = chest_xray().findings
+
 
 NORMAL = (
     "FINDINGS: The heart is normal in size. The lungs are clear. No pleural effusion or pneumothorax. "
@@ -52,7 +53,7 @@ def made(reports: list[Report]) -> list[Report]:
     return list(augment_texts(reports, 60, np.random.default_rng(0), chest_xray()))
 
 
-def test_there_are_as_many_as_were_asked_for(made: list[Report]) -> None:
+def test_the_requested_number_is_made(made: list[Report]) -> None:
     assert 50 <= len(made) <= 60
     assert len({format_report(report) for report in made}) > 40
 
@@ -62,18 +63,18 @@ def test_none_contradicts_itself(made: list[Report]) -> None:
         assert find_contradictions(format_report(report)) == ()
 
 
-def test_each_says_something_that_was_wanted(made: list[Report]) -> None:
+def test_each_states_a_wanted_finding(made: list[Report]) -> None:
     counts: Counter[str] = Counter()
     for report in made:
         states = label_findings(format_report(report))
-        said = {name for name in WANTED if states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN)}
-        assert said
+        stated = {name for name in WANTED if states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN)}
+        assert stated
         assert states["No Finding"] is not FindingState.PRESENT
-        counts.update(said)
+        counts.update(stated)
     assert min(counts[name] for name in WANTED) > 10
 
 
-def test_sections_stay_and_no_sentence_is_new_or_said_twice(reports: list[Report], made: list[Report]) -> None:
+def test_sections_are_kept_and_no_sentence_is_new_or_repeated(reports: list[Report], made: list[Report]) -> None:
     known = {sentence for report in reports for section in report for sentence in section.sentences}
     for report in made:
         assert [section.name for section in report] == list(SectionName)
@@ -82,7 +83,7 @@ def test_sections_stay_and_no_sentence_is_new_or_said_twice(reports: list[Report
             assert len(set(section.sentences)) == len(section.sentences)
 
 
-def test_a_denial_of_what_was_raised_leaves_the_report(made: list[Report]) -> None:
+def test_sentences_that_deny_a_stated_finding_are_removed(made: list[Report]) -> None:
     joined = "No pleural effusion or pneumothorax."
     for report in made:
         text = format_report(report)
@@ -91,21 +92,21 @@ def test_a_denial_of_what_was_raised_leaves_the_report(made: list[Report]) -> No
             assert {states["Pleural Effusion"], states["Pneumothorax"]} == {FindingState.ABSENT}
 
 
-def test_a_finding_with_few_sentences_is_not_learned_by_heart(reports: list[Report], made: list[Report]) -> None:
+def test_a_finding_with_few_sentences_is_not_used(reports: list[Report], made: list[Report]) -> None:
     fracture_bases = sum(RARE in format_report(report) for report in reports)
     assert fracture_bases == 1
     assert sum(RARE in format_report(report) for report in made) < 15
 
 
-def test_the_same_seed_gives_the_same(reports: list[Report], made: list[Report]) -> None:
+def test_the_same_seed_gives_the_same_reports(reports: list[Report], made: list[Report]) -> None:
     assert list(augment_texts(reports, 60, np.random.default_rng(0), chest_xray())) == made
     assert list(augment_texts(reports, 60, np.random.default_rng(1), chest_xray())) != made
 
 
 @pytest.mark.parametrize("texts", [[], ["The lungs are clear."], [NORMAL]])
-def test_where_no_sentence_fits_there_is_no_report(texts: list[str]) -> None:
+def test_without_fitting_sentences_there_is_no_report(texts: list[str]) -> None:
     assert list(augment_texts([parse_report(text) for text in texts], 5, np.random.default_rng(0), chest_xray())) == []
 
 
-def test_the_findings_are_those_of_the_labeller() -> None:
+def test_the_findings_are_those_of_the_labeler() -> None:
     assert set(FINDINGS) >= WANTED

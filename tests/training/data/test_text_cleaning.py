@@ -1,4 +1,4 @@
-"""What of a corpus text may be taught."""
+"""Cleaning of corpus reports."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_sides(sentence: str, cleaned: str) -> None:
     assert clean_sentence(sentence, drop_priors=True, drop_sides=True) == cleaned
 
 
-def test_comparisons_stay_where_they_are_wanted() -> None:
+def test_comparisons_are_kept_on_request() -> None:
     assert clean_sentence("Stable cardiomegaly.", drop_priors=False, drop_sides=False) == "Stable cardiomegaly."
 
 
@@ -72,5 +72,5 @@ def test_a_report_without_a_text() -> None:
         ("", ""),
     ],
 )
-def test_what_a_report_states_it_denies_nowhere(text: str, left: str) -> None:
+def test_contradicting_sentences_are_dropped(text: str, left: str) -> None:
     assert "|".join(section.text for section in drop_contradictions(parse_report(text))) == left

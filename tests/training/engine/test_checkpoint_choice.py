@@ -12,7 +12,7 @@ import pytest
 import torch
 from report_gen_training.data.batches import Batch
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import nothing_known
+from report_gen_training.data.studies import unknown_labels
 from report_gen_training.engine import validation as validating
 from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts, validation_decoding
 from report_gen_training.engine.session import train
@@ -39,7 +39,7 @@ CHOSEN_BY = ("macro F1, 14 findings, uncertain+", "CIDEr-D")
 
 def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExample:
     return TrainingExample(
-        labels=nothing_known(chest_xray()),
+        labels=unknown_labels(chest_xray()),
         study_id=name,
         patient_id=name,
         images=(Path("image.png"),) * images,
@@ -145,7 +145,7 @@ def test_a_validation_drafts_what_the_finished_model_drafts(decoding: str, tmp_p
     """With the thresholds of that validation and the decoding of the recipe."""
     found: list[Validation] = []
     write_corner_corpus(tmp_path, copies=3)
-    stage = {"steps": 60, "validate_every": 60, "drafts": 12, "indication_dropout": 0.0}
+    stage = {"steps": 60, "validate_every": 60, "validation_drafts": 12, "indication_dropout": 0.0}
     stage |= {"validation_decoding": decoding}
     stage |= {"rates": {"encoder": 1e-3, "projector": 5e-3, "decoder": 1e-2}}
     recipe = tiny_recipe(tmp_path, stage=stage)
@@ -164,7 +164,7 @@ def test_a_validation_drafts_what_the_finished_model_drafts(decoding: str, tmp_p
 def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The drafts are stubs: the references after step 2, then the same text for all, while the loss keeps falling."""
     write_corner_corpus(tmp_path, copies=3)
-    recipe = tiny_recipe(tmp_path, stage={"steps": 6, "validate_every": 2, "drafts": 12, "batch_size": 12})
+    recipe = tiny_recipe(tmp_path, stage={"steps": 6, "validate_every": 2, "validation_drafts": 12, "batch_size": 12})
     drafted: list[Any] = []
     found: dict[int, Validation] = {}
     kept: list[dict[str, torch.Tensor]] = []
@@ -192,7 +192,7 @@ def test_the_weights_of_the_best_drafts_are_kept(tmp_path: Path, monkeypatch: py
 
 def test_a_collapse_is_reported_while_it_happens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_corner_corpus(tmp_path, copies=3)
-    recipe = tiny_recipe(tmp_path, stage={"steps": 4, "drafts": 12})
+    recipe = tiny_recipe(tmp_path, stage={"steps": 4, "validation_drafts": 12})
     drafts = [parse_report(NORMAL)]
     monkeypatch.setattr(validating, "draft_studies", lambda _, batch, decoding: drafts * len(batch.references))
     collapsed: list[bool] = []

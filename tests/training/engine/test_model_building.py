@@ -1,4 +1,4 @@
-"""Models built to a recipe, with weights from elsewhere."""
+"""Models built from a recipe, with pretrained weights."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def build(recipe: Recipe) -> Any:
     return build_model(recipe, tokenizer().vocabulary_size)
 
 
-def theirs() -> torch.nn.Module:
-    """timm's own model, with its head."""
+def timm_model() -> torch.nn.Module:
+    """Return timm's model with its classification head."""
     torch.manual_seed(5)
     return timm.create_model("test_vit", in_chans=1, img_size=SIZE)
 
 
-def test_the_seed_decides_the_noise(tmp_path: Path) -> None:
+def test_the_seed_determines_the_initial_weights(tmp_path: Path) -> None:
     one, same, other = (
         build(tiny_recipe(tmp_path, seed=seed)).projector.state_embedding.detach() for seed in (1, 1, 2)
     )
@@ -44,7 +44,7 @@ def test_the_seed_decides_the_noise(tmp_path: Path) -> None:
 
 
 def test_an_encoder_takes_weights_from_a_file_relative_to_the_data(tmp_path: Path) -> None:
-    source = theirs()
+    source = timm_model()
     save_file(source.state_dict(), tmp_path / "vit.safetensors")
     backbone = build(recipe(tmp_path, encoder_weights="vit.safetensors")).encoder.backbone
     for name, tensor in backbone.state_dict().items():
@@ -52,7 +52,7 @@ def test_an_encoder_takes_weights_from_a_file_relative_to_the_data(tmp_path: Pat
 
 
 def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, create = theirs(), timm.create_model
+    source, create = timm_model(), timm.create_model
 
     def create_model(name: str, *, pretrained: bool = False, **arguments: Any) -> torch.nn.Module:
         return source if pretrained else create(name, **arguments)
@@ -62,16 +62,18 @@ def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.
     assert torch.equal(backbone.cls_token, source.cls_token)
 
 
-def test_timms_own_weights_out_of_reach_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pretrained_weights_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(RecipeError, match=r"pretrained weights of the encoder 'test_vit' cannot be had"):
+    with pytest.raises(RecipeError, match=r"cannot load the pretrained weights of the encoder 'test_vit'"):
         build(recipe(tmp_path, encoder_weights="pretrained"))
 
 
 def test_an_encoder_without_pretrained_weights_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timm, "is_model_pretrained", lambda _: False)
-    with pytest.raises(RecipeError, match="timm has no pretrained weights of the encoder 'test_vit'; name a file"):
+    with pytest.raises(
+        RecipeError, match="timm has no pretrained weights for the encoder 'test_vit'; give a weights file"
+    ):
         build(recipe(tmp_path, encoder_weights="pretrained"))
 
 
@@ -85,7 +87,7 @@ def test_encoder_weights_that_cannot_be_read_are_refused(tmp_path: Path, content
 
 def test_weights_of_another_encoder_are_refused(tmp_path: Path) -> None:
     save_file(timm.create_model("test_resnet", in_chans=1).state_dict(), tmp_path / "resnet.safetensors")
-    with pytest.raises(RecipeError, match=r"resnet\.safetensors: these are not the weights of the encoder 'test_vit'"):
+    with pytest.raises(RecipeError, match=r"resnet\.safetensors: not the weights of the encoder 'test_vit'"):
         build(recipe(tmp_path, encoder_weights="resnet.safetensors"))
 
 
@@ -101,18 +103,18 @@ def test_a_pretrained_decoder_goes_into_the_checkpoint(tmp_path: Path, condition
         assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
-def test_a_pretrained_decoder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_pretrained_decoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="absent: no causal language model"):
         build(recipe(tmp_path, decoder_weights=str(tmp_path / "absent")))
 
 
-def roomy(data: Path, positions: int, **model: Any) -> Recipe:
+def with_positions(data: Path, positions: int, **model: Any) -> Recipe:
     decoder = {"width": 32, "layers": 1, "heads": 2, "positions": positions}
-    return recipe(data, decoder=decoder, **model)  # reports of 60 tokens at most
+    return recipe(data, decoder=decoder, **model)  # reports have at most 60 tokens
 
 
 @pytest.mark.parametrize(
-    ("model", "places"),
+    ("model", "positions"),
     [
         ({}, 17 + 2 + 10 + 62),
         (
@@ -123,39 +125,41 @@ def roomy(data: Path, positions: int, **model: Any) -> Recipe:
         ({"conditioning": "cross_attention"}, 10 + 62),
     ],
 )
-def test_a_decoder_has_room_for_the_longest_report_or_is_refused(
-    tmp_path: Path, model: dict[str, Any], places: int
+def test_the_decoder_needs_positions_for_the_longest_sequence(
+    tmp_path: Path, model: dict[str, Any], positions: int
 ) -> None:
     size = tokenizer().vocabulary_size
-    enough = build_model(roomy(tmp_path, places, **model), size, prompt_tokens=10, views=3)
-    assert enough.decoder.positions == places
-    fault = rf"a prompt of 10 and a report of 60 .* take {places} places .* but the decoder has {places - 1}; lower"
+    enough = build_model(with_positions(tmp_path, positions, **model), size, prompt_tokens=10, views=3)
+    assert enough.decoder.positions == positions
+    fault = (
+        rf"10 prompt tokens and 60 report tokens .* need {positions} positions .* decoder has {positions - 1}; lower"
+    )
     with pytest.raises(RecipeError, match=fault):
-        build_model(roomy(tmp_path, places - 1, **model), size, prompt_tokens=10, views=3)
+        build_model(with_positions(tmp_path, positions - 1, **model), size, prompt_tokens=10, views=3)
 
 
-def test_numbers_need_the_places_of_their_longest_line(tmp_path: Path) -> None:
+def test_numbers_need_positions_for_their_longest_line(tmp_path: Path) -> None:
     model = {"conditioning": "numbers", "projector": {"numbers": 3, "hidden": 16}}
     line = len(tokenizer().encode("The features of the image are: -9.99, -9.99, -9.99."))
-    places, given = line + 10 + 62, {"prompt_tokens": 10, "views": 3, "encode": tokenizer().encode}
+    positions, given = line + 10 + 62, {"prompt_tokens": 10, "views": 3, "encode": tokenizer().encode}
     size = tokenizer().vocabulary_size
-    assert build_model(roomy(tmp_path, places, **model), size, **given).decoder.positions == places
-    with pytest.raises(RecipeError, match=rf"{line} tokens of the images, .* or model\.projector\.numbers, or give"):
-        build_model(roomy(tmp_path, places - 1, **model), size, **given)
+    assert build_model(with_positions(tmp_path, positions, **model), size, **given).decoder.positions == positions
+    with pytest.raises(RecipeError, match=rf"{line} image tokens, .* or model\.projector\.numbers, or give"):
+        build_model(with_positions(tmp_path, positions - 1, **model), size, **given)
 
 
 @torch.inference_mode()
-def test_the_places_are_those_that_the_decoder_counts(tmp_path: Path) -> None:
-    model = build_model(roomy(tmp_path, 91), tokenizer().vocabulary_size, prompt_tokens=10, views=1)
+def test_the_positions_are_those_that_the_decoder_uses(tmp_path: Path) -> None:
+    model = build_model(with_positions(tmp_path, 91), tokenizer().vocabulary_size, prompt_tokens=10, views=1)
     text = torch.full((1, 10 + 1 + 60 + 1), 9)
     visual = model.encode_images(torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1).long(), torch.ones(1, 1).bool())
     tokens, mask = model.visual_tokens(torch.full((1, 17), 3), visual)
     assert model.decoder(tokens, mask, text, torch.ones_like(text)).shape[1] == 72
-    with pytest.raises(UsageError, match="92 positions"):
+    with pytest.raises(UsageError, match="92"):
         model.decoder(tokens, mask, torch.full((1, 73), 9), torch.ones(1, 73))
 
 
-def test_layers_that_the_last_stage_lacks_are_noticed_at_once(tmp_path: Path) -> None:
+def test_a_mistake_in_the_last_stage_is_reported_at_once(tmp_path: Path) -> None:
     plain = tiny_recipe(tmp_path).stages[0].model_dump()
     stages = [plain, plain | {"name": "last", "rates": {"encoder": 1e-3, "encoder_layers": 8}}]
     with pytest.raises(RecipeError, match="encoder_layers = 8, but the encoder 'test_vit' has 7 layers"):
@@ -163,7 +167,7 @@ def test_layers_that_the_last_stage_lacks_are_noticed_at_once(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("decoder", ["scratch", "gpt2", "llama", "adapted"])
-def test_activations_computed_again_give_the_same_gradients(tmp_path: Path, decoder: str) -> None:
+def test_checkpointed_activations_give_the_same_gradients(tmp_path: Path, decoder: str) -> None:
     chosen: dict[str, Any] = {"decoder": tiny_recipe(tmp_path).model.decoder.model_dump() | {"dropout": 0.2}}
     if decoder != "scratch":
         write_language_model(tmp_path / "pretrained", LLAMA if decoder == "llama" else GPT2)
@@ -182,7 +186,7 @@ def test_activations_computed_again_give_the_same_gradients(tmp_path: Path, deco
         torch.testing.assert_close(gradients[1][name], gradient, msg=name)
 
 
-def test_a_decoder_that_computes_again_drafts_the_same(tmp_path: Path) -> None:
+def test_checkpointed_activations_give_the_same_drafts(tmp_path: Path) -> None:
     drafts = []
     for again in (False, True):
         model = build(tiny_recipe(tmp_path, checkpoint_activations=again)).eval()
@@ -195,9 +199,9 @@ def test_a_decoder_that_computes_again_drafts_the_same(tmp_path: Path) -> None:
     assert drafts[0] == drafts[1]
 
 
-def test_a_decoder_that_cannot_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_without_activation_checkpointing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.GPT2LMHeadModel.supports_gradient_checkpointing", False)
-    with pytest.raises(RecipeError, match="a gpt2 decoder must keep its activations; leave checkpoint_activations out"):
+    with pytest.raises(RecipeError, match="checkpoint_activations: a gpt2 decoder does not support it; remove the key"):
         build(tiny_recipe(tmp_path, checkpoint_activations=True))
 
 
@@ -214,8 +218,8 @@ def gradients_of(model: ReportModel) -> dict[str, torch.Tensor]:
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-def test_compilation_is_asked_for_and_left_out_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The language model stays as it is: drafting calls it with a cache that grows at every token."""
+def test_encoder_and_decoder_are_compiled_on_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The language model is not compiled: drafting calls it with a cache that grows with every token."""
     compiled: list[str] = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module, **_: compiled.append(type(module).__name__))
     build(tiny_recipe(tmp_path))

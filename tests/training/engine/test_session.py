@@ -1,4 +1,4 @@
-"""Whole runs on a few pictures: they learn, stop, resume to the same weights, and refuse what is unclear."""
+"""Whole runs on a few images: training, stopping, resuming to the same weights, and refusing invalid input."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ignore(_: Progress) -> None:
-    """Nobody watches."""
+    """A callback that does nothing."""
 
 
 def log(folder: Path) -> list[dict[str, Any]]:
@@ -43,13 +43,13 @@ def model_of(recipe: Recipe, **changes: Any) -> dict[str, Any]:
     return recipe.model.model_dump() | changes
 
 
-def read_sections(drafter: Drafter, picture: Path) -> tuple[str, ...]:
-    return tuple(section.text for section in drafter.draft(read_study(picture)).sections)
+def read_sections(drafter: Drafter, image: Path) -> tuple[str, ...]:
+    return tuple(section.text for section in drafter.draft(read_study(image)).sections)
 
 
 @pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
-def test_an_overfitted_model_tells_its_reports_from_the_images_alone(conditioning: str, tmp_path: Path) -> None:
-    """Nothing but the image tells the studies apart, so the right words prove that the decoder looks."""
+def test_an_overfitted_model_writes_each_report_from_its_image(conditioning: str, tmp_path: Path) -> None:
+    """Only the images differ between the studies, so correct drafts prove that the decoder uses the image."""
     write_corner_corpus(tmp_path)
     plain = tiny_recipe(tmp_path)
     stage = {
@@ -64,15 +64,15 @@ def test_an_overfitted_model_tells_its_reports_from_the_images_alone(conditionin
     drafter = Drafter.load(
         train(tiny_recipe(tmp_path, stage=stage, model=model), tmp_path / "run", resume=False, on_step=ignore)
     )
-    for place, sections in enumerate(CORNERS):
-        assert read_sections(drafter, tmp_path / "films" / f"train-{place}.png") == sections
-        swapped = write_png(tmp_path / "swapped" / f"train-{place}.png", marked((place + 1) % 4))
-        assert read_sections(drafter, swapped) == CORNERS[(place + 1) % 4]
+    for corner, sections in enumerate(CORNERS):
+        assert read_sections(drafter, tmp_path / "images" / f"train-{corner}.png") == sections
+        swapped = write_png(tmp_path / "swapped" / f"train-{corner}.png", marked((corner + 1) % 4))
+        assert read_sections(drafter, swapped) == CORNERS[(corner + 1) % 4]
 
 
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two stages, encoder before words, never interrupted."""
+    """An uninterrupted run of two stages, first the encoder, then the decoder."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     train(two_stages(data), folder, resume=False, on_step=ignore)
     return folder
@@ -85,38 +85,38 @@ def two_stages(data: Path) -> Recipe:
         "finding_weight": 20.0,
         "rates": {"encoder": 1e-3, "projector": 8e-2},
     }
-    words = recipe.stages[0].model_dump() | {"name": "decoder", "rates": {"decoder": 3e-3}, "assume_absent": 0.5}
+    decoder = recipe.stages[0].model_dump() | {"name": "decoder", "rates": {"decoder": 3e-3}, "assume_absent": 0.5}
     model = model_of(recipe, projector={"patch_tokens": 2, "hidden": 16, "dropout": 0.1})
     return tiny_recipe(
         data,
-        stages=[encoder | {"steps": 40, "validate_every": 20, "augment": True}, words],
+        stages=[encoder | {"steps": 40, "validate_every": 20, "augment": True}, decoder],
         model=model,
-        card="Only four words.",
+        card="A model of four reports.",
     )
 
 
 def test_a_run_leaves_a_checkpoint_that_drafts(run: Path, data: Path) -> None:
     checkpoint = load_checkpoint(run / "best")
-    report = Drafter(checkpoint).draft(read_study(data / "films" / "test-1.png"), decoding=Decoding(max_tokens=10))
+    report = Drafter(checkpoint).draft(read_study(data / "images" / "test-1.png"), decoding=Decoding(max_tokens=10))
     assert len(report.findings) == 17
     assert checkpoint.model.config.name == "tiny"
     training = json.loads((run / "best" / "training.json").read_text())
     assert training["recipe"] == two_stages(data).model_dump(mode="json")
-    assert training["studies"] == {"films": {"train": 12, "val": 12, "test": 12}}
+    assert training["studies"] == {"images": {"train": 12, "val": 12, "test": 12}}
 
 
 def test_thresholds_come_from_the_validation_split(run: Path) -> None:
-    """Of 12 studies a quarter has each finding: three, as many as it takes. The others are never there."""
+    """A quarter of the 12 studies has each finding: three, the minimum. The other findings never occur."""
     present = load_checkpoint(run / "best").model.config.findings.present
     tuned = {name for name, threshold in zip(FINDINGS, present, strict=True) if threshold is not None}
     assert tuned == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
 
 
-def test_the_model_card_says_what_it_is(run: Path) -> None:
+def test_the_model_card_describes_the_run(run: Path) -> None:
     card = (run / "best" / "README.md").read_text()
     assert BANNER in card
-    assert "Only four words." in card
-    assert "| films | 12 | 12 | 12 |" in card
+    assert "A model of four reports." in card
+    assert "| images | 12 | 12 | 12 |" in card
     assert "Findings with a threshold: No Finding, Cardiomegaly, Pleural Effusion, Fracture." in card
 
 
@@ -133,14 +133,14 @@ def test_the_log_has_every_step_and_validation(run: Path) -> None:
     ]
 
 
-def test_the_eyes_learned_to_tell_the_corners_apart(run: Path, data: Path) -> None:
+def test_the_finding_head_recognizes_the_corners(run: Path, data: Path) -> None:
     drafter = Drafter.load(run / "best")
     names = {0: "Cardiomegaly", 1: "Pleural Effusion", 3: "Fracture"}
-    for place in names:
-        report = drafter.draft(read_study(data / "films" / f"test-{place}.png"), decoding=Decoding(max_tokens=5))
-        seen = {finding.name: finding.probability or 0.0 for finding in report.findings}
-        assert max(names.values(), key=lambda name: seen[name]) == names[place]
-        assert seen[names[place]] > 0.5
+    for corner in names:
+        report = drafter.draft(read_study(data / "images" / f"test-{corner}.png"), decoding=Decoding(max_tokens=5))
+        probabilities = {finding.name: finding.probability or 0.0 for finding in report.findings}
+        assert max(names.values(), key=lambda name: probabilities[name]) == names[corner]
+        assert probabilities[names[corner]] > 0.5
 
 
 @pytest.mark.parametrize("stop", [("image_encoder", 29), ("decoder", 5)])
@@ -169,11 +169,11 @@ def test_a_finished_run_resumed_writes_the_same_checkpoint(data: Path, tmp_path:
     recipe = tiny_recipe(data, stage={"steps": 2})
     best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
     before = (best / "model.safetensors").read_bytes()
-    train(recipe, tmp_path / "run", resume=True, on_step=lambda _: pytest.fail("nothing is left to do"))
+    train(recipe, tmp_path / "run", resume=True, on_step=lambda _: pytest.fail("the run was finished"))
     assert (best / "model.safetensors").read_bytes() == before
 
 
-def test_the_same_seed_trains_the_same_and_another_seed_another(data: Path, tmp_path: Path) -> None:
+def test_the_seed_determines_the_weights(data: Path, tmp_path: Path) -> None:
     digests = []
     for number, seed in enumerate((1, 1, 2)):
         best = train(
@@ -183,7 +183,7 @@ def test_the_same_seed_trains_the_same_and_another_seed_another(data: Path, tmp_
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_stage_that_gets_no_better_ends_early_with_its_best_weights(data: Path, tmp_path: Path) -> None:
+def test_a_stage_without_improvement_ends_early_with_its_best_weights(data: Path, tmp_path: Path) -> None:
     rates = {"encoder": 0.0, "projector": 0.0, "decoder": 1e-30}  # too small to move a float
     stage = {"steps": 100, "validate_every": 2, "patience": 3, "rates": rates}
     train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=ignore)
@@ -191,12 +191,12 @@ def test_a_stage_that_gets_no_better_ends_early_with_its_best_weights(data: Path
 
 
 def start(recipe: Recipe, best: Path) -> dict[str, torch.Tensor]:
-    """The weights that a run began with."""
+    """Return the initial weights of a run."""
     return build_model(recipe, load_checkpoint(best).tokenizer.vocabulary_size).state_dict()
 
 
-def test_a_stage_that_only_makes_it_worse_changes_nothing(data: Path, tmp_path: Path) -> None:
-    stage = {"choose_by": "loss", "warmup": 0.0, "rates": {"decoder": 10.0}}
+def test_a_stage_that_only_gets_worse_keeps_the_initial_weights(data: Path, tmp_path: Path) -> None:
+    stage = {"checkpoint_metric": "loss", "warmup": 0.0, "rates": {"decoder": 10.0}}
     recipe = tiny_recipe(data, stage=stage)
     best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
     before = start(recipe, best)
@@ -204,7 +204,7 @@ def test_a_stage_that_only_makes_it_worse_changes_nothing(data: Path, tmp_path: 
 
 
 def test_the_best_weights_are_kept_not_the_last(data: Path, tmp_path: Path) -> None:
-    """The rate rises until the model gets worse; after each validation the weights are put aside."""
+    """The learning rate rises until the model gets worse; the weights after each validation are recorded."""
     after: dict[int, dict[str, torch.Tensor]] = {}
 
     def on_step(now: Progress) -> None:
@@ -212,7 +212,7 @@ def test_the_best_weights_are_kept_not_the_last(data: Path, tmp_path: Path) -> N
             after[now.step - 1] = load_file(tmp_path / "run" / "last" / "model.safetensors")
 
     stage = {"steps": 12, "validate_every": 1, "patience": 12, "warmup": 0.9, "rates": {"decoder": 0.5}}
-    stage |= {"choose_by": "loss"}
+    stage |= {"checkpoint_metric": "loss"}
     best = train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=on_step)
     losses = {r["step"]: r["loss"] for r in log(tmp_path / "run") if r["kind"] == "validation"}
     lowest = min(losses, key=lambda step: losses[step])
@@ -234,7 +234,7 @@ def test_frozen_parts_keep_their_weights(data: Path, tmp_path: Path) -> None:
     assert moved == {"projector"}
 
 
-def test_a_loss_that_is_no_number_is_one_sentence(data: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_ends_the_run_with_one_sentence(data: Path, tmp_path: Path) -> None:
     stage = {"warmup": 0.0, "rates": {"decoder": 1e30}}
     with pytest.raises(
         ReportGenError, match=r"stage 'all', step \d+: no finite loss .* the loss is nan; lower the learning rates"
@@ -249,17 +249,17 @@ def test_weights_stored_short_and_bf16(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_start_in_one_folder_is_refused(run: Path, data: Path) -> None:
-    with pytest.raises(UsageError, match="holds a run already; continue it with --resume"):
+    with pytest.raises(UsageError, match="already holds a run; continue it with --resume"):
         train(two_stages(data), run, resume=False, on_step=ignore)
 
 
 def test_another_recipe_is_not_resumed(run: Path, data: Path) -> None:
-    with pytest.raises(UsageError, match="started with another recipe, see "):
+    with pytest.raises(UsageError, match="started with another recipe; "):
         train(tiny_recipe(data), run, resume=True, on_step=ignore)
 
 
 def test_there_must_be_something_to_resume(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no run to resume here"):
+    with pytest.raises(UsageError, match="no run to resume"):
         train(tiny_recipe(data), tmp_path / "run", resume=True, on_step=ignore)
 
 
@@ -285,18 +285,18 @@ def test_damaged_records_of_a_run_are_refused_by_file(data: Path, tmp_path: Path
         train(tiny_recipe(data), tmp_path / "run", resume=True, on_step=ignore)
 
 
-def test_missing_images_are_counted_before_anything_is_learned(tmp_path: Path) -> None:
+def test_missing_images_are_reported_before_training(tmp_path: Path) -> None:
     write_corner_corpus(tmp_path)
-    (tmp_path / "films" / "train-2.png").unlink()
+    (tmp_path / "images" / "train-2.png").unlink()
     with pytest.raises(CorpusError, match=r"train-2\.png: the first of 1 missing images"):
         train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
 
 
 def test_a_corpus_without_training_studies_is_refused(tmp_path: Path) -> None:
     report = {"findings": "Clear lungs.", "impression": "Normal chest."}
-    write_manifest(tmp_path / "films", [{"study_id": "1", "split": "train"} | report])
+    write_manifest(tmp_path / "images", [{"study_id": "1", "split": "train"} | report])
     write_manifest(tmp_path / "other", [{"study_id": "1", "split": "val"} | report])
-    corpora = [{"name": name, "path": name} for name in ("films", "other")]
+    corpora = [{"name": name, "path": name} for name in ("images", "other")]
     with pytest.raises(CorpusError, match="stage 'all': no training studies in other; check the splits"):
         train(
             tiny_recipe(tmp_path, stage={"corpora": ["other"]}, corpora=corpora),
@@ -307,7 +307,7 @@ def test_a_corpus_without_training_studies_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_a_validation_split_the_last_weights_are_kept(tmp_path: Path) -> None:
-    write_manifest(tmp_path / "films", [{"study_id": "1", "findings": "Clear lungs.", "impression": "Normal chest."}])
+    write_manifest(tmp_path / "images", [{"study_id": "1", "findings": "Clear lungs.", "impression": "Normal chest."}])
     best = train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
     last = load_file(tmp_path / "run" / "last" / "model.safetensors")
     assert all(torch.equal(tensor, last[name]) for name, tensor in load_file(best / "model.safetensors").items())
@@ -326,18 +326,18 @@ def test_other_arithmetic_trains_too(data: Path, tmp_path: Path, precision: str)
 
 def test_a_decoder_too_short_for_its_reports_is_refused(data: Path, tmp_path: Path) -> None:
     model = model_of(tiny_recipe(data), decoder={"width": 32, "layers": 1, "heads": 2, "positions": 40})
-    with pytest.raises(RecipeError, match=r"take \d+ places with begin and end, but the decoder has 40"):
+    with pytest.raises(RecipeError, match=r"need \d+ positions with begin and end token, but the decoder has 40"):
         train(tiny_recipe(data, model=model), tmp_path / "run", resume=False, on_step=ignore)
 
 
-def test_a_prompt_of_ones_own(data: Path, tmp_path: Path) -> None:
+def test_a_prompt_file_is_used(data: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text(f"# mine\n{PROMPT.text}\n")
-    text = {"prompt": str(tmp_path / "mine.txt"), "vocabulary_size": 200, "longest": 60}
+    text = {"prompt": str(tmp_path / "mine.txt"), "vocabulary_size": 200, "max_report_tokens": 60}
     best = train(tiny_recipe(data, stage={"steps": 2}, text=text), tmp_path / "run", resume=False, on_step=ignore)
     assert load_checkpoint(best).prompt == PROMPT
 
 
-def test_a_stage_that_learns_nothing_is_refused(data: Path) -> None:
-    with pytest.raises(ValueError, match="stage 'all' learns nothing; give one of its rates"):
+def test_a_stage_that_trains_nothing_is_refused(data: Path) -> None:
+    with pytest.raises(ValueError, match="stage 'all' trains nothing; set one of its rates above 0"):
         tiny_recipe(data, stage={"rates": {}})
     assert issubclass(RecipeError, UsageError)

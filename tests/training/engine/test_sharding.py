@@ -1,4 +1,4 @@
-"""Launch files that accelerate understands, and a model in parts that learns what a whole one learns."""
+"""The accelerate configurations are valid, and a sharded model learns the same as a whole one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILES = Path(report_gen_training.__file__).with_name("accelerate")
         ("deepspeed", DistributedType.DEEPSPEED),
     ],
 )
-def test_accelerate_understands_the_launch_files(name: str, kind: DistributedType) -> None:
+def test_accelerate_reads_its_configurations(name: str, kind: DistributedType) -> None:
     config = load_config_from_file(str(FILES / f"{name}.yaml"))
     assert isinstance(config, ClusterConfig)
     assert config.distributed_type == kind
@@ -45,25 +45,27 @@ def test_accelerate_understands_the_launch_files(name: str, kind: DistributedTyp
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "said"),
+    ("kind", "changes", "message"),
     [
-        (DistributedType.FSDP, {"average": 0.9}, "average needs the whole model on every process"),
-        (DistributedType.FSDP, {"reward": {"weight": 1.0}}, "reward.weight needs the whole model on every process"),
-        (DistributedType.DEEPSPEED, {"accumulate": 2}, "DeepSpeed moves the weights after every batch"),
+        (DistributedType.FSDP, {"ema_decay": 0.9}, "ema_decay needs the whole model on every process"),
+        (DistributedType.FSDP, {"scst": {"weight": 1.0}}, "scst.weight needs the whole model on every process"),
+        (DistributedType.DEEPSPEED, {"accumulate": 2}, "DeepSpeed updates the weights after every batch"),
     ],
 )
-def test_what_a_model_in_parts_cannot_do_is_refused(kind: DistributedType, changes: dict[str, Any], said: str) -> None:
+def test_unsupported_features_of_a_sharded_model_are_refused(
+    kind: DistributedType, changes: dict[str, Any], message: str
+) -> None:
     class Launched:
         distributed_type = kind
 
     values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {"decoder": 1e-3}}
     stage = StageRecipe.model_validate(values | changes)
-    with pytest.raises(RecipeError, match=f"stage 's': {said}"):
+    with pytest.raises(RecipeError, match=f"stage 's': {message}"):
         build_trainable_model(tiny_model(), stage, Launched())  # type: ignore[arg-type]
 
 
 class OnCpu(Accelerator):
-    """accelerate's own FSDP, which it allows on GPUs alone, made to cut a model up over gloo as fsdp.yaml says."""
+    """accelerate's FSDP, which needs GPUs, forced to shard a model over gloo as fsdp.yaml says."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -76,11 +78,11 @@ class OnCpu(Accelerator):
     def prepare(self, *objects: Any) -> Any:
         prepared = super().prepare(*objects)
         if not all(isinstance(parameter, DTensor) for parameter in prepared[0].parameters()):
-            sys.exit("not cut up")
+            sys.exit("the model was not sharded")
         return prepared
 
 
-def train_in_parts(recipe: Recipe, folder: Path, resume: bool, dies_at: tuple[str, int] | None) -> None:
+def train_sharded(recipe: Recipe, folder: Path, resume: bool, dies_at: tuple[str, int] | None) -> None:
     def on_step(now: Progress) -> None:
         if (now.stage, now.step) == dies_at:
             os._exit(9)
@@ -89,20 +91,20 @@ def train_in_parts(recipe: Recipe, folder: Path, resume: bool, dies_at: tuple[st
     session.train(recipe, folder, resume=resume, on_step=on_step)
 
 
-def test_a_model_in_parts_learns_what_a_whole_one_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed once on the way; gradients, their clipping, several batches a step and the resumed moments are right."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a child imports this file by its name
+def test_a_sharded_model_learns_the_same_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed once; gradients, their clipping, several batches per step and the resumed optimizer state are right."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a child process imports this file by its name
     recipe = small_recipe(
-        write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5, "average": 0.0}, dropout=0.0
+        write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5, "ema_decay": 0.0}, dropout=0.0
     )
     recipe = recipe.model_copy(update={"save_minutes": 0.0})
     finish(start(recipe, tmp_path / "whole"))
     for resume, dies_at in ((False, ("decoder", 3)), (True, None)):
-        children = fork(train_in_parts, (recipe, tmp_path / "parts", resume, dies_at), processes=2)
+        children = fork(train_sharded, (recipe, tmp_path / "sharded", resume, dies_at), processes=2)
         for child in children:
             child.join()
     assert [child.exitcode for child in children] == [0, 0]
-    whole, parts = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "parts"))
-    for one, other in zip(map(json.loads, whole), map(json.loads, parts), strict=True):
+    whole, sharded = ((tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("whole", "sharded"))
+    for one, other in zip(map(json.loads, whole), map(json.loads, sharded), strict=True):
         assert (one["kind"], one["stage"], one["step"]) == (other["kind"], other["stage"], other["step"])
         assert other.get("loss", 0.0) == pytest.approx(one.get("loss", 0.0), abs=1e-4)

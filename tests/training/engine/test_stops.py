@@ -1,10 +1,10 @@
-"""SIGTERM and Ctrl-C: the step is finished, the state saved, and the run goes on from there."""
+"""SIGTERM and Ctrl-C: the step is finished, the state saved, and the run can be resumed."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,21 @@ from report_gen_training.recipe.schema import Recipe
 from report_gen_training.run import signals
 from report_gen_training.run.events import Progress, Validation
 from report_gen_training.run.folder import Run
-from report_gen_training.run.signals import heeding_signals
+from report_gen_training.run.signals import catch_stop_signals
 from safetensors.torch import load_file
 
 from report_gen.errors import StoppedError
+
+
+@pytest.fixture(autouse=True)
+def default_handlers() -> Iterator[None]:
+    """Start with the usual handlers, even if this process inherited an ignored SIGINT (nohup, background jobs)."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +42,13 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
 
 @pytest.fixture(scope="module")
 def whole(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """The weights of a run that nobody stopped."""
+    """The weights of an uninterrupted run."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     return load_file(train(recipe, folder, resume=False, on_step=lambda _: None) / "model.safetensors")
 
 
 def at(stage: str, step: int, number: signal.Signals) -> Callable[[Progress | Validation], None]:
-    """Sends a signal to this process after a step."""
+    """Return a callback that sends a signal to this process after a step."""
 
     def send(now: Progress | Validation) -> None:
         if (now.stage, now.step) == (stage, step):
@@ -46,7 +57,7 @@ def at(stage: str, step: int, number: signal.Signals) -> Callable[[Progress | Va
     return send
 
 
-def assert_goes_on(recipe: Recipe, folder: Path, whole: dict[str, torch.Tensor]) -> None:
+def assert_resumes(recipe: Recipe, folder: Path, whole: dict[str, torch.Tensor]) -> None:
     resumed = load_file(train(recipe, folder, resume=True, on_step=lambda _: None) / "model.safetensors")
     for name, tensor in whole.items():
         torch.testing.assert_close(resumed[name], tensor, atol=1e-6, rtol=0, msg=name)
@@ -57,51 +68,51 @@ def test_the_step_is_finished_and_saved(
     recipe: Recipe, whole: dict[str, torch.Tensor], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     with pytest.raises(
-        StoppedError, match=rf"stopped by {number.name} at stage 'words', step 1; go on with --res"
+        StoppedError, match=rf"stopped by {number.name} in stage 'decoder', step 1; continue with --res"
     ) as stop:
         train(recipe, tmp_path / "run", resume=False, on_step=at("decoder", 1, number))
     assert stop.value.exit_code == code
-    state = Run(tmp_path / "run").state()
+    state = Run(tmp_path / "run").load()
     assert state is not None
-    assert (state.position.stage, state.position.step) == (1, 1)
-    assert_goes_on(recipe, tmp_path / "run", whole)
+    assert (state.progress.stage, state.progress.step) == (1, 1)
+    assert_resumes(recipe, tmp_path / "run", whole)
 
 
-def test_a_validation_is_left_and_done_again(
+def test_an_interrupted_validation_is_repeated(
     recipe: Recipe, whole: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Inside it the model has the average for its weights: what is saved must be the model's own."""
-    drafts = validating.draft
+    """During validation the model has the averaged weights, but the saved weights must be its own."""
+    drafts = validating.draft_studies
 
     def draft(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return drafts(*arguments)
 
-    monkeypatch.setattr(validating, "draft", draft)
+    monkeypatch.setattr(validating, "draft_studies", draft)
     with pytest.raises(StoppedError, match="step 2"):
         train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
     monkeypatch.undo()
-    state = Run(tmp_path / "run").state()
+    state = Run(tmp_path / "run").load()
     assert state is not None
-    assert (state.position.step, state.position.validated) == (2, 0)
-    assert_goes_on(recipe, tmp_path / "run", whole)
+    assert (state.progress.step, state.progress.validated) == (2, 0)
+    assert_resumes(recipe, tmp_path / "run", whole)
 
 
-def test_the_first_signal_is_noted_and_a_later_one_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_signal_is_recorded_and_a_later_one_has_its_usual_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 30.0])
     monkeypatch.setattr(signals, "monotonic", lambda: next(clock))
-    with heeding_signals() as stop:
+    with catch_stop_signals() as stop:
         assert not stop
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.signal is signal.SIGINT
-        os.kill(os.getpid(), signal.SIGTERM)  # the launcher passes the same Ctrl-C on
+        os.kill(os.getpid(), signal.SIGTERM)  # the launcher forwards the same Ctrl-C
         assert stop.signal is signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_handlers_are_put_back() -> None:
+def test_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with heeding_signals():
+    with catch_stop_signals():
         assert signal.getsignal(signal.SIGTERM) != before[0]
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before

@@ -1,4 +1,4 @@
-"""The loss of a step is one mean over all its tokens and targets, however they are cut into batches."""
+"""The loss of a step is one mean over all its tokens, targets and values, however they are split into batches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from report_gen_training.data.batches import Batch
-from report_gen_training.engine.train_step import Losses, Weights, loss_alone, mean, scale_loss, train_step
-from report_gen_training.optimization.objectives import IGNORED
+from report_gen_training.data.batches import IGNORED, Batch
+from report_gen_training.engine.train_step import LossCounts, mean_losses, train_step
+from report_gen_training.optimization.objectives import report_loss
+from report_gen_training.optimization.scst import Sampled
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.model import ReportModel
 from tests.builders import SIZE, tiny_config, tiny_model
+
+INPUTS = (
+    "pixel_values",
+    "view_positions",
+    "view_mask",
+    "input_ids",
+    "attention_mask",
+    "finding_states",
+    "patch_features",
+    "attribute_values",
+)
 
 STAGE = StageRecipe.model_validate(
     {
@@ -36,12 +48,12 @@ def model() -> ReportModel:
 
 @pytest.fixture(scope="module")
 def whole() -> Batch:
-    """Four studies whose reports have 2, 4, 6 and 8 tokens, some of them weighing double; some targets are unknown."""
+    """Four studies whose reports have 2, 4, 6 and 8 tokens, some with double weight; some targets are unknown."""
     random = torch.Generator().manual_seed(0)
     length, starts, ends = 12, 3, torch.tensor([5, 7, 9, 11])[:, None]
-    places = torch.arange(length)
+    positions = torch.arange(length)
     ids = torch.randint(4, 100, (4, length), generator=random)
-    told = (places >= starts) & (places < ends)
+    labeled = (positions >= starts) & (positions < ends)
     targets = torch.randint(0, 2, (4, 17), generator=random).float()
     targets[1] = torch.nan
     targets[2, 3:] = torch.nan
@@ -50,13 +62,13 @@ def whole() -> Batch:
         view_positions=torch.zeros(4, 1, dtype=torch.long),
         view_mask=torch.ones(4, 1, dtype=torch.bool),
         input_ids=ids,
-        attention_mask=(places < ends).long(),
-        labels=ids.masked_fill(~told, IGNORED),
+        attention_mask=(positions < ends).long(),
+        labels=ids.masked_fill(~labeled, IGNORED),
         finding_states=torch.zeros(4, 17, dtype=torch.long),
         finding_targets=targets,
         attribute_values=torch.zeros(4, 2, dtype=torch.long),
         attribute_targets=torch.tensor([[1, 2], [2, 0], [0, 0], [1, 3]]),
-        token_weights=torch.where(told & (places % 2 == 0), 2.0, 1.0) * told,
+        token_weights=torch.where(labeled & (positions % 2 == 0), 2.0, 1.0) * labeled,
         patch_features=torch.empty(4, 0, 0, 0),
         references=("",) * 4,
         study_ids=("",) * 4,
@@ -74,50 +86,94 @@ def gradient(model: ReportModel, loss: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("cuts", [[(0, 1, 2, 3)], [(0,), (1, 2, 3)], [(3,), (2,), (1,), (0,)]])
-def test_parts_add_up_to_the_whole(model: ReportModel, whole: Batch, cuts: list[Any]) -> None:
-    parts = [rows(whole, *cut) for cut in cuts]
-    weights = [Weights.of(part) for part in parts]
-    totals = Weights(*map(sum, zip(*weights, strict=True)))
-    assert totals == Weights.of(whole) == (20.0, 30.0, 37.0, 5.0)
-    losses = [train_step(model, part, STAGE) for part in parts]
-    pairs = list(zip(losses, weights, strict=True))
-    together = torch.stack([scale_loss(loss, weight, totals, STAGE) for loss, weight in pairs]).sum()
-    expected = loss_alone(model, whole, STAGE)
-    assert together.item() == pytest.approx(expected.item(), rel=1e-5)
-    sums = np.sum([loss.sums(weight) for loss, weight in pairs], axis=0).tolist()
-    loss, report, finding, attribute = mean(sums, totals, STAGE)
+def test_the_losses_of_batches_add_up_to_the_loss_of_the_step(
+    model: ReportModel, whole: Batch, cuts: list[Any]
+) -> None:
+    batches = [rows(whole, *cut) for cut in cuts]
+    counts = [LossCounts.of(batch) for batch in batches]
+    step_counts = LossCounts(*map(sum, zip(*counts, strict=True)))
+    assert step_counts == LossCounts.of(whole) == (20.0, 30.0, 37.0, 5.0)
+    losses = [train_step(model, batch, STAGE, step_counts=step_counts) for batch in batches]
+    total = torch.stack([one.total for one in losses]).sum()
+    expected = train_step(model, whole, STAGE).total
+    assert total.item() == pytest.approx(expected.item(), rel=1e-5)
+    sums = np.sum([one.sums(count) for one, count in zip(losses, counts, strict=True)], axis=0).tolist()
+    loss, report, finding, attribute = mean_losses(sums, step_counts, STAGE)
     assert report is not None
     assert finding is not None
     assert attribute is not None
     assert loss == pytest.approx(expected.item(), rel=1e-5) == report + 0.5 * finding + 0.3 * attribute
     wanted = gradient(model, expected)
-    for name, part in gradient(model, together).items():
-        torch.testing.assert_close(part, wanted[name], atol=1e-5, rtol=1e-4, msg=name)
+    for name, tensor in gradient(model, total).items():
+        torch.testing.assert_close(tensor, wanted[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
-def test_what_a_batch_has_not_weighs_nothing(model: ReportModel, whole: Batch) -> None:
-    silent = whole._replace(
+def test_the_total_is_the_weighted_sum_of_the_losses(model: ReportModel, whole: Batch) -> None:
+    losses = train_step(model, whole, STAGE)
+    assert losses.report is not None
+    assert losses.finding is not None
+    assert losses.attribute is not None
+    expected = losses.report + 0.5 * losses.finding + 0.3 * losses.attribute
+    assert losses.total.item() == pytest.approx(expected.item(), rel=1e-6)
+    logits = model(**{name: getattr(whole, name) for name in INPUTS}).logits
+    by_hand = report_loss(logits, whole.labels, whole.token_weights, 0.1)
+    assert losses.report.item() == pytest.approx(by_hand.item(), rel=1e-6)
+
+
+def test_every_loss_is_divided_by_the_counts_of_the_step(model: ReportModel, whole: Batch) -> None:
+    stage = STAGE.model_copy(update={"scst": STAGE.scst.model_copy(update={"weight": 0.25})})
+    sampled = Sampled(
+        input_ids=torch.cat([whole.input_ids] * 2),
+        attention_mask=torch.cat([whole.attention_mask] * 2),
+        labels=whole.labels,
+        advantages=torch.tensor([1.0, -2.0, 0.5, 3.0]),
+        reward=0.0,
+    )
+    alone = train_step(model, whole, stage, sampled=sampled)
+    assert alone.scst is not None
+    without = train_step(model, whole, stage)
+    assert (alone.total - without.total).item() == pytest.approx(0.25 * alone.scst.item(), rel=1e-4)
+    twice = LossCounts(*(2 * count for count in LossCounts.of(whole)))
+    half = train_step(model, whole, stage, sampled=sampled, step_counts=twice)
+    assert half.total.item() == pytest.approx(alone.total.item() / 2, rel=1e-5)
+
+
+def test_missing_reports_and_images_give_no_loss(model: ReportModel, whole: Batch) -> None:
+    no_reports = whole._replace(
         input_ids=whole.input_ids[:, :0],
         attention_mask=whole.attention_mask[:, :0],
         labels=whole.labels[:, :0],
         token_weights=whole.token_weights[:, :0],
     )
-    blind = whole._replace(
+    no_images = whole._replace(
         pixel_values=whole.pixel_values[:, :0],
         view_positions=whole.view_positions[:, :0],
         view_mask=whole.view_mask[:, :0],
     )
-    assert Weights.of(silent) == (0.0, 0.0, 37.0, 5.0)
-    assert Weights.of(blind) == (20.0, 30.0, 0.0, 0.0)
-    assert train_step(model, silent, STAGE).report is None
-    assert train_step(model, blind, STAGE).finding is None
-    assert train_step(model, blind, STAGE).attribute is None
-    assert mean([6.0, 0.0, 0.0, 0.0], Weights.of(blind), STAGE) == (0.2, 0.2, None, None)
+    assert LossCounts.of(no_reports) == (0.0, 0.0, 37.0, 5.0)
+    assert LossCounts.of(no_images) == (20.0, 30.0, 0.0, 0.0)
+    assert train_step(model, no_reports, STAGE).report is None
+    assert train_step(model, no_images, STAGE).finding is None
+    assert train_step(model, no_images, STAGE).attribute is None
+    assert mean_losses([6.0, 0.0, 0.0, 0.0], LossCounts.of(no_images), STAGE) == (0.2, 0.2, None, None)
 
 
-def test_a_token_counts_alike_in_steps_of_short_and_of_long_reports() -> None:
-    """With 40 tokens a step on average, one of 80 moves the weights twice as far as its mean loss says."""
-    losses = Losses(report=torch.tensor(3.0), finding=None, critical=None, finding_logits=None)
-    for tokens, factor in ((20, 0.5), (40, 1.0), (80, 2.0)):
-        weights = Weights(tokens=tokens, weighted=tokens)
-        assert float(scale_loss(losses, weights, weights, STAGE, usual_tokens=40)) == pytest.approx(3.0 * factor)
+def test_the_scst_loss_has_its_weight_in_the_mean() -> None:
+    stage = STAGE.model_copy(update={"scst": STAGE.scst.model_copy(update={"weight": 0.25})})
+    counts = LossCounts(tokens=4.0, token_weight=8.0)
+    assert mean_losses([16.0, 0.0, 0.0, 12.0], counts, stage) == (16 / 8 + 0.25 * 12 / 4, 2.0, None, None)
+
+
+@pytest.mark.parametrize(("usual_tokens", "factor"), [(40, 0.5), (20, 1.0), (10, 2.0)])
+def test_a_token_counts_the_same_in_steps_of_short_and_of_long_reports(
+    model: ReportModel, whole: Batch, usual_tokens: float, factor: float
+) -> None:
+    """A step of 20 tokens, where steps have 10 on average, changes the weights twice as much as its mean loss."""
+    reports = whole._replace(
+        pixel_values=whole.pixel_values[:, :0],
+        view_positions=whole.view_positions[:, :0],
+        view_mask=whole.view_mask[:, :0],
+    )
+    losses = train_step(model, reports, STAGE, usual_tokens=usual_tokens)
+    assert losses.report is not None
+    assert losses.total.item() == pytest.approx(factor * losses.report.item(), rel=1e-6)

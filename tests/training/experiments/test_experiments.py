@@ -1,4 +1,4 @@
-"""The whole script on a tiny corpus: two runs, one training; what is finished is not done again."""
+"""A whole experiment on a tiny corpus: two runs, one training; finished work is not repeated."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.builders import tiny_recipe, write_corner_corpus
 
 QUESTION = """
 title = "Greedy or sampled?"
-recipe = "films"
-corpus = "films"
+recipe = "images"
+corpus = "images"
 nearest = false
 decoding = { max_tokens = 4 }
 [[runs]]
@@ -32,7 +32,7 @@ def arguments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     recipe = tiny_recipe(
         write_corner_corpus(tmp_path, copies=3),
         stage={"steps": 2, "rates": {"decoder": 1e-3}},
-        corpora=[{"name": "films", "path": "films", "hold_out": 0.2}],
+        corpora=[{"name": "images", "path": "images", "hold_out": 0.2}],
         tensorboard=False,
     )
 
@@ -51,23 +51,23 @@ def test_finished_runs_are_not_run_again(
     folder = tmp_path / "out" / "question"
     assert (folder / "greedy" / "seed-5" / "run" / "best").is_dir()
     assert not (folder / "sampled" / "seed-5" / "run").exists()
-    told = json.loads((folder / "results.json").read_text())
-    assert list(told["runs"]) == ["greedy", "sampled"]
-    assert told["studies"] == 12
-    assert "BLEU-4: own less blank images" in told["runs"]["sampled"]
+    results = json.loads((folder / "results.json").read_text())
+    assert list(results["runs"]) == ["greedy", "sampled"]
+    assert results["studies"] == 12
+    assert "BLEU-4: drop with blank images" in results["runs"]["sampled"]
     assert (folder / "results.md").read_text() in capsys.readouterr().out
     assert (folder / "results.png").exists()
 
     monkeypatch.setattr("report_gen_training.experiments.__main__.draw_results", lambda _: b"")  # it takes a second
     for name in ("train_watched", "evaluate"):
-        monkeypatch.setattr(trials, name, lambda *_, **__: pytest.fail("done again"))
+        monkeypatch.setattr(trials, name, lambda *_, **__: pytest.fail("repeated"))
     (folder / "results.md").unlink()
     main(arguments)
-    assert json.loads((folder / "results.json").read_text()) == told
+    assert json.loads((folder / "results.json").read_text()) == results
     assert (folder / "results.md").exists()
 
 
 @pytest.mark.parametrize("seed", ["5", "-1"])
 def test_a_seed_twice_or_below_0_is_refused(seed: str, arguments: list[str]) -> None:
-    with pytest.raises(UsageError, match="--seeds: give whole numbers from 0 on, each once"):
+    with pytest.raises(UsageError, match="--seeds: give different whole numbers from 0 on"):
         main([*arguments, seed])

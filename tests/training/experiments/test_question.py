@@ -1,4 +1,4 @@
-"""Questions: read from TOML, with the recipes of their runs, and refused in a sentence where they are wrong."""
+"""Experiments are read from TOML with the recipes of their runs; mistakes end in one sentence."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from pathlib import Path
 
 import pytest
 from report_gen_training.experiments.question import FOLDER, load_question
-from report_gen_training.experiments.trials import plan
+from report_gen_training.experiments.trials import plan_trials
 
 from report_gen.errors import RecipeError
 
 RECIPE = """
 name = "tiny"
 [[corpora]]
-name = "films"
-path = "films"
+name = "images"
+path = "images"
 hold_out = 0.2
 [model.encoder]
 name = "test_vit"
 [[stages]]
 name = "all"
-corpora = ["films"]
+corpora = ["images"]
 steps = 6
 rates = { decoder = 1e-3 }
 """
 QUESTION = """
 title = "Does it matter?"
 recipe = "base.toml"
-corpus = "films"
+corpus = "images"
 [[runs]]
 name = "plain"
 [[runs]]
@@ -46,13 +46,14 @@ def write(folder: Path, question: str = QUESTION, recipe: str = RECIPE) -> str:
 
 
 @pytest.mark.parametrize("name", [path.stem for path in FOLDER.glob("*.toml") if "[[runs]]" in path.read_text()])
-def test_the_recipes_of_every_question_can_be_run(name: str, tmp_path: Path) -> None:
-    trials = plan(load_question(name), [0], tmp_path)
+def test_the_recipes_of_every_packaged_experiment_are_valid(name: str, tmp_path: Path) -> None:
+    trials = plan_trials(load_question(name), [0], tmp_path)
     assert len({trial.recipe.model_dump_json() for trial in trials}) == len({trial.training for trial in trials})
 
 
-def test_runs_with_equal_recipes_are_trained_once_a_seed(tmp_path: Path) -> None:
-    trials = plan(load_question(write(tmp_path)), [3, 4], tmp_path / "out", ["name=mine", "model.conditioning=prefix"])
+def test_runs_with_equal_recipes_are_trained_once_per_seed(tmp_path: Path) -> None:
+    settings = ["name=mine", "model.conditioning=prefix"]
+    trials = plan_trials(load_question(write(tmp_path)), [3, 4], tmp_path / "out", settings)
     assert [(trial.run, trial.seed) for trial in trials] == [
         (run, seed) for seed in (3, 4) for run in ("plain", "sampled", "cross")
     ]
@@ -69,23 +70,23 @@ def test_runs_with_equal_recipes_are_trained_once_a_seed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("question", "recipe", "message"),
     [
-        (QUESTION.replace("films", "filme"), RECIPE, "no corpus 'filme' to evaluate by; there are films"),
-        (QUESTION, RECIPE.replace("hold_out = 0.2", ""), "run 'plain': split 'val' of 'films' chooses the weights"),
+        (QUESTION.replace("images", "scans"), RECIPE, "no corpus 'scans' to evaluate on; it has images"),
+        (QUESTION, RECIPE.replace("hold_out = 0.2", ""), "run 'plain': split 'val' of 'images' selects the weights"),
         (QUESTION.replace("cross_attention", "crosss"), RECIPE, r"run 'cross': .*model\.conditioning"),
-        (QUESTION.replace('"cross"', '"plain"'), RECIPE, "two runs have one name; there are plain, sampled, plain"),
+        (QUESTION.replace('"cross"', '"plain"'), RECIPE, "runs have duplicate names: plain, sampled, plain"),
         (QUESTION.replace('"cross"', '"../cross"'), RECIPE, r"runs\.2\.name: String should match"),
         (QUESTION.replace("title", "titel"), RECIPE, "title: Field required"),
         (QUESTION.replace("method", "methode"), RECIPE, r"runs\.1\.decoding\.methode"),
         (QUESTION.replace("base.toml", "other.toml"), RECIPE, r"run 'plain': .*other\.toml: no such recipe"),
         (QUESTION.split("[[runs]]")[0], RECIPE, "runs: Field required"),
-        ("title = ", RECIPE, "not TOML"),
+        ("title = ", RECIPE, "not valid TOML"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(question: str, recipe: str, message: str, tmp_path: Path) -> None:
+def test_mistakes_end_in_one_sentence(question: str, recipe: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=message):
-        plan(load_question(write(tmp_path, question, recipe)), [0], tmp_path)
+        plan_trials(load_question(write(tmp_path, question, recipe)), [0], tmp_path)
 
 
-def test_an_unknown_experiment_lists_those_there_are() -> None:
-    with pytest.raises(RecipeError, match=r"colours: no such experiment; give a TOML file or one of .*conditioning"):
-        load_question("colours")
+def test_an_unknown_experiment_lists_the_packaged_ones() -> None:
+    with pytest.raises(RecipeError, match=r"colors: no such experiment; give a TOML file or one of .*conditioning"):
+        load_question("colors")

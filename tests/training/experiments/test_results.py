@@ -1,4 +1,4 @@
-"""Figures of trials, gathered over seeds into a table, JSON and a picture."""
+"""Figures of trials, combined over seeds into a table, JSON and a plot."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import PIL.Image
 import pytest
-from report_gen_training.experiments.chart import draw_results
+from report_gen_training.experiments.plots import draw_results
 from report_gen_training.experiments.question import Question
-from report_gen_training.experiments.results import Results, gather, render_markdown, results_to_dict
+from report_gen_training.experiments.results import Results, gather, render_markdown, results_to_json
 from report_gen_training.experiments.trials import Trial
 from report_gen_training.run.folder import LOG
 
@@ -19,7 +19,7 @@ from report_gen.generation import Decoding
 from tests.builders import tiny_recipe
 
 QUESTION = Question.model_validate(
-    {"title": "Does it $matter$?", "recipe": "x.toml", "corpus": "films", "runs": [{"name": "one"}, {"name": "two"}]}
+    {"title": "Does it $matter$?", "recipe": "x.toml", "corpus": "images", "runs": [{"name": "one"}, {"name": "two"}]}
 )
 
 
@@ -48,7 +48,7 @@ def trial(folder: Path, run: str, seed: int, seconds: float = 30.0) -> Trial:
 
 
 def document(bleu: float, p: float) -> dict[str, Any]:
-    """What `evaluate --json` writes, as far as it is read."""
+    """Return the part of the JSON of `evaluate` that experiments read."""
     drop = {"name": "BLEU-4", "first": 0.05, "second": bleu, "p_bootstrap": p}
     return {
         "studies": 10,
@@ -79,7 +79,7 @@ def test_figures_are_means_and_ranges_over_the_seeds(results: Results) -> None:
     one, two = results.runs["one"], results.runs["two"]
     assert one["BLEU-4"].values == (0.25, 0.375)
     assert one["BLEU-4"].text == "0.312 (0.250 to 0.375)"
-    assert one["BLEU-4: own less shuffled images"].text == "0.263 (0.200 to 0.325; p 0.0300)"
+    assert one["BLEU-4: drop with shuffled images"].text == "0.263 (0.200 to 0.325; p 0.0300)"
     assert two["BLEU-4"].text == "0.500"
     assert one["macro F1, 14 findings, uncertain-, labels"].mean == 0.3
     assert one["distinct drafts, share"].mean == 0.4
@@ -98,25 +98,25 @@ def test_the_table_has_a_column_for_every_run_and_baseline(results: Results) -> 
 
 
 def test_json_holds_every_value(results: Results) -> None:
-    told = json.loads(results_to_dict(results))
-    assert told["seeds"] == [0, 1]
-    assert told["runs"]["one"]["BLEU-4"]["values"] == [0.25, 0.375]
-    assert told["baselines"]["constant"]["BLEU-4"]["mean"] == 0.125
+    document = json.loads(results_to_json(results))
+    assert document["seeds"] == [0, 1]
+    assert document["runs"]["one"]["BLEU-4"]["values"] == [0.25, 0.375]
+    assert document["baselines"]["constant"]["BLEU-4"]["mean"] == 0.125
 
 
-def test_the_picture_is_a_png(results: Results) -> None:
-    with PIL.Image.open(io.BytesIO(draw_results(results))) as picture:
-        assert picture.format == "PNG"
+def test_the_plot_is_a_png(results: Results) -> None:
+    with PIL.Image.open(io.BytesIO(draw_results(results))) as image:
+        assert image.format == "PNG"
 
 
-def test_a_corpus_without_reports_or_labels_has_the_rest(tmp_path: Path) -> None:
+def test_a_corpus_without_reports_and_labels(tmp_path: Path) -> None:
     bare = {"studies": 10, "distinct_drafts": 4} | NOTHING
     results = gather(QUESTION, [(trial(tmp_path, "one", 0), bare)])
     assert results.figures == ["distinct drafts, share", "validation loss", "minutes of training steps"]
     assert results.baselines == {}
 
 
-def test_the_labels_of_chestxray14_stand_beside_what_needs_no_model(tmp_path: Path) -> None:
+def test_scores_of_chestxray14_labels_are_compared_with_baselines(tmp_path: Path) -> None:
     def against(first: float) -> list[dict[str, Any]]:
         macro = {"name": "macro F1", "first": first, "second": 0.25, "p_bootstrap": 0.01}
         return [macro, {**macro, "name": "Hernia", "second": 0.0}]
@@ -125,8 +125,8 @@ def test_the_labels_of_chestxray14_stand_beside_what_needs_no_model(tmp_path: Pa
     nih = {"studies": 10, "distinct_drafts": 4} | NOTHING | {"nih_labels": labels}
     results = gather(QUESTION, [(trial(tmp_path, "one", 0), nih)])
     one, name = results.runs["one"], "macro F1, ChestX-ray14's labels"
-    assert (one[name].text, one[f"{name}: own less shuffled images"].text) == ("0.250", "0.125 (p 0.0100)")
-    assert one[f"{name}: own less blank images"].mean == 0.25
+    assert (one[name].text, one[f"{name}: drop with shuffled images"].text) == ("0.250", "0.125 (p 0.0100)")
+    assert one[f"{name}: drop with blank images"].mean == 0.25
     assert {which: column[name].mean for which, column in results.baselines.items()} == {"all positive": 0.1875}
 
 
@@ -144,5 +144,5 @@ def test_attributes_and_the_finding_head_have_their_rows(tmp_path: Path) -> None
     one = gather(QUESTION, [(trial(tmp_path, "one", 0), whole)]).runs["one"]
     assert [(one[name].text) for name in ("plane named", "mean AUROC")] == ["0.750", "0.750"]
     assert [name for name in one if name in ("all findings ECE", "Edema ECE")] == [error["name"]]
-    assert one["plane named: own less shuffled images"].text == "0.250 (p 0.0200)"
-    assert one["mean AUROC: own less blank images"].text == "0.250 (p 0.0200)"
+    assert one["plane named: drop with shuffled images"].text == "0.250 (p 0.0200)"
+    assert one["mean AUROC: drop with blank images"].text == "0.250 (p 0.0200)"

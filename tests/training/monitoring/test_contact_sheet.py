@@ -1,4 +1,4 @@
-"""The contact sheet shows the very pixels."""
+"""The contact sheet shows the exact pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def sheet(*strips: Strip) -> np.ndarray:
     return np.asarray(PIL.Image.open(io.BytesIO(draw_contact_sheet(strips))))
 
 
-def test_every_image_lies_in_its_place_pixel_by_pixel() -> None:
+def test_every_image_is_at_its_position_pixel_by_pixel() -> None:
     squares = torch.rand(10, 128, 128)
     pixels = sheet(Strip("first batch", squares, [f"study {number}" for number in range(10)]))
     side, gap, line = 128, 6, 18
@@ -26,7 +26,7 @@ def test_every_image_lies_in_its_place_pixel_by_pixel() -> None:
         assert pixels[top + side : top + side + line, left : left + side].min() < 100  # a label is written below
 
 
-def test_labels_stay_under_their_image_and_strips_under_each_other() -> None:
+def test_labels_fit_under_their_image_and_strips_are_stacked() -> None:
     long = "1.2.840.113619.2.5.1762583153.215519.978957063.78 PA\n"
     one = sheet(Strip("a", torch.zeros(2, 16, 16), [long, "b"]))
     both = sheet(Strip("a", torch.zeros(2, 16, 16), [long, "b"]), Strip("b", torch.ones(1, 512, 512) * 7, ["c"]))

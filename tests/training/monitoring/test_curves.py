@@ -1,4 +1,4 @@
-"""Curves show what the log holds, and nothing else."""
+"""Curves show the numbers of the log."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def drawn(axes: Axes, label: str) -> list[tuple[list[float], list[float]]]:
     return [(list(line.get_xdata()), list(line.get_ydata())) for line in axes.lines if line.get_label() == label]
 
 
-def test_the_charts_hold_the_numbers_of_the_log_stage_after_stage(log: Path) -> None:
+def test_the_charts_show_the_numbers_of_the_log(log: Path) -> None:
     losses, scores, diversity, rates = plot_curves(read_history(log), {"decoder": 0.1}, title="tiny").axes
     assert drawn(losses, "validation") == [([0, 6], [5.0, 4.5])]
     assert drawn(losses, "_kept") == [([0], [5.0])]
     assert drawn(scores, "CIDEr-D") == [([8], [0.5])]
     assert drawn(diversity, "drafts") == [([8], [0.04])]
-    assert drawn(diversity, "floor") == [([6, 8], [0.1, 0.1])]
+    assert drawn(diversity, "minimum") == [([6, 8], [0.1, 0.1])]
     assert drawn(diversity, "collapse") == [([8], [0.04])]
     assert drawn(rates, "decoder")[1] == ([7, 8], [1e-3, 5e-4])
     assert rates.get_xlim() == (0, 8)
@@ -73,14 +73,14 @@ def test_the_smoothed_loss_is_a_running_mean() -> None:
     np.testing.assert_allclose(smooth[2:-2], [0.6 if number % 2 else 0.4 for number in range(3, 99)])
 
 
-def test_a_step_done_again_after_a_crash_counts_as_it_went_last(log: Path) -> None:
+def test_a_repeated_step_counts_with_its_last_record(log: Path) -> None:
     log.write_text("\n".join(json.dumps(step("all", 1, loss)) for loss in (3.0, 2.0)) + "\n[1]\nnonsense\n")
     (stage,) = read_history(log)
     assert {number: record["loss"] for number, record in stage.steps.items()} == {1: 2.0}
 
 
 @pytest.mark.parametrize("history", [[], [StageHistory("$\\frac 心", {1: {"loss": float("nan")}}, {})]])
-def test_a_run_without_figures_yet_has_a_picture(history: list[StageHistory]) -> None:
+def test_a_run_without_data_yet_has_a_plot(history: list[StageHistory]) -> None:
     assert PIL.Image.open(io.BytesIO(draw_curves(history, {}, title="a $name"))).size == (1100, 1200)
 
 

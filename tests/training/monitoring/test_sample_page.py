@@ -1,4 +1,4 @@
-"""samples.html: drafts beside references, newest first, and nothing in a report acts on the page."""
+"""samples.html: drafts beside references, newest first; nothing in a report acts as markup."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ def validation(step: int, images: tuple[Path, ...] = (), **changes: object) -> V
     return Validation(step=step, **values | {"samples": [sample] * 12} | changes)
 
 
-def test_the_newest_validation_stands_first_and_open(tmp_path: Path) -> None:
+def test_the_newest_validation_is_first_and_open(tmp_path: Path) -> None:
     page = SamplePage(tmp_path, "tiny & co")
     page.add(validation(100, distinct=0.02, collapsed=True))
     page.add(validation(200, chosen=True))
     text = (tmp_path / "samples.html").read_text()
-    assert re.findall(r"<details( open)?><summary>words, step (\d+)", text) == [(" open", "200"), ("", "100")]
+    assert re.findall(r"<details( open)?><summary>decoder, step (\d+)", text) == [(" open", "200"), ("", "100")]
     first, second = text.split("<details")[1:]
-    assert "<b>best so far</b>; validation loss 1.500; CIDEr-D 0.250; 50% as many different drafts" in first
+    assert "<b>best so far</b>; validation loss 1.500; CIDEr-D 0.250; 50% as many distinct drafts" in first
     assert "Collapse: the drafts are the same few texts" in second
     assert "Collapse" not in first
     assert first.count("study &lt;200&gt;") == 8  # of the twelve
     assert text.index(BANNER) < text.index("patient data") < text.index("<details")
 
 
-def test_words_that_the_other_side_lacks_are_marked(tmp_path: Path) -> None:
+def test_different_words_are_marked(tmp_path: Path) -> None:
     SamplePage(tmp_path, "tiny").add(validation(1))
     text = (tmp_path / "samples.html").read_text()
     assert '<td class="text">FINDINGS:\nThe heart is <mark>enlarged.</mark></td>' in text
     assert "The heart is <mark>normal.</mark> <mark>&lt;script&gt;alert(&quot;ZZPHI7&quot;)" in text
 
 
-def test_reports_and_names_cannot_act(tmp_path: Path) -> None:
+def test_reports_and_names_are_escaped(tmp_path: Path) -> None:
     SamplePage(tmp_path, ATTACK).add(validation(1, stage=ATTACK, scores={ATTACK: 1.0}))
     tags: list[str] = []
 
@@ -68,8 +68,8 @@ def test_reports_and_names_cannot_act(tmp_path: Path) -> None:
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in (tmp_path / "samples.html").read_text()
 
 
-def test_every_picture_is_embedded_once_and_a_missing_one_left_out(tmp_path: Path) -> None:
-    image = write_png(tmp_path / "film.png", marked(1, size=64))
+def test_every_image_is_embedded_once_and_a_missing_one_left_out(tmp_path: Path) -> None:
+    image = write_png(tmp_path / "image.png", marked(1, size=64))
     page = SamplePage(tmp_path, "tiny")
     page.add(validation(1, images=(image, tmp_path / "gone.png")))
     page.add(validation(2, images=(image,)))
@@ -82,7 +82,7 @@ def test_every_picture_is_embedded_once_and_a_missing_one_left_out(tmp_path: Pat
     assert text.count('class="image image-0"') == 16
 
 
-def test_a_resumed_run_goes_on_with_the_page_from_where_it_was(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_the_page(tmp_path: Path) -> None:
     SamplePage(tmp_path, "tiny").add(validation(100))
     SamplePage(tmp_path, "tiny").add(validation(200))
     SamplePage(tmp_path, "tiny").add(validation(100))  # killed before the state of 200 was written

@@ -1,4 +1,4 @@
-"""Adapters on a pretrained decoder: what learns, what stays, and a checkpoint that knows nothing of them."""
+"""Adapters on a pretrained decoder: trained and frozen weights, and checkpoints without adapters."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 from report_gen_training.engine.model_building import build_model, describe_decoder
-from report_gen_training.optimization.adapters import frozen, merged_state
+from report_gen_training.optimization.adapters import frozen_parameters, merged_state
 from report_gen_training.optimization.objectives import report_loss
-from report_gen_training.optimization.optimizer import build_optimizer, parts, set_train_mode
+from report_gen_training.optimization.optimizer import build_optimizer, parameters_by_part, set_train_mode
 from report_gen_training.recipe.schema import ModelRecipe, Recipe
 
 from report_gen.errors import RecipeError
@@ -38,13 +38,13 @@ def recipe(decoder: Path, *, conditioning: str = "prefix", **lora: Any) -> Recip
         "conditioning": conditioning,
         "lora": {"rank": 4, "alpha": 8, "dropout": 0.1} | lora,
     }
-    text = plain.text.model_dump() | {"longest": 40}
+    text = plain.text.model_dump() | {"max_report_tokens": 40}
     return tiny_recipe(decoder, model=model, text=text)
 
 
 @pytest.fixture(params=CASES, ids="-".join)
 def adapted(request: pytest.FixtureRequest, pretrained: dict[str, Path]) -> ReportModel:
-    """A model with adapters that have learned for a few steps."""
+    """A model whose adapters were trained for a few steps."""
     kind, conditioning = request.param
     setting = recipe(pretrained[kind], conditioning=conditioning)
     model = build_model(setting, tokenizer().vocabulary_size)
@@ -78,12 +78,12 @@ def learn(model: ReportModel, setting: Recipe, steps: int = 4) -> None:
         optimizer.zero_grad()
 
 
-def test_adapters_and_what_is_new_learn_and_the_pretrained_weights_stay(
+def test_adapters_and_new_layers_are_trained_and_pretrained_weights_are_not(
     adapted: ReportModel, pretrained: dict[str, Path]
 ) -> None:
     kind = adapted.decoder.language_model.config.model_type
     theirs = write_language_model(pretrained[kind].parent / "again", KINDS[kind]).state_dict()
-    kept = frozen(adapted)
+    kept = frozen_parameters(adapted)
     assert len(kept) == len(adapted.decoder.pretrained)
     parameters = dict(adapted.named_parameters())
     for name in kept:
@@ -93,20 +93,20 @@ def test_adapters_and_what_is_new_learn_and_the_pretrained_weights_stay(
     learning = {name for name in parameters if name.startswith("decoder") and name not in kept}
     kinds = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name in learning if ".lora_" in name}
     assert kinds == {"gpt2": {"c_attn"}, "llama": {"q_proj", "v_proj"}}[kind]
-    words = adapted.decoder.language_model.get_input_embeddings().weight
-    assert any(parameters[name] is words for name in learning)
+    embeddings = adapted.decoder.language_model.get_input_embeddings().weight
+    assert any(parameters[name] is embeddings for name in learning)
     assert all(parameters[name].requires_grad for name in learning)
     if adapted.conditioning.adds_cross_attention:
         assert "decoder.language_model.transformer.h.0.crossattention.c_attn.weight" in learning
 
 
-def test_the_parts_hold_the_whole_model_with_its_adapters(adapted: ReportModel) -> None:
-    listed = {id(parameter) for group in parts(adapted).values() for parameter in group}
+def test_the_parts_include_the_adapters(adapted: ReportModel) -> None:
+    listed = {id(parameter) for group in parameters_by_part(adapted).values() for parameter in group}
     assert listed == {id(parameter) for parameter in adapted.parameters()}
 
 
 @torch.inference_mode()
-def test_the_saved_checkpoint_is_plain_and_drafts_as_the_adapted_model(adapted: ReportModel, tmp_path: Path) -> None:
+def test_the_saved_checkpoint_is_plain_and_drafts_like_the_adapted_model(adapted: ReportModel, tmp_path: Path) -> None:
     before = {name: tensor.clone() for name, tensor in adapted.state_dict().items()}
     folder = write_checkpoint(tmp_path / "best", model=adapted, state=merged_state(adapted))
     assert all(torch.equal(tensor, before[name]) for name, tensor in adapted.state_dict().items())
@@ -130,7 +130,7 @@ def draft(model: ReportModel, given: dict[str, torch.Tensor]) -> list[tuple[int,
 
 
 @torch.inference_mode()
-def test_merging_changes_what_adapters_learned_and_nothing_else(adapted: ReportModel) -> None:
+def test_merging_changes_only_weights_with_adapters(adapted: ReportModel) -> None:
     plain, state = merged_state(adapted), adapted.state_dict()
     changed = {
         name
@@ -142,12 +142,12 @@ def test_merging_changes_what_adapters_learned_and_nothing_else(adapted: ReportM
     assert all(torch.equal(plain[name], tensor) for name, tensor in state.items() if name in plain)
 
 
-def test_fresh_adapters_change_nothing(pretrained: dict[str, Path]) -> None:
+def test_new_adapters_change_nothing(pretrained: dict[str, Path]) -> None:
     setting = recipe(pretrained["gpt2"])
     without = setting.model_copy(update={"model": setting.model.model_copy(update={"lora": None})})
     one, other = (build_model(each, tokenizer().vocabulary_size).eval() for each in (setting, without))
     torch.testing.assert_close(one(**inputs()).logits, other(**inputs()).logits, atol=0, rtol=0)
-    assert not frozen(other)
+    assert not frozen_parameters(other)
 
 
 def test_an_adapted_model_resumes_from_its_state(pretrained: dict[str, Path], adapted: ReportModel) -> None:
@@ -158,7 +158,7 @@ def test_an_adapted_model_resumes_from_its_state(pretrained: dict[str, Path], ad
     torch.testing.assert_close(again.eval()(**inputs()).logits, adapted(**inputs()).logits, atol=0, rtol=0)
 
 
-def test_a_decoder_without_a_rate_keeps_its_adapters_still(pretrained: dict[str, Path]) -> None:
+def test_adapters_of_a_frozen_decoder_are_frozen(pretrained: dict[str, Path]) -> None:
     setting = recipe(pretrained["gpt2"])
     model = build_model(setting, tokenizer().vocabulary_size)
     stage = setting.stages[0].model_copy(update={"rates": setting.stages[0].rates.model_copy(update={"decoder": 0.0})})
@@ -173,30 +173,30 @@ def test_a_plain_model_is_its_own_merged_state(pretrained: dict[str, Path]) -> N
     assert all(merged[name].data_ptr() == tensor.data_ptr() for name, tensor in state.items())
 
 
-def test_targets_of_ones_own(pretrained: dict[str, Path]) -> None:
+def test_targets_of_the_recipe(pretrained: dict[str, Path]) -> None:
     model = build_model(recipe(pretrained["llama"], targets=["self_attn.o_proj", "up_proj"]), 60)
     found = {name.split(".lora_")[0].rsplit(".", 1)[-1] for name, _ in model.named_parameters() if ".lora_" in name}
     assert found == {"o_proj", "up_proj"}
 
 
 @pytest.mark.parametrize("target", ["query", "wte", "lm_head"])
-def test_targets_that_are_no_pretrained_layers_are_refused(pretrained: dict[str, Path], target: str) -> None:
+def test_targets_without_a_pretrained_layer_are_refused(pretrained: dict[str, Path], target: str) -> None:
     fault = f"lora: the decoder has no pretrained linear layer '{target}'; set targets to some of c_attn, c_fc, c_proj"
     with pytest.raises(RecipeError, match=fault):
         build_model(recipe(pretrained["gpt2"], targets=["c_attn", target]), 60)
 
 
-def test_an_architecture_that_peft_does_not_know_is_one_sentence(
+def test_an_architecture_without_default_targets_is_refused(
     pretrained: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("peft.tuners.lora.LoraModel.target_module_mapping", {})
-    with pytest.raises(RecipeError, match="peft does not know which layers of a gpt2 decoder to adapt; set targets to"):
+    with pytest.raises(RecipeError, match="peft has no default targets for a gpt2 decoder; set targets to"):
         build_model(recipe(pretrained["gpt2"]), 60)
 
 
 def test_adapters_without_a_pretrained_decoder_are_refused(tmp_path: Path) -> None:
     model = tiny_recipe(tmp_path).model.model_dump() | {"lora": {}}
-    with pytest.raises(ValueError, match="lora adapts a pretrained decoder; name one in decoder_weights"):
+    with pytest.raises(ValueError, match="lora needs a pretrained decoder; set decoder_weights"):
         ModelRecipe.model_validate(model)
 
 
@@ -210,9 +210,11 @@ def sentences(pretrained: dict[str, Path]) -> Iterator[str]:
         yield describe_decoder(build_model(setting, 60))
 
 
-def test_what_is_new_is_said(pretrained: dict[str, Path]) -> None:
+def test_new_weights_are_described(pretrained: dict[str, Path]) -> None:
     assert list(sentences(pretrained)) == [
-        "The decoder begins from scratch.",
-        "27 tensors of the decoder are pretrained; its words are new, and so are 16 tensors of its cross-attention.",
-        "19 tensors of the decoder are pretrained; adapters learn in their place; its words are new.",
+        "The decoder was trained from scratch.",
+        "27 tensors of the decoder are pretrained; its token embeddings are new, and so are 16 tensors of its "
+        "cross-attention.",
+        "19 tensors of the decoder are pretrained; low-rank adapters were trained in their place; its token embeddings "
+        "are new.",
     ]

@@ -1,4 +1,4 @@
-"""Losses against values worked out in float64."""
+"""Losses against values computed in float64."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from report_gen_training.data.batches import IGNORED
 from report_gen_training.optimization.objectives import (
-    IGNORED,
-    NEVER_WRITTEN,
+    NON_REPORT_TOKENS,
     attribute_loss,
     finding_loss,
     policy_loss,
@@ -17,11 +17,11 @@ from report_gen_training.optimization.objectives import (
 from torch.nn import functional as F
 
 
-def test_the_report_loss_is_the_mean_surprise_of_the_next_tokens() -> None:
+def test_the_report_loss_is_the_mean_cross_entropy_of_the_next_tokens() -> None:
     logits = torch.randn(2, 4, 5, dtype=torch.float64)
     labels = torch.tensor([[IGNORED, IGNORED, 3, 1], [IGNORED, 4, 2, IGNORED]])
     log_probabilities = logits.log_softmax(-1)
-    by_hand = [  # labels at t + 1 judge logits at t
+    by_hand = [  # logits at t predict the label at t + 1
         log_probabilities[0, 1, 3],
         log_probabilities[0, 2, 1],
         log_probabilities[1, 0, 4],
@@ -31,26 +31,26 @@ def test_the_report_loss_is_the_mean_surprise_of_the_next_tokens() -> None:
     assert float(report_loss(logits.float(), labels)) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_a_model_without_a_clue_is_surprised_by_the_logarithm_of_the_vocabulary() -> None:
+def test_uniform_logits_give_the_logarithm_of_the_vocabulary_size() -> None:
     labels = torch.tensor([[IGNORED, 7, 8]])
     assert float(report_loss(torch.zeros(1, 3, 100), labels)) == pytest.approx(4.605170, rel=1e-6)
 
 
-def test_tokens_weigh_what_they_are_given() -> None:
-    """Chances of 1/2, 1/4 and 1/8 surprise by 1, 2 and 3 bits; they weigh 1, 3 and 0."""
+def test_tokens_have_the_given_weights() -> None:
+    """Probabilities of 1/2, 1/4 and 1/8 cost 1, 2 and 3 bits; the weights are 1, 3 and 0."""
     chances = torch.tensor([[[0.5, 0.5, 0.0], [0.75, 0.0, 0.25], [0.125, 0.875, 0.0], [1.0, 0.0, 0.0]]])
     labels, weights = torch.tensor([[IGNORED, 1, 2, 0]]), torch.tensor([[9.0, 1.0, 3.0, 0.0]])
     found = report_loss((chances + 1e-30).log(), labels, weights)
     assert float(found) == pytest.approx((1 * 1 + 3 * 2) / 4 * 0.6931472, rel=1e-6)
 
 
-def test_what_is_ignored_has_no_weight() -> None:
+def test_ignored_labels_have_no_weight() -> None:
     logits, labels = torch.randn(1, 4, 5), torch.tensor([[IGNORED, IGNORED, 3, 1]])
     found = report_loss(logits, labels, torch.tensor([[7.0, 7.0, 1.0, 1.0]]))
     assert float(found) == pytest.approx(float(report_loss(logits, labels)), rel=1e-6)
 
 
-def test_where_nothing_weighs_nothing_is_lost() -> None:
+def test_without_weights_the_loss_is_zero() -> None:
     logits = torch.randn(1, 3, 5, requires_grad=True)
     report_loss(logits, torch.tensor([[IGNORED, 3, 1]]), torch.zeros(1, 3)).backward()
     assert logits.grad is not None
@@ -67,25 +67,25 @@ def test_smoothing_and_even_weights_are_torchs_cross_entropy(smoothing: float) -
 
 
 def test_smoothing_by_hand() -> None:
-    """A fifth of the target over four words: 0.85 on the right one and 0.05 on each other."""
+    """A fifth of the target over four tokens: 0.85 on the right one and 0.05 on each other one."""
     chances = torch.tensor([[[0.4, 0.3, 0.2, 0.1], [1.0, 1.0, 1.0, 1.0]]], dtype=torch.float64)
     found = report_loss(chances.log(), torch.tensor([[IGNORED, 0]]), smoothing=0.2)
     expected = -(torch.tensor([0.85, 0.05, 0.05, 0.05]) * chances[0, 0].log()).sum()
     assert float(found) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_the_policy_loss_weighs_the_surprise_of_a_draft_by_its_advantage() -> None:
+def test_the_policy_loss_weights_the_likelihood_of_a_draft_by_its_advantage() -> None:
     logits = torch.randn(2, 4, 9, dtype=torch.float64)
     labels = torch.tensor([[IGNORED, IGNORED, 5, 3], [IGNORED, 4, 8, IGNORED]])
-    allowed = [word for word in range(9) if word not in NEVER_WRITTEN]
-    surprise = -(logits / 0.5)[..., allowed].log_softmax(-1)
-    by_hand = 0.25 * (surprise[0, 1, allowed.index(5)] + surprise[0, 2, allowed.index(3)])
-    by_hand -= 2.0 * (surprise[1, 0, allowed.index(4)] + surprise[1, 1, allowed.index(8)])
+    allowed = [token for token in range(9) if token not in NON_REPORT_TOKENS]
+    nll = -(logits / 0.5)[..., allowed].log_softmax(-1)
+    by_hand = 0.25 * (nll[0, 1, allowed.index(5)] + nll[0, 2, allowed.index(3)])
+    by_hand -= 2.0 * (nll[1, 0, allowed.index(4)] + nll[1, 1, allowed.index(8)])
     found = policy_loss(logits.float(), labels, torch.tensor([0.25, -2.0]), temperature=0.5, tokens=torch.tensor(10))
     assert float(found) == pytest.approx(float(by_hand) / 10, rel=1e-5)
 
 
-def test_a_draft_as_good_as_the_greedy_one_teaches_nothing() -> None:
+def test_a_draft_as_good_as_the_greedy_one_has_no_gradient() -> None:
     logits = torch.randn(1, 3, 9, requires_grad=True)
     labels, nothing = torch.tensor([[IGNORED, 5, 3]]), torch.zeros(1)
     policy_loss(logits, labels, nothing, temperature=1.0, tokens=torch.tensor(0)).backward()
@@ -93,7 +93,7 @@ def test_a_draft_as_good_as_the_greedy_one_teaches_nothing() -> None:
     assert not logits.grad.any()
 
 
-def test_the_finding_loss_is_the_mean_binary_cross_entropy_of_what_is_known() -> None:
+def test_the_finding_loss_is_the_mean_binary_cross_entropy_of_known_targets() -> None:
     logits = torch.tensor([[0.3, -2.0, 5.0], [1.5, 0.0, -1.0]], dtype=torch.float64)
     targets = torch.tensor([[1.0, 0.0, torch.nan], [0.25, torch.nan, torch.nan]])
     chance = logits.sigmoid()
@@ -106,7 +106,7 @@ def test_the_finding_loss_is_the_mean_binary_cross_entropy_of_what_is_known() ->
     assert float(finding_loss(logits.float(), targets)) == pytest.approx(float(expected), rel=1e-6)
 
 
-def test_where_nothing_is_known_nothing_is_lost_and_gradients_are_zero() -> None:
+def test_without_known_targets_loss_and_gradients_are_zero() -> None:
     logits = torch.randn(2, 3, requires_grad=True)
     loss = finding_loss(logits, torch.full((2, 3), torch.nan))
     loss.backward()
@@ -115,7 +115,7 @@ def test_where_nothing_is_known_nothing_is_lost_and_gradients_are_zero() -> None
     assert not logits.grad.any()
 
 
-def test_short_floats_are_judged_as_long_ones() -> None:
+def test_losses_of_bf16_logits_are_computed_in_float32() -> None:
     logits = torch.randn(1, 3, 50)
     labels = torch.tensor([[IGNORED, 7, 8]])
     assert report_loss(logits.bfloat16(), labels).dtype == torch.float32
@@ -127,11 +127,11 @@ def test_the_attribute_loss_is_the_mean_cross_entropy_of_the_known_values() -> N
         torch.tensor([[0.7, 0.3], [0.5, 0.5]]).log(),
         torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]).log(),
     )
-    found = attribute_loss([modality, plane], torch.tensor([[1, 0], [2, 3]]))  # of the first study the plane is unknown
+    found = attribute_loss([modality, plane], torch.tensor([[1, 0], [2, 3]]))  # the plane of the first study is unknown
     assert float(found) == pytest.approx(-(math.log(0.7) + math.log(0.5) + math.log(0.8)) / 3, rel=1e-6)
 
 
-def test_unknown_attributes_teach_nothing() -> None:
+def test_unknown_attributes_have_no_gradient() -> None:
     logits = torch.randn(2, 3, requires_grad=True)
     loss = attribute_loss([logits], torch.zeros(2, 1, dtype=torch.long))
     loss.backward()

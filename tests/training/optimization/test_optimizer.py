@@ -1,4 +1,4 @@
-"""Parameter groups, frozen parts and layers, and learning rates worked out by hand."""
+"""Parameter groups, frozen parts and layers, and learning rates computed by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from report_gen_training.optimization.optimizer import (
     build_optimizer,
     encoder_layers,
     learning_rates,
-    parts,
+    parameters_by_part,
     set_rates,
     set_train_mode,
 )
@@ -34,19 +34,19 @@ def model() -> ReportModel:
     )
 
 
-def test_the_parts_are_the_whole_model_and_share_nothing(model: ReportModel) -> None:
-    listed = [id(parameter) for parameters in parts(model).values() for parameter in parameters]
+def test_the_parts_partition_the_model(model: ReportModel) -> None:
+    listed = [id(parameter) for parameters in parameters_by_part(model).values() for parameter in parameters]
     assert len(listed) == len(set(listed))
     assert set(listed) == {id(parameter) for parameter in model.parameters()}
-    told = (model.projector.state_embedding, *model.projector.attribute_embeddings)
-    assert {id(parameter) for parameter in told} < {id(parameter) for parameter in parts(model)["decoder"]}
+    embeddings = (model.projector.state_embedding, *model.projector.attribute_embeddings)
+    assert {id(one) for one in embeddings} < {id(one) for one in parameters_by_part(model)["decoder"]}
 
 
 @pytest.mark.parametrize("part", ["encoder", "projector", "decoder"])
-def test_a_part_with_a_rate_learns_and_the_others_are_frozen(model: ReportModel, part: str) -> None:
+def test_a_part_with_a_rate_is_trained_and_the_others_are_frozen(model: ReportModel, part: str) -> None:
     optimizer = build_optimizer(model, stage(**{part: 1e-3}))
     learning = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    assert learning == {id(parameter) for parameter in parts(model)[part]}
+    assert learning == {id(parameter) for parameter in parameters_by_part(model)[part]}
     assert learning == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
 
 
@@ -54,7 +54,7 @@ def test_rates_and_decay_of_the_groups(model: ReportModel) -> None:
     optimizer = build_optimizer(model, stage(encoder=1e-5, projector=2e-4, decoder=3e-3))
     by_parameter = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     for part, rate in {"encoder": 1e-5, "projector": 2e-4, "decoder": 3e-3}.items():
-        for parameter in parts(model)[part]:
+        for parameter in parameters_by_part(model)[part]:
             group = by_parameter[id(parameter)]
             assert group["peak"] == rate
             assert group["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0)
@@ -98,7 +98,7 @@ def test_a_frozen_encoder_keeps_its_batch_statistics(model: ReportModel) -> None
     assert not model.decoder.training
 
 
-def test_a_learning_encoder_gathers_batch_statistics(model: ReportModel) -> None:
+def test_a_trained_encoder_updates_batch_statistics(model: ReportModel) -> None:
     set_train_mode(model, stage(encoder=1e-3).rates)
     before = model.encoder.backbone.bn1.running_mean.clone()
     model.encoder(torch.randn(4, 1, 32, 32))
@@ -107,8 +107,8 @@ def test_a_learning_encoder_gathers_batch_statistics(model: ReportModel) -> None
 
 
 @pytest.mark.parametrize("encoder", ["test_vit", "test_resnet", "test_convnext"])
-def test_layer_wise_rates_are_timms(encoder: str) -> None:
-    """timm's own helper for the same backbone gives every parameter the same share of the rate."""
+def test_layer_wise_rates_equal_timms(encoder: str) -> None:
+    """timm's helper gives every parameter of the same backbone the same share of the rate."""
     model = tiny_model(tiny_config(encoder=encoder))
     ours = learning_rates(model, Rates(encoder=1e-3, encoder_decay=0.75))
     theirs = {
@@ -136,7 +136,7 @@ def test_layers_of_a_vit_and_of_a_resnet_by_hand() -> None:
     ("encoder", "last", "learning"),
     [("test_vit", 2, ("blocks.4.", "blocks.5.", "norm.")), ("test_resnet", 1, ("layer4.",))],
 )
-def test_only_the_last_layers_learn(encoder: str, last: int, learning: tuple[str, ...]) -> None:
+def test_only_the_last_layers_are_trained(encoder: str, last: int, learning: tuple[str, ...]) -> None:
     model = tiny_model(tiny_config(encoder=encoder))
     optimizer = build_optimizer(model, stage(encoder=1e-3, encoder_layers=last, encoder_decay=0.1))
     found = {name for name, parameter in model.encoder.backbone.named_parameters() if parameter.requires_grad}
@@ -156,26 +156,26 @@ def test_frozen_layers_keep_their_batch_statistics(model: ReportModel) -> None:
     assert all(name.startswith("backbone.layer4.") for name in moved)
 
 
-def test_a_later_stage_thaws_what_an_earlier_one_froze(model: ReportModel) -> None:
+def test_a_later_stage_trains_what_an_earlier_one_froze(model: ReportModel) -> None:
     build_optimizer(model, stage(encoder=1e-3, encoder_layers=1))
     build_optimizer(model, stage(encoder=1e-3))
     assert all(parameter.requires_grad for parameter in model.encoder.parameters())
 
 
-def test_more_layers_than_there_are_is_refused(model: ReportModel) -> None:
-    with pytest.raises(
-        RecipeError, match="encoder_layers = 6, but the encoder 'test_resnet' has 5 layers; leave it out"
-    ):
+def test_too_many_layers_are_refused(model: ReportModel) -> None:
+    with pytest.raises(RecipeError, match="encoder_layers = 6, but the encoder 'test_resnet' has 5 layers; remove it"):
         build_optimizer(model, stage(encoder=1e-3, encoder_layers=6))
 
 
 def test_an_encoder_without_layers_is_refused(model: ReportModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(type(model.encoder.backbone), "group_matcher")
-    with pytest.raises(RecipeError, match="timm knows no layers of the encoder 'test_resnet'; leave encoder_layers"):
+    with pytest.raises(
+        RecipeError, match="timm defines no layers for the encoder 'test_resnet'; remove encoder_layers"
+    ):
         build_optimizer(model, stage(encoder=1e-3, encoder_decay=0.9))
 
 
 @pytest.mark.parametrize("layers", [{"encoder_layers": 2}, {"encoder_decay": 0.9}])
 def test_layers_of_a_frozen_encoder_are_refused(layers: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="encoder_layers and encoder_decay need a rate of the encoder above 0"):
+    with pytest.raises(ValueError, match=r"encoder_layers and encoder_decay need rates\.encoder above 0"):
         Rates(decoder=1e-3, **layers)

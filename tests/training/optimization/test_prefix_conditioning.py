@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from report_gen_training.data.batches import Items
+from report_gen_training.data.batches import BatchDataset
 from report_gen_training.data.examples import encode_study
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import Study, nothing_known
+from report_gen_training.data.studies import CorpusStudy, unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
-from report_gen_training.run.reporting import unheard
+from report_gen_training.run.events import ignore_progress
 
 from report_gen.drafting.drafter import Drafter
 from report_gen.generation import Decoding
@@ -27,12 +27,13 @@ from tests.builders import PROMPT, REPORTS, SIZE, picture, store, tiny_config, t
 
 FINDINGS = chest_xray().findings
 
+
 INDICATION = "Cough and fever."
 STATES = {"Pleural Effusion": "present", "Edema": "uncertain", "Fracture": "absent"}
 
 
-class Heard(Exception):  # noqa: N818 - nothing is wrong; the test has heard enough
-    """Raised in place of an answer: what the language model was asked first."""
+class Captured(Exception):  # noqa: N818 - not an error; the test needs no more
+    """Raised instead of the forward pass: the arguments of the first call of the language model."""
 
     def __init__(self, call: dict[str, Any]) -> None:
         self.call = call
@@ -42,38 +43,38 @@ class Heard(Exception):  # noqa: N818 - nothing is wrong; the test has heard eno
 def model(request: pytest.FixtureRequest) -> ReportModel:
     model = tiny_model(tiny_config(conditioning=request.param))
 
-    def listen(_: torch.nn.Module, __: tuple[Any, ...], call: dict[str, Any]) -> None:
-        raise Heard(call)
+    def capture(_: torch.nn.Module, __: tuple[Any, ...], call: dict[str, Any]) -> None:
+        raise Captured(call)
 
-    model.decoder.language_model.register_forward_pre_hook(listen, with_kwargs=True)
+    model.decoder.language_model.register_forward_pre_hook(capture, with_kwargs=True)
     return model
 
 
-def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str, Any], int]:
-    """What the language model hears of the first example of a batch, and how long its prefix is."""
-    study = Study(
-        labels=nothing_known(chest_xray()),
+def call_in_training(model: ReportModel, paths: list[Path]) -> tuple[dict[str, Any], int]:
+    """Return the call of the language model for a batch, and the text length before the report of its first example."""
+    study = CorpusStudy(
+        labels=unknown_labels(chest_xray()),
         study_id="1",
         patient_id="",
         split="train",
-        images=tuple(pictures),
-        views=(ViewPosition.UNKNOWN,) * len(pictures),
+        images=tuple(paths),
+        views=(ViewPosition.UNKNOWN,) * len(paths),
         indication=INDICATION,
         sections=parse_report("There is a pleural effusion. Possible pulmonary edema. No fracture."),
         targets=torch.full((17,), torch.nan).numpy(),
     )
-    longer = Study(**{**vars(study), "indication": INDICATION * 3, "sections": parse_report(REPORTS[0])})
+    longer = CorpusStudy(**{**vars(study), "indication": INDICATION * 3, "sections": parse_report(REPORTS[0])})
     examples = [encode_study(each, tokenizer(), PROMPT, 160, chest_xray()) for each in (study, longer)]
     stage = StageRecipe(
         name="s", corpora=("c",), steps=1, rates={}, assume_absent=0.0, state_dropout=0.0, indication_dropout=0.0
     )
     transform = ImageTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
-    folder = pictures[0].parent / "cache"
-    images, _ = cache_images(folder, map(str, pictures), transform, on_progress=unheard)
+    folder = paths[0].parent / "cache"
+    images, _ = cache_images(folder, map(str, paths), transform, on_progress=ignore_progress)
     groups, augmentation = [store(*examples)], AugmentationRecipe()
-    items = Items(groups, stage, transform, images=images, augmentation=augmentation, training=False)
-    (batch,) = items.validation(batch_size=2)
-    with pytest.raises(Heard) as heard:
+    dataset = BatchDataset(groups, stage, transform, images=images, augmentation=augmentation, training=False)
+    (batch,) = dataset.validation_batches(batch_size=2)
+    with pytest.raises(Captured) as captured:
         model(
             pixel_values=batch.pixel_values,
             view_positions=batch.view_positions,
@@ -84,24 +85,24 @@ def told_in_training(model: ReportModel, pictures: list[Path]) -> tuple[dict[str
         )
     text_length = int((batch.labels[0] == -100).cumprod(0).sum())
     assert batch.input_ids[0, text_length - 1] == BOS_ID
-    return heard.value.call, text_length
+    return captured.value.call, text_length
 
 
-def told_in_drafting(model: ReportModel, folder: Path) -> dict[str, Any]:
+def call_in_drafting(model: ReportModel, folder: Path) -> dict[str, Any]:
     drafter = Drafter(Checkpoint(model, tokenizer(), PROMPT, "0" * 64))
     overrides: Any = dict.fromkeys(FINDINGS, "not-mentioned") | STATES | {"No Finding": "absent"}
     if not model.conditioning.traits.uses_findings:
         overrides = {}
-    with pytest.raises(Heard) as heard:
+    with pytest.raises(Captured) as captured:
         drafter.draft(read_study(folder), overrides=overrides, indication=INDICATION, decoding=Decoding())
-    return heard.value.call
+    return captured.value.call
 
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, views: int, tmp_path: Path) -> None:
-    pictures = [write_png(tmp_path / f"{view}.png", picture(view)) for view in range(views)]
-    training, length = told_in_training(model, pictures)
-    drafting = told_in_drafting(model, tmp_path)
+    paths = [write_png(tmp_path / f"{view}.png", picture(view)) for view in range(views)]
+    training, length = call_in_training(model, paths)
+    drafting = call_in_drafting(model, tmp_path)
     if model.conditioning.adds_cross_attention:
         torch.testing.assert_close(training["encoder_hidden_states"][:1], drafting["encoder_hidden_states"])
         assert torch.equal(training["input_ids"][:1, :length], drafting["input_ids"])
@@ -112,5 +113,5 @@ def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, vi
         torch.testing.assert_close(training["inputs_embeds"][:1, :length], drafting["inputs_embeds"])
     assert torch.equal(training["position_ids"][:1, :length], drafting["position_ids"])
     assert training["attention_mask"][0, :length].all()
-    masked = drafting.get("attention_mask")  # transformers leaves out a mask that hides nothing
+    masked = drafting.get("attention_mask")  # transformers omits a mask that hides nothing
     assert masked is None or masked.all()

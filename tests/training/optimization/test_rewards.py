@@ -1,11 +1,11 @@
-"""What drafts are worth, by hand."""
+"""Rewards of drafts, computed by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from report_gen_training.optimization.rewards import rewards, training_frequencies
-from report_gen_training.recipe.schema import RewardRecipe
+from report_gen_training.recipe.schema import ScstRecipe
 
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.metrics import METRICS
@@ -18,12 +18,12 @@ REPORTS = [
 ]
 
 
-def reward(findings: float = 0.0, cider: float = 0.0) -> RewardRecipe:
-    return RewardRecipe(weight=1.0, findings=findings, cider=cider)
+def reward(findings: float = 0.0, cider: float = 0.0) -> ScstRecipe:
+    return ScstRecipe(weight=1.0, finding_f1_weight=findings, cider_weight=cider)
 
 
-def test_findings_are_worth_their_f1() -> None:
-    """Two of two; one of two stated, and one stated that is not there; nothing stated where nothing is."""
+def test_the_finding_reward_is_the_f1() -> None:
+    """Two of two findings; one of two and one false positive; no findings in draft and reference."""
     drafts = [
         "Cardiomegaly and effusion.",
         "The heart is enlarged. There is an effusion.",
@@ -35,8 +35,8 @@ def test_findings_are_worth_their_f1() -> None:
     assert found.tolist() == pytest.approx([1.0, 2 * 1 / (2 * 1 + 1 + 1), 1.0])
 
 
-def test_words_are_worth_their_cider() -> None:
-    """With the frequencies of the very references it is the CIDEr-D that an evaluation prints."""
+def test_the_text_reward_is_cider_d() -> None:
+    """With the document frequencies of the references it equals the CIDEr-D of an evaluation."""
     drafts = ["The heart is enlarged.", "There is a pneumothorax.", "The lungs are clear.", ""]
     prepared = [[text.lower().replace(".", " .") for text in side] for side in (drafts, REPORTS)]
     expected = METRICS["report_cider_d"].compute(prepared[0], prepared[1])["CIDEr-D"]
@@ -46,7 +46,7 @@ def test_words_are_worth_their_cider() -> None:
     assert found[3] == 0
 
 
-def test_a_reward_is_the_sum_of_its_shares() -> None:
+def test_a_reward_is_the_weighted_sum() -> None:
     drafts, frequencies = REPORTS[::-1], training_frequencies(REPORTS)
     findings, words = (
         rewards(drafts, REPORTS, each, frequencies, chest_xray()) for each in (reward(findings=1), reward(cider=1))
@@ -55,7 +55,7 @@ def test_a_reward_is_the_sum_of_its_shares() -> None:
     assert both.tolist() == pytest.approx((0.5 * findings + 2 * words).tolist())
 
 
-def test_stops_and_capitals_are_worth_nothing() -> None:
+def test_punctuation_and_case_do_not_matter() -> None:
     frequencies = training_frequencies(REPORTS)
     one, other = (
         rewards([text], REPORTS[2:3], reward(cider=1), frequencies, chest_xray()) for text in ("The Lungs", "the lungs")
@@ -63,6 +63,6 @@ def test_stops_and_capitals_are_worth_nothing() -> None:
     assert one == other > 0
 
 
-def test_a_reward_for_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="drafts are rewarded for nothing; give findings or cider"):
+def test_a_reward_without_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="scst has no reward; set finding_f1_weight or cider_weight above 0"):
         reward()

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from report_gen_training.data.batches import Batch, Items
+from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import nothing_known
-from report_gen_training.engine.train_step import loss_alone
-from report_gen_training.optimization.objectives import IGNORED, NEVER_WRITTEN, policy_loss
+from report_gen_training.data.studies import unknown_labels
+from report_gen_training.engine.train_step import train_step
+from report_gen_training.optimization.objectives import NON_REPORT_TOKENS, policy_loss
 from report_gen_training.optimization.optimizer import build_optimizer, set_rates, set_train_mode
 from report_gen_training.optimization.rewards import rewards, training_frequencies
 from report_gen_training.optimization.scst import Sampled, sample_drafts, self_critical_loss
-from report_gen_training.recipe.schema import AugmentationRecipe, RewardRecipe, StageRecipe
-from report_gen_training.run.reporting import unheard
+from report_gen_training.recipe.schema import AugmentationRecipe, ScstRecipe, StageRecipe
+from report_gen_training.run.events import ignore_progress
 
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging.transform import ImageTransform
@@ -31,13 +31,13 @@ from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokeni
 
 NORMAL, ABNORMAL = "No pneumothorax.", "There is a pneumothorax."
 FREQUENCIES = training_frequencies(REPORTS)
-REWARD = RewardRecipe(weight=1.0, findings=1.0, cider=0.0)
+REWARD = ScstRecipe(weight=1.0, finding_f1_weight=1.0, cider_weight=0.0)
 
 
 def example(report: str, prompt: str = "Chest.") -> TrainingExample:
     ids = tuple(tokenizer().encode(prompt))
     return TrainingExample(
-        labels=nothing_known(chest_xray()),
+        labels=unknown_labels(chest_xray()),
         study_id="",
         patient_id="",
         images=(),
@@ -52,16 +52,16 @@ def example(report: str, prompt: str = "Chest.") -> TrainingExample:
 
 
 def stage(**changes: Any) -> StageRecipe:
-    values = {"name": "s", "corpora": ("c",), "steps": 60, "rates": {"decoder": 3e-3}, "reward": REWARD}
+    values = {"name": "s", "corpora": ("c",), "steps": 60, "rates": {"decoder": 3e-3}, "scst": REWARD}
     return StageRecipe.model_validate(values | {"assume_absent": 0.0, "warmup": 0.0} | changes)
 
 
 def batch(*examples: TrainingExample) -> Batch:
     transform = ImageTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
-    images, _ = cache_images(Path("nowhere"), (), transform, on_progress=unheard)
+    images, _ = cache_images(Path("nowhere"), (), transform, on_progress=ignore_progress)
     groups, augmentation = [store(*examples)], AugmentationRecipe()
-    items = Items(groups, stage(), transform, images=images, augmentation=augmentation, training=False)
-    return next(items.validation(batch_size=len(examples)))
+    items = BatchDataset(groups, stage(), transform, images=images, augmentation=augmentation, training=False)
+    return next(items.validation_batches(batch_size=len(examples)))
 
 
 def with_images(texts: Batch, seed: int = 0) -> Batch:
@@ -78,7 +78,7 @@ def rows(given: Batch, chosen: slice) -> Batch:
 
 
 def sample(model: ReportModel, given: Batch, **changes: Any) -> Sampled:
-    values: dict[str, Any] = {"longest": 12, "seed": 3}
+    values: dict[str, Any] = {"max_report_tokens": 12, "seed": 3}
     reward = changes.pop("reward", REWARD)
     return sample_drafts(model, given, tokenizer(), reward, FREQUENCIES, **values | changes)
 
@@ -106,14 +106,14 @@ def test_a_sampled_draft_follows_its_prompt(model: ReportModel) -> None:
         ids, mask = found.input_ids[4 + row].tolist(), found.attention_mask[4 + row].tolist()
         assert ids == [*whole, *[PAD_ID] * (len(ids) - len(whole))]
         assert mask == [1] * len(whole) + [0] * (len(ids) - len(whole))
-        assert not set(draft) & set(NEVER_WRITTEN)
+        assert not set(draft) & set(NON_REPORT_TOKENS)
         assert draft.index(EOS_ID) == len(draft) - 1 if EOS_ID in draft else len(draft) == 13
 
 
 def test_at_temperature_zero_the_sample_is_the_greedy_draft(model: ReportModel) -> None:
     """The greedy draft is the one of drafting, so its advantage is 0."""
     given = with_images(batch(*FOUR))
-    found = sample(model, given, reward=RewardRecipe(weight=1, temperature=1e-6))
+    found = sample(model, given, reward=ScstRecipe(weight=1, temperature=1e-6))
     visual = model.encode_images(given.pixel_values, given.view_positions, given.view_mask)
     tokens, mask = model.visual_tokens(given.finding_states, visual)
     prompts = [list(text.prompts[0]) for text in FOUR]
@@ -127,7 +127,7 @@ def test_at_temperature_zero_the_sample_is_the_greedy_draft(model: ReportModel) 
 
 
 def test_advantages_are_differences_to_the_rewards_of_the_greedy_drafts(model: ReportModel) -> None:
-    given, both = batch(*FOUR), RewardRecipe(weight=1, findings=1.0, cider=1.0)
+    given, both = batch(*FOUR), ScstRecipe(weight=1, finding_f1_weight=1.0, cider_weight=1.0)
     found = sample(model, given, reward=both)
     cold = sample(model, given, reward=both.model_copy(update={"temperature": 1e-6}))
     texts = [[tokenizer().decode(ids) for ids in drafts(each)] for each in (found, cold)]
@@ -160,14 +160,14 @@ def test_samples_have_the_distribution_of_the_model() -> None:
     """First tokens of 2,000 drafts of one study against their probabilities at a temperature."""
     model = tiny_model()
     given, temperature = batch(*[example(NORMAL)] * 2000), 0.5
-    warm = RewardRecipe(weight=1, temperature=temperature)
-    found = Counter(draft[0] for draft in drafts(sample(model, given, longest=1, reward=warm)))
+    warm = ScstRecipe(weight=1, temperature=temperature)
+    found = Counter(draft[0] for draft in drafts(sample(model, given, max_report_tokens=1, reward=warm)))
     with torch.no_grad():
         one = rows(given, slice(0, 1))
         tokens, mask = model.visual_tokens(one.finding_states, None)
         begun = one.input_ids[:, : one.input_ids[0].tolist().index(BOS_ID) + 1]
         logits = model.decoder(tokens, mask, begun, torch.ones_like(begun))[0, -1] / temperature
-    logits[list(NEVER_WRITTEN)] = -torch.inf
+    logits[list(NON_REPORT_TOKENS)] = -torch.inf
     probabilities = logits.softmax(-1).double().numpy()
     counts = np.array([found[token] for token in range(len(probabilities))])
     likely = probabilities > 0.005
@@ -192,10 +192,10 @@ def test_sampling_changes_neither_modes_nor_gradients(model: ReportModel) -> Non
 
 def test_one_forward_pass_gives_the_loss_of_reports_and_of_drafts(model: ReportModel) -> None:
     """The loss is the sum of the losses of each half."""
-    given, recipe = with_images(batch(*FOUR)), stage(reward=REWARD.model_copy(update={"weight": 0.3}))
+    given, recipe = with_images(batch(*FOUR)), stage(scst=REWARD.model_copy(update={"weight": 0.3}))
     found = replace(sample(model, given), advantages=torch.tensor([1.0, -0.5, 0.25, 2.0]))
-    together = loss_alone(model, given, recipe, found)
-    alone = loss_alone(model, given, recipe)
+    together = train_step(model, given, recipe, sampled=found).total
+    alone = train_step(model, given, recipe).total
     drafted = given._replace(input_ids=found.input_ids[4:], attention_mask=found.attention_mask[4:])
     fields = ("pixel_values", "view_positions", "view_mask", "input_ids", "attention_mask", "finding_states")
     logits = model(**{name: getattr(drafted, name) for name in fields}).logits
@@ -212,7 +212,7 @@ def test_a_few_steps_raise_the_expected_reward() -> None:
     optimizer = build_optimizer(model, recipe)
     set_train_mode(model, recipe.rates)
     for step in range(60):
-        descend(optimizer, recipe, step, loss_alone(model, both_kinds, recipe))
+        descend(optimizer, recipe, step, train_step(model, both_kinds, recipe).total)
     truth = batch(*[example(ABNORMAL)] * 16)
     before = expected_reward(model, truth)
     assert 0.2 < before < 0.75

@@ -1,4 +1,4 @@
-"""Every key of a recipe explains itself, on a narrow terminal too."""
+"""Every key of a recipe is explained, also on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 from report_gen_training.recipe.explain import Key, explain, render_keys
 from report_gen_training.recipe.loading import RECIPES
-from report_gen_training.recipe.schema import CorpusRecipe, LoraRecipe, Rates, Recipe, RewardRecipe, StageRecipe
+from report_gen_training.recipe.schema import CorpusRecipe, LoraRecipe, Rates, Recipe, ScstRecipe, StageRecipe
 from rich.console import Console
 
 from report_gen.config import DecoderConfig, EncoderConfig, ProjectorConfig
@@ -24,7 +24,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "corpora": CorpusRecipe,
     "stages": StageRecipe,
     "stages.rates": Rates,
-    "stages.reward": RewardRecipe,
+    "stages.scst": ScstRecipe,
 }
 
 
@@ -33,7 +33,7 @@ def keys() -> dict[str, Key]:
     return {f"{table.path}.{key.name}".strip("."): key for table in explain() for key in table.keys}
 
 
-def test_every_field_of_every_record_is_a_key_with_a_meaning(keys: dict[str, Key]) -> None:
+def test_every_field_is_a_key_with_a_meaning(keys: dict[str, Key]) -> None:
     paths = {table.path for table in explain()}
     fields = {f"{path}.{name}" for path, record in TABLES.items() for name in record.model_fields}
     assert fields | set(Recipe.model_fields) <= keys.keys() | paths
@@ -57,7 +57,7 @@ def test_every_field_of_every_record_is_a_key_with_a_meaning(keys: dict[str, Key
         ("stages.rates.encoder_layers", "integer >= 1", "none"),
     ],
 )
-def test_type_and_default_are_told_as_toml(keys: dict[str, Key], path: str, kind: str, default: str) -> None:
+def test_type_and_default_are_shown_as_toml(keys: dict[str, Key], path: str, kind: str, default: str) -> None:
     assert (keys[path].kind, keys[path].default) == (kind, default)
 
 
@@ -67,21 +67,22 @@ def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     starts = [line.split(maxsplit=1)[0] for line in lines if line and not line.startswith(" ")]
-    for header, name in (("[[stages]]", "batch_size"), ("[stages.rates]", "encoder_decay"), ("[text]", "longest")):
+    tables = (("[[stages]]", "batch_size"), ("[stages.rates]", "encoder_decay"), ("[text]", "max_report_tokens"))
+    for header, name in tables:
         assert name in starts[starts.index(header) :]
     assert "checkpoint_activations" in starts
 
 
-def test_the_keys_of_the_recipes_that_come_with_the_package_are_among_them(keys: dict[str, Key]) -> None:
-    def written(tree: Any, path: str = "") -> Iterator[str]:
+def test_the_keys_of_the_packaged_recipes_are_explained(keys: dict[str, Key]) -> None:
+    def paths(tree: Any, path: str = "") -> Iterator[str]:
         if isinstance(tree, list):
             for item in tree:
-                yield from written(item, path)
+                yield from paths(item, path)
         elif isinstance(tree, dict) and path != "model.encoder.arguments":
             for name, value in tree.items():
-                yield from written(value, f"{path}.{name}".strip("."))
+                yield from paths(value, f"{path}.{name}".strip("."))
         else:
             yield path
 
     for recipe in RECIPES.glob("*.toml"):
-        assert set(written(tomllib.loads(recipe.read_text(encoding="utf-8")))) <= keys.keys()
+        assert set(paths(tomllib.loads(recipe.read_text(encoding="utf-8")))) <= keys.keys()

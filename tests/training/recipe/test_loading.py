@@ -1,12 +1,14 @@
-"""Recipes: what is misspelt or ill-typed is refused with the nearest key, and every key explains itself."""
+"""Recipes: unknown, renamed and wrong keys are refused with the key to use."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_gen_training.recipe.loading import RECIPES, load_recipe
+from report_gen_training.recipe.explain import explain
+from report_gen_training.recipe.loading import RECIPES, RENAMED_KEYS, load_recipe
 from report_gen_training.recipe.schema import Recipe
 
 from report_gen.errors import RecipeError
@@ -16,16 +18,16 @@ name = "mine"
 [model.encoder]
 name = "test_vit"
 [[corpora]]
-name = "films"
-path = "films"
+name = "images"
+path = "images"
 [[stages]]
 name = "image_encoder"
-corpora = ["films"]
+corpora = ["images"]
 steps = 10
 rates = { projector = 1e-3 }
 [[stages]]
 name = "decoder"
-corpora = ["films"]
+corpora = ["images"]
 steps = 20
 rates = { decoder = 1e-3 }
 """
@@ -48,7 +50,7 @@ def test_a_recipe_is_read_with_its_defaults(path: str) -> None:
     assert [stage.steps for stage in recipe.stages] == [10, 20]
     rates = recipe.stages[0].rates
     assert (rates.encoder, rates.projector, rates.decoder) == (0.0, 1e-3, 0.0)
-    assert recipe.resolve("films") == Path("films")
+    assert recipe.resolve("images") == Path("images")
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
@@ -65,17 +67,17 @@ def test_every_recipe_of_the_package_is_sound(name: str) -> None:
         ("precision='fp32'", lambda recipe: recipe.precision, "fp32"),
         ("stages.1.steps=30", lambda recipe: recipe.stages[1].steps, 30),
         ("stages.0.rates.encoder=2e-5", lambda recipe: recipe.stages[0].rates.encoder, 2e-5),
-        ("text.longest=99", lambda recipe: recipe.text.longest, 99),
+        ("text.max_report_tokens=99", lambda recipe: recipe.text.max_report_tokens, 99),
         ('corpora.0.exclude=["1", "2"]', lambda recipe: recipe.corpora[0].exclude, ("1", "2")),
         ("model.projector.patch_tokens=all", lambda recipe: recipe.model.projector.patch_tokens, "all"),
         ("stages.0.augment=false", lambda recipe: recipe.stages[0].augment, False),
     ],
 )
-def test_settings_lie_on_top(path: str, setting: str, where: Any, expected: object) -> None:
+def test_settings_override_the_file(path: str, setting: str, where: Any, expected: object) -> None:
     assert where(load_recipe(path, [setting])) == expected
 
 
-def test_a_setting_without_a_value_takes_the_key_away(path: str) -> None:
+def test_a_setting_without_a_value_removes_the_key(path: str) -> None:
     assert load_recipe(path, ["seed=7", "seed="]) == load_recipe(path)
     with pytest.raises(RecipeError, match="name: Field required"):
         load_recipe(path, ["name="])
@@ -94,33 +96,64 @@ def test_the_last_setting_wins(path: str) -> None:
         ("qqqq=1", "unknown key 'qqqq'; report-gen train --explain lists the keys"),
         ("seed=many", "seed: Input should be a valid integer"),
         ("stages.0.steps=0", "stages.0.steps: Input should be greater than or equal to 1"),
-        ('model.attributes=["plane", "plane"]', "model: attributes names one twice: plane, plane"),
+        ('model.attributes=["plane", "plane"]', "model: attributes has duplicates: plane, plane; list each once"),
         ('model.attributes=["side"]', "model.attributes.0: Input should be 'modality', 'plane' or 'body_part'"),
         ("model.encoder.image_size=8", "model.encoder.image_size: Input should be greater than or equal to 32"),
         ("precision=fp64", "precision: Input should be 'auto', 'fp32' or 'bf16'"),
         ("stages=[]", "stages: Tuple should have at least 1 item"),
-        ('stages.1.corpora=["film"]', "recipe: stage 'words' names the corpus 'film'; there are films"),
-        ("stages.1.name='image_encoder'", "two stages have one name; there are image_encoder, image_encoder"),
+        ('stages.1.corpora=["image"]', "recipe: stage 'decoder' uses the corpus 'image'; known are images"),
+        ("stages.1.name='image_encoder'", "stages have duplicate names: image_encoder, image_encoder"),
         ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
         ("seed", "--set seed: write key=value"),
-        ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such place"),
-        ("stages.first.steps=1", "the recipe has no such place"),
-        ("name.x=1", "the recipe has no such place"),
-        ("name.x.y=1", "the recipe has no such place"),
+        ("stages.2.steps=1", "--set stages.2.steps=1: the recipe has no such key"),
+        ("stages.first.steps=1", "the recipe has no such key"),
+        ("name.x=1", "the recipe has no such key"),
+        ("name.x.y=1", "the recipe has no such key"),
     ],
 )
-def test_what_cannot_be_is_refused(path: str, setting: str, message: str) -> None:
+def test_invalid_settings_are_refused(path: str, setting: str, message: str) -> None:
     with pytest.raises(RecipeError) as refused:
         load_recipe(path, [setting])
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_what_sees_cannot_learn_from_numbers(path: str) -> None:
-    numbers, untaught = "model.conditioning=numbers", "stages.0.finding_weight=0"
-    assert load_recipe(path, [numbers]).model.conditioning == "numbers"  # the finding head teaches
-    with pytest.raises(RecipeError, match="no gradient reaches encoder or projector through numbers; leave"):
-        load_recipe(path, [numbers, untaught])
+OLD_KEYS = {
+    "corpora.0.recombined": "augmented_texts",
+    "text.reconcile": "drop_contradictions",
+    "text.longest": "max_report_tokens",
+    "stages.1.rarity": "rare_finding_weight",
+    "stages.1.forget_states": "state_dropout",
+    "stages.1.forget_attributes": "attribute_dropout",
+    "stages.1.forget_indication": "indication_dropout",
+    "stages.1.average": "ema_decay",
+    "stages.1.reward.weight": "scst",
+    "stages.1.choose_by": "checkpoint_metric",
+    "stages.1.drafts": "validation_drafts",
+    "stages.1.fewest_distinct": "min_distinct",
+}
+
+
+@pytest.mark.parametrize(("old", "new"), OLD_KEYS.items())
+def test_a_key_of_version_0_1_is_refused_with_its_new_name(path: str, old: str, new: str) -> None:
+    key = old.removesuffix(".weight")
+    message = rf"mine\.toml: the key '{re.escape(key)}' is now called '{new}'; rename it$"
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(path, [f"{old}=1", "sede=1"])  # a renamed key is named first
+    assert new in {name for table in explain() for name in (table.name, *(key.name for key in table.keys))}
+
+
+def test_every_renamed_key_is_tested() -> None:
+    assert {old.removesuffix(".weight").rsplit(".", 1)[-1]: new for old, new in OLD_KEYS.items()} == RENAMED_KEYS
+
+
+def test_the_encoder_cannot_be_trained_through_numbers(path: str) -> None:
+    numbers, no_head_loss = "model.conditioning=numbers", "stages.0.finding_weight=0"
+    assert load_recipe(path, [numbers]).model.conditioning == "numbers"  # the finding loss trains the projector
+    with pytest.raises(
+        RecipeError, match="report loss gives encoder and projector no gradient through numbers; remove"
+    ):
+        load_recipe(path, [numbers, no_head_loss])
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
@@ -129,18 +162,18 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["name = ", "name = 'a'\nname = 'b' "])
-def test_a_file_that_is_no_toml_is_refused_with_its_place(tmp_path: Path, text: str) -> None:
-    with pytest.raises(RecipeError, match=r"mine\.toml: not TOML \(.* \(at "):
+def test_a_file_that_is_not_toml_is_refused_with_the_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecipeError, match=r"mine\.toml: not valid TOML \(.* \(at "):
         load_recipe(str(write(tmp_path, text)))
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(RecipeError, match=r"mine\.toml: not TOML"):
+    with pytest.raises(RecipeError, match=r"mine\.toml: not valid TOML"):
         load_recipe(str(tmp_path / "mine.toml"))
 
 
 @pytest.mark.parametrize("name", ["no-such-recipe", "no/such/file.toml", "."])
-def test_a_missing_recipe_lists_those_there_are(name: str) -> None:
+def test_an_unknown_recipe_lists_the_packaged_ones(name: str) -> None:
     with pytest.raises(RecipeError, match=r"no such recipe; give a TOML file or one of .*chest_xray"):
         load_recipe(name)

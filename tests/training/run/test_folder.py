@@ -1,4 +1,4 @@
-"""The run folder: what is written is whole, what a crash leaves is mended, and nobody else writes there."""
+"""The run folder: files are complete or absent, leftovers of a crash are removed, and only one process uses it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from report_gen_training.run.folder import Run, TrainProgress, TrainState, ValidationScore
 from safetensors.torch import load_file
 
-from report_gen.errors import OutputError, UsageError
+from report_gen.errors import OutputError, RecipeError, UsageError
 from tests.builders import tiny_recipe
 
 
@@ -28,23 +28,23 @@ def state(step: int = 3, **changes: Any) -> TrainState:
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
-    kept = state(best={"w": torch.ones(2)}, optimizer={"0.step": torch.tensor(3.0)}, average={"w": torch.zeros(2)})
+    kept = state(best={"w": torch.ones(2)}, optimizer={"0.step": torch.tensor(3.0)}, ema={"w": torch.zeros(2)})
     Run(tmp_path).save(kept)
-    found = Run(tmp_path).state()
+    found = Run(tmp_path).load()
     assert found is not None
-    assert found.position == kept.position
-    for name in ("weights", "best", "optimizer", "average"):
+    assert found.progress == kept.progress
+    for name in ("weights", "best", "optimizer", "ema"):
         ours, theirs = getattr(kept, name), getattr(found, name)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
 def test_a_folder_without_a_state_has_none(tmp_path: Path) -> None:
-    assert Run(tmp_path).state() is None
+    assert Run(tmp_path).load() is None
 
 
-def test_what_a_killed_process_left_is_mended(tmp_path: Path) -> None:
-    """Killed between the two renames, after logging a step that was not saved and in the middle of another line."""
+def test_leftovers_of_a_killed_process_are_cleaned_up(tmp_path: Path) -> None:
+    """Killed between the two renames, after logging a step that was not saved, and while writing another line."""
     recipe = tiny_recipe(tmp_path)
     with Run.open(tmp_path, recipe, resume=False) as run:
         run.log("step", step=1)
@@ -55,16 +55,16 @@ def test_what_a_killed_process_left_is_mended(tmp_path: Path) -> None:
     (tmp_path / "last").rename(tmp_path / ".last-0123.old")
     (tmp_path / ".last-0123.tmp").mkdir()
     with Run.open(tmp_path, recipe, resume=True) as run:
-        found = run.state()
+        found = run.load()
         assert found is not None
-        assert found.position.step == 1
+        assert found.progress.step == 1
         run.log("step", step=2)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [1, 2]
     assert not list(tmp_path.glob(".last-*"))
 
 
-def test_a_run_killed_before_its_first_state_starts_its_log_anew(tmp_path: Path) -> None:
+def test_a_run_killed_before_its_first_save_starts_a_new_log(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
     with Run.open(tmp_path, recipe, resume=False) as run:
         run.log("step", step=1)
@@ -72,7 +72,7 @@ def test_a_run_killed_before_its_first_state_starts_its_log_anew(tmp_path: Path)
         assert (tmp_path / "log.jsonl").read_text() == ""
 
 
-def test_a_run_that_another_process_has_open_is_refused(tmp_path: Path) -> None:
+def test_a_run_in_use_by_another_process_is_refused(tmp_path: Path) -> None:
     recipe = tiny_recipe(tmp_path)
     (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
     holder = f"import fcntl, time; f = open({str(tmp_path / 'lock')!r}, 'a+'); fcntl.lockf(f, fcntl.LOCK_EX); "
@@ -80,27 +80,37 @@ def test_a_run_that_another_process_has_open_is_refused(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", holder], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        with pytest.raises(UsageError, match="process 4711 is training there"), Run.open(tmp_path, recipe, resume=True):
+        with pytest.raises(UsageError, match="in use by process 4711"), Run.open(tmp_path, recipe, resume=True):
             pass
         other.kill()
-    with Run.open(tmp_path, recipe, resume=True):  # the lock went with its process
+    with Run.open(tmp_path, recipe, resume=True):  # the lock ended with its process
         assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_keys_that_teach_nothing_may_change(tmp_path: Path) -> None:
+def test_keys_that_do_not_affect_the_weights_may_change(tmp_path: Path) -> None:
     with Run.open(tmp_path, tiny_recipe(tmp_path), resume=False):
         pass
     with Run.open(tmp_path, tiny_recipe(tmp_path, workers=2, save_minutes=1.0), resume=True):
         assert json.loads((tmp_path / "recipe.json").read_text())["workers"] == 2
     other = tiny_recipe(tmp_path, seed=1, stage={"steps": 7})
     with (
-        pytest.raises(UsageError, match="another recipe, see seed and 1 more keys"),
+        pytest.raises(UsageError, match="another recipe; seed and 1 more keys changed"),
         Run.open(tmp_path, other, resume=True),
     ):
         pass
 
 
-def test_a_full_disk_leaves_the_older_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_recipe_keys_of_an_earlier_version_is_refused_by_key(tmp_path: Path) -> None:
+    recipe = tiny_recipe(tmp_path)
+    tree = recipe.model_dump(mode="json")
+    tree["stages"][0]["rarity"] = tree["stages"][0].pop("rare_finding_weight")
+    (tmp_path / "recipe.json").write_text(json.dumps(tree))
+    message = r"recipe\.json: the key 'stages\.0\.rarity' is now called 'rare_finding_weight', so this run .* --output"
+    with pytest.raises(RecipeError, match=message), Run.open(tmp_path, recipe, resume=True):
+        pass
+
+
+def test_a_full_disk_keeps_the_earlier_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(tmp_path)
     run.save(state(1))
 
@@ -115,7 +125,7 @@ def test_a_full_disk_leaves_the_older_state(tmp_path: Path, monkeypatch: pytest.
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last"]
 
 
-def test_a_full_disk_under_the_log_stops_the_run(tmp_path: Path) -> None:
+def test_a_full_disk_while_logging_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
     with pytest.raises(OutputError, match=r"log.jsonl: cannot be written \(No space left on device\); free some space"):
         Run(tmp_path).log("step", step=1)

@@ -1,4 +1,4 @@
-"""results.png: the figures of all runs, a chart each, with a dot for every seed and the baselines as lines."""
+"""Draw results.png: one chart per figure, with a dot per seed and the baselines as lines."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _COLUMNS = 3
 
 
 def draw_results(results: Results) -> bytes:
-    """`plot_results` as a PNG."""
+    """Return `plot_results` as a PNG."""
     buffer = io.BytesIO()
     plot_results(results).savefig(buffer, format="png")
     return buffer.getvalue()
 
 
 def plot_results(results: Results) -> Figure:
-    """A chart for every figure: dots for the seeds, a bar for their mean, dashed lines for the baselines."""
+    """Plot one chart per figure: dots for the seeds, a bar for their mean, dashed lines for the baselines."""
     names = results.figures
     rows = math.ceil(len(names) / _COLUMNS)
     figure = Figure(figsize=(4 * _COLUMNS, 0.8 + 2.4 * rows), dpi=100, layout="constrained")
@@ -39,15 +39,15 @@ def plot_results(results: Results) -> Figure:
 
 def _plot(axes: Axes, results: Results, name: str) -> None:
     axes.set_title(name.replace(": ", "\n"), fontsize="small", parse_math=False)
-    for place, column in enumerate(results.runs.values()):
+    for position, column in enumerate(results.runs.values()):
         if name in column:
             spread = column[name]
-            axes.bar(place, spread.mean, color=f"C{place}", alpha=0.4)
-            axes.plot([place] * len(spread.values), spread.values, color=f"C{place}", marker="o", linestyle="")
+            axes.bar(position, spread.mean, color=f"C{position}", alpha=0.4)
+            axes.plot([position] * len(spread.values), spread.values, color=f"C{position}", marker="o", linestyle="")
     styles = (":", "--", "-.", "-")
     for number, (baseline, column) in enumerate(results.baselines.items()):
         if name in column:
             style = styles[number % len(styles)]
             axes.axhline(column[name].mean, color="black", linewidth=1, linestyle=style, label=baseline)
     axes.set_xticks(range(len(results.runs)), list(results.runs), fontsize="small", rotation=20)
-    axes.axhline(0, color="grey", linewidth=0.8)
+    axes.axhline(0, color="gray", linewidth=0.8)

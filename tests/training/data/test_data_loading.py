@@ -1,0 +1,25 @@
+"""The training data of a stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from report_gen_training.data.data_loading import TrainingData
+from report_gen_training.data.preparation import prepare
+from report_gen_training.run.events import ignore_progress
+from report_gen_training.run.folder import Run
+
+from tests.builders import PROMPT, tiny_recipe, write_corner_corpus
+
+
+def test_usual_tokens_are_the_mean_report_tokens_of_a_step(tmp_path: Path) -> None:
+    recipe = tiny_recipe(write_corner_corpus(tmp_path, copies=2), stage={"batch_size": 3, "accumulate": 2})
+    (tmp_path / "run").mkdir()
+    prepared = prepare(recipe, Run(tmp_path / "run"), PROMPT, on_progress=ignore_progress)
+    one_process: Any = SimpleNamespace(rank=0, count=1)
+    data = TrainingData(recipe, 0, prepared, one_process)
+    lengths = [len(one.report_ids) + 1 for one in prepared.encoded.examples["images"]["train"]]  # with the end token
+    assert data.usual_tokens == pytest.approx(6 * sum(lengths) / len(lengths))
