@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from report_gen.records.report import BANNER
+from report_gen.records import BANNER
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGES = {"report_gen": "report_gen", "training": "report_gen_training", "prompts": "report_gen/prompts"}

@@ -15,7 +15,7 @@ from report_gen.auditing.deidentification_marks import has_deidentification_mark
 from report_gen.auditing.priors import mentions_prior
 from report_gen.auditing.repetition import find_repeated_sentences
 from report_gen.auditing.sentences import split_into_sentences
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 
 class FlagKind(StrEnum):

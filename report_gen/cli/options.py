@@ -66,7 +66,7 @@ def load_findings(path: Path | None) -> FindingSchema:
     Raises:
         UsageError: the file cannot be read or describes no findings.
     """
-    from report_gen.labeling.schema_files import chest_xray, load_schema
+    from report_gen.labeling import chest_xray, load_schema
 
     return chest_xray() if path is None else load_schema(path)
 
@@ -119,7 +119,7 @@ def parse_attributes(settings: Sequence[str]) -> dict[str, str]:
     Raises:
         UsageError: a setting has no value, or names no attribute.
     """
-    from report_gen.labeling.attributes import value_of_term
+    from report_gen.labeling import value_of_term
     from report_gen.records import ATTRIBUTES
 
     values = {}

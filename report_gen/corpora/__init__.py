@@ -14,7 +14,7 @@ from report_gen.corpora import dicom_folders, indiana, manifest, medpix, mimic, 
 from report_gen.corpora.examples import SPLITS, Example, build_dataset, corpus_features, without_missing_images
 from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
 __all__ = ["LAYOUTS", "SPLITS", "Example", "Layout", "corpus_features", "read_corpus", "read_nih_labels"]

@@ -18,7 +18,7 @@ from report_gen.corpora.examples import Example, split_name
 from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
 from report_gen.errors import CorpusError
-from report_gen.labeling.sections import cut_report
+from report_gen.labeling import cut_report
 from report_gen.records import FindingSchema, ViewPosition
 
 CHEXPERT = "chexpert"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from report_gen.labeling.labeler import find_mentions, sentence_spans
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, find_mentions, sentence_spans
 from report_gen.records import FindingState
 
 LABEL_SET = "nih"

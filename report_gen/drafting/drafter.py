@@ -24,7 +24,7 @@ from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError, UsageError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
-from report_gen.labeling.attributes import header_values
+from report_gen.labeling import header_values
 from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
 from report_gen.records import Attribute, Finding, FindingSchema, FindingState, Heatmap, Report, Study
 

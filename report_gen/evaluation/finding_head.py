@@ -49,7 +49,7 @@ def score_finding_head(
 
 
 def can_score_finding_head(reported: Iterable[str], rows: Iterable[Row], schema: FindingSchema) -> bool:
-    """Tell whether a study has a label of one of the findings whose probability is `reported`."""
+    """Return whether a study has a label of one of the findings whose probability is `reported`."""
     names = frozenset(reported)
     return any(known_labels(row, schema).keys() & names for row in rows)
 

@@ -57,12 +57,12 @@ def nearest_candidates(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
 
 
 def has_labels(row: Row) -> bool:
-    """Tell whether the corpus labels at least one finding of a study."""
+    """Return whether the corpus labels at least one finding of a study."""
     return any(label is not None for label in row["labels"])
 
 
 def has_report(row: Row) -> bool:
-    """Tell whether a study has a findings text."""
+    """Return whether a study has a findings text."""
     return bool(row["findings"].strip())
 
 

@@ -22,7 +22,7 @@ from report_gen.evaluation.image_use import shuffle_studies
 from report_gen.evaluation.results import Evaluation
 from report_gen.evaluation.rows import Row, has_report, study_from_row
 from report_gen.generation import Decoding
-from report_gen.labeling.labeler import label_findings
+from report_gen.labeling import label_findings
 from report_gen.metrics import (
     AttributePrediction,
     Difference,

@@ -12,8 +12,7 @@ from itertools import product
 from types import MappingProxyType
 
 from report_gen.auditing import audit_text
-from report_gen.labeling.attributes import contradictions
-from report_gen.labeling.labeler import findings_in_state, label_findings
+from report_gen.labeling import findings_in_state, label_findings, mismatched_attributes
 from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records import AttributeName, FindingSchema, FindingState, split_sentences
 
@@ -95,7 +94,7 @@ def most_agreed(texts: Sequence[str]) -> int:
 
 def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeName, str]) -> list[int]:
     """Return the indices of the texts that contradict the fewest attributes, in order."""
-    counts = [len(contradictions(text, attributes)) for text in texts]
+    counts = [len(mismatched_attributes(text, attributes)) for text in texts]
     return [index for index, count in enumerate(counts) if count == min(counts)]
 
 
@@ -121,7 +120,7 @@ def inconsistency(
     denied = [
         findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
     ]
-    contradicted = _ATTRIBUTE_MISMATCH * len(contradictions(text, attributes))
+    contradicted = _ATTRIBUTE_MISMATCH * len(mismatched_attributes(text, attributes))
     return mismatch_score(text, states, schema) + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report_gen.labeling.attributes import named_values
+from report_gen.labeling import named_values
 from report_gen.metrics.measure import Floats, Measure, ratio
 from report_gen.records import ATTRIBUTES, AttributeName
 

@@ -65,7 +65,7 @@ def diversity_stats(
 
 
 def is_collapsed(drafts: DiversityStats, references: DiversityStats) -> bool:
-    """Tell whether drafts have collapsed.
+    """Return whether drafts have collapsed.
 
     They have if the distinct drafts are fewer than 5% of the distinct references, or if half of the drafts are the same
     text while no reference is nearly as frequent.

@@ -17,8 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.labeling.labeler import finding_labeler
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, finding_labeler
 from report_gen.metrics.measure import Floats, Measure, mean_measure, ratio
 from report_gen.records import FindingSchema, FindingState
 
@@ -89,7 +88,7 @@ def label_name(finding: str, statistic: str, policy: str, labeler: str = "") -> 
 
 
 def is_finding_score(name: str) -> bool:
-    """Tell whether a score of this name is about findings, not about wording."""
+    """Return whether a score of this name is about findings, not about wording."""
     return name.endswith(tuple(UNCERTAIN_POLICIES))
 
 
@@ -101,7 +100,7 @@ def support(referenced: Sequence[States], *, uncertain: bool, schema: FindingSch
 
 
 def is_normal(states: States, schema: FindingSchema | None = None) -> bool:
-    """Tell whether no scored abnormal finding is present or uncertain; support devices may be present."""
+    """Return whether no scored abnormal finding is present or uncertain; support devices may be present."""
     schema = schema or chest_xray()
     negative = {FindingState.ABSENT, FindingState.NOT_MENTIONED}
     diseases = set(schema.scored_findings) & set(schema.abnormal)

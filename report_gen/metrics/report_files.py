@@ -83,7 +83,7 @@ def read_reports(
 
 
 def is_annotation(path: Path) -> bool:
-    """Tell whether a file is an annotation.json: an object that begins with a list under the name of a split."""
+    """Return whether a file is an annotation.json: an object that begins with a list under the name of a split."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
     with path.open("rb") as file:

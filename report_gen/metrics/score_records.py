@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.metrics.cases import Case
 from report_gen.metrics.diversity import DiversityStats
 from report_gen.metrics.score import Score

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 
 Config = dict[str, Any]
 

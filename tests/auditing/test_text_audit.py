@@ -17,7 +17,7 @@ from report_gen.auditing import (
     remove_deidentified_words,
     replace_deidentification_marks,
 )
-from report_gen.records.findings import FindingPhrases, FindingSchema
+from report_gen.records import FindingPhrases, FindingSchema
 
 
 @pytest.mark.parametrize(

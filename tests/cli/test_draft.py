@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
 from report_gen.records import BANNER, Study, ViewPosition
-from tests.builders import picture, tiny_config, tiny_model, write_checkpoint, write_png
+from tests.builders import noise_image, tiny_config, tiny_model, write_checkpoint, write_png
 from tests.cli.conftest import Answer, Command
 from tests.dicom_files import write_dicom
 
 
 def png(folder: Path, name: str = "chest", seed: int = 0) -> Path:
-    return write_png(folder / f"{name}.png", picture(seed))
+    return write_png(folder / f"{name}.png", noise_image(seed))
 
 
 def test_a_draft_goes_to_standard_output_and_nothing_else_does(draft: Command, tmp_path: Path) -> None:

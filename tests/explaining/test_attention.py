@@ -9,9 +9,9 @@ import pytest
 
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
-from tests.builders import picture, study, tiny_checkpoint, write_png
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
+from tests.builders import noise_image, study, tiny_checkpoint, write_png
 
 
 def drafter() -> Drafter:
@@ -32,7 +32,7 @@ def test_the_image_and_its_place_in_the_square(rows: int, columns: int, tmp_path
 
 
 def test_with_two_views_the_weights_of_the_first_are_returned(tmp_path: Path) -> None:
-    first, _ = (write_png(tmp_path / f"{seed}.png", picture(seed)) for seed in (1, 2))
+    first, _ = (write_png(tmp_path / f"{seed}.png", noise_image(seed)) for seed in (1, 2))
     both, alone = read_study(tmp_path), read_study(first)
     assert len(both.images) == 2
     sums = [sum(weights.sum() for weights in drafter().attention_map(one).weights.values()) for one in (both, alone)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.corpora import read_corpus
-from report_gen.labeling.attributes import contradictions, header_values, named_values, value_of_term
+from report_gen.labeling import header_values, mismatched_attributes, named_values, value_of_term
 from report_gen.records import ATTRIBUTES, AttributeName, Series, Study
 
 
@@ -60,11 +60,11 @@ def test_named_values(name: AttributeName, text: str, values: tuple[str, ...]) -
 
 def test_a_text_contradicts_what_it_names_otherwise_and_what_it_does_not_name_is_none() -> None:
     values: dict[AttributeName, str] = {"modality": "CT", "plane": "axial", "body_part": "chest"}
-    assert contradictions("Axial CT of the lungs.", values) == ()
-    assert contradictions("Sagittal MRI of the lungs.", values) == ("modality", "plane")
-    assert contradictions("CT, compared with MRI.", values) == ()
-    assert contradictions("A lesion.", values) == ()
-    assert contradictions("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
+    assert mismatched_attributes("Axial CT of the lungs.", values) == ()
+    assert mismatched_attributes("Sagittal MRI of the lungs.", values) == ("modality", "plane")
+    assert mismatched_attributes("CT, compared with MRI.", values) == ()
+    assert mismatched_attributes("A lesion.", values) == ()
+    assert mismatched_attributes("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
 
 
 def imaged(*series: tuple[str | None, str | None]) -> Study:

@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling.labeler import Mention, find_mentions, label_findings, sentence_spans
+from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, sentence_spans
 from report_gen.labeling.phrases import build_vocabulary
-from report_gen.labeling.schema_files import chest_xray
 from report_gen.records import FindingState, Laterality
 
 FINDINGS = chest_xray().findings

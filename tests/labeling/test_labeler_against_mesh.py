@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.labeling.labeler import label_findings
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, label_findings
 from report_gen.records import FindingState
 
 FINDINGS = chest_xray().findings

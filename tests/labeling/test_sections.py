@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling.sections import cut_report
+from report_gen.labeling import cut_report
 from report_gen.records import SectionName, format_report, parse_report
 
 LETTER = """FINAL REPORT

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from report_gen.evaluation import measure_image_use, shuffle_studies
-from report_gen.metrics.finding_scores import finding_measures, label_reports
-from report_gen.metrics.preset import load_preset
-from report_gen.metrics.scoring import score_reports
+from report_gen.metrics import finding_measures, label_reports, load_preset, score_reports
 
 PRESET = "r2gen-iu"
 

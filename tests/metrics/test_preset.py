@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.metrics.preset import load_preset, preset_names
+from report_gen.metrics import load_preset
+from report_gen.metrics.preset import preset_names
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from report_gen.errors import CheckpointError
-from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder
-from report_gen.model.language_model import build_from_configuration, load_pretrained
+from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder, load_pretrained
+from report_gen.model.language_model import build_from_configuration
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import GPT2, LLAMA, write_language_model
 

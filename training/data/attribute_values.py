@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from report_gen.config import AttributeConfig
 from report_gen.errors import RecipeError
-from report_gen.records.report import AttributeName
+from report_gen.records import AttributeName
 
 from ..recipe import ModelRecipe
 from .example_store import Examples

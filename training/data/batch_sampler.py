@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from report_gen.config import STATES
-from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState
 
 from ..recipe import StageRecipe
 from .example_store import ExampleStore

@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform, collate_view_positions
-from report_gen.model.projector import VIEWS
-from report_gen.records.findings import FindingState
-from report_gen.records.report import ATTRIBUTES
+from report_gen.model import VIEWS
+from report_gen.records import ATTRIBUTES, FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..recipe import AugmentationRecipe, StageRecipe

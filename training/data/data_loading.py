@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from report_gen.errors import CorpusError, RecipeError
-from report_gen.model.encoder import ImageEncoder
+from report_gen.model import ImageEncoder
 
 from ..recipe import Recipe, StageRecipe
 from ..run import OnProgress, Processes

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from report_gen.records.report import ATTRIBUTES, AttributeName
-from report_gen.records.study import ViewPosition
+from report_gen.records import ATTRIBUTES, AttributeName, ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
 from .examples import TrainingExample

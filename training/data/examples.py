@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
-from report_gen.labeling.labeler import label_findings
+from report_gen.labeling import label_findings
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import UNKNOWN_ATTRIBUTES, Section, format_report, parse_report
-from report_gen.records.study import ViewPosition
+from report_gen.records import (
+    UNKNOWN_ATTRIBUTES,
+    FindingSchema,
+    FindingState,
+    Section,
+    ViewPosition,
+    format_report,
+    parse_report,
+)
 from report_gen.tokenizer import ReportTokenizer
 
 from .studies import CorpusStudy

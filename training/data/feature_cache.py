@@ -13,7 +13,7 @@ import torch
 
 from report_gen.errors import OutputError
 from report_gen.imaging.transform import ImageTransform
-from report_gen.model.encoder import ImageEncoder
+from report_gen.model import ImageEncoder
 
 from ..recipe import AugmentationRecipe
 from ..run import OnProgress

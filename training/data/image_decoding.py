@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import load_pixels
+from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform
-from report_gen.records.study import Image
+from report_gen.records import Image
 
 VERSION = 1
 """Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""

@@ -21,8 +21,7 @@ from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model import conditioning_type
 from report_gen.prompting import Prompt
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import format_report
+from report_gen.records import FindingSchema, format_report
 from report_gen.tokenizer import ReportTokenizer
 
 from ..recipe import Recipe, load_finding_schema

@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import ATTRIBUTES, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
-from report_gen.records.study import ViewPosition
+from report_gen.records import (
+    ATTRIBUTES,
+    UNKNOWN_ATTRIBUTES,
+    FindingSchema,
+    Section,
+    SectionName,
+    Sentence,
+    ViewPosition,
+)
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from report_gen.auditing import find_contradictions
-from report_gen.labeling.labeler import label_findings
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Section, SectionName, Sentence, format_report
+from report_gen.labeling import label_findings
+from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, format_report
 
 _MIN_SENTENCES = 4
 """A finding with fewer sentences is not used: the decoder would memorize them."""

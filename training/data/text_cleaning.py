@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
-from report_gen.labeling.labeler import findings_in_state
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Section, SectionName, Sentence, split_sentences
+from report_gen.labeling import findings_in_state
+from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sentencepiece import SentencePieceTrainer
 
 from report_gen.errors import CorpusError
-from report_gen.records.report import SectionName
+from report_gen.records import SectionName
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 

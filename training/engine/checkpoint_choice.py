@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from report_gen.config import STATES, AttributeConfig
-from report_gen.drafting.conditioning_inputs import resolve_states
+from report_gen.drafting import resolve_states
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.metrics import (
     Pairs,
@@ -25,8 +25,7 @@ from report_gen.metrics import (
     rouge_l_coco,
 )
 from report_gen.model import Checkpoint
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import AttributeName, Section, parse_report
+from report_gen.records import AttributeName, FindingSchema, Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
 from ..data import Batch, ExampleStore

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from report_gen.config import CONDITIONING_TRAITS
 from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
-from report_gen.records.report import BANNER
+from report_gen.records import BANNER
 
 from ..calibration import Calibration
 from ..recipe import Recipe

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from report_gen.model.report_model import ReportModelOutput
+from report_gen.model import ReportModelOutput
 
 from ..data import IGNORED, Batch
 from ..optimization import Sampled, attribute_loss, finding_loss, report_loss, self_critical_loss

@@ -10,7 +10,7 @@ from accelerate.utils import send_to_device
 
 from report_gen.config import FindingConfig
 from report_gen.model import Checkpoint
-from report_gen.records.report import format_report
+from report_gen.records import format_report
 
 from ..calibration import fit_thresholds
 from ..data import Batch, Floats, Groups, TrainingData

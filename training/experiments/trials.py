@@ -22,7 +22,7 @@ from report_gen.evaluation import (
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding
 from report_gen.metrics import ScoreMethod
-from report_gen.model.checkpoint import MANIFEST
+from report_gen.model import MANIFEST
 from report_gen.terminal import track
 
 from ..monitoring import train_watched

@@ -10,8 +10,8 @@ from itertools import islice
 import torch
 
 from report_gen.config import STATES
-from report_gen.model.projector import VIEWS
-from report_gen.records.findings import FindingState
+from report_gen.model import VIEWS
+from report_gen.records import FindingState
 
 from ..data import IGNORED, Batch, PreparedCorpora, TrainingData
 from ..recipe import Recipe

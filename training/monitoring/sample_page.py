@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
-from report_gen.imaging.reading import load_pixels, read_study
+from report_gen.imaging import load_pixels, read_study
 from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics import mark_differences
-from report_gen.records.report import BANNER
-from report_gen.rendering.html import render_document
+from report_gen.records import BANNER
+from report_gen.rendering import render_document
 
 from ..run import Sample, Validation
 

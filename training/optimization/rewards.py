@@ -16,7 +16,7 @@ from report_gen.metrics import (
     finding_measures,
     label_reports,
 )
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 from ..recipe import ScstRecipe
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from report_gen.errors import RecipeError, UsageError
-from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, load_schema
-from report_gen.records.findings import FindingSchema
+from report_gen.labeling import NO_FINDINGS, built_in_schemas, load_schema
+from report_gen.records import FindingSchema
 
 from .schema import Recipe
 

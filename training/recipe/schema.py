@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
-from report_gen.records.report import AttributeName, SectionName
+from report_gen.records import AttributeName, SectionName
 
 
 class _Frozen(BaseModel):

@@ -17,9 +17,8 @@ from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.study import ViewPosition
+from report_gen.labeling import chest_xray
+from report_gen.records import FindingSchema, FindingState, ViewPosition
 from tests.builders import store
 
 FINDINGS = chest_xray().findings
