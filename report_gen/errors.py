@@ -6,7 +6,7 @@ ReportGenError                 1  a fault of report-gen
 ├── UsageError                 2  an option or an argument cannot be understood
 │   └── RecipeError            2  a training recipe has an unknown key or a value of the wrong type
 ├── StudyError                 3  a study cannot be read or drafted; other studies are not affected
-│   └── NotAnImageError        3  a file holds no image: a structured report, a PDF, a text
+│   └── NotAnImageError        3  a file contains no image: a structured report, a PDF, a text
 ├── CorpusError                3  a corpus cannot be read
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 ├── OutputError                5  a result cannot be written
@@ -56,7 +56,7 @@ class StudyError(ReportGenError):
 
 
 class NotAnImageError(StudyError):
-    """A file holds no image, for example a structured report, a PDF or a text."""
+    """A file contains no image, for example a structured report, a PDF or a text."""
 
 
 class CorpusError(ReportGenError):

@@ -29,7 +29,7 @@ class Prompt:
 
     text: str
     name: str = field(default="prompt", compare=False)
-    """What an error calls the prompt."""
+    """Name of the prompt in error messages."""
 
     def __post_init__(self) -> None:
         unknown = next((name for name in _PLACEHOLDER.findall(self.text) if name not in PLACEHOLDERS), None)
@@ -43,7 +43,7 @@ class Prompt:
 def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     """Load a built-in prompt by name (such as `chest_xray`) or a prompt file.
 
-    Empty lines and lines that begin with `#` are left out.
+    Empty lines and lines that begin with `#` are skipped.
 
     Raises:
         UsageError: there is no such prompt, the file is not UTF-8 text, or it has an unknown placeholder.
@@ -62,7 +62,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
 
 
 def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: str = "") -> str:
-    """Fill the placeholders of a prompt. A line whose placeholders are all empty is left out.
+    """Fill the placeholders of a prompt. A line whose placeholders are all empty is omitted.
 
     A value becomes one line of at most `LONGEST_VALUE` characters without control characters and de-identification
     marks. Values are not searched for placeholders.

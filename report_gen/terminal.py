@@ -34,7 +34,11 @@ _log = logging.getLogger("report_gen")
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", count=True, show_default=False, help="Log what happens; -vv logs causes of errors."
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Log the progress of the work; -vv logs causes of errors as well.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]

@@ -37,9 +37,7 @@ class ReportTokenizer:
         try:
             return cls.from_bytes(Path(path).read_bytes(), name=str(path))
         except OSError as error:
-            raise CheckpointError(
-                f"{path}: cannot be read ({error.strerror}); every checkpoint has this file"
-            ) from error
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
 
     @classmethod
     def from_bytes(cls, data: bytes, *, name: str = "tokenizer.model") -> ReportTokenizer:
@@ -47,7 +45,7 @@ class ReportTokenizer:
 
         Args:
             data: content of the file.
-            name: what an error calls the file.
+            name: name of the file in error messages.
 
         Raises:
             CheckpointError: the data are no such model, or the special ids are not those of this class.

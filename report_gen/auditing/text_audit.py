@@ -1,6 +1,6 @@
 """Find statements of a text that must be wrong, from the text alone.
 
-Training cleans its reports with these checks, and drafting flags its drafts with them. The checks see no image, so they
+Training cleans its reports with these checks, and drafting flags its drafts with them. The checks use no image, so they
 cannot confirm a statement. They find statements that one study cannot support, and statements that exclude each other.
 """
 
@@ -22,13 +22,13 @@ class FlagKind(StrEnum):
     """What is wrong with a sentence."""
 
     PRIOR = "prior"
-    """It refers to an earlier study, which a draft from one study cannot know."""
+    """The sentence refers to an earlier study, which the images of one study cannot support."""
     DEIDENTIFICATION = "de-identification"
-    """It contains a de-identification mark."""
+    """The sentence contains a de-identification mark."""
     CONTRADICTION = "contradiction"
-    """It denies a finding that another sentence states."""
+    """The sentence denies a finding that another sentence states."""
     REPETITION = "repetition"
-    """It repeats an earlier sentence."""
+    """The sentence repeats an earlier sentence."""
 
 
 @dataclass(frozen=True)

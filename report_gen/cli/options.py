@@ -33,10 +33,12 @@ Candidates = Annotated[
 ]
 Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
 Preset = Annotated[str, typer.Option(help="Scoring preset: r2gen-iu, r2gen-mimic, raw, or a TOML file.")]
-NoJava = Annotated[bool, typer.Option("--no-java", help="Leave out METEOR 1.5, which needs Java.")]
+NoJava = Annotated[bool, typer.Option("--no-java", help="Omit METEOR 1.5, which needs Java.")]
 Findings = Annotated[
     Path | None,
-    typer.Option("--findings", metavar="FILE", help="TOML file of findings and phrases. Default: those of a chest."),
+    typer.Option(
+        "--findings", metavar="FILE", help="TOML file with findings and their phrases. Default: chest radiographs."
+    ),
 ]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -89,7 +91,7 @@ def check_device(device: str) -> None:
 def check_png_name(path: Path | None, option: str) -> None:
     """Raise UsageError if an option that writes a PNG names another kind of file."""
     if path is not None and path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: the picture is a PNG; give a name that ends in .png")
+        raise UsageError(f"{option} {path}: the image is a PNG; give a name that ends in .png")
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:

@@ -24,7 +24,7 @@ class Layout(NamedTuple):
     """A file layout of corpora."""
 
     matches: Callable[[Path], bool]
-    """Returns whether a path has this layout, judged by names and first bytes; it never raises for an unknown file."""
+    """Returns whether a path has this layout, from names and first bytes; never raises for an unknown file."""
     read: Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
     """Yields the studies at a path. Images that are not files are written to the store; labels follow the schema."""
     last_resort: bool = False

@@ -77,7 +77,7 @@ class _Reports:
                 self._by_folder[report.path.parent].append(report)
 
     def of(self, study: Study) -> dict[str, str]:
-        """Return the texts of the report of a study: of the latest SR, else of a text file, else nothing."""
+        """Return the texts of the report of a study, from its latest SR or else from a text file; empty without one."""
         reports = self._by_uid.get(study.study_instance_uid or "") or []
         folders = list(self._own_folders(study))
         for folder in folders:

@@ -152,5 +152,5 @@ _SPLITS = {
 
 
 def split_name(text: str) -> str:
-    """Return train, val or test for the name that a corpus gives a split. Other names stay as they are."""
+    """Return train, val or test for the name that a corpus gives a split. Other names are returned unchanged."""
     return _SPLITS.get(text.strip().lower(), text)

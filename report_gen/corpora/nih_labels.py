@@ -21,7 +21,7 @@ _STEM_LETTERS = 5
 def stated_labels(text: str) -> frozenset[str]:
     """Return the NIH labels that a text states as present. Uncertain and denied findings do not count.
 
-    Mass and Nodule stand for one finding, the lung lesion. The label is the one that the sentence names ("two nodules",
+    Mass and Nodule belong to one finding, the lung lesion. The label is the one that the sentence names ("two nodules",
     "a mass and a nodule"); both count if the sentence uses another word ("a cavitary lesion").
     """
     present = [mention for mention in find_mentions(text) if mention.state is FindingState.PRESENT]

@@ -1,4 +1,4 @@
-"""Drafting: a study goes in, a report comes out."""
+"""Draft the reports of studies with a trained model."""
 
 from report_gen.drafting.conditioning_inputs import resolve_states
 from report_gen.drafting.drafter import Drafter

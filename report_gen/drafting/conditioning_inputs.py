@@ -60,7 +60,7 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
     """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: a name is neither that of a finding nor an alias.
+        UsageError: a name is neither a finding nor an alias.
     """
     resolved = {}
     for text, state in overrides.items():

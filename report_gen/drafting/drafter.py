@@ -1,4 +1,4 @@
-"""Draft reports: a study goes in, a report with findings, notices and provenance comes out."""
+"""Draft the reports of studies, with findings, notices and provenance."""
 
 from __future__ import annotations
 
@@ -147,10 +147,11 @@ class Drafter:
             blank: replace every image with uniform gray, to measure what the model writes without images.
 
         Returns:
-            Reports in the order of the studies, or the error for which a study alone is refused, batch by batch.
+            An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
+            refused, its error takes the place of the report.
 
         Raises:
-            UsageError: an override is not known to the model, or comes beside a request that has its own.
+            UsageError: an override is not known to the model, or is given together with a request.
         """
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [self._check_overrides(request) for request in requests]
@@ -286,5 +287,5 @@ class Drafter:
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:
-    """Return the random generator of a study, which its images and the seed decide."""
+    """Return the random generator of a study, determined by its images and the seed."""
     return study_generator(decoding.seed, *(image.sha256 for image in study.images))

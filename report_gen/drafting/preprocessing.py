@@ -25,7 +25,7 @@ _GRAY = 0.5
 
 @dataclass(frozen=True)
 class PreprocessedStudy:
-    """A study as the model takes it."""
+    """A study that is prepared for the model."""
 
     request: DraftRequest
     squares: torch.Tensor

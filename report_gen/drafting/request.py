@@ -1,4 +1,4 @@
-"""The request that a draft answers."""
+"""Request for a draft: a study with the information that the user adds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from report_gen.records import FindingState, Study
 
 @dataclass(frozen=True)
 class DraftRequest:
-    """A study to draft, with what the reader knows about it."""
+    """A study to draft, with further information and the settings of the reader."""
 
     study: Study
     _: KW_ONLY
     priors: tuple[Study, ...] = ()
-    """Earlier studies of the patient. No model reads them yet; a draft says so in a notice."""
+    """Earlier studies of the patient. No model uses them yet, and the draft has a notice about it."""
     indication: str | None = None
     """Why the study was ordered; None takes the indication of the study itself."""
     technique: str | None = None

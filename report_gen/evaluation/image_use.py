@@ -1,4 +1,4 @@
-"""Measure whether a model uses the image: what scores lose with the images of other studies, or with blank images."""
+"""Measure whether a model uses the image: scores with own images minus scores with other or blank images."""
 
 from __future__ import annotations
 

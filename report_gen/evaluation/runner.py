@@ -1,7 +1,7 @@
 """Evaluate a model on a corpus: drafts with and without the studies' images against labels and reports.
 
 Every study is drafted three times: from its own images, from those of another study (`shuffled`), and from uniformly
-gray images (`blank`). What the scores lose with control images is what the model takes from the image.
+gray images (`blank`). The difference of the scores measures how much the model uses the image.
 
 Reports are compared by their findings section alone, as is customary in the field. Labels are compared with the whole
 draft. The 14 labels of ChestX-ray14, some of which are merged into one finding, are also scored by themselves.
@@ -261,7 +261,7 @@ def _findings_text(draft: Report) -> str:
 
 
 def _stated_findings(draft: Report, labels: States, schema: FindingSchema) -> States:
-    """Label a draft, restricted to the findings that the corpus labels; the others cannot be judged."""
+    """Label a draft, restricted to the findings that the corpus labels; the others have no reference."""
     return {name: state for name, state in label_findings(_full_text(draft), schema).items() if name in labels}
 
 

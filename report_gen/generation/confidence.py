@@ -43,7 +43,7 @@ def token_probabilities(
 
 
 def geometric_mean(probabilities: Sequence[float]) -> float | None:
-    """Return the geometric mean of probabilities, 0..1, or None of an empty sequence."""
+    """Return the geometric mean of probabilities, 0..1, or None for an empty sequence."""
     if not probabilities:
         return None
     return math.exp(sum(math.log(max(probability, _SMALLEST)) for probability in probabilities) / len(probabilities))

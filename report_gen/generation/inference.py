@@ -30,7 +30,7 @@ class GeneratedText:
 
     sections: tuple[Section, ...]
     confidence: float | None
-    """0..1: geometric mean of the probabilities of all tokens; None of an empty text."""
+    """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
 
     @property
     def text(self) -> str:
@@ -44,9 +44,9 @@ class GeneratedTokens:
 
     token_ids: tuple[int, ...]
     probabilities: tuple[float, ...] = ()
-    """One per token, 0..1; empty where they were not asked for."""
+    """One per token, 0..1; empty if they were not requested."""
     ended: bool = True
-    """Whether the model generated the end token; False where the text was cut at the largest length."""
+    """Whether the model generated the end token; False if the text was cut at the largest length."""
 
 
 def generate_texts(
@@ -138,7 +138,7 @@ def generate_tokens(
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
     free_positions = model.decoder.positions - inputs["attention_mask"].shape[1]
     if free_positions < 1:
-        raise UsageError("the prompt leaves no room for a report; shorten the indication")
+        raise UsageError("the prompt leaves no positions for a report; shorten the indication")
     token_ids = model.decoder.language_model.generate(
         **inputs, **_generate_arguments(decoding, generators), max_new_tokens=min(decoding.max_tokens, free_positions)
     )

@@ -5,7 +5,7 @@ A findings file is TOML. One file gives the schema and the phrases by which repo
     name = "head_ct"
 
     [[finding]]
-    name = "Haemorrhage"
+    name = "Hemorrhage"
     phrases = ["(haemorrhage*|hemorrhage*)", "(subdural|epidural) (haematoma*|hematoma*)"]
     hints = ["hyperdens*"]          # optional: phrases that count as uncertain
     paired = true                   # optional: false for a finding of the midline
@@ -17,10 +17,10 @@ A findings file is TOML. One file gives the schema and the phrases by which repo
     inconclusive = []               # optional: findings that leave it unknown
 
     [subsets]                       # optional: selections that scores average over
-    acute = ["Haemorrhage"]
+    acute = ["Hemorrhage"]
 
     [mappings.rsna]                 # optional: finding for each label of another label set
-    any = "Haemorrhage"
+    any = "Hemorrhage"
 
 The head of `vocabularies/cues.toml` describes how a phrase is written.
 """

@@ -109,7 +109,9 @@ def _json(path: Path, split: str) -> Sequence[_Record]:
         return [{"id": key, "report": value} for key, value in table.items()]
     if isinstance(table, dict):
         if not isinstance(table.get(split), list):
-            raise CorpusError(f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}")
+            raise CorpusError(
+                f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}; choose one of these"
+            )
         table = table[split]
     if not isinstance(table, list):
         raise CorpusError(f"{path}: neither an annotation.json nor a list of records; give one of these")

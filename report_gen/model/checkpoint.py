@@ -38,7 +38,7 @@ SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model with what drafting needs: tokenizer, prompt, and the SHA-256 of the weights."""
+    """A model with its tokenizer and prompt, and the SHA-256 of its weights."""
 
     model: ReportModel
     tokenizer: ReportTokenizer
@@ -105,7 +105,7 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that holds {CONFIG}")
+        raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that contains {CONFIG}")
     contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}
     _check_manifest(folder, contents)
     config = _parse_config(folder / CONFIG, contents[CONFIG])

@@ -6,7 +6,7 @@
 | `cross_attention` | visual tokens, through cross-attention layers added to the decoder | none |
 | `numbers` | pooled image features as digits before the prompt; a measured baseline | `FeatureNumbers.longest` |
 
-Nothing outside this module asks which of them a model uses. None of them has weights of its own.
+No code outside this module depends on which of them a model uses. They contain no weights.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Conditioning(ABC):
 
     @property
     def traits(self) -> ConditioningTraits:
-        """What this conditioning can do."""
+        """Properties of this conditioning."""
         return CONDITIONING_TRAITS[self.name]
 
     @property
@@ -127,7 +127,7 @@ class Conditioning(ABC):
 
 
 class PrefixConditioning(Conditioning):
-    """Visual tokens of findings, attributes and patches stand before the prompt."""
+    """Visual tokens of findings, attributes and patches precede the prompt."""
 
     name: ClassVar[ConditioningName] = "prefix"
     size_key = "patch_tokens"
@@ -207,7 +207,7 @@ class CrossAttentionConditioning(PrefixConditioning):
 
 
 class NumbersConditioning(PrefixConditioning):
-    """Pooled image features stand before the prompt as a line of decimal numbers, without findings and attributes."""
+    """Pooled image features precede the prompt as a line of decimal numbers, without findings and attributes."""
 
     name: ClassVar[ConditioningName] = "numbers"
     uses_visual_tokens = False

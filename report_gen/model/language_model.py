@@ -91,7 +91,7 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     """Load a pretrained causal language model and give it new token embeddings.
 
     The body keeps its weights. The token embeddings and the output layer are initialized anew even if their sizes agree
-    by chance: the vocabulary is learned from the corpus, so an id stands for another token.
+    by chance: the vocabulary is learned from the corpus, so an id means another token.
 
     Args:
         name: local folder or hub name.

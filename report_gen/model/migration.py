@@ -37,9 +37,9 @@ def _version(config: Config) -> object:
 
 
 def _from_version_1(config: Config) -> Config:
-    """Version 1 called the version `format` and the findings with a trained head `taught`.
+    """Migrate version 1, which called the version `format` and the findings with a trained head `taught`.
 
-    Its findings were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
+    The findings of version 1 were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
     """
     migrated = {"schema_version": 2} | {key: value for key, value in config.items() if key != "format"}
     findings = dict(migrated.get("findings", {}))

@@ -192,7 +192,7 @@ def test_reports_alone_are_compared_by_findings_section_and_with_training_report
     assert "Against the reports with blank images" in printed(result)
 
 
-def test_each_study_is_compared_with_what_is_known_of_it(image_model: Drafter, tmp_path: Path) -> None:
+def test_each_study_is_compared_with_its_known_labels_and_texts(image_model: Drafter, tmp_path: Path) -> None:
     rows = [
         {
             "study_id": f"{place}",
@@ -302,7 +302,7 @@ def test_embedded_images_are_evaluated_and_removed(
     assert not list((tmp_path / "temporary").glob("report-gen-*"))
 
 
-def test_a_broken_image_is_named_and_the_others_go_on(
+def test_a_broken_image_is_named_and_the_others_are_evaluated(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = corpus(tmp_path, labels=True)

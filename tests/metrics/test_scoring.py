@@ -234,7 +234,7 @@ def test_the_table_quotes_no_report(corpus: Path) -> None:
     assert "preset:raw|" in text
 
 
-def test_an_unknown_optional_measure_is_refused_and_an_absent_one_left_out(corpus: Path, tmp_path: Path) -> None:
+def test_an_unknown_optional_metric_is_refused_and_a_missing_one_omitted(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="bertscore, chexbert, radgraph"):
         run_score(options(corpus, TEST, optional={"bleurt": tmp_path}))
     run = run_score(options(corpus, TEST, optional={"radgraph": tmp_path}))

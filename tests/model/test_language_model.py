@@ -44,7 +44,7 @@ def load(folder: Path, vocabulary_size: int = 50, *, cross_attention: bool = Fal
 def test_the_body_keeps_its_weights_and_the_token_embeddings_are_new(
     saved: tuple[Path, PreTrainedModel], vocabulary_size: int
 ) -> None:
-    """Also if the vocabularies are of equal size: the same id stands for another token."""
+    """Also if the vocabularies are of equal size: the same id means another token."""
     folder, pretrained = saved
     adapted = load(folder, vocabulary_size)
     token_names = {name for name, tensor in pretrained.state_dict().items() if VOCABULARY in tensor.shape}

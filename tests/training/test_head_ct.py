@@ -196,7 +196,7 @@ def test_a_bad_findings_file_of_a_recipe_is_refused(data: Path) -> None:
         load_finding_schema(head_recipe(data, findings="absent.toml"))
 
 
-def test_a_model_without_anything_to_see_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_model_that_would_not_use_the_image_is_refused(data: Path, tmp_path: Path) -> None:
     model = head_recipe(data).model.model_dump() | {"projector": {"patch_tokens": 0}}
     recipe = head_recipe(data, findings="none", model=model)
     with pytest.raises(RecipeError, match=r"would not use the image; set model\.projector\.patch_tokens"):

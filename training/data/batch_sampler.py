@@ -23,7 +23,7 @@ _BUCKET = 8
 
 
 class SampleSpec(NamedTuple):
-    """Which example goes into a batch, and the seed of its random choices (prompt, dropout, augmentation)."""
+    """One example of a batch, and the seed of its random choices (prompt, dropout, augmentation)."""
 
     group: int
     example: int

@@ -53,11 +53,11 @@ class Batch(NamedTuple):
     finding_states: torch.Tensor
     """[B,F] indices into STATES: the finding states that condition the decoder."""
     finding_targets: torch.Tensor
-    """[B,F] targets of the finding head, 0..1, NaN where the corpus says nothing."""
+    """[B,F] targets of the finding head, 0..1, NaN where the corpus has no label."""
     attribute_values: torch.Tensor
     """[B,A] attribute values that condition the decoder: 0 for unknown, n for the n-th value."""
     attribute_targets: torch.Tensor
-    """[B,A] targets of the attribute heads, in the same numbering; 0 where the corpus says nothing."""
+    """[B,A] targets of the attribute heads, in the same numbering; 0 where the corpus has no value."""
     token_weights: torch.Tensor
     """[B,L] weight of each label in the report loss, 0 where it is IGNORED."""
     patch_features: torch.Tensor

@@ -1,7 +1,7 @@
-"""Images decoded once, to 8 bits at training size, in a folder that runs may share.
+"""Cache decoded images, in 8 bits at training size, in a folder that several runs may share.
 
-A square is found by the SHA-256 of the file it was made from, so an image that moved is not decoded again; and a file
-whose path, size and time of change are known is not even read again. The folder holds patient images.
+A square is identified by the SHA-256 of its file, so a moved image is not decoded again. A file whose path, size and
+modification time are known is not read again. The folder contains images of patients.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Decode one image file into the square that is cached; this is the work of the decoding processes."""
+"""Decode one image file into the square that is cached, as the decoding processes do."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ class _SentenceBank:
         for section in base:
             added = list(self._draw_phrases(section.name, wanted, random))
             stated = {name for phrase in added for name in phrase.present} | set(wanted)
-            kept = [self._reconcile(self._phrase(sentence), stated, random) for sentence in section.sentences]
+            kept = [self._without_denials(self._phrase(sentence), stated, random) for sentence in section.sentences]
             sentences = [phrase.sentence for phrase in kept if phrase is not None]
             position = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
             sentences[position:position] = [phrase.sentence for phrase in added]
@@ -139,7 +139,7 @@ class _SentenceBank:
             if phrases:
                 yield phrases[random.integers(len(phrases))]
 
-    def _reconcile(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
+    def _without_denials(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
         """Return the phrase; if it denies a stated finding, a phrase that denies only the others, or None."""
         if phrase.states.get(self._schema.normal) is FindingState.PRESENT and not phrase.absent:
             return None

@@ -28,7 +28,7 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
     lines = [line for line in (" ".join(text.split()) for text in texts) if line]
     if not lines:
         raise CorpusError(
-            "There is no report text to learn a vocabulary from. Check the corpus and its training split."
+            "the corpora contain no report text to learn a vocabulary from; check the corpus and its training split"
         )
     lines += [" ".join(f"{name}:" for name in SectionName), *extra]
     model = io.BytesIO()
@@ -53,6 +53,6 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
         )
     except RuntimeError as error:
         raise CorpusError(
-            f"A vocabulary of {size} pieces cannot hold the characters of these texts. Raise text.vocabulary_size."
+            f"a vocabulary of {size} pieces cannot represent the characters of these texts; raise text.vocabulary_size"
         ) from error
     return ReportTokenizer.from_bytes(model.getvalue())

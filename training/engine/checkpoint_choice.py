@@ -1,4 +1,4 @@
-"""Choose the best weights of a stage by the drafts of validation studies: agreement with the reports, and variety."""
+"""Choose the best weights of a stage by the drafts of validation studies: agreement with the reports, and diversity."""
 
 from __future__ import annotations
 

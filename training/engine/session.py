@@ -83,7 +83,7 @@ def train(
 
 
 def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
-    """Build the model with room for the longest prompt and the largest number of images in the corpora."""
+    """Build the model with decoder positions for the longest prompt and the most images of a study."""
     stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
     return build_model(
         recipe,

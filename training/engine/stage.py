@@ -41,7 +41,7 @@ _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "ac
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What all stages of a run share."""
+    """Objects that all stages of a run share."""
 
     checkpoint: Checkpoint
     """The model in training, its tokenizer and its prompt."""

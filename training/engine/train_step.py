@@ -1,4 +1,4 @@
-"""One training step on a batch: forward pass, losses, weights, sum.
+"""One training step on a batch: forward pass, losses, and their weighted sum.
 
 A step may consist of several batches on several processes. Its loss is the mean over all report tokens, finding targets
 and attribute values of the step, however they are distributed: each batch contributes its sums, divided by the counts
@@ -83,7 +83,7 @@ def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> R
 
 
 class LossCounts(NamedTuple):
-    """The numbers of tokens, targets and values that the losses of one or more batches are means over."""
+    """Numbers of tokens, targets and values over which the losses of one or more batches are averaged."""
 
     tokens: float = 0.0
     """Report tokens."""

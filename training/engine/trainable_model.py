@@ -74,7 +74,10 @@ class TrainableModel:
         return applied
 
     def gather_weights(self) -> None:
-        """Gather the weights in the model that is validated and saved; all processes call it. Nothing to do here."""
+        """Gather the weights in the model that is validated and saved. All processes call this method.
+
+        A model that is not sharded has all weights already.
+        """
 
     def ema_weights(self) -> AbstractContextManager[None]:
         """Give the model the moving average of its weights while the context lasts, if the stage keeps one."""

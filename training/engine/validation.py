@@ -30,7 +30,7 @@ class Validator:
         processes: the processes of the run.
         max_report_tokens: largest number of report tokens R of a draft.
         can_write: whether the decoder was trained before this stage.
-        knows_findings: whether the finding head is trained, so that thresholds mean something.
+        knows_findings: whether the finding head is trained, so that thresholds are meaningful.
         autocast: returns the autocast context of the stage.
         pause: called between batches; may raise to stop the run.
     """

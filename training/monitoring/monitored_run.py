@@ -1,4 +1,4 @@
-"""Train with monitoring: what `report-gen train` does."""
+"""Train with monitoring, as `report-gen train` does."""
 
 from __future__ import annotations
 

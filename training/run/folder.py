@@ -31,7 +31,7 @@ _MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "check
 
 
 class ValidationScore(NamedTuple):
-    """How good the weights of a validation are; compares as a tuple, higher is better."""
+    """Score of the weights of a validation. It compares as a tuple; higher is better."""
 
     score: float
     """Score of the drafts; 0 if too few of them differ (`min_distinct`), and if there are none."""
@@ -41,7 +41,7 @@ class ValidationScore(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """How far a run has come."""
+    """Progress of a run."""
 
     stage: int = 0
     """Index of the stage."""
@@ -173,7 +173,7 @@ class Run:
         return record
 
     def _clean_up(self) -> None:
-        """Remove what a killed process left: partly written folders, and log lines of steps that will be repeated."""
+        """Remove the remains of a killed process: incomplete folders, and log lines of steps that will be repeated."""
         for name in (LAST, BEST):
             recover_folder(self.folder / name)
         log, record = self.folder / LOG, self._record()

@@ -146,7 +146,7 @@ def evaluated(drafter: Drafter, data: Path) -> Evaluation:
     return evaluate(drafter, rows, decoding=BRIEF, method=method, track=lambda items, *_: items)
 
 
-def test_named_and_recognised_attributes_depend_on_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
+def test_named_and_recognized_attributes_depend_on_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
     assert evaluated.attribute_support == {"modality": {"CT": 6, "MR": 6}, "plane": {"axial": 6, "coronal": 6}}
     for control in ("shuffled", "blank"):
         by_name = {one.name: one for one in evaluated.attributes[control]}

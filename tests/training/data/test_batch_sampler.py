@@ -174,7 +174,7 @@ def test_an_odd_batch_is_shared_unevenly() -> None:
 
 
 def test_rare_findings_repeat_before_common_ones_are_finished() -> None:
-    """Systematic sampling draws each example as often as its weight says, to within one."""
+    """Systematic sampling draws each example as often as its weight requires, to within one."""
     group = store(*[example()] * 30, *[example("Fracture")] * 10)
     batches = BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(10))
     counts = Counter(spec.example for batch in batches for spec in batch)

@@ -1,4 +1,4 @@
-"""Images are changed a little, as the recipe says, and never mirrored."""
+"""Images are changed a little, as the recipe specifies, and never mirrored."""
 
 from __future__ import annotations
 

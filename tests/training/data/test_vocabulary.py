@@ -1,4 +1,4 @@
-"""learn_vocabulary: round trips, small corpora, determinism, silence."""
+"""`learn_vocabulary`: round trips, small corpora, determinism, silence."""
 
 from __future__ import annotations
 
