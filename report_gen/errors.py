@@ -40,8 +40,8 @@ class StudyError(ReportGenError):
     """A study cannot be read or drafted.
 
     Args:
-        path: the file or folder at fault.
-        reason: what is wrong with it, and what to do.
+        path: The file or folder at fault.
+        reason: What is wrong with it, and what to do.
     """
 
     exit_code = 3
@@ -87,8 +87,8 @@ class StoppedError(ReportGenError):
     """A run was stopped by a signal and can be resumed.
 
     Args:
-        message: what was stopped, and how to resume.
-        signal: number of the signal; the exit code is 128 plus this number.
+        message: What was stopped, and how to resume.
+        signal: Number of the signal; the exit code is 128 plus this number.
     """
 
     def __init__(self, message: str, signal: int) -> None:

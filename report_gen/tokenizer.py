@@ -32,7 +32,7 @@ class ReportTokenizer:
         """Load a sentencepiece model.
 
         Raises:
-            CheckpointError: the file is missing, or is no vocabulary of this program.
+            CheckpointError: The file is missing, or is no vocabulary of this program.
         """
         try:
             return cls.from_bytes(Path(path).read_bytes(), name=str(path))
@@ -44,11 +44,11 @@ class ReportTokenizer:
         """Load a serialized sentencepiece model.
 
         Args:
-            data: content of the file.
-            name: name of the file in error messages.
+            data: Content of the file.
+            name: Name of the file in error messages.
 
         Raises:
-            CheckpointError: the data are no such model, or the special ids are not those of this class.
+            CheckpointError: The data are no such model, or the special ids are not those of this class.
         """
         processor = SentencePieceProcessor()
         try:

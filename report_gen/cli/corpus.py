@@ -168,10 +168,10 @@ def _opened(
     """Read a corpus into a table on disk that is deleted at the end of the context.
 
     Args:
-        require_images: as in `read_corpus`.
-        check: as in `read_corpus`.
-        schema: findings whose labels are read.
-        images: folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
+        require_images: As in `read_corpus`.
+        check: As in `read_corpus`.
+        schema: Findings whose labels are read.
+        images: Folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
     """
     from report_gen.corpora import read_corpus
 

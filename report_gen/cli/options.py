@@ -48,13 +48,13 @@ def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto",
     """Load the checkpoint of a folder, or the embedded one, onto a device.
 
     Args:
-        checkpoint: checkpoint folder; None for the embedded checkpoint.
+        checkpoint: Checkpoint folder; None for the embedded checkpoint.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `auto`, `float32` or `bfloat16`.
 
     Raises:
-        UsageError: the device is unknown, or this computer does not have it.
-        CheckpointError: the checkpoint is missing, altered or does not fit.
+        UsageError: The device is unknown, or this computer does not have it.
+        CheckpointError: The checkpoint is missing, altered or does not fit.
     """
     check_device(device)
     from report_gen.drafting import Drafter
@@ -66,7 +66,7 @@ def load_findings(path: Path | None) -> FindingSchema:
     """Load the findings of a file, or the built-in ones of a chest radiograph.
 
     Raises:
-        UsageError: the file cannot be read or describes no findings.
+        UsageError: The file cannot be read or describes no findings.
     """
     from report_gen.labeling import chest_xray, load_schema
 
@@ -98,7 +98,7 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
     """Parse `NAME=STATE` settings into finding states by finding name.
 
     Raises:
-        UsageError: a setting has no known state. Whether the model knows the finding is checked later.
+        UsageError: A setting has no known state. Whether the model knows the finding is checked later.
     """
     from report_gen.records import FindingState
 
@@ -119,7 +119,7 @@ def parse_attributes(settings: Sequence[str]) -> dict[str, str]:
     DICOM terms are translated to the values of the vocabulary, for example TRANSVERSE to axial.
 
     Raises:
-        UsageError: a setting has no value, or names no attribute.
+        UsageError: A setting has no value, or names no attribute.
     """
     from report_gen.labeling import value_of_term
     from report_gen.records import ATTRIBUTES

@@ -37,8 +37,14 @@ def as_requests(
 ) -> list[DraftRequest]:
     """Return a request for each study, with these values for plain studies.
 
+    Args:
+        studies: Studies, or requests, which are returned unchanged.
+        indication: Indication of the plain studies; None takes that of the study.
+        overrides: Finding states of the plain studies, by finding name.
+        attributes: Attribute values of the plain studies, by attribute name.
+
     Raises:
-        UsageError: values are given beside a request, which has its own.
+        UsageError: Values are given beside a request, which has its own.
     """
     given = indication is not None or bool(overrides) or bool(attributes)
     if given and any(isinstance(study, DraftRequest) for study in studies):

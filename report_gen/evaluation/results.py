@@ -92,7 +92,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write all scores and the drafts as JSON.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -118,7 +118,7 @@ def write_calibration(head: HeadRun, path: Path) -> None:
     """Draw reliability diagrams of all findings and of each with enough positive studies, as PNG.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     probabilities = {name: [row[name] for row in head.probabilities.values() if name in row] for name in head.support}
     pooled = _diagram(head, ALL_FINDINGS, [value for values in probabilities.values() for value in values])

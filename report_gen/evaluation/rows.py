@@ -20,7 +20,7 @@ def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
     """Select the rows of `split` (or `all`) that have images, and labels or a findings text.
 
     Raises:
-        CorpusError: fewer than two rows remain.
+        CorpusError: Fewer than two rows remain.
     """
     rows = [row for row in corpus if split in ("all", row["split"]) and row["images"]]
     rows = [row for row in rows if has_labels(row) or has_report(row)]
@@ -70,7 +70,7 @@ def study_from_row(row: Row) -> Study:
     """Read the images of a corpus row as one study, with the view positions of the corpus.
 
     Raises:
-        StudyError: an image cannot be read.
+        StudyError: An image cannot be read.
     """
     series = []
     for path, view in zip(row["images"], row["view_positions"], strict=True):

@@ -71,19 +71,19 @@ def evaluate(
     """Draft every study with its own and with control images, and score the drafts against labels and reports.
 
     Args:
-        drafter: the model.
-        rows: studies from `select_studies`.
-        decoding: how drafts are generated.
-        method: how texts are scored; its draws and seed are used for every score.
-        training: training reports from `training_reports`, for the baselines.
-        nearest: training studies from `nearest_candidates`, for the image 1-NN baseline by the model's own image
+        drafter: The model.
+        rows: Studies from `select_studies`.
+        decoding: How drafts are generated.
+        method: How texts are scored; its draws and seed are used for every score.
+        training: Training reports from `training_reports`, for the baselines.
+        nearest: Training studies from `nearest_candidates`, for the image 1-NN baseline by the model's own image
             features; without any, this baseline is left out.
-        nih_labels: labels by study from `corpora.read_nih_labels`; None for other corpora.
-        track: shows progress.
+        nih_labels: Labels by study from `corpora.read_nih_labels`; None for other corpora.
+        track: Shows progress.
 
     Raises:
-        UsageError: the preset or an optional metric is unknown.
-        CorpusError: fewer than two studies have images that can be read.
+        UsageError: The preset or an optional metric is unknown.
+        CorpusError: Fewer than two studies have images that can be read.
     """
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
     drafted, refused = _draft_own(drafter, rows, decoding, track)
@@ -122,7 +122,7 @@ def _draft_own(
     """Draft every study from its own images; studies that cannot be read are returned as errors.
 
     Raises:
-        CorpusError: fewer than two studies can be read.
+        CorpusError: Fewer than two studies can be read.
     """
     readable: list[tuple[Row, Study]] = []
     drafted: list[_DraftedStudy] = []

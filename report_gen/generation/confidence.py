@@ -30,8 +30,8 @@ def token_probabilities(
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        input_ids: prompt and begin token [B,P], padded on the left, with attention_mask [B,P].
-        token_ids: generated tokens [B,R].
+        input_ids: Prompt and begin token [B,P], padded on the left, with attention_mask [B,P].
+        token_ids: Generated tokens [B,R].
     """
     text = torch.cat([input_ids, token_ids], dim=1)  # [B,P+R]
     mask = torch.cat([attention_mask, attention_mask.new_ones(token_ids.shape)], dim=1)

@@ -67,14 +67,14 @@ def generate_texts(
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        prompt_ids: token ids of B prompts, without the begin token.
-        states: the finding states [B][F] that condition the decoder.
-        attributes: the attributes that condition the decoder, B mappings from name to value, "" for unknown.
-        decoding: method, length and number of candidates.
+        prompt_ids: Token ids of B prompts, without the begin token.
+        states: The finding states [B][F] that condition the decoder.
+        attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
+        decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
 
     Raises:
-        UsageError: the longest prompt leaves no positions for a report.
+        UsageError: The longest prompt leaves no positions for a report.
     """
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes = attributes or [{} for _ in studies]
@@ -95,19 +95,14 @@ def generate_texts(
     else:
         candidates = [[text] for text in generate(studies, decoding)]
         if further := decoding.candidates - 1:
-            rows = [
-                row
-                for row in studies
-                if needs_candidates(candidates[row][0].text, states[row], attributes[row], schema=schema)
-            ]
+            firsts = [texts[0].text for texts in candidates]
+            rows = [n for n in studies if needs_candidates(firsts[n], states[n], attributes[n], schema=schema)]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
     return [
-        texts[
-            select_candidate([(one.text, one.confidence) for one in texts], states[row], attributes[row], schema=schema)
-        ]
-        for row, texts in enumerate(candidates)
+        texts[select_candidate([(one.text, one.confidence) for one in texts], states[n], attributes[n], schema=schema)]
+        for n, texts in enumerate(candidates)
     ]
 
 
@@ -126,13 +121,13 @@ def generate_tokens(
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        prompt_ids: token ids of B prompts, without the begin token.
-        decoding: method and length.
-        generators: for the method `sample`, one per row; None decodes that row greedily.
-        with_probabilities: whether to compute the probability of each token, by one more forward pass.
+        prompt_ids: Token ids of B prompts, without the begin token.
+        decoding: Method and length.
+        generators: For the method `sample`, one per row; None decodes that row greedily.
+        with_probabilities: Whether to compute the probability of each token, by one more forward pass.
 
     Raises:
-        UsageError: the longest prompt leaves no positions for a report.
+        UsageError: The longest prompt leaves no positions for a report.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)

@@ -51,10 +51,10 @@ def select_candidate(
     """Return the index of the candidate to keep; of several equally good ones the first.
 
     Args:
-        candidates: texts, each with the confidence of the model in it, 0..1.
-        states: the finding states [F] that conditioned the decoder.
-        attributes: the attributes that conditioned the decoder, "" for unknown.
-        schema: the F findings of the model.
+        candidates: Texts, each with the confidence of the model in it, 0..1.
+        states: The finding states [F] that conditioned the decoder.
+        attributes: The attributes that conditioned the decoder, "" for unknown.
+        schema: The F findings of the model.
     """
     if len(candidates) == 1:
         return 0
@@ -77,7 +77,14 @@ def needs_candidates(
     *,
     schema: FindingSchema,
 ) -> bool:
-    """Whether further candidates can improve on a text: its states are all unknown, or the text contradicts them."""
+    """Whether further candidates can improve on a text: its states are all unknown, or the text contradicts them.
+
+    Args:
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        attributes: The attributes that conditioned the decoder, "" for unknown.
+        schema: The F findings of the model.
+    """
     return not _any_known(states) or inconsistency(text, states, attributes, schema=schema) > 0
 
 
@@ -111,10 +118,10 @@ def inconsistency(
     part of "lungs are clear") and another states, and 2 for each contradicted attribute.
 
     Args:
-        text: a report.
-        states: the finding states [F] that conditioned the decoder.
-        attributes: the attributes that conditioned the decoder, "" for unknown.
-        schema: the F findings of the model.
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        attributes: The attributes that conditioned the decoder, "" for unknown.
+        schema: The F findings of the model.
     """
     present = findings_in_state(text, FindingState.PRESENT, schema)
     denied = [
@@ -125,7 +132,13 @@ def inconsistency(
 
 
 def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:
-    """Return the weighted count of findings on which a text differs from the states [F] of the conditioning."""
+    """Return the weighted count of findings on which a text differs from the states [F] of the conditioning.
+
+    Args:
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        schema: The F findings of the model.
+    """
     return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states, schema))
 
 
@@ -133,6 +146,11 @@ def mismatched_findings(text: str, states: Sequence[FindingState], schema: Findi
     """Return the names of the findings on which a text differs from the states [F] that conditioned the decoder.
 
     A difference in certainty alone, such as a present finding called possible, is not reported.
+
+    Args:
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        schema: The F findings of the model.
     """
     compared = _compare(text, states, schema)
     return tuple(name for name, state, in_text in compared if _MISMATCH.get((state, in_text), 0.0) > 0.5)

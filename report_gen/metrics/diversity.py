@@ -45,10 +45,10 @@ def diversity_stats(
     """Count distinct, normal and copied texts.
 
     Args:
-        texts: reports as written.
-        states: findings of each report.
-        normalized_training: training reports in the form of `normalize_text`.
-        schema: the findings; those of chest radiographs if None.
+        texts: Reports as written.
+        states: Findings of each report.
+        normalized_training: Training reports in the form of `normalize_text`.
+        schema: The findings; those of chest radiographs if None.
     """
     normalized = [normalize_text(text) for text in texts]
     counts = Counter(normalized)

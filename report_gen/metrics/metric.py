@@ -41,7 +41,7 @@ class ReportComparison:
         """Pair the texts.
 
         Raises:
-            ValueError: the two sides have different numbers of texts.
+            ValueError: The two sides have different numbers of texts.
         """
         self.predictions = predictions
         self.references = references
@@ -79,12 +79,12 @@ class ReportMetric:
         Args:
             predictions: R drafts.
             references: R reports, in the same order.
-            preset: name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
-            training_reports: reports from which the preset takes its vocabulary; without them no word is replaced.
+            preset: Name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
+            training_reports: Reports from which the preset takes its vocabulary; without them no word is replaced.
 
         Raises:
-            ValueError: the numbers of predictions and references differ.
-            UsageError: the preset is unknown, or a program that the metric needs is missing.
+            ValueError: The numbers of predictions and references differ.
+            UsageError: The preset is unknown, or a program that the metric needs is missing.
         """
         return self.measure(compare_texts(predictions, references, preset=preset, training_reports=training_reports))
 

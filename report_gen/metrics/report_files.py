@@ -55,13 +55,13 @@ def read_reports(
     """Read report texts by study id, in the order of the file.
 
     Args:
-        path: file of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
-        role: whether columns of predictions or of references are preferred.
-        id_column: name of the id column; found by name if None.
-        split: which split of an annotation.json is read.
+        path: File of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
+        role: Whether columns of predictions or of references are preferred.
+        id_column: Name of the id column; found by name if None.
+        split: Which split of an annotation.json is read.
 
     Raises:
-        CorpusError: the file cannot be read, or a row has no id, no text, "nan" as text, or a repeated id.
+        CorpusError: The file cannot be read, or a row has no id, no text, "nan" as text, or a repeated id.
     """
     reader = _READERS.get(path.suffix.lower())
     if not path.is_file():

@@ -44,12 +44,12 @@ class Conditioning(ABC):
         """Build the conditioning of a model.
 
         Args:
-            config: configuration of the model.
-            image_width: width D_img of the patch features.
-            encode: tokenizer, for a conditioning that writes text.
+            config: Configuration of the model.
+            image_width: Width D_img of the patch features.
+            encode: Tokenizer, for a conditioning that writes text.
 
         Raises:
-            CheckpointError: the configuration does not fit the encoder.
+            CheckpointError: The configuration does not fit the encoder.
         """
 
     @staticmethod
@@ -74,7 +74,7 @@ class Conditioning(ABC):
         Args:
             findings: F.
             attributes: A.
-            patches: patches of all views of the study, V*N.
+            patches: Patches of all views of the study, V*N.
         """
 
     @abstractmethod
@@ -84,9 +84,9 @@ class Conditioning(ABC):
         """Return visual features whose patch tokens are those that the decoder gets.
 
         Args:
-            visual: output of the projector.
+            visual: Output of the projector.
             patch_features: [B,V,N,D_img], with view_mask [B,V] bool.
-            embed: token embeddings of the decoder.
+            embed: Token embeddings of the decoder.
         """
 
     @abstractmethod
@@ -101,11 +101,11 @@ class Conditioning(ABC):
         """Return the visual tokens [B,K,D_txt] of B studies and their mask [B,K] bool.
 
         Args:
-            projector: projector of the model.
+            projector: Projector of the model.
             finding_states: [B,F], indices into `STATES`.
-            visual: visual features; None for studies without images.
+            visual: Visual features; None for studies without images.
             attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`, 0 for unknown.
-            embed: token embeddings of the decoder.
+            embed: Token embeddings of the decoder.
         """
 
     @abstractmethod
@@ -122,7 +122,7 @@ class Conditioning(ABC):
         Args:
             visual_tokens: [B,K,D_txt], with visual_mask [B,K].
             input_ids: [B,L], with attention_mask [B,L].
-            embed: token embeddings of the decoder.
+            embed: Token embeddings of the decoder.
         """
 
 

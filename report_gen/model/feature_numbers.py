@@ -34,13 +34,13 @@ class FeatureNumbers:
     encoder is.
 
     Args:
-        channels: width D_img of the patch features.
-        numbers: numbers per study, each the mean of one group of channels.
-        decimals: digits after the point.
-        encode: tokenizer; None if the model is only built, not used.
+        channels: Width D_img of the patch features.
+        numbers: Numbers per study, each the mean of one group of channels.
+        decimals: Digits after the point.
+        encode: Tokenizer; None if the model is only built, not used.
 
     Raises:
-        CheckpointError: there are fewer channels than numbers.
+        CheckpointError: There are fewer channels than numbers.
     """
 
     def __init__(self, *, channels: int, numbers: int, decimals: int, encode: Encode | None) -> None:

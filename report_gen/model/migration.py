@@ -22,7 +22,7 @@ def migrate_config(config: Mapping[str, Any]) -> Config:
     """Return the configuration in the current schema version.
 
     Raises:
-        ValueError: the version is unknown, for example because a later release wrote the checkpoint.
+        ValueError: The version is unknown, for example because a later release wrote the checkpoint.
     """
     migrated = dict(config)
     while (version := _version(migrated)) != CURRENT_VERSION:

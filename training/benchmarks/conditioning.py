@@ -77,7 +77,7 @@ def measure(
     """Measure the costs of each checkpoint over eight studies.
 
     Raises:
-        StudyError: a study cannot be read.
+        StudyError: A study cannot be read.
     """
     drafters = {name: Drafter(checkpoint) for name, checkpoint in checkpoints.items()}
     alone: dict[str, list[float]] = {name: [] for name in drafters}

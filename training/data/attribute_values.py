@@ -17,7 +17,7 @@ def choose_attributes(recipe: ModelRecipe, examples: Examples) -> tuple[Attribut
     """Choose the values of each attribute of the recipe: those with enough training studies with images, sorted.
 
     Raises:
-        RecipeError: an attribute has fewer than two such values, so it cannot be learned.
+        RecipeError: An attribute has fewer than two such values, so it cannot be learned.
     """
     chosen = ((name, tuple(_frequent_values(name, recipe, examples))) for name in recipe.attributes)
     return tuple(AttributeConfig(name=name, values=values) for name, values in chosen)

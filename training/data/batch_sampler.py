@@ -38,11 +38,11 @@ class BatchSampler(Sampler[list[SampleSpec]]):
     and n.
 
     Args:
-        groups: examples, one group per kind (see `group_by_kind`).
-        seed: seed of the stage.
-        schema: the findings of the examples.
-        steps: steps of the stage to yield batches for.
-        rank: index of this process among `processes`; each process takes every `processes`-th row of a batch.
+        groups: Examples, one group per kind (see `group_by_kind`).
+        seed: Seed of the stage.
+        schema: The findings of the examples.
+        steps: Steps of the stage to yield batches for.
+        rank: Index of this process among `processes`; each process takes every `processes`-th row of a batch.
     """
 
     def __init__(

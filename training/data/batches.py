@@ -96,10 +96,10 @@ class BatchDataset(Dataset[Batch]):
     """Batches made from groups of examples, one group per kind.
 
     Args:
-        images: decoded images of all examples.
-        augmentation: how images are augmented, if the stage asks for it.
-        attributes: attributes (modality, plane, body part) that the model recognizes.
-        features: cached features of a frozen encoder, which replace the pixels.
+        images: Decoded images of all examples.
+        augmentation: How images are augmented, if the stage asks for it.
+        attributes: Attributes (modality, plane, body part) that the model recognizes.
+        features: Cached features of a frozen encoder, which replace the pixels.
         training: False switches augmentation off.
     """
 

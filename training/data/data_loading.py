@@ -29,8 +29,8 @@ class TrainingData:
     A batch depends only on the seed, the step and the process.
 
     Raises:
-        CorpusError: the stage has no training studies.
-        RecipeError: nothing that the stage trains gets a gradient from the studies, a batch has fewer studies than
+        CorpusError: The stage has no training studies.
+        RecipeError: Nothing that the stage trains gets a gradient from the studies, a batch has fewer studies than
             there are processes, or features of a trained encoder are to be cached.
     """
 
@@ -58,7 +58,7 @@ class TrainingData:
         All processes must call this method.
 
         Raises:
-            OutputError: the cache cannot be written.
+            OutputError: The cache cannot be written.
         """
         if not self._stage.cached_features:
             return
@@ -153,12 +153,24 @@ class TrainingData:
 
 
 def groups_of(stage: StageRecipe, prepared: PreparedCorpora, split: str) -> Groups:
-    """Return the examples of a stage's corpora by kind; no group is empty."""
+    """Return the examples of a stage's corpora by kind; no group is empty.
+
+    Args:
+        stage: Recipe of the stage, which names its corpora.
+        prepared: The prepared corpora.
+        split: Name of the split.
+    """
     return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
 
 
 def has_trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> bool:
-    """Return whether the finding head is trained on images in the first `stages` stages."""
+    """Return whether the finding head is trained on images in the first `stages` stages.
+
+    Args:
+        recipe: The recipe.
+        prepared: The prepared corpora.
+        stages: Number of stages, from the first.
+    """
     return bool(_finding_groups(recipe, prepared, stages))
 
 

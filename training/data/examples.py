@@ -58,7 +58,15 @@ class TrainingExample:
 def encode_study(
     study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int, schema: FindingSchema
 ) -> TrainingExample:
-    """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits."""
+    """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits.
+
+    Args:
+        study: A cleaned study.
+        tokenizer: Tokenizer of the model.
+        prompt: Prompt of the model.
+        max_report_tokens: Largest number of report tokens R.
+        schema: The F findings of the model.
+    """
     states = _states(study, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():

@@ -51,7 +51,7 @@ def decode(
     """Read an image as drafting does, fit it into a square and round it to 8 bits.
 
     Args:
-        stored: returns the SHA-256 of the files that the cache holds.
+        stored: Returns the SHA-256 of the files that the cache holds.
     """
     try:
         stamp = file_stamp(path)

@@ -57,11 +57,17 @@ class PreparedCorpora:
 def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress) -> PreparedCorpora:
     """Read, clean and encode the corpora and decode their images; finished work of an earlier start is reused.
 
+    Args:
+        recipe: The recipe.
+        run: Run folder, which keeps the examples and the vocabulary.
+        prompt: Prompt of the model.
+        on_progress: Called while the corpora are read and images are decoded.
+
     Raises:
-        CorpusError: a corpus cannot be read, no study of it is left, or it has unreadable images.
-        OutputError: a cache cannot be written.
-        RecipeError: an attribute of the recipe has too few values.
-        ReportGenError: a process that decodes images died.
+        CorpusError: A corpus cannot be read, no study of it is left, or it has unreadable images.
+        OutputError: A cache cannot be written.
+        RecipeError: An attribute of the recipe has too few values.
+        ReportGenError: A process that decodes images died.
     """
     tokenizer = run.load_tokenizer()
     encoded = None if tokenizer is None else _open(recipe, run, prompt, tokenizer)
@@ -79,10 +85,10 @@ def prepare_sample(
     """Prepare a sample of the corpora for a dry run; only images of the sample are decoded.
 
     Args:
-        sizes: split -> maximum number of studies per corpus.
+        sizes: Split -> maximum number of studies per corpus.
 
     Raises:
-        CorpusError, OutputError, RecipeError, ReportGenError: as `prepare`.
+        CorpusError, OutputError, RecipeError, ReportGenError: As `prepare`.
     """
     tokenizer, encoded = _encode(recipe, run, prompt, None, on_progress, decode=False)
     attributes = choose_attributes(recipe.model, encoded.examples)
@@ -125,7 +131,7 @@ def _encode(
     """Write the examples of the run, and learn its vocabulary if it has none.
 
     Args:
-        decode: decode all images first, to leave out studies with unreadable ones.
+        decode: Decode all images first, to leave out studies with unreadable ones.
     """
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)

@@ -57,6 +57,12 @@ def augment_texts(
     """Yield `count` new reports with findings and impression; fewer if no sentences fit. None contradicts itself.
 
     The reports are read one at a time and need not fit into memory.
+
+    Args:
+        reports: Training reports.
+        count: Number of new reports.
+        random: Chooses findings and sentences.
+        schema: The findings that are labeled in the sentences.
     """
     bank = _SentenceBank(reports, schema)
     bases = [index for index, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]

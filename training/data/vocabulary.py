@@ -20,10 +20,10 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
     unknown characters. Texts are not normalized: decoding returns exactly what was encoded.
 
     Args:
-        extra: lines that the model must be able to read in addition to the texts.
+        extra: Lines that the model must be able to read in addition to the texts.
 
     Raises:
-        CorpusError: there is no text, or `size` is too small for the characters of the texts.
+        CorpusError: There is no text, or `size` is too small for the characters of the texts.
     """
     lines = [line for line in (" ".join(text.split()) for text in texts) if line]
     if not lines:

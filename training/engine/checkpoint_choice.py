@@ -73,8 +73,8 @@ def validation_decoding(stage: StageRecipe, max_report_tokens: int) -> Decoding:
     """Return the decoding of validation drafts.
 
     Args:
-        stage: recipe with `validation_decoding`.
-        max_report_tokens: maximum report tokens R.
+        stage: Recipe with `validation_decoding`.
+        max_report_tokens: Maximum report tokens R.
     """
     return replace(_DECODINGS[stage.validation_decoding], max_tokens=max_report_tokens)
 
@@ -85,6 +85,11 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
 
     For studies with images, the model predicts findings and attributes. For studies without images they come from the
     reports, as in training.
+
+    Args:
+        checkpoint: Model in training, tokenizer and prompt.
+        batch: Studies with reports.
+        decoding: Options of the generation.
     """
     model = checkpoint.model
     visual, states, values = None, batch.finding_states, batch.attribute_values
@@ -111,9 +116,9 @@ def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: Findi
     """Score drafts against their references.
 
     Args:
-        drafts: reports as `format_report` writes them; headings do not count.
-        references: reports of the same studies, in the same form.
-        schema: the findings of the model.
+        drafts: Reports as `format_report` writes them; headings do not count.
+        references: Reports of the same studies, in the same form.
+        schema: The findings of the model.
     """
     candidates, targets = [_body(text) for text in drafts], [_body(text) for text in references]
     candidate_labels, target_labels = (label_reports(texts, schema=schema) for texts in (candidates, targets))

@@ -25,10 +25,10 @@ def write_card(
     """Return the card as Markdown: the recipe's introduction, the training data, and what the model recognizes.
 
     Args:
-        counts: corpus -> split -> number of studies.
-        left_out: corpus -> number of studies with an unreadable image.
-        decoder: a sentence on which weights of the decoder are pretrained.
-        calibration: calibration of the finding head, if there were labels for it.
+        counts: Corpus -> split -> number of studies.
+        left_out: Corpus -> number of studies with an unreadable image.
+        decoder: A sentence on which weights of the decoder are pretrained.
+        calibration: Calibration of the finding head, if there were labels for it.
     """
     return "\n\n".join(
         (

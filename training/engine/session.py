@@ -45,16 +45,16 @@ def train(
     """Train the model of a recipe in a run folder.
 
     Args:
-        resume: continue the run in the folder; otherwise the folder must not hold one.
-        on_step: called after every step, in the main process.
-        on_validation: called after every validation, in the main process.
-        on_progress: called while the corpora are read and features are computed.
+        resume: Continue the run in the folder; otherwise the folder must not hold one.
+        on_step: Called after every step, in the main process.
+        on_validation: Called after every validation, in the main process.
+        on_progress: Called while the corpora are read and features are computed.
 
     Returns:
         The checkpoint folder.
 
     Raises:
-        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: with a message for the user.
+        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: With a message for the user.
     """
     accelerator = _start_accelerate()
     with _open_run(folder, recipe, accelerator, resume=resume) as run:

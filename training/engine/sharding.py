@@ -35,7 +35,7 @@ def build_trainable_model(model: ReportModel, stage: StageRecipe, accelerator: A
     """Return the trainable model for the way in which accelerate was launched.
 
     Raises:
-        RecipeError: the stage uses a feature that a sharded model does not support.
+        RecipeError: The stage uses a feature that a sharded model does not support.
     """
     if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         return TrainableModel(model, stage, accelerator)

@@ -156,7 +156,7 @@ class Stage:
         """Log the step and show it.
 
         Raises:
-            ReportGenError: this was the last of `MAX_SKIPPED` skipped steps in a row.
+            ReportGenError: This was the last of `MAX_SKIPPED` skipped steps in a row.
         """
         step, name = self._progress.step, self._stage.name
         progress = Progress(

@@ -34,7 +34,7 @@ class TrainableModel:
         """Restore optimizer and moving average; the model has the weights of the state already.
 
         Raises:
-            ValueError, LookupError, RuntimeError: the state belongs to another model.
+            ValueError, LookupError, RuntimeError: The state belongs to another model.
         """
         if state.optimizer:
             unpack_optimizer(self._optimizer, state.optimizer)

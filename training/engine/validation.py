@@ -24,15 +24,15 @@ class Validator:
     """Validates the model of a stage.
 
     Args:
-        checkpoint: model in training and its tokenizer.
-        stage: recipe of the stage.
-        data: training and validation studies.
-        processes: the processes of the run.
-        max_report_tokens: largest number of report tokens R of a draft.
-        can_write: whether the decoder was trained before this stage.
-        knows_findings: whether the finding head is trained, so that thresholds are meaningful.
-        autocast: returns the autocast context of the stage.
-        pause: called between batches; may raise to stop the run.
+        checkpoint: Model in training and its tokenizer.
+        stage: Recipe of the stage.
+        data: Training and validation studies.
+        processes: The processes of the run.
+        max_report_tokens: Largest number of report tokens R of a draft.
+        can_write: Whether the decoder was trained before this stage.
+        knows_findings: Whether the finding head is trained, so that thresholds are meaningful.
+        autocast: Returns the autocast context of the stage.
+        pause: Called between batches; may raise to stop the run.
     """
 
     def __init__(

@@ -36,8 +36,8 @@ def plot_curves(history: Sequence[StageHistory], min_distinct: Mapping[str, floa
     """Plot four charts over the steps of all stages: losses, validation scores, distinct drafts, learning rates.
 
     Args:
-        history: stages in order.
-        min_distinct: stage name -> minimum share of distinct drafts.
+        history: Stages in order.
+        min_distinct: Stage name -> minimum share of distinct drafts.
     """
     stages = [(sum(stage.length for stage in history[:index]), stage) for index, stage in enumerate(history)]
     figure = Figure(figsize=(11, 12), dpi=100, layout="constrained")

@@ -47,7 +47,14 @@ class FirstBatch:
 
 
 def make_first_batch(recipe: Recipe, index: int, prepared: PreparedCorpora, processes: Processes) -> FirstBatch:
-    """Make the batches of the first step of the stage at `index`, with pixels even if features are to be cached."""
+    """Make the batches of the first step of the stage at `index`, with pixels even if features are to be cached.
+
+    Args:
+        recipe: The recipe.
+        index: Index of the stage.
+        prepared: The prepared corpora.
+        processes: The processes of the run.
+    """
     stage, data = recipe.stages[index], TrainingData(recipe, index, prepared, processes)
     start = time.monotonic()
     batches = list(islice(data.steps(0, 1), stage.accumulate))

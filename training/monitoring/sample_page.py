@@ -51,8 +51,8 @@ class SamplePage:
         """Write the page with this validation first; a validation without drafts changes nothing.
 
         Raises:
-            UsageError: the records of earlier validations are damaged.
-            OutputError: the page cannot be written.
+            UsageError: The records of earlier validations are damaged.
+            OutputError: The page cannot be written.
         """
         if not validation.samples:
             return

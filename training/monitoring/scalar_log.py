@@ -50,7 +50,7 @@ class TensorBoardLog:
         """Write losses, learning rates and speed.
 
         Raises:
-            OutputError: the events cannot be written.
+            OutputError: The events cannot be written.
         """
         losses = {
             "training": now.loss,
@@ -67,7 +67,7 @@ class TensorBoardLog:
         """Write loss, scores, share of distinct drafts, and a few drafts with their references.
 
         Raises:
-            OutputError: the events cannot be written.
+            OutputError: The events cannot be written.
         """
         scores = {f"validation/{name}": score for name, score in now.scores.items()}
         scores |= {f"validation/{name} accuracy": share for name, share in now.accuracies.items()}

@@ -13,7 +13,7 @@ def load_finding_schema(recipe: Recipe) -> FindingSchema:
     """Load the finding schema of a recipe: a built-in one, none, or that of a findings file relative to its data.
 
     Raises:
-        RecipeError: the findings file cannot be read or its content is wrong.
+        RecipeError: The findings file cannot be read or its content is wrong.
     """
     name = recipe.findings
     try:

@@ -23,8 +23,8 @@ class CorpusRecipe(_Frozen):
     layout: str | None = None
     """Layout of the corpus; detected automatically if not given."""
     hold_out: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training patients used for validation instead of the corpus's own validation split, which then
-    counts as test data and selects nothing. 0 keeps the splits."""
+    """Share of the training patients for validation, in place of the validation split of the corpus, which then counts
+    as test data. 0 keeps the splits."""
     exclude: tuple[str, ...] = ()
     """Ids of studies to leave out completely, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
@@ -222,8 +222,7 @@ class StageRecipe(_Frozen):
     validation_drafts: int = Field(default=100, ge=1)
     """Maximum number of validation studies to draft, the same at every validation."""
     validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
-    """How validation studies are drafted: greedily (fast), by beam search, or with the default decoding of drafting
-    (beam search and sampled candidates, several times slower), which is what users get."""
+    """Decoding of validation drafts: greedy (fast), beam search, or the default of drafting (several times slower)."""
     min_distinct: float = Field(default=0.1, ge=0, le=1)
     """Minimum number of different drafts, as a share of the different references; weights below it score 0."""
     patience: int = Field(default=5, ge=1)

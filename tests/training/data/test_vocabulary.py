@@ -73,7 +73,7 @@ def test_no_text_is_refused(texts: list[str]) -> None:
 
 
 def test_a_size_below_the_characters_is_refused() -> None:
-    with pytest.raises(CorpusError, match="20 pieces cannot hold"):
+    with pytest.raises(CorpusError, match="20 pieces cannot represent"):
         learn_vocabulary(["The lungs are clear."], size=20)
 
 
