@@ -41,7 +41,7 @@ class Flag:
 
 
 def audit_text(text: str, schema: FindingSchema | None = None) -> tuple[Flag, ...]:
-    """Return the faults of a text: first those of single sentences, then contradictions and repetitions."""
+    """Return the faults of a text: first faults of single sentences, then contradictions and repetitions."""
     flags = [flag for sentence in split_into_sentences(text) for flag in _audit_sentence(sentence)]
     flags += [
         Flag(FlagKind.CONTRADICTION, found.absent, f"denies {found.finding}, stated in: {found.present}")

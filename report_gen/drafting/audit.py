@@ -14,7 +14,7 @@ _REPORTED = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
 
 
 def draft_notices(text: str, states: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
-    """Return what the reader must know about a generated text.
+    """Return the notices that a reader of a generated text needs.
 
     Args:
         text: The sections without headings; may be empty.

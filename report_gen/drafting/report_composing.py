@@ -54,7 +54,7 @@ class ReportComposer:
         notices: Sequence[str],
         decoding: Decoding,
     ) -> Report:
-        """Return the report of a generated text, with the notices of its audit after those given.
+        """Return the report of a generated text, with the given notices, then the notices of its audit.
 
         Args:
             study: The study.

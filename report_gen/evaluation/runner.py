@@ -224,7 +224,7 @@ def _compare_with_controls(
     measure: Callable[[Sequence[Report]], tuple[Measure, ...]],
     method: ScoreMethod,
 ) -> dict[str, tuple[Difference, ...]]:
-    """Compute the scores with own images minus those with each control; empty if nothing can be measured."""
+    """Compute the scores with own images minus the scores with each control; empty if there are no scores."""
     own = measure(drafts[OWN])
     if not own:
         return {}

@@ -174,8 +174,10 @@ def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> Generat
 
 
 def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return prompts with the begin token [B,P], padded on the left so that all reports start in the same column,
-    and their attention mask [B,P]."""
+    """Return prompts with the begin token [B,P] and their attention mask [B,P].
+
+    The prompts are padded on the left, so that all reports start in the same column.
+    """
     rows = [torch.tensor([*row, BOS_ID]) for row in prompt_ids]
     input_ids = pad_sequence(rows, batch_first=True, padding_value=PAD_ID, padding_side="left")
     ones = [torch.ones_like(row) for row in rows]

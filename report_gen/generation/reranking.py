@@ -77,7 +77,7 @@ def needs_candidates(
     *,
     schema: FindingSchema,
 ) -> bool:
-    """Whether further candidates can improve on a text: its states are all unknown, or the text contradicts them.
+    """Return whether further candidates can improve on a text: it contradicts its states, or they are all unknown.
 
     Args:
         text: A report.

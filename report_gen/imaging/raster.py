@@ -49,7 +49,7 @@ def is_raster(head: bytes) -> bool:
 def describe_raster(path: Path, sha256: str) -> Image:
     """Return the record of an image file, after one full decode that proves the file is complete.
 
-    Rows and columns are those after the EXIF orientation is applied. The view position stays unknown.
+    Rows and columns are counted after the EXIF orientation is applied. The view position stays unknown.
 
     Raises:
         StudyError: The file is broken, too large, has several pages, or its pixel format is not supported.

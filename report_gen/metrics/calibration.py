@@ -118,7 +118,7 @@ def _bin(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _binned(probabilities: Floats, labels: Floats) -> Floats:
-    """Compute per study [S, bins + 1] what it adds to the gap of each bin, and the number of its known labels."""
+    """Compute the contribution of each study to the gap of each bin, and its number of known labels [S, bins + 1]."""
     known = np.isfinite(labels)
     sums = np.zeros((len(labels), CALIBRATION_BINS + 1))
     studies = np.nonzero(known)[0]

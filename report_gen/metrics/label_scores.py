@@ -27,7 +27,7 @@ class LabelScores:
     scores: tuple[Score, ...]
     """`MACRO_F1`, then the F1 of each label under its name; 0 to 1."""
     against: Mapping[str, tuple[Difference, ...]]
-    """The same scores minus those of each control and baseline, by its name."""
+    """The same scores minus the scores of each control and baseline, by its name."""
 
 
 def score_labels(

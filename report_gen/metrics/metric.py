@@ -23,7 +23,7 @@ class ReportTexts:
     prepared: Sequence[str]
     """Texts in the preset's form. Wording is compared in these."""
     schema: FindingSchema | None = None
-    """The findings that are labeled; those of chest radiographs if None."""
+    """The findings that are labeled; None labels the findings of chest radiographs."""
 
     @cached_property
     def states(self) -> list[States]:
@@ -96,7 +96,7 @@ class ReportMetric:
         preset: str | Preset = "raw",
         training_reports: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """Compute the scores of the whole corpus by name. Arguments and errors are those of `statistics`."""
+        """Compute the scores of the whole corpus by name. For arguments and errors see `statistics`."""
         measures = self.statistics(predictions, references, preset=preset, training_reports=training_reports)
         return {name: value for measure in measures for name, value in measure.named_values()}
 
@@ -108,7 +108,7 @@ def compare_texts(
     preset: str | Preset,
     training_reports: Sequence[str] | None,
 ) -> ReportComparison:
-    """Prepare both sides with a preset and pair them. Arguments and errors are those of `ReportMetric.statistics`."""
+    """Prepare both sides with a preset and pair them. For arguments and errors see `ReportMetric.statistics`."""
     preset = load_preset(preset) if isinstance(preset, str) else preset
     known = preset.known_words(training_reports)
     return ReportComparison(

@@ -115,7 +115,7 @@ class Preset(_Table):
         return frozenset(word for word, count in counts.items() if count >= self.vocabulary.min_count)
 
     def signature(self, known: frozenset[str] | None, reports: int, version: str) -> str:
-        """Describe what must be equal for two scores to be comparable, in the manner of sacrebleu.
+        """Describe the settings that comparable scores must share, in the manner of sacrebleu.
 
         Args:
             known: The vocabulary from `known_words`.

@@ -36,7 +36,7 @@ from report_gen.metrics.verdicts import (
 
 _MODEL = "model"
 _MINIMUM_DRAWS = 100
-"""Resamplings for a test between two systems, even where no intervals are requested."""
+"""Resamplings for a test between two systems, even if no intervals are requested."""
 
 _DraftsByName = Mapping[str, Sequence[str]]
 _NONE: _DraftsByName = MappingProxyType({})
@@ -188,7 +188,7 @@ def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingRepor
 
 @contextmanager
 def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
-    """Give the suite of all metrics; METEOR 1.5 is replaced by exact+stem F where it cannot run."""
+    """Return the suite of all metrics; METEOR 1.5 is replaced by exact+stem F if it cannot run."""
     if setup.method.java and find_meteor() is not None:
         with running_meteor() as meteor:
             yield MetricSuite(setup.references, [*WORDING_METRICS, meteor, FINDINGS_F1, *setup.optional])
@@ -263,7 +263,7 @@ def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
 
 
 def _headline_differences(setup: _Setup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
-    """Compute the model's headline scores minus those of another system."""
+    """Compute the headline scores of the model minus the scores of another system."""
     differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
     return tuple(difference for difference in differences if difference.name in setup.headline)
 

@@ -1,4 +1,4 @@
-"""Verdicts: what is wrong with drafts, in words, derived from their scores."""
+"""Verdicts: statements on faults of the drafts, derived from their scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def headline_scores(schema: FindingSchema) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One statement on what is wrong with the drafts."""
+    """One statement on a fault of the drafts."""
 
     text: str
     fails: bool

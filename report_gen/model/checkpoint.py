@@ -169,7 +169,7 @@ def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _parse_prompt(path: Path, content: bytes) -> Prompt:
-    """Return the prompt as it was stored, without removing comments: drafting uses what training used."""
+    """Return the prompt as it was stored, with its comments, because drafting must use the prompt of training."""
     try:
         return Prompt(content.decode(), name=str(path))
     except (UnicodeDecodeError, UsageError) as error:

@@ -81,7 +81,7 @@ class Conditioning(ABC):
     def encode_patches(
         self, visual: VisualFeatures, patch_features: torch.Tensor, view_mask: torch.Tensor, embed: Embed
     ) -> VisualFeatures:
-        """Return visual features whose patch tokens are those that the decoder gets.
+        """Return visual features with the patch tokens that the decoder gets.
 
         Args:
             visual: Output of the projector.

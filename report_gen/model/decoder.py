@@ -57,7 +57,7 @@ class ReportDecoder(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the logits [B,L,vocabulary] of a text; those at position t predict the token at t + 1.
+        """Return the logits [B,L,vocabulary] of a text; the logits at position t predict the token at t + 1.
 
         Args:
             visual_tokens: [B,K,D_txt], with visual_mask [B,K].

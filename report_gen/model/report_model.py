@@ -26,7 +26,7 @@ class ReportModelOutput:
     """
 
     logits: torch.Tensor | None
-    """[B,L,vocabulary]; those at position t predict the token at t + 1. None for a batch without texts."""
+    """[B,L,vocabulary]; the logits at position t predict the token at t + 1. None for a batch without texts."""
     finding_logits: torch.Tensor | None
     """[B,F]; None for a batch without images."""
     attribute_logits: tuple[torch.Tensor, ...] = ()

@@ -81,7 +81,10 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
         (["corpora.0.path=missing"], "missing: no such file or folder"),
         (["corpora.0.layout=nope"], "unknown corpus layout 'nope'; choose from"),
         (["model.encoder.name=vit_nope"], "timm does not know the encoder 'vit_nope'"),
-        (["text.vocabulary_size=20"], "pieces cannot hold the characters of these texts. Raise text.vocabulary_size"),
+        (
+            ["text.vocabulary_size=20"],
+            "pieces cannot represent the characters of these texts; raise text.vocabulary_size",
+        ),
     ],
 )
 def test_a_recipe(data: Path, settings: list[str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""Choose the modalities, planes and body parts that a model learns to recognize: those of its training studies."""
+"""Choose the modalities, planes and body parts that a model learns to recognize from its training studies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .example_store import Examples
 
 
 def choose_attributes(recipe: ModelRecipe, examples: Examples) -> tuple[AttributeConfig, ...]:
-    """Choose the values of each attribute of the recipe: those with enough training studies with images, sorted.
+    """Choose the values of each attribute that have enough training studies with images, in sorted order.
 
     Raises:
         RecipeError: An attribute has fewer than two such values, so it cannot be learned.

@@ -168,7 +168,7 @@ class BatchDataset(Dataset[Batch]):
         return _Sample(example, prompt_ids, states, values, targets, random)
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
-        half = len(example.prompts) // 2  # prompts with the indication come first, those without it last
+        half = len(example.prompts) // 2  # prompts with the indication come first, prompts without it last
         dropped = random.random() < self._stage.indication_dropout
         wordings = example.prompts[half:] if dropped else example.prompts[:half]
         return wordings[random.integers(len(wordings))]

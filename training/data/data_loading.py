@@ -193,7 +193,7 @@ def _training_labels(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
 
 
 def _finding_groups(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> list[ExampleStore]:
-    """Return the training studies with images of those of the first stages that train the finding head."""
+    """Return the training studies with images of the first `stages` stages, if a stage trains the finding head."""
     return [
         group
         for stage in recipe.stages[:stages]

@@ -39,7 +39,7 @@ class TrainingExample:
     images: tuple[Path, ...]
     views: tuple[ViewPosition, ...]
     prompts: tuple[tuple[int, ...], ...]
-    """Token ids of the prompt wordings: first those with the indication, then as many without it."""
+    """Token ids of the prompt wordings: first with the indication, then as many without it."""
     report_ids: tuple[int, ...]
     abnormal: tuple[bool, ...]
     """[R] whether the sentence of each report token states a finding as present or uncertain."""

@@ -173,7 +173,7 @@ def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) 
 
 
 def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
-    """Hash everything that the examples depend on, except the corpora themselves: a run keeps what it read first."""
+    """Hash everything that the examples depend on, except the corpora, because a run keeps its first copy."""
     keys = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
     schema = asdict(load_finding_schema(recipe))
     contents = [_VERSION, keys, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]

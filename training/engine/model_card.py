@@ -22,7 +22,7 @@ def write_card(
     decoder: str,
     calibration: Calibration | None = None,
 ) -> str:
-    """Return the card as Markdown: the recipe's introduction, the training data, and what the model recognizes.
+    """Return the card as Markdown: introduction of the recipe, training data, and recognized findings.
 
     Args:
         counts: Corpus -> split -> number of studies.

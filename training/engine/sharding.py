@@ -108,7 +108,7 @@ def _refuse(stage: StageRecipe, *, deepspeed: bool) -> None:
 
 
 def _prepare_deepspeed(accelerator: Accelerator, stage: StageRecipe) -> None:
-    """Set what DeepSpeed would otherwise take from a data loader and from its own file."""
+    """Set the values that DeepSpeed would otherwise take from a data loader and a configuration file."""
     settings = accelerator.state.deepspeed_plugin.deepspeed_config
     settings["train_micro_batch_size_per_gpu"] = -(-stage.batch_size // accelerator.num_processes)
     settings["gradient_accumulation_steps"] = 1

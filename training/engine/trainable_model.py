@@ -42,7 +42,7 @@ class TrainableModel:
             self._ema.load(state.ema)
 
     def set_rates(self, step: int) -> dict[str, float]:
-        """Set the learning rates of a step, and return those of the trained parts."""
+        """Set the learning rates of a step, and return the rates of the trained parts."""
         set_rates(self._optimizer, self._stage, step)
         group = self._optimizer.param_groups[0]
         peaks = {part: getattr(self._stage.rates, part) for part in ("encoder", "projector", "decoder")}
@@ -92,5 +92,5 @@ class TrainableModel:
         return None if self._ema is None else self._ema.state()
 
     def release(self) -> None:
-        """Free what accelerate holds for the stage."""
+        """Free the objects that accelerate holds for the stage."""
         self._accelerator.free_memory()

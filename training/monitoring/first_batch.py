@@ -1,4 +1,4 @@
-"""Decode the first batch of a stage back into text and images, to show what the model is trained on."""
+"""Decode the first batch of a stage back into text and images, to show the input of the training."""
 
 from __future__ import annotations
 

@@ -81,8 +81,10 @@ class TensorBoardLog:
         self._write(self._starts[stage] + step, summary=Summary(value=values))
 
     def _write(self, step: int, **event: Any) -> None:
-        """Append an event to the file in this thread: torch's own writer uses another one, in which a full disk would
-        end as a traceback."""
+        """Append an event to the file in this thread.
+
+        The writer of torch uses another thread, in which a full disk would end in a traceback.
+        """
         try:
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)

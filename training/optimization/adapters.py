@@ -55,7 +55,7 @@ def is_adapter(name: str) -> bool:
 
 
 def frozen_parameters(model: ReportModel) -> set[str]:
-    """Return the names of parameters that no stage trains: those of a pretrained decoder with adapters."""
+    """Return the names of the parameters of a pretrained decoder with adapters, which no stage trains."""
     names = [name for name, _ in model.decoder.named_parameters()]
     if not any(map(is_adapter, names)):
         return set()

@@ -101,7 +101,7 @@ class AugmentationRecipe(_Frozen):
     shift: float = Field(default=0.04, ge=0, le=0.2)
     """Maximum shift along either axis, as a share of the image side."""
     scale: float = Field(default=0.08, ge=0, le=0.3)
-    """Maximum relative change of size; what exceeds the square is cropped."""
+    """Maximum relative change of size; parts outside the square are cropped."""
     gamma: float = Field(default=1.25, ge=1, le=2)
     """Maximum exponent of the intensities; the minimum is its reciprocal."""
     noise: float = Field(default=0.02, ge=0, le=0.2)
