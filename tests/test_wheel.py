@@ -1,4 +1,4 @@
-"""The wheel: it holds every file of the packages, and drafts from a clean environment."""
+"""The wheel: it contains every file of the packages, and drafts from a clean environment."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def unknown_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...
 
 
 def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
-    """Check the names and values of overridden attributes; the value "" stands for unknown and is always allowed.
+    """Check the names and values of overridden attributes; the value "" means unknown and is always allowed.
 
     Raises:
         UsageError: The model does not know an attribute or a value.

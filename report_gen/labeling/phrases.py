@@ -38,7 +38,7 @@ Claims = tuple[tuple[str, FindingState], ...]
 """Pairs of a finding and the state that a phrase gives it."""
 
 OUTSIDE = ""
-"""Stands for every finding that has no name in the schema."""
+"""Name for all findings that have no name in the schema."""
 
 
 @dataclass(frozen=True, slots=True)

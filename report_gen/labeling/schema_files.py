@@ -14,7 +14,7 @@ A findings file is TOML. One file gives the schema and the phrases by which repo
     [no_finding]                    # optional: the finding that means "normal"
     finding = "No Finding"
     ignored = []                    # optional: findings that do not count against it
-    inconclusive = []               # optional: findings that leave it unknown
+    inconclusive = []               # optional: findings that make it unknown
 
     [subsets]                       # optional: selections that scores average over
     acute = ["Hemorrhage"]

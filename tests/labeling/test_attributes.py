@@ -1,4 +1,4 @@
-"""Terms of tables and headers, and what texts name, against sentences read by hand."""
+"""Attribute values of tables, headers and texts, against sentences that were read by hand."""
 
 from __future__ import annotations
 

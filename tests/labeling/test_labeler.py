@@ -1,4 +1,4 @@
-"""The findings read from sentences whose labels were written by hand."""
+"""The labeler, on sentences whose labels were written by hand."""
 
 from __future__ import annotations
 

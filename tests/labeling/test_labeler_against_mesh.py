@@ -27,10 +27,10 @@ FINDINGS = chest_xray().findings
 LEAST_SUPPORT = 30
 
 # Codes have the form `Heading/qualifier/qualifier`. Reasons for choices that are not obvious:
-# - `Opacity` and `Density` mean lung unless bone, breast, fat, valve or pleura is named; with `round` they are what a
-#   report calls a nodular opacity, which is an opacity and a lesion.
+# - `Opacity` and `Density` mean lung unless bone, breast, fat, valve or pleura is named; with `round` they mean a
+#   nodular opacity, which is an opacity and a lesion.
 # - `Markings/bronchovascular` codes the crowding of a shallow breath, not an opacity.
-# - `Deformity` of a bone is what coders wrote for compression deformities and old rib fractures, `blunted` for what a
+# - `Deformity` of a bone codes compression deformities and old rib fractures, `blunted` a costophrenic angle that a
 #   report may call fluid; for the labeler both are uncertain.
 # - Granuloma, Calcinosis and Cicatrix/lung belong to no finding.
 # - Overinflation (`Lung/hyperdistention`, `Lung, Hyperlucent`) and `Pulmonary Disease, Chronic Obstructive` have codes

@@ -1,4 +1,4 @@
-"""Finding schemas from files: the built-in one, a user's, and what is wrong with bad ones."""
+"""Finding schemas from files: the built-in schema, a user's file, and the faults of bad files."""
 
 from __future__ import annotations
 

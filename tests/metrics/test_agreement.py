@@ -116,7 +116,7 @@ def test_cider_of_some_reports_with_the_frequencies_of_all_is_coco(
 
 
 def test_cider_by_hand_with_the_frequencies_of_other_reports() -> None:
-    """Of four reports all hold "no", three "effusion" and one "edema", which weighs like a word that none holds."""
+    """Four reports contain "no", three "effusion" and one "edema", which weighs like a word that no report contains."""
     frequencies = cider.document_frequencies(["no edema", "no effusion", "no effusion", "no effusion"])
     weights = {"no": 0.0, "effusion": np.log(4 / 3), "edema": np.log(4), "fracture": np.log(4)}
     unigrams = weights["edema"] / np.hypot(weights["edema"], weights["fracture"])  # cosine; "no" weighs nothing

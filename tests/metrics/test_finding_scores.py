@@ -1,4 +1,4 @@
-"""Finding scores against averages worked out by hand."""
+"""Finding scores against averages computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""F1 of labels against figures worked out by hand."""
+"""F1 of labels against figures computed by hand."""
 
 from __future__ import annotations
 
