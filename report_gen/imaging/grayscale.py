@@ -1,7 +1,7 @@
 """Apply the grayscale transformations of DICOM PS3.4 N.2: modality LUT, VOI LUT, presentation LUT.
 
 A radiograph of 16 bits has at most 65,536 gray levels. pydicom therefore transforms each level once, in double
-precision, and every pixel is looked up in the result. This is exact, and faster than transforming every pixel.
+precision, and every pixel is replaced by the result for its level. This is exact, and faster than transforming pixels.
 """
 
 from __future__ import annotations
