@@ -72,7 +72,7 @@ def test_no_line_is_longer_than_the_longest() -> None:
 def test_a_vocabulary_learns_the_line_with_its_texts() -> None:
     text = ["CT of the chest with contrast."] * 3
     plain = learn_vocabulary(text, size=220)
-    trained = learn_vocabulary(text, size=220, also=example_lines(8, 2))
+    trained = learn_vocabulary(text, size=220, extra=example_lines(8, 2))
     line = write_line([-0.42] * 8, 2)
     assert plain.decode(plain.encode(line)) == trained.decode(trained.encode(line)) == line
     assert len(trained.encode(line)) < len(plain.encode(line))

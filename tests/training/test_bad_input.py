@@ -119,7 +119,7 @@ def rewrite(**changes: str) -> Callable[[Path], None]:
         (spoil("train-2.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "train-2.png: the image is broken or truncated"),
         (spoil("train-2.png", b""), "train-2.png: the image is broken or truncated"),
         (spoil("manifest.jsonl", b"{\n"), "manifest.jsonl: line 1 is not valid JSON"),
-        (rewrite(split="val"), "No report text to learn a vocabulary from"),
+        (rewrite(split="val"), "There is no report text to learn a vocabulary from"),
     ],
 )
 def test_a_corpus(data: Path, damage: Callable[[Path], Any], message: str) -> None:

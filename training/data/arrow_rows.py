@@ -39,7 +39,7 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or type(error).__name__
-    return OutputError(f"{path}: cannot be written ({reason}); free the disk or name another place.")
+    return OutputError(f"{path}: cannot be written ({reason}); free the disk or choose another place")
 
 
 class Rows(Sequence[Row]):

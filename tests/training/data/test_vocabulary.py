@@ -68,7 +68,7 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("texts", [[], ["", " \n"]])
 def test_no_text_is_refused(texts: list[str]) -> None:
-    with pytest.raises(CorpusError, match="No report text"):
+    with pytest.raises(CorpusError, match="There is no report text"):
         learn_vocabulary(texts, size=100)
 
 
