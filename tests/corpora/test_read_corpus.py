@@ -205,7 +205,7 @@ CSV_TEXTS = st.lists(st.sampled_from(["id", "findings", "image", "edema", ",", "
 
 
 @given(content=st.binary() | JSON_VALUES.map(json.dumps).map(str.encode) | CSV_TEXTS.map(str.encode), file=FILES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_content_gives_a_corpus_or_a_corpus_error(content: bytes, file: str) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / file

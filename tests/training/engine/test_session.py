@@ -44,7 +44,8 @@ def model_of(recipe: Recipe, **changes: Any) -> dict[str, Any]:
 
 
 def read_sections(drafter: Drafter, image: Path) -> tuple[str, ...]:
-    return tuple(section.text for section in drafter.draft(read_study(image)).sections)
+    report = drafter.draft(read_study(image), decoding=Decoding(max_tokens=60))
+    return tuple(section.text for section in report.sections)
 
 
 @pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
