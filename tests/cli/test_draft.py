@@ -157,7 +157,10 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--attribute", "plane"], "write NAME=VALUE with a name of modality, plane, body_part"),
         (["--attribute", "plane="], "write NAME=VALUE with a name of modality, plane, body_part"),
         (["--attribute", "side=left"], "write NAME=VALUE with a name of modality, plane, body_part"),
-        (["--attribute", "plane=axial"], "'plane' is not known: the model was trained without attributes; leave it out"),
+        (
+            ["--attribute", "plane=axial"],
+            "'plane' is not known: the model was trained without attributes; leave it out",
+        ),
     ],
 )
 def test_a_call_that_cannot_be_understood(draft: Command, tmp_path: Path, arguments: list[str], message: str) -> None:
