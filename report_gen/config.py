@@ -37,7 +37,7 @@ CONDITIONING_TRAITS: Mapping[ConditioningName, ConditioningTraits] = MappingProx
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class EncoderConfig(_Frozen):
@@ -153,8 +153,8 @@ class ModelConfig(_Frozen):
     features written as digits before the prompt (`numbers`, a baseline)."""
     vocabulary_size: int = Field(ge=8)
     encoder: EncoderConfig
-    projector: ProjectorConfig = ProjectorConfig()
-    decoder: DecoderConfig = DecoderConfig()
+    projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
+    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     finding_schema: FindingSchema
     """The findings that the model speaks of; their number sizes weights, thresholds and targets."""
     findings: FindingConfig = Field(

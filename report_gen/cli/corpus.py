@@ -50,13 +50,14 @@ def check(
 ) -> None:
     """Count the contents of a corpus and list its problems."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
-
     schema = load_findings(findings)
     with (
         _opened(path, layout, require_images=None, check=False, schema=schema) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
+        # Imports SciPy, datasketch and imagehash, which a corpus that cannot be read does not need.
+        from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
+
         results, example_images = check_corpus(
             dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed, schema=schema
         )

@@ -44,7 +44,7 @@ def score(
 ) -> None:
     """Score drafts against reference reports. Scores have intervals, baselines and verdicts."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    from report_gen.metrics import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
+    from report_gen.metrics import ScoreOptions, run_score
 
     folders = {"bertscore": bertscore, "chexbert": chexbert, "radgraph": radgraph}
     run = run_score(
@@ -65,6 +65,8 @@ def score(
             optional={name: folder for name, folder in folders.items() if folder is not None},
         )
     )
+    from report_gen.metrics import render_table, write_csv, write_html, write_json  # imports rich
+
     print_table(render_table(run))
     for path, write in ((json, write_json), (html, write_html), (csv, write_csv)):
         if path is not None:

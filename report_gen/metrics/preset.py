@@ -23,7 +23,7 @@ _SHIPPED = resources.files(__package__) / "presets"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Step(_Table):
@@ -92,8 +92,8 @@ class Preset(_Table):
     name: str
     description: str = ""
     lowercase: bool = False
-    references: Cleaning = Cleaning()
-    predictions: Cleaning = Cleaning()
+    references: Cleaning = Field(default_factory=Cleaning)
+    predictions: Cleaning = Field(default_factory=Cleaning)
     vocabulary: Vocabulary | None = None
     truncation: Truncation | None = None
 

@@ -16,7 +16,6 @@ from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, st
 from report_gen.metrics import (
     Pairs,
     average_name,
-    bleu,
     cider_d,
     diversity_stats,
     finding_measures,
@@ -24,6 +23,7 @@ from report_gen.metrics import (
     label_reports,
     rouge_l_coco,
 )
+from report_gen.metrics.bleu import bleu
 from report_gen.model import Checkpoint
 from report_gen.records.findings import FindingSchema
 from report_gen.records.report import AttributeName, Section, parse_report

@@ -12,7 +12,7 @@ from report_gen.records.report import AttributeName, SectionName
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class CorpusRecipe(_Frozen):
@@ -55,6 +55,19 @@ class TextRecipe(_Frozen):
     """Maximum number R of report tokens; longer reports lose whole sentences."""
 
 
+class LoraRecipe(_Frozen):
+    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
+
+    rank: int = Field(default=8, ge=1)
+    """Rank of an adapter."""
+    alpha: float = Field(default=16.0, gt=0)
+    """Scale of the adapters is alpha / rank."""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout before an adapter."""
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
+
+
 class ModelRecipe(_Frozen):
     conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
@@ -63,9 +76,9 @@ class ModelRecipe(_Frozen):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
-    projector: ProjectorConfig = ProjectorConfig()
+    projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     """The GPT-style decoder."""
     decoder_weights: str | None = None
     """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
@@ -108,19 +121,6 @@ class AugmentationRecipe(_Frozen):
     """Maximum standard deviation of added Gaussian noise, for intensities 0..1."""
     blur: float = Field(default=0.5, ge=0, le=3)
     """Maximum standard deviation of the Gaussian blur, pixels at training size."""
-
-
-class LoraRecipe(_Frozen):
-    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
-
-    rank: int = Field(default=8, ge=1)
-    """Rank of an adapter."""
-    alpha: float = Field(default=16.0, gt=0)
-    """Scale of the adapters is alpha / rank."""
-    dropout: float = Field(default=0.05, ge=0, lt=1)
-    """Dropout before an adapter."""
-    targets: tuple[str, ...] = ()
-    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 
 class ScstRecipe(_Frozen):
@@ -210,7 +210,7 @@ class StageRecipe(_Frozen):
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     """Decay of an exponential moving average of the weights, which is validated and saved in their place; 0 for none.
     The decay of step n (from 0) is at most (1 + n) / (10 + n)."""
-    scst: ScstRecipe = ScstRecipe()
+    scst: ScstRecipe = Field(default_factory=ScstRecipe)
     """Self-critical sequence training."""
     validate_every: int = Field(default=100, ge=1)
     """Steps between validations."""
@@ -254,13 +254,13 @@ class Recipe(_Frozen):
     """Whether to write curves and sample drafts for TensorBoard into the run folder."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"
     """Data type of the weights in the checkpoint."""
-    text: TextRecipe = TextRecipe()
+    text: TextRecipe = Field(default_factory=TextRecipe)
     """Cleaning and encoding of the reports."""
     findings: str = "chest_xray"
     """Findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
     """The training corpora."""
-    augmentation: AugmentationRecipe = AugmentationRecipe()
+    augmentation: AugmentationRecipe = Field(default_factory=AugmentationRecipe)
     """Random changes of the training images."""
     model: ModelRecipe
     """The model."""
