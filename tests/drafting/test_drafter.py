@@ -340,6 +340,13 @@ def test_a_draft_does_not_depend_on_order_or_company(method: Any, tmp_path: Path
     assert backwards == texts[::-1]
 
 
+def test_the_random_numbers_of_a_study_depend_on_all_its_images(tmp_path: Path) -> None:
+    both, reverse = (two_views(tmp_path, view, ViewPosition.PA) for view in (ViewPosition.PA, ViewPosition.LATERAL))
+    alone = with_images(study(tmp_path, 1))
+    seeds = [drafting._study_generator(one, BRIEF).initial_seed() for one in (both, reverse, alone)]
+    assert seeds[0] == seeds[1] != seeds[2]
+
+
 def test_bfloat16_runs_from_pixels_to_text(tmp_path: Path) -> None:
     folder, found = write_checkpoint(tmp_path / "tiny"), study(tmp_path)
     short = Drafter.load(folder, dtype="bfloat16")

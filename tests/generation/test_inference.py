@@ -81,7 +81,7 @@ def test_an_empty_text_has_no_sections() -> None:
     assert compose_text(GeneratedTokens((), ()), tokenizer()).sections == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, tokenizer().vocabulary_size - 1) | st.sampled_from(STOPS_AND_BLANKS), max_size=30))
 def test_any_token_ids_can_be_composed(ids: list[int]) -> None:
     composed = compose_text(GeneratedTokens(tuple(ids), (0.5,) * len(ids)), tokenizer())

@@ -93,6 +93,7 @@ def test_confidence_decides_among_equally_consistent_texts() -> None:
     ("text", "states", "expected"),
     [
         (TEXTS[PRESENT], states_of(Pleural_Effusion=PRESENT), False),
+        (TEXTS[ABSENT], states_of(Pleural_Effusion=ABSENT), False),
         (TEXTS[ABSENT], states_of(Pleural_Effusion=PRESENT), True),
         (TEXTS[UNKNOWN], states_of(), True),
     ],

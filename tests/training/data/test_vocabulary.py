@@ -23,7 +23,7 @@ def one_blank(text: str) -> str:
 
 
 @given(TEXTS.filter(lambda texts: any(map(str.strip, texts))))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_decode_inverts_encode_for_every_character_of_the_training_texts(texts: list[str]) -> None:
     tokenizer = learn_vocabulary(texts, size=3000)
     assert [tokenizer.decode(tokenizer.encode(text)) for text in texts] == [one_blank(text) for text in texts]

@@ -100,6 +100,13 @@ def test_the_score_chooses_and_the_loss_decides_among_equals() -> None:
     assert len(set(ranks)) == len(ranks)
 
 
+def test_drafts_as_varied_as_the_recipe_asks_keep_their_score() -> None:
+    for distinct, score in ((0.5, 2.0), (0.49, 0.0)):
+        ranked = rank(validation(score=2.0, distinct=distinct), stage(min_distinct=0.5))
+        assert ranked is not None
+        assert ranked.score == pytest.approx(score)
+
+
 def test_without_validation_studies_there_is_no_score() -> None:
     assert rank(validation(loss=None), stage()) is None
 
