@@ -12,7 +12,9 @@ from report_gen.terminal import Quiet, Verbose, print_table, set_verbosity
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="Drafts: JSONL, CSV, or one text per line.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="Drafts: CSV or JSONL with study_id and report, or one text per line.")
+    ],
     references: Annotated[Path, typer.Argument(help="Reference reports: the same formats, or an annotation.json.")],
     preset: Preset = "raw",
     train: Annotated[Path | None, typer.Option(help="Training reports, for vocabulary and baselines.")] = None,
