@@ -55,7 +55,10 @@ def draft(
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
     finding: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=STATE", help="Override a finding: present, absent, uncertain or unknown."),
+        typer.Option(
+            metavar="NAME=STATE",
+            help="Override a finding of the model: present, absent, uncertain or unknown. May be repeated.",
+        ),
     ] = None,
     attribute: Annotated[
         list[str] | None,

@@ -13,7 +13,10 @@ from report_gen.terminal import Quiet, Verbose, print_table, set_verbosity
 
 def score(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="Drafts: JSONL, CSV, or one text per line.")
+        Path,
+        typer.Argument(
+            metavar="PREDICTIONS", help="Drafts: CSV or JSONL with study_id and report, or one text per line."
+        ),
     ],
     references: Annotated[
         Path, typer.Argument(metavar="REFERENCES", help="Reference reports: the same formats, or an annotation.json.")
