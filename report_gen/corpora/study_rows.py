@@ -61,5 +61,7 @@ def join_examples(earlier: Example, later: Example, location: str) -> Example:
         elif first in missing:
             joined[name] = second
         else:
-            raise CorpusError(f"{location} has another {name} than an earlier row of the same study; make them equal")
+            raise CorpusError(
+                f"{location} and an earlier row of the same study differ in {name}; make them equal, or give each study its own id"
+            )
     return Example(**joined)

@@ -68,7 +68,7 @@ class ReportComposer:
         if decoding.remove_unsupported:
             sections, removed = remove_unsupported(sections, findings, schema)
         if removed:
-            notices = (*notices, f"{removed} generated sentences removed: the model cannot detect what they describe")
+            notices = (*notices, f"sentences removed because the model cannot detect what they describe: {removed}")
         body = "\n".join(section.text for section in sections)
         audited = draft_notices(body, [finding.state for finding in findings], schema)
         return Report(

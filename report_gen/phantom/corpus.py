@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ _DRY = (
 )
 
 
-def write_phantom_corpus(folder: Path, *, studies: int = 240, size: int = 128, seed: int = 0) -> Path:
+def write_phantom_corpus(folder: str | os.PathLike[str], *, studies: int = 240, size: int = 128, seed: int = 0) -> Path:
     """Write radiographs as PNG and their reports as manifest.jsonl.
 
     Six kinds of chest are equally frequent in every split: without effusion, with a left or a right effusion, each with
@@ -52,7 +53,7 @@ def write_phantom_corpus(folder: Path, *, studies: int = 240, size: int = 128, s
     Raises:
         OutputError: The manifest cannot be written.
     """
-    random = np.random.default_rng(seed)
+    folder, random = Path(folder), np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number in range(studies):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -66,7 +67,7 @@ def draw_chest(
 
 
 def write_phantom(
-    folder: Path,
+    folder: str | os.PathLike[str],
     *,
     rows: int = 1024,
     columns: int = 1024,
@@ -94,6 +95,7 @@ def write_phantom(
     pixels = draw_chest(rows, columns, seed=seed, effusion=effusion, cardiomegaly=cardiomegaly)
     identity = f"{rows} {columns} {seed} {effusion} {cardiomegaly} {photometric}"
     dataset = _dataset(pixels, identity, photometric)
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"phantom-{dataset.SOPInstanceUID[-8:]}.dcm"
     dataset.save_as(path, enforce_file_format=True)

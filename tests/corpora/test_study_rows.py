@@ -50,7 +50,7 @@ def test_two_ids_with_the_same_hash_stay_separate(monkeypatch: pytest.MonkeyPatc
 def test_rows_that_contradict_each_other_are_named() -> None:
     first, (_, second) = rows("a", "a")
     contrary = Example(study_id="a", images=second.images, view_positions=("PA",), findings="other")
-    with pytest.raises(CorpusError, match="row 1 has another findings than an earlier row of the same study"):
+    with pytest.raises(CorpusError, match="row 1 and an earlier row of the same study differ in findings"):
         list(join_rows(["a", "a"], [first, ("row 1", contrary)]))
 
 
