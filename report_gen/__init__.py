@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from report_gen.corpora import read_corpus
     from report_gen.drafting import Drafter
     from report_gen.imaging import load_pixels, read_studies, read_study
-    from report_gen.labeling.labeler import label_findings
+    from report_gen.labeling import label_findings
     from report_gen.metrics import score_reports
     from report_gen.model import load_checkpoint
     from report_gen.records import Report, Study

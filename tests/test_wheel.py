@@ -1,4 +1,4 @@
-"""The wheel: it holds every file of the packages, and drafts from a clean environment."""
+"""The wheel: it contains every file of the packages, and drafts from a clean environment."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from report_gen.phantom.dicom import write_phantom
-from report_gen.records.report import BANNER
+from report_gen.phantom import write_phantom
+from report_gen.records import BANNER
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PACKAGES = {"report_gen": "report_gen", "training": "report_gen_training", "prompts": "report_gen/prompts"}

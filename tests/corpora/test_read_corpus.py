@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from report_gen.corpora import LAYOUTS, corpus_features, read_corpus
 from report_gen.errors import CorpusError, OutputError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 
 FINDINGS = chest_xray().findings
 

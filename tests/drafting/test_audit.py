@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from report_gen.drafting.audit import draft_notices, remove_unsupported
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import Finding, FindingState, Section, SectionName, parse_report
 
 SCHEMA = chest_xray()

@@ -19,7 +19,7 @@ from report_gen.drafting import drafter as drafting
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.outputs import format_json
 from report_gen.records import Finding, FindingState, Image, Report, Study, ViewPosition

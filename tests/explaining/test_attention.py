@@ -12,11 +12,11 @@ import torch
 
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.model import VIEWS
 from report_gen.records import ViewPosition
-from tests.builders import SIZE, picture, study, tiny_checkpoint, tiny_config, write_png
+from tests.builders import SIZE, noise_image, study, tiny_checkpoint, tiny_config, write_png
 from tests.dicom_files import write_dicom
 
 
@@ -38,7 +38,7 @@ def test_the_image_and_its_place_in_the_square(rows: int, columns: int, tmp_path
 
 
 def test_with_two_views_the_weights_of_the_first_are_returned(tmp_path: Path) -> None:
-    first, _ = (write_png(tmp_path / f"{seed}.png", picture(seed)) for seed in (1, 2))
+    first, _ = (write_png(tmp_path / f"{seed}.png", noise_image(seed)) for seed in (1, 2))
     both, alone = read_study(tmp_path), read_study(first)
     assert len(both.images) == 2
     sums = [sum(weights.sum() for weights in drafter().attention_map(one).weights.values()) for one in (both, alone)]
@@ -61,7 +61,7 @@ def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
         return SimpleNamespace(finding_attention=torch.cat([first, -first], dim=1)[None].bfloat16())
 
     monkeypatch.setattr(checkpoint.model, "encode_images", encode_images)
-    image = write_dicom(tmp_path / "a.dcm", picture().astype(np.uint16), ViewPosition="LL")
+    image = write_dicom(tmp_path / "a.dcm", noise_image().astype(np.uint16), ViewPosition="LL")
     heatmap = Drafter(checkpoint).attention_map(read_study(image))
     for name, weights in heatmap.weights.items():
         np.testing.assert_array_equal(weights, expected[schema.findings.index(name)])
@@ -79,7 +79,7 @@ def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path
     )
     both = replace(lateral, series=(replace(lateral.series[0], images=images),))
     heatmap = Drafter(tiny_checkpoint(tiny_config(views=("PA",)))).attention_map(both)
-    np.testing.assert_allclose(heatmap.image, picture(2) / 255, atol=1e-3)
+    np.testing.assert_allclose(heatmap.image, noise_image(2) / 255, atol=1e-3)
 
 
 def test_an_unreadable_study_is_refused(tmp_path: Path) -> None:

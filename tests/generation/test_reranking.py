@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from report_gen.generation import mismatched_findings
 from report_gen.generation.reranking import (
     fewest_contradictions,
     inconsistency,
     mismatch_score,
-    mismatched_findings,
     most_agreed,
     needs_candidates,
     select_candidate,
 )
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import AttributeName, FindingState
 
 SCHEMA = chest_xray()

@@ -23,12 +23,11 @@ from safetensors.torch import load_file
 
 from report_gen.drafting import Drafter
 from report_gen.generation import DEFAULT_DECODING, Decoding
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.metrics import Pairs, cider_d
 from report_gen.model import Checkpoint
-from report_gen.records.report import format_report, parse_report
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition, format_report, parse_report
 from tests.builders import store, tiny_recipe, write_corner_corpus
 
 ABNORMAL, NORMAL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."

@@ -17,14 +17,14 @@ from report_gen_training.recipe.schema import Recipe
 from report_gen_training.run.events import Progress
 from safetensors.torch import load_file
 
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, RecipeError, ReportGenError, UsageError
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.model import load_checkpoint
-from report_gen.records.report import BANNER
-from tests.builders import CORNERS, PROMPT, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
+from report_gen.records import BANNER
+from tests.builders import CORNERS, PROMPT, corner_image, tiny_recipe, write_corner_corpus, write_manifest, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -70,7 +70,7 @@ def test_an_overfitted_model_writes_each_report_from_its_image(conditioning: str
     )
     for corner, sections in enumerate(CORNERS):
         assert read_sections(drafter, tmp_path / "images" / f"train-{corner}.png") == sections
-        swapped = write_png(tmp_path / "swapped" / f"train-{corner}.png", marked((corner + 1) % 4))
+        swapped = write_png(tmp_path / "swapped" / f"train-{corner}.png", corner_image((corner + 1) % 4))
         assert read_sections(drafter, swapped) == CORNERS[(corner + 1) % 4]
 
 
