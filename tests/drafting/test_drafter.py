@@ -347,6 +347,13 @@ def test_the_random_numbers_of_a_study_depend_on_all_its_images(tmp_path: Path) 
     assert seeds[0] == seeds[1] != seeds[2]
 
 
+def test_the_features_of_a_study_are_the_mean_of_its_views(tmp_path: Path) -> None:
+    studies = [study(tmp_path, 1), study(tmp_path, 2), two_views(tmp_path, ViewPosition.PA, ViewPosition.LATERAL)]
+    one, other, both = drafter().features(studies)
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
+    assert not np.allclose(one, other, atol=1e-4)
+
+
 def test_bfloat16_runs_from_pixels_to_text(tmp_path: Path) -> None:
     folder, found = write_checkpoint(tmp_path / "tiny"), study(tmp_path)
     short = Drafter.load(folder, dtype="bfloat16")

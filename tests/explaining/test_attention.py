@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import VIEWS
 from report_gen.records import ViewPosition
-from tests.builders import SIZE, noise_image, study, tiny_checkpoint, write_png
+from tests.builders import SIZE, noise_image, study, tiny_checkpoint, tiny_config, write_png
 from tests.dicom_files import write_dicom
 
 
@@ -68,6 +69,17 @@ def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
     assert pixel_values.shape == (1, 1, 1, SIZE, SIZE)
     assert view_positions.tolist() == [[VIEWS.index(ViewPosition.LATERAL)]]
     assert view_mask.tolist() == [[True]]
+
+
+def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path: Path) -> None:
+    lateral, frontal = study(tmp_path, 1), study(tmp_path, 2)
+    images = (
+        replace(lateral.images[0], view_position=ViewPosition.LATERAL),
+        replace(frontal.images[0], view_position=ViewPosition.PA),
+    )
+    both = replace(lateral, series=(replace(lateral.series[0], images=images),))
+    heatmap = Drafter(tiny_checkpoint(tiny_config(views=("PA",)))).attention_map(both)
+    np.testing.assert_allclose(heatmap.image, noise_image(2) / 255, atol=1e-3)
 
 
 def test_an_unreadable_study_is_refused(tmp_path: Path) -> None:

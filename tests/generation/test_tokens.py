@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -137,3 +138,12 @@ def test_beam_search_finds_more_probable_texts_than_greedy_decoding() -> None:
     pairs = [(mean_log_probability(b), mean_log_probability(g)) for b, g in zip(beams, greedy, strict=True)]
     assert all(beam >= first - 1e-6 for beam, first in pairs)
     assert any(beam > first + 1e-3 for beam, first in pairs)
+
+
+def test_beam_search_compares_texts_by_their_mean_log_probability(
+    model: ReportModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An end at once has log 0.4, ten tokens have 10 log 0.6 in all: a lower sum, but a higher mean."""
+    fix_next_token(model, monkeypatch, {50: math.log(0.6), EOS_ID: math.log(0.4)})
+    for generated in generate(model, Decoding(method="beam", beams=3, max_tokens=10)):
+        assert generated.token_ids == (50,) * 10
