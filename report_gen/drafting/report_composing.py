@@ -59,7 +59,8 @@ class ReportComposer:
         if decoding.remove_unsupported:
             sections, removed = remove_unsupported(sections, findings, schema)
         if removed:
-            notices = (*notices, f"{removed} generated sentences removed: the model cannot detect what they describe")
+            sentences, what = ("sentence", "it describes") if removed == 1 else ("sentences", "they describe")
+            notices = (*notices, f"{removed} generated {sentences} removed: the model cannot detect what {what}")
         body = "\n".join(section.text for section in sections)
         audited = draft_notices(body, [finding.state for finding in findings], schema)
         return Report(

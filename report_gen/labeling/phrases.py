@@ -104,7 +104,11 @@ _PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
-    """Compile the phrases of a schema, from its built-in vocabulary or its own phrases, with the shared cues."""
+    """Compile the phrases of a schema, from its built-in vocabulary or its own phrases, with the shared cues.
+
+    Raises:
+        ValueError: this release does not have the vocabulary of the schema.
+    """
     own = _read(schema.vocabulary) if schema.vocabulary else _own_phrases(schema)
     data = _merge(_read("cues"), own)
     meanings: dict[str, Meaning] = {}
@@ -139,7 +143,10 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
 
 
 def _read(vocabulary: str) -> dict[str, Any]:
-    return tomllib.loads((files(__package__) / "vocabularies" / f"{vocabulary}.toml").read_text(encoding="utf-8"))
+    file = files(__package__) / "vocabularies" / f"{vocabulary}.toml"
+    if not vocabulary.isidentifier() or not file.is_file():
+        raise ValueError(f"the vocabulary {vocabulary!r} is not part of this release")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _own_phrases(schema: FindingSchema) -> dict[str, Any]:

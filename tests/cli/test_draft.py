@@ -153,11 +153,15 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--view", "side"], "side"),
         (["--finding", "Edema"], "write NAME=STATE with a state of present, absent, uncertain, unknown"),
         (["--finding", "Edema=maybe"], "write NAME=STATE"),
+        (["--finding", "Edema=present", "--finding", "Edema=absent"], "already has another state; give one state"),
         (["--finding", "Oedema=present"], "'Oedema' is not known; choose from No Finding"),
         (["--attribute", "plane"], "write NAME=VALUE with a name of modality, plane, body_part"),
         (["--attribute", "plane="], "write NAME=VALUE with a name of modality, plane, body_part"),
         (["--attribute", "side=left"], "write NAME=VALUE with a name of modality, plane, body_part"),
-        (["--attribute", "plane=axial"], "'plane' is not known: the model was trained without attributes; leave it out"),
+        (
+            ["--attribute", "plane=axial"],
+            "'plane' is not known: the model was trained without attributes; leave it out",
+        ),
     ],
 )
 def test_a_call_that_cannot_be_understood(draft: Command, tmp_path: Path, arguments: list[str], message: str) -> None:
