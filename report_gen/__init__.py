@@ -9,14 +9,15 @@ nor NumPy.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.corpora import read_corpus
     from report_gen.drafting import Drafter
     from report_gen.imaging import load_pixels, read_studies, read_study
-    from report_gen.labeling.labeler import label_findings
+    from report_gen.labeling import label_findings
     from report_gen.metrics import score_reports
     from report_gen.model import load_checkpoint
     from report_gen.records import Report, Study
@@ -37,31 +38,27 @@ __all__ = [
     "score_reports",
 ]
 
-_MODULES = {
-    "Drafter": "report_gen.drafting.drafter",
-    "Report": "report_gen.records.report",
-    "Study": "report_gen.records.study",
-    "label_findings": "report_gen.labeling.labeler",
-    "load_checkpoint": "report_gen.model",
-    "load_pixels": "report_gen.imaging.reading",
-    "read_corpus": "report_gen.corpora",
-    "read_studies": "report_gen.imaging.reading",
-    "read_study": "report_gen.imaging.reading",
-    "score_reports": "report_gen.metrics",
-}
-"""The module that defines each public name."""
+_load = lazy_exports(
+    __name__,
+    {
+        "corpora": ("read_corpus",),
+        "drafting.drafter": ("Drafter",),
+        "imaging.reading": ("load_pixels", "read_studies", "read_study"),
+        "labeling.labeler": ("label_findings",),
+        "metrics.scoring": ("score_reports",),
+        "model": ("load_checkpoint",),
+        "records.report": ("Report",),
+        "records.study": ("Study",),
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # takes 50 ms to import
+    if name != "__version__":
+        return _load(name)
+    from importlib.metadata import version  # takes 50 ms to import
 
-        value: Any = version("report-gen")
-    elif name in _MODULES:
-        value = getattr(import_module(_MODULES[name]), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # the next access does not come here
+    globals()[name] = value = version("report-gen")
     return value
 
 

@@ -19,10 +19,10 @@ ConditioningName = Literal["prefix", "cross_attention", "numbers"]
 
 
 class ConditioningTraits(NamedTuple):
-    """What a way of conditioning can do, as far as it is known before a model is built; see `model/conditioning.py`."""
+    """Properties of a conditioning method that are known before a model is built; see `model/conditioning.py`."""
 
     uses_findings: bool
-    """Whether the decoder is conditioned on findings and attributes, so that a reader can override them."""
+    """Whether the decoder is conditioned on findings and attributes, so that a user can override them."""
     trains_encoder: bool
     """Whether the gradient of the report loss reaches the image encoder and the projector."""
 
@@ -37,7 +37,7 @@ CONDITIONING_TRAITS: Mapping[ConditioningName, ConditioningTraits] = MappingProx
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class EncoderConfig(_Frozen):
@@ -63,9 +63,9 @@ class ProjectorConfig(_Frozen):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of patch features dropped during training."""
     numbers: int = Field(default=64, ge=2)
-    """Numbers as which pooled features are written, each the mean of a group of channels; for `numbers` only."""
+    """Number of values into which features are pooled, each the mean of a group of channels; for `numbers` only."""
     decimals: int = Field(default=2, ge=0, le=6)
-    """Decimals of these numbers."""
+    """Decimal places of these values."""
 
 
 class DecoderConfig(_Frozen):
@@ -90,28 +90,28 @@ class DecoderConfig(_Frozen):
 
 
 class FindingConfig(_Frozen):
-    """How a logit of the finding head becomes a probability, and that a state that conditions the decoder."""
+    """Calibration and thresholds of the finding head: from logits to probabilities, and to conditioning states."""
 
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, so that probabilities are calibrated (Guo et al., ICML 2017)."""
     trained: tuple[bool, ...] | None = None
-    """Whether the head was trained on a finding, so that its probability is reported; None: those with a threshold."""
+    """Whether the head was trained on a finding, so that its probability is reported. None: where `present` is set."""
     present: tuple[float | None, ...]
-    """Probability from which a finding is present; None leaves the finding unknown: not trained, or too rare."""
+    """Minimum probability of a present finding. None: the finding stays unknown, as it is untrained or too rare."""
     uncertain: tuple[float | None, ...] = Field(default_factory=lambda data: (None,) * len(data.get("present", ())))
-    """Probability from which a finding is uncertain; None goes from absent straight to present."""
+    """Minimum probability of an uncertain finding. None: the finding is never uncertain."""
 
     @model_validator(mode="after")
     def _check(self) -> FindingConfig:
         for name in ("present", "uncertain"):
             values = getattr(self, name)
             if any(value is not None and not (0 < value <= 1) for value in values):
-                raise ValueError(f"{name} must lie in 0..1")
+                raise ValueError(f"{name} contains a threshold outside 0..1; correct it")
         return self
 
     @classmethod
     def unknown(cls, findings: int, *, trained: tuple[bool, ...] | None = None) -> FindingConfig:
-        """Return a configuration without thresholds, which leaves so many findings unknown."""
+        """Return a configuration without thresholds, in which all of this number of findings stay unknown."""
         return cls(present=(None,) * findings, trained=trained)
 
     @property
@@ -125,21 +125,21 @@ class AttributeConfig(_Frozen):
 
     name: AttributeName
     values: tuple[str, ...] = Field(min_length=1)
-    """In the order of the head's logits."""
+    """Values in the order of the logits of the head."""
 
     @model_validator(mode="after")
     def _check(self) -> AttributeConfig:
         if len(set(self.values)) < len(self.values) or "" in self.values:
-            raise ValueError(f"the values of {self.name} must differ, and none may be empty")
+            raise ValueError(f"the values of {self.name} contain a duplicate or an empty value; remove it")
         return self
 
     @property
     def conditioning_values(self) -> tuple[str, ...]:
-        """Order of the values in every tensor of attribute values: first the unknown one, which is empty."""
+        """Values in the order of every tensor of attribute values; the first is "" for unknown."""
         return ("", *self.values)
 
     def index(self, value: str) -> int:
-        """Return the position of a value in `conditioning_values`; a value that the model does not know is unknown."""
+        """Return the position of a value in `conditioning_values`; 0, which means unknown, if it is not among them."""
         return self.conditioning_values.index(value) if value in self.values else 0
 
 
@@ -147,28 +147,28 @@ class ModelConfig(_Frozen):
     schema_version: Literal[2] = 2
     """Version of this record; `model/migration.py` reads earlier ones."""
     name: str
-    """Name that stands in the provenance of every draft."""
+    """Name of the model in the provenance of every draft."""
     conditioning: ConditioningName = "prefix"
     """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
     features written as digits before the prompt (`numbers`, a baseline)."""
     vocabulary_size: int = Field(ge=8)
     encoder: EncoderConfig
-    projector: ProjectorConfig = ProjectorConfig()
-    decoder: DecoderConfig = DecoderConfig()
+    projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
+    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     finding_schema: FindingSchema
-    """The findings that the model speaks of; their number sizes weights, thresholds and targets."""
+    """Findings of the model. Their number determines the shapes of weights, thresholds and targets."""
     findings: FindingConfig = Field(
         default_factory=lambda data: FindingConfig.unknown(
             len(data["finding_schema"].findings) if "finding_schema" in data else 0
         )
     )
-    """Probabilities and thresholds of the findings."""
+    """Calibration and thresholds of the findings."""
     attributes: tuple[AttributeConfig, ...] = ()
-    """Modality, plane and body part, as far as the model classifies them; each takes a visual token."""
+    """Attributes that the model classifies; each takes one visual token."""
     modalities: tuple[str, ...] = ()
-    """DICOM modalities the model was trained on; another one puts a notice on the draft. Empty: any."""
+    """DICOM modalities that the model was trained on; for others the draft has a notice. Empty: any."""
     views: tuple[str, ...] = ()
-    """View positions the finding head was trained on; a study without one of them gets a notice. Empty: any."""
+    """View positions that the finding head was trained on; for other studies the draft has a notice. Empty: any."""
 
     @model_validator(mode="after")
     def _check_findings(self) -> ModelConfig:
@@ -186,5 +186,5 @@ class ModelConfig(_Frozen):
     def _check_attributes(self) -> ModelConfig:
         names = [attribute.name for attribute in self.attributes]
         if len(set(names)) < len(names):
-            raise ValueError(f"attributes names one twice: {', '.join(names)}")
+            raise ValueError(f"attributes contains a duplicate: {', '.join(names)}; keep one")
         return self

@@ -6,7 +6,7 @@ ReportGenError                 1  a fault of report-gen
 ├── UsageError                 2  an option or an argument cannot be understood
 │   └── RecipeError            2  a training recipe has an unknown key or a value of the wrong type
 ├── StudyError                 3  a study cannot be read or drafted; other studies are not affected
-│   └── NotAnImageError        3  a file holds no image: a structured report, a PDF, a text
+│   └── NotAnImageError        3  a file contains no image: a structured report, a PDF, a text
 ├── CorpusError                3  a corpus cannot be read
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 ├── OutputError                5  a result cannot be written
@@ -40,8 +40,8 @@ class StudyError(ReportGenError):
     """A study cannot be read or drafted.
 
     Args:
-        path: the file or folder at fault.
-        reason: what is wrong with it, and what to do.
+        path: The file or folder at fault.
+        reason: What is wrong with it, and what to do.
     """
 
     exit_code = 3
@@ -56,7 +56,7 @@ class StudyError(ReportGenError):
 
 
 class NotAnImageError(StudyError):
-    """A file holds no image, for example a structured report, a PDF or a text."""
+    """A file contains no image, for example a structured report, a PDF or a text."""
 
 
 class CorpusError(ReportGenError):
@@ -87,8 +87,8 @@ class StoppedError(ReportGenError):
     """A run was stopped by a signal and can be resumed.
 
     Args:
-        message: what was stopped, and how to resume.
-        signal: number of the signal; the exit code is 128 plus this number.
+        message: What was stopped, and how to resume.
+        signal: Number of the signal; the exit code is 128 plus this number.
     """
 
     def __init__(self, message: str, signal: int) -> None:

@@ -22,7 +22,7 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     After a failure or a crash an earlier file at `path` is unchanged.
 
     Raises:
-        OutputError: the file cannot be written; no temporary file is left.
+        OutputError: The file cannot be written; no temporary file is left.
     """
     write_pieces(path, [data])
 
@@ -33,7 +33,7 @@ def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
     An error raised while a piece is produced also leaves an earlier file unchanged.
 
     Raises:
-        OutputError: the file cannot be written; no temporary file is left.
+        OutputError: The file cannot be written; no temporary file is left.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,12 +50,12 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes
     `recover_folder` restores it.
 
     Args:
-        folder: the folder to write.
-        contents: file content by file name. A function is called when its file is written, so that not all contents
+        folder: The folder to write.
+        contents: File content by file name. A function is called when its file is written, so that not all contents
             have to be in memory together.
 
     Raises:
-        OutputError: the folder cannot be written; an older folder is unchanged.
+        OutputError: The folder cannot be written; an older folder is unchanged.
     """
     temporary = folder.parent / f".{folder.name}-{secrets.token_hex(8)}{_TEMPORARY}"
     previous = temporary.with_suffix(_PREVIOUS)
@@ -83,7 +83,7 @@ def recover_folder(folder: Path) -> None:
     No other process may write to the folder meanwhile.
 
     Raises:
-        OutputError: the folder cannot be restored.
+        OutputError: The folder cannot be restored.
     """
     try:
         for previous in folder.parent.glob(f".{folder.name}-*{_PREVIOUS}"):

@@ -24,12 +24,12 @@ class Prompt:
     """A text with the placeholders `{indication}`, `{views}` and `{technique}`.
 
     Raises:
-        UsageError: the text has another placeholder or a lone brace.
+        UsageError: The text has another placeholder or a lone brace.
     """
 
     text: str
     name: str = field(default="prompt", compare=False)
-    """What an error calls the prompt."""
+    """Name of the prompt in error messages."""
 
     def __post_init__(self) -> None:
         unknown = next((name for name in _PLACEHOLDER.findall(self.text) if name not in PLACEHOLDERS), None)
@@ -43,10 +43,10 @@ class Prompt:
 def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     """Load a built-in prompt by name (such as `chest_xray`) or a prompt file.
 
-    Empty lines and lines that begin with `#` are left out.
+    Empty lines and lines that begin with `#` are skipped.
 
     Raises:
-        UsageError: there is no such prompt, the file is not UTF-8 text, or it has an unknown placeholder.
+        UsageError: There is no such prompt, the file is not UTF-8 text, or it has an unknown placeholder.
     """
     built_in = {Path(file.name).stem: file for file in _built_in_files()}
     path = Path(name_or_path)
@@ -62,16 +62,16 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
 
 
 def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: str = "") -> str:
-    """Fill the placeholders of a prompt. A line whose placeholders are all empty is left out.
+    """Fill the placeholders of a prompt. A line whose placeholders are all empty is omitted.
 
     A value becomes one line of at most `LONGEST_VALUE` characters without control characters and de-identification
     marks. Values are not searched for placeholders.
 
     Args:
-        prompt: the prompt.
-        indication: why the study was ordered.
-        views: the views of the study, see `describe_views`.
-        technique: how the images were acquired.
+        prompt: The prompt.
+        indication: Why the study was ordered.
+        views: The views of the study, see `describe_views`.
+        technique: How the images were acquired.
     """
     values = {"indication": _clean(indication), "views": _clean(views), "technique": _clean(technique)}
     lines = []
@@ -86,7 +86,7 @@ def describe_views(view_positions: Iterable[str]) -> str:
     """Return the views of a study in words, each once and in the order of `ViewPosition`, such as `PA and lateral`.
 
     Raises:
-        ValueError: a text is not a `ViewPosition`.
+        ValueError: A text is not a `ViewPosition`.
     """
     views = {ViewPosition(view) for view in view_positions} - {ViewPosition.UNKNOWN}
     words = [view.label for view in ViewPosition if view in views]

@@ -35,7 +35,11 @@ _log = logging.getLogger("report_gen")
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", count=True, show_default=False, help="Log what happens; -vv logs causes of errors."
+        "--verbose",
+        "-v",
+        count=True,
+        show_default=False,
+        help="Log the progress of the work; -vv logs causes of errors as well.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]
@@ -49,10 +53,10 @@ def run_app(application: Callable[[], object]) -> None:
     it protects from SIGHUP only.
 
     Args:
-        application: a Typer application, or any function without arguments.
+        application: A Typer application, or any function without arguments.
 
     Raises:
-        SystemExit: with the exit code of the error, as listed in `report_gen.errors`, or 130 after Ctrl-C.
+        SystemExit: With the exit code of the error, as listed in `report_gen.errors`, or 130 after Ctrl-C.
     """
     # Hugging Face libraries must not send usage statistics, and their warnings must not mix with drafts.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -85,7 +89,7 @@ def set_verbosity(*, verbose: int = 0, quiet: bool = False) -> None:
 
     Args:
         verbose: 0 for warnings, 1 for information, 2 or more for debugging; counts the `-v` of a command line.
-        quiet: errors only, whatever `verbose` is.
+        quiet: Errors only, whatever `verbose` is.
     """
     levels = (logging.WARNING, logging.INFO, logging.DEBUG)
     level = logging.ERROR if quiet else levels[min(verbose, len(levels) - 1)]
@@ -115,7 +119,13 @@ def print_error(message: str) -> None:
 
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
-    """Pass items on and show a progress bar; a single item gets none."""
+    """Pass items on and show a progress bar; a single item gets none.
+
+    Args:
+        items: The items.
+        total: Number of items.
+        description: Text beside the bar.
+    """
     with _progress(disable=total < 2) as progress:
         yield from Bars(progress).track(items, total=total, description=description)
 
@@ -135,7 +145,15 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def show(self, task: str, done: int, total: int, note: str = "", *, alarm: str = "") -> None:
-        """Show the progress of a task; `alarm` is written in red before `note`."""
+        """Show the progress of a task; `alarm` is written in red before `note`.
+
+        Args:
+            task: Name of the task, beside its bar.
+            done: Units of work that are done.
+            total: Units of work in all.
+            note: Text after the bar.
+            alarm: Text in red before the note.
+        """
         if task not in self._tasks:
             # A resumed run starts in the middle. Steps done before the first call must not count for the speed.
             self._tasks[task] = self._progress.add_task(task, total=total, completed=done, note="", alarm="")

@@ -32,25 +32,23 @@ class ReportTokenizer:
         """Load a sentencepiece model.
 
         Raises:
-            CheckpointError: the file is missing, or is no vocabulary of this program.
+            CheckpointError: The file is missing, or is no vocabulary of this program.
         """
         try:
             return cls.from_bytes(Path(path).read_bytes(), name=str(path))
         except OSError as error:
-            raise CheckpointError(
-                f"{path}: cannot be read ({error.strerror}); every checkpoint has this file"
-            ) from error
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
 
     @classmethod
     def from_bytes(cls, data: bytes, *, name: str = "tokenizer.model") -> ReportTokenizer:
         """Load a serialized sentencepiece model.
 
         Args:
-            data: content of the file.
-            name: what an error calls the file.
+            data: Content of the file.
+            name: Name of the file in error messages.
 
         Raises:
-            CheckpointError: the data are no such model, or the special ids are not those of this class.
+            CheckpointError: The data are no such model, or the special ids are not those of this class.
         """
         processor = SentencePieceProcessor()
         try:

@@ -21,11 +21,11 @@ from report_gen_training.data.vocabulary import learn_vocabulary
 from report_gen_training.recipe.schema import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
 from report_gen.prompting import Prompt
-from report_gen.records.study import Study
+from report_gen.records import Study
 from report_gen.tokenizer import ReportTokenizer
 
 FINDINGS = chest_xray().findings
@@ -134,12 +134,12 @@ def write_language_model(folder: Path, transformer: dict[str, Any], *, vocabular
     return model
 
 
-def picture(seed: int = 0, size: int = SIZE) -> NDArray[np.uint8]:
+def noise_image(seed: int = 0, size: int = SIZE) -> NDArray[np.uint8]:
     """Return an image [size,size] of noise."""
     return np.random.default_rng(seed).integers(0, 256, (size, size)).astype(np.uint8)
 
 
-def marked(place: int, size: int = SIZE) -> NDArray[np.uint8]:
+def corner_image(place: int, size: int = SIZE) -> NDArray[np.uint8]:
     """Return a dark image [size,size] with a bright square in one of four corners."""
     pixels = np.full((size, size), 20, dtype=np.uint8)
     row, column = divmod(place, 2)
@@ -157,7 +157,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> Path:
 
 def study(folder: Path, seed: int = 0) -> Study:
     """Return a study of one image of noise."""
-    return read_study(write_png(folder / f"study-{seed}.png", picture(seed)))
+    return read_study(write_png(folder / f"study-{seed}.png", noise_image(seed)))
 
 
 def store(*examples: TrainingExample) -> ExampleStore:
@@ -219,7 +219,7 @@ def write_corner_corpus(data: Path, *, copies: int = 1) -> Path:
         for number in range(4 * copies):
             place = number % 4
             name = f"{split}-{number}"
-            write_png(data / "images" / f"{name}.png", marked(place))
+            write_png(data / "images" / f"{name}.png", corner_image(place))
             findings, impression = CORNERS[place]
             rows.append(
                 {

@@ -1,4 +1,4 @@
-"""Fixtures of all tests."""
+"""Settings and fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The models are small: threads that wait for more work, beside several test processes, only slow each other down. These
+# variables are read when PyTorch is imported, here and in child processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+settings.register_profile("report_gen", deadline=None)  # a busy machine may take any time for an example
+settings.load_profile("report_gen")
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def dependencies(checkout: Path, folder: str, trees: dict[Path, ast.Module]) -> 
 
 
 def layers(graph: Graph) -> list[set[str]]:
-    """Names by their height: a name stands one layer above the highest name that it imports. Lowest layer first."""
+    """Names by layer, the lowest first: a name is one layer above the highest name that it imports."""
     heights: dict[str, int] = {}
     for name in TopologicalSorter(graph).static_order():
         heights[name] = 1 + max((heights[other] for other in graph.get(name, ())), default=0)

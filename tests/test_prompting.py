@@ -1,4 +1,4 @@
-"""Prompts: built-in files, placeholders, and text from strangers."""
+"""Prompts: built-in files, placeholders, and untrusted text."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_prompt_file_loses_comments_and_empty_lines(tmp_path: Path) -> None:
     assert load_prompt(path) == load_prompt(str(path)) == Prompt("Views: {views}")
 
 
-def test_an_unknown_prompt_lists_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_prompt_lists_the_built_in_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no such prompt; name a file or one of .*chest_xray"):
         load_prompt("knee")
     with pytest.raises(UsageError, match="no such prompt"):

@@ -91,7 +91,7 @@ def test_verbosity_chooses_the_messages(
     assert capsys.readouterr().err.splitlines() == [f"{level} report_gen.somewhere: a message" for level in shown]
 
 
-def test_debug_messages_tell_where_an_error_was_raised(capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_messages_show_where_an_error_was_raised(capsys: pytest.CaptureFixture[str]) -> None:
     def application() -> None:
         set_verbosity(verbose=2)
         raise UsageError("wrong")

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="TOML file, or name of a recipe that comes with the package.")] = "",
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="TOML file, or name of a recipe of the package.")
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe. May be repeated."),
@@ -23,7 +25,10 @@ def train(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder. Default: runs/NAME.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Measure memory and a few steps, show the first batch, train nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Measure memory and speed in a few steps and show the first batch; nothing is kept."
+        ),
     ] = False,
     contact_sheet: Annotated[
         Path | None,
@@ -44,7 +49,7 @@ def train(
         raise typer.BadParameter("name a recipe, or use --explain", param_hint="RECIPE")
     loaded = load_recipe(recipe, settings or ())
     if dry_run and (resume or output):
-        raise UsageError("--dry-run leaves no run folder; leave out --resume and --output")
+        raise UsageError("--dry-run writes no run folder; omit --resume and --output")
     if contact_sheet and not dry_run:
         raise UsageError("--contact-sheet needs --dry-run; add it")
     if dry_run:
@@ -69,7 +74,7 @@ def _run(recipe: Recipe, folder: Path, *, resume: bool) -> None:
         print_text(f"checkpoint: {checkpoint}")
 
 
-def _dry_run(recipe: Recipe, picture: Path) -> None:
+def _dry_run(recipe: Recipe, contact_sheet: Path) -> None:
     from report_gen.files import write_atomically
     from report_gen.terminal import bars
 
@@ -81,5 +86,5 @@ def _dry_run(recipe: Recipe, picture: Path) -> None:
         results = dry_run(recipe, progress.show)
     print_table(render_dry_run(results))
     if results.strips:
-        write_atomically(picture, draw_contact_sheet(results.strips))
-        print_text(f"first images of the training batches (images of patients): {picture}")
+        write_atomically(contact_sheet, draw_contact_sheet(results.strips))
+        print_text(f"first images of the training batches (images of patients): {contact_sheet}")

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from report_gen.auditing.sentences import split_into_sentences
-from report_gen.labeling.labeler import Mention, find_mentions
-from report_gen.records import FindingState, Laterality
-from report_gen.records.findings import FindingSchema
+from report_gen.labeling import FindingLabeler, Mention, chest_xray, finding_labeler
+from report_gen.records import FindingSchema, FindingState, Laterality
 
 
 @dataclass(frozen=True)
@@ -27,17 +26,23 @@ def find_contradictions(text: str, schema: FindingSchema | None = None) -> tuple
     """Return the findings that one sentence states and another denies, unless they concern opposite sides.
 
     Three kinds of denial do not count. "The lungs are clear" names no finding and is often written beside a nodule;
-    only a heart of normal size is compared. "No large effusion" leaves room for a small one. A finding that covers
-    several entities is compared only if both sentences use the same word.
+    only findings that the vocabulary marks `stated_by_quality` are compared, such as an enlarged heart. "No large
+    effusion" does not exclude a small one. A finding marked `several_entities` is compared only if both sentences use
+    the same word.
 
     Args:
-        text: the report.
-        schema: the findings; those of chest radiographs if not given.
+        text: The report.
+        schema: The findings; those of chest radiographs if not given.
+
+    Returns:
+        One contradiction for each pair of sentences and finding.
     """
+    labeler = finding_labeler(schema or chest_xray())
+    several_entities = labeler.vocabulary.several_entities
     mentions = [
         (sentence, mention)
         for sentence in split_into_sentences(text)
-        for mention in _comparable_mentions(sentence, schema)
+        for mention in _comparable_mentions(sentence, labeler)
     ]
     stated = [(sentence, mention) for sentence, mention in mentions if mention.state is FindingState.PRESENT]
     denied = [(sentence, mention) for sentence, mention in mentions if mention.state is FindingState.ABSENT]
@@ -46,12 +51,11 @@ def find_contradictions(text: str, schema: FindingSchema | None = None) -> tuple
         for stating, mention in stated
         for denying, other in denied
         if stating != denying and mention.finding == other.finding and _may_be_same_side(mention, other)
-        if mention.finding not in _OF_SEVERAL_ENTITIES or _stem(stating, mention) == _stem(denying, other)
+        if mention.finding not in several_entities or _stem(stating, mention) == _stem(denying, other)
     }
     return tuple(found)
 
 
-_OF_SEVERAL_ENTITIES = {"Lung Opacity", "Lung Lesion", "Pleural Other", "Fracture", "Support Devices"}
 _STEM_LETTERS = 5
 """Letters at the beginning of a word that are equal in singular and plural."""
 # Adjectives that limit a denial to one kind of the finding.
@@ -65,10 +69,10 @@ _LIMITING = re.compile(
 )
 
 
-def _comparable_mentions(sentence: str, schema: FindingSchema | None) -> Iterator[Mention]:
+def _comparable_mentions(sentence: str, labeler: FindingLabeler) -> Iterator[Mention]:
     is_limited = _LIMITING.search(sentence) is not None
-    for mention in find_mentions(sentence, schema):
-        names_no_finding = mention.implied and mention.finding != "Cardiomegaly"
+    for mention in labeler.find_mentions(sentence):
+        names_no_finding = mention.implied and mention.finding not in labeler.vocabulary.stated_by_quality
         if not names_no_finding and not (is_limited and mention.state is FindingState.ABSENT):
             yield mention
 

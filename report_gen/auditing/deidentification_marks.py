@@ -1,6 +1,6 @@
 """Recognize and remove the placeholders that de-identification leaves in a text: XXXX, ___, [**...**], [REDACTED].
 
-XXXX stands in the Open-i reports (Demner-Fushman et al., JAMIA 2016), ___ in MIMIC-CXR (Johnson et al., Scientific Data
+XXXX occurs in the Open-i reports (Demner-Fushman et al., JAMIA 2016), ___ in MIMIC-CXR (Johnson et al., Scientific Data
 2019), [**...**] in MIMIC-III.
 """
 

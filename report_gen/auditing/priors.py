@@ -1,4 +1,4 @@
-"""Recognize sentences about an earlier study, which a report of one study alone cannot know."""
+"""Recognize sentences about an earlier study, which the images of one study alone cannot support."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 def mentions_prior(sentence: str) -> bool:
     """Return whether a sentence refers to an earlier study or to change since then.
 
-    "No prior for comparison" counts as well: it also says something about studies that the model does not see.
+    "No prior for comparison" counts as well, because it is also about studies that the model does not get.
     """
     return _PRIOR.search(_NOT_PRIOR.sub(" ", sentence)) is not None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from report_gen.labeling.labeler import sentence_spans
+from report_gen.labeling import sentence_spans
 
 
 def split_into_sentences(text: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Find statements of a text that must be wrong, from the text alone.
 
-Training cleans its reports with these checks, and drafting flags its drafts with them. The checks see no image, so they
+Training cleans its reports with these checks, and drafting flags its drafts with them. The checks use no image, so they
 cannot confirm a statement. They find statements that one study cannot support, and statements that exclude each other.
 """
 
@@ -15,20 +15,20 @@ from report_gen.auditing.deidentification_marks import has_deidentification_mark
 from report_gen.auditing.priors import mentions_prior
 from report_gen.auditing.repetition import find_repeated_sentences
 from report_gen.auditing.sentences import split_into_sentences
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 
 class FlagKind(StrEnum):
     """What is wrong with a sentence."""
 
     PRIOR = "prior"
-    """It refers to an earlier study, which a draft from one study cannot know."""
+    """The sentence refers to an earlier study, which the images of one study cannot support."""
     DEIDENTIFICATION = "de-identification"
-    """It contains a de-identification mark."""
+    """The sentence contains a de-identification mark."""
     CONTRADICTION = "contradiction"
-    """It denies a finding that another sentence states."""
+    """The sentence denies a finding that another sentence states."""
     REPETITION = "repetition"
-    """It repeats an earlier sentence."""
+    """The sentence repeats an earlier sentence."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Flag:
 
 
 def audit_text(text: str, schema: FindingSchema | None = None) -> tuple[Flag, ...]:
-    """Return the faults of a text: first those of single sentences, then contradictions and repetitions."""
+    """Return the faults of a text: first faults of single sentences, then contradictions and repetitions."""
     flags = [flag for sentence in split_into_sentences(text) for flag in _audit_sentence(sentence)]
     flags += [
         Flag(FlagKind.CONTRADICTION, found.absent, f"denies {found.finding}, stated in: {found.present}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from report_gen.labeling.labeler import finding_labeler
+from report_gen.labeling import finding_labeler
 from report_gen.records import FindingSchema, FindingState
 
 _ASSERTED = (FindingState.PRESENT, FindingState.UNCERTAIN)

@@ -55,4 +55,4 @@ def _common_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Accept the options that stand before a command. Typer shows the help of the application, not this text."""
+    """Accept the options before a command. Typer shows the help of the application, not this text."""

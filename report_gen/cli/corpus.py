@@ -28,7 +28,7 @@ app = typer.Typer(
 
 _Corpus = Annotated[Path, typer.Argument(metavar="PATH", help="Corpus: a file or folder in a known layout.")]
 _Output = Annotated[
-    Path, typer.Option("--output", "-o", help="Folder for the new manifest.jsonl; it must not hold one already.")
+    Path, typer.Option("--output", "-o", help="Folder for the new manifest.jsonl; it must not contain one.")
 ]
 _NoImages = Annotated[bool, typer.Option("--no-images", help="Do not open images, nor check that they exist.")]
 
@@ -37,12 +37,12 @@ _NoImages = Annotated[bool, typer.Option("--no-images", help="Do not open images
 def check(
     path: _Corpus,
     layout: Layout = None,
-    json: Annotated[Path | None, typer.Option(help="Write all results to this JSON file; no report text.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write all results to this JSON file; it quotes no report.")] = None,
     html: Annotated[
-        Path | None, typer.Option(help="Write a page with charts to this file; it shows data of patients.")
+        Path | None, typer.Option(help="Write a page with charts to this file; it contains patient data.")
     ] = None,
     no_images: _NoImages = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 6 if there is a serious problem.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with code 6 if there is a serious problem.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images on the page.")] = 0,
     findings: Findings = None,
     verbose: Verbose = 0,
@@ -50,13 +50,14 @@ def check(
 ) -> None:
     """Count the contents of a corpus and list its problems."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
-
     schema = load_findings(findings)
     with (
         _opened(path, layout, require_images=None, check=False, schema=schema) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
+        # Imports SciPy, datasketch and imagehash, which a corpus that cannot be read does not need.
+        from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
+
         results, example_images = check_corpus(
             dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed, schema=schema
         )
@@ -81,7 +82,7 @@ def split(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Split a corpus by patient. Findings are kept in proportion; split.json records how."""
+    """Split a corpus by patient, with equal proportions of findings. split.json records the method."""
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
@@ -138,7 +139,7 @@ def clean(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Write a corpus without marks and priors. Each row records what was removed."""
+    """Remove de-identification marks and sentences about earlier studies. Each row records what was removed."""
     set_verbosity(verbose=verbose, quiet=quiet)
     from collections import Counter
 
@@ -168,10 +169,10 @@ def _opened(
     """Read a corpus into a table on disk that is deleted at the end of the context.
 
     Args:
-        require_images: as in `read_corpus`.
-        check: as in `read_corpus`.
-        schema: findings whose labels are read.
-        images: folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
+        require_images: As in `read_corpus`.
+        check: As in `read_corpus`.
+        schema: Findings whose labels are read.
+        images: Folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
     """
     from report_gen.corpora import read_corpus
 

@@ -20,7 +20,7 @@ def demo(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Draft the report of a drawn chest. The phantom is written as a DICOM study; no input is needed."""
+    """Draft the report of a drawn chest. The drawing is written as a DICOM study, so no input is needed."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_device(device)
     from report_gen.files import write_atomically
@@ -29,8 +29,8 @@ def demo(
     from report_gen.phantom import draw_chest, write_phantom, write_png
 
     dicom = write_phantom(output)
-    picture = write_png(output / "phantom.png", draw_chest())
+    image = write_png(output / "phantom.png", draw_chest())
     report = load_drafter(None, device=device, dtype=dtype).draft(read_study(dicom))
     text = format_text(report)
     write_atomically(output / "draft.txt", text)
-    print_text(f"picture: {picture}\nstudy:   {dicom}\ndraft:   {output / 'draft.txt'}\n\n{text}")
+    print_text(f"image: {image}\nstudy: {dicom}\ndraft: {output / 'draft.txt'}\n\n{text}")

@@ -59,17 +59,17 @@ def draft(
     ] = None,
     attribute: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE", help="Override modality, plane or body_part of header and model; may be unknown."
-        ),
+        typer.Option(metavar="NAME=VALUE", help="Override modality, plane or body_part; VALUE may be `unknown`."),
     ] = None,
     view: Annotated[
         ViewPosition | None,
-        typer.Option(case_sensitive=False, help="View of images that do not state theirs, such as PNG files."),
+        typer.Option(case_sensitive=False, help="View of images whose files do not specify one, such as PNG."),
     ] = None,
     attention: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw the image of one study, the attention of each finding, the draft."),
+        typer.Option(
+            metavar="FILE.png", help="Draw one study: its image, the attention of each finding, and the draft."
+        ),
     ] = None,
     method: Method = "beam",
     candidates: Candidates = 8,

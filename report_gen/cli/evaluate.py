@@ -34,12 +34,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 EMBEDDED = "embedded"
-"""Name of the checkpoint that comes with the package."""
+"""Name of the checkpoint in the package."""
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint folder, or `embedded` for the embedded model.")],
-    corpus: Annotated[Path, typer.Argument(help="Corpus with images, and with finding labels, reports or both.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint folder, or `embedded` for the embedded model.")
+    ],
+    corpus: Annotated[
+        Path, typer.Argument(metavar="CORPUS", help="Corpus with images, and with finding labels, reports or both.")
+    ],
     layout: Layout = None,
     split: Annotated[str, typer.Option(help="Split to draft: train, val, test or all.")] = "test",
     preset: Preset = "raw",
@@ -55,10 +59,14 @@ def evaluate(
     bootstrap: Annotated[int, typer.Option(min=100, help="Bootstrap samples for intervals and tests.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of shuffling, sampling and bootstrap.")] = 0,
     no_java: NoJava = False,
-    nearest: Annotated[bool, typer.Option(help="Image 1-NN baseline; encodes every training image.")] = True,
+    nearest: Annotated[
+        bool, typer.Option(help="Compute the image 1-NN baseline, which encodes every training image.")
+    ] = True,
     findings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="TOML file of findings and phrases. Default: those of the checkpoint."),
+        typer.Option(
+            metavar="FILE", help="TOML file with findings and their phrases. Default: the findings of the checkpoint."
+        ),
     ] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",

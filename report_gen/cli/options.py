@@ -33,10 +33,12 @@ Candidates = Annotated[
 ]
 Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
 Preset = Annotated[str, typer.Option(help="Scoring preset: r2gen-iu, r2gen-mimic, raw, or a TOML file.")]
-NoJava = Annotated[bool, typer.Option("--no-java", help="Leave out METEOR 1.5, which needs Java.")]
+NoJava = Annotated[bool, typer.Option("--no-java", help="Omit METEOR 1.5, which needs Java.")]
 Findings = Annotated[
     Path | None,
-    typer.Option("--findings", metavar="FILE", help="TOML file of findings and phrases. Default: those of a chest."),
+    typer.Option(
+        "--findings", metavar="FILE", help="TOML file with findings and their phrases. Default: chest radiographs."
+    ),
 ]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -46,13 +48,13 @@ def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto",
     """Load the checkpoint of a folder, or the embedded one, onto a device.
 
     Args:
-        checkpoint: checkpoint folder; None for the embedded checkpoint.
+        checkpoint: Checkpoint folder; None for the embedded checkpoint.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `auto`, `float32` or `bfloat16`.
 
     Raises:
-        UsageError: the device is unknown, or this computer does not have it.
-        CheckpointError: the checkpoint is missing, altered or does not fit.
+        UsageError: The device is unknown, or this computer does not have it.
+        CheckpointError: The checkpoint is missing, altered or does not fit.
     """
     check_device(device)
     from report_gen.drafting import Drafter
@@ -64,9 +66,9 @@ def load_findings(path: Path | None) -> FindingSchema:
     """Load the findings of a file, or the built-in ones of a chest radiograph.
 
     Raises:
-        UsageError: the file cannot be read or describes no findings.
+        UsageError: The file cannot be read or describes no findings.
     """
-    from report_gen.labeling.schema_files import chest_xray, load_schema
+    from report_gen.labeling import chest_xray, load_schema
 
     return chest_xray() if path is None else load_schema(path)
 
@@ -89,14 +91,14 @@ def check_device(device: str) -> None:
 def check_png_name(path: Path | None, option: str) -> None:
     """Raise UsageError if an option that writes a PNG names another kind of file."""
     if path is not None and path.suffix.lower() != ".png":
-        raise UsageError(f"{option} {path}: the picture is a PNG; give a name that ends in .png")
+        raise UsageError(f"{option} {path}: the image is a PNG; give a name that ends in .png")
 
 
 def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
     """Parse `NAME=STATE` settings into finding states by finding name.
 
     Raises:
-        UsageError: a setting has no known state, or a name has two. Whether the model knows it is checked later.
+        UsageError: A setting has no known state, or a name has two. Whether the model knows it is checked later.
     """
     from report_gen.records import FindingState
 
@@ -119,9 +121,9 @@ def parse_attributes(settings: Sequence[str]) -> dict[str, str]:
     DICOM terms are translated to the values of the vocabulary, for example TRANSVERSE to axial.
 
     Raises:
-        UsageError: a setting has no value, or names no attribute.
+        UsageError: A setting has no value, or names no attribute.
     """
-    from report_gen.labeling.attributes import value_of_term
+    from report_gen.labeling import value_of_term
     from report_gen.records import ATTRIBUTES
 
     values = {}

@@ -12,13 +12,17 @@ from report_gen.terminal import Quiet, Verbose, print_table, set_verbosity
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="Drafts: JSONL, CSV, or one text per line.")],
-    references: Annotated[Path, typer.Argument(help="Reference reports: the same formats, or an annotation.json.")],
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="Drafts: JSONL, CSV, or one text per line.")
+    ],
+    references: Annotated[
+        Path, typer.Argument(metavar="REFERENCES", help="Reference reports: the same formats, or an annotation.json.")
+    ],
     preset: Preset = "raw",
     train: Annotated[Path | None, typer.Option(help="Training reports, for vocabulary and baselines.")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column that joins the two files.")] = None,
     allow_missing: Annotated[
-        bool, typer.Option("--allow-missing", help="Score only the studies that both files have.")
+        bool, typer.Option("--allow-missing", help="Score only the studies that both files contain.")
     ] = False,
     compare: Annotated[Path | None, typer.Option(help="Drafts of another system for the same studies.")] = None,
     other_seed: Annotated[
@@ -29,7 +33,8 @@ def score(
     html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write one row per report to this file.")] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 6 if the drafts collapsed or do not beat a constant report.")
+        bool,
+        typer.Option("--strict", help="Exit with code 6 if the drafts collapsed or do not beat a constant report."),
     ] = False,
     bootstrap: Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of bootstrap and baselines.")] = 0,
@@ -44,7 +49,7 @@ def score(
 ) -> None:
     """Score drafts against reference reports. Scores have intervals, baselines and verdicts."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    from report_gen.metrics import ScoreOptions, render_table, run_score, write_csv, write_html, write_json
+    from report_gen.metrics import ScoreOptions, run_score
 
     folders = {"bertscore": bertscore, "chexbert": chexbert, "radgraph": radgraph}
     run = run_score(
@@ -65,6 +70,8 @@ def score(
             optional={name: folder for name, folder in folders.items() if folder is not None},
         )
     )
+    from report_gen.metrics import render_table, write_csv, write_html, write_json  # imports rich
+
     print_table(render_table(run))
     for path, write in ((json, write_json), (html, write_html), (csv, write_csv)):
         if path is not None:

@@ -14,7 +14,7 @@ from report_gen.corpora import dicom_folders, indiana, manifest, medpix, mimic, 
 from report_gen.corpora.examples import SPLITS, Example, build_dataset, corpus_features, without_missing_images
 from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
 __all__ = ["LAYOUTS", "SPLITS", "Example", "Layout", "corpus_features", "read_corpus", "read_nih_labels"]
@@ -24,7 +24,7 @@ class Layout(NamedTuple):
     """A file layout of corpora."""
 
     matches: Callable[[Path], bool]
-    """Returns whether a path has this layout, judged by names and first bytes; it never raises for an unknown file."""
+    """Returns whether a path has this layout, from names and first bytes; never raises for an unknown file."""
     read: Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
     """Yields the studies at a path. Images that are not files are written to the store; labels follow the schema."""
     last_resort: bool = False

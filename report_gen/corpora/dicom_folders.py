@@ -19,8 +19,7 @@ from report_gen.corpora.structured_reports import StructuredReport, read_structu
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
 from report_gen.imaging import StudyCollection, is_dicom, read_studies
-from report_gen.labeling.attributes import header_values
-from report_gen.labeling.sections import cut_report
+from report_gen.labeling import cut_report, header_values
 from report_gen.records import Study
 
 _FILES_EXAMINED = 200
@@ -78,7 +77,7 @@ class _Reports:
                 self._by_folder[report.path.parent].append(report)
 
     def of(self, study: Study) -> dict[str, str]:
-        """Return the texts of the report of a study: of the latest SR, else of a text file, else nothing."""
+        """Return the texts of the report of a study, from its latest SR or else from a text file; empty without one."""
         reports = self._by_uid.get(study.study_instance_uid or "") or []
         folders = list(self._own_folders(study))
         for folder in folders:

@@ -15,7 +15,7 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from report_gen.errors import OutputError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import ATTRIBUTES, FindingSchema
 
 SPLITS = ("train", "val", "test")
@@ -152,5 +152,5 @@ _SPLITS = {
 
 
 def split_name(text: str) -> str:
-    """Return train, val or test for the name that a corpus gives a split. Other names stay as they are."""
+    """Return train, val or test for the name that a corpus gives a split. Other names are returned unchanged."""
     return _SPLITS.get(text.strip().lower(), text)

@@ -31,7 +31,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path) -> Iterator[Example]:
-    """Yield the studies with those of their images that exist.
+    """Yield the studies with their existing images.
 
     The split is that of an R2Gen annotation beside the tables. Studies without an entry in it are in train.
     """

@@ -26,8 +26,7 @@ from report_gen.corpora.examples import Example
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import read_csv, read_json_rows
 from report_gen.errors import CorpusError
-from report_gen.labeling.attributes import value_of_term
-from report_gen.labeling.sections import cut_report
+from report_gen.labeling import cut_report, value_of_term
 from report_gen.records import ATTRIBUTES, FindingSchema, ViewPosition
 
 FILES = ("manifest.jsonl", "manifest.json", "manifest.csv")

@@ -17,7 +17,7 @@ from report_gen.corpora.examples import Example, split_name
 from report_gen.corpora.study_rows import join_rows
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.errors import CorpusError
-from report_gen.labeling.attributes import value_of_term
+from report_gen.labeling import value_of_term
 from report_gen.records import ViewPosition
 
 FILES = ("train.csv", "val.csv", "test.csv")

@@ -18,7 +18,7 @@ from report_gen.corpora.examples import Example, split_name
 from report_gen.corpora.mimic_reports import ReportTexts
 from report_gen.corpora.mimic_tables import find_table, read_records
 from report_gen.errors import CorpusError
-from report_gen.labeling.sections import cut_report
+from report_gen.labeling import cut_report
 from report_gen.records import FindingSchema, ViewPosition
 
 CHEXPERT = "chexpert"
@@ -48,7 +48,7 @@ def read_jpeg(path: Path, schema: FindingSchema) -> Iterator[Example]:
 
 
 def _matches(path: Path, suffix: str, table: str) -> bool:
-    """Judge by the images of the first study folders; without images, by the table that only one project has."""
+    """Return whether the first study folders have such images; without images, whether the table exists."""
     if not path.is_dir() or not any((path / "files").glob("p[0-9][0-9]")):
         return path.is_dir() and find_table(path, table) is not None
     studies = islice((path / "files").glob("p[0-9][0-9]/p*/s*/"), _FOLDERS_EXAMINED)

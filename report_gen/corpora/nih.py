@@ -58,7 +58,7 @@ def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
 
 
 def read_labels(path: Path) -> dict[str, frozenset[str]]:
-    """Return the NIH labels of each study, names of `NIH_LABELS`. One finding may stand for two labels.
+    """Return the NIH labels of each study, names of `NIH_LABELS`. One finding may cover two labels.
 
     Raises:
         CorpusError: See `read`.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from report_gen.labeling.labeler import find_mentions, sentence_spans
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, find_mentions, sentence_spans
 from report_gen.records import FindingState
 
 LABEL_SET = "nih"
@@ -22,7 +21,7 @@ _STEM_LETTERS = 5
 def stated_labels(text: str) -> frozenset[str]:
     """Return the NIH labels that a text states as present. Uncertain and denied findings do not count.
 
-    Mass and Nodule stand for one finding, the lung lesion. The label is the one that the sentence names ("two nodules",
+    Mass and Nodule belong to one finding, the lung lesion. The label is the one that the sentence names ("two nodules",
     "a mass and a nodule"); both count if the sentence uses another word ("a cavitary lesion").
     """
     present = [mention for mention in find_mentions(text) if mention.state is FindingState.PRESENT]

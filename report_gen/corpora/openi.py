@@ -42,7 +42,7 @@ def matches(path: Path) -> bool:
 
 
 def read(path: Path) -> Iterator[Example]:
-    """Yield the studies with those of their images that exist.
+    """Yield the studies with their existing images.
 
     The XML files specify neither views nor splits. Views come from the Kaggle projections and splits from an R2Gen
     annotation, if these files lie beside the reports.

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from report_gen.imaging import raise_study_errors, read_attributes
-from report_gen.labeling.sections import HEADINGS, cut_report
+from report_gen.labeling import HEADINGS, cut_report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
 LARGEST_FILE = 2**24

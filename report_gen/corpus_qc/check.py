@@ -28,7 +28,7 @@ from report_gen.corpus_qc.rows import SECTIONS
 from report_gen.corpus_qc.scan import CorpusScan, Progress, scan_corpus
 from report_gen.corpus_qc.study_features import STATES, TEXTS
 from report_gen.corpus_qc.text_statistics import SIMILARITY_THRESHOLD, band_keys, estimate_similarity
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema, FindingState
 
 _REPORT = TEXTS.index("report")

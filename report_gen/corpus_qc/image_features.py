@@ -11,7 +11,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
-import imagehash
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
@@ -101,6 +100,8 @@ def examine_image(path: str) -> ImageFeatures:
         content = fingerprint(file.read_bytes())
     except StudyError as error:
         return ImageFeatures(state=ImageState.UNREADABLE, error=str(error))
+    import imagehash  # imports PyWavelets, which `--no-images` does not need
+
     image = PIL.Image.fromarray((pixels * 255).astype(np.uint8))
     image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), reducing_gap=2)
     bits = imagehash.phash(image, hash_size=HASH_BANDS).hash

@@ -9,9 +9,9 @@ from report_gen.corpus_qc.results import CorpusCheck, ImageCheck, Problem, Train
 from report_gen.records import ViewPosition
 
 MIN_POSITIVE = 30
-"""Fewer positive studies of a finding are hardly enough for training, and its score is mostly noise."""
+"""Minimum number of positive studies of a finding. Fewer hardly suffice for training, and the score is mostly noise."""
 _MANY_COPIES = 0.05
-"""Fraction of reports in train from which on a model that copies training reports gets a good score."""
+"""Fraction of reports with a copy in train above which a model that copies training reports gets a good score."""
 _PLURAL = {"impression": "impressions", "report": "reports"}
 
 

@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from report_gen.errors import OutputError
 from report_gen.files import write_pieces
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
 Row = Mapping[str, Any]

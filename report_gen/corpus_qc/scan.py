@@ -26,7 +26,7 @@ MAX_ERRORS = 20
 """Errors that are kept; further ones are only counted."""
 
 Progress = Callable[[int], None]
-"""Is called with the number of studies that are done."""
+"""Called with the number of studies that are done."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from report_gen.corpus_qc.rows import Row, rows_of
 from report_gen.corpus_qc.study_features import STATES, labels_of, states_of
 from report_gen.corpus_qc.text_statistics import fingerprint
 from report_gen.errors import CorpusError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema, FindingState
 
 _PRESENT = STATES.index(FindingState.PRESENT)

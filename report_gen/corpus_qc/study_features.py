@@ -10,7 +10,7 @@ from report_gen.auditing import has_deidentification_mark, mentions_prior
 from report_gen.corpora import SPLITS
 from report_gen.corpus_qc.rows import SECTIONS, Row
 from report_gen.corpus_qc.text_statistics import fingerprint, words_of
-from report_gen.labeling.labeler import label_findings
+from report_gen.labeling import label_findings
 from report_gen.records import FindingSchema, FindingState, split_sentences
 
 TEXTS = ("findings", "impression", "report")

@@ -7,10 +7,11 @@ signatures estimates the Jaccard similarity of the two sets of shingles.
 from __future__ import annotations
 
 import re
+from functools import cache
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
-from datasketch import MinHash  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 SHINGLE_WORDS = 3
@@ -22,7 +23,6 @@ SIMILARITY_THRESHOLD = 0.8
 
 _WORD = re.compile(r"[^\W_]+")
 _LOW_BITS = np.uint64(0xFFFFFFFF)
-_EMPTY = MinHash(num_perm=SIGNATURE_LENGTH, seed=1)
 
 
 def words_of(text: str) -> list[str]:
@@ -39,9 +39,17 @@ def fingerprint(text: str | bytes) -> int:
 def compute_signature(words: list[str]) -> NDArray[np.uint32]:
     """Return the signature [SIGNATURE_LENGTH] of the words of a text."""
     starts = range(max(len(words) - SHINGLE_WORDS + 1, 1))
-    signature = _EMPTY.copy()
+    signature = _empty_signature().copy()
     signature.update_batch(" ".join(words[start : start + SHINGLE_WORDS]).encode() for start in starts)
     return np.asarray(signature.hashvalues.astype(np.uint64) & _LOW_BITS, dtype=np.uint32)
+
+
+@cache
+def _empty_signature() -> Any:
+    """Return the MinHash of no words. Its package imports SciPy, so it is imported at first use."""
+    from datasketch import MinHash  # type: ignore[import-untyped]
+
+    return MinHash(num_perm=SIGNATURE_LENGTH, seed=1)
 
 
 def band_keys(signatures: NDArray[np.uint32]) -> NDArray[np.uint64]:

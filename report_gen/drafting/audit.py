@@ -14,12 +14,12 @@ _REPORTED = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
 
 
 def draft_notices(text: str, states: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
-    """Return what the reader must know about a generated text.
+    """Return the notices that a reader of a generated text needs.
 
     Args:
-        text: the sections without headings; may be empty.
-        states: the finding states [F] that conditioned the decoder.
-        schema: the F findings of the model.
+        text: The sections without headings; may be empty.
+        states: The finding states [F] that conditioned the decoder.
+        schema: The F findings of the model.
     """
     notices = []
     if not text:
@@ -38,9 +38,9 @@ def remove_unsupported(
     A model that predicts no finding at all, for example one conditioned on patches alone, keeps every sentence.
 
     Args:
-        sections: the generated sections.
-        findings: the findings as they condition the decoder.
-        schema: the findings of the model.
+        sections: The generated sections.
+        findings: The findings as they condition the decoder.
+        schema: The findings of the model.
 
     Returns:
         The sections without these sentences, and the number of sentences removed.

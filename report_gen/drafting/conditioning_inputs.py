@@ -22,10 +22,10 @@ def resolve_findings(
     """Return the findings of a study as they condition the decoder.
 
     Args:
-        schema: the F findings of the model.
+        schema: The F findings of the model.
         states: [F] by the thresholds of the model, indices into `STATES`.
         probabilities: [F] 0..1.
-        overrides: states set by the reader, by name in the schema.
+        overrides: States set by the reader, by name in the schema.
         reported: [F], whether the probability of the finding is reported.
     """
     resolved = resolve_states(schema, states, overrides)
@@ -48,9 +48,9 @@ def resolve_states(
     The finding that means "normal" follows from the others unless it is overridden.
 
     Args:
-        schema: the F findings of the model.
+        schema: The F findings of the model.
         states: [F] by the thresholds of the model, indices into `STATES`.
-        overrides: states set by the reader, by name in the schema.
+        overrides: States set by the reader, by name in the schema.
     """
     resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
     return resolved if schema.normal in overrides else schema.with_no_finding(resolved)
@@ -60,7 +60,7 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
     """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: a name is neither that of a finding nor an alias, or a finding is given two states.
+        UsageError: A name is neither that of a finding nor an alias, or a finding is given two states.
     """
     resolved: dict[str, FindingState] = {}
     for text, state in overrides.items():
@@ -82,10 +82,10 @@ def resolve_attributes(
     """Return the attributes of a study as they condition the decoder.
 
     Args:
-        known: the A attributes of the model.
+        known: The A attributes of the model.
         probabilities: [A][values] of the values of each attribute, 0..1.
-        header: values from the DICOM header, as `header_values` returns them; values unknown to the model are ignored.
-        overrides: checked values by attribute name, "" for unknown.
+        header: Values from the DICOM header, as `header_values` returns them; values unknown to the model are ignored.
+        overrides: Checked values by attribute name, "" for unknown.
     """
     return tuple(
         _resolve(attribute, dict(zip(attribute.values, row, strict=True)), header.get(attribute.name, ""), overrides)
@@ -99,10 +99,10 @@ def unknown_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...
 
 
 def check_attributes(overrides: Mapping[str, str], known: Sequence[AttributeConfig]) -> None:
-    """Check the names and values of overridden attributes; the value "" stands for unknown and is always allowed.
+    """Check the names and values of overridden attributes; the value "" means unknown and is always allowed.
 
     Raises:
-        UsageError: the model does not know an attribute or a value.
+        UsageError: The model does not know an attribute or a value.
     """
     values: dict[str, tuple[str, ...]] = {attribute.name: attribute.values for attribute in known}
     for name, value in overrides.items():

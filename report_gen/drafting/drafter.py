@@ -1,4 +1,4 @@
-"""Draft reports: a study goes in, a report with findings, notices and provenance comes out."""
+"""Draft the reports of studies, with findings, notices and provenance."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError, UsageError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
-from report_gen.labeling.attributes import header_values
+from report_gen.labeling import header_values
 from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
 from report_gen.records import Attribute, Finding, FindingSchema, FindingState, Heatmap, Report, Study
 
@@ -38,12 +38,12 @@ class Drafter:
     >>> report = Drafter.load().draft(read_study("study.dcm"))  # doctest: +SKIP
 
     Args:
-        checkpoint: model, tokenizer and prompt; the model is moved to the device and type.
+        checkpoint: Model, tokenizer and prompt; the model is moved to the device and type.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
         dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
 
     Raises:
-        UsageError: the device or the type is unknown or not available.
+        UsageError: The device or the type is unknown or not available.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Drafter:
         """Load a checkpoint onto a device.
 
         Args:
-            folder: checkpoint folder; by default the embedded checkpoint.
+            folder: Checkpoint folder; by default the embedded checkpoint.
             device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
             dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
 
@@ -75,8 +75,8 @@ class Drafter:
             A drafter with the model of the checkpoint.
 
         Raises:
-            CheckpointError: the checkpoint is missing, altered or does not fit.
-            UsageError: the device or the type is unknown or not available.
+            CheckpointError: The checkpoint is missing, altered or does not fit.
+            UsageError: The device or the type is unknown or not available.
         """
         device = resolve_device(device)  # before the weights are read
         return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device, dtype=dtype)
@@ -104,18 +104,18 @@ class Drafter:
         """Draft the report of one study.
 
         Args:
-            study: the study, from `read_study` or `read_studies`, or a request.
-            decoding: as in `draft_all`.
-            overrides: as in `draft_all`.
-            attributes: as in `draft_all`.
-            indication: as in `draft_all`.
+            study: The study, from `read_study` or `read_studies`, or a request.
+            decoding: As in `draft_all`.
+            overrides: As in `draft_all`.
+            attributes: As in `draft_all`.
+            indication: As in `draft_all`.
 
         Returns:
             The draft, with its findings, notices and provenance.
 
         Raises:
-            StudyError: the study cannot be read.
-            UsageError: an override is not known to the model.
+            StudyError: The study cannot be read.
+            UsageError: An override is not known to the model.
         """
         (result,) = self.draft_all(
             [study], decoding=decoding, overrides=overrides, attributes=attributes, indication=indication
@@ -138,19 +138,20 @@ class Drafter:
         """Draft many studies. A study that cannot be read does not stop the others.
 
         Args:
-            studies: studies, or requests that carry their own indication and overrides.
-            decoding: how texts are generated; `DEFAULT_DECODING` by default.
-            overrides: finding states set by the reader for all studies, by finding name.
-            attributes: attribute values set by the reader for all studies, "" for unknown.
-            indication: why the studies were ordered; by default the indication of each study.
-            batch_size: number B of studies that the model processes together. The drafts do not depend on it.
-            blank: replace every image with uniform gray, to measure what the model writes without images.
+            studies: Studies, or requests that carry their own indication and overrides.
+            decoding: How texts are generated; `DEFAULT_DECODING` by default.
+            overrides: Finding states set by the reader for all studies, by finding name.
+            attributes: Attribute values set by the reader for all studies, "" for unknown.
+            indication: Why the studies were ordered; by default the indication of each study.
+            batch_size: Number B of studies that the model processes together. The drafts do not depend on it.
+            blank: Replace every image with uniform gray, to measure what the model writes without images.
 
         Returns:
-            Reports in the order of the studies, or the error for which a study alone is refused, batch by batch.
+            An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
+            refused, its error takes the place of the report.
 
         Raises:
-            UsageError: an override is not known to the model, or comes beside a request that has its own.
+            UsageError: An override is not known to the model, or is given together with a request.
         """
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [self._check_overrides(request) for request in requests]
@@ -250,7 +251,7 @@ class Drafter:
         """Return the attention of each finding over the first image of a study that the model gets.
 
         Raises:
-            StudyError: the study cannot be read.
+            StudyError: The study cannot be read.
         """
         preprocessed = self._preprocessor.preprocess(DraftRequest(study))
         if isinstance(preprocessed, StudyError):
@@ -286,5 +287,5 @@ class Drafter:
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:
-    """Return the random generator of a study, which its images and the seed decide."""
+    """Return the random generator of a study, determined by its images and the seed."""
     return study_generator(decoding.seed, *(image.sha256 for image in study.images))

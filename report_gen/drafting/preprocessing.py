@@ -25,7 +25,7 @@ _GRAY = 0.5
 
 @dataclass(frozen=True)
 class PreprocessedStudy:
-    """A study as the model takes it."""
+    """A study that is prepared for the model."""
 
     request: DraftRequest
     squares: torch.Tensor
@@ -68,8 +68,8 @@ class StudyPreprocessor:
         """Load and fit the images in views that the model was trained on, and render the prompt.
 
         Args:
-            request: study, indication and technique.
-            blank: replace every image with uniform gray.
+            request: Study, indication and technique.
+            blank: Replace every image with uniform gray.
 
         Returns:
             The preprocessed study, or the error for which this study alone is refused.
@@ -102,7 +102,7 @@ class StudyPreprocessor:
         """Return the first image that the model gets, [H,W] 0..1, and its placement in the square.
 
         Raises:
-            StudyError: the image cannot be read.
+            StudyError: The image cannot be read.
         """
         (image, *_), _ = self._choose_images(study)
         pixels = load_pixels(image)

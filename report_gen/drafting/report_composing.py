@@ -36,9 +36,9 @@ class ReportComposer:
     """Composes the reports of one checkpoint.
 
     Args:
-        checkpoint: model whose name and weights the provenance records.
-        device: device that the model runs on.
-        dtype: floating-point type that the model runs with.
+        checkpoint: Model whose name and weights the provenance records.
+        device: Device that the model runs on.
+        dtype: Floating-point type that the model runs with.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
@@ -54,7 +54,16 @@ class ReportComposer:
         notices: Sequence[str],
         decoding: Decoding,
     ) -> Report:
-        """Return the report of a generated text, with the notices of its audit after those given."""
+        """Return the report of a generated text, with the given notices, then the notices of its audit.
+
+        Args:
+            study: The study.
+            findings: Findings as they condition the decoder.
+            attributes: Attributes as they condition the decoder.
+            text: The generated text.
+            notices: Notices about the study; those of the audit follow.
+            decoding: Options of the generation, for the provenance.
+        """
         schema, sections, removed = self._checkpoint.model.config.finding_schema, text.sections, 0
         if decoding.remove_unsupported:
             sections, removed = remove_unsupported(sections, findings, schema)
@@ -72,7 +81,13 @@ class ReportComposer:
         )
 
     def compose_blank(self, study: Study, *, notices: Sequence[str], decoding: Decoding) -> Report:
-        """Return the report of a study whose images show nothing. A model would invent a text about them."""
+        """Return the report of a study whose images show nothing. A model would invent a text about them.
+
+        Args:
+            study: The study.
+            notices: Notices about the study.
+            decoding: Options of the drafter, for the provenance.
+        """
         config = self._checkpoint.model.config
         return Report(
             sections=_BLANK_SECTIONS,

@@ -1,4 +1,4 @@
-"""The request that a draft answers."""
+"""Request for a draft: a study with the information that the user adds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from report_gen.records import FindingState, Study
 
 @dataclass(frozen=True)
 class DraftRequest:
-    """A study to draft, with what the reader knows about it."""
+    """A study to draft, with further information and the settings of the reader."""
 
     study: Study
     _: KW_ONLY
     priors: tuple[Study, ...] = ()
-    """Earlier studies of the patient. No model reads them yet; a draft says so in a notice."""
+    """Earlier studies of the patient. No model uses them yet, and the draft has a notice about it."""
     indication: str | None = None
     """Why the study was ordered; None takes the indication of the study itself."""
     technique: str | None = None
@@ -37,8 +37,14 @@ def as_requests(
 ) -> list[DraftRequest]:
     """Return a request for each study, with these values for plain studies.
 
+    Args:
+        studies: Studies, or requests, which are returned unchanged.
+        indication: Indication of the plain studies; None takes that of the study.
+        overrides: Finding states of the plain studies, by finding name.
+        attributes: Attribute values of the plain studies, by attribute name.
+
     Raises:
-        UsageError: values are given beside a request, which has its own.
+        UsageError: Values are given beside a request, which has its own.
     """
     given = indication is not None or bool(overrides) or bool(attributes)
     if given and any(isinstance(study, DraftRequest) for study in studies):

@@ -24,11 +24,11 @@ def score_finding_head(
     """Compute every score of the finding head.
 
     Args:
-        ids: ids of the S studies.
-        labels: labels of each study, from `known_labels`.
-        own: reports drafted from the studies' own images.
-        controls: reports drafted from control images, by the control's name.
-        method: gives the number of draws and the seed.
+        ids: Ids of the S studies.
+        labels: Labels of each study, from `known_labels`.
+        own: Reports drafted from the studies' own images.
+        controls: Reports drafted from control images, by the control's name.
+        method: Gives the number of draws and the seed.
 
     Returns:
         None if no label is of a finding that the head was trained on.
@@ -49,7 +49,13 @@ def score_finding_head(
 
 
 def can_score_finding_head(reported: Iterable[str], rows: Iterable[Row], schema: FindingSchema) -> bool:
-    """Tell whether a study has a label of one of the findings whose probability is `reported`."""
+    """Return whether a study has a label of one of the findings whose probability is `reported`.
+
+    Args:
+        reported: Names of the findings whose probability the model reports.
+        rows: Rows of the corpus.
+        schema: The findings with which the corpus was read.
+    """
     names = frozenset(reported)
     return any(known_labels(row, schema).keys() & names for row in rows)
 

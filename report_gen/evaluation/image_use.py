@@ -1,4 +1,4 @@
-"""Measure whether a model uses the image: what scores lose with the images of other studies, or with blank images."""
+"""Measure whether a model uses the image: scores with own images minus scores with other or blank images."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def measure_image_use(
     A model that uses the image has differences whose intervals are above 0.
 
     Args:
-        drafts: drafts from the studies' own images.
-        control_drafts: drafts of the same model from shuffled or blank images.
-        references: reports of the same studies.
-        preset: prepares the texts.
-        train: training reports, from which the preset may take its vocabulary.
-        draws: bootstrap resamplings of the studies.
-        seed: seed of the bootstrap.
+        drafts: Drafts from the studies' own images.
+        control_drafts: Drafts of the same model from shuffled or blank images.
+        references: Reports of the same studies.
+        preset: Prepares the texts.
+        train: Training reports, from which the preset may take its vocabulary.
+        draws: Bootstrap resamplings of the studies.
+        seed: Seed of the bootstrap.
     """
     prepared = preset.prepare_references(references, preset.known_words(train))
     suite = MetricSuite(ReportTexts(name="references", texts=references, prepared=prepared))

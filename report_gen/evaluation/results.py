@@ -46,15 +46,13 @@ class Evaluation:
     label_support: Mapping[str, int]
     """Number of studies with each finding, by the labels of the corpus."""
     labels: Mapping[str, tuple[Difference, ...]]
-    """Finding scores against the labels with own images minus those with control images, by the control's name; empty
-    if the corpus has no labels."""
+    """Finding scores against the labels: own minus control images, by the name of the control; empty without labels."""
     nih_labels: LabelScores | None
     """F1 of the labels of ChestX-ray14 that the drafts state; None for other corpora."""
     attribute_support: Mapping[AttributeName, Mapping[str, int]]
     """Number of studies by attribute and value, as the corpus gives them."""
     attributes: Mapping[str, tuple[Difference, ...]]
-    """Attribute scores with own images minus those with control images, by the control's name; empty if the corpus
-    gives no attributes."""
+    """Attribute scores: own minus control images, by the name of the control; empty without attributes."""
     finding_head: HeadRun | None
     """Scores of the finding head; None if the corpus labels no finding that the head was trained on."""
     reports: ScoreRun | None
@@ -80,7 +78,7 @@ class Evaluation:
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """Verdicts on the use of the image by the labels; those by the reports are part of `reports`."""
+        """Verdicts on the use of the image by the labels; verdicts by the reports are part of `reports`."""
         verdicts = check_image_use(self.labels, self.averages, against="labels")
         if self.nih_labels is None:
             return verdicts
@@ -92,7 +90,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     """Write all scores and the drafts as JSON.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -118,7 +116,7 @@ def write_calibration(head: HeadRun, path: Path) -> None:
     """Draw reliability diagrams of all findings and of each with enough positive studies, as PNG.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     probabilities = {name: [row[name] for row in head.probabilities.values() if name in row] for name in head.support}
     pooled = _diagram(head, ALL_FINDINGS, [value for values in probabilities.values() for value in values])

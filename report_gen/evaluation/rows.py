@@ -20,7 +20,7 @@ def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
     """Select the rows of `split` (or `all`) that have images, and labels or a findings text.
 
     Raises:
-        CorpusError: fewer than two rows remain.
+        CorpusError: Fewer than two rows remain.
     """
     rows = [row for row in corpus if split in ("all", row["split"]) and row["images"]]
     rows = [row for row in rows if has_labels(row) or has_report(row)]
@@ -57,12 +57,12 @@ def nearest_candidates(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
 
 
 def has_labels(row: Row) -> bool:
-    """Tell whether the corpus labels at least one finding of a study."""
+    """Return whether the corpus labels at least one finding of a study."""
     return any(label is not None for label in row["labels"])
 
 
 def has_report(row: Row) -> bool:
-    """Tell whether a study has a findings text."""
+    """Return whether a study has a findings text."""
     return bool(row["findings"].strip())
 
 
@@ -70,7 +70,7 @@ def study_from_row(row: Row) -> Study:
     """Read the images of a corpus row as one study, with the view positions of the corpus.
 
     Raises:
-        StudyError: an image cannot be read.
+        StudyError: An image cannot be read.
     """
     series = []
     for path, view in zip(row["images"], row["view_positions"], strict=True):

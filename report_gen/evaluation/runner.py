@@ -1,7 +1,7 @@
 """Evaluate a model on a corpus: drafts with and without the studies' images against labels and reports.
 
 Every study is drafted three times: from its own images, from those of another study (`shuffled`), and from uniformly
-gray images (`blank`). What the scores lose with control images is what the model takes from the image.
+gray images (`blank`). The difference of the scores measures how much the model uses the image.
 
 Reports are compared by their findings section alone, as is customary in the field. Labels are compared with the whole
 draft. The 14 labels of ChestX-ray14, some of which are merged into one finding, are also scored by themselves.
@@ -22,7 +22,7 @@ from report_gen.evaluation.image_use import shuffle_studies
 from report_gen.evaluation.results import Evaluation
 from report_gen.evaluation.rows import Row, has_report, study_from_row
 from report_gen.generation import Decoding
-from report_gen.labeling.labeler import label_findings
+from report_gen.labeling import label_findings
 from report_gen.metrics import (
     AttributePrediction,
     Difference,
@@ -71,19 +71,19 @@ def evaluate(
     """Draft every study with its own and with control images, and score the drafts against labels and reports.
 
     Args:
-        drafter: the model.
-        rows: studies from `select_studies`.
-        decoding: how drafts are generated.
-        method: how texts are scored; its draws and seed are used for every score.
-        training: training reports from `training_reports`, for the baselines.
-        nearest: training studies from `nearest_candidates`, for the image 1-NN baseline by the model's own image
+        drafter: The model.
+        rows: Studies from `select_studies`.
+        decoding: How drafts are generated.
+        method: How texts are scored; its draws and seed are used for every score.
+        training: Training reports from `training_reports`, for the baselines.
+        nearest: Training studies from `nearest_candidates`, for the image 1-NN baseline by the model's own image
             features; without any, this baseline is left out.
-        nih_labels: labels by study from `corpora.read_nih_labels`; None for other corpora.
-        track: shows progress.
+        nih_labels: Labels by study from `corpora.read_nih_labels`; None for other corpora.
+        track: Shows progress.
 
     Raises:
-        UsageError: the preset or an optional metric is unknown.
-        CorpusError: fewer than two studies have images that can be read.
+        UsageError: The preset or an optional metric is unknown.
+        CorpusError: Fewer than two studies have images that can be read.
     """
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
     drafted, refused = _draft_own(drafter, rows, decoding, track)
@@ -122,7 +122,7 @@ def _draft_own(
     """Draft every study from its own images; studies that cannot be read are returned as errors.
 
     Raises:
-        CorpusError: fewer than two studies can be read.
+        CorpusError: Fewer than two studies can be read.
     """
     readable: list[tuple[Row, Study]] = []
     drafted: list[_DraftedStudy] = []
@@ -224,7 +224,7 @@ def _compare_with_controls(
     measure: Callable[[Sequence[Report]], tuple[Measure, ...]],
     method: ScoreMethod,
 ) -> dict[str, tuple[Difference, ...]]:
-    """Compute the scores with own images minus those with each control; empty if nothing can be measured."""
+    """Compute the scores with own images minus the scores with each control; empty if there are no scores."""
     own = measure(drafts[OWN])
     if not own:
         return {}
@@ -261,7 +261,7 @@ def _findings_text(draft: Report) -> str:
 
 
 def _stated_findings(draft: Report, labels: States, schema: FindingSchema) -> States:
-    """Label a draft, restricted to the findings that the corpus labels; the others cannot be judged."""
+    """Label a draft, restricted to the findings that the corpus labels; the others have no reference."""
     return {name: state for name, state in label_findings(_full_text(draft), schema).items() if name in labels}
 
 

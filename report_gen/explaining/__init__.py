@@ -1,4 +1,4 @@
-"""Explain drafts: where in an image the model found what it reports."""
+"""Explain drafts: the regions of an image in which the model found its findings."""
 
 from report_gen.explaining.attention import attention_heatmap
 

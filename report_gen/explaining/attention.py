@@ -24,10 +24,10 @@ def attention_heatmap(
     """Return the attention weights of each finding over the first view of one study.
 
     Args:
-        model: model with a finding head.
+        model: Model with a finding head.
         pixel_values: [1,V,C,H,W], with view_positions [1,V] and view_mask [1,V].
-        image: the first view before it was fitted, [H,W] 0..1.
-        placement: where the image lies in the square of `pixel_values`.
+        image: The first view before it was fitted, [H,W] 0..1.
+        placement: Where the image lies in the square of `pixel_values`.
     """
     visual = model.encode_images(pixel_values, view_positions, view_mask)
     grid = model.encoder.grid

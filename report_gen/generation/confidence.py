@@ -30,8 +30,8 @@ def token_probabilities(
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        input_ids: prompt and begin token [B,P], padded on the left, with attention_mask [B,P].
-        token_ids: generated tokens [B,R].
+        input_ids: Prompt and begin token [B,P], padded on the left, with attention_mask [B,P].
+        token_ids: Generated tokens [B,R].
     """
     text = torch.cat([input_ids, token_ids], dim=1)  # [B,P+R]
     mask = torch.cat([attention_mask, attention_mask.new_ones(token_ids.shape)], dim=1)
@@ -43,7 +43,7 @@ def token_probabilities(
 
 
 def geometric_mean(probabilities: Sequence[float]) -> float | None:
-    """Return the geometric mean of probabilities, 0..1, or None of an empty sequence."""
+    """Return the geometric mean of probabilities, 0..1, or None for an empty sequence."""
     if not probabilities:
         return None
     return math.exp(sum(math.log(max(probability, _SMALLEST)) for probability in probabilities) / len(probabilities))

@@ -13,7 +13,7 @@ class Decoding:
     """How the text of a draft is generated.
 
     Raises:
-        UsageError: an option is unknown or outside its range.
+        UsageError: An option is unknown or outside its range.
     """
 
     method: Literal["greedy", "beam", "sample"] = "greedy"

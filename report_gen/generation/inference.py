@@ -30,7 +30,7 @@ class GeneratedText:
 
     sections: tuple[Section, ...]
     confidence: float | None
-    """0..1: geometric mean of the probabilities of all tokens; None of an empty text."""
+    """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
 
     @property
     def text(self) -> str:
@@ -44,9 +44,9 @@ class GeneratedTokens:
 
     token_ids: tuple[int, ...]
     probabilities: tuple[float, ...] = ()
-    """One per token, 0..1; empty where they were not asked for."""
+    """One per token, 0..1; empty if they were not requested."""
     ended: bool = True
-    """Whether the model generated the end token; False where the text was cut at the largest length."""
+    """Whether the model generated the end token; False if the text was cut at the largest length."""
 
 
 def generate_texts(
@@ -67,14 +67,14 @@ def generate_texts(
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        prompt_ids: token ids of B prompts, without the begin token.
-        states: the finding states [B][F] that condition the decoder.
-        attributes: the attributes that condition the decoder, B mappings from name to value, "" for unknown.
-        decoding: method, length and number of candidates.
+        prompt_ids: Token ids of B prompts, without the begin token.
+        states: The finding states [B][F] that condition the decoder.
+        attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
+        decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
 
     Raises:
-        UsageError: the longest prompt leaves no positions for a report.
+        UsageError: The longest prompt leaves no positions for a report.
     """
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes = attributes or [{} for _ in studies]
@@ -95,19 +95,14 @@ def generate_texts(
     else:
         candidates = [[text] for text in generate(studies, decoding)]
         if further := decoding.candidates - 1:
-            rows = [
-                row
-                for row in studies
-                if needs_candidates(candidates[row][0].text, states[row], attributes[row], schema=schema)
-            ]
+            firsts = [texts[0].text for texts in candidates]
+            rows = [n for n in studies if needs_candidates(firsts[n], states[n], attributes[n], schema=schema)]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
     return [
-        texts[
-            select_candidate([(one.text, one.confidence) for one in texts], states[row], attributes[row], schema=schema)
-        ]
-        for row, texts in enumerate(candidates)
+        texts[select_candidate([(one.text, one.confidence) for one in texts], states[n], attributes[n], schema=schema)]
+        for n, texts in enumerate(candidates)
     ]
 
 
@@ -126,19 +121,19 @@ def generate_tokens(
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-        prompt_ids: token ids of B prompts, without the begin token.
-        decoding: method and length.
-        generators: for the method `sample`, one per row; None decodes that row greedily.
-        with_probabilities: whether to compute the probability of each token, by one more forward pass.
+        prompt_ids: Token ids of B prompts, without the begin token.
+        decoding: Method and length.
+        generators: For the method `sample`, one per row; None decodes that row greedily.
+        with_probabilities: Whether to compute the probability of each token, by one more forward pass.
 
     Raises:
-        UsageError: the longest prompt leaves no positions for a report.
+        UsageError: The longest prompt leaves no positions for a report.
     """
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
     free_positions = model.decoder.positions - inputs["attention_mask"].shape[1]
     if free_positions < 1:
-        raise UsageError("the prompt leaves no room for a report; shorten the indication")
+        raise UsageError("the prompt leaves no positions for a report; shorten the indication")
     token_ids = model.decoder.language_model.generate(
         **inputs, **_generate_arguments(decoding, generators), max_new_tokens=min(decoding.max_tokens, free_positions)
     )
@@ -179,8 +174,10 @@ def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> Generat
 
 
 def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return prompts with the begin token [B,P], padded on the left so that all reports start in the same column,
-    and their attention mask [B,P]."""
+    """Return prompts with the begin token [B,P] and their attention mask [B,P].
+
+    The prompts are padded on the left, so that all reports start in the same column.
+    """
     rows = [torch.tensor([*row, BOS_ID]) for row in prompt_ids]
     input_ids = pad_sequence(rows, batch_first=True, padding_value=PAD_ID, padding_side="left")
     ones = [torch.ones_like(row) for row in rows]

@@ -12,8 +12,7 @@ from itertools import product
 from types import MappingProxyType
 
 from report_gen.auditing import audit_text
-from report_gen.labeling.attributes import contradictions
-from report_gen.labeling.labeler import findings_in_state, label_findings
+from report_gen.labeling import findings_in_state, label_findings, mismatched_attributes
 from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records import AttributeName, FindingSchema, FindingState, split_sentences
 
@@ -52,10 +51,10 @@ def select_candidate(
     """Return the index of the candidate to keep; of several equally good ones the first.
 
     Args:
-        candidates: texts, each with the confidence of the model in it, 0..1.
-        states: the finding states [F] that conditioned the decoder.
-        attributes: the attributes that conditioned the decoder, "" for unknown.
-        schema: the F findings of the model.
+        candidates: Texts, each with the confidence of the model in it, 0..1.
+        states: The finding states [F] that conditioned the decoder.
+        attributes: The attributes that conditioned the decoder, "" for unknown.
+        schema: The F findings of the model.
     """
     if len(candidates) == 1:
         return 0
@@ -78,7 +77,14 @@ def needs_candidates(
     *,
     schema: FindingSchema,
 ) -> bool:
-    """Whether further candidates can improve on a text: its states are all unknown, or the text contradicts them."""
+    """Return whether further candidates can improve on a text: it contradicts its states, or they are all unknown.
+
+    Args:
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        attributes: The attributes that conditioned the decoder, "" for unknown.
+        schema: The F findings of the model.
+    """
     return not _any_known(states) or inconsistency(text, states, attributes, schema=schema) > 0
 
 
@@ -95,7 +101,7 @@ def most_agreed(texts: Sequence[str]) -> int:
 
 def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeName, str]) -> list[int]:
     """Return the indices of the texts that contradict the fewest attributes, in order."""
-    counts = [len(contradictions(text, attributes)) for text in texts]
+    counts = [len(mismatched_attributes(text, attributes)) for text in texts]
     return [index for index, count in enumerate(counts) if count == min(counts)]
 
 
@@ -112,21 +118,27 @@ def inconsistency(
     part of "lungs are clear") and another states, and 2 for each contradicted attribute.
 
     Args:
-        text: a report.
-        states: the finding states [F] that conditioned the decoder.
-        attributes: the attributes that conditioned the decoder, "" for unknown.
-        schema: the F findings of the model.
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        attributes: The attributes that conditioned the decoder, "" for unknown.
+        schema: The F findings of the model.
     """
     present = findings_in_state(text, FindingState.PRESENT, schema)
     denied = [
         findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
     ]
-    contradicted = _ATTRIBUTE_MISMATCH * len(contradictions(text, attributes))
+    contradicted = _ATTRIBUTE_MISMATCH * len(mismatched_attributes(text, attributes))
     return mismatch_score(text, states, schema) + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted
 
 
 def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:
-    """Return the weighted count of findings on which a text differs from the states [F] of the conditioning."""
+    """Return the weighted count of findings on which a text differs from the states [F] of the conditioning.
+
+    Args:
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        schema: The F findings of the model.
+    """
     return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states, schema))
 
 
@@ -134,6 +146,11 @@ def mismatched_findings(text: str, states: Sequence[FindingState], schema: Findi
     """Return the names of the findings on which a text differs from the states [F] that conditioned the decoder.
 
     A difference in certainty alone, such as a present finding called possible, is not reported.
+
+    Args:
+        text: A report.
+        states: The finding states [F] that conditioned the decoder.
+        schema: The F findings of the model.
     """
     compared = _compare(text, states, schema)
     return tuple(name for name, state, in_text in compared if _MISMATCH.get((state, in_text), 0.0) > 0.5)

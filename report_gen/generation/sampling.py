@@ -19,7 +19,7 @@ def study_generator(seed: int, *content: object) -> torch.Generator:
 
     Args:
         seed: `Decoding.seed`.
-        content: what identifies the study, for example the SHA-256 of its images; converted to text.
+        content: What identifies the study, for example the SHA-256 of its images; converted to text.
     """
     digest = hashlib.sha256("\0".join(map(str, (seed, *content))).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))
@@ -29,8 +29,8 @@ def sampling_processors(decoding: Decoding, generators: Sequence[torch.Generator
     """Return logits processors that turn greedy decoding into sampling.
 
     Args:
-        decoding: temperature and `top_p`, applied before the noise.
-        generators: one per row of the batch; None decodes that row greedily. Rows may share a generator.
+        decoding: Temperature and `top_p`, applied before the noise.
+        generators: One per row of the batch; None decodes that row greedily. Rows may share a generator.
     """
     processors = [TemperatureLogitsWarper(float(decoding.temperature))]
     if decoding.top_p < 1:

@@ -1,7 +1,7 @@
 """Apply the grayscale transformations of DICOM PS3.4 N.2: modality LUT, VOI LUT, presentation LUT.
 
 A radiograph of 16 bits has at most 65,536 gray levels. pydicom therefore transforms each level once, in double
-precision, and every pixel is looked up in the result. This is exact, and faster than transforming every pixel.
+precision, and every pixel is replaced by the result for its level. This is exact, and faster than transforming pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Levels = NDArray[np.float64]
 
 
 def to_grayscale(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float32]:
-    """Convert stored values [H,W] to display intensities [H,W] in 0..1, 0 = black, as the header asks.
+    """Convert stored values [H,W] to display intensities [H,W] in 0..1, 0 = black, as the header specifies.
 
     Without a usable VOI LUT or window, the range of the values that occur, padding excluded, is scaled to 0..1.
 
@@ -113,14 +113,14 @@ def _first(value: Any) -> float | None:
 
 
 def _apply_presentation(intensities: Levels, dataset: Dataset) -> Levels:
-    """Apply the Presentation LUT (PS3.3 C.11.4, C.11.6), or invert if MONOCHROME1 or INVERSE asks for it."""
+    """Apply the Presentation LUT (PS3.3 C.11.4, C.11.6), or invert if MONOCHROME1 or INVERSE requires it."""
     if dataset.get("PresentationLUTSequence"):
         entries, _, bits = dataset.PresentationLUTSequence[0].LUTDescriptor
         entries = entries or 2**16  # the descriptor encodes 65,536 as 0
         p_values = apply_presentation_lut(np.arange(entries), dataset) / (2**bits - 1)
         return np.asarray(p_values[np.rint(intensities * (entries - 1)).astype(np.int64)], dtype=np.float64)
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
-    # MONOCHROME1 with INVERSE says the same thing twice (PS3.3 C.7.6.3.1.2), so it inverts once.
+    # MONOCHROME1 with INVERSE states the same inversion twice (PS3.3 C.7.6.3.1.2), so it inverts once.
     if dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE":
         return 1 - intensities
     return intensities

@@ -49,7 +49,7 @@ def is_raster(head: bytes) -> bool:
 def describe_raster(path: Path, sha256: str) -> Image:
     """Return the record of an image file, after one full decode that proves the file is complete.
 
-    Rows and columns are those after the EXIF orientation is applied. The view position stays unknown.
+    Rows and columns are counted after the EXIF orientation is applied. The view position stays unknown.
 
     Raises:
         StudyError: The file is broken, too large, has several pages, or its pixel format is not supported.
@@ -60,7 +60,7 @@ def describe_raster(path: Path, sha256: str) -> Image:
 
 
 def read_raster_pixels(path: Path) -> NDArray[np.float32]:
-    """Return display intensities [H,W] in 0..1, 0 = black. Color becomes luma, transparent pixels lie on black.
+    """Return display intensities [H,W] in 0..1, 0 = black. Color becomes luma, and transparency black.
 
     These formats carry no window, so a value is divided by the largest value of its type: 255 or 65,535. The divisor
     is 4,095 if no 16-bit value is larger, because such an image is a 12-bit radiograph.

@@ -75,7 +75,7 @@ def collate_view_positions(view_positions: Sequence[Sequence[int]]) -> tuple[tor
     V is the largest number of views. Images and features of the views are padded in the same way by `pad_sequence`.
 
     Args:
-        view_positions: an index for each view of each study.
+        view_positions: An index for each view of each study.
     """
     rows = [torch.tensor(row, dtype=torch.long) for row in view_positions]
     masks = [torch.ones(len(row), dtype=torch.bool) for row in view_positions]

@@ -1,0 +1,34 @@
+"""Read reports: findings with their states and sides, attributes of the study, sections; and the finding schemas."""
+
+from report_gen.labeling.attributes import header_values, mismatched_attributes, named_values, value_of_term
+from report_gen.labeling.labeler import (
+    FindingLabeler,
+    Mention,
+    find_mentions,
+    finding_labeler,
+    findings_in_state,
+    label_findings,
+    sentence_spans,
+)
+from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, chest_xray, load_schema
+from report_gen.labeling.sections import HEADINGS, cut_report
+
+__all__ = [
+    "HEADINGS",
+    "NO_FINDINGS",
+    "FindingLabeler",
+    "Mention",
+    "built_in_schemas",
+    "chest_xray",
+    "cut_report",
+    "find_mentions",
+    "finding_labeler",
+    "findings_in_state",
+    "header_values",
+    "label_findings",
+    "load_schema",
+    "mismatched_attributes",
+    "named_values",
+    "sentence_spans",
+    "value_of_term",
+]

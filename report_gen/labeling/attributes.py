@@ -1,4 +1,4 @@
-"""Read modality, plane and body part from corpora, headers and texts, by `vocabularies/attributes.toml`."""
+"""Read the modality, plane and body part from corpora, headers and texts, with `vocabularies/attributes.toml`."""
 
 from __future__ import annotations
 
@@ -16,27 +16,43 @@ VOCABULARY = "attributes.toml"
 
 
 def value_of_term(name: AttributeName, term: str) -> str:
-    """Return the value that a field of a table or header stands for; other words stay as they are, blanks stripped."""
+    """Return the attribute value that a field of a table or of a header means.
+
+    Args:
+        name: The attribute.
+        term: The content of the field, such as "MR" or "magnetic_resonance".
+
+    Returns:
+        The value, such as "MR". A term that the vocabulary does not contain is returned with single spaces.
+    """
     words = " ".join(term.replace("_", " ").split())
     return _terms(name).get(words.lower(), words)
 
 
 def named_values(name: AttributeName, text: str) -> tuple[str, ...]:
-    """Return the values that a text names, each once, in the order of their first mention."""
+    """Return the values of an attribute that a text names, each once, in the order of their first mention."""
     pattern, values = _words(name)
     found = (values[match.lastindex - 1] for match in pattern.finditer(text) if match.lastindex)
     return tuple(dict.fromkeys(filter(None, found)))
 
 
-def contradictions(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
-    """Return the attributes of which a text names other values than the given one; "" stands for an unknown value."""
+def mismatched_attributes(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
+    """Return the attributes for which a text names other values, and not the given one.
+
+    Args:
+        text: The report.
+        values: The value of each attribute; "" for an unknown value, which no text contradicts.
+    """
     return tuple(
         name for name, value in values.items() if value and (named := named_values(name, text)) and value not in named
     )
 
 
 def header_values(study: Study) -> dict[AttributeName, str]:
-    """Return Modality (0008,0060) and Body Part Examined (0018,0015) of the DICOM headers, where all series agree."""
+    """Return Modality (0008,0060) and Body Part Examined (0018,0015) of a study.
+
+    A value that differs between the series is missing.
+    """
     stated: dict[AttributeName, set[str]] = {
         "modality": {value_of_term("modality", series.modality or "") for series in study.series},
         "body_part": {value_of_term("body_part", series.body_part or "") for series in study.series},
@@ -57,7 +73,7 @@ def _terms(name: AttributeName) -> Mapping[str, str]:
 
 @cache
 def _words(name: AttributeName) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """One pattern with a group per phrase, and the value of each group: empty for a phrase that names nothing."""
+    """Return a pattern with one group per phrase, and the value of each group; "" for a phrase that names no value."""
     meanings = {phrase: value for value, entry in _vocabulary()[name].items() for phrase in entry["words"]}
     meanings |= dict.fromkeys(_vocabulary()["ignored"][name], "")
     phrases = sorted(meanings, key=phrase_precedence)

@@ -1,7 +1,7 @@
 """Label reports: read the findings of a schema from free text, with negation, uncertainty and laterality.
 
-The rules are written by hand, without a parser, over the phrases of a finding schema and the cues of
-`vocabularies/cues.toml`. `tests/labeling/test_labeler_against_mesh.py` measures how far they agree with human coders.
+Hand-written rules, without a parser, combine the phrases of a finding schema with the cues of `vocabularies/cues.toml`.
+`tests/labeling/test_labeler_against_mesh.py` measures the agreement with human coders.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from report_gen.labeling.statements import Statement, read_sentence
 from report_gen.records import FindingSchema, FindingState, Laterality
 
 DENIALS_OF_A_NORMAL_STUDY = 3
-"""So many findings denied, and none stated, imply a normal study. One alone ("No pneumothorax.") does not."""
+"""Number of denied findings that implies a normal study if no finding is stated. "No pneumothorax." alone does not."""
 
-_KNOWN_SENTENCES = 65536
-"""Sentences whose statements a labeler keeps: in reports three sentences of four have occurred before."""
+_CACHED_SENTENCES = 65536
+"""Number of sentences whose statements a labeler caches: three of four sentences of a corpus have occurred before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mention:
-    """One finding as one phrase of a text states it."""
+    """A finding, and what one phrase of a text states about it."""
 
     finding: str
     """A finding of the schema."""
@@ -36,11 +36,11 @@ class Mention:
     end: int
     """The phrase is `text[start:end]`."""
     implied: bool
-    """The phrase names an anatomy or an abnormality ("lungs are clear") and not the finding."""
+    """The phrase does not name the finding, but an anatomy or an abnormality ("lungs are clear")."""
 
 
 class FindingLabeler:
-    """Reads the findings of one schema from texts. It may be shared between threads.
+    """Reads the findings of one schema from texts. Several threads may share a labeler.
 
     >>> FindingLabeler(chest_xray()).label("No pneumothorax.")["Pneumothorax"]
     <FindingState.ABSENT: 'absent'>
@@ -51,11 +51,12 @@ class FindingLabeler:
 
     def __init__(self, schema: FindingSchema) -> None:
         self.schema = schema
-        read = partial(read_sentence, vocabulary=build_vocabulary(schema))
-        self._read_sentence = lru_cache(maxsize=_KNOWN_SENTENCES)(read)
+        self.vocabulary = build_vocabulary(schema)
+        read = partial(read_sentence, vocabulary=self.vocabulary)
+        self._read_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(read)
 
     def label(self, text: str) -> dict[str, FindingState]:
-        """Return the state of every finding in a report's text, with or without headings; see `label_findings`."""
+        """Return the state of every finding in the text of a report; see the function `label_findings`."""
         strongest = dict.fromkeys((*self.schema.findings, OUTSIDE), FindingState.NOT_MENTIONED)
         for _, statement in self._statements(text):
             if _STRENGTH[statement.state] > _STRENGTH[strongest[statement.finding]]:
@@ -69,7 +70,7 @@ class FindingLabeler:
         )
 
     def findings_in_state(self, text: str, state: FindingState) -> set[str]:
-        """Return the findings that a text states to be in a state, without the one that follows from the others."""
+        """Return the findings that have a given state in a text; see the function `findings_in_state`."""
         states = self.label(text)
         return {name for name in self.schema.stated if states[name] is state}
 
@@ -89,9 +90,9 @@ class FindingLabeler:
         )
 
     def read_statements(self, text: str) -> tuple[Statement, ...]:
-        """Return every statement of a text, those about abnormalities outside the schema included.
+        """Return every statement of a text, including statements about abnormalities outside the schema.
 
-        Positions count from the beginning of the sentence.
+        Positions are relative to the beginning of the sentence.
         """
         return tuple(statement for _, statement in self._statements(text))
 
@@ -103,17 +104,18 @@ class FindingLabeler:
 
 @lru_cache(maxsize=16)
 def finding_labeler(schema: FindingSchema) -> FindingLabeler:
-    """Return the labeler of a schema; equal schemas share one, as its patterns take a while to compile."""
+    """Return the labeler of a schema. Equal schemas share one labeler, because compiling its patterns takes time."""
     return FindingLabeler(schema)
 
 
 def label_findings(text: str, schema: FindingSchema | None = None) -> dict[str, FindingState]:
     """Return the state of every finding of a schema in a report's text, with or without headings.
 
-    Of several mentions PRESENT wins over UNCERTAIN and UNCERTAIN over ABSENT. "No finding" follows CheXpert: ABSENT
-    when a finding other than a support device is present, UNCERTAIN when one is uncertain and none present. With
-    neither it is PRESENT when the text states a normal study or denies several findings, and NOT_MENTIONED otherwise;
-    also when something else is wrong that the label set does not name (in a chest a hernia or a scoliosis).
+    If a finding is mentioned several times, PRESENT has precedence over UNCERTAIN, and UNCERTAIN over ABSENT. "No
+    finding" follows the rule of CheXpert: it is ABSENT if a finding other than a support device is present, and
+    UNCERTAIN if no such finding is present and one is uncertain. Otherwise it is PRESENT if the text states a normal
+    study or denies several findings, and NOT_MENTIONED if it does neither. It is NOT_MENTIONED as well if the text
+    states an abnormality that the label set does not name, such as a scoliosis in a chest radiograph.
 
     Args:
         text: The report.
@@ -126,21 +128,37 @@ def label_findings(text: str, schema: FindingSchema | None = None) -> dict[str, 
 
 
 def findings_in_state(text: str, state: FindingState, schema: FindingSchema | None = None) -> set[str]:
-    """Return the findings that a text states to be in a state, without the one that follows from the others."""
+    """Return the findings that have a given state in a text.
+
+    Args:
+        text: The report.
+        state: The state.
+        schema: The findings; those of chest radiographs if not given.
+
+    Returns:
+        Names of findings, never the "no finding" of the schema.
+    """
     return finding_labeler(schema or chest_xray()).findings_in_state(text, state)
 
 
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
-    """Return every mention of a finding, in order; one phrase may name several findings.
+    """Return every mention of a finding in a text, in order.
 
-    Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE does not count. "No finding" is mentioned, as PRESENT, by
-    the phrases that state a normal study.
+    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped. Phrases
+    that state a normal study mention "no finding" as PRESENT.
+
+    Args:
+        text: The report.
+        schema: The findings; those of chest radiographs if not given.
     """
     return finding_labeler(schema or chest_xray()).find_mentions(text)
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Yield start and end of each sentence that counts, without those under a heading that does not."""
+    """Yield the start and the end of each sentence that describes the images.
+
+    Sentences under INDICATION, HISTORY, COMPARISON or TECHNIQUE are skipped.
+    """
     for start, end in _counting_sections(text):
         for match in _SENTENCE.finditer(text, start, end):
             yield match.start(), match.start() + len(match[0].rstrip())
@@ -154,7 +172,7 @@ _STRENGTH = {
 }
 
 
-# Text under these headings was asked, known beforehand or done: it does not describe the images.
+# Text under these headings is a question, earlier knowledge or a procedure. It does not describe the images.
 _SILENT = (
     r"(?:clinical |relevant |patient )?(?:indications?|history|information|details|data)"
     r"|reason for (?:the |this )?(?:exam(?:ination)?|study)"
@@ -162,8 +180,8 @@ _SILENT = (
 )
 _COUNTING = r"findings?(?: and impression)?|impressions?|conclusions?|opinion|report|interpretation|results?"
 _HEADING = re.compile(rf"(?:^|(?<=[.!?\n]))\s*(?:(?P<silent>{_SILENT})|{_COUNTING})\s*:", re.IGNORECASE)
-# A stop ends a sentence when white space or a capital follows, save after the abbreviations; so does a semicolon, an
-# empty line, and the beginning of the next item of a list.
+# A full stop ends a sentence if white space or a capital letter follows, except after the abbreviations "vs." and
+# "Dr.". A semicolon, an empty line and the beginning of the next list item end a sentence as well.
 _SENTENCE = re.compile(
     r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:\d+[.)]|[-*\u2022])\s)[^.!?;]|[.](?=[^\sA-Z])|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.])*[.!?;]*"
 )

@@ -1,7 +1,8 @@
-"""Find which cue of a sentence reaches which phrase: denials, hedges and questions.
+"""Find the phrases of a sentence and the cues that modify them: denials, hedges and questions.
 
-A cue reaches forwards or backwards inside its clause. Clauses end at words such as `but` and `with`; inside a denial a
-new statement may also begin at a comma ("no effusion, mild cardiomegaly").
+A cue modifies phrases after it or before it in the same clause. Clauses end at words such as `but` and `with`. Within a
+denial, a new statement may also begin at a comma ("no effusion, mild cardiomegaly"). The approach is that of NegEx
+(Chapman et al., J Biomed Inform 2001) with more cues.
 """
 
 from __future__ import annotations
@@ -15,33 +16,33 @@ from report_gen.labeling.phrases import Phrase, Role, Vocabulary
 from report_gen.records import FindingState
 
 DENIED, HEDGED, NOT_MENTIONED = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
-"""What a cue makes of a phrase."""
+"""States that a cue gives to the phrases that it modifies."""
 
 
 @dataclass(slots=True)
 class Mark:
-    """A phrase of a sentence with the cues that reach it."""
+    """A phrase of a sentence, and how cues modify it."""
 
     phrase: Phrase
     clause: int
     """Number of the clause in the sentence."""
     before: FindingState | None = None
-    """What a cue before it makes of the phrase; None leaves it as it stands."""
+    """State from a cue before the phrase; None if there is no such cue."""
     after: FindingState | None = None
-    """What a cue after it makes of the phrase."""
+    """State from a cue after the phrase; None if there is no such cue."""
 
     @property
     def modifier(self) -> FindingState | None:
-        """What the cues that reach the phrase make of it; None leaves it as it stands."""
+        """State from the cues that modify the phrase; None if no cue does. A cue after the phrase has precedence."""
         return self.before if self.after is None else self.after
 
 
 def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
-    """Return the phrases of a sentence in order, each with the cues that reach it."""
+    """Return the phrases of a sentence in order, each with the states from the cues that modify it."""
     marks = list(_mark_clauses(sentence, vocabulary))
     _reverse_stray_cues(sentence, marks)
-    _reach_forward(sentence, marks)
-    _reach_back(marks)
+    _modify_forward(sentence, marks)
+    _modify_backward(marks)
     _hedge_alternatives(sentence, marks)
     return marks
 
@@ -63,7 +64,7 @@ _OR_NEXT = re.compile(r"\s*,?\s*(?:or|nor)\b", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
 
 LONGEST_OR = 40
-"""Characters between two alternatives; farther apart the `or` joins something else."""
+"""Maximum number of characters between two alternatives. Over a longer distance, `or` joins something else."""
 
 
 def _mark_clauses(sentence: str, vocabulary: Vocabulary) -> Iterator[Mark]:
@@ -76,7 +77,7 @@ def _mark_clauses(sentence: str, vocabulary: Vocabulary) -> Iterator[Mark]:
 
 
 def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
-    """A cue with nothing on its side looks to the other: `Effusion possible.`, `Pneumonia?`, `Resolved edema.`"""
+    """Reverse cues that have no finding on their usual side: `Effusion possible.`, `Pneumonia?`, `Resolved edema.`"""
     for index, mark in enumerate(marks):
         if mark.phrase.role in _HEDGES:
             ends = _STATEMENT_END.match(sentence, mark.phrase.end)
@@ -87,12 +88,14 @@ def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
 
 
 def _names_something(marks: Sequence[Mark], clause: int) -> bool:
+    """Return whether a clause has a finding or a quality among these phrases."""
     return any(mark.clause == clause and mark.phrase.role in _NAMING for mark in marks)
 
 
-def _reach_forward(sentence: str, marks: Sequence[Mark]) -> None:
+def _modify_forward(sentence: str, marks: Sequence[Mark]) -> None:
+    """Apply each forward cue to the findings and qualities after it, up to the end of its scope."""
     cue: Mark | None = None
-    governed: int | None = None  # End of the last phrase that the cue has modified.
+    governed: int | None = None  # end of the last phrase that the cue has modified
     for index, mark in enumerate(marks):
         role = mark.phrase.role
         if cue is not None and _ends(sentence, marks, index, cue, governed):
@@ -105,12 +108,15 @@ def _reach_forward(sentence: str, marks: Sequence[Mark]) -> None:
 
 
 def _overrides(role: Role, cue: Role) -> bool:
-    """A denial overrides all, a hedge only a hedge: "no opacity to suggest edema" denies, "if there may be" asks."""
+    """Return whether a cue replaces the one before it: a denial always does, a hedge replaces only a hedge.
+
+    "No opacity to suggest edema" denies the edema, and "if there may be edema" is a question.
+    """
     return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
 
 
 def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed: int | None) -> bool:
-    """Whether the reach of a forward cue ends before the phrase at `index`."""
+    """Return whether the scope of a forward cue ends before the phrase at `index`."""
     mark = marks[index]
     role = mark.phrase.role
     if mark.clause != cue.clause:
@@ -134,7 +140,7 @@ def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed:
 
 
 def _has_quality(marks: Sequence[Mark], index: int) -> bool:
-    """Whether a quality is said of the place at `index` before any finding is named."""
+    """Return whether a quality follows the anatomy at `index` before any finding does."""
     for mark in marks[index + 1 :]:
         if mark.clause != marks[index].clause or mark.phrase.role is Role.FINDING:
             return False
@@ -144,13 +150,16 @@ def _has_quality(marks: Sequence[Mark], index: int) -> bool:
 
 
 def _begins_anew(mark: Mark) -> bool:
-    """Whether the phrase may begin a new statement after a comma; `no nodule, prominent vessel or scar` is one list."""
+    """Return whether a phrase may begin a new statement after a comma.
+
+    The quality `prominent` may not: `no nodule, prominent vessel or scar` is one list.
+    """
     role = mark.phrase.role
     return role in _HEDGES or role is Role.CLAUSE_START or (role is Role.QUALITY and mark.phrase.name != "prominent")
 
 
-def _reach_back(marks: Sequence[Mark]) -> None:
-    """Modify the finding before each backward cue, and those before that one which no other cue has reached."""
+def _modify_backward(marks: Sequence[Mark]) -> None:
+    """Apply each backward cue to the finding before it, and to earlier findings that no other cue modifies."""
     for index, cue in enumerate(marks):
         modifier = _BACKWARD.get(cue.phrase.role)
         if modifier is None:
@@ -165,7 +174,7 @@ def _reach_back(marks: Sequence[Mark]) -> None:
 
 
 def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
-    """`atelectasis or pneumonia`: of two findings that are not denied and joined by `or` both are uncertain."""
+    """Make two findings uncertain that `or` joins, unless one is denied: `atelectasis or pneumonia`."""
     findings = [mark for mark in marks if mark.phrase.role is Role.FINDING]
     for first, second in pairwise(findings):
         between = sentence[first.phrase.end : second.phrase.start]

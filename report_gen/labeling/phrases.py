@@ -1,4 +1,4 @@
-"""Compile the phrases of a finding schema and the shared cues to patterns, and find them in a sentence."""
+"""Compile the phrases of a finding schema and the shared cues into patterns, and find them in a sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from report_gen.records import FindingSchema, FindingState
 
 
 class Role(StrEnum):
-    """The part that a phrase plays in its sentence. Cue roles carry the names that they have in `cues.toml`."""
+    """Role of a phrase in its sentence. The values of cue roles are the names of the cues in `cues.toml`."""
 
     FINDING = "finding"
     ANATOMY = "anatomy"
@@ -35,27 +35,27 @@ class Role(StrEnum):
 
 
 Claims = tuple[tuple[str, FindingState], ...]
-"""Findings and what is stated about each."""
+"""Pairs of a finding and the state that a phrase gives it."""
 
 OUTSIDE = ""
-"""Stands for every finding that has no name in the schema."""
+"""Name for all findings that have no name in the schema."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a phrase of the vocabulary does in a sentence."""
+    """Meaning of a phrase of the vocabulary."""
 
     role: Role
     name: str = ""
-    """The anatomy, quality or side; empty for cues."""
+    """Name of the anatomy, quality or side; empty for findings and cues."""
     claims: Claims = ()
-    """What the phrase states when no cue modifies it; only findings state anything by themselves."""
+    """States that the phrase gives to findings if no cue modifies it; empty unless the role is FINDING."""
     denied: Claims = ()
-    """What the phrase states when it is denied, for words that say that something is wrong and not what."""
+    """States that the phrase gives to findings if it is denied, for words such as "abnormality" that name none."""
 
 
-class Phrase(NamedTuple):  # made several times per sentence: a frozen dataclass takes three times as long to make
-    """A phrase found in a sentence, at `start` up to `end`."""
+class Phrase(NamedTuple):  # a frozen dataclass takes three times as long to create, and each sentence has several
+    """A phrase that was found in a sentence: `sentence[start:end]`."""
 
     role: Role
     name: str
@@ -70,21 +70,25 @@ class Phrase(NamedTuple):  # made several times per sentence: a frozen dataclass
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The phrases of one finding schema with the shared cues, compiled."""
+    """Compiled phrases of one finding schema and of the shared cues."""
 
     patterns: Mapping[str, re.Pattern[str]]
-    """By the letter that a phrase begins with: a tenth of the time of one pattern for all."""
+    """Pattern of all phrases that begin with a letter, by that letter. One pattern for all is ten times slower."""
     meanings: Mapping[str, tuple[Meaning, ...]]
-    """Of each group of the pattern of a letter, in order."""
+    """Meaning of each group of the pattern of a letter, in order."""
     qualities: Mapping[tuple[str, str], Claims]
-    """What a quality states about an anatomy."""
+    """States that a quality of an anatomy gives to findings, by (anatomy, quality)."""
     unpaired: frozenset[str]
     """Findings of the midline."""
+    several_entities: frozenset[str]
+    """Findings that cover several entities, so that two mentions may mean different things."""
+    stated_by_quality: frozenset[str]
+    """Findings that a quality of an anatomy states or denies as clearly as their name does."""
     outside: frozenset[str]
     """Findings that the label set of the schema does not name."""
 
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
-        """Yield phrases in order and without overlap; where two begin together the one of more words."""
+        """Yield the phrases of a sentence in order, without overlap; the longer one of two that begin together."""
         sentence, end = sentence.translate(_LOWER), 0
         for initial in _INITIAL.finditer(sentence):
             pattern = self.patterns.get(initial[0])
@@ -96,7 +100,7 @@ class Vocabulary:
                 yield Phrase(found.role, found.name, found.claims, found.denied, match.start(), end)
 
 
-# Lengths must not change, or the spans would not fit the text: `str.lower` maps some letters to two.
+# `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _INITIAL = re.compile(r"(?<!\w)\w|[^\w\s]")
 _GAP = r"[\s\-]+"
@@ -104,10 +108,13 @@ _PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
-    """Compile the phrases of a schema, from its built-in vocabulary or its own phrases, with the shared cues.
+    """Compile the phrases of a schema and the shared cues.
+
+    Args:
+        schema: The findings. Their phrases come from the built-in vocabulary that the schema names, or from the schema.
 
     Raises:
-        ValueError: this release does not have the vocabulary of the schema.
+        ValueError: This release does not have the vocabulary of the schema.
     """
     own = _read(schema.vocabulary) if schema.vocabulary else _own_phrases(schema)
     data = _merge(_read("cues"), own)
@@ -138,6 +145,8 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
         unpaired=frozenset(
             {schema.normal, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
         ),
+        several_entities=frozenset(entry["name"] for entry in data["finding"] if entry.get("several_entities")),
+        stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
     )
 
@@ -150,7 +159,7 @@ def _read(vocabulary: str) -> dict[str, Any]:
 
 
 def _own_phrases(schema: FindingSchema) -> dict[str, Any]:
-    """The phrases that a schema carries itself, laid out as a vocabulary file."""
+    """Return the phrases of a schema without a built-in vocabulary, in the structure of a vocabulary file."""
     return {"finding": [{"name": name, **asdict(phrases)} for name, phrases in schema.phrases.items()]}
 
 
@@ -158,7 +167,7 @@ _LISTS = ("finding", "outside", "abnormality", "anatomy")
 
 
 def _merge(cues: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The shared cues with what a vocabulary adds to them."""
+    """Return the shared cues together with the entries of a vocabulary."""
     more = own.get("cue", {})
     return {
         **{name: [*own.get(name, ()), *cues.get(name, ())] for name in _LISTS},
@@ -173,13 +182,14 @@ def _merge(cues: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(data: Mapping[str, Any], normal: str) -> Iterator[tuple[str, Meaning]]:
+    """Yield every phrase of a vocabulary with its meaning; a phrase may occur twice."""
     for meaning, phrases in _groups(data, normal):
         for phrase in phrases:
             yield phrase, meaning
 
 
 def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Sequence[str]]]:
-    """Every group of phrases with what they mean; `normal` names the finding that means that nothing is wrong."""
+    """Yield every group of phrases with their meaning; `normal` is the "no finding" of the schema, or empty."""
     for finding in data["finding"]:
         present, hinted = ((finding["name"], state) for state in (FindingState.PRESENT, FindingState.UNCERTAIN))
         yield Meaning(Role.FINDING, claims=(present,)), finding["phrases"]
@@ -204,13 +214,13 @@ def _claims(stated: Mapping[str, list[str]]) -> Claims:
 
 
 def phrase_precedence(phrase: str) -> tuple[int, int, str]:
-    """Return a sort key that finds the phrase of more words first: `no change` must win over `no`."""
+    """Return a sort key that puts phrases of more words first, so that `no change` is tried before `no`."""
     words = sum(1 for optional, _, _ in _PIECE.findall(phrase) if not optional)
     return -words, -len(phrase), phrase
 
 
 def _initials(phrase: str) -> set[str]:
-    """The letters that the phrase can begin with: those of its first word and of the optional ones before it."""
+    """Return the letters with which a phrase can begin: those of its first word and of optional words before it."""
     initials: set[str] = set()
     for optional, group, word in _PIECE.findall(phrase):
         initials.update(alternative[0] for alternative in (optional or group or word).split("|"))
@@ -220,7 +230,7 @@ def _initials(phrase: str) -> set[str]:
 
 
 def phrase_pattern(phrase: str) -> str:
-    """Return a phrase as a regular expression; the head of `cues.toml` describes the phrase language."""
+    """Return the regular expression of a phrase; the head of `cues.toml` describes the phrase language."""
     if not any(letter.isalpha() for letter in phrase):
         return re.escape(phrase)
     pattern, joined = "", True

@@ -1,11 +1,11 @@
-"""Read finding schemas: the built-in ones, and a user's findings file.
+"""Read finding schemas: built-in ones and findings files of users.
 
 A findings file is TOML. One file gives the schema and the phrases by which reports are labeled:
 
     name = "head_ct"
 
     [[finding]]
-    name = "Haemorrhage"
+    name = "Hemorrhage"
     phrases = ["(haemorrhage*|hemorrhage*)", "(subdural|epidural) (haematoma*|hematoma*)"]
     hints = ["hyperdens*"]          # optional: phrases that count as uncertain
     paired = true                   # optional: false for a finding of the midline
@@ -14,13 +14,13 @@ A findings file is TOML. One file gives the schema and the phrases by which repo
     [no_finding]                    # optional: the finding that means "normal"
     finding = "No Finding"
     ignored = []                    # optional: findings that do not count against it
-    inconclusive = []               # optional: findings that leave it unknown
+    inconclusive = []               # optional: findings that make it unknown
 
     [subsets]                       # optional: selections that scores average over
-    acute = ["Haemorrhage"]
+    acute = ["Hemorrhage"]
 
-    [mappings.rsna]                 # optional: labels of another label set -> finding
-    any = "Haemorrhage"
+    [mappings.rsna]                 # optional: finding for each label of another label set
+    any = "Hemorrhage"
 
 The head of `vocabularies/cues.toml` describes how a phrase is written.
 """
@@ -80,7 +80,7 @@ def chest_xray() -> FindingSchema:
 
 
 class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class _Finding(_Strict):
@@ -108,7 +108,7 @@ class _FindingsFile(_Strict):
     @pydantic.model_validator(mode="after")
     def _check(self) -> _FindingsFile:
         if self.name in (NO_FINDINGS, *built_in_schemas()):
-            raise ValueError(f"name {self.name!r} is that of a built-in schema; choose another")
+            raise ValueError(f"name {self.name!r} is the name of a built-in schema; choose another name")
         _check_phrases({one.name: (*one.phrases, *one.hints) for one in self.finding})
         self.to_schema()
         return self

@@ -1,4 +1,4 @@
-"""Cut whole reports, as hospitals keep them, into the texts of an Example."""
+"""Split complete reports of hospitals into indication, comparison, findings and impression."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ HEADINGS: Mapping[str, str] = {
     **dict.fromkeys(("RECOMMENDATION", "RECOMMENDATION(S)", "RECOMMENDATIONS", "NOTIFICATION"), "left out"),
     **dict.fromkeys(("ADDENDUM", "WET READ", "WETREAD", "PRELIMINARY REPORT"), "left out"),
 }
-"""The text of an Example that follows a heading. What follows a `head` may hold the findings, the rest is left out."""
+"""Section that begins with each heading: a text field of `Example`, `head` or `left out`.
+
+Text under a `head` may contain the findings. Text under `left out` is dropped.
+"""
 
 _HEAD = ("indication", "comparison", "head")
 _KEPT = ("indication", "comparison", "findings", "impression")
 _WORDS = {"FINDINGS": "findings", "IMPRESSION": "impression", "COMPARISON": "comparison", "HISTORY": "indication"}
-"""Words that decide what a longer heading in capitals is about."""
+"""Words that determine the section of a longer heading in capital letters."""
 _VIEW = re.compile(r"\b(?:CHEST|PORTABLE|VIEWS?|FRONTAL|LATERAL|RADIOGRAPHS?|PA|AP)\b")
-"""A heading that names the images: `CHEST, TWO VIEWS: The lungs are clear.`"""
+"""Words of a heading that describes the images: `CHEST, TWO VIEWS: The lungs are clear.`"""
 
 
 class _Part(NamedTuple):
@@ -39,20 +42,25 @@ class _Part(NamedTuple):
 
 
 def cut_report(text: str) -> dict[str, str]:
-    """Return the texts of a report by their name in `Example`, on one line each.
+    """Split a report into its sections.
 
-    A heading stands at the beginning of a line in any case, alone on a line, or anywhere in capitals or after the end
-    of a sentence. In capitals it may be misspelt, or a longer name with a known word in it. Other words with a colon,
-    such as `Lungs:`, stay in their text. Findings are also
+    A heading is recognized at the beginning of a line in upper or lower case, alone on a line, and anywhere in capital
+    letters or after the end of a sentence. A heading in capital letters may be misspelled, or be a longer name that
+    contains a known word. Other words with a colon, such as `Lungs:`, belong to their section. Findings are also
 
-    * what stands before the first heading, unless the report goes on with anything but an impression: then it is the
-      head of a letter; lines in capitals are its title,
-    * where no heading says findings, what follows a heading that names the images, or else the paragraphs after the
-      first under the last heading before the impression,
+    * the text before the first heading, if the report has no other heading than an impression. Otherwise this text is
+      the head of a letter. Its lines in capital letters are a title;
+    * if no heading means findings: the text under a heading that describes the images, or else all paragraphs but the
+      first under the last heading before the impression;
     * findings and impression under one heading.
 
-    Of several final reports in one text the last counts that has findings or an impression; a preliminary reading
-    (WET READ), an addendum, page turns and lines of underscores go. Equal texts under equal headings count once.
+    Of several final reports in one text, the last one with findings or an impression is used. A preliminary reading
+    (WET READ), an addendum, page breaks and lines of underscores are dropped. Equal texts under equal headings are kept
+    once.
+
+    Returns:
+        Text of each section on one line, by the name of the section: indication, comparison, findings, impression.
+        Empty sections are missing.
     """
     reports = [part for part in _FINAL_REPORT.split(_tidied(text)) if part.strip()]
     cut = [_cut_one(part) for part in reversed(reports)] or [{}]
@@ -60,7 +68,7 @@ def cut_report(text: str) -> dict[str, str]:
 
 
 def _tidied(text: str) -> str:
-    """The text with one empty line between paragraphs, also for page turns and lines of underscores."""
+    """Return the text with one empty line between paragraphs, also for page breaks and lines of underscores."""
     return _NOISE.sub("\n\n", _LINE_ENDS.sub("\n", text))
 
 
@@ -79,7 +87,7 @@ def _cut_one(text: str) -> dict[str, str]:
 
 
 def _parts(text: str) -> list[_Part]:
-    """What stands before the first heading, and then what stands after each."""
+    """Return the text before the first heading, then the text after each heading."""
     sections, ends = ["before"], [0]
     starts: list[int] = []
     for start, end, section in _headings(text):
@@ -91,7 +99,7 @@ def _parts(text: str) -> list[_Part]:
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:
-    """Beginning, end and section of each heading."""
+    """Yield the start, the end and the section of each heading."""
     found = (match for pattern in _HEADINGS for match in pattern.finditer(text))
     reached, within = 0, "head"
     for match in sorted(found, key=lambda match: match.start(1)):
@@ -102,7 +110,7 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _section(heading: str, within: str) -> str | None:
-    """The section that begins with a heading; None where it is a word with a colon."""
+    """Return the section that begins with a heading, or None if it is an ordinary word with a colon."""
     name = " ".join(heading.upper().split())
     if name in HEADINGS:
         return HEADINGS[name]
@@ -116,7 +124,7 @@ def _section(heading: str, within: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _closest_section(name: str) -> str | None:
-    """The section of a name in capitals that holds a known word, or is a known one misspelt."""
+    """Return the section of a heading in capital letters, if it contains a known word or misspells a known heading."""
     for word, section in _WORDS.items():
         if re.search(rf"\b{word}\b", name):
             return section
@@ -125,7 +133,7 @@ def _closest_section(name: str) -> str | None:
 
 
 def _without_title(text: str) -> str:
-    """The text without the lines in capitals that it begins with, unless there are no others."""
+    """Return the text without its first lines in capital letters, unless it has no other lines."""
     lines = text.strip().splitlines()
     while lines and lines[0] == lines[0].upper():
         lines.pop(0)
@@ -133,7 +141,7 @@ def _without_title(text: str) -> str:
 
 
 def _with_findings(parts: list[_Part]) -> list[_Part]:
-    """Takes the paragraphs after the first from the last part before the impression, where that is a head."""
+    """Take the findings from the last part before the impression: all its paragraphs but the first, if it is a head."""
     last = next((place for place, part in enumerate(parts) if part.section == "impression"), len(parts)) - 1
     if last < 0 or parts[last].section not in _HEAD:
         return parts

@@ -1,7 +1,7 @@
-"""Read what a sentence states about each finding, by name or through an anatomy.
+"""Read the statements of a sentence about findings, made by name or through a quality of an anatomy.
 
-A quality ("heart size and mediastinal contours are normal") is joined to the anatomies named before it, else to those
-after it ("normal heart size and mediastinal contours").
+A quality is joined to the anatomies before it ("heart size and mediastinal contours are normal"). If there are none, it
+is joined to the anatomies after it ("normal heart size and mediastinal contours").
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from report_gen.records import FindingState, Laterality
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One finding as one phrase of a sentence states it."""
+    """A finding, and what one phrase of a sentence states about it."""
 
     finding: str
     """A finding of the schema, or `OUTSIDE`."""
@@ -28,7 +28,7 @@ class Statement:
     end: int
     """The phrase is `sentence[start:end]`."""
     implied: bool
-    """The phrase names an anatomy or an abnormality ("lungs are clear") and not the finding."""
+    """The phrase does not name the finding, but an anatomy or an abnormality ("lungs are clear")."""
 
 
 def read_sentence(sentence: str, vocabulary: Vocabulary) -> tuple[Statement, ...]:
@@ -58,9 +58,9 @@ class _Claim:
 
 
 def _stated(marks: Sequence[Mark]) -> Iterator[_Claim]:
-    """Claims of the phrases that name a finding, and of denied abnormalities.
+    """Yield the claims of phrases that name a finding, and of denied abnormalities.
 
-    That something is wrong states nothing until it has a name.
+    An abnormality without a name ("an abnormality is present") claims nothing.
     """
     for mark in marks:
         if mark.modifier is NOT_MENTIONED:
@@ -72,7 +72,7 @@ def _stated(marks: Sequence[Mark]) -> Iterator[_Claim]:
 
 
 def _implied(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> Iterator[_Claim]:
-    """Claims of the qualities of anatomies."""
+    """Yield the claims that follow from the qualities of anatomies."""
     for quality, anatomies in _join_anatomies(sentence, marks, vocabulary):
         for anatomy in anatomies:
             for finding, state in vocabulary.qualities[anatomy.phrase.name, quality.phrase.name]:
@@ -81,7 +81,10 @@ def _implied(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> It
 
 
 def _modify_quality(state: FindingState, modifier: FindingState | None) -> FindingState | None:
-    """`not enlarged` denies, `may be enlarged` hedges; `not normal` and `may be normal` state nothing with a name."""
+    """Return the state that remains of a quality after a cue; None if it claims nothing.
+
+    `not enlarged` denies and `may be enlarged` hedges. `not normal` and `may be normal` name no finding.
+    """
     if modifier is None:
         return state
     return None if modifier is NOT_MENTIONED or state is DENIED else modifier
@@ -91,13 +94,13 @@ _COPULA = re.compile(r"\b(?:is|are|was|were|appears?|remains?|seems?|looks?)\b",
 
 
 def _join_anatomies(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> Iterator[tuple[Mark, list[Mark]]]:
-    """Each quality with its anatomies: those named before it and still waiting, else those after it."""
+    """Yield each quality with its anatomies: those before it that have no quality yet, or else those after it."""
     waiting: list[Mark] = []
     taken: list[Mark] = []
     for index, mark in enumerate(marks):
         phrase = mark.phrase
         if phrase.role is Role.FINDING and not _is_outside(phrase, vocabulary):
-            waiting = []  # "The lungs show an infiltrate, the heart is normal" does not call the lungs normal.
+            waiting = []  # in "the lungs show an infiltrate, the heart is normal" the lungs are not normal
         elif phrase.role is Role.ANATOMY and mark not in taken:
             waiting.append(mark)
         elif phrase.role is Role.QUALITY:
@@ -112,7 +115,7 @@ def _join_anatomies(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary
 
 
 def _is_outside(phrase: Phrase, vocabulary: Vocabulary) -> bool:
-    """Whether a phrase names only findings outside the label set: "the lungs are emphysematous but clear"."""
+    """Return whether all findings of a phrase are outside the label set: "the lungs are emphysematous but clear"."""
     return bool(phrase.claims) and all(finding in vocabulary.outside for finding, _ in phrase.claims)
 
 
@@ -129,7 +132,7 @@ def _following_anatomies(marks: Sequence[Mark], index: int, vocabulary: Vocabula
 
 
 def _is_attribute(sentence: str, before: Mark, quality: Mark, after: Mark) -> bool:
-    """Whether a quality stands right before an anatomy and no verb joins it to the earlier one: `clear lungs`."""
+    """Return whether a quality is an attribute of the anatomy after it (`clear lungs`), without a verb before it."""
     adjoins = sentence[quality.phrase.end : after.phrase.start].isspace()
     return adjoins and not _COPULA.search(sentence, before.phrase.end, quality.phrase.start)
 
@@ -138,7 +141,10 @@ _SIDE_WITHIN = re.compile(r"\b(left|right|both|bilateral)\b", re.IGNORECASE)
 
 
 def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
-    """Side by the start of each finding or quality: from the words before it, up to the last one, else after it."""
+    """Return the side of each finding and quality, by its start.
+
+    The side comes from the words between the previous finding and this one, or else from the words after it.
+    """
     sides: dict[int, Laterality] = {}
     for _, clause in groupby(marks, key=lambda mark: mark.clause):
         waiting: list[str] = []
@@ -146,7 +152,7 @@ def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
         for phrase in (mark.phrase for mark in clause):
             if phrase.role is Role.SIDE:
                 waiting.append(phrase.name)
-            elif phrase.role is Role.IGNORED:  # `in the left lung` is ignored as an anatomy, not as a side.
+            elif phrase.role is Role.IGNORED:  # `in the left lung` is ignored as an anatomy, but not as a side
                 waiting += _SIDE_WITHIN.findall(sentence, phrase.start, phrase.end)
             elif phrase.role in (Role.FINDING, Role.QUALITY):
                 if last is not None and sides[last] is Laterality.UNKNOWN:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report_gen.labeling.attributes import named_values
+from report_gen.labeling import named_values
 from report_gen.metrics.measure import Floats, Measure, ratio
 from report_gen.records import ATTRIBUTES, AttributeName
 
@@ -35,9 +35,9 @@ def attribute_measures(
     A score without any study is left out.
 
     Args:
-        truths: attributes of each study in the corpus; "" if unknown.
-        references: findings sections of the reports; "" without a report.
-        predictions: draft and predicted attributes of each study.
+        truths: Attributes of each study in the corpus; "" if unknown.
+        references: Findings sections of the reports; "" without a report.
+        predictions: Draft and predicted attributes of each study.
     """
     return tuple(measure for name in ATTRIBUTES for measure in _measures(name, truths, references, predictions))
 

@@ -51,12 +51,12 @@ def auroc_scores(
     """Compute the AUROC of each finding, and first their mean over the findings with enough studies.
 
     Args:
-        findings: names of the F findings.
+        findings: Names of the F findings.
         probabilities: [S, F], 0 to 1.
         labels: [S, F], 1, 0, or NaN where unknown.
-        draws: bootstrap resamplings of the studies; 0 for no intervals.
-        seed: seed of the bootstrap.
-        derived: the finding that follows from the others; the mean leaves it out.
+        draws: Bootstrap resamplings of the studies; 0 for no intervals.
+        seed: Seed of the bootstrap.
+        derived: The finding that follows from the others; the mean leaves it out.
 
     Returns:
         The scores of findings with positive and negative studies; the mean is left out if no finding has enough.
@@ -98,12 +98,12 @@ def compare_mean_auroc(
     """Compare the mean AUROC of two sets of probabilities for the same studies.
 
     Args:
-        findings: names of the F findings.
+        findings: Names of the F findings.
         first, second: [S, F], probabilities of each set.
         labels: [S, F], 1, 0, or NaN where unknown.
-        draws: bootstrap resamplings and random swaps of the studies.
-        seed: seed of both.
-        derived: the finding that follows from the others; the mean leaves it out.
+        draws: Bootstrap resamplings and random swaps of the studies.
+        seed: Seed of both.
+        derived: The finding that follows from the others; the mean leaves it out.
 
     Returns:
         None if no finding has enough studies.

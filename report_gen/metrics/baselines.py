@@ -33,8 +33,8 @@ def best_constant(train: Sequence[str], val: Sequence[str]) -> int:
     with the number of val reports that contain each item therefore gives the matches of any candidate as a sum.
 
     Args:
-        train: prepared training reports.
-        val: prepared val reports.
+        train: Prepared training reports.
+        val: Prepared val reports.
 
     Returns:
         The index in `train`.
@@ -79,10 +79,10 @@ def _sums(text: str, containing: Counter[_Item], reports: int, words: int) -> Fl
     """Compute the sums for `bleu_from_sums` of one text for every study.
 
     Args:
-        text: the constant report.
-        containing: number of val reports that contain each item.
-        reports: number of val reports.
-        words: number of words in all val reports.
+        text: The constant report.
+        containing: Number of val reports that contain each item.
+        reports: Number of val reports.
+        words: Number of words in all val reports.
     """
     length = len(text.split())
     predicted = np.maximum(length - np.arange(ORDER), 0) * reports

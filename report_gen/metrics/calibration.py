@@ -44,8 +44,8 @@ def reliability(probabilities: Floats, labels: Floats) -> tuple[Bin, ...]:
     """Group predictions into at most 10 bins of equal mass by increasing probability; equal probabilities share a bin.
 
     Args:
-        probabilities: any shape, 0 to 1.
-        labels: the same shape, 1, 0, or NaN where unknown.
+        probabilities: Any shape, 0 to 1.
+        labels: The same shape, 1, 0, or NaN where unknown.
     """
     known, truth = probabilities[np.isfinite(labels)], labels[np.isfinite(labels)]
     bins = _bin(known)
@@ -69,9 +69,9 @@ def error_by_chance(probabilities: Floats, labels: Floats, seed: int) -> float:
     """Compute the mean calibration error of correct probabilities, by drawing labels with these probabilities.
 
     Args:
-        probabilities: any shape, 0 to 1.
-        labels: the same shape; only whether a label is known (not NaN) matters.
-        seed: seed of the drawn labels.
+        probabilities: Any shape, 0 to 1.
+        labels: The same shape; only whether a label is known (not NaN) matters.
+        seed: Seed of the drawn labels.
     """
     known = probabilities[np.isfinite(labels)]
     bins, generator = _bin(known), np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def calibration_measures(findings: Sequence[str], probabilities: Floats, labels:
     """Compute calibration error and Brier scores over all findings and of each; bootstrap draws keep the bins.
 
     Args:
-        findings: names of the F findings.
+        findings: Names of the F findings.
         probabilities: [S, F], 0 to 1.
         labels: [S, F], 1, 0, or NaN where unknown.
     """
@@ -118,7 +118,7 @@ def _bin(probabilities: Floats) -> NDArray[np.int64]:
 
 
 def _binned(probabilities: Floats, labels: Floats) -> Floats:
-    """Compute per study [S, bins + 1] what it adds to the gap of each bin, and the number of its known labels."""
+    """Compute the contribution of each study to the gap of each bin, and its number of known labels [S, bins + 1]."""
     known = np.isfinite(labels)
     sums = np.zeros((len(labels), CALIBRATION_BINS + 1))
     studies = np.nonzero(known)[0]

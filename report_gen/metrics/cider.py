@@ -57,7 +57,7 @@ def document_frequencies(reports: Iterable[str]) -> DocumentFrequencies:
 
 
 def cider_d(pairs: Pairs, frequencies: DocumentFrequencies | None = None) -> Measure:
-    """Compute CIDEr-D, 0 to 10, with the document frequencies of the references or with those given."""
+    """Compute CIDEr-D, 0 to 10, with the document frequencies of the references or with given ones."""
     if frequencies is None:
         origin = "references"
         similarities = [_similarity(counts, *_reference_frequencies(counts)) for counts in pairs.ngrams]

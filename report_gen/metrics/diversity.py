@@ -45,10 +45,10 @@ def diversity_stats(
     """Count distinct, normal and copied texts.
 
     Args:
-        texts: reports as written.
-        states: findings of each report.
-        normalized_training: training reports in the form of `normalize_text`.
-        schema: the findings; those of chest radiographs if None.
+        texts: Reports as written.
+        states: Findings of each report.
+        normalized_training: Training reports in the form of `normalize_text`.
+        schema: The findings; those of chest radiographs if None.
     """
     normalized = [normalize_text(text) for text in texts]
     counts = Counter(normalized)
@@ -65,7 +65,7 @@ def diversity_stats(
 
 
 def is_collapsed(drafts: DiversityStats, references: DiversityStats) -> bool:
-    """Tell whether drafts have collapsed.
+    """Return whether drafts have collapsed.
 
     They have if the distinct drafts are fewer than 5% of the distinct references, or if half of the drafts are the same
     text while no reference is nearly as frequent.

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-import snowballstemmer  # type: ignore[import-untyped]
 
 from report_gen.metrics.measure import Measure, mean_measure
 from report_gen.metrics.pairs import Pairs
-
-_STEMMER = snowballstemmer.stemmer("english")
 
 
 def exact_stem(pairs: Pairs) -> Measure:
@@ -30,7 +28,15 @@ def exact_stem(pairs: Pairs) -> Measure:
 @lru_cache(maxsize=2**16)
 def stem(word: str) -> str:
     """Return the stem of a word by the Snowball rules for English."""
-    return str(_STEMMER.stemWord(word))
+    return str(_stemmer().stemWord(word))
+
+
+@cache
+def _stemmer() -> Any:
+    """Return the stemmer. Its package imports the stemmers of thirty languages, so it is imported at first use."""
+    import snowballstemmer  # type: ignore[import-untyped]
+
+    return snowballstemmer.stemmer("english")
 
 
 def _score(predicted: Sequence[str], referenced: Sequence[str]) -> float:

@@ -17,8 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.labeling.labeler import finding_labeler
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, finding_labeler
 from report_gen.metrics.measure import Floats, Measure, mean_measure, ratio
 from report_gen.records import FindingSchema, FindingState
 
@@ -42,7 +41,7 @@ def label_reports(
 
     Args:
         texts: Reports.
-        labeler: labels the findings of a text; the rules of the schema if not given.
+        labeler: Labels the findings of a text; the rules of the schema if not given.
         schema: The findings; those of chest radiographs if not given.
     """
     texts, labeler = tuple(texts), labeler or finding_labeler(schema or chest_xray()).label
@@ -79,29 +78,50 @@ def finding_measures(
 
 
 def average_name(average: str, statistic: str, observations: int | str, policy: str, labeler: str = "") -> str:
-    """Return the full name of an averaged finding score, such as `micro F1, 14 findings, uncertain+`."""
+    """Return the full name of an averaged finding score, such as `micro F1, 14 findings, uncertain+`.
+
+    Args:
+        average: `micro`, `macro`, `weighted` or `per-report`.
+        statistic: Name of the statistic, such as `F1`.
+        observations: Number of findings, or a key of `FindingSchema.scored_sets`.
+        policy: Policy for uncertain mentions, such as `uncertain+`.
+        labeler: Name of the labeler; empty for the built-in one.
+    """
     return f"{labeler} {average} {statistic}, {observations} findings, {policy}".lstrip()
 
 
 def label_name(finding: str, statistic: str, policy: str, labeler: str = "") -> str:
-    """Return the full name of the score of one finding, such as `Edema F1, uncertain+`."""
+    """Return the full name of the score of one finding, such as `Edema F1, uncertain+`.
+
+    Args:
+        finding: Name of the finding.
+        statistic: Name of the statistic, such as `F1`.
+        policy: Policy for uncertain mentions, such as `uncertain+`.
+        labeler: Name of the labeler; empty for the built-in one.
+    """
     return f"{labeler} {finding} {statistic}, {policy}".lstrip()
 
 
 def is_finding_score(name: str) -> bool:
-    """Tell whether a score of this name is about findings, not about wording."""
+    """Return whether a score of this name is about findings, not about wording."""
     return name.endswith(tuple(UNCERTAIN_POLICIES))
 
 
 def support(referenced: Sequence[States], *, uncertain: bool, schema: FindingSchema | None = None) -> dict[str, int]:
-    """Count the references in which each scored finding is positive; see `FEW_POSITIVES`."""
+    """Count the references in which each scored finding is positive; see `FEW_POSITIVES`.
+
+    Args:
+        referenced: Finding states of each reference.
+        uncertain: Whether an uncertain finding counts as positive.
+        schema: The findings; those of chest radiographs if None.
+    """
     schema = schema or chest_xray()
     counts = positive(referenced, schema, uncertain).sum(axis=0)
     return dict(zip(schema.scored_findings, counts.tolist(), strict=True))
 
 
 def is_normal(states: States, schema: FindingSchema | None = None) -> bool:
-    """Tell whether no scored abnormal finding is present or uncertain; support devices may be present."""
+    """Return whether no scored abnormal finding is present or uncertain; support devices may be present."""
     schema = schema or chest_xray()
     negative = {FindingState.ABSENT, FindingState.NOT_MENTIONED}
     diseases = set(schema.scored_findings) & set(schema.abnormal)
@@ -109,7 +129,13 @@ def is_normal(states: States, schema: FindingSchema | None = None) -> bool:
 
 
 def positive(states: Sequence[States], schema: FindingSchema, uncertain: bool) -> _Bools:
-    """Mark the positive findings [R, S] of R reports among the S scored findings."""
+    """Mark the positive findings [R, S] of R reports among the S scored findings.
+
+    Args:
+        states: Finding states of each of the R reports.
+        schema: The findings.
+        uncertain: Whether an uncertain finding counts as positive.
+    """
     counted = {FindingState.PRESENT, FindingState.UNCERTAIN} if uncertain else {FindingState.PRESENT}
     rows = [[report.get(name) in counted for name in schema.scored_findings] for report in states]
     return np.array(rows, dtype=np.bool_).reshape(len(rows), len(schema.scored_findings))

@@ -58,14 +58,14 @@ def score_head(
     """Compute every score of the finding head.
 
     Args:
-        ids: ids of the S studies.
-        findings: names of the F findings.
+        ids: Ids of the S studies.
+        findings: Names of the F findings.
         own: [S, F], probabilities from the studies' own images, NaN where there is none.
-        controls: the same from control images, by the control's name.
+        controls: The same from control images, by the control's name.
         labels: [S, F], 1, 0, or NaN where unknown.
-        draws: bootstrap resamplings of the studies; 0 for no intervals.
-        seed: seed of the bootstrap.
-        derived: the finding that follows from the others; the mean AUROC leaves it out.
+        draws: Bootstrap resamplings of the studies; 0 for no intervals.
+        seed: Seed of the bootstrap.
+        derived: The finding that follows from the others; the mean AUROC leaves it out.
 
     Returns:
         None if no study has both a label and a probability of the same finding.

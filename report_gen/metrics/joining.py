@@ -26,9 +26,15 @@ def join_files(
 ) -> JoinedReports:
     """Read both files and join them by study id. Of an annotation.json the test split is read.
 
+    Args:
+        predictions: File of drafts.
+        references: File of reports.
+        id_column: Column of the study ids in both files. Default: a column with a usual name.
+        allow_missing: Whether studies that are missing in one file are left out instead of refused.
+
     Raises:
-        UsageError: both paths are the same file.
-        CorpusError: a file cannot be read, or the files do not fit together.
+        UsageError: Both paths are the same file.
+        CorpusError: A file cannot be read, or the files do not fit together.
     """
     if predictions.exists() and references.exists() and predictions.samefile(references):
         raise UsageError(f"{predictions}: given both as predictions and as references; give two files")
@@ -46,13 +52,13 @@ def join_reports(
     """Join texts by study id.
 
     Args:
-        predictions: drafts by study id.
-        references: reports by study id.
-        source: where the predictions come from, for messages.
-        allow_missing: join the studies that both sides contain instead of raising.
+        predictions: Drafts by study id.
+        references: Reports by study id.
+        source: Where the predictions come from, for messages.
+        allow_missing: Join the studies that both sides contain instead of raising.
 
     Raises:
-        CorpusError: ids are missing or unknown and `allow_missing` is false, no id is on both sides, or every
+        CorpusError: Ids are missing or unknown and `allow_missing` is false, no id is on both sides, or every
             prediction is empty.
     """
     ids = tuple(name for name in references if name in predictions)

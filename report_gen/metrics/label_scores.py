@@ -27,7 +27,7 @@ class LabelScores:
     scores: tuple[Score, ...]
     """`MACRO_F1`, then the F1 of each label under its name; 0 to 1."""
     against: Mapping[str, tuple[Difference, ...]]
-    """The same scores minus those of each control and baseline, by its name."""
+    """The same scores minus the scores of each control and baseline, by its name."""
 
 
 def score_labels(
@@ -45,12 +45,12 @@ def score_labels(
     that the drafts state most often.
 
     Args:
-        names: the labels that count.
-        truth: labels of each study.
-        own: labels that each draft from the study's own images states.
-        controls: the same of drafts from control images, by the control's name.
-        draws: bootstrap resamplings of the studies; 0 for no intervals.
-        seed: seed of the bootstrap.
+        names: The labels that count.
+        truth: Labels of each study.
+        own: Labels that each draft from the study's own images states.
+        controls: The same of drafts from control images, by the control's name.
+        draws: Bootstrap resamplings of the studies; 0 for no intervals.
+        seed: Seed of the bootstrap.
     """
     most_frequent = Counter(own).most_common(1)[0][0]
     baselines = {ALL_POSITIVE: [frozenset(names)] * len(own), MOST_FREQUENT_LABELS: [most_frequent] * len(own)}

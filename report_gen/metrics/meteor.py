@@ -69,7 +69,7 @@ class Meteor:
         """Compute METEOR 1.5, 0 to 1.
 
         Raises:
-            UsageError: the program ended or returned an unexpected answer.
+            UsageError: The program ended or returned an unexpected answer.
         """
         statistics = [self._count(*pair) for pair in zip(pairs.predictions, pairs.references, strict=True)]
         return Measure(

@@ -23,7 +23,7 @@ class ReportTexts:
     prepared: Sequence[str]
     """Texts in the preset's form. Wording is compared in these."""
     schema: FindingSchema | None = None
-    """The findings that are labeled; those of chest radiographs if None."""
+    """The findings that are labeled; None labels the findings of chest radiographs."""
 
     @cached_property
     def states(self) -> list[States]:
@@ -41,7 +41,7 @@ class ReportComparison:
         """Pair the texts.
 
         Raises:
-            ValueError: the two sides have different numbers of texts.
+            ValueError: The two sides have different numbers of texts.
         """
         self.predictions = predictions
         self.references = references
@@ -79,12 +79,12 @@ class ReportMetric:
         Args:
             predictions: R drafts.
             references: R reports, in the same order.
-            preset: name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
-            training_reports: reports from which the preset takes its vocabulary; without them no word is replaced.
+            preset: Name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
+            training_reports: Reports from which the preset takes its vocabulary; without them no word is replaced.
 
         Raises:
-            ValueError: the numbers of predictions and references differ.
-            UsageError: the preset is unknown, or a program that the metric needs is missing.
+            ValueError: The numbers of predictions and references differ.
+            UsageError: The preset is unknown, or a program that the metric needs is missing.
         """
         return self.measure(compare_texts(predictions, references, preset=preset, training_reports=training_reports))
 
@@ -96,7 +96,7 @@ class ReportMetric:
         preset: str | Preset = "raw",
         training_reports: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """Compute the scores of the whole corpus by name. Arguments and errors are those of `statistics`."""
+        """Compute the scores of the whole corpus by name. For arguments and errors see `statistics`."""
         measures = self.statistics(predictions, references, preset=preset, training_reports=training_reports)
         return {name: value for measure in measures for name, value in measure.named_values()}
 
@@ -108,7 +108,7 @@ def compare_texts(
     preset: str | Preset,
     training_reports: Sequence[str] | None,
 ) -> ReportComparison:
-    """Prepare both sides with a preset and pair them. Arguments and errors are those of `ReportMetric.statistics`."""
+    """Prepare both sides with a preset and pair them. For arguments and errors see `ReportMetric.statistics`."""
     preset = load_preset(preset) if isinstance(preset, str) else preset
     known = preset.known_words(training_reports)
     return ReportComparison(

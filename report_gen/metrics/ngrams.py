@@ -88,10 +88,10 @@ def _count_units(units: NDArray[Any], lengths: Sequence[int], order: int, codes:
     """Count n-grams of units.
 
     Args:
-        units: numbers of words or characters of prediction, reference, prediction, reference and so on.
-        lengths: number of units of each text.
-        order: largest n.
-        codes: numbers the n-grams.
+        units: Numbers of words or characters of prediction, reference, prediction, reference and so on.
+        lengths: Number of units of each text.
+        order: Largest n.
+        codes: Numbers the n-grams.
     """
     text = np.repeat(np.arange(len(lengths)), lengths)
     remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(units))
@@ -117,9 +117,9 @@ def _codes(units: Ints, remaining: Ints, order: int) -> Iterator[tuple[Ints, Int
     """Yield for n = 1..order the start of every n-gram and its number.
 
     Args:
-        units: numbers of words or characters.
-        remaining: number of units from each unit to the end of its text.
-        order: largest n.
+        units: Numbers of words or characters.
+        remaining: Number of units from each unit to the end of its text.
+        order: Largest n.
     """
     kinds = base = int(units.max(initial=0)) + 1
     start, code = np.arange(len(units)), units

@@ -40,13 +40,13 @@ def load_optional(folders: Mapping[str, Path]) -> tuple[list[ReportMetric], list
     """Load the requested optional metrics.
 
     Args:
-        folders: weights folder by the metric's name in `OPTIONAL`.
+        folders: Weights folder by the metric's name in `OPTIONAL`.
 
     Returns:
         The metrics that are installed, and a notice for each that is not.
 
     Raises:
-        UsageError: a name is not in `OPTIONAL`.
+        UsageError: A name is not in `OPTIONAL`.
     """
     metrics: list[ReportMetric] = []
     notices: list[str] = []

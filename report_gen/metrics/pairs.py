@@ -23,7 +23,7 @@ class Pairs:
         """Pair predictions with references of the same order.
 
         Raises:
-            ValueError: the numbers of predictions and references differ.
+            ValueError: The numbers of predictions and references differ.
         """
         if len(predictions) != len(references):
             raise ValueError(f"{len(predictions)} predictions for {len(references)} references; give one for each")

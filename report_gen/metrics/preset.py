@@ -23,7 +23,7 @@ _SHIPPED = resources.files(__package__) / "presets"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Step(_Table):
@@ -92,8 +92,8 @@ class Preset(_Table):
     name: str
     description: str = ""
     lowercase: bool = False
-    references: Cleaning = Cleaning()
-    predictions: Cleaning = Cleaning()
+    references: Cleaning = Field(default_factory=Cleaning)
+    predictions: Cleaning = Field(default_factory=Cleaning)
     vocabulary: Vocabulary | None = None
     truncation: Truncation | None = None
 
@@ -115,12 +115,12 @@ class Preset(_Table):
         return frozenset(word for word, count in counts.items() if count >= self.vocabulary.min_count)
 
     def signature(self, known: frozenset[str] | None, reports: int, version: str) -> str:
-        """Describe what must be equal for two scores to be comparable, in the manner of sacrebleu.
+        """Describe the settings that comparable scores must share, in the manner of sacrebleu.
 
         Args:
-            known: the vocabulary from `known_words`.
-            reports: number of reports scored.
-            version: version of report-gen.
+            known: The vocabulary from `known_words`.
+            reports: Number of reports scored.
+            version: Version of report-gen.
         """
         unknown = f"train>={self.vocabulary.min_count}" if self.vocabulary and known is not None else "kept"
         return "|".join(
@@ -147,7 +147,7 @@ def load_preset(name: str) -> Preset:
     """Load a shipped preset by its name, or a user's preset by the path of its .toml file.
 
     Raises:
-        UsageError: the name is unknown, or the file cannot be read or is not a preset.
+        UsageError: The name is unknown, or the file cannot be read or is not a preset.
     """
     if name in preset_names():
         return _parse((_SHIPPED / f"{name}.toml").read_bytes(), name, name)

@@ -29,11 +29,11 @@ class ProbabilityMetric:
         """Compute the scores by name.
 
         Args:
-            predictions: probability of the finding in each of S > 0 studies.
-            references: label of each study, 1 or 0.
+            predictions: Probability of the finding in each of S > 0 studies.
+            references: Label of each study, 1 or 0.
 
         Raises:
-            ValueError: the numbers of predictions and references differ, or there are none.
+            ValueError: The numbers of predictions and references differ, or there are none.
         """
         if not len(predictions) or len(predictions) != len(references):
             raise ValueError(f"{len(predictions)} predictions for {len(references)} references; give one for each")

@@ -28,7 +28,7 @@ def metric_folder(name: str) -> str:
     """Return the folder of a metric for `evaluate.load`, such as `evaluate.load(metric_folder("report_bleu"))`.
 
     Raises:
-        UsageError: no metric has this name.
+        UsageError: No metric has this name.
     """
     names = (*METRICS, *PROBABILITY_METRICS)
     if name not in names:

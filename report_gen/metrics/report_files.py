@@ -55,13 +55,13 @@ def read_reports(
     """Read report texts by study id, in the order of the file.
 
     Args:
-        path: file of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
-        role: whether columns of predictions or of references are preferred.
-        id_column: name of the id column; found by name if None.
-        split: which split of an annotation.json is read.
+        path: File of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
+        role: Whether columns of predictions or of references are preferred.
+        id_column: Name of the id column; found by name if None.
+        split: Which split of an annotation.json is read.
 
     Raises:
-        CorpusError: the file cannot be read, or a row has no id, no text, "nan" as text, or a repeated id.
+        CorpusError: The file cannot be read, or a row has no id, no text, "nan" as text, or a repeated id.
     """
     reader = _READERS.get(path.suffix.lower())
     if not path.is_file():
@@ -83,7 +83,7 @@ def read_reports(
 
 
 def is_annotation(path: Path) -> bool:
-    """Tell whether a file is an annotation.json: an object that begins with a list under the name of a split."""
+    """Return whether a file is an annotation.json: an object that begins with a list under the name of a split."""
     if path.suffix.lower() != ".json" or not path.is_file():
         return False
     with path.open("rb") as file:
@@ -109,7 +109,9 @@ def _json(path: Path, split: str) -> Sequence[_Record]:
         return [{"id": key, "report": value} for key, value in table.items()]
     if isinstance(table, dict):
         if not isinstance(table.get(split), list):
-            raise CorpusError(f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}")
+            raise CorpusError(
+                f"{path}: has no split {split!r}, only {', '.join(sorted(table)[:6])}; choose one of these"
+            )
         table = table[split]
     if not isinstance(table, list):
         raise CorpusError(f"{path}: neither an annotation.json nor a list of records; give one of these")

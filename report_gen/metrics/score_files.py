@@ -22,7 +22,7 @@ def write_json(run: ScoreRun, path: Path) -> None:
     """Write everything but the single reports as JSON.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     document = {"schema_version": SCHEMA_VERSION, **run_to_dict(run)}
     write_atomically(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
@@ -38,7 +38,7 @@ def write_csv(run: ScoreRun, path: Path) -> None:
     """Write one row per report as CSV: scores, missed and invented findings, and both texts.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     names = list(run.cases[0].scores)
     text = io.StringIO()
@@ -55,6 +55,6 @@ def write_html(run: ScoreRun, path: Path) -> None:
     """Write one self-contained HTML page with figures. The page quotes reports.
 
     Raises:
-        OutputError: the file cannot be written.
+        OutputError: The file cannot be written.
     """
     write_atomically(path, render_page(run))

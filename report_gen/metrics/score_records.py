@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.metrics.cases import Case
 from report_gen.metrics.diversity import DiversityStats
 from report_gen.metrics.score import Score
@@ -17,7 +17,7 @@ from report_gen.records import FindingSchema
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreMethod:
-    """How to score, independent of where the texts come from."""
+    """Settings of the scores, whatever the source of the texts."""
 
     preset: str = "raw"
     """Name of a shipped preset or path of a .toml file."""
@@ -34,7 +34,7 @@ class ScoreMethod:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions(ScoreMethod):
-    """What to score against what, and how."""
+    """Files and settings of a score run."""
 
     predictions: Path
     references: Path
@@ -80,9 +80,9 @@ class ScoreRun:
     support: Mapping[str, Mapping[str, int]]
     """Number of references with each finding, by the policy for uncertain mentions."""
     against_baselines: Mapping[str, tuple[Difference, ...]]
-    """The model's headline scores minus those of each baseline, by the baseline's name."""
+    """The headline scores of the model minus the scores of each baseline, by its name."""
     comparison: tuple[Difference, ...]
-    """The model's headline scores minus those of the other system; empty without one."""
+    """The headline scores of the model minus the scores of the other system; empty without one."""
     training_seeds: tuple[SeedSpread, ...]
     """Every score over the training seeds; empty without drafts of other seeds."""
     image_use: Mapping[str, tuple[Difference, ...]]

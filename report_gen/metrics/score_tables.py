@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.metrics.auroc import AUROC, MEAN_AUROC
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.calibration import ALL_FINDINGS, BRIER, BRIER_OF_PREVALENCE, ECE
@@ -119,7 +119,7 @@ def _against_baselines(run: ScoreRun) -> Iterator[Difference]:
 
 
 def _is_shown(run: ScoreRun, name: str) -> bool:
-    """Tell whether a score has a row beside other systems: all wording scores, few of the finding scores."""
+    """Return whether a score has a row beside other systems: all wording scores, few of the finding scores."""
     return name in run.headline or not is_finding_score(name)
 
 

@@ -36,7 +36,7 @@ from report_gen.metrics.verdicts import (
 
 _MODEL = "model"
 _MINIMUM_DRAWS = 100
-"""Resamplings for a test between two systems, even where no intervals are requested."""
+"""Resamplings for a test between two systems, even if no intervals are requested."""
 
 _DraftsByName = Mapping[str, Sequence[str]]
 _NONE: _DraftsByName = MappingProxyType({})
@@ -46,8 +46,8 @@ def run_score(options: ScoreOptions) -> ScoreRun:
     """Score a file of drafts.
 
     Raises:
-        UsageError: the preset, an optional metric or the combination of files is not valid.
-        CorpusError: a file cannot be read, or the files cannot be joined.
+        UsageError: The preset, an optional metric or the combination of files is not valid.
+        CorpusError: A file cannot be read, or the files cannot be joined.
     """
     joined = join_files(
         options.predictions, options.references, id_column=options.id_column, allow_missing=options.allow_missing
@@ -75,17 +75,17 @@ def score_texts(
     """Score drafts that are already joined with their references.
 
     Args:
-        joined: drafts and references by study.
-        method: preset, bootstrap and optional metrics.
-        training: training reports, for the preset's vocabulary, the baselines and the share of copied drafts; without
+        joined: Drafts and references by study.
+        method: Preset, bootstrap and optional metrics.
+        training: Training reports, for the preset's vocabulary, the baselines and the share of copied drafts; without
             them there are no baselines.
-        features: image features by study id, for the image 1-NN baseline.
-        other_systems: drafts of other systems for the same studies, by the system's name.
-        other_seeds: drafts of the same model from other training seeds for the same studies, by any name.
-        controls: drafts of the same model for the same studies from shuffled or blank images, by the control's name.
+        features: Image features by study id, for the image 1-NN baseline.
+        other_systems: Drafts of other systems for the same studies, by the system's name.
+        other_seeds: Drafts of the same model from other training seeds for the same studies, by any name.
+        controls: Drafts of the same model for the same studies from shuffled or blank images, by the control's name.
 
     Raises:
-        UsageError: the preset or an optional metric is unknown.
+        UsageError: The preset or an optional metric is unknown.
         CorpusError: `features` is given and lacks a study.
     """
     setup = _prepare(joined, method, training)
@@ -112,19 +112,19 @@ def score_reports(
     """Compute every wording metric of drafts, each with a bootstrap interval.
 
     Args:
-        predictions: one draft per report.
-        references: one report each, in the same order.
-        preset: name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
-        train: training reports, from which a preset may take its vocabulary.
-        draws: bootstrap resamplings of the reports; 0 for no intervals.
-        seed: seed of the bootstrap.
+        predictions: One draft per report.
+        references: One report each, in the same order.
+        preset: Name of a shipped preset, path of a TOML file, or a preset; it prepares the texts.
+        train: Training reports, from which a preset may take its vocabulary.
+        draws: Bootstrap resamplings of the reports; 0 for no intervals.
+        seed: Seed of the bootstrap.
 
     Returns:
         The value of each metric over all reports, with its interval and its signature.
 
     Raises:
-        ValueError: the numbers of predictions and references differ.
-        UsageError: the preset is unknown.
+        ValueError: The numbers of predictions and references differ.
+        UsageError: The preset is unknown.
     """
     preset = load_preset(preset) if isinstance(preset, str) else preset
     compared = compare_texts(predictions, references, preset=preset, training_reports=train)
@@ -188,7 +188,7 @@ def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingRepor
 
 @contextmanager
 def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
-    """Give the suite of all metrics; METEOR 1.5 is replaced by exact+stem F where it cannot run."""
+    """Return the suite of all metrics; METEOR 1.5 is replaced by exact+stem F if it cannot run."""
     if setup.method.java and find_meteor() is not None:
         with running_meteor() as meteor:
             yield MetricSuite(setup.references, [*WORDING_METRICS, meteor, FINDINGS_F1, *setup.optional])
@@ -263,7 +263,7 @@ def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
 
 
 def _headline_differences(setup: _Setup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
-    """Compute the model's headline scores minus those of another system."""
+    """Compute the headline scores of the model minus the scores of another system."""
     differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
     return tuple(difference for difference in differences if difference.name in setup.headline)
 

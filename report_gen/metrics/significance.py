@@ -49,6 +49,11 @@ class SeedSpread:
 def bootstrap(measures: Sequence[Measure], draws: int, seed: int) -> tuple[Floats, ...]:
     """Score `draws` resamplings of the reports, the same resamplings for all measures.
 
+    Args:
+        measures: Measures of the same reports.
+        draws: Number of resamplings.
+        seed: Seed of the resamplings.
+
     Returns:
         One array [draws, names] per measure.
     """
@@ -63,7 +68,14 @@ def intervals(drawn: Floats) -> Floats:
 
 
 def compare(first: Sequence[Measure], second: Sequence[Measure], draws: int, seed: int) -> tuple[Difference, ...]:
-    """Compare every score of two systems that have the same measures and reports, in the same order."""
+    """Compare every score of two systems that have the same measures and reports, in the same order.
+
+    Args:
+        first: Measures of the first system.
+        second: Measures of the second system.
+        draws: Number of resamplings, and of random swaps.
+        seed: Seed of both.
+    """
     resampled = zip(bootstrap(first, draws, seed), bootstrap(second, draws, seed), strict=True)
     swapped = _swap(first, second, draws, seed)
     return tuple(
@@ -93,7 +105,13 @@ def seed_spread(runs: Sequence[Sequence[tuple[str, float]]]) -> tuple[SeedSpread
 
 
 def resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Yield blocks [block, reports] of how often each report was drawn, `draws` rows in all."""
+    """Yield blocks [block, reports] of how often each report was drawn, `draws` rows in all.
+
+    Args:
+        reports: Number of reports.
+        draws: Number of rows.
+        seed: Seed of the draws.
+    """
     generator = np.random.default_rng(seed)
     block = max(1, _BLOCK // max(reports, 1))
     for start in range(0, draws, block):
@@ -103,7 +121,13 @@ def resamplings(reports: int, draws: int, seed: int) -> Iterator[Floats]:
 
 
 def swaps(reports: int, draws: int, seed: int) -> Iterator[Floats]:
-    """Yield blocks [block, reports] of 0 and 1, whether each report is swapped between the systems."""
+    """Yield blocks [block, reports] of 0 and 1, whether each report is swapped between the systems.
+
+    Args:
+        reports: Number of reports.
+        draws: Number of rows.
+        seed: Seed of the draws.
+    """
     generator = np.random.default_rng([seed, 1])
     block = max(1, _BLOCK // max(reports, 1))
     for start in range(0, draws, block):
@@ -116,7 +140,7 @@ def differences(
     """Yield the difference of each score of two systems.
 
     Args:
-        names: names of n scores.
+        names: Names of n scores.
         first, second: [n], the scores of each system.
         drawn: [draws, n], `second - first` on resampled reports.
         randomized: [draws, n], `second - first` after random swaps of reports.

@@ -38,11 +38,16 @@ class TrainingReports:
 def read_training(train: Path | None, references: Path, *, id_column: str | None = None) -> TrainingReports | None:
     """Read training reports from `train`, or else from the annotation.json that contains the references.
 
+    Args:
+        train: File of training reports, if given.
+        references: File of the references.
+        id_column: Column of the study ids. Default: a column with a usual name.
+
     Returns:
         None if there is neither.
 
     Raises:
-        CorpusError: the file cannot be read.
+        CorpusError: The file cannot be read.
     """
     path = train or (references if is_annotation(references) else None)
     if path is None:
@@ -64,13 +69,13 @@ def baseline_drafts(
     """Draft the studies `ids` with every baseline.
 
     Args:
-        training: the reports that the baselines copy.
-        preset: prepares the texts.
-        known_words: the vocabulary of the preset; None replaces no word.
-        ids: study ids.
-        seed: seed of the random baseline.
-        features: image features [D] by study id; the image 1-NN baseline exists only with them.
-        schema: the findings that are labeled in the drafts; those of chest radiographs if None.
+        training: The reports that the baselines copy.
+        preset: Prepares the texts.
+        known_words: The vocabulary of the preset; None replaces no word.
+        ids: Study ids.
+        seed: Seed of the random baseline.
+        features: Image features [D] by study id; the image 1-NN baseline exists only with them.
+        schema: The findings that are labeled in the drafts; those of chest radiographs if None.
 
     Raises:
         CorpusError: `features` contains no training report, or lacks a study.
@@ -100,7 +105,7 @@ def read_features(path: Path) -> dict[str, Floats]:
     """Read image features by study id from an .npz with the arrays `ids` [N] and `features` [N, D].
 
     Raises:
-        CorpusError: the file cannot be read, or the arrays do not fit.
+        CorpusError: The file cannot be read, or the arrays do not fit.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""Verdicts: what is wrong with drafts, in words, derived from their scores."""
+"""Verdicts: statements on faults of the drafts, derived from their scores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def headline_scores(schema: FindingSchema) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """One statement on what is wrong with the drafts."""
+    """One statement on a fault of the drafts."""
 
     text: str
     fails: bool
@@ -46,7 +46,7 @@ def check_constant_baseline(differences: Sequence[Difference]) -> list[Verdict]:
     """Return verdicts on the scores on which a model does not beat the constant report.
 
     Args:
-        differences: the model's scores minus those of the constant report.
+        differences: The model's scores minus those of the constant report.
     """
     beaten = [difference for difference in differences if difference.second <= difference.first]
     in_noise = [difference for difference in differences if difference not in beaten and difference.interval[0] <= 0]
@@ -67,9 +67,9 @@ def check_image_use(
     A score shows use of the image if the lower end of the interval of its difference is above 0.
 
     Args:
-        image_use: scores with the studies' own images minus those with control images, by the control's name.
-        headline: names of the scores that count.
-        against: what the drafts are compared with, for the text.
+        image_use: Scores with the studies' own images minus those with control images, by the control's name.
+        headline: Names of the scores that count.
+        against: What the drafts are compared with, for the text.
     """
     verdicts = []
     for control, differences in image_use.items():

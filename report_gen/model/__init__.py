@@ -1,7 +1,7 @@
 """The model: image encoder, projector, decoder, and the checkpoints that hold them."""
 
 from report_gen.config import ModelConfig
-from report_gen.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from report_gen.model.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
 from report_gen.model.conditioning import (
     Conditioning,
     CrossAttentionConditioning,
@@ -18,6 +18,7 @@ from report_gen.model.projector import VIEWS, Projector, VisualFeatures
 from report_gen.model.report_model import ReportModel, ReportModelOutput
 
 __all__ = [
+    "MANIFEST",
     "VIEWS",
     "Checkpoint",
     "Conditioning",

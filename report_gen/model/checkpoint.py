@@ -39,7 +39,7 @@ SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model with what drafting needs: tokenizer, prompt, and the SHA-256 of the weights."""
+    """A model with its tokenizer and prompt, and the SHA-256 of its weights."""
 
     model: ReportModel
     tokenizer: ReportTokenizer
@@ -62,18 +62,18 @@ def save_checkpoint(
     """Write a checkpoint to a temporary folder, then rename it to `folder`, replacing an older checkpoint.
 
     Args:
-        folder: the checkpoint folder.
-        model: model whose weights are stored.
-        config: configuration of the model, with the thresholds of its findings.
-        tokenizer: tokenizer of the model.
-        prompt: prompt that the model was trained with.
-        training: record of the training, written to `training.json`.
-        card: model card, Markdown.
-        weights_dtype: type in which floating-point weights are stored; they are loaded as float32.
-        state: weights by the names of a model without adapters; by default those of `model`.
+        folder: The checkpoint folder.
+        model: Model whose weights are stored.
+        config: Configuration of the model, with the thresholds of its findings.
+        tokenizer: Tokenizer of the model.
+        prompt: Prompt that the model was trained with.
+        training: Record of the training, written to `training.json`.
+        card: Model card, Markdown.
+        weights_dtype: Type in which floating-point weights are stored; they are loaded as float32.
+        state: Weights by the names of a model without adapters; by default those of `model`.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: The folder cannot be written.
     """
     weights = {
         name: (tensor.to(weights_dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
@@ -96,17 +96,17 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
     Args:
-        folder: folder that `save_checkpoint` wrote.
+        folder: Folder that `save_checkpoint` wrote.
 
     Returns:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
-        CheckpointError: a file is missing, was altered or does not fit the others.
+        CheckpointError: A file is missing, was altered or does not fit the others.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that holds {CONFIG}")
+        raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that contains {CONFIG}")
     contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}
     _check_manifest(folder, contents)
     config = _parse_config(folder / CONFIG, contents[CONFIG])
@@ -170,7 +170,7 @@ def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _parse_prompt(path: Path, content: bytes) -> Prompt:
-    """Return the prompt as it was stored, without removing comments: drafting uses what training used."""
+    """Return the prompt as it was stored, with its comments, because drafting must use the prompt of training."""
     try:
         return Prompt(content.decode(), name=str(path))
     except (UnicodeDecodeError, UsageError) as error:

@@ -6,7 +6,7 @@
 | `cross_attention` | visual tokens, through cross-attention layers added to the decoder | none |
 | `numbers` | pooled image features as digits before the prompt; a measured baseline | `FeatureNumbers.longest` |
 
-Nothing outside this module asks which of them a model uses. None of them has weights of its own.
+No code outside this module depends on which of them a model uses. They contain no weights.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Conditioning(ABC):
         """Build the conditioning of a model.
 
         Args:
-            config: configuration of the model.
-            image_width: width D_img of the patch features.
-            encode: tokenizer, for a conditioning that writes text.
+            config: Configuration of the model.
+            image_width: Width D_img of the patch features.
+            encode: Tokenizer, for a conditioning that writes text.
 
         Raises:
-            CheckpointError: the configuration does not fit the encoder.
+            CheckpointError: The configuration does not fit the encoder.
         """
 
     @staticmethod
@@ -59,7 +59,7 @@ class Conditioning(ABC):
 
     @property
     def traits(self) -> ConditioningTraits:
-        """What this conditioning can do."""
+        """Properties of this conditioning."""
         return CONDITIONING_TRAITS[self.name]
 
     @property
@@ -74,19 +74,19 @@ class Conditioning(ABC):
         Args:
             findings: F.
             attributes: A.
-            patches: patches of all views of the study, V*N.
+            patches: Patches of all views of the study, V*N.
         """
 
     @abstractmethod
     def encode_patches(
         self, visual: VisualFeatures, patch_features: torch.Tensor, view_mask: torch.Tensor, embed: Embed
     ) -> VisualFeatures:
-        """Return visual features whose patch tokens are those that the decoder gets.
+        """Return visual features with the patch tokens that the decoder gets.
 
         Args:
-            visual: output of the projector.
+            visual: Output of the projector.
             patch_features: [B,V,N,D_img], with view_mask [B,V] bool.
-            embed: token embeddings of the decoder.
+            embed: Token embeddings of the decoder.
         """
 
     @abstractmethod
@@ -101,11 +101,11 @@ class Conditioning(ABC):
         """Return the visual tokens [B,K,D_txt] of B studies and their mask [B,K] bool.
 
         Args:
-            projector: projector of the model.
+            projector: Projector of the model.
             finding_states: [B,F], indices into `STATES`.
-            visual: visual features; None for studies without images.
+            visual: Visual features; None for studies without images.
             attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`, 0 for unknown.
-            embed: token embeddings of the decoder.
+            embed: Token embeddings of the decoder.
         """
 
     @abstractmethod
@@ -122,12 +122,12 @@ class Conditioning(ABC):
         Args:
             visual_tokens: [B,K,D_txt], with visual_mask [B,K].
             input_ids: [B,L], with attention_mask [B,L].
-            embed: token embeddings of the decoder.
+            embed: Token embeddings of the decoder.
         """
 
 
 class PrefixConditioning(Conditioning):
-    """Visual tokens of findings, attributes and patches stand before the prompt."""
+    """Visual tokens of findings, attributes and patches precede the prompt."""
 
     name: ClassVar[ConditioningName] = "prefix"
     size_key = "patch_tokens"
@@ -207,7 +207,7 @@ class CrossAttentionConditioning(PrefixConditioning):
 
 
 class NumbersConditioning(PrefixConditioning):
-    """Pooled image features stand before the prompt as a line of decimal numbers, without findings and attributes."""
+    """Pooled image features precede the prompt as a line of decimal numbers, without findings and attributes."""
 
     name: ClassVar[ConditioningName] = "numbers"
     uses_visual_tokens = False

@@ -17,13 +17,13 @@ class ReportDecoder(nn.Module):
     """A causal language model, conditioned on visual tokens.
 
     Args:
-        language_model: any causal language model; some ways of conditioning need `add_cross_attention` in its
+        language_model: Any causal language model; some ways of conditioning need `add_cross_attention` in its
             configuration.
-        conditioning: how the visual tokens reach the language model.
-        pretrained: names of the parameters of the language model whose values come from pretraining.
+        conditioning: How the visual tokens reach the language model.
+        pretrained: Names of the parameters of the language model whose values come from pretraining.
 
     Raises:
-        CheckpointError: the conditioning needs cross-attention layers, which the language model cannot have.
+        CheckpointError: The conditioning needs cross-attention layers, which the language model cannot have.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class ReportDecoder(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the logits [B,L,vocabulary] of a text; those at position t predict the token at t + 1.
+        """Return the logits [B,L,vocabulary] of a text; the logits at position t predict the token at t + 1.
 
         Args:
             visual_tokens: [B,K,D_txt], with visual_mask [B,K].
-            input_ids: prompt, begin token, report and end token [B,L], with attention_mask [B,L].
+            input_ids: Prompt, begin token, report and end token [B,L], with attention_mask [B,L].
 
         Raises:
-            UsageError: visual tokens and text take more positions than the decoder has.
+            UsageError: Visual tokens and text take more positions than the decoder has.
         """
         inputs = self.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
         mask = inputs["attention_mask"].long()
@@ -91,5 +91,10 @@ class ReportDecoder(nn.Module):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
-        """Return the keyword arguments that combine visual tokens and text for the language model or its `generate`."""
+        """Return the keyword arguments that combine visual tokens and text for the language model or its `generate`.
+
+        Args:
+            visual_tokens: [B,K,D_txt], with visual_mask [B,K].
+            input_ids: [B,L], with attention_mask [B,L].
+        """
         return self.conditioning.decoder_inputs(visual_tokens, visual_mask, input_ids, attention_mask, self.embed)

@@ -16,7 +16,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         name: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`. `auto` takes the first of CUDA, MPS and CPU that is available.
 
     Raises:
-        UsageError: the name is unknown, or this machine has no such device.
+        UsageError: The name is unknown, or this machine has no such device.
     """
     available = _available_devices()
     if name == "auto":
@@ -37,10 +37,10 @@ def resolve_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
 
     Args:
         name: `auto`, `float32` or `bfloat16`. `auto` is bfloat16 on CUDA devices that support it, otherwise float32.
-        device: device that the model runs on.
+        device: Device that the model runs on.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: The name is unknown.
     """
     if isinstance(name, torch.dtype):
         return name

@@ -16,9 +16,9 @@ class ImageEncoder(nn.Module):
 
     Args:
         name: timm architecture of this installation; names of hubs and folders are refused.
-        arguments: further arguments of `timm.create_model`.
-        image_size: height and width of the square input, pixels.
-        channels: number of channels C.
+        arguments: Further arguments of `timm.create_model`.
+        image_size: Height and width of the square input, pixels.
+        channels: Number of channels C.
 
     Raises:
         CheckpointError: timm cannot build the architecture, or it has no intermediate features, or it does not accept

@@ -1,9 +1,9 @@
 """Write pooled image features as decimal numbers, for the conditioning `numbers`.
 
 This is the simplest way to condition a language model on images, kept as a baseline to measure the others against. A
-number takes about six tokens and says with two decimals what one visual token says about hundreds of features. Pooling
-loses where in the image something lies. Digits are chosen, not computed, so no gradient passes from the text to the
-image encoder and the projector: these learn from the finding head alone.
+number takes about six tokens and has two decimals, while one visual token represents hundreds of features. Pooling
+discards positions in the image. Digits are discrete, so no gradient passes from the text to the image encoder and the
+projector, which learn from the finding head alone.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class FeatureNumbers:
     encoder is.
 
     Args:
-        channels: width D_img of the patch features.
-        numbers: numbers per study, each the mean of one group of channels.
-        decimals: digits after the point.
-        encode: tokenizer; None if the model is only built, not used.
+        channels: Width D_img of the patch features.
+        numbers: Numbers per study, each the mean of one group of channels.
+        decimals: Digits after the point.
+        encode: Tokenizer; None if the model is only built, not used.
 
     Raises:
-        CheckpointError: there are fewer channels than numbers.
+        CheckpointError: There are fewer channels than numbers.
     """
 
     def __init__(self, *, channels: int, numbers: int, decimals: int, encode: Encode | None) -> None:
@@ -91,7 +91,7 @@ class FeatureNumbers:
 
 
 def write_line(numbers: Sequence[float], decimals: int) -> str:
-    """Return the line of numbers that stands before the prompt."""
+    """Return the line of numbers that precedes the prompt."""
     rounded = (round(number, decimals) + 0.0 for number in numbers)  # adding 0 removes the sign of a negative zero
     return f"The features of the image are: {', '.join(f'{number:.{decimals}f}' for number in rounded)}."
 

@@ -26,13 +26,13 @@ def build_gpt2(
     """Build a GPT-2 with random weights.
 
     Args:
-        vocabulary_size: number of token ids.
-        width: width D_txt of the token embeddings.
-        layers: number of transformer blocks.
-        heads: attention heads per block.
-        positions: largest number of positions T.
-        dropout: dropout of embeddings and residual connections.
-        cross_attention: whether each block gets a cross-attention layer.
+        vocabulary_size: Number of token ids.
+        width: Width D_txt of the token embeddings.
+        layers: Number of transformer blocks.
+        heads: Attention heads per block.
+        positions: Largest number of positions T.
+        dropout: Dropout of embeddings and residual connections.
+        cross_attention: Whether each block gets a cross-attention layer.
     """
     return GPT2LMHeadModel(
         GPT2Config(
@@ -59,9 +59,9 @@ def build_from_configuration(
     """Build any causal language model with random weights.
 
     Args:
-        transformer: its transformers configuration, with `model_type`.
-        vocabulary_size: number of token ids; overrides the configuration.
-        cross_attention: whether the model gets cross-attention layers.
+        transformer: Its transformers configuration, with `model_type`.
+        vocabulary_size: Number of token ids; overrides the configuration.
+        cross_attention: Whether the model gets cross-attention layers.
 
     Raises:
         CheckpointError: transformers cannot build such a model.
@@ -91,15 +91,15 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     """Load a pretrained causal language model and give it new token embeddings.
 
     The body keeps its weights. The token embeddings and the output layer are initialized anew even if their sizes agree
-    by chance: the vocabulary is learned from the corpus, so an id stands for another token.
+    by chance: the vocabulary is learned from the corpus, so an id means another token.
 
     Args:
-        name: local folder or hub name.
-        vocabulary_size: number of token ids.
-        cross_attention: whether the model gets cross-attention layers.
+        name: Local folder or hub name.
+        vocabulary_size: Number of token ids.
+        cross_attention: Whether the model gets cross-attention layers.
 
     Raises:
-        CheckpointError: there is no such model, or its weights do not fit its configuration. transformers alone would
+        CheckpointError: There is no such model, or its weights do not fit its configuration. transformers alone would
             leave missing weights random.
     """
     try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 
 Config = dict[str, Any]
 
@@ -22,7 +22,7 @@ def migrate_config(config: Mapping[str, Any]) -> Config:
     """Return the configuration in the current schema version.
 
     Raises:
-        ValueError: the configuration is no JSON object, or its version is unknown, for example because a later release
+        ValueError: The configuration is no JSON object, or its version is unknown, for example because a later release
             wrote the checkpoint.
     """
     if not isinstance(config, Mapping):
@@ -40,9 +40,9 @@ def _version(config: Config) -> object:
 
 
 def _from_version_1(config: Config) -> Config:
-    """Version 1 called the version `format` and the findings with a trained head `taught`.
+    """Migrate version 1, which called the version `format` and the findings with a trained head `taught`.
 
-    Its findings were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
+    The findings of version 1 were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
     """
     migrated = {"schema_version": 2} | {key: value for key, value in config.items() if key != "format"}
     findings = dict(migrated.get("findings", {}))

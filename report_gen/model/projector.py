@@ -44,14 +44,14 @@ class Projector(nn.Module):
     never trained on pairs of image and report does not get features that its decoder cannot use.
 
     Args:
-        findings: number of findings F; 0 for a model without findings.
-        image_width: width D_img of the patch features.
-        text_width: width D_txt of the token embeddings.
-        grid: rows and columns of the patch grid; N = grid * grid.
-        patch_tokens: number of attention-pooled patch tokens, "all" for one token per patch, or 0.
-        hidden: width inside the multi-layer perceptrons.
-        dropout: dropout of patch features and inside the multi-layer perceptrons.
-        attributes: number of values of each of the A attributes.
+        findings: Number of findings F; 0 for a model without findings.
+        image_width: Width D_img of the patch features.
+        text_width: Width D_txt of the token embeddings.
+        grid: Rows and columns of the patch grid; N = grid * grid.
+        patch_tokens: Number of attention-pooled patch tokens, "all" for one token per patch, or 0.
+        hidden: Width inside the multi-layer perceptrons.
+        dropout: Dropout of patch features and inside the multi-layer perceptrons.
+        attributes: Number of values of each of the A attributes.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Projector(nn.Module):
 
         Args:
             states: [B,F], indices into `STATES`.
-            visual: visual features of the studies; None for studies without images.
+            visual: Visual features of the studies; None for studies without images.
         """
         findings = torch.arange(states.shape[1], device=states.device)
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]

@@ -26,7 +26,7 @@ class ReportModelOutput:
     """
 
     logits: torch.Tensor | None
-    """[B,L,vocabulary]; those at position t predict the token at t + 1. None for a batch without texts."""
+    """[B,L,vocabulary]; the logits at position t predict the token at t + 1. None for a batch without texts."""
     finding_logits: torch.Tensor | None
     """[B,F]; None for a batch without images."""
     attribute_logits: tuple[torch.Tensor, ...] = ()
@@ -40,12 +40,12 @@ class ReportModel(nn.Module):
     L text tokens, D_img and D_txt widths of patch features and token embeddings.
 
     Args:
-        config: architecture, findings and attributes.
-        pretrained: language model to start from; by default one is built from `config` with random weights.
-        encode: tokenizer, needed by the conditioning `numbers` alone.
+        config: Architecture, findings and attributes.
+        pretrained: Language model to start from; by default one is built from `config` with random weights.
+        encode: Tokenizer, needed by the conditioning `numbers` alone.
 
     Raises:
-        CheckpointError: encoder or decoder cannot be built, or do not fit the conditioning.
+        CheckpointError: Encoder or decoder cannot be built, or do not fit the conditioning.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ReportModel(nn.Module):
 
         Args:
             pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V]; V is 0 without images.
-            input_ids: prompt, begin token, report and end token [T*B,L], with attention_mask [T*B,L]; L is 0 without
+            input_ids: Prompt, begin token, report and end token [T*B,L], with attention_mask [T*B,L]; L is 0 without
                 texts. With T > 1 texts per study the first B rows are one text of every study, and so on.
             finding_states: [B,F], indices into `STATES`, that condition the decoder.
             patch_features: [B,V,N,D_img], stored output of the encoder; with V > 0 the encoder is not run.
@@ -156,7 +156,7 @@ class ReportModel(nn.Module):
 
         Args:
             finding_states: [B,F], indices into `STATES`.
-            visual: output of `encode_images`; None for studies without images.
+            visual: Output of `encode_images`; None for studies without images.
             attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`; all unknown by default.
         """
         if attribute_values is None:

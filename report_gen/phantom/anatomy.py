@@ -1,7 +1,7 @@
 """Shapes of the organs in a schematic chest radiograph.
 
-Each function returns the thickness of one organ along the beam at each pixel, from 0 to about 1. The numbers were
-chosen by eye against posteroanterior radiographs of adults; they are fractions of the width or height of the image.
+Each function returns the thickness of one organ along the beam at each pixel, from 0 to about 1. The numbers are
+fractions of the width or height of the image, chosen by comparison with posteroanterior radiographs of adults.
 """
 
 from __future__ import annotations

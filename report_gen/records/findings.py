@@ -1,4 +1,4 @@
-"""Which findings a model, a corpus or a score speaks of: the schema of findings, and the states of a finding."""
+"""Findings of a model, a corpus or a score: their schema, and the states of a finding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import StrEnum
 
 
 class FindingState(StrEnum):
-    """What a text or an image says about a finding."""
+    """State of a finding in a text or an image."""
 
     PRESENT = "present"
     ABSENT = "absent"
     UNCERTAIN = "uncertain"
     NOT_MENTIONED = "not-mentioned"
     UNKNOWN = NOT_MENTIONED
-    """The same state seen from the image: nothing is known of the finding."""
+    """The same state for an image: nothing is known about the finding."""
 
 
 _POSITIVE = (FindingState.PRESENT, FindingState.UNCERTAIN)
@@ -23,31 +23,31 @@ _POSITIVE = (FindingState.PRESENT, FindingState.UNCERTAIN)
 
 @dataclass(frozen=True, kw_only=True)
 class NoFindingRule:
-    """How the finding that means "normal" follows from the others, as CheXpert defines it (arXiv:1901.07031)."""
+    """Rule by which "no finding" follows from the other findings, as CheXpert defines it (arXiv:1901.07031)."""
 
     finding: str
-    """Name of the finding that means that nothing is wrong."""
+    """Name of the finding that means a normal study."""
     ignored: tuple[str, ...] = ()
     """Findings that do not count against a normal study, such as support devices."""
     inconclusive: tuple[str, ...] = ()
-    """Findings outside the label set that the rule comes from: where one is stated, the rule decides nothing."""
+    """Findings outside the label set of the rule. If one is present or uncertain, the rule gives UNKNOWN."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FindingPhrases:
-    """How reports state one finding, in the phrase language of `labeling/vocabularies/cues.toml`."""
+    """Phrases by which reports state one finding, in the language described in `labeling/vocabularies/cues.toml`."""
 
     phrases: tuple[str, ...]
     """Phrases that name the finding."""
     hints: tuple[str, ...] = ()
-    """Phrases that suggest the finding without naming it; they count as uncertain."""
+    """Phrases that suggest the finding without naming it; its state is then UNCERTAIN."""
     paired: bool = True
     """False for a finding of the midline, which has no side."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FindingSchema:
-    """Names and rules of the F findings that one model, corpus or score speaks of.
+    """Names and rules of the F findings of a model, a corpus or a score.
 
     Raises:
         ValueError: A name is empty or given twice, or a rule, a subset, a mapping, an alias or a phrase list names a
@@ -55,29 +55,29 @@ class FindingSchema:
     """
 
     name: str
-    """Name of the schema, as signatures and configuration files give it."""
+    """Name of the schema in signatures and configuration files."""
     findings: tuple[str, ...] = ()
-    """Names of the findings: the order of every list and tensor of F findings. A model without findings has none."""
+    """Names of the findings, in the order of every list and tensor of F findings; empty if a model has none."""
     no_finding: NoFindingRule | None = None
-    """None where no finding follows from the others."""
+    """Rule of "no finding"; None if the schema has no such finding."""
     scored: str = ""
-    """Subset to which scores of texts are restricted; empty scores all findings."""
+    """Name of the subset to which scores of texts are restricted; empty if all findings are scored."""
     vocabulary: str = ""
-    """Built-in vocabulary whose phrases state the findings; empty where `phrases` holds them."""
+    """Built-in vocabulary with the phrases of the findings; empty if `phrases` contains them."""
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
-    """Named selections of findings that scores average over."""
+    """Findings that scores average over, by the name of the subset."""
     mappings: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
-    """By the name of a foreign label set, the finding that each of its labels stands for, in the set's order."""
+    """By the name of another label set: the finding that each of its labels means, in the order of that set."""
     aliases: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Further names of findings in corpora and on the command line."""
+    """Finding by each of its further names in corpora and on the command line."""
     phrases: Mapping[str, FindingPhrases] = field(default_factory=dict, hash=False)
-    """How reports state each finding, for a schema without a built-in vocabulary."""
+    """Phrases of each finding, for a schema without a built-in vocabulary."""
 
     def __post_init__(self) -> None:
         if not self.name:
             raise ValueError("name is empty; name the schema")
         if "" in self.findings:
-            raise ValueError("findings holds an empty name; name every finding")
+            raise ValueError("findings contains an empty name; give every finding a name")
         self._check_distinct()
         for place, names in self._references():
             for name in names:
@@ -88,32 +88,33 @@ class FindingSchema:
 
     @property
     def normal(self) -> str:
-        """Name of the finding that means that nothing is wrong; empty where the schema has none."""
+        """Name of the finding that means a normal study; empty if the schema has none."""
         return "" if self.no_finding is None else self.no_finding.finding
 
     @property
     def stated(self) -> tuple[str, ...]:
-        """The findings but the one that follows from the others, which would count every fault twice."""
+        """All findings except "no finding", which follows from the others and would count every error twice."""
         return tuple(name for name in self.findings if name != self.normal)
 
     @property
     def abnormal(self) -> tuple[str, ...]:
-        """The findings that a normal study has not, by the rule of no finding; without a rule all findings."""
+        """Findings that a normal study does not have, by the rule of "no finding"; all findings if there is no rule."""
         rule = self.no_finding
         left_out = () if rule is None else (rule.finding, *rule.ignored, *rule.inconclusive)
         return tuple(name for name in self.findings if name not in left_out)
 
     @property
     def scored_findings(self) -> tuple[str, ...]:
-        """The findings that scores of texts are about."""
+        """Findings of the subset `scored`, or all findings."""
         return self.subsets[self.scored] if self.scored else self.findings
 
     @property
     def scored_sets(self) -> Mapping[str, tuple[str, ...]]:
-        """The sets of findings that scores of texts average over, by their size as the names of scores give it.
+        """Sets of findings that scores of texts average over, by the label that the names of scores use.
 
-        The first set holds all scored findings, each further one is a subset of them. Of two sets of one size the
-        later has its name beside the size, such as `2 acute`. A schema without findings has none.
+        The label is the number of findings, such as "14". The first set contains all scored findings, each further set
+        is a subset. If two sets have the same size, the label of the later one includes its name, such as "2 acute". A
+        schema without findings has no sets.
         """
         scored = self.scored_findings
         sets = {str(len(scored)): scored} if scored else {}
@@ -130,11 +131,11 @@ class FindingSchema:
         return self.findings.index(name)
 
     def resolve_name(self, text: str) -> str | None:
-        """Return the finding that a text names in any case, by its name or an alias; None for no finding."""
+        """Return the finding that has this name or alias, in upper or lower case; None if there is none."""
         return self._names.get(_key(text))
 
     def labels_of(self, label_set: str) -> dict[str, tuple[str, ...]]:
-        """Return by finding the labels of a foreign label set that stand for it; empty for an unknown label set."""
+        """Return the labels of another label set that mean each finding; empty for an unknown label set."""
         labels: dict[str, tuple[str, ...]] = {}
         for label, finding in self.mappings.get(label_set, {}).items():
             labels[finding] = (*labels.get(finding, ()), label)
@@ -148,17 +149,21 @@ class FindingSchema:
         states_normal: bool = False,
         other_abnormality: bool = False,
     ) -> dict[str, FindingState]:
-        """Return the states with "no finding" as it follows from them: the one place of that rule.
+        """Return the states with the state of "no finding" that follows from the others.
 
-        It is ABSENT when a finding that counts is present, UNCERTAIN when one is uncertain and none present. With
-        neither it is PRESENT when the study is called normal or enough findings are denied, and UNKNOWN otherwise. It
-        is UNKNOWN as well when something is wrong that the label set of the rule does not name.
+        Only the findings of `abnormal` are considered. "No finding" is ABSENT if one of them is present, and UNCERTAIN
+        if none is present and one is uncertain. Otherwise it is PRESENT if the study is stated to be normal or enough
+        findings are absent, and UNKNOWN if neither is the case. It is UNKNOWN as well if there is an abnormality that
+        the label set of the rule does not name.
 
         Args:
             states: State of every finding by name.
-            denials: Denied findings that imply a normal study, or all that count where they are fewer.
-            states_normal: Whether a text says that the study is normal.
-            other_abnormality: Whether something is wrong that has no name in the schema.
+            denials: Number of absent findings that implies a normal study, limited to the number considered.
+            states_normal: Whether a text states that the study is normal.
+            other_abnormality: Whether there is an abnormality that has no name in the schema.
+
+        Returns:
+            The state of every finding by name. Without a rule, the states are unchanged.
         """
         if self.no_finding is None:
             return dict(states)
@@ -192,11 +197,13 @@ class FindingSchema:
             taken[_key(name)] = name
         for alias, name in self.aliases.items():
             if taken.get(_key(alias), name) != name:
-                raise ValueError(f"aliases gives {alias!r} to {name!r}, but {taken[_key(alias)]!r} has it; remove one")
+                raise ValueError(
+                    f"aliases assigns {alias!r} to {name!r}, but {taken[_key(alias)]!r} has this name; remove one"
+                )
             taken[_key(alias)] = name
 
     def _references(self) -> Iterator[tuple[str, Sequence[str]]]:
-        """Every part of the schema that names findings, with these names."""
+        """Yield every part of the schema that names findings, with these names."""
         if self.no_finding is not None:
             yield "no_finding", (self.no_finding.finding, *self.no_finding.ignored, *self.no_finding.inconclusive)
         for subset, names in self.subsets.items():
@@ -208,5 +215,5 @@ class FindingSchema:
 
 
 def _key(text: str) -> str:
-    """A name as it is compared: in lower case, with single blanks for `_` and white space."""
+    """Return a name as it is compared: in lower case, with single spaces in place of `_` and white space."""
     return " ".join(text.replace("_", " ").split()).casefold()

@@ -20,7 +20,7 @@ class Heatmap:
     square: tuple[float, float, float]
     """Left edge, top edge and side of the square of patches, in pixels of the image; it may extend beyond the image."""
     weights: Mapping[str, NDArray[np.float32]]
-    """By finding, weights [g,g]; together with those of the study's other images they sum to 1.
+    """Weights [g,g] by finding. The weights of a finding sum to 1 over all images of the study.
 
     The finding that follows from the others has no attention and is missing.
     """

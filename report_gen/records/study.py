@@ -1,4 +1,4 @@
-"""Records of what was imaged: a study has series, a series has images. The records hold no pixels."""
+"""Records of studies: a study has series, and a series has images. The records contain no pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draw figures, charts and HTML pages. They know nothing of reports, scores or corpora.
+"""Draw figures, charts and HTML pages, without knowledge of reports, scores or corpora.
 
 `report_gen.rendering.figures` draws with matplotlib and is therefore imported on its own.
 """

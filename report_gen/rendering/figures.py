@@ -70,7 +70,7 @@ def draw_reliability(pooled: Reliability, single: Sequence[Reliability], *, capt
         dpi=120,
         layout="constrained",
     )
-    figure.supxlabel(_replace_missing_glyphs(caption), fontsize="small", parse_math=False)
+    figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
     if not single:
         _draw_pooled(figure, pooled)
         return _png(figure)
@@ -126,7 +126,7 @@ def draw_attention(
     page.text(
         0.02,
         0.99,
-        _replace_missing_glyphs("\n".join(lines)),
+        replace_missing_glyphs("\n".join(lines)),
         va="top",
         fontsize=9,
         linespacing=1.25,
@@ -165,7 +165,7 @@ def _draw_bins(axes: Axes, reliability: Reliability) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.grid(alpha=0.3)
-    axes.set_title(_replace_missing_glyphs(reliability.title), fontsize="small", parse_math=False)
+    axes.set_title(replace_missing_glyphs(reliability.title), fontsize="small", parse_math=False)
 
 
 def _wilson_interval(one: ReliabilityBin) -> tuple[float, float]:
@@ -176,7 +176,7 @@ def _wilson_interval(one: ReliabilityBin) -> tuple[float, float]:
 def _draw_image(axes: Axes, image: NDArray[np.float32], title: str) -> None:
     rows, columns = image.shape
     axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(0, columns, rows, 0))
-    axes.set_title(_replace_missing_glyphs(title), fontsize="small", parse_math=False)
+    axes.set_title(replace_missing_glyphs(title), fontsize="small", parse_math=False)
 
 
 def _draw_heatmap(axes: Axes, relative: NDArray[np.float32], square: tuple[float, float, float]) -> None:
@@ -197,8 +197,8 @@ def _draw_heatmap(axes: Axes, relative: NDArray[np.float32], square: tuple[float
     axes.set_ylim(down)
 
 
-def _replace_missing_glyphs(text: str) -> str:
-    """Replace characters that the font lacks. matplotlib would warn of each and draw an empty box."""
+def replace_missing_glyphs(text: str) -> str:
+    """Replace characters that matplotlib's font lacks; it would warn of each and draw an empty box."""
     font = get_font(findfont(FontProperties()))
     return "".join(c if c.isspace() or font.get_char_index(ord(c)) else "\N{REPLACEMENT CHARACTER}" for c in text)
 

@@ -17,7 +17,7 @@ from report_gen.auditing import (
     remove_deidentified_words,
     replace_deidentification_marks,
 )
-from report_gen.records.findings import FindingPhrases, FindingSchema
+from report_gen.records import FindingPhrases, FindingSchema
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ from report_gen.records.findings import FindingPhrases, FindingSchema
         "Recurrent effusion.",
     ],
 )
-def test_prior(sentence: str) -> None:
+def test_sentences_about_an_earlier_study(sentence: str) -> None:
     assert mentions_prior(sentence)
 
 
@@ -81,7 +81,7 @@ def test_prior(sentence: str) -> None:
         "",
     ],
 )
-def test_no_prior(sentence: str) -> None:
+def test_sentences_that_are_not_about_an_earlier_study(sentence: str) -> None:
     assert not mentions_prior(sentence)
 
 
@@ -96,12 +96,12 @@ def test_no_prior(sentence: str) -> None:
         "xxxx",
     ],
 )
-def test_deidentification_mark(text: str) -> None:
+def test_texts_with_a_deidentification_mark(text: str) -> None:
     assert has_deidentification_mark(text)
 
 
 @pytest.mark.parametrize("text", ["Normal chest x-ray.", "Grade XX.", "snake_case", "[L] marker", "Vertebra T12"])
-def test_no_deidentification_mark(text: str) -> None:
+def test_texts_without_a_deidentification_mark(text: str) -> None:
     assert not has_deidentification_mark(text)
 
 
@@ -132,18 +132,18 @@ def test_deidentification_marks_are_replaced_whole() -> None:
         "RUL nodule.",
     ],
 )
-def test_side(sentence: str) -> None:
+def test_sentences_that_name_a_side(sentence: str) -> None:
     assert mentions_side(sentence)
 
 
 @pytest.mark.parametrize(
     "sentence", ["The lungs are clear.", "Bright lines.", "Both findings are old.", "Upper lobes."]
 )
-def test_no_side(sentence: str) -> None:
+def test_sentences_that_name_no_side(sentence: str) -> None:
     assert not mentions_side(sentence)
 
 
-def test_contradiction() -> None:
+def test_a_contradiction_has_both_sentences() -> None:
     text = "The heart is normal. Moderate cardiomegaly. No edema."
     assert find_contradictions(text) == (
         Contradiction(finding="Cardiomegaly", present="Moderate cardiomegaly.", absent="The heart is normal."),
@@ -161,7 +161,7 @@ def test_contradiction() -> None:
         "Rib fracture. No fracture.",
     ],
 )
-def test_contradictory(text: str) -> None:
+def test_contradictory_texts(text: str) -> None:
     assert len(find_contradictions(text)) == 1
 
 
@@ -179,7 +179,7 @@ def test_contradictory(text: str) -> None:
         "No effusion. No effusion.",
     ],
 )
-def test_not_contradictory(text: str) -> None:
+def test_texts_without_a_contradiction(text: str) -> None:
     assert find_contradictions(text) == ()
 
 
@@ -192,7 +192,7 @@ def test_another_side_or_size_is_not_a_repetition() -> None:
     assert find_repeated_sentences("Left nodule of 5 mm. Right nodule of 5 mm. Left nodule of 8 mm.") == ()
 
 
-def test_audit() -> None:
+def test_the_flags_of_a_text() -> None:
     text = "No effusion. XXXX is unchanged. Small effusion. No effusion."
     assert audit_text(text) == (
         Flag(FlagKind.PRIOR, "XXXX is unchanged.", "refers to an earlier study"),

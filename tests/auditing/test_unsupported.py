@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from report_gen.auditing import is_unsupported
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 
 PREDICTED = frozenset(chest_xray().findings) - {"Enlarged Cardiomediastinum", "Fracture", "Support Devices"}
 

@@ -15,7 +15,7 @@ from tests.builders import write_checkpoint
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command line leaves: exit code, standard output and standard error."""
+    """Result of a command line: exit code, standard output and standard error."""
 
     code: int
     out: str

@@ -11,7 +11,7 @@ import pytest
 
 from report_gen.cli import app as cli
 from report_gen.corpora import SPLITS, read_corpus
-from tests.builders import picture, write_manifest, write_png
+from tests.builders import noise_image, write_manifest, write_png
 
 Answer = tuple[int, str, str]
 Command = Callable[..., Answer]
@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     rows = []
     for number in range(20):
-        write_png(folder / f"{number}.png", picture(number))
+        write_png(folder / f"{number}.png", noise_image(number))
         split = "train" if number < 19 else "test"
         text = f"Stable heart. Opacity number {number}. Seen by XXXX."
         rows.append(

@@ -9,29 +9,32 @@ from pathlib import Path
 
 import pytest
 
+from report_gen.errors import CorpusError
 from tests.builders import write_manifest
 
 MODEL_LIBRARIES = {"torch", "torchvision", "transformers", "timm", "accelerate", "peft"}
 DATA_LIBRARIES = {"datasets", "pyarrow", "pandas"}
 IMAGE_LIBRARIES = {"pydicom", "PIL", "gdcm"}
 NUMERIC_LIBRARIES = {"numpy", "scipy", "matplotlib"}
+DUPLICATE_LIBRARIES = {"scipy", "datasketch", "imagehash"}
 
 PROGRAM = """
 import json, sys
 from report_gen.cli.app import main
-for arguments in json.loads(sys.argv.pop()):
+calls, exit_code = json.loads(sys.argv.pop()), int(sys.argv.pop())
+for arguments in calls:
     sys.argv[1:] = arguments
     try:
         main()
     except SystemExit as stop:
-        assert not stop.code, (arguments, stop.code)
+        assert (stop.code or 0) == exit_code, (arguments, stop.code)
 print("MODULES", *{name.partition(".")[0] for name in sys.modules})
 """
 
 
-def loaded_modules(*calls: list[str]) -> set[str]:
-    """Top-level modules that a fresh process has loaded after these calls of the console script, which succeed."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(calls)]
+def loaded_modules(*calls: list[str], exit_code: int = 0) -> set[str]:
+    """Top-level modules that a fresh process has loaded after these calls of the console script."""
+    command = [sys.executable, "-c", PROGRAM, str(exit_code), json.dumps(calls)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.rpartition("MODULES")[2].split())
@@ -45,17 +48,37 @@ def test_help_and_explain_load_no_library_for_models_data_images_or_numbers() ->
     assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES | IMAGE_LIBRARIES | NUMERIC_LIBRARIES)
 
 
-def test_score_loads_no_library_for_models_data_or_dicom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_score_loads_no_library_for_models_data_or_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("drafts", "references"):
         (tmp_path / f"{name}.csv").write_text("id,report\na,The lungs are clear.\nb,Small pleural effusion.\n")
     monkeypatch.chdir(tmp_path)
     loaded = loaded_modules(["score", "drafts.csv", "references.csv", "--no-java", "--bootstrap", "0"])
     assert "numpy" in loaded
-    assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES | {"pydicom", "gdcm", "matplotlib"})
+    assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES | IMAGE_LIBRARIES | {"scipy", "matplotlib", "evaluate"})
 
 
-def test_corpus_check_loads_no_library_for_models(tmp_path: Path) -> None:
-    rows = [{"id": "1", "findings": "The lungs are clear."}, {"id": "2", "findings": "Small pleural effusion."}]
-    loaded = loaded_modules(["corpus", "check", str(write_manifest(tmp_path / "data", rows))])
+def test_score_reads_its_files_before_it_loads_rich(tmp_path: Path) -> None:
+    loaded = loaded_modules(["score", str(tmp_path / "absent.csv"), "references.csv"], exit_code=CorpusError.exit_code)
+    assert "numpy" in loaded
+    assert not loaded & {"rich", "snowballstemmer"}
+
+
+def test_corpus_commands_load_no_library_for_models(tmp_path: Path) -> None:
+    loaded = loaded_modules(["corpus", "check", str(write_reports(tmp_path))])
     assert "datasets" in loaded
-    assert not loaded & MODEL_LIBRARIES
+    assert not loaded & (MODEL_LIBRARIES | {"imagehash"})
+
+
+def test_corpora_are_converted_without_the_libraries_that_find_duplicates(tmp_path: Path) -> None:
+    data = str(write_reports(tmp_path))
+    loaded = loaded_modules(
+        *(["corpus", name, data, "-o", str(tmp_path / name)] for name in ("convert", "clean", "split"))
+    )
+    assert "datasets" in loaded
+    assert not loaded & (MODEL_LIBRARIES | DUPLICATE_LIBRARIES)
+
+
+def write_reports(folder: Path) -> Path:
+    """Write a corpus of ten reports without images, enough for three splits."""
+    rows = [{"id": str(number), "findings": f"Pleural effusion of {number} cm."} for number in range(10)]
+    return write_manifest(folder / "data", rows)

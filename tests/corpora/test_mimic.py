@@ -10,7 +10,7 @@ import pytest
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 
 FINDINGS = chest_xray().findings
 CHEXPERT = chest_xray().subsets["chexpert"]

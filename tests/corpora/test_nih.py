@@ -10,7 +10,7 @@ import pytest
 from report_gen.corpora import read_corpus, read_nih_labels
 from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
 from report_gen.errors import CorpusError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
 FINDINGS = chest_xray().findings

@@ -16,9 +16,9 @@ from rich.console import Console
 from report_gen.corpora import corpus_features, read_corpus
 from report_gen.corpus_qc import CorpusCheck, ExampleImages, check_corpus, render_check, write_html, write_json
 from report_gen.corpus_qc.results import Duplicates, FindingCounts, TrainOverlap
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import ATTRIBUTES
-from tests.builders import picture, write_png
+from tests.builders import noise_image, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -132,9 +132,9 @@ def test_marks_priors_lengths_and_findings() -> None:
 @pytest.fixture
 def radiographs(tmp_path: Path) -> Dataset:
     """Return four images, one of them twice and in two splits, and a broken, a blank and a missing one."""
-    names = {name: str(write_png(tmp_path / f"{name}.png", picture(seed))) for seed, name in enumerate("abcd")}
-    names["e"] = str(write_png(tmp_path / "e.png", picture(0)))
-    names["blank"] = str(write_png(tmp_path / "blank.png", picture(0) * 0))
+    names = {name: str(write_png(tmp_path / f"{name}.png", noise_image(seed))) for seed, name in enumerate("abcd")}
+    names["e"] = str(write_png(tmp_path / "e.png", noise_image(0)))
+    names["blank"] = str(write_png(tmp_path / "blank.png", noise_image(0) * 0))
     (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:200])
     rows = [
         {"images": [names["a"], names["b"]], "view_positions": ["PA", "LATERAL"], "findings": "Quokka."},
@@ -211,7 +211,7 @@ class _Nesting(HTMLParser):
 
 
 def test_the_sample_of_images_depends_on_the_seed(tmp_path: Path) -> None:
-    paths = [str(write_png(tmp_path / f"{seed}.png", picture(seed))) for seed in range(100)]
+    paths = [str(write_png(tmp_path / f"{seed}.png", noise_image(seed))) for seed in range(100)]
     dataset = corpus(*({"images": [path], "view_positions": ["PA"]} for path in paths))
     first, again, other = (check_corpus(dataset, source="", seed=seed)[1].random_images for seed in (1, 1, 2))
     samples = [{one.pixels.tobytes() for one in thumbnails} for thumbnails in (first, again, other)]
@@ -220,9 +220,9 @@ def test_the_sample_of_images_depends_on_the_seed(tmp_path: Path) -> None:
 
 
 def test_similar_images_are_shown_in_pairs(tmp_path: Path) -> None:
-    write_png(tmp_path / "original.png", picture(0, size=128))
+    write_png(tmp_path / "original.png", noise_image(0, size=128))
     low_contrast = tmp_path / "low_contrast.png"
-    write_png(low_contrast, picture(0, size=128) // 2 + 64)
+    write_png(low_contrast, noise_image(0, size=128) // 2 + 64)
     row = {
         "images": [str(tmp_path / "original.png"), str(low_contrast)],
         "view_positions": ["PA", "PA"],

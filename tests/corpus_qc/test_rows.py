@@ -10,7 +10,7 @@ import pytest
 from report_gen.corpora import read_corpus
 from report_gen.corpus_qc import new_manifest_path, rows_of, write_manifest
 from report_gen.errors import OutputError
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from tests.corpus_qc.test_check import corpus
 
 FINDINGS = chest_xray().findings

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from report_gen.drafting.audit import draft_notices, remove_unsupported
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import Finding, FindingState, Section, SectionName, parse_report
 
 SCHEMA = chest_xray()
@@ -36,9 +38,8 @@ def test_an_empty_text_gets_a_notice_and_a_consistent_one_none() -> None:
     assert draft_notices("The image is rotated.", UNKNOWN, SCHEMA) == ()
 
 
-def findings(*present: str) -> list[Finding]:
-    state = {name: FindingState.PRESENT if name in present else FindingState.UNKNOWN for name in FINDINGS}
-    return [Finding(name=name, state=state[name]) for name in FINDINGS]
+def findings(*names: str, state: FindingState = FindingState.PRESENT) -> list[Finding]:
+    return [Finding(name=name, state=state if name in names else FindingState.UNKNOWN) for name in FINDINGS]
 
 
 def test_sentences_about_findings_without_a_prediction_are_removed() -> None:
@@ -46,6 +47,12 @@ def test_sentences_about_findings_without_a_prediction_are_removed() -> None:
     kept, removed = remove_unsupported(parse_report(text), findings("Pleural Effusion"), SCHEMA)
     assert kept == (Section(SectionName.FINDINGS, parse_report("There is a small pleural effusion.")[0].sentences),)
     assert removed == 2
+
+
+@pytest.mark.parametrize("state", [FindingState.ABSENT, FindingState.UNCERTAIN])
+def test_a_sentence_about_any_predicted_finding_is_kept(state: FindingState) -> None:
+    sections = parse_report("No pleural effusion.")
+    assert remove_unsupported(sections, findings("Pleural Effusion", state=state), SCHEMA) == (sections, 0)
 
 
 def test_a_model_that_predicts_no_finding_keeps_every_sentence() -> None:

@@ -19,7 +19,7 @@ from report_gen.drafting import drafter as drafting
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.outputs import format_json
 from report_gen.records import Finding, FindingState, Image, Report, Study, ViewPosition
@@ -338,6 +338,13 @@ def test_a_draft_does_not_depend_on_order_or_company(method: Any, tmp_path: Path
     assert len(set(texts)) == 4
     backwards = [text_of(report) for report in model.draft_all(studies[::-1], decoding=decoding, batch_size=3)]
     assert backwards == texts[::-1]
+
+
+def test_the_random_numbers_of_a_study_depend_on_all_its_images(tmp_path: Path) -> None:
+    both, reverse = (two_views(tmp_path, view, ViewPosition.PA) for view in (ViewPosition.PA, ViewPosition.LATERAL))
+    alone = with_images(study(tmp_path, 1))
+    seeds = [drafting._study_generator(one, BRIEF).initial_seed() for one in (both, reverse, alone)]
+    assert seeds[0] == seeds[1] != seeds[2]
 
 
 def test_bfloat16_runs_from_pixels_to_text(tmp_path: Path) -> None:

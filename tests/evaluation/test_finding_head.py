@@ -22,10 +22,10 @@ from report_gen.evaluation import (
     write_evaluation,
 )
 from report_gen.generation import Decoding
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.metrics import ScoreMethod
 from report_gen.records import ATTRIBUTES, Finding, FindingState, Report, Study, parse_report
-from tests.builders import marked, write_png
+from tests.builders import corner_image, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -57,7 +57,7 @@ def rows(folder: Path, labels: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "study_id": f"study-{number}",
-            "images": [str(write_png(folder / f"{number}.png", marked(number % 4)))],
+            "images": [str(write_png(folder / f"{number}.png", corner_image(number % 4)))],
             "view_positions": ["PA"],
             "findings": "",
             "indication": "",

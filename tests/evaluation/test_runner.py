@@ -33,7 +33,7 @@ from report_gen.evaluation import (
 from report_gen.generation import Decoding
 from report_gen.metrics import ScoreMethod
 from report_gen.model import load_checkpoint
-from tests.builders import CORNERS, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
+from tests.builders import CORNERS, corner_image, tiny_recipe, write_corner_corpus, write_manifest, write_png
 
 LABELS = ("Cardiomegaly", "Pleural Effusion", "No Finding", "Fracture")
 """The finding of each of `CORNERS`."""
@@ -96,7 +96,7 @@ def corpus(
     """Four studies in each split, and one more in test without an image."""
     rows = []
     for name, place in ((f"{split}-{place}", place) for split in splits for place in range(4)):
-        write_png(folder / f"{name}.png", marked(place))
+        write_png(folder / f"{name}.png", corner_image(place))
         rows.append(
             {
                 "study_id": name,
@@ -192,9 +192,13 @@ def test_reports_alone_are_compared_by_findings_section_and_with_training_report
     assert "Against the reports with blank images" in printed(result)
 
 
-def test_each_study_is_compared_with_what_is_known_of_it(image_model: Drafter, tmp_path: Path) -> None:
+def test_each_study_is_compared_with_its_known_labels_and_texts(image_model: Drafter, tmp_path: Path) -> None:
     rows = [
-        {"study_id": f"{place}", "images": [str(write_png(tmp_path / f"{place}.png", marked(place)))], "split": "test"}
+        {
+            "study_id": f"{place}",
+            "images": [str(write_png(tmp_path / f"{place}.png", corner_image(place)))],
+            "split": "test",
+        }
         | text_and_labels(place, texts=place < 2, labels=place > 0)
         for place in range(4)
     ]
@@ -261,7 +265,7 @@ def test_a_corpus_in_nih_layout_is_compared_with_nih_labels(
     rows = ["Image Index,Finding Labels,Patient ID,View Position"]
     (tmp_path / "images").mkdir()
     for place, label in enumerate(("Cardiomegaly", "Effusion", "No Finding", "Nodule")):
-        write_png(tmp_path / "images" / f"{place}.png", marked(place))
+        write_png(tmp_path / "images" / f"{place}.png", corner_image(place))
         rows.append(f"{place}.png,{label},{place},")
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     written = tmp_path / "out.json"
@@ -298,7 +302,7 @@ def test_embedded_images_are_evaluated_and_removed(
     assert not list((tmp_path / "temporary").glob("report-gen-*"))
 
 
-def test_a_broken_image_is_named_and_the_others_go_on(
+def test_a_broken_image_is_named_and_the_others_are_evaluated(
     report_gen: Callable[..., Any], checkpoint: Path, tmp_path: Path
 ) -> None:
     folder = corpus(tmp_path, labels=True)

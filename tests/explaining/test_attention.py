@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
-from tests.builders import picture, study, tiny_checkpoint, write_png
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
+from report_gen.model import VIEWS
+from report_gen.records import ViewPosition
+from tests.builders import SIZE, noise_image, study, tiny_checkpoint, write_png
+from tests.dicom_files import write_dicom
 
 
 def drafter() -> Drafter:
@@ -32,12 +37,37 @@ def test_the_image_and_its_place_in_the_square(rows: int, columns: int, tmp_path
 
 
 def test_with_two_views_the_weights_of_the_first_are_returned(tmp_path: Path) -> None:
-    first, _ = (write_png(tmp_path / f"{seed}.png", picture(seed)) for seed in (1, 2))
+    first, _ = (write_png(tmp_path / f"{seed}.png", noise_image(seed)) for seed in (1, 2))
     both, alone = read_study(tmp_path), read_study(first)
     assert len(both.images) == 2
     sums = [sum(weights.sum() for weights in drafter().attention_map(one).weights.values()) for one in (both, alone)]
     assert 0 < sums[0] < 0.9 * sums[1]
     np.testing.assert_array_equal(drafter().attention_map(both).image, drafter().attention_map(alone).image)
+
+
+def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16, which numpy lacks, and of the first view alone; the model gets the view position of the image."""
+    checkpoint, schema = tiny_checkpoint(), chest_xray()
+    grid = checkpoint.model.encoder.grid
+    expected = np.arange(len(schema.findings) * grid**2).reshape(-1, grid, grid)
+    given: list[torch.Tensor] = []
+
+    def encode_images(*inputs: torch.Tensor) -> SimpleNamespace:
+        given.extend(inputs)
+        first = torch.from_numpy(expected).flatten(1)  # [F,N]
+        return SimpleNamespace(finding_attention=torch.cat([first, -first], dim=1)[None].bfloat16())
+
+    monkeypatch.setattr(checkpoint.model, "encode_images", encode_images)
+    image = write_dicom(tmp_path / "a.dcm", noise_image().astype(np.uint16), ViewPosition="LL")
+    heatmap = Drafter(checkpoint).attention_map(read_study(image))
+    for name, weights in heatmap.weights.items():
+        np.testing.assert_array_equal(weights, expected[schema.findings.index(name)])
+    pixel_values, view_positions, view_mask = given
+    assert pixel_values.shape == (1, 1, 1, SIZE, SIZE)
+    assert view_positions.tolist() == [[VIEWS.index(ViewPosition.LATERAL)]]
+    assert view_mask.tolist() == [[True]]
 
 
 def test_an_unreadable_study_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from report_gen.generation import Decoding, GeneratedTokens, generate_texts, inference, study_generator
 from report_gen.generation.inference import compose_text
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import AttributeName, FindingState, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
 
@@ -81,7 +81,7 @@ def test_an_empty_text_has_no_sections() -> None:
     assert compose_text(GeneratedTokens((), ()), tokenizer()).sections == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(0, tokenizer().vocabulary_size - 1) | st.sampled_from(STOPS_AND_BLANKS), max_size=30))
 def test_any_token_ids_can_be_composed(ids: list[int]) -> None:
     composed = compose_text(GeneratedTokens(tuple(ids), (0.5,) * len(ids)), tokenizer())

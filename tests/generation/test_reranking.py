@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from report_gen.generation import mismatched_findings
 from report_gen.generation.reranking import (
     fewest_contradictions,
     inconsistency,
     mismatch_score,
-    mismatched_findings,
     most_agreed,
     needs_candidates,
     select_candidate,
 )
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.records import AttributeName, FindingState
 
 SCHEMA = chest_xray()
@@ -93,6 +93,7 @@ def test_confidence_decides_among_equally_consistent_texts() -> None:
     ("text", "states", "expected"),
     [
         (TEXTS[PRESENT], states_of(Pleural_Effusion=PRESENT), False),
+        (TEXTS[ABSENT], states_of(Pleural_Effusion=ABSENT), False),
         (TEXTS[ABSENT], states_of(Pleural_Effusion=PRESENT), True),
         (TEXTS[UNKNOWN], states_of(), True),
     ],

@@ -79,7 +79,7 @@ def test_reports_never_take_more_positions_than_the_decoder_has(
 
 
 def test_a_prompt_that_fills_all_positions_is_refused(model: ReportModel) -> None:
-    with pytest.raises(UsageError, match="leaves no room for a report; shorten the indication"):
+    with pytest.raises(UsageError, match="leaves no positions for a report; shorten the indication"):
         generate_tokens(
             model,
             visual_tokens=torch.zeros(1, K, 32),

@@ -598,7 +598,7 @@ _NUMBERS = st.one_of(st.integers(-3, 70_000), st.none())
 _TEXTS = st.sampled_from(["", "LINEAR", "SIGMOID", "LINEAR_EXACT", "MONOCHROME1", "MONOCHROME2", "RGB", "INVERSE", "x"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     numbers=st.dictionaries(
         st.sampled_from(["Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel"]),
@@ -619,7 +619,7 @@ def test_any_header_gives_pixels_or_a_study_error(file: Path, numbers: Any, deci
     _assert_pixels_or_study_error(file)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_gives_pixels_or_a_study_error(file: Path, data: st.DataObject) -> None:
     content = bytearray(write_dicom(file, WindowCenter=5, WindowWidth=9, PatientAge="065Y").read_bytes())

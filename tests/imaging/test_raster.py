@@ -135,7 +135,7 @@ def test_signatures_of_image_files() -> None:
     assert not is_raster(b"")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_gives_pixels_or_a_study_error(tmp_path: Path, data: st.DataObject) -> None:
     suffix = data.draw(st.sampled_from(["png", "jpg", "tif"]))

@@ -1,4 +1,4 @@
-"""Terms of tables and headers, and what texts name, against sentences read by hand."""
+"""Attribute values of tables, headers and texts, against sentences that were read by hand."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.corpora import read_corpus
-from report_gen.labeling.attributes import contradictions, header_values, named_values, value_of_term
+from report_gen.labeling import header_values, mismatched_attributes, named_values, value_of_term
 from report_gen.records import ATTRIBUTES, AttributeName, Series, Study
 
 
@@ -58,20 +58,20 @@ def test_named_values(name: AttributeName, text: str, values: tuple[str, ...]) -
     assert named_values(name, text) == values
 
 
-def test_a_text_contradicts_what_it_names_otherwise_and_what_it_does_not_name_is_none() -> None:
+def test_a_text_mismatches_an_attribute_only_if_it_names_other_values() -> None:
     values: dict[AttributeName, str] = {"modality": "CT", "plane": "axial", "body_part": "chest"}
-    assert contradictions("Axial CT of the lungs.", values) == ()
-    assert contradictions("Sagittal MRI of the lungs.", values) == ("modality", "plane")
-    assert contradictions("CT, compared with MRI.", values) == ()
-    assert contradictions("A lesion.", values) == ()
-    assert contradictions("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
+    assert mismatched_attributes("Axial CT of the lungs.", values) == ()
+    assert mismatched_attributes("Sagittal MRI of the lungs.", values) == ("modality", "plane")
+    assert mismatched_attributes("CT, compared with MRI.", values) == ()
+    assert mismatched_attributes("A lesion.", values) == ()
+    assert mismatched_attributes("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
 
 
 def imaged(*series: tuple[str | None, str | None]) -> Study:
     return Study(name="s", series=tuple(Series(images=(), modality=one, body_part=other) for one, other in series))
 
 
-def test_headers_say_what_all_series_say() -> None:
+def test_header_values_are_those_that_all_series_share() -> None:
     assert header_values(imaged(("CT", "CHEST"))) == {"modality": "CT", "body_part": "chest"}
     assert header_values(imaged(("MR", "BRAIN"), ("MR", "SKULL"))) == {"modality": "MR", "body_part": "head"}
     assert header_values(imaged(("CT", "CHEST"), ("MR", "CHEST"))) == {"body_part": "chest"}
@@ -81,11 +81,11 @@ def test_headers_say_what_all_series_say() -> None:
 
 
 @pytest.mark.realdata
-def test_captions_of_medpix_name_what_its_table_says(shared: Path) -> None:
-    """Where a training caption names a value at all, the table's is among the named ones; the rest speak of others."""
+def test_captions_of_medpix_name_the_values_of_its_table(shared: Path) -> None:
+    """If a training caption names any value, the value of the table is among the named ones in nearly all cases."""
     rows = [row for row in read_corpus(shared / "data" / "medpix2", layout="medpix") if row["split"] == "train"]
     for name, share in zip(ATTRIBUTES, (0.98, 0.9, 0.88), strict=True):
         named = {(row["findings"], row[name]): named_values(name, row["findings"]) for row in rows if row[name]}
-        said = [value in values for (_, value), values in named.items() if values]
-        assert len(said) > 400
-        assert sum(said) / len(said) > share, name
+        agrees = [value in values for (_, value), values in named.items() if values]
+        assert len(agrees) > 400
+        assert sum(agrees) / len(agrees) > share, name

@@ -1,4 +1,4 @@
-"""The findings read from sentences whose labels were written by hand."""
+"""The labeler, on sentences whose labels were written by hand."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling.labeler import Mention, find_mentions, label_findings, sentence_spans
+from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, sentence_spans
 from report_gen.labeling.phrases import build_vocabulary
-from report_gen.labeling.schema_files import chest_xray
 from report_gen.records import FindingState, Laterality
 
 FINDINGS = chest_xray().findings
@@ -43,14 +42,14 @@ CUES, CHEST = read_vocabulary("cues"), read_vocabulary("chest_xray")
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row["text"])
-def test_sentence(row: dict[str, str]) -> None:
+def test_the_findings_of_a_sentence(row: dict[str, str]) -> None:
     found = label_findings(row["text"])
     for state in STATES:
         assert {name for name in FINDINGS if found[name] == state} == named(row, state), state
 
 
 @pytest.mark.parametrize("spell", [str.lower, str.upper, lambda text: re.sub(r"\s*([.,;:?])", r" \1", text)])
-def test_case_and_blanks_before_stops_make_no_difference(spell: Callable[[str], str]) -> None:
+def test_case_and_spaces_before_full_stops_make_no_difference(spell: Callable[[str], str]) -> None:
     """Scorers lower the case and set blanks before the stops."""
     differing = [row["text"] for row in TABLE if label_findings(spell(row["text"])) != label_findings(row["text"])]
     assert differing == []
@@ -85,8 +84,8 @@ IMPRESSION:
 
 
 def test_only_findings_and_impression_count() -> None:
-    said = {name: state.value for name, state in label_findings(REPORT).items() if state != "not-mentioned"}
-    assert said == {
+    states = {name: state.value for name, state in label_findings(REPORT).items() if state != "not-mentioned"}
+    assert states == {
         "No Finding": "absent",
         "Cardiomegaly": "present",
         "Atelectasis": "uncertain",
@@ -108,7 +107,7 @@ def test_mentions_point_into_the_text() -> None:
     assert [mention.implied for mention in mentions] == [True, False, False, False, False, False]
 
 
-def test_stronger_mentions_win() -> None:
+def test_present_has_precedence_over_uncertain_and_uncertain_over_absent() -> None:
     assert label_findings("No effusion. Possible effusion.")["Pleural Effusion"] is FindingState.UNCERTAIN
     assert label_findings("Effusion. No effusion. Possible effusion.")["Pleural Effusion"] is FindingState.PRESENT
 
@@ -166,7 +165,7 @@ def test_any_text_can_be_read(text: str) -> None:
     assert all(0 <= mention.start < mention.end <= len(text) for mention in find_mentions(text))
 
 
-def test_spans_hold_beyond_ascii() -> None:
+def test_spans_are_correct_in_texts_beyond_ascii() -> None:
     text = "İİ: Pleural effusion."
     (mention,) = find_mentions(text)
     assert text[mention.start : mention.end] == "Pleural effusion"
@@ -179,7 +178,7 @@ def test_long_sentences_take_linear_time() -> None:
 
 
 @pytest.mark.parametrize(("name", "cue"), [*CUES["cue"].items()])
-def test_every_example_of_a_cue_holds_it(name: str, cue: dict[str, list[str]]) -> None:
+def test_every_example_of_a_cue_contains_the_cue(name: str, cue: dict[str, list[str]]) -> None:
     without = [
         text
         for text in cue["examples"]
@@ -201,7 +200,7 @@ def test_the_vocabulary_is_well_formed() -> None:
 
 
 def vocabulary_phrases() -> Iterator[tuple[str, str]]:
-    """Each phrase with what it does; a phrase that did two things would do one of them by chance."""
+    """Return each phrase with its meaning. Of two meanings of one phrase, the labeler would use one by chance."""
     for finding in CHEST["finding"]:
         yield from (("finding", phrase) for phrase in [*finding["phrases"], *finding.get("hints", [])])
     for name in ("outside", "anatomy"):

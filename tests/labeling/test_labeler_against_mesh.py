@@ -1,10 +1,10 @@
-"""Agreement of the findings read from text with the codes that human coders gave the same reports.
+"""Agreement of the findings that are read from reports with the codes of human coders for the same reports.
 
 The 3,955 reports of the Indiana University collection carry MeSH codes set by hand (Demner-Fushman et al., JAMIA 2016,
-doi:10.1093/jamia/ocv080). `pytest tests/test_findings_against_mesh.py -s` prints the table.
+doi:10.1093/jamia/ocv080). `pytest tests/labeling/test_labeler_against_mesh.py -s` prints the table.
 
-The phrases and the mapping below were worked out with these reports at hand, so the figures are no forecast for another
-hospital's language.
+The phrases and the mapping below were developed with these reports, so the figures do not predict the agreement for
+reports of another hospital.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.labeling.labeler import label_findings
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, label_findings
 from report_gen.records import FindingState
 
 FINDINGS = chest_xray().findings
 
 LEAST_SUPPORT = 30
 
-# Codes read `Heading/qualifier/qualifier`. Reasons where the choice is not plain:
-# - `Opacity` and `Density` mean lung unless bone, breast, fat, valve or pleura is named; with `round` they are what a
-#   report calls a nodular opacity, which is an opacity and a lesion.
+# Codes have the form `Heading/qualifier/qualifier`. Reasons for choices that are not obvious:
+# - `Opacity` and `Density` mean lung unless bone, breast, fat, valve or pleura is named; with `round` they mean a
+#   nodular opacity, which is an opacity and a lesion.
 # - `Markings/bronchovascular` codes the crowding of a shallow breath, not an opacity.
-# - `Deformity` of a bone is what coders wrote for compression deformities and old rib fractures, `blunted` for what a
-#   report may call fluid; the labeller holds both uncertain.
-# - Granuloma, Calcinosis and Cicatrix/lung are none of the findings.
+# - `Deformity` of a bone codes compression deformities and old rib fractures, `blunted` a costophrenic angle that a
+#   report may call fluid; for the labeler both are uncertain.
+# - Granuloma, Calcinosis and Cicatrix/lung belong to no finding.
 # - Overinflation (`Lung/hyperdistention`, `Lung, Hyperlucent`) and `Pulmonary Disease, Chronic Obstructive` have codes
 #   of their own beside emphysema's, and so have scars (`Cicatrix`) and `Cystic Fibrosis` beside fibrosis's. Air in soft
 #   tissue (`Subcutaneous Emphysema`, `Mediastinal Emphysema`) is none of the lung.
@@ -62,10 +61,10 @@ CODES: dict[str, str] = {
     "Hernia": r"Hernia, (Hiatal|Diaphragmatic)",
 }
 NORMAL = re.compile(r"normal|Technical Quality|" + CODES["Support Devices"])
-"""A report with no other code is one without a finding."""
+"""A report without other codes has no finding."""
 
 DEFINITE_ONLY = {"No Finding", "Pneumonia"}
-"""A suspected diagnosis is coded by what was seen ("may be pneumonia" as Opacity); the rest also when hedged."""
+"""Coded only if certain: "may be pneumonia" is coded as Opacity. Other findings are coded if uncertain as well."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +72,12 @@ class Agreement:
     """Counts of one finding over the reports."""
 
     both: int
-    labelled_only: int
+    labeled_only: int
     coded_only: int
 
     @property
     def precision(self) -> float:
-        return self.both / max(1, self.both + self.labelled_only)
+        return self.both / max(1, self.both + self.labeled_only)
 
     @property
     def recall(self) -> float:
@@ -86,7 +85,7 @@ class Agreement:
 
     @property
     def f1(self) -> float:
-        return 2 * self.both / max(1, 2 * self.both + self.labelled_only + self.coded_only)
+        return 2 * self.both / max(1, 2 * self.both + self.labeled_only + self.coded_only)
 
     @property
     def support(self) -> int:
@@ -112,7 +111,7 @@ def test_agreement_with_coders(shared: Path) -> None:
 
 
 def read_reports(archive: Path) -> list[tuple[str, list[str]]]:
-    """Text and codes of each report that has both."""
+    """Return text and codes of each report that has both."""
     reports = []
     with tarfile.open(archive) as files:
         for member in files:
@@ -134,16 +133,16 @@ def is_coded(name: str, codes: list[str]) -> bool:
 
 
 def count(pairs: list[tuple[FindingState, bool]], *, uncertain: bool) -> Agreement:
-    """Agreement of the state read from the text with the code; `uncertain` counts as labelled or not."""
-    labelled = {FindingState.PRESENT, FindingState.UNCERTAIN} if uncertain else {FindingState.PRESENT}
-    outcomes = Counter((state in labelled, coded) for state, coded in pairs)
+    """Count how often text and code agree. `uncertain` decides whether an uncertain state counts as labeled."""
+    labeled = {FindingState.PRESENT, FindingState.UNCERTAIN} if uncertain else {FindingState.PRESENT}
+    outcomes = Counter((state in labeled, coded) for state, coded in pairs)
     return Agreement(outcomes[True, True], outcomes[True, False], outcomes[False, True])
 
 
 def micro_f1(agreements: list[Agreement]) -> float:
     return Agreement(
         sum(one.both for one in agreements),
-        sum(one.labelled_only for one in agreements),
+        sum(one.labeled_only for one in agreements),
         sum(one.coded_only for one in agreements),
     ).f1
 

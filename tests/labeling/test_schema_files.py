@@ -1,4 +1,4 @@
-"""Finding schemas from files: the built-in one, a user's, and what is wrong with bad ones."""
+"""Finding schemas from files: the built-in schema, a user's file, and the faults of bad files."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.labeling.labeler import FindingLabeler, find_mentions, label_findings
-from report_gen.labeling.schema_files import chest_xray, load_schema
+from report_gen.labeling import FindingLabeler, chest_xray, find_mentions, label_findings, load_schema
 from report_gen.records import FindingState
 
 PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED = (
@@ -137,7 +136,11 @@ def test_aliases_and_subsets_of_a_findings_file(tmp_path: Path) -> None:
     ("before", "after", "fault"),
     [
         ('name = "head_ct"\n', "", r"key 'name' is missing; add it"),
-        ('name = "head_ct"', 'name = "chest_xray"', r"name 'chest_xray' is that of a built-in schema; choose another"),
+        (
+            'name = "head_ct"',
+            'name = "chest_xray"',
+            r"name 'chest_xray' is the name of a built-in schema; choose another name",
+        ),
         ("hints =", "hint =", r"unknown key 'finding\.1\.hint'; remove it"),
         ('["hydrocephalus", "(enlarged|dilated) ventricles"]', "[]", r"finding\.3\.phrases: .*at least 1 item"),
         (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling.sections import cut_report
+from report_gen.labeling import cut_report
 from report_gen.records import SectionName, format_report, parse_report
 
 LETTER = """FINAL REPORT
@@ -55,12 +55,12 @@ def test_short_reports(text: str, expected: dict[str, str]) -> None:
 
 
 @given(st.lists(st.sampled_from(["FINDINGS:", "IMPRESSION:", "Clear.", "Stable.", "\n"])).map(" ".join))
-def test_of_findings_and_impressions_it_is_the_twin_of_parse_report(text: str) -> None:
+def test_findings_and_impression_are_split_as_by_parse_report(text: str) -> None:
     text = f"FINDINGS: {text}"
     sections = parse_report(text)
     joined = {
         name.lower(): " ".join(dict.fromkeys(s.text for s in sections if s.name is name)) for name in SectionName
-    }  # what is said twice counts once
+    }  # a repeated sentence counts once
     assert {name: body for name, body in cut_report(text).items() if body} == {n: b for n, b in joined.items() if b}
     assert cut_report(format_report(sections)).get("findings", "") == joined["findings"]
 
@@ -116,7 +116,7 @@ def test_of_findings_and_impressions_it_is_the_twin_of_parse_report(text: str) -
         pytest.param(
             "HISTORY: Cough.\n\n FINDINGS: Clear.\n\n RECOMMENDATION(S): None.\n\n Signed.",
             {"indication": "Cough.", "findings": "Clear."},
-            id="what is left out stays out",
+            id="recommendations are dropped",
         ),
         pytest.param("FINAL REPORT\n CHEST, ___\n\n Lungs clear.", {"findings": "Lungs clear."}, id="no heading"),
         pytest.param("LUNGS CLEAR.\nNO EFFUSION.", {"findings": "LUNGS CLEAR. NO EFFUSION."}, id="all in capitals"),
@@ -143,7 +143,7 @@ def test_of_findings_and_impressions_it_is_the_twin_of_parse_report(text: str) -
         pytest.param(
             "FINDNGS: Clear.\n IMPRESSON: Normal.\n COMPARSION: None.",
             {"findings": "Clear.", "impression": "Normal.", "comparison": "None."},
-            id="misspelt",
+            id="misspelled",
         ),
         pytest.param(
             "FINDINGS:\n LUNGS: Clear.\n BONES: Normal.\n COMPRESSION: none.",
@@ -156,7 +156,9 @@ def test_of_findings_and_impressions_it_is_the_twin_of_parse_report(text: str) -
             {"findings": "Nodes are small."},
             id="a page turn",
         ),
-        pytest.param("INDICATION: Cough.\n NOTIFICATION: By telephone.", {"indication": "Cough."}, id="nothing said"),
+        pytest.param(
+            "INDICATION: Cough.\n NOTIFICATION: By telephone.", {"indication": "Cough."}, id="nothing about the images"
+        ),
         pytest.param("", {}, id="empty"),
         pytest.param("FINAL REPORT\n\n", {}, id="empty report"),
     ],
@@ -165,7 +167,7 @@ def test_irregular_reports(text: str, expected: dict[str, str]) -> None:
     assert cut_report(text) == expected
 
 
-def test_a_long_report_takes_no_long_time() -> None:
+def test_the_time_is_linear_in_the_length_of_a_report() -> None:
     """Each of the patterns is linear: 2 MB in a few seconds on a slow machine."""
     began = time.perf_counter()
     cut_report("FINDINGS: " + "CHEST AND LUNGS ARE clear, ___ " * 30_000 + "\n" * 50_000 + "A B C D " * 50_000)

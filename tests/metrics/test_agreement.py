@@ -10,14 +10,10 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge as CocoRouge
 from rouge_score.rouge_scorer import RougeScorer
 
-from report_gen.metrics import cider
-from report_gen.metrics.bleu import bleu
+from report_gen.metrics import Measure, Pairs, bleu, cider, cider_d, rouge_l_coco
 from report_gen.metrics.chrf import chrf
-from report_gen.metrics.cider import cider_d
 from report_gen.metrics.length_ratio import length_ratio
-from report_gen.metrics.measure import Measure
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.rouge import rouge_l_coco, rouge_score
+from report_gen.metrics.rouge import rouge_score
 
 WORDS = [
     *(
@@ -120,7 +116,7 @@ def test_cider_of_some_reports_with_the_frequencies_of_all_is_coco(
 
 
 def test_cider_by_hand_with_the_frequencies_of_other_reports() -> None:
-    """Of four reports all hold "no", three "effusion" and one "edema", which weighs like a word that none holds."""
+    """Four reports contain "no", three "effusion" and one "edema", which weighs like a word that no report contains."""
     frequencies = cider.document_frequencies(["no edema", "no effusion", "no effusion", "no effusion"])
     weights = {"no": 0.0, "effusion": np.log(4 / 3), "edema": np.log(4), "fracture": np.log(4)}
     unigrams = weights["edema"] / np.hypot(weights["edema"], weights["fracture"])  # cosine; "no" weighs nothing

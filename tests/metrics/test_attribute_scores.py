@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from report_gen.metrics.attribute_scores import AttributePrediction, Values, attribute_measures, count_values
+from report_gen.metrics import AttributePrediction, attribute_measures, count_values
+from report_gen.metrics.attribute_scores import Values
 from report_gen.records import AttributeName
 
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from report_gen.metrics.calibration import (
-    CALIBRATION_BINS,
-    calibration_measures,
-    error_by_chance,
-    expected_error,
-    reliability,
-)
+from report_gen.metrics import CALIBRATION_BINS, expected_error, reliability
+from report_gen.metrics.calibration import calibration_measures, error_by_chance
 from report_gen.metrics.score import scores_of
 
 NAN = np.nan

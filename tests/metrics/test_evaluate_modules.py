@@ -14,6 +14,7 @@ import pytest
 
 from report_gen.errors import UsageError
 from report_gen.metrics import METRICS, PROBABILITY_METRICS, ScoreOptions, metric_folder, run_score, score_head
+from report_gen.metrics.meteor import find_meteor
 
 ROOT = Path(__file__).parents[2]
 PRESET = "r2gen-iu"
@@ -128,6 +129,14 @@ def test_every_module_and_every_example_runs_offline_with_the_scores_of_the_comm
         assert "preset" in inputs
         assert features == ["predictions", "references"]
         assert module_name == name
+
+
+@pytest.mark.realdata  # needs none, but loading the paraphrases of the program takes ten seconds
+@pytest.mark.usefixtures("shared")
+@pytest.mark.skipif(find_meteor() is None, reason="needs Java and pycocoevalcap")
+def test_the_example_of_meteor_runs(tmp_path: Path) -> None:
+    (example,) = examples(Path(metric_folder("report_meteor")) / "README.md")
+    assert offline(f"{example}\nprint(*scores)", tmp_path / "hf") == "METEOR 1.5\n"
 
 
 @pytest.mark.parametrize("name", [*METRICS, *PROBABILITY_METRICS])

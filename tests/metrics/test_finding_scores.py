@@ -1,20 +1,13 @@
-"""Finding scores against averages worked out by hand."""
+"""Finding scores against averages computed by hand."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.metrics.finding_scores import (
-    average_name,
-    finding_measures,
-    is_normal,
-    label_name,
-    label_reports,
-    support,
-)
-from report_gen.metrics.measure import Measure
+from report_gen.labeling import chest_xray
+from report_gen.metrics import Measure, average_name, finding_measures, label_name, label_reports
+from report_gen.metrics.finding_scores import is_normal, support
 from report_gen.metrics.significance import bootstrap
 from report_gen.records import FindingState
 

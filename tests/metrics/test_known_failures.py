@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from report_gen.evaluation import measure_image_use, shuffle_studies
-from report_gen.metrics.finding_scores import finding_measures, label_reports
-from report_gen.metrics.preset import load_preset
-from report_gen.metrics.scoring import score_reports
+from report_gen.metrics import finding_measures, label_reports, load_preset, score_reports
 
 PRESET = "r2gen-iu"
 
@@ -41,7 +39,7 @@ def test_a_paraphrase_loses_the_words_and_keeps_the_finding() -> None:
     assert findings([draft], [reference])["micro F1, 14 findings, uncertain+"] == 1
 
 
-def test_f1_of_findings_is_many_numbers_and_each_has_its_name() -> None:
+def test_each_average_of_finding_f1_has_its_own_name() -> None:
     references = [
         "Pleural effusion.",
         "Pleural effusion. Cardiomegaly.",
@@ -55,7 +53,7 @@ def test_f1_of_findings_is_many_numbers_and_each_has_its_name() -> None:
     assert len({round(value, 6) for value in f1}) >= 5
 
 
-def test_casing_and_stops_alone_move_the_score_so_the_recipe_is_part_of_it() -> None:
+def test_case_and_full_stops_change_the_score_so_the_preset_is_in_the_signature() -> None:
     reference = "The lungs are clear. No effusion is seen."
     draft = "the lungs are clear . no effusion is seen ."
     assert wording(draft, reference)["BLEU-4"] == pytest.approx(1, abs=1e-6)
@@ -66,7 +64,7 @@ def test_casing_and_stops_alone_move_the_score_so_the_recipe_is_part_of_it() -> 
     assert len({signature.split("|form:")[0] for signature in signatures}) == 2
 
 
-def test_the_two_rouge_l_differ_and_are_named_apart() -> None:
+def test_the_two_kinds_of_rouge_l_differ_and_have_different_names() -> None:
     scores = wording("no effusion .", "there is no pleural effusion .")
     assert scores["ROUGE-L (coco)"] != pytest.approx(scores["ROUGE-L (rouge-score)"], abs=0.01)
 

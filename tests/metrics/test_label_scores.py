@@ -1,4 +1,4 @@
-"""F1 of labels against figures worked out by hand."""
+"""F1 of labels against figures computed by hand."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from report_gen.metrics.label_scores import ALL_POSITIVE, MACRO_F1, MOST_FREQUENT_LABELS, LabelScores, score_labels
-from report_gen.metrics.score_tables import render_labels
+from report_gen.metrics import MACRO_F1, LabelScores, render_labels, score_labels
+from report_gen.metrics.label_scores import ALL_POSITIVE, MOST_FREQUENT_LABELS
 
 NAMES = ("Edema", "Mass", "Nodule", "Hernia")
 

@@ -7,9 +7,9 @@ import pytest
 from nltk.translate.meteor_score import exact_match, single_meteor_score
 
 from report_gen.errors import UsageError
+from report_gen.metrics import Pairs
 from report_gen.metrics.exact_stem import exact_stem, stem
 from report_gen.metrics.meteor import Meteor, _finish, _parse, find_meteor
-from report_gen.metrics.pairs import Pairs
 
 WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lungs", "lung", "clear", "clearing", "肺"]
 

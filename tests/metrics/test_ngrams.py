@@ -7,7 +7,7 @@ from functools import cache
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from report_gen.metrics import ngrams
@@ -37,13 +37,11 @@ def assert_counted(pairs, counts) -> None:
             assert len(shared) == len({*expected[one][0], *expected[one][1]} & {*expected[two][0], *expected[two][1]})
 
 
-@settings(deadline=None)
 @given(corpora)
 def test_words_are_counted_as_by_hand(pairs) -> None:
     assert_counted(pairs, count_words([here for here, _ in pairs], [there for _, there in pairs], ORDER))
 
 
-@settings(deadline=None)
 @given(corpora)
 def test_hashes_count_the_same(pairs) -> None:
     assert_counted(pairs, hash_words([here for here, _ in pairs], [there for _, there in pairs], ORDER))
@@ -57,7 +55,6 @@ def test_hashes_are_the_same_in_every_call_and_keep_the_order_of_words() -> None
     assert swapped not in first[1].ngram
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.text("ab肺", max_size=9), st.text("ab肺", max_size=9)), max_size=4))
 def test_characters_are_counted_as_by_hand(pairs) -> None:
     assert_counted(pairs, count_characters([here for here, _ in pairs], [there for _, there in pairs], 6))
@@ -72,7 +69,6 @@ def test_a_vocabulary_or_a_corpus_beyond_the_limits_counts_the_same(
     assert_counted(pairs, count_words([here for here, _ in pairs], [there for _, there in pairs], ORDER))
 
 
-@settings(deadline=None)
 @given(words, words)
 def test_the_common_subsequence_is_the_longest(first: list[str], second: list[str]) -> None:
     @cache

@@ -10,8 +10,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.metrics.metric import ReportMetric, compare_texts
+from report_gen.labeling import chest_xray
+from report_gen.metrics import ReportMetric
+from report_gen.metrics.metric import compare_texts
 from report_gen.metrics.optional_metrics import OPTIONAL, load_optional
 
 FINDINGS = chest_xray().findings

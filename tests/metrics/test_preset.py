@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.metrics.preset import load_preset, preset_names
+from report_gen.metrics import load_preset
+from report_gen.metrics.preset import preset_names
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_raw_changes_nothing_but_white_space() -> None:
     assert preset.known_words(["a"]) is None
 
 
-def test_the_signature_tells_recipes_apart(tmp_path: Path) -> None:
+def test_the_signature_distinguishes_presets(tmp_path: Path) -> None:
     signatures = {load_preset(name).signature(None, 590, "1") for name in preset_names()}
     assert len(signatures) == len(preset_names()) == 3
     preset = load_preset("r2gen-iu")

@@ -1,4 +1,4 @@
-"""A whole run on a corpus of a few reports, and what comes out of it."""
+"""A complete score run on a corpus of a few reports, and its results."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_a_failed_write_raises_and_leaves_no_temporary_file(corpus: Path, tmp_pa
 
 
 def test_several_training_seeds_have_a_mean_and_a_deviation(corpus: Path) -> None:
-    """Mean and sample deviation by hand, over this model's drafts and those of two other seeds."""
+    """Mean and sample deviation by hand, over the drafts of this model and of two other seeds."""
     others = [
         options(corpus, drafts, f"seed-{number}.jsonl").predictions
         for number, drafts in enumerate([TEST, [NORMAL] * 10])
@@ -234,7 +234,7 @@ def test_the_table_quotes_no_report(corpus: Path) -> None:
     assert "preset:raw|" in text
 
 
-def test_an_unknown_optional_measure_is_refused_and_an_absent_one_left_out(corpus: Path, tmp_path: Path) -> None:
+def test_an_unknown_optional_metric_is_refused_and_a_missing_one_omitted(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="bertscore, chexbert, radgraph"):
         run_score(options(corpus, TEST, optional={"bleurt": tmp_path}))
     run = run_score(options(corpus, TEST, optional={"radgraph": tmp_path}))

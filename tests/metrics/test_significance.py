@@ -7,12 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from report_gen.metrics.bleu import bleu
+from report_gen.metrics import Measure, Pairs, bleu, compare, rouge_l_coco, seed_spread
 from report_gen.metrics.chrf import chrf
-from report_gen.metrics.measure import Measure, mean_measure
-from report_gen.metrics.pairs import Pairs
-from report_gen.metrics.rouge import rouge_l_coco
-from report_gen.metrics.significance import bootstrap, compare, intervals, seed_spread
+from report_gen.metrics.measure import mean_measure
+from report_gen.metrics.significance import bootstrap, intervals
 
 REFERENCES = ["the lungs are clear .", "no effusion .", "heart size is normal . no effusion .", "clear"]
 PREDICTIONS = ["the lungs are clear .", "an effusion .", "heart is large .", ""]

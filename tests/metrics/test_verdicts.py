@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.metrics.diversity import DiversityStats
-from report_gen.metrics.significance import Difference
-from report_gen.metrics.verdicts import casing_notice, check_collapse, check_constant_baseline, check_image_use
+from report_gen.metrics import Difference, DiversityStats, check_image_use
+from report_gen.metrics.verdicts import casing_notice, check_collapse, check_constant_baseline
 
 
 def difference(name: str, second: float, interval: tuple[float, float]) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from report_gen.metrics.word_diff import mark_differences
+from report_gen.metrics import mark_differences
 
 
 def test_words_that_the_other_text_lacks_are_marked_on_each_side() -> None:

@@ -142,7 +142,7 @@ def test_a_malformed_manifest_is_refused(folder: Path, content: str) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"absent: no such checkpoint folder; give the folder that holds config"):
+    with pytest.raises(CheckpointError, match=r"absent: no such checkpoint folder; give the folder that contains"):
         load_checkpoint(tmp_path / "absent")
 
 

@@ -38,7 +38,9 @@ def test_auto_prefers_cuda_over_mps_over_the_cpu(machine: pytest.MonkeyPatch) ->
         ("gpu", r"'gpu' is not known; choose auto, cpu$"),
     ],
 )
-def test_missing_devices_are_refused_with_those_there_are(machine: pytest.MonkeyPatch, name: str, message: str) -> None:
+def test_missing_devices_are_refused_with_the_available_ones(
+    machine: pytest.MonkeyPatch, name: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         resolve_device(name)
 

@@ -30,7 +30,7 @@ def build(name: str, arguments: dict[str, Any], *, image_size: int = SIZE, chann
 
 @pytest.mark.parametrize(("name", "arguments"), CASES)
 @torch.inference_mode()
-def test_every_architecture_goes_one_path(name: str, arguments: dict[str, Any]) -> None:
+def test_patch_features_are_the_features_of_timm_row_by_row(name: str, arguments: dict[str, Any]) -> None:
     encoder = build(name, arguments)
     pixel_values = torch.randn(3, 1, SIZE, SIZE)
     patch_features = encoder(pixel_values)
@@ -41,7 +41,7 @@ def test_every_architecture_goes_one_path(name: str, arguments: dict[str, Any]) 
 
 
 @torch.inference_mode()
-def test_the_last_level_is_what_the_whole_model_ends_in() -> None:
+def test_the_last_level_equals_the_output_of_the_whole_model() -> None:
     encoder = build("test_resnet", {})
     pixel_values = torch.randn(2, 1, SIZE, SIZE)
     features = encoder.backbone.forward_features(pixel_values)  # [B,D_img,h,w]
@@ -63,7 +63,7 @@ def test_a_bright_corner_lights_its_patch(corner: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("image_size", "grid"), [(64, 2), (65, 3), (96, 3)])
 @torch.inference_mode()
-def test_the_grid_is_the_real_one_where_the_side_is_no_multiple(image_size: int, grid: int) -> None:
+def test_the_grid_of_an_image_side_that_is_not_a_multiple_of_the_stride(image_size: int, grid: int) -> None:
     encoder = build("test_resnet", {}, image_size=image_size)
     assert encoder.grid == grid
     assert encoder(torch.zeros(1, 1, image_size, image_size)).shape[1] == grid**2

@@ -23,7 +23,7 @@ def numbers(channels: int = 8, count: int = NUMBERS, decimals: int = 2) -> Featu
     return FeatureNumbers(channels=channels, numbers=count, decimals=decimals, encode=tokenizer().encode)
 
 
-def test_numbers_are_means_of_neighbouring_channels_over_patches_and_views() -> None:
+def test_numbers_are_means_of_neighboring_channels_over_patches_and_views() -> None:
     features = torch.tensor([[[[1.0, 3, 0, 0], [3, 5, 0, 0]], [[0, 0, 6, 2], [0, 0, 2, 2]]]])  # [1,V=2,N=2,D_img=4]
     both = torch.tensor([[True, True]])
     # The channels are 1, 2, 2, 1 over both views, 2, 4, 0, 0 in the first: scaled, 3 and 0 become 1 and -1.

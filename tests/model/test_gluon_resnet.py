@@ -39,7 +39,7 @@ def test_it_has_no_weights_of_its_own() -> None:
 
 
 @pytest.mark.realdata
-def test_the_weights_at_hand_fit(shared: Path) -> None:
+def test_the_converted_weights_fit(shared: Path) -> None:
     weights = load_file(shared / "weights" / "resnetv2_50_gluon_stage3" / "model.safetensors")
     found = timm.create_model(NAME, num_classes=0).load_state_dict(weights, strict=False)
     assert not found.missing_keys

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from report_gen.errors import CheckpointError
-from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder
-from report_gen.model.language_model import build_from_configuration, load_pretrained
+from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder, load_pretrained
+from report_gen.model.language_model import build_from_configuration
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import GPT2, LLAMA, write_language_model
 
@@ -44,7 +44,7 @@ def load(folder: Path, vocabulary_size: int = 50, *, cross_attention: bool = Fal
 def test_the_body_keeps_its_weights_and_the_token_embeddings_are_new(
     saved: tuple[Path, PreTrainedModel], vocabulary_size: int
 ) -> None:
-    """Also if the vocabularies are of equal size: the same id stands for another token."""
+    """Also if the vocabularies are of equal size: the same id means another token."""
     folder, pretrained = saved
     adapted = load(folder, vocabulary_size)
     token_names = {name for name, tensor in pretrained.state_dict().items() if VOCABULARY in tensor.shape}

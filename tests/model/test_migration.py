@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.model import load_checkpoint
 from report_gen.model.migration import CURRENT_VERSION, migrate_config
 from tests.builders import THRESHOLDS, tiny_config, tiny_model, write_checkpoint

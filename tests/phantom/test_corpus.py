@@ -10,8 +10,7 @@ import PIL.Image
 import pytest
 
 from report_gen.corpora import read_corpus
-from report_gen.labeling.labeler import label_findings
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray, label_findings
 from report_gen.phantom import draw_chest, write_phantom_corpus
 from report_gen.records import FindingState
 

@@ -81,7 +81,10 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
         (["corpora.0.path=missing"], "missing: no such file or folder"),
         (["corpora.0.layout=nope"], "unknown corpus layout 'nope'; choose from"),
         (["model.encoder.name=vit_nope"], "timm does not know the encoder 'vit_nope'"),
-        (["text.vocabulary_size=20"], "pieces cannot hold the characters of these texts. Raise text.vocabulary_size"),
+        (
+            ["text.vocabulary_size=20"],
+            "pieces cannot represent the characters of these texts; raise text.vocabulary_size",
+        ),
     ],
 )
 def test_a_recipe(data: Path, settings: list[str], message: str) -> None:
@@ -119,7 +122,7 @@ def rewrite(**changes: str) -> Callable[[Path], None]:
         (spoil("train-2.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "train-2.png: the image is broken or truncated"),
         (spoil("train-2.png", b""), "train-2.png: the image is broken or truncated"),
         (spoil("manifest.jsonl", b"{\n"), "manifest.jsonl: line 1 is not valid JSON"),
-        (rewrite(split="val"), "There is no report text to learn a vocabulary from"),
+        (rewrite(split="val"), "no report text to learn a vocabulary from"),
     ],
 )
 def test_a_corpus(data: Path, damage: Callable[[Path], Any], message: str) -> None:

@@ -79,7 +79,7 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
         (["no-such-recipe"], 2, "report-gen: no-such-recipe: no such recipe"),
         (["chest_xray", "--set", "sede=1"], 2, "did you mean 'seed'?"),
         (["--no-such-flag"], 2, "--no-such-flag"),
-        (["chest_xray", "--dry-run", "--resume"], 2, "--dry-run leaves no run folder"),
+        (["chest_xray", "--dry-run", "--resume"], 2, "--dry-run writes no run folder"),
         (["chest_xray", "--contact-sheet", "x.png"], 2, "--contact-sheet needs --dry-run"),
     ],
 )

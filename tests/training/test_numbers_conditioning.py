@@ -7,10 +7,10 @@ from pathlib import Path
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.schema import Recipe
 
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
-from tests.builders import CORNERS, picture, tiny_recipe, write_manifest, write_png
+from report_gen.imaging import read_study
+from tests.builders import CORNERS, noise_image, tiny_recipe, write_manifest, write_png
 
 
 def recipe(data: Path) -> Recipe:
@@ -32,7 +32,7 @@ def write_noise_corpus(data: Path) -> None:
     """Each report has its own texture: features pooled over patches do not show in which corner an object is."""
     rows = []
     for seed, (findings, impression) in enumerate(CORNERS):
-        write_png(data / "images" / f"{seed}.png", picture(seed))
+        write_png(data / "images" / f"{seed}.png", noise_image(seed))
         row = {"images": [f"{seed}.png"], "findings": findings, "impression": impression}
         rows += [row | {"study_id": f"{split}-{seed}", "split": split} for split in ("train", "val")]
     write_manifest(data / "images", rows)

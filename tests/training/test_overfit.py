@@ -11,11 +11,11 @@ from report_gen_training.engine.session import train
 from report_gen_training.recipe.loading import load_recipe
 
 from report_gen.corpora import read_corpus
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.evaluation import study_from_row
 from report_gen.generation import Decoding
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.report import Report, format_report
+from report_gen.labeling import chest_xray
+from report_gen.records import Report, format_report
 
 
 @pytest.mark.realdata

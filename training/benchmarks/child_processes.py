@@ -40,7 +40,7 @@ def finish(children: list[BaseProcess]) -> None:
     """Wait for the children.
 
     Raises:
-        ReportGenError: a child failed.
+        ReportGenError: A child failed.
     """
     for child in children:
         child.join()

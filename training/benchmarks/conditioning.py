@@ -24,10 +24,10 @@ from report_gen.drafting import Drafter, DraftRequest, PreprocessedStudy, StudyP
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding, generate_tokens
-from report_gen.imaging.reading import read_study
+from report_gen.imaging import read_study
 from report_gen.model import Checkpoint, load_checkpoint
-from report_gen.phantom.dicom import draw_chest, write_png
-from report_gen.records.study import Study
+from report_gen.phantom import draw_chest, write_png
+from report_gen.records import Study
 from report_gen.terminal import run_app
 
 _BATCH = 8
@@ -77,7 +77,7 @@ def measure(
     """Measure the costs of each checkpoint over eight studies.
 
     Raises:
-        StudyError: a study cannot be read.
+        StudyError: A study cannot be read.
     """
     drafters = {name: Drafter(checkpoint) for name, checkpoint in checkpoints.items()}
     alone: dict[str, list[float]] = {name: [] for name in drafters}

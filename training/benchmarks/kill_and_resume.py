@@ -71,8 +71,7 @@ def main(
     kills: Annotated[int, typer.Option(min=1, help="Number of kills.")] = 10,
     seed: Annotated[int, typer.Option(help="Random seed of the moments.")] = 0,
 ) -> None:
-    """Kill and resume a small training run; print the moments, and the difference of its weights from an undisturbed
-    run."""
+    """Kill and resume a small training run, and compare its weights with an undisturbed run."""
     with tempfile.TemporaryDirectory() as folder:
         result = kill_and_resume(small_recipe(write_corpora(Path(folder))), Path(folder), kills=kills, seed=seed)
     table = Table("kill", "last log entry")

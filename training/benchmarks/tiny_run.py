@@ -1,5 +1,8 @@
-"""A corpus and recipe for a run of seconds that uses everything a resumed run could lose: two stages, dropout,
-augmentation, several batches per step, EMA, drafts at every validation."""
+"""A corpus and a recipe for a run of a few seconds.
+
+The run uses everything that a resumed run could lose: two stages, dropout, augmentation, several batches per step, EMA,
+and drafts at every validation.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def tune_findings(
     """Fit the temperature to the labels and the thresholds to the targets of validation studies with images.
 
     Args:
-        batches: batches of S studies.
+        batches: Batches of S studies.
         labels: [S,F] labels of these studies in the same order: 1 or 0, NaN if unknown.
         trained: [F] whether the head was trained on a finding; the other findings stay unknown.
         prevalence: [F] prevalence among the training studies, as for `fit_thresholds`.

@@ -3,8 +3,9 @@
 Names are imported on first use: processes that decode images import only what they need.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .batches import IGNORED, Batch, BatchDataset
@@ -14,29 +15,25 @@ if TYPE_CHECKING:
     from .preparation import PreparedCorpora, image_transform, prepare, prepare_sample, shared_cache
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .vocabulary import learn_vocabulary
-
-_MODULES = {
-    "IGNORED": "batches",
-    "Batch": "batches",
-    "BatchDataset": "batches",
-    "ExampleStore": "example_store",
-    "Floats": "targets",
-    "Groups": "data_loading",
-    "MIN_LABELS": "targets",
-    "PreparedCorpora": "preparation",
-    "TrainingData": "data_loading",
-    "TrainingExample": "examples",
-    "group_by_kind": "example_store",
-    "has_enough_labels": "targets",
-    "has_trained_findings": "data_loading",
-    "image_transform": "preparation",
-    "learn_vocabulary": "vocabulary",
-    "prepare": "preparation",
-    "prepare_sample": "preparation",
-    "shared_cache": "preparation",
-    "trained_findings": "data_loading",
-    "trained_prevalence": "data_loading",
-}
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "batches": ("IGNORED", "Batch", "BatchDataset"),
+            "data_loading": (
+                "Groups",
+                "TrainingData",
+                "has_trained_findings",
+                "trained_findings",
+                "trained_prevalence",
+            ),
+            "example_store": ("ExampleStore", "group_by_kind"),
+            "examples": ("TrainingExample",),
+            "preparation": ("PreparedCorpora", "image_transform", "prepare", "prepare_sample", "shared_cache"),
+            "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
+            "vocabulary": ("learn_vocabulary",),
+        },
+    )
 
 __all__ = [
     "IGNORED",
@@ -60,9 +57,3 @@ __all__ = [
     "trained_findings",
     "trained_prevalence",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

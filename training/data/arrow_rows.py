@@ -22,7 +22,7 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
     """Write rows to a file, holding one block of them in memory at a time, and flush the file to disk.
 
     Raises:
-        OutputError: the file cannot be written; the message names it and the remedy.
+        OutputError: The file cannot be written; the message names it and the remedy.
     """
     waiting = iter(rows)
     try:
@@ -39,14 +39,14 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     reason = error.strerror or type(error).__name__
-    return OutputError(f"{path}: cannot be written ({reason}); free the disk or choose another place")
+    return OutputError(f"{path}: cannot be written ({reason}); free the disk or choose another folder")
 
 
 class Rows(Sequence[Row]):
     """The rows of a file written by `write_rows`.
 
     Raises:
-        OSError, pyarrow.ArrowInvalid: the file is missing or incomplete.
+        OSError, pyarrow.ArrowInvalid: The file is missing or incomplete.
     """
 
     def __init__(self, path: Path) -> None:

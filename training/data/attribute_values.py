@@ -1,4 +1,4 @@
-"""Choose the modalities, planes and body parts that a model learns to recognize: those of its training studies."""
+"""Choose the modalities, planes and body parts that a model learns to recognize from its training studies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 from report_gen.config import AttributeConfig
 from report_gen.errors import RecipeError
-from report_gen.records.report import AttributeName
+from report_gen.records import AttributeName
 
 from ..recipe import ModelRecipe
 from .example_store import Examples
 
 
 def choose_attributes(recipe: ModelRecipe, examples: Examples) -> tuple[AttributeConfig, ...]:
-    """Choose the values of each attribute of the recipe: those with enough training studies with images, sorted.
+    """Choose the values of each attribute that have enough training studies with images, in sorted order.
 
     Raises:
-        RecipeError: an attribute has fewer than two such values, so it cannot be learned.
+        RecipeError: An attribute has fewer than two such values, so it cannot be learned.
     """
     chosen = ((name, tuple(_frequent_values(name, recipe, examples))) for name in recipe.attributes)
     return tuple(AttributeConfig(name=name, values=values) for name, values in chosen)

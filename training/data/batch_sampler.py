@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
 from report_gen.config import STATES
-from report_gen.records.findings import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState
 
 from ..recipe import StageRecipe
 from .example_store import ExampleStore
@@ -23,7 +23,7 @@ _BUCKET = 8
 
 
 class SampleSpec(NamedTuple):
-    """Which example goes into a batch, and the seed of its random choices (prompt, dropout, augmentation)."""
+    """One example of a batch, and the seed of its random choices (prompt, dropout, augmentation)."""
 
     group: int
     example: int
@@ -38,11 +38,11 @@ class BatchSampler(Sampler[list[SampleSpec]]):
     and n.
 
     Args:
-        groups: examples, one group per kind (see `group_by_kind`).
-        seed: seed of the stage.
-        schema: the findings of the examples.
-        steps: steps of the stage to yield batches for.
-        rank: index of this process among `processes`; each process takes every `processes`-th row of a batch.
+        groups: Examples, one group per kind (see `group_by_kind`).
+        seed: Seed of the stage.
+        schema: The findings of the examples.
+        steps: Steps of the stage to yield batches for.
+        rank: Index of this process among `processes`; each process takes every `processes`-th row of a batch.
     """
 
     def __init__(

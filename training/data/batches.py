@@ -14,9 +14,8 @@ from torch.utils.data import Dataset
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform, collate_view_positions
-from report_gen.model.projector import VIEWS
-from report_gen.records.findings import FindingState
-from report_gen.records.report import ATTRIBUTES
+from report_gen.model import VIEWS
+from report_gen.records import ATTRIBUTES, FindingState
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..recipe import AugmentationRecipe, StageRecipe
@@ -54,11 +53,11 @@ class Batch(NamedTuple):
     finding_states: torch.Tensor
     """[B,F] indices into STATES: the finding states that condition the decoder."""
     finding_targets: torch.Tensor
-    """[B,F] targets of the finding head, 0..1, NaN where the corpus says nothing."""
+    """[B,F] targets of the finding head, 0..1, NaN where the corpus has no label."""
     attribute_values: torch.Tensor
     """[B,A] attribute values that condition the decoder: 0 for unknown, n for the n-th value."""
     attribute_targets: torch.Tensor
-    """[B,A] targets of the attribute heads, in the same numbering; 0 where the corpus says nothing."""
+    """[B,A] targets of the attribute heads, in the same numbering; 0 where the corpus has no value."""
     token_weights: torch.Tensor
     """[B,L] weight of each label in the report loss, 0 where it is IGNORED."""
     patch_features: torch.Tensor
@@ -97,10 +96,10 @@ class BatchDataset(Dataset[Batch]):
     """Batches made from groups of examples, one group per kind.
 
     Args:
-        images: decoded images of all examples.
-        augmentation: how images are augmented, if the stage asks for it.
-        attributes: attributes (modality, plane, body part) that the model recognizes.
-        features: cached features of a frozen encoder, which replace the pixels.
+        images: Decoded images of all examples.
+        augmentation: How images are augmented, if the stage asks for it.
+        attributes: Attributes (modality, plane, body part) that the model recognizes.
+        features: Cached features of a frozen encoder, which replace the pixels.
         training: False switches augmentation off.
     """
 
@@ -169,7 +168,7 @@ class BatchDataset(Dataset[Batch]):
         return _Sample(example, prompt_ids, states, values, targets, random)
 
     def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
-        half = len(example.prompts) // 2  # prompts with the indication come first, those without it last
+        half = len(example.prompts) // 2  # prompts with the indication come first, prompts without it last
         dropped = random.random() < self._stage.indication_dropout
         wordings = example.prompts[half:] if dropped else example.prompts[:half]
         return wordings[random.integers(len(wordings))]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from report_gen.errors import CorpusError, RecipeError
-from report_gen.model.encoder import ImageEncoder
+from report_gen.model import ImageEncoder
 
 from ..recipe import Recipe, StageRecipe
 from ..run import OnProgress, Processes
@@ -29,8 +29,8 @@ class TrainingData:
     A batch depends only on the seed, the step and the process.
 
     Raises:
-        CorpusError: the stage has no training studies.
-        RecipeError: nothing that the stage trains gets a gradient from the studies, a batch has fewer studies than
+        CorpusError: The stage has no training studies.
+        RecipeError: Nothing that the stage trains gets a gradient from the studies, a batch has fewer studies than
             there are processes, or features of a trained encoder are to be cached.
     """
 
@@ -58,7 +58,7 @@ class TrainingData:
         All processes must call this method.
 
         Raises:
-            OutputError: the cache cannot be written.
+            OutputError: The cache cannot be written.
         """
         if not self._stage.cached_features:
             return
@@ -153,12 +153,24 @@ class TrainingData:
 
 
 def groups_of(stage: StageRecipe, prepared: PreparedCorpora, split: str) -> Groups:
-    """Return the examples of a stage's corpora by kind; no group is empty."""
+    """Return the examples of a stage's corpora by kind; no group is empty.
+
+    Args:
+        stage: Recipe of the stage, which names its corpora.
+        prepared: The prepared corpora.
+        split: Name of the split.
+    """
     return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
 
 
 def has_trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> bool:
-    """Return whether the finding head is trained on images in the first `stages` stages."""
+    """Return whether the finding head is trained on images in the first `stages` stages.
+
+    Args:
+        recipe: The recipe.
+        prepared: The prepared corpora.
+        stages: Number of stages, from the first.
+    """
     return bool(_finding_groups(recipe, prepared, stages))
 
 
@@ -181,7 +193,7 @@ def _training_labels(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
 
 
 def _finding_groups(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> list[ExampleStore]:
-    """Return the training studies with images of those of the first stages that train the finding head."""
+    """Return the training studies with images of the first `stages` stages, if a stage trains the finding head."""
     return [
         group
         for stage in recipe.stages[:stages]

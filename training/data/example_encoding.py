@@ -67,12 +67,12 @@ def write_corpora(
     """Write the examples of every corpus and open them. The folder is complete or absent at any moment.
 
     Args:
-        fingerprint: identifies what the examples are made from; `open_examples` compares it.
-        unreadable: paths of images that cannot be read; their studies are left out.
-        findings: number of findings F of an example.
+        fingerprint: Identifies what the examples are made from; `open_examples` compares it.
+        unreadable: Paths of images that cannot be read; their studies are left out.
+        findings: Number of findings F of an example.
 
     Raises:
-        OutputError: a file cannot be written; the message names it and the remedy.
+        OutputError: A file cannot be written; the message names it and the remedy.
     """
     temporary = folder.with_name(f".{folder.name}.tmp")
     counts = {

@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from report_gen.records.report import ATTRIBUTES, AttributeName
-from report_gen.records.study import ViewPosition
+from report_gen.records import ATTRIBUTES, AttributeName, ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
 from .examples import TrainingExample
@@ -45,10 +44,10 @@ def write_examples(path: Path, examples: Iterable[TrainingExample], *, findings:
     """Write examples of one finding schema to a file, streaming.
 
     Args:
-        findings: number of findings F of the schema.
+        findings: Number of findings F of the schema.
 
     Raises:
-        OutputError: the file cannot be written; the message names it and the remedy.
+        OutputError: The file cannot be written; the message names it and the remedy.
     """
     write_rows(path, _columns(findings), map(_to_row, examples))
 
@@ -57,8 +56,8 @@ class ExampleStore(Sequence[TrainingExample]):
     """The examples of a file written by `write_examples`, or a selection of them.
 
     Args:
-        rows: all rows of the file.
-        indices: rows to use, in this order; None uses all.
+        rows: All rows of the file.
+        indices: Rows to use, in this order; None uses all.
     """
 
     def __init__(self, rows: Rows, indices: NDArray[np.int64] | None = None) -> None:

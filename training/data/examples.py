@@ -11,11 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
-from report_gen.labeling.labeler import label_findings
+from report_gen.labeling import label_findings
 from report_gen.prompting import Prompt, describe_views, render
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import UNKNOWN_ATTRIBUTES, Section, format_report, parse_report
-from report_gen.records.study import ViewPosition
+from report_gen.records import (
+    UNKNOWN_ATTRIBUTES,
+    FindingSchema,
+    FindingState,
+    Section,
+    ViewPosition,
+    format_report,
+    parse_report,
+)
 from report_gen.tokenizer import ReportTokenizer
 
 from .studies import CorpusStudy
@@ -33,7 +39,7 @@ class TrainingExample:
     images: tuple[Path, ...]
     views: tuple[ViewPosition, ...]
     prompts: tuple[tuple[int, ...], ...]
-    """Token ids of the prompt wordings: first those with the indication, then as many without it."""
+    """Token ids of the prompt wordings: first with the indication, then as many without it."""
     report_ids: tuple[int, ...]
     abnormal: tuple[bool, ...]
     """[R] whether the sentence of each report token states a finding as present or uncertain."""
@@ -52,7 +58,15 @@ class TrainingExample:
 def encode_study(
     study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int, schema: FindingSchema
 ) -> TrainingExample:
-    """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits."""
+    """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits.
+
+    Args:
+        study: A cleaned study.
+        tokenizer: Tokenizer of the model.
+        prompt: Prompt of the model.
+        max_report_tokens: Largest number of report tokens R.
+        schema: The F findings of the model.
+    """
     states = _states(study, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():

@@ -13,7 +13,7 @@ import torch
 
 from report_gen.errors import OutputError
 from report_gen.imaging.transform import ImageTransform
-from report_gen.model.encoder import ImageEncoder
+from report_gen.model import ImageEncoder
 
 from ..recipe import AugmentationRecipe
 from ..run import OnProgress
@@ -38,7 +38,7 @@ class FeatureCache:
         """Return patch_features [N,D_img] of the image without augmentation, or of a variant chosen by `random`.
 
         Raises:
-            OutputError: the cache was removed or damaged during the run.
+            OutputError: The cache was removed or damaged during the run.
         """
         variants = self._places[str(path)]
         place = variants[0 if random is None else int(random.integers(len(variants)))]
@@ -63,15 +63,15 @@ def cache_features(
     """Compute the features that the folder lacks, on the encoder's device.
 
     Args:
-        folder: may be shared by runs; features of other weights, transforms or augmentations are kept apart.
-        variants: image path -> number of variants; all but the first are augmented.
-        seed: seed of the augmentation.
-        bf16: whether the encoder computes in bfloat16.
-        rank: index of this process among `processes`; each computes its part.
-        wait: blocks until all processes have called it.
+        folder: May be shared by runs; features of other weights, transforms or augmentations are kept apart.
+        variants: Image path -> number of variants; all but the first are augmented.
+        seed: Seed of the augmentation.
+        bf16: Whether the encoder computes in bfloat16.
+        rank: Index of this process among `processes`; each computes its part.
+        wait: Blocks until all processes have called it.
 
     Raises:
-        OutputError: the folder cannot be written, or the disk is too small for the missing features.
+        OutputError: The folder cannot be written, or the disk is too small for the missing features.
     """
     digest = _digest(encoder, (VERSION, transform, augmentation, seed, bf16))
     place, shape = folder / f"features-{digest}", (encoder.grid**2, encoder.width)

@@ -87,7 +87,7 @@ def _blur(squares: torch.Tensor, deviations: Sequence[float], radius: int) -> to
 
 
 def _noise(squares: torch.Tensor, changes: Sequence[_Change]) -> torch.Tensor:
-    """[n,size,size]."""
+    """Return Gaussian noise [n,size,size], each image with its own deviation and seed."""
     noise = torch.empty_like(squares)
     for image, change in zip(noise, changes, strict=True):
         image.normal_(0, change.noise, generator=torch.Generator().manual_seed(change.seed))

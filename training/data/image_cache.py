@@ -1,7 +1,7 @@
-"""Images decoded once, to 8 bits at training size, in a folder that runs may share.
+"""Cache decoded images, in 8 bits at training size, in a folder that several runs may share.
 
-A square is found by the SHA-256 of the file it was made from, so an image that moved is not decoded again; and a file
-whose path, size and time of change are known is not even read again. The folder holds patient images.
+A square is identified by the SHA-256 of its file, so a moved image is not decoded again. A file whose path, size and
+modification time are known is not read again. The folder contains images of patients.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ImageCache:
         """Return the image [size,size], read-only.
 
         Raises:
-            OutputError: the cache was removed or damaged during the run.
+            OutputError: The cache was removed or damaged during the run.
         """
         return self._shards.payload(self._places[str(path)]).reshape(self._size, self._size)
 
@@ -57,12 +57,18 @@ def cache_images(
 ) -> tuple[ImageCache, tuple[UnreadableImage, ...]]:
     """Decode the images that the folder lacks, on all cores.
 
+    Args:
+        folder: Folder of the cache; several runs may share it.
+        paths: Image files.
+        transform: Fits an image into the square of the encoder.
+        on_progress: Called while the images are decoded.
+
     Returns:
         The cache, and the images that cannot be read.
 
     Raises:
-        OutputError: the folder cannot be written. Images decoded until then are kept.
-        ReportGenError: a decoding process died.
+        OutputError: The folder cannot be written. Images decoded until then are kept.
+        ReportGenError: A decoding process died.
     """
     wanted = list(dict.fromkeys(paths))
     files, squares = folder / "files", folder / f"images-{transform.size}-{VERSION}"

@@ -1,4 +1,4 @@
-"""Decode one image file into the square that is cached; this is the work of the decoding processes."""
+"""Decode one image file into the square that is cached, as the decoding processes do."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from report_gen.errors import StudyError
-from report_gen.imaging.reading import load_pixels
+from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform
-from report_gen.records.study import Image
+from report_gen.records import Image
 
 VERSION = 1
 """Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""
@@ -51,7 +51,7 @@ def decode(
     """Read an image as drafting does, fit it into a square and round it to 8 bits.
 
     Args:
-        stored: returns the SHA-256 of the files that the cache holds.
+        stored: Returns the SHA-256 of the files that the cache holds.
     """
     try:
         stamp = file_stamp(path)

@@ -23,7 +23,7 @@ def prefetch(batches: Dataset[T], sampler: Sampler[Any] | Sequence[Any], workers
     """Yield batches[index] for every index of a sampler, in its order.
 
     Args:
-        workers: processes that make batches; 0 uses one thread, which is fast enough once images are decoded.
+        workers: Processes that make batches; 0 uses one thread, which is fast enough once images are decoded.
     """
     if workers:
         generator = torch.Generator()  # the loader would advance the global generator, on which training steps depend

@@ -21,8 +21,7 @@ from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model import conditioning_type
 from report_gen.prompting import Prompt
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import format_report
+from report_gen.records import FindingSchema, format_report
 from report_gen.tokenizer import ReportTokenizer
 
 from ..recipe import Recipe, load_finding_schema
@@ -58,11 +57,17 @@ class PreparedCorpora:
 def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress) -> PreparedCorpora:
     """Read, clean and encode the corpora and decode their images; finished work of an earlier start is reused.
 
+    Args:
+        recipe: The recipe.
+        run: Run folder, which keeps the examples and the vocabulary.
+        prompt: Prompt of the model.
+        on_progress: Called while the corpora are read and images are decoded.
+
     Raises:
-        CorpusError: a corpus cannot be read, no study of it is left, or it has unreadable images.
-        OutputError: a cache cannot be written.
-        RecipeError: an attribute of the recipe has too few values.
-        ReportGenError: a process that decodes images died.
+        CorpusError: A corpus cannot be read, no study of it is left, or it has unreadable images.
+        OutputError: A cache cannot be written.
+        RecipeError: An attribute of the recipe has too few values.
+        ReportGenError: A process that decodes images died.
     """
     tokenizer = run.load_tokenizer()
     encoded = None if tokenizer is None else _open(recipe, run, prompt, tokenizer)
@@ -80,10 +85,10 @@ def prepare_sample(
     """Prepare a sample of the corpora for a dry run; only images of the sample are decoded.
 
     Args:
-        sizes: split -> maximum number of studies per corpus.
+        sizes: Split -> maximum number of studies per corpus.
 
     Raises:
-        CorpusError, OutputError, RecipeError, ReportGenError: as `prepare`.
+        CorpusError, OutputError, RecipeError, ReportGenError: As `prepare`.
     """
     tokenizer, encoded = _encode(recipe, run, prompt, None, on_progress, decode=False)
     attributes = choose_attributes(recipe.model, encoded.examples)
@@ -126,7 +131,7 @@ def _encode(
     """Write the examples of the run, and learn its vocabulary if it has none.
 
     Args:
-        decode: decode all images first, to leave out studies with unreadable ones.
+        decode: Decode all images first, to leave out studies with unreadable ones.
     """
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
@@ -168,7 +173,7 @@ def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) 
 
 
 def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
-    """Hash everything that the examples depend on, except the corpora themselves: a run keeps what it read first."""
+    """Hash everything that the examples depend on, except the corpora, because a run keeps its first copy."""
     keys = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
     schema = asdict(load_finding_schema(recipe))
     contents = [_VERSION, keys, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]

@@ -32,11 +32,11 @@ def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: 
     """Yield function(item) of every item, in order. Exceptions of `function` are raised here.
 
     Args:
-        function: a module-level function, which another process can import.
+        function: A module-level function, which another process can import.
         processes: 1 runs the function in this process.
 
     Raises:
-        ReportGenError: a process died.
+        ReportGenError: A process died.
     """
     if processes < 2:
         yield from map(function, items)

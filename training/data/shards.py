@@ -61,7 +61,7 @@ class Shards:
         """Return the bytes at a place as a read-only view.
 
         Raises:
-            OutputError: the shard was removed or damaged.
+            OutputError: The shard was removed or damaged.
         """
         return np.frombuffer(self._column(place, "payload")[place[1]].as_buffer(), dtype=np.uint8)
 
@@ -77,7 +77,7 @@ def write_shard(folder: Path, payloads: Mapping[str, bytes]) -> None:
     """Add payloads by key as one shard.
 
     Raises:
-        OutputError: the file cannot be written; the message names it and the remedy. Other shards are untouched.
+        OutputError: The file cannot be written; the message names it and the remedy. Other shards are untouched.
     """
     write_table(folder, _SCHEMA, {"key": list(payloads), "payload": list(payloads.values())})
 
@@ -86,7 +86,7 @@ def write_table(folder: Path, schema: pa.Schema, columns: Mapping[str, list[Any]
     """Write one record batch to a new file with a random name, completely or not at all.
 
     Raises:
-        OutputError: the file cannot be written; the message names it and the remedy.
+        OutputError: The file cannot be written; the message names it and the remedy.
     """
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, schema) as writer:

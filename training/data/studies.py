@@ -14,9 +14,15 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import ATTRIBUTES, UNKNOWN_ATTRIBUTES, Section, SectionName, Sentence
-from report_gen.records.study import ViewPosition
+from report_gen.records import (
+    ATTRIBUTES,
+    UNKNOWN_ATTRIBUTES,
+    FindingSchema,
+    Section,
+    SectionName,
+    Sentence,
+    ViewPosition,
+)
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
@@ -71,8 +77,8 @@ class CorpusStudies(Iterable[CorpusStudy]):
     """The studies of one corpus that have an image or a report; every iteration reads them from their files.
 
     Args:
-        files: files of cleaned studies.
-        sections: required sections; a study that lacks one of them is used without its report.
+        files: Files of cleaned studies.
+        sections: Required sections; a study that lacks one of them is used without its report.
     """
 
     def __init__(self, files: Sequence[Rows], sections: Iterable[SectionName]) -> None:
@@ -102,13 +108,13 @@ def read_studies(
     """Read and clean the studies of a corpus, and add reports made by text augmentation if the recipe asks for them.
 
     Args:
-        folder: where the cleaned studies are written.
-        schema: the findings of the labels.
-        store: where the corpus is unpacked if necessary; its images stay there.
+        folder: Where the cleaned studies are written.
+        schema: The findings of the labels.
+        store: Where the corpus is unpacked if necessary; its images stay there.
 
     Raises:
-        CorpusError: the corpus cannot be read, or no study of it is left.
-        OutputError: the folder cannot be written.
+        CorpusError: The corpus cannot be read, or no study of it is left.
+        OutputError: The folder cannot be written.
     """
     path, text = recipe.resolve(corpus.path), recipe.text
     cleaned, augmented = folder / "cleaned.arrow", folder / "augmented.arrow"

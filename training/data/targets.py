@@ -21,7 +21,7 @@ def read_targets(dataset: Dataset, share: float) -> tuple[NDArray[np.float32], N
     """Return the labels [S,F] of a corpus, and targets [S,F] in 0..1 that mix in soft labels.
 
     Args:
-        share: weight of the soft labels, 0..1.
+        share: Weight of the soft labels, 0..1.
 
     Returns:
         Labels and targets, both NaN where nothing is known.

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from report_gen.auditing import find_contradictions
-from report_gen.labeling.labeler import label_findings
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Section, SectionName, Sentence, format_report
+from report_gen.labeling import label_findings
+from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, format_report
 
 _MIN_SENTENCES = 4
 """A finding with fewer sentences is not used: the decoder would memorize them."""
@@ -58,6 +57,12 @@ def augment_texts(
     """Yield `count` new reports with findings and impression; fewer if no sentences fit. None contradicts itself.
 
     The reports are read one at a time and need not fit into memory.
+
+    Args:
+        reports: Training reports.
+        count: Number of new reports.
+        random: Chooses findings and sentences.
+        schema: The findings that are labeled in the sentences.
     """
     bank = _SentenceBank(reports, schema)
     bases = [index for index, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
@@ -121,7 +126,7 @@ class _SentenceBank:
         for section in base:
             added = list(self._draw_phrases(section.name, wanted, random))
             stated = {name for phrase in added for name in phrase.present} | set(wanted)
-            kept = [self._reconcile(self._phrase(sentence), stated, random) for sentence in section.sentences]
+            kept = [self._without_denials(self._phrase(sentence), stated, random) for sentence in section.sentences]
             sentences = [phrase.sentence for phrase in kept if phrase is not None]
             position = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
             sentences[position:position] = [phrase.sentence for phrase in added]
@@ -140,7 +145,7 @@ class _SentenceBank:
             if phrases:
                 yield phrases[random.integers(len(phrases))]
 
-    def _reconcile(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
+    def _without_denials(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
         """Return the phrase; if it denies a stated finding, a phrase that denies only the others, or None."""
         if phrase.states.get(self._schema.normal) is FindingState.PRESENT and not phrase.absent:
             return None

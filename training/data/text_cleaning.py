@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
-from report_gen.labeling.labeler import findings_in_state
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.report import Section, SectionName, Sentence, split_sentences
+from report_gen.labeling import findings_in_state
+from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
@@ -41,6 +40,11 @@ def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: b
     lateral view, or with a size in millimeters or centimeters, because a draft could only invent them. `drop_priors`
     removes the comparison from a sentence ("stable cardiomegaly"), `drop_sides` the side ("left effusion"); a sentence
     that cannot stand without the word is removed.
+
+    Args:
+        example: A row of a corpus, with findings and impression.
+        drop_priors: Whether comparisons with an earlier study are removed.
+        drop_sides: Whether sides are removed.
     """
     sections = []
     for name in SectionName:
@@ -78,7 +82,13 @@ def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | N
 
 
 def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str:
-    """Return the cleaned sentence, or an empty string if it must not be used."""
+    """Return the cleaned sentence, or an empty string if it must not be used.
+
+    Args:
+        sentence: One sentence of a report.
+        drop_priors: Whether comparisons with an earlier study are removed.
+        drop_sides: Whether sides are removed.
+    """
     if (
         has_deidentification_mark(sentence)
         or _UNKNOWABLE.search(sentence)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sentencepiece import SentencePieceTrainer
 
 from report_gen.errors import CorpusError
-from report_gen.records.report import SectionName
+from report_gen.records import SectionName
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 
@@ -20,15 +20,15 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
     unknown characters. Texts are not normalized: decoding returns exactly what was encoded.
 
     Args:
-        extra: lines that the model must be able to read in addition to the texts.
+        extra: Lines that the model must be able to read in addition to the texts.
 
     Raises:
-        CorpusError: there is no text, or `size` is too small for the characters of the texts.
+        CorpusError: There is no text, or `size` is too small for the characters of the texts.
     """
     lines = [line for line in (" ".join(text.split()) for text in texts) if line]
     if not lines:
         raise CorpusError(
-            "There is no report text to learn a vocabulary from. Check the corpus and its training split."
+            "the corpora contain no report text to learn a vocabulary from; check the corpus and its training split"
         )
     lines += [" ".join(f"{name}:" for name in SectionName), *extra]
     model = io.BytesIO()
@@ -53,6 +53,6 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
         )
     except RuntimeError as error:
         raise CorpusError(
-            f"A vocabulary of {size} pieces cannot hold the characters of these texts. Raise text.vocabulary_size."
+            f"a vocabulary of {size} pieces cannot represent the characters of these texts; raise text.vocabulary_size"
         ) from error
     return ReportTokenizer.from_bytes(model.getvalue())

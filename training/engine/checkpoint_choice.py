@@ -1,4 +1,4 @@
-"""Choose the best weights of a stage by the drafts of validation studies: agreement with the reports, and variety."""
+"""Choose the best weights of a stage by the drafts of validation studies: agreement with the reports, and diversity."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 import torch
 
 from report_gen.config import STATES, AttributeConfig
-from report_gen.drafting.conditioning_inputs import resolve_states
+from report_gen.drafting import resolve_states
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.metrics import (
     Pairs,
     average_name,
-    bleu,
     cider_d,
     diversity_stats,
     finding_measures,
@@ -24,9 +23,9 @@ from report_gen.metrics import (
     label_reports,
     rouge_l_coco,
 )
+from report_gen.metrics.bleu import bleu
 from report_gen.model import Checkpoint
-from report_gen.records.findings import FindingSchema
-from report_gen.records.report import AttributeName, Section, parse_report
+from report_gen.records import AttributeName, FindingSchema, Section, parse_report
 from report_gen.tokenizer import BOS_ID
 
 from ..data import Batch, ExampleStore
@@ -74,8 +73,8 @@ def validation_decoding(stage: StageRecipe, max_report_tokens: int) -> Decoding:
     """Return the decoding of validation drafts.
 
     Args:
-        stage: recipe with `validation_decoding`.
-        max_report_tokens: maximum report tokens R.
+        stage: Recipe with `validation_decoding`.
+        max_report_tokens: Maximum report tokens R.
     """
     return replace(_DECODINGS[stage.validation_decoding], max_tokens=max_report_tokens)
 
@@ -86,6 +85,11 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
 
     For studies with images, the model predicts findings and attributes. For studies without images they come from the
     reports, as in training.
+
+    Args:
+        checkpoint: Model in training, tokenizer and prompt.
+        batch: Studies with reports.
+        decoding: Options of the generation.
     """
     model = checkpoint.model
     visual, states, values = None, batch.finding_states, batch.attribute_values
@@ -112,9 +116,9 @@ def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: Findi
     """Score drafts against their references.
 
     Args:
-        drafts: reports as `format_report` writes them; headings do not count.
-        references: reports of the same studies, in the same form.
-        schema: the findings of the model.
+        drafts: Reports as `format_report` writes them; headings do not count.
+        references: Reports of the same studies, in the same form.
+        schema: The findings of the model.
     """
     candidates, targets = [_body(text) for text in drafts], [_body(text) for text in references]
     candidate_labels, target_labels = (label_reports(texts, schema=schema) for texts in (candidates, targets))

@@ -22,10 +22,10 @@ def fit(context: RunContext) -> None:
     """Train all stages, starting where the run stopped; the model ends with the best weights of the last stage.
 
     Raises:
-        StoppedError: a signal asked the run to stop; it can be resumed.
-        CorpusError, RecipeError: a stage has nothing to learn from; see `TrainingData`.
-        UsageError: the saved state is damaged.
-        ResourceError, ReportGenError: see `explain_failures` and `Stage`.
+        StoppedError: A signal asked the run to stop; it can be resumed.
+        CorpusError, RecipeError: A stage has nothing to learn from; see `TrainingData`.
+        UsageError: The saved state is damaged.
+        ResourceError, ReportGenError: See `explain_failures` and `Stage`.
     """
     model, run, stages = context.checkpoint.model, context.run, context.recipe.stages
     for index in range(len(stages)):  # check all stages now, not when the last one starts

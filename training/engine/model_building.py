@@ -29,16 +29,16 @@ def build_model(
     """Build a model with the recipe's pretrained weights; the rest is initialized randomly from the recipe's seed.
 
     Args:
-        vocabulary_size: pieces of the tokenizer.
-        prompt_tokens: tokens P of the longest prompt, for which the decoder needs positions.
-        views: largest number of images V of a study, for which the decoder needs positions.
-        attributes: attributes (modality, plane, body part) that the model recognizes, with their values.
+        vocabulary_size: Pieces of the tokenizer.
+        prompt_tokens: Tokens P of the longest prompt, for which the decoder needs positions.
+        views: Largest number of images V of a study, for which the decoder needs positions.
+        attributes: Attributes (modality, plane, body part) that the model recognizes, with their values.
         encode: `encode` of the tokenizer, for a model conditioned by `numbers`; without it nothing can be drafted.
 
     Raises:
-        RecipeError: pretrained weights are missing or do not fit the encoder, adapters find no layers, a stage names
+        RecipeError: Pretrained weights are missing or do not fit the encoder, adapters find no layers, a stage names
             encoder layers that do not exist, or the decoder has too few positions.
-        CheckpointError: the encoder or the decoder cannot be built.
+        CheckpointError: The encoder or the decoder cannot be built.
     """
     model = _initialize(recipe, vocabulary_size, attributes, encode)
     if recipe.model.lora is not None:

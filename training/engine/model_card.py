@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from report_gen.config import CONDITIONING_TRAITS
 from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
-from report_gen.records.report import BANNER
+from report_gen.records import BANNER
 
 from ..calibration import Calibration
 from ..recipe import Recipe
@@ -22,13 +22,13 @@ def write_card(
     decoder: str,
     calibration: Calibration | None = None,
 ) -> str:
-    """Return the card as Markdown: the recipe's introduction, the training data, and what the model recognizes.
+    """Return the card as Markdown: introduction of the recipe, training data, and recognized findings.
 
     Args:
-        counts: corpus -> split -> number of studies.
-        left_out: corpus -> number of studies with an unreadable image.
-        decoder: a sentence on which weights of the decoder are pretrained.
-        calibration: calibration of the finding head, if there were labels for it.
+        counts: Corpus -> split -> number of studies.
+        left_out: Corpus -> number of studies with an unreadable image.
+        decoder: A sentence on which weights of the decoder are pretrained.
+        calibration: Calibration of the finding head, if there were labels for it.
     """
     return "\n\n".join(
         (

@@ -20,7 +20,13 @@ _MIN_SPEEDUP = 1.2
 
 
 def measure_precision(model: ReportModel, stage: StageRecipe, batch: Batch) -> bool:
-    """Return whether the stage's step on a batch is faster in bf16; the model is left unchanged."""
+    """Return whether the stage's step on a batch is faster in bf16; the model is left unchanged.
+
+    Args:
+        model: The model in training.
+        stage: Recipe of the stage.
+        batch: A training batch of the stage.
+    """
     build_optimizer(model, stage)  # freezes the untrained parts, as in the steps to come
     set_train_mode(model, stage.rates)
     before = snapshot(model)

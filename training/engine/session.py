@@ -45,16 +45,16 @@ def train(
     """Train the model of a recipe in a run folder.
 
     Args:
-        resume: continue the run in the folder; otherwise the folder must not hold one.
-        on_step: called after every step, in the main process.
-        on_validation: called after every validation, in the main process.
-        on_progress: called while the corpora are read and features are computed.
+        resume: Continue the run in the folder; otherwise the folder must not hold one.
+        on_step: Called after every step, in the main process.
+        on_validation: Called after every validation, in the main process.
+        on_progress: Called while the corpora are read and features are computed.
 
     Returns:
         The checkpoint folder.
 
     Raises:
-        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: with a message for the user.
+        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: With a message for the user.
     """
     accelerator = _start_accelerate()
     with _open_run(folder, recipe, accelerator, resume=resume) as run:
@@ -83,7 +83,7 @@ def train(
 
 
 def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
-    """Build the model with room for the longest prompt and the largest number of images in the corpora."""
+    """Build the model with decoder positions for the longest prompt and the most images of a study."""
     stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
     return build_model(
         recipe,

@@ -35,7 +35,7 @@ def build_trainable_model(model: ReportModel, stage: StageRecipe, accelerator: A
     """Return the trainable model for the way in which accelerate was launched.
 
     Raises:
-        RecipeError: the stage uses a feature that a sharded model does not support.
+        RecipeError: The stage uses a feature that a sharded model does not support.
     """
     if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         return TrainableModel(model, stage, accelerator)
@@ -108,7 +108,7 @@ def _refuse(stage: StageRecipe, *, deepspeed: bool) -> None:
 
 
 def _prepare_deepspeed(accelerator: Accelerator, stage: StageRecipe) -> None:
-    """Set what DeepSpeed would otherwise take from a data loader and from its own file."""
+    """Set the values that DeepSpeed would otherwise take from a data loader and a configuration file."""
     settings = accelerator.state.deepspeed_plugin.deepspeed_config
     settings["train_micro_batch_size_per_gpu"] = -(-stage.batch_size // accelerator.num_processes)
     settings["gradient_accumulation_steps"] = 1

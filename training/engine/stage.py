@@ -41,7 +41,7 @@ _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "ac
 
 @dataclass(frozen=True, kw_only=True)
 class RunContext:
-    """What all stages of a run share."""
+    """Objects that all stages of a run share."""
 
     checkpoint: Checkpoint
     """The model in training, its tokenizer and its prompt."""
@@ -156,7 +156,7 @@ class Stage:
         """Log the step and show it.
 
         Raises:
-            ReportGenError: this was the last of `MAX_SKIPPED` skipped steps in a row.
+            ReportGenError: This was the last of `MAX_SKIPPED` skipped steps in a row.
         """
         step, name = self._progress.step, self._stage.name
         progress = Progress(

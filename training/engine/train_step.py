@@ -1,4 +1,4 @@
-"""One training step on a batch: forward pass, losses, weights, sum.
+"""One training step on a batch: forward pass, losses, and their weighted sum.
 
 A step may consist of several batches on several processes. Its loss is the mean over all report tokens, finding targets
 and attribute values of the step, however they are distributed: each batch contributes its sums, divided by the counts
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from report_gen.model.report_model import ReportModelOutput
+from report_gen.model import ReportModelOutput
 
 from ..data import IGNORED, Batch
 from ..optimization import Sampled, attribute_loss, finding_loss, report_loss, self_critical_loss
@@ -32,10 +32,10 @@ def train_step(
     """Compute the losses of one batch, and their weighted sum: its contribution to the loss of the step.
 
     Args:
-        model: a `ReportModel`, or accelerate's wrapper around one.
-        sampled: drafts for self-critical training, which share the forward pass.
-        step_counts: counts of the whole step; None if the batch is the whole step.
-        usual_tokens: mean report tokens per step of the stage. Batches hold reports of similar length: if every step
+        model: A `ReportModel`, or accelerate's wrapper around one.
+        sampled: Drafts for self-critical training, which share the forward pass.
+        step_counts: Counts of the whole step; None if the batch is the whole step.
+        usual_tokens: Mean report tokens per step of the stage. Batches hold reports of similar length: if every step
             had the same weight, the tokens of short reports would count more, and drafts would become short.
     """
     output = _forward(model, batch, sampled)
@@ -83,7 +83,7 @@ def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> R
 
 
 class LossCounts(NamedTuple):
-    """The numbers of tokens, targets and values that the losses of one or more batches are means over."""
+    """Numbers of tokens, targets and values over which the losses of one or more batches are averaged."""
 
     tokens: float = 0.0
     """Report tokens."""
@@ -148,7 +148,13 @@ class MeanLosses(NamedTuple):
 
 
 def mean_losses(sums: Sequence[float], counts: LossCounts, stage: StageRecipe) -> MeanLosses:
-    """Compute the mean losses of a step or a validation from its `LossSums` and counts."""
+    """Compute the mean losses of a step or a validation from its `LossSums` and counts.
+
+    Args:
+        sums: Values of `LossSums`, added over batches and processes.
+        counts: Counts of the same batches.
+        stage: Recipe of the stage, with the weights of the losses.
+    """
     added = LossSums(*sums)
     report = added.report / counts.token_weight if counts.token_weight else None
     finding = added.finding / counts.targets if counts.targets else None

@@ -34,7 +34,7 @@ class TrainableModel:
         """Restore optimizer and moving average; the model has the weights of the state already.
 
         Raises:
-            ValueError, LookupError, RuntimeError: the state belongs to another model.
+            ValueError, LookupError, RuntimeError: The state belongs to another model.
         """
         if state.optimizer:
             unpack_optimizer(self._optimizer, state.optimizer)
@@ -42,7 +42,7 @@ class TrainableModel:
             self._ema.load(state.ema)
 
     def set_rates(self, step: int) -> dict[str, float]:
-        """Set the learning rates of a step, and return those of the trained parts."""
+        """Set the learning rates of a step, and return the rates of the trained parts."""
         set_rates(self._optimizer, self._stage, step)
         group = self._optimizer.param_groups[0]
         peaks = {part: getattr(self._stage.rates, part) for part in ("encoder", "projector", "decoder")}
@@ -74,7 +74,10 @@ class TrainableModel:
         return applied
 
     def gather_weights(self) -> None:
-        """Gather the weights in the model that is validated and saved; all processes call it. Nothing to do here."""
+        """Gather the weights in the model that is validated and saved. All processes call this method.
+
+        A model that is not sharded has all weights already.
+        """
 
     def ema_weights(self) -> AbstractContextManager[None]:
         """Give the model the moving average of its weights while the context lasts, if the stage keeps one."""
@@ -89,5 +92,5 @@ class TrainableModel:
         return None if self._ema is None else self._ema.state()
 
     def release(self) -> None:
-        """Free what accelerate holds for the stage."""
+        """Free the objects that accelerate holds for the stage."""
         self._accelerator.free_memory()

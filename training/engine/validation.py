@@ -10,7 +10,7 @@ from accelerate.utils import send_to_device
 
 from report_gen.config import FindingConfig
 from report_gen.model import Checkpoint
-from report_gen.records.report import format_report
+from report_gen.records import format_report
 
 from ..calibration import fit_thresholds
 from ..data import Batch, Floats, Groups, TrainingData
@@ -24,15 +24,15 @@ class Validator:
     """Validates the model of a stage.
 
     Args:
-        checkpoint: model in training and its tokenizer.
-        stage: recipe of the stage.
-        data: training and validation studies.
-        processes: the processes of the run.
-        max_report_tokens: largest number of report tokens R of a draft.
-        can_write: whether the decoder was trained before this stage.
-        knows_findings: whether the finding head is trained, so that thresholds mean something.
-        autocast: returns the autocast context of the stage.
-        pause: called between batches; may raise to stop the run.
+        checkpoint: Model in training and its tokenizer.
+        stage: Recipe of the stage.
+        data: Training and validation studies.
+        processes: The processes of the run.
+        max_report_tokens: Largest number of report tokens R of a draft.
+        can_write: Whether the decoder was trained before this stage.
+        knows_findings: Whether the finding head is trained, so that thresholds are meaningful.
+        autocast: Returns the autocast context of the stage.
+        pause: Called between batches; may raise to stop the run.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.evaluation import BLANK, SHUFFLED
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.metrics import ALL_FINDINGS, ECE, MACRO_F1, headline_scores
 
 from ..run import LOG

@@ -8,6 +8,8 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from report_gen.rendering.figures import replace_missing_glyphs
+
 from .results import Results
 
 _COLUMNS = 3
@@ -25,7 +27,7 @@ def plot_results(results: Results) -> Figure:
     names = results.figures
     rows = math.ceil(len(names) / _COLUMNS)
     figure = Figure(figsize=(4 * _COLUMNS, 0.8 + 2.4 * rows), dpi=100, layout="constrained")
-    figure.suptitle(results.question.title, parse_math=False)
+    figure.suptitle(replace_missing_glyphs(results.question.title), parse_math=False)
     charts = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     for axes, name in zip(charts, names, strict=False):
         _plot(axes, results, name)
@@ -49,5 +51,6 @@ def _plot(axes: Axes, results: Results, name: str) -> None:
         if name in column:
             style = styles[number % len(styles)]
             axes.axhline(column[name].mean, color="black", linewidth=1, linestyle=style, label=baseline)
-    axes.set_xticks(range(len(results.runs)), list(results.runs), fontsize="small", rotation=20)
+    names = [replace_missing_glyphs(run) for run in results.runs]
+    axes.set_xticks(range(len(names)), names, fontsize="small", rotation=20)
     axes.axhline(0, color="gray", linewidth=0.8)

@@ -58,10 +58,10 @@ class Question(_Frozen):
         """Return the recipe of a run with a seed.
 
         Args:
-            settings: changes to the base recipe; settings of the run override them.
+            settings: Changes to the base recipe; settings of the run override them.
 
         Raises:
-            RecipeError: the recipe is invalid, or its corpus cannot be used for the evaluation.
+            RecipeError: The recipe is invalid, or its corpus cannot be used for the evaluation.
         """
         try:
             recipe = load_recipe(self.recipe, [*settings, *run.set, f"seed={seed}"])
@@ -87,7 +87,7 @@ def load_question(name_or_path: str) -> Question:
     """Load an experiment file, or an experiment of the package by name.
 
     Raises:
-        RecipeError: the file cannot be read, or a key is unknown or has a wrong value.
+        RecipeError: The file cannot be read, or a key is unknown or has a wrong value.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml" and not path.is_file():

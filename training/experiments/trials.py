@@ -22,7 +22,7 @@ from report_gen.evaluation import (
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding
 from report_gen.metrics import ScoreMethod
-from report_gen.model.checkpoint import MANIFEST
+from report_gen.model import MANIFEST
 from report_gen.terminal import track
 
 from ..monitoring import train_watched
@@ -55,8 +55,14 @@ class Trial:
 def plan_trials(question: Question, seeds: Sequence[int], folder: Path, settings: Sequence[str] = ()) -> list[Trial]:
     """Plan all trials: every run with the first seed, then every run with the next one.
 
+    Args:
+        question: The experiment.
+        seeds: Seeds of the trials.
+        folder: Folder of all trials.
+        settings: Changes to the base recipe, as `key.key=value`.
+
     Raises:
-        RecipeError: a recipe is invalid.
+        RecipeError: A recipe is invalid.
     """
     trials: list[Trial] = []
     trained: dict[str, Path] = {}
@@ -84,8 +90,8 @@ def run_trial(trial: Trial) -> dict[str, Any]:
     """Train and evaluate a trial, and return the JSON output of `report-gen evaluate`.
 
     Raises:
-        UsageError: the run folder holds a run of another recipe.
-        CorpusError, RecipeError, OutputError, ResourceError, StoppedError: as in training and evaluation.
+        UsageError: The run folder holds a run of another recipe.
+        CorpusError, RecipeError, OutputError, ResourceError, StoppedError: As in training and evaluation.
     """
     _train(trial)
     manifest = (trial.training / BEST / MANIFEST).read_bytes()

@@ -1,4 +1,4 @@
-"""Draw the images of a batch as the model gets them, to check cropping and augmentation by eye."""
+"""Draw the images of a batch as the model gets them, for a visual check of cropping and augmentation."""
 
 from __future__ import annotations
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scipy.ndimage import uniform_filter1d
+
+from report_gen.rendering.figures import replace_missing_glyphs
 
 from ..run import selection_scores
 from .history import Record, StageHistory
@@ -27,9 +28,7 @@ Offset = tuple[int, StageHistory]
 def draw_curves(history: Sequence[StageHistory], min_distinct: Mapping[str, float], *, title: str) -> bytes:
     """Return `plot_curves` as a PNG."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph")  # a name in a script that the font lacks
-        plot_curves(history, min_distinct, title=title).savefig(buffer, format="png")
+    plot_curves(history, min_distinct, title=title).savefig(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -37,12 +36,12 @@ def plot_curves(history: Sequence[StageHistory], min_distinct: Mapping[str, floa
     """Plot four charts over the steps of all stages: losses, validation scores, distinct drafts, learning rates.
 
     Args:
-        history: stages in order.
-        min_distinct: stage name -> minimum share of distinct drafts.
+        history: Stages in order.
+        min_distinct: Stage name -> minimum share of distinct drafts.
     """
     stages = [(sum(stage.length for stage in history[:index]), stage) for index, stage in enumerate(history)]
     figure = Figure(figsize=(11, 12), dpi=100, layout="constrained")
-    figure.suptitle(f"{title} (stars: weights kept by a stage)", parse_math=False)
+    figure.suptitle(f"{replace_missing_glyphs(title)} (stars: weights kept by a stage)", parse_math=False)
     charts = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2, 2))
     losses, scores, diversity, rates = charts
     _draw_training_loss(losses, stages)
@@ -148,4 +147,5 @@ def _name_stages(axes: Axes, stages: Sequence[Offset]) -> None:
     for start, stage in stages:
         middle = (start + stage.length / 2, 1.0)
         coordinates = axes.get_xaxis_transform()
-        axes.annotate(stage.name, middle, (0, 3), coordinates, "offset points", ha="center", parse_math=False)
+        name = replace_missing_glyphs(stage.name)
+        axes.annotate(name, middle, (0, 3), coordinates, "offset points", ha="center", parse_math=False)

@@ -55,8 +55,8 @@ def dry_run(recipe: Recipe, on_progress: OnProgress) -> DryRun:
     """Read the corpora, build the model and run a few steps of every stage; nothing is kept.
 
     Raises:
-        UsageError: several processes were started.
-        CorpusError, RecipeError, ResourceError: as in a run.
+        UsageError: Several processes were started.
+        CorpusError, RecipeError, ResourceError: As in a run.
     """
     accelerator = Accelerator()
     if accelerator.num_processes > 1:

@@ -1,4 +1,4 @@
-"""Results of a dry run: what a full run of the recipe would need."""
+"""Results of a dry run: the memory and time that a full run of the recipe would need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decode the first batch of a stage back into text and images, to show what the model is trained on."""
+"""Decode the first batch of a stage back into text and images, to show the input of the training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from itertools import islice
 import torch
 
 from report_gen.config import STATES
-from report_gen.model.projector import VIEWS
-from report_gen.records.findings import FindingState
+from report_gen.model import VIEWS
+from report_gen.records import FindingState
 
 from ..data import IGNORED, Batch, PreparedCorpora, TrainingData
 from ..recipe import Recipe
@@ -47,7 +47,14 @@ class FirstBatch:
 
 
 def make_first_batch(recipe: Recipe, index: int, prepared: PreparedCorpora, processes: Processes) -> FirstBatch:
-    """Make the batches of the first step of the stage at `index`, with pixels even if features are to be cached."""
+    """Make the batches of the first step of the stage at `index`, with pixels even if features are to be cached.
+
+    Args:
+        recipe: The recipe.
+        index: Index of the stage.
+        prepared: The prepared corpora.
+        processes: The processes of the run.
+    """
     stage, data = recipe.stages[index], TrainingData(recipe, index, prepared, processes)
     start = time.monotonic()
     batches = list(islice(data.steps(0, 1), stage.accumulate))

@@ -31,7 +31,7 @@ def read_history(log: Path) -> list[StageHistory]:
     """Read the stages of a log in order; incomplete lines are skipped.
 
     Raises:
-        UsageError: the log cannot be read.
+        UsageError: The log cannot be read.
     """
     stages: dict[str, StageHistory] = {}
     for record in _read_records(log):

@@ -1,4 +1,4 @@
-"""Train with monitoring: what `report-gen train` does."""
+"""Train with monitoring, as `report-gen train` does."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from .monitor import open_monitor
 def train_watched(recipe: Recipe, folder: Path, *, resume: bool = False) -> Path:
     """Train in a run folder, with progress bars on standard error and curves.png and samples.html in the folder.
 
+    Args:
+        recipe: The recipe.
+        folder: Run folder.
+        resume: Whether to continue the run in the folder.
+
     Returns:
         The checkpoint folder.
 
     Raises:
-        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: as `engine.train`.
+        CorpusError, RecipeError, UsageError, OutputError, ResourceError, StoppedError: As `engine.train`.
     """
     with open_monitor(recipe, folder) as monitor:
         return train(

@@ -16,11 +16,11 @@ from pydantic import TypeAdapter
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
-from report_gen.imaging.reading import load_pixels, read_study
+from report_gen.imaging import load_pixels, read_study
 from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics import mark_differences
-from report_gen.records.report import BANNER
-from report_gen.rendering.html import render_document
+from report_gen.records import BANNER
+from report_gen.rendering import render_document
 
 from ..run import Sample, Validation
 
@@ -51,8 +51,8 @@ class SamplePage:
         """Write the page with this validation first; a validation without drafts changes nothing.
 
         Raises:
-            UsageError: the records of earlier validations are damaged.
-            OutputError: the page cannot be written.
+            UsageError: The records of earlier validations are damaged.
+            OutputError: The page cannot be written.
         """
         if not validation.samples:
             return

@@ -50,7 +50,7 @@ class TensorBoardLog:
         """Write losses, learning rates and speed.
 
         Raises:
-            OutputError: the events cannot be written.
+            OutputError: The events cannot be written.
         """
         losses = {
             "training": now.loss,
@@ -67,7 +67,7 @@ class TensorBoardLog:
         """Write loss, scores, share of distinct drafts, and a few drafts with their references.
 
         Raises:
-            OutputError: the events cannot be written.
+            OutputError: The events cannot be written.
         """
         scores = {f"validation/{name}": score for name, score in now.scores.items()}
         scores |= {f"validation/{name} accuracy": share for name, share in now.accuracies.items()}
@@ -81,8 +81,10 @@ class TensorBoardLog:
         self._write(self._starts[stage] + step, summary=Summary(value=values))
 
     def _write(self, step: int, **event: Any) -> None:
-        """Append an event to the file in this thread: torch's own writer uses another one, in which a full disk would
-        end as a traceback."""
+        """Append an event to the file in this thread.
+
+        The writer of torch uses another thread, in which a full disk would end in a traceback.
+        """
         try:
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)

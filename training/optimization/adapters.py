@@ -26,7 +26,7 @@ def add_adapters(model: ReportModel, lora: LoraRecipe) -> None:
     """Add adapters to the pretrained linear layers of the decoder; at first they do not change its output.
 
     Raises:
-        RecipeError: a target of the recipe names no linear layer, or peft has no default targets for the decoder.
+        RecipeError: A target of the recipe names no linear layer, or peft has no default targets for the decoder.
     """
     language_model = model.decoder.language_model
     linear = {name: module for name, module in language_model.named_modules() if isinstance(module, nn.Linear | Conv1D)}
@@ -55,7 +55,7 @@ def is_adapter(name: str) -> bool:
 
 
 def frozen_parameters(model: ReportModel) -> set[str]:
-    """Return the names of parameters that no stage trains: those of a pretrained decoder with adapters."""
+    """Return the names of the parameters of a pretrained decoder with adapters, which no stage trains."""
     names = [name for name, _ in model.decoder.named_parameters()]
     if not any(map(is_adapter, names)):
         return set()

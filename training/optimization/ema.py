@@ -48,7 +48,7 @@ class MovingAverage:
         """Restore the average from `state()`.
 
         Raises:
-            KeyError, RuntimeError: names or shapes are not those of the model.
+            KeyError, RuntimeError: Names or shapes do not fit the model.
         """
         for name, tensor in self._mean.items():
             tensor.copy_(state[name])

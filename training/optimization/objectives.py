@@ -24,7 +24,7 @@ def report_loss(
         logits: [B,L,vocabulary]; logits at t predict the label at t + 1.
         labels: [B,L] token ids, IGNORED where there is no loss.
         weights: [B,L] of the labels; all 1 if None.
-        smoothing: share of every target that is spread over the vocabulary (Szegedy et al., CVPR 2016).
+        smoothing: Share of every target that is spread over the vocabulary (Szegedy et al., CVPR 2016).
     """
     losses = _token_nll(logits, labels, smoothing)
     counted = (labels[:, 1:] != IGNORED).float()
@@ -41,8 +41,8 @@ def policy_loss(
         logits: [B,L,vocabulary] of the sampled drafts.
         labels: [B,L] of the sampled drafts, as for `report_loss`.
         advantages: [B], reward of the sampled draft minus reward of the greedy draft.
-        temperature: sampling temperature.
-        tokens: number of report tokens, by which the sum is divided to match the scale of `report_loss`. Dividing by
+        temperature: Sampling temperature.
+        tokens: Number of report tokens, by which the sum is divided to match the scale of `report_loss`. Dividing by
             the number of draft tokens instead would favor long drafts.
     """
     excluded = torch.tensor(NON_REPORT_TOKENS, device=logits.device)

@@ -27,7 +27,7 @@ def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:
     """Build AdamW over the parameters with a learning rate, and freeze the others. Only matrices have weight decay.
 
     Raises:
-        RecipeError: the stage names encoder layers that do not exist.
+        RecipeError: The stage names encoder layers that do not exist.
     """
     rates = learning_rates(model, stage.rates)
     groups: dict[tuple[str, float, bool], list[nn.Parameter]] = {}

@@ -16,7 +16,7 @@ from report_gen.metrics import (
     finding_measures,
     label_reports,
 )
-from report_gen.records.findings import FindingSchema
+from report_gen.records import FindingSchema
 
 from ..recipe import ScstRecipe
 
@@ -28,7 +28,15 @@ def rewards(
     frequencies: DocumentFrequencies,
     schema: FindingSchema,
 ) -> Floats:
-    """Return the reward [drafts] of every draft: finding F1 (0..1) and CIDEr-D (0..10), weighted by the recipe."""
+    """Return the reward [drafts] of every draft: finding F1 (0..1) and CIDEr-D (0..10), weighted by the recipe.
+
+    Args:
+        drafts: Drafts as text.
+        references: Report of the study of each draft.
+        scst: Weights of the two parts of the reward.
+        frequencies: Document frequencies in the training reports, for CIDEr-D.
+        schema: The findings that are labeled in the texts.
+    """
     total = np.zeros(len(drafts))
     if scst.finding_f1_weight and schema.scored_findings:
         states = label_reports(drafts, schema=schema), label_reports(references, schema=schema)

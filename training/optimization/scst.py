@@ -57,37 +57,33 @@ def sample_drafts(
     """Draft the studies of a batch and reward the drafts by comparison with the reference reports.
 
     Args:
-        model: the plain module, not wrapped for several processes.
-        batch: studies with reports.
-        tokenizer: tokenizer of the model.
-        scst: weights of the reward and sampling temperature.
-        frequencies: document frequencies in the training reports, from `training_frequencies`.
-        max_report_tokens: maximum number of report tokens R.
-        seed: seed of the step.
-        rank: process number; the rows of this batch are rows rank, rank + processes, ... of the batch over all
+        model: The plain module, not wrapped for several processes.
+        batch: Studies with reports.
+        tokenizer: Tokenizer of the model.
+        scst: Weights of the reward and sampling temperature.
+        frequencies: Document frequencies in the training reports, from `training_frequencies`.
+        max_report_tokens: Maximum number of report tokens R.
+        seed: Seed of the step.
+        rank: Process number; the rows of this batch are rows rank, rank + processes, ... of the batch over all
             processes.
-        processes: number of processes.
+        processes: Number of processes.
     """
     prompts = [ids[: ids.index(BOS_ID)] for ids in batch.input_ids.tolist()]
     generators = [study_generator(seed, rank + row * processes) for row in range(len(prompts))]
+    decoding = Decoding(
+        method="sample",
+        temperature=scst.temperature,
+        top_p=1.0,
+        max_tokens=max_report_tokens + 1,  # with end token
+    )
     with _evaluation_mode(model), torch.no_grad():
-        visual = None
-        if batch.view_mask.shape[1]:
-            visual = model.encode_images(
-                batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features
-            )
-        visual_tokens, visual_mask = model.visual_tokens(batch.finding_states, visual, batch.attribute_values)
+        visual_tokens, visual_mask = _visual_tokens(model, batch)
         generated = generate_tokens(
             model,
             visual_tokens=visual_tokens.repeat(2, 1, 1),
             visual_mask=visual_mask.repeat(2, 1),
             prompt_ids=[*prompts, *prompts],
-            decoding=Decoding(
-                method="sample",
-                temperature=scst.temperature,
-                top_p=1.0,
-                max_tokens=max_report_tokens + 1,  # with end token
-            ),
+            decoding=decoding,
             generators=[*[None] * len(prompts), *generators],  # greedy rows first
             with_probabilities=False,
         )
@@ -106,9 +102,9 @@ def self_critical_loss(logits: torch.Tensor, sampled: Sampled, batch: Batch, scs
 
     Args:
         logits: [2B,L,vocabulary] of a forward pass over `sampled.input_ids`.
-        sampled: drafts of the batch.
-        batch: studies with reports.
-        scst: sampling temperature.
+        sampled: Drafts of the batch.
+        batch: Studies with reports.
+        scst: Sampling temperature.
     """
     return policy_loss(
         logits[len(batch.labels) :],
@@ -117,6 +113,14 @@ def self_critical_loss(logits: torch.Tensor, sampled: Sampled, batch: Batch, scs
         temperature=scst.temperature,
         tokens=(batch.labels != IGNORED).sum(),
     )
+
+
+def _visual_tokens(model: ReportModel, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the visual tokens [B,K,D_txt] of a batch and their mask [B,K]; it may have no images."""
+    visual = None
+    if batch.view_mask.shape[1]:
+        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+    return model.visual_tokens(batch.finding_states, visual, batch.attribute_values)
 
 
 def _with_end(tokens: GeneratedTokens) -> list[int]:

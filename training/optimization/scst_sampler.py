@@ -15,11 +15,11 @@ class ScstSampler:
     """Samples drafts of the training batches of a stage.
 
     Args:
-        checkpoint: model in training and its tokenizer.
-        stage: recipe of the stage, with the reward.
-        training: training studies, whose reports give the document frequencies of the reward.
-        processes: the processes of the run.
-        max_report_tokens: maximum number of report tokens R.
+        checkpoint: Model in training and its tokenizer.
+        stage: Recipe of the stage, with the reward.
+        training: Training studies, whose reports give the document frequencies of the reward.
+        processes: The processes of the run.
+        max_report_tokens: Maximum number of report tokens R.
     """
 
     def __init__(

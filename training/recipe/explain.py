@@ -56,7 +56,6 @@ class KeyTable:
 
 def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "") -> Iterator[KeyTable]:
     """Yield every table of a recipe with its own keys, outer tables first."""
-    record.model_rebuild()  # a field may refer to a class that is defined further down in its module
     tables = {name: nested for name, field in record.model_fields.items() if (nested := _nested(field.annotation))}
     keys = tuple(_key(name, field) for name, field in record.model_fields.items() if name not in tables)
     yield KeyTable(path, False, meaning, keys)

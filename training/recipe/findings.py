@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from report_gen.errors import RecipeError, UsageError
-from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, load_schema
-from report_gen.records.findings import FindingSchema
+from report_gen.labeling import NO_FINDINGS, built_in_schemas, load_schema
+from report_gen.records import FindingSchema
 
 from .schema import Recipe
 
@@ -13,7 +13,7 @@ def load_finding_schema(recipe: Recipe) -> FindingSchema:
     """Load the finding schema of a recipe: a built-in one, none, or that of a findings file relative to its data.
 
     Raises:
-        RecipeError: the findings file cannot be read or its content is wrong.
+        RecipeError: The findings file cannot be read or its content is wrong.
     """
     name = recipe.findings
     try:

@@ -42,7 +42,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
     `key=` without a value removes the key, so that its default applies.
 
     Raises:
-        RecipeError: the file cannot be read, or a key is unknown, renamed or has a wrong value; the message names the
+        RecipeError: The file cannot be read, or a key is unknown, renamed or has a wrong value; the message names the
             key to use.
     """
     path = Path(name_or_path)

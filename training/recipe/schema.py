@@ -8,11 +8,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
-from report_gen.records.report import AttributeName, SectionName
+from report_gen.records import AttributeName, SectionName
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
 
 
 class CorpusRecipe(_Frozen):
@@ -23,8 +23,8 @@ class CorpusRecipe(_Frozen):
     layout: str | None = None
     """Layout of the corpus; detected automatically if not given."""
     hold_out: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training patients used for validation instead of the corpus's own validation split, which then
-    counts as test data and selects nothing. 0 keeps the splits."""
+    """Share of the training patients for validation, in place of the validation split of the corpus, which then counts
+    as test data. 0 keeps the splits."""
     exclude: tuple[str, ...] = ()
     """Ids of studies to leave out completely, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
@@ -43,7 +43,7 @@ class TextRecipe(_Frozen):
     vocabulary_size: int = Field(default=2000, ge=16)
     """Number of pieces in the sentencepiece vocabulary, which is learned from the training reports only."""
     drop_priors: bool = True
-    """Remove sentences that compare with an earlier study: a draft cannot know one."""
+    """Remove comparisons with an earlier study, because a draft of one study cannot support them."""
     drop_sides: bool = False
     """Remove sides (left, right, bilateral) from sentences: for a model that cannot learn sides from images."""
     drop_contradictions: bool = False
@@ -55,6 +55,19 @@ class TextRecipe(_Frozen):
     """Maximum number R of report tokens; longer reports lose whole sentences."""
 
 
+class LoraRecipe(_Frozen):
+    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
+
+    rank: int = Field(default=8, ge=1)
+    """Rank of an adapter."""
+    alpha: float = Field(default=16.0, gt=0)
+    """Scale of the adapters is alpha / rank."""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout before an adapter."""
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
+
+
 class ModelRecipe(_Frozen):
     conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
@@ -63,9 +76,9 @@ class ModelRecipe(_Frozen):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
-    projector: ProjectorConfig = ProjectorConfig()
+    projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     """The GPT-style decoder."""
     decoder_weights: str | None = None
     """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
@@ -101,26 +114,13 @@ class AugmentationRecipe(_Frozen):
     shift: float = Field(default=0.04, ge=0, le=0.2)
     """Maximum shift along either axis, as a share of the image side."""
     scale: float = Field(default=0.08, ge=0, le=0.3)
-    """Maximum relative change of size; what exceeds the square is cropped."""
+    """Maximum relative change of size; parts outside the square are cropped."""
     gamma: float = Field(default=1.25, ge=1, le=2)
     """Maximum exponent of the intensities; the minimum is its reciprocal."""
     noise: float = Field(default=0.02, ge=0, le=0.2)
     """Maximum standard deviation of added Gaussian noise, for intensities 0..1."""
     blur: float = Field(default=0.5, ge=0, le=3)
     """Maximum standard deviation of the Gaussian blur, pixels at training size."""
-
-
-class LoraRecipe(_Frozen):
-    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
-
-    rank: int = Field(default=8, ge=1)
-    """Rank of an adapter."""
-    alpha: float = Field(default=16.0, gt=0)
-    """Scale of the adapters is alpha / rank."""
-    dropout: float = Field(default=0.05, ge=0, lt=1)
-    """Dropout before an adapter."""
-    targets: tuple[str, ...] = ()
-    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 
 class ScstRecipe(_Frozen):
@@ -159,7 +159,9 @@ class Rates(_Frozen):
     @model_validator(mode="after")
     def _check(self) -> Rates:
         if not self.encoder and (self.encoder_layers is not None or self.encoder_decay < 1):
-            raise ValueError("encoder_layers and encoder_decay need rates.encoder above 0")
+            raise ValueError(
+                "encoder_layers and encoder_decay need rates.encoder above 0; set it, or remove these keys"
+            )
         return self
 
 
@@ -199,7 +201,7 @@ class StageRecipe(_Frozen):
     indication_dropout: float = Field(default=0.5, ge=0, le=1)
     """Probability that a prompt has no indication."""
     augment: bool = True
-    """Whether training images are changed as `augmentation` says."""
+    """Whether training images are changed at random, as `augmentation` specifies."""
     cached_features: int = Field(default=0, ge=0)
     """Variants per image whose patch features are computed once, if the encoder is frozen: the first is the original
     image, further ones are augmented. 0 runs the encoder in every step."""
@@ -210,18 +212,17 @@ class StageRecipe(_Frozen):
     ema_decay: float = Field(default=0.0, ge=0, lt=1)
     """Decay of an exponential moving average of the weights, which is validated and saved in their place; 0 for none.
     The decay of step n (from 0) is at most (1 + n) / (10 + n)."""
-    scst: ScstRecipe = ScstRecipe()
+    scst: ScstRecipe = Field(default_factory=ScstRecipe)
     """Self-critical sequence training."""
     validate_every: int = Field(default=100, ge=1)
     """Steps between validations."""
     checkpoint_metric: Literal["draft_score", "loss"] = "draft_score"
-    """What selects the best weights: `draft_score`, the sum of finding macro-F1 and CIDEr-D of drafts of validation
+    """Criterion for the best weights: `draft_score`, the sum of finding macro-F1 and CIDEr-D of drafts of validation
     studies (the loss, if no study has a report), or `loss`."""
     validation_drafts: int = Field(default=100, ge=1)
     """Maximum number of validation studies to draft, the same at every validation."""
     validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
-    """How validation studies are drafted: greedily (fast), by beam search, or with the default decoding of drafting
-    (beam search and sampled candidates, several times slower), which is what users get."""
+    """Decoding of validation drafts: greedy (fast), beam search, or the default of drafting (several times slower)."""
     min_distinct: float = Field(default=0.1, ge=0, le=1)
     """Minimum number of different drafts, as a share of the different references; weights below it score 0."""
     patience: int = Field(default=5, ge=1)
@@ -247,20 +248,20 @@ class Recipe(_Frozen):
     """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is
     `cache` in the run folder. It holds patient images: delete it with them."""
     unreadable: Literal["refuse", "leave-out"] = "refuse"
-    """What to do with a study that has an unreadable image: stop with an error, or leave the study out."""
+    """Treatment of a study with an unreadable image: stop with an error, or leave the study out."""
     save_minutes: float = Field(default=10.0, ge=0)
     """Minutes between saves of the training state, in addition to the save at every validation."""
     tensorboard: bool = True
     """Whether to write curves and sample drafts for TensorBoard into the run folder."""
     stored_weights: Literal["float32", "float16", "bfloat16"] = "float32"
     """Data type of the weights in the checkpoint."""
-    text: TextRecipe = TextRecipe()
+    text: TextRecipe = Field(default_factory=TextRecipe)
     """Cleaning and encoding of the reports."""
     findings: str = "chest_xray"
     """Findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
     """The training corpora."""
-    augmentation: AugmentationRecipe = AugmentationRecipe()
+    augmentation: AugmentationRecipe = Field(default_factory=AugmentationRecipe)
     """Random changes of the training images."""
     model: ModelRecipe
     """The model."""

@@ -21,8 +21,8 @@ def explain_failures(stage: StageRecipe) -> Iterator[None]:
     """Turn torch's exceptions about memory and worker processes into errors that name the remedy.
 
     Raises:
-        ResourceError: memory ran out, or a process that makes batches died.
-        ReportGenError: an error raised in such a process, without its traceback.
+        ResourceError: Memory ran out, or a process that makes batches died.
+        ReportGenError: An error raised in such a process, without its traceback.
     """
     try:
         yield

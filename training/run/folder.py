@@ -31,7 +31,7 @@ _MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "check
 
 
 class ValidationScore(NamedTuple):
-    """How good the weights of a validation are; compares as a tuple, higher is better."""
+    """Score of the weights of a validation. It compares as a tuple; higher is better."""
 
     score: float
     """Score of the drafts; 0 if too few of them differ (`min_distinct`), and if there are none."""
@@ -41,7 +41,7 @@ class ValidationScore(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainProgress:
-    """How far a run has come."""
+    """Progress of a run."""
 
     stage: int = 0
     """Index of the stage."""
@@ -83,11 +83,16 @@ class Run:
     def open(cls, folder: Path, recipe: Recipe, *, resume: bool) -> Iterator[Run]:
         """Start a run in a folder, or open the run there; the folder is locked while the context lasts.
 
+        Args:
+            folder: Run folder; it is created if missing.
+            recipe: Recipe of the run.
+            resume: Whether the folder must contain a run, which is continued.
+
         Raises:
-            UsageError: the folder holds a run but `resume` is False or its recipe differs, holds none but `resume` is
+            UsageError: The folder holds a run but `resume` is False or its recipe differs, holds none but `resume` is
                 True, or is in use by another process.
-            RecipeError: the run was started with recipe keys that have other names now.
-            OutputError: the folder cannot be written.
+            RecipeError: The run was started with recipe keys that have other names now.
+            OutputError: The folder cannot be written.
         """
         path = folder / RECIPE
         if resume and not path.is_file():
@@ -135,7 +140,7 @@ class Run:
         """Return the saved state; None before the first save.
 
         Raises:
-            UsageError: the state is damaged.
+            UsageError: The state is damaged.
         """
         last = self.folder / LAST
         record = self._record()
@@ -157,7 +162,7 @@ class Run:
         """Wrap code that loads the state into models and optimizers: a mismatch is reported as damage.
 
         Raises:
-            UsageError: the state does not fit.
+            UsageError: The state does not fit.
         """
         try:
             yield
@@ -173,7 +178,7 @@ class Run:
         return record
 
     def _clean_up(self) -> None:
-        """Remove what a killed process left: partly written folders, and log lines of steps that will be repeated."""
+        """Remove the remains of a killed process: incomplete folders, and log lines of steps that will be repeated."""
         for name in (LAST, BEST):
             recover_folder(self.folder / name)
         log, record = self.folder / LOG, self._record()

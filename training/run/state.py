@@ -30,7 +30,7 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Tensors) -> None:
     """Restore the state packed from an optimizer over the same parameters.
 
     Raises:
-        ValueError, LookupError: the state belongs to other parameters.
+        ValueError, LookupError: The state belongs to other parameters.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}

@@ -9,8 +9,8 @@ import pytest
 from report_gen_training.benchmarks.conditioning import main
 
 from report_gen.errors import CheckpointError
-from report_gen.labeling.schema_files import chest_xray
-from tests.builders import picture, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
+from report_gen.labeling import chest_xray
+from tests.builders import noise_image, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -19,7 +19,7 @@ WAYS = ("prefix", "cross_attention", "numbers")
 
 def test_tokens_are_counted_and_drafts_timed(tmp_path: Path) -> None:
     folders = [str(write_checkpoint(tmp_path / way, model=tiny_model(tiny_config(conditioning=way)))) for way in WAYS]
-    image, figures = str(write_png(tmp_path / "image.png", picture())), tmp_path / "costs.json"
+    image, figures = str(write_png(tmp_path / "image.png", noise_image())), tmp_path / "costs.json"
     main([*folders, "--studies", image, "--rounds", "1", "--max-tokens", "5", "--json", str(figures)])
     prefix, crossing, numbers = json.loads(figures.read_text())["costs"]
     assert [one["conditioning"] for one in (prefix, crossing, numbers)] == list(WAYS)

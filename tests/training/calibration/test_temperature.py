@@ -15,9 +15,8 @@ from report_gen_training.data.targets import MIN_LABELS
 from report_gen_training.engine.session import train
 from scipy.special import expit
 
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.model import ReportModel, load_checkpoint
-from report_gen.model.projector import VisualFeatures
+from report_gen.labeling import chest_xray
+from report_gen.model import ReportModel, VisualFeatures, load_checkpoint
 from tests.builders import tiny_model, tiny_recipe, write_corner_corpus
 
 FINDINGS = chest_xray().findings

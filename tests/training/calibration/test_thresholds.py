@@ -10,7 +10,7 @@ from report_gen_training.calibration.thresholds import RATIOS, TOLERANCE, UNCERT
 from report_gen_training.data.targets import MIN_LABELS
 
 from report_gen.config import FindingConfig
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 
 FINDINGS = chest_xray().findings
 

@@ -16,16 +16,16 @@ from report_gen_training.recipe.schema import ModelRecipe
 
 from report_gen.config import AttributeConfig
 from report_gen.corpora import read_corpus
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import RecipeError, UsageError
 from report_gen.evaluation import Evaluation, evaluate, select_studies, write_evaluation
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.metrics import ScoreMethod
 from report_gen.model import load_checkpoint
-from report_gen.records.report import Attribute, AttributeName, Report
-from tests.builders import marked, picture, tiny_recipe, tokenizer, write_manifest, write_png
+from report_gen.records import Attribute, AttributeName, Report
+from tests.builders import corner_image, noise_image, tiny_recipe, tokenizer, write_manifest, write_png
 from tests.dicom_files import write_dicom
 
 FINDINGS = chest_xray().findings
@@ -37,13 +37,13 @@ CORNERS = (("CT", "axial"), ("CT", "coronal"), ("MR", "axial"), ("MR", "coronal"
 
 def write_corpus(data: Path) -> Path:
     """Write four images per split whose captions name modality and plane, and one training image of a rare modality."""
-    write_png(data / "images" / "rare.png", picture())
+    write_png(data / "images" / "rare.png", noise_image())
     rare = {"study_id": "rare", "images": ["rare.png"], "findings": "Fluoroscopy.", "modality": "RF", "plane": ""}
     rows: list[dict[str, Any]] = [rare]
     for split in ("train", "val", "test"):
         for corner, (modality, plane) in enumerate(CORNERS):
             name = f"{split}-{corner}"
-            write_png(data / "images" / f"{name}.png", marked(corner))
+            write_png(data / "images" / f"{name}.png", corner_image(corner))
             caption = f"{plane.title()} {modality} image."
             row = {"study_id": name, "images": [f"{name}.png"], "findings": caption, "split": split}
             rows.append(row | {"modality": modality, "plane": plane})
@@ -127,7 +127,7 @@ def test_an_overridden_attribute_changes_the_draft(drafter: Drafter, data: Path)
 
 
 def test_the_header_has_precedence_over_the_image(drafter: Drafter, tmp_path: Path) -> None:
-    pixels = marked(0).astype("uint16")
+    pixels = corner_image(0).astype("uint16")
     for modality, value, known in (("MR", "MR", True), ("CR", "CT", False)):
         study = read_study(write_dicom(tmp_path / f"{modality}.dcm", pixels, Modality=modality))
         first = drafter.draft(study, decoding=BRIEF).attributes[0]
@@ -135,7 +135,7 @@ def test_the_header_has_precedence_over_the_image(drafter: Drafter, tmp_path: Pa
 
 
 def test_a_blank_image_has_unknown_attributes(drafter: Drafter, tmp_path: Path) -> None:
-    report = drafter.draft(read_study(write_png(tmp_path / "blank.png", marked(0) * 0)))
+    report = drafter.draft(read_study(write_png(tmp_path / "blank.png", corner_image(0) * 0)))
     assert report.attributes == (Attribute(name="modality", value=""), Attribute(name="plane", value=""))
 
 
@@ -146,7 +146,7 @@ def evaluated(drafter: Drafter, data: Path) -> Evaluation:
     return evaluate(drafter, rows, decoding=BRIEF, method=method, track=lambda items, *_: items)
 
 
-def test_named_and_recognised_attributes_depend_on_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
+def test_named_and_recognized_attributes_depend_on_the_images(evaluated: Evaluation, tmp_path: Path) -> None:
     assert evaluated.attribute_support == {"modality": {"CT": 6, "MR": 6}, "plane": {"axial": 6, "coronal": 6}}
     for control in ("shuffled", "blank"):
         by_name = {one.name: one for one in evaluated.attributes[control]}

@@ -17,9 +17,8 @@ from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingSchema, FindingState
-from report_gen.records.study import ViewPosition
+from report_gen.labeling import chest_xray
+from report_gen.records import FindingSchema, FindingState, ViewPosition
 from tests.builders import store
 
 FINDINGS = chest_xray().findings
@@ -175,7 +174,7 @@ def test_an_odd_batch_is_shared_unevenly() -> None:
 
 
 def test_rare_findings_repeat_before_common_ones_are_finished() -> None:
-    """Systematic sampling draws each example as often as its weight says, to within one."""
+    """Systematic sampling draws each example as often as its weight requires, to within one."""
     group = store(*[example()] * 30, *[example("Fracture")] * 10)
     batches = BatchSampler([group], stage(rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(10))
     counts = Counter(spec.example for batch in batches for spec in batch)

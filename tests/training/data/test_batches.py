@@ -20,12 +20,11 @@ from report_gen_training.run.events import ignore_progress
 
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.model.projector import VIEWS
-from report_gen.records.findings import FindingState
-from report_gen.records.study import ViewPosition
+from report_gen.labeling import chest_xray
+from report_gen.model import VIEWS
+from report_gen.records import FindingState, ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
-from tests.builders import SIZE, picture, store, write_png
+from tests.builders import SIZE, noise_image, store, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -73,7 +72,7 @@ def batch(*examples: TrainingExample, training: bool = False, **changes: Any) ->
 
 
 def with_images(folder: Path, *seeds: int) -> TrainingExample:
-    paths = tuple(write_png(folder / f"{seed}.png", picture(seed)) for seed in seeds)
+    paths = tuple(write_png(folder / f"{seed}.png", noise_image(seed)) for seed in seeds)
     return replace(TEXT, images=paths, views=(ViewPosition.PA, ViewPosition.LATERAL)[: len(paths)])
 
 
@@ -113,7 +112,7 @@ def test_missing_views_are_masked(tmp_path: Path) -> None:
     assert found.view_mask.tolist() == [[True, False], [True, True]]
     assert found.view_positions[1].tolist() == [VIEWS.index(ViewPosition.PA), VIEWS.index(ViewPosition.LATERAL)]
     assert found.pixel_values.shape == (2, 2, 3, SIZE, SIZE)
-    expected = (torch.from_numpy(picture(2)).float() / 255 - 0.25) / 0.5
+    expected = (torch.from_numpy(noise_image(2)).float() / 255 - 0.25) / 0.5
     for channel in range(3):
         torch.testing.assert_close(found.pixel_values[1, 1, channel], expected)
 

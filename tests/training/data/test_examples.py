@@ -11,10 +11,8 @@ from report_gen_training.data.examples import encode_study
 from report_gen_training.data.studies import CorpusStudy
 
 from report_gen.config import STATES
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
-from report_gen.records.report import parse_report
-from report_gen.records.study import ViewPosition
+from report_gen.labeling import chest_xray
+from report_gen.records import FindingState, ViewPosition, parse_report
 from tests.builders import PROMPT, REPORTS, tokenizer
 
 FINDINGS = chest_xray().findings

@@ -23,9 +23,9 @@ from report_gen_training.run.events import ignore_progress
 
 from report_gen.errors import OutputError
 from report_gen.imaging.transform import ImageTransform
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.model.encoder import ImageEncoder
-from tests.builders import SIZE, picture, store, write_png
+from report_gen.labeling import chest_xray
+from report_gen.model import ImageEncoder
+from tests.builders import SIZE, noise_image, store, write_png
 from tests.training.data.test_batches import TEXT, with_images
 
 TRANSFORM = ImageTransform(size=SIZE, channels=1, mean=0.5, std=0.5)
@@ -39,7 +39,7 @@ def encoder() -> ImageEncoder:
 
 @pytest.fixture
 def images(tmp_path: Path) -> list[Path]:
-    return [write_png(tmp_path / "images" / f"{seed}.png", picture(seed)) for seed in range(5)]
+    return [write_png(tmp_path / "images" / f"{seed}.png", noise_image(seed)) for seed in range(5)]
 
 
 def image_cache(folder: Path, images: list[Path]) -> ImageCache:

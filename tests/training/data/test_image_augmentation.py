@@ -1,4 +1,4 @@
-"""Images are changed a little, as the recipe says, and never mirrored."""
+"""Images are changed a little, as the recipe specifies, and never mirrored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from report_gen_training.data.image_augmentation import augment
 from report_gen_training.recipe.schema import AugmentationRecipe
 from scipy import ndimage
 
-from tests.builders import marked, picture
+from tests.builders import corner_image, noise_image
 
 STRONGEST = AugmentationRecipe(degrees=20, shift=0.2, scale=0.3, gamma=2, noise=0.2, blur=3)
 NONE: dict[str, float] = {"degrees": 0, "shift": 0, "scale": 0, "gamma": 1, "noise": 0, "blur": 0}
@@ -31,7 +31,7 @@ def changed(image: torch.Tensor, *, seed: int = 0, **changes: float) -> torch.Te
 @pytest.mark.parametrize("corner", range(4))
 def test_a_corner_stays_in_its_corner(corner: int) -> None:
     randoms = [np.random.default_rng(seed) for seed in range(100)]
-    squares = augment(square(marked(corner, 64)).expand(100, 64, 64), randoms, AugmentationRecipe())
+    squares = augment(square(corner_image(corner, 64)).expand(100, 64, 64), randoms, AugmentationRecipe())
     halves = squares.unflatten(1, (2, 32)).unflatten(3, (2, 32)).mean((2, 4))  # [100,2,2]
     assert set(halves.flatten(1).argmax(dim=1).tolist()) == {corner}
 
@@ -49,12 +49,12 @@ def test_orientation_is_kept(seed: int) -> None:
 
 
 def test_a_recipe_without_changes_changes_nothing() -> None:
-    image = square(picture(0))
+    image = square(noise_image(0))
     torch.testing.assert_close(changed(image), image, atol=1e-5, rtol=0)
 
 
 def test_each_image_depends_on_its_own_seed_only() -> None:
-    images = torch.stack([square(picture(seed)) for seed in range(3)])
+    images = torch.stack([square(noise_image(seed)) for seed in range(3)])
     together = augment(images, [np.random.default_rng(seed) for seed in range(3)], AugmentationRecipe())
     for seed in range(3):
         alone = augment(images[seed : seed + 1], [np.random.default_rng(seed)], AugmentationRecipe())
@@ -65,7 +65,7 @@ def test_each_image_depends_on_its_own_seed_only() -> None:
 
 
 def test_images_stay_in_range() -> None:
-    images = torch.stack([square(picture(seed)) for seed in range(8)])
+    images = torch.stack([square(noise_image(seed)) for seed in range(8)])
     found = augment(images, [np.random.default_rng(seed) for seed in range(8)], STRONGEST)
     assert found.shape == images.shape
     assert 0 <= float(found.min()) <= float(found.max()) <= 1
@@ -73,7 +73,7 @@ def test_images_stay_in_range() -> None:
 
 def test_a_rotation_equals_one_of_scipy() -> None:
     """About the center, by an angle within the recipe's range."""
-    image = torch.from_numpy(ndimage.gaussian_filter(picture(0, 64).astype(np.float32) / 255, 3))
+    image = torch.from_numpy(ndimage.gaussian_filter(noise_image(0, 64).astype(np.float32) / 255, 3))
     found = changed(image, degrees=20.0, seed=3).numpy()
     angles = np.arange(-20, 20.01, 0.25)
     turned = [ndimage.rotate(image.numpy(), angle, reshape=False, order=1) for angle in angles]
@@ -100,7 +100,7 @@ def test_gamma_is_a_power_within_its_range(seed: int) -> None:
 
 
 def test_a_blur_is_a_gaussian_and_removes_noise() -> None:
-    image = square(picture(1, 64))
+    image = square(noise_image(1, 64))
     found = changed(image, blur=2.0, seed=1).numpy()
     assert found[16:48, 16:48].std() < image.numpy()[16:48, 16:48].std()
     best = min(

@@ -26,9 +26,9 @@ from report_gen_training.data.image_decoding import UnreadableImage
 from report_gen_training.run.events import ignore_progress
 
 from report_gen.errors import OutputError
-from report_gen.imaging.reading import load_pixels, read_study
+from report_gen.imaging import load_pixels, read_study
 from report_gen.imaging.transform import ImageTransform
-from tests.builders import SIZE, picture, write_png
+from tests.builders import SIZE, noise_image, write_png
 
 TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 
@@ -48,7 +48,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def images(tmp_path: Path) -> list[Path]:
-    return [write_png(tmp_path / "images" / f"{seed}.png", picture(seed, 48)) for seed in range(5)]
+    return [write_png(tmp_path / "images" / f"{seed}.png", noise_image(seed, 48)) for seed in range(5)]
 
 
 def fill(folder: Path, images: list[Path]) -> tuple[ImageCache, tuple[UnreadableImage, ...]]:
@@ -99,7 +99,7 @@ def test_a_moved_or_touched_file_is_recognized_by_its_content(
 
 def test_a_changed_file_is_decoded_again(tmp_path: Path, images: list[Path]) -> None:
     fill(tmp_path, images)
-    write_png(images[0], picture(99, 48))
+    write_png(images[0], noise_image(99, 48))
     cache, _ = fill(tmp_path, images)
     np.testing.assert_array_equal(cache.read(images[0]), square(images[0]))
 
@@ -207,7 +207,7 @@ image_cache.cache_images(Path(sys.argv[2]), map(str, images), transform, on_prog
 
 @pytest.fixture
 def many(tmp_path: Path) -> list[Path]:
-    return [write_png(tmp_path / "many" / f"{seed:03}.png", picture(seed, 48)) for seed in range(60)]
+    return [write_png(tmp_path / "many" / f"{seed:03}.png", noise_image(seed, 48)) for seed in range(60)]
 
 
 def test_a_killed_run_loses_at_most_one_shard(tmp_path: Path, many: list[Path], decoded: list[str]) -> None:

@@ -11,12 +11,12 @@ from report_gen_training.data.studies import CorpusStudy, read_studies
 from report_gen_training.recipe.schema import Recipe
 from scipy.special import expit, logit
 
-from report_gen.corpora.examples import Example, build_dataset
+from report_gen.corpora import Example
+from report_gen.corpora.examples import build_dataset
 from report_gen.errors import CorpusError
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.report import format_report
-from report_gen.records.study import ViewPosition
-from tests.builders import picture, tiny_recipe, write_manifest, write_png
+from report_gen.labeling import chest_xray
+from report_gen.records import ViewPosition, format_report
+from tests.builders import noise_image, tiny_recipe, write_manifest, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -69,7 +69,7 @@ def test_a_report_without_the_required_sections_is_left_out(tmp_path: Path) -> N
 
 
 def test_an_image_is_used_without_its_report(tmp_path: Path) -> None:
-    write_png(tmp_path / "images" / "a.png", picture())
+    write_png(tmp_path / "images" / "a.png", noise_image())
     manifest(tmp_path, {"images": ["a.png"], "findings": "", "impression": "Normal.", "edema": 1})
     (found,) = read(recipe(tmp_path))
     assert found.sections == ()
@@ -79,7 +79,7 @@ def test_an_image_is_used_without_its_report(tmp_path: Path) -> None:
 
 
 def test_images_or_texts_alone(tmp_path: Path) -> None:
-    write_png(tmp_path / "images" / "a.png", picture())
+    write_png(tmp_path / "images" / "a.png", noise_image())
     manifest(tmp_path, FULL | {"images": ["a.png"], "view": "PA"})
     (text,) = read(recipe(tmp_path, corpus={"use_images": False}))
     assert (text.images, text.views, bool(text.sections)) == ((), (ViewPosition.PA,), True)

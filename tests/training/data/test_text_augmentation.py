@@ -9,10 +9,8 @@ import pytest
 from report_gen_training.data.text_augmentation import Report, augment_texts
 
 from report_gen.auditing import find_contradictions
-from report_gen.labeling.labeler import label_findings
-from report_gen.labeling.schema_files import chest_xray
-from report_gen.records.findings import FindingState
-from report_gen.records.report import SectionName, format_report, parse_report
+from report_gen.labeling import chest_xray, label_findings
+from report_gen.records import FindingState, SectionName, format_report, parse_report
 
 FINDINGS = chest_xray().findings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from report_gen_training.data.text_cleaning import clean_report, clean_sentence, drop_contradictions
 
-from report_gen.records.report import SectionName, parse_report
+from report_gen.records import SectionName, parse_report
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""learn_vocabulary: round trips, small corpora, determinism, silence."""
+"""`learn_vocabulary`: round trips, small corpora, determinism, silence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def one_blank(text: str) -> str:
 
 
 @given(TEXTS.filter(lambda texts: any(map(str.strip, texts))))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_decode_inverts_encode_for_every_character_of_the_training_texts(texts: list[str]) -> None:
     tokenizer = learn_vocabulary(texts, size=3000)
     assert [tokenizer.decode(tokenizer.encode(text)) for text in texts] == [one_blank(text) for text in texts]
@@ -68,12 +68,12 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("texts", [[], ["", " \n"]])
 def test_no_text_is_refused(texts: list[str]) -> None:
-    with pytest.raises(CorpusError, match="There is no report text"):
+    with pytest.raises(CorpusError, match="no report text to learn a vocabulary from"):
         learn_vocabulary(texts, size=100)
 
 
 def test_a_size_below_the_characters_is_refused() -> None:
-    with pytest.raises(CorpusError, match="20 pieces cannot hold"):
+    with pytest.raises(CorpusError, match="20 pieces cannot represent"):
         learn_vocabulary(["The lungs are clear."], size=20)
 
 

@@ -23,12 +23,11 @@ from safetensors.torch import load_file
 
 from report_gen.drafting import Drafter
 from report_gen.generation import DEFAULT_DECODING, Decoding
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.metrics import Pairs, cider_d
 from report_gen.model import Checkpoint
-from report_gen.records.report import format_report, parse_report
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition, format_report, parse_report
 from tests.builders import store, tiny_recipe, write_corner_corpus
 
 ABNORMAL, NORMAL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
@@ -99,6 +98,13 @@ def test_the_score_chooses_and_the_loss_decides_among_equals() -> None:
     assert all(found is not None for found in ranks)
     assert sorted(ranks) == ranks  # type: ignore[type-var]
     assert len(set(ranks)) == len(ranks)
+
+
+def test_drafts_as_varied_as_the_recipe_asks_keep_their_score() -> None:
+    for distinct, score in ((0.5, 2.0), (0.49, 0.0)):
+        ranked = rank(validation(score=2.0, distinct=distinct), stage(min_distinct=0.5))
+        assert ranked is not None
+        assert ranked.score == pytest.approx(score)
 
 
 def test_without_validation_studies_there_is_no_score() -> None:

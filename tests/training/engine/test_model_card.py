@@ -6,7 +6,7 @@ from pathlib import Path
 
 from report_gen_training.engine.model_card import write_card
 
-from report_gen.records.report import BANNER
+from report_gen.records import BANNER
 from tests.builders import THRESHOLDS, tiny_config, tiny_recipe
 
 

@@ -33,6 +33,26 @@ def test_both_precisions_run_twice_forward_and_backward() -> None:
     assert weight.grad is not None
 
 
+def test_the_measurement_leaves_the_model_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although training mode updates the batch statistics of an encoder, and the backward pass leaves gradients."""
+    model = tiny_model()
+    stage = tiny_recipe(Path()).stages[0]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def disturb(_step: object, _device: torch.device) -> bool:
+        with torch.no_grad():
+            for tensor in model.state_dict().values():
+                tensor.add_(1)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        return True
+
+    monkeypatch.setattr(precision, "is_bf16_faster", disturb)
+    assert measure_precision(model, stage, None)  # type: ignore[arg-type]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
 def test_a_frozen_encoder_is_frozen_in_the_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise its backward pass, which the steps do not have, would decide, and use memory for its activations."""
     model = tiny_model()

@@ -8,20 +8,23 @@ from typing import Any
 
 import pytest
 import torch
+from report_gen_training.benchmarks.tiny_run import small_recipe, write_corpora
+from report_gen_training.engine import stage as stages
 from report_gen_training.engine.model_building import build_model
 from report_gen_training.engine.session import train
+from report_gen_training.engine.train_step import Losses
 from report_gen_training.recipe.schema import Recipe
 from report_gen_training.run.events import Progress
 from safetensors.torch import load_file
 
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, RecipeError, ReportGenError, UsageError
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.imaging import read_study
+from report_gen.labeling import chest_xray
 from report_gen.model import load_checkpoint
-from report_gen.records.report import BANNER
-from tests.builders import CORNERS, PROMPT, marked, tiny_recipe, write_corner_corpus, write_manifest, write_png
+from report_gen.records import BANNER
+from tests.builders import CORNERS, PROMPT, corner_image, tiny_recipe, write_corner_corpus, write_manifest, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -44,7 +47,8 @@ def model_of(recipe: Recipe, **changes: Any) -> dict[str, Any]:
 
 
 def read_sections(drafter: Drafter, image: Path) -> tuple[str, ...]:
-    return tuple(section.text for section in drafter.draft(read_study(image)).sections)
+    report = drafter.draft(read_study(image), decoding=Decoding(max_tokens=60))
+    return tuple(section.text for section in report.sections)
 
 
 @pytest.mark.parametrize("conditioning", ["prefix", "cross_attention"])
@@ -66,7 +70,7 @@ def test_an_overfitted_model_writes_each_report_from_its_image(conditioning: str
     )
     for corner, sections in enumerate(CORNERS):
         assert read_sections(drafter, tmp_path / "images" / f"train-{corner}.png") == sections
-        swapped = write_png(tmp_path / "swapped" / f"train-{corner}.png", marked((corner + 1) % 4))
+        swapped = write_png(tmp_path / "swapped" / f"train-{corner}.png", corner_image((corner + 1) % 4))
         assert read_sections(drafter, swapped) == CORNERS[(corner + 1) % 4]
 
 
@@ -183,6 +187,21 @@ def test_the_seed_determines_the_weights(data: Path, tmp_path: Path) -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
+def test_every_batch_has_random_numbers_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise each step would repeat the dropout of the one before."""
+    step, seeds = stages.train_step, []
+
+    def record(*arguments: Any, **options: Any) -> Losses:
+        if torch.is_grad_enabled():  # not in a validation
+            seeds.append(torch.initial_seed())
+        return step(*arguments, **options)
+
+    monkeypatch.setattr(stages, "train_step", record)
+    recipe = small_recipe(write_corpora(tmp_path, studies=4), stage={"steps": 2, "accumulate": 2})
+    train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    assert len(set(seeds)) == len(seeds) == len(recipe.stages) * 2 * 2
+
+
 def test_a_stage_without_improvement_ends_early_with_its_best_weights(data: Path, tmp_path: Path) -> None:
     rates = {"encoder": 0.0, "projector": 0.0, "decoder": 1e-30}  # too small to move a float
     stage = {"steps": 100, "validate_every": 2, "patience": 3, "rates": rates}
@@ -196,9 +215,17 @@ def start(recipe: Recipe, best: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_stage_that_only_gets_worse_keeps_the_initial_weights(data: Path, tmp_path: Path) -> None:
+    """Also if it is stopped after a validation and resumed."""
+
+    def stop(now: Progress) -> None:
+        if now.step == 3:
+            raise KeyboardInterrupt
+
     stage = {"checkpoint_metric": "loss", "warmup": 0.0, "rates": {"decoder": 10.0}}
     recipe = tiny_recipe(data, stage=stage)
-    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "run", resume=False, on_step=stop)
+    best = train(recipe, tmp_path / "run", resume=True, on_step=ignore)
     before = start(recipe, best)
     assert all(torch.equal(tensor, before[name]) for name, tensor in load_file(best / "model.safetensors").items())
 

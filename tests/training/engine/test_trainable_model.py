@@ -24,14 +24,34 @@ class OneProcess:
         return torch.nn.utils.clip_grad_norm_(parameters, norm)
 
 
+def stage() -> StageRecipe:
+    values = {"name": "s", "corpora": ("c",), "steps": 9, "rates": {"projector": 1e-2}, "ema_decay": 0.5}
+    return StageRecipe.model_validate(values)
+
+
+def test_the_decay_of_the_average_grows_with_the_steps() -> None:
+    """The weights move from 0 to 1 before step 5; the decay is (1 + 5) / (10 + 5)."""
+    accelerator: Any = OneProcess()
+    model = tiny_model()
+    with torch.no_grad():
+        for parameter in model.projector.parameters():
+            parameter.zero_()
+        trainable = TrainableModel(model, stage(), accelerator)
+        for parameter in model.projector.parameters():
+            parameter.fill_(1.0)
+    assert trainable.step(5, apply=True)  # without gradients, so that the weights stay
+    average = trainable.ema_state()
+    assert average
+    for tensor in average.values():
+        torch.testing.assert_close(tensor, torch.full_like(tensor, 1 - 6 / 15))
+
+
 @pytest.mark.parametrize(
     ("gradient", "apply", "applied"), [(0.1, True, True), (0.1, False, False), (float("nan"), True, False)]
 )
 def test_a_skipped_step_changes_neither_weights_nor_average(gradient: float, apply: bool, applied: bool) -> None:
-    values = {"name": "s", "corpora": ("c",), "steps": 9, "rates": {"projector": 1e-2}, "ema_decay": 0.5}
-    stage = StageRecipe.model_validate(values)
     accelerator: Any = OneProcess()
-    trainable = TrainableModel(tiny_model(), stage, accelerator)
+    trainable = TrainableModel(tiny_model(), stage(), accelerator)
     trainable.set_rates(0)
     with torch.no_grad():
         for parameter in trainable.module.projector.parameters():

@@ -66,6 +66,11 @@ def test_the_charts_show_the_numbers_of_the_log(log: Path) -> None:
     assert [text.get_text() for text in losses.texts] == ["image_encoder", "decoder"]
 
 
+def test_names_in_a_script_that_the_font_lacks_are_drawn_without_a_warning() -> None:
+    history = StageHistory("\u80ba", {1: {"loss": 1.0}})  # pytest turns the warning of matplotlib into an error
+    assert draw_curves([history], {}, title="\u80f8").startswith(b"\x89PNG")
+
+
 def test_the_smoothed_loss_is_a_running_mean() -> None:
     history = StageHistory("all", {number: {"loss": float(number % 2)} for number in range(1, 101)})
     losses = plot_curves([history], {}, title="tiny").axes[0]

@@ -16,8 +16,8 @@ from report_gen_training.monitoring.first_batch import FirstText
 from report_gen_training.recipe.schema import Rates
 from rich.console import Console
 
-from report_gen.records.findings import FindingState
-from tests.builders import CORNERS, marked, tiny_recipe, write_corner_corpus
+from report_gen.records import FindingState
+from tests.builders import CORNERS, corner_image, tiny_recipe, write_corner_corpus
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_the_first_batch_decodes_to_the_corpus(measured: DryRun) -> None:
     for strip in measured.strips:
         images = dict(zip(strip.labels, strip.squares, strict=True))
         for corner in range(4):
-            expected = torch.from_numpy(marked(corner).astype(np.float32) / 255)
+            expected = torch.from_numpy(corner_image(corner).astype(np.float32) / 255)
             torch.testing.assert_close(images[f"train-{corner} UNKNOWN"], expected, atol=1e-6, rtol=0)
 
 

@@ -16,8 +16,8 @@ from report_gen_training.monitoring.sample_page import SamplePage
 from report_gen_training.run.events import Sample, Validation
 
 from report_gen.errors import UsageError
-from report_gen.records.report import BANNER
-from tests.builders import marked, write_png
+from report_gen.records import BANNER
+from tests.builders import corner_image, write_png
 
 ATTACK = '<script>alert("ZZPHI7")</script>'
 
@@ -69,7 +69,7 @@ def test_reports_and_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_every_image_is_embedded_once_and_a_missing_one_left_out(tmp_path: Path) -> None:
-    image = write_png(tmp_path / "image.png", marked(1, size=64))
+    image = write_png(tmp_path / "image.png", corner_image(1, size=64))
     page = SamplePage(tmp_path, "tiny")
     page.add(validation(1, images=(image, tmp_path / "gone.png")))
     page.add(validation(2, images=(image,)))

@@ -14,16 +14,15 @@ from report_gen_training.data.studies import CorpusStudy, unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
-from report_gen.drafting.drafter import Drafter
+from report_gen.drafting import Drafter
 from report_gen.generation import Decoding
-from report_gen.imaging.reading import read_study
+from report_gen.imaging import read_study
 from report_gen.imaging.transform import ImageTransform
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records.report import parse_report
-from report_gen.records.study import ViewPosition
+from report_gen.records import ViewPosition, parse_report
 from report_gen.tokenizer import BOS_ID
-from tests.builders import PROMPT, REPORTS, SIZE, picture, store, tiny_config, tiny_model, tokenizer, write_png
+from tests.builders import PROMPT, REPORTS, SIZE, noise_image, store, tiny_config, tiny_model, tokenizer, write_png
 
 FINDINGS = chest_xray().findings
 
@@ -100,7 +99,7 @@ def call_in_drafting(model: ReportModel, folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("views", [1, 2])
 def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, views: int, tmp_path: Path) -> None:
-    paths = [write_png(tmp_path / f"{view}.png", picture(view)) for view in range(views)]
+    paths = [write_png(tmp_path / f"{view}.png", noise_image(view)) for view in range(views)]
     training, length = call_in_training(model, paths)
     drafting = call_in_drafting(model, tmp_path)
     if model.conditioning.adds_cross_attention:

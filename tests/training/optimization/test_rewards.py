@@ -7,7 +7,7 @@ import pytest
 from report_gen_training.optimization.rewards import rewards, training_frequencies
 from report_gen_training.recipe.schema import ScstRecipe
 
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.metrics import METRICS
 
 REPORTS = [

@@ -24,7 +24,7 @@ from report_gen_training.run.events import ignore_progress
 
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging.transform import ImageTransform
-from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling import chest_xray
 from report_gen.model import ReportModel
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
