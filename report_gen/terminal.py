@@ -6,6 +6,7 @@ Drafts and results go to standard output. Everything else goes to standard error
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -63,6 +64,9 @@ def run_app(application: Callable[[], object]) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # pydicom's warnings quote values of the header, which may be data of the patient.
     warnings.filterwarnings("ignore", module="pydicom")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Python would raise an error for characters of a file name or a text that the encoding of the terminal lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     _accept_interrupts()
     try:
         application()

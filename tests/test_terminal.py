@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import logging
+import os
 import subprocess
 import sys
 import warnings
@@ -131,3 +132,14 @@ def test_bars_in_a_notebook_are_plain_lines_that_need_no_widgets(
     written = capsys.readouterr().err
     assert "a line that stays" in written
     assert "3/3" in written
+
+
+def test_a_character_that_the_terminal_lacks_is_escaped() -> None:
+    program = "from report_gen.terminal import print_text, run_app; run_app(lambda: print_text('Bild \\u65e5 \\udcff'))"
+    for encoding, printed in (
+        ("ascii:strict", rb"Bild \u65e5 \udcff"),
+        ("utf-8:strict", "Bild \u65e5 ".encode() + rb"\udcff"),
+    ):
+        environment = {**os.environ, "PYTHONIOENCODING": encoding}
+        result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+        assert result.stdout.rstrip() == printed

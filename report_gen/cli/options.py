@@ -98,18 +98,20 @@ def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
     """Parse `NAME=STATE` settings into finding states by finding name.
 
     Raises:
-        UsageError: A setting has no known state. Whether the model knows the finding is checked later.
+        UsageError: A setting has no known state, or a name has two. Whether the model knows it is checked later.
     """
     from report_gen.records import FindingState
 
     states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
     states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}
-    overrides = {}
+    overrides: dict[str, FindingState] = {}
     for setting in settings:
         name, _, state = setting.partition("=")
         if state.strip().lower() not in states:
             raise UsageError(f"--finding {setting!r}: write NAME=STATE with a state of {', '.join(states)}")
-        overrides[name.strip()] = states[state.strip().lower()]
+        chosen = states[state.strip().lower()]
+        if overrides.setdefault(name.strip(), chosen) is not chosen:
+            raise UsageError(f"--finding {setting!r}: {name.strip()!r} already has another state; give one state")
     return overrides
 
 

@@ -39,7 +39,7 @@ def score(
         bool,
         typer.Option("--strict", help="Exit with code 6 if the drafts collapsed or do not beat a constant report."),
     ] = False,
-    bootstrap: Annotated[int, typer.Option(help="Bootstrap samples for the intervals; 0 for none.")] = 1000,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals; 0 for none.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of bootstrap and baselines.")] = 0,
     features: Annotated[Path | None, typer.Option(help="Image features (.npz), for the image 1-NN baseline.")] = None,
     no_java: NoJava = False,

@@ -60,15 +60,16 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
     """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: A name is neither a finding nor an alias.
+        UsageError: A name is neither that of a finding nor an alias, or a finding is given two states.
     """
-    resolved = {}
+    resolved: dict[str, FindingState] = {}
     for text, state in overrides.items():
         name = schema.resolve_name(text)
         if name is None:
             choices = ", ".join(schema.findings) or "none: the model has no findings"
             raise UsageError(f"finding {text!r} is not known; choose from {choices}")
-        resolved[name] = state
+        if resolved.setdefault(name, state) is not state:
+            raise UsageError(f"finding {name!r} is overridden as {resolved[name]} and as {state}; give one state")
     return resolved
 
 

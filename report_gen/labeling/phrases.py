@@ -112,6 +112,9 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
 
     Args:
         schema: The findings. Their phrases come from the built-in vocabulary that the schema names, or from the schema.
+
+    Raises:
+        ValueError: This release does not have the vocabulary of the schema.
     """
     own = _read(schema.vocabulary) if schema.vocabulary else _own_phrases(schema)
     data = _merge(_read("cues"), own)
@@ -149,7 +152,10 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
 
 
 def _read(vocabulary: str) -> dict[str, Any]:
-    return tomllib.loads((files(__package__) / "vocabularies" / f"{vocabulary}.toml").read_text(encoding="utf-8"))
+    file = files(__package__) / "vocabularies" / f"{vocabulary}.toml"
+    if not vocabulary.isidentifier() or not file.is_file():
+        raise ValueError(f"the vocabulary {vocabulary!r} is not part of this release")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def _own_phrases(schema: FindingSchema) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
+from report_gen.labeling.labeler import finding_labeler
 from report_gen.model.migration import migrate_config
 from report_gen.model.report_model import ReportModel
 from report_gen.prompting import Prompt
@@ -178,10 +179,13 @@ def _parse_prompt(path: Path, content: bytes) -> Prompt:
 
 def _parse_config(path: Path, content: bytes) -> ModelConfig:
     try:
-        return ModelConfig.model_validate_json(json.dumps(migrate_config(json.loads(content))))
+        config = ModelConfig.model_validate_json(json.dumps(migrate_config(json.loads(content))))
+        finding_labeler(config.finding_schema)  # reads the vocabulary, which another release may lack
+        return config
     except (ValueError, AttributeError, TypeError) as error:
         if not isinstance(error, pydantic.ValidationError):
             raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
         fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise CheckpointError(f"{path}: {where}: {fault['msg']}; the checkpoint is of another version") from error
+        where = "".join(f"{part}: " for part in (".".join(map(str, fault["loc"])),) if part)
+        message = fault["msg"].removeprefix("Value error, ")
+        raise CheckpointError(f"{path}: {where}{message}; the checkpoint is of another version") from error

@@ -22,8 +22,11 @@ def migrate_config(config: Mapping[str, Any]) -> Config:
     """Return the configuration in the current schema version.
 
     Raises:
-        ValueError: The version is unknown, for example because a later release wrote the checkpoint.
+        ValueError: The configuration is no JSON object, or its version is unknown, for example because a later release
+            wrote the checkpoint.
     """
+    if not isinstance(config, Mapping):
+        raise ValueError("the configuration is not a JSON object")
     migrated = dict(config)
     while (version := _version(migrated)) != CURRENT_VERSION:
         if version not in _MIGRATIONS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from report_gen.files import write_atomically
 from report_gen.phantom import anatomy
 from report_gen.phantom.anatomy import Side
 
@@ -91,20 +93,25 @@ def write_phantom(
 
     Returns:
         Path of the file.
+
+    Raises:
+        OutputError: the file cannot be written.
     """
     pixels = draw_chest(rows, columns, seed=seed, effusion=effusion, cardiomegaly=cardiomegaly)
     identity = f"{rows} {columns} {seed} {effusion} {cardiomegaly} {photometric}"
     dataset = _dataset(pixels, identity, photometric)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"phantom-{dataset.SOPInstanceUID[-8:]}.dcm"
-    dataset.save_as(path, enforce_file_format=True)
+    path = Path(folder, f"phantom-{dataset.SOPInstanceUID[-8:]}.dcm")
+    content = BytesIO()
+    dataset.save_as(content, enforce_file_format=True)
+    write_atomically(path, content.getvalue())
     return path
 
 
 def write_png(path: Path, pixels: NDArray[np.uint16]) -> Path:
-    """Write 12-bit pixels [H,W] as an 8-bit PNG. Return the path."""
-    PIL.Image.fromarray((pixels >> 4).astype(np.uint8)).save(path, format="PNG")
+    """Write 12-bit pixels [H,W] as an 8-bit PNG. Return the path. Raises OutputError if it cannot be written."""
+    content = BytesIO()
+    PIL.Image.fromarray((pixels >> 4).astype(np.uint8)).save(content, format="PNG")
+    write_atomically(path, content.getvalue())
     return path
 
 

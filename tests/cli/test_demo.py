@@ -23,3 +23,10 @@ def test_the_demonstration(
     assert all(Path(line.split(maxsplit=1)[1]).is_file() for line in (picture_line, study_line, draft_line))
     assert banner == BANNER
     assert answer.out.endswith((tmp_path / "demo" / "draft.txt").read_text() + "\n")
+
+
+def test_a_folder_that_is_a_file_is_refused(report_gen: Command, tmp_path: Path) -> None:
+    (tmp_path / "demo").write_text("")
+    answer = report_gen("demo", "-o", tmp_path / "demo")
+    assert (answer.code, answer.out) == (5, "")
+    assert "cannot be written" in answer.err

@@ -153,6 +153,7 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--view", "side"], "side"),
         (["--finding", "Edema"], "write NAME=STATE with a state of present, absent, uncertain, unknown"),
         (["--finding", "Edema=maybe"], "write NAME=STATE"),
+        (["--finding", "Edema=present", "--finding", "Edema=absent"], "already has another state; give one state"),
         (["--finding", "Oedema=present"], "'Oedema' is not known; choose from No Finding"),
         (["--attribute", "plane"], "write NAME=VALUE with a name of modality, plane, body_part"),
         (["--attribute", "plane="], "write NAME=VALUE with a name of modality, plane, body_part"),

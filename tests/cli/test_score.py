@@ -35,3 +35,9 @@ def test_collapsed_drafts_end_a_strict_run_with_a_code_of_its_own(report_gen: Co
     files = (tmp_path / "drafts.jsonl", tmp_path / "reports.jsonl")
     assert report_gen("score", *files, "--bootstrap", 0, "--strict").code == STRICT_CHECK_FAILED
     assert report_gen("score", *files, "--bootstrap", 0).code == 0
+
+
+def test_a_negative_number_of_bootstrap_samples_is_refused(report_gen: Command, tmp_path: Path) -> None:
+    answer = report_gen("score", tmp_path, tmp_path, "--bootstrap", -3)
+    assert (answer.code, answer.out) == (2, "")
+    assert "greater than or equal to 0" in answer.err

@@ -79,7 +79,7 @@ def test_soft_labels(tmp_path: Path) -> None:
         ("id,findings\n1,x\n,y\n", "row 2 has no study id"),
         ("id,findings,images,views\n1,x,a.png;b.png;c.png,PA;AP\n", "3 images and 2 views"),
         ("id,findings\n1,x\n1,y\n", "row 2 and an earlier row of the same study differ in findings"),
-        ("id,findings,split\n1,x,train\n1,x,test\n", "row 2 has another split"),
+        ("id,findings,split\n1,x,train\n1,x,test\n", "row 2 and an earlier row of the same study differ in split"),
         ("id,edema\n1,0.5\n", "label of a finding must be 1, 0, -1 or empty"),
         ("id,edema\n1,yes\n", "label of a finding must be 1, 0, -1 or empty"),
         ("id,findings,soft edema\n1,x,1.5\n", "soft label of a finding must be a number from 0 to 1, or empty"),

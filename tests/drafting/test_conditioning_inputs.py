@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from report_gen.config import AttributeConfig
-from report_gen.drafting.conditioning_inputs import check_attributes, resolve_attributes
+from report_gen.drafting.conditioning_inputs import check_attributes, resolve_attributes, resolve_overrides
 from report_gen.errors import UsageError
-from report_gen.records import Attribute
+from report_gen.labeling.schema_files import chest_xray
+from report_gen.records import Attribute, FindingState
 
 PLANE = AttributeConfig(name="plane", values=("axial", "coronal"))
 MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))
@@ -55,3 +56,10 @@ def test_unknown_attributes_and_values_are_refused(
 
 def test_every_attribute_may_be_set_to_unknown() -> None:
     check_attributes({"plane": ""}, [PLANE])
+
+
+def test_a_finding_with_two_states_is_refused() -> None:
+    present, absent = FindingState.PRESENT, FindingState.ABSENT
+    assert resolve_overrides({"Edema": present, "edema": present}, chest_xray()) == {"Edema": present}
+    with pytest.raises(UsageError, match="finding 'Edema' is overridden as present and as absent; give one state"):
+        resolve_overrides({"Edema": present, "edema": absent}, chest_xray())

@@ -153,6 +153,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         (lambda config: config["decoder"].update(unexpected=1), "decoder.unexpected: Extra inputs"),
         (lambda config: config.pop("encoder"), "encoder: Field required"),
         (lambda config: config["decoder"].update(heads=3), "decoder: .*3 heads"),
+        (lambda config: config["findings"].update(trained=[True]), "findings.trained has 1 values"),
     ],
 )
 def test_a_configuration_of_another_version_is_refused(
@@ -160,6 +161,13 @@ def test_a_configuration_of_another_version_is_refused(
 ) -> None:
     edit_config(folder, change)
     with pytest.raises(CheckpointError, match=rf"tiny/config\.json: {fault}.*another version"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("vocabulary", ["of_a_later_release", "../schemas/chest_xray"])
+def test_a_vocabulary_that_this_release_lacks_is_refused(folder: Path, vocabulary: str) -> None:
+    edit_config(folder, lambda config: config["finding_schema"].update(vocabulary=vocabulary))
+    with pytest.raises(CheckpointError, match=r"tiny/config\.json: the vocabulary '.*' is not part of this release"):
         load_checkpoint(folder)
 
 

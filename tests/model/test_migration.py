@@ -71,3 +71,9 @@ def test_migration_leaves_its_argument_alone() -> None:
 def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"schema version (3|0|None) is not known; this release reads 1 to 2"):
         migrate_config(config)
+
+
+@pytest.mark.parametrize("config", [[], [["schema_version", 2]], 2, None])
+def test_a_configuration_that_is_no_object_is_refused(config: Any) -> None:
+    with pytest.raises(ValueError, match="the configuration is not a JSON object"):
+        migrate_config(config)

@@ -2,7 +2,7 @@
 
 from .explain import Key, KeyTable, explain, render_keys
 from .findings import load_finding_schema
-from .loading import RECIPES, RENAMED_KEYS, load_recipe, renamed_key
+from .loading import RECIPES, RENAMED_KEYS, describe_renamed_keys, load_recipe
 from .schema import (
     AugmentationRecipe,
     CorpusRecipe,
@@ -29,9 +29,9 @@ __all__ = [
     "ScstRecipe",
     "StageRecipe",
     "TextRecipe",
+    "describe_renamed_keys",
     "explain",
     "load_finding_schema",
     "load_recipe",
-    "renamed_key",
     "render_keys",
 ]

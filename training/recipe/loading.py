@@ -27,11 +27,13 @@ RENAMED_KEYS = {
     "forget_indication": "indication_dropout",
     "average": "ema_decay",
     "reward": "scst",
+    "scst.findings": "finding_f1_weight",
+    "scst.cider": "cider_weight",
     "choose_by": "checkpoint_metric",
     "drafts": "validation_drafts",
     "fewest_distinct": "min_distinct",
 }
-"""Keys of version 0.1 -> current keys, for error messages."""
+"""Keys of version 0.1 -> current keys, for error messages. A dot separates a key from its table, where that matters."""
 
 
 def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
@@ -85,19 +87,21 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
         ) from error
 
 
-def renamed_key(error: pydantic.ValidationError) -> tuple[str, str] | None:
-    """Return the first key of version 0.1 in a recipe (dotted) and its current name; None if there is none."""
+def describe_renamed_keys(error: pydantic.ValidationError) -> str:
+    """Name all keys of version 0.1 in a recipe with their current names; empty if there are none."""
+    renamed = []
     for fault in error.errors():
-        if fault["type"] == "extra_forbidden" and (name := str(fault["loc"][-1])) in RENAMED_KEYS:
-            return ".".join(map(str, fault["loc"])), RENAMED_KEYS[name]
-    return None
+        key = ".".join(map(str, fault["loc"]))
+        for old, new in RENAMED_KEYS.items():
+            if fault["type"] == "extra_forbidden" and f".{key}".endswith(f".{old}"):
+                renamed.append(f"the key {key!r} is now called {new!r}")
+    return ", ".join(renamed)
 
 
 def _describe_fault(error: pydantic.ValidationError) -> str:
     """Describe one fault of a recipe: the key, what is wrong, what to do."""
-    if renamed := renamed_key(error):
-        key, name = renamed
-        return f"the key {key!r} is now called {name!r}; rename it"
+    if renamed := describe_renamed_keys(error):
+        return f"{renamed}; rename it" if renamed.count(" is now called ") == 1 else f"{renamed}; rename them"
     fault = error.errors()[0]
     where = ".".join(map(str, fault["loc"]))
     if fault["type"] != "extra_forbidden":

@@ -20,7 +20,7 @@ from report_gen.errors import OutputError, RecipeError, UsageError
 from report_gen.files import recover_folder, write_atomically, write_folder
 from report_gen.tokenizer import ReportTokenizer
 
-from ..recipe import Recipe, renamed_key
+from ..recipe import Recipe, describe_renamed_keys
 from .state import Tensors
 
 RECIPE, LOG, LOCK, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "lock", "tokenizer.model", "last", "best"
@@ -221,10 +221,10 @@ def _check_same(path: Path, recipe: Recipe) -> None:
     try:
         before = Recipe.model_validate_json(path.read_bytes())
     except pydantic.ValidationError as error:
-        if renamed := renamed_key(error):
+        if renamed := describe_renamed_keys(error):
             raise RecipeError(
-                f"{path}: the key {renamed[0]!r} is now called {renamed[1]!r}, so this run of an earlier version "
-                "cannot be resumed; rename the key in your recipe, and start a new run with another --output"
+                f"{path}: {renamed}, so this run of an earlier version cannot be resumed; "
+                "use the new names in your recipe, and start a new run with another --output"
             ) from error
         raise _damaged(path) from error
     changed = sorted(_differences(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))

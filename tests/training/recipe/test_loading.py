@@ -128,6 +128,8 @@ OLD_KEYS = {
     "stages.1.forget_indication": "indication_dropout",
     "stages.1.average": "ema_decay",
     "stages.1.reward.weight": "scst",
+    "stages.1.scst.findings": "finding_f1_weight",
+    "stages.1.scst.cider": "cider_weight",
     "stages.1.choose_by": "checkpoint_metric",
     "stages.1.drafts": "validation_drafts",
     "stages.1.fewest_distinct": "min_distinct",
@@ -144,7 +146,19 @@ def test_a_key_of_version_0_1_is_refused_with_its_new_name(path: str, old: str, 
 
 
 def test_every_renamed_key_is_tested() -> None:
-    assert {old.removesuffix(".weight").rsplit(".", 1)[-1]: new for old, new in OLD_KEYS.items()} == RENAMED_KEYS
+    tested = {
+        re.sub(r"^(text|corpora\.0|stages\.1)\.", "", old.removesuffix(".weight")): new for old, new in OLD_KEYS.items()
+    }
+    assert tested == RENAMED_KEYS
+
+
+def test_all_keys_of_version_0_1_are_named_in_one_message(path: str) -> None:
+    with pytest.raises(RecipeError) as refused:
+        load_recipe(path, ["text.longest=1", "stages.0.drafts=1"])
+    assert str(refused.value).endswith(
+        "the key 'text.longest' is now called 'max_report_tokens', "
+        "the key 'stages.0.drafts' is now called 'validation_drafts'; rename them"
+    )
 
 
 def test_the_encoder_cannot_be_trained_through_numbers(path: str) -> None:
