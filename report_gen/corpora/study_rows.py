@@ -62,7 +62,7 @@ def join_examples(earlier: Example, later: Example, location: str) -> Example:
             joined[name] = second
         else:
             raise CorpusError(
-                f"{location} and an earlier row of the same study differ in {name}; make them equal, or give each study "
-                "its own id"
+                f"{location} and an earlier row of the same study differ in {name}; make them equal, or give each "
+                "study its own id"
             )
     return Example(**joined)

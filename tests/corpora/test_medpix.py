@@ -77,7 +77,7 @@ def test_contradicting_rows_of_a_case_and_missing_ids_are_refused(tmp_path: Path
     write_tables(tmp_path, TRAIN + "images/2.jpg,C1,train,x,Cough.,Two nodules.,Sarcoid\n")
     with pytest.raises(
         CorpusError,
-        match=r"train\.csv: the row of images/2\.jpg and an earlier row of the same study differ in indication",
+        match=r"the row of images/2\.jpg and an earlier row .* differ in indication",
     ):
         read_corpus(tmp_path, layout="medpix-cases")
     (tmp_path / "train.csv").write_text(HEADING + "images/1.jpg,,train,x,,,\n")
