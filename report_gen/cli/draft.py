@@ -89,19 +89,20 @@ def draft(
     chosen_format = get_format(output_format)
     check_device(device)
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
-    drafter = load_drafter(checkpoint, device=device, dtype=dtype)
     studies, refused = _read_all(paths, view)
     if attention and len(studies) > 1:
         raise UsageError(f"--attention draws one study, and there are {len(studies)}; draft them one by one")
-    results = drafter.draft_all(
-        studies,
-        decoding=choose_decoding(method, candidates, seed),
-        overrides=overrides,
-        attributes=attributes,
-        indication=indication,
-        batch_size=batch_size,
-    )
-    refused += _write_all(studies, results, output, chosen_format, drafter, attention)
+    if studies:  # the model takes seconds to load, so it is loaded only if there is something to draft
+        drafter = load_drafter(checkpoint, device=device, dtype=dtype)
+        results = drafter.draft_all(
+            studies,
+            decoding=choose_decoding(method, candidates, seed),
+            overrides=overrides,
+            attributes=attributes,
+            indication=indication,
+            batch_size=batch_size,
+        )
+        refused += _write_all(studies, results, output, chosen_format, drafter, attention)
     for error in refused:
         print_error(str(error))
     if refused:

@@ -15,7 +15,8 @@ SCHEMA_VERSION = 2
 def format_json(report: Report) -> str:
     """Write a draft as a JSON object with the keys that `json_schema` describes, in a fixed order.
 
-    Control characters are removed from texts.
+    Control characters are removed from texts. Probabilities and confidences have four decimals:
+    further digits change with the number of studies in a batch.
 
     Args:
         report: Draft.
@@ -47,9 +48,15 @@ def _section(section: Section) -> dict[str, Any]:
         "name": section.name.value,
         "text": strip_controls(section.text),
         "sentences": [
-            {"text": strip_controls(sentence.text), "confidence": sentence.confidence} for sentence in section.sentences
+            {"text": strip_controls(sentence.text), "confidence": _rounded(sentence.confidence)}
+            for sentence in section.sentences
         ],
     }
+
+
+def _rounded(probability: float | None) -> float | None:
+    """Round to the digits that do not depend on the batch in which a study was drafted."""
+    return None if probability is None else round(probability, 4)
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -58,7 +65,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
         "state": state,
-        "probability": finding.probability,
+        "probability": _rounded(finding.probability),
         "overridden": finding.overridden,
     }
 
@@ -67,7 +74,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
     return {
         "name": attribute.name,
         "value": strip_controls(attribute.value),
-        "probability": attribute.probability,
+        "probability": _rounded(attribute.probability),
         "predicted": strip_controls(attribute.predicted),
         "from_header": attribute.from_header,
         "overridden": attribute.overridden,

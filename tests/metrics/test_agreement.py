@@ -10,7 +10,8 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge as CocoRouge
 from rouge_score.rouge_scorer import RougeScorer
 
-from report_gen.metrics import Measure, Pairs, bleu, cider, cider_d, rouge_l_coco
+from report_gen.metrics import Measure, Pairs, cider, cider_d, rouge_l_coco
+from report_gen.metrics.bleu import bleu
 from report_gen.metrics.chrf import chrf
 from report_gen.metrics.length_ratio import length_ratio
 from report_gen.metrics.rouge import rouge_score

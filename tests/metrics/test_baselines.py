@@ -7,8 +7,9 @@ import pytest
 
 from report_gen.errors import CorpusError
 from report_gen.labeling import chest_xray
-from report_gen.metrics import Pairs, bleu, diversity_stats, is_collapsed
+from report_gen.metrics import Pairs, diversity_stats, is_collapsed
 from report_gen.metrics.baselines import best_constant, most_frequent, nearest_reports, random_reports
+from report_gen.metrics.bleu import bleu
 from report_gen.metrics.diversity import normalize_text
 from report_gen.metrics.training_reports import read_features
 from report_gen.records import FindingState

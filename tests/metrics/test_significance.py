@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from report_gen.metrics import Measure, Pairs, bleu, compare, rouge_l_coco, seed_spread
+from report_gen.metrics import Measure, Pairs, compare, rouge_l_coco, seed_spread
+from report_gen.metrics.bleu import bleu
 from report_gen.metrics.chrf import chrf
 from report_gen.metrics.measure import mean_measure
 from report_gen.metrics.significance import bootstrap, intervals

@@ -99,7 +99,7 @@ def test_states_by_thresholds() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1.5])
 def test_thresholds_lie_between_0_and_1(value: float) -> None:
-    with pytest.raises(pydantic.ValidationError, match=r"must lie in 0\.\.1"):
+    with pytest.raises(pydantic.ValidationError, match=r"outside 0\.\.1"):
         FindingConfig(present=(value,))
 
 
@@ -176,10 +176,10 @@ def test_the_most_probable_attribute_values_are_decided() -> None:
     ("attributes", "message"),
     [
         ([{"name": "side", "values": ["left"]}], "modality"),
-        ([{"name": "plane", "values": ["axial", "axial"]}], "must differ"),
-        ([{"name": "plane", "values": ["axial", ""]}], "none may be empty"),
+        ([{"name": "plane", "values": ["axial", "axial"]}], "a duplicate or an empty value"),
+        ([{"name": "plane", "values": ["axial", ""]}], "a duplicate or an empty value"),
         ([{"name": "plane", "values": []}], "at least 1"),
-        ([ATTRIBUTES[0], ATTRIBUTES[0]], "twice"),
+        ([ATTRIBUTES[0], ATTRIBUTES[0]], "a duplicate"),
     ],
 )
 def test_malformed_attributes_are_refused(attributes: list[dict[str, object]], message: str) -> None:

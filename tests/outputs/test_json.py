@@ -102,3 +102,9 @@ def test_the_schema_rejects_other_documents(report: Report, path: tuple[Any, ...
     target[key] = value
     with pytest.raises(jsonschema.ValidationError):
         validate(document)
+
+
+def test_probabilities_have_four_decimals(report: Report) -> None:
+    finding = Finding(name="Edema", state=FindingState.PRESENT, probability=0.123456789)
+    document = json.loads(format_json(replace(report, findings=(finding,))))
+    assert document["findings"][0]["probability"] == 0.1235

@@ -97,7 +97,8 @@ class Run:
         path = folder / RECIPE
         if resume and not path.is_file():
             raise UsageError(f"{folder}: no run to resume; start one without --resume")
-        if not resume and path.exists():
+        # A run that failed before it learned anything, such as for a missing corpus, may be started again.
+        if not resume and any((folder / name).exists() for name in (LOG, TOKENIZER, LAST, BEST)):
             raise UsageError(f"{folder}: already holds a run; continue it with --resume, or choose another --output")
         with _locked(folder):
             if resume:

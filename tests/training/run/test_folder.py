@@ -129,3 +129,13 @@ def test_a_full_disk_while_logging_stops_the_run(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").symlink_to("/dev/full")
     with pytest.raises(OutputError, match=r"log.jsonl: cannot be written \(No space left on device\); free some space"):
         Run(tmp_path).log("step", step=1)
+
+
+def test_a_run_that_failed_before_it_learned_anything_is_started_again_with_another_recipe(tmp_path: Path) -> None:
+    with Run.open(tmp_path, tiny_recipe(tmp_path), resume=False):
+        pass  # as if the corpus were missing
+    other = tiny_recipe(tmp_path, seed=1)
+    with Run.open(tmp_path, other, resume=False) as run:
+        run.log("step", step=1)
+    with pytest.raises(UsageError, match="already holds a run"), Run.open(tmp_path, other, resume=False):
+        pass
