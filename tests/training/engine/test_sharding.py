@@ -93,7 +93,7 @@ def train_sharded(recipe: Recipe, folder: Path, resume: bool, dies_at: tuple[str
 
 def test_a_sharded_model_learns_the_same_as_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed once; gradients, their clipping, several batches per step and the resumed optimizer state are right."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # a child process imports this file by its name
+    monkeypatch.syspath_prepend(Path(__file__).parents[3])  # a child process imports this file by its name
     recipe = small_recipe(
         write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5, "ema_decay": 0.0}, dropout=0.0
     )
