@@ -10,7 +10,7 @@ from report_gen.auditing.laterality import mentions_side
 from report_gen.auditing.priors import mentions_prior
 from report_gen.auditing.repetition import find_repeated_sentences
 from report_gen.auditing.text_audit import Flag, FlagKind, audit_text
-from report_gen.auditing.unsupported import is_unsupported
+from report_gen.auditing.unsupported import is_unsupported, remove_unsupported
 
 __all__ = [
     "Contradiction",
@@ -24,5 +24,6 @@ __all__ = [
     "mentions_prior",
     "mentions_side",
     "remove_deidentified_words",
+    "remove_unsupported",
     "replace_deidentification_marks",
 ]

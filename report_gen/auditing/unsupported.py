@@ -6,10 +6,11 @@ them in an image. In a draft these sentences are inventions.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from report_gen.labeling import finding_labeler
-from report_gen.records import FindingSchema, FindingState
+from report_gen.records import FindingSchema, FindingState, Section
 
 _ASSERTED = (FindingState.PRESENT, FindingState.UNCERTAIN)
 
@@ -32,3 +33,29 @@ def is_unsupported(sentence: str, supported: Collection[str], schema: FindingSch
     if any(finding in schema.stated and finding not in known for finding in asserted):
         return True
     return bool(statements) and all(statement.finding not in known for statement in statements)
+
+
+def remove_unsupported(
+    sections: Sequence[Section], states: Sequence[FindingState], schema: FindingSchema
+) -> tuple[tuple[Section, ...], int]:
+    """Remove the unsupported sentences of a generated report, see `is_unsupported`.
+
+    A model that predicts no finding at all, for example one conditioned on patches alone, keeps every sentence.
+
+    Args:
+        sections: The generated sections.
+        states: The finding states [F] that conditioned the decoder.
+        schema: The F findings of the model.
+
+    Returns:
+        The sections without these sentences, and the number of sentences removed.
+    """
+    supported = {name for name, state in zip(schema.findings, states, strict=True) if state is not FindingState.UNKNOWN}
+    if not supported:
+        return tuple(sections), 0
+    kept = [
+        replace(section, sentences=tuple(s for s in section.sentences if not is_unsupported(s.text, supported, schema)))
+        for section in sections
+    ]
+    removed = sum(len(section.sentences) for section in sections) - sum(len(section.sentences) for section in kept)
+    return tuple(section for section in kept if section.sentences), removed

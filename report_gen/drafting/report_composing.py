@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import torch
 
 from report_gen import __version__
-from report_gen.drafting.audit import draft_notices, remove_unsupported
+from report_gen.drafting.audit import draft_notices
 from report_gen.drafting.conditioning_inputs import unknown_attributes
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
@@ -64,15 +64,15 @@ class ReportComposer:
             notices: Notices about the study; those of the audit follow.
             decoding: Options of the generation, for the provenance.
         """
-        schema, sections, removed = self._checkpoint.model.config.finding_schema, text.sections, 0
-        if decoding.remove_unsupported:
-            sections, removed = remove_unsupported(sections, findings, schema)
-        if removed:
-            notices = (*notices, f"sentences removed because the model cannot detect what they describe: {removed}")
-        body = "\n".join(section.text for section in sections)
-        audited = draft_notices(body, [finding.state for finding in findings], schema)
+        if text.removed:
+            notices = (
+                *notices,
+                f"sentences removed because the model cannot detect what they describe: {text.removed}",
+            )
+        schema = self._checkpoint.model.config.finding_schema
+        audited = draft_notices(text.text, [finding.state for finding in findings], schema)
         return Report(
-            sections=sections,
+            sections=text.sections,
             findings=findings,
             notices=(*notices, *audited),
             provenance=self._provenance(study, decoding),

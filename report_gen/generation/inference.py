@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from report_gen.auditing import has_deidentification_mark
+from report_gen.auditing import has_deidentification_mark, remove_unsupported
 from report_gen.errors import UsageError
 from report_gen.generation.confidence import geometric_mean, token_probabilities
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.reranking import needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records import AttributeName, FindingState, Section, Sentence, parse_report
+from report_gen.records import AttributeName, FindingSchema, FindingState, Section, Sentence, parse_report
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 
@@ -31,6 +31,8 @@ class GeneratedText:
     sections: tuple[Section, ...]
     confidence: float | None
     """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
+    removed: int = 0
+    """Number of sentences that `Decoding.remove_unsupported` removed."""
 
     @property
     def text(self) -> str:
@@ -100,10 +102,13 @@ def generate_texts(
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
-    return [
+    selected = [
         texts[select_candidate([(one.text, one.confidence) for one in texts], states[n], attributes[n], schema=schema)]
         for n, texts in enumerate(candidates)
     ]
+    if not decoding.remove_unsupported:
+        return selected
+    return [_without_unsupported(text, row, schema) for text, row in zip(selected, states, strict=True)]
 
 
 @torch.inference_mode()
@@ -171,6 +176,12 @@ def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> Generat
         if sentences:
             sections.append(Section(section.name, tuple(sentences.values())))
     return GeneratedText(tuple(sections), geometric_mean(tokens.probabilities))
+
+
+def _without_unsupported(text: GeneratedText, states: Sequence[FindingState], schema: FindingSchema) -> GeneratedText:
+    """Return the text without the sentences that the finding states [F] do not support."""
+    sections, removed = remove_unsupported(text.sections, states, schema)
+    return replace(text, sections=sections, removed=removed)
 
 
 def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
-from report_gen.drafting.audit import draft_notices, remove_unsupported
+from report_gen.drafting.audit import draft_notices
 from report_gen.labeling import chest_xray
-from report_gen.records import Finding, FindingState, Section, SectionName, parse_report
+from report_gen.records import FindingState
 
 SCHEMA = chest_xray()
 FINDINGS = SCHEMA.findings
@@ -36,29 +34,3 @@ def test_mismatched_findings_get_one_notice() -> None:
 def test_an_empty_text_gets_a_notice_and_a_consistent_one_none() -> None:
     assert draft_notices("", UNKNOWN, SCHEMA) == ("the model generated no text; write the report by hand",)
     assert draft_notices("The image is rotated.", UNKNOWN, SCHEMA) == ()
-
-
-def findings(*names: str, state: FindingState = FindingState.PRESENT) -> list[Finding]:
-    return [Finding(name=name, state=state if name in names else FindingState.UNKNOWN) for name in FINDINGS]
-
-
-def test_sentences_about_findings_without_a_prediction_are_removed() -> None:
-    text = "FINDINGS: There is a small pleural effusion. A pacemaker is seen. IMPRESSION: Old rib fracture."
-    kept, removed = remove_unsupported(parse_report(text), findings("Pleural Effusion"), SCHEMA)
-    assert kept == (Section(SectionName.FINDINGS, parse_report("There is a small pleural effusion.")[0].sentences),)
-    assert removed == 2
-
-
-@pytest.mark.parametrize("state", [FindingState.ABSENT, FindingState.UNCERTAIN])
-def test_a_sentence_about_any_predicted_finding_is_kept(state: FindingState) -> None:
-    sections = parse_report("There is a small pleural effusion.")
-    predicted = [
-        Finding(name=one.name, state=FindingState.PRESENT) if one.name == "Edema" else one
-        for one in findings("Pleural Effusion", state=state)
-    ]
-    assert remove_unsupported(sections, predicted, SCHEMA) == (sections, 0)
-
-
-def test_a_model_that_predicts_no_finding_keeps_every_sentence() -> None:
-    sections = parse_report("A pacemaker is seen.")
-    assert remove_unsupported(sections, findings(), SCHEMA) == (sections, 0)

@@ -9,29 +9,22 @@ import torch
 
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.generation import Decoding, GeneratedText
-from report_gen.records import Finding, FindingState, Report, parse_report
+from report_gen.records import Finding, FindingState, parse_report
 from tests.builders import FINDINGS, study, tiny_checkpoint
 
-SECTIONS = parse_report("FINDINGS: There is a small pleural effusion. A pacemaker is seen.")
 
-
-def compose(folder: Path, *, remove_unsupported: bool) -> Report:
-    present = "Pleural Effusion"
-    states = {name: FindingState.PRESENT if name == present else FindingState.UNKNOWN for name in FINDINGS}
-    return ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
-        study(folder),
-        findings=tuple(Finding(name=name, state=state) for name, state in states.items()),
+@pytest.mark.parametrize("removed", [0, 2])
+def test_a_notice_counts_the_removed_sentences(removed: int, tmp_path: Path) -> None:
+    sections = parse_report("FINDINGS: There is a small pleural effusion.")
+    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
+        study(tmp_path),
+        findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),
-        text=GeneratedText(SECTIONS, 0.5),
+        text=GeneratedText(sections, 0.5, removed=removed),
         notices=("first",),
-        decoding=Decoding(remove_unsupported=remove_unsupported),
+        decoding=Decoding(),
     )
-
-
-@pytest.mark.parametrize("remove", [True, False])
-def test_unsupported_sentences_are_removed_only_if_the_decoding_says_so(remove: bool, tmp_path: Path) -> None:
-    report = compose(tmp_path, remove_unsupported=remove)
-    texts = [sentence.text for section in report.sections for sentence in section.sentences]
-    assert texts == ["There is a small pleural effusion.", "A pacemaker is seen."][: 1 if remove else 2]
+    assert report.sections == sections
     assert report.notices[0] == "first"
-    assert any("cannot detect what they describe: 1" in notice for notice in report.notices) is remove
+    stated = [notice for notice in report.notices if notice.endswith("cannot detect what they describe: 2")]
+    assert len(stated) == (1 if removed else 0)

@@ -207,3 +207,12 @@ def test_a_text_that_names_another_modality_is_not_kept(texts: dict[str, list[st
     texts["greedy"] = ["MRI: a cyst."]
     assert choose(states=UNKNOWN) == ["MRI: a cyst."]  # most of the others agree with it
     assert choose(states=UNKNOWN, attributes={"modality": "CT"}) == ["CT: a cyst."]
+
+
+@pytest.mark.parametrize("remove", [True, False])
+def test_unsupported_sentences_are_removed_only_if_the_decoding_says_so(
+    remove: bool, texts: dict[str, list[str]]
+) -> None:
+    texts["greedy"] = ["Small pleural effusion. A chest tube is seen."]
+    decoding = Decoding(remove_unsupported=remove)
+    assert choose(decoding=decoding) == ["Small pleural effusion." if remove else texts["greedy"][0]]
