@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records import AttributeName, FindingSchema, FindingState
+from report_gen.records import AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -143,6 +143,15 @@ class AttributeConfig(_Frozen):
         return self.conditioning_values.index(value) if value in self.values else 0
 
 
+class TrainedViews(_Frozen):
+    """The views that a model was trained on, with how often; a view that is missing here must not reach the model."""
+
+    images: dict[ViewPosition, Annotated[int, Field(ge=1)]] = {}
+    """Training images by view, as the projector got them. UNKNOWN is among them if views were dropped in training."""
+    prompts: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Training prompts by the views that they name, such as "PA and lateral"; "" for prompts without views."""
+
+
 class ModelConfig(_Frozen):
     schema_version: Literal[2] = 2
     """Version of this record; `model/migration.py` reads earlier ones."""
@@ -169,6 +178,8 @@ class ModelConfig(_Frozen):
     """DICOM modalities that the model was trained on; for others the draft has a notice. Empty: any."""
     views: tuple[str, ...] = ()
     """View positions that the finding head was trained on; for other studies the draft has a notice. Empty: any."""
+    trained_views: TrainedViews | None = None
+    """Views of the training images and prompts; other views are replaced. None: not recorded, as in version 0.1."""
 
     @model_validator(mode="after")
     def _check_findings(self) -> ModelConfig:

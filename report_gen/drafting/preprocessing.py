@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.drafting.request import DraftRequest
+from report_gen.drafting.views import ChosenImages, choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError
 from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
-from report_gen.prompting import describe_views, render
+from report_gen.prompting import render
 from report_gen.records import Image, Study
 
 _GRAY = 0.5
@@ -59,6 +60,7 @@ class StudyPreprocessor:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._config, self._tokenizer, self._prompt = checkpoint.model.config, checkpoint.tokenizer, checkpoint.prompt
+        self._trained_views = trained_views(checkpoint.model)
         encoder = self._config.encoder
         self._transform = ImageTransform(
             size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
@@ -74,7 +76,7 @@ class StudyPreprocessor:
         Returns:
             The preprocessed study, or the error for which this study alone is refused.
         """
-        images, notices = self._choose_images(request.study)
+        images, views, notices = self._choose_images(request.study)
         try:
             squares = self._gray_squares(len(images)) if blank else self._fit_images(images)
         except StudyError as error:
@@ -86,11 +88,11 @@ class StudyPreprocessor:
         prompt = render(
             self._prompt,
             indication=request.indication or request.study.indication or "",
-            views=describe_views([image.view_position for image in images]),
+            views=views_of_prompt(views, self._trained_views),
             technique=request.technique or "",
         )
-        views = [VIEWS.index(image.view_position) for image in images]
-        return PreprocessedStudy(request, squares, views, self._tokenizer.encode(prompt), notices)
+        indices = [VIEWS.index(view) for view in views]
+        return PreprocessedStudy(request, squares, indices, self._tokenizer.encode(prompt), notices)
 
     def collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
         """Stack the images of B studies; missing views are black and masked."""
@@ -104,27 +106,21 @@ class StudyPreprocessor:
         Raises:
             StudyError: The image cannot be read.
         """
-        (image, *_), _ = self._choose_images(study)
+        image = self._choose_images(study).images[0]
         pixels = load_pixels(image)
         return pixels, self._transform.fit(pixels)[1]
 
-    def _choose_images(self, study: Study) -> tuple[tuple[Image, ...], tuple[str, ...]]:
-        """Return the images in views that the model was trained on, or all if there are none, and notices."""
-        config, notices = self._config, []
+    def _choose_images(self, study: Study) -> ChosenImages:
+        """Return the images that the model gets, their views, and notices on modality and views."""
+        config = self._config
+        chosen = choose_images(study.images, config.views, self._trained_views)
         modalities = {series.modality for series in study.series if series.modality}
         if config.modalities and (foreign := sorted(modalities - set(config.modalities))):
-            notices.append(
+            notice = (
                 f"modality {', '.join(foreign)} is not what the model was trained on ({', '.join(config.modalities)})"
             )
-        known = tuple(image for image in study.images if not config.views or image.view_position in config.views)
-        if not known:
-            notices.append(f"no view that the model was trained on ({', '.join(config.views)})")
-        elif len(known) < len(study.images):
-            notices.append(
-                f"{len(study.images) - len(known)} of {len(study.images)} images left out: the model was not trained "
-                "on their views"
-            )
-        return known or study.images, tuple(notices)
+            return chosen._replace(notices=(notice, *chosen.notices))
+        return chosen
 
     def _fit_images(self, images: Sequence[Image]) -> torch.Tensor:
         """Return squares [V,size,size]; raise StudyError for an image that cannot be read."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .examples import TrainingExample
     from .preparation import PreparedCorpora, image_transform, prepare, prepare_sample, shared_cache
     from .targets import MIN_LABELS, Floats, has_enough_labels
+    from .trained_views import count_trained_views
     from .vocabulary import learn_vocabulary
 else:
     __getattr__ = lazy_exports(
@@ -31,6 +32,7 @@ else:
             "examples": ("TrainingExample",),
             "preparation": ("PreparedCorpora", "image_transform", "prepare", "prepare_sample", "shared_cache"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
+            "trained_views": ("count_trained_views",),
             "vocabulary": ("learn_vocabulary",),
         },
     )
@@ -46,6 +48,7 @@ __all__ = [
     "PreparedCorpora",
     "TrainingData",
     "TrainingExample",
+    "count_trained_views",
     "group_by_kind",
     "has_enough_labels",
     "has_trained_findings",

@@ -23,7 +23,7 @@ from report_gen.model import Checkpoint, ReportModel, save_checkpoint
 from report_gen.prompting import load_prompt
 
 from ..calibration import TunedFindings, tune_findings
-from ..data import PreparedCorpora, prepare, trained_findings, trained_prevalence
+from ..data import PreparedCorpora, count_trained_views, prepare, trained_findings, trained_prevalence
 from ..optimization import merged_state
 from ..recipe import Recipe
 from ..run import BEST, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
@@ -123,7 +123,8 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned = _tune(model, recipe, prepared)
-    config = model.config.model_copy(update={"findings": tuned.findings})
+    views = count_trained_views(recipe, prepared)
+    config = model.config.model_copy(update={"findings": tuned.findings, "trained_views": views})
     calibration = None if tuned.calibration is None else asdict(tuned.calibration)
     save_checkpoint(
         folder,
