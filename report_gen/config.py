@@ -144,12 +144,19 @@ class AttributeConfig(_Frozen):
 
 
 class TrainedViews(_Frozen):
-    """The views that a model was trained on, with how often; a view that is missing here must not reach the model."""
+    """The views that a model was trained on. Other views must not reach it: their embedding is untrained."""
 
     images: dict[ViewPosition, Annotated[int, Field(ge=1)]] = {}
-    """Training images by view, as the projector got them. UNKNOWN is among them if views were dropped in training."""
+    """Number of training images by the view that the corpora specify."""
     prompts: dict[str, Annotated[int, Field(ge=1)]] = {}
-    """Training prompts by the views that they name, such as "PA and lateral"; "" for prompts without views."""
+    """Number of training reports by the views that the prompt names, such as "PA and lateral"; "" if it names none."""
+    dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images whose view was dropped, so that the model knows images of unknown view."""
+
+    @property
+    def embedded(self) -> frozenset[ViewPosition]:
+        """Views whose embedding is trained, UNKNOWN among them if views were dropped."""
+        return frozenset(self.images) | ({ViewPosition.UNKNOWN} if self.images and self.dropout else frozenset())
 
 
 class ModelConfig(_Frozen):

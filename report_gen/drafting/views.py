@@ -44,11 +44,13 @@ def choose_images(images: Sequence[Image], declared: Collection[str], trained: T
     """
     accepted = declared or ((*trained.images, ViewPosition.UNKNOWN) if trained.images else VIEWS)
     known = tuple(image for image in images if _is_accepted(image.view_position, accepted))
-    if not known and ViewPosition.UNKNOWN in trained.images:
+    if not known and ViewPosition.UNKNOWN in trained.embedded:
         known = tuple(image for image in images if image.view_position is ViewPosition.UNKNOWN)
     chosen = known or tuple(images)
     views = tuple(replace_view(image.view_position, trained) for image in chosen)
-    notices = [_describe_replacement(image.view_position, view) for image, view in zip(chosen, views, strict=True)]
+    notices = [
+        _describe_replacement(image.view_position, view, trained) for image, view in zip(chosen, views, strict=True)
+    ]
     if not known:
         notices = [f"no view that the model was trained on ({', '.join(declared or trained.images)})"]
     elif left_out := len(images) - len(known):
@@ -57,16 +59,21 @@ def choose_images(images: Sequence[Image], declared: Collection[str], trained: T
 
 
 def replace_view(view: ViewPosition, trained: TrainedViews) -> ViewPosition:
-    """Return the view by which the model gets an image: a view of which the view embedding is trained.
+    """Return the view by which the model gets an image: a view of which the embedding is trained.
 
     An untrained view becomes FRONTAL if it is a frontal one, else UNKNOWN, whichever is trained. A model that was
-    trained without unknown views gets its most frequent frontal view instead.
+    trained without unknown views gets its most frequent frontal view instead. If all training images had one view, it
+    tells nothing about an image, and an image of unknown view gets it as well. So a PNG is drafted like the same image
+    in a corpus.
     """
-    if not trained.images or view in trained.images:
+    embedded = trained.embedded
+    if view is ViewPosition.UNKNOWN and len(trained.images) == 1:
+        (view,) = trained.images
+    if not embedded or view in embedded:
         return view
-    if view.is_frontal and ViewPosition.FRONTAL in trained.images:
+    if view.is_frontal and ViewPosition.FRONTAL in embedded:
         return ViewPosition.FRONTAL
-    if ViewPosition.UNKNOWN in trained.images:
+    if ViewPosition.UNKNOWN in embedded:
         return ViewPosition.UNKNOWN
     # Training starts with an embedding of zero for every view. A decoder that always read the embedding of a known view
     # writes broken text for zero, and for a prompt without its line of views.
@@ -97,9 +104,11 @@ def _is_accepted(view: ViewPosition, accepted: Collection[str]) -> bool:
     return view in accepted or (view.is_frontal and ViewPosition.FRONTAL in accepted)
 
 
-def _describe_replacement(view: ViewPosition, replaced: ViewPosition) -> str:
+def _describe_replacement(view: ViewPosition, replaced: ViewPosition, trained: TrainedViews) -> str:
     """Return a notice if the model gets a view that is not, or may not be, the one of the image; otherwise ""."""
     if view is replaced or (view.is_frontal and replaced in (ViewPosition.FRONTAL, ViewPosition.UNKNOWN)):
+        return ""
+    if view is ViewPosition.UNKNOWN and len(trained.images) == 1:
         return ""
     if view is ViewPosition.UNKNOWN:
         return f"the view of an image is unknown and is assumed to be {replaced.label}; specify it if it is another"
