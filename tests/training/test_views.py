@@ -58,8 +58,12 @@ def texts(drafter: Drafter, studies: Mapping[str, Study]) -> dict[str, tuple[str
 
 def sections(report: object) -> tuple[str, ...]:
     assert isinstance(report, Report)
-    assert report.notices == ()
+    assert view_notices(report) == []
     return tuple(section.text for section in report.sections)
+
+
+def view_notices(report: Report) -> list[str]:
+    return [notice for notice in report.notices if "view" in notice]
 
 
 def as_dicom(folder: Path, place: int, view: str) -> Study:
@@ -98,6 +102,6 @@ def test_without_view_dropout_a_picture_is_drafted_as_of_the_most_frequent_view(
     for place, expected in enumerate(CORNERS):
         report = drafter.draft(read_study(tmp_path / "images" / f"test-{place}-PA.png"))
         assert tuple(section.text for section in report.sections) == expected
-        assert report.notices == (
-            "the view of an image is unknown and is assumed to be PA; specify it if it is another",
-        )
+        assert view_notices(report) == [
+            "the view of an image is unknown and is assumed to be PA; specify it if it is another"
+        ]
