@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records import AttributeName, FindingSchema, FindingState
+from report_gen.records import AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -192,6 +192,22 @@ class ScopeConfig(_Frozen):
     """Recognizer of foreign images. None: the model has none, and every image is drafted."""
 
 
+class TrainedViews(_Frozen):
+    """The views that a model was trained on. Other views must not reach it: their embedding is untrained."""
+
+    images: dict[ViewPosition, Annotated[int, Field(ge=1)]] = {}
+    """Number of training images by the view that the corpora specify."""
+    prompts: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Number of training reports by the views that the prompt names, such as "PA and lateral"; "" if it names none."""
+    dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images whose view was dropped, so that the model knows images of unknown view."""
+
+    @property
+    def embedded(self) -> frozenset[ViewPosition]:
+        """Views whose embedding is trained, UNKNOWN among them if views were dropped."""
+        return frozenset(self.images) | ({ViewPosition.UNKNOWN} if self.images and self.dropout else frozenset())
+
+
 class ModelConfig(_Frozen):
     schema_version: Literal[3] = 3
     """Version of this record; `model/migration.py` reads earlier ones."""
@@ -216,6 +232,8 @@ class ModelConfig(_Frozen):
     """Attributes that the model classifies; each takes one visual token."""
     scope: ScopeConfig = Field(default_factory=ScopeConfig)
     """Studies that the model was made for."""
+    trained_views: TrainedViews | None = None
+    """Views of the training images and prompts; other views are replaced. None: not recorded, as in version 0.1."""
 
     @model_validator(mode="after")
     def _check_findings(self) -> ModelConfig:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
 
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
@@ -36,7 +37,9 @@ HEADER_KEYWORDS = (
     "ImagerPixelSpacing",
     "ProtocolName",
     "NominalScannedPixelSpacing",
+    "AcquisitionDeviceProcessingDescription",
     "ViewPosition",
+    "PatientOrientation",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -112,12 +115,17 @@ VIEW_CODES = {
 _DESCRIBED_VIEWS = (
     (r"decub(itus)?", ViewPosition.DECUBITUS),
     (r"obl(ique)?|lao|rao|lpo|rpo", ViewPosition.OBLIQUE),
-    (r"lat(eral)?", ViewPosition.LATERAL),
+    (r"lat(eral|[eé]rale?)?|llat|rlat|seitlich|profil|perfil", ViewPosition.LATERAL),
     (r"pa|p\.a\.|postero-?anterior", ViewPosition.PA),
     (r"ap|a\.p\.|antero-?posterior", ViewPosition.AP),
     (r"frontal", ViewPosition.FRONTAL),
 )
 """Regular expressions of the words that name a view in free text."""
+
+_ROW_DIRECTIONS = {
+    **dict.fromkeys(("L", "R"), ViewPosition.FRONTAL),
+    **dict.fromkeys(("A", "P"), ViewPosition.LATERAL),
+}
 
 _YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
@@ -195,7 +203,7 @@ def _integer(dataset: Dataset, keyword: str) -> int | None:
 
 
 def _view_position(dataset: Dataset) -> ViewPosition:
-    """Return the view by View Position (0018,5101), else View Code Sequence, else the words of a description."""
+    """Return the view by View Position (0018,5101), else View Code Sequence, a description, or Patient Orientation."""
     named = ViewPosition.from_term(_text(dataset, "ViewPosition") or "")
     if named is not ViewPosition.UNKNOWN:
         return named
@@ -203,20 +211,40 @@ def _view_position(dataset: Dataset) -> ViewPosition:
         coded = VIEW_CODES.get(_text(item, "CodeValue") or "")
         if coded is not None:
             return coded
-    for keyword in ("SeriesDescription", "ProtocolName"):
-        described = _described_views(_text(dataset, keyword) or "")
-        if len(described) == 1:
-            return described.pop()
-    return ViewPosition.UNKNOWN
+    for keyword in ("ViewPosition", "SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName"):
+        described = _described_view(_text(dataset, keyword) or "")
+        if described is not ViewPosition.UNKNOWN:
+            return described
+    return _oriented_view(dataset)
 
 
-def _described_views(description: str) -> set[ViewPosition]:
-    """Return the views that a description names as whole words: one for "CHEST PA", two for "PA and lateral"."""
-    return {
+def _described_view(description: str) -> ViewPosition:
+    """Return the view that a description names as whole words; UNKNOWN for "PA and lateral", which names two images."""
+    named = {
         view
         for words, view in _DESCRIBED_VIEWS
-        if re.search(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])", description, re.IGNORECASE)
+        if re.search(rf"(?<![^\W_])(?:{words})(?![^\W_])", description, re.IGNORECASE)
     }
+    if (
+        ViewPosition.DECUBITUS in named
+    ):  # "lateral decubitus" and "decubitus PA" describe the patient's position as well
+        return ViewPosition.DECUBITUS
+    if named and all(view.is_frontal for view in named):
+        return named.pop() if len(named) == 1 else ViewPosition.FRONTAL
+    return named.pop() if len(named) == 1 else ViewPosition.UNKNOWN
+
+
+def _oriented_view(dataset: Dataset) -> ViewPosition:
+    """Return LATERAL or FRONTAL by Patient Orientation (0020,0020), PS3.3 C.7.6.1.1.1.
+
+    The columns of both run between head and feet, the rows of a frontal radiograph between left and right, and those of
+    a lateral one between anterior and posterior. Directions in between, such as "LA", are of neither.
+    """
+    orientation = _value(dataset, "PatientOrientation")
+    rows, columns = map(str, orientation) if isinstance(orientation, MultiValue) and len(orientation) == 2 else ("", "")
+    if columns not in ("H", "F"):
+        return ViewPosition.UNKNOWN
+    return _ROW_DIRECTIONS.get(rows, ViewPosition.UNKNOWN)
 
 
 def _laterality(dataset: Dataset) -> Laterality:

@@ -37,7 +37,7 @@ from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 3
+_VERSION = 4
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 

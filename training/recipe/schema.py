@@ -242,6 +242,9 @@ class StageRecipe(_Frozen):
     """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)
     """Probability that a prompt has no indication."""
+    view_dropout: float = Field(default=0.15, ge=0, le=1)
+    """Probability that the views of a study are unknown to the model and missing in its prompt, as those of a PNG are;
+    otherwise the model gets the views of the corpus."""
     augment: bool = True
     """Whether training images are changed at random, as `augmentation` specifies."""
     cached_features: int = Field(default=0, ge=0)
