@@ -33,10 +33,14 @@ from pydicom.uid import (
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging import is_dicom
-from report_gen.imaging.dicom import describe_dicom, read_dicom_pixels
+from report_gen.imaging.dicom import describe_dicom, read_dicom_image
 from report_gen.imaging.limits import MAX_PIXELS
 from report_gen.records import Image, Laterality, Study, ViewPosition
 from tests.dicom_files import coded, dicom, look_up_table, write_dicom
+
+def read_pixels(path: Path) -> Any:
+    return read_dicom_image(path).pixels
+
 
 RAMP = np.array([[0, 50, 100, 150, 200, 255]], dtype=np.uint8)
 
@@ -48,7 +52,7 @@ def file(tmp_path: Path) -> Path:
 
 def intensities(path: Path, pixels: Any = RAMP, **attributes: Any) -> list[float]:
     """Return the intensity of each pixel of a file with these attributes."""
-    return [round(float(value), 4) for value in read_dicom_pixels(write_dicom(path, pixels, **attributes)).ravel()]
+    return [round(float(value), 4) for value in read_pixels(write_dicom(path, pixels, **attributes)).ravel()]
 
 
 def study(path: Path, **attributes: Any) -> Study:
@@ -254,11 +258,11 @@ def test_one_bit(file: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
 def test_lossless_compression_keeps_the_pixels(file: Path, syntax: UID, dtype: Any) -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (64, 48)).astype(dtype)
-    plain = read_dicom_pixels(write_dicom(file, pixels))
+    plain = read_pixels(write_dicom(file, pixels))
     dataset = dicom(pixels)
     compress(dataset, syntax)
     dataset.save_as(file)
-    np.testing.assert_array_equal(read_dicom_pixels(file), plain)
+    np.testing.assert_array_equal(read_pixels(file), plain)
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -266,7 +270,7 @@ def test_byte_orders(file: Path, syntax: UID) -> None:
     pixels = np.array([[0, 256, 1024]], dtype=np.uint16)
     stored = pixels.astype(">u2") if syntax == ExplicitVRBigEndian else pixels
     dicom(pixels, syntax, PixelData=stored.tobytes()).save_as(file)
-    assert read_dicom_pixels(file).tolist() == [[0, 0.25, 1]]
+    assert read_pixels(file).tolist() == [[0, 0.25, 1]]
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -275,16 +279,16 @@ def test_files_without_preamble_and_meta(file: Path, syntax: UID) -> None:
     dataset = dicom(pixels, syntax)
     dataset.file_meta, dataset.preamble = FileMetaDataset(), None
     dataset.save_as(file, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
-    assert read_dicom_pixels(file).tolist() == [[0, 0.25, 1]]
+    assert read_pixels(file).tolist() == [[0, 0.25, 1]]
 
 
 def test_bytes_after_the_image_are_ignored(file: Path) -> None:
     pixels = np.array([[0, 1], [2, 4]], dtype=np.uint8)
     write_dicom(file, pixels, PixelData=pixels.tobytes() * 3)
-    assert read_dicom_pixels(file).tolist() == [[0, 0.25], [0.5, 1]]
+    assert read_pixels(file).tolist() == [[0, 0.25], [0.5, 1]]
     write_dicom(file, pixels)
     file.write_bytes(file.read_bytes() + b"\0" * 64)
-    assert read_dicom_pixels(file).shape == (2, 2)
+    assert read_pixels(file).shape == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +332,7 @@ def _pixels_of(name: str) -> Any:
     path = get_testdata_file(name, download=False)
     if path is None:
         pytest.skip(f"{name} is not in this pydicom wheel")
-    return read_dicom_pixels(Path(path))
+    return read_pixels(Path(path))
 
 
 # ---- refused files -----------------------------------------------------------------------------------------------
@@ -358,7 +362,7 @@ def test_impossible_headers_are_refused(file: Path, attributes: dict[str, Any], 
         warnings.simplefilter("ignore")  # pydicom warns of values that are wrong on purpose
         write_dicom(file, **attributes)
     with pytest.raises(StudyError, match=reason) as caught:
-        read_dicom_pixels(file)
+        read_pixels(file)
     assert str(file) in str(caught.value)
 
 
@@ -417,13 +421,13 @@ def test_a_codestream_of_another_size_is_not_decoded(file: Path) -> None:
     small.Rows = small.Columns = 16
     small.save_as(file)
     with pytest.raises(StudyError, match="differ in size"):
-        read_dicom_pixels(file)
+        read_pixels(file)
     lossy = Path(str(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm", download=False)))
     dataset = dcmread(lossy)
     dataset.Rows += 8
     dataset.save_as(file)
     with pytest.raises(StudyError, match="differ in size"):
-        read_dicom_pixels(file)
+        read_pixels(file)
 
 
 def test_twelve_bit_jpeg_names_the_decoder_that_is_not_installed() -> None:
@@ -436,7 +440,7 @@ def test_bytes_that_are_not_a_codestream_are_refused(file: Path) -> None:
     dataset["PixelData"].is_undefined_length = True
     dataset.save_as(file)
     with pytest.raises(StudyError, match="malformed"):
-        read_dicom_pixels(file)
+        read_pixels(file)
 
 
 def test_deeply_nested_sequences_are_malformed(file: Path) -> None:
@@ -451,7 +455,7 @@ def test_truncated_files_are_refused(file: Path, kept: int) -> None:
     content = write_dicom(file, np.zeros((8, 8), np.uint8)).read_bytes()
     file.write_bytes(content[:kept])
     with pytest.raises(StudyError):
-        read_dicom_pixels(file)
+        read_pixels(file)
 
 
 @pytest.mark.parametrize("missing", [2, 100, 900])
@@ -632,7 +636,7 @@ def test_any_damage_gives_pixels_or_a_study_error(file: Path, data: st.DataObjec
 def _assert_pixels_or_study_error(file: Path) -> None:
     try:
         describe_dicom(file, "")
-        pixels = read_dicom_pixels(file)
+        pixels = read_pixels(file)
     except StudyError:
         return
     assert pixels.ndim == 2

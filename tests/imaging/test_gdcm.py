@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 
 from report_gen.errors import StudyError
 from report_gen.imaging import gdcm
-from report_gen.imaging.dicom import read_dicom_pixels
+from report_gen.imaging.dicom import read_dicom_image
 from report_gen.imaging.gdcm import decode_with_gdcm
 
 LOSSLESS_JPEG_LS = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False)))
@@ -20,7 +20,7 @@ LOSSLESS_JPEG_LS = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", d
 
 def test_pixels_equal_those_of_the_uncompressed_file() -> None:
     plain = dcmread(str(get_testdata_file("MR_small.dcm", download=False))).pixel_array
-    decoded = decode_with_gdcm(LOSSLESS_JPEG_LS)
+    decoded = decode_with_gdcm(dcmread(LOSSLESS_JPEG_LS))
     assert decoded.dtype == plain.dtype
     np.testing.assert_array_equal(decoded, plain)
 
@@ -30,7 +30,7 @@ def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "damaged.dcm"
     path.write_bytes(content[:-2000] + bytes(1000) + content[-1000:])
     with pytest.raises(StudyError, match="malformed"):
-        read_dicom_pixels(path)
+        read_dicom_image(path)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,6 @@ def test_crash_padding_and_timeout_are_refused(
 
     monkeypatch.setattr(gdcm.subprocess, "run", run)
     with pytest.raises(expected):
-        decode_with_gdcm(LOSSLESS_JPEG_LS)
+        decode_with_gdcm(dcmread(LOSSLESS_JPEG_LS))
     with pytest.raises(StudyError, match=r"JPEG-LS Lossless.* malformed"):
-        read_dicom_pixels(LOSSLESS_JPEG_LS)
+        read_dicom_image(LOSSLESS_JPEG_LS)

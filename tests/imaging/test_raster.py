@@ -14,10 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from report_gen.errors import StudyError
-from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
+from report_gen.imaging.raster import describe_raster, is_raster, read_raster_image
 from report_gen.records import ViewPosition
 
 GRAY = np.array([[0, 51, 102], [153, 204, 255]], dtype=np.uint8)
+
+
+def read_pixels(path: Path) -> Any:
+    return read_raster_image(path).pixels
 
 
 def save(path: Path, values: Any, mode: str | None = None, **options: Any) -> Path:
@@ -28,7 +32,7 @@ def save(path: Path, values: Any, mode: str | None = None, **options: Any) -> Pa
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_eight_bits_are_divided_by_255_and_not_stretched(tmp_path: Path, suffix: str) -> None:
-    pixels = read_raster_pixels(save(tmp_path / f"a.{suffix}", GRAY // 2))
+    pixels = read_pixels(save(tmp_path / f"a.{suffix}", GRAY // 2))
     np.testing.assert_allclose(pixels, (GRAY // 2) / np.float32(255))
     assert pixels.dtype == np.float32
 
@@ -36,7 +40,7 @@ def test_eight_bits_are_divided_by_255_and_not_stretched(tmp_path: Path, suffix:
 def test_jpeg(tmp_path: Path) -> None:
     values = np.repeat(np.repeat(GRAY, 16, 0), 16, 1)
     np.testing.assert_allclose(
-        read_raster_pixels(save(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03
+        read_pixels(save(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03
     )
 
 
@@ -44,15 +48,15 @@ def test_jpeg(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("top", "peak"), [(4096, 65535), (65535, 65535), (4095, 4095), (1000, 4095)])
 def test_sixteen_bits(tmp_path: Path, suffix: str, top: int, peak: int) -> None:
     values = np.array([[0, 500, top]], dtype=np.uint16)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / f"a.{suffix}", values)), values / np.float32(peak))
+    np.testing.assert_allclose(read_pixels(save(tmp_path / f"a.{suffix}", values)), values / np.float32(peak))
 
 
 def test_a_tiff_whose_white_is_zero_is_inverted(tmp_path: Path) -> None:
     values = np.array([[0, 30000, 65535]], dtype=np.uint16)
     path = save(tmp_path / "a.tif", values, tiffinfo={262: 0})
-    np.testing.assert_allclose(read_raster_pixels(path), 1 - values / np.float32(65535), atol=1e-6)
+    np.testing.assert_allclose(read_pixels(path), 1 - values / np.float32(65535), atol=1e-6)
     path = save(tmp_path / "b.tif", GRAY, tiffinfo={262: 0})
-    np.testing.assert_allclose(read_raster_pixels(path), read_raster_pixels(save(tmp_path / "c.png", _decode(path))))
+    np.testing.assert_allclose(read_pixels(path), read_pixels(save(tmp_path / "c.png", _decode(path))))
 
 
 def _decode(path: Path) -> Any:
@@ -64,28 +68,28 @@ def _decode(path: Path) -> Any:
 def test_color_becomes_luma(tmp_path: Path) -> None:
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], dtype=np.uint8)
     luma = [[0.299, 0.587, 0.114]]
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "a.png", rgb)), luma, atol=0.003)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "b.tif", rgb, "CMYK")), luma, atol=0.003)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.png", rgb)), luma, atol=0.003)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "b.tif", rgb, "CMYK")), luma, atol=0.003)
     palette = PIL.Image.fromarray(rgb).quantize(4)
     palette.save(tmp_path / "c.png")
-    np.testing.assert_allclose(read_raster_pixels(tmp_path / "c.png"), luma, atol=0.01)
+    np.testing.assert_allclose(read_pixels(tmp_path / "c.png"), luma, atol=0.01)
 
 
 def test_transparent_pixels_lie_on_black(tmp_path: Path) -> None:
     rgba = np.array([[[255, 255, 255, 255], [255, 255, 255, 51], [255, 255, 255, 0]]], dtype=np.uint8)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "a.png", rgba)), [[1, 0.2, 0]], atol=1e-6)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "b.png", rgba, "LA")), [[1, 0.2, 0]], atol=1e-6)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.png", rgba)), [[1, 0.2, 0]], atol=1e-6)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "b.png", rgba, "LA")), [[1, 0.2, 0]], atol=1e-6)
 
 
 def test_one_bit(tmp_path: Path) -> None:
-    assert read_raster_pixels(save(tmp_path / "a.png", GRAY > 100, "1")).tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert read_pixels(save(tmp_path / "a.png", GRAY > 100, "1")).tolist() == [[0, 0, 1], [1, 1, 1]]
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif = PIL.Image.Exif()
     exif[274] = 6  # rotate by 90 degrees clockwise to display
     path = save(tmp_path / "a.png", GRAY, exif=exif)
-    np.testing.assert_allclose(read_raster_pixels(path), np.rot90(GRAY, -1) / np.float32(255))
+    np.testing.assert_allclose(read_pixels(path), np.rot90(GRAY, -1) / np.float32(255))
     image = describe_raster(path, "digest")
     assert (image.rows, image.columns, image.sha256) == (3, 2, "digest")
     assert image.view_position is ViewPosition.UNKNOWN
@@ -124,7 +128,7 @@ def test_truncated_images_are_refused_and_never_padded(tmp_path: Path, suffix: s
     for kept in (9, 60, len(content) // 2, len(content) - 300):
         path.write_bytes(content[:kept])
         with pytest.raises(StudyError, match="broken or truncated"):
-            read_raster_pixels(path)
+            read_pixels(path)
 
 
 def test_signatures_of_image_files() -> None:
@@ -145,7 +149,7 @@ def test_any_damage_gives_pixels_or_a_study_error(tmp_path: Path, data: st.DataO
     path = tmp_path / "damaged"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        pixels = read_raster_pixels(path)
+        pixels = read_pixels(path)
     except StudyError:
         return
     assert pixels.ndim == 2
