@@ -117,16 +117,20 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
     """
-    return load_image(image.path).pixels
+    return load_image(image).pixels
+
+
+def load_image(image: Image) -> LoadedImage:
+    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
+    return _read_image(image.path)
 
 
 def read_pixels(path: Path) -> NDArray[np.float32]:
     """Load the display intensities of a file without its record; see `load_pixels`."""
-    return load_image(path).pixels
+    return _read_image(path).pixels
 
 
-def load_image(path: Path) -> LoadedImage:
-    """Load the display intensities of a file, as `load_pixels` does, and the notices that belong to them."""
+def _read_image(path: Path) -> LoadedImage:
     read = read_dicom_image if is_dicom(_head(path)) else read_raster_image
     image = read(path)
     pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)

@@ -7,6 +7,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageDraw
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 
 from report_gen.imaging.attributes import optional_value
 
@@ -47,34 +48,42 @@ def visible_pixels(dataset: Dataset, aspect: float) -> NDArray[np.bool_] | None:
 
 def shutter_intensity(dataset: Dataset) -> float:
     """Return the intensity 0..1 of hidden pixels by Shutter Presentation Value (0018,1622), 0 if it is absent."""
-    return min(int(optional_value(dataset, "ShutterPresentationValue") or 0) / _WHITE, 1.0)
+    return min(sum(_integers(dataset, "ShutterPresentationValue")[:1]) / _WHITE, 1.0)
 
 
 def _rectangle(dataset: Dataset, rows: int, columns: int) -> NDArray[np.bool_]:
     """Return the pixels within the edges. Rows and columns are counted from 1, and the edges are visible."""
-    edges = [optional_value(dataset, keyword) for keyword in _EDGES]
-    if not all(isinstance(edge, int) for edge in edges):
+    edges = [edge for keyword in _EDGES for edge in _integers(dataset, keyword)]
+    if len(edges) != len(_EDGES):
         return np.ones((rows, columns), dtype=bool)
-    left, right, upper, lower = (int(edge) for edge in edges)
+    left, right, upper, lower = edges
     y, x = np.arange(1, rows + 1)[:, None], np.arange(1, columns + 1)
     return np.asarray((y >= upper) & (y <= lower) & (x >= left) & (x <= right))
 
 
 def _circle(dataset: Dataset, rows: int, columns: int, aspect: float) -> NDArray[np.bool_]:
     """Return the pixels within the circle, which is round on the display: its radius counts pixels along a row."""
-    center, radius = optional_value(dataset, "CenterOfCircularShutter"), optional_value(dataset, "RadiusOfCircularShutter")
-    if not isinstance(radius, int) or not center or len(center) != 2:
+    center, radius = _integers(dataset, "CenterOfCircularShutter"), _integers(dataset, "RadiusOfCircularShutter")
+    if len(center) != 2 or len(radius) != 1:
         return np.ones((rows, columns), dtype=bool)
     y, x = (np.arange(1, rows + 1)[:, None] - center[0]) * aspect, np.arange(1, columns + 1) - center[1]
-    return np.asarray(y**2 + x**2 <= radius**2)
+    return np.asarray(y**2 + x**2 <= radius[0] ** 2)
 
 
 def _polygon(dataset: Dataset, rows: int, columns: int) -> NDArray[np.bool_]:
     """Return the pixels within the polygon, whose vertices are pairs of row and column."""
-    vertices = optional_value(dataset, "VerticesOfThePolygonalShutter")
-    if not vertices or len(vertices) < 6 or len(vertices) % 2:
+    vertices = _integers(dataset, "VerticesOfThePolygonalShutter")
+    if len(vertices) < 6 or len(vertices) % 2:
         return np.ones((rows, columns), dtype=bool)
     mask = PIL.Image.new("1", (columns, rows))
-    points = [(int(x) - 1, int(y) - 1) for y, x in zip(vertices[::2], vertices[1::2], strict=True)]
+    points = [(x - 1, y - 1) for y, x in zip(vertices[::2], vertices[1::2], strict=True)]
     ImageDraw.Draw(mask).polygon(points, fill=1, outline=1)
     return np.asarray(mask)
+
+
+def _integers(dataset: Dataset, keyword: str) -> list[int]:
+    """Return the values of an attribute with one or several integers; none if it is absent or malformed."""
+    value = optional_value(dataset, keyword)
+    if value is None or value == "":
+        return []
+    return [int(number) for number in (value if isinstance(value, MultiValue) else (value,))]

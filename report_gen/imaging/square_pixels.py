@@ -58,7 +58,7 @@ def resample_to_square(pixels: NDArray[np.float32], aspect: float) -> NDArray[np
     rows, columns = square_size(*pixels.shape, aspect)
     if (rows, columns) == pixels.shape:
         return pixels
-    return np.asarray(PIL.Image.fromarray(pixels).resize((columns, rows), PIL.Image.Resampling.BILINEAR))
+    return np.array(PIL.Image.fromarray(pixels).resize((columns, rows), PIL.Image.Resampling.BILINEAR))
 
 
 def _positive_pair(value: Any) -> tuple[float, float] | None:

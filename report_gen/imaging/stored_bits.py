@@ -12,6 +12,9 @@ from pydicom import Dataset
 _CONTINUED = 0.5
 """Share of the steps across the highest stored bit that must be small to show that the values need more bits."""
 
+_SMALL_STEP = 0.75
+"""Size of a small step, as a share of the range of the stored bits. An overlay adds at least the whole range."""
+
 
 @dataclass(frozen=True)
 class StoredBits:
@@ -67,6 +70,6 @@ def find_missed_bits(allocated: NDArray[Any], bits: StoredBits) -> int:
     if not crossing.any():
         return 0
     steps = np.abs(np.diff(values, axis=1))[crossing]
-    if (steps < 2 ** (bits.count - 1)).mean() <= _CONTINUED:
+    if (steps < _SMALL_STEP * 2**bits.count).mean() <= _CONTINUED:
         return 0
-    return int(np.abs(beyond).max()).bit_length()
+    return int(max(beyond.max(), ~beyond.min())).bit_length()

@@ -45,10 +45,54 @@ def test_jpeg(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("top", "peak"), [(4096, 65535), (65535, 65535), (4095, 4095), (1000, 4095)])
-def test_sixteen_bits(tmp_path: Path, suffix: str, top: int, peak: int) -> None:
-    values = np.array([[0, 500, top]], dtype=np.uint16)
-    np.testing.assert_allclose(read_pixels(save(tmp_path / f"a.{suffix}", values)), values / np.float32(peak))
+@pytest.mark.parametrize(("top", "bits"), [(65535, 16), (32768, 16), (16383, 14), (4096, 13), (4095, 12), (900, 10), (9, 8)])
+def test_sixteen_bits_are_scaled_by_the_bits_that_are_used(tmp_path: Path, suffix: str, top: int, bits: int) -> None:
+    values = np.array([[0, 5, top]], dtype=np.uint16)
+    loaded = read_raster_image(save(tmp_path / f"a.{suffix}", values))
+    np.testing.assert_allclose(loaded.pixels, values / np.float32(2**bits - 1))
+    if bits == 16:
+        assert loaded.notices == ()
+    else:
+        assert loaded.notices == (f"the image of 16 bits uses {bits} bits and was scaled to their range",)
+
+
+def test_a_tiff_of_twelve_bits_is_divided_by_4095(tmp_path: Path) -> None:
+    samples = np.array([[0, 1000, 2000, 400]], dtype=np.uint16)
+    packed = b"".join(((int(a) << 12) | int(b)).to_bytes(3, "big") for a, b in samples.reshape(-1, 2))
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in tags)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory + bytes(4))
+    loaded = read_raster_image(path)
+    np.testing.assert_allclose(loaded.pixels, samples / np.float32(4095))
+    assert loaded.notices == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda a: a),
+        (2, np.fliplr),
+        (3, lambda a: np.rot90(a, 2)),
+        (4, np.flipud),
+        (5, np.transpose),
+        (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: np.rot90(np.transpose(a), 2)),
+        (8, np.rot90),
+    ],
+)
+def test_orientation_of_a_tiff(tmp_path: Path, dtype: Any, orientation: int, upright: Any) -> None:
+    values = (np.arange(35).reshape(5, 7) * (np.iinfo(dtype).max // 34)).astype(dtype)
+    path = save(tmp_path / "a.tif", values, tiffinfo={274: orientation})
+    np.testing.assert_allclose(read_pixels(path), upright(values) / np.float32(np.iinfo(dtype).max))
+    image = describe_raster(path, "")
+    assert (image.rows, image.columns) == upright(values).shape
+
+
+def test_big_tiff_and_webp(tmp_path: Path) -> None:
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.tif", GRAY, big_tiff=True)), GRAY / np.float32(255))
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.webp", GRAY, lossless=True)), GRAY / np.float32(255))
 
 
 def test_a_tiff_whose_white_is_zero_is_inverted(tmp_path: Path) -> None:
@@ -97,7 +141,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 def test_several_pages_are_refused(tmp_path: Path) -> None:
     pages = [PIL.Image.fromarray(GRAY + step) for step in range(2)]
-    for name in ("a.tif", "a.png"):
+    for name in ("a.tif", "a.png", "a.webp"):
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
         with pytest.raises(StudyError, match="several pages"):
             describe_raster(tmp_path / name, "")
@@ -135,6 +179,9 @@ def test_signatures_of_image_files() -> None:
     assert is_raster(b"\x89PNG\r\n\x1a\n....")
     assert is_raster(b"\xff\xd8\xff\xe0")
     assert is_raster(b"MM\0*")
+    assert is_raster(b"II+\0\x08\0\0\0")
+    assert is_raster(b"RIFF\x24\0\0\0WEBPVP8L")
+    assert not is_raster(b"RIFF\x24\0\0\0WAVEfmt ")
     assert not is_raster(b"GIF89a")
     assert not is_raster(b"")
 
