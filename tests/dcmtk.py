@@ -2,8 +2,9 @@
 
     python -m tests.dcmtk [FOLDER ...] > table.md
 
-Without folders, the files of the installed pydicom are compared. DCMTK has no decoder for JPEG 2000; pydicom decompresses
-such files, and DCMTK renders them. The exit code is 1 if a rendering differs and `REASONS` does not say why.
+Without folders, the files of the installed pydicom are compared. DCMTK has no decoder for JPEG 2000, so pydicom
+decompresses such files before DCMTK renders them. The exit code is 1 if a rendering differs and `REASONS` does not say
+why.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ REASONS = {
     "77654033/CT2/17166": _SATURATED_WINDOW,
     "77654033/CT2/17196": _SATURATED_WINDOW,
     "JPEG2KLossless_1s_1f_u_16_16.dcm": _SATURATED_WINDOW,
-    "rtdose_expb_1frame.dcm": "DCMTK swaps the bytes of big endian values of 32 bits in pairs; ours equals rtdose_1frame.dcm",
+    "rtdose_expb_1frame.dcm": "DCMTK swaps big endian values of 32 bits by words; ours equals rtdose_1frame.dcm",
     "SC_rgb_32bit.dcm": _NO_32_BIT_COLOR,
     "SC_rgb_expb_32bit.dcm": _NO_32_BIT_COLOR,
 }

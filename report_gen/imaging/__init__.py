@@ -6,9 +6,18 @@
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
 from report_gen.imaging.loaded_image import LoadedImage
-from report_gen.imaging.reading import StudyCollection, load_image, load_pixels, read_pixels, read_studies, read_study
+from report_gen.imaging.reading import (
+    IMAGE_SUFFIXES,
+    StudyCollection,
+    load_image,
+    load_pixels,
+    read_pixels,
+    read_studies,
+    read_study,
+)
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "LoadedImage",
     "StudyCollection",
     "is_dicom",

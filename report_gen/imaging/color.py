@@ -43,7 +43,8 @@ def palette_luma(stored: NDArray[Any], dataset: Dataset, precision: int) -> NDAr
     values = StoredBits.from_header(dataset, precision).extract(levels)
     rgb = apply_color_lut(values, _with_words(dataset))[:, :3]
     # Devices write tables of 8 bits under a descriptor of 16 bits, and the other way round.
-    return _weigh(rgb, 255 if rgb.max(initial=0) <= 255 else 65535)[index]
+    table = _weigh(rgb, 255 if rgb.max(initial=0) <= 255 else 65535)
+    return np.take(table, index)
 
 
 def _with_words(dataset: Dataset) -> Dataset:
@@ -54,7 +55,7 @@ def _with_words(dataset: Dataset) -> Dataset:
     """
     palette = Dataset()
     palette.set_original_encoding(*dataset.original_encoding)
-    palette.update({tag: dataset[tag] for tag in dataset.keys() if tag.group == 0x0028})
+    palette.update({element.tag: element for element in dataset.group_dataset(0x0028)})
     for color in ("Red", "Green", "Blue"):
         keyword = f"{color}PaletteColorLookupTableData"
         if keyword in dataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO
 from pydicom import Dataset, FileDataset, dcmread, filereader
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     UID,
@@ -89,10 +89,11 @@ def open_dicom(path: Path) -> Iterator[BinaryIO]:
         if meta is None or meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             yield file
             return
-        inflated = io.BytesIO(b"\0" * 128 + b"DICM")
-        inflated.seek(0, os.SEEK_END)
+        header = DicomBytesIO()
         meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        write_file_meta_info(inflated, FileMetaDataset(meta), enforce_standard=False)
+        write_file_meta_info(header, FileMetaDataset(meta), enforce_standard=False)
+        inflated = io.BytesIO()
+        inflated.write(b"\0" * 128 + b"DICM" + header.getvalue())
         _inflate(file, inflated, path)
     yield inflated
 
@@ -130,8 +131,8 @@ def _inflate(deflated: BinaryIO, inflated: io.BytesIO, path: Path) -> None:
         data = stream.decompress(chunk, room + 1)
         room -= len(data)
         if room < 0:
-            reason = f"the deflated data set exceeds the limit of {MAX_INFLATED_BYTES} bytes; convert it with dcmconv +te"
-            raise StudyError(path, reason)
+            limit = f"the deflated data set exceeds the limit of {MAX_INFLATED_BYTES} bytes"
+            raise StudyError(path, f"{limit}; convert it with dcmconv +te")
         inflated.write(data)
     if not stream.eof:
         raise StudyError(path, "truncated: the deflated data set is not complete; copy or export it again")

@@ -108,9 +108,7 @@ def _stored_bits(levels: _GrayLevels, dataset: Dataset, precision: int, notices:
     return StoredBits(bits.count + missed, bits.shift, bits.is_signed)
 
 
-def _is_padding(
-    allocated: NDArray[Any], values: NDArray[Any], bits: StoredBits, dataset: Dataset
-) -> NDArray[np.bool_]:
+def _is_padding(allocated: NDArray[Any], values: NDArray[Any], bits: StoredBits, dataset: Dataset) -> NDArray[np.bool_]:
     """Mark the levels between Pixel Padding Value and Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
 
     Some devices write the padding of unsigned values as a negative number, or set padding pixels above Bits Stored.
@@ -128,7 +126,7 @@ def _is_padding(
 
 def _is_float_padding(allocated: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
     """Mark Float Pixel Padding Value or Double Float Pixel Padding Value (PS3.3 C.7.6.24), and NaN and infinity."""
-    is_padding = ~np.isfinite(allocated)
+    is_padding: NDArray[np.bool_] = ~np.isfinite(allocated)
     for prefix in ("Float", "DoubleFloat"):
         value, limit = (dataset.get(f"{prefix}PixelPadding{name}") for name in ("Value", "RangeLimit"))
         if value is not None:

@@ -6,6 +6,7 @@ presentation LUTs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,8 @@ _LARGEST_TABLE = 2**16
 
 def first_usable_lut(dataset: Dataset, keyword: str) -> Dataset | None:
     """Return the first item of a LUT sequence that has a descriptor and data; some devices write empty items."""
-    for item in dataset.get(keyword) or ():
-        if item.get("LUTDescriptor") and item.get("LUTData"):
-            return item
-    return None
+    items: Iterable[Dataset] = dataset.get(keyword) or ()
+    return next((item for item in items if item.get("LUTDescriptor") and item.get("LUTData")), None)
 
 
 def look_up(values: NDArray[np.float64], lut: Dataset, dataset: Dataset) -> NDArray[np.float64]:

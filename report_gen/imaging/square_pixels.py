@@ -55,7 +55,7 @@ def resample_to_square(pixels: NDArray[np.float32], aspect: float) -> NDArray[np
         pixels: Intensities [H,W].
         aspect: Height of a pixel divided by its width.
     """
-    rows, columns = square_size(*pixels.shape, aspect)
+    rows, columns = square_size(pixels.shape[0], pixels.shape[1], aspect)
     if (rows, columns) == pixels.shape:
         return pixels
     return np.array(PIL.Image.fromarray(pixels).resize((columns, rows), PIL.Image.Resampling.BILINEAR))

@@ -36,6 +36,7 @@ from report_gen.imaging.limits import MAX_PIXELS
 from report_gen.records import Image, Laterality, Study, ViewPosition
 from tests.dicom_files import coded, dicom, look_up_table, write_dicom
 
+
 def read_pixels(path: Path) -> Any:
     return read_dicom_image(path).pixels
 

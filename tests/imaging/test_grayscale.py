@@ -136,7 +136,7 @@ def test_empty_look_up_tables_are_none(file: Path) -> None:
     empty = Dataset()
     empty.add_new("LUTDescriptor", "US", None)
     empty.add_new("LUTData", "OW", None)
-    sequences = dict.fromkeys(("ModalityLUTSequence", "VOILUTSequence", "PresentationLUTSequence"), [empty])
+    sequences = {f"{stage}LUTSequence": [empty] for stage in ("Modality", "VOI", "Presentation")}
     assert shown(load(file, **FULL_WINDOW, **sequences)) == pytest.approx(SCALED, abs=1e-6)
     inverse = look_up_table(list(range(4095, -1, -1)), 0, 12)[0]
     table_after_an_empty_item = {"VOILUTSequence": [empty, inverse]}
@@ -244,7 +244,9 @@ def test_padding_above_the_bits_stored(file: Path) -> None:
         ("MONOCHROME1", None, False),
     ],
 )
-def test_contradicting_polarity_is_noticed(file: Path, interpretation: str, shape: str | None, contradicts: bool) -> None:
+def test_contradicting_polarity_is_noticed(
+    file: Path, interpretation: str, shape: str | None, contradicts: bool
+) -> None:
     loaded = load(file, PhotometricInterpretation=interpretation, PresentationLUTShape=shape, BitsStored=12)
     assert any("polarity" in notice for notice in loaded.notices) is contradicts
 

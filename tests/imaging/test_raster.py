@@ -39,13 +39,13 @@ def test_eight_bits_are_divided_by_255_and_not_stretched(tmp_path: Path, suffix:
 
 def test_jpeg(tmp_path: Path) -> None:
     values = np.repeat(np.repeat(GRAY, 16, 0), 16, 1)
-    np.testing.assert_allclose(
-        read_pixels(save(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03
-    )
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("top", "bits"), [(65535, 16), (32768, 16), (16383, 14), (4096, 13), (4095, 12), (900, 10), (9, 8)])
+@pytest.mark.parametrize(
+    ("top", "bits"), [(65535, 16), (32768, 16), (16383, 14), (4096, 13), (4095, 12), (900, 10), (9, 8)]
+)
 def test_sixteen_bits_are_scaled_by_the_bits_that_are_used(tmp_path: Path, suffix: str, top: int, bits: int) -> None:
     values = np.array([[0, 5, top]], dtype=np.uint16)
     loaded = read_raster_image(save(tmp_path / f"a.{suffix}", values))

@@ -56,7 +56,9 @@ def test_pixels_outside_are_black(tmp_path: Path, shutter: dict[str, Any], visib
 
 
 def test_hidden_pixels_have_the_presentation_value_whatever_the_polarity(tmp_path: Path) -> None:
-    white = load(tmp_path, **WINDOW, **RECTANGLE, ShutterPresentationValue=65535, PhotometricInterpretation="MONOCHROME1")
+    white = load(
+        tmp_path, **WINDOW, **RECTANGLE, ShutterPresentationValue=65535, PhotometricInterpretation="MONOCHROME1"
+    )
     np.testing.assert_allclose(white, np.where(RECTANGULAR, 1 - INSIDE / 255, 1), atol=1e-6)
     gray = load(tmp_path, **WINDOW, **RECTANGLE, ShutterPresentationValue=13107)
     assert gray[0, 0] == pytest.approx(0.2)
