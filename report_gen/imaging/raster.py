@@ -29,6 +29,9 @@ _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC_INTERPRETATION = 262
 """TIFF 6.0 section 3: 0 is WhiteIsZero. Pillow inverts images of 1 and 8 bits, but not of 16."""
 
+_DARK = 64
+"""Pillow keeps the high byte of color of 16 bits. If it is below this value, the color uses 14 bits or less."""
+
 _BROKEN = (
     ArithmeticError,
     AttributeError,
@@ -76,11 +79,14 @@ def read_raster_image(path: Path) -> LoadedImage:
     with _open(path) as image:
         tags = getattr(image, "tag_v2", {})
         white_is_zero, bits = tags.get(_PHOTOMETRIC_INTERPRETATION) == 0, tags.get(_BITS_PER_SAMPLE, (16,))[0]
+        drops_low_bytes = image.mode not in _SIXTEEN_BITS and any(";16" in str(tile.args) for tile in image.tile)
         upright = ImageOps.exif_transpose(image)
         if upright.mode in _SIXTEEN_BITS:
             loaded = _scale_sixteen_bits(np.asarray(upright), bits)
             return LoadedImage(1 - loaded.pixels, loaded.notices) if white_is_zero else loaded
         gray = np.asarray(_on_black(upright).convert("L"), dtype=np.float32)
+        if drops_low_bytes and gray.max(initial=0) < _DARK:
+            raise StudyError(path, "color of 16 bits that uses 14 bits or less is not supported; export 16-bit gray")
         return LoadedImage(gray / np.float32(255))
 
 

@@ -152,11 +152,30 @@ def test_floating_point_is_refused(tmp_path: Path) -> None:
         describe_raster(save(tmp_path / "a.tif", GRAY.astype(np.float32)), "")
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(("color_type", "samples"), [(2, 3), (4, 2), (6, 4)])
+def test_color_of_sixteen_bits_is_refused_if_its_high_bytes_are_dark(
+    tmp_path: Path, color_type: int, samples: int
+) -> None:
+    def write(top: int) -> Path:
+        pixels = np.full((1, 2, samples), 65535, dtype=">u2")  # alpha is opaque
+        pixels[0, 0, : samples - 1 + samples % 2], pixels[0, 1, : samples - 1 + samples % 2] = 0, top
+        header = struct.pack(">IIBBBBB", 2, 1, 16, color_type, 0, 0, 0)
+        data = zlib.compress(b"\0" + pixels.tobytes())
+        chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+        return tmp_path / "a.png"
+
+    np.testing.assert_allclose(read_pixels(write(65535)), [[0, 1]])
+    with pytest.raises(StudyError, match="color of 16 bits"):
+        read_pixels(write(4095))
+
+
 @pytest.mark.parametrize("side", [9000, 40_000])
 def test_a_decompression_bomb_is_refused_undecoded(tmp_path: Path, side: int) -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     path = tmp_path / "bomb.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999)))

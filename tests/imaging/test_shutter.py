@@ -66,9 +66,9 @@ def test_hidden_pixels_have_the_presentation_value_whatever_the_polarity(tmp_pat
 
 def test_hidden_pixels_do_not_count_for_the_range(tmp_path: Path) -> None:
     pixels = np.where(RECTANGULAR, INSIDE, 255).astype(np.uint8)
-    seen = INSIDE[RECTANGULAR].astype(float)
+    inside = INSIDE[RECTANGULAR].astype(float)
     shown = load(tmp_path, pixels, **RECTANGLE)
-    np.testing.assert_allclose(shown[RECTANGULAR], (seen - seen.min()) / (seen.max() - seen.min()), atol=1e-6)
+    np.testing.assert_allclose(shown[RECTANGULAR], (inside - inside.min()) / (inside.max() - inside.min()), atol=1e-6)
 
 
 def test_a_circle_is_round_on_the_display(tmp_path: Path) -> None:
