@@ -12,6 +12,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageOps
+from PIL.ImageFile import ImageFile
 
 from report_gen.errors import StudyError
 from report_gen.imaging.decoder_warnings import silence_decoder_warnings
@@ -98,7 +99,7 @@ def _scale_sixteen_bits(values: NDArray[Any], bits: int) -> LoadedImage:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[PIL.Image.Image]:
+def _open(path: Path) -> Iterator[ImageFile]:
     """Open a file and check it before it is decoded. Exceptions of Pillow become a StudyError."""
     silence_decoder_warnings()  # the limit of check_pixel_count is below the size at which Pillow warns
     try:
