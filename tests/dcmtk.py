@@ -34,10 +34,14 @@ from report_gen.imaging.dicom_file import is_dicom
 PROGRAMS = ("dcmj2pnm", "dcml2pnm")
 """Programs of DCMTK that render: all syntaxes but JPEG-LS, and JPEG-LS."""
 
+OUTCOMES = ("equal", "differs", "only ours", "only DCMTK", "refused by both")
+"""Equal renderings, different ones, and files that one or both refuse."""
+
 TOLERANCE = 1 / 255
 """Largest difference of two equal renderings: one gray level of a display of 8 bits."""
 
 _SATURATED_WINDOW = "the window shows every pixel white; ours shows the range of the values, with a notice"
+_SEGMENTED_PALETTE = "DCMTK supports no segmented palettes"
 _NO_32_BIT_COLOR = "DCMTK renders no color of 32 bits"
 
 REASONS = {
@@ -45,6 +49,9 @@ REASONS = {
     "77654033/CT2/17196": _SATURATED_WINDOW,
     "JPEG2KLossless_1s_1f_u_16_16.dcm": _SATURATED_WINDOW,
     "rtdose_expb_1frame.dcm": "DCMTK swaps big endian values of 32 bits by words; ours equals rtdose_1frame.dcm",
+    "SC_rgb_jpeg.dcm": "DCMTK refuses a data set whose encoding contradicts its transfer syntax",
+    "gdcm-US-ALOKA-16.dcm": _SEGMENTED_PALETTE,
+    "gdcm-US-ALOKA-16_big.dcm": _SEGMENTED_PALETTE,
     "SC_rgb_32bit.dcm": _NO_32_BIT_COLOR,
     "SC_rgb_expb_32bit.dcm": _NO_32_BIT_COLOR,
 }
@@ -62,7 +69,7 @@ class Comparison:
 
     path: Path
     outcome: str
-    """`equal`, `differs`, `only ours`, `only DCMTK` or `refused by both`."""
+    """One of `OUTCOMES`."""
     detail: str
     """The reason of the refusal, the reason of the difference, or the largest difference."""
 
@@ -78,17 +85,23 @@ def has_dcmtk() -> bool:
 
 
 def main(folders: list[str]) -> int:
-    """Print the table of all files below the folders. Return the exit code."""
+    """Print the counts of each folder, and the files whose renderings are not equal. Return the exit code."""
     silence_decoder_warnings()
-    compared = [comparison for folder in folders for comparison in compare_folder(Path(folder))]
-    print("| outcome | files |\n|---|---|")  # noqa: T201 - a command
-    for outcome, count in Counter(comparison.outcome for comparison in compared).most_common():
-        print(f"| {outcome} | {count} |")  # noqa: T201
-    print("\n| file | outcome | reason |\n|---|---|---|")  # noqa: T201
-    for comparison in compared:
-        if comparison.outcome != "equal":
-            print(f"| {comparison.path.name} | {comparison.outcome} | {comparison.detail} |")  # noqa: T201
-    return 0 if all(comparison.is_explained for comparison in compared) else 1
+    compared = {folder: list(compare_folder(Path(folder))) for folder in folders}
+    lines = [f"| folder | images | {' | '.join(OUTCOMES)} |", "|---" * (2 + len(OUTCOMES)) + "|"]
+    for folder, comparisons in compared.items():
+        counts = Counter(comparison.outcome for comparison in comparisons)
+        numbers = [len(comparisons), *(counts[outcome] for outcome in OUTCOMES)]
+        lines.append(f"| {folder} | {' | '.join(map(str, numbers))} |")
+    lines += ["", "| file | outcome | reason |", "|---|---|---|"]
+    everything = [comparison for comparisons in compared.values() for comparison in comparisons]
+    lines += [
+        f"| {comparison.path.name} | {comparison.outcome} | {comparison.detail} |"
+        for comparison in everything
+        if comparison.outcome != "equal"
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if all(comparison.is_explained for comparison in everything) else 1
 
 
 def compare_folder(folder: Path) -> Iterator[Comparison]:
@@ -130,8 +143,8 @@ def render(path: Path) -> NDArray[np.float32] | None:
     with tempfile.TemporaryDirectory() as folder:
         source = _without_jpeg2000(path, Path(folder))
         target = Path(folder, "image.pnm")
-        for voi, palette, program in itertools.product(_FIRST_VOI, ((), ("+Mp",)), PROGRAMS):
-            command = [program, "--quiet", "-O", *palette, *voi, "+opn", "16", source, target]
+        for voi, program in itertools.product(_FIRST_VOI, PROGRAMS):
+            command = [program, "--quiet", "-O", *voi, "+opn", "16", source, target]
             if subprocess.run(command, check=False, capture_output=True).returncode == 0 and target.is_file():
                 return _read_pnm(target)
     return None
