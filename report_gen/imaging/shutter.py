@@ -14,6 +14,9 @@ from report_gen.imaging.attributes import optional_value
 _WHITE = 65535
 """The P-value of white in Shutter Presentation Value."""
 
+_LEAST_VISIBLE = 0.01
+"""A smaller visible share of the image is the result of a wrong header, such as a radius of 0."""
+
 _EDGES = (
     "ShutterLeftVerticalEdge",
     "ShutterRightVerticalEdge",
@@ -25,7 +28,7 @@ _EDGES = (
 def visible_pixels(dataset: Dataset, aspect: float) -> NDArray[np.bool_] | None:
     """Return the pixels [H,W] that no shutter hides, or None if all are visible.
 
-    A shutter that is malformed or would hide the whole image is ignored.
+    A shutter that is malformed or would hide nearly the whole image is ignored.
 
     Args:
         dataset: Attributes of the image.
@@ -43,7 +46,7 @@ def visible_pixels(dataset: Dataset, aspect: float) -> NDArray[np.bool_] | None:
             visible &= _circle(dataset, rows, columns, aspect)
         elif shape == "POLYGONAL":
             visible &= _polygon(dataset, rows, columns)
-    return None if visible.all() or not visible.any() else visible
+    return None if visible.all() or visible.mean() < _LEAST_VISIBLE else visible
 
 
 def shutter_intensity(dataset: Dataset) -> float:

@@ -87,12 +87,19 @@ def test_a_circle_is_round_on_the_display(tmp_path: Path) -> None:
         {**RECTANGLE, "ShutterLeftVerticalEdge": None},
         {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [4], "RadiusOfCircularShutter": 2},
         {"ShutterShape": "POLYGONAL", "VerticesOfThePolygonalShutter": [1, 1, 5]},
+        {**RECTANGLE, "ShutterLeftVerticalEdge": 7, "ShutterRightVerticalEdge": 6},
         {"ShutterShape": "BITMAP"},
         {"ShutterShape": ""},
     ],
 )
 def test_an_unusable_shutter_is_ignored(tmp_path: Path, shutter: dict[str, Any]) -> None:
     np.testing.assert_allclose(load(tmp_path, **WINDOW, **shutter), INSIDE / 255, atol=1e-6)
+
+
+def test_a_shutter_that_leaves_hardly_a_pixel_is_ignored(tmp_path: Path) -> None:
+    pixels = np.tile(np.arange(20, dtype=np.uint8) * 10, (20, 1))
+    circle = {"ShutterShape": "CIRCULAR", "CenterOfCircularShutter": [9, 9], "RadiusOfCircularShutter": 0}
+    np.testing.assert_allclose(load(tmp_path, pixels, **WINDOW, **circle), pixels / 255, atol=1e-6)
 
 
 def test_color_is_hidden_as_well(tmp_path: Path) -> None:
