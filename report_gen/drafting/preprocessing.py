@@ -15,7 +15,7 @@ from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError
-from report_gen.imaging import load_pixels
+from report_gen.imaging import load_image
 from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
@@ -108,8 +108,8 @@ class StudyPreprocessor:
         try:
             scoped = apply_scope(request.study, self._scope, force=force)
             images = scoped.study.images
-            squares = self._gray_squares(len(images)) if blank else self._fit_images(images)  # [V,size,size]
-            loaded = self._encode(request, images, squares, scoped.notices)
+            squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images)
+            loaded = self._encode(request, images, squares, (*scoped.notices, *notices))
             return self._choose_views(loaded if blank or loaded.is_blank else self._recognize(loaded, force=force))
         except StudyError as error:
             return error
@@ -142,7 +142,7 @@ class StudyPreprocessor:
         Raises:
             StudyError: The image cannot be read.
         """
-        pixels = load_pixels(loaded.images[0])
+        pixels = load_image(loaded.images[0]).pixels
         return pixels, self._transform.fit(pixels)[1]
 
     def _encode(
@@ -178,12 +178,14 @@ class StudyPreprocessor:
         notices = (*loaded.notices, *chosen.notices)
         return _select(loaded, kept, images=chosen.images, views=chosen.views, notices=notices)
 
-    def _fit_images(self, images: Sequence[Image]) -> torch.Tensor:
-        """Return squares [V,size,size]; raise StudyError for an image that cannot be read."""
-        return torch.stack([self._transform.fit(load_pixels(image))[0] for image in images])
+    def _fit_images(self, images: Sequence[Image]) -> tuple[torch.Tensor, tuple[str, ...]]:
+        """Return squares [V,size,size] and the notices of the images; raise StudyError if one cannot be read."""
+        loaded = [load_image(image) for image in images]
+        squares = torch.stack([self._transform.fit(image.pixels)[0] for image in loaded])
+        return squares, _image_notices([image.notices for image in loaded])
 
-    def _gray_squares(self, images: int) -> torch.Tensor:
-        return torch.full((images, self._transform.size, self._transform.size), _GRAY)
+    def _gray_squares(self, images: int) -> tuple[torch.Tensor, tuple[str, ...]]:
+        return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()
 
 
 def _select(loaded: LoadedStudy, kept: list[int], **changes: Any) -> LoadedStudy:
@@ -191,3 +193,14 @@ def _select(loaded: LoadedStudy, kept: list[int], **changes: Any) -> LoadedStudy
     return replace(
         loaded, pixel_values=loaded.pixel_values[kept], patch_features=loaded.patch_features[kept], **changes
     )
+
+
+def _image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return each notice of the V images once, and which images it is about if there are several."""
+    numbers: dict[str, list[str]] = {}
+    for number, of_image in enumerate(notices, 1):
+        for notice in of_image:
+            numbers.setdefault(notice, []).append(str(number))
+    if len(notices) == 1:
+        return tuple(numbers)
+    return tuple(f"image {', '.join(images)}: {notice}" for notice, images in numbers.items())

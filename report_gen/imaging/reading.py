@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.files import unique_names
-from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
-from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
+from report_gen.imaging.dicom import describe_dicom, read_dicom_image
+from report_gen.imaging.dicom_file import is_dicom
+from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.raster import describe_raster, is_raster, read_raster_image
 from report_gen.records import Image, Series, Study
 
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 """A file with such a name that is not an image is reported as broken, not as another kind of file."""
 
 SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", ".html", ".pdf"})
@@ -32,7 +34,7 @@ SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", "
 
 _HEAD_BYTES = 132
 """Length of the DICOM preamble and prefix, enough to recognize every format."""
-_FORMATS = "DICOM, PNG, JPEG or TIFF"
+_FORMATS = "DICOM, PNG, JPEG, TIFF or WebP"
 _A = TypeVar("_A")
 _B = TypeVar("_B")
 
@@ -51,7 +53,7 @@ def read_study(path: str | os.PathLike[str]) -> Study:
     DICOM objects without pixels are ignored if they lie beside images.
 
     Args:
-        path: A DICOM, PNG, JPEG or TIFF file, or a folder of such files.
+        path: A DICOM, PNG, JPEG, TIFF or WebP file, or a folder of such files.
 
     Returns:
         The record of the study. Its pixels are read later, by `load_pixels`.
@@ -80,7 +82,7 @@ def read_studies(path: str | os.PathLike[str]) -> StudyCollection:
     devices are ignored.
 
     Args:
-        path: A DICOM, PNG, JPEG or TIFF file, or a folder.
+        path: A DICOM, PNG, JPEG, TIFF or WebP file, or a folder.
 
     Returns:
         The studies, each with a name of its own, and the errors of the files and studies that were refused.
@@ -110,21 +112,31 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
         image: An image of a study that `read_study` or `read_studies` returned.
 
     Returns:
-        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform.
+        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform. The pixels are square.
 
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
     """
-    return read_pixels(image.path)
+    return load_image(image).pixels
+
+
+def load_image(image: Image) -> LoadedImage:
+    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
+    return _read_image(image.path)
 
 
 def read_pixels(path: Path) -> NDArray[np.float32]:
     """Load the display intensities of a file without its record; see `load_pixels`."""
-    read = read_dicom_pixels if is_dicom(_head(path)) else read_raster_pixels
-    pixels = np.ascontiguousarray(read(path), dtype=np.float32)
+    return _read_image(path).pixels
+
+
+def _read_image(path: Path) -> LoadedImage:
+    read = read_dicom_image if is_dicom(_head(path)) else read_raster_image
+    image = read(path)
+    pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)
     if pixels.min() == pixels.max():
-        return np.zeros_like(pixels)
-    return pixels
+        pixels = np.zeros_like(pixels)
+    return LoadedImage(pixels, image.notices)
 
 
 def _read_file(path: Path) -> Study:

@@ -197,16 +197,26 @@ def test_a_blank_study_among_others_keeps_its_place(tmp_path: Path) -> None:
     assert "blank" in text_of(reports[1])
 
 
+def test_notices_of_the_pixels_are_notices_of_the_draft(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 1023, 64 * 64).astype(np.uint16).reshape(64, 64)  # 10 of 16 bits
+    dim = read_study(write_png(tmp_path / "dim.png", ramp))
+    notice = "the image of 16 bits uses 10 bits and was scaled to their range"
+    assert notice in drafter().draft(dim, decoding=BRIEF).notices
+    images = (study(tmp_path, 1).images[0], *dim.images, *dim.images)
+    several = replace(dim, series=(replace(dim.series[0], images=images),))
+    assert f"image 2, 3: {notice}" in drafter().draft(several, decoding=BRIEF).notices
+
+
 def record_loaded_images(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return a list that gets the path of each image whose pixels are loaded from now on."""
     paths: list[Path] = []
-    read = preprocessing.load_pixels
+    read = preprocessing.load_image
 
     def recording(image: Image) -> Any:
         paths.append(image.path)
         return read(image)
 
-    monkeypatch.setattr(preprocessing, "load_pixels", recording)
+    monkeypatch.setattr(preprocessing, "load_image", recording)
     return paths
 
 
