@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 
 from report_gen.labeling.phrases import OUTSIDE, build_vocabulary
 from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling.sections import describing_spans
 from report_gen.labeling.statements import Statement, read_sentence
 from report_gen.records import FindingSchema, FindingState, Laterality
 
@@ -157,9 +158,9 @@ def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Menti
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield the start and the end of each sentence that describes the images.
 
-    Sentences under INDICATION, HISTORY, COMPARISON or TECHNIQUE are skipped.
+    Sentences under INDICATION, HISTORY, COMPARISON, TECHNIQUE or RECOMMENDATION are skipped; see `cut_report`.
     """
-    for start, end in _counting_sections(text):
+    for start, end in describing_spans(text):
         for match in _SENTENCE.finditer(text, start, end):
             yield match.start(), match.start() + len(match[0].rstrip())
 
@@ -172,26 +173,11 @@ _STRENGTH = {
 }
 
 
-# Text under these headings is a question, earlier knowledge or a procedure. It does not describe the images.
-_SILENT = (
-    r"(?:clinical |relevant |patient )?(?:indications?|history|information|details|data)"
-    r"|reason for (?:the |this )?(?:exam(?:ination)?|study)"
-    r"|comparisons?|techniques?|procedure|exam(?:ination)?|views?|request"
-)
-_COUNTING = r"findings?(?: and impression)?|impressions?|conclusions?|opinion|report|interpretation|results?"
-_HEADING = re.compile(rf"(?:^|(?<=[.!?\n]))\s*(?:(?P<silent>{_SILENT})|{_COUNTING})\s*:", re.IGNORECASE)
 # A full stop ends a sentence if white space or a capital letter follows, except after the abbreviations "vs." and
-# "Dr.". A semicolon, an empty line and the beginning of the next list item end a sentence as well.
+# "Dr.". A semicolon, an empty line, the next list item and the next `Label:` at the beginning of a line end a sentence as
+# well. A question mark does not, if an answer follows ("Pneumonia? No.") or if it begins a question ("opacity, ? edema").
 _SENTENCE = re.compile(
-    r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:\d+[.)]|[-*\u2022])\s)[^.!?;]|[.](?=[^\sA-Z])|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.])*[.!?;]*"
+    r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:(?:\d+[.)]|[-*\u2022])\s|[A-Z][\w/() -]{1,40}:[ \t]))[^.!?;]|[.](?=[^\sA-Z])"
+    r"|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.]"
+    r"|[?](?=\s*(?i:no|none|nil|negative|yes)\b\s*(?:[.,;]|$))|(?<=[,(:-])[?]|(?<=[,(:-][ ])[?](?=[ ]?\w))*[.!?;]*"
 )
-
-
-def _counting_sections(text: str) -> Iterator[tuple[int, int]]:
-    start, counts = 0, True
-    for heading in _HEADING.finditer(text):
-        if counts:
-            yield start, heading.start()
-        start, counts = heading.end(), heading["silent"] is None
-    if counts:
-        yield start, len(text)
