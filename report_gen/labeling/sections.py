@@ -6,7 +6,7 @@ import difflib
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
@@ -161,39 +161,38 @@ def _parts(text: str, start: int, end: int) -> list[_Part]:
 
 def _headings(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
     """Yield the start, the end and the section of each heading."""
-    found = (match for pattern in _HEADINGS for match in pattern.finditer(text, start, end))
+    found = (match for pattern in _CANDIDATES for match in pattern.finditer(text, start, end))
     reached, within = start, "head"
     for match in sorted(found, key=lambda match: (match.start(1), -match.end())):
         if match.start(1) < reached:
             continue
-        section = _section(match[1], within, only_titles=match.re is _TITLES) if _may_begin(text, match) else None
+        section = _section(text, match, within)
         if section is not None:
             yield match.start(1), match.end(), section
             reached, within = match.end(), section
 
 
-def _may_begin(text: str, match: re.Match[str]) -> bool:
-    """Return whether a heading in small letters without a colon begins a section, and is no end of a wrapped sentence."""
-    if match.re is not _ALONE or match[1].isupper():
-        return True
-    before = text[: match.start(1)].rstrip(" \t*#")
-    return match[1][0].isupper() and (not before.strip() or before[-2:] == "\n\n" or before.rstrip()[-1] in ".:;!?")
-
-
-def _section(heading: str, within: str, *, only_titles: bool) -> str | None:
-    """Return the section that begins with a heading, or None if it is an ordinary line or word with a colon."""
-    name = " ".join(heading.upper().split())
-    undescribed = within not in _DESCRIBING
-    if only_titles:
-        return _TITLE if undescribed and _is_title(name) else None
+def _section(text: str, match: re.Match[str], within: str) -> str | None:
+    """Return the section that begins with a candidate, or None if it is an ordinary line or word with a colon."""
+    name = " ".join(match[1].upper().split())
+    is_line, has_colon = match.re is _LINE, match[0].rstrip("*").endswith(":")
     if name in HEADINGS:
-        return HEADINGS[name]
-    if heading != heading.upper() or _is_title(name):
+        return HEADINGS[name] if not is_line or match["end"] or _may_stand_alone(text, match) else None
+    undescribed = within not in _DESCRIBING
+    if is_line and not match["dash"] and _is_title(name):
+        return _TITLE if undescribed else None
+    if not has_colon or match[1] != match[1].upper() or not _CAPITALS.fullmatch(match[1]):
         return None
     section = _closest_section(name)
-    if section is None and undescribed and _VIEW.search(name):
-        return _TITLE
-    return section
+    return _TITLE if is_line and section is None and undescribed and _VIEW.search(name) else section
+
+
+def _may_stand_alone(text: str, match: re.Match[str]) -> bool:
+    """Return whether a line without a colon is a heading: in capital letters, or no end of a wrapped sentence."""
+    if match[1].isupper():
+        return True
+    before = text[: match.start()].rstrip(" \t*#")
+    return match[1][0].isupper() and (not before.strip() or before[-2:] == "\n\n" or before.rstrip()[-1] in ".:;!?")
 
 
 @lru_cache(maxsize=4096)
@@ -223,10 +222,6 @@ def _title_end(text: str, part: _Part) -> int:
     return part.start
 
 
-def _alternatives(names: Sequence[str]) -> str:
-    return "|".join(re.escape(name).replace(r"\ ", "[ \t]+") for name in sorted(names, key=len, reverse=True))
-
-
 _TITLE_WORDS = frozenset([*_VOCABULARY["titles"], *_VOCABULARY["title_words"]])
 _WORD = re.compile(r"\S")
 _MAY_HAVE_HEADINGS = re.compile(r"[:\n\r*]|[A-Z]{4}|\s[-\u2013\u2014]\s|^(?:Findings|Impression)\b")
@@ -236,23 +231,24 @@ _NOISE = re.compile(r"\(Over\)\s*\(Cont\)|^[ \t]*_{10,}[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_LINE = re.compile(r"(?<=[.!?])[ \t]*\n[ \t]*(?=[A-Z0-9])")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[A-Z])")
+_CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")
 
-_NAMES = _alternatives(list(HEADINGS))
-_STRONG = _alternatives([name.title() for name, section in HEADINGS.items() if section in _DESCRIBING])
-_MARKS = r"[ \t]*(?:[*#]{1,4}[ \t]*)?"
-_ALONE = re.compile(rf"^{_MARKS}((?i:{_NAMES}))(?=[ \t]*[*]{{0,2}}[ \t]*$)", re.MULTILINE)
-_TITLES = re.compile(rf"^{_MARKS}([^\n]{{3,80}}?)[ \t]*(?::(?!\d)|[*]{{0,2}}[ \t]*$)", re.MULTILINE)
-_HEADINGS = (
-    re.compile(rf"^{_MARKS}((?i:{_NAMES})|[A-Z][A-Z0-9 ()/,&_-]{{2,60}}?)[ \t]*[*]{{0,2}}:(?!\d)[*]{{0,2}}", re.MULTILINE),
-    re.compile(rf"^{_MARKS}((?i:{_NAMES}))[ \t]*[-\u2013\u2014]{{1,2}}[ \t]+(?=\S)", re.MULTILINE),
-    _TITLES,
-    _ALONE,
+# Candidates for headings by their form, because a pattern of all headings would be ten times slower.
+_LINE = re.compile(
+    r"^[ \t]*(?:[*#]{1,4}[ \t]*)?([^\s*#][^\n]{2,80}?)[ \t]*"
+    r"(?:(?P<end>[*]{0,2}:(?!\d)[*]{0,2}|(?P<dash>(?<=\s)[-\u2013\u2014]{1,2}(?=[ \t]+\S)|[-\u2013\u2014]{1,2}(?=[ \t]+[A-Z])))"
+    r"|[*]{0,2}[ \t]*$)",
+    re.MULTILINE,
+)
+_CANDIDATES = (
+    _LINE,
     re.compile(r"^[ \t]*((?:ADDENDUM|WET READ)\b)", re.MULTILINE),
-    re.compile(rf"[*][*][ \t]*((?i:{_NAMES}))[ \t]*(?::[ \t]*)?[*][*]:?"),
-    re.compile(rf"\b((?:{_NAMES}))[ \t]*:"),
-    re.compile(rf"(?<=[.!?] )((?i:{_NAMES}))[ \t]*:"),
+    re.compile(r"[*][*][ \t]*([A-Za-z][^*:\n]{2,40}?)[ \t]*(?::[ \t]*)?[*][*]:?"),
+    re.compile(r"\b([A-Z]{2}[A-Z()/& ]{1,50}?)[ \t]*:"),
+    re.compile(r"(?<=[.!?] )([A-Za-z][A-Za-z()/& ]{2,40}?)[ \t]*:"),
     re.compile(
-        rf"(?:^[ \t]*|(?<=[.!?] ))((?:{_NAMES})(?=[ \t]+(?:[A-Z][a-z]|A [a-z]|[\d_]))|(?:{_STRONG})(?=[ \t]+[A-Z][a-z]))",
+        r"(?:^[ \t]*|(?<=[.!?] ))([A-Z]{3,}(?:[ /&]+[A-Z]{2,}){0,4})(?=[ \t]+(?:[A-Z][a-z]|A [a-z]|[\d_]))",
         re.MULTILINE,
     ),
+    re.compile(r"(?:^[ \t]*|(?<=[.!?] ))((?:Findings|Impression|Conclusion)(?=[ \t]+[A-Z][a-z]))", re.MULTILINE),
 )
