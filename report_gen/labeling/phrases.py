@@ -26,6 +26,9 @@ class Role(StrEnum):
     UNCERTAIN_BEFORE = "uncertain_before"
     UNCERTAIN_PHRASE = "uncertain_phrase"
     UNCERTAIN_AFTER = "uncertain_after"
+    STATED_BEFORE = "stated_before"
+    PAST_BEFORE = "past_before"
+    PRIOR_STUDY = "prior_study"
     NOT_MENTIONED_BEFORE = "not_mentioned_before"
     NOT_MENTIONED_AFTER = "not_mentioned_after"
     IGNORED = "ignored"
@@ -82,6 +85,8 @@ class Vocabulary:
     """Findings of the midline."""
     several_entities: frozenset[str]
     """Findings that cover several entities, so that two mentions may mean different things."""
+    begins_statement: frozenset[str]
+    """Findings that are not denied in one list with others: after a comma they begin a new statement."""
     stated_by_quality: frozenset[str]
     """Findings that a quality of an anatomy states or denies as clearly as their name does."""
     outside: frozenset[str]
@@ -146,6 +151,7 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
             {schema.normal, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
         ),
         several_entities=frozenset(entry["name"] for entry in data["finding"] if entry.get("several_entities")),
+        begins_statement=frozenset(entry["name"] for entry in data["finding"] if entry.get("begins_statement")),
         stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
     )
@@ -215,7 +221,11 @@ def _claims(stated: Mapping[str, list[str]]) -> Claims:
 
 def phrase_precedence(phrase: str) -> tuple[int, int, str]:
     """Return a sort key that puts phrases of more words first, so that `no change` is tried before `no`."""
-    words = sum(1 for optional, _, _ in _PIECE.findall(phrase) if not optional)
+    words = sum(
+        max(len(alternative.split()) for alternative in (group or word).split("|"))
+        for optional, group, word in _PIECE.findall(phrase)
+        if not optional
+    )
     return -words, -len(phrase), phrase
 
 
