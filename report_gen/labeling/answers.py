@@ -23,6 +23,7 @@ def read_answers(sentence: str, marks: Sequence[Mark]) -> None:
                 later.clause += 1
 
 
+_NAMING = (Role.FINDING, Role.ANATOMY, Role.QUALITY)
 _SEPARATOR = re.compile(r"(?:[:=?(\t]|\s[-\u2013\u2014])\s*$")
 _ANSWER_END = re.compile(r"\s*(?:[.,;)!|\n]|$|[A-Z][\w /]*:)")
 _LABEL = re.compile(r"\W*(?:[\w/-]+\s+){0,3}$")
@@ -40,7 +41,7 @@ def _is_denial(sentence: str, mark: Mark) -> bool:
 def _follows_finding(sentence: str, marks: Sequence[Mark], index: int) -> bool:
     """Return whether the last phrase of the clause before an answer is a finding, with a separator between them."""
     mark = marks[index]
-    before = [other for other in marks[:index] if other.clause == mark.clause and other.phrase.role is not Role.SIDE]
+    before = [other for other in marks[:index] if other.clause == mark.clause and other.phrase.role in _NAMING]
     if not before or before[-1].phrase.role is not Role.FINDING:
         return False
     return _SEPARATOR.search(sentence[before[-1].phrase.end : mark.phrase.start]) is not None

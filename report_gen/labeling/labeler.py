@@ -98,6 +98,9 @@ class FindingLabeler:
         return tuple(statement for _, statement in self._statements(text))
 
     def _statements(self, text: str) -> Iterator[tuple[int, Statement]]:
+        other_body_parts = self.vocabulary.other_body_parts
+        if other_body_parts is not None and other_body_parts.describes(text):
+            return
         for start, end in sentence_spans(text):
             for statement in self._read_sentence(text[start:end]):
                 yield start, statement
@@ -145,7 +148,7 @@ def findings_in_state(text: str, state: FindingState, schema: FindingSchema | No
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
     """Return every mention of a finding in a text, in order.
 
-    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped. Phrases
+    One phrase may mention several findings. A text about another part of the body than the schema's mentions none. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped. Phrases
     that state a normal study mention "no finding" as PRESENT.
 
     Args:

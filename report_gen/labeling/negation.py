@@ -104,7 +104,8 @@ def _is_aside(sentence: str, marks: Sequence[Mark], index: int) -> bool:
 def _is_unchanged(sentence: str, denial: Phrase) -> bool:
     """Return whether a denial concerns a change: `neither the effusion nor the edema has changed`."""
     return (
-        sentence[denial.start : denial.end].lower() == "neither" and _CHANGED.search(sentence, denial.end) is not None
+        sentence[denial.start : denial.end].lower() in ("neither", "nor")
+        and _CHANGED.search(sentence, denial.end) is not None
     )
 
 
@@ -169,7 +170,7 @@ def _ends(
 def _is_affirmed(sentence: str, mark: Mark, cue: Mark, vocabulary: Vocabulary) -> bool:
     """Return whether a phrase after a comma in a denial is a statement of its own: `no effusion, enlarged heart`."""
     phrase = mark.phrase
-    if phrase.role is Role.SIDE:
+    if phrase.role in (Role.SIDE, Role.STATEMENT_START):
         return True
     if phrase.role is not Role.FINDING:
         return False

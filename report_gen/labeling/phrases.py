@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import string
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from report_gen.labeling.body_parts import OtherBodyParts, read_other_body_parts
+from report_gen.labeling.phrase_language import phrase_initials, phrase_pattern, phrase_precedence, phrase_variants
+from report_gen.labeling.spelling import SHORTEST_WORD, spelling_corrector
 from report_gen.records import FindingSchema, FindingState
 
 
@@ -34,6 +37,7 @@ class Role(StrEnum):
     IGNORED = "ignored"
     VERB = "verb"
     CLAUSE_START = "clause_start"
+    STATEMENT_START = "statement_start"
     SCOPE_END = "scope_end"
 
 
@@ -91,25 +95,35 @@ class Vocabulary:
     """Findings that a quality of an anatomy states or denies as clearly as their name does."""
     outside: frozenset[str]
     """Findings that the label set of the schema does not name."""
+    other_body_parts: OtherBodyParts | None
+    """How to recognize a text about another part of the body; None for a schema of any body part."""
+    correct_spelling: Callable[[str], str]
+    """Returns the word of the vocabulary that a misspelled word in lower case means, or ""."""
 
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
         """Yield the phrases of a sentence in order, without overlap; the longer one of two that begin together."""
         sentence, end = sentence.translate(_LOWER), 0
         for initial in _INITIAL.finditer(sentence):
-            pattern = self.patterns.get(initial[0])
-            if pattern is None or initial.start() < end:
+            start = initial.start()
+            if start < end:
                 continue
-            if (match := pattern.match(sentence, initial.start())) and match.lastindex:
+            if match := self._match(sentence, start):
                 end = match.end()
-                found = self.meanings[initial[0]][match.lastindex - 1]
-                yield Phrase(found.role, found.name, found.claims, found.denied, match.start(), end)
+            elif (word := _LONG_WORD.match(sentence, start)) and (correct := self.correct_spelling(word[0])):
+                match, end = self._match(correct, 0), word.end()
+            if match and match.lastindex:
+                found = self.meanings[match[0][0]][match.lastindex - 1]
+                yield Phrase(found.role, found.name, found.claims, found.denied, start, end)
+
+    def _match(self, sentence: str, start: int) -> re.Match[str] | None:
+        pattern = self.patterns.get(sentence[start])
+        return pattern.match(sentence, start) if pattern else None
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _INITIAL = re.compile(r"(?<!\w)\w|[^\w\s]")
-_GAP = r"[\s\-]+"
-_PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
+_LONG_WORD = re.compile(rf"[a-z]{{{SHORTEST_WORD},}}(?!\w)")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
@@ -132,7 +146,7 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
             meanings[phrase] = replace(earlier, claims=earlier.claims + meaning.claims)
     phrases: dict[str, list[str]] = {}
     for phrase in sorted(meanings, key=phrase_precedence):
-        for initial in _initials(phrase):
+        for initial in phrase_initials(phrase):
             phrases.setdefault(initial, []).append(phrase)
     rule = schema.no_finding
     return Vocabulary(
@@ -153,8 +167,16 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
         several_entities=frozenset(entry["name"] for entry in data["finding"] if entry.get("several_entities")),
         begins_statement=frozenset(entry["name"] for entry in data["finding"] if entry.get("begins_statement")),
         stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
+        correct_spelling=spelling_corrector(own.get("spelling", {"words": ()})["words"]),
+        other_body_parts=_other_body_parts(own),
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
     )
+
+
+def _other_body_parts(own: Mapping[str, Any]) -> OtherBodyParts | None:
+    if (entry := own.get("other_body_parts")) is None:
+        return None
+    return read_other_body_parts(entry, "|".join(map(phrase_pattern, entry["own_words"])))
 
 
 def _read(vocabulary: str) -> dict[str, Any]:
@@ -191,7 +213,8 @@ def _entries(data: Mapping[str, Any], normal: str) -> Iterator[tuple[str, Meanin
     """Yield every phrase of a vocabulary with its meaning; a phrase may occur twice."""
     for meaning, phrases in _groups(data, normal):
         for phrase in phrases:
-            yield phrase, meaning
+            for variant in phrase_variants(phrase):
+                yield variant, meaning
 
 
 def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Sequence[str]]]:
@@ -217,47 +240,3 @@ def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Seq
 
 def _claims(stated: Mapping[str, list[str]]) -> Claims:
     return tuple((finding, FindingState(state)) for state, findings in stated.items() for finding in findings)
-
-
-def phrase_precedence(phrase: str) -> tuple[int, int, str]:
-    """Return a sort key that puts phrases of more words first, so that `no change` is tried before `no`."""
-    words = sum(
-        max(len(alternative.split()) for alternative in (group or word).split("|"))
-        for optional, group, word in _PIECE.findall(phrase)
-        if not optional
-    )
-    return -words, -len(phrase), phrase
-
-
-def _initials(phrase: str) -> set[str]:
-    """Return the letters with which a phrase can begin: those of its first word and of optional words before it."""
-    initials: set[str] = set()
-    for optional, group, word in _PIECE.findall(phrase):
-        initials.update(alternative[0] for alternative in (optional or group or word).split("|"))
-        if not optional:
-            break
-    return initials
-
-
-def phrase_pattern(phrase: str) -> str:
-    """Return the regular expression of a phrase; the head of `cues.toml` describes the phrase language."""
-    if not any(letter.isalpha() for letter in phrase):
-        return re.escape(phrase)
-    pattern, joined = "", True
-    for optional, group, word in _PIECE.findall(phrase):
-        choice = _choice(optional or group or word)
-        if optional:
-            pattern += f"(?:{choice}{_GAP})*" if joined else f"(?:{_GAP}{choice})*"
-            continue
-        pattern += choice if joined else _GAP + choice
-        joined = False
-    return rf"{pattern}(?!\w)"
-
-
-def _choice(words: str) -> str:
-    alternatives = sorted(words.split("|"), key=lambda word: (-len(word), word))
-    return "(?:" + "|".join(_literal(alternative) for alternative in alternatives) + ")"
-
-
-def _literal(words: str) -> str:
-    return _GAP.join(re.escape(word).replace(r"\*", "[a-z]*") for word in words.split())
