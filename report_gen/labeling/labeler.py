@@ -148,8 +148,9 @@ def findings_in_state(text: str, state: FindingState, schema: FindingSchema | No
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
     """Return every mention of a finding in a text, in order.
 
-    One phrase may mention several findings. A text about another part of the body than the schema's mentions none. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped. Phrases
-    that state a normal study mention "no finding" as PRESENT.
+    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped, and so is
+    a text about another part of the body than the schema's. Phrases that state a normal study mention "no finding" as
+    PRESENT.
 
     Args:
         text: The report.
@@ -177,8 +178,9 @@ _STRENGTH = {
 
 
 # A full stop ends a sentence if white space or a capital letter follows, except after the abbreviations "vs." and
-# "Dr.". A semicolon, an empty line, the next list item and the next `Label:` at the beginning of a line end a sentence as
-# well. A question mark does not, if an answer follows ("Pneumonia? No.") or if it begins a question ("opacity, ? edema").
+# "Dr.". A semicolon, an empty line, the next list item and the next `Label:` at the beginning of a line end a sentence
+# as well. A question mark does not if an answer follows ("Pneumonia? No.") or if it begins a question ("opacity, ?
+# edema").
 _SENTENCE = re.compile(
     r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:(?:\d+[.)]|[-*\u2022])\s|[A-Z][\w/() -]{1,40}:[ \t]))[^.!?;]|[.](?=[^\sA-Z])"
     r"|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.]"

@@ -1,8 +1,8 @@
 """Find the phrases of a sentence and the cues that modify them: denials, hedges and questions.
 
-A cue modifies phrases after it or before it in the same clause. Clauses end at words such as `but` and `with`, and after an
-answer ("effusion: no, edema: yes"). Within a denial, a new statement may also begin at a comma ("no effusion, mild
-cardiomegaly"). The approach is that of NegEx (Chapman et al., J Biomed Inform 2001) with more cues.
+A cue modifies phrases after it or before it in the same clause. Clauses end at words such as `but` and `with`, and
+after an answer ("effusion: no, edema: yes"). Within a denial, a new statement may also begin at a comma ("no effusion,
+mild cardiomegaly"). The approach is that of NegEx (Chapman et al., J Biomed Inform 2001) with more cues.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
 _LIST_ENDS = re.compile(r",\s*(?:or|nor)\b.*,\s*$", re.IGNORECASE | re.DOTALL)
 _LATER_OR = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
 _AFTER_COMMA = re.compile(r",\s*(?:the\s+|an?\s+)?$", re.IGNORECASE)
-# After a comma, these words before or after a finding state it: "no pneumothorax, enlarged heart", "no edema, nodule unchanged".
+# After a comma, these words of a finding or after it state it: "no effusion, enlarged heart", "no edema, nodule unchanged".
 _AFFIRMED = re.compile(r"(?:enlarged|dilated|broken|fractured|collapsed|large|prior)\b", re.IGNORECASE)
 _AFFIRMED_AFTER = re.compile(
-    r"\s+(?:is |are |remains? |appears? |has |have )?(?:slightly |mildly |markedly )?(?:unchanged|stable|persist\w*|worse"
-    r"|larger|smaller|increased|decreased|improved|worsened|in (?:\w+ )?(?:place|position|situ))\b",
+    r"\s+(?:is |are |remains? |appears? |has |have )?(?:slightly |mildly |markedly )?"
+    r"(?:unchanged|stable|persist\w*|worse|larger|smaller|increased|decreased|improved|worsened|in (?:\w+ )?(?:place|position|situ))\b",
     re.IGNORECASE,
 )
 _CHANGED = re.compile(
@@ -132,7 +132,8 @@ def _modify_forward(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary
 def _overrides(role: Role, cue: Role) -> bool:
     """Return whether a cue replaces the one before it: a denial always does, a hedge replaces only a hedge.
 
-    "No opacity to suggest edema" denies the edema, and "if there may be edema" is a question. Every cue replaces `no change in`.
+    "No opacity to suggest edema" denies the edema, and "if there may be edema" is a question. Every cue replaces `no
+    change in`.
     """
     return role is Role.NEGATED_BEFORE or cue is Role.STATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
 
@@ -228,9 +229,10 @@ def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
 
 
 def _read_prior_studies(sentence: str, marks: Sequence[Mark]) -> None:
-    """Read the findings of an earlier study from the rest of the sentence: `the prior study showed edema, now resolved`.
+    """Read findings of an earlier study from the rest of the sentence: `the prior study showed edema, now resolved`.
 
-    They persist if the rest says so, are denied if it states a normal or resolved condition, and are not mentioned otherwise.
+    They persist if the rest says so, are denied if it states a normal or resolved condition, and are not mentioned
+    otherwise.
     """
     for index, cue in enumerate(marks):
         if cue.phrase.role is not Role.PRIOR_STUDY:

@@ -103,27 +103,25 @@ class Vocabulary:
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
         """Yield the phrases of a sentence in order, without overlap; the longer one of two that begin together."""
         sentence, end = sentence.translate(_LOWER), 0
-        for initial in _INITIAL.finditer(sentence):
-            start = initial.start()
+        for word in _WORD.finditer(sentence):
+            start = word.start()
             if start < end:
                 continue
-            if match := self._match(sentence, start):
+            initial = sentence[start]
+            pattern = self.patterns.get(initial)
+            match = pattern.match(sentence, start) if pattern else None
+            if match:
                 end = match.end()
-            elif (word := _LONG_WORD.match(sentence, start)) and (correct := self.correct_spelling(word[0])):
-                match, end = self._match(correct, 0), word.end()
+            elif word.end() - start >= SHORTEST_WORD and (correct := self.correct_spelling(word[0])):
+                match, end = self.patterns[initial].match(correct), word.end()
             if match and match.lastindex:
-                found = self.meanings[match[0][0]][match.lastindex - 1]
+                found = self.meanings[initial][match.lastindex - 1]
                 yield Phrase(found.role, found.name, found.claims, found.denied, start, end)
-
-    def _match(self, sentence: str, start: int) -> re.Match[str] | None:
-        pattern = self.patterns.get(sentence[start])
-        return pattern.match(sentence, start) if pattern else None
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_INITIAL = re.compile(r"(?<!\w)\w|[^\w\s]")
-_LONG_WORD = re.compile(rf"[a-z]{{{SHORTEST_WORD},}}(?!\w)")
+_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
@@ -168,15 +166,9 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
         begins_statement=frozenset(entry["name"] for entry in data["finding"] if entry.get("begins_statement")),
         stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
         correct_spelling=spelling_corrector(own.get("spelling", {"words": ()})["words"]),
-        other_body_parts=_other_body_parts(own),
+        other_body_parts=read_other_body_parts(own["other_body_parts"]) if "other_body_parts" in own else None,
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
     )
-
-
-def _other_body_parts(own: Mapping[str, Any]) -> OtherBodyParts | None:
-    if (entry := own.get("other_body_parts")) is None:
-        return None
-    return read_other_body_parts(entry, "|".join(map(phrase_pattern, entry["own_words"])))
 
 
 def _read(vocabulary: str) -> dict[str, Any]:

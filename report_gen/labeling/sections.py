@@ -45,7 +45,8 @@ def cut_report(text: str) -> dict[str, str]:
 
     * with a colon or a dash, at the beginning of a line in any case, and after the end of a sentence;
     * without a colon, alone on a line, between asterisks, and in capital letters before a sentence;
-    * with a colon, anywhere in capital letters. It may then be misspelled, or be a longer name that contains a known word.
+    * with a colon, anywhere in capital letters. It may then be misspelled, or be a longer name that contains a known
+      word.
 
     Other words with a colon, such as `Lungs:`, belong to their section. Findings are also
 
@@ -236,7 +237,8 @@ _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")
 # Candidates for headings by their form, because a pattern of all headings would be ten times slower.
 _LINE = re.compile(
     r"^[ \t]*(?:[*#]{1,4}[ \t]*)?([^\s*#][^\n]{2,80}?)[ \t]*"
-    r"(?:(?P<end>[*]{0,2}:(?!\d)[*]{0,2}|(?P<dash>(?<=\s)[-\u2013\u2014]{1,2}(?=[ \t]+\S)|[-\u2013\u2014]{1,2}(?=[ \t]+[A-Z])))"
+    r"(?:(?P<end>[*]{0,2}:(?!\d)[*]{0,2}"
+    r"|(?P<dash>(?<=\s)[-\u2013\u2014]{1,2}(?=[ \t]+\S)|[-\u2013\u2014]{1,2}(?=[ \t]+[A-Z])))"
     r"|[*]{0,2}[ \t]*$)",
     re.MULTILINE,
 )

@@ -10,7 +10,7 @@ SHORTEST_WORD = 7
 """Number of letters below which a misspelling is too close to other words."""
 
 _SIMILARITY = 0.87
-"""Ratio of `difflib` above which a word is taken for a misspelling: one letter too many, missing, wrong or exchanged."""
+"""Ratio of `difflib` above which a word is taken for a misspelling: one letter missing, added or exchanged."""
 
 
 def spelling_corrector(words: Sequence[str]) -> Callable[[str], str]:

@@ -1,8 +1,8 @@
-"""Compare the labeler with coded reports: `python -m report_gen_training.benchmarks.labeler_agreement --mesh ARCHIVE ...`.
+"""Compare the labeler with coded reports: `python -m report_gen_training.benchmarks.labeler_agreement --mesh TGZ`.
 
-Every collection that is given gets one table: precision, recall and F1 of the findings that the labeler calls present, and
-of those that it calls present or uncertain, over all findings of the collection. `--sentences` takes tables of sentences with
-the columns kind, text, present, absent, uncertain and a last column of findings that are not judged.
+Every collection that is given gets one table: precision, recall and F1 of the findings that the labeler calls present,
+and of those that it calls present or uncertain. `--sentences` takes tables of sentences with the columns kind, text,
+present, absent, uncertain, and a last column of findings that are not judged.
 """
 
 from __future__ import annotations
@@ -164,9 +164,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _print_agreement(title: str, reports: Sequence[CodedReport], *, like_mesh: bool = False) -> None:
     labeler = FindingLabeler(chest_xray())  # a new one, because a labeler caches the sentences that it has read
-    began = time.perf_counter()
+    began = time.process_time()
     labels = [labeler.label(report.text) for report in reports]
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     certain, either = (FindingState.PRESENT,), (FindingState.PRESENT, FindingState.UNCERTAIN)
     table = Table("finding", "support", "present: P", "R", "F1", "or uncertain: P", "R", "F1", title=title)
     columns: tuple[list[Agreement], list[Agreement]] = ([], [])
@@ -185,7 +185,8 @@ def _print_agreement(title: str, reports: Sequence[CodedReport], *, like_mesh: b
     silent = sum(not find_mentions(report.text) for report in reports)
     sentences = sum(1 for report in reports for _ in sentence_spans(report.text))
     console.print(
-        f"{len(reports)} reports, {silent} without a mention; {sentences} sentences, {sentences / seconds:.0f} per second\n"
+        f"{len(reports)} reports, {silent} without a mention; {sentences} sentences, "
+        f"{sentences / seconds:.0f} per second\n"
     )
 
 

@@ -5,8 +5,8 @@ Collections, and where they come from:
 * Indiana University reports with MeSH codes set by hand (Demner-Fushman et al., JAMIA 2016, doi:10.1093/jamia/ocv080);
 * NegBio's coding of the same reports (ncbi-nlp/NegBio, `examples/openi_gld_std14.csv`; Peng et al., AMIA 2018,
   arXiv:1712.05898);
-* Rad-ReStruct's structured form of the same reports (ChantalMP/Rad-ReStruct, `data/radrestruct/new_reports`; Pellegrini et al.,
-  MICCAI 2023, arXiv:2307.05766);
+* Rad-ReStruct's structured form of the same reports (ChantalMP/Rad-ReStruct, `data/radrestruct/new_reports`;
+  Pellegrini et al., MICCAI 2023, arXiv:2307.05766);
 * the 1,000 sample reports in the wheel of `radlabels` 0.2.0, labeled by RadGraph-XL and a list of phrases.
 """
 
