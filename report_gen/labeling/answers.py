@@ -14,6 +14,8 @@ def read_answers(sentence: str, marks: Sequence[Mark]) -> None:
 
     In "Pneumothorax: No left pneumothorax" the label states nothing.
     """
+    if not _MAY_ANSWER.search(sentence):
+        return
     for index, mark in enumerate(marks):
         if _is_label(sentence, marks, index):
             mark.after = NOT_MENTIONED
@@ -24,6 +26,7 @@ def read_answers(sentence: str, marks: Sequence[Mark]) -> None:
 
 
 _NAMING = (Role.FINDING, Role.ANATOMY, Role.QUALITY)
+_MAY_ANSWER = re.compile(r"[:=?(\t]|\s[-\u2013\u2014]\s")
 _SEPARATOR = re.compile(r"(?:[:=?(\t]|\s[-\u2013\u2014])\s*$")
 _ANSWER_END = re.compile(r"\s*(?:[.,;)!|\n]|$|[A-Z][\w /]*:)")
 _LABEL = re.compile(r"\W*(?:[\w/-]+\s+){0,3}$")

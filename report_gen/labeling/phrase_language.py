@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import re
 
+BEGINNING = 2
+"""Number of letters by which phrases are found."""
+
+FIRST_WORD = re.compile(r"\w+|[^\w\s]")
+"""Pattern of a word, or of a punctuation mark."""
+
 _GAP = r"[\s\-]+"
 _PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
 
@@ -34,14 +40,15 @@ def phrase_precedence(phrase: str) -> tuple[int, int, str]:
     return -words, -len(phrase), phrase
 
 
-def phrase_initials(phrase: str) -> set[str]:
-    """Return the letters with which a phrase can begin: those of its first word and of optional words before it."""
-    initials: set[str] = set()
+def phrase_beginnings(phrase: str) -> set[str]:
+    """Return the beginnings with which a phrase can start: of its first word and of optional words before it."""
+    beginnings: set[str] = set()
     for optional, group, word in _PIECE.findall(phrase):
-        initials.update(alternative[0] for alternative in (optional or group or word).split("|"))
+        words = (FIRST_WORD.match(alternative) for alternative in (optional or group or word).split("|"))
+        beginnings.update(first[0][:BEGINNING] for first in words if first)
         if not optional:
             break
-    return initials
+    return beginnings
 
 
 def phrase_pattern(phrase: str) -> str:

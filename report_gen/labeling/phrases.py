@@ -12,7 +12,14 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 from report_gen.labeling.body_parts import OtherBodyParts, read_other_body_parts
-from report_gen.labeling.phrase_language import phrase_initials, phrase_pattern, phrase_precedence, phrase_variants
+from report_gen.labeling.phrase_language import (
+    BEGINNING,
+    FIRST_WORD,
+    phrase_beginnings,
+    phrase_pattern,
+    phrase_precedence,
+    phrase_variants,
+)
 from report_gen.labeling.spelling import SHORTEST_WORD, spelling_corrector
 from report_gen.records import FindingSchema, FindingState
 
@@ -80,9 +87,9 @@ class Vocabulary:
     """Compiled phrases of one finding schema and of the shared cues."""
 
     patterns: Mapping[str, re.Pattern[str]]
-    """Pattern of all phrases that begin with a letter, by that letter. One pattern for all is ten times slower."""
+    """Pattern of all phrases that begin with the same two letters, by these. One pattern for all is ten times slower."""
     meanings: Mapping[str, tuple[Meaning, ...]]
-    """Meaning of each group of the pattern of a letter, in order."""
+    """Meaning of each group of a pattern, in order, by the two letters."""
     qualities: Mapping[tuple[str, str], Claims]
     """States that a quality of an anatomy gives to findings, by (anatomy, quality)."""
     unpaired: frozenset[str]
@@ -103,25 +110,25 @@ class Vocabulary:
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
         """Yield the phrases of a sentence in order, without overlap; the longer one of two that begin together."""
         sentence, end = sentence.translate(_LOWER), 0
-        for word in _WORD.finditer(sentence):
+        for word in FIRST_WORD.finditer(sentence):
             start = word.start()
             if start < end:
                 continue
-            initial = sentence[start]
-            pattern = self.patterns.get(initial)
+            beginning = word[0][:BEGINNING]
+            pattern = self.patterns.get(beginning)
             match = pattern.match(sentence, start) if pattern else None
             if match:
                 end = match.end()
             elif word.end() - start >= SHORTEST_WORD and (correct := self.correct_spelling(word[0])):
-                match, end = self.patterns[initial].match(correct), word.end()
+                beginning, end = correct[:BEGINNING], word.end()
+                match = self.patterns[beginning].match(correct)
             if match and match.lastindex:
-                found = self.meanings[initial][match.lastindex - 1]
+                found = self.meanings[beginning][match.lastindex - 1]
                 yield Phrase(found.role, found.name, found.claims, found.denied, start, end)
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
@@ -144,15 +151,15 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
             meanings[phrase] = replace(earlier, claims=earlier.claims + meaning.claims)
     phrases: dict[str, list[str]] = {}
     for phrase in sorted(meanings, key=phrase_precedence):
-        for initial in phrase_initials(phrase):
-            phrases.setdefault(initial, []).append(phrase)
+        for beginning in phrase_beginnings(phrase):
+            phrases.setdefault(beginning, []).append(phrase)
     rule = schema.no_finding
     return Vocabulary(
         patterns={
-            initial: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
-            for initial, group in phrases.items()
+            beginning: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
+            for beginning, group in phrases.items()
         },
-        meanings={initial: tuple(meanings[phrase] for phrase in group) for initial, group in phrases.items()},
+        meanings={beginning: tuple(meanings[phrase] for phrase in group) for beginning, group in phrases.items()},
         qualities={
             (anatomy["name"], quality): _claims(anatomy[quality])
             for anatomy in data["anatomy"]

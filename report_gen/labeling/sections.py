@@ -162,7 +162,13 @@ def _parts(text: str, start: int, end: int) -> list[_Part]:
 
 def _headings(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
     """Yield the start, the end and the section of each heading."""
-    found = (match for pattern in _CANDIDATES for match in pattern.finditer(text, start, end))
+    found = (
+        match
+        for words, pattern in _CANDIDATES
+        if not words or any(word in text for word in words)
+        for match in pattern.finditer(text, start, end)
+        if len(match[1]) <= _LONGEST_HEADING
+    )
     reached, within = start, "head"
     for match in sorted(found, key=lambda match: (match.start(1), -match.end())):
         if match.start(1) < reached:
@@ -182,7 +188,7 @@ def _section(text: str, match: re.Match[str], within: str) -> str | None:
     undescribed = within not in _DESCRIBING
     if is_line and not match["dash"] and _is_title(name):
         return _TITLE if undescribed else None
-    if not has_colon or match[1] != match[1].upper() or not _CAPITALS.fullmatch(match[1]):
+    if not has_colon or match[1] != match[1].upper() or not _CAPITALS.fullmatch(match[1].rstrip()):
         return None
     section = _closest_section(name)
     return _TITLE if is_line and section is None and undescribed and _VIEW.search(name) else section
@@ -232,25 +238,31 @@ _NOISE = re.compile(r"\(Over\)\s*\(Cont\)|^[ \t]*_{10,}[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_LINE = re.compile(r"(?<=[.!?])[ \t]*\n[ \t]*(?=[A-Z0-9])")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[A-Z])")
+_LONGEST_HEADING = 80
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")
 
-# Candidates for headings by their form, because a pattern of all headings would be ten times slower.
+# Candidates for headings by their form, because a pattern of all headings would be ten times slower. Each pattern is tried
+# if the text contains one of the words before it.
 _LINE = re.compile(
-    r"^[ \t]*(?:[*#]{1,4}[ \t]*)?([^\s*#][^\n]{2,80}?)[ \t]*"
-    r"(?:(?P<end>[*]{0,2}:(?!\d)[*]{0,2}"
-    r"|(?P<dash>(?<=\s)[-\u2013\u2014]{1,2}(?=[ \t]+\S)|[-\u2013\u2014]{1,2}(?=[ \t]+[A-Z])))"
-    r"|[*]{0,2}[ \t]*$)",
+    r"^[ \t]*(?:[*#]{1,4}[ \t]*)?([^\s*#:][^\n:*\-\u2013\u2014]*(?:(?:[-\u2013\u2014](?=\S)|:(?=\d))[^\n:*\-\u2013\u2014]*)*)"
+    r"(?:(?P<end>[*]{0,2}:[*]{0,2}|(?P<dash>[-\u2013\u2014][ \t]+(?=\S)))|[*]{0,2}[ \t]*$)",
     re.MULTILINE,
 )
-_CANDIDATES = (
-    _LINE,
-    re.compile(r"^[ \t]*((?:ADDENDUM|WET READ)\b)", re.MULTILINE),
-    re.compile(r"[*][*][ \t]*([A-Za-z][^*:\n]{2,40}?)[ \t]*(?::[ \t]*)?[*][*]:?"),
-    re.compile(r"\b([A-Z]{2}[A-Z()/& ]{1,50}?)[ \t]*:"),
-    re.compile(r"(?<=[.!?] )([A-Za-z][A-Za-z()/& ]{2,40}?)[ \t]*:"),
-    re.compile(
-        r"(?:^[ \t]*|(?<=[.!?] ))([A-Z]{3,}(?:[ /&]+[A-Z]{2,}){0,4})(?=[ \t]+(?:[A-Z][a-z]|A [a-z]|[\d_]))",
-        re.MULTILINE,
+_AFTER_STOP = r"(?:^[ \t]*|(?<=[.!?] ))"
+_CANDIDATES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    ((), _LINE),
+    (("ADDENDUM", "WET READ"), re.compile(r"^[ \t]*((?:ADDENDUM|WET READ)\b)", re.MULTILINE)),
+    (("**",), re.compile(r"[*][*][ \t]*([A-Za-z][^*:\n]{2,40}?)[ \t]*(?::[ \t]*)?[*][*]:?")),
+    ((":",), re.compile(r"\b([A-Z]{2}[A-Z()/& \t]{1,50}):")),
+    ((":",), re.compile(r"(?<=[.!?] )([A-Za-z][A-Za-z()/& \t]{2,40}):")),
+    (
+        (),
+        re.compile(
+            _AFTER_STOP + r"([A-Z]{3,}(?:[ /&]+[A-Z]{2,}){0,4})(?=[ \t]+(?:[A-Z][a-z]|A [a-z]|[\d_]))", re.MULTILINE
+        ),
     ),
-    re.compile(r"(?:^[ \t]*|(?<=[.!?] ))((?:Findings|Impression|Conclusion)(?=[ \t]+[A-Z][a-z]))", re.MULTILINE),
+    (
+        ("Findings ", "Impression ", "Conclusion "),
+        re.compile(_AFTER_STOP + r"((?:Findings|Impression|Conclusion)(?=[ \t]+[A-Z][a-z]))", re.MULTILINE),
+    ),
 )
