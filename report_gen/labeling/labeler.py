@@ -148,9 +148,9 @@ def findings_in_state(text: str, state: FindingState, schema: FindingSchema | No
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
     """Return every mention of a finding in a text, in order.
 
-    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped, and so is
-    a text about another part of the body than the schema's. Phrases that state a normal study mention "no finding" as
-    PRESENT.
+    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped, and so
+    is a text about another part of the body than the schema's. Phrases that state a normal study mention "no finding"
+    as PRESENT.
 
     Args:
         text: The report.

@@ -49,11 +49,12 @@ _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
 _LIST_ENDS = re.compile(r",\s*(?:or|nor)\b.*,\s*$", re.IGNORECASE | re.DOTALL)
 _LATER_OR = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
 _AFTER_COMMA = re.compile(r",\s*(?:the\s+|an?\s+)?$", re.IGNORECASE)
-# After a comma, these words of a finding or after it state it: "no effusion, enlarged heart", "no edema, nodule unchanged".
+# After a comma, these words of a finding or after it state it: "no effusion, enlarged heart", "no edema, mass unchanged".
 _AFFIRMED = re.compile(r"(?:enlarged|dilated|broken|fractured|collapsed|large|prior)\b", re.IGNORECASE)
 _AFFIRMED_AFTER = re.compile(
     r"\s+(?:is |are |remains? |appears? |has |have )?(?:slightly |mildly |markedly )?"
-    r"(?:unchanged|stable|persist\w*|worse|larger|smaller|increased|decreased|improved|worsened|in (?:\w+ )?(?:place|position|situ))\b",
+    r"(?:unchanged|stable|persist\w*|worse|larger|smaller|increased|decreased|improved|worsened"
+    r"|in (?:\w+ )?(?:place|position|situ))\b",
     re.IGNORECASE,
 )
 _CHANGED = re.compile(

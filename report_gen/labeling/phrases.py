@@ -87,7 +87,7 @@ class Vocabulary:
     """Compiled phrases of one finding schema and of the shared cues."""
 
     patterns: Mapping[str, re.Pattern[str]]
-    """Pattern of all phrases that begin with the same two letters, by these. One pattern for all is ten times slower."""
+    """Pattern of all phrases that begin with the same two letters, by these. One pattern for all is far slower."""
     meanings: Mapping[str, tuple[Meaning, ...]]
     """Meaning of each group of a pattern, in order, by the two letters."""
     qualities: Mapping[tuple[str, str], Claims]

@@ -241,11 +241,12 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[A-Z])")
 _LONGEST_HEADING = 80
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")
 
-# Candidates for headings by their form, because a pattern of all headings would be ten times slower. Each pattern is tried
-# if the text contains one of the words before it.
+# Candidates for headings by their form, because a pattern of all headings would be ten times slower. Each pattern is
+# tried if the text contains one of the words before it.
+_DASH = r"\-\u2013\u2014"
 _LINE = re.compile(
-    r"^[ \t]*(?:[*#]{1,4}[ \t]*)?([^\s*#:][^\n:*\-\u2013\u2014]*(?:(?:[-\u2013\u2014](?=\S)|:(?=\d))[^\n:*\-\u2013\u2014]*)*)"
-    r"(?:(?P<end>[*]{0,2}:[*]{0,2}|(?P<dash>[-\u2013\u2014][ \t]+(?=\S)))|[*]{0,2}[ \t]*$)",
+    rf"^[ \t]*(?:[*#]{{1,4}}[ \t]*)?([^\s*#:][^\n:*{_DASH}]*(?:(?:[{_DASH}](?=\S)|:(?=\d))[^\n:*{_DASH}]*)*)"
+    rf"(?:(?P<end>[*]{{0,2}}:[*]{{0,2}}|(?P<dash>[{_DASH}][ \t]+(?=\S)))|[*]{{0,2}}[ \t]*$)",
     re.MULTILINE,
 )
 _AFTER_STOP = r"(?:^[ \t]*|(?<=[.!?] ))"
