@@ -49,7 +49,7 @@ _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
 _LIST_ENDS = re.compile(r",\s*(?:or|nor)\b.*,\s*$", re.IGNORECASE | re.DOTALL)
 _LATER_OR = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
 _AFTER_COMMA = re.compile(r",\s*(?:the\s+|an?\s+)?$", re.IGNORECASE)
-# After a comma, these words of a finding or after it state it: "no effusion, enlarged heart", "no edema, mass unchanged".
+# After a comma, these words in a finding or after it state it: "no edema, enlarged heart"; "no edema, mass stable".
 _AFFIRMED = re.compile(r"(?:enlarged|dilated|broken|fractured|collapsed|large|prior)\b", re.IGNORECASE)
 _AFFIRMED_AFTER = re.compile(
     r"\s+(?:is |are |remains? |appears? |has |have )?(?:slightly |mildly |markedly )?"

@@ -135,12 +135,14 @@ def _split_head(text: str, parts: list[_Part], *, describes: bool) -> list[_Part
         return parts
     section, start, end = parts[last]
     begin = _WORD.search(text, start, end)
+    if begin is None:
+        return parts
     breaks = [_PARAGRAPH]
     if section != "indication" or not describes:
         breaks.append(_SENTENCE_LINE)
     if section != "indication" and not describes:
         breaks.append(_SENTENCE_END)
-    for pattern in breaks if begin else ():
+    for pattern in breaks:
         if split := pattern.search(text, begin.start(), end):
             return [
                 *parts[:last],
@@ -173,18 +175,19 @@ def _headings(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]
     for match in sorted(found, key=lambda match: (match.start(1), -match.end())):
         if match.start(1) < reached:
             continue
-        section = _section(text, match, within)
+        section = _section(match, within)
         if section is not None:
-            yield match.start(1), match.end(), section
+            yield match.start(), match.end(), section
             reached, within = match.end(), section
 
 
-def _section(text: str, match: re.Match[str], within: str) -> str | None:
+def _section(match: re.Match[str], within: str) -> str | None:
     """Return the section that begins with a candidate, or None if it is an ordinary line or word with a colon."""
     name = " ".join(match[1].upper().split())
     is_line, has_colon = match.re is _LINE, match[0].rstrip("*").endswith(":")
     if name in HEADINGS:
-        return HEADINGS[name] if not is_line or match["end"] or _may_stand_alone(text, match) else None
+        # A word in small letters alone on a line is part of a wrapped sentence.
+        return HEADINGS[name] if not is_line or match["end"] or match[1][0].isupper() else None
     undescribed = within not in _DESCRIBING
     if is_line and not match["dash"] and _is_title(name):
         return _TITLE if undescribed else None
@@ -192,14 +195,6 @@ def _section(text: str, match: re.Match[str], within: str) -> str | None:
         return None
     section = _closest_section(name)
     return _TITLE if is_line and section is None and undescribed and _VIEW.search(name) else section
-
-
-def _may_stand_alone(text: str, match: re.Match[str]) -> bool:
-    """Return whether a line without a colon is a heading: in capital letters, or no end of a wrapped sentence."""
-    if match[1].isupper():
-        return True
-    before = text[: match.start()].rstrip(" \t*#")
-    return match[1][0].isupper() and (not before.strip() or before[-2:] == "\n\n" or before.rstrip()[-1] in ".:;!?")
 
 
 @lru_cache(maxsize=4096)

@@ -15,13 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from report_gen_training.benchmarks.labeler_codings import (
-    CodedReport,
-    read_mesh,
-    read_negbio,
-    read_rad_restruct,
-    read_radlabels,
-)
 from rich.console import Console
 from rich.table import Table
 
@@ -29,6 +22,14 @@ from report_gen.errors import UsageError
 from report_gen.labeling import FindingLabeler, chest_xray, find_mentions, label_findings, sentence_spans
 from report_gen.records import FindingState
 from report_gen.terminal import run_app
+
+from .labeler_codings import (
+    CodedReport,
+    read_mesh,
+    read_negbio,
+    read_rad_restruct,
+    read_radlabels,
+)
 
 MINIMUM_SUPPORT = 30
 """A finding with fewer coded reports is left out of the means."""
