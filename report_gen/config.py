@@ -168,7 +168,7 @@ class RecognizerConfig(_Frozen):
         return self
 
 
-class ScopeConfig(_Frozen):
+class DeclaredScope(_Frozen):
     """Studies that a model was made for. Others are refused, unless the user forces a draft.
 
     Attributes that a header does not have, or has with an unknown value, exclude nothing.
@@ -188,6 +188,11 @@ class ScopeConfig(_Frozen):
     """Whether animals are outside the scope."""
     max_images: int = Field(default=16, ge=1)
     """Maximum number of images of one study; more would exhaust the memory."""
+
+
+class ScopeConfig(DeclaredScope):
+    """The declared scope, and what recognizes foreign images."""
+
     recognizer: RecognizerConfig | None = None
     """Recognizer of foreign images. None: the model has none, and every image is drafted."""
 

@@ -240,7 +240,7 @@ def _oriented_view(dataset: Dataset) -> ViewPosition:
     The columns of both run between head and feet, the rows of a frontal radiograph between left and right, and those of
     a lateral one between anterior and posterior. Directions in between, such as "LA", are of neither.
     """
-    orientation = _value(dataset, "PatientOrientation")
+    orientation = optional_value(dataset, "PatientOrientation")
     rows, columns = map(str, orientation) if isinstance(orientation, MultiValue) and len(orientation) == 2 else ("", "")
     if columns not in ("H", "F"):
         return ViewPosition.UNKNOWN

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from report_gen.config import (
     CONDITIONING_TRAITS,
     ConditioningName,
+    DeclaredScope,
     DecoderConfig,
     EncoderConfig,
     ProjectorConfig,
-    ScopeConfig,
 )
 from report_gen.records import AttributeName, SectionName
 
@@ -91,18 +91,12 @@ class ModelRecipe(_Frozen):
     """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
     lora: LoraRecipe | None = None
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
-    scope: ScopeConfig = Field(default_factory=ScopeConfig)
+    scope: DeclaredScope = Field(default_factory=DeclaredScope)
     """Studies that the model is made for; others are refused unless the user forces a draft."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
-
-    @model_validator(mode="after")
-    def _check_scope(self) -> ModelRecipe:
-        if self.scope.recognizer is not None:
-            raise ValueError("scope.recognizer is a result of the training; use the table [recognizer]")
-        return self
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:
