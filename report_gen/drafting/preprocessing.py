@@ -17,7 +17,7 @@ from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
 from report_gen.prompting import describe_views, render
-from report_gen.records import Image, Study
+from report_gen.records import Image, PreprocessedImage, Study
 
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
@@ -59,10 +59,7 @@ class StudyPreprocessor:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._config, self._tokenizer, self._prompt = checkpoint.model.config, checkpoint.tokenizer, checkpoint.prompt
-        encoder = self._config.encoder
-        self._transform = ImageTransform(
-            size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
-        )
+        self._transform = ImageTransform.from_config(self._config.encoder, self._config.preprocessing)
 
     def preprocess(self, request: DraftRequest, *, blank: bool = False) -> PreprocessedStudy | StudyError:
         """Load and fit the images in views that the model was trained on, and render the prompt.
@@ -99,7 +96,7 @@ class StudyPreprocessor:
         return ImageBatch(self._transform.normalize(squares), view_positions, view_mask)
 
     def load_first_image(self, study: Study) -> tuple[NDArray[np.float32], Placement]:
-        """Return the first image that the model gets, [H,W] 0..1, and its placement in the square.
+        """Return the first image that the model gets, [H,W] 0..1 before preprocessing, and its placement in the square.
 
         Raises:
             StudyError: The image cannot be read.
@@ -107,6 +104,15 @@ class StudyPreprocessor:
         (image, *_), _ = self._choose_images(study)
         pixels = load_pixels(image)
         return pixels, self._transform.fit(pixels)[1]
+
+    def preprocessing_stages(self, study: Study) -> tuple[PreprocessedImage, ...]:
+        """Return the images that the model gets after every step of their preprocessing.
+
+        Raises:
+            StudyError: An image cannot be read.
+        """
+        images, _ = self._choose_images(study)
+        return tuple(self._transform.stages(load_pixels(image)) for image in images)
 
     def _choose_images(self, study: Study) -> tuple[tuple[Image, ...], tuple[str, ...]]:
         """Return the images in views that the model was trained on, or all if there are none, and notices."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .data_loading import Groups, TrainingData, has_trained_findings, trained_findings, trained_prevalence
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
+    from .image_cache import ImageCache, cache_images
     from .preparation import PreparedCorpora, image_transform, prepare, prepare_sample, shared_cache
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .vocabulary import learn_vocabulary
@@ -29,6 +30,7 @@ else:
             ),
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
+            "image_cache": ("ImageCache", "cache_images"),
             "preparation": ("PreparedCorpora", "image_transform", "prepare", "prepare_sample", "shared_cache"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "vocabulary": ("learn_vocabulary",),
@@ -43,9 +45,11 @@ __all__ = [
     "ExampleStore",
     "Floats",
     "Groups",
+    "ImageCache",
     "PreparedCorpora",
     "TrainingData",
     "TrainingExample",
+    "cache_images",
     "group_by_kind",
     "has_enough_labels",
     "has_trained_findings",

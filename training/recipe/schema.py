@@ -7,7 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
+from report_gen.config import (
+    CONDITIONING_TRAITS,
+    ConditioningName,
+    DecoderConfig,
+    EncoderConfig,
+    PreprocessingStep,
+    ProjectorConfig,
+)
 from report_gen.records import AttributeName, SectionName
 
 
@@ -76,6 +83,8 @@ class ModelRecipe(_Frozen):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
+    preprocessing: tuple[PreprocessingStep, ...] = ()
+    """Steps that change every image before it is fitted into the square of the encoder, in order: here and in drafts."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
