@@ -105,7 +105,7 @@ def _non_local_means(pixels: NDArray[np.float32], step: NonLocalMeansStep) -> ND
         sigma=step.sigma,
         fast_mode=True,
     )
-    return values
+    return values.reshape(pixels.shape)  # scikit-image drops an axis of length 1
 
 
 def _equalize(pixels: NDArray[np.float32], step: ClaheStep) -> NDArray[np.float32]:
