@@ -77,7 +77,8 @@ def draft(
     show_preprocessing: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE.png", help="Draw the images of one study after each preprocessing step, as the model gets them."
+            metavar="FILE.png",
+            help="Draw the images of one study after each preprocessing step, as the model gets them.",
         ),
     ] = None,
     method: Method = "beam",

@@ -26,7 +26,16 @@ from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.labeling import header_values
 from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
-from report_gen.records import Attribute, Finding, FindingSchema, FindingState, Heatmap, PreprocessedImage, Report, Study
+from report_gen.records import (
+    Attribute,
+    Finding,
+    FindingSchema,
+    FindingState,
+    Heatmap,
+    PreprocessedImage,
+    Report,
+    Study,
+)
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
 """The checkpoint that is part of the package."""

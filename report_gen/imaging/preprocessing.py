@@ -1,8 +1,8 @@
 """Apply the preprocessing steps of a model to an image, in order.
 
-Filters are those of scikit-image. It is imported when a step needs it, because most models have no steps. OpenCV was not
-chosen: its wheel is 61 MB (scikit-image: 14 MB, on scipy, which is needed anyway), its non-local means work on integers
-only, and it starts threads of its own. Every step here is deterministic and runs in the calling thread.
+Filters are those of scikit-image, which is imported only when a step needs it, because most models have no steps. OpenCV
+was not chosen: its wheel is 61 MB (scikit-image: 14 MB, on scipy, which is needed anyway), its non-local means work on
+integers only, and it starts threads of its own. Every step is deterministic and runs in the calling thread.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep) -> NDArray[n
     """Return an image with the intensities that a step gives it."""
     match step:
         case MedianStep():
-            values = _median(pixels, step)
+            values: NDArray[np.floating[Any]] = _median(pixels, step)
         case NonLocalMeansStep():
             values = _non_local_means(pixels, step)
         case ClaheStep():

@@ -79,9 +79,7 @@ class ImageTransform:
     @classmethod
     def from_config(cls, encoder: EncoderConfig, steps: tuple[PreprocessingStep, ...]) -> ImageTransform:
         """Return the transform that an encoder and the preprocessing steps of its model need."""
-        return cls(
-            size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std, steps=steps
-        )
+        return cls(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std, steps=steps)
 
     def fit(self, pixels: NDArray[np.float32]) -> tuple[torch.Tensor, Placement]:
         """Fit display intensities [H,W] in 0..1 into [size,size] in 0..1. Return the square and its placement."""

@@ -82,7 +82,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
 
 
 def _provenance(provenance: Provenance) -> dict[str, Any]:
-    document = {
+    document: dict[str, Any] = {
         "model_name": strip_controls(provenance.model_name),
         "weights_sha256": provenance.weights_sha256,
         "program_version": provenance.program_version,

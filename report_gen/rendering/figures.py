@@ -224,8 +224,15 @@ def _outline(axes: Axes, part: Box, image: NDArray[np.float32]) -> Rectangle | N
     """Outline a part of the image that is drawn already; None for all of it, which needs no outline."""
     if part == Box(0, 0, *image.shape):
         return None
-    style = {"fill": False, "edgecolor": "tab:orange", "linewidth": 1.2, "linestyle": "--"}
-    rectangle = Rectangle((part.left, part.top), part.columns, part.rows, **style)
+    rectangle = Rectangle(
+        (part.left, part.top),
+        part.columns,
+        part.rows,
+        fill=False,
+        edgecolor="tab:orange",
+        linewidth=1.2,
+        linestyle="--",
+    )
     axes.add_patch(rectangle)
     return rectangle
 

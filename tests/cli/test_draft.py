@@ -76,13 +76,16 @@ def test_the_preprocessing_of_one_study_is_drawn(report_gen: Command, tmp_path: 
     arguments = ("draft", tmp_path / "study", "--checkpoint", checkpoint, "--format", "json")
     answer = report_gen(*arguments, "--show-preprocessing", drawing)
     assert (answer.code, answer.err) == (0, "")
-    width, height = PIL.Image.open(drawing).size
+    with PIL.Image.open(drawing) as figure:
+        width, height = figure.size
     assert width / height == pytest.approx(2, rel=0.4)
     clahe = {"name": "clahe", "tiles": 2, "limit": 2.5, "bins": 1024}
     assert json.loads(answer.out)["provenance"]["preprocessing"] == [{"name": "median", "size": 3}, clahe]
 
 
-def test_a_drawing_of_preprocessing_needs_no_steps_and_leaves_the_draft_as_it_is(draft: Command, tmp_path: Path) -> None:
+def test_a_drawing_of_preprocessing_needs_no_steps_and_leaves_the_draft_as_it_is(
+    draft: Command, tmp_path: Path
+) -> None:
     drawn = draft(png(tmp_path), "--show-preprocessing", tmp_path / "steps.png")
     assert (drawn.code, drawn.err) == (0, "")
     assert drawn.out == draft(png(tmp_path)).out

@@ -98,7 +98,11 @@ def test_rows_of_several_images_lie_below_each_other() -> None:
 
 def test_uniform_attention_is_not_colored() -> None:
     uniform = np.full((GRID, GRID), 1 / GRID**2, dtype=np.float32)
-    pixels = decode(draw_attention(np.zeros((50, 50), np.float32), {"x": uniform}, square=(0, 0, 50), part=Box(0, 0, 50, 50), text="A draft."))
+    pixels = decode(
+        draw_attention(
+            np.zeros((50, 50), np.float32), {"x": uniform}, square=(0, 0, 50), part=Box(0, 0, 50, 50), text="A draft."
+        )
+    )
     assert np.ptp(pixels, axis=-1).max() < 10
 
 

@@ -1,8 +1,11 @@
-"""Measure what each preprocessing step does to finding detection: `python -m report_gen_training.experiments.preprocessing`.
+"""Measure how each preprocessing step changes the detection of findings.
 
-For every arm (no step, each step alone, combinations) all radiographs are preprocessed and encoded by the frozen encoder
-of a checkpoint, and a linear probe is fitted to the mean patch features in the same way. It is scored on the validation
-patients after fitting to the training patients, and by cross-validation over both. Test patients are not used.
+    python -m report_gen_training.experiments.preprocessing ../shared/data/nih_cxr
+
+For every arm (no step, each step alone, combinations) all radiographs are preprocessed and encoded by the frozen
+encoder of a checkpoint. A linear probe is fitted to the mean patch features in the same way for every arm. It is scored on the
+validation patients after fitting to the training patients, and by cross-validation over both. Test patients are not
+used.
 OUTPUT gets preprocessing.md and preprocessing.json.
 """
 
@@ -176,9 +179,7 @@ def cross_validate(features: torch.Tensor, radiographs: Radiographs, strength: f
     return probabilities
 
 
-def _fit_and_predict(
-    features: torch.Tensor, targets: Floats, fitted: NDArray[np.bool_], strength: float
-) -> Floats:
+def _fit_and_predict(features: torch.Tensor, targets: Floats, fitted: NDArray[np.bool_], strength: float) -> Floats:
     """Fit a logistic regression with an L2 penalty for every finding, and return its probabilities [S,F].
 
     Args:
@@ -201,7 +202,7 @@ def _fit_and_predict(
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
-    optimizer.step(loss)  # type: ignore[arg-type]
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         probabilities: Floats = torch.sigmoid(values @ weights + bias).numpy()
     return probabilities

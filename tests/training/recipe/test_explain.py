@@ -75,7 +75,10 @@ def test_every_preprocessing_step_has_a_table_after_one_for_all(keys: dict[str, 
     ]
     assert {step.keys[0].default for step in steps} == {"required"}
     assert len({step.meaning for step in steps}) == 6
-    assert (keys["model.preprocessing.size"].kind, keys["model.preprocessing.size"].default) == ("3 or 5 or 7 or 9", "3")
+    assert (keys["model.preprocessing.size"].kind, keys["model.preprocessing.size"].default) == (
+        "3 or 5 or 7 or 9",
+        "3",
+    )
 
 
 def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
