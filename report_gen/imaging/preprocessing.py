@@ -1,8 +1,8 @@
 """Apply the preprocessing steps of a model to an image, in order.
 
-Filters are those of scikit-image, which is imported only when a step needs it, because most models have no steps. OpenCV
-was not chosen: its wheel is 61 MB (scikit-image: 14 MB, on scipy, which is needed anyway), its non-local means work on
-integers only, and it starts threads of its own. Every step is deterministic and runs in the calling thread.
+Filters are those of scikit-image, which is imported only when a step needs it, because most models have no steps.
+OpenCV was not chosen: its wheel is 61 MB (scikit-image: 14 MB, on scipy, which is needed anyway), its non-local means
+work on integers only, and it starts threads of its own. Every step is deterministic and runs in the calling thread.
 """
 
 from __future__ import annotations
@@ -73,9 +73,10 @@ def _part(pixels: NDArray[np.float32], step: PreprocessingStep) -> Box:
 
 def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep) -> NDArray[np.float32]:
     """Return an image with the intensities that a step gives it."""
+    values: NDArray[np.floating[Any]]
     match step:
         case MedianStep():
-            values: NDArray[np.floating[Any]] = _median(pixels, step)
+            values = _median(pixels, step)
         case NonLocalMeansStep():
             values = _non_local_means(pixels, step)
         case ClaheStep():
@@ -84,7 +85,8 @@ def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep) -> NDArray[n
             values = _stretch(pixels, step)
         case _:
             return pixels
-    return np.clip(values, 0, 1).astype(np.float32, copy=False)
+    filtered: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+    return filtered
 
 
 def _median(pixels: NDArray[np.float32], step: MedianStep) -> NDArray[np.float32]:

@@ -3,9 +3,9 @@
     python -m report_gen_training.experiments.preprocessing ../shared/data/nih_cxr
 
 For every arm (no step, each step alone, combinations) all radiographs are preprocessed and encoded by the frozen
-encoder of a checkpoint. A linear probe is fitted to the mean patch features in the same way for every arm. It is scored on the
-validation patients after fitting to the training patients, and by cross-validation over both. Test patients are not
-used.
+encoder of a checkpoint. A linear probe is fitted to the mean patch features in the same way for every arm. It is scored
+on the validation patients after fitting to the training patients, and by cross-validation over both. Test patients are
+not used.
 OUTPUT gets preprocessing.md and preprocessing.json.
 """
 
