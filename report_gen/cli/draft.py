@@ -81,6 +81,9 @@ def draft(
             help="Draw the images of one study after each preprocessing step, as the model gets them.",
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Draft studies outside the scope of the model as well, with a notice.")
+    ] = False,
     method: Method = "beam",
     candidates: Candidates = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
@@ -111,6 +114,7 @@ def draft(
             attributes=attributes,
             indication=indication,
             batch_size=batch_size,
+            force=force,
         )
         refused += _write_all(
             studies, results, output, chosen_format, drafter, attention=attention, preprocessing=show_preprocessing

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from report_gen_training.data.image_cache import cache_images
 from report_gen_training.data.preparation import image_transform
 from report_gen_training.run.events import ignore_progress
 
-from report_gen.drafting import Drafter, DraftRequest, PreprocessedStudy, StudyPreprocessor
+from report_gen.drafting import Drafter, DraftRequest, LoadedStudy, StudyPreprocessor
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
+from report_gen.model import Checkpoint
 from report_gen.records import ViewPosition
 from tests.builders import tiny_checkpoint, tiny_config, tiny_recipe, write_corner_corpus, write_png
 from tests.dicom_files import write_dicom
@@ -28,19 +30,25 @@ def image(tmp_path: Path) -> Path:
     return write_png(tmp_path / "chest.png", pixels)
 
 
+def drafted_square(checkpoint: Checkpoint, path: Path) -> NDArray[np.float32]:
+    """Return the square [size,size] in 0..1 that drafting gives the encoder."""
+    loaded = StudyPreprocessor(checkpoint).load(DraftRequest(read_study(path)))
+    assert isinstance(loaded, LoadedStudy)
+    encoder = checkpoint.model.config.encoder
+    square: NDArray[np.float32] = (loaded.pixel_values[0, 0] * encoder.std + encoder.mean).numpy()
+    return square
+
+
 def test_training_and_drafting_give_the_model_the_same_pixels(image: Path, tmp_path: Path) -> None:
     """Up to the rounding of the cache to 8 bits."""
     checkpoint = tiny_checkpoint(tiny_config(preprocessing=STEPS))
-    drafted = StudyPreprocessor(checkpoint).preprocess(DraftRequest(read_study(image)))
-    assert isinstance(drafted, PreprocessedStudy)
+    drafted = drafted_square(checkpoint, image)
     recipe = tiny_recipe(write_corner_corpus(tmp_path, copies=1))
     model = recipe.model.model_copy(update={"preprocessing": STEPS, "encoder": checkpoint.model.config.encoder})
     transform = image_transform(recipe.model_copy(update={"model": model}))
     cache, _ = cache_images(tmp_path / "cache", [str(image)], transform, on_progress=ignore_progress)
-    np.testing.assert_allclose(cache.read(image) / 255, drafted.squares[0].numpy(), atol=0.5 / 255 + 1e-6)
-    plain = StudyPreprocessor(tiny_checkpoint()).preprocess(DraftRequest(read_study(image)))
-    assert isinstance(plain, PreprocessedStudy)
-    assert (plain.squares - drafted.squares).abs().max() > 0.1
+    np.testing.assert_allclose(cache.read(image) / 255, drafted, atol=0.5 / 255 + 1e-6)
+    assert np.abs(drafted_square(tiny_checkpoint(), image) - drafted).max() > 0.1
 
 
 def test_the_steps_are_recorded_with_their_parameters(image: Path) -> None:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
-    from .preparation import PreparedCorpora, image_transform, prepare, prepare_sample, shared_cache
+    from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
+    from .recognizer_images import LabeledImage, recognizer_images, split_of_group
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .vocabulary import learn_vocabulary
 else:
@@ -31,7 +32,15 @@ else:
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
             "image_cache": ("ImageCache", "cache_images"),
-            "preparation": ("PreparedCorpora", "image_transform", "prepare", "prepare_sample", "shared_cache"),
+            "preparation": (
+                "PreparedCorpora",
+                "decode_images",
+                "image_transform",
+                "prepare",
+                "prepare_sample",
+                "shared_cache",
+            ),
+            "recognizer_images": ("LabeledImage", "recognizer_images", "split_of_group"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "vocabulary": ("learn_vocabulary",),
         },
@@ -46,10 +55,12 @@ __all__ = [
     "Floats",
     "Groups",
     "ImageCache",
+    "LabeledImage",
     "PreparedCorpora",
     "TrainingData",
     "TrainingExample",
     "cache_images",
+    "decode_images",
     "group_by_kind",
     "has_enough_labels",
     "has_trained_findings",
@@ -57,7 +68,9 @@ __all__ = [
     "learn_vocabulary",
     "prepare",
     "prepare_sample",
+    "recognizer_images",
     "shared_cache",
+    "split_of_group",
     "trained_findings",
     "trained_prevalence",
 ]
