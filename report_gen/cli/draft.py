@@ -74,6 +74,13 @@ def draft(
             metavar="FILE.png", help="Draw one study: its image, the attention of each finding, and the draft."
         ),
     ] = None,
+    show_preprocessing: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Draw the images of one study after each preprocessing step, as the model gets them.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Draft studies outside the scope of the model as well, with a notice.")
     ] = False,
@@ -88,13 +95,16 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    check_png_name(attention, "--attention")
+    drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
+    for option, path in drawings.items():
+        check_png_name(path, option)
     chosen_format = get_format(output_format)
     check_device(device)
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
     studies, refused = _read_all(paths, view)
-    if attention and len(studies) > 1:
-        raise UsageError(f"--attention draws one study, and there are {len(studies)}; draft them one by one")
+    for option, path in drawings.items():
+        if path and len(studies) > 1:
+            raise UsageError(f"{option} draws one study, and there are {len(studies)}; draft them one by one")
     if studies:  # the model takes seconds to load, so it is loaded only if there is something to draft
         drafter = load_drafter(checkpoint, device=device, dtype=dtype)
         results = drafter.draft_all(
@@ -106,7 +116,9 @@ def draft(
             batch_size=batch_size,
             force=force,
         )
-        refused += _write_all(studies, results, output, chosen_format, drafter, attention)
+        refused += _write_all(
+            studies, results, output, chosen_format, drafter, attention=attention, preprocessing=show_preprocessing
+        )
     for error in refused:
         print_error(str(error))
     if refused:
@@ -139,9 +151,15 @@ def _write_all(
     output: Path | None,
     output_format: OutputFormat,
     drafter: Drafter,
+    *,
     attention: Path | None,
+    preprocessing: Path | None,
 ) -> list[StudyError]:
-    """Write each draft as soon as it is there; return the errors of studies that cannot be drafted."""
+    """Write each draft as soon as it is there, and draw what the user asked for.
+
+    Returns:
+        The errors of studies that cannot be drafted.
+    """
     from report_gen.files import unique_names
     from report_gen.terminal import track
 
@@ -155,6 +173,8 @@ def _write_all(
         _write_draft(result, study, name, output, output_format, alone=len(studies) == 1)
         if attention:
             _draw_attention(drafter, study, result, attention)
+        if preprocessing:
+            _draw_preprocessing(drafter, study, preprocessing)
     return refused
 
 
@@ -180,3 +200,10 @@ def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) 
     from report_gen.outputs.overlay import format_overlay  # imports matplotlib, which takes a second
 
     write_atomically(path, format_overlay(report, drafter.attention_map(study)))
+
+
+def _draw_preprocessing(drafter: Drafter, study: Study, path: Path) -> None:
+    from report_gen.files import write_atomically
+    from report_gen.outputs.preprocessing_figure import format_preprocessing  # imports matplotlib as well
+
+    write_atomically(path, format_preprocessing(drafter.preprocessing_stages(study)))

@@ -20,7 +20,7 @@ from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
 from report_gen.prompting import render
-from report_gen.records import Image, ViewPosition
+from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")
 
@@ -86,10 +86,8 @@ class StudyPreprocessor:
         self._model, self._tokenizer, self._prompt = checkpoint.model, checkpoint.tokenizer, checkpoint.prompt
         self._scope, self._device, self._dtype = self._model.config.scope, device, dtype
         self._trained_views = trained_views(self._model)
-        encoder = self._model.config.encoder
-        self._transform = ImageTransform(
-            size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
-        )
+        config = self._model.config
+        self._transform = ImageTransform.from_config(config.encoder, config.preprocessing)
 
     @torch.inference_mode()
     def load(self, request: DraftRequest, *, blank: bool = False, force: bool = False) -> LoadedStudy | StudyError:
@@ -137,13 +135,21 @@ class StudyPreprocessor:
         )
 
     def load_first_image(self, loaded: LoadedStudy) -> tuple[NDArray[np.float32], Placement]:
-        """Return the first image of a study, [H,W] 0..1, and its placement in the square.
+        """Return the first image of a study, [H,W] 0..1 before preprocessing, and its placement in the square.
 
         Raises:
             StudyError: The image cannot be read.
         """
         pixels = load_image(loaded.images[0]).pixels
         return pixels, self._transform.fit(pixels)[1]
+
+    def preprocessing_stages(self, loaded: LoadedStudy) -> tuple[PreprocessedImage, ...]:
+        """Return the images of a study after every step of their preprocessing.
+
+        Raises:
+            StudyError: An image cannot be read.
+        """
+        return tuple(self._transform.stages(load_image(image).pixels) for image in loaded.images)
 
     def _encode(
         self, request: DraftRequest, images: tuple[Image, ...], squares: torch.Tensor, notices: tuple[str, ...]

@@ -109,9 +109,8 @@ def prepare_sample(
 
 
 def image_transform(recipe: Recipe) -> ImageTransform:
-    """Return the image transform that the recipe's encoder needs."""
-    encoder = recipe.model.encoder
-    return ImageTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)
+    """Return the image transform of the recipe's model."""
+    return ImageTransform.from_config(recipe.model.encoder, recipe.model.preprocessing)
 
 
 def shared_cache(recipe: Recipe, run: Run) -> Path:

@@ -85,6 +85,7 @@ def _initialize(
         conditioning=chosen.conditioning,
         vocabulary_size=vocabulary_size,
         encoder=chosen.encoder,
+        preprocessing=chosen.preprocessing,
         projector=chosen.projector,
         decoder=chosen.decoder,
         finding_schema=schema,

@@ -13,6 +13,7 @@ from report_gen.config import (
     DeclaredScope,
     DecoderConfig,
     EncoderConfig,
+    PreprocessingStep,
     ProjectorConfig,
 )
 from report_gen.records import AttributeName, SectionName
@@ -83,6 +84,9 @@ class ModelRecipe(_Frozen):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
+    preprocessing: tuple[PreprocessingStep, ...] = ()
+    """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
+    too."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)

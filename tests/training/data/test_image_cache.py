@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from report_gen.errors import OutputError
 from report_gen.imaging import load_pixels, read_study
 from report_gen.imaging.transform import ImageTransform
 from tests.builders import SIZE, noise_image, write_png
+from tests.image_steps import step
 
 TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 
@@ -119,6 +121,17 @@ def test_another_size_is_cached_separately(tmp_path: Path, images: list[Path]) -
     other = ImageTransform(size=16, channels=1, mean=0.5, std=0.5)
     cache, _ = cache_images(tmp_path / "cache", map(str, images), other, on_progress=ignore_progress)
     assert cache.read(images[0]).shape == (16, 16)
+
+
+def test_other_preprocessing_steps_are_cached_separately(tmp_path: Path, images: list[Path]) -> None:
+    """With steps, with other parameters, in another order: never the square of another chain."""
+    one, other, changed = step("median"), step("percentiles", lower=5), step("percentiles", lower=10)
+    for steps in ((), (one,), (one, other), (other, one), (one, changed), (one,)):
+        transform = replace(TRANSFORM, steps=steps)
+        cache, _ = cache_images(tmp_path / "cache", map(str, images), transform, on_progress=ignore_progress)
+        expected, _ = transform.fit(load_pixels(read_study(images[0]).images[0]))
+        np.testing.assert_array_equal(cache.read(images[0]), (expected * 255).round().byte().numpy())
+    assert len(list((tmp_path / "cache").glob("images-*"))) == 5
 
 
 def test_another_version_of_the_reading_code_decodes_again(

@@ -61,6 +61,26 @@ def test_type_and_default_are_shown_as_toml(keys: dict[str, Key], path: str, kin
     assert (keys[path].kind, keys[path].default) == (kind, default)
 
 
+def test_every_preprocessing_step_has_a_table_after_one_for_all(keys: dict[str, Key]) -> None:
+    common, *steps = (table for table in explain() if table.path == "model.preprocessing")
+    assert (common.keys, common.repeated) == ((), True)
+    assert "in order" in common.meaning
+    assert [step.keys[0].kind for step in steps] == [
+        '"crop_borders"',
+        '"crop_bands"',
+        '"median"',
+        '"non_local_means"',
+        '"clahe"',
+        '"percentiles"',
+    ]
+    assert {step.keys[0].default for step in steps} == {"required"}
+    assert len({step.meaning for step in steps}) == 6
+    assert (keys["model.preprocessing.size"].kind, keys["model.preprocessing.size"].default) == (
+        "3 or 5 or 7 or 9",
+        "3",
+    )
+
+
 def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
     console = Console(width=80, file=io.StringIO())
     console.print(render_keys())
