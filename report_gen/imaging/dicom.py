@@ -28,7 +28,11 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+    ParametricMapStorage,
     RLELossless,
+    RTDoseStorage,
+    SegmentationStorage,
 )
 
 from report_gen.errors import NotAnImageError, StudyError
@@ -57,6 +61,9 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 _PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
 """Decoder plugins of pydicom in the order in which they are tried. GDCM is last: it needs a separate process."""
+
+_DERIVED = (ParametricMapStorage, RTDoseStorage, SegmentationStorage)
+"""Objects whose pixels are no image to be read, but masks, doses or measurements of one."""
 
 _FRAGMENT = b"\xfe\xff\x00\xe0"
 """Item tag (FFFE,E000), which begins a fragment of encapsulated pixels."""
@@ -185,16 +192,22 @@ def _guessed_syntax(dataset: FileDataset) -> UID:
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _check_pixels_follow(dataset: Dataset, tag: bytes, path: Path) -> None:
+def _check_pixels_follow(dataset: FileDataset, tag: bytes, path: Path) -> None:
+    sop_class = UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""))
+    # Only names of the standard are shown, because a malformed attribute may contain data of the patient.
+    kind = sop_class.name if sop_class.name != sop_class else "an unknown kind of object"
+    if sop_class == MediaStorageDirectoryStorage:
+        reason = "is a DICOMDIR, which lists images and contains none; give the folder in which it lies"
+        raise NotAnImageError(path, reason, kind)
+    if sop_class in _DERIVED:
+        raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
     if tag in (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10"):
         return
     if tag in (b"\xe0\x7f\x08\x00", b"\xe0\x7f\x09\x00"):
         raise StudyError(path, "floating-point pixels are not supported; export the image with integer pixels")
-    kind = UID(str(dataset.get("SOPClassUID") or "")).name
-    if not kind or "Image Storage" in kind or "Rows" in dataset:
+    if not sop_class or "Image Storage" in kind or "Rows" in dataset:
         raise StudyError(path, "truncated: the file ends before its pixels; copy or export it again")
-    kind = kind if kind[0].isalpha() else "an unknown kind of object"
-    raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input")
+    raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
 
 
 def _check_pixel_module(dataset: Dataset, path: Path) -> None:
