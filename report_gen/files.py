@@ -19,6 +19,8 @@ _TEMPORARY, _PREVIOUS = ".tmp", ".old"
 _NAME_BYTES = 255
 """Longest file name where the file system does not specify it, bytes."""
 _HASH_DIGITS = 12
+_REPLACED = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode categories of characters that a file name does not get: control, format, line and paragraph separator."""
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
@@ -145,8 +147,7 @@ def _key(name: str) -> str:
 
 
 def _clean(name: str) -> str:
-    is_unsafe = ("Cc", "Cf", "Zl", "Zp")
-    cleaned = "".join("_" if c == "/" or unicodedata.category(c) in is_unsafe else c for c in name)
+    cleaned = "".join("_" if c == "/" or unicodedata.category(c) in _REPLACED else c for c in name)
     return cleaned.replace(".", "_") if cleaned in (".", "..") else cleaned or "study"
 
 
