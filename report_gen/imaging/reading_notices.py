@@ -43,7 +43,7 @@ def describe_links(outside: Sequence[Path], dangling: Sequence[Path]) -> Iterato
             "give the folder that contains the targets, or the links themselves"
         )
     if dangling:
-        yield f"{_count(dangling)} to no file, such as {dangling[0]}; fetch the files (git annex get) or remove the links"
+        yield f"{_count(dangling)} to no file, such as {dangling[0]}; fetch them (git annex get) or remove the links"
 
 
 def describe_pictures(folders: Sequence[PictureFolder]) -> Iterator[str]:
