@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,8 @@ import typer
 from report_gen.errors import ReportGenError
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
@@ -273,10 +276,15 @@ def _safe_streams() -> Iterator[None]:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = (cast("Any", _SafeStream(stream)) for stream in original)
+    sys.excepthook = _print_traceback  # for an unexpected error, which Python prints after this context has ended
     try:
         yield
     finally:
         sys.stdout, sys.stderr = original
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(escape_controls("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _is_unsafe(character: str) -> bool:
