@@ -9,7 +9,13 @@ from typing import BinaryIO
 from pydicom import Dataset, FileDataset
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import UID
+from pydicom.uid import (
+    UID,
+    MediaStorageDirectoryStorage,
+    ParametricMapStorage,
+    RTDoseStorage,
+    SegmentationStorage,
+)
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging.limits import check_pixel_count
@@ -46,6 +52,10 @@ _PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 _UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
 
 
+_DERIVED = (ParametricMapStorage, RTDoseStorage, SegmentationStorage)
+"""Objects whose pixels are no image to be read, but masks, doses or measurements of one."""
+
+
 def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:
     """Check the header and the length of the pixels. Return the keyword of the attribute that holds them.
 
@@ -74,15 +84,21 @@ def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:
     return keyword
 
 
-def _pixel_keyword(dataset: Dataset, tag: bytes, path: Path) -> str:
+def _pixel_keyword(dataset: FileDataset, tag: bytes, path: Path) -> str:
+    sop_class = UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""))
+    # Only names of the standard are shown, because a malformed attribute may contain data of the patient.
+    kind = sop_class.name if sop_class.name != sop_class else "an unknown kind of object"
+    if sop_class == MediaStorageDirectoryStorage:
+        reason = "is a DICOMDIR, which lists images and contains none; give the folder in which it lies"
+        raise NotAnImageError(path, reason, kind)
+    if sop_class in _DERIVED:
+        raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
     keyword = PIXEL_KEYWORDS.get(tag) or PIXEL_KEYWORDS.get(tag[1::-1] + tag[:1:-1])
     if keyword is not None:
         return keyword
-    kind = UID(str(dataset.get("SOPClassUID") or "")).name
-    if not kind or "Image Storage" in kind or "Rows" in dataset:
+    if not sop_class or "Image Storage" in kind or "Rows" in dataset:
         raise StudyError(path, "truncated: the file ends before its pixels; copy or export it again")
-    kind = kind if kind[0].isalpha() else "an unknown kind of object"
-    raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input")
+    raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
 
 
 def _check_module(dataset: Dataset, keyword: str, path: Path) -> None:

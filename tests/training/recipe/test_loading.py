@@ -172,7 +172,8 @@ def test_a_key_of_version_0_1_is_refused_with_its_new_name(path: str, old: str, 
     message = rf"mine\.toml: the key '{re.escape(key)}' is now called '{new}'; rename it$"
     with pytest.raises(RecipeError, match=message):
         load_recipe(path, [f"{old}=1", "sede=1"])  # a renamed key is named first
-    assert new.rpartition(".")[2] in {name for table in explain() for name in (table.name, *(key.name for key in table.keys))}
+    names = {name for table in explain() for name in (table.name, *(key.name for key in table.keys))}
+    assert new.rpartition(".")[2] in names
 
 
 def test_every_renamed_key_is_tested() -> None:
