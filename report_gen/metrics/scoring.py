@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ from report_gen.metrics.diversity import diversity_stats, normalize_text
 from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
 from report_gen.metrics.joining import JoinedReports, join_files, join_reports
 from report_gen.metrics.measure import Floats, Measure
-from report_gen.metrics.meteor import find_meteor
+from report_gen.metrics.meteor import MeteorError, find_meteor
 from report_gen.metrics.metric import ReportMetric, ReportTexts, compare_texts
 from report_gen.metrics.metric_suite import MetricResults, MetricSuite
 from report_gen.metrics.optional_metrics import load_optional
@@ -31,6 +31,7 @@ from report_gen.metrics.verdicts import (
     check_collapse,
     check_constant_baseline,
     check_image_use,
+    degenerate_notice,
     headline_scores,
 )
 
@@ -89,15 +90,31 @@ def score_texts(
         CorpusError: `features` is given and lacks a study.
     """
     setup = _prepare(joined, method, training)
+    try:
+        measured = _measure(setup, features, other_systems, other_seeds, controls)
+    except MeteorError as error:
+        # Every system must have the same scores, so all of them are measured again, without METEOR.
+        setup = replace(setup, meteor_fault=str(error))
+        measured = _measure(setup, features, other_systems, other_seeds, controls)
+    return _summarize(setup, measured)
+
+
+def _measure(
+    setup: _Setup,
+    features: Mapping[str, Floats] | None,
+    other_systems: _DraftsByName,
+    other_seeds: _DraftsByName,
+    controls: _DraftsByName,
+) -> _Measured:
+    """Compute every metric of every system. Raises MeteorError if METEOR 1.5 was started and failed."""
     with _metric_suite(setup) as suite:
-        measured = _Measured(
-            model=suite.measure(_texts(setup, _MODEL, joined.predictions)),
+        return _Measured(
+            model=suite.measure(_texts(setup, _MODEL, setup.joined.predictions)),
             baselines=[suite.measure(drafts) for drafts in _baselines(setup, features)],
             other_systems=[suite.measure(_texts(setup, *drafts)) for drafts in other_systems.items()],
             other_seeds=[suite.measure(_texts(setup, *drafts)) for drafts in other_seeds.items()],
             controls=[suite.measure(_texts(setup, *drafts)) for drafts in controls.items()],
         )
-    return _summarize(setup, measured)
 
 
 def score_reports(
@@ -146,6 +163,12 @@ class _Setup:
     normalized_training: frozenset[str] | None
     optional: Sequence[ReportMetric]
     optional_notices: Sequence[str]
+    meteor_fault: str = ""
+    """Why METEOR 1.5 was started and failed; empty if it did not."""
+
+    @property
+    def runs_meteor(self) -> bool:
+        return self.method.java and not self.meteor_fault and find_meteor() is not None
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -189,7 +212,7 @@ def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingRepor
 @contextmanager
 def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
     """Return the suite of all metrics; METEOR 1.5 is replaced by exact+stem F if it cannot run."""
-    if setup.method.java and find_meteor() is not None:
+    if setup.runs_meteor:
         with running_meteor() as meteor:
             yield MetricSuite(setup.references, [*WORDING_METRICS, meteor, FINDINGS_F1, *setup.optional])
     else:
@@ -275,6 +298,7 @@ def _differences(setup: _Setup, other: Sequence[Measure], model: Sequence[Measur
 def _notices(setup: _Setup, model: ReportTexts) -> Iterator[str]:
     yield from setup.joined.notices
     yield from setup.optional_notices
+    yield from degenerate_notice(setup.references.prepared)
     yield from casing_notice(model.prepared, setup.references.prepared)
     if setup.training is None:
         yield "no training reports (--train, or a train split), so no baselines: a constant report may score as much"
@@ -282,7 +306,9 @@ def _notices(setup: _Setup, model: ReportTexts) -> Iterator[str]:
             yield f"preset {setup.preset.name} replaces no rare words: its vocabulary comes from training reports"
     elif not setup.training.val:
         yield "no val split: the constant report was chosen on the training reports"
-    if setup.method.java and find_meteor() is None:
+    if setup.meteor_fault:
+        yield f"METEOR 1.5 left out, exact+stem F is shown instead. {setup.meteor_fault}"
+    elif setup.method.java and not setup.runs_meteor:
         yield "METEOR 1.5 left out: install Java and `pip install pycocoevalcap`; exact+stem F is shown instead"
 
 
