@@ -73,7 +73,7 @@ class ColumnUse:
     """Columns by field, in order of preference; the first with a value counts."""
     unused: tuple[str, ...] = ()
     """Columns that are not read."""
-    joined: frozenset[str] = frozenset()
+    joined: tuple[str, ...] = ()
     """Fields of which all columns count, because the user mapped several."""
 
     def has(self, *fields: str) -> bool:
@@ -114,7 +114,7 @@ def match_columns(
     return ColumnUse(
         fields=fields,
         unused=tuple(name for name in names if name not in used),
-        joined=frozenset(field for field, columns in chosen.items() if len(columns) > 1),
+        joined=tuple(field for field, columns in chosen.items() if len(columns) > 1),
     )
 
 

@@ -161,7 +161,10 @@ def _parse(answer: str) -> list[float]:
             f"METEOR 1.5: java answered {answer[:60].strip()!r}, which are no counts; {_REMEDY}"
         ) from error
     if len(counts) != _STATISTICS:
-        raise MeteorError(f"METEOR 1.5 returned {len(counts)} counts instead of {_STATISTICS}; reinstall pycocoevalcap, or score with --no-java")
+        raise MeteorError(
+            f"METEOR 1.5 returned {len(counts)} counts instead of {_STATISTICS}; reinstall pycocoevalcap, or "
+            "score with --no-java"
+        )
     predicted, referenced, chunks, matched_predicted, matched_referenced = *counts[:2], *counts[20:]
     if (matched_predicted, matched_referenced, chunks) == (predicted, referenced, 1):
         counts[20] = 0.0  # the program, too, counts no chunk in a draft that is equal to its report

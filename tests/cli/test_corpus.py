@@ -108,7 +108,7 @@ def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) 
         (["split", "one.jsonl", "-o", "new"], 3, "one.jsonl: 1 patients are too few, val, test would be empty"),
         (["split", "data", "-o", "data/0.png"], 5, "cannot be written"),
         (["convert", "data", "-o", "new"], 3, "1 patients have studies in more than one split"),
-        (["convert", "gone.jsonl", "-o", "new"], 3, "gone.png: the first of 1 missing images"),
+        (["convert", "gone.jsonl", "-o", "new"], 3, "1 of 1 images are missing: "),
         (["clean", "one.jsonl", "-o", "new", "--marks", "burn"], 2, "burn"),
     ],
 )

@@ -188,7 +188,9 @@ def test_faulty_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]
 
 
 def test_faulty_corpora_are_read_without_checks(tmp_path: Path) -> None:
-    rows = [{"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "holdout"))]
+    rows = [
+        {"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "holdout"))
+    ]
     manifest = write_rows(tmp_path / "manifest.jsonl", *rows)
     assert read_corpus(manifest, check=False)["split"][:] == ["train", "holdout"]
     with pytest.raises(CorpusError, match="no studies"):
