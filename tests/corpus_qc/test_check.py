@@ -54,7 +54,7 @@ def sentences(found: CorpusCheck, *, serious: bool) -> str:
 
 def test_a_sound_corpus_has_no_serious_problem() -> None:
     rows = [
-        {"findings": f"Finding {split}.", "impression": "None.", "patient_id": split, "split": split}
+        {"findings": f"Finding {split}.", "impression": "None.", "patient_id": split, "split": split, "images": [split]}
         for split in ("train", "val", "test")
     ]
     found = check(corpus(*rows))

@@ -192,8 +192,8 @@ def _check_images(recipe: Recipe, studies: Mapping[str, CorpusStudies]) -> None:
     for corpus in recipe.corpora:
         if corpus.use_images and not any(study.images for study in studies[corpus.name]):
             raise CorpusError(
-                f"{recipe.resolve(corpus.path)}: no study of the corpus {corpus.name!r} has an image, and the model has "
-                'an image encoder; name the column of the images (columns = { image = "NAME" }; `report-gen corpus '
+                f"{recipe.resolve(corpus.path)}: no study of the corpus {corpus.name!r} has an image, and the model "
+                'has an image encoder; name the column of the images (columns = { image = "NAME" }; `report-gen corpus '
                 "check` lists the columns), or set use_images = false for a corpus of texts"
             )
 
