@@ -1,6 +1,6 @@
 """Write a small corpus of drawn radiographs in each layout that people use. Run as a program to try them all out:
 
-    python tests/corpus_layouts.py OUT
+    python -m tests.corpus_layouts OUT
 
 For each layout the commands of the README run, from `corpus check` to `draft`; minutes and messages are printed.
 """
@@ -20,6 +20,7 @@ import numpy as np
 
 from report_gen.cli.corpus import MINIMAL_RECIPE
 from report_gen.phantom.corpus import write_phantom_corpus
+from report_gen.terminal import print_text
 
 Study = dict[str, str]
 """File name of the image, report and patient."""
@@ -119,7 +120,7 @@ LAYOUTS: Mapping[str, tuple[Callable[[Path], None], dict[str, str]]] = {
 
 def main(out: Path) -> None:
     """Run the commands of the README on each layout and print a Markdown table."""
-    print("| layout | minutes | exit codes of check, split, train, draft | messages |\n|---|---|---|---|", flush=True)
+    print_text("| layout | minutes | exit codes of check, split, train, draft | messages |\n|---|---|---|---|")
     for number, (name, (write, columns)) in enumerate(LAYOUTS.items()):
         folder = out / str(number)
         folder.mkdir(parents=True)
@@ -135,7 +136,7 @@ def main(out: Path) -> None:
             ["draft", str(image), "--checkpoint", "runs/first"],
         ]
         runs = [
-            subprocess.run(  # noqa: S603  # fixed arguments
+            subprocess.run(
                 [str(Path(sys.executable).with_name("report-gen")), *command],
                 cwd=folder, capture_output=True, text=True, check=False,
             )
@@ -145,7 +146,7 @@ def main(out: Path) -> None:
         serious = [line for line in runs[0].stdout.splitlines() if "unknown" in line or "no study" in line]
         minutes = (time.monotonic() - start) / 60
         codes = ", ".join(str(run.returncode) for run in runs)
-        print(f"| {name} | {minutes:.1f} | {codes} | {' / '.join([*serious, *messages])} |", flush=True)
+        print_text(f"| {name} | {minutes:.1f} | {codes} | {' / '.join([*serious, *messages])} |")
 
 
 if __name__ == "__main__":
