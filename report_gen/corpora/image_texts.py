@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from report_gen.corpora.examples import Example
 from report_gen.corpora.image_paths import has_image_suffix
@@ -35,14 +36,13 @@ def read(path: Path) -> Iterator[Example]:
     """
     for image, text in _pairs(path):
         name = image.relative_to(path)
-        sections = cut_report(read_text(text)) if text is not None else {}
+        sections: dict[str, Any] = dict(cut_report(read_text(text))) if text is not None else {}
         yield Example(
             study_id=name.with_suffix("").as_posix(),
             images=(str(image.resolve()),),
             view_positions=(ViewPosition.UNKNOWN.value,),
             split=next(filter(None, map(split_of_name, name.parts[:-1])), "train"),
-            **{key: value for key, value in sections.items() if key in ("indication", "comparison", "findings")},
-            impression=sections.get("impression", ""),
+            **sections,
         )
 
 

@@ -38,7 +38,7 @@ def tables(path: Path) -> Sequence[RowTable]:
             source=path / name,
             folder=path.resolve(),
             rows=partial(_rows, dataset),
-            names=lambda dataset=dataset: dataset.column_names,
+            names=partial(list, dataset.column_names),
             split=split_name(name),
         )
         for name, dataset in _load(path).items()
