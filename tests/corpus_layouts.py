@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from report_gen.cli.corpus import MINIMAL_RECIPE
+from report_gen.cli.corpus_help import MINIMAL_RECIPE
 from report_gen.phantom.corpus import write_phantom_corpus
 from report_gen.terminal import print_text
 

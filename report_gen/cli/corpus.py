@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from report_gen.cli.corpus_help import COLUMNS_HELP, RECIPE_HELP
 from report_gen.cli.options import STRICT_CHECK_FAILED, Columns, Findings, Layout, load_findings, parse_columns
 from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_notice, print_table, print_text, set_verbosity
@@ -19,39 +20,9 @@ if TYPE_CHECKING:
 
     from report_gen.records import FindingSchema
 
-MINIMAL_RECIPE = """name = "first"
-[[corpora]]
-name = "mine"
-path = "my_corpus"
-[model.encoder]
-name = "resnet18"
-image_size = 224
-[[stages]]
-name = "all"
-corpora = ["mine"]
-steps = 2000
-rates = { encoder = 1e-4, projector = 1e-3, decoder = 1e-3 }
-"""
-"""A recipe that trains on one corpus; the README shows the same text."""
-
-_COLUMNS_HELP = """A table has one row per study or image. Usual names of columns are recognized, others are given with
---columns FIELD=COLUMN:
-
-\b
-  image       file name or path; several are separated by ;
-  report      the whole report, or findings and impression
-  patient     patient id: keep each patient in one split
-  study       study id; rows with the same id are one study
-  view        PA, AP, frontal, lateral ...
-  split       train, val or test; default train
-  indication, comparison, modality, plane, body_part
-  a finding   its label: 1, 0, or empty for unknown"""
-
 app = typer.Typer(
-    help="Check, split, clean and convert a corpus before training.\n\n" + _COLUMNS_HELP,
-    epilog="\b\nA minimal recipe for `report-gen train`:\n\b\n"
-    + "".join(f"  {line}\n" for line in MINIMAL_RECIPE.splitlines()),
-    short_help="Check, split, clean and convert a corpus before training.",
+    help="Check, split, clean and convert a corpus before training.\n\n" + COLUMNS_HELP,
+    epilog=RECIPE_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -133,8 +104,7 @@ def split(
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
-    schema = load_findings(findings)
-    fractions, manifest = _parse_ratios(ratios), new_manifest_path(output)
+    schema, fractions, manifest = load_findings(findings), _parse_ratios(ratios), new_manifest_path(output)
     with _opened(
         path,
         layout,
@@ -153,8 +123,8 @@ def split(
     _write_record(output / "split.json", path, result.summary)
     if unknown := result.summary["studies_without_patient"]:
         print_notice(
-            f"the patients of {unknown} studies are unknown, so each of these studies counts as a patient: two "
-            "studies of one patient may be in different splits (add a column patient_id, or --columns patient=NAME)"
+            f"the patients of {unknown} studies are unknown, so each counts as a patient of its own, and studies of one "
+            "patient may be in different splits (add a column patient_id, or --columns patient=NAME)"
         )
     studies = ", ".join(f"{name} {count:,}" for name, count in result.summary["studies"].items())
     print_text(f"{manifest}: {studies} studies")

@@ -11,19 +11,19 @@ from types import MappingProxyType
 from report_gen import __version__
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.cases import list_cases
-from report_gen.metrics.diversity import diversity_stats, normalize_text
+from report_gen.metrics.diversity import diversity_stats
 from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
 from report_gen.metrics.joining import JoinedReports, join_files, join_reports
 from report_gen.metrics.measure import Floats, Measure
-from report_gen.metrics.meteor import MeteorError, find_meteor
-from report_gen.metrics.metric import ReportMetric, ReportTexts, compare_texts
+from report_gen.metrics.meteor import MeteorError
+from report_gen.metrics.metric import ReportTexts, compare_texts
 from report_gen.metrics.metric_suite import MetricResults, MetricSuite
-from report_gen.metrics.optional_metrics import load_optional
 from report_gen.metrics.preset import Preset, load_preset
 from report_gen.metrics.registry import EXACT_STEM, FINDINGS_F1, WORDING_METRICS, running_meteor
 from report_gen.metrics.report_files import read_reports
 from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
+from report_gen.metrics.score_setup import ScoreSetup, prepare_scoring
 from report_gen.metrics.significance import Difference, compare, seed_spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
 from report_gen.metrics.verdicts import (
@@ -32,7 +32,6 @@ from report_gen.metrics.verdicts import (
     check_constant_baseline,
     check_image_use,
     degenerate_notice,
-    headline_scores,
 )
 
 _MODEL = "model"
@@ -89,7 +88,7 @@ def score_texts(
         UsageError: The preset or an optional metric is unknown.
         CorpusError: `features` is given and lacks a study.
     """
-    setup = _prepare(joined, method, training)
+    setup = prepare_scoring(joined, method, training)
     try:
         measured = _measure(setup, features, other_systems, other_seeds, controls)
     except MeteorError as error:
@@ -100,7 +99,7 @@ def score_texts(
 
 
 def _measure(
-    setup: _Setup,
+    setup: ScoreSetup,
     features: Mapping[str, Floats] | None,
     other_systems: _DraftsByName,
     other_seeds: _DraftsByName,
@@ -151,35 +150,6 @@ def score_reports(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Setup:
-    """Everything that is prepared before a metric is computed."""
-
-    method: ScoreMethod
-    preset: Preset
-    joined: JoinedReports
-    training: TrainingReports | None
-    known_words: frozenset[str] | None
-    references: ReportTexts
-    normalized_training: frozenset[str] | None
-    optional: Sequence[ReportMetric]
-    optional_notices: Sequence[str]
-    meteor_fault: str = ""
-    """Why METEOR 1.5 was started and failed; empty if it did not."""
-
-    @property
-    def runs_meteor(self) -> bool:
-        return self.method.java and not self.meteor_fault and find_meteor() is not None
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        return headline_scores(self.method.schema)
-
-    @property
-    def signature(self) -> str:
-        return self.preset.signature(self.known_words, len(self.joined.ids), __version__)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Measured:
     """The metric results of every system."""
 
@@ -190,27 +160,8 @@ class _Measured:
     controls: Sequence[MetricResults]
 
 
-def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingReports | None) -> _Setup:
-    preset = load_preset(method.preset)
-    train = list(training.train.values()) if training else None
-    known_words = preset.known_words(train)
-    prepared = preset.prepare_references(joined.references, known_words)
-    optional, notices = load_optional(method.optional)
-    return _Setup(
-        method=method,
-        preset=preset,
-        joined=joined,
-        training=training,
-        known_words=known_words,
-        references=ReportTexts(name="references", texts=joined.references, prepared=prepared, schema=method.schema),
-        normalized_training=None if train is None else frozenset(map(normalize_text, train)),
-        optional=optional,
-        optional_notices=notices,
-    )
-
-
 @contextmanager
-def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
+def _metric_suite(setup: ScoreSetup) -> Iterator[MetricSuite]:
     """Return the suite of all metrics; METEOR 1.5 is replaced by exact+stem F if it cannot run."""
     if setup.runs_meteor:
         with running_meteor() as meteor:
@@ -219,13 +170,13 @@ def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
         yield MetricSuite(setup.references, [*WORDING_METRICS, EXACT_STEM, FINDINGS_F1, *setup.optional])
 
 
-def _texts(setup: _Setup, name: str, texts: Sequence[str]) -> ReportTexts:
+def _texts(setup: ScoreSetup, name: str, texts: Sequence[str]) -> ReportTexts:
     return ReportTexts(
         name=name, texts=texts, prepared=setup.preset.prepare_predictions(texts), schema=setup.method.schema
     )
 
 
-def _baselines(setup: _Setup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
+def _baselines(setup: ScoreSetup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
     if setup.training is None:
         return []
     return baseline_drafts(
@@ -239,7 +190,7 @@ def _baselines(setup: _Setup, features: Mapping[str, Floats] | None) -> list[Rep
     )
 
 
-def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
+def _summarize(setup: ScoreSetup, measured: _Measured) -> ScoreRun:
     """Compute scores, tests between systems, verdicts and notices from the metric results."""
     model, states, schema = measured.model, setup.references.states, setup.method.schema
     scores = _system_scores(setup, model)
@@ -276,7 +227,7 @@ def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
     )
 
 
-def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
+def _system_scores(setup: ScoreSetup, results: MetricResults) -> SystemScores:
     reports, method = results.reports, setup.method
     return SystemScores(
         name=reports.name,
@@ -285,17 +236,17 @@ def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
     )
 
 
-def _headline_differences(setup: _Setup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
+def _headline_differences(setup: ScoreSetup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
     """Compute the headline scores of the model minus the scores of another system."""
     differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
     return tuple(difference for difference in differences if difference.name in setup.headline)
 
 
-def _differences(setup: _Setup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:
+def _differences(setup: ScoreSetup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:
     return compare(other, model, max(setup.method.draws, _MINIMUM_DRAWS), setup.method.seed)
 
 
-def _notices(setup: _Setup, model: ReportTexts) -> Iterator[str]:
+def _notices(setup: ScoreSetup, model: ReportTexts) -> Iterator[str]:
     yield from setup.joined.notices
     yield from setup.optional_notices
     yield from degenerate_notice(setup.references.prepared)

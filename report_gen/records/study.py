@@ -76,6 +76,10 @@ class Image:
     laterality: Laterality = Laterality.UNKNOWN
     pixel_spacing: tuple[float, float] | None = None
     """Distance between rows and distance between columns, millimeters."""
+    for_processing: bool = False
+    """Whether the pixels are raw detector values, DICOM Presentation Intent Type (0008,0068) FOR PROCESSING."""
+    quality_control: bool = False
+    """Whether the image shows a phantom, DICOM Quality Control Image (0028,0300) YES."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,10 @@ class Series:
     """DICOM Modality (0008,0060), such as CR, DX or CT."""
     body_part: str | None = None
     """DICOM Body Part Examined (0018,0015)."""
+    anatomic_region: str | None = None
+    """Code Meaning of the DICOM Anatomic Region Sequence (0008,2218)."""
+    descriptions: tuple[str, ...] = field(default=(), repr=False)
+    """DICOM Series Description (0008,103E) and Protocol Name (0018,1030), as far as the header has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +112,10 @@ class Study:
     """Age at the examination, years."""
     patient_sex: str | None = field(default=None, repr=False)
     """DICOM Patient's Sex (0010,0040): M, F or O."""
+    patient_species: str | None = None
+    """DICOM Patient Species Description (0010,2201), else the meaning of Patient Species Code Sequence (0010,2202)."""
     description: str | None = field(default=None, repr=False)
+    """DICOM Study Description (0008,1030)."""
     indication: str | None = field(default=None, repr=False)
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.cli.corpus import MINIMAL_RECIPE
+from report_gen.cli.corpus_help import MINIMAL_RECIPE
 from report_gen.corpora import read_columns, read_corpus
 from report_gen.errors import CorpusError, UsageError
 from tests.builders import noise_image, write_png

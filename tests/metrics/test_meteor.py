@@ -112,7 +112,7 @@ def test_a_java_that_fails_or_hangs_costs_meteor_only(
     jar.touch()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     monkeypatch.setattr("report_gen.metrics.meteor.find_meteor", lambda: jar)
-    monkeypatch.setattr("report_gen.metrics.scoring.find_meteor", lambda: jar)
+    monkeypatch.setattr("report_gen.metrics.score_setup.find_meteor", lambda: jar)
     monkeypatch.setattr("report_gen.metrics.meteor.TIME_LIMIT", 1.0)
     joined = JoinedReports(ids=("1", "2"), predictions=("a b", "c d"), references=("a b", "c e"), notices=())
     start = time.monotonic()
