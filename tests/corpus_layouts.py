@@ -143,7 +143,7 @@ def main(out: Path) -> None:
             for command in commands
         ]  # fmt: skip
         messages = [line for run in runs for line in run.stderr.splitlines() if line[:5] in ("note:", "repor")]
-        serious = [line for line in runs[0].stdout.splitlines() if "unknown" in line or "no study" in line]
+        serious = [line for line in runs[0].stdout.splitlines() if "patients of" in line or "no study" in line]
         minutes = (time.monotonic() - start) / 60
         codes = ", ".join(str(run.returncode) for run in runs)
         print_text(f"| {name} | {minutes:.1f} | {codes} | {' / '.join([*serious, *messages])} |")

@@ -123,7 +123,7 @@ def split(
     _write_record(output / "split.json", path, result.summary)
     if unknown := result.summary["studies_without_patient"]:
         print_notice(
-            f"the patients of {unknown} studies are unknown, so each counts as a patient of its own, and studies of one "
+            f"the patients of {unknown} studies are unknown, so each counts as a patient, and studies of one "
             "patient may be in different splits (add a column patient_id, or --columns patient=NAME)"
         )
     studies = ", ".join(f"{name} {count:,}" for name, count in result.summary["studies"].items())

@@ -78,7 +78,7 @@ def images_of_row(row: Row, use: ColumnUse, location: str) -> list[Any]:
 
 
 def _is_embedded(image: Any) -> bool:
-    return isinstance(image, bytes) or (isinstance(image, dict) and {"bytes", "path"} == set(image))
+    return isinstance(image, bytes) or (isinstance(image, dict) and bool({"bytes", "path"} & set(image)))
 
 
 def _value(row: Row, use: ColumnUse, field: str) -> Any:
