@@ -30,6 +30,9 @@ class CorpusRecipe(_Frozen):
     """Folder or file, relative to `data`."""
     layout: str | None = None
     """Layout of the corpus; detected automatically if not given."""
+    columns: dict[str, str | tuple[str, ...]] = {}
+    """Columns of a table by field, such as `{ image = "filename", report = "report_text", patient = "PatientID" }`, if
+    they have other names than usual; `report-gen corpus check` lists how columns are read."""
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training patients for validation, in place of the validation split of the corpus, which then counts
     as test data. 0 keeps the splits."""
@@ -291,7 +294,7 @@ class Recipe(_Frozen):
     """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is
     `cache` in the run folder. It holds patient images: delete it with them."""
     unreadable: Literal["refuse", "leave-out"] = "refuse"
-    """Treatment of a study with an unreadable image: stop with an error, or leave the study out."""
+    """Treatment of a study with a missing or unreadable image: stop with an error, or leave the study out."""
     save_minutes: float = Field(default=10.0, ge=0)
     """Minutes between saves of the training state, in addition to the save at every validation."""
     tensorboard: bool = True

@@ -194,7 +194,8 @@ def test_progress_is_reported(data: Path) -> None:
 def test_a_corpus_of_reports_only(tmp_path: Path) -> None:
     rows = [{"study_id": str(n), "findings": "Clear lungs.", "impression": "Normal chest."} for n in range(3)]
     write_manifest(tmp_path / "images", rows)
-    store = prepare_run(tmp_path).encoded.examples["images"]["train"]
+    recipe = tiny_recipe(tmp_path, corpora=[{"name": "images", "path": "images", "use_images": False}])
+    store = prepare_run(tmp_path, recipe).encoded.examples["images"]["train"]
     assert store.kinds.tolist() == [[False, True]] * 3
     assert list(store.image_paths()) == []
     assert store[0].patient_id == ""
