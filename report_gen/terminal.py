@@ -141,8 +141,11 @@ def print_json(document: str) -> None:
 
 
 def print_table(table: RenderableType) -> None:
-    """Write a rich table or group to standard output, fitted to the width of the terminal."""
-    _safe_console().print(table)
+    """Write a rich table or group to standard output, fitted to the width of the terminal.
+
+    Cells and titles are shown literally: brackets and colons in a name are neither markup nor emoji.
+    """
+    _safe_console(markup=False, emoji=False).print(table)
 
 
 def print_error(message: str) -> None:
@@ -154,11 +157,6 @@ def print_notice(message: str) -> None:
     """Write one notice to standard error, on one line. `--quiet` hides it."""
     if not _is_quiet():
         print_error(f"notice: {message}")
-
-
-def print_notice(message: str) -> None:
-    """Write a fact that the user must know, and that is no error, to standard error."""
-    sys.stderr.write(f"note: {message}\n")
 
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
@@ -212,8 +210,8 @@ class Bars:
     def say(self, line: str, *, alarm: bool = False) -> None:
         """Print a line that stays above the bars, in red if it is an alarm. `--quiet` hides all but alarms."""
         if alarm or not _is_quiet():
-            console = self._progress.console
-            console.print(line, style="bold red" if alarm else None, markup=False, highlight=False, soft_wrap=True)
+            style = "bold red" if alarm else None
+            self._progress.console.print(line, style=style, highlight=False, soft_wrap=True)
 
 
 def _progress(*, disable: bool = False) -> Progress:
@@ -229,8 +227,10 @@ def _progress(*, disable: bool = False) -> Progress:
         TextColumn("{task.fields[alarm]}", markup=False, style="bold red"),
         TextColumn("{task.fields[note]}", markup=False),
         # In a notebook rich would need widgets; plain lines of text need nothing.
-        console=_safe_console(stderr=True, force_jupyter=False),
+        console=_safe_console(stderr=True, force_jupyter=False, markup=False, emoji=False),
         disable=disable or _is_quiet(),
+        # rich would print all output above the bars, on standard error. Results in a pipe or file must stay there.
+        redirect_stdout=sys.stdout.isatty(),
     )
 
 

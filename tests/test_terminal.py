@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 
 import pytest
+from rich.table import Table
 
 from report_gen.errors import (
     CheckpointError,
@@ -24,7 +25,7 @@ from report_gen.errors import (
     StoppedError,
     UsageError,
 )
-from report_gen.terminal import bars, escape_controls, print_notice, run_app, set_verbosity, track
+from report_gen.terminal import bars, escape_controls, print_notice, print_table, run_app, set_verbosity, track
 
 
 @pytest.fixture(autouse=True)
@@ -219,3 +220,24 @@ def test_json_on_standard_output_is_valid_utf8(encoding: str) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
     assert json.loads(done.stdout.decode("utf-8")) == ["é 放 \U0001f600"]
+
+
+def test_cells_of_tables_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(title="[bold]title")
+    table.add_column("name")
+    table.add_row("[/closing] :smile:")
+    print_table(table)
+    out = capsys.readouterr().out
+    assert "[bold]title" in out
+    assert "[/closing] :smile:" in out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are of POSIX")
+def test_results_go_to_the_pipe_while_a_bar_is_on_the_terminal() -> None:
+    program = "from report_gen.terminal import print_text, track\n"
+    program += "for number in track(range(2), total=2, description='drafting'): print_text(f'draft {number}')"
+    controller, terminal = os.openpty()
+    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    os.close(controller)
+    assert done.stdout == b"draft 0\ndraft 1\n"

@@ -80,7 +80,9 @@ def join_pictures(singles: Sequence[Study]) -> StudyFiles:
 def merge_files(files: StudyFiles) -> Study:
     """Merge the files of a study, with series and images in the order of their numbers.
 
-    Copies of one image count once: files with the same SOP Instance UID whose displayed pixels are equal.
+    A series has one Series Instance UID, one modality and one body part, so that an image of the hand in a series of
+    the chest keeps its body part. Copies of one image count once: equal files, and files with the same SOP Instance UID
+    whose displayed pixels are equal.
 
     Raises:
         StudyError: The files name two patients, or one SOP Instance UID belongs to two different images.
@@ -91,9 +93,10 @@ def merge_files(files: StudyFiles) -> Study:
         if differing:
             reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
             raise StudyError(_path(singles[0]).parent, reason)
-    by_series: dict[str | None, list[Series]] = defaultdict(list)
+    by_series: dict[tuple[str | None, ...], list[Series]] = defaultdict(list)
     for single in _without_copies(singles):
-        by_series[single.series[0].series_instance_uid].append(single.series[0])
+        (one,) = single.series
+        by_series[one.series_instance_uid, one.modality, one.body_part].append(one)
     ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
     series = tuple(dataclasses.replace(group[0], images=_in_order(group)) for group in ordered)
     return dataclasses.replace(singles[0], name=files.name, series=series)
@@ -104,7 +107,7 @@ def _without_copies(singles: Sequence[Study]) -> list[Study]:
     first: dict[str, Study] = {}
     for single in singles:
         (image,) = single.images
-        known = first.setdefault(image.sop_instance_uid or str(image.path), single).images[0]
+        known = first.setdefault(image.sop_instance_uid or image.sha256, single).images[0]
         if known.sha256 != image.sha256 and not _same_pixels(known.path, image.path):
             raise StudyError(image.path, f"has the SOP Instance UID of {known.path}; keep one of the two files")
     return list(first.values())

@@ -1,11 +1,13 @@
 """Compare the patients that several DICOM files name.
 
-Names are read for the comparison only. They are neither returned nor kept.
+Names are read for the comparison only. No record keeps them; salted digests of the values are compared.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -14,7 +16,8 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 
-from report_gen.imaging.dicom import raise_study_errors, read_attributes
+from report_gen.imaging.dicom import read_attributes
+from report_gen.imaging.dicom_file import raise_study_errors
 
 _ATTRIBUTES = {
     "PatientID": "Patient ID",
@@ -22,6 +25,9 @@ _ATTRIBUTES = {
     "PatientBirthDate": "birth date",
     "PatientSex": "sex",
 }
+
+_SALT = secrets.token_bytes(32)
+"""Key of the digests, new in each process, so that nobody can try lists of names or birth dates on them."""
 
 
 def differing_attributes(paths: Iterable[Path]) -> list[str]:
@@ -39,21 +45,25 @@ def differing_attributes(paths: Iterable[Path]) -> list[str]:
     Raises:
         StudyError: A file cannot be read.
     """
-    stated: dict[tuple[str, int], set[str]] = defaultdict(set)
+    stated: dict[tuple[str, int], set[bytes]] = defaultdict(set)
     for path in paths:
         with raise_study_errors(path):
             dataset = read_attributes(path, ("SpecificCharacterSet", *_ATTRIBUTES))
             for keyword in _ATTRIBUTES:
                 for part, value in enumerate(_values(dataset, keyword)):
-                    stated[keyword, part] |= {value} if value else set()
+                    stated[keyword, part] |= {_digest(value)} if value else set()
     differing = {keyword for (keyword, _), values in stated.items() if len(values) > 1}
     return [word for keyword, word in _ATTRIBUTES.items() if keyword in differing]
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.blake2b(value.encode(errors="surrogatepass"), key=_SALT, digest_size=16).digest()
 
 
 def _values(dataset: Dataset, keyword: str) -> Iterator[str]:
     """Yield the normalized value of an attribute, or each representation of a name; "" if it is not stated."""
     try:
-        text = str(dataset.get(keyword) or "")
+        text = str(dataset.get(keyword) or "").replace("\0", " ")
     except (BytesLengthException, TypeError, ValueError):
         return
     if keyword == "PatientName":  # alphabetic, ideographic and phonetic representation
@@ -61,11 +71,17 @@ def _values(dataset: Dataset, keyword: str) -> Iterator[str]:
     elif keyword == "PatientBirthDate":  # 1940.01.01 in files older than DICOM 3.0
         digits = re.sub(r"\D", "", text)
         yield digits if digits.strip("0") else ""
+    elif keyword == "PatientSex":  # other values than M, F and O mean unknown
+        initial = text.strip()[:1].upper()
+        yield initial if initial in ("M", "F", "O") else ""
     else:
-        yield " ".join(text.replace("\0", " ").split()).casefold()
+        yield " ".join(text.split()).casefold()
 
 
 def _letters(name: str) -> str:
+    """Return the letters and digits of a name; "" if a character could not be decoded."""
+    if "\N{REPLACEMENT CHARACTER}" in name:
+        return ""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     without_accents = "".join(c for c in decomposed if not unicodedata.combining(c))
     return " ".join(re.findall(r"[^\W_]+", without_accents))

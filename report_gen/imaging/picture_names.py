@@ -93,8 +93,8 @@ def _parse(stem: str) -> _Name:
         elif token.isdigit():
             if not (_IMAGE_WORD.fullmatch(previous) or _is_index(token)):
                 identity.append(token)
-            elif not _VIEW_WORD.fullmatch(previous):
-                index.append(token.lstrip("0"))
+            else:
+                index.append(token.lstrip("0") or "0")
             continue  # further numbers belong to the same word
         elif not any(words.fullmatch(token) for words in (_IMAGE_WORD, _COMMON_WORD, _PATIENT_WORD)):
             (index if len(token) == 1 and token.isascii() else identity).append(token)

@@ -12,6 +12,7 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import (
     UID,
     MediaStorageDirectoryStorage,
+    MRSpectroscopyStorage,
     ParametricMapStorage,
     RTDoseStorage,
     SegmentationStorage,
@@ -51,9 +52,15 @@ _PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 
 _UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
 
-
-_DERIVED = (ParametricMapStorage, RTDoseStorage, SegmentationStorage)
-"""Objects whose pixels are no image to be read, but masks, doses or measurements of one."""
+_LABEL_MAP_SEGMENTATION = UID("1.2.840.10008.5.1.4.1.1.66.7")  # newer than the dictionary of pydicom 3.0
+_DERIVED = (
+    _LABEL_MAP_SEGMENTATION,
+    MRSpectroscopyStorage,
+    ParametricMapStorage,
+    RTDoseStorage,
+    SegmentationStorage,
+)
+"""Objects whose pixels are no image to be read, but masks, doses, spectra or measurements."""
 
 
 def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:

@@ -35,6 +35,12 @@ from report_gen.records import Image, Series, Study
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 """A file with such a name that is not an image is reported as broken, not as another kind of file."""
 
+_UNSUPPORTED_SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".j2k", ".jp2", ".jxl", ".mha", ".mhd", ".nii", ".nrrd"})
+"""Images of other formats. They are errors also beside images, because they may belong to a study."""
+
+_PROGRAMS = (b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
+"""First bytes of programs for Linux and macOS, such as the viewer on a CD of images. Their names have no suffix."""
+
 _HEAD_BYTES = 132
 """Length of the DICOM preamble and prefix, enough to recognize every format."""
 _FORMATS = "DICOM, PNG, JPEG, TIFF or WebP"
@@ -233,10 +239,16 @@ def _read_file(path: Path) -> Study:
         return describe_dicom(path, _sha256(path))
     if is_raster(head):
         return Study(name=path.stem, series=(Series(images=(describe_raster(path, _sha256(path)),)),))
-    if not head:
+    suffix = path.suffix.lower()
+    may_be_dicom = suffix[1:].isdigit() or not suffix[1:]  # files of DICOM media have no suffix, others end like a UID
+    if not head and (suffix in IMAGE_SUFFIXES or may_be_dicom):
         raise StudyError(path, "the file is empty; copy or export it again")
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if suffix in IMAGE_SUFFIXES:
         raise StudyError(path, f"has the name of an image but is not one; give a {_FORMATS} file")
+    if suffix in _UNSUPPORTED_SUFFIXES or path.name.lower().endswith(".nii.gz"):
+        raise StudyError(path, f"is an image in a format that is not supported; export it as {_FORMATS}")
+    if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
+        raise StudyError(path, f"is neither an image nor a text; give a {_FORMATS} file")
     raise NotAnImageError(path, f"is not an image; give a {_FORMATS} file")
 
 

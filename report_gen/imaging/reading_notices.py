@@ -74,4 +74,4 @@ def _count(links: Sequence[Path]) -> str:
 
 def _folders(folders: Sequence[PictureFolder]) -> str:
     first = folders[0].path
-    return f"{first}" if len(folders) == 1 else f"{first} and {len(folders) - 1} other folders"
+    return f"{first}" if len(folders) == 1 else f"{first} and {len(folders) - 1} more"
