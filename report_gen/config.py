@@ -15,6 +15,10 @@ STATES: tuple[FindingState, ...] = tuple(FindingState)
 
 Scalar = str | int | float | bool
 
+ImageClass = Literal["upright", "lateral", "rotated_90", "rotated_180", "rotated_270", "inverted", "foreign"]
+"""What an image shows: an image as the model was trained on, the same from the side, rotated counterclockwise or with
+inverted gray levels, or something else."""
+
 ConditioningName = Literal["prefix", "cross_attention", "numbers"]
 
 
@@ -143,6 +147,51 @@ class AttributeConfig(_Frozen):
         return self.conditioning_values.index(value) if value in self.values else 0
 
 
+class RecognizerConfig(_Frozen):
+    """Classes and thresholds of the image recognizer, see `model/recognizer.py`."""
+
+    classes: tuple[ImageClass, ...]
+    """Classes in the order of the logits; `foreign` is the last."""
+    grid: int = Field(default=3, ge=1)
+    """Patch features are averaged in `grid` x `grid` cells of the image."""
+    components: int = Field(default=64, ge=1)
+    """Number of principal components that reconstruct the features of an image."""
+    max_foreign: float = Field(default=0.5, gt=0, le=1)
+    """Maximum probability of `foreign` of an image that is drafted."""
+    max_distance: float = Field(gt=0)
+    """Maximum reconstruction error of an image that is drafted, in standard deviations of a feature."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RecognizerConfig:
+        if len(set(self.classes)) < len(self.classes) or "upright" not in self.classes or self.classes[-1] != "foreign":
+            raise ValueError("the classes of the recognizer are each class once, with upright, and foreign as the last")
+        return self
+
+
+class ScopeConfig(_Frozen):
+    """Studies that a model was made for. Others are refused, unless the user forces a draft.
+
+    Attributes that a header does not have, or has with an unknown value, exclude nothing.
+    """
+
+    modalities: tuple[str, ...] = ()
+    """DICOM modalities, such as CR and DX. Empty: any."""
+    body_parts: tuple[str, ...] = ()
+    """Body parts by the names of `imaging/vocabularies/body_parts.toml`, such as chest. Empty: any."""
+    views: tuple[str, ...] = ()
+    """View positions, such as PA and AP. Images in other views are left out of a study. Empty: any."""
+    min_age: float | None = Field(default=None, ge=0)
+    """Minimum age of the patient, years. None: any."""
+    max_age: float | None = Field(default=None, gt=0)
+    """Maximum age of the patient, years. None: any."""
+    humans_only: bool = True
+    """Whether animals are outside the scope."""
+    max_images: int = Field(default=16, ge=1)
+    """Maximum number of images of one study; more would exhaust the memory."""
+    recognizer: RecognizerConfig | None = None
+    """Recognizer of foreign images. None: the model has none, and every image is drafted."""
+
+
 class TrainedViews(_Frozen):
     """The views that a model was trained on. Other views must not reach it: their embedding is untrained."""
 
@@ -160,7 +209,7 @@ class TrainedViews(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     """Version of this record; `model/migration.py` reads earlier ones."""
     name: str
     """Name of the model in the provenance of every draft."""
@@ -181,10 +230,8 @@ class ModelConfig(_Frozen):
     """Calibration and thresholds of the findings."""
     attributes: tuple[AttributeConfig, ...] = ()
     """Attributes that the model classifies; each takes one visual token."""
-    modalities: tuple[str, ...] = ()
-    """DICOM modalities that the model was trained on; for others the draft has a notice. Empty: any."""
-    views: tuple[str, ...] = ()
-    """View positions that the finding head was trained on; for other studies the draft has a notice. Empty: any."""
+    scope: ScopeConfig = Field(default_factory=ScopeConfig)
+    """Studies that the model was made for."""
     trained_views: TrainedViews | None = None
     """Views of the training images and prompts; other views are replaced. None: not recorded, as in version 0.1."""
 

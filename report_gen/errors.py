@@ -6,7 +6,8 @@ ReportGenError                 1  a fault of report-gen
 ├── UsageError                 2  an option or an argument cannot be understood
 │   └── RecipeError            2  a training recipe has an unknown key or a value of the wrong type
 ├── StudyError                 3  a study cannot be read or drafted; other studies are not affected
-│   └── NotAnImageError        3  a file contains no image: a structured report, a PDF, a text
+│   ├── NotAnImageError        3  a file contains no image: a structured report, a PDF, a text
+│   └── ScopeError             3  a model was not made for a study, such as a radiograph of a hand
 ├── CorpusError                3  a corpus cannot be read
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 ├── OutputError                5  a result cannot be written
@@ -57,6 +58,24 @@ class StudyError(ReportGenError):
 
 class NotAnImageError(StudyError):
     """A file contains no image, for example a structured report, a PDF or a text."""
+
+
+class ScopeError(StudyError):
+    """A model was not made for a study.
+
+    Args:
+        path: The file or folder of the study.
+        reason: Why the study is outside the scope of the model.
+        code: Name of the rule, such as `body-part`; part of the message, so that scripts can tell the reasons apart.
+    """
+
+    def __init__(self, path: Path, reason: str, code: str) -> None:
+        super().__init__(path, reason)
+        self.args = (path, reason, code)  # so that the error can be pickled
+        self.code = code
+
+    def __str__(self) -> str:
+        return f"{self.path}: outside the scope of the model [{self.code}]: {self.reason}"
 
 
 class CorpusError(ReportGenError):

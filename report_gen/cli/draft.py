@@ -74,6 +74,9 @@ def draft(
             metavar="FILE.png", help="Draw one study: its image, the attention of each finding, and the draft."
         ),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Draft studies outside the scope of the model as well, with a notice.")
+    ] = False,
     method: Method = "beam",
     candidates: Candidates = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
@@ -101,6 +104,7 @@ def draft(
             attributes=attributes,
             indication=indication,
             batch_size=batch_size,
+            force=force,
         )
         refused += _write_all(studies, results, output, chosen_format, drafter, attention)
     for error in refused:

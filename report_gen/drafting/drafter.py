@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from report_gen.drafting.conditioning_inputs import (
     resolve_findings,
     resolve_overrides,
 )
-from report_gen.drafting.preprocessing import ImageBatch, PreprocessedStudy, StudyPreprocessor
+from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError, UsageError
@@ -53,7 +53,7 @@ class Drafter:
         self._device = resolve_device(device)
         self._dtype = resolve_dtype(dtype, self._device)
         self._model = checkpoint.model.to(self._device, self._dtype).eval()
-        self._preprocessor = StudyPreprocessor(checkpoint)
+        self._preprocessor = StudyPreprocessor(checkpoint, device=self._device, dtype=self._dtype)
         self._reports = ReportComposer(checkpoint, device=self._device, dtype=self._dtype)
 
     @classmethod
@@ -134,6 +134,7 @@ class Drafter:
         indication: str | None = None,
         batch_size: int = 8,
         blank: bool = False,
+        force: bool = False,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies. A study that cannot be read does not stop the others.
 
@@ -145,6 +146,7 @@ class Drafter:
             indication: Why the studies were ordered; by default the indication of each study.
             batch_size: Number B of studies that the model processes together. The drafts do not depend on it.
             blank: Replace every image with uniform gray, to measure what the model writes without images.
+            force: Draft studies outside the scope of the model as well, with a notice.
 
         Returns:
             An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
@@ -156,15 +158,17 @@ class Drafter:
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [self._check_overrides(request) for request in requests]
         for start in range(0, len(requests), batch_size):
-            yield from self._draft_batch(requests[start : start + batch_size], decoding or DEFAULT_DECODING, blank)
+            batch = requests[start : start + batch_size]
+            loaded = [self._preprocessor.load(request, blank=blank, force=force) for request in batch]
+            yield from self._draft_batch(loaded, decoding or DEFAULT_DECODING)
 
     def _draft_batch(
-        self, requests: Sequence[DraftRequest], decoding: Decoding, blank: bool
+        self, batch: Sequence[LoadedStudy | StudyError], decoding: Decoding
     ) -> Iterator[Report | StudyError]:
-        preprocessed = [self._preprocessor.preprocess(request, blank=blank) for request in requests]
-        readable = [item for item in preprocessed if isinstance(item, PreprocessedStudy) and not item.is_blank]
-        reports = iter(self._draft_images(readable, decoding) if readable else ())
-        for item in preprocessed:
+        shown = [item for item in batch if isinstance(item, LoadedStudy) and not item.is_blank]
+        prepared = [self._preprocessor.prepare(item) for item in shown]
+        reports = iter(self._draft_images(prepared, decoding) if prepared else ())
+        for item in batch:
             if isinstance(item, StudyError):
                 yield item
             elif item.is_blank:
@@ -174,7 +178,7 @@ class Drafter:
 
     @torch.inference_mode()
     def _draft_images(self, batch: Sequence[PreprocessedStudy], decoding: Decoding) -> list[Report]:
-        visual = self._model.encode_images(*self._collate(batch))
+        visual = self._model.encode_images(*self._preprocessor.collate(batch))
         findings = self._resolve_findings(batch, visual)
         attributes = self._resolve_attributes(batch, visual)
         visual_tokens, visual_mask = self._model.visual_tokens(
@@ -188,11 +192,16 @@ class Drafter:
             states=[[finding.state for finding in row] for row in findings],
             attributes=[{attribute.name: attribute.value for attribute in row} for row in attributes],
             decoding=decoding,
-            generators=[_study_generator(item.request.study, decoding) for item in batch],
+            generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
         )
         return [
             self._reports.compose(
-                item.request.study, findings=row, attributes=values, text=text, notices=item.notices, decoding=decoding
+                item.loaded.request.study,
+                findings=row,
+                attributes=values,
+                text=text,
+                notices=item.loaded.notices,
+                decoding=decoding,
             )
             for item, row, values, text in zip(batch, findings, attributes, texts, strict=True)
         ]
@@ -205,7 +214,7 @@ class Drafter:
         states = self._model.decide(probabilities)
         reported = self._model.config.findings.reported
         return [
-            resolve_findings(self.schema, row_states, row_probabilities, item.request.overrides, reported)
+            resolve_findings(self.schema, row_states, row_probabilities, item.loaded.request.overrides, reported)
             for item, row_states, row_probabilities in zip(batch, states.tolist(), probabilities.tolist(), strict=True)
         ]
 
@@ -219,8 +228,8 @@ class Drafter:
             resolve_attributes(
                 known,
                 [rows[index] for rows in probabilities],
-                header_values(item.request.study),
-                item.request.attributes,
+                header_values(item.loaded.request.study),
+                item.loaded.request.attributes,
             )
             for index, item in enumerate(batch)
         ]
@@ -236,16 +245,14 @@ class Drafter:
         rows = [[one.index(attribute.value) for one, attribute in zip(known, row, strict=True)] for row in attributes]
         return torch.tensor(rows, dtype=torch.long, device=self._device)
 
-    @torch.inference_mode()
-    def features(self, studies: Sequence[Study], *, batch_size: int = 8) -> Iterator[NDArray[np.float64] | StudyError]:
+    def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
         """Yield the encoder features of each study in order, averaged over views and patches [D_img], or its error."""
-        for start in range(0, len(studies), batch_size):
-            chunk = studies[start : start + batch_size]
-            preprocessed = [self._preprocessor.preprocess(DraftRequest(study)) for study in chunk]
-            readable = [item for item in preprocessed if isinstance(item, PreprocessedStudy)]
-            means = iter(self._mean_patches(readable) if readable else ())
-            for item in preprocessed:
-                yield item if isinstance(item, StudyError) else next(means)
+        for study in studies:
+            loaded = self._preprocessor.load(DraftRequest(study), force=True)
+            if isinstance(loaded, StudyError):
+                yield loaded
+            else:
+                yield loaded.patch_features.double().mean((0, 1)).cpu().numpy()
 
     def attention_map(self, study: Study) -> Heatmap:
         """Return the attention of each finding over the first image of a study that the model gets.
@@ -253,11 +260,11 @@ class Drafter:
         Raises:
             StudyError: The study cannot be read.
         """
-        preprocessed = self._preprocessor.preprocess(DraftRequest(study))
-        if isinstance(preprocessed, StudyError):
-            raise preprocessed
-        image, placement = self._preprocessor.load_first_image(study)
-        images = self._collate([preprocessed])
+        loaded = self._preprocessor.load(DraftRequest(study), force=True)
+        if isinstance(loaded, StudyError):
+            raise loaded
+        image, placement = self._preprocessor.load_first_image(loaded)
+        images = self._preprocessor.collate([self._preprocessor.prepare(loaded)])
         return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
 
     def _check_overrides(self, request: DraftRequest) -> DraftRequest:
@@ -270,20 +277,6 @@ class Drafter:
             )
         check_attributes(request.attributes, self._model.config.attributes)
         return replace(request, overrides=resolve_overrides(request.overrides, self.schema))
-
-    def _collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
-        """Return the images of a batch on the device, intensities in the type of the model."""
-        pixel_values, view_positions, view_mask = self._preprocessor.collate(batch)
-        return ImageBatch(
-            pixel_values.to(self._device, self._dtype), view_positions.to(self._device), view_mask.to(self._device)
-        )
-
-    def _mean_patches(self, batch: Sequence[PreprocessedStudy]) -> Iterator[NDArray[np.float64]]:
-        """Yield the mean patch feature [D_img] of each study."""
-        pixel_values, _, view_mask = self._collate(batch)
-        patches = self._model.encoder(pixel_values[view_mask]).mean(1).double().cpu()  # [views of all studies,D_img]
-        for views in patches.split(view_mask.sum(1).tolist()):
-            yield views.mean(0).numpy()
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,37 +11,51 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
+from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.request import DraftRequest
-from report_gen.drafting.views import ChosenImages, choose_images, trained_views, views_of_prompt
+from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError
 from report_gen.imaging import load_pixels
+from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
 from report_gen.prompting import render
-from report_gen.records import Image, Study
+from report_gen.records import Image, ViewPosition
+
+_CPU = torch.device("cpu")
 
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
 
 
 @dataclass(frozen=True)
+class LoadedStudy:
+    """The images of a study that the headers leave in the scope of the model."""
+
+    request: DraftRequest
+    images: tuple[Image, ...]
+    """V images."""
+    views: tuple[ViewPosition, ...]
+    """[V] view of each image as the model gets it: one that it was trained on."""
+    pixel_values: torch.Tensor
+    """[V,C,size,size], input of the encoder."""
+    patch_features: torch.Tensor
+    """[V,N,D_img], output of the encoder."""
+    notices: tuple[str, ...]
+    """What the reader of the draft must know about the choice of images."""
+    is_blank: bool
+    """Whether every pixel of every image is black."""
+
+
+@dataclass(frozen=True)
 class PreprocessedStudy:
     """A study that is prepared for the model."""
 
-    request: DraftRequest
-    squares: torch.Tensor
-    """[V,size,size] 0..1."""
+    loaded: LoadedStudy
     views: list[int]
     """[V], indices into `VIEWS`."""
     prompt_ids: list[int]
     """[P]."""
-    notices: tuple[str, ...]
-    """What the reader of the draft must know about the choice of images."""
-
-    @property
-    def is_blank(self) -> bool:
-        """Whether every pixel of every image is black."""
-        return not self.squares.any()
 
 
 class ImageBatch(NamedTuple):
@@ -53,74 +67,135 @@ class ImageBatch(NamedTuple):
     """[B,V], indices into `VIEWS`."""
     view_mask: torch.Tensor
     """[B,V] bool, False for missing views."""
+    patch_features: torch.Tensor
+    """[B,V,N,D_img], output of the encoder."""
 
 
 class StudyPreprocessor:
-    """Preprocesses studies for one checkpoint."""
+    """Preprocesses studies for one checkpoint.
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self._config, self._tokenizer, self._prompt = checkpoint.model.config, checkpoint.tokenizer, checkpoint.prompt
-        self._trained_views = trained_views(checkpoint.model)
-        encoder = self._config.encoder
+    Args:
+        checkpoint: Model, tokenizer and prompt.
+        device: Device of the model.
+        dtype: Floating-point type of the model.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, device: torch.device = _CPU, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._model, self._tokenizer, self._prompt = checkpoint.model, checkpoint.tokenizer, checkpoint.prompt
+        self._scope, self._device, self._dtype = self._model.config.scope, device, dtype
+        self._trained_views = trained_views(self._model)
+        encoder = self._model.config.encoder
         self._transform = ImageTransform(
             size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
         )
 
-    def preprocess(self, request: DraftRequest, *, blank: bool = False) -> PreprocessedStudy | StudyError:
-        """Load and fit the images in views that the model was trained on, and render the prompt.
+    @torch.inference_mode()
+    def load(self, request: DraftRequest, *, blank: bool = False, force: bool = False) -> LoadedStudy | StudyError:
+        """Load and encode the images of a study that are in the scope of the model, by their headers and appearance.
+
+        The encoder runs study by study, so that rounding does not depend on the other studies of a batch.
 
         Args:
             request: Study, indication and technique.
             blank: Replace every image with uniform gray.
+            force: Load a study outside the scope as well, with a notice.
 
         Returns:
-            The preprocessed study, or the error for which this study alone is refused.
+            The images, or the error for which this study alone is refused.
         """
-        images, views, notices = self._choose_images(request.study)
         try:
-            squares = self._gray_squares(len(images)) if blank else self._fit_images(images)
+            scoped = apply_scope(request.study, self._scope, force=force)
+            images = scoped.study.images
+            squares = self._gray_squares(len(images)) if blank else self._fit_images(images)  # [V,size,size]
+            loaded = self._encode(request, images, squares, scoped.notices)
+            recognized = loaded if blank or loaded.is_blank else self._recognize(loaded, force=force)
+            return self._choose_views(recognized)
         except StudyError as error:
             return error
-        if not squares.any():
-            notices = (*notices, "every pixel of the image has the same value; check the export")
-        if request.priors:
-            notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
+
+    def prepare(self, loaded: LoadedStudy) -> PreprocessedStudy:
+        """Render the prompt of a study, and look its views up."""
+        request = loaded.request
         prompt = render(
             self._prompt,
             indication=request.indication or request.study.indication or "",
-            views=views_of_prompt(views, self._trained_views),
+            views=views_of_prompt(loaded.views, self._trained_views),
             technique=request.technique or "",
         )
-        indices = [VIEWS.index(view) for view in views]
-        return PreprocessedStudy(request, squares, indices, self._tokenizer.encode(prompt), notices)
+        views = [VIEWS.index(view) for view in loaded.views]
+        return PreprocessedStudy(loaded, views, self._tokenizer.encode(prompt))
 
     def collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
-        """Stack the images of B studies; missing views are black and masked."""
-        squares = pad_sequence([item.squares for item in batch], batch_first=True)  # [B,V,size,size]
+        """Stack the images of B studies on the device; missing views are zero and masked."""
         view_positions, view_mask = collate_view_positions([item.views for item in batch])
-        return ImageBatch(self._transform.normalize(squares), view_positions, view_mask)
+        return ImageBatch(
+            pad_sequence([item.loaded.pixel_values for item in batch], batch_first=True),
+            view_positions.to(self._device),
+            view_mask.to(self._device),
+            pad_sequence([item.loaded.patch_features for item in batch], batch_first=True),
+        )
 
-    def load_first_image(self, study: Study) -> tuple[NDArray[np.float32], Placement]:
-        """Return the first image that the model gets, [H,W] 0..1, and its placement in the square.
+    def load_first_image(self, loaded: LoadedStudy) -> tuple[NDArray[np.float32], Placement]:
+        """Return the first image of a study, [H,W] 0..1, and its placement in the square.
 
         Raises:
             StudyError: The image cannot be read.
         """
-        image = self._choose_images(study).images[0]
-        pixels = load_pixels(image)
+        pixels = load_pixels(loaded.images[0])
         return pixels, self._transform.fit(pixels)[1]
 
-    def _choose_images(self, study: Study) -> ChosenImages:
-        """Return the images that the model gets, their views, and notices on modality and views."""
-        config = self._config
-        chosen = choose_images(study.images, config.views, self._trained_views)
-        modalities = {series.modality for series in study.series if series.modality}
-        if config.modalities and (foreign := sorted(modalities - set(config.modalities))):
-            notice = (
-                f"modality {', '.join(foreign)} is not what the model was trained on ({', '.join(config.modalities)})"
-            )
-            return chosen._replace(notices=(notice, *chosen.notices))
-        return chosen
+    def _encode(
+        self, request: DraftRequest, images: tuple[Image, ...], squares: torch.Tensor, notices: tuple[str, ...]
+    ) -> LoadedStudy:
+        is_blank = not squares.any()
+        if is_blank:
+            notices = (*notices, "every pixel of the image has the same value; check the export")
+        if request.priors:
+            notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
+        pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
+        return LoadedStudy(
+            request=request,
+            images=images,
+            views=tuple(image.view_position for image in images),
+            pixel_values=pixel_values,
+            patch_features=self._model.encoder(pixel_values),
+            notices=notices,
+            is_blank=is_blank,
+        )
+
+    def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
+        """Remove images that the recognizer of the model finds foreign; raise ScopeError if none remains."""
+        recognizer = self._model.recognizer
+        if recognizer is None:
+            return loaded
+        scoped = apply_recognition(
+            loaded.images,
+            recognizer.recognize(loaded.patch_features.float()),
+            confirmed=confirmed_images(loaded.request.study, self._scope),
+            scope=self._scope,
+            force=force,
+        )
+        return replace(
+            loaded,
+            images=scoped.images,
+            pixel_values=loaded.pixel_values[scoped.kept],
+            patch_features=loaded.patch_features[scoped.kept],
+            notices=(*loaded.notices, *scoped.notices),
+        )
+
+    def _choose_views(self, loaded: LoadedStudy) -> LoadedStudy:
+        """Remove images in views that the model was not trained on, if others remain, and replace untrained views."""
+        chosen = choose_images(loaded.images, self._trained_views)
+        return replace(
+            loaded,
+            images=tuple(loaded.images[index] for index in chosen.kept),
+            views=chosen.views,
+            pixel_values=loaded.pixel_values[chosen.kept],
+            patch_features=loaded.patch_features[chosen.kept],
+            notices=(*loaded.notices, *chosen.notices),
+        )
 
     def _fit_images(self, images: Sequence[Image]) -> torch.Tensor:
         """Return squares [V,size,size]; raise StudyError for an image that cannot be read."""

@@ -132,7 +132,7 @@ def _draft_own(
             readable.append((row, study_from_row(row)))
         except StudyError as error:
             refused.append(error)
-    drafts = drafter.draft_all([study for _, study in readable], decoding=decoding)
+    drafts = drafter.draft_all([study for _, study in readable], decoding=decoding, force=True)
     for (row, study), draft in zip(readable, track(drafts, len(readable), "own images"), strict=True):
         if isinstance(draft, StudyError):
             refused.append(draft)
@@ -154,7 +154,7 @@ def _draft_controls(
         for study, source in zip(studies, shuffle_studies(len(studies), seed), strict=True)
     ]
     for control, shown in ((SHUFFLED, shuffled), (BLANK, studies)):
-        drafts = drafter.draft_all(shown, decoding=decoding, blank=control == BLANK)
+        drafts = drafter.draft_all(shown, decoding=decoding, blank=control == BLANK, force=True)
         yield control, list(map(_report_or_raise, track(drafts, len(shown), f"{control} images")))
 
 

@@ -18,6 +18,7 @@ def attention_heatmap(
     pixel_values: torch.Tensor,
     view_positions: torch.Tensor,
     view_mask: torch.Tensor,
+    patch_features: torch.Tensor | None = None,
     image: NDArray[np.float32],
     placement: Placement,
 ) -> Heatmap:
@@ -26,10 +27,11 @@ def attention_heatmap(
     Args:
         model: Model with a finding head.
         pixel_values: [1,V,C,H,W], with view_positions [1,V] and view_mask [1,V].
+        patch_features: [1,V,N,D_img], output of the encoder, if it was run already.
         image: The first view before it was fitted, [H,W] 0..1.
         placement: Where the image lies in the square of `pixel_values`.
     """
-    visual = model.encode_images(pixel_values, view_positions, view_mask)
+    visual = model.encode_images(pixel_values, view_positions, view_mask, patch_features)
     grid = model.encoder.grid
     first_view = visual.finding_attention[0, :, : grid * grid].float()  # [F,N]
     weights = first_view.reshape(-1, grid, grid).cpu().numpy()  # [F,grid,grid]

@@ -4,9 +4,17 @@
 """
 
 from report_gen.imaging.dicom import is_dicom, raise_study_errors, read_attributes
-from report_gen.imaging.reading import StudyCollection, load_pixels, read_pixels, read_studies, read_study
+from report_gen.imaging.reading import (
+    IMAGE_SUFFIXES,
+    StudyCollection,
+    load_pixels,
+    read_pixels,
+    read_studies,
+    read_study,
+)
 
 __all__ = [
+    "IMAGE_SUFFIXES",
     "StudyCollection",
     "is_dicom",
     "load_pixels",

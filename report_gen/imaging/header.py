@@ -28,6 +28,11 @@ HEADER_KEYWORDS = (
     "PatientSex",
     "PatientAge",
     "AdditionalPatientHistory",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PresentationIntentType",
+    "AnatomicRegionSequence",
+    "QualityControlImage",
     "BodyPartExamined",
     "ImagerPixelSpacing",
     "ProtocolName",
@@ -137,6 +142,8 @@ def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
         view_position=_view_position(dataset),
         laterality=_laterality(dataset),
         pixel_spacing=_pixel_spacing(dataset),
+        for_processing=_text(dataset, "PresentationIntentType") == "FOR PROCESSING",
+        quality_control=_text(dataset, "QualityControlImage") == "YES",
     )
     series = Series(
         images=(image,),
@@ -144,6 +151,8 @@ def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
         series_number=_integer(dataset, "SeriesNumber"),
         modality=_text(dataset, "Modality"),
         body_part=_text(dataset, "BodyPartExamined"),
+        anatomic_region=_code_meaning(dataset, "AnatomicRegionSequence"),
+        descriptions=tuple(filter(None, (_text(dataset, name) for name in ("SeriesDescription", "ProtocolName")))),
     )
     return Study(
         name=path.stem,
@@ -152,6 +161,8 @@ def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
         patient_id=_text(dataset, "PatientID"),
         patient_age=_age(dataset),
         patient_sex=_text(dataset, "PatientSex"),
+        patient_species=_text(dataset, "PatientSpeciesDescription")
+        or _code_meaning(dataset, "PatientSpeciesCodeSequence"),
         description=_text(dataset, "StudyDescription"),
         indication=_indication(dataset),
     )
@@ -179,6 +190,11 @@ def _text(dataset: Dataset, keyword: str) -> str | None:
     value = _value(dataset, keyword)
     characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
     return " ".join(characters.split()) or None
+
+
+def _code_meaning(dataset: Dataset, keyword: str) -> str | None:
+    """Return the Code Meaning (0008,0104) of the first item of a code sequence (PS3.3 8.8)."""
+    return next((_text(item, "CodeMeaning") for item in _value(dataset, keyword) or ()), None)
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:

@@ -15,6 +15,7 @@ from report_gen.model.encoder import ImageEncoder
 from report_gen.model.feature_numbers import Encode
 from report_gen.model.language_model import load_pretrained
 from report_gen.model.projector import VIEWS, Projector, VisualFeatures
+from report_gen.model.recognizer import ImageRecognizer, Recognition
 from report_gen.model.report_model import ReportModel, ReportModelOutput
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "CrossAttentionConditioning",
     "Encode",
     "ImageEncoder",
+    "ImageRecognizer",
     "ModelConfig",
     "NumbersConditioning",
     "PrefixConditioning",
     "Projector",
+    "Recognition",
     "ReportDecoder",
     "ReportModel",
     "ReportModelOutput",

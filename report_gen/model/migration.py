@@ -14,7 +14,7 @@ from report_gen.labeling import chest_xray
 
 Config = dict[str, Any]
 
-CURRENT_VERSION = 2
+CURRENT_VERSION = 3
 """Schema version of `config.json` that this release writes."""
 
 
@@ -51,4 +51,11 @@ def _from_version_1(config: Config) -> Config:
     return migrated | {"finding_schema": asdict(chest_xray()), "findings": findings}
 
 
-_MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {1: _from_version_1}
+def _from_version_2(config: Config) -> Config:
+    """Migrate version 2, in which the scope of a model was its modalities and views."""
+    names = ("modalities", "views")
+    scope = {name: config[name] for name in names if name in config}
+    return {key: value for key, value in config.items() if key not in names} | {"schema_version": 3, "scope": scope}
+
+
+_MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {1: _from_version_1, 2: _from_version_2}

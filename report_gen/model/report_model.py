@@ -15,6 +15,7 @@ from report_gen.model.encoder import ImageEncoder
 from report_gen.model.feature_numbers import Encode
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.projector import Projector, VisualFeatures
+from report_gen.model.recognizer import ImageRecognizer
 from report_gen.records import FindingState
 
 
@@ -77,6 +78,8 @@ class ReportModel(nn.Module):
             dropout=config.projector.dropout,
             attributes=[len(attribute.values) for attribute in config.attributes],
         )
+        recognizer = config.scope.recognizer
+        self.recognizer = None if recognizer is None else ImageRecognizer(recognizer, image_width=self.encoder.width)
 
     @property
     def conditioning(self) -> Conditioning:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -31,6 +32,12 @@ class ViewPosition(StrEnum):
     @property
     def is_frontal(self) -> bool:
         return self in (ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL)
+
+    def is_among(self, views: Collection[str]) -> bool:
+        """Return whether a view is one of several. FRONTAL includes PA and AP, and may be either of them."""
+        if self is ViewPosition.FRONTAL:
+            return not {ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL}.isdisjoint(views)
+        return self in views or (self.is_frontal and ViewPosition.FRONTAL in views)
 
     @property
     def label(self) -> str:
@@ -76,6 +83,10 @@ class Image:
     laterality: Laterality = Laterality.UNKNOWN
     pixel_spacing: tuple[float, float] | None = None
     """Distance between rows and distance between columns, millimeters."""
+    for_processing: bool = False
+    """Whether the pixels are raw detector values, DICOM Presentation Intent Type (0008,0068) FOR PROCESSING."""
+    quality_control: bool = False
+    """Whether the image shows a phantom, DICOM Quality Control Image (0028,0300) YES."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +100,10 @@ class Series:
     """DICOM Modality (0008,0060), such as CR, DX or CT."""
     body_part: str | None = None
     """DICOM Body Part Examined (0018,0015)."""
+    anatomic_region: str | None = None
+    """Code Meaning of the DICOM Anatomic Region Sequence (0008,2218)."""
+    descriptions: tuple[str, ...] = field(default=(), repr=False)
+    """DICOM Series Description (0008,103E) and Protocol Name (0018,1030), as far as the header has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +119,10 @@ class Study:
     """Age at the examination, years."""
     patient_sex: str | None = field(default=None, repr=False)
     """DICOM Patient's Sex (0010,0040): M, F or O."""
+    patient_species: str | None = None
+    """DICOM Patient Species Description (0010,2201), else the meaning of Patient Species Code Sequence (0010,2202)."""
     description: str | None = field(default=None, repr=False)
+    """DICOM Study Description (0008,1030)."""
     indication: str | None = field(default=None, repr=False)
 
     @property

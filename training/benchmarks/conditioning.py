@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from report_gen.drafting import Drafter, DraftRequest, PreprocessedStudy, StudyPreprocessor
+from report_gen.drafting import Drafter, DraftRequest, LoadedStudy, StudyPreprocessor
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding, generate_tokens
@@ -108,7 +108,7 @@ def _count(
     name: str, checkpoint: Checkpoint, studies: Sequence[Study], decoding: Decoding, alone: float, batched: float
 ) -> Costs:
     model, preprocessor = checkpoint.model, StudyPreprocessor(checkpoint)
-    batch = [_require(preprocessor.preprocess(DraftRequest(study))) for study in studies]
+    batch = [preprocessor.prepare(_require(preprocessor.load(DraftRequest(study)))) for study in studies]
     visual = model.encode_images(*preprocessor.collate(batch))
     tokens, mask = model.visual_tokens(model.decide(visual.finding_logits.sigmoid()), visual)
     prompts = [item.prompt_ids for item in batch]
@@ -130,10 +130,10 @@ def _mean_length(rows: Sequence[Sequence[int]]) -> float:
     return sum(map(len, rows)) / len(rows)
 
 
-def _require(prepared: PreprocessedStudy | StudyError) -> PreprocessedStudy:
-    if isinstance(prepared, StudyError):
-        raise prepared
-    return prepared
+def _require(loaded: LoadedStudy | StudyError) -> LoadedStudy:
+    if isinstance(loaded, StudyError):
+        raise loaded
+    return loaded
 
 
 def _draw_phantoms(folder: Path) -> list[Path]:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .data_loading import Groups, TrainingData, has_trained_findings, trained_findings, trained_prevalence
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
-    from .preparation import PreparedCorpora, image_transform, prepare, prepare_sample, shared_cache
+    from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
+    from .recognizer_images import LabeledImage, recognizer_images, split_of_group
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .trained_views import count_trained_views
     from .vocabulary import learn_vocabulary
@@ -30,7 +31,15 @@ else:
             ),
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
-            "preparation": ("PreparedCorpora", "image_transform", "prepare", "prepare_sample", "shared_cache"),
+            "preparation": (
+                "PreparedCorpora",
+                "decode_images",
+                "image_transform",
+                "prepare",
+                "prepare_sample",
+                "shared_cache",
+            ),
+            "recognizer_images": ("LabeledImage", "recognizer_images", "split_of_group"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "trained_views": ("count_trained_views",),
             "vocabulary": ("learn_vocabulary",),
@@ -45,10 +54,12 @@ __all__ = [
     "ExampleStore",
     "Floats",
     "Groups",
+    "LabeledImage",
     "PreparedCorpora",
     "TrainingData",
     "TrainingExample",
     "count_trained_views",
+    "decode_images",
     "group_by_kind",
     "has_enough_labels",
     "has_trained_findings",
@@ -56,7 +67,9 @@ __all__ = [
     "learn_vocabulary",
     "prepare",
     "prepare_sample",
+    "recognizer_images",
     "shared_cache",
+    "split_of_group",
     "trained_findings",
     "trained_prevalence",
 ]

@@ -74,7 +74,7 @@ def prepare(recipe: Recipe, run: Run, prompt: Prompt, *, on_progress: OnProgress
     if tokenizer is None or encoded is None:
         tokenizer, encoded = _encode(recipe, run, prompt, tokenizer, on_progress)
     attributes = choose_attributes(recipe.model, encoded.examples)
-    images, unreadable = _decode(recipe, run, _stored_paths(encoded.examples), on_progress)
+    images, unreadable = decode_images(recipe, run, _stored_paths(encoded.examples), on_progress)
     _refuse(unreadable)
     return PreparedCorpora(tokenizer, encoded, images, load_finding_schema(recipe), attributes)
 
@@ -96,7 +96,7 @@ def prepare_sample(
         corpus: {split: _spread(store, sizes[split]) for split, store in splits.items()}
         for corpus, splits in encoded.examples.items()
     }
-    images, unreadable = _decode(recipe, run, _stored_paths(sampled), on_progress)
+    images, unreadable = decode_images(recipe, run, _stored_paths(sampled), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
     skipped = {image.path for image in unreadable}
@@ -142,7 +142,7 @@ def _encode(
         )
         for number, corpus in enumerate(recipe.corpora)
     }
-    _, unreadable = _decode(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
+    _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
     if tokenizer is None:
@@ -180,9 +180,10 @@ def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> 
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
-def _decode(
+def decode_images(
     recipe: Recipe, run: Run, paths: Iterable[str], on_progress: OnProgress
 ) -> tuple[ImageCache, Sequence[UnreadableImage]]:
+    """Decode images into the shared cache. Return the cache and the images that cannot be read."""
     return cache_images(shared_cache(recipe, run), paths, image_transform(recipe), on_progress=on_progress)
 
 

@@ -89,8 +89,7 @@ def _initialize(
         decoder=chosen.decoder,
         finding_schema=schema,
         attributes=attributes,
-        modalities=chosen.modalities,
-        views=chosen.views,
+        scope=chosen.scope,
     )
     if chosen.decoder_weights is None:
         model = ReportModel(config, encode=encode)

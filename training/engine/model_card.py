@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from report_gen.config import CONDITIONING_TRAITS
+from report_gen.config import CONDITIONING_TRAITS, ScopeConfig
 from report_gen.metrics import CALIBRATION_BINS
 from report_gen.model import ModelConfig
 from report_gen.records import BANNER
 
-from ..calibration import Calibration
+from ..calibration import Calibration, RecognizerResult
 from ..recipe import Recipe
 
 
@@ -21,6 +21,7 @@ def write_card(
     left_out: Mapping[str, int],
     decoder: str,
     calibration: Calibration | None = None,
+    recognized: RecognizerResult | None = None,
 ) -> str:
     """Return the card as Markdown: introduction of the recipe, training data, and recognized findings.
 
@@ -29,6 +30,7 @@ def write_card(
         left_out: Corpus -> number of studies with an unreadable image.
         decoder: A sentence on which weights of the decoder are pretrained.
         calibration: Calibration of the finding head, if there were labels for it.
+        recognized: Decisions of the image recognizer on its validation images, if the model has one.
     """
     return "\n\n".join(
         (
@@ -42,7 +44,9 @@ def write_card(
             "The recipe is in `training.json`. Validation studies selected the weights and the thresholds.",
             "## What the model recognizes",
             _describe_findings(config),
-            f"{_describe_calibration(calibration)}\n",
+            _describe_calibration(calibration),
+            "## Scope",
+            f"{_describe_scope(config.scope, recognized)}\n",
         )
     )
 
@@ -87,3 +91,24 @@ def _describe_calibration(calibration: Calibration | None) -> str:
         f"these studies ({CALIBRATION_BINS} bins of equal mass) was {calibration.ece_before:.3f} before and "
         f"{calibration.ece_after:.3f} after calibration."
     )
+
+
+def _describe_scope(scope: ScopeConfig, recognized: RecognizerResult | None) -> str:
+    """Describe which studies the model was made for, and how well it recognizes the others."""
+    limits = [
+        f"{name}: {', '.join(values)}"
+        for name, values in (("modalities", scope.modalities), ("body parts", scope.body_parts), ("views", scope.views))
+        if values
+    ]
+    if scope.min_age is not None:
+        limits.append(f"patients of at least {scope.min_age:g} years")
+    if scope.max_age is not None:
+        limits.append(f"patients of at most {scope.max_age:g} years")
+    text = f"The model was made for {'; '.join(limits) or 'any study'}. Other studies are refused."
+    if recognized is None:
+        return f"{text} It does not recognize foreign images."
+    counts = ", ".join(
+        f"{name.replace('_', ' ')} {recognized.recognized[name]} of {count}"
+        for name, count in recognized.images.items()
+    )
+    return f"{text} The image recognizer gives validation images their own class: {counts}."

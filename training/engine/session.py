@@ -18,12 +18,20 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from report_gen import __version__
-from report_gen.config import FindingConfig
+from report_gen.config import FindingConfig, ScopeConfig
 from report_gen.model import Checkpoint, ReportModel, save_checkpoint
 from report_gen.prompting import load_prompt
 
-from ..calibration import TunedFindings, tune_findings
-from ..data import PreparedCorpora, count_trained_views, prepare, trained_findings, trained_prevalence
+from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings
+from ..data import (
+    PreparedCorpora,
+    count_trained_views,
+    image_transform,
+    prepare,
+    recognizer_images,
+    trained_findings,
+    trained_prevalence,
+)
 from ..optimization import merged_state
 from ..recipe import Recipe
 from ..run import BEST, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
@@ -123,8 +131,9 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned = _tune(model, recipe, prepared)
+    scope, recognized = _recognize(context)
     views = count_trained_views(recipe, prepared)
-    config = model.config.model_copy(update={"findings": tuned.findings, "trained_views": views})
+    config = model.config.model_copy(update={"findings": tuned.findings, "scope": scope, "trained_views": views})
     calibration = None if tuned.calibration is None else asdict(tuned.calibration)
     save_checkpoint(
         folder,
@@ -137,6 +146,7 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
             "recipe": recipe.model_dump(mode="json"),
             "studies": counts,
             "calibration": calibration,
+            "recognizer": None if recognized is None else asdict(recognized),
         },
         card=write_card(
             recipe,
@@ -145,10 +155,24 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
             left_out=prepared.encoded.left_out,
             decoder=describe_decoder(model),
             calibration=tuned.calibration,
+            recognized=recognized,
         ),
         weights_dtype=getattr(torch, recipe.stored_weights),
         state=merged_state(model),
     )
+
+
+def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | None]:
+    """Fit the image recognizer of the recipe, if it has one, and make it a part of the model."""
+    recipe, model = context.recipe, context.checkpoint.model
+    if recipe.recognizer is None:
+        return model.config.scope, None
+    images = recognizer_images(recipe, context.run, context.prepared, on_progress=context.on_progress)
+    recognizer, result = fit_recognizer(
+        model.encoder, image_transform(recipe), images, recipe.recognizer, on_progress=context.on_progress
+    )
+    model.recognizer = recognizer
+    return model.config.scope.model_copy(update={"recognizer": recognizer.config}), result
 
 
 def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> TunedFindings:

@@ -32,6 +32,8 @@ RENAMED_KEYS = {
     "choose_by": "checkpoint_metric",
     "drafts": "validation_drafts",
     "fewest_distinct": "min_distinct",
+    "model.modalities": "scope.modalities",
+    "model.views": "scope.views",
 }
 """Keys of version 0.1 -> current keys, for error messages. A dot separates a key from its table, where that matters."""
 

@@ -7,7 +7,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.config import CONDITIONING_TRAITS, ConditioningName, DecoderConfig, EncoderConfig, ProjectorConfig
+from report_gen.config import (
+    CONDITIONING_TRAITS,
+    ConditioningName,
+    DecoderConfig,
+    EncoderConfig,
+    ProjectorConfig,
+    ScopeConfig,
+)
 from report_gen.records import AttributeName, SectionName
 
 
@@ -84,14 +91,18 @@ class ModelRecipe(_Frozen):
     """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
     lora: LoraRecipe | None = None
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
-    modalities: tuple[str, ...] = ()
-    """DICOM modalities of the corpora; a draft of another modality carries a notice."""
-    views: tuple[str, ...] = ()
-    """View positions of the image corpora; drafts ignore images in other views."""
+    scope: ScopeConfig = Field(default_factory=ScopeConfig)
+    """Studies that the model is made for; others are refused unless the user forces a draft."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
+
+    @model_validator(mode="after")
+    def _check_scope(self) -> ModelRecipe:
+        if self.scope.recognizer is not None:
+            raise ValueError("scope.recognizer is a result of the training; use the table [recognizer]")
+        return self
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:
@@ -163,6 +174,37 @@ class Rates(_Frozen):
                 "encoder_layers and encoder_decay need rates.encoder above 0; set it, or remove these keys"
             )
         return self
+
+
+class RecognizerSource(_Frozen):
+    images: str
+    """Folder of images, or a CSV table with a column `image`, relative to `data`; `python:PACKAGE/FOLDER` is a folder
+    of an installed Python package."""
+    shows: Literal["upright", "lateral", "foreign"] = "foreign"
+    """What the images show."""
+    where: dict[str, tuple[str, ...]] = {}
+    """Columns of the table, and the values of the rows to use."""
+    group: str = ""
+    """Column of the table that identifies the patient or the case; images of one group are in one split."""
+
+
+class RecognizerRecipe(_Frozen):
+    """Recognizer of images that the model is not made for, fitted to the features of the trained encoder."""
+
+    corpora: tuple[str, ...] = ()
+    """Names of the corpora whose images are upright images of the scope."""
+    sources: tuple[RecognizerSource, ...] = ()
+    """Further images."""
+    drawn: int = Field(default=200, ge=0)
+    """Number of drawn foreign images: shapes, gradients, noise and text."""
+    phantoms: bool = False
+    """Whether the drawn chests of `report-gen demo` are in the scope."""
+    orientations: bool = True
+    """Whether rotated and inverted images are recognized."""
+    grid: int = Field(default=3, ge=1)
+    """Patch features are averaged in `grid` x `grid` cells of the image."""
+    components: int = Field(default=64, ge=1)
+    """Number of principal components that reconstruct the features of an image."""
 
 
 class StageRecipe(_Frozen):
@@ -270,6 +312,8 @@ class Recipe(_Frozen):
     """The model."""
     stages: tuple[StageRecipe, ...] = Field(min_length=1)
     """Training stages, in order."""
+    recognizer: RecognizerRecipe | None = None
+    """The image recognizer, fitted after the last stage. Without it every image is drafted."""
     card: str = ""
     """Introduction of the model card: what the model was trained on and what it cannot do."""
 
@@ -296,6 +340,9 @@ class Recipe(_Frozen):
             for name in stage.corpora:
                 if name not in names:
                     raise ValueError(f"stage {stage.name!r} uses the corpus {name!r}; known are {', '.join(names)}")
+        for name in self.recognizer.corpora if self.recognizer else ():
+            if name not in names:
+                raise ValueError(f"recognizer uses the corpus {name!r}; known are {', '.join(names)}")
         return self
 
     def resolve(self, path: str) -> Path:

@@ -1,0 +1,106 @@
+"""Decide from what the recognizer sees in the images of a study whether they are in the scope of a model.
+
+The header has precedence. An image whose header names the modality and a body part of the scope is never refused for
+what it looks like, but the draft has a notice. An image without such a header is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from report_gen.config import ImageClass, ScopeConfig
+from report_gen.errors import ScopeError
+from report_gen.imaging.scope import FORCE_HINT
+from report_gen.model import Recognition
+from report_gen.records import Image, ViewPosition
+
+_FOREIGN = "the image does not look like the images that the model was trained on"
+
+_APPEARANCE: Mapping[ImageClass, str] = {
+    "rotated_90": "appears to be rotated by 90 degrees counterclockwise; rotate it back",
+    "rotated_180": "appears to be upside down; rotate it by 180 degrees",
+    "rotated_270": "appears to be rotated by 90 degrees clockwise; rotate it back",
+    "inverted": "appears to have inverted gray levels; check its Photometric Interpretation, or the export",
+}
+
+
+@dataclass(frozen=True)
+class RecognizedImages:
+    """The images of a study that remain in the scope of a model."""
+
+    images: tuple[Image, ...]
+    """The remaining images. A lateral image whose header does not state its view has it."""
+    kept: list[int]
+    """Their indices among all images."""
+    notices: tuple[str, ...]
+    """What the reader of the draft must know about them, and about the images that were left out."""
+
+
+def apply_recognition(
+    images: Sequence[Image],
+    recognized: Sequence[Recognition],
+    *,
+    confirmed: Container[Path],
+    scope: ScopeConfig,
+    force: bool,
+) -> RecognizedImages:
+    """Remove images that a model was not made for, by their appearance, and note what is unusual about the others.
+
+    Args:
+        images: The images of a study.
+        recognized: What each of the images shows.
+        confirmed: Paths of the images whose header states that they are in the scope, see `confirmed_images`.
+        scope: Scope of the model.
+        force: Keep a study that would be refused, with a notice.
+
+    Raises:
+        ScopeError: Every image is outside the scope.
+    """
+    images = [_with_view(image, seen) for image, seen in zip(images, recognized, strict=True)]
+    outside = {
+        index: found
+        for index, (image, seen) in enumerate(zip(images, recognized, strict=True))
+        if (found := _violation(image, seen, scope)) and image.path not in confirmed
+    }
+    kept = [index for index in range(len(images)) if index not in outside]
+    notices = _appearance_notices([(images[index], recognized[index]) for index in kept], scope)
+    if not kept:
+        code, reason = outside[0]
+        if not force:
+            path = images[0].path
+            raise ScopeError(path if len(images) == 1 else path.parent, reason + FORCE_HINT, code)
+        kept, notices = list(range(len(images))), [f"outside the scope of the model [{code}]: {reason}"]
+    elif outside:
+        reasons = "; ".join(dict.fromkeys(reason for _, reason in outside.values()))
+        notices.append(f"{len(outside)} of {len(images)} images left out: {reasons}")
+    return RecognizedImages(tuple(images[index] for index in kept), kept, tuple(notices))
+
+
+def _with_view(image: Image, seen: Recognition) -> Image:
+    if seen.image_class == "lateral" and image.view_position is ViewPosition.UNKNOWN:
+        return replace(image, view_position=ViewPosition.LATERAL)
+    return image
+
+
+def _violation(image: Image, seen: Recognition, scope: ScopeConfig) -> tuple[str, str] | None:
+    """Return the code and the sentence for which an image is outside the scope, or None."""
+    if seen.image_class == "foreign":
+        return "image", f"{_FOREIGN}"
+    if image.view_position is ViewPosition.LATERAL and scope.views and ViewPosition.LATERAL not in scope.views:
+        return "view", "the image appears to be a lateral view, and the model was not trained on lateral views"
+    return None
+
+
+def _appearance_notices(kept: Sequence[tuple[Image, Recognition]], scope: ScopeConfig) -> list[str]:
+    """Return what the reader must know about images that are drafted, each sentence once."""
+    notices = []
+    for image, seen in kept:
+        if seen.image_class in _APPEARANCE:
+            notices.append(f"the image {_APPEARANCE[seen.image_class]}")
+        elif seen.image_class == "lateral" and scope.views and image.view_position is not ViewPosition.LATERAL:
+            notices.append("the image appears to be a lateral view, but its header states another view")
+        elif seen.image_class == "foreign":
+            notices.append(f"{_FOREIGN}, although its header states the modality and a body part of them")
+    return list(dict.fromkeys(notices))
