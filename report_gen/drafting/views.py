@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from report_gen.config import TrainedViews
+from report_gen.imaging.scope import accepts_view
 from report_gen.model import VIEWS, ReportModel
 from report_gen.prompting import describe_views
 from report_gen.records import Image, ViewPosition
@@ -14,8 +15,7 @@ from report_gen.records import Image, ViewPosition
 class ChosenImages(NamedTuple):
     """The V images of a study that the model gets."""
 
-    kept: list[int]
-    """[V] indices among all images."""
+    images: tuple[Image, ...]
     views: tuple[ViewPosition, ...]
     """[V] view of each image as the model gets it."""
     notices: tuple[str, ...]
@@ -34,22 +34,29 @@ def trained_views(model: ReportModel) -> TrainedViews:
     return TrainedViews(images={view: 1 for view, is_trained in zip(VIEWS, trained, strict=True) if is_trained})
 
 
-def choose_images(images: Sequence[Image], trained: TrainedViews) -> ChosenImages:
-    """Choose the images in unknown views and in views that the model was trained on, or all if there are none.
+def choose_images(images: Sequence[Image], declared: Collection[str], trained: TrainedViews) -> ChosenImages:
+    """Choose the images in views that the model was trained on, or all images if there are none.
 
     Args:
-        images: The images of a study that are in the scope of the model.
+        images: The images of a study.
+        declared: View positions that the model was made for (`ScopeConfig.views`). If empty, images of unknown view
+            and of the trained views are chosen.
         trained: The views that the model was trained on.
     """
-    accepted = (*trained.images, ViewPosition.UNKNOWN) if trained.images else VIEWS
-    known = [index for index, image in enumerate(images) if image.view_position.is_among(accepted)]
-    kept = known or list(range(len(images)))
-    given = [images[index].view_position for index in kept]
-    views = tuple(replace_view(view, trained) for view in given)
-    notices = [_describe_replacement(view, used, trained) for view, used in zip(given, views, strict=True)]
-    if left_out := len(images) - len(kept):
+    accepted = declared or ((*trained.images, ViewPosition.UNKNOWN) if trained.images else VIEWS)
+    known = tuple(image for image in images if accepts_view(accepted, image.view_position))
+    if not known and ViewPosition.UNKNOWN in trained.embedded:
+        known = tuple(image for image in images if image.view_position is ViewPosition.UNKNOWN)
+    chosen = known or tuple(images)
+    views = tuple(replace_view(image.view_position, trained) for image in chosen)
+    notices = [
+        _describe_replacement(image.view_position, view, trained) for image, view in zip(chosen, views, strict=True)
+    ]
+    if not known:
+        notices = [f"no view that the model was trained on ({', '.join(declared or trained.images)})"]
+    elif left_out := len(images) - len(known):
         notices.append(f"{left_out} of {len(images)} images left out: the model was not trained on their views")
-    return ChosenImages(kept, views, tuple(dict.fromkeys(filter(None, notices))))
+    return ChosenImages(chosen, views, tuple(dict.fromkeys(filter(None, notices))))
 
 
 def replace_view(view: ViewPosition, trained: TrainedViews) -> ViewPosition:

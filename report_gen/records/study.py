@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -32,12 +31,6 @@ class ViewPosition(StrEnum):
     @property
     def is_frontal(self) -> bool:
         return self in (ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL)
-
-    def is_among(self, views: Collection[str]) -> bool:
-        """Return whether a view is one of several. FRONTAL includes PA and AP, and may be either of them."""
-        if self is ViewPosition.FRONTAL:
-            return not {ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL}.isdisjoint(views)
-        return self in views or (self.is_frontal and ViewPosition.FRONTAL in views)
 
     @property
     def label(self) -> str:
@@ -77,6 +70,7 @@ class Image:
     """SHA-256 of the whole file, hexadecimal."""
     rows: int
     columns: int
+    """Size of the image that `load_pixels` returns: upright, and resampled if the pixels are not square."""
     sop_instance_uid: str | None = None
     instance_number: int | None = None
     view_position: ViewPosition = ViewPosition.UNKNOWN
