@@ -156,11 +156,6 @@ def print_notice(message: str) -> None:
         print_error(f"notice: {message}")
 
 
-def print_notice(message: str) -> None:
-    """Write a fact that the user must know, and that is no error, to standard error."""
-    sys.stderr.write(f"note: {message}\n")
-
-
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
     """Pass items on and show a progress bar; a single item gets none.
 
