@@ -20,7 +20,7 @@ from report_gen.imaging.grayscale import to_grayscale
 from report_gen.imaging.header import HEADER_KEYWORDS, study_from_header
 from report_gen.imaging.limits import check_pixel_count
 from report_gen.imaging.loaded_image import LoadedImage
-from report_gen.imaging.pixel_checks import check_pixels
+from report_gen.imaging.pixel_checks import check_is_image, check_pixels
 from report_gen.imaging.shutter import shutter_intensity, visible_pixels
 from report_gen.imaging.square_pixels import pixel_aspect, resample_to_square, square_size
 from report_gen.records import Study
@@ -30,10 +30,11 @@ def describe_dicom(path: Path, sha256: str) -> Study:
     """Return the record of one file: a study of one image, named after the file. No pixels are decoded.
 
     Raises:
-        NotAnImageError: The object has no pixels: a structured report, a PDF, a treatment plan.
+        NotAnImageError: The object has no pixels, such as a structured report, or they are no image but a mask or dose.
         StudyError: The file cannot be opened, is malformed or truncated, or its pixels are not supported.
     """
     with raise_study_errors(path), open_dicom(path) as file:
+        check_is_image(read_dataset(file, ("SOPClassUID",)), path)
         dataset, _ = _read_header(file, path)
         return study_from_header(dataset, path, sha256)
 

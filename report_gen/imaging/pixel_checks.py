@@ -63,6 +63,18 @@ _DERIVED = (
 """Objects whose pixels are no image to be read, but masks, doses, spectra or measurements."""
 
 
+def check_is_image(dataset: FileDataset, path: Path) -> None:
+    """Refuse objects whose pixels are no image. They can be displayed, but are no view of a study.
+
+    Raises:
+        NotAnImageError: The object is a segmentation, a parametric map, a dose or a spectrum.
+    """
+    sop_class = _sop_class(dataset)
+    if sop_class in _DERIVED:
+        kind = _kind(sop_class)
+        raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
+
+
 def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:
     """Check the header and the length of the pixels. Return the keyword of the attribute that holds them.
 
@@ -92,20 +104,26 @@ def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:
 
 
 def _pixel_keyword(dataset: FileDataset, tag: bytes, path: Path) -> str:
-    sop_class = UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""))
-    # Only names of the standard are shown, because a malformed attribute may contain data of the patient.
-    kind = sop_class.name if sop_class.name != sop_class else "an unknown kind of object"
+    sop_class = _sop_class(dataset)
+    kind = _kind(sop_class)
     if sop_class == MediaStorageDirectoryStorage:
         reason = "is a DICOMDIR, which lists images and contains none; give the folder in which it lies"
         raise NotAnImageError(path, reason, kind)
-    if sop_class in _DERIVED:
-        raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
     keyword = PIXEL_KEYWORDS.get(tag) or PIXEL_KEYWORDS.get(tag[1::-1] + tag[:1:-1])
     if keyword is not None:
         return keyword
     if not sop_class or "Image Storage" in kind or "Rows" in dataset:
         raise StudyError(path, "truncated: the file ends before its pixels; copy or export it again")
     raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
+
+
+def _sop_class(dataset: FileDataset) -> UID:
+    return UID(str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or ""))
+
+
+def _kind(sop_class: UID) -> str:
+    """Return the name of a SOP class in the standard. A malformed value may contain data of the patient."""
+    return sop_class.name if sop_class.name != sop_class else "an unknown kind of object"
 
 
 def _check_module(dataset: Dataset, keyword: str, path: Path) -> None:

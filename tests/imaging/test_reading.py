@@ -22,8 +22,9 @@ GRAY = np.arange(64, dtype=np.uint8).reshape(8, 8)
 
 
 def write_png(path: Path) -> Path:
+    """Write an image whose pixels differ from those of other names."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(GRAY).save(path)
+    PIL.Image.fromarray(np.roll(GRAY, sum(path.name.encode(errors="surrogateescape")))).save(path)
     return path
 
 
