@@ -75,7 +75,7 @@ def test_the_stages_are_those_of_the_images_that_the_model_gets(tmp_path: Path) 
     pixels = (200 * anatomy(60, 50)).astype(np.uint16)
     for number, view in enumerate(("LL", "PA"), start=1):
         write_dicom(tmp_path / f"{number}.dcm", pixels, ViewPosition=view, SOPInstanceUID=f"1.2.{number}")
-    config = tiny_config(views=(ViewPosition.PA.value,), preprocessing=(step("median"),))
+    config = tiny_config(scope={"views": [ViewPosition.PA.value]}, preprocessing=(step("median"),))
     (found,) = Drafter(tiny_checkpoint(config)).preprocessing_stages(read_study(tmp_path))
     assert [name for name, _ in found.stages] == ["image", "median"]
     assert found.stages[0][1].shape == (60, 50)
