@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records import AttributeName, FindingSchema, FindingState
+from report_gen.records import AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -252,7 +252,7 @@ class RecognizerConfig(_Frozen):
         return self
 
 
-class ScopeConfig(_Frozen):
+class DeclaredScope(_Frozen):
     """Studies that a model was made for. Others are refused, unless the user forces a draft.
 
     Attributes that a header does not have, or has with an unknown value, exclude nothing.
@@ -272,8 +272,29 @@ class ScopeConfig(_Frozen):
     """Whether animals are outside the scope."""
     max_images: int = Field(default=16, ge=1)
     """Maximum number of images of one study; more would exhaust the memory."""
+
+
+class ScopeConfig(DeclaredScope):
+    """The declared scope, and what recognizes foreign images."""
+
     recognizer: RecognizerConfig | None = None
     """Recognizer of foreign images. None: the model has none, and every image is drafted."""
+
+
+class TrainedViews(_Frozen):
+    """The views that a model was trained on. Other views must not reach it: their embedding is untrained."""
+
+    images: dict[ViewPosition, Annotated[int, Field(ge=1)]] = {}
+    """Number of training images by the view that the corpora specify."""
+    prompts: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Number of training reports by the views that the prompt names, such as "PA and lateral"; "" if it names none."""
+    dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images whose view was dropped, so that the model knows images of unknown view."""
+
+    @property
+    def embedded(self) -> frozenset[ViewPosition]:
+        """Views whose embedding is trained, UNKNOWN among them if views were dropped."""
+        return frozenset(self.images) | ({ViewPosition.UNKNOWN} if self.images and self.dropout else frozenset())
 
 
 class ModelConfig(_Frozen):
@@ -302,6 +323,8 @@ class ModelConfig(_Frozen):
     """Attributes that the model classifies; each takes one visual token."""
     scope: ScopeConfig = Field(default_factory=ScopeConfig)
     """Studies that the model was made for."""
+    trained_views: TrainedViews | None = None
+    """Views of the training images and prompts; other views are replaced. None: not recorded, as in version 0.1."""
 
     @model_validator(mode="after")
     def _check_findings(self) -> ModelConfig:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from report_gen.cli.options import STRICT_CHECK_FAILED, Findings, Layout, load_findings
+from report_gen.cli.corpus_help import COLUMNS_HELP, RECIPE_HELP
+from report_gen.cli.options import STRICT_CHECK_FAILED, Columns, Findings, Layout, load_findings, parse_columns
 from report_gen.errors import UsageError
-from report_gen.terminal import Quiet, Verbose, print_table, print_text, set_verbosity
+from report_gen.terminal import Quiet, Verbose, print_notice, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from report_gen.records import FindingSchema
 
 app = typer.Typer(
-    help="Check, split, clean and convert a corpus before training.",
+    help="Check, split, clean and convert a corpus before training.\n\n" + COLUMNS_HELP,
+    epilog=RECIPE_HELP,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -33,10 +35,17 @@ _Output = Annotated[
 _NoImages = Annotated[bool, typer.Option("--no-images", help="Do not open images, nor check that they exist.")]
 
 
+_SkipMissing = Annotated[
+    bool,
+    typer.Option("--skip-missing", help="Leave out missing images, and studies of which no image is left."),
+]
+
+
 @app.command()
 def check(
     path: _Corpus,
     layout: Layout = None,
+    columns: Columns = None,
     json: Annotated[Path | None, typer.Option(help="Write all results to this JSON file; it quotes no report.")] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with charts to this file; it contains patient data.")
@@ -50,16 +59,23 @@ def check(
 ) -> None:
     """Count the contents of a corpus and list its problems."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    schema = load_findings(findings)
+    schema, mapping = load_findings(findings), parse_columns(columns)
     with (
-        _opened(path, layout, require_images=None, check=False, schema=schema) as dataset,
+        _opened(path, layout, mapping, require_images=None, check=False, schema=schema) as dataset,
         _progress("checking", len(dataset)) as progress,
     ):
         # Imports SciPy, datasketch and imagehash, which a corpus that cannot be read does not need.
+        from report_gen.corpora import read_columns
         from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
 
         results, example_images = check_corpus(
-            dataset, source=str(path), examine_images=not no_images, progress=progress, seed=seed, schema=schema
+            dataset,
+            source=str(path),
+            examine_images=not no_images,
+            progress=progress,
+            seed=seed,
+            schema=schema,
+            columns=read_columns(path, layout=layout, schema=schema, columns=mapping),
         )
     print_table(render_check(results))
     if json is not None:
@@ -75,9 +91,11 @@ def split(
     path: _Corpus,
     output: _Output,
     layout: Layout = None,
+    columns: Columns = None,
     ratios: Annotated[str, typer.Option(help="Fractions of train, val and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
     no_images: _NoImages = False,
+    skip_missing: _SkipMissing = False,
     findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -86,11 +104,16 @@ def split(
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
-    schema = load_findings(findings)
-
-    fractions, manifest = _parse_ratios(ratios), new_manifest_path(output)
+    schema, fractions, manifest = load_findings(findings), _parse_ratios(ratios), new_manifest_path(output)
     with _opened(
-        path, layout, require_images=None if no_images else True, check=False, images=output, schema=schema
+        path,
+        layout,
+        parse_columns(columns),
+        require_images=None if no_images else True,
+        skip_missing=skip_missing,
+        check=False,
+        images=output,
+        schema=schema,
     ) as dataset:
         with _progress("reading findings", len(dataset)) as progress:
             result = split_corpus(
@@ -98,6 +121,11 @@ def split(
             )
         write_manifest(manifest, split_rows(dataset, result.splits), schema)
     _write_record(output / "split.json", path, result.summary)
+    if unknown := result.summary["studies_without_patient"]:
+        print_notice(
+            f"the patients of {unknown} studies are unknown, so each counts as a patient, and studies of one "
+            "patient may be in different splits (add a column patient_id, or --columns patient=NAME)"
+        )
     studies = ", ".join(f"{name} {count:,}" for name, count in result.summary["studies"].items())
     print_text(f"{manifest}: {studies} studies")
 
@@ -107,7 +135,9 @@ def convert(
     path: _Corpus,
     output: _Output,
     layout: Layout = None,
+    columns: Columns = None,
     no_images: _NoImages = False,
+    skip_missing: _SkipMissing = False,
     findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -119,7 +149,15 @@ def convert(
 
     schema = load_findings(findings)
     manifest = new_manifest_path(output)
-    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
+    with _opened(
+        path,
+        layout,
+        parse_columns(columns),
+        require_images=None if no_images else True,
+        skip_missing=skip_missing,
+        images=output,
+        schema=schema,
+    ) as dataset:
         write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
     print_text(f"{manifest}: {len(dataset):,} studies")
 
@@ -129,12 +167,14 @@ def clean(
     path: _Corpus,
     output: _Output,
     layout: Layout = None,
+    columns: Columns = None,
     marks: Annotated[
         Literal["strip", "mask", "drop", "keep"],
         typer.Option(help="Marks such as XXXX: remove them, write all as ___, drop their sentences, or keep them."),
     ] = "strip",
     priors: Annotated[Literal["drop", "keep"], typer.Option(help="Sentences that refer to an earlier study.")] = "drop",
     no_images: _NoImages = False,
+    skip_missing: _SkipMissing = False,
     findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -149,7 +189,15 @@ def clean(
     schema = load_findings(findings)
     manifest = new_manifest_path(output)
     tally: Counter[str] = Counter()
-    with _opened(path, layout, require_images=None if no_images else True, images=output, schema=schema) as dataset:
+    with _opened(
+        path,
+        layout,
+        parse_columns(columns),
+        require_images=None if no_images else True,
+        skip_missing=skip_missing,
+        images=output,
+        schema=schema,
+    ) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)
         write_manifest(manifest, track(rows, total=len(dataset), description="cleaning"), schema)
     _write_record(output / "clean.json", path, {"marks": marks, "priors": priors, "counts": dict(tally)})
@@ -160,8 +208,10 @@ def clean(
 def _opened(
     path: Path,
     layout: str | None,
+    columns: Mapping[str, tuple[str, ...]],
     *,
     require_images: bool | None,
+    skip_missing: bool = False,
     check: bool = True,
     images: Path | None = None,
     schema: FindingSchema,
@@ -169,7 +219,9 @@ def _opened(
     """Read a corpus into a table on disk that is deleted at the end of the context.
 
     Args:
+        columns: As in `read_corpus`.
         require_images: As in `read_corpus`.
+        skip_missing: Leave out missing images, and studies of which no image is left; their numbers are printed.
         check: As in `read_corpus`.
         schema: Findings whose labels are read.
         images: Folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
@@ -181,13 +233,28 @@ def _opened(
         _removed_if_empty(images or Path(folder, "store")) as store,
     ):
         dataset = read_corpus(
-            path, layout=layout, require_images=require_images, check=check, store=store, schema=schema
+            path,
+            layout=layout,
+            require_images=None if skip_missing else require_images,
+            check=check,
+            store=store,
+            schema=schema,
+            columns=columns,
         )
         table = Path(dataset.cache_files[0]["filename"])
         try:
-            yield dataset
+            yield _without_missing(dataset) if skip_missing else dataset
         finally:
             table.unlink()
+
+
+def _without_missing(dataset: Dataset) -> Dataset:
+    """Leave out missing images and studies of which no image is left, and print how many."""
+    from report_gen.corpus_qc import leave_out_missing
+
+    kept, images, studies = leave_out_missing(dataset)
+    print_notice(f"left out {images} missing images, and {studies} studies of which no image is left")
+    return kept
 
 
 @contextmanager

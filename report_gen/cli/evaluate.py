@@ -11,6 +11,7 @@ import typer
 
 from report_gen.cli.options import (
     Candidates,
+    Columns,
     Device,
     Dtype,
     Layout,
@@ -22,6 +23,7 @@ from report_gen.cli.options import (
     choose_decoding,
     load_drafter,
     load_findings,
+    parse_columns,
 )
 from report_gen.errors import StudyError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_verbosity, track
@@ -45,6 +47,7 @@ def evaluate(
         Path, typer.Argument(metavar="CORPUS", help="Corpus with images, and with finding labels, reports or both.")
     ],
     layout: Layout = None,
+    columns: Columns = None,
     split: Annotated[str, typer.Option(help="Split to draft: train, val, test or all.")] = "test",
     preset: Preset = "raw",
     json: Annotated[Path | None, typer.Option(help="Write scores and drafts to this JSON file.")] = None,
@@ -84,7 +87,16 @@ def evaluate(
     with TemporaryDirectory(prefix="report-gen-") as store:
         drafter = load_drafter(None if str(checkpoint) == EMBEDDED else checkpoint, device=device, dtype=dtype)
         schema = drafter.schema if findings is None else load_findings(findings)
-        studies = list(read_corpus(corpus, layout=layout, store=Path(store), schema=schema))
+        studies = list(
+            read_corpus(
+                corpus,
+                layout=layout,
+                require_images=None,  # a study with a missing image is refused like one with an unreadable image
+                store=Path(store),
+                schema=schema,
+                columns=parse_columns(columns),
+            )
+        )
         rows = evaluation.select_studies(studies, split)
         if (html or csv) and not any(map(evaluation.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")

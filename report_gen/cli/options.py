@@ -32,6 +32,14 @@ Candidates = Annotated[
     typer.Option(min=1, max=64, help="Candidate texts per study; the one most consistent with the findings is kept."),
 ]
 Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--columns",
+        metavar="FIELD=COLUMN,...",
+        help="Columns of your table, such as image=filename,report=report_text,patient=PatientID. May be repeated.",
+    ),
+]
 Preset = Annotated[str, typer.Option(help="Scoring preset: r2gen-iu, r2gen-mimic, raw, or a TOML file.")]
 NoJava = Annotated[bool, typer.Option("--no-java", help="Omit METEOR 1.5, which needs Java.")]
 Findings = Annotated[
@@ -71,6 +79,22 @@ def load_findings(path: Path | None) -> FindingSchema:
     from report_gen.labeling import chest_xray, load_schema
 
     return chest_xray() if path is None else load_schema(path)
+
+
+def parse_columns(settings: Sequence[str] | None) -> dict[str, tuple[str, ...]]:
+    """Parse `FIELD=COLUMN,FIELD=COLUMN` settings into columns by field.
+
+    Raises:
+        UsageError: A setting has no field or no column.
+    """
+    columns: dict[str, tuple[str, ...]] = {}
+    for setting in settings or ():
+        for pair in setting.split(","):
+            field, equals, column = (part.strip() for part in pair.partition("="))
+            if not (field and equals and column):
+                raise UsageError(f"--columns {setting!r}: write FIELD=COLUMN, such as image=filename,report=text")
+            columns[field] = (*columns.get(field, ()), column)
+    return columns
 
 
 def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int, seed: int) -> Decoding:

@@ -4,57 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from datasets import Dataset
 
-from report_gen.corpora import dicom_folders, indiana, manifest, medpix, mimic, nih, openi, r2gen, saved_datasets
-from report_gen.corpora.examples import SPLITS, Example, build_dataset, corpus_features, without_missing_images
+from report_gen.corpora import nih
+from report_gen.corpora.columns import USUAL_NAMES, ColumnMapping, ColumnUse, list_names
+from report_gen.corpora.examples import (
+    SPLITS,
+    Example,
+    build_dataset,
+    corpus_features,
+    is_file,
+    without_missing_images,
+)
+from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
+from report_gen.corpora.row_tables import describe_columns
 from report_gen.corpora.validation import CorpusValidator
 from report_gen.errors import CorpusError
 from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
-__all__ = ["LAYOUTS", "SPLITS", "Example", "Layout", "corpus_features", "read_corpus", "read_nih_labels"]
-
-
-class Layout(NamedTuple):
-    """A file layout of corpora."""
-
-    matches: Callable[[Path], bool]
-    """Returns whether a path has this layout, from names and first bytes; never raises for an unknown file."""
-    read: Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
-    """Yields the studies at a path. Images that are not files are written to the store; labels follow the schema."""
-    last_resort: bool = False
-    """The layout is considered only if no other matches."""
-
-
-_Read = Callable[[Path, Path | None, FindingSchema], Iterator[Example]]
-
-
-def _plain(read: Callable[[Path], Iterator[Example]]) -> _Read:
-    return lambda path, _store, _schema: read(path)
-
-
-def _labeled(read: Callable[[Path, FindingSchema], Iterator[Example]]) -> _Read:
-    return lambda path, _store, schema: read(path, schema)
-
-
-LAYOUTS: Mapping[str, Layout] = {
-    "r2gen": Layout(r2gen.matches, _plain(r2gen.read)),
-    "indiana": Layout(indiana.matches, _plain(indiana.read)),
-    "openi": Layout(openi.matches, _plain(openi.read)),
-    "mimic-cxr": Layout(mimic.matches_dicom, _labeled(mimic.read_dicom)),
-    "mimic-cxr-jpg": Layout(mimic.matches_jpeg, _labeled(mimic.read_jpeg)),
-    "nih": Layout(nih.matches, _labeled(nih.read)),
-    "medpix": Layout(medpix.matches, _plain(medpix.read_images)),
-    "medpix-cases": Layout(medpix.never_matches, _plain(medpix.read_cases)),
-    "hf": Layout(saved_datasets.matches, saved_datasets.read),
-    "manifest": Layout(manifest.matches, _labeled(manifest.read)),
-    "dicom": Layout(dicom_folders.matches, _plain(dicom_folders.read), last_resort=True),
-}
+__all__ = [
+    "LAYOUTS",
+    "SPLITS",
+    "USUAL_NAMES",
+    "ColumnMapping",
+    "ColumnUse",
+    "Example",
+    "Layout",
+    "corpus_features",
+    "is_file",
+    "list_names",
+    "read_columns",
+    "read_corpus",
+    "read_nih_labels",
+]
 
 
 def read_corpus(
@@ -65,6 +50,7 @@ def read_corpus(
     store: Path | None = None,
     check: bool = True,
     schema: FindingSchema | None = None,
+    columns: ColumnMapping | None = None,
 ) -> Dataset:
     """Read a corpus into a dataset, in memory or memory-mapped from a file in `store`.
 
@@ -77,23 +63,29 @@ def read_corpus(
             as long as the dataset. Default: the table is in memory.
         check: False skips the checks of texts, ids, splits and patients, so that a faulty corpus can be repaired.
         schema: The findings whose labels are read, in this order. Default: those of chest radiographs.
+        columns: Column of the user's table by field, such as {"image": "filename", "report": "text"}. Default: columns
+            with usual names (`USUAL_NAMES`).
 
     Returns:
         One row per study with the columns of `corpus_features`.
 
     Raises:
         CorpusError: The layout is unknown or ambiguous, or the corpus cannot be read, is empty, contains a study twice
-            or a patient in two splits, or lacks an image.
+            or a patient in two splits, lacks an image, has neither
+            reports nor labels, or has no column that `columns` names.
+        UsageError: `columns` names an unknown field.
         OutputError: The store cannot be written.
     """
     path = Path(path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a parent folder may not be entered
         raise CorpusError(f"{path}: no such file or folder; check the path")
-    name, schema = _choose_layout(path, layout), schema or chest_xray()
-    examples = LAYOUTS[name].read(path, store, schema)
+    name, schema = choose_layout(path, layout, columns), schema or chest_xray()
+    examples = LAYOUTS[name].read(path, store, schema, columns)
     if require_images is False:
         examples = map(without_missing_images, examples)
-    validator = CorpusValidator(path, require_images=bool(require_images), thorough=check)
+    # A table may have reports under a name that is not recognized; other layouts define where reports and labels are.
+    described = LAYOUTS[name].tables is None
+    validator = CorpusValidator(path, require_images=bool(require_images), thorough=check, described=described)
     file = None if store is None else store / _file_name(path, name)
     try:
         dataset = build_dataset(validator.count_faults(examples), file, schema=schema)
@@ -110,34 +102,31 @@ def read_corpus(
     return dataset
 
 
+def read_columns(
+    path: Path,
+    *,
+    layout: str | None = None,
+    schema: FindingSchema | None = None,
+    columns: ColumnMapping | None = None,
+) -> ColumnUse | None:
+    """Return how the columns of a corpus are used; None if its layout has fixed columns.
+
+    Raises:
+        CorpusError, UsageError: See `read_corpus`.
+    """
+    tables = LAYOUTS[choose_layout(path, layout, columns)].tables
+    return None if tables is None else describe_columns(tables(path), schema or chest_xray(), columns)
+
+
 def read_nih_labels(path: Path, *, layout: str | None = None) -> dict[str, frozenset[str]] | None:
     """Return the labels of ChestX-ray14 by study, names of `NIH_LABELS`; None if the corpus has another layout.
 
     Raises:
         CorpusError: See `read_corpus`.
     """
-    return nih.read_labels(path) if _choose_layout(path, layout) == "nih" else None
+    return nih.read_labels(path) if choose_layout(path, layout) == "nih" else None
 
 
 def _file_name(path: Path, layout: str) -> str:
     """Return a name that depends on the corpus only, so that reading it again replaces the older file."""
     return f"{layout}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.arrow"
-
-
-def _choose_layout(path: Path, layout: str | None) -> str:
-    if layout is not None:
-        if layout not in LAYOUTS:
-            raise CorpusError(f"unknown corpus layout {layout!r}; choose from {', '.join(LAYOUTS)}")
-        return layout
-    found = _find(path, last_resort=False) or _find(path, last_resort=True)
-    if path.is_file():
-        found = found[:1]  # any table may be a manifest, so the more specific layouts come first
-    if not found:
-        raise CorpusError(f"{path}: no known corpus layout; choose from {', '.join(LAYOUTS)} (--layout)")
-    if len(found) > 1:
-        raise CorpusError(f"{path}: the layout may be {' or '.join(found)}; choose with --layout")
-    return found[0]
-
-
-def _find(path: Path, *, last_resort: bool) -> list[str]:
-    return [name for name, known in LAYOUTS.items() if known.last_resort is last_resort and known.matches(path)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +14,33 @@ from report_gen.corpora.json_items import stream_array
 from report_gen.corpora.text_files import read_lines
 from report_gen.errors import CorpusError
 
+SEPARATORS = ",;\t|"
+"""Separators of values in a line."""
+
 
 def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str, str]]:
-    """Yield the rows of a comma-separated file with a header line. White space around values is removed.
+    """Yield the rows of a file with a header line and values separated by commas, semicolons, tabs or `|`.
+
+    The header line decides which separator it is. White space around names and values is removed.
 
     Raises:
         CorpusError: The file is not such a table or lacks one of `columns`.
     """
-    reader = csv.DictReader(read_lines(path), strict=True)
+    lines = chain.from_iterable(_without_separator_line(read_lines(path)))
+    header = next(lines, "")
+    reader = csv.DictReader(chain([header], lines), strict=True, delimiter=_separator(header))
     try:
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        if repeated := [name for name, count in Counter(reader.fieldnames).items() if count > 1]:
+            raise CorpusError(f"{path}: the column {repeated[0]!r} occurs more than once; rename one")
         missing = [column for column in columns if column not in (reader.fieldnames or ())]
         if missing:
             raise CorpusError(f"{path}: no column {missing[0]!r}; this layout needs {', '.join(columns)}")
         for number, row in enumerate(reader, start=1):
             if None in row or None in row.values():
                 raise CorpusError(
-                    f"{path}: row {number} has another number of values than the header line; quote commas in texts"
+                    f"{path}: row {number} has another number of values than the header line; quote texts that contain "
+                    "the separator"
                 )
             yield {name: value.strip() for name, value in row.items()}
     except csv.Error as error:
@@ -36,15 +49,18 @@ def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str,
         ) from error
 
 
+def read_header(path: Path) -> tuple[str, ...]:
+    """Return the names in the header line of a file that `read_csv` reads; empty for another file. It never raises."""
+    try:
+        header = next(chain.from_iterable(_without_separator_line(read_lines(path))), "")
+        return tuple(name.strip() for name in next(csv.reader([header], delimiter=_separator(header)), ()))
+    except (CorpusError, csv.Error):
+        return ()
+
+
 def has_columns(path: Path, columns: Collection[str]) -> bool:
     """Return whether the first line of a CSV file names these columns. It never raises."""
-    if path.suffix != ".csv":
-        return False
-    try:
-        header = next(read_lines(path), "")
-        return set(columns) <= set(next(csv.reader([header]), []))
-    except (CorpusError, csv.Error):
-        return False
+    return path.suffix == ".csv" and set(columns) <= set(read_header(path))
 
 
 def read_json_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -60,6 +76,21 @@ def read_json_rows(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise CorpusError(f"{path}: {unit} {number} is not a JSON object; correct the file")
         yield row
+
+
+def _separator(header: str) -> str:
+    """Return the separator of a header line; a comma for a single column."""
+    try:
+        return csv.Sniffer().sniff(header, delimiters=SEPARATORS).delimiter
+    except csv.Error:
+        return ","
+
+
+def _without_separator_line(lines: Iterator[str]) -> Iterator[Iterable[str]]:
+    """Yield the lines without a first line such as `sep=;`, which spreadsheets write."""
+    first = next(lines, "")
+    yield [] if first.strip().lower().startswith("sep=") else [first]
+    yield lines
 
 
 def _json_lines(path: Path) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,7 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a UTF-8 file with their line ends.
+    """Yield the lines of a UTF-8 file, or of a UTF-16 file with a byte order mark, with their line ends.
 
     Raises:
         CorpusError: See `read_text`.
@@ -47,7 +48,7 @@ def read_chunks(path: Path, size: int) -> Iterator[str]:
 
 def _read(path: Path, method: str, size: int) -> Iterator[str]:
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding=_encoding(path)) as file:
             for piece in iter(partial(getattr(file, method), size), ""):
                 if "\0" in piece:
                     raise CorpusError(
@@ -58,3 +59,9 @@ def _read(path: Path, method: str, size: int) -> Iterator[str]:
         raise CorpusError(f"{path}: not UTF-8 text; save it as UTF-8") from error
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror}); check the file") from error
+
+
+def _encoding(path: Path) -> str:
+    """Return the encoding by the byte order mark: spreadsheets save "Unicode text" as UTF-16."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"

@@ -15,6 +15,11 @@ from report_gen.errors import CorpusError
 LONGEST_TEXT = 2**17
 """Longest allowed text, characters. A longer one is not a section of a report."""
 
+_NAMES_SHOWN = 3
+"""Missing images that a message names."""
+_NAME_CHARACTERS = 200
+"""Last characters of a name that a message shows."""
+
 
 class CorpusValidator:
     """Counts the faults of one corpus: first `count_faults` while reading, then `raise_for_faults` on the table.
@@ -22,14 +27,16 @@ class CorpusValidator:
     Args:
         path: The corpus, for error messages.
         require_images: Whether a missing image is a fault.
+        described: Whether a corpus without any report and label is accepted.
         thorough: False accepts every fault but an empty corpus and missing images.
     """
 
-    def __init__(self, path: Path, *, require_images: bool, thorough: bool = True) -> None:
+    def __init__(self, path: Path, *, require_images: bool, thorough: bool = True, described: bool = False) -> None:
         self._path, self._thorough = path, thorough
         self._require_images = require_images
-        self._with_nul = self._too_long = self._missing = 0
-        self._first_missing = ""
+        self._with_nul = self._too_long = self._missing = self._listed = 0
+        self._first_missing: list[str] = []
+        self._described = described
 
     def count_faults(self, examples: Iterable[Example]) -> Iterator[Example]:
         """Yield the same examples, and count their faults."""
@@ -39,6 +46,7 @@ class CorpusValidator:
             self._too_long += max(map(len, texts)) > LONGEST_TEXT
             if self._require_images:
                 self._count_missing(example.images)
+            self._described |= any(map(str.strip, texts[2:])) or bool(example.labels or example.soft_labels)
             yield example
 
     def raise_for_faults(self, dataset: Dataset) -> None:
@@ -51,14 +59,19 @@ class CorpusValidator:
         if fault:
             raise CorpusError(f"{self._path}: {fault}")
         if self._missing:
-            count = f"the first of {self._missing} missing images"
-            raise CorpusError(f"{self._first_missing}: {count}; add the files, or do not require images")
+            names = ", ".join(self._first_missing) + (" ..." if self._missing > _NAMES_SHOWN else "")
+            raise CorpusError(
+                f"{self._path}: {self._missing} of {self._listed} images are missing: {names}; add the files, correct "
+                "their names, or leave them out (corpus --skip-missing; in a recipe unreadable = "
+                '"leave-out")'
+            )
 
     def _count_missing(self, images: Iterable[str]) -> None:
         for image in images:
+            self._listed += 1
             if not is_file(image):
                 self._missing += 1
-                self._first_missing = self._first_missing or image
+                self._first_missing += [image[-_NAME_CHARACTERS:]] if len(self._first_missing) < _NAMES_SHOWN else []
 
     def _faults(self, dataset: Dataset) -> Iterator[str]:
         table = dataset.data.table
@@ -66,6 +79,11 @@ class CorpusValidator:
             yield "the corpus has no studies; check the path and the layout"
         if not self._thorough:
             return
+        if not self._described:
+            yield (
+                "no study has a report or a label; name the column of the reports (--columns report=NAME; `report-gen "
+                "corpus check` lists the columns)"
+            )
         if self._with_nul:
             yield f"{self._with_nul} studies have NUL characters in their texts; remove them"
         if self._too_long:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from report_gen.corpus_qc.example_images import ExampleImages
     from report_gen.corpus_qc.export import write_html, write_json
     from report_gen.corpus_qc.results import CorpusCheck, Problem
-    from report_gen.corpus_qc.rows import Row, new_manifest_path, rows_of, write_manifest
+    from report_gen.corpus_qc.rows import Row, leave_out_missing, new_manifest_path, rows_of, write_manifest
     from report_gen.corpus_qc.split import Split, split_corpus, split_rows
     from report_gen.corpus_qc.table import render_check
 else:
@@ -25,7 +25,7 @@ else:
             "example_images": ("ExampleImages",),
             "export": ("write_html", "write_json"),
             "results": ("CorpusCheck", "Problem"),
-            "rows": ("Row", "new_manifest_path", "rows_of", "write_manifest"),
+            "rows": ("Row", "leave_out_missing", "new_manifest_path", "rows_of", "write_manifest"),
             "split": ("Split", "split_corpus", "split_rows"),
             "table": ("render_check",),
         },
@@ -40,6 +40,7 @@ __all__ = [
     "Split",
     "check_corpus",
     "clean_rows",
+    "leave_out_missing",
     "new_manifest_path",
     "render_check",
     "rows_of",

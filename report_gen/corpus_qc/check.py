@@ -9,7 +9,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import SPLITS
+from report_gen.corpora import SPLITS, ColumnUse
 from report_gen.corpus_qc.duplicate_clusters import Indices, find_duplicate_clusters
 from report_gen.corpus_qc.example_images import ExampleImages, select_examples
 from report_gen.corpus_qc.image_features import ImageState, are_similar
@@ -44,6 +44,7 @@ def check_corpus(
     progress: Progress = lambda _: None,
     seed: int = 0,
     schema: FindingSchema | None = None,
+    columns: ColumnUse | None = None,
 ) -> tuple[CorpusCheck, ExampleImages]:
     """Check a corpus.
 
@@ -55,6 +56,7 @@ def check_corpus(
         progress: Called with the number of studies that are done.
         seed: Seed of the sample of images.
         schema: The findings with which the dataset was read. Default: those of chest radiographs.
+        columns: How the columns of the corpus are used, from `read_columns`; None if its layout has fixed columns.
 
     Returns:
         The results, which quote no report, and examples of reports and images.
@@ -63,7 +65,7 @@ def check_corpus(
     scan = scan_corpus(dataset, examine_images=examine_images, progress=progress, schema=schema, seed=seed)
     texts = _cluster_reports(scan)
     images = _cluster_images(scan)
-    check = _summarize(scan, texts, images, source, schema)
+    check = replace(_summarize(scan, texts, images, source, schema), columns=columns)
     return replace(check, problems=tuple(find_problems(check))), select_examples(dataset, scan, texts, images)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from report_gen.corpora import SPLITS
+from report_gen.corpora import SPLITS, ColumnUse, list_names
 from report_gen.corpus_qc.results import CorpusCheck, ImageCheck, Problem, TrainOverlap
 from report_gen.records import ViewPosition
 
@@ -17,8 +17,42 @@ _PLURAL = {"impression": "impressions", "report": "reports"}
 
 def find_problems(check: CorpusCheck) -> Iterator[Problem]:
     """Yield the problems of a corpus, the serious ones first."""
-    found = [*_structure(check), *_splits(check), *(_images(check.images) if check.images else ()), *_texts(check)]
+    found = [
+        *_contents(check),
+        *_structure(check),
+        *_splits(check),
+        *(_images(check.images) if check.images else ()),
+        *_texts(check),
+    ]
     yield from sorted(found, key=lambda problem: not problem.serious)
+
+
+def _contents(check: CorpusCheck) -> Iterator[Problem]:
+    """Yield what the whole corpus lacks: images, patients or reports."""
+    counts, use = check.counts["all"], check.columns
+    if not counts.studies:
+        return
+    if not counts.images:
+        yield _serious(f"no study has an image, so a model cannot learn from images: {_remedy(use, 'image')}")
+    if not counts.patients:
+        yield _serious(
+            f"the patients of all studies are unknown, so patient leakage cannot be detected: {_remedy(use, 'patient')}"
+        )
+    if counts.with_report:
+        return
+    # Labels alone suffice for a corpus that is made so, but may also hide a column of reports with an unusual name.
+    if not counts.with_labels or (use is not None and use.unused):
+        yield _serious(f"no study has a report: {_remedy(use, 'report')}")
+    else:
+        yield _minor("no study has a report: a model learns only findings from this corpus")
+
+
+def _remedy(use: ColumnUse | None, field: str) -> str:
+    """Return how the column of a field can be given."""
+    if use is None:
+        return f"the layout of this corpus has fixed columns; add the {field}s, or write a manifest"
+    unused = f"; not recognized are {list_names(use.unused)}" if use.unused else ""
+    return f"name the column (--columns {field}=NAME){unused}"
 
 
 def _structure(check: CorpusCheck) -> Iterator[Problem]:
@@ -42,8 +76,8 @@ def _splits(check: CorpusCheck) -> Iterator[Problem]:
     empty = [name for name in SPLITS if not check.counts[name].studies]
     if empty:
         yield _minor(f"no studies in {' and '.join(empty)}: split the corpus (report-gen corpus split)")
-    if check.without_patient:
-        of = "" if check.without_patient == check.counts["all"].studies else f" of {check.without_patient} studies"
+    if 0 < check.without_patient < check.counts["all"].studies:
+        of = f" of {check.without_patient} studies"
         yield _minor(f"the patients{of} are unknown, so patient leakage cannot be detected: add patient ids")
     for text, by_split in check.overlap_with_train.items():
         copies = {

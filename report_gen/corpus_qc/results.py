@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from report_gen.corpora import ColumnUse
+
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 
 
@@ -139,6 +141,8 @@ class CorpusCheck:
     images: ImageCheck | None
     """None if the images were not opened."""
     problems: tuple[Problem, ...]
+    columns: ColumnUse | None = None
+    """How the columns of the corpus are used; None if its layout has fixed columns."""
 
     @property
     def serious(self) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from datasets import Dataset
 
+from report_gen.corpora import is_file
 from report_gen.errors import OutputError
 from report_gen.files import write_pieces
 from report_gen.labeling import chest_xray
@@ -32,6 +35,25 @@ def rows_of(dataset: Dataset) -> Iterator[Row]:
 def split_batch(batch: Mapping[str, list[Any]]) -> Iterator[Row]:
     """Yield the rows of a batch of columns."""
     return (dict(zip(batch, values, strict=True)) for values in zip(*batch.values(), strict=True))
+
+
+def leave_out_missing(dataset: Dataset) -> tuple[Dataset, int, int]:
+    """Leave out missing images, and studies of which no image is left; studies that list no image are kept.
+
+    Returns:
+        The other studies, the number of missing images, and the number of studies that are left out.
+    """
+    missing, dropped, kept = 0, 0, []
+    for row in rows_of(dataset):
+        exists = [is_file(image) for image in row["images"]]
+        missing += exists.count(False)
+        if exists and not any(exists):
+            dropped += 1
+            continue
+        columns = {name: list(compress(row[name], exists)) for name in ("images", "view_positions")}
+        kept.append({**row, **columns})
+    table = pa.Table.from_pylist(kept, schema=dataset.features.arrow_schema)
+    return Dataset(table), missing, dropped
 
 
 def new_manifest_path(folder: Path) -> Path:

@@ -72,7 +72,8 @@ def split_corpus(
         raise CorpusError(
             f"{source}: {len(counts)} patients are too few, {', '.join(empty)} would be empty; change the ratios"
         )
-    summary = _summarize(counts, assigned, ratios, seed, schema)
+    without_patient = sum(not patient for patient in dataset["patient_id"])
+    summary = {**_summarize(counts, assigned, ratios, seed, schema), "studies_without_patient": without_patient}
     return Split(splits=assigned[patient_of_study].astype(np.uint8), summary=summary)
 
 

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from report_gen.corpora import ColumnUse
 from report_gen.corpus_qc.results import CorpusCheck, ImageCheck, TrainOverlap
 
 _LENGTH_PERCENTILES = ("5", "50", "95", "100")
@@ -19,6 +20,8 @@ def render_check(check: CorpusCheck) -> RenderableType:
 
 
 def _parts(check: CorpusCheck) -> Iterator[RenderableType]:
+    if check.columns is not None:
+        yield _columns(check.columns)
     yield _counts(check)
     yield _sections(check)
     yield _overlap(check)
@@ -33,6 +36,18 @@ def _parts(check: CorpusCheck) -> Iterator[RenderableType]:
         yield Text(problem.text, style="bold red" if problem.serious else "yellow")
     for error in check.images.errors if check.images else ():
         yield Text(f"  {error}", style="dim")
+
+
+def _columns(use: ColumnUse) -> Table:
+    table = _table("Columns", "column", "read as")
+    table.columns[1].justify = "left"
+    for field, columns in use.fields.items():
+        for rank, column in enumerate(columns):
+            is_substitute = rank > 0 and field not in use.joined
+            table.add_row(Text(column), Text(field + (f", where {columns[0]} is empty" if is_substitute else "")))
+    for column in use.unused:
+        table.add_row(Text(column or "(no name)"), Text("not recognized", style="yellow"))
+    return table
 
 
 def _counts(check: CorpusCheck) -> Table:

@@ -88,4 +88,6 @@ def join_reports(
 def notice_empty(predictions: Sequence[str]) -> list[str]:
     """Return a notice if some predictions are empty."""
     empty = sum(not text.strip() for text in predictions)
+    if predictions and empty == len(predictions):
+        return [f"all {empty} predictions are empty: every score is 0 by definition"]
     return [f"{empty} of {len(predictions)} predictions are empty and score 0"] if empty else []

@@ -7,8 +7,13 @@ program again.
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
+import tempfile
+import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +25,10 @@ from report_gen.errors import UsageError
 from report_gen.metrics.measure import Floats, Measure, ratio
 from report_gen.metrics.pairs import Pairs
 
+TIME_LIMIT = 60.0
+"""Seconds within which the program must answer. Loading its paraphrases before the first answer takes about ten."""
+
+_REMEDY = "check `java -version`, or score with --no-java"
 _STATISTICS = 23
 _STAGE_WEIGHTS = np.array([1.0, 0.6, 0.8, 0.6])  # equal words, stems, synonyms, paraphrases
 _ALPHA, _BETA, _GAMMA, _DELTA = 0.85, 0.2, 0.6, 0.75  # the authors' values for English, task "rank"
@@ -34,6 +43,10 @@ def find_meteor() -> Path | None:
     return jar if jar.is_file() else None
 
 
+class MeteorError(UsageError):
+    """METEOR 1.5 cannot run here; the other metrics can."""
+
+
 class Meteor:
     """The running METEOR 1.5 program, as a context manager. One process serves several systems."""
 
@@ -41,19 +54,26 @@ class Meteor:
         """Start the program.
 
         Raises:
-            UsageError: Java or pycocoevalcap is not installed.
+            MeteorError: Java or pycocoevalcap is not installed, or Java cannot be started.
         """
         jar, java = find_meteor(), shutil.which("java")
         if jar is None or java is None:
-            raise UsageError("METEOR 1.5 needs Java and pycocoevalcap; install Java and `pip install pycocoevalcap`")
-        self._process = subprocess.Popen(  # noqa: S603  # fixed arguments
-            [java, "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"],
-            cwd=jar.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            encoding="utf-8",
-        )
+            raise MeteorError("METEOR 1.5 needs Java and pycocoevalcap; install Java and `pip install pycocoevalcap`")
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed on exit
+        self._timed_out = False
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # fixed arguments
+                [java, "-Dfile.encoding=UTF-8", "-Xmx2G", "-jar", jar.name, "-", "-", "-stdio", "-l", "en", "-norm"],
+                cwd=jar.parent,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                encoding="utf-8",
+                start_new_session=True,  # so that a wrapper script named java ends together with its children
+            )
+        except OSError as error:
+            self._errors.close()
+            raise MeteorError(f"METEOR 1.5: {java} cannot be started ({error.strerror}); {_REMEDY}") from error
         self._cached: dict[tuple[str, str], list[float]] = {}
 
     def __enter__(self) -> Meteor:
@@ -62,14 +82,16 @@ class Meteor:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self._kill()
+        with suppress(BrokenPipeError):  # an unsent line of a program that has ended
+            self._process.communicate()
+        self._errors.close()
 
     def __call__(self, pairs: Pairs) -> Measure:
         """Compute METEOR 1.5, 0 to 1.
 
         Raises:
-            UsageError: The program ended or returned an unexpected answer.
+            MeteorError: The program ended, did not answer in time, or returned an unexpected answer.
         """
         statistics = [self._count(*pair) for pair in zip(pairs.predictions, pairs.references, strict=True)]
         return Measure(
@@ -89,12 +111,40 @@ class Meteor:
         return counts
 
     def _ask(self, line: str) -> str:
+        """Send a line to the program and return its answer. Raises MeteorError if there is none within TIME_LIMIT."""
+        watchdog = threading.Timer(TIME_LIMIT, self._stop)
+        watchdog.start()
         try:
             _pipe(self._process.stdin).write(line)
             _pipe(self._process.stdin).flush()
-        except BrokenPipeError as error:
-            raise UsageError("METEOR 1.5 ended early; check `java -version`, or score with --no-java") from error
-        return _pipe(self._process.stdout).readline()
+            answer = _pipe(self._process.stdout).readline()
+        except (BrokenPipeError, UnicodeDecodeError):
+            answer = ""
+        finally:
+            watchdog.cancel()
+        if not answer:
+            raise MeteorError(f"METEOR 1.5: {self._describe_end()}; {_REMEDY}")
+        return answer
+
+    def _stop(self) -> None:
+        self._timed_out = True
+        self._kill()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _describe_end(self) -> str:
+        """Return why the program gives no more answers: the time limit, or its exit code and its first error line."""
+        if self._timed_out:
+            return f"java gave no answer within {TIME_LIMIT:.0f} seconds"
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return "java closed its output"
+        self._errors.seek(0)
+        reason = self._errors.readline(300).decode(errors="replace").strip()
+        return f"java ended with exit code {code}" + (f" ({reason})" if reason else "")
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
@@ -104,9 +154,17 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 
 
 def _parse(answer: str) -> list[float]:
-    counts = [float(count) for count in answer.split()]
+    try:
+        counts = [float(count) for count in answer.split()]
+    except ValueError as error:
+        raise MeteorError(
+            f"METEOR 1.5: java answered {answer[:60].strip()!r}, which are no counts; {_REMEDY}"
+        ) from error
     if len(counts) != _STATISTICS:
-        raise UsageError(f"METEOR 1.5 returned {len(counts)} counts instead of {_STATISTICS}; reinstall pycocoevalcap")
+        raise MeteorError(
+            f"METEOR 1.5 returned {len(counts)} counts instead of {_STATISTICS}; reinstall pycocoevalcap, or "
+            "score with --no-java"
+        )
     predicted, referenced, chunks, matched_predicted, matched_referenced = *counts[:2], *counts[20:]
     if (matched_predicted, matched_referenced, chunks) == (predicted, referenced, 1):
         counts[20] = 0.0  # the program, too, counts no chunk in a draft that is equal to its report

@@ -41,7 +41,7 @@ def running_meteor() -> Iterator[ReportMetric]:
     """Start the METEOR 1.5 program once for many systems, and give the metric that uses it.
 
     Raises:
-        UsageError: Java or pycocoevalcap is not installed.
+        MeteorError: Java or pycocoevalcap is not installed, or Java cannot be started.
     """
     with Meteor() as program:
         yield replace(METEOR, measure=lambda compared: (program(compared.prepared),))

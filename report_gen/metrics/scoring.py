@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
 from report_gen import __version__
 from report_gen.metrics.baselines import CONSTANT
 from report_gen.metrics.cases import list_cases
-from report_gen.metrics.diversity import diversity_stats, normalize_text
+from report_gen.metrics.diversity import diversity_stats
 from report_gen.metrics.finding_scores import UNCERTAIN_POLICIES, support
 from report_gen.metrics.joining import JoinedReports, join_files, join_reports
 from report_gen.metrics.measure import Floats, Measure
-from report_gen.metrics.meteor import find_meteor
-from report_gen.metrics.metric import ReportMetric, ReportTexts, compare_texts
+from report_gen.metrics.meteor import MeteorError
+from report_gen.metrics.metric import ReportTexts, compare_texts
 from report_gen.metrics.metric_suite import MetricResults, MetricSuite
-from report_gen.metrics.optional_metrics import load_optional
 from report_gen.metrics.preset import Preset, load_preset
 from report_gen.metrics.registry import EXACT_STEM, FINDINGS_F1, WORDING_METRICS, running_meteor
 from report_gen.metrics.report_files import read_reports
 from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
+from report_gen.metrics.score_setup import ScoreSetup, prepare_scoring
 from report_gen.metrics.significance import Difference, compare, seed_spread
 from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
 from report_gen.metrics.verdicts import (
@@ -31,7 +31,7 @@ from report_gen.metrics.verdicts import (
     check_collapse,
     check_constant_baseline,
     check_image_use,
-    headline_scores,
+    degenerate_notice,
 )
 
 _MODEL = "model"
@@ -88,16 +88,32 @@ def score_texts(
         UsageError: The preset or an optional metric is unknown.
         CorpusError: `features` is given and lacks a study.
     """
-    setup = _prepare(joined, method, training)
+    setup = prepare_scoring(joined, method, training)
+    try:
+        measured = _measure(setup, features, other_systems, other_seeds, controls)
+    except MeteorError as error:
+        # Every system must have the same scores, so all of them are measured again, without METEOR.
+        setup = replace(setup, meteor_fault=str(error))
+        measured = _measure(setup, features, other_systems, other_seeds, controls)
+    return _summarize(setup, measured)
+
+
+def _measure(
+    setup: ScoreSetup,
+    features: Mapping[str, Floats] | None,
+    other_systems: _DraftsByName,
+    other_seeds: _DraftsByName,
+    controls: _DraftsByName,
+) -> _Measured:
+    """Compute every metric of every system. Raises MeteorError if METEOR 1.5 was started and failed."""
     with _metric_suite(setup) as suite:
-        measured = _Measured(
-            model=suite.measure(_texts(setup, _MODEL, joined.predictions)),
+        return _Measured(
+            model=suite.measure(_texts(setup, _MODEL, setup.joined.predictions)),
             baselines=[suite.measure(drafts) for drafts in _baselines(setup, features)],
             other_systems=[suite.measure(_texts(setup, *drafts)) for drafts in other_systems.items()],
             other_seeds=[suite.measure(_texts(setup, *drafts)) for drafts in other_seeds.items()],
             controls=[suite.measure(_texts(setup, *drafts)) for drafts in controls.items()],
         )
-    return _summarize(setup, measured)
 
 
 def score_reports(
@@ -134,29 +150,6 @@ def score_reports(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Setup:
-    """Everything that is prepared before a metric is computed."""
-
-    method: ScoreMethod
-    preset: Preset
-    joined: JoinedReports
-    training: TrainingReports | None
-    known_words: frozenset[str] | None
-    references: ReportTexts
-    normalized_training: frozenset[str] | None
-    optional: Sequence[ReportMetric]
-    optional_notices: Sequence[str]
-
-    @property
-    def headline(self) -> tuple[str, ...]:
-        return headline_scores(self.method.schema)
-
-    @property
-    def signature(self) -> str:
-        return self.preset.signature(self.known_words, len(self.joined.ids), __version__)
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Measured:
     """The metric results of every system."""
 
@@ -167,42 +160,23 @@ class _Measured:
     controls: Sequence[MetricResults]
 
 
-def _prepare(joined: JoinedReports, method: ScoreMethod, training: TrainingReports | None) -> _Setup:
-    preset = load_preset(method.preset)
-    train = list(training.train.values()) if training else None
-    known_words = preset.known_words(train)
-    prepared = preset.prepare_references(joined.references, known_words)
-    optional, notices = load_optional(method.optional)
-    return _Setup(
-        method=method,
-        preset=preset,
-        joined=joined,
-        training=training,
-        known_words=known_words,
-        references=ReportTexts(name="references", texts=joined.references, prepared=prepared, schema=method.schema),
-        normalized_training=None if train is None else frozenset(map(normalize_text, train)),
-        optional=optional,
-        optional_notices=notices,
-    )
-
-
 @contextmanager
-def _metric_suite(setup: _Setup) -> Iterator[MetricSuite]:
+def _metric_suite(setup: ScoreSetup) -> Iterator[MetricSuite]:
     """Return the suite of all metrics; METEOR 1.5 is replaced by exact+stem F if it cannot run."""
-    if setup.method.java and find_meteor() is not None:
+    if setup.runs_meteor:
         with running_meteor() as meteor:
             yield MetricSuite(setup.references, [*WORDING_METRICS, meteor, FINDINGS_F1, *setup.optional])
     else:
         yield MetricSuite(setup.references, [*WORDING_METRICS, EXACT_STEM, FINDINGS_F1, *setup.optional])
 
 
-def _texts(setup: _Setup, name: str, texts: Sequence[str]) -> ReportTexts:
+def _texts(setup: ScoreSetup, name: str, texts: Sequence[str]) -> ReportTexts:
     return ReportTexts(
         name=name, texts=texts, prepared=setup.preset.prepare_predictions(texts), schema=setup.method.schema
     )
 
 
-def _baselines(setup: _Setup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
+def _baselines(setup: ScoreSetup, features: Mapping[str, Floats] | None) -> list[ReportTexts]:
     if setup.training is None:
         return []
     return baseline_drafts(
@@ -216,7 +190,7 @@ def _baselines(setup: _Setup, features: Mapping[str, Floats] | None) -> list[Rep
     )
 
 
-def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
+def _summarize(setup: ScoreSetup, measured: _Measured) -> ScoreRun:
     """Compute scores, tests between systems, verdicts and notices from the metric results."""
     model, states, schema = measured.model, setup.references.states, setup.method.schema
     scores = _system_scores(setup, model)
@@ -253,7 +227,7 @@ def _summarize(setup: _Setup, measured: _Measured) -> ScoreRun:
     )
 
 
-def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
+def _system_scores(setup: ScoreSetup, results: MetricResults) -> SystemScores:
     reports, method = results.reports, setup.method
     return SystemScores(
         name=reports.name,
@@ -262,19 +236,20 @@ def _system_scores(setup: _Setup, results: MetricResults) -> SystemScores:
     )
 
 
-def _headline_differences(setup: _Setup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
+def _headline_differences(setup: ScoreSetup, other: MetricResults, model: MetricResults) -> tuple[Difference, ...]:
     """Compute the headline scores of the model minus the scores of another system."""
     differences = _differences(setup, other.select(setup.headline), model.select(setup.headline))
     return tuple(difference for difference in differences if difference.name in setup.headline)
 
 
-def _differences(setup: _Setup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:
+def _differences(setup: ScoreSetup, other: Sequence[Measure], model: Sequence[Measure]) -> tuple[Difference, ...]:
     return compare(other, model, max(setup.method.draws, _MINIMUM_DRAWS), setup.method.seed)
 
 
-def _notices(setup: _Setup, model: ReportTexts) -> Iterator[str]:
+def _notices(setup: ScoreSetup, model: ReportTexts) -> Iterator[str]:
     yield from setup.joined.notices
     yield from setup.optional_notices
+    yield from degenerate_notice(setup.references.prepared)
     yield from casing_notice(model.prepared, setup.references.prepared)
     if setup.training is None:
         yield "no training reports (--train, or a train split), so no baselines: a constant report may score as much"
@@ -282,7 +257,9 @@ def _notices(setup: _Setup, model: ReportTexts) -> Iterator[str]:
             yield f"preset {setup.preset.name} replaces no rare words: its vocabulary comes from training reports"
     elif not setup.training.val:
         yield "no val split: the constant report was chosen on the training reports"
-    if setup.method.java and find_meteor() is None:
+    if setup.meteor_fault:
+        yield f"METEOR 1.5 left out, exact+stem F is shown instead. {setup.meteor_fault}"
+    elif setup.method.java and not setup.runs_meteor:
         yield "METEOR 1.5 left out: install Java and `pip install pycocoevalcap`; exact+stem F is shown instead"
 
 

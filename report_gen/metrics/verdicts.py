@@ -79,6 +79,18 @@ def check_image_use(
     return verdicts
 
 
+def degenerate_notice(references: Sequence[str]) -> list[str]:
+    """Return a notice if there is one report only, or only equal ones: then CIDEr-D is 0 whatever the drafts are."""
+    if len(references) == 1:
+        return [
+            "only one report is scored: its CIDEr-D is 0 by definition, because every n-gram is in all references, and "
+            "its intervals have no width"
+        ]
+    if len(set(references)) == 1:
+        return ["all references are equal: CIDEr-D is 0 by definition, because every n-gram is in all of them"]
+    return []
+
+
 def casing_notice(predictions: Sequence[str], references: Sequence[str]) -> list[str]:
     """Return a notice if, in the compared form, one side has capitals and the other has none."""
     predicted, referenced = _capital_share(predictions), _capital_share(references)

@@ -33,6 +33,8 @@ CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
     "manifest.json",
     "README.md",
 )
+RUN_CHECKPOINT = "best"
+"""Checkpoint in the folder of a training run."""
 SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
 """Files whose SHA-256 is in the manifest; the model card may be edited."""
 
@@ -96,7 +98,7 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
     Args:
-        folder: Folder that `save_checkpoint` wrote.
+        folder: Folder that `save_checkpoint` wrote, or the folder of a training run, which contains it as `best`.
 
     Returns:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
@@ -105,6 +107,8 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: A file is missing, was altered or does not fit the others.
     """
     folder = Path(folder)
+    if not (folder / CONFIG).is_file() and (folder / RUN_CHECKPOINT / CONFIG).is_file():
+        folder = folder / RUN_CHECKPOINT
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that contains {CONFIG}")
     contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}

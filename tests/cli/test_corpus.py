@@ -108,7 +108,7 @@ def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) 
         (["split", "one.jsonl", "-o", "new"], 3, "one.jsonl: 1 patients are too few, val, test would be empty"),
         (["split", "data", "-o", "data/0.png"], 5, "cannot be written"),
         (["convert", "data", "-o", "new"], 3, "1 patients have studies in more than one split"),
-        (["convert", "gone.jsonl", "-o", "new"], 3, "gone.png: the first of 1 missing images"),
+        (["convert", "gone.jsonl", "-o", "new"], 3, "1 of 1 images are missing: "),
         (["clean", "one.jsonl", "-o", "new", "--marks", "burn"], 2, "burn"),
     ],
 )
@@ -134,3 +134,37 @@ def test_a_corpus_without_its_images_can_be_converted(corpus_command: Command, d
     (data / "manifest.jsonl").write_text('{"id": "1", "findings": "x", "images": ["gone.png"]}\n')
     assert corpus_command("convert", data, "-o", tmp_path / "new", "--no-images")[0] == 0
     assert read_corpus(tmp_path / "new", require_images=None)[0]["images"] == [str(data / "gone.png")]
+
+
+def test_a_corpus_without_recognized_columns_fails_loudly(corpus_command: Command, tmp_path: Path) -> None:
+    write_png(tmp_path / "data" / "a.png", noise_image(1))
+    (tmp_path / "data" / "list.csv").write_text("Bild;Befund;Fall\na.png;The lungs are clear.;7\n")
+    code, out, _ = corpus_command("check", tmp_path / "data", "--strict")
+    text = " ".join(out.split())
+    assert code == 6
+    for message in ("no study has an image", "patients of all studies are unknown", "no study has a report"):
+        assert message in text
+    assert "not recognized are 'Bild', 'Befund', 'Fall'" in text
+    mapping = ("--columns", "image=Bild,report=Befund", "--columns", "patient=Fall")
+    code, out, _ = corpus_command("check", tmp_path / "data", *mapping, "--strict")
+    assert code == 0
+    assert "no study has" not in " ".join(out.split())
+
+
+def test_missing_images_are_left_out_on_request(corpus_command: Command, data: Path, tmp_path: Path) -> None:
+    (data / "3.png").unlink()
+    corpus_command("split", data, "-o", tmp_path / "split", "--no-images")
+    assert corpus_command("convert", tmp_path / "split", "-o", tmp_path / "new")[0] == 3
+    code, _, err = corpus_command("convert", tmp_path / "split", "-o", tmp_path / "new", "--skip-missing")
+    assert code == 0
+    assert "left out 1 missing images, and 1 studies" in err
+    assert len(read_corpus(tmp_path / "new")) == 19
+
+
+def test_a_split_without_patients_says_so(corpus_command: Command, data: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text().splitlines()]
+    write_manifest(data, [{key: value for key, value in row.items() if key != "patient_id"} for row in rows])
+    code, _, err = corpus_command("split", data, "-o", tmp_path / "split")
+    assert code == 0
+    assert "the patients of 20 studies are unknown" in err
+    assert json.loads((tmp_path / "split" / "split.json").read_text())["studies_without_patient"] == 20

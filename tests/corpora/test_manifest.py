@@ -74,8 +74,7 @@ def test_soft_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ("id,image\n1,a.png\n", "row 1 has no report, findings, impression"),
-        ("image,findings\na.png,x\n", "row 1 has no study id; add a column study_id or uid or id"),
+        ("id,image\n1,a.png\n", "no study has a report or a label; name the column of the reports"),
         ("id,findings\n1,x\n,y\n", "row 2 has no study id"),
         ("id,findings,images,views\n1,x,a.png;b.png;c.png,PA;AP\n", "3 images and 2 views"),
         ("id,findings\n1,x\n1,y\n", "row 2 and an earlier row of the same study differ in findings"),

@@ -72,5 +72,5 @@ def test_the_published_indiana_split(shared: Path) -> None:
     annotation = shared / "data" / "iu_xray" / "annotation.json"
     corpus = read_corpus(annotation, require_images=False)
     assert Counter(corpus["split"]) == {"train": 2069, "val": 296, "test": 590}
-    with pytest.raises(CorpusError, match="first of 5910 missing images"):
+    with pytest.raises(CorpusError, match="5910 of 5910 images are missing"):
         read_corpus(annotation)

@@ -104,7 +104,7 @@ def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> No
     (tmp_path / "a.png").touch()
     row = {"id": "1", "findings": "Clear.", "images": "a.png;b.png;c.png", "views": "PA;lateral;AP"}
     manifest = write_rows(tmp_path / "manifest.jsonl", row)
-    with pytest.raises(CorpusError, match=r"b\.png: the first of 2 missing images"):
+    with pytest.raises(CorpusError, match=r"2 of 3 images are missing: .*b\.png, .*c\.png; add the files"):
         read_corpus(manifest)
     study = read_corpus(manifest, require_images=False)[0]
     assert (study["images"], study["view_positions"]) == ([str(tmp_path / "a.png")], ["PA"])
@@ -145,7 +145,7 @@ def test_with_a_store_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None
 
 
 def test_a_failure_leaves_nothing_in_the_store(tmp_path: Path) -> None:
-    for second in ({"id": "2"}, {"id": "2", "findings": "x", "split": "dev"}):
+    for second in ({"id": ""}, {"id": "2", "findings": "x", "split": "holdout"}):
         manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "x"}, second)
         with pytest.raises(CorpusError, match=r"row 2|unknown split"):
             read_corpus(manifest, store=tmp_path / "store")
@@ -162,7 +162,7 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_name_too_long_for_a_file_is_a_missing_image(tmp_path: Path, require_images: bool) -> None:
     manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "x", "image": "x" * 5000 + ".png"})
     if require_images:
-        with pytest.raises(CorpusError, match="the first of 1 missing images"):
+        with pytest.raises(CorpusError, match="1 of 1 images are missing"):
             read_corpus(manifest)
     else:
         assert read_corpus(manifest, require_images=False)["images"][:] == [[]]
@@ -175,7 +175,7 @@ def test_a_name_too_long_for_a_file_is_a_missing_image(tmp_path: Path, require_i
         ([{"id": "1", "findings": "\ud800"}], "half a character"),
         ([{"id": "1", "findings": "x" * 200_000}], "1 studies have a text of more than 131072 characters"),
         ([{"id": "1", "findings": "a\0b"}], "1 studies have NUL"),
-        ([{"id": "1", "findings": "a", "split": "dev"}], "unknown split 'dev'; use train, val, test"),
+        ([{"id": "1", "findings": "a", "split": "holdout"}], "unknown split 'holdout'; use train, val, test"),
         (
             [{"id": str(n), "patient_id": "Z", "findings": "a", "split": s} for n, s in enumerate(("train", "test"))],
             "1 patients have studies in more than one split",
@@ -188,9 +188,11 @@ def test_faulty_corpora_are_refused(tmp_path: Path, rows: list[dict[str, object]
 
 
 def test_faulty_corpora_are_read_without_checks(tmp_path: Path) -> None:
-    rows = [{"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "dev"))]
+    rows = [
+        {"id": str(n), "patient_id": "Z", "findings": "a\0b", "split": s} for n, s in enumerate(("train", "holdout"))
+    ]
     manifest = write_rows(tmp_path / "manifest.jsonl", *rows)
-    assert read_corpus(manifest, check=False)["split"][:] == ["train", "dev"]
+    assert read_corpus(manifest, check=False)["split"][:] == ["train", "holdout"]
     with pytest.raises(CorpusError, match="no studies"):
         read_corpus(write_rows(tmp_path / "empty.jsonl"), check=False)
 

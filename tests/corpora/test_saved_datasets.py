@@ -83,10 +83,10 @@ def test_rows_of_one_study_are_joined(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ([{"id": "1", "note": "x"}], "row 1 of the dataset has no report, findings, impression"),
-        ([{"findings": "x"}], "row 1 of the dataset has no study id"),
+        ([{"id": "1", "remark": "x"}], "no study has a report or a label"),
+        ([{"id": "", "findings": "x"}], "row 1 has no study id"),
         ([{"id": "1", "findings": ["x"]}], "'findings' must be a text"),
-        ([{"id": "1", "findings": "x", "image": 3}], "'images' must be a list of texts"),
+        ([{"id": "1", "findings": "x", "image": 3}], "'image' must be a list of texts"),
         ([{"id": "1", "findings": "x", "split": "holdout"}], "unknown split 'holdout'"),
     ],
 )

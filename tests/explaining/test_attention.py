@@ -77,7 +77,7 @@ def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
     heatmap = Drafter(checkpoint).attention_map(read_study(image))
     for name, weights in heatmap.weights.items():
         np.testing.assert_array_equal(weights, expected[schema.findings.index(name)])
-    pixel_values, view_positions, view_mask = given
+    pixel_values, view_positions, view_mask, _ = given
     assert pixel_values.shape == (1, 1, 1, SIZE, SIZE)
     assert view_positions.tolist() == [[VIEWS.index(ViewPosition.LATERAL)]]
     assert view_mask.tolist() == [[True]]
@@ -90,7 +90,7 @@ def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path
         replace(frontal.images[0], view_position=ViewPosition.PA),
     )
     both = replace(lateral, series=(replace(lateral.series[0], images=images),))
-    heatmap = Drafter(tiny_checkpoint(tiny_config(views=("PA",)))).attention_map(both)
+    heatmap = Drafter(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))).attention_map(both)
     np.testing.assert_allclose(heatmap.image, noise_image(2) / 255, atol=1e-3)
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 from nltk.translate.meteor_score import exact_match, single_meteor_score
 
 from report_gen.errors import UsageError
-from report_gen.metrics import Pairs
+from report_gen.metrics import Pairs, ScoreMethod, score_texts
 from report_gen.metrics.exact_stem import exact_stem, stem
+from report_gen.metrics.joining import JoinedReports
 from report_gen.metrics.meteor import Meteor, _finish, _parse, find_meteor
 
 WORDS = ["no", "pleural", "effusion", "effusions", "is", "seen", ".", "the", "lungs", "lung", "clear", "clearing", "肺"]
@@ -80,3 +84,44 @@ def test_meteor_is_the_score_of_the_program() -> None:
     np.testing.assert_allclose(ours.per_report[:, 0], [float(score) for score in per_report[:-1]], atol=1e-9)
     assert ours.values[0] == pytest.approx(float(per_report[-1]), abs=1e-9)
     np.testing.assert_array_equal(again.statistics, ours.statistics[3:6])
+
+
+def write_java(folder: Path, script: str) -> None:
+    """Write a program named java that is not Java."""
+    folder.mkdir(parents=True)
+    (folder / "java").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "java").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("echo 'Unable to locate a Java Runtime.' >&2; exit 3", "java ended with exit code 3 (Unable to locate a Java"),
+        ("exit 0", "java ended with exit code 0"),
+        ("sleep 600", "java gave no answer within 1 seconds"),
+        ("while read line; do echo 1.0 2.0; done", "METEOR 1.5 returned 2 counts instead of 23"),
+        ("while read line; do echo Picked up JAVA_TOOL_OPTIONS; done", "java answered 'Picked up JAVA_TOOL_OPTIONS'"),
+        ("read line; kill -9 $$", "java ended with exit code -9"),
+    ],
+)
+def test_a_java_that_fails_or_hangs_costs_meteor_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, message: str
+) -> None:
+    write_java(tmp_path / "bin", script)
+    jar = tmp_path / "meteor-1.5.jar"
+    jar.touch()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setattr("report_gen.metrics.meteor.find_meteor", lambda: jar)
+    monkeypatch.setattr("report_gen.metrics.score_setup.find_meteor", lambda: jar)
+    monkeypatch.setattr("report_gen.metrics.meteor.TIME_LIMIT", 1.0)
+    joined = JoinedReports(ids=("1", "2"), predictions=("a b", "c d"), references=("a b", "c e"), notices=())
+    start = time.monotonic()
+    run = score_texts(joined, ScoreMethod(draws=0))
+    assert time.monotonic() - start < 20
+    names = [score.name for score in run.model.scores]
+    assert "BLEU-1" in names
+    assert "METEOR 1.5" not in names
+    assert [score.name for score in score_texts(joined, ScoreMethod(draws=0, java=False)).model.scores] == names
+    (notice,) = (notice for notice in run.notices if "METEOR" in notice)
+    assert message in notice
+    assert "--no-java" in notice

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.metrics import Difference, DiversityStats, check_image_use
+from report_gen.metrics import Difference, DiversityStats, ScoreMethod, check_image_use, score_texts
+from report_gen.metrics.joining import JoinedReports, notice_empty
 from report_gen.metrics.verdicts import casing_notice, check_collapse, check_constant_baseline
 
 
@@ -92,3 +93,28 @@ def test_a_frequent_reference_excuses_a_frequent_draft() -> None:
 def test_different_casing_is_reported_from_a_gap_of_one_half(capitals: int, warned: bool) -> None:
     predictions = ["Clear."] * capitals + ["clear."] * (4 - capitals)
     assert bool(casing_notice(predictions, ["Clear."] * 4)) is warned
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "notice"),
+    [
+        (["clear lungs"], ["clear lungs"], "only one report is scored: its CIDEr-D is 0 by definition"),
+        (["a b", "c d"], ["a b", "a b"], "all references are equal: CIDEr-D is 0 by definition"),
+        (["a b", "c d"], ["a b", "c d"], None),
+    ],
+)
+def test_a_score_that_is_zero_by_definition_is_explained(
+    predictions: list[str], references: list[str], notice: str | None
+) -> None:
+    ids = tuple(map(str, range(len(references))))
+    joined = JoinedReports(ids=ids, predictions=tuple(predictions), references=tuple(references), notices=())
+    run = score_texts(joined, ScoreMethod(draws=0, java=False))
+    assert (run.model["CIDEr-D"].value == 0) is (notice is not None)
+    found = [text for text in run.notices if "CIDEr-D is 0" in text]
+    assert len(found) == (notice is not None)
+    assert all(text.startswith(str(notice)) for text in found)
+
+
+def test_empty_drafts_are_said_to_score_zero() -> None:
+    assert notice_empty(["", " "]) == ["all 2 predictions are empty: every score is 0 by definition"]
+    assert notice_empty(["", "a"]) == ["1 of 2 predictions are empty and score 0"]

@@ -292,3 +292,9 @@ def test_a_training_record_that_is_not_json_leaves_the_older_checkpoint(folder: 
             card="",
         )
     assert isinstance(load_checkpoint(folder), Checkpoint)
+
+
+def test_the_folder_of_a_training_run_contains_its_checkpoint(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    shutil.copytree(folder, tmp_path / "run" / "best")
+    assert load_checkpoint(tmp_path / "run").weights_sha256 == load_checkpoint(folder).weights_sha256

@@ -118,7 +118,7 @@ def rewrite(**changes: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (remove("train-2.png"), "train-2.png: the first of 1 missing images"),
+        (remove("train-2.png"), "1 of 12 images are missing: "),
         (spoil("train-2.png", b"\x89PNG\r\n\x1a\n" + bytes(40)), "train-2.png: the image is broken or truncated"),
         (spoil("train-2.png", b""), "train-2.png: the image is broken or truncated"),
         (spoil("manifest.jsonl", b"{\n"), "manifest.jsonl: line 1 is not valid JSON"),
@@ -146,7 +146,27 @@ def test_a_corpus_without_training_studies(data: Path) -> None:
     """The vocabulary comes from another corpus, so that the stage reports the problem."""
     report = {"findings": "Clear lungs.", "impression": "Normal chest."}
     write_manifest(data / "other", [{"study_id": "1", "split": "val"} | report])
-    settings = ['corpora=[{name="images",path="images"},{name="other",path="other"}]', 'stages.0.corpora=["other"]']
+    settings = [
+        'corpora=[{name="images",path="images"},{name="other",path="other",use_images=false}]',
+        'stages.0.corpora=["other"]',
+    ]
     code, sentence = failure(data, RECIPE, *settings)
     assert code == 3
     assert sentence == "stage 'all': no training studies in other; check the splits"
+
+
+def test_a_corpus_without_images_is_refused_and_the_folder_can_be_used_again(data: Path) -> None:
+    write_manifest(data / "images", [{"id": "1", "bild": "a.png", "findings": "The lungs are clear."}])
+    for _ in range(2):
+        code, message = failure(data)
+        assert code == 3
+        assert "no study of the corpus 'images' has an image" in message
+        assert "columns = { image =" in message
+
+
+def test_a_missing_image_stops_a_run_unless_it_is_to_be_left_out(data: Path) -> None:
+    next((data / "images").glob("train-*.png")).unlink()
+    assert "1 of 12 images are missing" in failure(data)[1]
+    (data / "recipe.toml").write_text(RECIPE.replace("DATA", str(data)), encoding="utf-8")
+    recipe = load_recipe(str(data / "recipe.toml"), ["unreadable=leave-out"])
+    assert train(recipe, data / "run", resume=False, on_step=lambda _: None).is_dir()

@@ -13,7 +13,7 @@ from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform
 from report_gen.records import Image
 
-VERSION = 1
+VERSION = 2
 """Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""
 
 

@@ -37,7 +37,7 @@ from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 3
+_VERSION = 4
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 
@@ -141,6 +141,7 @@ def _encode(
         )
         for number, corpus in enumerate(recipe.corpora)
     }
+    _check_images(recipe, studies)
     _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
@@ -184,6 +185,17 @@ def decode_images(
 ) -> tuple[ImageCache, Sequence[UnreadableImage]]:
     """Decode images into the shared cache. Return the cache and the images that cannot be read."""
     return cache_images(shared_cache(recipe, run), paths, image_transform(recipe), on_progress=on_progress)
+
+
+def _check_images(recipe: Recipe, studies: Mapping[str, CorpusStudies]) -> None:
+    """Raise CorpusError if a corpus whose images are to be used lists none: its reports would train no encoder."""
+    for corpus in recipe.corpora:
+        if corpus.use_images and not any(study.images for study in studies[corpus.name]):
+            raise CorpusError(
+                f"{recipe.resolve(corpus.path)}: no study of the corpus {corpus.name!r} has an image, and the model "
+                'has an image encoder; name the column of the images (columns = { image = "NAME" }; `report-gen corpus '
+                "check` lists the columns), or set use_images = false for a corpus of texts"
+            )
 
 
 def _refuse(unreadable: Sequence[UnreadableImage]) -> None:

@@ -118,7 +118,14 @@ def read_studies(
     """
     path, text = recipe.resolve(corpus.path), recipe.text
     cleaned, augmented = folder / "cleaned.arrow", folder / "augmented.arrow"
-    dataset = read_corpus(path, layout=corpus.layout, require_images=corpus.use_images, store=store, schema=schema)
+    dataset = read_corpus(
+        path,
+        layout=corpus.layout,
+        require_images=corpus.use_images if recipe.unreadable == "refuse" else None,
+        store=store,
+        schema=schema,
+        columns=corpus.columns,
+    )
     rows = report_progress(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     studies = _clean_all(rows, *read_targets(dataset, corpus.soft_labels), corpus, text, schema)
     columns = _columns(len(schema.findings))

@@ -123,7 +123,15 @@ def _evaluate(trial: Trial, document: Path) -> None:
     with TemporaryDirectory(prefix="report-gen-") as store:
         path = trial.recipe.resolve(trial.corpus.path)
         drafter = Drafter.load(trial.training / BEST)
-        studies = list(read_corpus(path, layout=trial.corpus.layout, store=Path(store), schema=drafter.schema))
+        studies = list(
+            read_corpus(
+                path,
+                layout=trial.corpus.layout,
+                columns=trial.corpus.columns,
+                store=Path(store),
+                schema=drafter.schema,
+            )
+        )
         rows = select_studies(studies, trial.split)
         evaluation = evaluate(
             drafter,

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from report_gen.config import (
     CONDITIONING_TRAITS,
     ConditioningName,
+    DeclaredScope,
     DecoderConfig,
     EncoderConfig,
     PreprocessingStep,
     ProjectorConfig,
-    ScopeConfig,
 )
 from report_gen.records import AttributeName, SectionName
 
@@ -30,6 +30,9 @@ class CorpusRecipe(_Frozen):
     """Folder or file, relative to `data`."""
     layout: str | None = None
     """Layout of the corpus; detected automatically if not given."""
+    columns: dict[str, str | tuple[str, ...]] = {}
+    """Columns of a table by field, such as `{ image = "filename", report = "report_text", patient = "PatientID" }`, if
+    they have other names than usual; `report-gen corpus check` lists how columns are read."""
     hold_out: float = Field(default=0.0, ge=0, lt=1)
     """Share of the training patients for validation, in place of the validation split of the corpus, which then counts
     as test data. 0 keeps the splits."""
@@ -95,18 +98,12 @@ class ModelRecipe(_Frozen):
     """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
     lora: LoraRecipe | None = None
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
-    scope: ScopeConfig = Field(default_factory=ScopeConfig)
+    scope: DeclaredScope = Field(default_factory=DeclaredScope)
     """Studies that the model is made for; others are refused unless the user forces a draft."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
-
-    @model_validator(mode="after")
-    def _check_scope(self) -> ModelRecipe:
-        if self.scope.recognizer is not None:
-            raise ValueError("scope.recognizer is a result of the training; use the table [recognizer]")
-        return self
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:
@@ -246,6 +243,9 @@ class StageRecipe(_Frozen):
     """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)
     """Probability that a prompt has no indication."""
+    view_dropout: float = Field(default=0.15, ge=0, le=1)
+    """Probability that the views of a study are unknown to the model and missing in its prompt, as those of a PNG are;
+    otherwise the model gets the views of the corpus."""
     augment: bool = True
     """Whether training images are changed at random, as `augmentation` specifies."""
     cached_features: int = Field(default=0, ge=0)
@@ -294,7 +294,7 @@ class Recipe(_Frozen):
     """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is
     `cache` in the run folder. It holds patient images: delete it with them."""
     unreadable: Literal["refuse", "leave-out"] = "refuse"
-    """Treatment of a study with an unreadable image: stop with an error, or leave the study out."""
+    """Treatment of a study with a missing or unreadable image: stop with an error, or leave the study out."""
     save_minutes: float = Field(default=10.0, ge=0)
     """Minutes between saves of the training state, in addition to the save at every validation."""
     tensorboard: bool = True

@@ -16,7 +16,7 @@ import pydantic
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from report_gen.errors import OutputError, RecipeError, UsageError
+from report_gen.errors import OutputError, RecipeError, ReportGenError, StoppedError, UsageError
 from report_gen.files import recover_folder, write_atomically, write_folder
 from report_gen.tokenizer import ReportTokenizer
 
@@ -106,7 +106,13 @@ class Run:
             write_atomically(path, recipe.model_dump_json(indent=2) + "\n")
             run = cls(folder)
             run._clean_up()
-            yield run
+            try:
+                yield run
+            except StoppedError:
+                raise
+            except ReportGenError:
+                run._forget_if_unstarted()
+                raise
 
     def save_tokenizer(self, tokenizer: ReportTokenizer) -> None:
         """Keep the vocabulary of the run."""
@@ -186,6 +192,18 @@ class Run:
         kept = 0 if record is None else record.get("log_bytes", 0)
         if log.exists() and log.stat().st_size > kept:
             os.truncate(log, kept)
+
+    def _forget_if_unstarted(self) -> None:
+        """Remove the recipe, vocabulary and log of a run that was refused before its first step.
+
+        The folder can then be used for a new run. Decoded images are kept, because the next attempt needs them too.
+        """
+        log = self.folder / LOG
+        has_steps = log.exists() and '"kind": "step"' in log.read_text(encoding="utf-8")
+        if has_steps or (self.folder / LAST).exists() or (self.folder / BEST).exists():
+            return
+        for name in (RECIPE, TOKENIZER, LOG):
+            (self.folder / name).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -138,7 +138,7 @@ def test_another_version_of_the_reading_code_decodes_again(
     tmp_path: Path, images: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, images)
-    monkeypatch.setattr(image_cache, "VERSION", 2)
+    monkeypatch.setattr(image_cache, "VERSION", 99)
     fill(tmp_path, images)
     assert len(decoded) == 10
 
@@ -225,7 +225,7 @@ def many(tmp_path: Path) -> list[Path]:
 
 def test_a_killed_run_loses_at_most_one_shard(tmp_path: Path, many: list[Path], decoded: list[str]) -> None:
     process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(many[0].parent), str(tmp_path / "cache")])
-    folder = tmp_path / "cache" / "images-32-1"
+    folder = tmp_path / "cache" / "images-32-2"
     while len(list(folder.glob("*.arrow"))) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -271,7 +271,7 @@ def test_much_work_is_done_on_all_cores(tmp_path: Path, images: list[Path], monk
 def test_the_work_can_be_pickled(tmp_path: Path, images: list[Path]) -> None:
     """Worker processes get the decoding function with the lookup of stored images."""
     fill(tmp_path, images[:1])
-    stored = partial(image_cache._stored_keys, tmp_path / "cache" / "images-32-1", "run")
+    stored = partial(image_cache._stored_keys, tmp_path / "cache" / "images-32-2", "run")
     pickled = pickle.dumps(partial(decoding.decode, transform=TRANSFORM, stored=stored))
     work = pickle.loads(pickled)  # noqa: S301 - our own
     assert work(str(images[0])).square is None

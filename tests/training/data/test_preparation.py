@@ -132,7 +132,7 @@ def test_a_run_killed_while_encoding_starts_over(data: Path, monkeypatch: pytest
         "corpora",
         "examples",
         "files",
-        "images-32-1",
+        "images-32-2",
     ]
 
 
@@ -149,8 +149,8 @@ def test_runs_may_share_their_images(data: Path, monkeypatch: pytest.MonkeyPatch
         image.touch()
     monkeypatch.setattr("report_gen_training.data.image_decoding.load_pixels", no_reading)
     prepare_run(data, tiny_recipe(data, cache="shared"), name="other")
-    assert (data / "shared" / "images-32-1").is_dir()
-    assert not (data / "other" / "cache" / "images-32-1").exists()
+    assert (data / "shared" / "images-32-2").is_dir()
+    assert not (data / "other" / "cache" / "images-32-2").exists()
 
 
 def test_unreadable_images_are_refused_with_their_number(data: Path) -> None:
@@ -194,7 +194,8 @@ def test_progress_is_reported(data: Path) -> None:
 def test_a_corpus_of_reports_only(tmp_path: Path) -> None:
     rows = [{"study_id": str(n), "findings": "Clear lungs.", "impression": "Normal chest."} for n in range(3)]
     write_manifest(tmp_path / "images", rows)
-    store = prepare_run(tmp_path).encoded.examples["images"]["train"]
+    recipe = tiny_recipe(tmp_path, corpora=[{"name": "images", "path": "images", "use_images": False}])
+    store = prepare_run(tmp_path, recipe).encoded.examples["images"]["train"]
     assert store.kinds.tolist() == [[False, True]] * 3
     assert list(store.image_paths()) == []
     assert store[0].patient_id == ""

@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,21 @@ def test_a_run_that_failed_before_it_learned_anything_is_started_again_with_anot
         run.log("step", step=1)
     with pytest.raises(UsageError, match="already holds a run"), Run.open(tmp_path, other, resume=False):
         pass
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_only_a_run_refused_before_its_first_step_may_be_started_again(tmp_path: Path, stepped: bool) -> None:
+    recipe = tiny_recipe(tmp_path)
+    with suppress(RecipeError), Run.open(tmp_path / "run", recipe, resume=False) as run:
+        (run.folder / "tokenizer.model").touch()  # the vocabulary is learned before the decoder's positions are checked
+        run.log("stage")
+        if stepped:
+            run.log("step")
+        raise RecipeError("too few positions")
+    if stepped:
+        with pytest.raises(UsageError, match="already holds a run"), Run.open(run.folder, recipe, resume=False):
+            pass
+    else:
+        assert [path.name for path in run.folder.iterdir()] == ["lock"]
+        with Run.open(run.folder, recipe, resume=False):
+            pass

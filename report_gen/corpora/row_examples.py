@@ -1,0 +1,179 @@
+"""Build the study of one row of a table whose columns are assigned to fields."""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from report_gen.corpora.columns import SOFT, ColumnUse
+from report_gen.corpora.examples import Example, split_name
+from report_gen.corpora.image_paths import has_image_suffix
+from report_gen.errors import CorpusError
+from report_gen.labeling import cut_report, value_of_term
+from report_gen.records import ATTRIBUTES, FindingSchema, ViewPosition
+
+Row = Mapping[str, Any]
+
+
+def example_of_row(
+    row: Row,
+    use: ColumnUse,
+    location: str,
+    *,
+    study_id: str,
+    find: Callable[[Any, str], str],
+    split: str,
+    schema: FindingSchema,
+) -> Example:
+    """Return the study of one row.
+
+    Args:
+        row: Values by column.
+        use: Columns by field.
+        location: Table and row, for error messages.
+        study_id: Id of the study.
+        find: Returns the path of an image.
+        split: Split if the row has none; empty for train.
+        schema: The findings of the labels.
+
+    Raises:
+        CorpusError: A value has a wrong type.
+    """
+    images = images_of_row(row, use, location)
+    views = [ViewPosition.from_term(view).value for view in _list(row, use, "views", location) or [""]]
+    if len(views) not in (1, len(images)):
+        raise CorpusError(f"{location} has {len(images)} images and {len(views)} views; give one view per image")
+    return Example(
+        study_id=study_id,
+        patient_id=_text(row, use, "patient_id", location),
+        images=tuple(find(image, location) for image in images),
+        view_positions=tuple(views if len(views) == len(images) else views * len(images)),
+        **_sections(row, use, location),
+        labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
+        soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
+        **{name: value_of_term(name, _text(row, use, name, location)) for name in ATTRIBUTES},
+        split=split_name(_text(row, use, "split", location)) or split or "train",
+    )
+
+
+def study_id_of_row(row: Row, use: ColumnUse, location: str) -> str:
+    """Return the study id in a row; empty if it has none."""
+    return _text(row, use, "study_id", location)
+
+
+def images_of_row(row: Row, use: ColumnUse, location: str) -> list[Any]:
+    """Return the images of a row: names, or embedded images of `datasets`."""
+    if "images" in use.joined:
+        listed = [_split_list(row.get(column)) for column in use.fields["images"]]
+        values: Any = [image for images in listed for image in (images if isinstance(images, list) else [images])]
+    else:
+        values = _value(row, use, "images")
+    images = values if isinstance(values, list) else [values]
+    if all(map(_is_embedded, images)):
+        return list(images)
+    return _names(values if "images" in use.joined else _split_list(values), _column(use, "images"), location)
+
+
+def _is_embedded(image: Any) -> bool:
+    return isinstance(image, bytes) or (isinstance(image, dict) and bool({"bytes", "path"} & set(image)))
+
+
+def _value(row: Row, use: ColumnUse, field: str) -> Any:
+    """Return the first value of the columns of a field; None if all are empty."""
+    values = (row.get(column) for column in use.fields.get(field, ()))
+    return next((value for value in values if not _is_empty(value)), None)
+
+
+def _is_empty(value: Any) -> bool:
+    """Return whether a value is missing; pandas writes NaN for it."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def _text(row: Row, use: ColumnUse, field: str, location: str) -> str:
+    value = _value(row, use, field)
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # pandas makes numbers of ids, and floats of numbers if one is missing
+    if not isinstance(value, str | int):
+        raise CorpusError(f"{location}: {use.fields[field][0]!r} must be a text; correct the value")
+    return str(value).strip()
+
+
+def _list(row: Row, use: ColumnUse, field: str, location: str) -> list[str]:
+    return _names(_split_list(_value(row, use, field)), _column(use, field), location)
+
+
+def _column(use: ColumnUse, field: str) -> str:
+    return (use.fields.get(field) or (field,))[0]
+
+
+def _names(values: Any, column: str, location: str) -> list[str]:
+    values = [] if values is None else values
+    if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
+        raise CorpusError(f"{location}: {column!r} must be a list of texts, or texts separated by ';'")
+    return [item.strip() for item in values if item.strip()]
+
+
+def _split_list(value: Any) -> Any:
+    """Return the items of a text: separated by `;` or `|`, image names also by commas, or a list of JSON or Python."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().startswith("[") and value.strip().endswith("]"):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                parsed = parse(value)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            return parsed if isinstance(parsed, list) else value
+    items = value.replace("|", ";").split(";")
+    by_comma = value.split(",")
+    return by_comma if len(items) == 1 and all(has_image_suffix(item.strip()) for item in by_comma) else items
+
+
+def _sections(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
+    """Return the sections of a row. Missing ones are taken from its complete report."""
+    names = ("indication", "comparison", "findings", "impression")
+    texts = {name: _text(row, use, name, location) for name in names}
+    if texts["findings"] or texts["impression"]:
+        return texts
+    cut = cut_report(_text(row, use, "report", location))
+    return {name: text or cut.get(name, "") for name, text in texts.items()}
+
+
+def _numbers(
+    row: Row, use: ColumnUse, schema: FindingSchema, prefix: str, parse: Callable[[Any], float | None]
+) -> dict[str, float]:
+    labeled = [finding for finding in schema.findings if prefix + finding in use.fields]
+    numbers = {finding: parse(_value(row, use, prefix + finding)) for finding in labeled}
+    return {finding: number for finding, number in numbers.items() if number is not None}
+
+
+def _label(value: object, location: str) -> float | None:
+    """Return 1 or 0; None for an empty value and for -1, which CheXpert uses for uncertain."""
+    number = _number(value)
+    if number not in (0, 1, -1, None):
+        raise CorpusError(f"{location}: the label of a finding must be 1, 0, -1 or empty; correct the value")
+    return None if number == -1 else number
+
+
+def _soft_label(value: object, location: str) -> float | None:
+    number = _number(value)
+    if number is not None and not 0 <= number <= 1:
+        raise CorpusError(
+            f"{location}: the soft label of a finding must be a number from 0 to 1, or empty; correct the value"
+        )
+    return number
+
+
+def _number(value: object) -> float | None:
+    """Return the number, NaN if the value is not a number, None if it is empty."""
+    if value is None:
+        return None
+    try:
+        return float(value) if isinstance(value, bool) else float(str(value))
+    except ValueError:
+        return float("nan")
