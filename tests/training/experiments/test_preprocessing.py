@@ -25,7 +25,7 @@ from tests.image_steps import step
 
 
 def write_nih(folder: Path, patients: int) -> Path:
-    """Write radiographs of the layout `nih`: a bright upper left corner is an effusion, another corner an atelectasis."""
+    """Write radiographs of the layout `nih`: a bright left upper corner is an effusion, a right one an atelectasis."""
     rows = []
     for number in range(patients):
         place = number % 2
