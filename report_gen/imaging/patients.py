@@ -14,7 +14,8 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 
-from report_gen.imaging.dicom import raise_study_errors, read_attributes
+from report_gen.imaging.dicom import read_attributes
+from report_gen.imaging.dicom_file import raise_study_errors
 
 _ATTRIBUTES = {
     "PatientID": "Patient ID",
