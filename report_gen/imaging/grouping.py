@@ -91,9 +91,12 @@ def merge_files(files: StudyFiles) -> Study:
         if differing:
             reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
             raise StudyError(_path(singles[0]).parent, reason)
-    by_series: dict[str | None, list[Series]] = defaultdict(list)
+    # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
+    by_series: dict[tuple[object, ...], list[Series]] = defaultdict(list)
     for single in _without_copies(singles):
-        by_series[single.series[0].series_instance_uid].append(single.series[0])
+        one = single.series[0]
+        key = (one.series_instance_uid, one.modality, one.body_part, one.anatomic_region, one.descriptions)
+        by_series[key].append(one)
     ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
     series = tuple(dataclasses.replace(group[0], images=_in_order(group)) for group in ordered)
     return dataclasses.replace(singles[0], name=files.name, series=series)
