@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from report_gen.records import AttributeName, FindingSchema, FindingState
+from report_gen.records import AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -57,6 +57,90 @@ class EncoderConfig(_Frozen):
     """Subtracted from intensities in 0..1."""
     std: float = Field(default=0.5, gt=0)
     """Divides the intensities after the mean is subtracted."""
+
+
+class CropBordersStep(_Frozen):
+    """Crops uniform borders, dark or bright: the area outside the collimator, and unexposed or black margins."""
+
+    name: Literal["crop_borders"]
+    """Selects this step."""
+    tolerance: float = Field(default=0.04, ge=0, le=0.5)
+    """Largest difference from the median of the outermost line at which a pixel belongs to the border, intensities
+    0..1."""
+    share: float = Field(default=0.98, gt=0.5, le=1)
+    """Share of a line's pixels that must belong to the border, so that noise and small markers do not stop the crop."""
+    remaining: float = Field(default=0.4, gt=0, le=1)
+    """Least share of the rows and of the columns that remain; if fewer would remain, nothing is cropped."""
+
+
+class CropBandsStep(_Frozen):
+    """Crops bands with burned-in text along the edges. Text over the anatomy stays."""
+
+    name: Literal["crop_bands"]
+    """Selects this step."""
+    stroke: float = Field(default=0.01, gt=0, le=0.05)
+    """Largest stroke width of the text, as a share of the longer side of the image."""
+    contrast: float = Field(default=0.2, gt=0, le=1)
+    """Least difference between text and background, intensities 0..1."""
+    tolerance: float = Field(default=0.04, ge=0, le=0.5)
+    """Largest deviation of the background of a band from uniform, intensities 0..1."""
+    depth: float = Field(default=0.25, gt=0, lt=0.5)
+    """Largest share of the rows or columns that a band takes; a larger uniform area is not a band."""
+
+
+class MedianStep(_Frozen):
+    """Replaces each pixel by the median of its neighborhood, which removes single bright and dark pixels."""
+
+    name: Literal["median"]
+    """Selects this step."""
+    size: Literal[3, 5, 7, 9] = 3
+    """Side of the neighborhood, pixels."""
+
+
+class NonLocalMeansStep(_Frozen):
+    """Removes noise by averaging pixels with similar surroundings (non-local means, Buades et al., CVPR 2005)."""
+
+    name: Literal["non_local_means"]
+    """Selects this step."""
+    sigma: float = Field(default=0.02, gt=0, le=0.5)
+    """Standard deviation of the noise, intensities 0..1."""
+    strength: float = Field(default=0.8, gt=0, le=4)
+    """Width of the similarity weights in multiples of sigma; higher values smooth more."""
+    patch: int = Field(default=5, ge=3, le=9)
+    """Side of the compared surroundings, pixels."""
+    distance: int = Field(default=4, ge=1, le=10)
+    """Largest distance of averaged pixels along each axis, pixels. The time grows with its square."""
+
+
+class ClaheStep(_Frozen):
+    """Raises the local contrast (contrast-limited adaptive histogram equalization, CLAHE, Zuiderveld 1994)."""
+
+    name: Literal["clahe"]
+    """Selects this step."""
+    tiles: int = Field(default=8, ge=1, le=64)
+    """Tiles along each axis, each with a histogram of its own."""
+    limit: float = Field(default=2.5, ge=1, le=100)
+    """Largest slope of a tile's mapping, in multiples of the slope of the identity; 1 hardly changes the image."""
+    bins: int = Field(default=1024, ge=64, le=16384)
+    """Bins of a histogram: intensity levels that a tile distinguishes."""
+
+
+class PercentilesStep(_Frozen):
+    """Stretches the intensities between two percentiles of the image to 0..1 and clips those outside."""
+
+    name: Literal["percentiles"]
+    """Selects this step."""
+    lower: float = Field(default=0.5, ge=0, lt=50)
+    """Percentile that becomes 0."""
+    upper: float = Field(default=99.5, gt=50, le=100)
+    """Percentile that becomes 1."""
+
+
+PreprocessingStep = Annotated[
+    CropBordersStep | CropBandsStep | MedianStep | NonLocalMeansStep | ClaheStep | PercentilesStep,
+    Field(discriminator="name"),
+]
+"""A step that changes an image [H,W] of intensities 0..1 before it is fitted into the square of the encoder."""
 
 
 class ProjectorConfig(_Frozen):
@@ -168,7 +252,7 @@ class RecognizerConfig(_Frozen):
         return self
 
 
-class ScopeConfig(_Frozen):
+class DeclaredScope(_Frozen):
     """Studies that a model was made for. Others are refused, unless the user forces a draft.
 
     Attributes that a header does not have, or has with an unknown value, exclude nothing.
@@ -188,8 +272,29 @@ class ScopeConfig(_Frozen):
     """Whether animals are outside the scope."""
     max_images: int = Field(default=16, ge=1)
     """Maximum number of images of one study; more would exhaust the memory."""
+
+
+class ScopeConfig(DeclaredScope):
+    """The declared scope, and what recognizes foreign images."""
+
     recognizer: RecognizerConfig | None = None
     """Recognizer of foreign images. None: the model has none, and every image is drafted."""
+
+
+class TrainedViews(_Frozen):
+    """The views that a model was trained on. Other views must not reach it: their embedding is untrained."""
+
+    images: dict[ViewPosition, Annotated[int, Field(ge=1)]] = {}
+    """Number of training images by the view that the corpora specify."""
+    prompts: dict[str, Annotated[int, Field(ge=1)]] = {}
+    """Number of training reports by the views that the prompt names, such as "PA and lateral"; "" if it names none."""
+    dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images whose view was dropped, so that the model knows images of unknown view."""
+
+    @property
+    def embedded(self) -> frozenset[ViewPosition]:
+        """Views whose embedding is trained, UNKNOWN among them if views were dropped."""
+        return frozenset(self.images) | ({ViewPosition.UNKNOWN} if self.images and self.dropout else frozenset())
 
 
 class ModelConfig(_Frozen):
@@ -202,6 +307,8 @@ class ModelConfig(_Frozen):
     features written as digits before the prompt (`numbers`, a baseline)."""
     vocabulary_size: int = Field(ge=8)
     encoder: EncoderConfig
+    preprocessing: tuple[PreprocessingStep, ...] = ()
+    """Steps that change every image before it is fitted into the square of the encoder, in order."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     finding_schema: FindingSchema
@@ -216,6 +323,8 @@ class ModelConfig(_Frozen):
     """Attributes that the model classifies; each takes one visual token."""
     scope: ScopeConfig = Field(default_factory=ScopeConfig)
     """Studies that the model was made for."""
+    trained_views: TrainedViews | None = None
+    """Views of the training images and prompts; other views are replaced. None: not recorded, as in version 0.1."""
 
     @model_validator(mode="after")
     def _check_findings(self) -> ModelConfig:

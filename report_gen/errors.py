@@ -57,7 +57,17 @@ class StudyError(ReportGenError):
 
 
 class NotAnImageError(StudyError):
-    """A file contains no image, for example a structured report, a PDF or a text."""
+    """A file contains no image, for example a structured report, a PDF or a text.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it, and what to do.
+        kind: For DICOM the name of the SOP class, such as "Basic Text SR Storage"; empty for other files.
+    """
+
+    def __init__(self, path: Path, reason: str, kind: str = "") -> None:
+        super().__init__(path, reason)
+        self.kind = kind
 
 
 class ScopeError(StudyError):

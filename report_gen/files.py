@@ -5,19 +5,29 @@ An interrupted write leaves the earlier file as it was. All functions raise Outp
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from report_gen.errors import OutputError
 
 _TEMPORARY, _PREVIOUS = ".tmp", ".old"
+_NAME_BYTES = 255
+"""Longest file name where the file system does not specify it, bytes."""
+_HASH_DIGITS = 12
+_REPLACED = ("Cc", "Cf", "Zl", "Zp")
+"""Unicode categories of characters that a file name does not get: control, format, line and paragraph separator."""
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Write a file under a temporary name, then rename it. Missing folders are created; text is written as UTF-8.
+
+    Bytes of a file name that are not UTF-8 stand in a text as the surrogates U+DC80 to U+DCFF (PEP 383). They are
+    written as escapes, for example \\udce9, which JSON reads as the same surrogate.
 
     After a failure or a crash an earlier file at `path` is unchanged.
 
@@ -98,17 +108,67 @@ def recover_folder(folder: Path) -> None:
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
-    """Make names differ, also on a file system that ignores case: a repeated name gets the suffix -2, -3, ..."""
+    """Make names differ: a repeated name gets the suffix -2, -3, ...
+
+    Names also differ on a file system that ignores case or the composition of accents (Unicode normalization).
+    """
     taken: set[str] = set()
     unique = []
     for name in names:
         candidate, number = name, 1
-        while candidate.casefold() in taken:
+        while _key(candidate) in taken:
             number += 1
             candidate = f"{name}-{number}"
-        taken.add(candidate.casefold())
+        taken.add(_key(candidate))
         unique.append(candidate)
     return unique
+
+
+def file_names(names: Iterable[str], *, suffix: str, folder: Path | None = None) -> list[str]:
+    """Return a different file name, without the suffix, for each of several names.
+
+    - A slash, a control character, a line or paragraph separator and an invisible character (Unicode categories Cc,
+      Cf, Zl and Zp) become "_". Every other character is kept, and so are bytes that are not valid UTF-8.
+    - A name without characters becomes "study", and the names "." and ".." become "_" and "__".
+    - A repeated name gets the suffix -2, -3, ...
+    - A name that is too long with its suffix is cut, and ends with "-" and 12 digits of the SHA-256 of the whole name.
+
+    Args:
+        names: Names of studies.
+        suffix: Suffix of the files, with the dot.
+        folder: Folder of the files, whose file system limits the length; it need not exist. Default: 255 bytes.
+    """
+    limit = _longest_name(folder) - len(os.fsencode(suffix))
+    return [_shorten(name, limit) for name in unique_names(map(_clean, names))]
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name.casefold())
+
+
+def _clean(name: str) -> str:
+    cleaned = "".join("_" if c == "/" or unicodedata.category(c) in _REPLACED else c for c in name)
+    return cleaned.replace(".", "_") if cleaned in (".", "..") else cleaned or "study"
+
+
+def _shorten(name: str, limit: int) -> str:
+    encoded = os.fsencode(name)
+    if len(encoded) <= limit:
+        return name
+    ending = f"-{hashlib.sha256(encoded).hexdigest()[:_HASH_DIGITS]}"
+    while len(os.fsencode(name)) > limit - len(ending):
+        name = name[:-1]
+    return name + ending
+
+
+def _longest_name(folder: Path | None) -> int:
+    """Return the longest name that a folder, or the nearest parent that exists, can hold, bytes."""
+    for existing in () if folder is None else (folder, *folder.absolute().parents):
+        try:
+            return os.pathconf(existing, "PC_NAME_MAX")
+        except (OSError, ValueError):
+            continue
+    return _NAME_BYTES
 
 
 def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
@@ -116,7 +176,7 @@ def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
     try:
         with temporary.open("xb") as file:
             for piece in pieces:
-                file.write(piece.encode() if isinstance(piece, str) else piece)
+                file.write(piece.encode(errors="backslashreplace") if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -1,27 +1,34 @@
 """Run a command line: exit codes, signals, messages and progress bars.
 
 Drafts and results go to standard output. Everything else goes to standard error, so that standard output can be piped.
+Nothing that is printed contains a control character of a file name, a header or a text: see `escape_controls`.
 `report-gen` and `python -m training` share this module.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
+import re
 import signal
 import sys
+import traceback
+import unicodedata
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar, cast
 
 import typer
 
 from report_gen.errors import ReportGenError
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from types import TracebackType
+
+    from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
 T = TypeVar("T")
@@ -64,10 +71,12 @@ def run_app(application: Callable[[], object]) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # pydicom's warnings quote values of the header, which may be data of the patient.
     warnings.filterwarnings("ignore", module="pydicom")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Python would raise an error for characters of a file name or a text that the encoding of the terminal lacks.
-        sys.stdout.reconfigure(errors="backslashreplace")
     _accept_interrupts()
+    with _safe_streams():
+        _run(application)
+
+
+def _run(application: Callable[[], object]) -> None:
     try:
         application()
     except ReportGenError as error:
@@ -100,27 +109,51 @@ def set_verbosity(*, verbose: int = 0, quiet: bool = False) -> None:
         logger.propagate = False
 
 
+def escape_controls(text: str, *, keep: str = "\n\t") -> str:
+    """Escape the characters that a terminal may act on or hide, as JSON does: ESC becomes the six characters \\u001b.
+
+    These are control characters (C0 and C1), format characters such as bidirectional overrides and zero-width spaces,
+    line and paragraph separators, and the surrogates that stand for bytes of a file name that are not UTF-8. A JSON
+    document keeps its meaning.
+
+    Args:
+        text: Any text.
+        keep: Characters to leave as they are. A message of one line keeps none.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(json.dumps(c)[1:-1] if c not in keep and _is_unsafe(c) else c for c in text)
+
+
 def print_text(text: str) -> None:
-    """Write text and a line break to standard output as it is: no markup, no wrapping."""
-    sys.stdout.write(text + "\n")
+    """Write text and a line break to standard output: no markup, no wrapping, control characters escaped."""
+    sys.stdout.write(escape_controls(text) + "\n")
     sys.stdout.flush()
+
+
+def print_json(document: str) -> None:
+    """Write a JSON document to standard output. It is valid UTF-8 whatever the encoding of the terminal is.
+
+    If that encoding is not UTF-8, all characters outside of ASCII are escaped.
+    """
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    print_text(document if is_utf8 else re.sub(r"[^\0-\x7f]", lambda match: json.dumps(match[0])[1:-1], document))
 
 
 def print_table(table: RenderableType) -> None:
     """Write a rich table or group to standard output, fitted to the width of the terminal."""
-    from rich.console import Console
-
-    Console().print(table)
+    _safe_console().print(table)
 
 
 def print_error(message: str) -> None:
-    """Write one error to standard error."""
-    sys.stderr.write(f"report-gen: {message}\n")
+    """Write one error to standard error, on one line."""
+    sys.stderr.write(f"report-gen: {escape_controls(message, keep='')}\n")
 
 
 def print_notice(message: str) -> None:
-    """Write a fact that the user must know, and that is no error, to standard error."""
-    sys.stderr.write(f"note: {message}\n")
+    """Write one notice to standard error, on one line. `--quiet` hides it."""
+    if not _is_quiet():
+        print_error(f"notice: {message}")
 
 
 def track(items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
@@ -179,7 +212,6 @@ class Bars:
 
 
 def _progress(*, disable: bool = False) -> Progress:
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
@@ -192,9 +224,71 @@ def _progress(*, disable: bool = False) -> Progress:
         TextColumn("{task.fields[alarm]}", markup=False, style="bold red"),
         TextColumn("{task.fields[note]}", markup=False),
         # In a notebook rich would need widgets; plain lines of text need nothing.
-        console=Console(stderr=True, force_jupyter=False),
+        console=_safe_console(stderr=True, force_jupyter=False),
         disable=disable or _is_quiet(),
     )
+
+
+def _safe_console(**options: Any) -> Console:
+    """Return a rich console that escapes control characters, except those that rich writes itself."""
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class SafeConsole(Console):
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=escape_controls(segment.text))
+
+        @property
+        def file(self) -> Any:
+            """The stream itself: the escapes of colors must pass."""
+            stream = super().file
+            return stream.stream if isinstance(stream, _SafeStream) else stream
+
+        @file.setter
+        def file(self, new_file: Any) -> None:
+            self._file = new_file
+
+    return SafeConsole(**options)
+
+
+class _SafeStream:
+    """A text stream that escapes control characters, also those in messages of Typer, warnings and tracebacks."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(escape_controls(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":  # click would write to it if the encoding is ASCII, past `write`
+            raise AttributeError(name)
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def _safe_streams() -> Iterator[None]:
+    """Escape control characters on both standard streams, and characters that their encoding lacks."""
+    original = sys.stdout, sys.stderr
+    for stream in original:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = (cast("Any", _SafeStream(stream)) for stream in original)
+    sys.excepthook = _print_traceback  # for an unexpected error, which Python prints after this context has ended
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = original
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(escape_controls("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _is_unsafe(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _is_quiet() -> bool:
@@ -217,7 +311,14 @@ class _StandardErrorHandler(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(_OneLineFormatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        sys.stderr.write(escape_controls(self.format(record)) + "\n")
+
+
+class _OneLineFormatter(logging.Formatter):
+    """Writes the message on one line. A traceback below it keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is that of logging
+        return escape_controls(super().formatMessage(record), keep="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import OutputError
-from report_gen.files import recover_folder, unique_names, write_atomically, write_folder, write_pieces
+from report_gen.files import file_names, recover_folder, unique_names, write_atomically, write_folder, write_pieces
 
 
 def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
@@ -119,3 +120,34 @@ def test_names_differ_even_where_case_is_ignored() -> None:
         "chest-2-2",
         "knee",
     ]
+
+
+def test_names_differ_even_where_the_composition_of_accents_is_ignored() -> None:
+    assert unique_names(["caf\u00e9", "cafe\u0301"]) == ["caf\u00e9", "cafe\u0301-2"]
+
+
+def test_file_names_replace_only_what_a_terminal_acts_on_or_hides() -> None:
+    names = ["esc\x1b[31m", "a\nb", "a\rb", "c\x9b", "rtl\u202e", "zero\u200bwidth", "x/y", "", ".."]
+    assert file_names(names, suffix=".txt") == [
+        *("esc_[31m", "a_b", "a_b-2", "c_", "rtl_", "zero_width", "x_y", "study", "__"),
+    ]
+    kept = ["latin1_\udce9", "ünï códe 放射", "-dash", "a b  ", "q'\"$*?"]
+    assert file_names(kept, suffix=".txt") == kept
+
+
+def test_file_names_fit_into_the_folder(tmp_path: Path) -> None:
+    names = ["L" * 250, "L" * 251, "L" * 255, "L" * 255, "é" * 127, "\udce9" * 255]
+    for suffix in (".txt", ".json", ".seg.dcm"):
+        found = file_names(names, suffix=suffix, folder=tmp_path / "new")
+        assert len(set(found)) == len(names)
+        for name in found:
+            write_atomically(tmp_path / "new" / f"{name}{suffix}", "x")
+    assert file_names(names[:1], suffix=".txt") == names[:1]
+    assert file_names(names[1:3], suffix=".json")[0] != file_names(names[1:3], suffix=".json")[1]
+
+
+def test_bytes_of_a_name_that_are_not_utf8_are_escaped_in_text(tmp_path: Path) -> None:
+    path = tmp_path / "refused.json"
+    write_atomically(path, json.dumps({"path": "latin1_\udce9 é"}, ensure_ascii=False))
+    assert json.loads(path.read_text(encoding="utf-8")) == {"path": "latin1_\udce9 é"}
+    assert b"latin1_\\udce9 \xc3\xa9" in path.read_bytes()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import json
 import logging
 import os
 import subprocess
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator
 
@@ -22,7 +24,7 @@ from report_gen.errors import (
     StoppedError,
     UsageError,
 )
-from report_gen.terminal import bars, run_app, set_verbosity, track
+from report_gen.terminal import bars, escape_controls, print_notice, run_app, set_verbosity, track
 
 
 @pytest.fixture(autouse=True)
@@ -143,3 +145,77 @@ def test_a_character_that_the_terminal_lacks_is_escaped() -> None:
         environment = {**os.environ, "PYTHONIOENCODING": encoding}
         result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
         assert result.stdout.rstrip() == printed
+
+
+UNSAFE = "\x1b]0;title\x07 \x9b31m \r \u202e \u200b \u2028 \udce9 \U000e0041"
+
+
+def test_control_characters_are_escaped_as_in_json() -> None:
+    assert escape_controls("a\x1b[31m\tb\n\x9b\u202e\udce9 é 放") == ("a\\u001b[31m\tb\n\\u009b\\u202e\\udce9 é 放")
+    assert escape_controls("a\nb\tc", keep="") == "a\\nb\\tc"
+    document = json.dumps({"name": UNSAFE}, ensure_ascii=False)
+    assert json.loads(escape_controls(document)) == {"name": UNSAFE}
+
+
+def test_nothing_unsafe_reaches_a_stream() -> None:
+    program = f"""
+import logging, sys, warnings
+import click
+from rich.table import Table
+from report_gen.terminal import *
+name = {UNSAFE!a} + "\\nforged"
+
+def application():
+    set_verbosity(verbose=2)
+    print_error(name)
+    print_notice(name)
+    logging.getLogger("report_gen.somewhere").warning("%s", name)
+    warnings.warn(name)
+    click.echo(name, err=True)
+    print_text(name)
+    table = Table(name)
+    table.add_row(name)
+    print_table(table)
+    for _ in track([1, 2], total=2, description=name):
+        pass
+    raise ValueError(name)
+
+run_app(application)
+"""
+    for environment in (
+        {},
+        {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        {"PYTHONIOENCODING": "latin-1"},
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, **environment}, capture_output=True, check=False
+        )
+        assert done.stderr.count(b"report-gen: ") == 2
+        assert b"UnicodeEncodeError" not in done.stderr
+        for written in (done.stdout, done.stderr):
+            assert b"u001b]0;title" in written
+            text = written.decode("latin-1" if "PYTHONIOENCODING" in environment else "utf-8")
+            assert not [
+                c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in "\n\t"
+            ]
+        lines = done.stderr.decode(errors="replace").splitlines()
+        assert [line for line in lines if line.startswith(("report-gen: ", "WARNING "))] == [
+            line for line in lines if line.endswith("\\nforged") and line.startswith(("report-gen: ", "WARNING "))
+        ]
+
+
+def test_quiet_hides_notices(capsys: pytest.CaptureFixture[str]) -> None:
+    print_notice("shown")
+    set_verbosity(quiet=True)
+    print_notice("hidden")
+    assert capsys.readouterr().err == "report-gen: notice: shown\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_on_standard_output_is_valid_utf8(encoding: str) -> None:
+    program = (
+        "from report_gen.terminal import print_json, run_app; run_app(lambda: print_json('[\"é 放 \\U0001f600\"]'))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, check=True)
+    assert json.loads(done.stdout.decode("utf-8")) == ["é 放 \U0001f600"]

@@ -24,7 +24,7 @@ from report_gen.cli.options import (
 from report_gen.errors import StudyError, UsageError
 from report_gen.outputs import OutputFormat, format_names, get_format
 from report_gen.records import ViewPosition
-from report_gen.terminal import Quiet, Verbose, print_error, print_text, set_verbosity
+from report_gen.terminal import Quiet, Verbose, print_error, print_json, print_notice, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
@@ -68,10 +68,24 @@ def draft(
         ViewPosition | None,
         typer.Option(case_sensitive=False, help="View of images whose files do not specify one, such as PNG."),
     ] = None,
+    as_study: Annotated[
+        bool,
+        typer.Option(
+            "--as-study",
+            help="Take the pictures (PNG, JPEG, TIFF) of each folder, and all files named here, for one study.",
+        ),
+    ] = False,
     attention: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.png", help="Draw one study: its image, the attention of each finding, and the draft."
+        ),
+    ] = None,
+    show_preprocessing: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Draw the images of one study after each preprocessing step, as the model gets them.",
         ),
     ] = None,
     force: Annotated[
@@ -88,13 +102,16 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    check_png_name(attention, "--attention")
+    drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
+    for option, path in drawings.items():
+        check_png_name(path, option)
     chosen_format = get_format(output_format)
     check_device(device)
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
-    studies, refused = _read_all(paths, view)
-    if attention and len(studies) > 1:
-        raise UsageError(f"--attention draws one study, and there are {len(studies)}; draft them one by one")
+    studies, refused = _read_all(paths, view, as_study=as_study)
+    for option, path in drawings.items():
+        if path and len(studies) > 1:
+            raise UsageError(f"{option} draws one study, and there are {len(studies)}; draft them one by one")
     if studies:  # the model takes seconds to load, so it is loaded only if there is something to draft
         drafter = load_drafter(checkpoint, device=device, dtype=dtype)
         results = drafter.draft_all(
@@ -106,27 +123,25 @@ def draft(
             batch_size=batch_size,
             force=force,
         )
-        refused += _write_all(studies, results, output, chosen_format, drafter, attention)
+        refused += _write_all(
+            studies, results, output, chosen_format, drafter, attention=attention, preprocessing=show_preprocessing
+        )
     for error in refused:
         print_error(str(error))
     if refused:
         raise typer.Exit(StudyError.exit_code)
 
 
-def _read_all(paths: Iterable[Path], view: ViewPosition | None) -> tuple[list[Study], list[StudyError]]:
+def _read_all(
+    paths: Iterable[Path], view: ViewPosition | None, *, as_study: bool
+) -> tuple[list[Study], list[StudyError]]:
     """Read every study at the paths; also return the errors of studies that cannot be read."""
     from report_gen.imaging import read_studies
 
-    studies: list[Study] = []
-    refused: list[StudyError] = []
-    for path in paths:
-        try:
-            found = read_studies(path)
-        except StudyError as error:
-            refused.append(error)
-        else:
-            studies += found.studies
-            refused += found.refused
+    found = read_studies(*paths, as_study=as_study)
+    for notice in found.notices:
+        print_notice(notice)
+    studies, refused = list(found.studies), list(found.refused)
     _log.info("studies read: %d, refused: %d", len(studies), len(refused))
     if view is not None:
         studies = [study.with_view(view) for study in studies]
@@ -139,14 +154,20 @@ def _write_all(
     output: Path | None,
     output_format: OutputFormat,
     drafter: Drafter,
+    *,
     attention: Path | None,
+    preprocessing: Path | None,
 ) -> list[StudyError]:
-    """Write each draft as soon as it is there; return the errors of studies that cannot be drafted."""
-    from report_gen.files import unique_names
+    """Write each draft as soon as it is there, and draw what the user asked for.
+
+    Returns:
+        The errors of studies that cannot be drafted.
+    """
+    from report_gen.files import file_names
     from report_gen.terminal import track
 
     refused = []
-    names = unique_names(study.name for study in studies)
+    names = file_names((study.name for study in studies), suffix=output_format.suffix, folder=output)
     tracked = track(results, total=len(studies), description="drafting")
     for study, name, result in zip(studies, names, tracked, strict=True):
         if isinstance(result, StudyError):
@@ -155,6 +176,8 @@ def _write_all(
         _write_draft(result, study, name, output, output_format, alone=len(studies) == 1)
         if attention:
             _draw_attention(drafter, study, result, attention)
+        if preprocessing:
+            _draw_preprocessing(drafter, study, preprocessing)
     return refused
 
 
@@ -169,6 +192,8 @@ def _write_draft(
         write_atomically(output / f"{name}{output_format.suffix}", document)
     elif not output_format.is_text:
         raise UsageError(f"--format {output_format.name} cannot be printed; choose a folder with --output")
+    elif output_format.media_type == "application/json":
+        print_json(document.decode().rstrip("\n"))
     elif output_format.media_type != "text/plain" or alone:
         print_text(document.decode().rstrip("\n"))
     else:
@@ -180,3 +205,10 @@ def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) 
     from report_gen.outputs.overlay import format_overlay  # imports matplotlib, which takes a second
 
     write_atomically(path, format_overlay(report, drafter.attention_map(study)))
+
+
+def _draw_preprocessing(drafter: Drafter, study: Study, path: Path) -> None:
+    from report_gen.files import write_atomically
+    from report_gen.outputs.preprocessing_figure import format_preprocessing  # imports matplotlib as well
+
+    write_atomically(path, format_preprocessing(drafter.preprocessing_stages(study)))

@@ -7,6 +7,7 @@ Instance UID or the name of an image. A text file may also lie beside the folder
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from report_gen.labeling import cut_report, header_values
 from report_gen.records import Study
 
 _FILES_EXAMINED = 200
+_log = logging.getLogger(__name__)
 
 
 def matches(path: Path) -> bool:
@@ -40,6 +42,8 @@ def read(path: Path) -> Iterator[Example]:
         CorpusError: A file cannot be read, no study has a report, or the report of a study is ambiguous.
     """
     found = read_studies(path)
+    for notice in found.notices:
+        _log.warning("%s", notice)
     reports = _Reports(path, found)
     if not found.studies:
         raise CorpusError(f"{path}: no studies found; give the folder that contains the images")
@@ -121,8 +125,8 @@ def _structured_reports(found: StudyCollection) -> Iterator[StructuredReport]:
         CorpusError: A file is broken.
     """
     broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
-    for error in found.refused:
-        if isinstance(error, NotAnImageError) and _is_dicom(error.path):
+    for error in found.passed_over:
+        if error.kind:
             try:
                 report = read_structured_report(error.path)
             except StudyError as unreadable:

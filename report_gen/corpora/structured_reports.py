@@ -107,6 +107,6 @@ def _section(item: Dataset) -> str | None:
     for concept in item.get("ConceptNameCodeSequence") or ():
         code = (str(concept.get("CodingSchemeDesignator")), str(concept.get("CodeValue")))
         words = " ".join(str(concept.get("CodeMeaning") or "").upper().split())
-        section = _SECTIONS.get(code, HEADINGS.get(words))
+        section = _SECTIONS.get(code, None if "REPORT" in words else HEADINGS.get(words))  # a whole report has sections
         return _OMITTED if section == "head" else section
     return None

@@ -26,7 +26,16 @@ from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.labeling import header_values
 from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
-from report_gen.records import Attribute, Finding, FindingSchema, FindingState, Heatmap, Report, Study
+from report_gen.records import (
+    Attribute,
+    Finding,
+    FindingSchema,
+    FindingState,
+    Heatmap,
+    PreprocessedImage,
+    Report,
+    Study,
+)
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
 """The checkpoint that is part of the package."""
@@ -266,6 +275,17 @@ class Drafter:
         image, placement = self._preprocessor.load_first_image(loaded)
         images = self._preprocessor.collate([self._preprocessor.prepare(loaded)])
         return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
+
+    def preprocessing_stages(self, study: Study) -> tuple[PreprocessedImage, ...]:
+        """Return the images of a study that the model gets, as they are after every step of their preprocessing.
+
+        Raises:
+            StudyError: The study cannot be read.
+        """
+        loaded = self._preprocessor.load(DraftRequest(study), force=True)
+        if isinstance(loaded, StudyError):
+            raise loaded
+        return self._preprocessor.preprocessing_stages(loaded)
 
     def _check_overrides(self, request: DraftRequest) -> DraftRequest:
         """Return the request with its overrides by the names of the findings in the schema."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from report_gen.config import ImageClass, ScopeConfig
 from report_gen.errors import ScopeError
-from report_gen.imaging.scope import FORCE_HINT
+from report_gen.imaging.scope import FORCE_HINT, accepts_view
 from report_gen.model import Recognition
 from report_gen.records import Image, ViewPosition
 
@@ -88,7 +88,7 @@ def _violation(image: Image, seen: Recognition, scope: ScopeConfig) -> tuple[str
     """Return the code and the sentence for which an image is outside the scope, or None."""
     if seen.image_class == "foreign":
         return "image", f"{_FOREIGN}"
-    if image.view_position is ViewPosition.LATERAL and scope.views and ViewPosition.LATERAL not in scope.views:
+    if image.view_position is ViewPosition.LATERAL and not accepts_view(scope.views, ViewPosition.LATERAL):
         return "view", "the image appears to be a lateral view, and the model was not trained on lateral views"
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,13 +13,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.request import DraftRequest
+from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError
-from report_gen.imaging import load_pixels
+from report_gen.imaging import load_image
 from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
-from report_gen.prompting import describe_views, render
-from report_gen.records import Image
+from report_gen.prompting import render
+from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")
 
@@ -34,6 +35,8 @@ class LoadedStudy:
     request: DraftRequest
     images: tuple[Image, ...]
     """V images."""
+    views: tuple[ViewPosition, ...]
+    """[V], view of each image as the model gets it."""
     pixel_values: torch.Tensor
     """[V,C,size,size], input of the encoder."""
     patch_features: torch.Tensor
@@ -82,10 +85,9 @@ class StudyPreprocessor:
     ) -> None:
         self._model, self._tokenizer, self._prompt = checkpoint.model, checkpoint.tokenizer, checkpoint.prompt
         self._scope, self._device, self._dtype = self._model.config.scope, device, dtype
-        encoder = self._model.config.encoder
-        self._transform = ImageTransform(
-            size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std
-        )
+        self._trained_views = trained_views(self._model)
+        config = self._model.config
+        self._transform = ImageTransform.from_config(config.encoder, config.preprocessing)
 
     @torch.inference_mode()
     def load(self, request: DraftRequest, *, blank: bool = False, force: bool = False) -> LoadedStudy | StudyError:
@@ -104,22 +106,22 @@ class StudyPreprocessor:
         try:
             scoped = apply_scope(request.study, self._scope, force=force)
             images = scoped.study.images
-            squares = self._gray_squares(len(images)) if blank else self._fit_images(images)  # [V,size,size]
-            loaded = self._encode(request, images, squares, scoped.notices)
-            return loaded if blank or loaded.is_blank else self._recognize(loaded, force=force)
+            squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images)
+            loaded = self._encode(request, images, squares, (*scoped.notices, *notices))
+            return self._choose_views(loaded if blank or loaded.is_blank else self._recognize(loaded, force=force))
         except StudyError as error:
             return error
 
     def prepare(self, loaded: LoadedStudy) -> PreprocessedStudy:
         """Render the prompt of a study, and look its views up."""
-        request, view_positions = loaded.request, [image.view_position for image in loaded.images]
+        request = loaded.request
         prompt = render(
             self._prompt,
             indication=request.indication or request.study.indication or "",
-            views=describe_views(view_positions),
+            views=views_of_prompt(loaded.views, self._trained_views),
             technique=request.technique or "",
         )
-        views = [VIEWS.index(view_position) for view_position in view_positions]
+        views = [VIEWS.index(view) for view in loaded.views]
         return PreprocessedStudy(loaded, views, self._tokenizer.encode(prompt))
 
     def collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
@@ -133,13 +135,21 @@ class StudyPreprocessor:
         )
 
     def load_first_image(self, loaded: LoadedStudy) -> tuple[NDArray[np.float32], Placement]:
-        """Return the first image of a study, [H,W] 0..1, and its placement in the square.
+        """Return the first image of a study, [H,W] 0..1 before preprocessing, and its placement in the square.
 
         Raises:
             StudyError: The image cannot be read.
         """
-        pixels = load_pixels(loaded.images[0])
+        pixels = load_image(loaded.images[0]).pixels
         return pixels, self._transform.fit(pixels)[1]
+
+    def preprocessing_stages(self, loaded: LoadedStudy) -> tuple[PreprocessedImage, ...]:
+        """Return the images of a study after every step of their preprocessing.
+
+        Raises:
+            StudyError: An image cannot be read.
+        """
+        return tuple(self._transform.stages(load_image(image).pixels) for image in loaded.images)
 
     def _encode(
         self, request: DraftRequest, images: tuple[Image, ...], squares: torch.Tensor, notices: tuple[str, ...]
@@ -150,7 +160,8 @@ class StudyPreprocessor:
         if request.priors:
             notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
-        return LoadedStudy(request, images, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
+        views = tuple(image.view_position for image in images)
+        return LoadedStudy(request, images, views, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
         """Remove images that the recognizer of the model finds foreign; raise ScopeError if none remains."""
@@ -164,17 +175,38 @@ class StudyPreprocessor:
             scope=self._scope,
             force=force,
         )
-        return replace(
-            loaded,
-            images=scoped.images,
-            pixel_values=loaded.pixel_values[scoped.kept],
-            patch_features=loaded.patch_features[scoped.kept],
-            notices=(*loaded.notices, *scoped.notices),
-        )
+        return _select(loaded, scoped.kept, images=scoped.images, notices=(*loaded.notices, *scoped.notices))
 
-    def _fit_images(self, images: Sequence[Image]) -> torch.Tensor:
-        """Return squares [V,size,size]; raise StudyError for an image that cannot be read."""
-        return torch.stack([self._transform.fit(load_pixels(image))[0] for image in images])
+    def _choose_views(self, loaded: LoadedStudy) -> LoadedStudy:
+        """Leave images in untrained views out of a study with others, and replace untrained views."""
+        chosen = choose_images(loaded.images, self._scope.views, self._trained_views)
+        kept = [index for index, image in enumerate(loaded.images) if image in chosen.images]
+        notices = (*loaded.notices, *chosen.notices)
+        return _select(loaded, kept, images=chosen.images, views=chosen.views, notices=notices)
 
-    def _gray_squares(self, images: int) -> torch.Tensor:
-        return torch.full((images, self._transform.size, self._transform.size), _GRAY)
+    def _fit_images(self, images: Sequence[Image]) -> tuple[torch.Tensor, tuple[str, ...]]:
+        """Return squares [V,size,size] and the notices of the images; raise StudyError if one cannot be read."""
+        loaded = [load_image(image) for image in images]
+        squares = torch.stack([self._transform.fit(image.pixels)[0] for image in loaded])
+        return squares, _image_notices([image.notices for image in loaded])
+
+    def _gray_squares(self, images: int) -> tuple[torch.Tensor, tuple[str, ...]]:
+        return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()
+
+
+def _select(loaded: LoadedStudy, kept: list[int], **changes: Any) -> LoadedStudy:
+    """Return a study with the images at these indices, and with further changes."""
+    return replace(
+        loaded, pixel_values=loaded.pixel_values[kept], patch_features=loaded.patch_features[kept], **changes
+    )
+
+
+def _image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return each notice of the V images once, and which images it is about if there are several."""
+    numbers: dict[str, list[str]] = {}
+    for number, of_image in enumerate(notices, 1):
+        for notice in of_image:
+            numbers.setdefault(notice, []).append(str(number))
+    if len(notices) == 1:
+        return tuple(numbers)
+    return tuple(f"image {', '.join(images)}: {notice}" for notice, images in numbers.items())

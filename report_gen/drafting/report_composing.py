@@ -112,6 +112,7 @@ class ReportComposer:
                 InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
             ),
             decoding=decoding.options() | machine,
+            preprocessing=tuple(step.model_dump() for step in self._checkpoint.model.config.preprocessing),
         )
 
 

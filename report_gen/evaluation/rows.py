@@ -69,12 +69,15 @@ def has_report(row: Row) -> bool:
 def study_from_row(row: Row) -> Study:
     """Read the images of a corpus row as one study, with the view positions of the corpus.
 
+    An image whose view the corpus does not specify keeps that of its header, as in drafting the file itself.
+
     Raises:
         StudyError: An image cannot be read.
     """
     series = []
     for path, view in zip(row["images"], row["view_positions"], strict=True):
         (one,) = read_study(Path(path)).series
-        images = tuple(replace(image, view_position=ViewPosition(view)) for image in one.images)
-        series.append(replace(one, images=images))
+        if view != ViewPosition.UNKNOWN:
+            one = replace(one, images=tuple(replace(image, view_position=ViewPosition(view)) for image in one.images))
+        series.append(one)
     return Study(name=row["study_id"], series=tuple(series), indication=row["indication"] or None)

@@ -28,7 +28,7 @@ def attention_heatmap(
         model: Model with a finding head.
         pixel_values: [1,V,C,H,W], with view_positions [1,V] and view_mask [1,V].
         patch_features: [1,V,N,D_img], output of the encoder, if it was run already.
-        image: The first view before it was fitted, [H,W] 0..1.
+        image: The first view before preprocessing, [H,W] 0..1.
         placement: Where the image lies in the square of `pixel_values`.
     """
     visual = model.encode_images(pixel_values, view_positions, view_mask, patch_features)
@@ -38,4 +38,4 @@ def attention_heatmap(
     schema = model.config.finding_schema
     by_name = dict(zip(schema.findings, weights, strict=True))
     stated = {name: by_name[name] for name in schema.stated}  # "normal" is nowhere in the image
-    return Heatmap(image=image, square=placement.square, weights=stated)
+    return Heatmap(image=image, square=placement.square, part=placement.part, weights=stated)

@@ -3,10 +3,13 @@
 `report_gen.imaging.transform` needs torch and is therefore not imported here.
 """
 
-from report_gen.imaging.dicom import is_dicom, raise_study_errors, read_attributes
+from report_gen.imaging.dicom import read_attributes
+from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
+from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.reading import (
     IMAGE_SUFFIXES,
     StudyCollection,
+    load_image,
     load_pixels,
     read_pixels,
     read_studies,
@@ -15,8 +18,10 @@ from report_gen.imaging.reading import (
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "LoadedImage",
     "StudyCollection",
     "is_dicom",
+    "load_image",
     "load_pixels",
     "raise_study_errors",
     "read_attributes",

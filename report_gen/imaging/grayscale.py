@@ -1,126 +1,189 @@
 """Apply the grayscale transformations of DICOM PS3.4 N.2: modality LUT, VOI LUT, presentation LUT.
 
-A radiograph of 16 bits has at most 65,536 gray levels. pydicom therefore transforms each level once, in double
-precision, and every pixel is replaced by the result for its level. This is exact, and faster than transforming pixels.
+A radiograph of 16 bits has at most 65,536 gray levels. Each level is transformed once, in double precision, and every
+pixel is replaced by the result for its level. This is exact, and faster than transforming pixels.
 """
 
 from __future__ import annotations
 
-import copy
-import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import Dataset
-from pydicom.multival import MultiValue
-from pydicom.pixels.processing import apply_modality_lut, apply_presentation_lut, apply_voi, apply_windowing
 
-Levels = NDArray[np.float64]
+from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.look_up_table import entry_count, first_usable_lut, largest_entry, look_up
+from report_gen.imaging.stored_bits import StoredBits, find_missed_bits
+from report_gen.imaging.voi import Levels, apply_first_voi
+
+_SATURATED = 0.999
+"""Share of pixels at one end of the range above which a VOI transformation is taken for a wrong one."""
+_UNIFORM = 0.99
+"""Share of pixels of one level above which the image itself is nearly uniform."""
+
+_BLOCK = 2**20
+
+_ZERO_SLOPE = "Rescale Slope is 0 and was ignored"
+_OUTSIDE_WINDOW = (
+    "the window of the header shows the whole image black or white; the range of the values is shown instead"
+)
+_CONTRADICTING_POLARITY = (
+    "polarity is uncertain: Presentation LUT Shape contradicts Photometric Interpretation; check that air is black"
+)
 
 
-def to_grayscale(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.float32]:
-    """Convert stored values [H,W] to display intensities [H,W] in 0..1, 0 = black, as the header specifies.
+@dataclass(frozen=True)
+class _GrayLevels:
+    """The gray levels of an image: the levels as they are allocated, and the level of each pixel."""
+
+    allocated: NDArray[Any]
+    """[N]; unsigned integers, or floating-point numbers."""
+    index: NDArray[Any]
+    """[H,W], the position of the level of each pixel."""
+    counts: NDArray[np.int64]
+    """[N], the number of visible pixels."""
+
+
+def to_grayscale(
+    stored: NDArray[Any], dataset: Dataset, *, precision: int, visible: NDArray[np.bool_] | None = None
+) -> LoadedImage:
+    """Convert pixels to display intensities in 0..1, 0 = black, as the header specifies.
 
     Without a usable VOI LUT or window, the range of the values that occur, padding excluded, is scaled to 0..1.
+
+    Args:
+        stored: Values [H,W] as they lie in Bits Allocated, or floating-point values.
+        dataset: Attributes of the image.
+        precision: Number of allocated bits that the decoder filled.
+        visible: Pixels [H,W] that no shutter hides; the others do not count for the range of values.
 
     Raises:
         ValueError: The look-up tables of the header contradict each other. pydicom may raise other errors.
     """
-    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
-    if stored.itemsize <= 2:
-        index = stored.view(f"u{stored.itemsize}")
-        levels = np.arange(2 ** (8 * stored.itemsize), dtype=index.dtype).view(stored.dtype)
-        occurs = np.zeros(levels.size, dtype=bool)
-        occurs[index] = True
-    else:  # a table of 2**32 levels would not fit into memory
-        levels, index = np.unique(stored, return_inverse=True)
-        occurs = np.ones(levels.size, dtype=bool)
-    padding = _is_padding(levels, dataset)
-    with np.errstate(over="ignore", invalid="ignore"):  # SIGMOID far outside the window overflows to its limit
-        table = _intensities(levels.astype(np.int64), occurs & ~padding, dataset)
-    table[padding] = 0
-    intensities: NDArray[np.float32] = table.astype(np.float32)[index]
-    return intensities
-
-
-def _is_padding(levels: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
-    """Mark the levels between Pixel Padding Value and Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2)."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(levels.size, dtype=bool)
-    limit = dataset.get("PixelPaddingRangeLimit")
-    low, high = sorted((int(value), int(value if limit is None else limit)))
-    return (levels >= low) & (levels <= high)
-
-
-def _intensities(levels: NDArray[np.int64], occurs: NDArray[np.bool_], dataset: Dataset) -> Levels:
-    values = np.asarray(apply_modality_lut(levels, dataset), dtype=np.float64)  # PS3.3 C.11.1
-    if not np.isfinite(values).all():
-        raise ValueError("Rescale Slope or Rescale Intercept is not a number")
-    if _has_voi_lut(dataset):
-        values, low, high = _apply_voi_lut(values, dataset)
-    elif _has_window(dataset):
-        values, low, high = _apply_window(values, dataset)
+    notices: list[str] = []
+    levels = _gray_levels(stored, visible)
+    if stored.dtype.kind == "f":
+        values = np.nan_to_num(levels.allocated.astype(np.float64))
+        padding = _is_float_padding(levels.allocated, dataset)
     else:
-        low, high = (values[occurs].min(), values[occurs].max()) if occurs.any() else (0.0, 0.0)
+        bits = _stored_bits(levels, dataset, precision, notices)
+        values = bits.extract(levels.allocated).astype(np.float64)
+        padding = _is_padding(levels.allocated, values, bits, dataset)
+    counts = np.where(padding, 0, levels.counts)
+    table = _apply_modality(values, dataset, notices)
+    table = _apply_voi(table, counts, dataset, notices)
+    table = _apply_presentation(table, dataset, notices)
+    table[padding] = 0
+    intensities: NDArray[np.float32] = table.astype(np.float32)[levels.index]
+    return LoadedImage(intensities, tuple(notices))
+
+
+def _gray_levels(stored: NDArray[Any], visible: NDArray[np.bool_] | None) -> _GrayLevels:
+    stored = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    shown = (stored if visible is None else stored[visible]).ravel()
+    if stored.dtype.kind != "f" and stored.itemsize <= 2:
+        unsigned = np.dtype(f"u{stored.itemsize}")
+        allocated = np.arange(2 ** (8 * stored.itemsize)).astype(unsigned)
+        counts = np.zeros(allocated.size, dtype=np.int64)
+        for start in range(0, shown.size, _BLOCK):  # bincount copies its argument to 64 bits
+            counts += np.bincount(shown[start : start + _BLOCK].view(unsigned), minlength=allocated.size)
+        return _GrayLevels(allocated, stored.view(unsigned), counts)
+    # a table of 2**32 levels would not fit into memory
+    allocated, index = np.unique(stored, return_inverse=True)
+    counts = np.bincount(np.searchsorted(allocated, shown), minlength=allocated.size)
+    return _GrayLevels(allocated, index, counts)
+
+
+def _stored_bits(levels: _GrayLevels, dataset: Dataset, precision: int, notices: list[str]) -> StoredBits:
+    bits = StoredBits.from_header(dataset, precision)
+    above = bits.count + bits.shift
+    if levels.allocated.itemsize > 2 or not levels.counts[2**above :].any():
+        return bits
+    missed = find_missed_bits(levels.allocated[levels.index], bits)
+    if not missed:
+        return bits
+    notices.append(f"Bits Stored is {bits.count}, but the pixels use {bits.count + missed} bits; all of them are shown")
+    return StoredBits(bits.count + missed, bits.shift, bits.is_signed)
+
+
+def _is_padding(allocated: NDArray[Any], values: NDArray[Any], bits: StoredBits, dataset: Dataset) -> NDArray[np.bool_]:
+    """Mark the levels between Pixel Padding Value and Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
+
+    Some devices write the padding of unsigned values as a negative number, or set padding pixels above Bits Stored.
+    """
+    value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
+    if value is None:
+        return np.zeros(allocated.size, dtype=bool)
+    low, high = sorted((int(value), int(value if limit is None else limit)))
+    cycle = 2 ** int(dataset.BitsAllocated)
+    whole = allocated.astype(np.int64)
+    if bits.is_signed or low < 0:
+        whole[whole >= cycle // 2] -= cycle
+    return np.asarray(((values >= low) & (values <= high)) | ((whole >= low) & (whole <= high)))
+
+
+def _is_float_padding(allocated: NDArray[Any], dataset: Dataset) -> NDArray[np.bool_]:
+    """Mark Float Pixel Padding Value or Double Float Pixel Padding Value (PS3.3 C.7.6.24), and NaN and infinity."""
+    is_padding: NDArray[np.bool_] = ~np.isfinite(allocated)
+    for prefix in ("Float", "DoubleFloat"):
+        value, limit = (dataset.get(f"{prefix}PixelPadding{name}") for name in ("Value", "RangeLimit"))
+        if value is not None:
+            low, high = sorted((float(value), float(value if limit is None else limit)))
+            is_padding |= (allocated >= low) & (allocated <= high)
+    return is_padding
+
+
+def _apply_modality(values: Levels, dataset: Dataset, notices: list[str]) -> Levels:
+    """Apply the first Modality LUT, else Rescale Slope and Rescale Intercept (PS3.3 C.11.1)."""
+    lut = first_usable_lut(dataset, "ModalityLUTSequence")
+    if lut is not None:
+        return look_up(values, lut, dataset)
+    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    if slope in (None, "") or intercept in (None, ""):
+        return values
+    if not np.isfinite([float(slope), float(intercept)]).all():
+        raise ValueError("Rescale Slope or Rescale Intercept is not a number")
+    if slope == 0:  # the image would be uniform
+        notices.append(_ZERO_SLOPE)
+        return values
+    return values * float(slope) + float(intercept)
+
+
+def _apply_voi(values: Levels, counts: NDArray[np.int64], dataset: Dataset, notices: list[str]) -> Levels:
+    """Return intensities in 0..1 by VOI LUT or window, or by the range of values without a usable one."""
+    intensities, found = apply_first_voi(values, dataset)
+    notices += found
+    if intensities is not None:
+        intensities = intensities.clip(0, 1)
+        if not _is_saturated(intensities, counts):
+            return intensities
+        notices.append(_OUTSIDE_WINDOW)
+    occurring = values[counts > 0]
+    low, high = (occurring.min(), occurring.max()) if occurring.size else (0.0, 0.0)
     if high == low:
         return np.zeros_like(values)
-    return _apply_presentation(((values - low) / (high - low)).clip(0, 1), dataset)
+    return ((values - low) / (high - low)).clip(0, 1)
 
 
-def _has_voi_lut(dataset: Dataset) -> bool:
-    """Return whether there is a VOI LUT, which takes precedence over a window, as in pydicom."""
-    sequence = dataset.get("VOILUTSequence")
-    return bool(sequence) and "LUTDescriptor" in sequence[0] and "LUTData" in sequence[0]
+def _is_saturated(intensities: Levels, counts: NDArray[np.int64]) -> bool:
+    """Return whether nearly all pixels have one intensity although their levels differ."""
+    total = counts.sum()
+    if not total or counts.max() > _UNIFORM * total:
+        return False
+    return bool(max(counts[intensities <= 0].sum(), counts[intensities >= 1].sum()) > _SATURATED * total)
 
 
-def _apply_voi_lut(values: Levels, dataset: Dataset) -> tuple[Levels, float, float]:
-    """Apply the first VOI LUT (PS3.3 C.11.2.1.1). Return the values and the range of its output."""
-    dataset = copy.copy(dataset)
-    item = copy.copy(dataset.VOILUTSequence[0])
-    entries, first, bits = item.LUTDescriptor
-    item.LUTDescriptor = [entries, first, 16]  # pydicom would index a table of 8-bit entries with 8 bits
-    dataset.VOILUTSequence = [item]
-    inside = np.rint(values).clip(first, first + (entries or 2**16) - 1).astype(np.int64)
-    return np.asarray(apply_voi(inside, dataset), dtype=np.float64), 0.0, float(2**bits - 1)
-
-
-def _has_window(dataset: Dataset) -> bool:
-    """Return whether the first window is usable: LINEAR needs a width >= 1, others > 0 (PS3.3 C.11.2.1.2)."""
-    center, width = (_first(dataset.get(keyword)) for keyword in ("WindowCenter", "WindowWidth"))
-    least = 1.0 if _voi_function(dataset) == "LINEAR" else math.ulp(0.0)
-    return center is not None and width is not None and math.isfinite(center) and least <= width < math.inf
-
-
-def _apply_window(values: Levels, dataset: Dataset) -> tuple[Levels, float, float]:
-    """Apply the first window (PS3.3 C.11.2.1.2, C.11.2.1.3). Return the values and the range of its output."""
-    dataset = copy.copy(dataset)
-    dataset.VOILUTFunction = _voi_function(dataset)
-    windowed = apply_windowing(np.append(values, (-np.inf, np.inf)), dataset)  # infinity maps to the ends of the range
-    return windowed[:-2], float(windowed[-2]), float(windowed[-1])
-
-
-def _voi_function(dataset: Dataset) -> str:
-    return str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
-
-
-def _first(value: Any) -> float | None:
-    """Return the first of several alternative windows."""
-    if isinstance(value, MultiValue):
-        value = value[0] if value else None
-    return None if value in (None, "") else float(value)
-
-
-def _apply_presentation(intensities: Levels, dataset: Dataset) -> Levels:
+def _apply_presentation(intensities: Levels, dataset: Dataset, notices: list[str]) -> Levels:
     """Apply the Presentation LUT (PS3.3 C.11.4, C.11.6), or invert if MONOCHROME1 or INVERSE requires it."""
-    if dataset.get("PresentationLUTSequence"):
-        entries, _, bits = dataset.PresentationLUTSequence[0].LUTDescriptor
-        entries = entries or 2**16  # the descriptor encodes 65,536 as 0
-        p_values = apply_presentation_lut(np.arange(entries), dataset) / (2**bits - 1)
-        return np.asarray(p_values[np.rint(intensities * (entries - 1)).astype(np.int64)], dtype=np.float64)
+    lut = first_usable_lut(dataset, "PresentationLUTSequence")
+    if lut is not None:  # its input is the range of the VOI transformation, its output are P-values
+        return (look_up(intensities * (entry_count(lut) - 1), lut, dataset) / largest_entry(lut)).clip(0, 1)
     shape = str(dataset.get("PresentationLUTShape") or "").strip().upper()
+    is_negative = dataset.PhotometricInterpretation == "MONOCHROME1"
+    # PS3.3 C.8.11.3.1.2: MONOCHROME1 has the shape INVERSE and MONOCHROME2 IDENTITY
+    if shape == ("IDENTITY" if is_negative else "INVERSE"):
+        notices.append(_CONTRADICTING_POLARITY)
     # MONOCHROME1 with INVERSE states the same inversion twice (PS3.3 C.7.6.3.1.2), so it inverts once.
-    if dataset.PhotometricInterpretation == "MONOCHROME1" or shape == "INVERSE":
-        return 1 - intensities
-    return intensities
+    return 1 - intensities if is_negative or shape == "INVERSE" else intensities

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 from pydicom import Dataset
-from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
 
+from report_gen.imaging.attributes import optional_value
+from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
+from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
@@ -36,7 +37,9 @@ HEADER_KEYWORDS = (
     "ImagerPixelSpacing",
     "ProtocolName",
     "NominalScannedPixelSpacing",
+    "AcquisitionDeviceProcessingDescription",
     "ViewPosition",
+    "PatientOrientation",
     "StudyInstanceUID",
     "SeriesInstanceUID",
     "SeriesNumber",
@@ -50,12 +53,17 @@ HEADER_KEYWORDS = (
     "Rows",
     "Columns",
     "PixelSpacing",
+    "PixelAspectRatio",
     "BitsAllocated",
     "BitsStored",
     "HighBit",
     "PixelRepresentation",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
+    "FloatPixelPaddingValue",
+    "FloatPixelPaddingRangeLimit",
+    "DoubleFloatPixelPaddingValue",
+    "DoubleFloatPixelPaddingRangeLimit",
     "WindowCenter",
     "WindowWidth",
     "RescaleIntercept",
@@ -78,6 +86,8 @@ HEADER_KEYWORDS = (
     "ReasonForTheRequestedProcedure",
     "PresentationLUTSequence",
     "PresentationLUTShape",
+    *FUNCTIONAL_GROUP_KEYWORDS,
+    *SHUTTER_KEYWORDS,
 )
 """All attributes that are read from a header. Others, such as names and private groups, are never loaded."""
 
@@ -112,28 +122,34 @@ VIEW_CODES = {
 _DESCRIBED_VIEWS = (
     (r"decub(itus)?", ViewPosition.DECUBITUS),
     (r"obl(ique)?|lao|rao|lpo|rpo", ViewPosition.OBLIQUE),
-    (r"lat(eral)?", ViewPosition.LATERAL),
+    (r"lat(eral|[eé]rale?)?|llat|rlat|seitlich|profil|perfil", ViewPosition.LATERAL),
     (r"pa|p\.a\.|postero-?anterior", ViewPosition.PA),
     (r"ap|a\.p\.|antero-?posterior", ViewPosition.AP),
     (r"frontal", ViewPosition.FRONTAL),
 )
 """Regular expressions of the words that name a view in free text."""
 
+_ROW_DIRECTIONS = {
+    **dict.fromkeys(("L", "R"), ViewPosition.FRONTAL),
+    **dict.fromkeys(("A", "P"), ViewPosition.LATERAL),
+}
+
 _YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
 def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
     """Return the study that the header of one file describes: one image, named after the file."""
+    rows, columns = square_size(int(dataset.Rows), int(dataset.Columns), pixel_aspect(dataset))
     image = Image(
         path=path,
         sha256=sha256,
-        rows=int(dataset.Rows),
-        columns=int(dataset.Columns),
+        rows=rows,
+        columns=columns,
         sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
         instance_number=_integer(dataset, "InstanceNumber"),
         view_position=_view_position(dataset),
         laterality=_laterality(dataset),
-        pixel_spacing=_pixel_spacing(dataset),
+        pixel_spacing=_spacing(dataset),
         for_processing=_text(dataset, "PresentationIntentType") == "FOR PROCESSING",
         quality_control=_text(dataset, "QualityControlImage") == "YES",
     )
@@ -160,17 +176,9 @@ def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
     )
 
 
-def _value(dataset: Dataset, keyword: str) -> Any:
-    """Return the value of an optional attribute, or None if it is absent or malformed."""
-    try:
-        return dataset.get(keyword)
-    except (BytesLengthException, TypeError, ValueError):
-        return None
-
-
 def _uid(dataset: Dataset, keyword: str) -> str | None:
     """Return a UID if it is well-formed (PS3.5 9.1), so that it can become a file name; otherwise None."""
-    value = str(_value(dataset, keyword) or "").strip(" \0")
+    value = str(optional_value(dataset, keyword) or "").strip(" \0")
     return value if re.fullmatch(r"[0-9.]{1,64}", value) and value.strip(".") else None
 
 
@@ -179,44 +187,64 @@ def _text(dataset: Dataset, keyword: str) -> str | None:
 
     Control and direction characters become spaces because a terminal would act on them.
     """
-    value = _value(dataset, keyword)
+    value = optional_value(dataset, keyword)
     characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
     return " ".join(characters.split()) or None
 
 
 def _code_meaning(dataset: Dataset, keyword: str) -> str | None:
     """Return the Code Meaning (0008,0104) of the first item of a code sequence (PS3.3 8.8)."""
-    return next((_text(item, "CodeMeaning") for item in _value(dataset, keyword) or ()), None)
+    return next((_text(item, "CodeMeaning") for item in optional_value(dataset, keyword) or ()), None)
 
 
 def _integer(dataset: Dataset, keyword: str) -> int | None:
-    value = _value(dataset, keyword)
+    value = optional_value(dataset, keyword)
     return int(value) if isinstance(value, int) else None
 
 
 def _view_position(dataset: Dataset) -> ViewPosition:
-    """Return the view by View Position (0018,5101), else View Code Sequence, else the words of a description."""
+    """Return the view by View Position (0018,5101), else View Code Sequence, a description, or Patient Orientation."""
     named = ViewPosition.from_term(_text(dataset, "ViewPosition") or "")
     if named is not ViewPosition.UNKNOWN:
         return named
-    for item in _value(dataset, "ViewCodeSequence") or ():
+    for item in optional_value(dataset, "ViewCodeSequence") or ():
         coded = VIEW_CODES.get(_text(item, "CodeValue") or "")
         if coded is not None:
             return coded
-    for keyword in ("SeriesDescription", "ProtocolName"):
-        described = _described_views(_text(dataset, keyword) or "")
-        if len(described) == 1:
-            return described.pop()
-    return ViewPosition.UNKNOWN
+    for keyword in ("ViewPosition", "SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName"):
+        described = _described_view(_text(dataset, keyword) or "")
+        if described is not ViewPosition.UNKNOWN:
+            return described
+    return _oriented_view(dataset)
 
 
-def _described_views(description: str) -> set[ViewPosition]:
-    """Return the views that a description names as whole words: one for "CHEST PA", two for "PA and lateral"."""
-    return {
+def _described_view(description: str) -> ViewPosition:
+    """Return the view that a description names as whole words; UNKNOWN for "PA and lateral", which names two images."""
+    named = {
         view
         for words, view in _DESCRIBED_VIEWS
-        if re.search(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])", description, re.IGNORECASE)
+        if re.search(rf"(?<![^\W_])(?:{words})(?![^\W_])", description, re.IGNORECASE)
     }
+    if (
+        ViewPosition.DECUBITUS in named
+    ):  # "lateral decubitus" and "decubitus PA" describe the patient's position as well
+        return ViewPosition.DECUBITUS
+    if named and all(view.is_frontal for view in named):
+        return named.pop() if len(named) == 1 else ViewPosition.FRONTAL
+    return named.pop() if len(named) == 1 else ViewPosition.UNKNOWN
+
+
+def _oriented_view(dataset: Dataset) -> ViewPosition:
+    """Return LATERAL or FRONTAL by Patient Orientation (0020,0020), PS3.3 C.7.6.1.1.1.
+
+    The columns of both run between head and feet, the rows of a frontal radiograph between left and right, and those of
+    a lateral one between anterior and posterior. Directions in between, such as "LA", are of neither.
+    """
+    orientation = optional_value(dataset, "PatientOrientation")
+    rows, columns = map(str, orientation) if isinstance(orientation, MultiValue) and len(orientation) == 2 else ("", "")
+    if columns not in ("H", "F"):
+        return ViewPosition.UNKNOWN
+    return _ROW_DIRECTIONS.get(rows, ViewPosition.UNKNOWN)
 
 
 def _laterality(dataset: Dataset) -> Laterality:
@@ -228,21 +256,12 @@ def _laterality(dataset: Dataset) -> Laterality:
     return Laterality.UNKNOWN
 
 
-def _pixel_spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the distances between rows and between columns, millimeters.
-
-    Pixel Spacing (0028,0030) takes precedence: in a radiograph it is calibrated to the patient (PS3.3 10.7.1.3) or
-    equals Imager Pixel Spacing. Imager Pixel Spacing (0018,1164) is measured at the detector, where structures of the
-    chest appear 5 to 15 percent larger. Nominal Scanned Pixel Spacing (0018,2010) is that of a digitized radiograph.
-    """
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        try:
-            rows, columns = (float(value) for value in _value(dataset, keyword))
-        except (TypeError, ValueError):
-            continue
-        if 0 < rows < math.inf and 0 < columns < math.inf:
-            return rows, columns
-    return None
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    """Return the pixel spacing after the image is resampled to square pixels, millimeters."""
+    spacing = pixel_spacing(dataset)
+    if spacing is None or pixel_aspect(dataset) == 1:
+        return spacing
+    return min(spacing), min(spacing)
 
 
 def _age(dataset: Dataset) -> float | None:
@@ -268,7 +287,7 @@ def _indication(dataset: Dataset) -> str | None:
 
     Without it, return the retired Reason for Study (0032,1030), else Additional Patient History (0010,21B0).
     """
-    for item in (*(_value(dataset, "RequestAttributesSequence") or ()), dataset):
+    for item in (*(optional_value(dataset, "RequestAttributesSequence") or ()), dataset):
         reason = _text(item, "ReasonForTheRequestedProcedure")
         if reason:
             return reason

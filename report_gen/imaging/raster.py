@@ -1,4 +1,4 @@
-"""Read PNG, JPEG and TIFF files: image records and pixels."""
+"""Read PNG, JPEG, TIFF and WebP files: image records and pixels."""
 
 from __future__ import annotations
 
@@ -6,23 +6,32 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageOps
+from PIL.ImageFile import ImageFile
 
 from report_gen.errors import StudyError
 from report_gen.imaging.decoder_warnings import silence_decoder_warnings
 from report_gen.imaging.limits import check_pixel_count
+from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.records import Image
 
-_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
-_FORMATS = ("PNG", "JPEG", "TIFF")
+_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of PNG, JPEG, TIFF and BigTIFF, the last two in either byte order."""
+_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", *_SIXTEEN_BITS)
+_BITS_PER_SAMPLE = 258
+"""TIFF 6.0 section 3. Pillow unpacks samples of 12 bits into 16."""
 _PHOTOMETRIC_INTERPRETATION = 262
 """TIFF 6.0 section 3: 0 is WhiteIsZero. Pillow inverts images of 1 and 8 bits, but not of 16."""
+
+_DARK = 64
+"""Pillow keeps the high byte of color of 16 bits. If it is below this value, the color uses 14 bits or less."""
 
 _BROKEN = (
     ArithmeticError,
@@ -42,8 +51,8 @@ _BROKEN = (
 
 
 def is_raster(head: bytes) -> bool:
-    """Return whether a file that begins with these bytes is a PNG, a JPEG or a TIFF."""
-    return head.startswith(_SIGNATURES)
+    """Return whether a file that begins with these bytes is a PNG, a JPEG, a TIFF or a WebP."""
+    return head.startswith(_SIGNATURES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
 
 
 def describe_raster(path: Path, sha256: str) -> Image:
@@ -59,32 +68,43 @@ def describe_raster(path: Path, sha256: str) -> Image:
     return Image(path=path, sha256=sha256, rows=rows, columns=columns)
 
 
-def read_raster_pixels(path: Path) -> NDArray[np.float32]:
-    """Return display intensities [H,W] in 0..1, 0 = black. Color becomes luma, and transparency black.
+def read_raster_image(path: Path) -> LoadedImage:
+    """Return the display intensities. Color becomes luma, and transparency black.
 
-    These formats carry no window, so a value is divided by the largest value of its type: 255 or 65,535. The divisor
-    is 4,095 if no 16-bit value is larger, because such an image is a 12-bit radiograph.
+    These formats carry no window. A value of 8 bits is divided by 255. A value of 16 bits is divided by the largest
+    value of the bits that the image uses, because converters store radiographs of 10 to 14 bits as they are.
 
     Raises:
         StudyError: See `describe_raster`; also if the file is truncated.
     """
     with _open(path) as image:
-        white_is_zero = getattr(image, "tag_v2", {}).get(_PHOTOMETRIC_INTERPRETATION) == 0
+        tags = getattr(image, "tag_v2", {})
+        white_is_zero, bits = tags.get(_PHOTOMETRIC_INTERPRETATION) == 0, tags.get(_BITS_PER_SAMPLE, (16,))[0]
+        drops_low_bytes = image.mode not in _SIXTEEN_BITS and any(";16" in str(tile.args) for tile in image.tile)
         upright = ImageOps.exif_transpose(image)
         if upright.mode in _SIXTEEN_BITS:
-            values = np.asarray(upright)
-            peak = 4095 if values.max(initial=0) < 4096 else 65535
-            intensities = values.astype(np.float32) / np.float32(peak)
-            return 1 - intensities if white_is_zero else intensities
-        return np.asarray(_on_black(upright).convert("L"), dtype=np.float32) / np.float32(255)
+            loaded = _scale_sixteen_bits(np.asarray(upright), bits)
+            return LoadedImage(1 - loaded.pixels, loaded.notices) if white_is_zero else loaded
+        gray = np.asarray(_on_black(upright).convert("L"), dtype=np.float32)
+        if drops_low_bytes and gray.max(initial=0) < _DARK:
+            raise StudyError(path, "color of 16 bits that uses 14 bits or less is not supported; export 16-bit gray")
+        return LoadedImage(gray / np.float32(255))
+
+
+def _scale_sixteen_bits(values: NDArray[Any], bits: int) -> LoadedImage:
+    """Scale values of `bits` bits by the range that they use, but at least by 8 bits."""
+    used = max(8, int(values.max(initial=0)).bit_length()) if bits == 16 else bits
+    notices = () if used == bits else (f"the image of 16 bits uses {used} bits and was scaled to their range",)
+    return LoadedImage(values.astype(np.float32) / np.float32(2**used - 1), notices)
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[PIL.Image.Image]:
+def _open(path: Path) -> Iterator[ImageFile]:
     """Open a file and check it before it is decoded. Exceptions of Pillow become a StudyError."""
     silence_decoder_warnings()  # the limit of check_pixel_count is below the size at which Pillow warns
     try:
-        with PIL.Image.open(path, formats=_FORMATS) as image:
+        # Opened by name, Pillow maps an uncompressed TIFF into memory and shears it when it applies the orientation.
+        with path.open("rb") as file, PIL.Image.open(file, formats=_FORMATS) as image:
             _check(image, path)
             yield image
     except PermissionError as error:

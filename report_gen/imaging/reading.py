@@ -9,49 +9,58 @@ import dataclasses
 import hashlib
 import os
 import stat
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.files import unique_names
-from report_gen.imaging.dicom import describe_dicom, is_dicom, read_dicom_pixels
-from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
+from report_gen.imaging.dicom import describe_dicom, read_dicom_image
+from report_gen.imaging.dicom_file import is_dicom
+from report_gen.imaging.discovery import FoundFiles, find_files
+from report_gen.imaging.grouping import PictureFolder, group_dicom, group_pictures, join_pictures, merge_files
+from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.raster import describe_raster, is_raster, read_raster_image
+from report_gen.imaging.reading_notices import (
+    describe_links,
+    describe_passed_over,
+    describe_pictures,
+    is_media_index,
+)
 from report_gen.records import Image, Series, Study
 
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff"})
+IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 """A file with such a name that is not an image is reported as broken, not as another kind of file."""
-
-SIDECAR_SUFFIXES = frozenset({".txt", ".json", ".csv", ".md", ".xml", ".toml", ".html", ".pdf"})
-"""Files with such names are ignored if they are not images and images were found."""
 
 _HEAD_BYTES = 132
 """Length of the DICOM preamble and prefix, enough to recognize every format."""
-_FORMATS = "DICOM, PNG, JPEG or TIFF"
-_A = TypeVar("_A")
-_B = TypeVar("_B")
+_FORMATS = "DICOM, PNG, JPEG, TIFF or WebP"
 
 
 @dataclass(frozen=True)
 class StudyCollection:
-    """The studies of a folder, and an error for each file or study that could not be read."""
+    """The studies that were found, and what was not read."""
 
     studies: tuple[Study, ...]
     refused: tuple[StudyError, ...]
+    """An error for each file or study that cannot be read, and for each folder without images."""
+    passed_over: tuple[NotAnImageError, ...] = ()
+    """Files without an image that lie in a folder, such as structured reports, DICOMDIR and texts."""
+    notices: tuple[str, ...] = ()
+    """Sentences for the user: what was passed over, and which pictures were taken for one study or for several."""
 
 
-def read_study(path: str | os.PathLike[str]) -> Study:
+def read_study(path: str | os.PathLike[str], *, as_study: bool = False) -> Study:
     """Read the study in a file, or the only study in a folder.
 
-    DICOM objects without pixels are ignored if they lie beside images.
+    Files without an image are ignored if they lie beside images.
 
     Args:
-        path: A DICOM, PNG, JPEG or TIFF file, or a folder of such files.
+        path: A DICOM, PNG, JPEG, TIFF or WebP file, or a folder of such files.
+        as_study: See `read_studies`.
 
     Returns:
         The record of the study. Its pixels are read later, by `load_pixels`.
@@ -59,48 +68,42 @@ def read_study(path: str | os.PathLike[str]) -> Study:
     Raises:
         StudyError: The file is not a readable image, or the folder contains no study, several, or a broken file.
     """
-    path = Path(path)
-    if not _is_folder(path):
-        return _read_file(path)
-    found = read_studies(path)
-    broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
-    if broken:
-        raise broken[0]
-    if not found.studies:
-        raise StudyError(path, f"no images found; give a folder with {_FORMATS} files (links are not followed)")
+    found = read_studies(path, as_study=as_study)
+    if found.refused:
+        raise found.refused[0]
     if len(found.studies) > 1:
-        raise StudyError(path, f"contains {len(found.studies)} studies; give the folder of one, or use read_studies")
+        reason = f"contains {len(found.studies)} studies; give the folder of one, or use read_studies"
+        pictures = any(study.study_instance_uid is None for study in found.studies)
+        raise StudyError(Path(path), reason + (", or as_study=True to join its pictures" if pictures else ""))
     return found.studies[0]
 
 
-def read_studies(path: str | os.PathLike[str]) -> StudyCollection:
-    """Read every study at or below a path. A file that cannot be read does not stop the others.
+def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> StudyCollection:
+    """Read every study at or below paths. A file that cannot be read does not stop the others.
 
-    DICOM files are grouped by Study Instance UID, other images by folder. Hidden files, DICOMDIR, symbolic links and
-    devices are ignored.
+    A file is a study of its own. In a folder DICOM files are grouped by Study Instance UID. The other images of one
+    folder, called pictures, are one study if there are at most six and their names do not differ like those of
+    patients; otherwise each is a study of its own. Hidden files and devices are ignored. Symbolic links are followed
+    if their target lies below the folder.
 
     Args:
-        path: A DICOM, PNG, JPEG or TIFF file, or a folder.
+        paths: DICOM, PNG, JPEG, TIFF or WebP files, or folders.
+        as_study: Join the pictures of a folder, and the files among `paths`, whatever their number and names are.
 
     Returns:
         The studies, each with a name of its own, and the errors of the files and studies that were refused.
     """
-    path = Path(path)
-    if not _is_folder(path):
-        studies, refused = _collect(_read_file, [path])
-        return StudyCollection(tuple(studies), tuple(refused))
-    unreadable: list[StudyError] = []
-    files = list(_walk(path, unreadable))
-    singles, refused = _collect(_read_file, files)
-    studies, conflicts = _collect(_merge, _group(singles))
-    studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
+    sources = _read_sources([Path(path) for path in paths], as_study=as_study)
+    studies = [study for source in sources for study in source.studies]
+    for source in sources:
+        _refuse_without_image(source, beside_images=bool(studies))
     names = unique_names(study.name for study in studies)
-    named = tuple(dataclasses.replace(study, name=name) for study, name in zip(studies, names, strict=True))
-    if not files and not unreadable:
-        unreadable.append(NotAnImageError(path, f"no images found; give a folder with {_FORMATS} files"))
-    if singles:
-        refused = [error for error in refused if not _is_sidecar(error)]
-    return StudyCollection(named, (*unreadable, *refused, *conflicts))
+    return StudyCollection(
+        studies=tuple(dataclasses.replace(study, name=name) for study, name in zip(studies, names, strict=True)),
+        refused=tuple(error for source in sources for error in source.refused),
+        passed_over=tuple(error for source in sources for error in source.without_image),
+        notices=tuple(_notices(sources)),
+    )
 
 
 def load_pixels(image: Image) -> NDArray[np.float32]:
@@ -110,21 +113,117 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
         image: An image of a study that `read_study` or `read_studies` returned.
 
     Returns:
-        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform.
+        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform. The pixels are square.
 
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
     """
-    return read_pixels(image.path)
+    return load_image(image).pixels
+
+
+def load_image(image: Image) -> LoadedImage:
+    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
+    return _read_image(image.path)
 
 
 def read_pixels(path: Path) -> NDArray[np.float32]:
     """Load the display intensities of a file without its record; see `load_pixels`."""
-    read = read_dicom_pixels if is_dicom(_head(path)) else read_raster_pixels
-    pixels = np.ascontiguousarray(read(path), dtype=np.float32)
+    return _read_image(path).pixels
+
+
+def _read_image(path: Path) -> LoadedImage:
+    read = read_dicom_image if is_dicom(_head(path)) else read_raster_image
+    image = read(path)
+    pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)
     if pixels.min() == pixels.max():
-        return np.zeros_like(pixels)
-    return pixels
+        pixels = np.zeros_like(pixels)
+    return LoadedImage(pixels, image.notices)
+
+
+@dataclass
+class _Source:
+    """Files that are read together: those of a folder, or files that were given by name."""
+
+    folder: Path | None
+    found: FoundFiles
+    studies: list[Study] = field(default_factory=list)
+    refused: list[StudyError] = field(default_factory=list)
+    without_image: list[NotAnImageError] = field(default_factory=list)
+    guesses: list[PictureFolder] = field(default_factory=list)
+    is_empty: bool = False
+    """Whether a folder contains no image, not even a broken one, and was refused for that."""
+
+
+def _read_sources(paths: Sequence[Path], *, as_study: bool) -> list[_Source]:
+    """Read each folder, and each file by itself; files are one source, the last, if they are read as one study."""
+    folders = [path for path in paths if _is_folder(path)]
+    files = [path for path in paths if path not in folders]
+    if as_study:
+        return [_read_source(path, find_files(path), as_study=True) for path in folders] + [
+            _read_source(None, FoundFiles(tuple(files)), as_study=True)
+        ]
+    return [
+        _read_source(path, find_files(path)) if path in folders else _read_source(None, FoundFiles((path,)))
+        for path in paths
+    ]
+
+
+def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = False) -> _Source:
+    """Read the files of a source and merge them into studies, in the order of Study Instance UIDs and paths."""
+    source = _Source(folder, found, refused=list(found.unreadable))
+    dicom: list[Study] = []
+    pictures: list[Study] = []
+    for path in found.files:
+        try:
+            single = _read_file(path)
+        except NotAnImageError as error:
+            source.without_image.append(error)
+        except StudyError as error:
+            if folder is None or not is_media_index(error):
+                source.refused.append(error)
+        else:
+            (dicom if is_dicom(_head(path)) else pictures).append(single)
+    if folder is None and not as_study:
+        source.studies = dicom + pictures  # one file, which keeps its name
+        return source
+    if folder is None:
+        groups = [join_pictures(pictures)] if pictures else []
+    else:
+        groups, source.guesses = group_pictures(pictures, as_study=as_study)
+    for group in (*group_dicom(dicom), *groups):
+        try:
+            source.studies.append(merge_files(group))
+        except StudyError as error:
+            source.refused.append(error)
+    source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
+    return source
+
+
+def _refuse_without_image(source: _Source, *, beside_images: bool) -> None:
+    """Refuse a folder without any image, not even a broken one, and a file without an image that was given by name.
+
+    A DICOM object that was given by name is passed over beside images, because a pattern such as study/* names
+    structured reports as well.
+    """
+    if source.folder is None:
+        source.refused += [error for error in source.without_image if not (error.kind and beside_images)]
+        source.without_image = [error for error in source.without_image if error.kind and beside_images]
+    elif not source.studies and not source.refused:
+        source.is_empty, found = True, source.found
+        details = (*describe_passed_over(source.without_image), *describe_links(found.outside, found.dangling))
+        reason = "; ".join(("no images found", *details, f"give a folder with {_FORMATS} files"))
+        source.refused.append(NotAnImageError(source.folder, reason))
+
+
+def _notices(sources: Sequence[_Source]) -> Iterator[str]:
+    """Yield the notices on all sources. The error of an empty folder says the same of its files."""
+    read = [source for source in sources if not source.is_empty]
+    yield from describe_passed_over([error for source in read for error in source.without_image])
+    yield from describe_links(
+        [link for source in read for link in source.found.outside],
+        [link for source in read for link in source.found.dangling],
+    )
+    yield from describe_pictures([folder for source in read for folder in source.guesses])
 
 
 def _read_file(path: Path) -> Study:
@@ -163,86 +262,3 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise StudyError(path, f"cannot be read ({error.strerror}); check the disk") from error
-
-
-def _walk(root: Path, unreadable: list[StudyError]) -> Iterator[Path]:
-    """Yield regular files in path order. A link is skipped: its target is found itself if it lies below the root."""
-
-    def report(error: OSError) -> None:
-        reason = f"cannot be read ({error.strerror}); check its permissions"
-        unreadable.append(StudyError(Path(error.filename), reason))
-
-    for folder, subfolders, names in os.walk(root, onerror=report):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(names):
-            file = Path(folder, name)
-            if not name.startswith(".") and name != "DICOMDIR" and _is_regular(file):
-                yield file
-
-
-def _is_regular(file: Path) -> bool:
-    """Return False for links, pipes and devices. If the type is unknown, return True: reading will give the error."""
-    try:
-        return stat.S_ISREG(file.lstat().st_mode)
-    except OSError:
-        return True
-
-
-def _collect(function: Callable[[_A], _B], arguments: Iterable[_A]) -> tuple[list[_B], list[StudyError]]:
-    """Call a function with each argument. Return the results and the errors."""
-    results: list[_B] = []
-    refused: list[StudyError] = []
-    for argument in arguments:
-        try:
-            results.append(function(argument))
-        except StudyError as error:
-            refused.append(error)
-    return results, refused
-
-
-def _is_sidecar(error: StudyError) -> bool:
-    return isinstance(error, NotAnImageError) and error.path.suffix.lower() in SIDECAR_SUFFIXES
-
-
-def _group(singles: list[Study]) -> list[list[Study]]:
-    """Group studies of one file each: DICOM by Study Instance UID, other images by folder, the rest alone."""
-    groups: dict[tuple[str, object], list[Study]] = defaultdict(list)
-    for single in singles:
-        path = single.images[0].path
-        if single.study_instance_uid:
-            groups["study", single.study_instance_uid].append(single)
-        elif not is_dicom(_head(path)):
-            groups["folder", path.parent].append(single)
-        else:
-            groups["file", path].append(single)
-    return list(groups.values())
-
-
-def _merge(singles: list[Study]) -> Study:
-    """Merge studies of one file each into one study, with series and images in the order of their numbers."""
-    first = singles[0]
-    path = first.images[0].path
-    if len({single.patient_id for single in singles if single.patient_id}) > 1:
-        raise StudyError(path.parent, "two patients share one Study Instance UID; separate their files")
-    by_series: dict[str | None, list[Series]] = defaultdict(list)
-    for single in singles:
-        by_series[single.series[0].series_instance_uid].append(single.series[0])
-    ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
-    series = tuple(dataclasses.replace(group[0], images=_distinct(group)) for group in ordered)
-    name = first.study_instance_uid or (first.name if is_dicom(_head(path)) else path.parent.resolve().name)
-    return dataclasses.replace(first, name=name, series=series)
-
-
-def _distinct(group: list[Series]) -> tuple[Image, ...]:
-    """Return the images of one series in order, without copies of the same file."""
-    images: dict[str, Image] = {}
-    for image in (series.images[0] for series in group):
-        known = images.setdefault(image.sop_instance_uid or str(image.path), image)
-        if known.sha256 != image.sha256:
-            raise StudyError(image.path, f"has the SOP Instance UID of {known.path.name}; keep one of the two files")
-    return tuple(sorted(images.values(), key=lambda image: (_number(image.instance_number), image.path)))
-
-
-def _number(value: int | None) -> float:
-    """Return a sort key that puts a missing number last."""
-    return float("inf") if value is None else value

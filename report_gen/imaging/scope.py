@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -86,6 +86,15 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
     return ScopedStudy(study, (*_forced_notices(violations), *left_out))
 
 
+def accepts_view(accepted: Collection[str], view: ViewPosition) -> bool:
+    """Return whether a view is among the accepted ones, or any is. FRONTAL includes PA and AP, and may be either."""
+    if not accepted:
+        return True
+    if view is ViewPosition.FRONTAL:
+        return not {ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL}.isdisjoint(accepted)
+    return view in accepted or (view.is_frontal and ViewPosition.FRONTAL in accepted)
+
+
 def confirmed_images(study: Study, scope: ScopeConfig) -> frozenset[Path]:
     """Return the paths of the images whose header states a modality and a body part of the scope."""
     return frozenset(
@@ -141,7 +150,7 @@ def _image_violations(image: Image, series: Series, study: Study, scope: ScopeCo
     if scope.body_parts and parts and not parts & set(scope.body_parts):
         named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)
         yield _Violation("body-part", f"the header names {named}, and the model was made for {expected}")
-    if scope.views and image.view_position not in (*scope.views, ViewPosition.UNKNOWN):
+    if not (image.view_position is ViewPosition.UNKNOWN or accepts_view(scope.views, image.view_position)):
         views = ", ".join(view for view in scope.views if view != ViewPosition.UNKNOWN)
         yield _Violation("view", f"{image.view_position.label} view, and the model was made for {views}")
     if image.quality_control:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from report_gen.labeling.phrases import phrase_pattern, phrase_precedence
+from report_gen.labeling.phrase_language import phrase_pattern, phrase_precedence
 from report_gen.records import AttributeName, Study
 
 VOCABULARY = "attributes.toml"

@@ -13,6 +13,7 @@ from functools import lru_cache, partial
 
 from report_gen.labeling.phrases import OUTSIDE, build_vocabulary
 from report_gen.labeling.schema_files import chest_xray
+from report_gen.labeling.sections import describing_spans
 from report_gen.labeling.statements import Statement, read_sentence
 from report_gen.records import FindingSchema, FindingState, Laterality
 
@@ -97,6 +98,9 @@ class FindingLabeler:
         return tuple(statement for _, statement in self._statements(text))
 
     def _statements(self, text: str) -> Iterator[tuple[int, Statement]]:
+        other_body_parts = self.vocabulary.other_body_parts
+        if other_body_parts is not None and other_body_parts.describes(text):
+            return
         for start, end in sentence_spans(text):
             for statement in self._read_sentence(text[start:end]):
                 yield start, statement
@@ -144,8 +148,9 @@ def findings_in_state(text: str, state: FindingState, schema: FindingSchema | No
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
     """Return every mention of a finding in a text, in order.
 
-    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped. Phrases
-    that state a normal study mention "no finding" as PRESENT.
+    One phrase may mention several findings. Text under INDICATION, HISTORY, COMPARISON or TECHNIQUE is skipped, and so
+    is a text about another part of the body than the schema's. Phrases that state a normal study mention "no finding"
+    as PRESENT.
 
     Args:
         text: The report.
@@ -157,9 +162,9 @@ def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Menti
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     """Yield the start and the end of each sentence that describes the images.
 
-    Sentences under INDICATION, HISTORY, COMPARISON or TECHNIQUE are skipped.
+    Sentences under INDICATION, HISTORY, COMPARISON, TECHNIQUE or RECOMMENDATION are skipped; see `cut_report`.
     """
-    for start, end in _counting_sections(text):
+    for start, end in describing_spans(text):
         for match in _SENTENCE.finditer(text, start, end):
             yield match.start(), match.start() + len(match[0].rstrip())
 
@@ -172,26 +177,13 @@ _STRENGTH = {
 }
 
 
-# Text under these headings is a question, earlier knowledge or a procedure. It does not describe the images.
-_SILENT = (
-    r"(?:clinical |relevant |patient )?(?:indications?|history|information|details|data)"
-    r"|reason for (?:the |this )?(?:exam(?:ination)?|study)"
-    r"|comparisons?|techniques?|procedure|exam(?:ination)?|views?|request"
-)
-_COUNTING = r"findings?(?: and impression)?|impressions?|conclusions?|opinion|report|interpretation|results?"
-_HEADING = re.compile(rf"(?:^|(?<=[.!?\n]))\s*(?:(?P<silent>{_SILENT})|{_COUNTING})\s*:", re.IGNORECASE)
 # A full stop ends a sentence if white space or a capital letter follows, except after the abbreviations "vs." and
-# "Dr.". A semicolon, an empty line and the beginning of the next list item end a sentence as well.
+# "Dr.". A semicolon, an empty line, the next list item and the next `Label:` at the beginning of a line end a sentence
+# as well, and so do 2,000 characters, so that the time is linear in the length of any text. A question mark does not
+# if an answer follows ("Pneumonia? No.") or if it begins a question ("opacity, ? edema").
 _SENTENCE = re.compile(
-    r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:\d+[.)]|[-*\u2022])\s)[^.!?;]|[.](?=[^\sA-Z])|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.])*[.!?;]*"
+    r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:(?:\d+[.)]|[-*\u2022])\s|[A-Z][\w/() -]{1,40}:[ \t]))[^.!?;]|[.](?=[^\sA-Z])"
+    r"|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.]"
+    r"|[?](?=\s*(?i:no|none|nil|negative|yes)\b\s*(?:[.,;]|$))|(?<=[,(:-])[?]|(?<=[,(:-][ ])[?](?=[ ]?\w)"
+    r"){0,2000}[.!?;]*"
 )
-
-
-def _counting_sections(text: str) -> Iterator[tuple[int, int]]:
-    start, counts = 0, True
-    for heading in _HEADING.finditer(text):
-        if counts:
-            yield start, heading.start()
-        start, counts = heading.end(), heading["silent"] is None
-    if counts:
-        yield start, len(text)

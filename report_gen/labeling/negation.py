@@ -1,53 +1,36 @@
 """Find the phrases of a sentence and the cues that modify them: denials, hedges and questions.
 
-A cue modifies phrases after it or before it in the same clause. Clauses end at words such as `but` and `with`. Within a
-denial, a new statement may also begin at a comma ("no effusion, mild cardiomegaly"). The approach is that of NegEx
-(Chapman et al., J Biomed Inform 2001) with more cues.
+A cue modifies phrases after it or before it in the same clause. Clauses end at words such as `but` and `with`, and
+after an answer ("effusion: no, edema: yes"). Within a denial, a new statement may also begin at a comma ("no effusion,
+mild cardiomegaly"). The approach is that of NegEx (Chapman et al., J Biomed Inform 2001) with more cues.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
+from report_gen.labeling.answers import read_answers
+from report_gen.labeling.marks import DENIED, HEDGED, NOT_MENTIONED, STATED, Mark
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
-from report_gen.records import FindingState
-
-DENIED, HEDGED, NOT_MENTIONED = FindingState.ABSENT, FindingState.UNCERTAIN, FindingState.NOT_MENTIONED
-"""States that a cue gives to the phrases that it modifies."""
-
-
-@dataclass(slots=True)
-class Mark:
-    """A phrase of a sentence, and how cues modify it."""
-
-    phrase: Phrase
-    clause: int
-    """Number of the clause in the sentence."""
-    before: FindingState | None = None
-    """State from a cue before the phrase; None if there is no such cue."""
-    after: FindingState | None = None
-    """State from a cue after the phrase; None if there is no such cue."""
-
-    @property
-    def modifier(self) -> FindingState | None:
-        """State from the cues that modify the phrase; None if no cue does. A cue after the phrase has precedence."""
-        return self.before if self.after is None else self.after
 
 
 def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
     """Return the phrases of a sentence in order, each with the states from the cues that modify it."""
     marks = list(_mark_clauses(sentence, vocabulary))
+    read_answers(sentence, marks)
     _reverse_stray_cues(sentence, marks)
-    _modify_forward(sentence, marks)
+    _modify_forward(sentence, marks, vocabulary)
     _modify_backward(marks)
     _hedge_alternatives(sentence, marks)
+    _read_prior_studies(sentence, marks)
     return marks
 
 
 _FORWARD = {
+    Role.STATED_BEFORE: STATED,
+    Role.PAST_BEFORE: NOT_MENTIONED,
     Role.NEGATED_BEFORE: DENIED,
     Role.UNCERTAIN_BEFORE: HEDGED,
     Role.UNCERTAIN_PHRASE: HEDGED,
@@ -60,8 +43,30 @@ _NAMING = (Role.FINDING, Role.QUALITY)
 _BREAK = re.compile(r"[,:]|\band\b", re.IGNORECASE)
 _OR = re.compile(r"\b(?:or|versus|vs)\b|/", re.IGNORECASE)
 _STATEMENT_END = re.compile(r"\s*(?:[^\w\s]|$|(?:on|at|in|by|but|and)\b)", re.IGNORECASE)
+_ASIDE_END = re.compile(r"\s*(?:[,.;:)]|$)")
 _OR_NEXT = re.compile(r"\s*,?\s*(?:or|nor)\b", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r",\s*(?:or|nor)\b", re.IGNORECASE)
+_LIST_ENDS = re.compile(r",\s*(?:or|nor)\b.*,\s*$", re.IGNORECASE | re.DOTALL)
+_LATER_OR = re.compile(r"\b(?:or|nor)\b", re.IGNORECASE)
+_AFTER_COMMA = re.compile(r",\s*(?:the\s+|an?\s+)?$", re.IGNORECASE)
+# After a comma, these words in a finding or after it state it: "no edema, enlarged heart"; "no edema, mass stable".
+_AFFIRMED = re.compile(r"(?:enlarged|dilated|broken|fractured|collapsed|large|prior)\b", re.IGNORECASE)
+_AFFIRMED_AFTER = re.compile(
+    r"\s+(?:is |are |remains? |appears? |has |have )?(?:slightly |mildly |markedly )?"
+    r"(?:unchanged|stable|persist\w*|worse|larger|smaller|increased|decreased|improved|worsened"
+    r"|in (?:\w+ )?(?:place|position|situ))\b",
+    re.IGNORECASE,
+)
+_CHANGED = re.compile(
+    r"\b(?:has|have) (?:\w+ly )?(?:changed|increased|decreased|progressed|worsened|improved|enlarged|grown)\b",
+    re.IGNORECASE,
+)
+_STILL = re.compile(
+    r"\b(?:unchanged|stable|persist|remain|again|still|similar|increas|decreas|improv|worse|progress|larger|smaller"
+    r"|no (?:\w+ )?change)",
+    re.IGNORECASE,
+)
+_NOW = re.compile(r"[,;]|\bbut\b|\bwhich (?:has|have|is|are)\b|\bnow\b", re.IGNORECASE)
 
 LONGEST_OR = 40
 """Maximum number of characters between two alternatives. Over a longer distance, `or` joins something else."""
@@ -81,10 +86,28 @@ def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
     for index, mark in enumerate(marks):
         if mark.phrase.role in _HEDGES:
             ends = _STATEMENT_END.match(sentence, mark.phrase.end)
-            if ends and not _names_something(marks[index + 1 :], mark.clause):
+            if (ends and not _names_something(marks[index + 1 :], mark.clause)) or _is_aside(sentence, marks, index):
                 mark.phrase = mark.phrase._replace(role=Role.UNCERTAIN_AFTER)
+        elif mark.phrase.role is Role.NEGATED_BEFORE and _is_unchanged(sentence, mark.phrase):
+            mark.phrase = mark.phrase._replace(role=Role.STATED_BEFORE)
         elif mark.phrase.role is Role.NEGATED_AFTER and not _names_something(marks[:index], mark.clause):
             mark.phrase = mark.phrase._replace(role=Role.NEGATED_BEFORE)
+
+
+def _is_aside(sentence: str, marks: Sequence[Mark], index: int) -> bool:
+    """Return whether a hedge directly follows a finding and ends there: `a small effusion, if any, and edema`."""
+    phrase = marks[index].phrase
+    if index == 0 or marks[index - 1].phrase.role is not Role.FINDING or not _ASIDE_END.match(sentence, phrase.end):
+        return False
+    return not sentence[marks[index - 1].phrase.end : phrase.start].strip(" ,(\n")
+
+
+def _is_unchanged(sentence: str, denial: Phrase) -> bool:
+    """Return whether a denial concerns a change: `neither the effusion nor the edema has changed`."""
+    return (
+        sentence[denial.start : denial.end].lower() in ("neither", "nor")
+        and _CHANGED.search(sentence, denial.end) is not None
+    )
 
 
 def _names_something(marks: Sequence[Mark], clause: int) -> bool:
@@ -92,13 +115,13 @@ def _names_something(marks: Sequence[Mark], clause: int) -> bool:
     return any(mark.clause == clause and mark.phrase.role in _NAMING for mark in marks)
 
 
-def _modify_forward(sentence: str, marks: Sequence[Mark]) -> None:
+def _modify_forward(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> None:
     """Apply each forward cue to the findings and qualities after it, up to the end of its scope."""
     cue: Mark | None = None
     governed: int | None = None  # end of the last phrase that the cue has modified
     for index, mark in enumerate(marks):
         role = mark.phrase.role
-        if cue is not None and _ends(sentence, marks, index, cue, governed):
+        if cue is not None and _ends(sentence, marks, index, cue, governed, vocabulary):
             cue, governed = None, None
         if role in _FORWARD and (cue is None or _overrides(role, cue.phrase.role)):
             cue, governed = mark, None
@@ -110,17 +133,22 @@ def _modify_forward(sentence: str, marks: Sequence[Mark]) -> None:
 def _overrides(role: Role, cue: Role) -> bool:
     """Return whether a cue replaces the one before it: a denial always does, a hedge replaces only a hedge.
 
-    "No opacity to suggest edema" denies the edema, and "if there may be edema" is a question.
+    "No opacity to suggest edema" denies the edema, and "if there may be edema" is a question. Every cue replaces `no
+    change in`.
     """
-    return role is Role.NEGATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
+    return role is Role.NEGATED_BEFORE or cue is Role.STATED_BEFORE or (role in _HEDGES and cue in _HEDGES)
 
 
-def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed: int | None) -> bool:
+def _ends(
+    sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed: int | None, vocabulary: Vocabulary
+) -> bool:
     """Return whether the scope of a forward cue ends before the phrase at `index`."""
     mark = marks[index]
     role = mark.phrase.role
     if mark.clause != cue.clause:
         return True
+    if cue.phrase.role is Role.PAST_BEFORE:
+        return "," in sentence[cue.phrase.end : mark.phrase.start]
     if governed is None:
         return False
     between = sentence[governed : mark.phrase.start]
@@ -130,12 +158,29 @@ def _ends(sentence: str, marks: Sequence[Mark], index: int, cue: Mark, governed:
         return not _OR.search(between) and not _OR_NEXT.match(sentence, mark.phrase.end)
     if role is Role.ANATOMY:
         return _BREAK.search(between) is not None and _has_quality(marks, index)
+    if cue.phrase.role is Role.UNCERTAIN_BEFORE or not _BREAK.search(between) or _OR.search(between):
+        return False
+    if _LIST_GOES_ON.search(sentence, mark.phrase.start):
+        return False
+    return _begins_anew(mark) or (
+        _AFTER_COMMA.search(between) is not None
+        and not _LATER_OR.search(sentence, mark.phrase.end)
+        and _is_affirmed(sentence, mark, cue, vocabulary)
+    )
+
+
+def _is_affirmed(sentence: str, mark: Mark, cue: Mark, vocabulary: Vocabulary) -> bool:
+    """Return whether a phrase after a comma in a denial is a statement of its own: `no effusion, enlarged heart`."""
+    phrase = mark.phrase
+    if phrase.role in (Role.SIDE, Role.STATEMENT_START):
+        return True
+    if phrase.role is not Role.FINDING:
+        return False
     return (
-        cue.phrase.role is not Role.UNCERTAIN_BEFORE
-        and _begins_anew(mark)
-        and _BREAK.search(between) is not None
-        and not _OR.search(between)
-        and not _LIST_GOES_ON.search(sentence, mark.phrase.start)
+        any(finding in vocabulary.begins_statement for finding, _ in phrase.claims)
+        or _AFFIRMED.match(sentence, phrase.start) is not None
+        or _AFFIRMED_AFTER.match(sentence, phrase.end) is not None
+        or _LIST_ENDS.search(sentence[cue.phrase.end : phrase.start]) is not None
     )
 
 
@@ -182,3 +227,32 @@ def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
             continue
         if {first.modifier, second.modifier} <= {None, HEDGED}:
             first.after = second.after = HEDGED
+
+
+def _read_prior_studies(sentence: str, marks: Sequence[Mark]) -> None:
+    """Read findings of an earlier study from the rest of the sentence: `the prior study showed edema, now resolved`.
+
+    They persist if the rest says so, are denied if it states a normal or resolved condition, and are not mentioned
+    otherwise.
+    """
+    for index, cue in enumerate(marks):
+        if cue.phrase.role is not Role.PRIOR_STUDY:
+            continue
+        found = [mark for mark in marks[index + 1 :] if mark.phrase.role in _NAMING]
+        start = found[0].phrase.end if found else cue.phrase.end
+        now = _NOW.search(sentence, start)
+        rest = len(sentence) if now is None else now.start()
+        if _STILL.search(sentence, rest):
+            continue
+        denied = any(
+            mark.phrase.role in (Role.NEGATED_AFTER, Role.NEGATED_BEFORE)
+            or (mark.phrase.role is Role.QUALITY and mark.phrase.name in _NORMAL)
+            for mark in marks[index + 1 :]
+            if mark.phrase.start >= rest
+        )
+        for mark in found:
+            if mark.phrase.start < rest:
+                mark.after = DENIED if denied else NOT_MENTIONED
+
+
+_NORMAL = ("normal", "clear", "intact")

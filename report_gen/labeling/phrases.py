@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 import string
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from report_gen.labeling.body_parts import OtherBodyParts, read_other_body_parts
+from report_gen.labeling.phrase_language import (
+    BEGINNING,
+    FIRST_WORD,
+    phrase_beginnings,
+    phrase_pattern,
+    phrase_precedence,
+    phrase_variants,
+)
+from report_gen.labeling.spelling import SHORTEST_WORD, spelling_corrector
 from report_gen.records import FindingSchema, FindingState
 
 
@@ -26,11 +36,15 @@ class Role(StrEnum):
     UNCERTAIN_BEFORE = "uncertain_before"
     UNCERTAIN_PHRASE = "uncertain_phrase"
     UNCERTAIN_AFTER = "uncertain_after"
+    STATED_BEFORE = "stated_before"
+    PAST_BEFORE = "past_before"
+    PRIOR_STUDY = "prior_study"
     NOT_MENTIONED_BEFORE = "not_mentioned_before"
     NOT_MENTIONED_AFTER = "not_mentioned_after"
     IGNORED = "ignored"
     VERB = "verb"
     CLAUSE_START = "clause_start"
+    STATEMENT_START = "statement_start"
     SCOPE_END = "scope_end"
 
 
@@ -73,38 +87,48 @@ class Vocabulary:
     """Compiled phrases of one finding schema and of the shared cues."""
 
     patterns: Mapping[str, re.Pattern[str]]
-    """Pattern of all phrases that begin with a letter, by that letter. One pattern for all is ten times slower."""
+    """Pattern of all phrases that begin with the same two letters, by these. One pattern for all is far slower."""
     meanings: Mapping[str, tuple[Meaning, ...]]
-    """Meaning of each group of the pattern of a letter, in order."""
+    """Meaning of each group of a pattern, in order, by the two letters."""
     qualities: Mapping[tuple[str, str], Claims]
     """States that a quality of an anatomy gives to findings, by (anatomy, quality)."""
     unpaired: frozenset[str]
     """Findings of the midline."""
     several_entities: frozenset[str]
     """Findings that cover several entities, so that two mentions may mean different things."""
+    begins_statement: frozenset[str]
+    """Findings that are not denied in one list with others: after a comma they begin a new statement."""
     stated_by_quality: frozenset[str]
     """Findings that a quality of an anatomy states or denies as clearly as their name does."""
     outside: frozenset[str]
     """Findings that the label set of the schema does not name."""
+    other_body_parts: OtherBodyParts | None
+    """How to recognize a text about another part of the body; None for a schema of any body part."""
+    correct_spelling: Callable[[str], str]
+    """Returns the word of the vocabulary that a misspelled word in lower case means, or ""."""
 
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
         """Yield the phrases of a sentence in order, without overlap; the longer one of two that begin together."""
         sentence, end = sentence.translate(_LOWER), 0
-        for initial in _INITIAL.finditer(sentence):
-            pattern = self.patterns.get(initial[0])
-            if pattern is None or initial.start() < end:
+        for word in FIRST_WORD.finditer(sentence):
+            start = word.start()
+            if start < end:
                 continue
-            if (match := pattern.match(sentence, initial.start())) and match.lastindex:
+            beginning = word[0][:BEGINNING]
+            pattern = self.patterns.get(beginning)
+            match = pattern.match(sentence, start) if pattern else None
+            if match:
                 end = match.end()
-                found = self.meanings[initial[0]][match.lastindex - 1]
-                yield Phrase(found.role, found.name, found.claims, found.denied, match.start(), end)
+            elif word.end() - start >= SHORTEST_WORD and (correct := self.correct_spelling(word[0])):
+                beginning, end = correct[:BEGINNING], word.end()
+                match = self.patterns[beginning].match(correct)
+            if match and match.lastindex:
+                found = self.meanings[beginning][match.lastindex - 1]
+                yield Phrase(found.role, found.name, found.claims, found.denied, start, end)
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-_INITIAL = re.compile(r"(?<!\w)\w|[^\w\s]")
-_GAP = r"[\s\-]+"
-_PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
@@ -127,15 +151,15 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
             meanings[phrase] = replace(earlier, claims=earlier.claims + meaning.claims)
     phrases: dict[str, list[str]] = {}
     for phrase in sorted(meanings, key=phrase_precedence):
-        for initial in _initials(phrase):
-            phrases.setdefault(initial, []).append(phrase)
+        for beginning in phrase_beginnings(phrase):
+            phrases.setdefault(beginning, []).append(phrase)
     rule = schema.no_finding
     return Vocabulary(
         patterns={
-            initial: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
-            for initial, group in phrases.items()
+            beginning: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
+            for beginning, group in phrases.items()
         },
-        meanings={initial: tuple(meanings[phrase] for phrase in group) for initial, group in phrases.items()},
+        meanings={beginning: tuple(meanings[phrase] for phrase in group) for beginning, group in phrases.items()},
         qualities={
             (anatomy["name"], quality): _claims(anatomy[quality])
             for anatomy in data["anatomy"]
@@ -146,7 +170,10 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
             {schema.normal, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
         ),
         several_entities=frozenset(entry["name"] for entry in data["finding"] if entry.get("several_entities")),
+        begins_statement=frozenset(entry["name"] for entry in data["finding"] if entry.get("begins_statement")),
         stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
+        correct_spelling=spelling_corrector(own.get("spelling", {"words": ()})["words"]),
+        other_body_parts=read_other_body_parts(own["other_body_parts"]) if "other_body_parts" in own else None,
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
     )
 
@@ -185,7 +212,8 @@ def _entries(data: Mapping[str, Any], normal: str) -> Iterator[tuple[str, Meanin
     """Yield every phrase of a vocabulary with its meaning; a phrase may occur twice."""
     for meaning, phrases in _groups(data, normal):
         for phrase in phrases:
-            yield phrase, meaning
+            for variant in phrase_variants(phrase):
+                yield variant, meaning
 
 
 def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Sequence[str]]]:
@@ -211,43 +239,3 @@ def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Seq
 
 def _claims(stated: Mapping[str, list[str]]) -> Claims:
     return tuple((finding, FindingState(state)) for state, findings in stated.items() for finding in findings)
-
-
-def phrase_precedence(phrase: str) -> tuple[int, int, str]:
-    """Return a sort key that puts phrases of more words first, so that `no change` is tried before `no`."""
-    words = sum(1 for optional, _, _ in _PIECE.findall(phrase) if not optional)
-    return -words, -len(phrase), phrase
-
-
-def _initials(phrase: str) -> set[str]:
-    """Return the letters with which a phrase can begin: those of its first word and of optional words before it."""
-    initials: set[str] = set()
-    for optional, group, word in _PIECE.findall(phrase):
-        initials.update(alternative[0] for alternative in (optional or group or word).split("|"))
-        if not optional:
-            break
-    return initials
-
-
-def phrase_pattern(phrase: str) -> str:
-    """Return the regular expression of a phrase; the head of `cues.toml` describes the phrase language."""
-    if not any(letter.isalpha() for letter in phrase):
-        return re.escape(phrase)
-    pattern, joined = "", True
-    for optional, group, word in _PIECE.findall(phrase):
-        choice = _choice(optional or group or word)
-        if optional:
-            pattern += f"(?:{choice}{_GAP})*" if joined else f"(?:{_GAP}{choice})*"
-            continue
-        pattern += choice if joined else _GAP + choice
-        joined = False
-    return rf"{pattern}(?!\w)"
-
-
-def _choice(words: str) -> str:
-    alternatives = sorted(words.split("|"), key=lambda word: (-len(word), word))
-    return "(?:" + "|".join(_literal(alternative) for alternative in alternatives) + ")"
-
-
-def _literal(words: str) -> str:
-    return _GAP.join(re.escape(word).replace(r"\*", "[a-z]*") for word in words.split())

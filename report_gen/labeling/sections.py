@@ -1,28 +1,20 @@
-"""Split complete reports of hospitals into indication, comparison, findings and impression."""
+"""Find the sections of a report: the one section parser of the labeler and of the corpora."""
 
 from __future__ import annotations
 
 import difflib
 import re
+import tomllib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib.resources import files
 from typing import NamedTuple
 
-HEADINGS: Mapping[str, str] = {
-    **dict.fromkeys(("INDICATION", "INDICATIONS", "CLINICAL INDICATION", "CLINICAL INFORMATION"), "indication"),
-    **dict.fromkeys(("HISTORY", "CLINICAL HISTORY", "PATIENT HISTORY", "CLINICAL DATA"), "indication"),
-    **dict.fromkeys(("REASON FOR EXAM", "REASON FOR EXAMINATION", "REASON FOR THIS EXAMINATION"), "indication"),
-    **dict.fromkeys(("COMPARISON", "COMPARISONS", "COMPARISON EXAM", "COMPARISON FILM"), "comparison"),
-    **dict.fromkeys(("REFERENCE EXAM", "PRIOR STUDIES", "PREVIOUS FINDINGS"), "comparison"),
-    **dict.fromkeys(
-        ("FINDINGS", "FINDINGS AND IMPRESSION", "FINDINGS/IMPRESSION", "FINDINGS / IMPRESSION"), "findings"
-    ),
-    **dict.fromkeys(("IMPRESSION", "IMPRESSIONS", "CONCLUSION", "CONCLUSIONS", "OPINION", "SUMMARY"), "impression"),
-    **dict.fromkeys(("EXAM", "EXAMINATION", "TYPE OF EXAMINATION", "STUDY", "PROCEDURE", "TECHNIQUE", "DATE"), "head"),
-    **dict.fromkeys(("RECOMMENDATION", "RECOMMENDATION(S)", "RECOMMENDATIONS", "NOTIFICATION"), "left out"),
-    **dict.fromkeys(("ADDENDUM", "WET READ", "WETREAD", "PRELIMINARY REPORT"), "left out"),
-}
+_VOCABULARY = tomllib.loads((files(__package__) / "vocabularies" / "sections.toml").read_text(encoding="utf-8"))
+_SECTIONS = ("indication", "comparison", "head", "findings", "impression", "left out")
+
+HEADINGS: Mapping[str, str] = {heading: section for section in _SECTIONS for heading in _VOCABULARY[section]}
 """Section that begins with each heading: a text field of `Example`, `head` or `left out`.
 
 Text under a `head` may contain the findings. Text under `left out` is dropped.
@@ -30,6 +22,9 @@ Text under a `head` may contain the findings. Text under `left out` is dropped.
 
 _HEAD = ("indication", "comparison", "head")
 _KEPT = ("indication", "comparison", "findings", "impression")
+_DESCRIBING = ("findings", "impression")
+_TITLE, _BEFORE = "title", "before"
+"""Sections of the text under a title of the images, and before the first heading, until they are resolved."""
 _WORDS = {"FINDINGS": "findings", "IMPRESSION": "impression", "COMPARISON": "comparison", "HISTORY": "indication"}
 """Words that determine the section of a longer heading in capital letters."""
 _VIEW = re.compile(r"\b(?:CHEST|PORTABLE|VIEWS?|FRONTAL|LATERAL|RADIOGRAPHS?|PA|AP)\b")
@@ -38,20 +33,27 @@ _VIEW = re.compile(r"\b(?:CHEST|PORTABLE|VIEWS?|FRONTAL|LATERAL|RADIOGRAPHS?|PA|
 
 class _Part(NamedTuple):
     section: str
-    text: str
+    start: int
+    end: int
+    """The text is `report[start:end]`."""
 
 
 def cut_report(text: str) -> dict[str, str]:
     """Split a report into its sections.
 
-    A heading is recognized at the beginning of a line in upper or lower case, alone on a line, and anywhere in capital
-    letters or after the end of a sentence. A heading in capital letters may be misspelled, or be a longer name that
-    contains a known word. Other words with a colon, such as `Lungs:`, belong to their section. Findings are also
+    A heading is recognized
 
-    * the text before the first heading, if the report has no other heading than an impression. Otherwise this text is
-      the head of a letter. Its lines in capital letters are a title;
-    * if no heading means findings: the text under a heading that describes the images, or else all paragraphs but the
-      first under the last heading before the impression;
+    * with a colon or a dash, at the beginning of a line in any case, and after the end of a sentence;
+    * without a colon, alone on a line, between asterisks, and in capital letters before a sentence;
+    * with a colon, anywhere in capital letters. It may then be misspelled, or be a longer name that contains a known
+      word.
+
+    Other words with a colon, such as `Lungs:`, belong to their section. Findings are also
+
+    * the text before the first heading, if the report has no other heading than an impression, or describes the images
+      nowhere else. Otherwise this text is the head of a letter. Its lines in capital letters are a title;
+    * if no heading means findings: the text under a title of the images such as PORTABLE AP CHEST RADIOGRAPH, or else
+      what follows the first paragraph under the last heading before the impression;
     * findings and impression under one heading.
 
     Of several final reports in one text, the last one with findings or an impression is used. A preliminary reading
@@ -62,64 +64,144 @@ def cut_report(text: str) -> dict[str, str]:
         Text of each section on one line, by the name of the section: indication, comparison, findings, impression.
         Empty sections are missing.
     """
-    reports = [part for part in _FINAL_REPORT.split(_tidied(text)) if part.strip()]
-    cut = [_cut_one(part) for part in reversed(reports)] or [{}]
-    return next((texts for texts in cut if texts.get("findings") or texts.get("impression")), cut[0])
-
-
-def _tidied(text: str) -> str:
-    """Return the text with one empty line between paragraphs, also for page breaks and lines of underscores."""
-    return _NOISE.sub("\n\n", _LINE_ENDS.sub("\n", text))
-
-
-def _cut_one(text: str) -> dict[str, str]:
-    before, *parts = _parts(text)
-    if not parts or parts[0].section == "impression":
-        parts = [_Part("findings", _without_title(before.text)), *parts]
-    elif not any(part.section == "findings" and part.text.strip() for part in parts):
-        parts = _with_findings(parts)
     texts: dict[str, list[str]] = defaultdict(list)
-    for part in parts:
-        words = " ".join(part.text.split())
+    tidied = _tidied(text)
+    for part in _find_parts(tidied):
+        words = " ".join(tidied[part.start : part.end].split())
         if part.section in _KEPT and words not in texts[part.section]:
             texts[part.section].append(words)
     return {section: " ".join(filter(None, texts[section])) for section in _KEPT if any(texts[section])}
 
 
-def _parts(text: str) -> list[_Part]:
-    """Return the text before the first heading, then the text after each heading."""
-    sections, ends = ["before"], [0]
-    starts: list[int] = []
-    for start, end, section in _headings(text):
-        starts.append(start)
-        ends.append(end)
-        sections.append(section)
-    starts.append(len(text))
-    return [_Part(section, text[begin:end]) for section, begin, end in zip(sections, ends, starts, strict=True)]
+def describing_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of each part of a report that describes the images, see `cut_report`."""
+    if not _MAY_HAVE_HEADINGS.search(text):
+        yield 0, len(text)
+        return
+    for part in _find_parts(_tidied(text)):
+        if part.section in _DESCRIBING:
+            yield part.start, part.end
 
 
-def _headings(text: str) -> Iterator[tuple[int, int, str]]:
+def _tidied(text: str) -> str:
+    """Return the text with an empty line for page breaks and lines of underscores. Positions stay the same."""
+    lines = _LINE_ENDS.sub(lambda end: "\n".rjust(len(end[0])), text)
+    return _NOISE.sub(lambda noise: "\n\n".ljust(len(noise[0])), lines)
+
+
+def _find_parts(text: str) -> list[_Part]:
+    """Return the parts of the report in a tidied text; of several reports, those of the last that describes images."""
+    ends = [match.span() for match in _FINAL_REPORT.finditer(text)]
+    reports = zip((0, *(end for _, end in ends)), (*(start for start, _ in ends), len(text)), strict=True)
+    found = [_resolve(text, _parts(text, *report)) for report in reports if text[slice(*report)].strip()]
+    describing = (
+        parts
+        for parts in reversed(found)
+        if any(part.section in _DESCRIBING and _has_text(text, part) for part in parts)
+    )
+    return next(describing, found[-1] if found else [])
+
+
+def _has_text(text: str, part: _Part) -> bool:
+    return _WORD.search(text, part.start, part.end) is not None
+
+
+def _resolve(text: str, parts: list[_Part]) -> list[_Part]:
+    """Decide which parts without a heading of their own are the findings."""
+    before, *others = parts
+    if not others or others[0].section == "impression":
+        return [_Part("findings", _title_end(text, before), before.end), *others]
+    filled = {part.section for part in others if _has_text(text, part)}
+    if "findings" in filled:
+        return others
+    if _TITLE in filled:
+        return [part._replace(section="findings") if part.section == _TITLE else part for part in others]
+    resolved = _split_head(text, others, describes="impression" in filled)
+    if not any(part.section in _DESCRIBING and _has_text(text, part) for part in resolved):
+        return [_Part("findings", _title_end(text, before), before.end), *resolved]
+    return resolved
+
+
+def _split_head(text: str, parts: list[_Part], *, describes: bool) -> list[_Part]:
+    """Take the findings from the last part before the impression: all its text but its own first paragraph.
+
+    Args:
+        text: The report.
+        parts: The parts after headings.
+        describes: The report has an impression, so it may lack findings. Then only paragraphs and lines are split.
+    """
+    last = next((place for place, part in enumerate(parts) if part.section == "impression"), len(parts)) - 1
+    if last < 0 or parts[last].section not in _HEAD:
+        return parts
+    section, start, end = parts[last]
+    begin = _WORD.search(text, start, end)
+    if begin is None:
+        return parts
+    breaks = [_PARAGRAPH]
+    if section != "indication" or not describes:
+        breaks.append(_SENTENCE_LINE)
+    if section != "indication" and not describes:
+        breaks.append(_SENTENCE_END)
+    for pattern in breaks:
+        if split := pattern.search(text, begin.start(), end):
+            return [
+                *parts[:last],
+                _Part(section, start, split.start()),
+                _Part("findings", split.end(), end),
+                *parts[last + 1 :],
+            ]
+    return parts
+
+
+def _parts(text: str, start: int, end: int) -> list[_Part]:
+    """Return the text before the first heading of a report, then the text after each heading."""
+    parts, section, reached = [], _BEFORE, start
+    for heading_start, heading_end, following in _headings(text, start, end):
+        parts.append(_Part(section, reached, heading_start))
+        section, reached = following, heading_end
+    return [*parts, _Part(section, reached, end)]
+
+
+def _headings(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
     """Yield the start, the end and the section of each heading."""
-    found = (match for pattern in _HEADINGS for match in pattern.finditer(text))
-    reached, within = 0, "head"
-    for match in sorted(found, key=lambda match: match.start(1)):
-        section = _section(match[1], within)
-        if section is not None and match.start(1) >= reached:
-            yield match.start(1), match.end(), section
+    found = (
+        match
+        for words, pattern in _CANDIDATES
+        if not words or any(word in text for word in words)
+        for match in pattern.finditer(text, start, end)
+        if len(match[1]) <= _LONGEST_HEADING
+    )
+    reached, within = start, "head"
+    for match in sorted(found, key=lambda match: (match.start(1), -match.end())):
+        if match.start(1) < reached:
+            continue
+        section = _section(match, within)
+        if section is not None:
+            yield match.start(), match.end(), section
             reached, within = match.end(), section
 
 
-def _section(heading: str, within: str) -> str | None:
-    """Return the section that begins with a heading, or None if it is an ordinary word with a colon."""
-    name = " ".join(heading.upper().split())
+def _section(match: re.Match[str], within: str) -> str | None:
+    """Return the section that begins with a candidate, or None if it is an ordinary line or word with a colon."""
+    name = " ".join(match[1].upper().split())
+    is_line, has_colon = match.re is _LINE, match[0].rstrip("*").endswith(":")
     if name in HEADINGS:
-        return HEADINGS[name]
-    if heading != heading.upper():
+        # A word in small letters alone on a line is part of a wrapped sentence.
+        return HEADINGS[name] if not is_line or match["end"] or match[1][0].isupper() else None
+    undescribed = within not in _DESCRIBING
+    if is_line and not match["dash"] and _is_title(name):
+        return _TITLE if undescribed else None
+    if not has_colon or match[1] != match[1].upper() or not _CAPITALS.fullmatch(match[1].rstrip()):
         return None
     section = _closest_section(name)
-    if section is None and within in (*_HEAD, "left out") and _VIEW.search(name):
-        return "findings"
-    return section
+    return _TITLE if is_line and section is None and undescribed and _VIEW.search(name) else section
+
+
+@lru_cache(maxsize=4096)
+def _is_title(name: str) -> bool:
+    """Return whether all words of a line in capital letters are those of a title of the images."""
+    words = {word for word in re.split(r"[\s,/()&]+", name) if word.strip("-._0123456789:")}
+    return not words.isdisjoint(_VOCABULARY["titles"]) and words.issubset(_TITLE_WORDS) and not name.endswith(".")
 
 
 @lru_cache(maxsize=4096)
@@ -132,29 +214,51 @@ def _closest_section(name: str) -> str | None:
     return HEADINGS[close[0]] if close else None
 
 
-def _without_title(text: str) -> str:
-    """Return the text without its first lines in capital letters, unless it has no other lines."""
-    lines = text.strip().splitlines()
-    while lines and lines[0] == lines[0].upper():
-        lines.pop(0)
-    return "\n".join(lines) or text
+def _title_end(text: str, part: _Part) -> int:
+    """Return where the text after the first lines in capital letters starts; the start if there are no other lines."""
+    start = part.start
+    for line in text[part.start : part.end].splitlines(keepends=True):
+        if line != line.upper():
+            return start
+        start += len(line)
+    return part.start
 
 
-def _with_findings(parts: list[_Part]) -> list[_Part]:
-    """Take the findings from the last part before the impression: all its paragraphs but the first, if it is a head."""
-    last = next((place for place, part in enumerate(parts) if part.section == "impression"), len(parts)) - 1
-    if last < 0 or parts[last].section not in _HEAD:
-        return parts
-    first, _, others = parts[last].text.strip().partition("\n\n")
-    return [*parts[:last], _Part(parts[last].section, first), _Part("findings", others), *parts[last + 1 :]]
-
-
+_TITLE_WORDS = frozenset([*_VOCABULARY["titles"], *_VOCABULARY["title_words"]])
+_WORD = re.compile(r"\S")
+_MAY_HAVE_HEADINGS = re.compile(r"[:\n\r*]|[A-Z]{4}|\s[-\u2013\u2014]\s|^(?:Findings|Impression)\b")
 _LINE_ENDS = re.compile(r"\r\n?")
 _FINAL_REPORT = re.compile(r"^[ \t]*FINAL REPORT[ \t]*:?[ \t]*$", re.MULTILINE)
-_NOISE = re.compile(r"\(Over\)\s*\(Cont\)|^[ \t]*_{10,}[ \t]*$|(?:\n[ \t]*){2,}", re.MULTILINE)
-_NAMES = "|".join(sorted(map(re.escape, HEADINGS), key=len, reverse=True))
-_HEADINGS = (
-    re.compile(rf"^[ \t]*((?i:{_NAMES})|[A-Z][A-Z0-9 ()/,&_-]{{2,60}}?)[ \t]*:(?!\d)", re.MULTILINE),
-    re.compile(rf"^[ \t]*((?:{_NAMES})(?=[ \t]*$)|(?:ADDENDUM|WET READ)\b)", re.MULTILINE),
-    re.compile(rf"\b((?:{_NAMES})|(?<=[.!?] )(?:{_NAMES.title()}))[ \t]*:"),
+_NOISE = re.compile(r"\(Over\)\s*\(Cont\)|^[ \t]*_{10,}[ \t]*$", re.MULTILINE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
+_SENTENCE_LINE = re.compile(r"(?<=[.!?])[ \t]*\n[ \t]*(?=[A-Z0-9])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[A-Z])")
+_LONGEST_HEADING = 80
+_CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")
+
+# Candidates for headings by their form, because a pattern of all headings would be ten times slower. Each pattern is
+# tried if the text contains one of the words before it.
+_DASH = r"\-\u2013\u2014"
+_LINE = re.compile(
+    rf"^[ \t]*(?:[*#]{{1,4}}[ \t]*)?([^\s*#:][^\n:*{_DASH}]*(?:(?:[{_DASH}](?=\S)|:(?=\d))[^\n:*{_DASH}]*)*)"
+    rf"(?:(?P<end>[*]{{0,2}}:[*]{{0,2}}|(?P<dash>[{_DASH}][ \t]+(?=\S)))|[*]{{0,2}}[ \t]*$)",
+    re.MULTILINE,
+)
+_AFTER_STOP = r"(?:^[ \t]*|(?<=[.!?] ))"
+_CANDIDATES: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
+    ((), _LINE),
+    (("ADDENDUM", "WET READ"), re.compile(r"^[ \t]*((?:ADDENDUM|WET READ)\b)", re.MULTILINE)),
+    (("**",), re.compile(r"[*][*][ \t]*([A-Za-z][^*:\n]{2,40}?)[ \t]*(?::[ \t]*)?[*][*]:?")),
+    ((":",), re.compile(r"\b([A-Z]{2}[A-Z()/& \t]{1,50}):")),
+    ((":",), re.compile(r"(?<=[.!?] )([A-Za-z][A-Za-z()/& \t]{2,40}):")),
+    (
+        (),
+        re.compile(
+            _AFTER_STOP + r"([A-Z]{3,}(?:[ /&]+[A-Z]{2,}){0,4})(?=[ \t]+(?:[A-Z][a-z]|A [a-z]|[\d_]))", re.MULTILINE
+        ),
+    ),
+    (
+        ("Findings ", "Impression ", "Conclusion "),
+        re.compile(_AFTER_STOP + r"((?:Findings|Impression|Conclusion)(?=[ \t]+[A-Z][a-z]))", re.MULTILINE),
+    ),
 )

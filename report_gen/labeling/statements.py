@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from report_gen.labeling.negation import DENIED, NOT_MENTIONED, Mark, mark_phrases
+from report_gen.labeling.marks import DENIED, NOT_MENTIONED, STATED, Mark
+from report_gen.labeling.negation import mark_phrases
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
 from report_gen.records import FindingState, Laterality
 
@@ -66,7 +67,8 @@ def _stated(marks: Sequence[Mark]) -> Iterator[_Claim]:
         if mark.modifier is NOT_MENTIONED:
             continue
         for finding, state in mark.phrase.claims:
-            yield _Claim(mark.phrase, finding, mark.modifier or state, implied=False)
+            modified = state if mark.modifier in (None, STATED) else mark.modifier
+            yield _Claim(mark.phrase, finding, modified, implied=False)
         for finding, state in mark.phrase.denied if mark.modifier is DENIED else ():
             yield _Claim(mark.phrase, finding, state, implied=True)
 
@@ -85,7 +87,7 @@ def _modify_quality(state: FindingState, modifier: FindingState | None) -> Findi
 
     `not enlarged` denies and `may be enlarged` hedges. `not normal` and `may be normal` name no finding.
     """
-    if modifier is None:
+    if modifier is None or modifier is STATED:
         return state
     return None if modifier is NOT_MENTIONED or state is DENIED else modifier
 

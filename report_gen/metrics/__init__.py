@@ -10,6 +10,7 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.metrics.attribute_scores import AttributePrediction, attribute_measures, count_values
+    from report_gen.metrics.auroc import auroc_scores, compare_mean_auroc
     from report_gen.metrics.baselines import CONSTANT, MOST_FREQUENT, NEAREST, RANDOM
     from report_gen.metrics.calibration import ALL_FINDINGS, CALIBRATION_BINS, ECE, Bin, expected_error, reliability
     from report_gen.metrics.cider import DocumentFrequencies, cider_d, document_frequencies
@@ -40,6 +41,7 @@ else:
         __name__,
         {
             "attribute_scores": ("AttributePrediction", "attribute_measures", "count_values"),
+            "auroc": ("auroc_scores", "compare_mean_auroc"),
             "baselines": ("CONSTANT", "MOST_FREQUENT", "NEAREST", "RANDOM"),
             "calibration": ("ALL_FINDINGS", "CALIBRATION_BINS", "ECE", "Bin", "expected_error", "reliability"),
             "cider": ("DocumentFrequencies", "cider_d", "document_frequencies"),
@@ -107,11 +109,13 @@ __all__ = [
     "TrainingReports",
     "Verdict",
     "attribute_measures",
+    "auroc_scores",
     "average_name",
     "baseline_drafts",
     "check_image_use",
     "cider_d",
     "compare",
+    "compare_mean_auroc",
     "count_values",
     "diversity_stats",
     "document_frequencies",

@@ -82,7 +82,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
 
 
 def _provenance(provenance: Provenance) -> dict[str, Any]:
-    return {
+    document: dict[str, Any] = {
         "model_name": strip_controls(provenance.model_name),
         "weights_sha256": provenance.weights_sha256,
         "program_version": provenance.program_version,
@@ -91,3 +91,6 @@ def _provenance(provenance: Provenance) -> dict[str, Any]:
         "inputs": [{"sha256": file.sha256, "sop_instance_uid": file.sop_instance_uid} for file in provenance.inputs],
         "decoding": dict(provenance.decoding),
     }
+    if provenance.preprocessing:  # documents of models without steps stay as they were before there were steps
+        document["preprocessing"] = [dict(step) for step in provenance.preprocessing]
+    return document

@@ -26,6 +26,7 @@ def format_overlay(report: Report, attention: Heatmap) -> bytes:
         attention.image,
         {_title(finding): attention.weights[finding.name] for finding in present},
         square=attention.square,
+        part=attention.part,
         text=format_text(report),
     )
 

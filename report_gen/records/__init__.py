@@ -1,7 +1,9 @@
 """Frozen records of studies, reports and findings. They read no files and need no torch."""
 
+from report_gen.records.box import Box
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 from report_gen.records.heatmap import Heatmap
+from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
     BANNER,
@@ -28,6 +30,7 @@ __all__ = [
     "UNKNOWN_ATTRIBUTES",
     "Attribute",
     "AttributeName",
+    "Box",
     "Finding",
     "FindingPhrases",
     "FindingSchema",
@@ -37,6 +40,7 @@ __all__ = [
     "InputFile",
     "Laterality",
     "NoFindingRule",
+    "PreprocessedImage",
     "Provenance",
     "Report",
     "Section",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from report_gen.records.box import Box
+
 if TYPE_CHECKING:  # every command imports the records, and numpy would double the time of --help
     import numpy as np
     from numpy.typing import NDArray
@@ -19,6 +21,8 @@ class Heatmap:
     """Display intensities [H,W] in 0..1."""
     square: tuple[float, float, float]
     """Left edge, top edge and side of the square of patches, in pixels of the image; it may extend beyond the image."""
+    part: Box
+    """The part of the image that the model gets. Patches outside of it are padding."""
     weights: Mapping[str, NDArray[np.float32]]
     """Weights [g,g] by finding. The weights of a finding sum to 1 over all images of the study.
 

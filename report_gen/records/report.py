@@ -98,6 +98,8 @@ class Provenance:
     study_instance_uid: str | None
     inputs: tuple[InputFile, ...]
     decoding: Mapping[str, str | int | float | bool]
+    preprocessing: tuple[Mapping[str, str | int | float], ...] = ()
+    """The `name` and the parameters of each step that changed the images before they were resized, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)

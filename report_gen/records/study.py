@@ -70,6 +70,7 @@ class Image:
     """SHA-256 of the whole file, hexadecimal."""
     rows: int
     columns: int
+    """Size of the image that `load_pixels` returns: upright, and resampled if the pixels are not square."""
     sop_instance_uid: str | None = None
     instance_number: int | None = None
     view_position: ViewPosition = ViewPosition.UNKNOWN

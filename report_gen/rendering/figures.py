@@ -1,4 +1,4 @@
-"""Draw figures as PNG with matplotlib: reliability diagrams, and attention over an image."""
+"""Draw figures as PNG with matplotlib: reliability diagrams, attention over an image, and preprocessing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from scipy.stats import binomtest
+
+from report_gen.records import Box
 
 _COLUMNS = 4
 _PANEL, _LARGE_PANEL = 2.4, 4.6
@@ -47,6 +50,17 @@ class Reliability:
     """Bins with the mean probability and the fraction of positives."""
     probabilities: Sequence[float]
     """Probabilities of all predictions."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """An image with a title and a rectangle."""
+
+    title: str
+    image: NDArray[np.float32]
+    """Display intensities [H,W] in 0..1."""
+    outline: Box
+    """Rectangle in pixels of the image; it is not drawn if it is the whole image."""
 
 
 def draw_reliability(pooled: Reliability, single: Sequence[Reliability], *, caption: str) -> bytes:
@@ -89,6 +103,7 @@ def draw_attention(
     attention: Mapping[str, NDArray[np.float32]],
     *,
     square: tuple[float, float, float],
+    part: Box,
     text: str,
 ) -> bytes:
     """Draw an image, the same image with the attention of each finding over it, and a text.
@@ -97,6 +112,7 @@ def draw_attention(
         image: Display intensities [H,W] in 0..1.
         attention: By title, weights [g,g] over the patches of a square.
         square: Left edge, top edge and side of the square, in pixels of the image; it may extend beyond the image.
+        part: The part of the image that the square shows; the attention is clipped to it.
         text: Text beside the images; long lines are wrapped.
 
     Returns:
@@ -119,10 +135,11 @@ def draw_attention(
     for axes in grid:
         axes.set_axis_off()
     _draw_image(grid[0], image, "image")
+    _outline(grid[0], part, image)
     for axes, (title, weights) in zip(grid[1:], attention.items(), strict=False):
         relative = weights / weights.mean()
         _draw_image(axes, image, f"{title}\npeak {relative.max():.1f}x")
-        _draw_heatmap(axes, relative, square)
+        _draw_heatmap(axes, relative, square, _outline(axes, part, image))
     page.text(
         0.02,
         0.99,
@@ -132,6 +149,30 @@ def draw_attention(
         linespacing=1.25,
         parse_math=False,
     )
+    return _png(figure)
+
+
+def draw_preprocessing(rows: Sequence[Sequence[Panel]], *, caption: str) -> bytes:
+    """Draw one row of panels for each image of a study.
+
+    Args:
+        rows: Panels of each image, in the order of the preprocessing.
+        caption: Text below the figure.
+
+    Returns:
+        A PNG file.
+    """
+    columns, side = max(map(len, rows)), _LARGE_PANEL * 0.75
+    heights = [side * max(min(1.5, panel.image.shape[0] / panel.image.shape[1]) for panel in row) + 0.5 for row in rows]
+    figure = Figure(figsize=(columns * side, sum(heights) + 0.5), dpi=120, layout="constrained")
+    figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
+    for axes in grid.ravel():
+        axes.set_axis_off()
+    for row, panels in zip(grid, rows, strict=True):
+        for axes, panel in zip(row, panels, strict=False):
+            _draw_image(axes, panel.image, panel.title)
+            _outline(axes, panel.outline, panel.image)
     return _png(figure)
 
 
@@ -179,12 +220,31 @@ def _draw_image(axes: Axes, image: NDArray[np.float32], title: str) -> None:
     axes.set_title(replace_missing_glyphs(title), fontsize="small", parse_math=False)
 
 
-def _draw_heatmap(axes: Axes, relative: NDArray[np.float32], square: tuple[float, float, float]) -> None:
+def _outline(axes: Axes, part: Box, image: NDArray[np.float32]) -> Rectangle | None:
+    """Outline a part of the image that is drawn already; None for all of it, which needs no outline."""
+    if part == Box(0, 0, *image.shape):
+        return None
+    rectangle = Rectangle(
+        (part.left, part.top),
+        part.columns,
+        part.rows,
+        fill=False,
+        edgecolor="tab:orange",
+        linewidth=1.2,
+        linestyle="--",
+    )
+    axes.add_patch(rectangle)
+    return rectangle
+
+
+def _draw_heatmap(
+    axes: Axes, relative: NDArray[np.float32], square: tuple[float, float, float], clip: Rectangle | None
+) -> None:
     """Draw attention [g,g], 1 = uniform, at the position of its square, clipped to the image that is drawn already."""
     across, down = axes.get_xlim(), axes.get_ylim()
     x, y, side = square
     top = max(float(relative.max()), _MIN_COLOR_RANGE)
-    axes.imshow(
+    heatmap = axes.imshow(
         relative,
         cmap="inferno",
         vmin=1,
@@ -193,6 +253,8 @@ def _draw_heatmap(axes: Axes, relative: NDArray[np.float32], square: tuple[float
         extent=(x, x + side, y + side, y),
         interpolation="bilinear",
     )
+    if clip is not None:  # the rest of the image is not what these patches showed to the model
+        heatmap.set_clip_path(clip)
     axes.set_xlim(across)
     axes.set_ylim(down)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from report_gen.drafting import Drafter
@@ -64,17 +65,48 @@ def test_the_attention_of_one_study_is_drawn(draft: Command, tmp_path: Path) -> 
     assert (tmp_path / "new" / "attention.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_preprocessing_of_one_study_is_drawn(report_gen: Command, tmp_path: Path) -> None:
+    """Two images of a study, each with its image, two steps and the model input."""
+    steps = [{"name": "median"}, {"name": "clahe", "tiles": 2}]
+    checkpoint = write_checkpoint(tmp_path / "tiny", model=tiny_model(tiny_config(preprocessing=steps)))
+    drawing = tmp_path / "new" / "steps.png"
+    for number in (1, 2):
+        image = noise_image(number).astype(np.uint16)
+        write_dicom(tmp_path / "study" / f"{number}.dcm", image, SOPInstanceUID=f"1.2.{number}")
+    arguments = ("draft", tmp_path / "study", "--checkpoint", checkpoint, "--format", "json")
+    answer = report_gen(*arguments, "--show-preprocessing", drawing)
+    assert (answer.code, answer.err) == (0, "")
+    with PIL.Image.open(drawing) as figure:
+        width, height = figure.size
+    assert width / height == pytest.approx(2, rel=0.4)
+    clahe = {"name": "clahe", "tiles": 2, "limit": 2.5, "bins": 1024}
+    assert json.loads(answer.out)["provenance"]["preprocessing"] == [{"name": "median", "size": 3}, clahe]
+
+
+def test_a_drawing_of_preprocessing_needs_no_steps_and_leaves_the_draft_as_it_is(
+    draft: Command, tmp_path: Path
+) -> None:
+    drawn = draft(png(tmp_path), "--show-preprocessing", tmp_path / "steps.png")
+    assert (drawn.code, drawn.err) == (0, "")
+    assert drawn.out == draft(png(tmp_path)).out
+    assert (tmp_path / "steps.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("option", ["--attention", "--show-preprocessing"])
 @pytest.mark.parametrize(
     ("studies", "name", "fault"),
     [
-        (2, "attention.png", "--attention draws one study, and there are 2; draft them one by one"),
+        (2, "attention.png", " draws one study, and there are 2; draft them one by one"),
         (1, "attention.jpg", "give a name that ends in .png"),
     ],
 )
-def test_attention_that_cannot_be_drawn(draft: Command, tmp_path: Path, studies: int, name: str, fault: str) -> None:
-    answer = draft(*(png(tmp_path, str(seed), seed) for seed in range(studies)), "--attention", tmp_path / name)
+def test_a_drawing_that_cannot_be_made(
+    draft: Command, tmp_path: Path, option: str, studies: int, name: str, fault: str
+) -> None:
+    answer = draft(*(png(tmp_path, str(seed), seed) for seed in range(studies)), option, tmp_path / name)
     assert (answer.code, answer.out) == (2, "")
     assert fault in answer.err
+    assert option in answer.err
     assert not (tmp_path / name).exists()
 
 

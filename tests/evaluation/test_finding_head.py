@@ -37,7 +37,9 @@ class Oracle:
 
     reported = frozenset({"Edema", "Pneumonia"})
 
-    def draft_all(self, studies: Sequence[Study], *, decoding: Decoding, blank: bool = False) -> Iterator[Report]:
+    def draft_all(
+        self, studies: Sequence[Study], *, decoding: Decoding, blank: bool = False, force: bool = False
+    ) -> Iterator[Report]:
         for study in studies:
             number = int(study.images[0].path.stem)
             edema = 0.3 + number * 1e-9 if blank else 0.9 if number < POSITIVE else 0.1

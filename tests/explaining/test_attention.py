@@ -15,9 +15,10 @@ from report_gen.errors import StudyError
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import VIEWS
-from report_gen.records import ViewPosition
+from report_gen.records import Box, ViewPosition
 from tests.builders import SIZE, noise_image, study, tiny_checkpoint, tiny_config, write_png
 from tests.dicom_files import write_dicom
+from tests.image_steps import anatomy
 
 
 def drafter() -> Drafter:
@@ -35,6 +36,17 @@ def test_the_image_and_its_place_in_the_square(rows: int, columns: int, tmp_path
     for weights in heatmap.weights.values():
         assert weights.shape[0] == weights.shape[1]
         assert weights.sum() == pytest.approx(1)
+
+
+def test_the_place_of_a_cropped_image(tmp_path: Path) -> None:
+    """The model gets the right half; the heat map shows the whole image."""
+    pixels = np.zeros((64, 128), dtype=np.uint8)
+    pixels[:, 64:] = 255 * anatomy(64, 64)
+    cropping = Drafter(tiny_checkpoint(tiny_config(preprocessing=[{"name": "crop_borders"}])))
+    heatmap = cropping.attention_map(read_study(write_png(tmp_path / "a.png", pixels)))
+    np.testing.assert_allclose(heatmap.image, pixels / 255, atol=1e-3)
+    assert heatmap.square == (64, 0, 64)
+    assert heatmap.part == Box(0, 64, 64, 64)
 
 
 def test_with_two_views_the_weights_of_the_first_are_returned(tmp_path: Path) -> None:
@@ -65,7 +77,7 @@ def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
     heatmap = Drafter(checkpoint).attention_map(read_study(image))
     for name, weights in heatmap.weights.items():
         np.testing.assert_array_equal(weights, expected[schema.findings.index(name)])
-    pixel_values, view_positions, view_mask = given
+    pixel_values, view_positions, view_mask, _ = given
     assert pixel_values.shape == (1, 1, 1, SIZE, SIZE)
     assert view_positions.tolist() == [[VIEWS.index(ViewPosition.LATERAL)]]
     assert view_mask.tolist() == [[True]]
@@ -78,7 +90,7 @@ def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path
         replace(frontal.images[0], view_position=ViewPosition.PA),
     )
     both = replace(lateral, series=(replace(lateral.series[0], images=images),))
-    heatmap = Drafter(tiny_checkpoint(tiny_config(views=("PA",)))).attention_map(both)
+    heatmap = Drafter(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))).attention_map(both)
     np.testing.assert_allclose(heatmap.image, noise_image(2) / 255, atol=1e-3)
 
 

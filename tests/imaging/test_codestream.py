@@ -1,4 +1,4 @@
-"""Image sizes in compressed frames, against the sizes in the DICOM headers around them."""
+"""Sizes and precisions in compressed frames, against the DICOM headers around them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import get_frame
 
-from report_gen.imaging.codestream import coded_size
+from report_gen.imaging.codestream import coded_format
 
 
 @pytest.mark.parametrize(
@@ -25,30 +25,33 @@ from report_gen.imaging.codestream import coded_size
         "SC_jpeg_no_color_transform.dcm",
     ],
 )
-def test_size_of_a_real_frame(name: str) -> None:
+def test_format_of_a_real_frame(name: str) -> None:
     dataset = dcmread(str(get_testdata_file(name, download=False)))
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    assert coded_size(frame) == (dataset.Rows, dataset.Columns)
-    assert coded_size(b"\0\0\0\x0cjP  \r\n\x87\n" + frame) in {(dataset.Rows, dataset.Columns), None}
+    precision = 16 if name == "693_J2KI.dcm" else dataset.BitsStored  # J2KI: 14 bits stored
+    expected = (dataset.Rows, dataset.Columns, precision)
+    assert coded_format(frame) == expected
+    assert coded_format(b"\0\0\0\x0cjP  \r\n\x87\n" + frame) in {expected, None}
 
 
-def test_frames_without_a_size() -> None:
-    assert coded_size(b"") is None
-    assert coded_size(bytes(64)) is None  # run lengths
-    assert coded_size(b"\xff\xd8\xff\xda\0\x08") is None  # a scan before any frame header
-    assert coded_size(b"\xff\xd8\x00\x00\0\x08") is None
+def test_frames_without_a_header() -> None:
+    assert coded_format(b"") is None
+    assert coded_format(bytes(64)) is None  # run lengths
+    assert coded_format(b"\xff\xd8\xff\xda\0\x08") is None  # a scan before any frame header
+    assert coded_format(b"\xff\xd8\x00\x00\0\x08") is None
 
 
 def test_fill_bytes_and_tables_are_skipped() -> None:
     table = b"\xff\xc4\0\x04ab"
-    assert coded_size(b"\xff\xd8\xff" + table + b"\xff\xc3\0\x0b\x10\x01\x02\x03\x04\x01") == (0x0102, 0x0304)
+    assert coded_format(b"\xff\xd8\xff" + table + b"\xff\xc3\0\x0b\x10\x01\x02\x03\x04\x01") == (0x0102, 0x0304, 16)
 
 
 def test_the_offset_of_a_jpeg_2000_image_is_subtracted() -> None:
     size = struct.pack(">4I", 110, 220, 10, 20)  # Xsiz, Ysiz, XOsiz, YOsiz
-    assert coded_size(b"\xff\x4f\xff\x51\0\x29\0\0" + size) == (200, 100)
+    components = bytes(16) + b"\0\1\x8b"  # tile, number of components, Ssiz: signed, 12 bits
+    assert coded_format(b"\xff\x4f\xff\x51\0\x29\0\0" + size + components) == (200, 100, 12)
 
 
 def test_a_frame_that_ends_within_its_marker() -> None:
     with pytest.raises(struct.error):
-        coded_size(b"\xff\x4f\xff\x51\0\x29")
+        coded_format(b"\xff\x4f\xff\x51\0\x29")

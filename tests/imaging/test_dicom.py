@@ -21,7 +21,6 @@ from pydicom.uid import (
     MPEG2MPML,
     UID,
     BasicTextSRStorage,
-    DeflatedExplicitVRLittleEndian,
     EncapsulatedPDFStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -32,11 +31,15 @@ from pydicom.uid import (
 )
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging import is_dicom
-from report_gen.imaging.dicom import describe_dicom, read_dicom_pixels
+from report_gen.imaging.dicom import describe_dicom, read_dicom_image
 from report_gen.imaging.limits import MAX_PIXELS
 from report_gen.records import Image, Laterality, Study, ViewPosition
 from tests.dicom_files import coded, dicom, look_up_table, write_dicom
+
+
+def read_pixels(path: Path) -> Any:
+    return read_dicom_image(path).pixels
+
 
 RAMP = np.array([[0, 50, 100, 150, 200, 255]], dtype=np.uint8)
 
@@ -48,7 +51,7 @@ def file(tmp_path: Path) -> Path:
 
 def intensities(path: Path, pixels: Any = RAMP, **attributes: Any) -> list[float]:
     """Return the intensity of each pixel of a file with these attributes."""
-    return [round(float(value), 4) for value in read_dicom_pixels(write_dicom(path, pixels, **attributes)).ravel()]
+    return [round(float(value), 4) for value in read_pixels(write_dicom(path, pixels, **attributes)).ravel()]
 
 
 def study(path: Path, **attributes: Any) -> Study:
@@ -110,11 +113,8 @@ def test_a_negative_slope_inverts_the_values(file: Path) -> None:
     assert result == pytest.approx([1 - value / 255 for value in RAMP[0]], abs=1e-4)
 
 
-@pytest.mark.parametrize("slope", [0, 1])
-def test_one_gray_level_is_black(file: Path, slope: float) -> None:
-    pixels = RAMP if slope == 0 else np.full((2, 3), 7, np.uint8)
-    assert set(intensities(file, pixels, RescaleSlope=slope, RescaleIntercept=5)) == {0.0}
-    assert set(intensities(file, pixels, RescaleSlope=0, RescaleIntercept=5, WindowCenter=5, WindowWidth=9)) == {0.0}
+def test_one_gray_level_is_black(file: Path) -> None:
+    assert set(intensities(file, np.full((2, 3), 7, np.uint8), RescaleSlope=1, RescaleIntercept=5)) == {0.0}
 
 
 def test_signed_values(file: Path) -> None:
@@ -254,11 +254,11 @@ def test_one_bit(file: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
 def test_lossless_compression_keeps_the_pixels(file: Path, syntax: UID, dtype: Any) -> None:
     pixels = np.random.default_rng(0).integers(0, 200, (64, 48)).astype(dtype)
-    plain = read_dicom_pixels(write_dicom(file, pixels))
+    plain = read_pixels(write_dicom(file, pixels))
     dataset = dicom(pixels)
     compress(dataset, syntax)
     dataset.save_as(file)
-    np.testing.assert_array_equal(read_dicom_pixels(file), plain)
+    np.testing.assert_array_equal(read_pixels(file), plain)
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -266,7 +266,7 @@ def test_byte_orders(file: Path, syntax: UID) -> None:
     pixels = np.array([[0, 256, 1024]], dtype=np.uint16)
     stored = pixels.astype(">u2") if syntax == ExplicitVRBigEndian else pixels
     dicom(pixels, syntax, PixelData=stored.tobytes()).save_as(file)
-    assert read_dicom_pixels(file).tolist() == [[0, 0.25, 1]]
+    assert read_pixels(file).tolist() == [[0, 0.25, 1]]
 
 
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -275,16 +275,16 @@ def test_files_without_preamble_and_meta(file: Path, syntax: UID) -> None:
     dataset = dicom(pixels, syntax)
     dataset.file_meta, dataset.preamble = FileMetaDataset(), None
     dataset.save_as(file, implicit_vr=syntax.is_implicit_VR, little_endian=syntax.is_little_endian)
-    assert read_dicom_pixels(file).tolist() == [[0, 0.25, 1]]
+    assert read_pixels(file).tolist() == [[0, 0.25, 1]]
 
 
 def test_bytes_after_the_image_are_ignored(file: Path) -> None:
     pixels = np.array([[0, 1], [2, 4]], dtype=np.uint8)
     write_dicom(file, pixels, PixelData=pixels.tobytes() * 3)
-    assert read_dicom_pixels(file).tolist() == [[0, 0.25], [0.5, 1]]
+    assert read_pixels(file).tolist() == [[0, 0.25], [0.5, 1]]
     write_dicom(file, pixels)
     file.write_bytes(file.read_bytes() + b"\0" * 64)
-    assert read_dicom_pixels(file).shape == (2, 2)
+    assert read_pixels(file).shape == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def _pixels_of(name: str) -> Any:
     path = get_testdata_file(name, download=False)
     if path is None:
         pytest.skip(f"{name} is not in this pydicom wheel")
-    return read_dicom_pixels(Path(path))
+    return read_pixels(Path(path))
 
 
 # ---- refused files -----------------------------------------------------------------------------------------------
@@ -350,7 +350,9 @@ def _pixels_of(name: str) -> Any:
         ({"NumberOfFrames": 2_000_000_000}, "several frames"),
         ({"Rows": 4}, "truncated"),
         ({"RescaleSlope": "NaN", "RescaleIntercept": 0}, "malformed"),
-        ({"WindowCenter": 1, "WindowWidth": 2, "VOILUTFunction": "CUBIC"}, "malformed"),
+        ({"BitsStored": 12, "HighBit": 10}, "High Bit"),
+        ({"BitsStored": 12, "HighBit": 16}, "High Bit"),
+        ({"PixelSpacing": [20000, 0.001]}, str(MAX_PIXELS)),
     ],
 )
 def test_impossible_headers_are_refused(file: Path, attributes: dict[str, Any], reason: str) -> None:
@@ -358,7 +360,7 @@ def test_impossible_headers_are_refused(file: Path, attributes: dict[str, Any], 
         warnings.simplefilter("ignore")  # pydicom warns of values that are wrong on purpose
         write_dicom(file, **attributes)
     with pytest.raises(StudyError, match=reason) as caught:
-        read_dicom_pixels(file)
+        read_pixels(file)
     assert str(file) in str(caught.value)
 
 
@@ -382,7 +384,6 @@ def test_objects_without_pixels_are_named(file: Path, kind: UID, name: str) -> N
     [
         (MPEG2MPML, "transfer syntax .MPEG2"),
         (UID("1.2.3.4"), "unsupported"),
-        (DeflatedExplicitVRLittleEndian, "deflated"),
     ],
 )
 def test_unsupported_transfer_syntaxes_are_refused(file: Path, syntax: UID, reason: str) -> None:
@@ -417,18 +418,13 @@ def test_a_codestream_of_another_size_is_not_decoded(file: Path) -> None:
     small.Rows = small.Columns = 16
     small.save_as(file)
     with pytest.raises(StudyError, match="differ in size"):
-        read_dicom_pixels(file)
+        read_pixels(file)
     lossy = Path(str(get_testdata_file("SC_rgb_jpeg_dcmtk.dcm", download=False)))
     dataset = dcmread(lossy)
     dataset.Rows += 8
     dataset.save_as(file)
     with pytest.raises(StudyError, match="differ in size"):
-        read_dicom_pixels(file)
-
-
-def test_twelve_bit_jpeg_names_the_decoder_that_is_not_installed() -> None:
-    with pytest.raises(StudyError, match="pylibjpeg-libjpeg"):
-        _pixels_of("JPEG-lossy.dcm")
+        read_pixels(file)
 
 
 def test_bytes_that_are_not_a_codestream_are_refused(file: Path) -> None:
@@ -436,7 +432,7 @@ def test_bytes_that_are_not_a_codestream_are_refused(file: Path) -> None:
     dataset["PixelData"].is_undefined_length = True
     dataset.save_as(file)
     with pytest.raises(StudyError, match="malformed"):
-        read_dicom_pixels(file)
+        read_pixels(file)
 
 
 def test_deeply_nested_sequences_are_malformed(file: Path) -> None:
@@ -451,7 +447,7 @@ def test_truncated_files_are_refused(file: Path, kept: int) -> None:
     content = write_dicom(file, np.zeros((8, 8), np.uint8)).read_bytes()
     file.write_bytes(content[:kept])
     with pytest.raises(StudyError):
-        read_dicom_pixels(file)
+        read_pixels(file)
 
 
 @pytest.mark.parametrize("missing", [2, 100, 900])
@@ -474,16 +470,6 @@ def test_damaged_run_lengths_are_refused(file: Path) -> None:
     for offset in range(80, 400, 16):  # after the table of segments
         file.write_bytes(content[: start + offset] + b"\x7f" * 64 + content[start + offset + 64 :])
         _assert_pixels_or_study_error(file)
-
-
-def test_signatures_of_dicom_files() -> None:
-    assert is_dicom(b"\0" * 128 + b"DICM")
-    assert is_dicom(b"II*\0" + b"\0" * 124 + b"DICM")  # the preamble may contain a TIFF header
-    assert is_dicom(b"\x08\x00\x05\x00CS")
-    assert is_dicom(b"\x00\x08\x00\x05CS")
-    assert not is_dicom(b"")
-    assert not is_dicom(b"\0" * 132)
-    assert not is_dicom(b"Findings: none. " * 10)
 
 
 # ---- from attributes to records -----------------------------------------------------------------------------------
@@ -512,6 +498,20 @@ def test_signatures_of_dicom_files() -> None:
         ({"SeriesDescription": "frontal chest"}, ViewPosition.FRONTAL),
         ({"SeriesDescription": "Chest PA and lateral"}, ViewPosition.UNKNOWN),
         ({"SeriesDescription": "PAIN, APICAL, PLATE"}, ViewPosition.UNKNOWN),
+        ({"SeriesDescription": "Chest AP/PA"}, ViewPosition.FRONTAL),
+        ({"SeriesDescription": "L LATERAL DECUB"}, ViewPosition.DECUBITUS),
+        ({"SeriesDescription": "Thorax seitlich"}, ViewPosition.LATERAL),
+        ({"SeriesDescription": "Thorax de profil"}, ViewPosition.LATERAL),
+        ({"ViewPosition": "LEFT LATERAL"}, ViewPosition.LATERAL),
+        ({"ViewPosition": "LLAT"}, ViewPosition.LATERAL),
+        ({"AcquisitionDeviceProcessingDescription": "CHEST,LAT"}, ViewPosition.LATERAL),
+        ({"PatientOrientation": ["A", "F"]}, ViewPosition.LATERAL),
+        ({"PatientOrientation": ["P", "F"]}, ViewPosition.LATERAL),
+        ({"PatientOrientation": ["L", "F"]}, ViewPosition.FRONTAL),
+        ({"PatientOrientation": ["LA", "F"]}, ViewPosition.UNKNOWN),
+        ({"PatientOrientation": ["L", "P"]}, ViewPosition.UNKNOWN),
+        ({"PatientOrientation": ""}, ViewPosition.UNKNOWN),
+        ({"ViewPosition": "PA", "PatientOrientation": ["P", "F"]}, ViewPosition.PA),
         ({}, ViewPosition.UNKNOWN),
     ],
 )
@@ -526,8 +526,8 @@ def test_laterality(file: Path) -> None:
 
 
 def test_pixel_spacing_prefers_the_calibrated_one(file: Path) -> None:
-    assert image(file, PixelSpacing=[0.2, 0.1], ImagerPixelSpacing=[0.25, 0.125]).pixel_spacing == (0.2, 0.1)
-    assert image(file, ImagerPixelSpacing=[0.25, 0.125]).pixel_spacing == (0.25, 0.125)
+    assert image(file, PixelSpacing=[0.2, 0.2], ImagerPixelSpacing=[0.25, 0.25]).pixel_spacing == (0.2, 0.2)
+    assert image(file, ImagerPixelSpacing=[0.25, 0.25]).pixel_spacing == (0.25, 0.25)
     assert image(file, PixelSpacing=[0, 0], NominalScannedPixelSpacing=[0.3, 0.3]).pixel_spacing == (0.3, 0.3)
     assert image(file).pixel_spacing is None
 
@@ -632,7 +632,7 @@ def test_any_damage_gives_pixels_or_a_study_error(file: Path, data: st.DataObjec
 def _assert_pixels_or_study_error(file: Path) -> None:
     try:
         describe_dicom(file, "")
-        pixels = read_dicom_pixels(file)
+        pixels = read_pixels(file)
     except StudyError:
         return
     assert pixels.ndim == 2

@@ -14,10 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from report_gen.errors import StudyError
-from report_gen.imaging.raster import describe_raster, is_raster, read_raster_pixels
+from report_gen.imaging.raster import describe_raster, is_raster, read_raster_image
 from report_gen.records import ViewPosition
 
 GRAY = np.array([[0, 51, 102], [153, 204, 255]], dtype=np.uint8)
+
+
+def read_pixels(path: Path) -> Any:
+    return read_raster_image(path).pixels
 
 
 def save(path: Path, values: Any, mode: str | None = None, **options: Any) -> Path:
@@ -28,31 +32,75 @@ def save(path: Path, values: Any, mode: str | None = None, **options: Any) -> Pa
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_eight_bits_are_divided_by_255_and_not_stretched(tmp_path: Path, suffix: str) -> None:
-    pixels = read_raster_pixels(save(tmp_path / f"a.{suffix}", GRAY // 2))
+    pixels = read_pixels(save(tmp_path / f"a.{suffix}", GRAY // 2))
     np.testing.assert_allclose(pixels, (GRAY // 2) / np.float32(255))
     assert pixels.dtype == np.float32
 
 
 def test_jpeg(tmp_path: Path) -> None:
     values = np.repeat(np.repeat(GRAY, 16, 0), 16, 1)
-    np.testing.assert_allclose(
-        read_raster_pixels(save(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03
-    )
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.jpg", values, quality=95)), values / 255, atol=0.03)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("top", "peak"), [(4096, 65535), (65535, 65535), (4095, 4095), (1000, 4095)])
-def test_sixteen_bits(tmp_path: Path, suffix: str, top: int, peak: int) -> None:
-    values = np.array([[0, 500, top]], dtype=np.uint16)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / f"a.{suffix}", values)), values / np.float32(peak))
+@pytest.mark.parametrize(
+    ("top", "bits"), [(65535, 16), (32768, 16), (16383, 14), (4096, 13), (4095, 12), (900, 10), (9, 8)]
+)
+def test_sixteen_bits_are_scaled_by_the_bits_that_are_used(tmp_path: Path, suffix: str, top: int, bits: int) -> None:
+    values = np.array([[0, 5, top]], dtype=np.uint16)
+    loaded = read_raster_image(save(tmp_path / f"a.{suffix}", values))
+    np.testing.assert_allclose(loaded.pixels, values / np.float32(2**bits - 1))
+    if bits == 16:
+        assert loaded.notices == ()
+    else:
+        assert loaded.notices == (f"the image of 16 bits uses {bits} bits and was scaled to their range",)
+
+
+def test_a_tiff_of_twelve_bits_is_divided_by_4095(tmp_path: Path) -> None:
+    samples = np.array([[0, 1000, 2000, 400]], dtype=np.uint16)
+    packed = b"".join(((int(a) << 12) | int(b)).to_bytes(3, "big") for a, b in samples.reshape(-1, 2))
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in tags)
+    path = tmp_path / "a.tif"
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory + bytes(4))
+    loaded = read_raster_image(path)
+    np.testing.assert_allclose(loaded.pixels, samples / np.float32(4095))
+    assert loaded.notices == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda a: a),
+        (2, np.fliplr),
+        (3, lambda a: np.rot90(a, 2)),
+        (4, np.flipud),
+        (5, np.transpose),
+        (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: np.rot90(np.transpose(a), 2)),
+        (8, np.rot90),
+    ],
+)
+def test_orientation_of_a_tiff(tmp_path: Path, dtype: Any, orientation: int, upright: Any) -> None:
+    values = (np.arange(35).reshape(5, 7) * (np.iinfo(dtype).max // 34)).astype(dtype)
+    path = save(tmp_path / "a.tif", values, tiffinfo={274: orientation})
+    np.testing.assert_allclose(read_pixels(path), upright(values) / np.float32(np.iinfo(dtype).max))
+    image = describe_raster(path, "")
+    assert (image.rows, image.columns) == upright(values).shape
+
+
+def test_big_tiff_and_webp(tmp_path: Path) -> None:
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.tif", GRAY, big_tiff=True)), GRAY / np.float32(255))
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.webp", GRAY, lossless=True)), GRAY / np.float32(255))
 
 
 def test_a_tiff_whose_white_is_zero_is_inverted(tmp_path: Path) -> None:
     values = np.array([[0, 30000, 65535]], dtype=np.uint16)
     path = save(tmp_path / "a.tif", values, tiffinfo={262: 0})
-    np.testing.assert_allclose(read_raster_pixels(path), 1 - values / np.float32(65535), atol=1e-6)
+    np.testing.assert_allclose(read_pixels(path), 1 - values / np.float32(65535), atol=1e-6)
     path = save(tmp_path / "b.tif", GRAY, tiffinfo={262: 0})
-    np.testing.assert_allclose(read_raster_pixels(path), read_raster_pixels(save(tmp_path / "c.png", _decode(path))))
+    np.testing.assert_allclose(read_pixels(path), read_pixels(save(tmp_path / "c.png", _decode(path))))
 
 
 def _decode(path: Path) -> Any:
@@ -64,28 +112,28 @@ def _decode(path: Path) -> Any:
 def test_color_becomes_luma(tmp_path: Path) -> None:
     rgb = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255]]], dtype=np.uint8)
     luma = [[0.299, 0.587, 0.114]]
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "a.png", rgb)), luma, atol=0.003)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "b.tif", rgb, "CMYK")), luma, atol=0.003)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.png", rgb)), luma, atol=0.003)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "b.tif", rgb, "CMYK")), luma, atol=0.003)
     palette = PIL.Image.fromarray(rgb).quantize(4)
     palette.save(tmp_path / "c.png")
-    np.testing.assert_allclose(read_raster_pixels(tmp_path / "c.png"), luma, atol=0.01)
+    np.testing.assert_allclose(read_pixels(tmp_path / "c.png"), luma, atol=0.01)
 
 
 def test_transparent_pixels_lie_on_black(tmp_path: Path) -> None:
     rgba = np.array([[[255, 255, 255, 255], [255, 255, 255, 51], [255, 255, 255, 0]]], dtype=np.uint8)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "a.png", rgba)), [[1, 0.2, 0]], atol=1e-6)
-    np.testing.assert_allclose(read_raster_pixels(save(tmp_path / "b.png", rgba, "LA")), [[1, 0.2, 0]], atol=1e-6)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "a.png", rgba)), [[1, 0.2, 0]], atol=1e-6)
+    np.testing.assert_allclose(read_pixels(save(tmp_path / "b.png", rgba, "LA")), [[1, 0.2, 0]], atol=1e-6)
 
 
 def test_one_bit(tmp_path: Path) -> None:
-    assert read_raster_pixels(save(tmp_path / "a.png", GRAY > 100, "1")).tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert read_pixels(save(tmp_path / "a.png", GRAY > 100, "1")).tolist() == [[0, 0, 1], [1, 1, 1]]
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif = PIL.Image.Exif()
     exif[274] = 6  # rotate by 90 degrees clockwise to display
     path = save(tmp_path / "a.png", GRAY, exif=exif)
-    np.testing.assert_allclose(read_raster_pixels(path), np.rot90(GRAY, -1) / np.float32(255))
+    np.testing.assert_allclose(read_pixels(path), np.rot90(GRAY, -1) / np.float32(255))
     image = describe_raster(path, "digest")
     assert (image.rows, image.columns, image.sha256) == (3, 2, "digest")
     assert image.view_position is ViewPosition.UNKNOWN
@@ -93,7 +141,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 
 def test_several_pages_are_refused(tmp_path: Path) -> None:
     pages = [PIL.Image.fromarray(GRAY + step) for step in range(2)]
-    for name in ("a.tif", "a.png"):
+    for name in ("a.tif", "a.png", "a.webp"):
         pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
         with pytest.raises(StudyError, match="several pages"):
             describe_raster(tmp_path / name, "")
@@ -104,11 +152,30 @@ def test_floating_point_is_refused(tmp_path: Path) -> None:
         describe_raster(save(tmp_path / "a.tif", GRAY.astype(np.float32)), "")
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+@pytest.mark.parametrize(("color_type", "samples"), [(2, 3), (4, 2), (6, 4)])
+def test_color_of_sixteen_bits_is_refused_if_its_high_bytes_are_dark(
+    tmp_path: Path, color_type: int, samples: int
+) -> None:
+    def write(top: int) -> Path:
+        pixels = np.full((1, 2, samples), 65535, dtype=">u2")  # alpha is opaque
+        pixels[0, 0, : samples - 1 + samples % 2], pixels[0, 1, : samples - 1 + samples % 2] = 0, top
+        header = struct.pack(">IIBBBBB", 2, 1, 16, color_type, 0, 0, 0)
+        data = zlib.compress(b"\0" + pixels.tobytes())
+        chunks = chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
+        return tmp_path / "a.png"
+
+    np.testing.assert_allclose(read_pixels(write(65535)), [[0, 1]])
+    with pytest.raises(StudyError, match="color of 16 bits"):
+        read_pixels(write(4095))
+
+
 @pytest.mark.parametrize("side", [9000, 40_000])
 def test_a_decompression_bomb_is_refused_undecoded(tmp_path: Path, side: int) -> None:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     path = tmp_path / "bomb.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999)))
@@ -124,13 +191,16 @@ def test_truncated_images_are_refused_and_never_padded(tmp_path: Path, suffix: s
     for kept in (9, 60, len(content) // 2, len(content) - 300):
         path.write_bytes(content[:kept])
         with pytest.raises(StudyError, match="broken or truncated"):
-            read_raster_pixels(path)
+            read_pixels(path)
 
 
 def test_signatures_of_image_files() -> None:
     assert is_raster(b"\x89PNG\r\n\x1a\n....")
     assert is_raster(b"\xff\xd8\xff\xe0")
     assert is_raster(b"MM\0*")
+    assert is_raster(b"II+\0\x08\0\0\0")
+    assert is_raster(b"RIFF\x24\0\0\0WEBPVP8L")
+    assert not is_raster(b"RIFF\x24\0\0\0WAVEfmt ")
     assert not is_raster(b"GIF89a")
     assert not is_raster(b"")
 
@@ -145,7 +215,7 @@ def test_any_damage_gives_pixels_or_a_study_error(tmp_path: Path, data: st.DataO
     path = tmp_path / "damaged"
     path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
     try:
-        pixels = read_raster_pixels(path)
+        pixels = read_pixels(path)
     except StudyError:
         return
     assert pixels.ndim == 2

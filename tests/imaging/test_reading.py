@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from pydicom.uid import BasicTextSRStorage
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import BasicTextSRStorage, ExplicitVRLittleEndian, MediaStorageDirectoryStorage, SegmentationStorage
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging import StudyCollection, load_pixels, read_studies, read_study
@@ -184,21 +185,50 @@ def test_a_malformed_uid_never_becomes_a_name(tmp_path: Path) -> None:
     assert read_study(path).study_instance_uid is None
 
 
-def test_two_patients_under_one_study_are_refused(tmp_path: Path) -> None:
-    write_dicom(tmp_path / "a.dcm", PatientID="SENTINEL1", SOPInstanceUID="1.1")
-    write_dicom(tmp_path / "b.dcm", PatientID="SENTINEL2", SOPInstanceUID="1.2")
+@pytest.mark.parametrize(
+    ("first", "second", "differing"),
+    [
+        ({"PatientID": "SENTINEL1"}, {"PatientID": "SENTINEL2"}, "Patient ID"),
+        ({"PatientName": "SENTINEL^A"}, {"PatientName": "SENTINEL^B"}, "name"),
+        ({"PatientName": "A^B=山田^太郎"}, {"PatientName": "A^B=山田^花子"}, "name"),
+        ({"PatientBirthDate": "19400101"}, {"PatientBirthDate": "19900101"}, "birth date"),
+        ({"PatientID": "", "PatientSex": "F"}, {"PatientID": "", "PatientSex": "M"}, "sex"),
+    ],
+)
+def test_two_patients_under_one_study_are_refused(
+    tmp_path: Path, first: dict[str, str], second: dict[str, str], differing: str
+) -> None:
+    write_dicom(tmp_path / "a.dcm", SOPInstanceUID="1.1", SpecificCharacterSet="ISO_IR 192", **first)
+    write_dicom(tmp_path / "b.dcm", SOPInstanceUID="1.2", SpecificCharacterSet="ISO_IR 192", **second)
     write_dicom(tmp_path / "c.dcm", StudyInstanceUID="1.7")
     found = read_studies(tmp_path)
     assert names(found) == ["1.7"]
-    assert "two patients" in str(found.refused[0])
-    assert "SENTINEL" not in str(found.refused[0])
+    assert f"two patients share one Study Instance UID ({differing} differ)" in str(found.refused[0])
+    assert not any(value in str(found.refused[0]) for value in (*first.values(), *second.values()) if len(value) > 1)
 
 
-def test_copies_count_once_and_conflicting_copies_are_refused(tmp_path: Path) -> None:
-    first = write_dicom(tmp_path / "a.dcm")
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ({"PatientID": "P1"}, {"PatientID": ""}),
+        ({"PatientName": "Müller^Jörg^^^"}, {"PatientName": "MULLER^JORG"}),
+        ({"PatientName": "Yamada^Tarou=山田^太郎"}, {"PatientName": "YAMADA^TAROU"}),
+        ({"PatientBirthDate": "19400101"}, {"PatientBirthDate": ""}),
+    ],
+)
+def test_one_patient_written_in_two_ways(tmp_path: Path, first: dict[str, str], second: dict[str, str]) -> None:
+    write_dicom(tmp_path / "a.dcm", SOPInstanceUID="1.1", SpecificCharacterSet="ISO_IR 192", **first)
+    write_dicom(tmp_path / "b.dcm", SOPInstanceUID="1.2", SpecificCharacterSet="ISO_IR 192", **second)
+    assert len(read_study(tmp_path).images) == 2
+
+
+@pytest.mark.parametrize("series", ["1.1", "1.2"])
+def test_copies_count_once_and_conflicting_copies_are_refused(tmp_path: Path, series: str) -> None:
+    first = write_dicom(tmp_path / "a.dcm", SeriesInstanceUID="1.1")
     (tmp_path / "b.dcm").write_bytes(first.read_bytes())
+    write_dicom(tmp_path / "c.dcm", SeriesInstanceUID=series, SeriesDescription="the same pixels")
     assert len(read_study(tmp_path).images) == 1
-    write_dicom(tmp_path / "c.dcm", GRAY)
+    write_dicom(tmp_path / "d.dcm", GRAY, SeriesInstanceUID=series)
     with pytest.raises(StudyError, match="SOP Instance UID"):
         read_study(tmp_path)
 
@@ -218,38 +248,100 @@ def test_one_broken_file_does_not_stop_the_others(tmp_path: Path) -> None:
         read_study(tmp_path)
 
 
-def test_objects_without_pixels_are_reported_and_do_not_refuse_the_study(tmp_path: Path) -> None:
-    write_dicom(tmp_path / "a.dcm")
-    write_structured_report(tmp_path / "sr.dcm")
+def test_objects_without_pixels_beside_images_are_passed_over_with_one_notice(tmp_path: Path) -> None:
+    image = write_dicom(tmp_path / "a.dcm")
+    report = write_structured_report(tmp_path / "sr.dcm")
+    write_dicom(tmp_path / "seg.dcm", SOPClassUID=SegmentationStorage, NumberOfFrames=3)
     (tmp_path / "viewer.exe").write_bytes(b"MZ")
     found = read_studies(tmp_path)
-    assert refused(found) == ["sr.dcm", "viewer.exe"]
-    assert all(isinstance(error, NotAnImageError) for error in found.refused)
+    assert found.refused == ()
+    assert sorted(error.path.name for error in found.passed_over) == ["seg.dcm", "sr.dcm", "viewer.exe"]
+    (notice,) = found.notices
+    assert "1 Basic Text SR, 1 Segmentation, 1 of another kind, such as" in notice
     assert read_study(tmp_path).name == STUDY_UID
+    assert read_studies(image, report).refused == ()  # as a pattern of the shell names them
+    for alone in (report, tmp_path / "viewer.exe"):
+        with pytest.raises(NotAnImageError):
+            read_study(alone)
+    assert refused(read_studies(image, tmp_path / "viewer.exe")) == ["viewer.exe"]
+    image.unlink()
+    assert "1 Basic Text SR" in str(read_studies(tmp_path).refused[0])
 
 
-def test_sidecars_hidden_files_and_dicomdir_are_ignored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["DICOMDIR", "dicomdir", "DICOMDIR;1", "index"])
+def test_a_dicomdir_is_recognized_by_its_content(tmp_path: Path, name: str) -> None:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, MediaStorageDirectoryStorage
+    meta.MediaStorageSOPInstanceUID = "1.2"
+    directory = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    directory.DirectoryRecordSequence = []
+    directory.save_as(tmp_path / name)
+    with pytest.raises(NotAnImageError, match="is a DICOMDIR"):
+        read_study(tmp_path / name)
+    write_dicom(tmp_path / "images" / "a.dcm")
+    found = read_studies(tmp_path)
+    assert (names(found), found.refused, found.notices) == ([STUDY_UID], (), ())
+
+
+def test_sidecars_hidden_files_and_a_damaged_dicomdir_are_ignored(tmp_path: Path) -> None:
     write_png(tmp_path / "s" / "a.png")
     for name in ("report.txt", "labels.csv", "meta.json", "README.md", "x.xml", "doc.pdf", ".hidden.dcm", "DICOMDIR"):
         (tmp_path / "s" / name).write_text("text")
     write_png(tmp_path / "s" / ".cache" / "thumb.png")
-    assert read_studies(tmp_path).refused == ()
+    found = read_studies(tmp_path)
+    assert (found.refused, found.notices) == ((), ())
     assert len(read_study(tmp_path).images) == 1
     write_dicom(tmp_path / "s" / "named.txt")  # an image in spite of its name
     assert names(read_studies(tmp_path)) == ["s", STUDY_UID]
 
 
-def test_a_folder_without_images(tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match="no images found"):
-        read_study(tmp_path)
-    assert [error.path for error in read_studies(tmp_path).refused] == [tmp_path]
-    (tmp_path / "notes.txt").write_text("text")
-    with pytest.raises(StudyError, match="no images found"):
-        read_study(tmp_path)
-    assert refused(read_studies(tmp_path)) == ["notes.txt"]
+def test_a_folder_without_images_is_one_error(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.exe").write_text("text")
+        found = read_studies(tmp_path)
+        assert [error.path for error in found.refused] == [tmp_path]
+        assert found.notices == ()
+        with pytest.raises(StudyError, match=rf"no images found.*{number + 1} of another kind"):
+            read_study(tmp_path)
 
 
-def test_links_pipes_and_loops_are_not_followed(tmp_path: Path) -> None:
+# ---- loose pictures -----------------------------------------------------------------------------------------------
+
+
+def test_more_than_six_pictures_are_studies_of_their_own_unless_joined(tmp_path: Path) -> None:
+    folder = tmp_path / "loose"
+    for number in range(6):
+        write_png(folder / f"image_{number}.png")
+    assert names(read_studies(folder)) == ["loose"]
+    assert "6 pictures are taken for one study" in read_studies(folder).notices[0]
+    write_png(folder / "image_6.png")
+    found = read_studies(folder)
+    assert names(found) == [f"image_{number}" for number in range(7)]
+    assert "each of the 7 pictures is taken for a study of its own" in found.notices[0]
+    with pytest.raises(StudyError, match=r"7 studies.*as_study=True"):
+        read_study(folder)
+    assert len(read_study(folder, as_study=True).images) == 7
+    assert read_studies(folder, as_study=True).notices == ()
+
+
+def test_pictures_whose_names_differ_like_patients_are_studies_of_their_own(tmp_path: Path) -> None:
+    for name in ("patient01", "patient02"):
+        write_png(tmp_path / f"{name}.png")
+    found = read_studies(tmp_path)
+    assert (names(found), len(found.notices)) == (["patient01", "patient02"], 1)
+
+
+def test_views_of_one_study_need_no_notice(tmp_path: Path) -> None:
+    files = [write_png(tmp_path / "s" / f"{name}.png") for name in ("pa", "lateral")]
+    assert (names(read_studies(tmp_path)), read_studies(tmp_path).notices) == (["s"], ())
+    assert names(read_studies(*files)) == ["pa", "lateral"]
+    assert names(read_studies(*files, as_study=True)) == ["s"]
+
+
+# ---- links --------------------------------------------------------------------------------------------------------
+
+
+def test_links_out_of_the_folder_and_to_nothing_are_counted(tmp_path: Path) -> None:
     outside = write_dicom(tmp_path / "outside" / "a.dcm")
     root = tmp_path / "root"
     write_dicom(root / "b.dcm", StudyInstanceUID="1.4")
@@ -257,10 +349,42 @@ def test_links_pipes_and_loops_are_not_followed(tmp_path: Path) -> None:
     (root / "folder").symlink_to(outside.parent)
     (root / "loop").symlink_to(root)
     (root / "dangling.dcm").symlink_to(root / "gone")
+    (root / "itself.dcm").symlink_to(root / "itself.dcm")
     os.mkfifo(root / "pipe.dcm")
     found = read_studies(root)
-    assert names(found) == ["1.4"]
-    assert found.refused == ()
+    assert (names(found), found.refused) == (["1.4"], ())
+    assert [notice[:40] for notice in found.notices] == [
+        "2 symbolic links lead out of the given f",
+        "2 symbolic links lead to no file, such a",
+    ]
+    (root / "b.dcm").unlink()
+    with pytest.raises(StudyError, match="no images found; 2 symbolic links lead out"):
+        read_study(root)
+    assert read_study(root / "link.dcm").study_instance_uid == STUDY_UID  # given by name
+
+
+def test_hidden_files_are_read_through_links_once_in_a_folder(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_png(root / ".git" / "annex" / "key1.png")
+    for name in ("p1/a.png", "p1/copy.png", "p2/a.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).symlink_to(root / ".git" / "annex" / "key1.png")
+    (root / "p3").symlink_to(root / ".git" / "annex")
+    (root / ".git" / "annex" / "up").symlink_to(root / ".git")
+    found = read_studies(root)
+    assert [[str(image.path.relative_to(root)) for image in study.images] for study in found.studies] == [
+        ["p1/a.png"],
+        ["p2/a.png"],
+        ["p3/key1.png"],
+    ]
+    assert (found.refused, found.notices) == ((), ())
+
+
+def test_a_file_and_links_to_it_are_one_image(tmp_path: Path) -> None:
+    image = write_png(tmp_path / "s" / "a.png")
+    (tmp_path / "s" / "b.png").symlink_to("a.png")
+    (tmp_path / "t").symlink_to("s")
+    assert [one.path for one in read_study(tmp_path).images] == [image]
 
 
 def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,8 +462,7 @@ def test_the_blank_image_is_zeros(shared: Path) -> None:
 @pytest.mark.realdata
 def test_real_png_files(shared: Path) -> None:
     found = read_studies(shared / "data" / "iu_xray")
-    assert [study.name for study in found.studies] == ["images"]
-    assert len(found.studies[0].images) == 8
-    assert [error.path.suffix for error in found.refused] == [".tgz"]
-    for image in found.studies[0].images:
+    assert len(found.studies) == 8
+    assert found.refused == ()
+    for image in (study.images[0] for study in found.studies):
         assert 0 <= load_pixels(image).min() < load_pixels(image).max() <= 1

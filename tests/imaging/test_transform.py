@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen.imaging.transform import ImageTransform, Placement
+from report_gen.records import Box
+from tests.image_steps import anatomy, step
 
 
 def transform(size: int = 32, channels: int = 3, mean: float = 0.5, std: float = 0.25) -> ImageTransform:
@@ -51,6 +53,47 @@ def test_the_placement_locates_a_bright_pixel(shape: tuple[int, int], place: tup
     center_column = (weights.sum(0) * (torch.arange(64) + 0.5)).sum()
     assert float(center_row) == pytest.approx((row + 0.5) * placed.scale + placed.top, abs=0.6)
     assert float(center_column) == pytest.approx((column + 0.5) * placed.scale + placed.left, abs=0.6)
+
+
+def test_the_placement_of_a_cropped_image_is_that_in_the_loaded_image() -> None:
+    """A field of 100 x 150 at (20, 30) is scaled by 1/2 into 75 x 75, below 12 black rows."""
+    pixels = np.zeros((160, 220), dtype=np.float32)
+    pixels[20:120, 30:180] = anatomy(100, 150)
+    cropping = ImageTransform(size=75, channels=1, mean=0, std=1, steps=(step("crop_borders"),))
+    square, placed = cropping.fit(pixels)
+    assert placed == Placement(100, 150, 75, 0.5, 12, 0, 20, 30)
+    assert placed.part == Box(20, 30, 100, 150)
+    assert placed.target == Box(12, 0, 50, 75)
+    assert placed.square == (30.0, -4.0, 150.0)
+    alone, _ = ImageTransform(size=75, channels=1, mean=0, std=1).fit(pixels[20:120, 30:180])
+    assert torch.equal(square, alone)
+
+
+@pytest.mark.parametrize("place", [(40, 50), (100, 170), (25, 100)])
+def test_a_point_of_the_square_maps_back_to_its_pixel_of_a_cropped_image(place: tuple[int, int]) -> None:
+    """The target size equals the field, so that the bright pixel is one pixel of the square."""
+    pixels = np.zeros((160, 220), dtype=np.float32)
+    pixels[20:120, 30:180] = anatomy(100, 150)
+    pixels[place] = 1
+    square, placed = ImageTransform(size=150, channels=1, mean=0, std=1, steps=(step("crop_borders"),)).fit(pixels)
+    row, column = divmod(int(square.argmax()), 150)
+    left, top, side = placed.square
+    assert (top + row * side / 150, left + column * side / 150) == place
+
+
+def test_the_stages_end_in_what_is_fitted() -> None:
+    pixels = np.zeros((120, 100), dtype=np.float32)
+    pixels[30:] = anatomy(90, 100)
+    stepped = ImageTransform(size=45, channels=1, mean=0, std=1, steps=(step("crop_borders"), step("clahe")))
+    image = stepped.stages(pixels)
+    assert [(name, shown.shape) for name, shown in image.stages] == [
+        ("image", (120, 100)),
+        ("crop_borders", (90, 100)),
+        ("clahe", (90, 100)),
+    ]
+    square, placed = stepped.fit(pixels)
+    np.testing.assert_array_equal(image.square, square.numpy())
+    assert (image.part, image.target) == (placed.part, placed.target) == (Box(30, 0, 90, 100), Box(2, 0, 40, 45))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25, 1.0])

@@ -171,10 +171,20 @@ def test_spans_are_correct_in_texts_beyond_ascii() -> None:
     assert text[mention.start : mention.end] == "Pleural effusion"
 
 
-def test_long_sentences_take_linear_time() -> None:
-    started = time.perf_counter()
-    label_findings("no left acute pleural parenchymal apical or and active focal increased interstitial lung " * 2000)
-    assert time.perf_counter() - started < 5
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no left acute pleural parenchymal apical or and active focal increased interstitial lung ",
+        "no effusion, nodule, left ",
+        "edema: no, ",
+        "the prior study showed edema, ",
+        "neither effusion nor ",
+    ],
+)
+def test_long_sentences_take_linear_time(words: str) -> None:
+    started = time.process_time()
+    label_findings(words * (180_000 // len(words)))
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(("name", "cue"), [*CUES["cue"].items()])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling import cut_report
+from report_gen.labeling import cut_report, sentence_spans
 from report_gen.records import SectionName, format_report, parse_report
 
 LETTER = """FINAL REPORT
@@ -159,12 +159,104 @@ def test_findings_and_impression_are_split_as_by_parse_report(text: str) -> None
         pytest.param(
             "INDICATION: Cough.\n NOTIFICATION: By telephone.", {"indication": "Cough."}, id="nothing about the images"
         ),
+        pytest.param(
+            "INDICATION\nCough\nFINDINGS\nLungs clear\nImpression\nNormal",
+            {"indication": "Cough", "findings": "Lungs clear", "impression": "Normal"},
+            id="headings alone on a line",
+        ),
+        pytest.param(
+            "Clinical history - effusion\nFindings - no effusion\nImpression \u2013 normal",
+            {"indication": "effusion", "findings": "no effusion", "impression": "normal"},
+            id="headings with a dash",
+        ),
+        pytest.param(
+            "**Findings** Heart enlarged. **Impression:** Cardiomegaly.",
+            {"findings": "Heart enlarged.", "impression": "Cardiomegaly."},
+            id="headings between asterisks",
+        ),
+        pytest.param(
+            "## Findings\nClear.\n## Impression\nNormal.",
+            {"findings": "Clear.", "impression": "Normal."},
+            id="headings of a markup language",
+        ),
+        pytest.param(
+            "INDICATION Cough. FINDINGS The lungs are clear. IMPRESSION No acute disease.",
+            {"indication": "Cough.", "findings": "The lungs are clear.", "impression": "No acute disease."},
+            id="headings in capital letters before a sentence",
+        ),
+        pytest.param(
+            "findings : clear . impression : normal .",
+            {"findings": "clear .", "impression": "normal ."},
+            id="tokens of a scorer",
+        ),
+        pytest.param(
+            "PORTABLE AP CHEST RADIOGRAPH\nLarge effusion.",
+            {"findings": "Large effusion."},
+            id="a title alone on a line",
+        ),
+        pytest.param(
+            "History: Fall.\nChest, two views\n\nFracture of a rib.",
+            {"indication": "Fall.", "findings": "Fracture of a rib."},
+            id="a title in small letters",
+        ),
+        pytest.param(
+            "PORTABLE CHEST, 10:15 AM\nDr. Roe\n\nFINDINGS: Clear.",
+            {"findings": "Clear."},
+            id="a title before findings",
+        ),
+        pytest.param(
+            "REASON FOR EXAM: Cough.\n\nLarge right pneumothorax.",
+            {"indication": "Cough.", "findings": "Large right pneumothorax."},
+            id="a paragraph after the reason",
+        ),
+        pytest.param(
+            "HISTORY: Cough.\nCOMPARISON: None.\nLungs clear.",
+            {"indication": "Cough.", "comparison": "None.", "findings": "Lungs clear."},
+            id="a line after the comparison",
+        ),
+        pytest.param(
+            "COMPARISON: None. Lungs clear.",
+            {"comparison": "None.", "findings": "Lungs clear."},
+            id="a sentence after it",
+        ),
+        pytest.param(
+            "COMPARISON: CT of ___. Radiograph of ___.\n\nFINDINGS: Clear.",
+            {"comparison": "CT of ___. Radiograph of ___.", "findings": "Clear."},
+            id="two sentences of a comparison",
+        ),
+        pytest.param(
+            "Lungs clear.\nCOMPARISON: None.", {"comparison": "None.", "findings": "Lungs clear."}, id="findings first"
+        ),
+        pytest.param(
+            "FINDINGS: The effusion is unchanged in\ncomparison\nwith the prior.",
+            {"findings": "The effusion is unchanged in comparison with the prior."},
+            id="a word alone on a wrapped line",
+        ),
+        pytest.param(
+            "CHIEF COMPLAINT: Cough.\nDescription: Clear.\nInterpretation: Normal.",
+            {"indication": "Cough.", "findings": "Clear.", "impression": "Normal."},
+            id="other names",
+        ),
         pytest.param("", {}, id="empty"),
         pytest.param("FINAL REPORT\n\n", {}, id="empty report"),
     ],
 )
 def test_irregular_reports(text: str, expected: dict[str, str]) -> None:
     assert cut_report(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("REASON FOR EXAM: Edema.\r\n\r\nLarge effusion. Clear lungs.", ["Large effusion.", "Clear lungs."]),
+        ("Findings - clear\nRecommendation: CT for nodules.", ["clear"]),
+        ("WET READ: Edema.\nFINAL REPORT\nFINDINGS: No\nedema.", ["No\nedema."]),
+        ("Lungs: Clear.\nHeart: Large.", ["Lungs: Clear.", "Heart: Large."]),
+        ("Edema: absent\nEffusion: present", ["Edema: absent", "Effusion: present"]),
+    ],
+)
+def test_the_labeler_reads_the_same_sections(text: str, sentences: list[str]) -> None:
+    assert [text[start:end] for start, end in sentence_spans(text)] == sentences
 
 
 def test_the_time_is_linear_in_the_length_of_a_report() -> None:

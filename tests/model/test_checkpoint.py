@@ -20,6 +20,7 @@ from report_gen.model import Checkpoint, ReportModel, load_checkpoint, save_chec
 from report_gen.model.checkpoint import CARD, CONFIG, MANIFEST, PROMPT, SEALED, TOKENIZER, TRAINING, WEIGHTS
 from tests.builders import PROMPT as TINY_PROMPT
 from tests.builders import tiny_config, tiny_model, tokenizer, write_checkpoint
+from tests.image_steps import step
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,17 @@ def test_a_round_trip_generates_the_same_tokens(conditioning: str, encoder: str,
     assert loaded.model.config == model.config
     assert loaded.prompt == TINY_PROMPT
     assert loaded.tokenizer.to_bytes() == tokenizer().to_bytes()
+
+
+def test_preprocessing_steps_are_part_of_a_checkpoint(tmp_path: Path) -> None:
+    steps = (step("crop_bands", depth=0.1), step("clahe", tiles=4))
+    write_checkpoint(tmp_path / "tiny", model=tiny_model(tiny_config(preprocessing=steps)))
+    assert load_checkpoint(tmp_path / "tiny").model.config.preprocessing == steps
+
+
+def test_a_checkpoint_from_before_there_were_preprocessing_steps_has_none(folder: Path) -> None:
+    edit_config(folder, lambda config: config.pop("preprocessing"))
+    assert load_checkpoint(folder).model.config.preprocessing == ()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -29,7 +29,7 @@ def write_version_1(folder: Path) -> Path:
     model = tiny_model(tiny_config(findings={"present": THRESHOLDS, "trained": trained}))
     write_checkpoint(folder, model=model)
     config: dict[str, Any] = json.loads((folder / "config.json").read_text())
-    del config["schema_version"], config["finding_schema"]
+    del config["schema_version"], config["finding_schema"], config["scope"]
     config["findings"]["taught"] = config["findings"].pop("trained")
     content = json.dumps({"format": 1} | config, indent=2)
     (folder / "config.json").write_text(content)
@@ -67,10 +67,17 @@ def test_migration_leaves_its_argument_alone() -> None:
     assert config == {"format": 1, "findings": {"taught": [True]}}
 
 
-@pytest.mark.parametrize("config", [{"schema_version": 3}, {"format": 0}, {}])
+@pytest.mark.parametrize("config", [{"schema_version": 4}, {"format": 0}, {}])
 def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"schema version (3|0|None) is not known; this release reads 1 to 2"):
+    with pytest.raises(ValueError, match=r"schema version (4|0|None) is not known; this release reads 1 to 3"):
         migrate_config(config)
+
+
+def test_modalities_and_views_of_version_2_become_the_scope() -> None:
+    config = {"schema_version": 2, "name": "tiny", "modalities": ["CR"], "views": ["PA", "AP"]}
+    scope = {"modalities": ["CR"], "views": ["PA", "AP"]}
+    assert migrate_config(config) == {"schema_version": 3, "name": "tiny", "scope": scope}
+    assert migrate_config({"schema_version": 2})["scope"] == {}
 
 
 @pytest.mark.parametrize("config", [[], [["schema_version", 2]], 2, None])

@@ -11,6 +11,7 @@ import pytest
 
 from report_gen.outputs import format_json, json_schema
 from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report
+from tests.image_steps import step
 
 
 def validate(document: Any) -> None:
@@ -58,6 +59,15 @@ def test_the_document(report: Report) -> None:
         "inputs": [{"sha256": "ff" * 32, "sop_instance_uid": None}],
         "decoding": {"beams": 1},
     }
+
+
+def test_preprocessing_steps_are_recorded_in_order_with_their_parameters(report: Report) -> None:
+    steps = (step("crop_bands"), step("median", size=5), step("crop_bands"))
+    provenance = replace(report.provenance, preprocessing=tuple(one.model_dump() for one in steps))
+    document = json.loads(format_json(replace(report, provenance=provenance)))
+    validate(document)
+    bands = {"name": "crop_bands", "stroke": 0.01, "contrast": 0.2, "tolerance": 0.04, "depth": 0.25}
+    assert document["provenance"]["preprocessing"] == [bands, {"name": "median", "size": 5}, bands]
 
 
 def test_keys_keep_their_order_and_text_stays_readable(report: Report) -> None:

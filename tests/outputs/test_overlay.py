@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from report_gen.outputs import format_text, overlay
-from report_gen.records import Finding, FindingState, Heatmap, Report
+from report_gen.records import Box, Finding, FindingState, Heatmap, Report
 
 ATTENDED = ("Cardiomegaly", "Edema", "Pneumonia", "Fracture")
 
@@ -31,9 +31,12 @@ def test_present_findings_are_drawn_in_the_order_of_their_probability(
         for name, probability in states
     )
     report = replace(report, findings=(*findings, Finding(name="Cardiomegaly", state=FindingState.UNCERTAIN)))
-    attention = Heatmap(image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), weights=weights)
+    attention = Heatmap(
+        image=np.zeros((2, 3), dtype=np.float32), square=(0.0, -0.5, 3.0), part=Box(0, 0, 2, 3), weights=weights
+    )
     assert overlay.format_overlay(report, attention) == b"png"
     assert list(arguments["attention"]) == ["Pneumonia 0.50", "Edema 0.20", "Fracture, overridden"]
     assert arguments["attention"]["Edema 0.20"] is weights["Edema"]
     assert arguments["square"] == (0.0, -0.5, 3.0)
+    assert arguments["part"] == Box(0, 0, 2, 3)
     assert arguments["text"] == format_text(report)

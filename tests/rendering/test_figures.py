@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from report_gen.metrics import Bin
-from report_gen.rendering.figures import Reliability, draw_attention, draw_reliability
+from report_gen.records import Box
+from report_gen.rendering.figures import Panel, Reliability, draw_attention, draw_preprocessing, draw_reliability
 
 GRID = 8
 
@@ -39,7 +40,7 @@ def test_the_heatmap_lies_at_its_patch_of_the_image(
     rows: int, columns: int, square: tuple[float, float, float], patch: tuple[int, int], place: tuple[float, float]
 ) -> None:
     image = np.zeros((rows, columns), dtype=np.float32)
-    png = draw_attention(image, {"Edema": peak_at(*patch)}, square=square, text="")
+    png = draw_attention(image, {"Edema": peak_at(*patch)}, square=square, part=Box(0, 0, rows, columns), text="")
     pixels = decode(png)
     inside = pixels.min(axis=-1) < 200
     across = np.flatnonzero(inside.mean(axis=0) > 0.3)  # text covers less of a column than the images
@@ -53,9 +54,55 @@ def test_the_heatmap_lies_at_its_patch_of_the_image(
     assert found == pytest.approx(place, abs=0.06)
 
 
+def test_the_heatmap_is_clipped_to_the_part_that_the_model_gets() -> None:
+    """Attention peaks above the part, the lower half of the image. Purple is a color of the map, not of the outline."""
+    image = np.zeros((80, 80), dtype=np.float32)
+    part = Box(40, 0, 40, 80)
+    drawn = [
+        decode(draw_attention(image, {"Edema": peak_at(2, 4)}, square=(0.0, 0.0, 80.0), part=one, text=""))
+        for one in (Box(0, 0, 80, 80), part)
+    ]
+    whole, clipped = ((np.ptp(pixels, axis=-1) > 40) & (pixels[..., 2] > pixels[..., 1]) for pixels in drawn)
+    assert whole.sum() > 200
+    assert clipped.sum() < 0.05 * whole.sum()
+
+
+def test_preprocessing_is_drawn_side_by_side_with_the_outline_of_the_part() -> None:
+    image = np.full((60, 60), 0.5, dtype=np.float32)
+    whole, part = Box(0, 0, 60, 60), Box(30, 30, 30, 30)
+    plain, outlined = (
+        decode(draw_preprocessing([[Panel(title="a", image=image, outline=one)] * 3], caption="c"))
+        for one in (whole, part)
+    )
+    one = decode(draw_preprocessing([[Panel(title="a", image=image, outline=whole)]], caption="c"))
+    assert plain.shape[1] == 3 * one.shape[1]
+    gray = np.abs(plain - 127).max(axis=-1) < 3
+    across = np.flatnonzero(gray.mean(axis=0) > 0.5)
+    assert (np.diff(across) > 1).sum() == 2  # three images, two gaps
+    assert np.ptp(plain, axis=-1).max() == 0
+    colored = np.ptp(outlined, axis=-1) > 60
+    panel = slice(across[0], across[np.diff(across, append=9999) > 1][0] + 1)
+    rows = np.flatnonzero(colored[:, panel].any(axis=1))
+    columns = np.flatnonzero(colored[:, panel].any(axis=0))
+    height = np.flatnonzero(gray.mean(axis=1) > 0.5)
+    assert rows[0] == pytest.approx((height[0] + height[-1]) / 2, abs=4)
+    assert columns[0] == pytest.approx((panel.stop - panel.start) / 2, abs=4)
+
+
+def test_rows_of_several_images_lie_below_each_other() -> None:
+    panels = [Panel(title="t", image=np.ones((40, 20), dtype=np.float32), outline=Box(0, 0, 40, 20))] * 2
+    one, two = (decode(draw_preprocessing([panels] * rows, caption="c")) for rows in (1, 2))
+    assert len(two) > 1.7 * len(one)
+    assert two.shape[1] == one.shape[1]
+
+
 def test_uniform_attention_is_not_colored() -> None:
     uniform = np.full((GRID, GRID), 1 / GRID**2, dtype=np.float32)
-    pixels = decode(draw_attention(np.zeros((50, 50), np.float32), {"x": uniform}, square=(0, 0, 50), text="A draft."))
+    pixels = decode(
+        draw_attention(
+            np.zeros((50, 50), np.float32), {"x": uniform}, square=(0, 0, 50), part=Box(0, 0, 50, 50), text="A draft."
+        )
+    )
     assert np.ptp(pixels, axis=-1).max() < 10
 
 
@@ -63,7 +110,7 @@ def test_unusual_texts_are_drawn() -> None:
     """A $ starts no formula, a letter that the font lacks gives no warning, and a long text makes the figure taller."""
     image = np.zeros((20, 20), dtype=np.float32)
     short, long = (
-        decode(draw_attention(image, {"$x_1$": peak_at(0, 0)}, square=(0, 0, 20), text=text))
+        decode(draw_attention(image, {"$x_1$": peak_at(0, 0)}, square=(0, 0, 20), part=Box(0, 0, 20, 20), text=text))
         for text in ("costs $1_000$ 胸", "A long line of a draft that has to be wrapped. " * 90)
     )
     assert len(long) > 1.5 * len(short)

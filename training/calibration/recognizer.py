@@ -99,7 +99,7 @@ def _classes(images: Sequence[LabeledImage], recipe: RecognizerRecipe) -> tuple[
     return ("upright", *lateral, *derived, "foreign")
 
 
-@torch.inference_mode()
+@torch.no_grad()  # the classifier is trained on the features, which inference tensors do not allow
 def _pool(
     recognizer: ImageRecognizer,
     encoder: ImageEncoder,

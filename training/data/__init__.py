@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from .data_loading import Groups, TrainingData, has_trained_findings, trained_findings, trained_prevalence
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
+    from .image_cache import ImageCache, cache_images
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
-    from .recognizer_images import LabeledImage, recognizer_images, split_of_group
+    from .recognizer_data import LabeledImage, recognizer_images, split_of_group
     from .targets import MIN_LABELS, Floats, has_enough_labels
+    from .trained_views import count_trained_views
     from .vocabulary import learn_vocabulary
 else:
     __getattr__ = lazy_exports(
@@ -30,6 +32,7 @@ else:
             ),
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
+            "image_cache": ("ImageCache", "cache_images"),
             "preparation": (
                 "PreparedCorpora",
                 "decode_images",
@@ -38,8 +41,9 @@ else:
                 "prepare_sample",
                 "shared_cache",
             ),
-            "recognizer_images": ("LabeledImage", "recognizer_images", "split_of_group"),
+            "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
+            "trained_views": ("count_trained_views",),
             "vocabulary": ("learn_vocabulary",),
         },
     )
@@ -52,10 +56,13 @@ __all__ = [
     "ExampleStore",
     "Floats",
     "Groups",
+    "ImageCache",
     "LabeledImage",
     "PreparedCorpora",
     "TrainingData",
     "TrainingExample",
+    "cache_images",
+    "count_trained_views",
     "decode_images",
     "group_by_kind",
     "has_enough_labels",

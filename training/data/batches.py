@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from report_gen.config import STATES, AttributeConfig
 from report_gen.imaging.transform import ImageTransform, collate_view_positions
 from report_gen.model import VIEWS
-from report_gen.records import ATTRIBUTES, FindingState
+from report_gen.records import ATTRIBUTES, FindingState, ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..recipe import AugmentationRecipe, StageRecipe
@@ -31,6 +31,7 @@ IGNORED = -100
 """Label of prefix, prompt and padding, as in torch and transformers: such positions have no loss."""
 
 _ABSENT, _UNKNOWN = STATES.index(FindingState.ABSENT), STATES.index(FindingState.UNKNOWN)
+_UNKNOWN_VIEW = VIEWS.index(ViewPosition.UNKNOWN)
 _UNKNOWN_VALUE = 0
 """Index of the unknown value of an attribute."""
 
@@ -75,6 +76,8 @@ class _Sample:
     example: TrainingExample
     prompt_ids: tuple[int, ...]
     finding_states: NDArray[np.int64]
+    view_positions: list[int]
+    """[V] indices into VIEWS; the unknown view if the views are dropped, as in the prompt."""
     attribute_values: NDArray[np.int64]
     """[A] values that condition the decoder."""
     attribute_targets: NDArray[np.int64]
@@ -86,10 +89,6 @@ class _Sample:
     def input_ids(self) -> list[int]:
         ids = self.example.report_ids
         return [*self.prompt_ids, BOS_ID, *ids, EOS_ID] if ids else []
-
-    @property
-    def view_positions(self) -> list[int]:
-        return [VIEWS.index(view) for view in self.example.views[: len(self.example.images)]]
 
 
 class BatchDataset(Dataset[Batch]):
@@ -162,16 +161,22 @@ class BatchDataset(Dataset[Batch]):
     def _sample(self, spec: SampleSpec) -> _Sample:
         example, random = self._groups[spec.group][spec.example], np.random.default_rng(spec.seed)
         # The order of these draws is part of a run: another order changes every batch.
-        prompt_ids, states = self._choose_prompt(example, random), self._condition(example, random)
+        drops_views = random.random() < self._stage.view_dropout
+        prompt_ids = self._choose_prompt(example, drops_views, random)
+        views = [_UNKNOWN_VIEW if drops_views else VIEWS.index(view) for view in example.views[: len(example.images)]]
+        states = self._condition(example, random)
         targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
         values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _UNKNOWN_VALUE, targets)
-        return _Sample(example, prompt_ids, states, values, targets, random)
+        return _Sample(example, prompt_ids, states, views, values, targets, random)
 
-    def _choose_prompt(self, example: TrainingExample, random: np.random.Generator) -> tuple[int, ...]:
+    def _choose_prompt(
+        self, example: TrainingExample, drops_views: bool, random: np.random.Generator
+    ) -> tuple[int, ...]:
         half = len(example.prompts) // 2  # prompts with the indication come first, prompts without it last
         dropped = random.random() < self._stage.indication_dropout
         wordings = example.prompts[half:] if dropped else example.prompts[:half]
-        return wordings[random.integers(len(wordings))]
+        *with_views, without_views = wordings
+        return without_views if drops_views else with_views[random.integers(len(with_views))]
 
     def _condition(self, example: TrainingExample, random: np.random.Generator) -> NDArray[np.int64]:
         """Return the finding states [F] that condition the decoder."""

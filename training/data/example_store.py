@@ -95,6 +95,11 @@ class ExampleStore(Sequence[TrainingExample]):
         for index in self._indices:
             yield from self._rows.value(int(index), "images")
 
+    def view_counts(self) -> Counter[tuple[ViewPosition, ...]]:
+        """Count the examples by their views."""
+        counts = Counter(tuple(self._rows.value(int(index), "views")) for index in self._indices)
+        return Counter({tuple(map(ViewPosition, views)): count for views, count in counts.items()})
+
     def attribute_counts(self, name: AttributeName) -> Counter[str]:
         """Count the values of an attribute among the examples with images; unknown values are not counted."""
         values = self._rows.column("attributes").combine_chunks().flatten().to_numpy(zero_copy_only=False)

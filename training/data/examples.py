@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -39,7 +39,8 @@ class TrainingExample:
     images: tuple[Path, ...]
     views: tuple[ViewPosition, ...]
     prompts: tuple[tuple[int, ...], ...]
-    """Token ids of the prompt wordings: first with the indication, then as many without it."""
+    """Token ids of the prompt wordings: first with the indication, then as many without it. The last wording of each
+    half names no views."""
     report_ids: tuple[int, ...]
     abnormal: tuple[bool, ...]
     """[R] whether the sentence of each report token states a finding as present or uncertain."""
@@ -94,12 +95,22 @@ def _states(study: CorpusStudy, schema: FindingSchema) -> NDArray[np.int64]:
 
 
 def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
-    """Yield the wordings of the prompt. A report without images gets one per frontal view, and one without views."""
-    frontal = [(view,) for view in ViewPosition if view.is_frontal]
-    views = [study.views] if study.images else [study.views, *frontal, ()]
+    """Yield the wordings of the prompt, with the indication and then without it, for each of `prompt_views`."""
     for indication in (study.indication, ""):
-        for positions in views:
+        for positions in prompt_views(study.views, has_images=bool(study.images)):
             yield _encode_prompt(prompt, indication, positions, tokenizer)
+
+
+def prompt_views(views: Sequence[ViewPosition], *, has_images: bool) -> tuple[tuple[ViewPosition, ...], ...]:
+    """Return the views that the prompts of a study name: its own, for a report without images also every frontal view
+    alone, and last no views.
+
+    Args:
+        views: The views of the study in the corpus.
+        has_images: Whether the images of the study are used.
+    """
+    frontal = () if has_images else tuple((view,) for view in ViewPosition if view.is_frontal)
+    return (tuple(views), *frontal, ())
 
 
 # Prompts without an indication repeat from study to study.

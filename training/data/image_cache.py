@@ -6,6 +6,7 @@ modification time are known is not read again. The folder contains images of pat
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,7 +72,7 @@ def cache_images(
         ReportGenError: A decoding process died.
     """
     wanted = list(dict.fromkeys(paths))
-    files, squares = folder / "files", folder / f"images-{transform.size}-{VERSION}"
+    files, squares = folder / "files", folder / _folder_name(transform)
     known, places = _known_files(files, wanted), Shards(squares).index()
     missing = [path for path in wanted if known.get(path) not in places]
     stored = partial(_stored_keys, squares, secrets.token_hex(8))
@@ -90,6 +91,15 @@ def cache_images(
     skipped = {image.path for image in unreadable}
     found = {path: places[known[path]] for path in wanted if path not in skipped}
     return ImageCache(shards, found, transform.size), tuple(unreadable)
+
+
+def _folder_name(transform: ImageTransform) -> str:
+    """Return the name of the folder for squares of this transform; other sizes and steps have other folders."""
+    name = f"images-{transform.size}-{VERSION}"
+    if not transform.steps:
+        return name
+    steps = "".join(step.model_dump_json() for step in transform.steps)
+    return f"{name}-{hashlib.sha256(steps.encode()).hexdigest()[:16]}"
 
 
 def _map(

@@ -13,7 +13,7 @@ from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform
 from report_gen.records import Image
 
-VERSION = 1
+VERSION = 2
 """Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""
 
 
@@ -48,7 +48,7 @@ class UnreadableImage:
 def decode(
     path: str, transform: ImageTransform, stored: Callable[[], Container[str]]
 ) -> DecodedImage | UnreadableImage:
-    """Read an image as drafting does, fit it into a square and round it to 8 bits.
+    """Read an image as drafting does, preprocess it, fit it into a square and round it to 8 bits.
 
     Args:
         stored: Returns the SHA-256 of the files that the cache holds.

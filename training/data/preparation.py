@@ -37,7 +37,7 @@ from .vocabulary import learn_vocabulary
 
 CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 3
+_VERSION = 4
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 
@@ -109,9 +109,8 @@ def prepare_sample(
 
 
 def image_transform(recipe: Recipe) -> ImageTransform:
-    """Return the image transform that the recipe's encoder needs."""
-    encoder = recipe.model.encoder
-    return ImageTransform(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std)
+    """Return the image transform of the recipe's model."""
+    return ImageTransform.from_config(recipe.model.encoder, recipe.model.preprocessing)
 
 
 def shared_cache(recipe: Recipe, run: Run) -> Path:

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from report_gen.config import AttributeConfig, EncoderConfig
+from report_gen.config import AttributeConfig, EncoderConfig, ScopeConfig
 from report_gen.errors import RecipeError
 from report_gen.model import Encode, ModelConfig, ReportModel, conditioning_type, load_pretrained
 
@@ -85,11 +85,12 @@ def _initialize(
         conditioning=chosen.conditioning,
         vocabulary_size=vocabulary_size,
         encoder=chosen.encoder,
+        preprocessing=chosen.preprocessing,
         projector=chosen.projector,
         decoder=chosen.decoder,
         finding_schema=schema,
         attributes=attributes,
-        scope=chosen.scope,
+        scope=ScopeConfig(**dict(chosen.scope)),
     )
     if chosen.decoder_weights is None:
         model = ReportModel(config, encode=encode)

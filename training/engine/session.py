@@ -25,6 +25,7 @@ from report_gen.prompting import load_prompt
 from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings
 from ..data import (
     PreparedCorpora,
+    count_trained_views,
     image_transform,
     prepare,
     recognizer_images,
@@ -131,7 +132,8 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned = _tune(model, recipe, prepared)
     scope, recognized = _recognize(context)
-    config = model.config.model_copy(update={"findings": tuned.findings, "scope": scope})
+    views = count_trained_views(recipe, prepared)
+    config = model.config.model_copy(update={"findings": tuned.findings, "scope": scope, "trained_views": views})
     calibration = None if tuned.calibration is None else asdict(tuned.calibration)
     save_checkpoint(
         folder,

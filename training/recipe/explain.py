@@ -55,15 +55,24 @@ class KeyTable:
 
 
 def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "") -> Iterator[KeyTable]:
-    """Yield every table of a recipe with its own keys, outer tables first."""
+    """Yield every table of a recipe with its own keys, outer tables first.
+
+    A table of which there are several kinds, such as a preprocessing step, is yielded without keys and then once per
+    kind.
+    """
     tables = {name: nested for name, field in record.model_fields.items() if (nested := _nested(field.annotation))}
     keys = tuple(_key(name, field) for name, field in record.model_fields.items() if name not in tables)
     yield KeyTable(path, False, meaning, keys)
-    for name, nested in tables.items():
+    for name, kinds in tables.items():
         field = record.model_fields[name]
-        first, *others = explain(nested, f"{path}.{name}".strip("."), _table_meaning(field))
-        yield KeyTable(first.path, get_origin(field.annotation) is tuple, first.meaning, first.keys)
-        yield from others
+        inner, repeated = f"{path}.{name}".strip("."), get_origin(field.annotation) is tuple
+        if len(kinds) > 1:
+            yield KeyTable(inner, repeated, _table_meaning(field), ())
+        for kind in kinds:
+            meaning = _table_meaning(field) if len(kinds) == 1 else " ".join((kind.__doc__ or "").split())
+            first, *others = explain(kind, inner, meaning)
+            yield KeyTable(first.path, repeated, first.meaning, first.keys)
+            yield from others
 
 
 def render_keys() -> RenderableType:
@@ -120,7 +129,8 @@ def _limits(metadata: Iterable[Any]) -> str:
     return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
-    """Return the model inside a field's type: the type itself, or the item type of a tuple."""
-    candidates = [annotation, *get_args(annotation)]
-    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
+def _nested(annotation: Any) -> tuple[type[BaseModel], ...]:
+    """Return the models inside a field's type: the type itself, or the types of the items of a tuple."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return (annotation,)
+    return tuple(model for argument in get_args(annotation) for model in _nested(argument))

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from report_gen.config import (
     CONDITIONING_TRAITS,
     ConditioningName,
+    DeclaredScope,
     DecoderConfig,
     EncoderConfig,
+    PreprocessingStep,
     ProjectorConfig,
-    ScopeConfig,
 )
 from report_gen.records import AttributeName, SectionName
 
@@ -86,6 +87,9 @@ class ModelRecipe(_Frozen):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
+    preprocessing: tuple[PreprocessingStep, ...] = ()
+    """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
+    too."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
@@ -94,18 +98,12 @@ class ModelRecipe(_Frozen):
     """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
     lora: LoraRecipe | None = None
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
-    scope: ScopeConfig = Field(default_factory=ScopeConfig)
+    scope: DeclaredScope = Field(default_factory=DeclaredScope)
     """Studies that the model is made for; others are refused unless the user forces a draft."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
-
-    @model_validator(mode="after")
-    def _check_scope(self) -> ModelRecipe:
-        if self.scope.recognizer is not None:
-            raise ValueError("scope.recognizer is a result of the training; use the table [recognizer]")
-        return self
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:
@@ -245,6 +243,9 @@ class StageRecipe(_Frozen):
     """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)
     """Probability that a prompt has no indication."""
+    view_dropout: float = Field(default=0.15, ge=0, le=1)
+    """Probability that the views of a study are unknown to the model and missing in its prompt, as those of a PNG are;
+    otherwise the model gets the views of the corpus."""
     augment: bool = True
     """Whether training images are changed at random, as `augmentation` specifies."""
     cached_features: int = Field(default=0, ge=0)

@@ -36,7 +36,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
         patient_id="",
         images=(Path("image.png"),) * images,
         views=(ViewPosition.PA,) * images,
-        prompts=((1,), (2,)),
+        prompts=((1,), (1,), (2,), (2,)),
         report_ids=tuple(range(length)),
         abnormal=(False,) * length,
         reference="",

@@ -48,7 +48,7 @@ TEXT = TrainingExample(
     patient_id="",
     images=(),
     views=(ViewPosition.PA,),
-    prompts=((10, 11, 12), (20,)),
+    prompts=((10, 11, 12), (13,), (20,), (21,)),
     report_ids=(30, 31),
     abnormal=(False, True),
     reference="FINDINGS:\nEdema.",
@@ -67,7 +67,7 @@ def dataset(examples: Sequence[TrainingExample], stage: StageRecipe, *, training
 
 def batch(*examples: TrainingExample, training: bool = False, **changes: Any) -> Batch:
     values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "indication_dropout": 0.0}
-    stage = StageRecipe.model_validate(values | {"assume_absent": 0.0} | changes)
+    stage = StageRecipe.model_validate(values | {"assume_absent": 0.0, "view_dropout": 0.0} | changes)
     return next(dataset(examples, stage, training=training).validation_batches(batch_size=len(examples)))
 
 
@@ -82,7 +82,7 @@ def assert_equal(first: Batch, second: Batch) -> None:
 
 
 def test_only_the_report_and_its_end_have_labels() -> None:
-    longer = replace(TEXT, prompts=((10,), (20,)), report_ids=(40, 41, 42, 43, 44), abnormal=(False,) * 5)
+    longer = replace(TEXT, prompts=((10,), (13,), (20,), (21,)), report_ids=(40, 41, 42, 43, 44), abnormal=(False,) * 5)
     found = batch(TEXT, longer)
     assert found.input_ids.tolist() == [
         [10, 11, 12, BOS_ID, 30, 31, EOS_ID, PAD_ID],
@@ -121,6 +121,29 @@ def test_missing_views_are_masked(tmp_path: Path) -> None:
 def test_indication_dropout(dropout: float, prompt: list[int]) -> None:
     found = batch(TEXT, indication_dropout=dropout)
     assert found.input_ids[0].tolist()[: len(prompt) + 1] == [*prompt, BOS_ID]
+
+
+@pytest.mark.parametrize(("indication_dropout", "prompt"), [(0.0, [13]), (1.0, [21])])
+def test_dropped_views_are_unknown_in_the_embedding_and_in_the_prompt(
+    tmp_path: Path, indication_dropout: float, prompt: list[int]
+) -> None:
+    example = with_images(tmp_path, 0, 1)
+    found = batch(example, view_dropout=1.0, indication_dropout=indication_dropout)
+    assert found.view_positions.tolist() == [[VIEWS.index(ViewPosition.UNKNOWN)] * 2]
+    assert found.view_mask.tolist() == [[True, True]]
+    assert found.input_ids[0].tolist()[: len(prompt) + 1] == [*prompt, BOS_ID]
+    torch.testing.assert_close(found.pixel_values, batch(example).pixel_values)
+
+
+def test_views_are_dropped_in_the_given_share_of_studies_for_all_images_at_once(tmp_path: Path) -> None:
+    example = with_images(tmp_path, 0, 1)
+    values = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "indication_dropout": 0.0}
+    stage = StageRecipe.model_validate(values)
+    found = next(dataset([example] * 1000, stage, training=False).validation_batches(batch_size=1000))
+    unknown = found.view_positions == VIEWS.index(ViewPosition.UNKNOWN)  # [B,V]
+    assert torch.equal(unknown[:, 0], unknown[:, 1])
+    assert torch.equal(unknown[:, 0], found.input_ids[:, 0] == 13)
+    assert float(unknown[:, 0].float().mean()) == pytest.approx(0.15, abs=0.035)  # three standard deviations
 
 
 @pytest.mark.parametrize(("assume", "others"), [(0.0, UNKNOWN), (1.0, ABSENT)])
@@ -171,7 +194,7 @@ def test_training_batches_follow_the_sampler(tmp_path: Path, workers: int) -> No
 
 
 def test_tokens_of_abnormal_sentences_have_the_weight_of_the_stage() -> None:
-    found = batch(TEXT, replace(TEXT, prompts=((10,), (20,))), abnormal_weight=3.0)
+    found = batch(TEXT, replace(TEXT, prompts=((10,), (13,), (20,), (21,))), abnormal_weight=3.0)
     assert found.token_weights.tolist() == [[0, 0, 0, 0, 1, 3, 1], [0, 0, 1, 3, 1, 0, 0]]
     assert torch.equal(found.token_weights > 0, found.labels != IGNORED)
 

@@ -73,7 +73,7 @@ def test_wordings_of_the_prompt() -> None:
             for ids in encode_study(study(**changes), tokenizer(), PROMPT, 100, chest_xray()).prompts
         ]
 
-    assert wordings(images=(Path("a.png"),)) == ["Chest. PA Cough.", "Chest. PA"]
+    assert wordings(images=(Path("a.png"),)) == ["Chest. PA Cough.", "Chest. Cough.", "Chest. PA", "Chest."]
     assert wordings() == [
         *("Chest. PA Cough.", "Chest. PA Cough.", "Chest. AP Cough.", "Chest. frontal Cough.", "Chest. Cough."),
         *("Chest. PA", "Chest. PA", "Chest. AP", "Chest. frontal", "Chest."),

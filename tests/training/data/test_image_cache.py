@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from report_gen.errors import OutputError
 from report_gen.imaging import load_pixels, read_study
 from report_gen.imaging.transform import ImageTransform
 from tests.builders import SIZE, noise_image, write_png
+from tests.image_steps import step
 
 TRANSFORM = ImageTransform(size=SIZE, channels=3, mean=0.25, std=0.5)
 
@@ -121,11 +123,22 @@ def test_another_size_is_cached_separately(tmp_path: Path, images: list[Path]) -
     assert cache.read(images[0]).shape == (16, 16)
 
 
+def test_other_preprocessing_steps_are_cached_separately(tmp_path: Path, images: list[Path]) -> None:
+    """With steps, with other parameters, in another order: never the square of another chain."""
+    one, other, changed = step("median"), step("percentiles", lower=5), step("percentiles", lower=10)
+    for steps in ((), (one,), (one, other), (other, one), (one, changed), (one,)):
+        transform = replace(TRANSFORM, steps=steps)
+        cache, _ = cache_images(tmp_path / "cache", map(str, images), transform, on_progress=ignore_progress)
+        expected, _ = transform.fit(load_pixels(read_study(images[0]).images[0]))
+        np.testing.assert_array_equal(cache.read(images[0]), (expected * 255).round().byte().numpy())
+    assert len(list((tmp_path / "cache").glob("images-*"))) == 5
+
+
 def test_another_version_of_the_reading_code_decodes_again(
     tmp_path: Path, images: list[Path], decoded: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, images)
-    monkeypatch.setattr(image_cache, "VERSION", 2)
+    monkeypatch.setattr(image_cache, "VERSION", 99)
     fill(tmp_path, images)
     assert len(decoded) == 10
 
@@ -212,7 +225,7 @@ def many(tmp_path: Path) -> list[Path]:
 
 def test_a_killed_run_loses_at_most_one_shard(tmp_path: Path, many: list[Path], decoded: list[str]) -> None:
     process = subprocess.Popen([sys.executable, "-c", SLOWLY, str(many[0].parent), str(tmp_path / "cache")])
-    folder = tmp_path / "cache" / "images-32-1"
+    folder = tmp_path / "cache" / "images-32-2"
     while len(list(folder.glob("*.arrow"))) < 3 and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -258,7 +271,7 @@ def test_much_work_is_done_on_all_cores(tmp_path: Path, images: list[Path], monk
 def test_the_work_can_be_pickled(tmp_path: Path, images: list[Path]) -> None:
     """Worker processes get the decoding function with the lookup of stored images."""
     fill(tmp_path, images[:1])
-    stored = partial(image_cache._stored_keys, tmp_path / "cache" / "images-32-1", "run")
+    stored = partial(image_cache._stored_keys, tmp_path / "cache" / "images-32-2", "run")
     pickled = pickle.dumps(partial(decoding.decode, transform=TRANSFORM, stored=stored))
     work = pickle.loads(pickled)  # noqa: S301 - our own
     assert work(str(images[0])).square is None

@@ -43,7 +43,7 @@ def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExamp
         patient_id=name,
         images=(Path("image.png"),) * images,
         views=(ViewPosition.PA,) * images,
-        prompts=((1,), (2,)),
+        prompts=((1,), (1,), (2,), (2,)),
         report_ids=(5, 6) if report else (),
         abnormal=(False, False) if report else (),
         reference="The lungs are clear." if report else "",

@@ -61,6 +61,26 @@ def test_type_and_default_are_shown_as_toml(keys: dict[str, Key], path: str, kin
     assert (keys[path].kind, keys[path].default) == (kind, default)
 
 
+def test_every_preprocessing_step_has_a_table_after_one_for_all(keys: dict[str, Key]) -> None:
+    common, *steps = (table for table in explain() if table.path == "model.preprocessing")
+    assert (common.keys, common.repeated) == ((), True)
+    assert "in order" in common.meaning
+    assert [step.keys[0].kind for step in steps] == [
+        '"crop_borders"',
+        '"crop_bands"',
+        '"median"',
+        '"non_local_means"',
+        '"clahe"',
+        '"percentiles"',
+    ]
+    assert {step.keys[0].default for step in steps} == {"required"}
+    assert len({step.meaning for step in steps}) == 6
+    assert (keys["model.preprocessing.size"].kind, keys["model.preprocessing.size"].default) == (
+        "3 or 5 or 7 or 9",
+        "3",
+    )
+
+
 def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
     console = Console(width=80, file=io.StringIO())
     console.print(render_keys())
@@ -78,7 +98,7 @@ def test_the_keys_of_the_packaged_recipes_are_explained(keys: dict[str, Key]) ->
         if isinstance(tree, list):
             for item in tree:
                 yield from paths(item, path)
-        elif isinstance(tree, dict) and path != "model.encoder.arguments":
+        elif isinstance(tree, dict) and path not in ("model.encoder.arguments", "recognizer.sources.where"):
             for name, value in tree.items():
                 yield from paths(value, f"{path}.{name}".strip("."))
         else:

@@ -1,0 +1,83 @@
+"""Decode the stored values of a DICOM image."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from pydicom import FileDataset
+from pydicom.encaps import get_frame
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
+
+from report_gen.errors import StudyError
+from report_gen.imaging.codestream import CodedFormat, coded_format
+from report_gen.imaging.gdcm import decode_with_gdcm
+
+_PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
+"""Decoder plugins of pydicom in the order in which they are tried. GDCM is last: it needs a separate process."""
+
+
+def decode(dataset: FileDataset, path: Path) -> tuple[NDArray[Any], int]:
+    """Decode the first frame.
+
+    Args:
+        dataset: Attributes and pixels that `check_pixels` accepted.
+        path: The file, named in errors.
+
+    Returns:
+        The values [H,W], or [H,W,3] with YBR as RGB, as they lie in Bits Allocated; the stored bits are a part of
+        them. And the number of bits above which the decoder leaves none of the file.
+
+    Raises:
+        StudyError: The pixels are malformed, or no installed decoder reads them.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    coded = None
+    if syntax.is_encapsulated:
+        coded = coded_format(get_frame(dataset.PixelData, 0, number_of_frames=1))
+        if coded is not None and (coded.rows, coded.columns) != (dataset.Rows, dataset.Columns):
+            raise StudyError(path, "malformed: header and compressed pixels differ in size; export the image again")
+    values = _first_success(dataset, syntax, path)
+    if values.shape[:2] != (dataset.Rows, dataset.Columns):
+        raise StudyError(path, "malformed: header and pixels differ in size; export the image again")
+    return values, _precision(dataset, coded)
+
+
+def _precision(dataset: FileDataset, coded: CodedFormat | None) -> int:
+    return int(dataset.BitsAllocated) if coded is None else coded.precision
+
+
+def _first_success(dataset: FileDataset, syntax: UID, path: Path) -> NDArray[Any]:
+    """Return the pixels of the first decoder that does not fail."""
+    failure: Exception | None = None
+    for plugin in _plugins(dataset, syntax):
+        try:
+            if plugin == "gdcm":
+                return decode_with_gdcm(dataset)
+            return pixel_array(
+                dataset,
+                decoding_plugin=plugin,
+                allow_excess_frames=False,
+                correct_unused_bits=False,
+                view_only=not syntax.is_encapsulated,
+            )
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failure = error
+    others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
+    reason = f"the pixels ({syntax.name}) are malformed, or need a decoder that is not installed ({others})"
+    raise StudyError(path, reason) from failure
+
+
+def _plugins(dataset: FileDataset, syntax: UID) -> tuple[str, ...]:
+    if not syntax.is_encapsulated:
+        return ("",)
+    if syntax == RLELossless:  # the faster pylibjpeg-rle panics on damaged data: not an Exception
+        return ("pydicom",)
+    if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:  # Pillow has a libjpeg of 8 bits only
+        return ("gdcm",)
+    available = get_decoder(syntax).available_plugins
+    return tuple(plugin for plugin in _PLUGINS if plugin in available)

@@ -1,0 +1,135 @@
+"""Group files of one image each into studies, and refuse files that contradict each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from report_gen.errors import StudyError
+from report_gen.imaging.dicom import read_dicom_image
+from report_gen.imaging.patients import differing_attributes
+from report_gen.imaging.picture_names import differ_like_patients, name_views
+from report_gen.records import Image, Series, Study
+
+MAX_PICTURES = 6
+"""Pictures of one folder that may be one study. More are taken for a collection of studies."""
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """Files of one study, each as a study of one image."""
+
+    singles: tuple[Study, ...]
+    name: str
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """How the loose pictures of one folder were grouped."""
+
+    path: Path
+    pictures: int
+    joined: bool
+    """Whether they form one study. If not, each picture is a study of its own."""
+
+
+def group_dicom(singles: Iterable[Study]) -> list[StudyFiles]:
+    """Group DICOM files by Study Instance UID. A file without one is a study of its own."""
+    by_uid: dict[str | Path, list[Study]] = defaultdict(list)
+    for single in singles:
+        by_uid[single.study_instance_uid or _path(single)].append(single)
+    return [StudyFiles(tuple(group), group[0].study_instance_uid or group[0].name) for group in by_uid.values()]
+
+
+def group_pictures(singles: Iterable[Study], *, as_study: bool = False) -> tuple[list[StudyFiles], list[PictureFolder]]:
+    """Group pictures (PNG, JPEG, TIFF) by folder, unless their number or names speak for several patients.
+
+    The pictures of a folder are one study if there are at most `MAX_PICTURES` and if their names do not differ like
+    those of patients (see `picture_names`). Otherwise each is a study of its own.
+
+    Args:
+        singles: One study for each picture.
+        as_study: Join the pictures of a folder whatever their number and names are.
+
+    Returns:
+        The groups, and the folders whose grouping is a guess that the user should know of.
+    """
+    by_folder: dict[Path, list[Study]] = defaultdict(list)
+    for single in singles:
+        by_folder[_path(single).parent].append(single)
+    groups, guesses = [], []
+    for folder, group in by_folder.items():
+        stems = [_path(single).stem for single in group]
+        joined = as_study or (len(group) <= MAX_PICTURES and not differ_like_patients(stems))
+        groups += [join_pictures(group)] if joined else [StudyFiles((single,), single.name) for single in group]
+        if len(group) > 1 and not as_study and not (joined and name_views(stems)):
+            guesses.append(PictureFolder(folder, len(group), joined))
+    return groups, guesses
+
+
+def join_pictures(singles: Sequence[Study]) -> StudyFiles:
+    """Group pictures as one study, which takes the name of the folder of the first."""
+    return StudyFiles(tuple(singles), _path(singles[0]).parent.resolve().name)
+
+
+def merge_files(files: StudyFiles) -> Study:
+    """Merge the files of a study, with series and images in the order of their numbers.
+
+    Copies of one image count once: files with the same SOP Instance UID whose displayed pixels are equal.
+
+    Raises:
+        StudyError: The files name two patients, or one SOP Instance UID belongs to two different images.
+    """
+    singles = files.singles
+    if len(singles) > 1 and singles[0].study_instance_uid:
+        differing = differing_attributes(map(_path, singles))
+        if differing:
+            reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
+            raise StudyError(_path(singles[0]).parent, reason)
+    # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
+    by_series: dict[tuple[object, ...], list[Series]] = defaultdict(list)
+    for single in _without_copies(singles):
+        one = single.series[0]
+        key = (one.series_instance_uid, one.modality, one.body_part, one.anatomic_region, one.descriptions)
+        by_series[key].append(one)
+    ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
+    series = tuple(dataclasses.replace(group[0], images=_in_order(group)) for group in ordered)
+    return dataclasses.replace(singles[0], name=files.name, series=series)
+
+
+def _without_copies(singles: Sequence[Study]) -> list[Study]:
+    """Return one file for each SOP Instance UID, which is unique among all images (PS3.5 9)."""
+    first: dict[str, Study] = {}
+    for single in singles:
+        (image,) = single.images
+        known = first.setdefault(image.sop_instance_uid or str(image.path), single).images[0]
+        if known.sha256 != image.sha256 and not _same_pixels(known.path, image.path):
+            raise StudyError(image.path, f"has the SOP Instance UID of {known.path}; keep one of the two files")
+    return list(first.values())
+
+
+def _same_pixels(one: Path, other: Path) -> bool:
+    return np.array_equal(read_dicom_image(one).pixels, read_dicom_image(other).pixels)
+
+
+def _in_order(group: Sequence[Series]) -> tuple[Image, ...]:
+    images = [series.images[0] for series in group]
+    return tuple(sorted(images, key=lambda image: (_number(image.instance_number), image.path)))
+
+
+def _path(single: Study) -> Path:
+    return single.images[0].path
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _number(value: int | None) -> float:
+    """Return a sort key that puts a missing number last."""
+    return float("inf") if value is None else value

@@ -1,0 +1,135 @@
+"""Apply the preprocessing steps of a model to an image, in order.
+
+Filters are those of scikit-image, which is imported only when a step needs it, because most models have no steps.
+OpenCV was not chosen: its wheel is 61 MB (scikit-image: 14 MB, on scipy, which is needed anyway), its non-local means
+work on integers only, and it starts threads of its own. Every step is deterministic and runs in the calling thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report_gen.config import (
+    ClaheStep,
+    CropBandsStep,
+    CropBordersStep,
+    MedianStep,
+    NonLocalMeansStep,
+    PercentilesStep,
+    PreprocessingStep,
+)
+from report_gen.imaging.cropping import without_bands, without_borders
+from report_gen.records import Box
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """An image after some preprocessing steps."""
+
+    pixels: NDArray[np.float32]
+    """[H,W] 0..1."""
+    box: Box
+    """The part of the loaded image that `pixels` shows."""
+
+
+def preprocess(pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]) -> Stage:
+    """Return display intensities [H,W] in 0..1 after all steps. Uniform images are not changed."""
+    return reduce(_apply, steps, _loaded(pixels))
+
+
+def preprocessing_stages(pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]) -> Iterator[Stage]:
+    """Yield display intensities [H,W] in 0..1 as they are loaded, then after each step."""
+    return accumulate(steps, _apply, initial=_loaded(pixels))
+
+
+def _loaded(pixels: NDArray[np.float32]) -> Stage:
+    return Stage(pixels, Box(0, 0, *pixels.shape))
+
+
+def _apply(stage: Stage, step: PreprocessingStep) -> Stage:
+    if stage.pixels.min() == stage.pixels.max():  # there is nothing to crop, to filter or to stretch
+        return stage
+    part = _part(stage.pixels, step)
+    return Stage(_filtered(stage.pixels[part.slices], step), stage.box.inner(part))
+
+
+def _part(pixels: NDArray[np.float32], step: PreprocessingStep) -> Box:
+    """Return the part of an image that a step keeps."""
+    match step:
+        case CropBordersStep():
+            return without_borders(pixels, step)
+        case CropBandsStep():
+            return without_bands(pixels, step)
+        case _:
+            return Box(0, 0, *pixels.shape)
+
+
+def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep) -> NDArray[np.float32]:
+    """Return an image with the intensities that a step gives it."""
+    values: NDArray[np.floating[Any]]
+    match step:
+        case MedianStep():
+            values = _median(pixels, step)
+        case NonLocalMeansStep():
+            values = _non_local_means(pixels, step)
+        case ClaheStep():
+            values = _equalize(pixels, step)
+        case PercentilesStep():
+            values = _stretch(pixels, step)
+        case _:
+            return pixels
+    filtered: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
+    return filtered
+
+
+def _median(pixels: NDArray[np.float32], step: MedianStep) -> NDArray[np.float32]:
+    from skimage.filters import median
+    from skimage.morphology import footprint_rectangle
+
+    values: NDArray[np.float32] = median(pixels, footprint_rectangle((step.size, step.size)), mode="nearest")
+    return values
+
+
+def _non_local_means(pixels: NDArray[np.float32], step: NonLocalMeansStep) -> NDArray[np.float32]:
+    from skimage.restoration import denoise_nl_means
+
+    values: NDArray[np.float32] = denoise_nl_means(
+        pixels,
+        patch_size=step.patch,
+        patch_distance=step.distance,
+        h=step.strength * step.sigma,
+        sigma=step.sigma,
+        fast_mode=True,
+    )
+    return values.reshape(pixels.shape)  # scikit-image drops an axis of length 1
+
+
+def _equalize(pixels: NDArray[np.float32], step: ClaheStep) -> NDArray[np.float32]:
+    from skimage.exposure import equalize_adapthist
+
+    values: NDArray[np.float32] = equalize_adapthist(
+        pixels,
+        kernel_size=[max(1, side // step.tiles) for side in pixels.shape],
+        clip_limit=step.limit / step.bins,  # scikit-image wants it as a share of the pixels of a tile
+        nbins=step.bins,
+    )
+    return values
+
+
+def _stretch(pixels: NDArray[np.float32], step: PercentilesStep) -> NDArray[np.float64]:
+    from skimage.exposure import rescale_intensity
+
+    lower, upper = np.percentile(pixels.astype(np.float64), (step.lower, step.upper))
+    if lower == upper:  # more than these percentiles allow has one intensity
+        return pixels.astype(np.float64)
+    values: NDArray[np.float64] = rescale_intensity(
+        pixels.astype(np.float64), in_range=(lower, upper), out_range=(0.0, 1.0)
+    )
+    return values

@@ -1,0 +1,134 @@
+"""What the recognizer sees in an image refuses a study, leaves an image out, or becomes a notice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from report_gen.config import ImageClass, ScopeConfig
+from report_gen.drafting import Drafter
+from report_gen.drafting.image_scope import apply_recognition
+from report_gen.errors import ScopeError
+from report_gen.generation import Decoding
+from report_gen.model import Recognition
+from report_gen.records import Image, Report, ViewPosition
+from tests.builders import study, tiny_checkpoint, tiny_config
+
+FRONTAL = ScopeConfig(views=("PA", "AP"))
+BRIEF = Decoding(max_tokens=8, candidates=1)
+
+
+def images(*views: ViewPosition) -> list[Image]:
+    return [
+        Image(path=Path("s", f"{number}.png"), sha256=str(number), rows=8, columns=8, view_position=view)
+        for number, view in enumerate(views)
+    ]
+
+
+def apply(
+    views: list[ViewPosition], classes: list[ImageClass], *, force: bool = False, confirmed: tuple[int, ...] = ()
+) -> Any:
+    given = images(*views)
+    seen = [Recognition(image_class, 0.9) for image_class in classes]
+    paths = {given[index].path for index in confirmed}
+    return apply_recognition(given, seen, confirmed=paths, scope=FRONTAL, force=force)
+
+
+UNKNOWN, PA, LATERAL = ViewPosition.UNKNOWN, ViewPosition.PA, ViewPosition.LATERAL
+
+
+def test_a_foreign_image_is_refused_or_forced() -> None:
+    with pytest.raises(ScopeError, match=r"s/0\.png: outside .* \[image\]: the image does not look like .*; --force"):
+        apply([UNKNOWN], ["foreign"])
+    forced = apply([UNKNOWN], ["foreign"], force=True)
+    assert forced.kept == [0]
+    assert forced.notices[0].startswith("outside the scope of the model [image]: the image does not look like")
+
+
+def test_a_foreign_image_is_left_out_of_a_study() -> None:
+    left = apply([UNKNOWN, UNKNOWN], ["foreign", "upright"])
+    assert left.kept == [1]
+    assert left.notices == (
+        "1 of 2 images left out: the image does not look like the images that the model was trained on",
+    )
+
+
+def test_the_header_has_precedence_over_the_appearance() -> None:
+    kept = apply([PA], ["foreign"], confirmed=(0,))
+    assert kept.kept == [0]
+    assert "although its header states the modality and a body part" in kept.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("image_class", "words"),
+    [
+        ("rotated_90", "rotated by 90 degrees counterclockwise"),
+        ("rotated_180", "upside down"),
+        ("rotated_270", "rotated by 90 degrees clockwise"),
+        ("inverted", "inverted gray levels"),
+    ],
+)
+def test_a_changed_image_is_drafted_with_a_notice(image_class: ImageClass, words: str) -> None:
+    seen = apply([PA, PA], [image_class, image_class])
+    assert seen.kept == [0, 1]
+    assert len(seen.notices) == 1
+    assert words in seen.notices[0]
+
+
+def test_a_lateral_image_gets_its_view() -> None:
+    with pytest.raises(ScopeError, match=r"\[view\]: the image appears to be a lateral view"):
+        apply([UNKNOWN], ["lateral"])
+    beside = apply([UNKNOWN, PA], ["lateral", "upright"])
+    assert beside.kept == [1]
+    known = apply_recognition(
+        images(UNKNOWN), [Recognition("lateral", 0.9)], confirmed=(), scope=ScopeConfig(), force=False
+    )
+    assert known.images[0].view_position is LATERAL
+    assert known.notices == ()
+
+
+def test_a_lateral_image_whose_header_states_a_frontal_view_gets_a_notice() -> None:
+    assert apply([PA], ["lateral"]).notices == (
+        "the image appears to be a lateral view, but its header states another view",
+    )
+
+
+def drafter_seeing(*classes: ImageClass) -> Drafter:
+    """A drafter whose recognizer sees these classes, image by image."""
+    recognizer = {"classes": ("upright", "inverted", "foreign"), "grid": 1, "components": 1, "max_distance": 1.0}
+    checkpoint = tiny_checkpoint(tiny_config(scope={"recognizer": recognizer}))
+    remaining = iter(classes)
+
+    def recognize(patch_features: torch.Tensor) -> list[Recognition]:
+        return [Recognition(next(remaining), 0.9) for _ in patch_features]
+
+    assert checkpoint.model.recognizer is not None
+    object.__setattr__(checkpoint.model.recognizer, "recognize", recognize)
+    return Drafter(checkpoint)
+
+
+def test_a_refused_study_does_not_stop_the_others(tmp_path: Path) -> None:
+    studies = [study(tmp_path, seed) for seed in range(3)]
+    results = list(drafter_seeing("upright", "foreign", "inverted").draft_all(studies, decoding=BRIEF))
+    assert isinstance(results[0], Report)
+    assert isinstance(results[1], ScopeError)
+    assert isinstance(results[2], Report)
+    assert results[1].path == studies[1].images[0].path
+    assert any("inverted gray levels" in notice for notice in results[2].notices)
+
+
+def test_a_forced_study_is_drafted_with_a_notice(tmp_path: Path) -> None:
+    (report,) = drafter_seeing("foreign").draft_all([study(tmp_path)], decoding=BRIEF, force=True)
+    assert isinstance(report, Report)
+    assert report.notices[0].startswith("outside the scope of the model [image]")
+    (same,) = drafter_seeing("upright").draft_all([study(tmp_path)], decoding=BRIEF)
+    assert isinstance(same, Report)
+    assert same.sections == report.sections
+
+
+def test_the_control_of_blank_images_is_not_refused(tmp_path: Path) -> None:
+    (report,) = drafter_seeing().draft_all([study(tmp_path)], decoding=BRIEF, blank=True)
+    assert isinstance(report, Report)

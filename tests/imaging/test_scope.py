@@ -1,0 +1,196 @@
+"""The scope of a model against the attributes of a header: what is refused, left out, or passes as unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+
+from report_gen.config import ScopeConfig
+from report_gen.errors import ScopeError
+from report_gen.imaging import read_study
+from report_gen.imaging.scope import accepts_view, apply_scope, confirmed_images, named_body_parts
+from report_gen.records import Image, Series, Study, ViewPosition
+from tests.dicom_files import write_dicom
+
+CHEST = ScopeConfig(
+    modalities=("CR", "DX"), body_parts=("chest",), views=("PA", "AP", "FRONTAL"), min_age=16, max_age=110, max_images=3
+)
+"""A scope with every limit."""
+
+
+def chest_file(path: Path, **attributes: Any) -> Study:
+    """Write a chest radiograph with these DICOM attributes, and read it."""
+    values = {"Modality": "DX", "BodyPartExamined": "CHEST", "ViewPosition": "PA"} | attributes
+    present = {keyword: value for keyword, value in values.items() if value is not None}
+    return read_study(write_dicom(path, np.arange(64, dtype=np.uint16).reshape(8, 8), **present))
+
+
+def code(meaning: str) -> Sequence:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = "1", "99TEST", meaning
+    return Sequence([item])
+
+
+@pytest.mark.parametrize(
+    ("attributes", "rule"),
+    [
+        ({"Modality": "MG"}, "modality"),
+        ({"Modality": "CT", "ViewPosition": None}, "modality"),
+        ({"BodyPartExamined": "ANKLE"}, "body-part"),
+        ({"BodyPartExamined": "KNEE_LT"}, "body-part"),
+        ({"BodyPartExamined": None, "AnatomicRegionSequence": code("Hand")}, "body-part"),
+        ({"BodyPartExamined": None, "StudyDescription": "XR HAND"}, "body-part"),
+        ({"BodyPartExamined": None, "SeriesDescription": "Ankle lateral", "ViewPosition": "AP"}, "body-part"),
+        ({"BodyPartExamined": None, "ProtocolName": "LWS ap"}, "body-part"),
+        ({"BodyPartExamined": None, "StudyDescription": "Radiografía de mano derecha"}, "body-part"),
+        ({"BodyPartExamined": "TSPINE"}, "body-part"),
+        ({"ViewPosition": "LL"}, "view"),
+        ({"PatientAge": "002Y"}, "age"),
+        ({"PatientAge": "003D"}, "age"),
+        ({"PatientAge": "120Y"}, "age"),
+        ({"PatientBirthDate": "20240101", "StudyDate": "20260101"}, "age"),
+        ({"PatientSpeciesDescription": "Canis lupus familiaris"}, "species"),
+        ({"PatientSpeciesCodeSequence": code("Cat")}, "species"),
+        ({"QualityControlImage": "YES"}, "quality-control"),
+        ({"PresentationIntentType": "FOR PROCESSING"}, "for-processing"),
+    ],
+)
+def test_a_study_outside_the_scope_is_refused_and_can_be_forced(
+    attributes: dict[str, Any], rule: str, tmp_path: Path
+) -> None:
+    found = chest_file(tmp_path / "a.dcm", **attributes)
+    with pytest.raises(ScopeError, match=rf"a\.dcm: outside the scope of the model \[{rule}\]: .*; --force") as error:
+        apply_scope(found, CHEST)
+    assert (error.value.code, error.value.exit_code) == (rule, 3)
+    forced = apply_scope(found, CHEST, force=True)
+    assert forced.study == found
+    assert forced.notices[0].startswith(f"outside the scope of the model [{rule}]: ")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {},
+        {"Modality": None, "BodyPartExamined": None, "ViewPosition": None},
+        {"Modality": "OT"},  # says nothing about how the image was acquired
+        {"BodyPartExamined": "UNDEFINED"},
+        {"BodyPartExamined": "CHESTABDOMEN"},
+        {"BodyPartExamined": None, "StudyDescription": "XR CHEST AND RIBS LEFT"},
+        {"StudyDescription": "HAND"},  # the image itself is more specific than its study
+        {"PatientAge": "016Y"},
+        {"PatientAge": ""},
+        {"PatientSpeciesDescription": "Homo sapiens"},
+        {"PatientSpeciesCodeSequence": code("homo sapiens")},
+        {"QualityControlImage": "NO"},
+        {"PresentationIntentType": "FOR PRESENTATION"},
+    ],
+)
+def test_a_study_of_the_scope_or_of_unknown_kind_passes(attributes: dict[str, Any], tmp_path: Path) -> None:
+    found = chest_file(tmp_path / "a.dcm", **attributes)
+    assert apply_scope(found, CHEST) == apply_scope(found, CHEST, force=True)
+    assert apply_scope(found, CHEST).study == found
+    assert apply_scope(found, CHEST).notices == ()
+
+
+def test_a_model_without_limits_refuses_only_what_nobody_should_read(tmp_path: Path) -> None:
+    anything = ScopeConfig(humans_only=False)
+    dog = chest_file(
+        tmp_path / "dog.dcm", Modality="MG", BodyPartExamined="PAW", PatientAge="002D", PatientSpeciesDescription="Dog"
+    )
+    assert apply_scope(dog, anything).notices == ()
+    with pytest.raises(ScopeError, match=r"\[for-processing\]"):
+        apply_scope(chest_file(tmp_path / "raw.dcm", PresentationIntentType="FOR PROCESSING"), anything)
+
+
+def image(name: str, view: ViewPosition = ViewPosition.PA) -> Image:
+    return Image(path=Path("study", name), sha256=name, rows=8, columns=8, view_position=view)
+
+
+def series(*names: str, **changes: Any) -> Series:
+    return Series(images=tuple(map(image, names)), **{"modality": "DX", "body_part": "CHEST"} | changes)
+
+
+def test_images_of_another_body_part_are_left_out_of_a_study() -> None:
+    mixed = Study(name="mixed", series=(series("chest.dcm"), series("hand.dcm", body_part="HAND")))
+    for force in (False, True):
+        scoped = apply_scope(mixed, CHEST, force=force)
+        assert [kept.path.name for kept in scoped.study.images] == ["chest.dcm"]
+        assert scoped.notices == ("1 of 2 images left out: the header names hand, and the model was made for chest",)
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_volumes_and_too_many_images_are_refused_even_if_forced(force: bool) -> None:
+    """These limits protect the memory, so nothing lifts them."""
+    slices = Study(name="ct", series=(series(*(f"{n}.dcm" for n in range(600)), modality="CT"),))
+    tomography = CHEST.model_copy(update={"modalities": ("CT",)})
+    with pytest.raises(ScopeError, match=r"study: .* \[volume\]: a series of 600 CT images; volumes are not supported"):
+        apply_scope(slices, tomography, force=force)
+    many = Study(name="many", series=(series("1", "2", "3", "4"),))
+    with pytest.raises(ScopeError, match=r"\[image-count\]: 4 images in one study, and the limit is 3; give fewer"):
+        apply_scope(many, CHEST, force=force)
+
+
+def test_one_slice_of_a_modality_of_the_scope_passes() -> None:
+    one = Study(name="ct", series=(series("1.dcm", modality="CT"),))
+    assert apply_scope(one, CHEST.model_copy(update={"modalities": ("CT",)})).study == one
+
+
+def test_a_series_of_another_modality_does_not_count() -> None:
+    """A chest radiograph with a CT of the same study is drafted; the slices are left out before they are counted."""
+    mixed = Study(name="mixed", series=(series("a"), series(*map(str, range(50)), modality="CT")))
+    scoped = apply_scope(mixed, CHEST)
+    assert [kept.path.name for kept in scoped.study.images] == ["a"]
+    assert scoped.notices == ("50 of 51 images left out: modality CT, and the model was made for CR, DX",)
+
+
+def test_headers_that_state_modality_and_body_part_confirm_an_image() -> None:
+    found = Study(
+        name="s",
+        series=(
+            series("a"),
+            series("b", body_part=None, descriptions=("CHEST PA",)),
+            series("c", body_part=None),
+            series("d", modality=None),
+        ),
+    )
+    assert {path.name for path in confirmed_images(found, CHEST)} == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("CHEST", {"chest"}),
+        ("Thoracic spine", {"spine"}),
+        ("THORAX_AP", {"chest"}),
+        ("Röntgen Thorax p.a.", {"chest"}),
+        ("TÓRAX", {"chest"}),
+        ("Knie links", {"leg"}),
+        ("chest and abdomen", {"chest", "abdomen"}),
+        ("Face", set()),  # the frontal view in French
+        ("Handover protocol", set()),
+        ("PORTABLE AP", set()),
+        ("", set()),
+    ],
+)
+def test_words_of_a_header_name_body_parts(text: str, parts: set[str]) -> None:
+    assert named_body_parts(text) == parts
+
+
+@pytest.mark.parametrize(
+    ("accepted", "view", "expected"),
+    [
+        ((), ViewPosition.LATERAL, True),
+        (("PA",), ViewPosition.FRONTAL, True),
+        (("FRONTAL",), ViewPosition.AP, True),
+        (("PA",), ViewPosition.AP, False),
+        (("PA", "LATERAL"), ViewPosition.LATERAL, True),
+        (("PA",), ViewPosition.OBLIQUE, False),
+    ],
+)
+def test_views_are_accepted(accepted: tuple[str, ...], view: ViewPosition, expected: bool) -> None:
+    assert accepts_view(accepted, view) is expected
