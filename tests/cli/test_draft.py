@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -276,3 +279,55 @@ def test_no_model_is_loaded_where_no_study_can_be_read(report_gen: Command, tmp_
     answer = report_gen("draft", tmp_path / "absent.dcm", "--checkpoint", tmp_path / "absent")
     assert answer.code == 3
     assert "absent.dcm" in answer.err
+
+
+@pytest.mark.parametrize(("utf8", "kind"), [("0", "json"), ("1", "txt")])
+def test_any_name_is_drafted_in_any_locale(checkpoint: Path, tmp_path: Path, utf8: str, kind: str) -> None:
+    names = [
+        b"latin1_\xe9.png",
+        b"esc_\x1b[31m.png",
+        b"new\nline.png",
+        "放射.png".encode(),
+        b"L" * 251 + b".png",
+        b"z.png",
+    ]
+    for number, name in enumerate(names):
+        png(tmp_path, "image", number).rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    (tmp_path / "broken\x1b[31m.png").write_bytes(b"")
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
+    program = "from report_gen.cli.app import main; main()"
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "draft",
+        "--checkpoint",
+        checkpoint,
+        "--candidates",
+        "1",
+        "--format",
+        kind,
+    ]
+    inputs = [tmp_path / os.fsdecode(name) for name in (*names, b"broken\x1b[31m.png")]
+    printed = subprocess.run([*command, *inputs], env=environment, capture_output=True, check=False)
+    assert printed.returncode == 3
+    assert printed.stdout.decode().count(BANNER) == len(names)
+    assert rb"broken\u001b[31m.png" in printed.stderr
+    assert not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", printed.stdout + printed.stderr)
+    written = subprocess.run([*command, *inputs, "-o", tmp_path / "out"], env=environment, check=False)
+    assert written.returncode == 3
+    found = sorted(os.fsencode(path.name) for path in (tmp_path / "out").iterdir())
+    expected = [b"esc__[31m", b"latin1_\xe9", b"new_line", b"z", "放射".encode()]
+    assert [name for name in found if not name.startswith(b"L")] == [name + b"." + kind.encode() for name in expected]
+    assert [len(name) for name in found if name.startswith(b"L")] == [255]
+
+
+def test_pictures_of_a_folder_are_joined_on_request(draft: Command, tmp_path: Path) -> None:
+    for number in (1, 2):
+        png(tmp_path / "in", f"patient{number}", number)
+    answer = draft(tmp_path / "in")
+    assert (answer.code, answer.out.count(BANNER)) == (0, 2)
+    assert "report-gen: notice: " in answer.err
+    assert "2 pictures is taken for a study of its own" in answer.err
+    answer = draft(tmp_path / "in", "--as-study")
+    assert (answer.code, answer.out.count(BANNER), answer.err) == (0, 1, "")
