@@ -41,8 +41,8 @@ def main() -> None:
         "sets",
         nargs="+",
         metavar="NAME=SOURCE",
-        help="A folder of images, or TABLE.csv[:GROUP][?COLUMN=VALUE,...] with a column `image`. GROUP is the column of "
-        "the patient and selects the test split of `recognizer.sources`; ?COLUMN=VALUE selects rows.",
+        help="A folder of images, or TABLE.csv[:GROUP][?COLUMN=VALUE,...] with a column `image`. GROUP is the column "
+        "of the patient and selects the test split of `recognizer.sources`; ?COLUMN=VALUE selects rows.",
     )
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED)
     parser.add_argument("--variants", action="store_true", help="Also rotate and invert every image.")
