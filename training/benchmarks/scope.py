@@ -37,9 +37,13 @@ class ImageSet(NamedTuple):
 def main() -> None:
     """Print a table of the decisions on each set of images."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sets", nargs="+", metavar="NAME=FOLDER|TABLE.csv[:COLUMN][?COLUMN=VALUE,...]", help="""Images of
-        a folder, or of the column `image` of a table; COLUMN identifies the patient, and only images of the test split
-        of `recognizer.sources` are used; ?COLUMN=VALUE selects rows.""")
+    parser.add_argument(
+        "sets",
+        nargs="+",
+        metavar="NAME=SOURCE",
+        help="A folder of images, or TABLE.csv[:GROUP][?COLUMN=VALUE,...] with a column `image`. GROUP is the column "
+        "of the patient and selects the test split of `recognizer.sources`; ?COLUMN=VALUE selects rows.",
+    )
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED)
     parser.add_argument("--variants", action="store_true", help="Also rotate and invert every image.")
     options = parser.parse_args()
