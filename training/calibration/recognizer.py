@@ -161,7 +161,7 @@ def _fit_classifier(recognizer: ImageRecognizer, train: _Features) -> None:
         optimizer.zero_grad()
         loss = F.cross_entropy(classifier(values), train.targets, weights) + _L2 / 2 * classifier.weight.square().sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        return float(loss)
+        return float(loss.detach())
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     classifier.requires_grad_(requires_grad=False)
