@@ -39,14 +39,13 @@ def choose_images(images: Sequence[Image], declared: Collection[str], trained: T
 
     Args:
         images: The images of a study.
-        declared: View positions that the model was made for (`ScopeConfig.views`). If empty, images of unknown view
-            and of the trained views are chosen.
+        declared: View positions that the model was made for (`ScopeConfig.views`); if empty, the trained views. Images
+            of unknown view are chosen as well.
         trained: The views that the model was trained on.
     """
-    accepted = declared or ((*trained.images, ViewPosition.UNKNOWN) if trained.images else VIEWS)
+    stated = tuple(declared or trained.images)
+    accepted = (*stated, ViewPosition.UNKNOWN) if stated else tuple(VIEWS)
     known = tuple(image for image in images if accepts_view(accepted, image.view_position))
-    if not known and ViewPosition.UNKNOWN in trained.embedded:
-        known = tuple(image for image in images if image.view_position is ViewPosition.UNKNOWN)
     chosen = known or tuple(images)
     views = tuple(replace_view(image.view_position, trained) for image in chosen)
     notices = [

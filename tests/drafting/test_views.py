@@ -99,6 +99,7 @@ LEFT_OUT = "1 of 2 images left out: the model was not trained on their views"
         ((), {"PA": 9, "AP": 9}, (UNKNOWN, UNKNOWN), (UNKNOWN, UNKNOWN), ()),
         (("PA", "AP"), {"PA": 9, "AP": 9}, (UNKNOWN,), (UNKNOWN,), ()),
         (("PA", "AP"), {"PA": 9, "AP": 9}, (FRONTAL,), (UNKNOWN,), ()),
+        (("PA", "AP"), {"PA": 9, "AP": 9}, (PA, UNKNOWN), (PA, UNKNOWN), ()),
         (("FRONTAL",), {"FRONTAL": 9}, (PA,), (FRONTAL,), ()),
         # A model without a record of views gets what the study has.
         ((), {}, (OBLIQUE, UNKNOWN), (OBLIQUE, UNKNOWN), ()),
@@ -116,7 +117,7 @@ def test_images_are_chosen_by_view(
     assert len(chosen.images) == len(kept)
 
 
-@pytest.mark.parametrize("declared", [("PA", "AP", "UNKNOWN"), ()])
+@pytest.mark.parametrize("declared", [("PA", "AP", "UNKNOWN"), ("PA", "AP"), ()])
 def test_an_assumed_view_is_a_notice(declared: tuple[str, ...]) -> None:
     chosen = choose_images(images_in(UNKNOWN, UNKNOWN), declared, trained(0.0, PA=9, AP=4))
     assert chosen.views == (PA, PA)
