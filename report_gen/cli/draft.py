@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 def draft(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG or TIFF files, or folders of studies.")
+        list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG, TIFF or WebP files, or folders of studies.")
     ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for one file per study. Default: standard output.")
@@ -72,7 +72,7 @@ def draft(
         bool,
         typer.Option(
             "--as-study",
-            help="Take the pictures (PNG, JPEG, TIFF) of each folder, and all files named here, for one study.",
+            help="Take the pictures (PNG, JPEG, TIFF, WebP) of each folder, and all files named here, for one study.",
         ),
     ] = False,
     attention: Annotated[

@@ -87,7 +87,7 @@ def _with_view(image: Image, seen: Recognition) -> Image:
 def _violation(image: Image, seen: Recognition, scope: ScopeConfig) -> tuple[str, str] | None:
     """Return the code and the sentence for which an image is outside the scope, or None."""
     if seen.image_class == "foreign":
-        return "image", f"{_FOREIGN}"
+        return "image", _FOREIGN
     if image.view_position is ViewPosition.LATERAL and not accepts_view(scope.views, ViewPosition.LATERAL):
         return "view", "the image appears to be a lateral view, and the model was not trained on lateral views"
     return None

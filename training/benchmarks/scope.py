@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from report_gen.drafting import EMBEDDED
 from report_gen.errors import StudyError
 from report_gen.imaging import IMAGE_SUFFIXES, read_pixels
 from report_gen.imaging.transform import ImageTransform
-from report_gen.model import ReportModel, load_checkpoint
+from report_gen.model import ImageRecognizer, ReportModel, load_checkpoint
 from report_gen.terminal import print_error, print_table, track
 
 from ..data import split_of_group
@@ -55,7 +55,7 @@ def main() -> None:
         table.add_column(heading, justify="left" if heading == "set" else "right")
     for image_set in map(parse_set, options.sets):
         for variant in ("", "rotated 90", "rotated 180", "rotated 270", "inverted") if options.variants else ("",):
-            table.add_row(*_measure(model, image_set, variant))
+            table.add_row(*_measure(model, model.recognizer, image_set, variant))
     print_table(table)
 
 
@@ -82,9 +82,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return (center - half) / (1 + z**2 / trials), (center + half) / (1 + z**2 / trials)
 
 
-def _measure(model: ReportModel, image_set: ImageSet, variant: str) -> Iterator[str]:
-    """Return a row of the table."""
-    assert model.recognizer is not None  # noqa: S101 - checked by `main`
+def _measure(model: ReportModel, recognizer: ImageRecognizer, image_set: ImageSet, variant: str) -> Iterator[str]:
+    """Yield the cells of a row of the table."""
     encoder = model.config.encoder
     transform = ImageTransform.from_config(encoder, model.config.preprocessing)
     counts: Counter[str] = Counter()
@@ -101,17 +100,13 @@ def _measure(model: ReportModel, image_set: ImageSet, variant: str) -> Iterator[
             continue
         square, _ = transform.fit(np.ascontiguousarray(pixels))
         with torch.inference_mode():
-            (seen,) = model.recognizer.recognize(model.encoder(transform.normalize(square[None])))
+            (seen,) = recognizer.recognize(model.encoder(transform.normalize(square[None])))
         counts[seen.image_class] += 1
     total = counts.total()
     low, high = wilson_interval(counts["foreign"], total) if total else (0.0, 1.0)
     yield f"{image_set.name} {variant}".strip()
     yield from (str(total), str(unreadable), f"{counts['foreign'] / max(total, 1):.1%}", f"{low:.1%} to {high:.1%}")
-    yield from (str(counts[name]) for name in _classes(model))
-
-
-def _classes(model: ReportModel) -> Sequence[str]:
-    return () if model.recognizer is None else model.recognizer.config.classes
+    yield from (str(counts[name]) for name in recognizer.config.classes)
 
 
 def _change(pixels: NDArray[np.float32], variant: str) -> NDArray[np.float32]:

@@ -38,18 +38,23 @@ class LabeledImage(NamedTuple):
 
 
 def recognizer_images(
-    recipe: Recipe, run: Run, prepared: PreparedCorpora, *, on_progress: OnProgress
+    chosen: RecognizerRecipe, recipe: Recipe, run: Run, prepared: PreparedCorpora, *, on_progress: OnProgress
 ) -> dict[str, list[LabeledImage]]:
     """Return the training and validation images of the recognizer, by split.
 
     Images of corpora keep their split. Of the images of a source, 60% of the groups are in train, 20% in val; the other
     20% are not used, so that they can test the recognizer. Images that cannot be read are left out.
 
+    Args:
+        chosen: Corpora and sources of the recognizer.
+        recipe: The recipe that it is part of.
+        run: Run folder, which keeps the decoded images.
+        prepared: The corpora of the recipe.
+        on_progress: Called while images are decoded.
+
     Raises:
         RecipeError: A source does not exist, or has no images.
     """
-    chosen = recipe.recognizer
-    assert chosen is not None  # noqa: S101 - the caller checks it
     by_split: dict[str, list[LabeledImage]] = {split: list(_drawn(recipe, chosen, split)) for split in _SPLITS}
     for corpus in chosen.corpora:
         for split in _SPLITS:

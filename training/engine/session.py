@@ -167,7 +167,9 @@ def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | Non
     recipe, model = context.recipe, context.checkpoint.model
     if recipe.recognizer is None:
         return model.config.scope, None
-    images = recognizer_images(recipe, context.run, context.prepared, on_progress=context.on_progress)
+    images = recognizer_images(
+        recipe.recognizer, recipe, context.run, context.prepared, on_progress=context.on_progress
+    )
     recognizer, result = fit_recognizer(
         model.encoder, image_transform(recipe), images, recipe.recognizer, on_progress=context.on_progress
     )
