@@ -21,9 +21,10 @@ from report_gen_training.data.vocabulary import learn_vocabulary
 from report_gen_training.recipe.schema import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
+from report_gen.config import ModelConfig
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
-from report_gen.model import Checkpoint, ModelConfig, ReportModel, save_checkpoint
+from report_gen.model import Checkpoint, ReportModel, save_checkpoint
 from report_gen.prompting import Prompt
 from report_gen.records import Study
 from report_gen.tokenizer import ReportTokenizer

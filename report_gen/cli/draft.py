@@ -109,6 +109,9 @@ def draft(
     check_device(device)
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
     studies, refused = _read_all(paths, view, as_study=as_study)
+    if studies:
+        studies, outside = _split_by_scope(studies, checkpoint, force=force)
+        refused += outside
     for option, path in drawings.items():
         if path and len(studies) > 1:
             raise UsageError(f"{option} draws one study, and there are {len(studies)}; draft them one by one")
@@ -146,6 +149,29 @@ def _read_all(
     if view is not None:
         studies = [study.with_view(view) for study in studies]
     return studies, refused
+
+
+def _split_by_scope(
+    studies: Iterable[Study], checkpoint: Path | None, *, force: bool
+) -> tuple[list[Study], list[StudyError]]:
+    """Return the studies that the model may draft by their headers, and the errors of the others.
+
+    The drafter decides the same once more. It is decided here first because a model takes seconds to load.
+    """
+    from report_gen.imaging.scope import apply_scope
+    from report_gen.model import read_config
+
+    scope = read_config(checkpoint).scope
+    kept: list[Study] = []
+    refused: list[StudyError] = []
+    for study in studies:
+        try:
+            apply_scope(study, scope, force=force)
+        except StudyError as error:
+            refused.append(error)
+        else:
+            kept.append(study)
+    return kept, refused
 
 
 def _write_all(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -36,9 +35,6 @@ from report_gen.records import (
     Report,
     Study,
 )
-
-EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
-"""The checkpoint that is part of the package."""
 
 
 class Drafter:
@@ -88,7 +84,7 @@ class Drafter:
             UsageError: The device or the type is unknown or not available.
         """
         device = resolve_device(device)  # before the weights are read
-        return cls(load_checkpoint(EMBEDDED if folder is None else folder), device=device, dtype=dtype)
+        return cls(load_checkpoint(folder), device=device, dtype=dtype)
 
     @property
     def reported(self) -> frozenset[str]:

@@ -1,24 +1,56 @@
-"""The model: image encoder, projector, decoder, and the checkpoints that hold them."""
+"""The model: image encoder, projector, decoder, and the checkpoints that hold them.
 
-from report_gen.config import ModelConfig
-from report_gen.model.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
-from report_gen.model.conditioning import (
-    Conditioning,
-    CrossAttentionConditioning,
-    NumbersConditioning,
-    PrefixConditioning,
-    conditioning_type,
-)
-from report_gen.model.decoder import ReportDecoder
-from report_gen.model.device import resolve_device, resolve_dtype
-from report_gen.model.encoder import ImageEncoder
-from report_gen.model.feature_numbers import Encode
-from report_gen.model.language_model import load_pretrained
-from report_gen.model.projector import VIEWS, Projector, VisualFeatures
-from report_gen.model.recognizer import ImageRecognizer, Recognition
-from report_gen.model.report_model import ReportModel, ReportModelOutput
+Modules are imported at their first use, because `config_file` is needed without torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from report_gen.model.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.conditioning import (
+        Conditioning,
+        CrossAttentionConditioning,
+        NumbersConditioning,
+        PrefixConditioning,
+        conditioning_type,
+    )
+    from report_gen.model.config_file import EMBEDDED, read_config
+    from report_gen.model.decoder import ReportDecoder
+    from report_gen.model.device import resolve_device, resolve_dtype
+    from report_gen.model.encoder import ImageEncoder
+    from report_gen.model.feature_numbers import Encode
+    from report_gen.model.language_model import load_pretrained
+    from report_gen.model.projector import VIEWS, Projector, VisualFeatures
+    from report_gen.model.recognizer import ImageRecognizer, Recognition
+    from report_gen.model.report_model import ReportModel, ReportModelOutput
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "checkpoint": ("MANIFEST", "Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "conditioning": (
+                "Conditioning",
+                "CrossAttentionConditioning",
+                "NumbersConditioning",
+                "PrefixConditioning",
+                "conditioning_type",
+            ),
+            "config_file": ("EMBEDDED", "read_config"),
+            "decoder": ("ReportDecoder",),
+            "device": ("resolve_device", "resolve_dtype"),
+            "encoder": ("ImageEncoder",),
+            "feature_numbers": ("Encode",),
+            "language_model": ("load_pretrained",),
+            "projector": ("VIEWS", "Projector", "VisualFeatures"),
+            "recognizer": ("ImageRecognizer", "Recognition"),
+            "report_model": ("ReportModel", "ReportModelOutput"),
+        },
+    )
 
 __all__ = [
+    "EMBEDDED",
     "MANIFEST",
     "VIEWS",
     "Checkpoint",
@@ -27,7 +59,6 @@ __all__ = [
     "Encode",
     "ImageEncoder",
     "ImageRecognizer",
-    "ModelConfig",
     "NumbersConditioning",
     "PrefixConditioning",
     "Projector",
@@ -39,6 +70,7 @@ __all__ = [
     "conditioning_type",
     "load_checkpoint",
     "load_pretrained",
+    "read_config",
     "resolve_device",
     "resolve_dtype",
     "save_checkpoint",

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydantic
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -18,14 +17,12 @@ from safetensors.torch import load, save
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
-from report_gen.labeling.labeler import finding_labeler
-from report_gen.model.migration import migrate_config
+from report_gen.model.config_file import CONFIG, find_checkpoint, parse_config, read_file
 from report_gen.model.report_model import ReportModel
 from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
 
-CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
-    "config.json",
+WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
     "model.safetensors",
     "tokenizer.model",
     "prompt.txt",
@@ -33,8 +30,6 @@ CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
     "manifest.json",
     "README.md",
 )
-RUN_CHECKPOINT = "best"
-"""Checkpoint in the folder of a training run."""
 SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
 """Files whose SHA-256 is in the manifest; the model card may be edited."""
 
@@ -94,11 +89,12 @@ def save_checkpoint(
     write_folder(Path(folder), contents)
 
 
-def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
     """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
     Args:
-        folder: Folder that `save_checkpoint` wrote, or the folder of a training run, which contains it as `best`.
+        folder: Folder that `save_checkpoint` wrote, or the folder of a training run, which contains it as `best`. None:
+            the embedded checkpoint.
 
     Returns:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
@@ -106,14 +102,10 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: A file is missing, was altered or does not fit the others.
     """
-    folder = Path(folder)
-    if not (folder / CONFIG).is_file() and (folder / RUN_CHECKPOINT / CONFIG).is_file():
-        folder = folder / RUN_CHECKPOINT
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder}: no such checkpoint folder; give the folder that contains {CONFIG}")
-    contents = {name: _read(folder / name) for name in (*SEALED, MANIFEST)}
+    folder = find_checkpoint(folder)
+    contents = {name: read_file(folder / name) for name in (*SEALED, MANIFEST)}
     _check_manifest(folder, contents)
-    config = _parse_config(folder / CONFIG, contents[CONFIG])
+    config = parse_config(folder / CONFIG, contents[CONFIG])
     tokenizer = ReportTokenizer.from_bytes(contents[TOKENIZER], name=str(folder / TOKENIZER))
     if tokenizer.vocabulary_size != config.vocabulary_size:
         raise CheckpointError(
@@ -154,13 +146,6 @@ def _fill(model: ReportModel, path: Path, content: bytes) -> None:
     model.load_state_dict({name: state[name].to(expected[name].dtype) for name in expected}, strict=False)
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
-
-
 def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         manifest = json.loads(contents[MANIFEST])
@@ -179,17 +164,3 @@ def _parse_prompt(path: Path, content: bytes) -> Prompt:
         return Prompt(content.decode(), name=str(path))
     except (UnicodeDecodeError, UsageError) as error:
         raise CheckpointError(f"{path}: no prompt ({error}); copy the checkpoint again") from error
-
-
-def _parse_config(path: Path, content: bytes) -> ModelConfig:
-    try:
-        config = ModelConfig.model_validate_json(json.dumps(migrate_config(json.loads(content))))
-        finding_labeler(config.finding_schema)  # reads the vocabulary, which another release may lack
-        return config
-    except (ValueError, AttributeError, TypeError) as error:
-        if not isinstance(error, pydantic.ValidationError):
-            raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
-        fault = error.errors()[0]
-        where = "".join(f"{part}: " for part in (".".join(map(str, fault["loc"])),) if part)
-        message = fault["msg"].removeprefix("Value error, ")
-        raise CheckpointError(f"{path}: {where}{message}; the checkpoint is of another version") from error

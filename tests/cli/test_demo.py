@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.drafting import drafter
+from report_gen.model import config_file
 from report_gen.records import BANNER
 from tests.cli.conftest import Command
 
@@ -14,7 +14,7 @@ from tests.cli.conftest import Command
 def test_the_demonstration(
     report_gen: Command, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drafter, "EMBEDDED", checkpoint)
+    monkeypatch.setattr(config_file, "EMBEDDED", checkpoint)
     answer = report_gen("demo", "-o", tmp_path / "demo")
     assert answer.code == 0
     kept = {path.suffix for path in (tmp_path / "demo").iterdir()}

@@ -35,6 +35,20 @@ def test_a_draft_goes_to_standard_output_and_nothing_else_does(draft: Command, t
     assert answer.err == ""
 
 
+def test_a_study_outside_the_scope_by_its_header_is_refused_without_loading_the_model(tmp_path: Path) -> None:
+    """The embedded model was made for chests of people older than 16 years; torch alone takes seconds to load."""
+    hand = write_dicom(tmp_path / "hand.dcm", noise_image().astype(np.uint16), Modality="DX", BodyPartExamined="HAND")
+    code = (
+        "import sys; from report_gen.cli.app import main\n"
+        f"sys.argv = ['report-gen', 'draft', {str(hand)!r}]\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (StudyError.exit_code, "False\n")
+    assert "the header names hand, and the model was made for chest" in run.stderr
+
+
 def test_several_drafts_are_distinguished_by_name(draft: Command, tmp_path: Path) -> None:
     answer = draft(png(tmp_path, "one", 1), png(tmp_path, "two", 2))
     assert answer.code == 0

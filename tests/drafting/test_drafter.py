@@ -20,7 +20,7 @@ from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
-from report_gen.model import Checkpoint, ReportModel
+from report_gen.model import Checkpoint, ReportModel, config_file
 from report_gen.outputs import format_json
 from report_gen.records import Finding, FindingState, Image, Report, Study, ViewPosition
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
@@ -376,7 +376,7 @@ def test_source_date_epoch_makes_documents_equal_to_the_byte(tmp_path: Path, mon
 def test_loading_names_the_folder_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match="absent: no such checkpoint folder"):
         Drafter.load(tmp_path / "absent")
-    monkeypatch.setattr(drafting, "EMBEDDED", write_checkpoint(tmp_path / "embedded"))
+    monkeypatch.setattr(config_file, "EMBEDDED", write_checkpoint(tmp_path / "embedded"))
     assert isinstance(Drafter.load().draft(study(tmp_path), decoding=BRIEF), Report)
 
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from report_gen_training.data.vocabulary import learn_vocabulary
 
+from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
-from report_gen.model import ModelConfig, ReportModel
+from report_gen.model import ReportModel
 from report_gen.model.feature_numbers import FeatureNumbers, example_lines, write_line
 from tests.builders import PROMPT, SIZE, tiny_config, tiny_model, tokenizer
 

@@ -17,11 +17,10 @@ import torch
 from numpy.typing import NDArray
 from rich.table import Table
 
-from report_gen.drafting import EMBEDDED
 from report_gen.errors import StudyError
 from report_gen.imaging import IMAGE_SUFFIXES, read_pixels
 from report_gen.imaging.transform import ImageTransform
-from report_gen.model import ImageRecognizer, ReportModel, load_checkpoint
+from report_gen.model import EMBEDDED, ImageRecognizer, ReportModel, load_checkpoint
 from report_gen.terminal import print_error, print_table, track
 
 from ..data import split_of_group

@@ -9,9 +9,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from report_gen.config import AttributeConfig, EncoderConfig, ScopeConfig
+from report_gen.config import AttributeConfig, EncoderConfig, ModelConfig, ScopeConfig
 from report_gen.errors import RecipeError
-from report_gen.model import Encode, ModelConfig, ReportModel, conditioning_type, load_pretrained
+from report_gen.model import Encode, ReportModel, conditioning_type, load_pretrained
 
 from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema

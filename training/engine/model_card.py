@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from report_gen.config import CONDITIONING_TRAITS, ScopeConfig
+from report_gen.config import CONDITIONING_TRAITS, ModelConfig, ScopeConfig
 from report_gen.metrics import CALIBRATION_BINS
-from report_gen.model import ModelConfig
 from report_gen.records import BANNER
 
 from ..calibration import Calibration, RecognizerResult

@@ -33,13 +33,12 @@ from report_gen.config import (
     PreprocessingStep,
 )
 from report_gen.corpora import read_corpus
-from report_gen.drafting import EMBEDDED
 from report_gen.errors import CorpusError
 from report_gen.files import write_atomically
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
 from report_gen.metrics import Difference, Floats, Score, auroc_scores, compare_mean_auroc
-from report_gen.model import ImageEncoder, load_checkpoint
+from report_gen.model import EMBEDDED, ImageEncoder, load_checkpoint
 from report_gen.terminal import bars, run_app
 
 from ..data import ImageCache, cache_images

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import pydantic
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from report_gen.config import FrozenModel
 from report_gen.errors import RecipeError
 from report_gen.generation import Decoding
 
@@ -18,11 +19,7 @@ from ..recipe import CorpusRecipe, Recipe, load_recipe
 FOLDER = Path(__file__).parent
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class RunRecipe(_Frozen):
+class RunRecipe(FrozenModel):
     name: str = Field(pattern=r"^\w[\w.-]*$")
     """Name of the run: its folder, and its column in the table."""
     set: tuple[str, ...] = ()
@@ -31,7 +28,7 @@ class RunRecipe(_Frozen):
     """How the run drafts, if not like the others. Runs with equal recipes are trained once."""
 
 
-class Question(_Frozen):
+class Question(FrozenModel):
     title: str
     """The question; heading of the results."""
     recipe: str

@@ -3,15 +3,13 @@
 from .explain import Key, KeyTable, explain, render_keys
 from .findings import load_finding_schema
 from .loading import RECIPES, RENAMED_KEYS, describe_renamed_keys, load_recipe
+from .model import LoraRecipe, ModelRecipe
+from .recognizer import RecognizerRecipe, RecognizerSource
 from .schema import (
     AugmentationRecipe,
     CorpusRecipe,
-    LoraRecipe,
-    ModelRecipe,
     Rates,
     Recipe,
-    RecognizerRecipe,
-    RecognizerSource,
     ScstRecipe,
     StageRecipe,
     TextRecipe,

@@ -92,7 +92,7 @@ def render_keys() -> RenderableType:
 
 
 def _key(name: str, field: FieldInfo) -> Key:
-    default = "required" if field.is_required() else _toml(field.default)
+    default = "required" if field.is_required() else _toml(field.get_default(call_default_factory=True))
     kind = f"{_kind(field.annotation)} {_limits(field.metadata)}".strip()
     return Key(name, kind, default, " ".join((field.description or "").split()))
 

@@ -5,32 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from report_gen.config import (
-    CONDITIONING_TRAITS,
-    ConditioningName,
-    DeclaredScope,
-    DecoderConfig,
-    EncoderConfig,
-    PreprocessingStep,
-    ProjectorConfig,
-)
-from report_gen.records import AttributeName, SectionName
+from report_gen.config import CONDITIONING_TRAITS, FrozenModel
+from report_gen.records import SectionName
+
+from .model import ModelRecipe
+from .recognizer import RecognizerRecipe
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, defer_build=True)
-
-
-class CorpusRecipe(_Frozen):
+class CorpusRecipe(FrozenModel):
     name: str
     """Name by which stages refer to the corpus."""
     path: str
     """Folder or file, relative to `data`."""
     layout: str | None = None
     """Layout of the corpus; detected automatically if not given."""
-    columns: dict[str, str | tuple[str, ...]] = {}
+    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     """Columns of a table by field, such as `{ image = "filename", report = "report_text", patient = "PatientID" }`, if
     they have other names than usual; `report-gen corpus check` lists how columns are read."""
     hold_out: float = Field(default=0.0, ge=0, lt=1)
@@ -48,7 +39,7 @@ class CorpusRecipe(_Frozen):
     """False uses only the images and labels."""
 
 
-class TextRecipe(_Frozen):
+class TextRecipe(FrozenModel):
     prompt: str = "chest_xray"
     """Name of a built-in prompt, or a prompt file."""
     vocabulary_size: int = Field(default=2000, ge=16)
@@ -66,59 +57,7 @@ class TextRecipe(_Frozen):
     """Maximum number R of report tokens; longer reports lose whole sentences."""
 
 
-class LoraRecipe(_Frozen):
-    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
-
-    rank: int = Field(default=8, ge=1)
-    """Rank of an adapter."""
-    alpha: float = Field(default=16.0, gt=0)
-    """Scale of the adapters is alpha / rank."""
-    dropout: float = Field(default=0.05, ge=0, lt=1)
-    """Dropout before an adapter."""
-    targets: tuple[str, ...] = ()
-    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
-
-
-class ModelRecipe(_Frozen):
-    conditioning: ConditioningName = "prefix"
-    """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
-    which writes features as digits into the prompt and serves as a baseline."""
-    encoder: EncoderConfig
-    """The image encoder, a timm model."""
-    encoder_weights: str | None = None
-    """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
-    preprocessing: tuple[PreprocessingStep, ...] = ()
-    """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
-    too."""
-    projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
-    """The projector from patch features to visual tokens."""
-    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
-    """The GPT-style decoder."""
-    decoder_weights: str | None = None
-    """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
-    lora: LoraRecipe | None = None
-    """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
-    scope: DeclaredScope = Field(default_factory=DeclaredScope)
-    """Studies that the model is made for; others are refused unless the user forces a draft."""
-    attributes: tuple[AttributeName, ...] = ()
-    """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
-    attribute_support: int = Field(default=20, ge=1)
-    """Training studies with images that an attribute value needs; rarer values count as unknown."""
-
-    @model_validator(mode="after")
-    def _check_lora(self) -> ModelRecipe:
-        if self.lora is not None and self.decoder_weights is None:
-            raise ValueError("lora needs a pretrained decoder; set decoder_weights, or remove lora")
-        return self
-
-    @model_validator(mode="after")
-    def _check_attributes(self) -> ModelRecipe:
-        if len(set(self.attributes)) < len(self.attributes):
-            raise ValueError(f"attributes has duplicates: {', '.join(self.attributes)}; list each once")
-        return self
-
-
-class AugmentationRecipe(_Frozen):
+class AugmentationRecipe(FrozenModel):
     """Random image changes that keep the report true. Images are never flipped: a flip would swap left and right."""
 
     degrees: float = Field(default=5.0, ge=0, le=20)
@@ -135,7 +74,7 @@ class AugmentationRecipe(_Frozen):
     """Maximum standard deviation of the Gaussian blur, pixels at training size."""
 
 
-class ScstRecipe(_Frozen):
+class ScstRecipe(FrozenModel):
     """Self-critical sequence training (SCST, Rennie et al., CVPR 2017): sampled drafts that score above the greedy
     draft become more likely."""
 
@@ -155,7 +94,7 @@ class ScstRecipe(_Frozen):
         return self
 
 
-class Rates(_Frozen):
+class Rates(FrozenModel):
     encoder: float = Field(default=0.0, ge=0)
     """Learning rate of the encoder; 0 freezes it."""
     encoder_decay: float = Field(default=1.0, gt=0, le=1)
@@ -177,38 +116,7 @@ class Rates(_Frozen):
         return self
 
 
-class RecognizerSource(_Frozen):
-    images: str
-    """Folder of images, or a CSV table with a column `image`, relative to `data`; `python:PACKAGE/FOLDER` is a folder
-    of an installed Python package."""
-    shows: Literal["upright", "lateral", "foreign"] = "foreign"
-    """What the images show."""
-    where: dict[str, tuple[str, ...]] = {}
-    """Columns of the table, and the values of the rows to use."""
-    group: str = ""
-    """Column of the table that identifies the patient or the case; images of one group are in one split."""
-
-
-class RecognizerRecipe(_Frozen):
-    """Recognizer of images that the model is not made for, fitted to the features of the trained encoder."""
-
-    corpora: tuple[str, ...] = ()
-    """Names of the corpora whose images are upright images of the scope."""
-    sources: tuple[RecognizerSource, ...] = ()
-    """Further images."""
-    drawn: int = Field(default=200, ge=0)
-    """Number of drawn foreign images: shapes, gradients, noise and text."""
-    phantoms: bool = False
-    """Whether the drawn chests of `report-gen demo` are in the scope."""
-    orientations: bool = True
-    """Whether rotated and inverted images are recognized."""
-    grid: int = Field(default=3, ge=1)
-    """Patch features are averaged in `grid` x `grid` cells of the image."""
-    components: int = Field(default=64, ge=1)
-    """Number of principal components that reconstruct the features of an image."""
-
-
-class StageRecipe(_Frozen):
+class StageRecipe(FrozenModel):
     name: str
     """Name shown in the progress bar and the log."""
     corpora: tuple[str, ...]
@@ -275,7 +183,7 @@ class StageRecipe(_Frozen):
     """Validations without improvement after which the stage ends."""
 
 
-class Recipe(_Frozen):
+class Recipe(FrozenModel):
     name: str
     """Name of the model and of its run folder."""
     data: str = "."

@@ -12,7 +12,7 @@ import torch
 from report_gen_training.data.attribute_values import choose_attributes
 from report_gen_training.engine.model_building import build_model
 from report_gen_training.engine.session import train
-from report_gen_training.recipe.schema import ModelRecipe
+from report_gen_training.recipe import ModelRecipe
 
 from report_gen.config import AttributeConfig
 from report_gen.corpora import read_corpus

@@ -12,7 +12,7 @@ from report_gen_training.engine.model_building import build_model, describe_deco
 from report_gen_training.optimization.adapters import frozen_parameters, merged_state
 from report_gen_training.optimization.objectives import report_loss
 from report_gen_training.optimization.optimizer import build_optimizer, parameters_by_part, set_train_mode
-from report_gen_training.recipe.schema import ModelRecipe, Recipe
+from report_gen_training.recipe import ModelRecipe, Recipe
 
 from report_gen.errors import RecipeError
 from report_gen.generation import Decoding, generate_tokens

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from report_gen_training.recipe import CorpusRecipe, LoraRecipe, Rates, Recipe, ScstRecipe, StageRecipe
 from report_gen_training.recipe.explain import Key, explain, render_keys
 from report_gen_training.recipe.loading import RECIPES
-from report_gen_training.recipe.schema import CorpusRecipe, LoraRecipe, Rates, Recipe, ScstRecipe, StageRecipe
 from rich.console import Console
 
 from report_gen.config import DecoderConfig, EncoderConfig, ProjectorConfig

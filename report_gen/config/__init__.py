@@ -1,0 +1,53 @@
+"""The configuration of a model, as written to `config.json`. It is checked once, here; modules receive plain values."""
+
+from report_gen.config.base import FrozenModel
+from report_gen.config.model import (
+    CONDITIONING_TRAITS,
+    STATES,
+    AttributeConfig,
+    ConditioningName,
+    ConditioningTraits,
+    DecoderConfig,
+    EncoderConfig,
+    FindingConfig,
+    ModelConfig,
+    ProjectorConfig,
+    Scalar,
+)
+from report_gen.config.scope import DeclaredScope, ImageClass, RecognizerConfig, ScopeConfig, TrainedViews
+from report_gen.config.steps import (
+    ClaheStep,
+    CropBandsStep,
+    CropBordersStep,
+    MedianStep,
+    NonLocalMeansStep,
+    PercentilesStep,
+    PreprocessingStep,
+)
+
+__all__ = [
+    "CONDITIONING_TRAITS",
+    "STATES",
+    "AttributeConfig",
+    "ClaheStep",
+    "ConditioningName",
+    "ConditioningTraits",
+    "CropBandsStep",
+    "CropBordersStep",
+    "DeclaredScope",
+    "DecoderConfig",
+    "EncoderConfig",
+    "FindingConfig",
+    "FrozenModel",
+    "ImageClass",
+    "MedianStep",
+    "ModelConfig",
+    "NonLocalMeansStep",
+    "PercentilesStep",
+    "PreprocessingStep",
+    "ProjectorConfig",
+    "RecognizerConfig",
+    "Scalar",
+    "ScopeConfig",
+    "TrainedViews",
+]

@@ -1,0 +1,80 @@
+"""The configuration of a model's scope: the studies and images that it was made for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from report_gen.config.base import FrozenModel
+from report_gen.records import ViewPosition
+
+ImageClass = Literal["upright", "lateral", "rotated_90", "rotated_180", "rotated_270", "inverted", "foreign"]
+"""What an image shows: an image as the model was trained on, the same from the side, rotated counterclockwise or with
+inverted gray levels, or something else."""
+
+
+class RecognizerConfig(FrozenModel):
+    """Classes and thresholds of the image recognizer, see `model/recognizer.py`."""
+
+    classes: tuple[ImageClass, ...]
+    """Classes in the order of the logits; `foreign` is the last."""
+    grid: int = Field(default=3, ge=1)
+    """Patch features are averaged in `grid` x `grid` cells of the image."""
+    components: int = Field(default=64, ge=1)
+    """Number of principal components that reconstruct the features of an image."""
+    max_foreign: float = Field(default=0.5, gt=0, le=1)
+    """Maximum probability of `foreign` of an image that is drafted."""
+    max_distance: float = Field(gt=0)
+    """Maximum reconstruction error of an image that is drafted, in standard deviations of a feature."""
+
+    @model_validator(mode="after")
+    def _check(self) -> RecognizerConfig:
+        if len(set(self.classes)) < len(self.classes) or "upright" not in self.classes or self.classes[-1] != "foreign":
+            raise ValueError("the classes of the recognizer are each class once, with upright, and foreign as the last")
+        return self
+
+
+class DeclaredScope(FrozenModel):
+    """Studies that a model was made for. Others are refused, unless the user forces a draft.
+
+    Attributes that a header does not have, or has with an unknown value, exclude nothing.
+    """
+
+    modalities: tuple[str, ...] = ()
+    """DICOM modalities, such as CR and DX. Empty: any."""
+    body_parts: tuple[str, ...] = ()
+    """Body parts by the names of `imaging/vocabularies/body_parts.toml`, such as chest. Empty: any."""
+    views: tuple[str, ...] = ()
+    """View positions, such as PA and AP. Images in other views are left out of a study. Empty: any."""
+    min_age: float | None = Field(default=None, ge=0)
+    """Minimum age of the patient, years. None: any."""
+    max_age: float | None = Field(default=None, gt=0)
+    """Maximum age of the patient, years. None: any."""
+    humans_only: bool = True
+    """Whether animals are outside the scope."""
+    max_images: int = Field(default=16, ge=1)
+    """Maximum number of images of one study; more would exhaust the memory."""
+
+
+class ScopeConfig(DeclaredScope):
+    """The declared scope, and what recognizes foreign images."""
+
+    recognizer: RecognizerConfig | None = None
+    """Recognizer of foreign images. None: the model has none, and every image is drafted."""
+
+
+class TrainedViews(FrozenModel):
+    """The views that a model was trained on. Other views must not reach it: their embedding is untrained."""
+
+    images: dict[ViewPosition, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Number of training images by the view that the corpora specify."""
+    prompts: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """Number of training reports by the views that the prompt names, such as "PA and lateral"; "" if it names none."""
+    dropout: float = Field(default=0.0, ge=0, le=1)
+    """Share of the training images whose view was dropped, so that the model knows images of unknown view."""
+
+    @property
+    def embedded(self) -> frozenset[ViewPosition]:
+        """Views whose embedding is trained, UNKNOWN among them if views were dropped."""
+        return frozenset(self.images) | ({ViewPosition.UNKNOWN} if self.images and self.dropout else frozenset())

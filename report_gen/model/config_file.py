@@ -1,0 +1,80 @@
+"""Find checkpoints and read their configuration, which takes no torch and no weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pydantic
+
+from report_gen.config import ModelConfig
+from report_gen.errors import CheckpointError
+from report_gen.labeling.labeler import finding_labeler
+from report_gen.model.migration import migrate_config
+
+EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
+"""The checkpoint that is part of the package."""
+
+CONFIG = "config.json"
+
+RUN_CHECKPOINT = "best"
+"""Checkpoint in the folder of a training run."""
+
+
+def read_config(folder: str | os.PathLike[str] | None = None) -> ModelConfig:
+    """Read the configuration of a checkpoint. Its files are not compared with the manifest.
+
+    Args:
+        folder: As in `find_checkpoint`.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or its configuration is not valid.
+    """
+    path = find_checkpoint(folder) / CONFIG
+    return parse_config(path, read_file(path))
+
+
+def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
+    """Return the folder of a checkpoint.
+
+    Args:
+        folder: The checkpoint folder, or the folder of a training run, which contains it as `best`. None: the embedded
+            checkpoint.
+
+    Raises:
+        CheckpointError: There is no such folder.
+    """
+    path = EMBEDDED if folder is None else Path(folder)
+    if not (path / CONFIG).is_file() and (path / RUN_CHECKPOINT / CONFIG).is_file():
+        path = path / RUN_CHECKPOINT
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}")
+    return path
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of a file of a checkpoint; raise CheckpointError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
+
+
+def parse_config(path: Path, content: bytes) -> ModelConfig:
+    """Return the configuration in the content of a `config.json`, migrated to the current schema version.
+
+    Raises:
+        CheckpointError: The content is no configuration, or is of an unknown version.
+    """
+    try:
+        config = ModelConfig.model_validate_json(json.dumps(migrate_config(json.loads(content))))
+        finding_labeler(config.finding_schema)  # reads the vocabulary, which another release may lack
+        return config
+    except (ValueError, AttributeError, TypeError) as error:
+        if not isinstance(error, pydantic.ValidationError):
+            raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
+        fault = error.errors()[0]
+        where = "".join(f"{part}: " for part in (".".join(map(str, fault["loc"])),) if part)
+        message = fault["msg"].removeprefix("Value error, ")
+        raise CheckpointError(f"{path}: {where}{message}; the checkpoint is of another version") from error

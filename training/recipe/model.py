@@ -1,0 +1,68 @@
+"""The part of a recipe that describes the model."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from report_gen.config import (
+    ConditioningName,
+    DeclaredScope,
+    DecoderConfig,
+    EncoderConfig,
+    FrozenModel,
+    PreprocessingStep,
+    ProjectorConfig,
+)
+from report_gen.records import AttributeName
+
+
+class LoraRecipe(FrozenModel):
+    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
+
+    rank: int = Field(default=8, ge=1)
+    """Rank of an adapter."""
+    alpha: float = Field(default=16.0, gt=0)
+    """Scale of the adapters is alpha / rank."""
+    dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout before an adapter."""
+    targets: tuple[str, ...] = ()
+    """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
+
+
+class ModelRecipe(FrozenModel):
+    conditioning: ConditioningName = "prefix"
+    """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
+    which writes features as digits into the prompt and serves as a baseline."""
+    encoder: EncoderConfig
+    """The image encoder, a timm model."""
+    encoder_weights: str | None = None
+    """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
+    preprocessing: tuple[PreprocessingStep, ...] = ()
+    """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
+    too."""
+    projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
+    """The projector from patch features to visual tokens."""
+    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
+    """The GPT-style decoder."""
+    decoder_weights: str | None = None
+    """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
+    lora: LoraRecipe | None = None
+    """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
+    scope: DeclaredScope = Field(default_factory=DeclaredScope)
+    """Studies that the model is made for; others are refused unless the user forces a draft."""
+    attributes: tuple[AttributeName, ...] = ()
+    """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
+    attribute_support: int = Field(default=20, ge=1)
+    """Training studies with images that an attribute value needs; rarer values count as unknown."""
+
+    @model_validator(mode="after")
+    def _check_lora(self) -> ModelRecipe:
+        if self.lora is not None and self.decoder_weights is None:
+            raise ValueError("lora needs a pretrained decoder; set decoder_weights, or remove lora")
+        return self
+
+    @model_validator(mode="after")
+    def _check_attributes(self) -> ModelRecipe:
+        if len(set(self.attributes)) < len(self.attributes):
+            raise ValueError(f"attributes has duplicates: {', '.join(self.attributes)}; list each once")
+        return self
