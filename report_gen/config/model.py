@@ -44,9 +44,9 @@ class EncoderConfig(FrozenModel):
     """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`."""
     arguments: dict[str, Scalar] = Field(default_factory=dict)
     """Further keyword arguments of `timm.create_model`."""
-    image_size: int = Field(default=224, ge=32)
+    image_size: int = Field(default=224, ge=32, le=4096)
     """Side of the square that an image is fitted into, pixels."""
-    channels: int = Field(default=3, ge=1)
+    channels: int = Field(default=3, ge=1, le=64)
     """Channels of the encoder's input; the gray image is repeated."""
     mean: float = 0.5
     """Subtracted from intensities in 0..1."""
@@ -55,26 +55,26 @@ class EncoderConfig(FrozenModel):
 
 
 class ProjectorConfig(FrozenModel):
-    patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
+    patch_tokens: Annotated[int, Field(ge=0, le=4096)] | Literal["all"] = 16
     """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one per patch, 0: none."""
-    hidden: int = Field(default=256, ge=1)
+    hidden: int = Field(default=256, ge=1, le=65_536)
     """Width inside the multi-layer perceptrons."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of patch features dropped during training."""
-    numbers: int = Field(default=64, ge=2)
+    numbers: int = Field(default=64, ge=2, le=4096)
     """Number of values into which features are pooled, each the mean of a group of channels; for `numbers` only."""
     decimals: int = Field(default=2, ge=0, le=6)
     """Decimal places of these values."""
 
 
 class DecoderConfig(FrozenModel):
-    width: int = Field(default=256, ge=8)
+    width: int = Field(default=256, ge=8, le=65_536)
     """D_txt. Ignored where `transformer` is given."""
-    layers: int = Field(default=4, ge=1)
+    layers: int = Field(default=4, ge=1, le=512)
     """Transformer blocks. Ignored where `transformer` is given."""
-    heads: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1, le=512)
     """Attention heads per block. Ignored where `transformer` is given."""
-    positions: int = Field(default=512, ge=16)
+    positions: int = Field(default=512, ge=16, le=1_000_000)
     """Longest T = K + P + R. Ignored where `transformer` is given."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout of a decoder built from scratch."""
@@ -150,7 +150,7 @@ class ModelConfig(FrozenModel):
     conditioning: ConditioningName = "prefix"
     """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
     features written as digits before the prompt (`numbers`, a baseline)."""
-    vocabulary_size: int = Field(ge=8)
+    vocabulary_size: int = Field(ge=8, le=1_000_000)
     encoder: EncoderConfig
     preprocessing: tuple[PreprocessingStep, ...] = ()
     """Steps that change every image before it is fitted into the square of the encoder, in order."""

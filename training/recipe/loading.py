@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,13 @@ from .explain import explain
 from .schema import Recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+
+_LARGEST = 2**20
+"""Largest recipe file, bytes."""
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL, and the surrogates that stand for bytes of the command line that are not UTF-8."""
+_VARIANTS = ("constrained-", "literal[")
+"""Beginnings of the names that pydantic gives to the alternatives of a value; they are not keys."""
 
 RENAMED_KEYS = {
     "recombined": "augmented_texts",
@@ -48,21 +56,44 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
             key to use.
     """
     path = Path(name_or_path)
-    if path.suffix != ".toml" and not path.is_file():
+    if path.suffix != ".toml" and not path.exists():
         path = RECIPES / f"{name_or_path}.toml"
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        known = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
-        raise RecipeError(f"{name_or_path}: no such recipe; give a TOML file or one of {known}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid TOML ({error}); correct that line") from error
+    tree = _read(path, name_or_path)
     for setting in settings:
         _apply(tree, setting)
+    _check_strings(path, tree)
     try:
         return Recipe.model_validate(tree)
     except pydantic.ValidationError as error:
         raise RecipeError(f"{path}: {_describe_fault(error)}") from error
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    try:
+        size = path.stat().st_size
+        if not path.is_file():
+            raise RecipeError(f"{path}: not a regular file; give a TOML file")
+        if size > _LARGEST:
+            raise RecipeError(f"{path}: has more than {_LARGEST // 2**20} MiB, so it is not a recipe; give a TOML file")
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        known = ", ".join(sorted(recipe.stem for recipe in RECIPES.glob("*.toml")))
+        raise RecipeError(f"{name}: no such recipe; give a TOML file or one of {known}") from error
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and arrays in arrays
+        raise RecipeError(f"{path}: not valid TOML ({error}); correct that line") from error
+
+
+def _check_strings(path: Path, tree: dict[str, Any]) -> None:
+    """Refuse characters that no file name can have, and that `recipe.json` cannot store."""
+    waiting: list[tuple[str, Any]] = [("", tree)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [(f"{key}.{name}", one) for name, one in value.items()]
+        elif isinstance(value, list):
+            waiting += [(f"{key}.{number}", one) for number, one in enumerate(value)]
+        elif isinstance(value, str) and _UNUSABLE.search(value):
+            raise RecipeError(f"{path}: {key[1:]}: contains a NUL character or bytes that are not UTF-8; remove them")
 
 
 def _apply(tree: dict[str, Any], setting: str) -> None:
@@ -74,6 +105,8 @@ def _apply(tree: dict[str, Any], setting: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"--set {key}: the value cannot be read ({error}); correct it") from error
     *parents, last = key.split(".")
     node: Any = tree
     try:
@@ -105,7 +138,7 @@ def _describe_fault(error: pydantic.ValidationError) -> str:
     if renamed := describe_renamed_keys(error):
         return f"{renamed}; rename it" if renamed.count(" is now called ") == 1 else f"{renamed}; rename them"
     fault = error.errors()[0]
-    where = ".".join(map(str, fault["loc"]))
+    where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(_VARIANTS))
     if fault["type"] != "extra_forbidden":
         return f"{where or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"
     tables = list(explain())

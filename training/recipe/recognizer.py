@@ -28,13 +28,13 @@ class RecognizerRecipe(FrozenModel):
     """Names of the corpora whose images are upright images of the scope."""
     sources: tuple[RecognizerSource, ...] = ()
     """Further images."""
-    drawn: int = Field(default=200, ge=0)
+    drawn: int = Field(default=200, ge=0, le=1_000_000)
     """Number of drawn foreign images: shapes, gradients, noise and text."""
     phantoms: bool = False
     """Whether the drawn chests of `report-gen demo` are in the scope."""
     orientations: bool = True
     """Whether rotated and inverted images are recognized."""
-    grid: int = Field(default=3, ge=1)
+    grid: int = Field(default=3, ge=1, le=64)
     """Patch features are averaged in `grid` x `grid` cells of the image."""
-    components: int = Field(default=64, ge=1)
+    components: int = Field(default=64, ge=1, le=65_536)
     """Number of principal components that reconstruct the features of an image."""
