@@ -16,6 +16,8 @@ from pathlib import Path
 from report_gen.errors import OutputError
 
 _TEMPORARY, _PREVIOUS = ".tmp", ".old"
+_RANDOM = "[0-9a-f]" * 16
+"""Glob pattern of the random part of a temporary name; a name of the user that only looks similar is left alone."""
 _NAME_BYTES = 255
 """Longest file name where the file system does not specify it, bytes."""
 _HASH_DIGITS = 12
@@ -96,15 +98,31 @@ def recover_folder(folder: Path) -> None:
         OutputError: The folder cannot be restored.
     """
     try:
-        for previous in folder.parent.glob(f".{folder.name}-*{_PREVIOUS}"):
+        for previous in folder.parent.glob(f".{folder.name}-{_RANDOM}{_PREVIOUS}"):
             if folder.exists():
                 shutil.rmtree(previous)
             else:
                 previous.rename(folder)
-        for temporary in folder.parent.glob(f".{folder.name}-*{_TEMPORARY}"):
+        for temporary in folder.parent.glob(f".{folder.name}-{_RANDOM}{_TEMPORARY}"):
             shutil.rmtree(temporary)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be restored ({error.strerror}); check its permissions") from error
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the files that a killed `write_atomically` or `write_pieces` left in a folder and its subfolders.
+
+    No other process may write there meanwhile.
+
+    Raises:
+        OutputError: A file cannot be removed.
+    """
+    try:
+        for path in folder.rglob(f".{_RANDOM}{_TEMPORARY}"):
+            if path.is_file():
+                path.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be cleaned ({error.strerror}); check its permissions") from error
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

@@ -15,16 +15,19 @@ from datasets import Dataset, DatasetDict, load_from_disk
 
 from report_gen.corpora.examples import split_name
 from report_gen.corpora.row_tables import RowTable
+from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError
+from report_gen.strict_json import parse_json
 
 FILES = ("dataset_dict.json", "dataset_info.json")
+_STATE = "state.json"
 
 _BATCH_ROWS = 100
 
 
 def matches(path: Path) -> bool:
     """Return whether a path has this layout."""
-    return (path / FILES[0]).is_file() or ((path / FILES[1]).is_file() and (path / "state.json").is_file())
+    return (path / FILES[0]).is_file() or ((path / FILES[1]).is_file() and (path / _STATE).is_file())
 
 
 def tables(path: Path) -> Sequence[RowTable]:
@@ -48,10 +51,35 @@ def tables(path: Path) -> Sequence[RowTable]:
 def _load(path: Path) -> Mapping[str, Dataset]:
     """Return the datasets by split; a dataset without splits has the name ""."""
     try:
+        for folder in _dataset_folders(path):
+            _check_data_files(folder)
         loaded = load_from_disk(str(path), keep_in_memory=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
         raise CorpusError(f"{path}: not a complete folder of save_to_disk of `datasets`; save it again") from error
     return loaded if isinstance(loaded, DatasetDict) else {"": loaded}
+
+
+def _dataset_folders(path: Path) -> Sequence[Path]:
+    """Return the folder of each split of a saved DatasetDict, or the only folder."""
+    if not (path / FILES[0]).is_file():
+        return [path]
+    names = parse_json(read_text(path / FILES[0]))["splits"]
+    if not names or not all(Path(name).name == name for name in names):
+        raise CorpusError(f"{path / FILES[0]}: names no splits, or a folder elsewhere; save the dataset again")
+    return [path / name for name in names]
+
+
+def _check_data_files(folder: Path) -> None:
+    """Check that a dataset names data files in its folder, because `datasets` would wait for the content of a pipe."""
+    parse_json(read_text(folder / FILES[1]))
+    state = folder / _STATE
+    names = [entry["filename"] for entry in parse_json(read_text(state))["_data_files"]]
+    if not names or not all(Path(name).name == name for name in names):
+        raise CorpusError(f"{state}: names no data files, or files in another folder; save the dataset again")
+    if absent := [name for name in names if not (folder / name).is_file()]:
+        raise CorpusError(
+            f"{folder / absent[0]}: the data file of a dataset is missing or not a regular file; copy the folder again"
+        )
 
 
 def _rows(dataset: Dataset, columns: Collection[str] | None) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ from report_gen.records import FindingSchema, format_report
 from report_gen.tokenizer import ReportTokenizer
 
 from ..recipe import Recipe, load_finding_schema
-from ..run import OnProgress, Run
+from ..run import CACHE, OnProgress, Run
 from .attribute_values import choose_attributes
 from .example_encoding import USED_SPLITS, EncodedCorpora, open_examples, write_corpora
 from .example_store import Examples, ExampleStore
@@ -35,7 +35,6 @@ from .image_decoding import UnreadableImage
 from .studies import CorpusStudies, read_studies
 from .vocabulary import learn_vocabulary
 
-CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
 _VERSION = 4
 """Version of the code that makes examples. Raise it to discard stored ones."""

@@ -28,12 +28,10 @@ from ..recipe import Recipe
 from ..run import OnProgress, Processes, Progress, Run, StopRequest, TrainState, Validation, snapshot
 from .checkpoint_choice import rank
 from .precision import measure_precision
+from .resume_check import MAX_SKIPPED
 from .sharding import build_trainable_model
 from .train_step import LossCounts, LossSums, MeanLosses, mean_losses, train_step
 from .validation import Validator
-
-MAX_SKIPPED = 3
-"""Steps in a row without a finite loss and gradient after which a run ends; single ones are skipped."""
 
 _LOGGED = ("loss", "report_loss", "finding_loss", "attribute_loss", "rates", "seconds", "studies", "tokens")
 _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
@@ -223,6 +221,7 @@ class Stage:
                 best=self._best,
                 optimizer=trainable.optimizer_state(),
                 ema=trainable.ema_state(),
+                seed=self._recipe.seed,
             )
             if self._processes.is_main:
                 self._run.save(state)

@@ -56,7 +56,7 @@ def load_recipe(name_or_path: str, settings: Sequence[str] = ()) -> Recipe:
             key to use.
     """
     path = Path(name_or_path)
-    if path.suffix != ".toml" and not path.exists():
+    if path.suffix != ".toml" and (not path.exists() or path.is_dir()):
         path = RECIPES / f"{name_or_path}.toml"
     tree = _read(path, name_or_path)
     for setting in settings:

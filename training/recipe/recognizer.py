@@ -28,7 +28,7 @@ class RecognizerRecipe(FrozenModel):
     """Names of the corpora whose images are examples of the class `upright`."""
     sources: tuple[RecognizerSource, ...] = ()
     """Further images, with their class."""
-    drawn: int = Field(default=200, ge=0, le=1_000_000)
+    drawn: int = Field(default=200, ge=0, le=10_000)
     """Number of images of the class `foreign` that are drawn by code: shapes, gradients, noise and text."""
     phantoms: bool = False
     """Whether 30 chest phantoms, as drawn by `report-gen demo`, are added to the class `upright`."""

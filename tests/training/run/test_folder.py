@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from report_gen_training.run.folder import Run, TrainProgress, TrainState, ValidationScore
+from report_gen_training.run import Run, TrainProgress, TrainState, ValidationScore
 from safetensors.torch import load_file
 
 from report_gen.errors import OutputError, RecipeError, UsageError
@@ -53,8 +53,8 @@ def test_leftovers_of_a_killed_process_are_cleaned_up(tmp_path: Path) -> None:
         run.log("step", step=2)
         with (tmp_path / "log.jsonl").open("a") as log:
             log.write('{"kind": "st')
-    (tmp_path / "last").rename(tmp_path / ".last-0123.old")
-    (tmp_path / ".last-0123.tmp").mkdir()
+    (tmp_path / "last").rename(tmp_path / ".last-0123456789abcdef.old")
+    (tmp_path / ".last-0123456789abcdef.tmp").mkdir()
     with Run.open(tmp_path, recipe, resume=True) as run:
         found = run.load()
         assert found is not None
