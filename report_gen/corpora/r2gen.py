@@ -49,8 +49,8 @@ def annotation_entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 isinstance(study.get(key, default), str | int) for key, default in (("id", None), ("subject_id", ""))
             ):
                 raise CorpusError(
-                    f"{file}: entry {number} of {split!r} has no 'id', or an 'id' or 'subject_id' that is neither a text "
-                    "nor a number; correct it"
+                    f"{file}: entry {number} of {split!r} has no 'id', or an 'id' or 'subject_id' that is neither a "
+                    "text nor a number; correct it"
                 )
             yield split, study
     if not splits & set(SPLITS):

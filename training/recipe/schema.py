@@ -197,7 +197,7 @@ class Recipe(FrozenModel):
     """Compile the model with torch.compile: pays off in long runs on GPUs, costs minutes at the start."""
     checkpoint_activations: bool = False
     """Recompute the decoder's activations in the backward pass: less memory, about a third more time."""
-    workers: int = Field(default=0, ge=0, le=1024)
+    workers: int = Field(default=0, ge=0, le=256)
     """Processes that make batches ahead; 0 uses one thread. Images are decoded before the first step, on all cores."""
     cache: str | None = None
     """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is

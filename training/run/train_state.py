@@ -1,4 +1,4 @@
-"""The state of a run between two steps: progress, weights, optimizer state and moving average, in memory and on disk."""
+"""The state of a run between two steps, in memory and on disk: progress, weights, optimizer state, moving average."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class _Record(pydantic.BaseModel):
     log_bytes: _Count = 0
     """Size of the log when the state was saved; later lines are of steps that will be repeated."""
     seed: _Count | None = None
-    tensors: dict[str, _Count] = {}  # noqa: RUF012 - pydantic copies the default
+    tensors: dict[str, _Count] = {}
     """Number of tensors by file; empty in a state of version 0.1."""
 
 

@@ -93,6 +93,25 @@ def test_incomplete_examples_are_made_again(data: Path, name: str, damage: str) 
 
 
 @pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "[]", "null", "7", '{"fingerprint": 1}', '{"sizes": 1, "sizes": 1}'],
+    ids=["nested", "list", "null", "number", "incomplete", "doubled"],
+)
+def test_a_malformed_table_of_contents_is_written_again(data: Path, content: str) -> None:
+    prepare_run(data)
+    file = data / "run" / "cache" / "examples" / "contents.json"
+    whole = file.read_bytes()
+    for text in (
+        content,
+        json.dumps(json.loads(whole) | {"sizes": 7}),
+        json.dumps(json.loads(whole) | {"counts": [1]}),
+    ):
+        file.write_text(text)
+        prepare_run(data)
+        assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"seed": 1},

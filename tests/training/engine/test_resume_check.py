@@ -29,7 +29,13 @@ def recipe(tmp_path: Path) -> Recipe:
 
 def state(progress: TrainProgress = INSIDE, **changes: Any) -> TrainState:
     """Return a sound state inside a stage, with changes."""
-    values: dict[str, Any] = {"weights": WEIGHTS, "best": WEIGHTS, "optimizer": {}, "ema": {"a": WEIGHTS["a"]}, "seed": 3}
+    values: dict[str, Any] = {
+        "weights": WEIGHTS,
+        "best": WEIGHTS,
+        "optimizer": {},
+        "ema": {"a": WEIGHTS["a"]},
+        "seed": 3,
+    }
     return TrainState(progress, **values | changes)
 
 

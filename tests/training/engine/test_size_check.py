@@ -39,20 +39,26 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_weights(tmp_path: Path, vocabulary: int, changes: dict[str, Any], needed: str) -> None:
-    message = f"the weights of projector and decoder take {needed} or more, but this machine has 10.0 GB of memory; lower"
+    message = (
+        f"the weights of projector and decoder take {needed} or more, but this machine has 10.0 GB of memory; lower"
+    )
     with pytest.raises(RecipeError, match=message):
         build_model(recipe(tmp_path, **changes), vocabulary)
 
 
 def test_a_decoder_of_transformers_is_counted_without_memory(tmp_path: Path) -> None:
     transformer = {"decoder": {"transformer": LLAMA | {"hidden_size": 2**20, "intermediate_size": 2**20}}}
-    with pytest.raises(RecipeError, match=r"take 52,778\.3 GB or more, .* lower the sizes in model\.decoder\.transformer"):
+    with pytest.raises(
+        RecipeError, match=r"take 52,778\.3 GB or more, .* lower the sizes in model\.decoder\.transformer"
+    ):
         build_model(recipe(tmp_path, **transformer), 200)
 
 
 @pytest.mark.parametrize(("base", "key"), [(LLAMA, "num_hidden_layers"), (GPT2, "n_layer")])
 def test_the_layers_of_a_decoder_of_transformers_are_bounded(tmp_path: Path, base: dict[str, Any], key: str) -> None:
-    with pytest.raises(RecipeError, match=rf"model\.decoder\.transformer\.{key} = 1000000: at most 512 layers; lower it"):
+    with pytest.raises(
+        RecipeError, match=rf"model\.decoder\.transformer\.{key} = 1000000: at most 512 layers; lower it"
+    ):
         build_model(recipe(tmp_path, decoder={"transformer": base | {key: 10**6}}), 200)
 
 
@@ -70,8 +76,8 @@ def test_arguments_of_the_encoder_are_bounded(tmp_path: Path, value: float) -> N
 def test_pixels_of_a_step(tmp_path: Path) -> None:
     stage = {"batch_size": 65_536, "accumulate": 64}
     message = (
-        r"stages\.0\.batch_size = 65536 with accumulate = 64 needs 17\.2 GB for the pixels of a step, but this machine has "
-        r"10\.0 GB of memory; lower batch_size, accumulate or model\.encoder\.image_size"
+        r"stages\.0\.batch_size = 65536 with accumulate = 64 needs 17\.2 GB for the pixels of a step, but this machine "
+        r"has 10\.0 GB of memory; lower batch_size, accumulate or model\.encoder\.image_size"
     )
     with pytest.raises(RecipeError, match=message):  # 4 bytes of 32 x 32 pixels, 2^22 times
         build_model(recipe(tmp_path, stage=stage), 200)

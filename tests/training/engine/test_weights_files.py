@@ -24,7 +24,9 @@ def test_encoder_weights_that_are_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path / "link", Path("/dev/zero"), tmp_path):
-        with pytest.raises(RecipeError, match=f"{path}: encoder weights must be a regular file, not a folder, pipe or dev"):
+        with pytest.raises(
+            RecipeError, match=f"{path}: encoder weights must be a regular file, not a folder, pipe or dev"
+        ):
             read_encoder_weights(path)
 
 

@@ -59,7 +59,7 @@ def path(tmp_path: Path) -> str:
         ("corpora.0.augmented_texts", 10_000_000),
         ("recognizer.drawn", 10_000),
         ("recognizer.grid", 64),
-        ("workers", 1024),
+        ("workers", 256),
         ("save_minutes", 525_600),
         ("seed", 2**64 - 1),
     ],
@@ -103,7 +103,7 @@ def test_a_number_that_is_not_finite_is_refused(path: str, key: str, value: str)
     ("name", "problem"),
     [
         ("../../x", "contains a slash"),
-        ("/tmp/x", "contains a slash"),
+        ("/somewhere/x", "contains a slash"),
         ("a/b", "contains a slash"),
         ("a\\\\b", "contains a slash"),
         ("c:x", "contains a slash or a colon"),

@@ -106,7 +106,9 @@ def test_values_that_are_not_finite(last: Path, name: str, value: float) -> None
     tensors = load_file(file)
     key = next(iter(tensors))
     save_file(tensors | {key: torch.full_like(tensors[key], value)}, file)
-    with pytest.raises(UsageError, match=rf"{name}\.safetensors: damaged .*the tensor {key} has values that are not fin"):
+    with pytest.raises(
+        UsageError, match=rf"{name}\.safetensors: damaged .*the tensor {key} has values that are not fin"
+    ):
         load_state(last)
 
 
