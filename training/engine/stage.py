@@ -64,6 +64,8 @@ class Stage:
         self._data = TrainingData(self._recipe, index, context.prepared, self._processes)
         self._data.cache_features(shared_cache(self._recipe, self._run), self._model.encoder, context.on_progress)
         self._progress = replace(state.progress, bf16=self._choose_precision(state.progress.bf16))
+        self._is_continued = state.best is not None
+        """Whether the state was saved in this stage, whose start is in the log then."""
         self._best = state.best or state.weights
         self._trainable = build_trainable_model(self._model, self._stage, context.accelerator)
         with self._run.restoring():
@@ -81,7 +83,7 @@ class Stage:
 
     def fit(self) -> None:
         """Train until the steps are done or validation stops improving; the model ends with the best weights."""
-        if self._progress.validated < 0:
+        if not self._is_continued:
             self._log("stage", bf16=self._progress.bf16, processes=self._processes.count)
         while True:
             if self._is_validation_due():
