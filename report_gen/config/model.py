@@ -61,7 +61,7 @@ class ProjectorConfig(FrozenModel):
 
     patch_tokens: Annotated[int, Field(ge=0, le=4096)] | Literal["all"] = 16
     """Visual tokens made from patch features: a number of attention-pooled tokens, `all` for one per patch, or 0."""
-    hidden: int = Field(default=256, ge=1, le=65_536)
+    hidden: int = Field(default=256, ge=1, le=32_768)
     """Hidden width of the multi-layer perceptrons of the projector."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of patch features dropped during training."""
@@ -74,13 +74,13 @@ class ProjectorConfig(FrozenModel):
 class DecoderConfig(FrozenModel):
     """The decoder: a GPT-2 of these sizes, or any causal language model of transformers."""
 
-    width: int = Field(default=256, ge=8, le=65_536)
+    width: int = Field(default=256, ge=8, le=32_768)
     """Width of the token embeddings. Ignored where `transformer` is given."""
-    layers: int = Field(default=4, ge=1, le=512)
+    layers: int = Field(default=4, ge=1, le=256)
     """Transformer blocks. Ignored where `transformer` is given."""
-    heads: int = Field(default=4, ge=1, le=512)
+    heads: int = Field(default=4, ge=1, le=32_768)
     """Attention heads per block. Ignored where `transformer` is given."""
-    positions: int = Field(default=512, ge=16, le=1_000_000)
+    positions: int = Field(default=512, ge=16, le=16_384)
     """Maximum number of visual, prompt and report tokens together. Ignored where `transformer` is given."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout of a decoder built from scratch."""
@@ -160,7 +160,7 @@ class ModelConfig(FrozenModel):
     conditioning: ConditioningName = "prefix"
     """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
     features written as digits before the prompt (`numbers`, a baseline)."""
-    vocabulary_size: int = Field(ge=8, le=1_000_000)
+    vocabulary_size: int = Field(ge=8, le=2**20)
     encoder: EncoderConfig
     preprocessing: tuple[PreprocessingStep, ...] = ()
     """Steps that change every image before it is fitted into the square of the encoder, in order."""

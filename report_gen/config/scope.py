@@ -53,7 +53,7 @@ class DeclaredScope(FrozenModel):
     """Maximum age of the patient, years. None: any."""
     humans_only: bool = True
     """Whether animals are outside the scope."""
-    max_images: int = Field(default=16, ge=1, le=100_000)
+    max_images: int = Field(default=16, ge=1, le=4096)
     """Maximum number of images of one study; more would exhaust the memory."""
 
 

@@ -14,10 +14,6 @@ from ..recipe import Recipe
 
 _BYTES = 4
 """Bytes of a weight or a pixel in float32."""
-_MOST_LAYERS = 512
-"""As `DecoderConfig.layers`; each layer of any transformer takes time and memory even without weights."""
-_LARGEST_ARGUMENT = 8192
-"""Largest number among the arguments of a timm encoder: widths, depths and image sizes."""
 
 
 def check_sizes(recipe: Recipe, vocabulary_size: int) -> None:
@@ -30,14 +26,10 @@ def check_sizes(recipe: Recipe, vocabulary_size: int) -> None:
         vocabulary_size: Pieces of the tokenizer.
 
     Raises:
-        RecipeError: The weights, or the pixels of a step, need more memory than the machine has, or an argument of the
-            encoder or of the decoder is too large for any model.
-        CheckpointError: transformers does not know the decoder.
+        RecipeError: The weights, or the pixels of a step, need more memory than the machine has.
+        CheckpointError: transformers cannot build the decoder.
     """
     memory = memory_bytes()
-    for name, value in recipe.model.encoder.arguments.items():
-        if not isinstance(value, str) and not abs(value) <= _LARGEST_ARGUMENT:
-            raise RecipeError(f"model.encoder.arguments.{name} = {value}: at most {_LARGEST_ARGUMENT}; lower it")
     _check_pixels(recipe, memory)
     weights, keys = _count_weights(recipe, vocabulary_size)
     if weights * _BYTES > memory:
@@ -81,9 +73,6 @@ def _count_weights(recipe: Recipe, vocabulary_size: int) -> tuple[int, str]:
 
 def _count_transformer(transformer: dict[str, Any], vocabulary_size: int) -> int:
     """Count the weights of a language model of transformers on torch's device `meta`, which allocates none."""
-    for name, value in transformer.items():
-        if "layer" in name and isinstance(value, int) and value > _MOST_LAYERS:
-            raise RecipeError(f"model.decoder.transformer.{name} = {value}: at most {_MOST_LAYERS} layers; lower it")
     try:
         config = AutoConfig.for_model(**(transformer | {"vocab_size": vocabulary_size}))
         with torch.device("meta"):

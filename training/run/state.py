@@ -44,9 +44,9 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, packed: Tensors, *, steps
         if not number.isdecimal() or int(number) >= len(parameters):
             raise LookupError(key)
         state.setdefault(int(number), {})[name] = value
-    for number, values in state.items():
-        _check_moments(values, parameters[number], steps)
-        state[number] = {name: _match_layout(value, parameters[number]) for name, value in values.items()}
+    for index, values in state.items():
+        _check_moments(values, parameters[index], steps)
+        state[index] = {name: _match_layout(value, parameters[index]) for name, value in values.items()}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

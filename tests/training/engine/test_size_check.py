@@ -13,7 +13,7 @@ from report_gen_training.recipe import Recipe
 
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import ReportModel
-from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe
+from tests.builders import LLAMA, SIZE, tiny_recipe
 
 
 def recipe(tmp_path: Path, *, stage: dict[str, Any] | None = None, **changes: Any) -> Recipe:
@@ -31,11 +31,11 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("vocabulary", "changes", "needed"),
     [
-        (200, {"decoder": {"width": 65_536}}, "412.4 GB"),  # 2 blocks of 12 width^2 weights of 4 bytes
+        (200, {"decoder": {"width": 32_768}}, "103.1 GB"),  # 2 blocks of 12 width^2 weights of 4 bytes
         (1_000_000, {"decoder": {"width": 4096}}, "18.0 GB"),
-        (200, {"decoder": {"layers": 512, "width": 1024}}, "25.8 GB"),
-        (200, {"decoder": {"positions": 1_000_000, "width": 4096}}, "18.0 GB"),
-        (200, {"projector": {"hidden": 65_536}, "decoder": {"width": 65_536}}, "429.6 GB"),
+        (200, {"decoder": {"layers": 256, "width": 2048}}, "51.5 GB"),
+        (200, {"decoder": {"positions": 16_384, "width": 32_768}}, "105.3 GB"),
+        (200, {"projector": {"hidden": 32_768}, "decoder": {"width": 32_768}}, "107.4 GB"),
     ],
 )
 def test_weights(tmp_path: Path, vocabulary: int, changes: dict[str, Any], needed: str) -> None:
@@ -54,23 +54,9 @@ def test_a_decoder_of_transformers_is_counted_without_memory(tmp_path: Path) -> 
         build_model(recipe(tmp_path, **transformer), 200)
 
 
-@pytest.mark.parametrize(("base", "key"), [(LLAMA, "num_hidden_layers"), (GPT2, "n_layer")])
-def test_the_layers_of_a_decoder_of_transformers_are_bounded(tmp_path: Path, base: dict[str, Any], key: str) -> None:
-    with pytest.raises(
-        RecipeError, match=rf"model\.decoder\.transformer\.{key} = 1000000: at most 512 layers; lower it"
-    ):
-        build_model(recipe(tmp_path, decoder={"transformer": base | {key: 10**6}}), 200)
-
-
 def test_a_decoder_that_transformers_cannot_build_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="transformers cannot build a decoder 'llama'"):
-        build_model(recipe(tmp_path, decoder={"transformer": LLAMA | {"num_attention_heads": 0}}), 200)
-
-
-@pytest.mark.parametrize("value", [10**5, -(10**9), float("nan"), float("inf")])
-def test_arguments_of_the_encoder_are_bounded(tmp_path: Path, value: float) -> None:
-    with pytest.raises(RecipeError, match=r"model\.encoder\.arguments\.img_size = \S+: at most 8192; lower it"):
-        build_model(recipe(tmp_path, encoder={"arguments": {"img_size": value}}), 200)
+        build_model(recipe(tmp_path, decoder={"transformer": LLAMA | {"hidden_act": "nope"}}), 200)
 
 
 def test_pixels_of_a_step(tmp_path: Path) -> None:
@@ -90,7 +76,8 @@ def test_the_count_of_a_model_is_below_its_weights(tmp_path: Path, monkeypatch: 
     monkeypatch.undo()
     for changes in ({}, {"decoder": {"transformer": LLAMA}}):
         chosen = recipe(tmp_path, **changes)
-        weights = sum(parameter.numel() for parameter in build_model(chosen, 200).parameters())
+        model = build_model(chosen, 200)
+        decoder, projector = (sum(p.numel() for p in part.parameters()) for part in (model.decoder, model.projector))
         counted, _ = size_check._count_weights(chosen, 200)
-        assert 0.2 * weights < counted < weights
+        assert 0.9 * decoder < counted < decoder + projector
         assert torch.get_default_device() == torch.device("cpu")
