@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.corpora import LAYOUTS, corpus_features, read_corpus
-from report_gen.errors import CorpusError, OutputError
+from report_gen.errors import CorpusError, OutputError, UsageError
 from report_gen.labeling import chest_xray
 
 FINDINGS = chest_xray().findings
