@@ -128,7 +128,8 @@ class Vocabulary:
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+# The typographic apostrophe of `isn\u2019t` becomes that of the vocabulary.
+_LOWER = str.maketrans(string.ascii_uppercase + "\u2019", string.ascii_lowercase + "'")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
