@@ -14,6 +14,7 @@ from itertools import pairwise
 from report_gen.labeling.answers import read_answers
 from report_gen.labeling.marks import DENIED, HEDGED, NOT_MENTIONED, STATED, Mark
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
+from report_gen.labeling.prior_studies import read_prior_studies
 
 
 def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
@@ -24,7 +25,7 @@ def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
     _modify_forward(sentence, marks, vocabulary)
     _modify_backward(marks)
     _hedge_alternatives(sentence, marks)
-    _read_prior_studies(sentence, marks)
+    read_prior_studies(sentence, marks)
     _read_exceptions(sentence, marks)
     return marks
 
@@ -58,8 +59,8 @@ _AFFIRMED_AFTER = re.compile(
     r"|in (?:\w+ )?(?:place|position|situ))\b",
     re.IGNORECASE,
 )
-# After the first comma of a denial, or after a comma behind `or`, a verb with a place states a finding as well: "no edema,
-# effusion is present", "no edema, mass noted on the left". A list does not: "no edema, mass, effusion seen".
+# After the first comma of a denial, or after a comma behind `or`, a verb with a place states a finding as well: "no
+# edema, effusion is present", "no edema, mass noted on the left". A list does not: "no edema, mass, effusion seen".
 _SEEN_AFTER = re.compile(
     r"\s+(?:(?:is|are) (?:also |clearly |again |now )?(?:present|seen|noted|identified|visible|demonstrated|evident)\b"
     r"|(?:seen|noted|identified|present|visible)\s+(?:on|in|at)\b)",
@@ -79,12 +80,6 @@ _CHANGED = re.compile(
     r"\b(?:has|have) (?:\w+ly )?(?:changed|increased|decreased|progressed|worsened|improved|enlarged|grown)\b",
     re.IGNORECASE,
 )
-_STILL = re.compile(
-    r"\b(?:unchanged|stable|persist|remain|again|still|similar|increas|decreas|improv|worse|progress|larger|smaller"
-    r"|no (?:\w+ )?change)",
-    re.IGNORECASE,
-)
-_NOW = re.compile(r"[,;]|\bbut\b|\bwhich (?:has|have|is|are)\b|\bnow\b", re.IGNORECASE)
 
 LONGEST_OR = 40
 """Maximum number of characters between two alternatives. Over a longer distance, `or` joins something else."""
@@ -107,7 +102,9 @@ def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
             if (ends and not _names_something(marks[index + 1 :], mark.clause)) or _is_aside(sentence, marks, index):
                 mark.phrase = mark.phrase._replace(role=Role.UNCERTAIN_AFTER)
         elif mark.phrase.role is Role.NEGATED_BEFORE and _is_removal(sentence, marks, index):
-            marks[index - 1].after = DENIED  # only the device: in "effusion after chest tube removal" the effusion stays
+            marks[
+                index - 1
+            ].after = DENIED  # only the device: in "effusion after chest tube removal" the effusion stays
             mark.phrase = mark.phrase._replace(role=Role.IGNORED)
         elif mark.phrase.role is Role.NEGATED_BEFORE and _is_unchanged(sentence, mark.phrase):
             mark.phrase = mark.phrase._replace(role=Role.STATED_BEFORE)
@@ -282,47 +279,16 @@ def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
             first.after = second.after = HEDGED
 
 
-def _read_prior_studies(sentence: str, marks: Sequence[Mark]) -> None:
-    """Read findings of an earlier study from the rest of the sentence: `the prior study showed edema, now resolved`.
-
-    They persist if the rest says so, are denied if it states a normal or resolved condition and names no finding, and
-    are not mentioned otherwise.
-    """
-    for index, cue in enumerate(marks):
-        if cue.phrase.role is not Role.PRIOR_STUDY:
-            continue
-        found = [mark for mark in marks[index + 1 :] if mark.phrase.role in _MODIFIABLE]
-        start = found[0].phrase.end if found else cue.phrase.end
-        now = _NOW.search(sentence, start)
-        if now is None and sentence[cue.phrase.start : cue.phrase.start + 4].lower() == "comp":
-            continue  # in "compared with the prior study with more edema" the edema is new
-        rest = len(sentence) if now is None else now.start()
-        if _STILL.search(sentence, rest):
-            continue
-        denied = any(
-            mark.phrase.role in (Role.NEGATED_AFTER, Role.NEGATED_BEFORE)
-            or (mark.phrase.role is Role.QUALITY and mark.phrase.name in _NORMAL)
-            for mark in marks[index + 1 :]
-            if mark.phrase.start >= rest
-        )
-        renamed = any(mark.phrase.role is Role.FINDING and mark.phrase.start >= rest for mark in found)
-        for mark in found:
-            if mark.phrase.start < rest:
-                mark.after = DENIED if denied and not renamed else NOT_MENTIONED
-
-
 def _read_exceptions(sentence: str, marks: Sequence[Mark]) -> None:
     """State a denied finding that has an exception without a name: `no effusion other than a small left one`."""
+    lowered = sentence.lower()  # a search for four words is faster than the pattern
+    if not any(word in lowered for word in ("except", "other than", "apart from", "aside from")):
+        return
     for exception in _EXCEPTION.finditer(sentence):
-        before = [
-            mark for mark in marks if mark.phrase.role is Role.FINDING and mark.phrase.end <= exception.start()
-        ]
+        before = [mark for mark in marks if mark.phrase.role is Role.FINDING and mark.phrase.end <= exception.start()]
         named = any(
             mark.phrase.role in _MODIFIABLE and exception.start() <= mark.phrase.start < exception.end()
             for mark in marks
         )
         if before and before[-1].modifier is DENIED and not named:
             before[-1].after = STATED
-
-
-_NORMAL = ("normal", "clear", "intact")

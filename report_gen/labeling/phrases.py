@@ -157,7 +157,7 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
     rule = schema.no_finding
     return Vocabulary(
         patterns={
-            beginning: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
+            beginning: re.compile("|".join(f"({phrase_pattern(phrase, beginning)})" for phrase in group))
             for beginning, group in phrases.items()
         },
         meanings={beginning: tuple(meanings[phrase] for phrase in group) for beginning, group in phrases.items()},

@@ -93,7 +93,7 @@ def _tidied(text: str) -> str:
 
 def _find_parts(text: str) -> list[_Part]:
     """Return the parts of the report in a tidied text; of several reports, those of the last that describes images."""
-    ends = [match.span() for match in _FINAL_REPORT.finditer(text)]
+    ends = [match.span() for match in _FINAL_REPORT.finditer(text)] if "FINAL REPORT" in text else []
     reports = zip((0, *(end for _, end in ends)), (*(start for start, _ in ends), len(text)), strict=True)
     found = [_resolve(text, _parts(text, *report)) for report in reports if text[slice(*report)].strip()]
     describing = (

@@ -1,4 +1,4 @@
-"""Sentences that were reported as labeled wrong, and sentences of the same kinds. Only the findings listed are judged."""
+"""Sentences that were reported as labeled wrong, and others of the same kinds. Only the listed findings are judged."""
 
 from __future__ import annotations
 
