@@ -31,7 +31,17 @@ Candidates = Annotated[
     int,
     typer.Option(min=1, max=64, help="Candidate texts per study; the one most consistent with the findings is kept."),
 ]
-Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
+_LAYOUTS = (
+    *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-cases", "hf", "imagefolder"),
+    *("coco", "manifest", "table", "dicom", "image-text"),
+)
+"""Names of `corpora.LAYOUTS`; a test compares both, because importing the registry takes seconds."""
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help=f"Layout of the corpus: {', '.join(_LAYOUTS)}. Default: detected from its files."
+    ),
+]
 Columns = Annotated[
     list[str] | None,
     typer.Option(

@@ -46,6 +46,8 @@ def tables(path: Path) -> Sequence[RowTable]:
             rows=partial(_rows, file),
             names=partial(_names, file),
             split=split_of_name(file.stem),
+            prefix=f"{file.stem}/" if len(files) > 1 else "",
+            own_ids=True,
         )
         for file in files
     )

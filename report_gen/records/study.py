@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,9 +25,18 @@ class ViewPosition(StrEnum):
         """Return the view that a term of DICOM or of a corpus means; UNKNOWN for other terms.
 
         Args:
-            term: A value of View Position (0018,5101), such as "LL", or a word such as "lateral" or "AP_SUPINE".
+            term: A value of View Position (0018,5101), such as "LL", or words such as "lateral" or "AP portable". Words
+                for the position of the patient are ignored; a term with two views is unknown.
         """
-        return _VIEW_TERMS.get(" ".join(term.upper().replace("_", " ").split()), cls.UNKNOWN)
+        words = [word for word in _SEPARATORS.split(term.upper()) if word]
+        if view := _VIEW_TERMS.get(" ".join(words)):
+            return view
+        views = {_VIEW_TERMS.get(word) for word in words if word not in _VIEW_DETAILS}
+        for special in (cls.DECUBITUS, cls.OBLIQUE):  # `left lateral decubitus`, `right anterior oblique`
+            if special in views:
+                return special
+        only = views.pop() if len(views) == 1 else None
+        return only or cls.UNKNOWN
 
     @property
     def is_frontal(self) -> bool:
@@ -45,10 +55,26 @@ _VIEW_TERMS = {
     **dict.fromkeys(("LLD", "RLD"), ViewPosition.DECUBITUS),
     **dict.fromkeys(("LLO", "RLO"), ViewPosition.OBLIQUE),
     # Terms that devices and corpora use as well.
-    **dict.fromkeys(("AP SUPINE", "AP ERECT", "AP AXIAL"), ViewPosition.AP),
-    **dict.fromkeys(("L", "LAT"), ViewPosition.LATERAL),
+    **dict.fromkeys(
+        ("POSTEROANTERIOR", "POSTERO ANTERIOR", "POSTERIOR ANTERIOR", "POSTERIORANTERIOR", "P A"), ViewPosition.PA
+    ),
+    **dict.fromkeys(
+        ("ANTEROPOSTERIOR", "ANTERO POSTERIOR", "ANTERIOR POSTERIOR", "ANTERIORPOSTERIOR", "A P"), ViewPosition.AP
+    ),
+    **dict.fromkeys(("FRONT", "PA AP", "AP PA", "PA OR AP", "AP OR PA"), ViewPosition.FRONTAL),
+    **dict.fromkeys(("L", "LAT", "SIDE", "PROFILE"), ViewPosition.LATERAL),
     **dict.fromkeys(("LAO", "RAO", "LPO", "RPO"), ViewPosition.OBLIQUE),
+    **dict.fromkeys(("DECUB", "DECUBITAL"), ViewPosition.DECUBITUS),
 }
+_SEPARATORS = re.compile(r"[\s_,;/().-]+")
+_VIEW_DETAILS = frozenset(
+    (
+        *("PORTABLE", "MOBILE", "BEDSIDE", "SUPINE", "ERECT", "UPRIGHT", "STANDING", "SITTING", "SEMIERECT", "SEMI"),
+        *("AXIAL", "CHEST", "CXR", "XR", "THORAX", "VIEW", "VIEWS", "PROJECTION", "SINGLE", "1", "ONE"),
+        *("LEFT", "RIGHT", "LL", "RL", "INSPIRATION", "EXPIRATION", "ANTERIOR", "POSTERIOR"),
+    )
+)
+"""Words beside a view that name another property of the radiograph: `AP Portable`, `Chest lateral left`."""
 
 
 class Laterality(StrEnum):
