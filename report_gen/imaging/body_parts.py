@@ -115,7 +115,12 @@ def _spellings(text: str) -> list[list[str]]:
 
 
 def _without_accents(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text.translate(_ONE_LETTER))
+    """Remove the accents of Latin and Greek letters. Cyrillic letters such as й are letters of their own."""
+    return "".join(c if "\u0400" <= c <= "\u04ff" else _without_accent(c) for c in text.translate(_ONE_LETTER))
+
+
+def _without_accent(character: str) -> str:
+    decomposed = unicodedata.normalize("NFD", character)
     return unicodedata.normalize("NFC", "".join(c for c in decomposed if not unicodedata.combining(c)))
 
 
