@@ -155,9 +155,7 @@ def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Itera
 
 
 def _scope_error(study: Study, violation: _Violation, hint: str = "") -> ScopeError:
-    first = study.images[0].path
-    path = first if len(study.images) == 1 else first.parent
-    return ScopeError(path, violation.reason + hint, violation.code)
+    return ScopeError(study.path, violation.reason + hint, violation.code)
 
 
 def _unreadable_notices(study: Study) -> list[str]:

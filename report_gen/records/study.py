@@ -130,6 +130,12 @@ class Study:
         """The images of all series."""
         return tuple(image for series in self.series for image in series.images)
 
+    @property
+    def path(self) -> Path:
+        """The file of a study with one image, else the folder of its first image."""
+        first = self.images[0].path
+        return first if len(self.images) == 1 else first.parent
+
     def with_view(self, view: ViewPosition) -> Study:
         """Return a copy in which images of unknown view have this view; a known view is kept."""
 
@@ -150,7 +156,7 @@ class Study:
             for one in self.series
         )
         indication = self.indication
-        if indication in {image.indication for image in self.images}:
+        if indication is not None and indication in {image.indication for image in self.images}:
             indication = first_indication(images)
         return replace(self, series=tuple(series for series in remaining if series.images), indication=indication)
 
