@@ -24,6 +24,9 @@ from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")
 
+_CHUNK = 4
+"""Images that pass the encoder together, so that its memory does not grow with the images of a study."""
+
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
 
@@ -179,7 +182,8 @@ class StudyPreprocessor:
             notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
         views = tuple(image.view_position for image in images)
-        return LoadedStudy(request, images, views, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
+        features = torch.cat([self._model.encoder(chunk) for chunk in torch.split(pixel_values, _CHUNK)])
+        return LoadedStudy(request, images, views, pixel_values, features, notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
         """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
@@ -204,9 +208,13 @@ class StudyPreprocessor:
 
     def _fit_images(self, images: Sequence[Image]) -> tuple[torch.Tensor, tuple[str, ...]]:
         """Return squares [V,size,size] and the notices of the images; raise StudyError if one cannot be read."""
-        loaded = [load_image(image) for image in images]
-        squares = torch.stack([self._transform.fit(image.pixels)[0] for image in loaded])
-        return squares, _image_notices([image.notices for image in loaded])
+        squares: list[torch.Tensor] = []
+        notices: list[tuple[str, ...]] = []
+        for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
+            loaded = load_image(image)
+            squares.append(self._transform.fit(loaded.pixels)[0])
+            notices.append(loaded.notices)
+        return torch.stack(squares), _image_notices(notices)
 
     def _gray_squares(self, images: int) -> tuple[torch.Tensor, tuple[str, ...]]:
         return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()
