@@ -36,6 +36,7 @@ class LoadedStudy:
     """The images of a study that the headers leave in the scope of the model."""
 
     request: DraftRequest
+    """The request, with the study of these images only."""
     images: tuple[Image, ...]
     """V images."""
     views: tuple[ViewPosition, ...]
@@ -107,6 +108,7 @@ class StudyPreprocessor:
             scoped = apply_scope(request.study, self._scope, force=force)
             images = scoped.study.images
             squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images)
+            request = replace(request, study=scoped.study)
             loaded = self._encode(request, images, squares, (*scoped.notices, *notices))
             return self._choose_views(loaded if blank or loaded.is_blank else self._recognize(loaded, force=force))
         except StudyError as error:
@@ -218,10 +220,19 @@ class StudyPreprocessor:
         return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()
 
 
-def _select(loaded: LoadedStudy, kept: list[int], **changes: Any) -> LoadedStudy:
-    """Return a study with the images at these indices, and with further changes."""
+def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], **changes: Any) -> LoadedStudy:
+    """Return a study with the images at these indices, and with further changes.
+
+    The study of the request keeps only these images as well, so that neither the provenance nor the prompt, random
+    generator and attributes depend on an image that the model did not get.
+    """
     return replace(
-        loaded, pixel_values=loaded.pixel_values[kept], patch_features=loaded.patch_features[kept], **changes
+        loaded,
+        request=replace(loaded.request, study=loaded.request.study.with_images(images)),
+        pixel_values=loaded.pixel_values[kept],
+        patch_features=loaded.patch_features[kept],
+        images=images,
+        **changes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from pydicom import Dataset
@@ -14,3 +15,18 @@ def optional_value(dataset: Dataset, keyword: str) -> Any:
         return dataset.get(keyword)
     except (BytesLengthException, TypeError, ValueError):
         return None
+
+
+def text_value(dataset: Dataset, keyword: str) -> str | None:
+    """Return a text, decoded by Specific Character Set (0008,0005), or None if it is absent or empty.
+
+    Control and direction characters become spaces because a terminal would act on them.
+    """
+    value = optional_value(dataset, keyword)
+    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
+    return " ".join(characters.split()) or None
+
+
+def code_meaning(dataset: Dataset, keyword: str) -> str | None:
+    """Return the Code Meaning (0008,0104) of the first item of a code sequence (PS3.3 8.8)."""
+    return next((text_value(item, "CodeMeaning") for item in optional_value(dataset, keyword) or ()), None)
