@@ -154,7 +154,7 @@ def _read_findings_file(path: Path) -> FindingSchema:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); give a findings file (TOML) or one of {known}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and arrays in arrays
         raise UsageError(f"{path}: not TOML ({error}); correct that line") from error
     try:
         return _FindingsFile.model_validate(content).to_schema()

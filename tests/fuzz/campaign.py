@@ -20,6 +20,8 @@ from typing import Any, Self
 from tests.fuzz.worker import FILES, RECORD
 
 CHECKOUT = Path(__file__).parents[2]
+WORKER = ("-m", "tests.fuzz.worker")
+"""Arguments of Python that start the worker."""
 MAX_SECONDS = 90.0
 """Time after which an example without answer counts as a hang, and the worker is killed."""
 _START_SECONDS = 300.0
@@ -157,7 +159,7 @@ class Campaign:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._worker is None:
-            command = [sys.executable, "-m", "tests.fuzz.worker", self._engine, str(self._work)]
+            command = [sys.executable, *WORKER, self._engine, str(self._work)]
             # One thread: the memory of the threads of a numeric library counts as that of the reader.
             quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONHASHSEED": "0"}
             with self._log.open("wb") as log:

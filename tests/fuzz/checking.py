@@ -19,7 +19,7 @@ from tests.fuzz.example import Target
 MAX_CPU_SECONDS = 10.0
 """Limit of one example. Processor time, because another process may delay an example for any time."""
 MAX_MEMORY = 2**30
-"""Limit on the memory that one example adds to the process, bytes. An image of the largest allowed size takes most of it."""
+"""Limit on the memory that one example adds, bytes. An image of the largest allowed size takes most of it."""
 
 _PROC = Path("/proc/self")
 

@@ -71,7 +71,8 @@ COCO = {
 XML = b"""<?xml version="1.0" encoding="utf-8"?>
 <eCitation><uId id="CXR1"/><MedlineCitation><Article><Abstract>
 <AbstractText Label="COMPARISON">None.</AbstractText><AbstractText Label="INDICATION">Cough &amp; fever</AbstractText>
-<AbstractText Label="FINDINGS">The lungs are clear.</AbstractText><AbstractText Label="IMPRESSION">Normal.</AbstractText>
+<AbstractText Label="FINDINGS">The lungs are clear.</AbstractText>
+<AbstractText Label="IMPRESSION">Normal.</AbstractText>
 </Abstract></Article></MedlineCitation>
 <parentImage id="CXR1_IM-0001-3001"><panel/></parentImage><parentImage id="CXR1_IM-0001-4001"/></eCitation>
 """
@@ -96,13 +97,12 @@ def _table_seeds() -> Sequence[Example]:
     medpix = [dict.fromkeys(MEDPIX_COLUMNS, "x") | {"image": "a.png", "case_id": "1", "split": "train"}]
     nih = [{"Image Index": "00000001_000.png", "Finding Labels": "Cardiomegaly|Effusion", "Patient ID": 1}]
     nih[0] |= {"View Position": "PA", "Follow-up #": 0, "Patient Age": 58, "Patient Gender": "M"}
+    texts = {"indication": "Cough.", "comparison": "", "findings": "Clear.", "impression": "Normal."}
+    projection = {"uid": 1, "filename": "1_IM-0001-4001.dcm.png", "projection": "Frontal"}
     indiana = {
-        "indiana_reports.csv": _delimited(
-            [{"uid": 1, "MeSH": "normal", "Problems": "normal", "image": "x", "indication": "Cough.", "comparison": ""}
-             | {"findings": "Clear.", "impression": "Normal."}]
-        ),
-        "indiana_projections.csv": _delimited([{"uid": 1, "filename": "1_IM-0001-4001.dcm.png", "projection": "Frontal"}]),
-    }  # fmt: skip
+        "indiana_reports.csv": _delimited([{"uid": 1, "MeSH": "normal", "Problems": "normal", "image": "x"} | texts]),
+        "indiana_projections.csv": _delimited([projection]),
+    }
     return [
         _one("manifest.csv", _delimited(ROWS)),
         _one("manifest.tsv", _delimited(ROWS, "\t", "utf-8-sig")),
