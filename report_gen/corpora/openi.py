@@ -28,7 +28,7 @@ IMAGE_FOLDERS = ("images", "NLMCXR_png", "NLMCXR_dcm", "png", ".")
 LARGEST_REPORT = 2**20
 """Largest allowed XML file, bytes. The largest of the collection has 8,967."""
 
-_DAMAGED = (EOFError, OSError, OverflowError, ValueError, tarfile.TarError, zlib.error)
+_DAMAGED = (EOFError, OSError, OverflowError, TypeError, ValueError, tarfile.TarError, zlib.error)
 """Exceptions that `tarfile` raises on damaged and manipulated archives."""
 
 Views = dict[tuple[str, str], str]

@@ -49,7 +49,7 @@ def _load(path: Path) -> Mapping[str, Dataset]:
     """Return the datasets by split; a dataset without splits has the name ""."""
     try:
         loaded = load_from_disk(str(path), keep_in_memory=False)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise CorpusError(f"{path}: not a complete folder of save_to_disk of `datasets`; save it again") from error
     return loaded if isinstance(loaded, DatasetDict) else {"": loaded}
 

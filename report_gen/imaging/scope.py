@@ -25,6 +25,33 @@ SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
 UNINFORMATIVE_MODALITIES = frozenset({"OT", "SC"})
 """Modalities that say how an image was exported, not how it was acquired: other, secondary capture."""
 
+_MODALITIES = frozenset(
+    (
+        *(
+            "BI",
+            "BMD",
+            "CR",
+            "CT",
+            "DG",
+            "DMS",
+            "DX",
+            "ECG",
+            "ES",
+            "GM",
+            "IO",
+            "IVOCT",
+            "IVUS",
+            "KER",
+            "LEN",
+            "LS",
+            "MG",
+        ),
+        *("MR", "NM", "OAM", "OCT", "OP", "OPM", "OPT", "OPTBSV", "OPTENF", "OPV", "OSS", "OT", "PA", "PT", "PX", "RF"),
+        *("RG", "RTDOSE", "RTIMAGE", "SC", "SEG", "SM", "SMR", "SR", "TG", "US", "VA", "XA", "XC"),
+    )
+)
+"""Defined terms of images (PS3.3 C.7.3.1.1.1) that a message may quote. Any other text may identify the patient."""
+
 FORCE_HINT = "; --force drafts it anyway"
 """End of the reason of a refusal that the user can override."""
 
@@ -131,7 +158,7 @@ def _check_size(study: Study, scope: ScopeConfig) -> None:
 def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
     if scope.humans_only and species and not any(word in species.lower() for word in _HUMAN):
-        yield _Violation("species", f"the species in the header is {species}, and the model was made for humans")
+        yield _Violation("species", "the header names another species, and the model was made for humans")
     if age is not None and scope.min_age is not None and age < scope.min_age:
         yield _Violation(
             "age", f"the patient is younger than {scope.min_age:g} years, and the model was made for older patients"
@@ -146,7 +173,8 @@ def _image_violations(image: Image, series: Series, study: Study, scope: ScopeCo
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
         expected = ", ".join(scope.modalities)
-        yield _Violation("modality", f"the modality is {modality}, and the model was made for {expected}")
+        named = modality if modality in _MODALITIES else "none that the standard defines"
+        yield _Violation("modality", f"the modality is {named}, and the model was made for {expected}")
     parts = _stated_body_parts(series, study)
     if scope.body_parts and parts and not parts & set(scope.body_parts):
         named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)

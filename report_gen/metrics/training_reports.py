@@ -112,7 +112,7 @@ def read_features(path: Path) -> dict[str, Floats]:
         CorpusError: The file cannot be read, or the arrays do not fit.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             ids, features = arrays["ids"], arrays["features"]
     except _NOT_ARRAYS as error:
         raise CorpusError(
