@@ -43,18 +43,20 @@ def main(
                 f"{min(unknown)!r}: choose from {', '.join(campaign.targets)}", param_hint="--target"
             )
         seed = seed or int(time.time())
-        tallies = _run(campaign, names, 60 * minutes, seed)
-    print_table(_table(tallies, seed))
+        tallies = {name: Tally() for name in names}
+        try:
+            _run(campaign, tallies, 60 * minutes, seed)
+        finally:  # also after Ctrl-C
+            print_table(_table(tallies, seed))
     kept = [folder for tally in tallies.values() for folder in tally.faults.values()]
     for folder in kept:
         print_text(f"fault: {folder}/fault.txt")
     sys.exit(1 if kept else 0)
 
 
-def _run(campaign: Campaign, names: list[str], seconds: float, seed: int) -> dict[str, Tally]:
+def _run(campaign: Campaign, tallies: dict[str, Tally], seconds: float, seed: int) -> None:
     """Run the targets in turns until the time is over."""
-    tallies = {name: Tally() for name in names}
-    start, turns = time.monotonic(), 0
+    names, start, turns = list(tallies), time.monotonic(), 0
     slice_seconds = min(_SLICE_SECONDS, seconds / len(names))
     with bars() as progress:
         while (spent := time.monotonic() - start) < seconds:
@@ -65,7 +67,6 @@ def _run(campaign: Campaign, names: list[str], seconds: float, seed: int) -> dic
             progress.show("fuzzing, s", int(spent), int(seconds), note, alarm=f"{found} faults" if found else "")
             campaign.run(name, min(slice_seconds, seconds - spent), seed + turns, tallies[name])
             turns += 1
-    return tallies
 
 
 def _table(tallies: dict[str, Tally], seed: int) -> Table:

@@ -24,7 +24,7 @@ WORKER = ("-m", "tests.fuzz.worker")
 """Arguments of Python that start the worker."""
 MAX_SECONDS = 90.0
 """Time after which an example without answer counts as a hang, and the worker is killed."""
-_START_SECONDS = 300.0
+_START_SECONDS = 1800.0
 """Time that the worker has for its imports and the seeds, and libFuzzer for its start."""
 
 

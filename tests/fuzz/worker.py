@@ -73,7 +73,7 @@ def _import_targets(engine: str) -> dict[str, Target]:
         return TARGETS
     import atheris
 
-    with atheris.instrument_imports(include=["report_gen", "report_gen_training", "pydicom", "tarfile", "zipfile"]):
+    with atheris.instrument_imports(include=["report_gen", "report_gen_training"]):
         from tests.fuzz.targets import TARGETS
     return TARGETS
 
