@@ -198,8 +198,7 @@ def _stated_body_parts(series: Series, study: Study) -> frozenset[str]:
 
 
 def _scope_error(study: Study, violation: _Violation) -> ScopeError:
-    first = study.images[0].path
-    return ScopeError(first if len(study.images) == 1 else first.parent, violation.reason, violation.code)
+    return ScopeError(study.path, violation.reason, violation.code)
 
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:
