@@ -12,6 +12,58 @@ SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
 UNINFORMATIVE_MODALITIES = frozenset({"OT", "SC"})
 """Modalities that say how an image was exported, not how it was acquired: other, secondary capture."""
 
+DEFINED_MODALITIES = frozenset(
+    [
+        "BI",
+        "BMD",
+        "CR",
+        "CT",
+        "DG",
+        "DMS",
+        "DX",
+        "ECG",
+        "ES",
+        "GM",
+        "IO",
+        "IVOCT",
+        "IVUS",
+        "KER",
+        "LEN",
+        "LS",
+        "MG",
+        "MR",
+        "NM",
+        "OAM",
+        "OCT",
+        "OP",
+        "OPM",
+        "OPT",
+        "OPTBSV",
+        "OPTENF",
+        "OPV",
+        "OSS",
+        "OT",
+        "PA",
+        "PT",
+        "PX",
+        "RF",
+        "RG",
+        "RTDOSE",
+        "RTIMAGE",
+        "SC",
+        "SEG",
+        "SM",
+        "SMR",
+        "SR",
+        "TG",
+        "US",
+        "VA",
+        "XA",
+        "XC",
+    ]
+)
+"""Defined terms of images (PS3.3 C.7.3.1.1.1) that a message may quote. Any other text may identify the patient."""
+
 _MODALITY_OF_CLASS: dict[str, str] = {
     sop_class: modality
     for modality, sop_classes in {

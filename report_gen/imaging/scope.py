@@ -14,7 +14,7 @@ from pathlib import Path
 from report_gen.config import ScopeConfig
 from report_gen.errors import ScopeError
 from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts
-from report_gen.imaging.modality import SLICE_MODALITIES, UNINFORMATIVE_MODALITIES
+from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES
 from report_gen.imaging.patient import is_human
 from report_gen.records import Image, Series, Study, ViewPosition
 
@@ -125,7 +125,7 @@ def _size_violation(study: Study, max_images: int) -> _Violation | None:
 def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
     if scope.humans_only and species and not is_human(species):
-        yield _Violation("species", f"the species in the header is {species}, and the model was made for humans")
+        yield _Violation("species", "the header names another species, and the model was made for humans")
     if age is not None and scope.min_age is not None and age < scope.min_age:
         yield _Violation(
             "age", f"the patient is younger than {scope.min_age:g} years, and the model was made for older patients"
@@ -140,7 +140,8 @@ def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Itera
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
         expected = ", ".join(scope.modalities)
-        yield _Violation("modality", f"the modality is {modality}, and the model was made for {expected}")
+        named = modality if modality in DEFINED_MODALITIES else "none that the standard defines"
+        yield _Violation("modality", f"the modality is {named}, and the model was made for {expected}")
     parts = header_body_parts(series).stated
     if scope.body_parts and parts and not parts & set(scope.body_parts):
         named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)

@@ -54,6 +54,7 @@ def run_app(application: Callable[[], object]) -> None:
     # pydicom's warnings quote values of the header, which may be data of the patient.
     warnings.filterwarnings("ignore", module="pydicom")
     _accept_interrupts()
+    _forbid_core_dumps()
     with safe_streams():
         _run(application)
 
@@ -77,6 +78,15 @@ def _accept_interrupts() -> None:
     """Let SIGINT raise KeyboardInterrupt where the process inherited it as ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _forbid_core_dumps() -> None:
+    """Keep the memory, which contains images and headers of patients, from the disk if a process crashes."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _exit_interrupted() -> NoReturn:
