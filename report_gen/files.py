@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import unicodedata
@@ -16,6 +17,8 @@ from pathlib import Path
 from report_gen.errors import OutputError
 
 _TEMPORARY, _PREVIOUS = ".tmp", ".old"
+_TEMPORARY_NAME = re.compile(r"\.[0-9a-f]{16}\.tmp")
+"""Name under which `write_pieces` writes a file before it is renamed."""
 _NAME_BYTES = 255
 """Longest file name where the file system does not specify it, bytes."""
 _HASH_DIGITS = 12
@@ -50,7 +53,7 @@ def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
         _replace(path, pieces)
         _sync_folder(path.parent)
     except OSError as error:
-        raise _output_error(path, error) from error
+        raise output_error(path, error) from error
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes]]) -> None:
@@ -81,7 +84,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes
     except OSError as error:
         if previous.exists() and not folder.exists():
             previous.rename(folder)
-        raise _output_error(folder, error) from error
+        raise output_error(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)
@@ -105,6 +108,28 @@ def recover_folder(folder: Path) -> None:
             shutil.rmtree(temporary)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be restored ({error.strerror}); check who owns the folder") from error
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the unfinished files that killed `write_atomically` calls left in a folder; subfolders are not searched.
+
+    No other process may write to the folder meanwhile.
+
+    Raises:
+        OutputError: A file cannot be removed.
+    """
+    try:
+        for temporary in folder.glob(f".*{_TEMPORARY}"):
+            if _TEMPORARY_NAME.fullmatch(temporary.name):
+                temporary.unlink()
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Return the error that says why a path cannot be written, and what to do."""
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
@@ -191,8 +216,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _output_error(path: Path, error: OSError) -> OutputError:
-    reason = error.strerror or type(error).__name__
-    return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")
