@@ -72,7 +72,8 @@ def draft(
         bool,
         typer.Option(
             "--as-study",
-            help="Take the pictures (PNG, JPEG, TIFF, WebP) of each folder, and all files named here, for one study.",
+            help="Join the PNG, JPEG, TIFF and WebP images of each folder, or of the command line, into one study. "
+            "DICOM files are grouped by StudyInstanceUID.",
         ),
     ] = False,
     attention: Annotated[

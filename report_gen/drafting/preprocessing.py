@@ -113,7 +113,7 @@ class StudyPreprocessor:
             return error
 
     def prepare(self, loaded: LoadedStudy) -> PreprocessedStudy:
-        """Render the prompt of a study, and look its views up."""
+        """Render the prompt of a study, and convert its views to indices."""
         request = loaded.request
         prompt = render(
             self._prompt,
@@ -164,7 +164,7 @@ class StudyPreprocessor:
         return LoadedStudy(request, images, views, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
-        """Remove images that the recognizer of the model finds foreign; raise ScopeError if none remains."""
+        """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
         recognizer = self._model.recognizer
         if recognizer is None:
             return loaded

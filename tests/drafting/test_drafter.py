@@ -200,7 +200,7 @@ def test_a_blank_study_among_others_keeps_its_place(tmp_path: Path) -> None:
 def test_notices_of_the_pixels_are_notices_of_the_draft(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1023, 64 * 64).astype(np.uint16).reshape(64, 64)  # 10 of 16 bits
     dim = read_study(write_png(tmp_path / "dim.png", ramp))
-    notice = "the image of 16 bits uses 10 bits and was scaled to their range"
+    notice = "the 16-bit image uses only 10 bits and was scaled by their range"
     assert notice in drafter().draft(dim, decoding=BRIEF).notices
     images = (study(tmp_path, 1).images[0], *dim.images, *dim.images)
     several = replace(dim, series=(replace(dim.series[0], images=images),))
@@ -224,7 +224,7 @@ def test_views_outside_the_scope_are_not_loaded(tmp_path: Path, monkeypatch: pyt
     paths, found = record_loaded_images(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.PA)
     report = drafter(scope={"views": ("PA", "AP")}).draft(found, decoding=BRIEF)
     assert paths == [found.images[1].path]
-    assert report.notices[0] == "1 of 2 images left out: lateral view, and the model was made for PA, AP"
+    assert report.notices[0] == "1 of 2 images left out: the view is lateral, and the model was made for PA, AP"
     alone = with_images(study(tmp_path, 2), view_position=ViewPosition.PA)
     assert text_of(drafter(scope={"views": ("PA",)}).draft(alone, decoding=BRIEF)) == text_of(report)
     assert len(report.provenance.inputs) == 2
