@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
+from report_gen.drafting.batching import draft_in_time
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
     resolve_attributes,
     resolve_findings,
     resolve_overrides,
 )
+from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
@@ -140,6 +143,7 @@ class Drafter:
         batch_size: int = 8,
         blank: bool = False,
         force: bool = False,
+        limits: StudyLimits = NO_LIMITS,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies. A study that cannot be read does not stop the others.
 
@@ -152,6 +156,7 @@ class Drafter:
             batch_size: Number B of studies that the model processes together. The drafts do not depend on it.
             blank: Replace every image with uniform gray, to measure what the model writes without images.
             force: Draft studies outside the scope of the model as well, with a notice.
+            limits: Images that a study may have, and time that its draft may take.
 
         Returns:
             An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
@@ -164,15 +169,16 @@ class Drafter:
         requests = [self._check_overrides(request) for request in requests]
         for start in range(0, len(requests), batch_size):
             batch = requests[start : start + batch_size]
-            loaded = [self._preprocessor.load(request, blank=blank, force=force) for request in batch]
-            yield from self._draft_batch(loaded, decoding or DEFAULT_DECODING)
+            loaded = [self._preprocessor.load(one, blank=blank, force=force, limits=limits) for one in batch]
+            yield from self._draft_batch(loaded, decoding or DEFAULT_DECODING, limits)
 
     def _draft_batch(
-        self, batch: Sequence[LoadedStudy | StudyError], decoding: Decoding
+        self, batch: Sequence[LoadedStudy | StudyError], decoding: Decoding, limits: StudyLimits
     ) -> Iterator[Report | StudyError]:
         shown = [item for item in batch if isinstance(item, LoadedStudy) and not item.is_blank]
         prepared = [self._preprocessor.prepare(item) for item in shown]
-        reports = iter(self._draft_images(prepared, decoding) if prepared else ())
+        draft = partial(self._draft_images, decoding=decoding)
+        reports = iter(draft_in_time(prepared, draft, limits) if prepared else ())
         for item in batch:
             if isinstance(item, StudyError):
                 yield item
@@ -182,7 +188,9 @@ class Drafter:
                 yield next(reports)
 
     @torch.inference_mode()
-    def _draft_images(self, batch: Sequence[PreprocessedStudy], decoding: Decoding) -> list[Report]:
+    def _draft_images(
+        self, batch: Sequence[PreprocessedStudy], deadline: Deadline, *, decoding: Decoding
+    ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate(batch))
         findings = self._resolve_findings(batch, visual)
         attributes = self._resolve_attributes(batch, visual)
@@ -198,6 +206,7 @@ class Drafter:
             attributes=[{attribute.name: attribute.value for attribute in row} for row in attributes],
             decoding=decoding,
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
+            before_token=deadline.check,
         )
         return [
             self._reports.compose(

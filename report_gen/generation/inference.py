@@ -6,12 +6,13 @@ and its cache are those of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from transformers import StoppingCriteria, StoppingCriteriaList
 
 from report_gen.auditing import has_deidentification_mark, remove_unsupported
 from report_gen.errors import UsageError
@@ -61,6 +62,7 @@ def generate_texts(
     attributes: Sequence[Mapping[AttributeName, str]] | None = None,
     decoding: Decoding,
     generators: Sequence[torch.Generator] = (),
+    before_token: Callable[[], None] | None = None,
 ) -> list[GeneratedText]:
     """Generate one text per study and keep the most consistent candidate, see `reranking.py`.
 
@@ -74,6 +76,7 @@ def generate_texts(
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
+        before_token: Called before each token. An error that it raises ends the generation.
 
     Raises:
         UsageError: The longest prompt leaves no positions for a report.
@@ -89,6 +92,7 @@ def generate_texts(
             prompt_ids=[prompt_ids[row] for row in rows],
             decoding=decoding,
             generators=[generators[row] for row in rows] if decoding.method == "sample" else (),
+            before_token=before_token,
         )
         return [compose_text(one, checkpoint.tokenizer) for one in tokens]
 
@@ -121,6 +125,7 @@ def generate_tokens(
     decoding: Decoding,
     generators: Sequence[torch.Generator | None] = (),
     with_probabilities: bool = True,
+    before_token: Callable[[], None] | None = None,
 ) -> list[GeneratedTokens]:
     """Generate the token ids of one text per row. `Decoding.candidates` is not considered.
 
@@ -130,6 +135,7 @@ def generate_tokens(
         decoding: Method and length.
         generators: For the method `sample`, one per row; None decodes that row greedily.
         with_probabilities: Whether to compute the probability of each token, by one more forward pass.
+        before_token: Called before each token. An error that it raises ends the generation.
 
     Raises:
         UsageError: The longest prompt leaves no positions for a report.
@@ -140,7 +146,10 @@ def generate_tokens(
     if free_positions < 1:
         raise UsageError("the prompt leaves no positions for a report; shorten the indication")
     token_ids = model.decoder.language_model.generate(
-        **inputs, **_generate_arguments(decoding, generators), max_new_tokens=min(decoding.max_tokens, free_positions)
+        **inputs,
+        **_generate_arguments(decoding, generators),
+        max_new_tokens=min(decoding.max_tokens, free_positions),
+        stopping_criteria=StoppingCriteriaList([] if before_token is None else [_CallBeforeToken(before_token)]),
     )
     # With `inputs_embeds` transformers returns the new tokens only, with `input_ids` the prompt as well.
     token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in inputs else token_ids  # [B,R]
@@ -194,6 +203,18 @@ def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) ->
     ones = [torch.ones_like(row) for row in rows]
     attention_mask = pad_sequence(ones, batch_first=True, padding_side="left")
     return input_ids.to(device), attention_mask.to(device)
+
+
+class _CallBeforeToken(StoppingCriteria):  # type: ignore[misc]  # transformers is not typed
+    """Calls a function before each further token, and stops no text."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function = function
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor | None, **_: Any) -> torch.Tensor:
+        """Return whether each row is finished [rows]: never."""
+        self._function()
+        return input_ids.new_zeros(len(input_ids), dtype=torch.bool)
 
 
 def _generate_arguments(decoding: Decoding, generators: Sequence[torch.Generator | None]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class _Violation:
     """Clause that completes "the image is outside the scope of the model: ..."."""
 
 
-def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> ScopedStudy:
+def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_views: int | None = None) -> ScopedStudy:
     """Remove the images for which a model was not made, by the headers of a study.
 
     Args:
@@ -58,6 +58,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
         scope: Scope of the model.
         force: Keep a study that would be refused, and say in a notice why it is outside the scope. Single images are
             still left out.
+        max_views: Largest number of images of a study. Default: that of the scope.
 
     Returns:
         The study with the remaining images, and notices.
@@ -82,7 +83,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
         study = _without(study, by_image.keys())
     if violations and not force:
         raise _scope_error(study, replace(violations[0], reason=violations[0].reason + FORCE_HINT))
-    _check_size(study, scope)
+    _check_size(study, max_views or scope.max_images)
     return ScopedStudy(study, (*_forced_notices(violations), *left_out))
 
 
@@ -112,7 +113,7 @@ def named_body_parts(text: str) -> frozenset[str]:
     return frozenset(parts[match[0]] for match in pattern.finditer(" ".join(re.split(r"[^a-z]+", plain))))
 
 
-def _check_size(study: Study, scope: ScopeConfig) -> None:
+def _check_size(study: Study, max_images: int) -> None:
     """Refuse volumes, and more images than a model is given at once."""
     for series in study.series:
         if series.modality in SLICE_MODALITIES and len(series.images) > 1:
@@ -120,10 +121,10 @@ def _check_size(study: Study, scope: ScopeConfig) -> None:
                 f"a series of {len(series.images)} {series.modality} images; volumes are not supported, give one image"
             )
             raise _scope_error(study, _Violation("volume", reason))
-    if len(study.images) > scope.max_images:
+    if len(study.images) > max_images:
         reason = (
-            f"{len(study.images)} images in one study, and the limit is {scope.max_images}; give fewer images, or each "
-            "study in a folder of its own"
+            f"{len(study.images)} images in one study, and the limit is {max_images} (--max-views); give fewer images, "
+            "each study in a folder of its own, or a higher limit, which takes more memory"
         )
         raise _scope_error(study, _Violation("image-count", reason))
 
@@ -170,8 +171,7 @@ def _stated_body_parts(series: Series, study: Study) -> frozenset[str]:
 
 
 def _scope_error(study: Study, violation: _Violation) -> ScopeError:
-    first = study.images[0].path
-    return ScopeError(first if len(study.images) == 1 else first.parent, violation.reason, violation.code)
+    return ScopeError(study.path, violation.reason, violation.code)
 
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:

@@ -18,8 +18,9 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,15 +29,41 @@ import pydantic
 
 from report_gen.config import FrozenModel
 from report_gen.errors import OutputError, StudyError
-from report_gen.files import output_error, remove_temporary_files, write_atomically
+from report_gen.files import file_names, output_error, remove_temporary_files, write_atomically
 from report_gen.records import Study
 
 JOURNAL = ".drafts.jsonl"
 """Name of the journal in the folder of the drafts."""
 
 _BLOCK_BYTES = 2**20
+_LINE_BYTES = 1000
+"""Bytes that are kept of an unfinished line; an entry has 160."""
 
 _Digest = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class DraftFile:
+    """A draft that was requested, and the file that it is written to."""
+
+    study: Study
+    name: str
+    """File name with its suffix."""
+    request: str
+    """SHA-256 of everything that determines the draft."""
+
+
+@dataclass(frozen=True)
+class ResumedBatch:
+    """The drafts of a batch that a folder has, and those that remain."""
+
+    remaining: tuple[DraftFile, ...]
+    drafted: int
+    """Number of drafts that the folder has."""
+    edited: tuple[Path, ...]
+    """Those among them that were changed after they were written."""
+    refused: tuple[StudyError, ...]
+    """An error for each study whose draft would replace a file that is not an unchanged draft."""
 
 
 class DraftState(Enum):
@@ -68,14 +95,9 @@ class DraftJournal:
         if self._last_line:  # torn by a power failure; the next entry needs a line of its own
             self._append(b"\n")
 
-    def state(self, name: str, request: str) -> DraftState:
-        """Return what lies under the name of a draft.
-
-        Args:
-            name: File name.
-            request: Digest of the requested draft, see `request_digest`.
-        """
-        path = self._folder / name
+    def state(self, draft_file: DraftFile) -> DraftState:
+        """Return what lies under the name of a draft."""
+        path, request = self._folder / draft_file.name, draft_file.request
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 return DraftState.FOREIGN
@@ -92,29 +114,41 @@ class DraftJournal:
             return DraftState.OUTDATED
         return DraftState.EDITED if request in self._requests else DraftState.FOREIGN
 
-    def write(self, name: str, document: bytes, request: str) -> None:
+    def resume(self, draft_files: Iterable[DraftFile]) -> ResumedBatch:
+        """Find out which drafts of a batch the folder has. A file that was changed since it was written is kept."""
+        by_state: dict[DraftState, list[DraftFile]] = {state: [] for state in DraftState}
+        for draft_file in draft_files:
+            by_state[self.state(draft_file)].append(draft_file)
+        edited = by_state[DraftState.EDITED]
+        return ResumedBatch(
+            remaining=tuple(by_state[DraftState.ABSENT] + by_state[DraftState.OUTDATED]),
+            drafted=len(by_state[DraftState.CURRENT]) + len(edited),
+            edited=tuple(self._folder / draft_file.name for draft_file in edited),
+            refused=tuple(map(self._refusal, by_state[DraftState.FOREIGN])),
+        )
+
+    def write(self, draft_file: DraftFile, document: bytes) -> None:
         """Record a draft, then write it. An earlier file of that name is replaced.
 
         Args:
-            name: File name.
+            draft_file: Name and request of the draft.
             document: Content of the file.
-            request: Digest of the draft, see `request_digest`.
 
         Raises:
             StudyError: The journal was opened to resume, and the earlier file is not an unchanged draft.
             OutputError: The journal or the draft cannot be written. An earlier file of that name is unchanged.
         """
         # The file is compared again, because a user may have written it while the studies before were drafted.
-        if self._resume and self.state(name, request) in (DraftState.EDITED, DraftState.FOREIGN):
-            raise self.refusal(name)
-        entry = {"draft": hashlib.sha256(document).hexdigest(), "request": request}
+        if self._resume and self.state(draft_file) in (DraftState.EDITED, DraftState.FOREIGN):
+            raise self._refusal(draft_file)
+        entry = {"draft": hashlib.sha256(document).hexdigest(), "request": draft_file.request}
         self._append(json.dumps(entry).encode() + b"\n")
-        write_atomically(self._folder / name, document)
+        write_atomically(self._folder / draft_file.name, document)
 
-    def refusal(self, name: str) -> StudyError:
+    def _refusal(self, draft_file: DraftFile) -> StudyError:
         """Return the error of a study whose draft would replace a file that is not an unchanged draft."""
         reason = "is not a draft as report-gen wrote it, and --resume keeps it; move it away or draft without --resume"
-        return StudyError(self._folder / name, reason)
+        return StudyError(self._folder / draft_file.name, reason)
 
     def _append(self, line: bytes) -> None:
         """Write a line to the disk in one call, so that lines of processes that draft into one folder do not mix."""
@@ -129,7 +163,8 @@ class DraftJournal:
         """Read the entries that were appended since the last call, also by other processes. Other lines are ignored."""
         while block := os.pread(self._descriptor, _BLOCK_BYTES, self._position):
             self._position += len(block)
-            *lines, self._last_line = (self._last_line + block).split(b"\n")
+            *lines, last_line = (self._last_line + block).split(b"\n")
+            self._last_line = last_line[-_LINE_BYTES:]
             for line in lines:
                 with suppress(pydantic.ValidationError):
                     entry = _Entry.model_validate_json(line)
@@ -177,14 +212,25 @@ def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal
         os.close(descriptor)
 
 
-def request_digest(study: Study, name: str, settings: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of all that determines a draft: its file name, its images and the settings.
+def name_drafts(
+    studies: Sequence[Study], folder: Path, suffix: str, *, settings: Mapping[str, Any]
+) -> tuple[DraftFile, ...]:
+    """Name the file of each study's draft, see `file_names`, and compute the digest of what determines the draft.
 
     Args:
-        study: The study. The content of its files determines everything that their headers say.
-        name: File name of the draft.
+        studies: Studies of one batch. The content of their files determines everything that the headers say.
+        folder: Folder of the drafts.
+        suffix: Suffix of the files, with the dot.
         settings: Values that JSON can write: options, program version and checkpoint.
     """
+    names = file_names((study.name for study in studies), suffix=suffix, folder=folder)
+    return tuple(
+        DraftFile(study, f"{name}{suffix}", _request_digest(study, f"{name}{suffix}", settings))
+        for study, name in zip(studies, names, strict=True)
+    )
+
+
+def _request_digest(study: Study, name: str, settings: Mapping[str, Any]) -> str:
     images = [[image.sha256, image.view_position] for image in study.images]
     content = json.dumps({"file": name, "images": images, "settings": settings}, sort_keys=True, allow_nan=False)
     return hashlib.sha256(content.encode()).hexdigest()
