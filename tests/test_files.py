@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import OutputError
-from report_gen.files import file_names, recover_folder, unique_names, write_atomically, write_folder, write_pieces
+from report_gen.files import (
+    file_names,
+    recover_folder,
+    remove_temporary_files,
+    unique_names,
+    write_atomically,
+    write_folder,
+    write_pieces,
+)
 
 
 def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
@@ -49,6 +57,19 @@ def test_after_a_failure_the_earlier_file_is_unchanged(
         write_atomically(path, "later")
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_files_that_a_killed_write_leaves_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # as after kill -9
+    monkeypatch.setattr(Path, "replace", lambda *_: None)
+    write_atomically(tmp_path / "draft.txt", "x")
+    monkeypatch.undo()
+    (left,) = tmp_path.iterdir()
+    for name in ("draft.txt", ".tmp", ".notes.tmp", f"{left.name}.txt"):
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path)
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_an_interrupt_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

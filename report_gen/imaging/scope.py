@@ -123,8 +123,8 @@ def _check_size(study: Study, max_images: int) -> None:
             raise _scope_error(study, _Violation("volume", reason))
     if len(study.images) > max_images:
         reason = (
-            f"{len(study.images)} images in one study, and the limit is {max_images} (--max-views); give fewer images, "
-            "each study in a folder of its own, or a higher limit, which takes more memory"
+            f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, each study in "
+            "a folder of its own, or a higher limit with --max-views, which takes more memory"
         )
         raise _scope_error(study, _Violation("image-count", reason))
 

@@ -116,15 +116,17 @@ class DraftJournal:
 
     def resume(self, draft_files: Iterable[DraftFile]) -> ResumedBatch:
         """Find out which drafts of a batch the folder has. A file that was changed since it was written is kept."""
-        by_state: dict[DraftState, list[DraftFile]] = {state: [] for state in DraftState}
-        for draft_file in draft_files:
-            by_state[self.state(draft_file)].append(draft_file)
-        edited = by_state[DraftState.EDITED]
+        states = [(draft_file, self.state(draft_file)) for draft_file in draft_files]
+
+        def those(*wanted: DraftState) -> tuple[DraftFile, ...]:
+            return tuple(draft_file for draft_file, state in states if state in wanted)
+
+        edited = those(DraftState.EDITED)
         return ResumedBatch(
-            remaining=tuple(by_state[DraftState.ABSENT] + by_state[DraftState.OUTDATED]),
-            drafted=len(by_state[DraftState.CURRENT]) + len(edited),
+            remaining=those(DraftState.ABSENT, DraftState.OUTDATED),
+            drafted=len(those(DraftState.CURRENT)) + len(edited),
             edited=tuple(self._folder / draft_file.name for draft_file in edited),
-            refused=tuple(map(self._refusal, by_state[DraftState.FOREIGN])),
+            refused=tuple(map(self._refusal, those(DraftState.FOREIGN))),
         )
 
     def write(self, draft_file: DraftFile, document: bytes) -> None:
@@ -197,6 +199,9 @@ def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal
     path = folder / JOURNAL
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    try:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     except OSError as error:
         raise output_error(path, error) from error
