@@ -108,7 +108,13 @@ def draft(
     method: Method = "beam",
     candidates: Candidates = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Studies that the model processes together.")] = 8,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
+        ),
+    ] = 1,
     max_views: Annotated[
         int | None,
         typer.Option(

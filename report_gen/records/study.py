@@ -126,7 +126,7 @@ class Study:
 
     @property
     def path(self) -> Path:
-        """The file of a study of one image, and the folder of the first image of any other study."""
+        """The file of a study with one image, else the folder of its first image."""
         first = self.images[0].path
         return first if len(self.images) == 1 else first.parent
 

@@ -16,6 +16,7 @@ import torch
 
 from report_gen.drafting import Drafter, DraftRequest, preprocessing
 from report_gen.drafting import drafter as drafting
+from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
@@ -276,17 +277,19 @@ def test_the_indication_is_the_studys_own_unless_given(tmp_path: Path, monkeypat
 
 
 def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts: list[str] = []
-    monkeypatch.setattr(preprocessing, "render", lambda _, **values: prompts.append(str(values)) or "Chest.")
+    prompts: list[tuple[str, str, str]] = []
+
+    def fitting(*arguments: Any, indication: str, views: str, technique: str, **others: Any) -> FittedPrompt | None:
+        prompts.append((indication, views, technique))
+        return fit_prompt(*arguments, indication=indication, views=views, technique=technique, **others)
+
+    monkeypatch.setattr(preprocessing, "fit_prompt", fitting)
     model, found = drafter_predicting({"Edema": 0.9}), study(tmp_path)
     request = DraftRequest(found, indication="Fever.", technique="Portable.", overrides={"Edema": ABSENT})
     reports = list(model.draft_all([request, found], decoding=BRIEF))
     states = [by_name(report)["Edema"].state for report in reports if isinstance(report, Report)]
     assert states == [ABSENT, PRESENT]
-    assert prompts == [
-        str({"indication": "Fever.", "views": "", "technique": "Portable."}),
-        str({"indication": "", "views": "", "technique": ""}),
-    ]
+    assert prompts == [("Fever.", "", "Portable."), ("", "", "")]
 
 
 def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:
