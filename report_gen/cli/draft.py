@@ -147,9 +147,7 @@ def draft(
         "indication": indication,
         "force": force,
     }
-    from report_gen import __version__
-    from report_gen.model import manifest_digest
-
+    settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
     with stop_on_sigterm(_STOPPED if output is None else f"{_STOPPED}; --resume drafts the others") as check_stop:
         studies, refused = _read_all(paths, view, as_study=as_study)
         if studies:
@@ -157,19 +155,13 @@ def draft(
             refused += outside
         _check_drawings(drawings, len(studies))
         if studies:
-            manifest = manifest_digest(checkpoint)
-            settings = options | {
-                "decoding": asdict(decoding),
-                "dtype": dtype,
-                "format": output_format,
-                "manifest": manifest,
-                "program_version": __version__,
-            }
+            manifest = _digest_manifest(checkpoint)
+            settings["manifest"] = manifest
             with open_output(studies, output, chosen_format, settings=settings, resume=resume) as target:
                 refused += target.refused
                 if target.studies:  # the model takes seconds to load
                     drafter = load_drafter(checkpoint, device=device, dtype=dtype)
-                    if manifest_digest(checkpoint) != manifest:  # as a training run does with its best checkpoint
+                    if _digest_manifest(checkpoint) != manifest:  # a training run replaces its best checkpoint
                         raise CheckpointError(f"{checkpoint}: was replaced while it was loaded; draft again")
                     results = drafter.draft_all(
                         target.studies,
@@ -241,6 +233,12 @@ def _split_by_scope(
         else:
             kept.append(study)
     return kept, refused
+
+
+def _digest_manifest(checkpoint: Path | None) -> str:
+    from report_gen.model import manifest_digest
+
+    return manifest_digest(checkpoint)
 
 
 def _write_all(

@@ -52,7 +52,7 @@ def open_output(
         studies: All studies of the batch.
         folder: Folder of the drafts. None: standard output.
         output_format: Format of the drafts.
-        settings: What determines the drafts beside the images, see `name_drafts`.
+        settings: What determines the drafts beside the images and the version of the program, see `name_drafts`.
         resume: Omit the studies whose draft the folder has, and print a notice on their number.
 
     Raises:
@@ -62,8 +62,10 @@ def open_output(
     if folder is None:
         yield _StandardOutput(studies, output_format)
         return
+    from report_gen import __version__
     from report_gen.outputs.journal import name_drafts, open_journal
 
+    settings = {**settings, "program_version": __version__}
     files = name_drafts(studies, folder, output_format.suffix, settings=settings)
     with open_journal(folder, resume=resume) as journal:
         refused: tuple[StudyError, ...] = ()
