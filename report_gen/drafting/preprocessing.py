@@ -25,6 +25,9 @@ from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")
 
+_CHUNK = 4
+"""Images that pass the encoder together, so that its memory does not grow with the images of a study."""
+
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
 
@@ -191,7 +194,8 @@ class StudyPreprocessor:
             notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
         views = tuple(image.view_position for image in images)
-        return LoadedStudy(request, images, views, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
+        features = torch.cat([self._model.encoder(chunk) for chunk in torch.split(pixel_values, _CHUNK)])
+        return LoadedStudy(request, images, views, pixel_values, features, notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
         """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
@@ -216,8 +220,9 @@ class StudyPreprocessor:
 
     def _fit_images(self, images: Sequence[Image], deadline: Deadline) -> tuple[torch.Tensor, tuple[str, ...]]:
         """Return squares [V,size,size] and the notices of the images; raise StudyError if one is broken or too slow."""
-        squares, notices = [], []
-        for image in images:
+        squares: list[torch.Tensor] = []
+        notices: list[tuple[str, ...]] = []
+        for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
             loaded = load_image(image)
             squares.append(self._transform.fit(loaded.pixels)[0])
             notices.append(loaded.notices)
