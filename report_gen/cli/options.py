@@ -12,7 +12,7 @@ import typer
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter
+    from report_gen.drafting import Drafter, StudyLimits
     from report_gen.generation import Decoding
     from report_gen.records import FindingSchema, FindingState
 
@@ -114,6 +114,13 @@ def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int
     from report_gen.generation import DEFAULT_DECODING
 
     return replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
+
+
+def study_limits(max_views: int | None, timeout: int) -> StudyLimits:
+    """Return the limits of a study; a timeout of 0 seconds means any time."""
+    from report_gen.drafting import StudyLimits
+
+    return StudyLimits(max_views=max_views, seconds=timeout or None)
 
 
 def check_device(device: str) -> None:

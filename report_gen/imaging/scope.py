@@ -41,7 +41,7 @@ class _Violation:
     """Clause that completes "the image is outside the scope of the model: ..."."""
 
 
-def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> ScopedStudy:
+def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_views: int | None = None) -> ScopedStudy:
     """Remove the images for which a model was not made, by the headers of a study.
 
     Args:
@@ -49,6 +49,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
         scope: Scope of the model.
         force: Keep a study that would be refused, and say in a notice why it is outside the scope. Single images are
             still left out.
+        max_views: Largest number of images of a study. Default: that of the scope.
 
     Returns:
         The study with the remaining images, and notices.
@@ -73,7 +74,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
         study = study.with_images([image for image in study.images if image.path not in by_image])
     # A CT with a placeholder as age is refused for what it is.
     violations.sort(key=lambda violation: violation.code != "modality")
-    too_large = _size_violation(study, scope.max_images)
+    too_large = _size_violation(study, max_views or scope.max_images)
     if violations and not force:
         raise _scope_error(study, violations[0], "" if too_large else FORCE_HINT)
     if too_large:
@@ -115,8 +116,8 @@ def _size_violation(study: Study, max_images: int) -> _Violation | None:
             return _Violation("volume", reason)
     if len(study.images) > max_images:
         reason = (
-            f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, or each "
-            "study in a folder of its own"
+            f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, each study in "
+            "a folder of its own, or a higher limit with --max-views, which takes more memory"
         )
         return _Violation("image-count", reason)
     return None

@@ -17,17 +17,16 @@ from safetensors.torch import load, save
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
-from report_gen.model.config_file import CONFIG, find_checkpoint, parse_config, read_file
+from report_gen.model.config_file import CONFIG, MANIFEST, find_checkpoint, parse_config, read_file
 from report_gen.model.report_model import ReportModel
 from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
 
-WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
+WEIGHTS, TOKENIZER, PROMPT, TRAINING, CARD = (
     "model.safetensors",
     "tokenizer.model",
     "prompt.txt",
     "training.json",
-    "manifest.json",
     "README.md",
 )
 SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -16,7 +17,7 @@ from report_gen.model.migration import migrate_config
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
 """The checkpoint that is part of the package."""
 
-CONFIG = "config.json"
+CONFIG, MANIFEST = "config.json", "manifest.json"
 
 RUN_CHECKPOINT = "best"
 """Checkpoint in the folder of a training run."""
@@ -51,6 +52,18 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
     if not path.is_dir():
         raise CheckpointError(f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}")
     return path
+
+
+def manifest_digest(folder: str | os.PathLike[str] | None = None) -> str:
+    """Return the SHA-256 of the manifest of a checkpoint, which identifies the content of its files.
+
+    Args:
+        folder: As in `find_checkpoint`.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or no manifest.
+    """
+    return hashlib.sha256(read_file(find_checkpoint(folder) / MANIFEST)).hexdigest()
 
 
 def read_file(path: Path) -> bytes:
