@@ -75,8 +75,11 @@ def check_shapes(config: ModelConfig, shapes: Shapes, path: Path, *, encode: Enc
     Raises:
         CheckpointError: A tensor is missing, unexpected or of another shape, or the model cannot be built.
     """
-    with torch.device("meta"):
-        model = ReportModel(config, encode=encode)
+    try:
+        with torch.device("meta"):
+            model = ReportModel(config, encode=encode)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path.with_name(CONFIG)}: {error}") from error
     state = stored_tensors(model)
     faults = sorted(set(state) ^ set(shapes)) or sorted(
         name for name, tensor in state.items() if tuple(tensor.shape) != tuple(shapes[name])

@@ -64,9 +64,9 @@ def test_an_encoder_argument_that_does_more_than_shape_the_network_is_refused(na
         *(
             "hf-hub:timm/resnet18",
             "hf_hub:timm/resnet18",
-            "local-dir:/tmp/model",
+            "local-dir:/etc/model",
             "timm/resnet18",
-            "/tmp/model",
+            "/etc/model",
             "../x",
         ),
         *("https://example.org/model", "resnet18\n", "", "a" * 1000, "C:\\model"),
