@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from report_gen.model.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.checkpoint_files import MANIFEST
     from report_gen.model.conditioning import (
         Conditioning,
         CrossAttentionConditioning,
@@ -29,7 +30,8 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "checkpoint": ("MANIFEST", "Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "checkpoint_files": ("MANIFEST",),
             "conditioning": (
                 "Conditioning",
                 "CrossAttentionConditioning",

@@ -128,7 +128,7 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     try:
         with _quiet():
             sources = {"local_files_only": Path(name).is_dir(), "trust_remote_code": False}
-            configuration = _network_settings(AutoConfig.from_pretrained(name, **sources), name)
+            configuration = network_settings(AutoConfig.from_pretrained(name, **sources), name)
             config = AutoConfig.for_model(**configuration)
             _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
             model, found = AutoModelForCausalLM.from_pretrained(
@@ -160,7 +160,7 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     return Pretrained(model, kept, configuration)
 
 
-def _network_settings(config: Any, name: str) -> dict[str, Any]:
+def network_settings(config: Any, name: str) -> dict[str, Any]:
     """Return the settings of a pretrained model that shape its network, which its checkpoints will contain.
 
     Raises:

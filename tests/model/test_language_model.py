@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
+from report_gen.config import MODEL_TYPES, DecoderConfig
 from report_gen.errors import CheckpointError
 from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder, load_pretrained
-from report_gen.model.language_model import build_from_configuration
+from report_gen.model.language_model import network_settings, build_from_configuration
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import GPT2, LLAMA, write_language_model
 
@@ -27,6 +28,17 @@ VOCABULARY = 77
 def test_a_configuration_that_transformers_cannot_build_is_refused(transformer: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="transformers"):
         build_from_configuration(transformer, vocabulary_size=50, cross_attention=False)
+
+
+@pytest.mark.parametrize("model_type", sorted(MODEL_TYPES))
+def test_the_default_settings_of_every_allowed_decoder_can_be_stored_and_read(model_type: str) -> None:
+    config = AutoConfig.for_model(model_type)
+    stored = json.loads(json.dumps(network_settings(config, model_type)))
+    again = AutoConfig.for_model(**DecoderConfig(transformer=stored).transformer)
+    assert again.max_position_embeddings == config.max_position_embeddings
+    assert {key: getattr(again, key) for key in stored if key != "model_type"} == {
+        key: getattr(config, key) for key in stored if key != "model_type"
+    }
 
 
 @pytest.fixture(scope="module", params=KINDS)
