@@ -94,9 +94,7 @@ _ARCHITECTURE = re.compile(r"\w{1,100}(\.\w{1,100})?", re.ASCII)
 def check_encoder_name(name: str) -> str:
     """Return the name of a timm architecture; raise ValueError for the name of a hub, a folder or an address."""
     if not _ARCHITECTURE.fullmatch(name):
-        raise ValueError(
-            f"timm does not know the encoder {name[:100]!r}: give an architecture by its name, not a hub or a folder"
-        )
+        raise ValueError(f"timm has no encoder {name[:100]!r}: give an architecture by its name, not a hub or a folder")
     return name
 
 

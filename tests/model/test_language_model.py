@@ -14,7 +14,7 @@ from transformers import AutoConfig, PreTrainedModel
 from report_gen.config import MODEL_TYPES, DecoderConfig
 from report_gen.errors import CheckpointError
 from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder, load_pretrained
-from report_gen.model.language_model import network_settings, build_from_configuration
+from report_gen.model.language_model import build_from_configuration, network_settings
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import GPT2, LLAMA, write_language_model
 

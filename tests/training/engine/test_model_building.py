@@ -66,7 +66,7 @@ def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.
 def test_a_download_is_asked_for_by_encoder_weights_alone(tmp_path: Path) -> None:
     """As an argument of the encoder it would be part of every checkpoint, and download again at every draft."""
     encoder = {"name": "test_vit", "arguments": {"pretrained": True}}
-    with pytest.raises(pydantic.ValidationError, match='A recipe sets model.encoder_weights = "pretrained"'):
+    with pytest.raises(pydantic.ValidationError, match=r'A recipe sets model\.encoder_weights = "pretrained"'):
         recipe(tmp_path, encoder=encoder, encoder_weights="pretrained")
 
 
@@ -152,7 +152,7 @@ def test_numbers_need_positions_for_their_longest_line(tmp_path: Path) -> None:
     positions, given = line + 10 + 62, {"prompt_tokens": 10, "views": 3, "encode": tokenizer().encode}
     size = tokenizer().vocabulary_size
     assert build_model(with_positions(tmp_path, positions, **model), size, **given).decoder.positions == positions
-    with pytest.raises(RecipeError, match=rf"{line} image tokens, .* or model\.projector\.numbers, or give"):
+    with pytest.raises(RecipeError, match=rf"{line} visual tokens, .* or model\.projector\.numbers, or give"):
         build_model(with_positions(tmp_path, positions - 1, **model), size, **given)
 
 
