@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from report_gen.model.checkpoint import SEALED
 from report_gen.model.checkpoint_files import CONFIG, MANIFEST, WEIGHTS
+
+EXTRA_BYTES = 600 * 2**20
+"""Address space that refusing a checkpoint may take, bytes."""
+CPU_SECONDS = 10.0
+"""CPU time that refusing a checkpoint may take, seconds; each takes less than one."""
 
 
 def reseal(folder: Path) -> None:
@@ -33,3 +41,17 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], objec
     change(weights)
     save_file(weights, folder / WEIGHTS)
     reseal(folder)
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """Limit the address space of this process, and check the CPU time."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + EXTRA_BYTES, hard))
+    before = time.process_time()
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+    assert time.process_time() - before < CPU_SECONDS

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import shutil
-import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,64 +14,20 @@ import torch
 from report_gen.drafting import Drafter
 from report_gen.errors import CheckpointError, ResourceError
 from report_gen.imaging import read_study
-from report_gen.model import load_checkpoint, load_pretrained, read_config
-from report_gen.model.checkpoint import SEALED
-from report_gen.model.checkpoint_files import CONFIG, MANIFEST, MAX_BYTES, PROMPT, TOKENIZER, TRAINING, WEIGHTS
+from report_gen.model import load_checkpoint, read_config
 from tests.builders import (
     GPT2,
     LLAMA,
-    THRESHOLDS,
     noise_image,
     tiny_config,
     tiny_model,
     write_checkpoint,
-    write_language_model,
     write_png,
 )
-from tests.checkpoint_damage import edit_config, edit_weights, reseal
+from tests.checkpoint_damage import edit_config, edit_weights, little_memory
 from tests.network import blocked_network, listening_socket
 
 Change = Callable[[dict[str, Any]], object]
-
-EXTRA_BYTES = 600 * 2**20
-"""Address space that refusing a checkpoint may take, bytes."""
-CPU_SECONDS = 10.0
-"""CPU time that refusing a checkpoint may take, seconds; each takes less than one."""
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with a GPT-2, one with a Llama and one with a recognizer."""
-    root = tmp_path_factory.mktemp("checkpoints")
-    recognized = {"classes": ["upright", "foreign"], "grid": 2, "components": 2, "max_distance": 1e6}
-    for name, changes in (
-        ("gpt2", {}),
-        ("llama", {"decoder": {"transformer": LLAMA}}),
-        ("recognizer", {"scope": {"recognizer": recognized}}),
-    ):
-        write_checkpoint(root / name, model=tiny_model(tiny_config(findings={"present": THRESHOLDS}, **changes)))
-        load_checkpoint(root / name)  # imports what is loaded at the first use
-    return root
-
-
-@pytest.fixture
-def copied(sources: Path, tmp_path: Path) -> Callable[[str], Path]:
-    """Copy a checkpoint, so that a test may damage it."""
-    return lambda name: Path(shutil.copytree(sources / name, tmp_path / "tiny"))
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    """Limit the address space of this process, and check the CPU time."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + EXTRA_BYTES, hard))
-    before = time.process_time()
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-    assert time.process_time() - before < CPU_SECONDS
 
 
 def encoder(**values: Any) -> Change:
@@ -268,131 +217,6 @@ def test_weights_of_another_kind_of_number_are_refused(copied: Callable[[str], P
         load_checkpoint(folder)
 
 
-def make_pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def make_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        before = Path.cwd()
-        os.chdir(path.parent)  # the path of a socket is limited to 108 bytes
-        try:
-            server.bind(path.name)
-        finally:
-            os.chdir(before)
-
-
-def link_to_pipe(path: Path) -> None:
-    make_pipe(path.with_name("pipe"))
-    path.symlink_to("pipe")
-
-
-KINDS: list[tuple[Callable[[Path], object], str]] = [
-    (make_pipe, "is a pipe, not a file"),
-    (link_to_pipe, "is a pipe, not a file"),
-    (make_socket, "is a socket, not a file"),
-    (Path.mkdir, "is a folder, not a file"),
-    (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
-    (lambda path: path.symlink_to(path.name), "cannot be read"),
-]
-
-
-@pytest.mark.parametrize("name", [*SEALED, MANIFEST])
-@pytest.mark.parametrize(("make", "fault"), KINDS)
-def test_only_regular_files_are_read(
-    copied: Callable[[str], Path], name: str, make: Callable[[Path], object], fault: str
-) -> None:
-    folder = copied("gpt2")
-    (folder / name).unlink()
-    make(folder / name)
-    with pytest.raises(CheckpointError, match=rf"tiny/{name}: {fault}"):
-        load_checkpoint(folder)
-
-
-def test_links_to_regular_files_are_read(copied: Callable[[str], Path]) -> None:
-    folder = copied("gpt2")
-    (folder / WEIGHTS).rename(folder / "blob")
-    (folder / WEIGHTS).symlink_to("blob")
-    load_checkpoint(folder)
-
-
-@pytest.mark.parametrize("name", [CONFIG, TOKENIZER, PROMPT, TRAINING, MANIFEST])
-def test_a_huge_file_is_refused_before_it_is_read(copied: Callable[[str], Path], name: str) -> None:
-    folder = copied("gpt2")
-    os.truncate(folder / name, 2**40)
-    with little_memory(), pytest.raises(CheckpointError, match=rf"tiny/{name}: larger than {MAX_BYTES[name]} bytes"):
-        load_checkpoint(folder)
-
-
-def test_huge_weights_are_refused_by_their_header(copied: Callable[[str], Path]) -> None:
-    folder = copied("gpt2")
-    os.truncate(folder / WEIGHTS, 2**40)
-    with little_memory(), pytest.raises(CheckpointError, match=r"model\.safetensors: not a safetensors file as its"):
-        load_checkpoint(folder)
-
-
-HEADERS = {
-    "too long": (2**40).to_bytes(8, "little"),
-    "negative": b"\xff" * 8,
-    "nested": (200_000).to_bytes(8, "little") + b"[" * 200_000,
-    "a list": (2).to_bytes(8, "little") + b"[]",
-    "no offsets": (13).to_bytes(8, "little") + b'{"a":{"b":1}}',
-    "not UTF-8": (2).to_bytes(8, "little") + b"\xff\xff",
-    "infinite": (49).to_bytes(8, "little") + b'{"a":{"shape":[1e999],"data_offsets":[0,1e999]}} ',
-}
-
-
-@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
-def test_a_malformed_header_of_weights_is_refused(copied: Callable[[str], Path], header: bytes) -> None:
-    folder = copied("gpt2")
-    (folder / WEIGHTS).write_bytes(header + b" " * (100 - len(header)))
-    reseal(folder)
-    with little_memory(), pytest.raises(CheckpointError, match=r"model\.safetensors: not a safetensors file"):
-        load_checkpoint(folder)
-
-
-@pytest.mark.parametrize("name", [CONFIG, MANIFEST])
-@pytest.mark.parametrize(
-    ("content", "fault"),
-    [
-        ("[" * 30_000 + "]" * 30_000, "nested too deeply"),
-        ('{"a":' * 10_000 + "1" + "}" * 10_000, "nested too deeply"),
-        ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
-        ('{"a": NaN}', "the number NaN is not finite"),
-        ('{"a": 1e999}', "the number 1e999 is not finite"),
-        ("[1" + "0" * 5000 + "]", "Exceeds the limit"),
-        ("\x00", "Expecting value"),
-    ],
-)
-def test_json_that_harms_or_deceives_is_refused(
-    copied: Callable[[str], Path], name: str, content: str, fault: str
-) -> None:
-    folder = copied("gpt2")
-    (folder / name).write_text(content)
-    if name != MANIFEST:
-        reseal(folder)
-    with pytest.raises(CheckpointError, match=rf"tiny/{name}: not JSON of this program \({fault}"):
-        load_checkpoint(folder)
-
-
-def test_a_training_record_is_not_parsed(copied: Callable[[str], Path]) -> None:
-    """Drafting needs nothing of it, so its nesting cannot matter."""
-    folder = copied("gpt2")
-    (folder / TRAINING).write_text("[" * 200_000)
-    reseal(folder)
-    load_checkpoint(folder)
-
-
-def test_a_lone_surrogate_in_the_name_is_refused(copied: Callable[[str], Path]) -> None:
-    """Such a text cannot be printed."""
-    folder = copied("gpt2")
-    text = (folder / CONFIG).read_text().replace('"name": "tiny"', '"name": "ti\\ud800ny"')
-    (folder / CONFIG).write_text(text)
-    reseal(folder)
-    with pytest.raises(CheckpointError, match=r"tiny/config\.json: "):
-        load_checkpoint(folder)
-
-
 @pytest.mark.parametrize("phrase", ["(a", "[", "a)", "(", "*", "((((a))))", "\\", "(?P<x>a)", "a{9999999}", "(|)", "|"])
 def test_phrases_of_a_checkpoint_are_either_compiled_or_refused(copied: Callable[[str], Path], phrase: str) -> None:
     folder = copied("gpt2")
@@ -400,21 +224,6 @@ def test_phrases_of_a_checkpoint_are_either_compiled_or_refused(copied: Callable
     edit_config(folder, lambda config: config.update(finding_schema=schema, findings={"present": [None]}))
     with little_memory(), pytest.raises(CheckpointError):  # at the latest because the weights have 17 findings
         load_checkpoint(folder)
-
-
-@pytest.mark.parametrize("size", [10, 1000, -10])
-def test_a_damaged_vocabulary_is_refused_or_harmless(copied: Callable[[str], Path], size: int) -> None:
-    folder = copied("gpt2")
-    (folder / TOKENIZER).write_bytes((folder / TOKENIZER).read_bytes()[:size])
-    reseal(folder)
-    with pytest.raises(CheckpointError, match=r"tiny/tokenizer\.model: "):
-        load_checkpoint(folder)
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "a\x00b"])
-def test_a_folder_name_that_the_system_refuses_is_one_sentence(name: str, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"cannot be read|no such checkpoint folder"):
-        load_checkpoint(tmp_path / name)
 
 
 def test_memory_exhaustion_is_told_as_what_it_is(
@@ -427,49 +236,3 @@ def test_memory_exhaustion_is_told_as_what_it_is(
     monkeypatch.setattr("report_gen.model.checkpoint.fill", exhausted)
     with pytest.raises(ResourceError, match=r"not enough memory for the model of 0\.\d GB in .*model\.safetensors"):
         load_checkpoint(folder)
-
-
-def change_json(path: Path, **changes: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"auto_map": {"AutoModelForCausalLM": "someone/x--modeling.X", "AutoConfig": "someone/x--configuration.X"}},
-        {"attn_implementation": "kernels-community/flash-attn3"},
-        {"_name_or_path": "someone/model"},
-    ],
-)
-def test_a_local_language_model_names_no_hub(tmp_path: Path, changes: dict[str, Any]) -> None:
-    write_language_model(tmp_path, LLAMA)
-    change_json(tmp_path / "config.json", **changes)
-    with blocked_network() as attempts:
-        found = load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
-    assert attempts == []
-    assert set(found.configuration) & set(changes) == set()
-    assert found.configuration["hidden_size"] == LLAMA["hidden_size"]
-
-
-def test_a_local_adapter_does_not_load_its_base_model_from_a_hub(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text(
-        json.dumps({"base_model_name_or_path": "someone/model", "peft_type": "LORA", "task_type": "CAUSAL_LM"})
-    )
-    with blocked_network() as attempts, pytest.raises(CheckpointError, match="no causal language model"):
-        load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
-    assert attempts == []
-
-
-def test_a_hub_name_that_the_user_wrote_reaches_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    with blocked_network() as attempts, pytest.raises(CheckpointError, match="nobody/nothing: no causal language"):
-        load_pretrained("nobody/nothing", vocabulary_size=50, cross_attention=False)
-    assert attempts
-
-
-def test_quantized_weights_are_refused(tmp_path: Path) -> None:
-    write_language_model(tmp_path, LLAMA)
-    change_json(tmp_path / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
-    with pytest.raises(CheckpointError, match="its weights are quantized; use the model before quantization"):
-        load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
