@@ -145,7 +145,7 @@ def test_only_temporary_files_of_this_program_are_removed(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / f".{'1' * 16}.tmp").mkdir()
-    remove_temporary_files(tmp_path)
+    remove_temporary_files(tmp_path, subfolders=True)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.tmp*")}
     assert left == {*others, f".{'1' * 16}.tmp"}
 
