@@ -8,7 +8,8 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from report_gen.terminal.escaping import escape_controls, safe_console
+from report_gen.controls import escape_controls
+from report_gen.terminal.escaping import safe_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
