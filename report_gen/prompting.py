@@ -15,6 +15,8 @@ from report_gen.errors import UsageError
 from report_gen.records import ViewPosition, strip_controls
 
 PLACEHOLDERS = ("indication", "views", "technique")
+LARGEST_PROMPT = 2**16
+"""Largest prompt file, bytes. No decoder has positions for a longer text."""
 LONGEST_VALUE = 300
 """Largest number of characters of a filled-in value; longer values are cut at a word."""
 
@@ -46,7 +48,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     Empty lines and lines that begin with `#` are skipped.
 
     Raises:
-        UsageError: There is no such prompt, the file is not UTF-8 text, or it has an unknown placeholder.
+        UsageError: There is no such prompt, the file is too large or not UTF-8 text, or it has an unknown placeholder.
     """
     built_in = {Path(file.name).stem: file for file in _built_in_files()}
     path = Path(name_or_path)
@@ -54,7 +56,11 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
         raise UsageError(f"{name_or_path}: no such prompt; name a file or one of {', '.join(sorted(built_in))}")
     file = built_in.get(str(name_or_path), path)
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        with file.open("rb") as opened:
+            content = opened.read(LARGEST_PROMPT + 1)
+        if len(content) > LARGEST_PROMPT:
+            raise UsageError(f"{file}: larger than {LARGEST_PROMPT} bytes, so it is no prompt; shorten it")
+        lines = content.decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read as UTF-8 text; check the file") from error
     kept = (line.strip() for line in lines if not line.lstrip().startswith("#"))

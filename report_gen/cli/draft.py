@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from report_gen.cli.options import (
+    MAX_BATCH,
+    MAX_SEED,
     Candidates,
     Device,
     Dtype,
@@ -93,8 +95,10 @@ def draft(
     ] = False,
     method: Method = "beam",
     candidates: Candidates = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Studies that the model processes together.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_BATCH, help="Studies that the model processes together.")
+    ] = 8,
     device: Device = "auto",
     dtype: Dtype = "auto",
     verbose: Verbose = 0,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import torch
 
@@ -25,6 +23,7 @@ from report_gen.records import (
     Sentence,
     Study,
 )
+from report_gen.timestamp import creation_time
 
 _BLANK_SECTIONS = (
     Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
@@ -106,7 +105,7 @@ class ReportComposer:
             model_name=self._checkpoint.model.config.name,
             weights_sha256=self._checkpoint.weights_sha256,
             program_version=__version__,
-            created=_now().isoformat(timespec="seconds"),
+            created=creation_time().isoformat(timespec="seconds"),
             study_instance_uid=study.study_instance_uid,
             inputs=tuple(
                 InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
@@ -114,9 +113,3 @@ class ReportComposer:
             decoding=decoding.options() | machine,
             preprocessing=tuple(step.model_dump() for step in self._checkpoint.model.config.preprocessing),
         )
-
-
-def _now() -> datetime:
-    """Return the time, or SOURCE_DATE_EPOCH (reproducible-builds.org) if that is set, for reproducible outputs."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)

@@ -119,6 +119,9 @@ VIEW_CODES = {
 }
 """View Code Sequence (0054,0220): PS3.16 CID 4010 in SNOMED CT, and the SNOMED RT codes of older files."""
 
+LONGEST_TEXT = 10_240
+"""Longest text that is taken from a header, characters: that of the value representation LT (PS3.5 6.2)."""
+
 _DESCRIBED_VIEWS = (
     (r"decub(itus)?", ViewPosition.DECUBITUS),
     (r"obl(ique)?|lao|rao|lpo|rpo", ViewPosition.OBLIQUE),
@@ -183,12 +186,13 @@ def _uid(dataset: Dataset, keyword: str) -> str | None:
 
 
 def _text(dataset: Dataset, keyword: str) -> str | None:
-    """Return a text, decoded by Specific Character Set (0008,0005).
+    """Return a text, decoded by Specific Character Set (0008,0005) and cut to the length that the standard allows.
 
     Control and direction characters become spaces because a terminal would act on them.
     """
     value = optional_value(dataset, keyword)
-    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
+    text = str("" if value is None else value)[:LONGEST_TEXT]
+    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
     return " ".join(characters.split()) or None
 
 

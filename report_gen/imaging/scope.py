@@ -16,6 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from report_gen.config import ScopeConfig
+from report_gen.controls import shorten
 from report_gen.errors import ScopeError
 from report_gen.records import Image, Series, Study, ViewPosition
 
@@ -27,6 +28,9 @@ UNINFORMATIVE_MODALITIES = frozenset({"OT", "SC"})
 
 FORCE_HINT = "; --force drafts it anyway"
 """End of the reason of a refusal that the user can override."""
+
+_LONGEST_VALUE = 16
+"""Characters of a header value that a message repeats: the longest Modality (PS3.5 6.2, CS). More may be free text."""
 
 _HUMAN = ("homo sapiens", "human")
 
@@ -131,7 +135,9 @@ def _check_size(study: Study, scope: ScopeConfig) -> None:
 def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
     if scope.humans_only and species and not any(word in species.lower() for word in _HUMAN):
-        yield _Violation("species", f"the header says {species}, and the model was made for humans")
+        yield _Violation(
+            "species", f"the header says {shorten(species, _LONGEST_VALUE)}, and the model was made for humans"
+        )
     if age is not None and scope.min_age is not None and age < scope.min_age:
         yield _Violation(
             "age", f"the patient is younger than {scope.min_age:g} years, and the model was made for older patients"
@@ -145,7 +151,10 @@ def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
 def _image_violations(image: Image, series: Series, study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
-        yield _Violation("modality", f"modality {modality}, and the model was made for {', '.join(scope.modalities)}")
+        yield _Violation(
+            "modality",
+            f"modality {shorten(modality, _LONGEST_VALUE)}, and the model was made for {', '.join(scope.modalities)}",
+        )
     parts = _stated_body_parts(series, study)
     if scope.body_parts and parts and not parts & set(scope.body_parts):
         named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)

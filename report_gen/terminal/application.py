@@ -20,6 +20,7 @@ from report_gen.errors import ReportGenError
 from report_gen.terminal.arguments import refuse_empty
 from report_gen.terminal.printing import print_error
 from report_gen.terminal.streams import safe_streams
+from report_gen.timestamp import creation_time
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C (128 + SIGINT), as shells define it."""
@@ -39,7 +40,9 @@ Verbose = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]
 
 
-def run_app(application: typer.Typer | Callable[[], object], *, name: str | None = None, may_be_empty: Container[str] = ()) -> None:
+def run_app(
+    application: typer.Typer | Callable[[], object], *, name: str | None = None, may_be_empty: Container[str] = ()
+) -> None:
     """Run a command line and turn errors into one sentence and an exit code.
 
     Ctrl-C works even where the shell started the process with SIGINT ignored, as it does for `command &` in a script.
@@ -63,6 +66,7 @@ def run_app(application: typer.Typer | Callable[[], object], *, name: str | None
     warnings.filterwarnings("ignore", module="pydicom")
     with safe_streams(), _interrupts() as interrupts:
         try:
+            creation_time()  # numpy.f2py fails without a sentence on a wrong SOURCE_DATE_EPOCH
             try:
                 _call(application, name, may_be_empty)
             finally:
@@ -83,9 +87,7 @@ def run_app(application: typer.Typer | Callable[[], object], *, name: str | None
             raise
 
 
-def _call(
-    application: typer.Typer | Callable[[], object], name: str | None, may_be_empty: Container[str]
-) -> None:
+def _call(application: typer.Typer | Callable[[], object], name: str | None, may_be_empty: Container[str]) -> None:
     if isinstance(application, typer.Typer):
         command = typer.main.get_command(application)  # `Typer.__call__` would replace `sys.excepthook`
         refuse_empty(sys.argv[1:], allowed=may_be_empty)
@@ -105,7 +107,7 @@ class _Interrupts:
 def _interrupts() -> Iterator[_Interrupts]:
     """Let SIGINT raise KeyboardInterrupt, also where the process inherited it as ignored.
 
-    At the end SIGINT gets its default action: while the interpreter shuts down, it ends the process without a traceback.
+    At the end SIGINT gets its default action, which ends the process without a traceback while Python shuts down.
     """
     interrupts = _Interrupts()
 

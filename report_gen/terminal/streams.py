@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -42,12 +43,14 @@ def safe_streams() -> Iterator[None]:
     for stream in original:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    sys.stdout = cast("TextIO", SafeStream(sys.stdout or _ClosedStream(), _end_command))
-    sys.stderr = cast("TextIO", SafeStream(sys.stderr or _ClosedStream(), lambda _: None))
+    sys.stdout = cast("TextIO", _safe(sys.stdout, _end_command))
+    sys.stderr = cast("TextIO", _safe(sys.stderr, _ignore))
     sys.excepthook = _print_traceback  # for an unexpected error, which Python prints after this context has ended
+    original_format, warnings.formatwarning = warnings.formatwarning, _format_warning
     try:
         yield
     finally:
+        warnings.formatwarning = original_format
         sys.stderr.flush()
         sys.stdout, sys.stderr = original
 
@@ -55,16 +58,20 @@ def safe_streams() -> Iterator[None]:
 class GuardedStream:
     """A text stream that hands errors of the operating system to a function and drops what cannot be written.
 
+    After an error each use of the stream hands it on again, because a library may have caught the exception.
+
     Args:
         stream: The stream to write to.
-        fail: Is called with each error; it may raise another exception.
+        fail: Is called with the error; it may raise another exception.
     """
 
     def __init__(self, stream: Any, fail: Callable[[OSError], object]) -> None:
         self._stream, self._fail = stream, fail
+        self._error: OSError | None = None
 
     def write(self, text: str) -> int:
-        self._guard(lambda: self._stream.write(text))
+        if text:  # click writes an empty text to find out whether the stream is binary
+            self._guard(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
@@ -72,10 +79,13 @@ class GuardedStream:
 
     def _guard(self, action: Callable[[], object]) -> None:
         try:
-            action()
+            if self._error is None:
+                action()
         except OSError as error:
+            self._error = error
             _discard(self._stream)
-            self._fail(error)
+        if self._error is not None:
+            self._fail(self._error)
 
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":  # click would write to it if the encoding is ASCII, past `write`
@@ -83,22 +93,22 @@ class GuardedStream:
         return getattr(self._stream, name)
 
 
-class SafeStream(GuardedStream):
-    """A guarded text stream that escapes control characters, also those in messages of Typer, warnings and tracebacks.
+class SafeStream:
+    """A text stream that escapes control characters, also those in messages of Typer, warnings and tracebacks.
 
     Args:
         stream: The stream to write to.
-        fail: Is called with each error; it may raise another exception.
     """
 
-    def __init__(self, stream: Any, fail: Callable[[OSError], object]) -> None:
-        super().__init__(stream, fail)
-        self.unescaped = GuardedStream(stream, fail)
-        """The guarded stream without escaping."""
+    def __init__(self, stream: GuardedStream) -> None:
+        self.unescaped = stream
 
     def write(self, text: str) -> int:
-        super().write(escape_controls(text))
+        self.unescaped.write(escape_controls(text))
         return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.unescaped, name)
 
 
 class _ClosedStream(io.TextIOBase):
@@ -108,6 +118,14 @@ class _ClosedStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         raise OSError(errno.EBADF, "it is closed")
+
+
+def _safe(stream: TextIO | None, fail: Callable[[OSError], object]) -> SafeStream:
+    return SafeStream(GuardedStream(_ClosedStream() if stream is None else stream, fail))
+
+
+def _ignore(_: OSError) -> None:
+    pass
 
 
 def _fill_standard_descriptors() -> None:
@@ -136,6 +154,13 @@ def _discard(stream: Any) -> None:
         os.close(null)
 
 
+def _format_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning of a library on one line, without the path and the source text of the library."""
+    return f"WARNING {category.__name__}: {escape_controls(str(message), keep='')}\n"
+
+
 def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     text = "".join(traceback.format_exception(kind, error, trace))
-    SafeStream(sys.stderr or _ClosedStream(), lambda _: None).write(text)
+    _safe(sys.stderr, _ignore).write(text)
