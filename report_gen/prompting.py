@@ -15,8 +15,8 @@ from report_gen.errors import UsageError
 from report_gen.records import ViewPosition, strip_controls
 
 PLACEHOLDERS = ("indication", "views", "technique")
-LARGEST_PROMPT = 2**16
-"""Largest prompt file, bytes. No decoder has positions for a longer text."""
+LONGEST_PROMPT = 2**16
+"""Longest prompt, characters. No decoder has positions for a longer text."""
 LONGEST_VALUE = 300
 """Largest number of characters of a filled-in value; longer values are cut at a word."""
 
@@ -26,7 +26,7 @@ class Prompt:
     """A text with the placeholders `{indication}`, `{views}` and `{technique}`.
 
     Raises:
-        UsageError: The text has another placeholder or a lone brace.
+        UsageError: The text is longer than `LONGEST_PROMPT`, or has another placeholder or a lone brace.
     """
 
     text: str
@@ -34,6 +34,8 @@ class Prompt:
     """Name of the prompt in error messages."""
 
     def __post_init__(self) -> None:
+        if len(self.text) > LONGEST_PROMPT:
+            raise UsageError(f"{self.name}: more than {LONGEST_PROMPT} characters, so it is no prompt; shorten it")
         unknown = next((name for name in _PLACEHOLDER.findall(self.text) if name not in PLACEHOLDERS), None)
         if unknown is not None:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -48,7 +50,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     Empty lines and lines that begin with `#` are skipped.
 
     Raises:
-        UsageError: There is no such prompt, the file is too large or not UTF-8 text, or it has an unknown placeholder.
+        UsageError: There is no such prompt, the file is too long or not UTF-8 text, or it has an unknown placeholder.
     """
     built_in = {Path(file.name).stem: file for file in _built_in_files()}
     path = Path(name_or_path)
@@ -56,11 +58,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
         raise UsageError(f"{name_or_path}: no such prompt; name a file or one of {', '.join(sorted(built_in))}")
     file = built_in.get(str(name_or_path), path)
     try:
-        with file.open("rb") as opened:
-            content = opened.read(LARGEST_PROMPT + 1)
-        if len(content) > LARGEST_PROMPT:
-            raise UsageError(f"{file}: larger than {LARGEST_PROMPT} bytes, so it is no prompt; shorten it")
-        lines = content.decode().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: cannot be read as UTF-8 text; check the file") from error
     kept = (line.strip() for line in lines if not line.lstrip().startswith("#"))
@@ -79,13 +77,33 @@ def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: 
         views: The views of the study, see `describe_views`.
         technique: How the images were acquired.
     """
-    values = {"indication": _clean(indication), "views": _clean(views), "technique": _clean(technique)}
+    given = {"indication": indication, "views": views, "technique": technique}
+    values = {name: cut_at_word(clean_value(value), LONGEST_VALUE) for name, value in given.items()}
     lines = []
     for line in prompt.text.splitlines():
         names = _PLACEHOLDER.findall(line)
         if not names or any(values[name] for name in names):
             lines.append(_PLACEHOLDER.sub(lambda match: values[match[1]], line))
     return "\n".join(lines)
+
+
+def clean_value(text: str) -> str:
+    """Return the text of a value as one line without control characters and de-identification marks.
+
+    At most the first 3,000 characters are read. A text without letters and digits becomes empty.
+    """
+    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
+    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
+    text = re.sub(r"\s+(?=[.,;:)])", "", text)
+    text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
+    return text if any(map(str.isalnum, text)) else ""
+
+
+def cut_at_word(text: str, characters: int) -> str:
+    """Return the first words of a text that have at most so many characters together, or a part of the first."""
+    if len(text) <= characters:
+        return text
+    return text[: characters + 1].rpartition(" ")[0] or text[:characters]
 
 
 def describe_views(view_positions: Iterable[str]) -> str:
@@ -108,14 +126,3 @@ def _built_in_files() -> list[Traversable]:
     in_checkout = (checkout / "pyproject.toml").is_file()
     folder: Traversable = checkout / "prompts" if in_checkout else resources.files("report_gen.prompts")
     return [file for file in folder.iterdir() if file.name.endswith(".txt")]
-
-
-def _clean(text: str) -> str:
-    """Return one line without control characters and de-identification marks."""
-    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
-    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
-    text = re.sub(r"\s+(?=[.,;:)])", "", text)
-    text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
-    if len(text) > LONGEST_VALUE:
-        text = text[: LONGEST_VALUE + 1].rpartition(" ")[0] or text[:LONGEST_VALUE]
-    return text if any(map(str.isalnum, text)) else ""

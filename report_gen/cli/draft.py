@@ -74,7 +74,8 @@ def draft(
         bool,
         typer.Option(
             "--as-study",
-            help="Take the pictures (PNG, JPEG, TIFF, WebP) of each folder, and all files named here, for one study.",
+            help="Join the PNG, JPEG, TIFF and WebP images of each folder, or of the command line, into one study. "
+            "DICOM files are grouped by StudyInstanceUID.",
         ),
     ] = False,
     attention: Annotated[
@@ -97,8 +98,13 @@ def draft(
     candidates: Candidates = 8,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=MAX_BATCH, help="Studies that the model processes together.")
-    ] = 8,
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_BATCH,
+            help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
+        ),
+    ] = 1,
     device: Device = "auto",
     dtype: Dtype = "auto",
     verbose: Verbose = 0,

@@ -13,13 +13,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.request import DraftRequest
+from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError
 from report_gen.imaging import load_image
 from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
-from report_gen.prompting import render
 from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")
@@ -52,10 +52,7 @@ class PreprocessedStudy:
     """A study that is prepared for the model."""
 
     loaded: LoadedStudy
-    views: list[int]
-    """[V], indices into `VIEWS`."""
-    prompt_ids: list[int]
-    """[P]."""
+    prompt: FittedPrompt
 
 
 class ImageBatch(NamedTuple):
@@ -112,26 +109,45 @@ class StudyPreprocessor:
         except StudyError as error:
             return error
 
-    def prepare(self, loaded: LoadedStudy) -> PreprocessedStudy:
-        """Render the prompt of a study, and look its views up."""
+    def prepare(self, loaded: LoadedStudy, *, max_report_tokens: int) -> PreprocessedStudy | StudyError:
+        """Fit the prompt of a study into the positions of the decoder.
+
+        Args:
+            loaded: The images.
+            max_report_tokens: Maximum number of report tokens that the user wants.
+
+        Returns:
+            The study, or the error for which this study alone is refused.
+        """
         request = loaded.request
-        prompt = render(
+        visual_positions = self._model.visual_positions(len(loaded.images))
+        prompt = fit_prompt(
             self._prompt,
+            self._tokenizer,
             indication=request.indication or request.study.indication or "",
             views=views_of_prompt(loaded.views, self._trained_views),
             technique=request.technique or "",
+            free_positions=self._model.decoder.positions - visual_positions - 1,
+            max_report_tokens=max_report_tokens,
         )
-        views = [VIEWS.index(view) for view in loaded.views]
-        return PreprocessedStudy(loaded, views, self._tokenizer.encode(prompt))
+        if prompt is None:
+            reason = (
+                f"{len(loaded.images)} images and the prompt take all {self._model.decoder.positions} positions of the "
+                "decoder and leave none for a report; give fewer images"
+            )
+            return StudyError(request.study.path, reason)
+        return PreprocessedStudy(loaded, prompt)
 
-    def collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
+    def collate(self, batch: Sequence[LoadedStudy]) -> ImageBatch:
         """Stack the images of B studies on the device; missing views are zero and masked."""
-        view_positions, view_mask = collate_view_positions([item.views for item in batch])
+        view_positions, view_mask = collate_view_positions(
+            [[VIEWS.index(view) for view in item.views] for item in batch]
+        )
         return ImageBatch(
-            pad_sequence([item.loaded.pixel_values for item in batch], batch_first=True),
+            pad_sequence([item.pixel_values for item in batch], batch_first=True),
             view_positions.to(self._device),
             view_mask.to(self._device),
-            pad_sequence([item.loaded.patch_features for item in batch], batch_first=True),
+            pad_sequence([item.patch_features for item in batch], batch_first=True),
         )
 
     def load_first_image(self, loaded: LoadedStudy) -> tuple[NDArray[np.float32], Placement]:
@@ -164,7 +180,7 @@ class StudyPreprocessor:
         return LoadedStudy(request, images, views, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
-        """Remove images that the recognizer of the model finds foreign; raise ScopeError if none remains."""
+        """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
         recognizer = self._model.recognizer
         if recognizer is None:
             return loaded

@@ -126,11 +126,11 @@ def _read_meta(file: BinaryIO) -> Dataset | None:
 def _inflate(deflated: BinaryIO, inflated: io.BytesIO, path: Path) -> None:
     """Inflate in chunks, because pydicom would inflate any number of bytes at once."""
     stream = zlib.decompressobj(-zlib.MAX_WBITS)  # a raw stream without zlib header (PS3.5 A.5)
-    room = MAX_INFLATED_BYTES
+    remaining = MAX_INFLATED_BYTES
     while not stream.eof and (chunk := stream.unconsumed_tail or deflated.read(_CHUNK_BYTES)):
-        data = stream.decompress(chunk, room + 1)
-        room -= len(data)
-        if room < 0:
+        data = stream.decompress(chunk, remaining + 1)
+        remaining -= len(data)
+        if remaining < 0:
             limit = f"the deflated data set exceeds the limit of {MAX_INFLATED_BYTES} bytes"
             raise StudyError(path, f"{limit}; convert it with dcmconv +te")
         inflated.write(data)

@@ -29,8 +29,8 @@ UNINFORMATIVE_MODALITIES = frozenset({"OT", "SC"})
 FORCE_HINT = "; --force drafts it anyway"
 """End of the reason of a refusal that the user can override."""
 
-_LONGEST_VALUE = 16
-"""Characters of a header value that a message repeats: the longest Modality (PS3.5 6.2, CS). More may be free text."""
+_LONGEST_VALUE = 64
+"""Characters of a header value that a message repeats. A longer one is free text, which may identify the patient."""
 
 _HUMAN = ("homo sapiens", "human")
 
@@ -136,7 +136,8 @@ def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
     if scope.humans_only and species and not any(word in species.lower() for word in _HUMAN):
         yield _Violation(
-            "species", f"the header says {shorten(species, _LONGEST_VALUE)}, and the model was made for humans"
+            "species",
+            f"the species in the header is {shorten(species, _LONGEST_VALUE)}, and the model was made for humans",
         )
     if age is not None and scope.min_age is not None and age < scope.min_age:
         yield _Violation(
@@ -151,9 +152,9 @@ def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
 def _image_violations(image: Image, series: Series, study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
+        expected = ", ".join(scope.modalities)
         yield _Violation(
-            "modality",
-            f"modality {shorten(modality, _LONGEST_VALUE)}, and the model was made for {', '.join(scope.modalities)}",
+            "modality", f"the modality is {shorten(modality, _LONGEST_VALUE)}, and the model was made for {expected}"
         )
     parts = _stated_body_parts(series, study)
     if scope.body_parts and parts and not parts & set(scope.body_parts):
@@ -161,7 +162,7 @@ def _image_violations(image: Image, series: Series, study: Study, scope: ScopeCo
         yield _Violation("body-part", f"the header names {named}, and the model was made for {expected}")
     if not (image.view_position is ViewPosition.UNKNOWN or accepts_view(scope.views, image.view_position)):
         views = ", ".join(view for view in scope.views if view != ViewPosition.UNKNOWN)
-        yield _Violation("view", f"{image.view_position.label} view, and the model was made for {views}")
+        yield _Violation("view", f"the view is {image.view_position.label}, and the model was made for {views}")
     if image.quality_control:
         yield _Violation("quality-control", "a quality control image, which shows a phantom and no patient")
     if image.for_processing:
@@ -178,8 +179,7 @@ def _stated_body_parts(series: Series, study: Study) -> frozenset[str]:
 
 
 def _scope_error(study: Study, violation: _Violation) -> ScopeError:
-    first = study.images[0].path
-    return ScopeError(first if len(study.images) == 1 else first.parent, violation.reason, violation.code)
+    return ScopeError(study.path, violation.reason, violation.code)
 
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:
