@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from report_gen.cli.corpus_help import COLUMNS_HELP, RECIPE_HELP
-from report_gen.cli.options import STRICT_CHECK_FAILED, Columns, Findings, Layout, load_findings, parse_columns
+from report_gen.cli.options import (
+    MAX_SEED,
+    STRICT_CHECK_FAILED,
+    Columns,
+    Findings,
+    Layout,
+    load_findings,
+    parse_columns,
+)
 from report_gen.errors import CorpusError, UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity
 
@@ -52,7 +60,7 @@ def check(
     ] = None,
     no_images: _NoImages = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 6 if there is a serious problem.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images on the page.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the choice of images on the page.")] = 0,
     findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -77,11 +85,11 @@ def check(
             schema=schema,
             columns=read_columns(path, layout=layout, schema=schema, columns=mapping),
         )
-    print_table(render_check(results))
     if json is not None:
         write_json(results, json)
     if html is not None:
         write_html(results, example_images, html)
+    print_table(render_check(results))  # last, because a pipe may end the command here
     if strict and results.serious:
         serious = [problem.text for problem in results.problems if problem.serious]
         print_error(f"{path}: fails --strict: {' | '.join(serious)}")
@@ -95,7 +103,7 @@ def split(
     layout: Layout = None,
     columns: Columns = None,
     ratios: Annotated[str, typer.Option(help="Fractions of train, val and test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the split.")] = 0,
     no_images: _NoImages = False,
     skip_missing: _SkipMissing = False,
     findings: Findings = None,

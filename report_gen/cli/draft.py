@@ -12,6 +12,8 @@ import typer
 
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.options import (
+    MAX_BATCH,
+    MAX_SEED,
     Candidates,
     Device,
     Dtype,
@@ -107,11 +109,12 @@ def draft(
     ] = False,
     method: Method = "beam",
     candidates: Candidates = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
     batch_size: Annotated[
         int,
         typer.Option(
             min=1,
+            max=MAX_BATCH,
             help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
         ),
     ] = 1,

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
 
+MAX_SEED = 2**64 - 1
+"""Largest seed: readers of JSON and random generators expect a number of 64 bits."""
+MAX_BOOTSTRAP = 100_000
+"""Largest number of bootstrap samples; an interval changes in the third digit with a hundredth of that."""
+MAX_BATCH = 1024
+"""Largest number of studies that the model processes together; more would exhaust any memory."""
+
 Device = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Device of the model; auto takes a GPU if there is one."),

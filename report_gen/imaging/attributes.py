@@ -8,6 +8,9 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
 
+LONGEST_TEXT = 10_240
+"""Longest text that is taken from a header, characters: that of the value representation LT (PS3.5 6.2)."""
+
 
 def optional_value(dataset: Dataset, keyword: str) -> Any:
     """Return the value of an optional attribute, or None if it is absent or malformed."""
@@ -20,10 +23,11 @@ def optional_value(dataset: Dataset, keyword: str) -> Any:
 def text_value(dataset: Dataset, keyword: str) -> str | None:
     """Return a text, decoded by Specific Character Set (0008,0005), or None if it is absent or empty.
 
-    Control and direction characters become spaces because a terminal would act on them.
+    It is cut to `LONGEST_TEXT` characters. Control and direction characters become spaces because a terminal would act on them.
     """
     value = optional_value(dataset, keyword)
-    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
+    text = str("" if value is None else value)[:LONGEST_TEXT]
+    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
     return " ".join(characters.split()) or None
 
 

@@ -115,6 +115,7 @@ VIEW_CODES = {
 }
 """View Code Sequence (0054,0220): PS3.16 CID 4010 in SNOMED CT, and the SNOMED RT codes of older files."""
 
+
 _DESCRIBED_VIEWS = (
     (r"decub(itus)?", ViewPosition.DECUBITUS),
     (r"obl(ique)?|lao|rao|lpo|rpo", ViewPosition.OBLIQUE),

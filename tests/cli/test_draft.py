@@ -45,7 +45,7 @@ def test_a_study_outside_the_scope_by_its_header_is_refused_without_loading_the_
     """The embedded model was made for chests of people older than 16 years; torch alone takes seconds to load."""
     hand = write_dicom(tmp_path / "hand.dcm", noise_image().astype(np.uint16), Modality="DX", BodyPartExamined="HAND")
     code = (
-        "import sys; from report_gen.cli.app import main\n"
+        "import sys; from report_gen.cli import main\n"
         f"sys.argv = ['report-gen', 'draft', {str(hand)!r}]\n"
         "try: main()\n"
         "finally: print('torch' in sys.modules)"
@@ -315,7 +315,7 @@ def test_any_name_is_drafted_in_any_locale(checkpoint: Path, tmp_path: Path, utf
         png(tmp_path, "image", number).rename(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
     (tmp_path / "broken\x1b[31m.png").write_bytes(b"")
     environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": utf8, "PYTHONCOERCECLOCALE": "0"}
-    program = "from report_gen.cli.app import main; main()"
+    program = "from report_gen.cli import main; main()"
     command = [
         sys.executable,
         "-c",
