@@ -59,6 +59,19 @@ def test_after_a_failure_the_earlier_file_is_unchanged(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_files_that_a_killed_write_leaves_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # as after kill -9
+    monkeypatch.setattr(Path, "replace", lambda *_: None)
+    write_atomically(tmp_path / "draft.txt", "x")
+    monkeypatch.undo()
+    (left,) = tmp_path.iterdir()
+    for name in ("draft.txt", ".tmp", ".notes.tmp", f"{left.name}.txt"):
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path)
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
 def test_an_interrupt_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_: int) -> None:
         raise KeyboardInterrupt
@@ -132,7 +145,7 @@ def test_only_temporary_files_of_this_program_are_removed(tmp_path: Path) -> Non
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / f".{'1' * 16}.tmp").mkdir()
-    remove_temporary_files(tmp_path)
+    remove_temporary_files(tmp_path, subfolders=True)
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.tmp*")}
     assert left == {*others, f".{'1' * 16}.tmp"}
 

@@ -40,7 +40,7 @@ def tables(path: Path) -> Sequence[RowTable]:
         RowTable(
             source=path / name,
             folder=path.resolve(),
-            rows=partial(_rows, dataset),
+            rows=partial(_rows, path / name, dataset),
             names=partial(list, dataset.column_names),
             split=split_name(name),
         )
@@ -54,7 +54,7 @@ def _load(path: Path) -> Mapping[str, Dataset]:
         for folder in _dataset_folders(path):
             _check_data_files(folder)
         loaded = load_from_disk(str(path), keep_in_memory=False)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, pa.ArrowException) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         raise CorpusError(f"{path}: not a complete folder of save_to_disk of `datasets`; save it again") from error
     return loaded if isinstance(loaded, DatasetDict) else {"": loaded}
 
@@ -82,12 +82,20 @@ def _check_data_files(folder: Path) -> None:
         )
 
 
-def _rows(dataset: Dataset, columns: Collection[str] | None) -> Iterator[dict[str, Any]]:
-    """Yield rows with undecoded images."""
+def _rows(path: Path, dataset: Dataset, columns: Collection[str] | None) -> Iterator[dict[str, Any]]:
+    """Yield rows with undecoded images.
+
+    Raises:
+        CorpusError: The files of the dataset were damaged or manipulated.
+    """
     kept = [name for name in dataset.column_names if columns is None or name in columns]
     if not kept:
         yield from ({} for _ in range(len(dataset)))
         return
     selected = dataset.select_columns(kept)
     for table in selected.with_format("arrow").iter(batch_size=_BATCH_ROWS):
+        try:
+            table.validate(full=True)  # otherwise an offset in the file could point to any address of this process
+        except pa.ArrowInvalid as error:
+            raise CorpusError(f"{path}: the data are damaged ({error}); save the dataset again") from error
         yield from table.to_pylist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,18 @@ def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
         read_corpus(tmp_path / "saved")
 
 
+def test_offsets_outside_of_the_file_are_refused(tmp_path: Path) -> None:
+    """Reading such a text would crash the process, or copy foreign memory into the corpus."""
+    table = [{"id": "1", "findings": "A" * 7}, {"id": "2", "findings": "B" * 7}]
+    Dataset.from_list(table).save_to_disk(tmp_path / "saved")
+    file = next((tmp_path / "saved").glob("*.arrow"))
+    offsets, far = struct.pack("<iii", 0, 7, 14), struct.pack("<iii", 0, 7, 2**30)
+    assert file.read_bytes().count(offsets) == 1
+    file.write_bytes(file.read_bytes().replace(offsets, far))
+    with pytest.raises(CorpusError, match=r"the data are damaged .*; save the dataset again"):
+        read_corpus(tmp_path / "saved")
+
+
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     Dataset.from_list(rows("a")).save_to_disk(saved)
@@ -113,6 +126,8 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
         lambda: arrow.unlink(),
         lambda: (saved / "state.json").write_text("{"),
         lambda: (saved / "state.json").write_text("[]"),
+        lambda: (saved / "state.json").write_text("[" * 100_000),
+        lambda: (saved / "state.json").write_text(json.dumps(state | {"_data_files": []})),
         lambda: (saved / "dataset_info.json").write_text('{"features": 7}'),
     ):
         arrow.write_bytes(whole)

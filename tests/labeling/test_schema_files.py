@@ -159,6 +159,8 @@ def test_aliases_and_subsets_of_a_findings_file(tmp_path: Path) -> None:
         ('finding = "No Finding"', 'finding = "Normal"', r"no_finding names 'Normal'"),
         ('name = "Hydrocephalus"', 'name = "Haemorrhage"', r"findings names 'Haemorrhage' twice; keep one"),
         ("[subsets]", "[subsets", r"not TOML .* correct that line"),
+        ("[subsets]", "x = " + "[" * 5000, r"not TOML \(maximum recursion"),
+        ("[subsets]", "x = " + "1" * 5000, r"not TOML .*4300 digits"),
     ],
 )
 def test_a_bad_findings_file_is_refused(tmp_path: Path, before: str, after: str, fault: str) -> None:

@@ -100,7 +100,7 @@ def _initialize(
             vocabulary_size=vocabulary_size,
             cross_attention=conditioning_type(chosen.conditioning).adds_cross_attention,
         )
-        decoder = chosen.decoder.model_copy(update={"transformer": pretrained.model.config.to_diff_dict()})
+        decoder = chosen.decoder.model_copy(update={"transformer": pretrained.configuration})
         model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)

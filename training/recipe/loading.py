@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pydantic
 
 from report_gen.errors import RecipeError
 
-from .explain import explain
+from .explain import KeyTable, explain
 from .schema import Recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -144,5 +145,34 @@ def _describe_fault(error: pydantic.ValidationError) -> str:
     tables = list(explain())
     keys = sorted({key.name for table in tables for key in table.keys} | {table.name for table in tables})
     near = difflib.get_close_matches(str(fault["loc"][-1]), keys, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "report-gen train --explain lists the keys"
+    places = _places(where, near[0], tables) if near else []
+    hint = f"did you mean {' or '.join(map(repr, places))}?" if places else "report-gen train --explain lists the keys"
     return f"unknown key {where!r}; {hint}"
+
+
+def _places(unknown: str, name: str, tables: Sequence[KeyTable]) -> list[str]:
+    """Return what to write instead of an unknown key.
+
+    Args:
+        unknown: Dotted key, with numbers for the items of lists.
+        name: Known key or table that resembles its last part.
+        tables: All tables of a recipe.
+
+    Returns:
+        The name alone if the table of the unknown key has it, else the dotted keys of the first tables that have it.
+    """
+    repeated = {table.path for table in tables if table.repeated}
+    owners = [table.path for table in tables if any(key.name == name for key in table.keys)]
+    owners += [table.path.rpartition(".")[0] for table in tables if table.path and table.name == name]
+    parent = ".".join(part for part in unknown.split(".")[:-1] if not part.isdigit())
+    # The path of a table of several kinds ends with its kind: model.preprocessing.0.clahe
+    if any(parent in (owner, f"{owner}.{parent.rpartition('.')[2]}") for owner in owners if owner or not parent):
+        return [name]
+    return [_dotted(owner, name, repeated) for owner in dict.fromkeys(owners)][:3]
+
+
+def _dotted(table: str, name: str, repeated: Collection[str]) -> str:
+    """Return the key of a table as `--set` takes it, with the number of the first item of each list."""
+    parts = table.split(".") if table else []
+    items = [(part, "0") if ".".join(parts[: place + 1]) in repeated else (part,) for place, part in enumerate(parts)]
+    return ".".join([*chain.from_iterable(items), name])

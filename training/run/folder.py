@@ -144,7 +144,7 @@ class Run:
         """
         for name in (LAST, BEST):
             recover_folder(self.folder / name)
-        remove_temporary_files(self.folder)
+        remove_temporary_files(self.folder, subfolders=True)
         log, kept = self.folder / LOG, saved_log_bytes(self.folder / LAST)
         if log.exists() and log.stat().st_size > kept:
             os.truncate(log, kept)

@@ -187,6 +187,15 @@ def test_studies_with_unreadable_images_may_be_left_out(data: Path) -> None:
     assert "train-1" not in [one.study_id for one in prepared.encoded.examples["images"]["train"]]
 
 
+def test_a_corpus_of_which_no_image_can_be_read_is_refused_with_the_cause(data: Path) -> None:
+    for image in (data / "images").glob("*.png"):
+        image.unlink()
+    with pytest.raises(
+        CorpusError, match=r"no study of the corpus 'images' is left, because each has a missing or unr"
+    ):
+        prepare_run(data, tiny_recipe(data, unreadable="leave-out"))
+
+
 def test_images_of_the_test_split_are_not_read(data: Path) -> None:
     (data / "images" / "test-1.png").write_bytes(b"")
     assert prepare_run(data).encoded.counts["images"]["test"] == 8
