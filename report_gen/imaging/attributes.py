@@ -23,8 +23,8 @@ def optional_value(dataset: Dataset, keyword: str) -> Any:
 def text_value(dataset: Dataset, keyword: str) -> str | None:
     """Return a text, decoded by Specific Character Set (0008,0005), or None if it is absent or empty.
 
-    The text is cut to `LONGEST_TEXT` characters. Control and direction characters become spaces because a terminal would
-    act on them.
+    The text is cut to `LONGEST_TEXT` characters. Control and direction characters become spaces because a terminal
+    would act on them.
     """
     value = optional_value(dataset, keyword)
     text = str("" if value is None else value)[:LONGEST_TEXT]
