@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -25,10 +25,13 @@ def test_the_time_can_be_set(monkeypatch: pytest.MonkeyPatch, epoch: str, time: 
 
 def test_the_time_is_now_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    assert timedelta(0) <= datetime.now(UTC) - creation_time() < timedelta(minutes=1)
+    before = datetime.now(UTC)
+    assert before <= creation_time() <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("epoch", ["", "x", "-1", "1.5", "1e9", " 1", "٣", "253402300800", "31556889864403199", "9" * 5000])
+@pytest.mark.parametrize(
+    "epoch", ["", "x", "-1", "1.5", "1e9", " 1", "٣", "253402300800", "31556889864403199", "9" * 5000]
+)
 def test_another_value_is_refused(monkeypatch: pytest.MonkeyPatch, epoch: str) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     with pytest.raises(UsageError, match=r"SOURCE_DATE_EPOCH=.{2,50}: give whole seconds since 1970"):
