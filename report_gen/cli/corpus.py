@@ -20,8 +20,8 @@ from report_gen.cli.options import (
     load_findings,
     parse_columns,
 )
-from report_gen.errors import UsageError
-from report_gen.terminal import Quiet, Verbose, print_notice, print_table, print_text, set_verbosity
+from report_gen.errors import CorpusError, UsageError
+from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -91,6 +91,8 @@ def check(
         write_html(results, example_images, html)
     print_table(render_check(results))  # last, because a pipe may end the command here
     if strict and results.serious:
+        serious = [problem.text for problem in results.problems if problem.serious]
+        print_error(f"{path}: fails --strict: {' | '.join(serious)}")
         raise typer.Exit(STRICT_CHECK_FAILED)
 
 
@@ -251,16 +253,24 @@ def _opened(
         )
         table = Path(dataset.cache_files[0]["filename"])
         try:
-            yield _without_missing(dataset) if skip_missing else dataset
+            yield _without_missing(dataset, path) if skip_missing else dataset
         finally:
             table.unlink()
 
 
-def _without_missing(dataset: Dataset) -> Dataset:
-    """Leave out missing images and studies of which no image is left, and print how many."""
+def _without_missing(dataset: Dataset, source: Path) -> Dataset:
+    """Leave out missing images and studies of which no image is left, and print how many.
+
+    Raises:
+        CorpusError: No study is left.
+    """
     from report_gen.corpus_qc import leave_out_missing
 
     kept, images, studies = leave_out_missing(dataset)
+    if studies and not len(kept):
+        raise CorpusError(
+            f"{source}: all {images} images are missing, so no study is left; add the files, or correct their names"
+        )
     print_notice(f"left out {images} missing images, and {studies} studies of which no image is left")
     return kept
 

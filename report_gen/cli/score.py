@@ -23,7 +23,8 @@ def score(
     predictions: Annotated[
         Path,
         typer.Argument(
-            metavar="PREDICTIONS", help="Drafts: CSV or JSONL with study_id and report, or one text per line."
+            metavar="PREDICTIONS",
+            help="Drafts: CSV or JSONL with study_id and report, one text per line, or a folder of `draft -o`.",
         ),
     ],
     references: Annotated[

@@ -15,6 +15,7 @@ from report_gen.terminal.printing import (
     set_verbosity,
 )
 from report_gen.terminal.progress import Bars, bars, track
+from report_gen.terminal.stopping import stop_on_sigterm
 
 __all__ = [
     "Bars",
@@ -28,5 +29,6 @@ __all__ = [
     "print_text",
     "run_app",
     "set_verbosity",
+    "stop_on_sigterm",
     "track",
 ]

@@ -64,6 +64,7 @@ def run_app(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # pydicom's warnings quote values of the header, which may be data of the patient.
     warnings.filterwarnings("ignore", module="pydicom")
+    _forbid_core_dumps()
     with safe_streams(), _interrupts() as interrupts:
         try:
             creation_time()  # numpy.f2py fails without a sentence on a wrong SOURCE_DATE_EPOCH
@@ -122,6 +123,15 @@ def _interrupts() -> Iterator[_Interrupts]:
     finally:
         if current_thread() is main_thread():
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _forbid_core_dumps() -> None:
+    """Keep the memory, which contains images and headers of patients, from the disk if a process crashes."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _exit_interrupted() -> NoReturn:
