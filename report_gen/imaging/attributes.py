@@ -27,6 +27,8 @@ def text_value(dataset: Dataset, keyword: str) -> str | None:
     would act on them.
     """
     value = optional_value(dataset, keyword)
+    if isinstance(value, bytes):  # a text of more than 64 KiB is written with the VR UN (PS3.5 6.2.2)
+        value = value[:LONGEST_TEXT].decode(errors="replace")
     text = str("" if value is None else value)[:LONGEST_TEXT]
     characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
     return " ".join(characters.split()) or None

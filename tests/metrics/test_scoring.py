@@ -232,6 +232,22 @@ def assert_balanced(page: str) -> None:
     assert parser.open == []
 
 
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_cell_of_the_table_is_a_formula_or_a_control_character(corpus: Path, tmp_path: Path, start: str) -> None:
+    """https://owasp.org/www-community/attacks/CSV_Injection, a spreadsheet that separates cells by ; included."""
+    drafts = [f'{start}HYPERLINK("x")', f";{start}1+1;\x1b[31m\u202e", *TEST[2:]]
+    write_csv(run_score(options(corpus, drafts)), tmp_path / "run.csv")
+    lines = (tmp_path / "run.csv").read_text(encoding="utf-8")
+    assert all(character.isprintable() or character in "\t\n" for character in lines)
+    with (tmp_path / "run.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    shown = start.replace("\r", r"\r")
+    assert rows[0]["prediction"] == f'\'{shown}HYPERLINK("x")'
+    assert rows[1]["prediction"] == rf";{shown}1+1;\u001b[31m\u202e"
+    assert rows[1]["prediction"].join('""') in lines
+    assert rows[2]["prediction"] == TEST[2]
+
+
 def test_a_failed_write_raises_and_leaves_no_temporary_file(corpus: Path, tmp_path: Path) -> None:
     run = run_score(options(corpus, TEST))
     (tmp_path / "file").touch()
