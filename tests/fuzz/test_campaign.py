@@ -51,8 +51,9 @@ def test_faults_of_one_cause_have_one_key() -> None:
 
 def test_time_and_memory_beyond_the_limits_are_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checking, "MAX_CPU_SECONDS", 0.05)
-    monkeypatch.setattr(checking, "MAX_MEMORY", 2**25)
     assert check(target(lambda _path: sum(range(10**7))), Path("b.png")).key.startswith("slow")
+    monkeypatch.undo()
+    monkeypatch.setattr(checking, "MAX_MEMORY", 2**25)
     assert check(target(lambda _path: bool(bytearray(2**26))), Path("b.png")).key.startswith("memory")
     assert check(target(lambda _path: None), Path("b.png")).kind == "read"
 
