@@ -31,6 +31,14 @@ Candidates = Annotated[
     int,
     typer.Option(min=1, max=64, help="Candidate texts per study; the one most consistent with the findings is kept."),
 ]
+LimitMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory that reading one image may take, such as 512MB or 2GB; larger images are refused. Default: half "
+        "of the memory that is available at the start.",
+    ),
+]
 Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
 Columns = Annotated[
     list[str] | None,
@@ -104,6 +112,25 @@ def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int
     from report_gen.generation import DEFAULT_DECODING
 
     return replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
+
+
+def parse_size(text: str | None, option: str) -> int | None:
+    """Parse a number of bytes such as 512MB, 2GB or 1.5GiB; None stays None.
+
+    Raises:
+        UsageError: The text is no size, or the size is 0.
+    """
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    if text is None:
+        return None
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        size = 0
+    if size < 1:
+        raise UsageError(f"{option} {text!r}: write a size such as 512MB or 2GB")
+    return size
 
 
 def check_device(device: str) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 from report_gen.corpora.text_files import read_chunks
 from report_gen.errors import CorpusError
 
-LONGEST_ITEM = 2**26
-"""Longest allowed item, characters."""
+LONGEST_ITEM = 2**24
+"""Longest allowed item, characters. Its objects may take twenty times as many bytes."""
 
 _CHUNK = 2**16
 _BLANK = " \t\n\r"
