@@ -104,7 +104,7 @@ def recover_folder(folder: Path) -> None:
         for temporary in folder.parent.glob(f".{folder.name}-*{_TEMPORARY}"):
             shutil.rmtree(temporary)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be restored ({error.strerror}); check who owns the folder") from error
+        raise OutputError(f"{folder}: cannot be restored ({error.strerror}); check its permissions") from error
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

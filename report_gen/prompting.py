@@ -73,13 +73,33 @@ def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: 
         views: The views of the study, see `describe_views`.
         technique: How the images were acquired.
     """
-    values = {"indication": _clean(indication), "views": _clean(views), "technique": _clean(technique)}
+    given = {"indication": indication, "views": views, "technique": technique}
+    values = {name: cut_at_word(clean_value(value), LONGEST_VALUE) for name, value in given.items()}
     lines = []
     for line in prompt.text.splitlines():
         names = _PLACEHOLDER.findall(line)
         if not names or any(values[name] for name in names):
             lines.append(_PLACEHOLDER.sub(lambda match: values[match[1]], line))
     return "\n".join(lines)
+
+
+def clean_value(text: str) -> str:
+    """Return the text of a value as one line without control characters and de-identification marks.
+
+    At most the first 3,000 characters are read. A text without letters and digits becomes empty.
+    """
+    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
+    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
+    text = re.sub(r"\s+(?=[.,;:)])", "", text)
+    text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
+    return text if any(map(str.isalnum, text)) else ""
+
+
+def cut_at_word(text: str, characters: int) -> str:
+    """Return the first words of a text that have at most so many characters together, or a part of the first."""
+    if len(text) <= characters:
+        return text
+    return text[: characters + 1].rpartition(" ")[0] or text[:characters]
 
 
 def describe_views(view_positions: Iterable[str]) -> str:
@@ -102,14 +122,3 @@ def _built_in_files() -> list[Traversable]:
     in_checkout = (checkout / "pyproject.toml").is_file()
     folder: Traversable = checkout / "prompts" if in_checkout else resources.files("report_gen.prompts")
     return [file for file in folder.iterdir() if file.name.endswith(".txt")]
-
-
-def _clean(text: str) -> str:
-    """Return one line without control characters and de-identification marks."""
-    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
-    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
-    text = re.sub(r"\s+(?=[.,;:)])", "", text)
-    text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
-    if len(text) > LONGEST_VALUE:
-        text = text[: LONGEST_VALUE + 1].rpartition(" ")[0] or text[:LONGEST_VALUE]
-    return text if any(map(str.isalnum, text)) else ""

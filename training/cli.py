@@ -27,7 +27,7 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Measure memory and speed in a few steps and show the first batch; nothing is kept."
+            "--dry-run", help="Measure memory and speed in a few steps and show the first batch; keep only its images."
         ),
     ] = False,
     contact_sheet: Annotated[

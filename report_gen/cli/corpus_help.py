@@ -30,6 +30,6 @@ COLUMNS_HELP = """A table has one row per study or image. Usual names of columns
   indication, comparison, modality, plane, body_part
   a finding   its label: 1, 0, or empty for unknown"""
 
-RECIPE_HELP = "\b\nA minimal recipe for `report-gen train`:\n\b\n" + "".join(
+RECIPE_HELP = "\b\nA minimal recipe for `report-gen train`:\n" + "".join(
     f"  {line}\n" for line in MINIMAL_RECIPE.splitlines()
 )

@@ -13,10 +13,12 @@ from report_gen.cli.options import (
     Candidates,
     Device,
     Dtype,
+    LimitMemory,
     Method,
     check_device,
     check_png_name,
     choose_decoding,
+    image_memory_limit,
     load_drafter,
     parse_attributes,
     parse_overrides,
@@ -34,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def draft(
+    context: typer.Context,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG, TIFF or WebP files, or folders of studies.")
     ],
@@ -72,7 +75,8 @@ def draft(
         bool,
         typer.Option(
             "--as-study",
-            help="Take the pictures (PNG, JPEG, TIFF, WebP) of each folder, and all files named here, for one study.",
+            help="Join the PNG, JPEG, TIFF and WebP images of each folder, or of the command line, into one study. "
+            "DICOM files are grouped by StudyInstanceUID.",
         ),
     ] = False,
     attention: Annotated[
@@ -94,9 +98,16 @@ def draft(
     method: Method = "beam",
     candidates: Candidates = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Studies that the model processes together.")] = 8,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
+        ),
+    ] = 1,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    limit_memory: LimitMemory = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -107,6 +118,7 @@ def draft(
         check_png_name(path, option)
     chosen_format = get_format(output_format)
     check_device(device)
+    context.with_resource(image_memory_limit(limit_memory))
     overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
     studies, refused = _read_all(paths, view, as_study=as_study)
     if studies:

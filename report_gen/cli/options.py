@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -114,23 +115,28 @@ def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int
     return replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
 
 
-def parse_size(text: str | None, option: str) -> int | None:
-    """Parse a number of bytes such as 512MB, 2GB or 1.5GiB; None stays None.
+def image_memory_limit(size: str | None) -> AbstractContextManager[None]:
+    """Return a context in which reading one image may take this memory, see `report_gen.imaging.limit_memory`.
+
+    Args:
+        size: Value of --limit-memory, such as 512MB or 1.5GiB; None for the default.
 
     Raises:
         UsageError: The text is no size, or the size is 0.
     """
     from pydantic import ByteSize, TypeAdapter, ValidationError
 
-    if text is None:
-        return None
+    from report_gen.imaging import limit_memory
+
+    if size is None:
+        return limit_memory()
     try:
-        size = int(TypeAdapter(ByteSize).validate_python(text))
+        limit = int(TypeAdapter(ByteSize).validate_python(size))
     except ValidationError:
-        size = 0
-    if size < 1:
-        raise UsageError(f"{option} {text!r}: write a size such as 512MB or 2GB")
-    return size
+        limit = 0
+    if limit < 1:
+        raise UsageError(f"--limit-memory {size!r}: write a size such as 512MB or 2GB")
+    return limit_memory(limit)
 
 
 def check_device(device: str) -> None:

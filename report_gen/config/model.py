@@ -40,6 +40,8 @@ CONDITIONING_TRAITS: Mapping[ConditioningName, ConditioningTraits] = MappingProx
 
 
 class EncoderConfig(FrozenModel):
+    """The image encoder, a timm model."""
+
     name: str
     """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`."""
     arguments: dict[str, Scalar] = Field(default_factory=dict)
@@ -55,27 +57,31 @@ class EncoderConfig(FrozenModel):
 
 
 class ProjectorConfig(FrozenModel):
+    """The projector from patch features to visual tokens."""
+
     patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
-    """Visual tokens that carry the patches: a number of attention-pooled tokens, `all` for one per patch, 0: none."""
+    """Visual tokens made from patch features: a number of attention-pooled tokens, `all` for one per patch, or 0."""
     hidden: int = Field(default=256, ge=1)
-    """Width inside the multi-layer perceptrons."""
+    """Hidden width of the multi-layer perceptrons of the projector."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of patch features dropped during training."""
     numbers: int = Field(default=64, ge=2)
     """Number of values into which features are pooled, each the mean of a group of channels; for `numbers` only."""
     decimals: int = Field(default=2, ge=0, le=6)
-    """Decimal places of these values."""
+    """Decimal places of the pooled values; for `numbers` only."""
 
 
 class DecoderConfig(FrozenModel):
+    """The decoder: a GPT-2 of these sizes, or any causal language model of transformers."""
+
     width: int = Field(default=256, ge=8)
-    """D_txt. Ignored where `transformer` is given."""
+    """Width of the token embeddings. Ignored where `transformer` is given."""
     layers: int = Field(default=4, ge=1)
     """Transformer blocks. Ignored where `transformer` is given."""
     heads: int = Field(default=4, ge=1)
     """Attention heads per block. Ignored where `transformer` is given."""
     positions: int = Field(default=512, ge=16)
-    """Longest T = K + P + R. Ignored where `transformer` is given."""
+    """Maximum number of visual, prompt and report tokens together. Ignored where `transformer` is given."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout of a decoder built from scratch."""
     transformer: dict[str, Any] | None = None
@@ -84,7 +90,9 @@ class DecoderConfig(FrozenModel):
     @model_validator(mode="after")
     def _check(self) -> DecoderConfig:
         if self.transformer is None and self.width % self.heads:
-            raise ValueError(f"{self.heads} heads cannot share a width of {self.width}; choose a multiple")
+            raise ValueError(
+                f"{self.heads} heads cannot share a width of {self.width}; make the width a multiple of the heads"
+            )
         return self
 
 
@@ -94,7 +102,7 @@ class FindingConfig(FrozenModel):
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, so that probabilities are calibrated (Guo et al., ICML 2017)."""
     trained: tuple[bool, ...] | None = None
-    """Whether the head was trained on a finding, so that its probability is reported. None: where `present` is set."""
+    """Whether the head was trained on a finding and reports its probability. None: where `present` has a threshold."""
     present: tuple[float | None, ...]
     """Minimum probability of a present finding. None: the finding stays unknown, as it is untrained or too rare."""
     uncertain: tuple[float | None, ...] = Field(default_factory=lambda data: (None,) * len(data.get("present", ())))
@@ -143,6 +151,8 @@ class AttributeConfig(FrozenModel):
 
 
 class ModelConfig(FrozenModel):
+    """The configuration of a model."""
+
     schema_version: Literal[3] = 3
     """Version of this record; `model/migration.py` migrates earlier ones."""
     name: str
@@ -178,8 +188,8 @@ class ModelConfig(FrozenModel):
             values = getattr(self.findings, name)
             if values is not None and len(values) != count:
                 raise ValueError(
-                    f"findings.{name} has {len(values)} values; the schema {self.finding_schema.name!r} has {count} "
-                    "findings"
+                    f"findings.{name} has {len(values)} values, but schema {self.finding_schema.name!r} has {count} "
+                    "findings; give one value for each"
                 )
         return self
 

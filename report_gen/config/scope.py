@@ -10,8 +10,8 @@ from report_gen.config.base import FrozenModel
 from report_gen.records import ViewPosition
 
 ImageClass = Literal["upright", "lateral", "rotated_90", "rotated_180", "rotated_270", "inverted", "foreign"]
-"""What an image shows: an image as the model was trained on, the same from the side, rotated counterclockwise or with
-inverted gray levels, or something else."""
+"""Class of an image: upright frontal, lateral, rotated counterclockwise by 90, 180 or 270 degrees, with inverted gray
+levels, or `foreign`: unlike the images that the model was trained on."""
 
 
 class RecognizerConfig(FrozenModel):
@@ -24,14 +24,14 @@ class RecognizerConfig(FrozenModel):
     components: int = Field(default=64, ge=1)
     """Number of principal components that reconstruct the features of an image."""
     max_foreign: float = Field(default=0.5, gt=0, le=1)
-    """Maximum probability of `foreign` of an image that is drafted."""
+    """An image whose probability of `foreign` is above this value is refused."""
     max_distance: float = Field(gt=0)
     """Maximum reconstruction error of an image that is drafted, in standard deviations of a feature."""
 
     @model_validator(mode="after")
     def _check(self) -> RecognizerConfig:
         if len(set(self.classes)) < len(self.classes) or "upright" not in self.classes or self.classes[-1] != "foreign":
-            raise ValueError("the classes of the recognizer are each class once, with upright, and foreign as the last")
+            raise ValueError("classes contain a duplicate, lack 'upright' or do not end with 'foreign'; correct them")
         return self
 
 
@@ -61,7 +61,7 @@ class ScopeConfig(DeclaredScope):
     """The declared scope, and what recognizes foreign images."""
 
     recognizer: RecognizerConfig | None = None
-    """Recognizer of foreign images. None: the model has none, and every image is drafted."""
+    """Image recognizer. None: images are accepted or refused by their headers only."""
 
 
 class TrainedViews(FrozenModel):
@@ -72,7 +72,7 @@ class TrainedViews(FrozenModel):
     prompts: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     """Number of training reports by the views that the prompt names, such as "PA and lateral"; "" if it names none."""
     dropout: float = Field(default=0.0, ge=0, le=1)
-    """Share of the training images whose view was dropped, so that the model knows images of unknown view."""
+    """Fraction of the training images whose view was dropped, which trains the embedding of the unknown view."""
 
     @property
     def embedded(self) -> frozenset[ViewPosition]:

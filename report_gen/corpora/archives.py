@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from report_gen.errors import CorpusError
 
@@ -69,7 +69,7 @@ def too_large(location: str) -> CorpusError:
 class _BoundedStream(io.RawIOBase):
     """The inflated bytes of an archive, of which no more can be read than is allowed."""
 
-    def __init__(self, file: IO[bytes], archive: Path) -> None:
+    def __init__(self, file: gzip.GzipFile, archive: Path) -> None:
         super().__init__()
         self._file, self._archive = file, archive
         self._total, self._allowed = LARGEST_ARCHIVE, _LARGEST_HEADER

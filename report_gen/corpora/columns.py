@@ -153,7 +153,7 @@ def _choose(
         listed = (columns,) if isinstance(columns, str) else tuple(columns)
         for column in listed:
             if column not in names and normalize(column) not in known:
-                raise CorpusError(f"{source}: no column {column!r} for {given}; the columns are {list_names(names)}")
+                raise CorpusError(f"{source}: no column {column!r} for {given}; choose from {list_names(names)}")
         found = tuple(column if column in names else known[normalize(column)] for column in listed)
         chosen[field] = chosen.get(field, ()) + found
     return chosen

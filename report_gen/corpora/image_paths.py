@@ -16,7 +16,7 @@ from report_gen.errors import CorpusError
 from report_gen.files import write_atomically
 
 IMAGES = "images"
-IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".ima"))
+LISTED_IMAGE_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ".ima"))
 
 _MOST_FILES = 2_000_000
 """Largest number of files that are indexed below the folder of a table."""
@@ -72,7 +72,7 @@ class ImageFinder:
             return ""
         path = Path(self.find(image, location))
         path = path.relative_to(self._folder) if path.is_relative_to(self._folder) else path
-        return path.with_suffix("").as_posix() if path.suffix.lower() in IMAGE_SUFFIXES else path.as_posix()
+        return path.with_suffix("").as_posix() if path.suffix.lower() in LISTED_IMAGE_SUFFIXES else path.as_posix()
 
     def _find_by_tail(self, portable: str, name: str, location: str) -> str:
         """Return the file below the folder that has the most last parts of an absolute path; empty if there is none."""
@@ -82,7 +82,7 @@ class ImageFinder:
             if is_file(path):
                 if self._claimed.setdefault(path, name) != name:
                     raise CorpusError(
-                        f"{location}: {name!r} and {self._claimed[path]!r} are no files here, and both may be {path}; "
+                        f"{location}: neither {name!r} nor {self._claimed[path]!r} exists, and both match {path}; "
                         "write the paths relative to the folder of the table"
                     )
                 return path
@@ -110,7 +110,7 @@ class ImageFinder:
 
 def has_image_suffix(name: str) -> bool:
     """Return whether a file name ends like that of an image."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+    return PurePosixPath(name).suffix.lower() in LISTED_IMAGE_SUFFIXES
 
 
 def _walk(root: Path) -> Iterator[str]:

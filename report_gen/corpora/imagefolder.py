@@ -29,7 +29,7 @@ def tables(path: Path) -> Sequence[RowTable]:
     """
     files = _files(path)
     if not files:
-        raise CorpusError(f"{path}: no {' or '.join(FILES)} in the folder or in its folders of splits")
+        raise CorpusError(f"{path}: no {' or '.join(FILES)} in the folder or in its train, val or test folder; add one")
     return tuple(
         file_table(file, split=split_of_name(file.parent.name) if file.parent != path else "") for file in files
     )

@@ -114,7 +114,7 @@ def _column(use: ColumnUse, field: str) -> str:
 def _names(values: Any, column: str, location: str) -> list[str]:
     values = [] if values is None else values
     if not isinstance(values, list) or not all(isinstance(item, str) for item in values):
-        raise CorpusError(f"{location}: {column!r} must be a list of texts, or texts separated by ';'")
+        raise CorpusError(f"{location}: {column!r} is no list of texts; write a list, or texts separated by ';'")
     return [item.strip() for item in values if item.strip()]
 
 

@@ -27,7 +27,7 @@ class CorpusValidator:
     Args:
         path: The corpus, for error messages.
         require_images: Whether a missing image is a fault.
-        described: Whether a corpus without any report and label is accepted.
+        described: True accepts a corpus in which no study has a report or a label.
         thorough: False accepts every fault but an empty corpus and missing images.
     """
 

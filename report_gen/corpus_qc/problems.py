@@ -51,7 +51,7 @@ def _remedy(use: ColumnUse | None, field: str) -> str:
     """Return how the column of a field can be given."""
     if use is None:
         return f"the layout of this corpus has fixed columns; add the {field}s, or write a manifest"
-    unused = f"; not recognized are {list_names(use.unused)}" if use.unused else ""
+    unused = f"; columns not recognized: {list_names(use.unused)}" if use.unused else ""
     return f"name the column (--columns {field}=NAME){unused}"
 
 
@@ -129,8 +129,8 @@ def _texts(check: CorpusCheck) -> Iterator[Problem]:
         )
     if check.with_prior:
         yield _minor(
-            f"{check.with_prior / reports:.0%} of the reports refer to an earlier study, which a draft from one study "
-            "cannot know: remove these sentences (report-gen corpus clean)"
+            f"{check.with_prior / reports:.0%} of the reports refer to an earlier study, which a model does not get: "
+            "remove these sentences (report-gen corpus clean)"
         )
     unknown, all_views = check.views.get(ViewPosition.UNKNOWN, 0), sum(check.views.values())
     if unknown:

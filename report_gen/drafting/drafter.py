@@ -137,7 +137,7 @@ class Drafter:
         overrides: Mapping[str, FindingState] | None = None,
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
-        batch_size: int = 8,
+        batch_size: int = 1,
         blank: bool = False,
         force: bool = False,
     ) -> Iterator[Report | StudyError]:
@@ -149,7 +149,9 @@ class Drafter:
             overrides: Finding states set by the reader for all studies, by finding name.
             attributes: Attribute values set by the reader for all studies, "" for unknown.
             indication: Why the studies were ordered; by default the indication of each study.
-            batch_size: Number B of studies that the model processes together. The drafts do not depend on it.
+            batch_size: Number B of studies that the decoder processes together. More than 1 is faster, but the last
+                digits of sums then depend on the other studies of the batch, which changes a word in rare cases. By
+                default every draft is exactly the one that the study gets alone.
             blank: Replace every image with uniform gray, to measure what the model writes without images.
             force: Draft studies outside the scope of the model as well, with a notice.
 
@@ -163,27 +165,37 @@ class Drafter:
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [self._check_overrides(request) for request in requests]
         for start in range(0, len(requests), batch_size):
-            batch = requests[start : start + batch_size]
-            loaded = [self._preprocessor.load(request, blank=blank, force=force) for request in batch]
-            yield from self._draft_batch(loaded, decoding or DEFAULT_DECODING)
+            batch = [
+                self._prepare(request, decoding or DEFAULT_DECODING, blank=blank, force=force)
+                for request in requests[start : start + batch_size]
+            ]
+            yield from self._draft_batch(batch, decoding or DEFAULT_DECODING)
+
+    def _prepare(
+        self, request: DraftRequest, decoding: Decoding, *, blank: bool, force: bool
+    ) -> PreprocessedStudy | LoadedStudy | StudyError:
+        """Return a study prepared for the model, a study whose images are blank, or an error."""
+        loaded = self._preprocessor.load(request, blank=blank, force=force)
+        if isinstance(loaded, StudyError) or loaded.is_blank:
+            return loaded
+        return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens)
 
     def _draft_batch(
-        self, batch: Sequence[LoadedStudy | StudyError], decoding: Decoding
+        self, batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError], decoding: Decoding
     ) -> Iterator[Report | StudyError]:
-        shown = [item for item in batch if isinstance(item, LoadedStudy) and not item.is_blank]
-        prepared = [self._preprocessor.prepare(item) for item in shown]
+        prepared = [item for item in batch if isinstance(item, PreprocessedStudy)]
         reports = iter(self._draft_images(prepared, decoding) if prepared else ())
         for item in batch:
             if isinstance(item, StudyError):
                 yield item
-            elif item.is_blank:
+            elif isinstance(item, LoadedStudy):
                 yield self._reports.compose_blank(item.request.study, notices=item.notices, decoding=decoding)
             else:
                 yield next(reports)
 
     @torch.inference_mode()
     def _draft_images(self, batch: Sequence[PreprocessedStudy], decoding: Decoding) -> list[Report]:
-        visual = self._model.encode_images(*self._preprocessor.collate(batch))
+        visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         findings = self._resolve_findings(batch, visual)
         attributes = self._resolve_attributes(batch, visual)
         visual_tokens, visual_mask = self._model.visual_tokens(
@@ -193,7 +205,8 @@ class Drafter:
             self._checkpoint,
             visual_tokens=visual_tokens,
             visual_mask=visual_mask,
-            prompt_ids=[item.prompt_ids for item in batch],
+            prompt_ids=[item.prompt.token_ids for item in batch],
+            max_report_tokens=[item.prompt.max_report_tokens for item in batch],
             states=[[finding.state for finding in row] for row in findings],
             attributes=[{attribute.name: attribute.value for attribute in row} for row in attributes],
             decoding=decoding,
@@ -205,6 +218,7 @@ class Drafter:
                 findings=row,
                 attributes=values,
                 text=text,
+                prompt=item.prompt,
                 notices=item.loaded.notices,
                 decoding=decoding,
             )
@@ -269,7 +283,7 @@ class Drafter:
         if isinstance(loaded, StudyError):
             raise loaded
         image, placement = self._preprocessor.load_first_image(loaded)
-        images = self._preprocessor.collate([self._preprocessor.prepare(loaded)])
+        images = self._preprocessor.collate([loaded])
         return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
 
     def preprocessing_stages(self, study: Study) -> tuple[PreprocessedImage, ...]:

@@ -1,7 +1,7 @@
-"""Decide from what the recognizer sees in the images of a study whether they are in the scope of a model.
+"""Apply the decisions of the image recognizer to the images of a study.
 
-The header has precedence. An image whose header names the modality and a body part of the scope is never refused for
-what it looks like, but the draft has a notice. An image without such a header is.
+The header has precedence: an image whose header states a modality and a body part of the scope is not refused, but the
+draft has a notice. Other images are left out, and a study without a remaining image is refused.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from report_gen.records import Image, ViewPosition
 _FOREIGN = "the image does not look like the images that the model was trained on"
 
 _APPEARANCE: Mapping[ImageClass, str] = {
-    "rotated_90": "appears to be rotated by 90 degrees counterclockwise; rotate it back",
+    "rotated_90": "appears to be rotated by 90 degrees counterclockwise; rotate it by 90 degrees clockwise",
     "rotated_180": "appears to be upside down; rotate it by 180 degrees",
-    "rotated_270": "appears to be rotated by 90 degrees clockwise; rotate it back",
+    "rotated_270": "appears to be rotated by 90 degrees clockwise; rotate it by 90 degrees counterclockwise",
     "inverted": "appears to have inverted gray levels; check its Photometric Interpretation, or the export",
 }
 
@@ -31,9 +31,9 @@ class RecognizedImages:
     """The images of a study that remain in the scope of a model."""
 
     images: tuple[Image, ...]
-    """The remaining images. A lateral image whose header does not state its view has it."""
+    """The remaining images. The view of images that are recognized as lateral is LATERAL if the header states none."""
     kept: list[int]
-    """Their indices among all images."""
+    """Indices of the remaining images among all images."""
     notices: tuple[str, ...]
     """What the reader of the draft must know about them, and about the images that were left out."""
 
@@ -58,11 +58,11 @@ def apply_recognition(
     Raises:
         ScopeError: Every image is outside the scope.
     """
-    images = [_with_view(image, seen) for image, seen in zip(images, recognized, strict=True)]
+    images = [_with_view(image, recognition) for image, recognition in zip(images, recognized, strict=True)]
     outside = {
         index: found
-        for index, (image, seen) in enumerate(zip(images, recognized, strict=True))
-        if (found := _violation(image, seen, scope)) and image.path not in confirmed
+        for index, (image, recognition) in enumerate(zip(images, recognized, strict=True))
+        if (found := _violation(image, recognition, scope)) and image.path not in confirmed
     }
     kept = [index for index in range(len(images)) if index not in outside]
     notices = _appearance_notices([(images[index], recognized[index]) for index in kept], scope)
@@ -78,15 +78,15 @@ def apply_recognition(
     return RecognizedImages(tuple(images[index] for index in kept), kept, tuple(notices))
 
 
-def _with_view(image: Image, seen: Recognition) -> Image:
-    if seen.image_class == "lateral" and image.view_position is ViewPosition.UNKNOWN:
+def _with_view(image: Image, recognition: Recognition) -> Image:
+    if recognition.image_class == "lateral" and image.view_position is ViewPosition.UNKNOWN:
         return replace(image, view_position=ViewPosition.LATERAL)
     return image
 
 
-def _violation(image: Image, seen: Recognition, scope: ScopeConfig) -> tuple[str, str] | None:
+def _violation(image: Image, recognition: Recognition, scope: ScopeConfig) -> tuple[str, str] | None:
     """Return the code and the sentence for which an image is outside the scope, or None."""
-    if seen.image_class == "foreign":
+    if recognition.image_class == "foreign":
         return "image", _FOREIGN
     if image.view_position is ViewPosition.LATERAL and not accepts_view(scope.views, ViewPosition.LATERAL):
         return "view", "the image appears to be a lateral view, and the model was not trained on lateral views"
@@ -96,11 +96,11 @@ def _violation(image: Image, seen: Recognition, scope: ScopeConfig) -> tuple[str
 def _appearance_notices(kept: Sequence[tuple[Image, Recognition]], scope: ScopeConfig) -> list[str]:
     """Return what the reader must know about images that are drafted, each sentence once."""
     notices = []
-    for image, seen in kept:
-        if seen.image_class in _APPEARANCE:
-            notices.append(f"the image {_APPEARANCE[seen.image_class]}")
-        elif seen.image_class == "lateral" and scope.views and image.view_position is not ViewPosition.LATERAL:
+    for image, recognition in kept:
+        if recognition.image_class in _APPEARANCE:
+            notices.append(f"the image {_APPEARANCE[recognition.image_class]}")
+        elif recognition.image_class == "lateral" and scope.views and image.view_position is not ViewPosition.LATERAL:
             notices.append("the image appears to be a lateral view, but its header states another view")
-        elif seen.image_class == "foreign":
-            notices.append(f"{_FOREIGN}, although its header states the modality and a body part of them")
+        elif recognition.image_class == "foreign":
+            notices.append(f"{_FOREIGN}, although its header states a modality and a body part of the scope")
     return list(dict.fromkeys(notices))

@@ -13,16 +13,19 @@ from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.request import DraftRequest
+from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
-from report_gen.errors import StudyError
-from report_gen.imaging import load_image
+from report_gen.errors import StudyError, without_traceback
+from report_gen.imaging import load_image, memory_errors
 from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
-from report_gen.prompting import render
 from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")
+
+_CHUNK = 4
+"""Images that pass the encoder together, so that its memory does not grow with the images of a study."""
 
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
@@ -52,10 +55,7 @@ class PreprocessedStudy:
     """A study that is prepared for the model."""
 
     loaded: LoadedStudy
-    views: list[int]
-    """[V], indices into `VIEWS`."""
-    prompt_ids: list[int]
-    """[P]."""
+    prompt: FittedPrompt
 
 
 class ImageBatch(NamedTuple):
@@ -110,28 +110,47 @@ class StudyPreprocessor:
             loaded = self._encode(request, images, squares, (*scoped.notices, *notices))
             return self._choose_views(loaded if blank or loaded.is_blank else self._recognize(loaded, force=force))
         except StudyError as error:
-            return error
+            return without_traceback(error)
 
-    def prepare(self, loaded: LoadedStudy) -> PreprocessedStudy:
-        """Render the prompt of a study, and look its views up."""
+    def prepare(self, loaded: LoadedStudy, *, max_report_tokens: int) -> PreprocessedStudy | StudyError:
+        """Fit the prompt of a study into the positions of the decoder.
+
+        Args:
+            loaded: The images.
+            max_report_tokens: Maximum number of report tokens that the user wants.
+
+        Returns:
+            The study, or the error for which this study alone is refused.
+        """
         request = loaded.request
-        prompt = render(
+        visual_positions = self._model.visual_positions(len(loaded.images))
+        prompt = fit_prompt(
             self._prompt,
+            self._tokenizer,
             indication=request.indication or request.study.indication or "",
             views=views_of_prompt(loaded.views, self._trained_views),
             technique=request.technique or "",
+            free_positions=self._model.decoder.positions - visual_positions - 1,
+            max_report_tokens=max_report_tokens,
         )
-        views = [VIEWS.index(view) for view in loaded.views]
-        return PreprocessedStudy(loaded, views, self._tokenizer.encode(prompt))
+        if prompt is None:
+            reason = (
+                f"{len(loaded.images)} images and the prompt take all {self._model.decoder.positions} positions of the "
+                "decoder and leave none for a report; give fewer images"
+            )
+            return StudyError(request.study.path, reason)
+        return PreprocessedStudy(loaded, prompt)
 
-    def collate(self, batch: Sequence[PreprocessedStudy]) -> ImageBatch:
+    def collate(self, batch: Sequence[LoadedStudy]) -> ImageBatch:
         """Stack the images of B studies on the device; missing views are zero and masked."""
-        view_positions, view_mask = collate_view_positions([item.views for item in batch])
+        view_positions, view_mask = collate_view_positions(
+            [[VIEWS.index(view) for view in item.views] for item in batch]
+        )
         return ImageBatch(
-            pad_sequence([item.loaded.pixel_values for item in batch], batch_first=True),
+            pad_sequence([item.pixel_values for item in batch], batch_first=True),
             view_positions.to(self._device),
             view_mask.to(self._device),
-            pad_sequence([item.loaded.patch_features for item in batch], batch_first=True),
+            pad_sequence([item.patch_features for item in batch], batch_first=True),
         )
 
     def load_first_image(self, loaded: LoadedStudy) -> tuple[NDArray[np.float32], Placement]:
@@ -161,10 +180,11 @@ class StudyPreprocessor:
             notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
         views = tuple(image.view_position for image in images)
-        return LoadedStudy(request, images, views, pixel_values, self._model.encoder(pixel_values), notices, is_blank)
+        features = torch.cat([self._model.encoder(chunk) for chunk in torch.split(pixel_values, _CHUNK)])
+        return LoadedStudy(request, images, views, pixel_values, features, notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
-        """Remove images that the recognizer of the model finds foreign; raise ScopeError if none remains."""
+        """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
         recognizer = self._model.recognizer
         if recognizer is None:
             return loaded
@@ -186,9 +206,14 @@ class StudyPreprocessor:
 
     def _fit_images(self, images: Sequence[Image]) -> tuple[torch.Tensor, tuple[str, ...]]:
         """Return squares [V,size,size] and the notices of the images; raise StudyError if one cannot be read."""
-        loaded = [load_image(image) for image in images]
-        squares = torch.stack([self._transform.fit(image.pixels)[0] for image in loaded])
-        return squares, _image_notices([image.notices for image in loaded])
+        squares: list[torch.Tensor] = []
+        notices: list[tuple[str, ...]] = []
+        for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
+            loaded = load_image(image)
+            with memory_errors(image.path):
+                squares.append(self._transform.fit(loaded.pixels)[0])
+            notices.append(loaded.notices)
+        return torch.stack(squares), _image_notices(notices)
 
     def _gray_squares(self, images: int) -> tuple[torch.Tensor, tuple[str, ...]]:
         return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from report_gen import __version__
 from report_gen.drafting.audit import draft_notices
 from report_gen.drafting.conditioning_inputs import unknown_attributes
+from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.model import Checkpoint
 from report_gen.records import (
@@ -51,6 +52,7 @@ class ReportComposer:
         findings: tuple[Finding, ...],
         attributes: tuple[Attribute, ...],
         text: GeneratedText,
+        prompt: FittedPrompt,
         notices: Sequence[str],
         decoding: Decoding,
     ) -> Report:
@@ -61,9 +63,16 @@ class ReportComposer:
             findings: Findings as they condition the decoder.
             attributes: Attributes as they condition the decoder.
             text: The generated text.
+            prompt: The prompt, whose values may have been shortened.
             notices: Notices about the study; those of the audit follow.
             decoding: Options of the generation, for the provenance.
         """
+        notices = (*notices, *prompt.notices)
+        if not text.ended:
+            notices = (
+                *notices,
+                f"the text was cut at its limit of {prompt.max_report_tokens} tokens and is incomplete",
+            )
         if text.removed:
             notices = (
                 *notices,
@@ -75,7 +84,7 @@ class ReportComposer:
             sections=text.sections,
             findings=findings,
             notices=(*notices, *audited),
-            provenance=self._provenance(study, decoding),
+            provenance=self._provenance(study, decoding.options() | _budget(prompt)),
             attributes=attributes,
         )
 
@@ -92,11 +101,11 @@ class ReportComposer:
             sections=_BLANK_SECTIONS,
             findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in config.finding_schema.findings),
             notices=tuple(notices),
-            provenance=self._provenance(study, decoding),
+            provenance=self._provenance(study, decoding.options()),
             attributes=unknown_attributes(config.attributes),
         )
 
-    def _provenance(self, study: Study, decoding: Decoding) -> Provenance:
+    def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
         machine: dict[str, str | int] = {
             "device": self._device.type,
             "dtype": str(self._dtype).removeprefix("torch."),
@@ -111,9 +120,18 @@ class ReportComposer:
             inputs=tuple(
                 InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
             ),
-            decoding=decoding.options() | machine,
+            decoding={**options, **machine},
             preprocessing=tuple(step.model_dump() for step in self._checkpoint.model.config.preprocessing),
         )
+
+
+def _budget(prompt: FittedPrompt) -> dict[str, str | int | float | bool]:
+    """Return how the positions of the decoder were divided, for the provenance."""
+    return {
+        "max_tokens": prompt.max_report_tokens,
+        "prompt_tokens": len(prompt.token_ids),
+        "prompt_shortened": bool(prompt.notices),
+    }
 
 
 def _now() -> datetime:

@@ -52,7 +52,7 @@ def choose_images(images: Sequence[Image], declared: Collection[str], trained: T
         _describe_replacement(image.view_position, view, trained) for image, view in zip(chosen, views, strict=True)
     ]
     if not known:
-        notices = [f"no view that the model was trained on ({', '.join(declared or trained.images)})"]
+        notices = [f"no image has a view that the model was trained on ({', '.join(declared or trained.images)})"]
     elif left_out := len(images) - len(known):
         notices.append(f"{left_out} of {len(images)} images left out: the model was not trained on their views")
     return ChosenImages(chosen, views, tuple(dict.fromkeys(filter(None, notices))))
@@ -62,9 +62,8 @@ def replace_view(view: ViewPosition, trained: TrainedViews) -> ViewPosition:
     """Return the view by which the model gets an image: a view of which the embedding is trained.
 
     An untrained view becomes FRONTAL if it is a frontal one, else UNKNOWN, whichever is trained. A model that was
-    trained without unknown views gets its most frequent frontal view instead. If all training images had one view, it
-    tells nothing about an image, and an image of unknown view gets it as well. So a PNG is drafted like the same image
-    in a corpus.
+    trained without unknown views gets its most frequent frontal view instead. If all training images had the same view,
+    an image of unknown view gets this view, so that a PNG is drafted like the same image in a corpus.
     """
     embedded = trained.embedded
     if view is ViewPosition.UNKNOWN and len(trained.images) == 1:
@@ -75,8 +74,8 @@ def replace_view(view: ViewPosition, trained: TrainedViews) -> ViewPosition:
         return ViewPosition.FRONTAL
     if ViewPosition.UNKNOWN in embedded:
         return ViewPosition.UNKNOWN
-    # Training starts with an embedding of zero for every view. A decoder that always read the embedding of a known view
-    # writes broken text for zero, and for a prompt without its line of views.
+    # The embedding of an untrained view is zero. A decoder that was trained only with the embeddings of known views
+    # generates broken text for a zero embedding, and for a prompt that names no views.
     frontal = [view for view in trained.images if view.is_frontal]
     return max(frontal or trained.images, key=trained.images.__getitem__)
 
@@ -104,5 +103,5 @@ def _describe_replacement(view: ViewPosition, replaced: ViewPosition, trained: T
     if view is ViewPosition.UNKNOWN and len(trained.images) == 1:
         return ""
     if view is ViewPosition.UNKNOWN:
-        return f"the view of an image is unknown and is assumed to be {replaced.label}; specify it if it is another"
+        return f"the view of an image is unknown; {replaced.label} is assumed; specify another view with --view"
     return f"the model was not trained on the view {view.label}; the image is drafted as {replaced.label}"

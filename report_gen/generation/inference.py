@@ -33,6 +33,8 @@ class GeneratedText:
     """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
     removed: int = 0
     """Number of sentences that `Decoding.remove_unsupported` removed."""
+    ended: bool = True
+    """Whether the model ended the text; False if it was cut at its maximum length."""
 
     @property
     def text(self) -> str:
@@ -61,6 +63,7 @@ def generate_texts(
     attributes: Sequence[Mapping[AttributeName, str]] | None = None,
     decoding: Decoding,
     generators: Sequence[torch.Generator] = (),
+    max_report_tokens: Sequence[int] = (),
 ) -> list[GeneratedText]:
     """Generate one text per study and keep the most consistent candidate, see `reranking.py`.
 
@@ -74,9 +77,10 @@ def generate_texts(
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
+        max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every study.
 
     Raises:
-        UsageError: The longest prompt leaves no positions for a report.
+        UsageError: A prompt leaves no positions for a report.
     """
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes = attributes or [{} for _ in studies]
@@ -89,6 +93,7 @@ def generate_texts(
             prompt_ids=[prompt_ids[row] for row in rows],
             decoding=decoding,
             generators=[generators[row] for row in rows] if decoding.method == "sample" else (),
+            max_report_tokens=[max_report_tokens[row] for row in rows] if max_report_tokens else (),
         )
         return [compose_text(one, checkpoint.tokenizer) for one in tokens]
 
@@ -111,7 +116,6 @@ def generate_texts(
     return [_without_unsupported(text, row, schema) for text, row in zip(selected, states, strict=True)]
 
 
-@torch.inference_mode()
 def generate_tokens(
     model: ReportModel,
     *,
@@ -120,28 +124,72 @@ def generate_tokens(
     prompt_ids: Sequence[Sequence[int]],
     decoding: Decoding,
     generators: Sequence[torch.Generator | None] = (),
+    max_report_tokens: Sequence[int] = (),
     with_probabilities: bool = True,
 ) -> list[GeneratedTokens]:
     """Generate the token ids of one text per row. `Decoding.candidates` is not considered.
+
+    The maximum length of a text is that of its row: the smaller of `max_report_tokens` and the positions that its own
+    visual tokens and prompt leave. Rows of different maximum length are generated in separate calls, so that no row
+    shortens another one.
 
     Args:
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
         prompt_ids: Token ids of B prompts, without the begin token.
         decoding: Method and length.
         generators: For the method `sample`, one per row; None decodes that row greedily.
+        max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every row.
         with_probabilities: Whether to compute the probability of each token, by one more forward pass.
 
     Raises:
-        UsageError: The longest prompt leaves no positions for a report.
+        UsageError: A prompt leaves no positions for a report.
     """
+    limits = _limits(model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens] * len(prompt_ids))
+    generated: dict[int, GeneratedTokens] = {}
+    for limit in dict.fromkeys(limits):
+        rows = [row for row, other in enumerate(limits) if other == limit]
+        tokens = _generate_rows(
+            model,
+            visual_tokens=visual_tokens[rows],
+            visual_mask=visual_mask[rows],
+            prompt_ids=[prompt_ids[row] for row in rows],
+            arguments=_generate_arguments(decoding, [generators[row] for row in rows] if generators else ()),
+            max_new_tokens=limit,
+            with_probabilities=with_probabilities,
+        )
+        generated |= zip(rows, tokens, strict=True)
+    return [generated[row] for row in range(len(limits))]
+
+
+def _limits(
+    model: ReportModel,
+    visual_mask: torch.Tensor,
+    prompt_ids: Sequence[Sequence[int]],
+    max_report_tokens: Sequence[int],
+) -> list[int]:
+    """Return the maximum number of report tokens of each row."""
+    visual = [0] * len(prompt_ids) if model.conditioning.adds_cross_attention else visual_mask.sum(1).int().tolist()
+    free = [model.decoder.positions - K - len(ids) - 1 for K, ids in zip(visual, prompt_ids, strict=True)]
+    if min(free) < 1:
+        raise UsageError("the prompt leaves no positions for a report; shorten the indication")
+    return [min(*pair) for pair in zip(free, max_report_tokens, strict=True)]
+
+
+@torch.inference_mode()
+def _generate_rows(
+    model: ReportModel,
+    *,
+    visual_tokens: torch.Tensor,
+    visual_mask: torch.Tensor,
+    prompt_ids: Sequence[Sequence[int]],
+    arguments: dict[str, Any],
+    max_new_tokens: int,
+    with_probabilities: bool,
+) -> list[GeneratedTokens]:
+    """Generate one text per row, all with the same maximum length."""
     input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
     inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    free_positions = model.decoder.positions - inputs["attention_mask"].shape[1]
-    if free_positions < 1:
-        raise UsageError("the prompt leaves no positions for a report; shorten the indication")
-    token_ids = model.decoder.language_model.generate(
-        **inputs, **_generate_arguments(decoding, generators), max_new_tokens=min(decoding.max_tokens, free_positions)
-    )
+    token_ids = model.decoder.language_model.generate(**inputs, **arguments, max_new_tokens=max_new_tokens)
     # With `inputs_embeds` transformers returns the new tokens only, with `input_ids` the prompt as well.
     token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in inputs else token_ids  # [B,R]
     probabilities: list[list[float]] = [[] for _ in prompt_ids]
@@ -175,7 +223,7 @@ def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> Generat
                 sentences.setdefault(sentence.text, Sentence(sentence.text, geometric_mean(inside)))
         if sentences:
             sections.append(Section(section.name, tuple(sentences.values())))
-    return GeneratedText(tuple(sections), geometric_mean(tokens.probabilities))
+    return GeneratedText(tuple(sections), geometric_mean(tokens.probabilities), ended=tokens.ended)
 
 
 def _without_unsupported(text: GeneratedText, states: Sequence[FindingState], schema: FindingSchema) -> GeneratedText:

@@ -15,7 +15,7 @@ from report_gen.config import CropBandsStep, CropBordersStep
 from report_gen.records import Box
 
 _PASSES = 4
-"""Most borders on top of each other, such as a white frame around a black one."""
+"""Maximum number of nested borders, such as a white frame around a black one."""
 _BAND_SHARE = 0.98
 """Share of a line's pixels that must be background after the strokes of the text have been erased."""
 _MIN_TEXT_SHARE = 0.001
@@ -25,7 +25,7 @@ Lines = NDArray[np.float32]
 """Rows or columns [lines,pixels], the first one at the edge."""
 
 
-def without_borders(pixels: NDArray[np.float32], step: CropBordersStep) -> Box:
+def box_without_borders(pixels: NDArray[np.float32], step: CropBordersStep) -> Box:
     """Return the part of an image [H,W] inside its uniform borders; all of it if too little would remain."""
     whole = box = _whole(pixels)
     for _ in range(_PASSES):
@@ -39,7 +39,7 @@ def without_borders(pixels: NDArray[np.float32], step: CropBordersStep) -> Box:
     return box if is_large else whole
 
 
-def without_bands(pixels: NDArray[np.float32], step: CropBandsStep) -> Box:
+def box_without_bands(pixels: NDArray[np.float32], step: CropBandsStep) -> Box:
     """Return the part of an image [H,W] between its bands of burned-in text."""
     from skimage.morphology import closing, footprint_rectangle, opening
 

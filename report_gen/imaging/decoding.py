@@ -50,8 +50,8 @@ def decode(dataset: FileDataset, path: Path) -> tuple[NDArray[Any], int]:
         path: The file, named in errors.
 
     Returns:
-        The values [H,W], or [H,W,3] with YBR as RGB, as they lie in Bits Allocated; the stored bits are a part of
-        them. And the number of bits above which the decoder leaves none of the file.
+        The values [H,W], or [H,W,3] with YBR converted to RGB, each with all of its Bits Allocated; and the precision:
+        the number of low bits that the decoder sets (the precision of the codestream, or Bits Allocated without one).
 
     Raises:
         StudyError: The pixels are malformed, or no installed decoder reads them.

@@ -154,12 +154,12 @@ def _inflate(deflated: BinaryIO, inflated: io.BytesIO, path: Path) -> None:
     """Inflate in chunks, because pydicom would inflate any number of bytes at once."""
     stream = zlib.decompressobj(-zlib.MAX_WBITS)  # a raw stream without zlib header (PS3.5 A.5)
     limit = min(MAX_INFLATED_BYTES, memory_limit())
-    room = limit
+    remaining = limit
     while not stream.eof:
         chunk = stream.unconsumed_tail or deflated.read(_CHUNK_BYTES)
-        data = stream.decompress(chunk, min(room + 1, _CHUNK_BYTES)) if chunk else stream.flush()
-        room -= len(data)
-        if room < 0:
+        data = stream.decompress(chunk, min(remaining + 1, _CHUNK_BYTES)) if chunk else stream.flush()
+        remaining -= len(data)
+        if remaining < 0:
             reason = f"the deflated data set exceeds the limit of {limit} bytes; convert it with dcmconv +te"
             raise StudyError(path, reason)
         inflated.write(data)

@@ -25,7 +25,9 @@ class StudyFiles:
     """Files of one study, each as a study of one image."""
 
     singles: tuple[Study, ...]
+    """One record per file: a study with one image."""
     name: str
+    """Name of the merged study."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def group_dicom(singles: Iterable[Study]) -> list[StudyFiles]:
 
 
 def group_pictures(singles: Iterable[Study], *, as_study: bool = False) -> tuple[list[StudyFiles], list[PictureFolder]]:
-    """Group pictures (PNG, JPEG, TIFF) by folder, unless their number or names speak for several patients.
+    """Group pictures (PNG, JPEG, TIFF, WebP) by folder, unless their number or names suggest several patients.
 
     The pictures of a folder are one study if there are at most `MAX_PICTURES` and if their names do not differ like
     those of patients (see `picture_names`). Otherwise each is a study of its own.
@@ -111,7 +113,8 @@ def _without_copies(singles: Sequence[Study]) -> list[Study]:
         (image,) = single.images
         known = first.setdefault(image.sop_instance_uid or image.sha256, single).images[0]
         if known.sha256 != image.sha256 and not _same_pixels(known.path, image.path):
-            raise StudyError(image.path, f"has the SOP Instance UID of {known.path}; keep one of the two files")
+            reason = f"differs from {known.path}, but has the same SOP Instance UID; keep one of the two files"
+            raise StudyError(image.path, reason)
     return list(first.values())
 
 

@@ -225,9 +225,8 @@ def _described_view(description: str) -> ViewPosition:
         for words, view in _DESCRIBED_VIEWS
         if re.search(rf"(?<![^\W_])(?:{words})(?![^\W_])", description, re.IGNORECASE)
     }
-    if (
-        ViewPosition.DECUBITUS in named
-    ):  # "lateral decubitus" and "decubitus PA" describe the patient's position as well
+    # "Lateral decubitus" and "decubitus PA" name a view as well, but the position of the patient has precedence.
+    if ViewPosition.DECUBITUS in named:
         return ViewPosition.DECUBITUS
     if named and all(view.is_frontal for view in named):
         return named.pop() if len(named) == 1 else ViewPosition.FRONTAL

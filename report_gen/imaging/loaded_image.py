@@ -15,4 +15,4 @@ class LoadedImage:
     pixels: NDArray[np.float32]
     """[H,W] in 0..1, 0 = black. The pixels are square."""
     notices: tuple[str, ...] = ()
-    """Where the file contradicts itself or leaves the display open, and what was done."""
+    """Sentences for the reader: contradictory or missing display attributes of the file, and how they were handled."""

@@ -29,7 +29,7 @@ def look_up(values: NDArray[np.float64], lut: Dataset, dataset: Dataset) -> NDAr
     Args:
         values: Values in the domain of the table; they are rounded.
         lut: An item of a LUT sequence.
-        dataset: The data set of the item, which knows the byte order.
+        dataset: The data set of the item; its encoding determines the byte order.
 
     Raises:
         ValueError: The descriptor does not describe the data.

@@ -1,6 +1,6 @@
-"""Compare the names of pictures in one folder: do they name several patients, or views of one study?
+"""Decide from their file names whether the pictures of one folder belong to several patients or to one study.
 
-PNG, JPEG and TIFF files carry no identifier of the study, so that only their names can tell.
+PNG, JPEG, TIFF and WebP files have no identifier of the study, so only their names can be compared.
 """
 
 from __future__ import annotations

@@ -25,12 +25,12 @@ from report_gen.config import (
     PercentilesStep,
     PreprocessingStep,
 )
-from report_gen.imaging.cropping import without_bands, without_borders
+from report_gen.imaging.cropping import box_without_bands, box_without_borders
 from report_gen.records import Box
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class IntermediateImage:
     """An image after some preprocessing steps."""
 
     pixels: NDArray[np.float32]
@@ -39,34 +39,36 @@ class Stage:
     """The part of the loaded image that `pixels` shows."""
 
 
-def preprocess(pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]) -> Stage:
+def preprocess(pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]) -> IntermediateImage:
     """Return display intensities [H,W] in 0..1 after all steps. Uniform images are not changed."""
     return reduce(_apply, steps, _loaded(pixels))
 
 
-def preprocessing_stages(pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]) -> Iterator[Stage]:
+def preprocessing_stages(
+    pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]
+) -> Iterator[IntermediateImage]:
     """Yield display intensities [H,W] in 0..1 as they are loaded, then after each step."""
     return accumulate(steps, _apply, initial=_loaded(pixels))
 
 
-def _loaded(pixels: NDArray[np.float32]) -> Stage:
-    return Stage(pixels, Box(0, 0, *pixels.shape))
+def _loaded(pixels: NDArray[np.float32]) -> IntermediateImage:
+    return IntermediateImage(pixels, Box(0, 0, *pixels.shape))
 
 
-def _apply(stage: Stage, step: PreprocessingStep) -> Stage:
-    if stage.pixels.min() == stage.pixels.max():  # there is nothing to crop, to filter or to stretch
-        return stage
-    part = _part(stage.pixels, step)
-    return Stage(_filtered(stage.pixels[part.slices], step), stage.box.inner(part))
+def _apply(image: IntermediateImage, step: PreprocessingStep) -> IntermediateImage:
+    if image.pixels.min() == image.pixels.max():  # there is nothing to crop, to filter or to stretch
+        return image
+    part = _part(image.pixels, step)
+    return IntermediateImage(_filtered(image.pixels[part.slices], step), image.box.inner(part))
 
 
 def _part(pixels: NDArray[np.float32], step: PreprocessingStep) -> Box:
     """Return the part of an image that a step keeps."""
     match step:
         case CropBordersStep():
-            return without_borders(pixels, step)
+            return box_without_borders(pixels, step)
         case CropBandsStep():
-            return without_bands(pixels, step)
+            return box_without_bands(pixels, step)
         case _:
             return Box(0, 0, *pixels.shape)
 

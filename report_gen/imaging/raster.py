@@ -92,14 +92,14 @@ def read_raster_image(path: Path) -> LoadedImage:
             return LoadedImage(1 - loaded.pixels, loaded.notices) if white_is_zero else loaded
         gray = np.asarray(_on_black(upright).convert("L"), dtype=np.float32)
         if drops_low_bytes and gray.max(initial=0) < _DARK:
-            raise StudyError(path, "color of 16 bits that uses 14 bits or less is not supported; export 16-bit gray")
+            raise StudyError(path, "16-bit color that uses at most 14 bits is not supported; export it as 16-bit gray")
         return LoadedImage(gray / np.float32(255))
 
 
 def _scale_sixteen_bits(values: NDArray[Any], bits: int) -> LoadedImage:
     """Scale values of `bits` bits by the range that they use, but at least by 8 bits."""
     used = max(8, int(values.max(initial=0)).bit_length()) if bits == 16 else bits
-    notices = () if used == bits else (f"the image of 16 bits uses {used} bits and was scaled to their range",)
+    notices = () if used == bits else (f"the 16-bit image uses only {used} bits and was scaled by their range",)
     return LoadedImage(values.astype(np.float32) / np.float32(2**used - 1), notices)
 
 

@@ -94,7 +94,8 @@ def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> Stud
 
     Args:
         paths: DICOM, PNG, JPEG, TIFF or WebP files, or folders.
-        as_study: Join the pictures of a folder, and the files among `paths`, whatever their number and names are.
+        as_study: Join the pictures of each folder, and the pictures among `paths`, whatever their number and names are.
+            DICOM files are grouped by Study Instance UID.
 
     Returns:
         The studies, each with a name of its own, and the errors of the files and studies that were refused.

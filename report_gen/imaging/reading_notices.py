@@ -43,7 +43,10 @@ def describe_links(outside: Sequence[Path], dangling: Sequence[Path]) -> Iterato
             "give the folder that contains the targets, or the links themselves"
         )
     if dangling:
-        yield f"{_count(dangling)} to no file, such as {dangling[0]}; fetch them (git annex get) or remove the links"
+        yield (
+            f"{_count(dangling)} to a file that does not exist, such as {dangling[0]}; fetch the file (git annex get) "
+            "or remove the link"
+        )
 
 
 def describe_pictures(folders: Sequence[PictureFolder]) -> Iterator[str]:
@@ -53,14 +56,14 @@ def describe_pictures(folders: Sequence[PictureFolder]) -> Iterator[str]:
     if apart:
         number = sum(folder.pictures for folder in apart)
         yield (
-            f"{_folders(apart)}: each of the {number} pictures is taken for a study of its own, because there are more "
-            f"than {MAX_PICTURES} or their names differ like those of patients; --as-study (as_study) joins them"
+            f"{_folders(apart)}: each of the {number} images is read as a separate study, because there are more than "
+            f"{MAX_PICTURES} or their names differ like those of patients; --as-study (as_study=True) joins them"
         )
     if joined:
         number = sum(folder.pictures for folder in joined)
         yield (
-            f"{_folders(joined)}: the {number} pictures are taken for one study; if they show several patients, "
-            "give each study a folder of its own"
+            f"{_folders(joined)}: the {number} images are read as one study; if they show several patients, "
+            "put each study into a separate folder"
         )
 
 

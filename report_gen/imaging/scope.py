@@ -131,7 +131,7 @@ def _check_size(study: Study, scope: ScopeConfig) -> None:
 def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
     if scope.humans_only and species and not any(word in species.lower() for word in _HUMAN):
-        yield _Violation("species", f"the header says {species}, and the model was made for humans")
+        yield _Violation("species", f"the species in the header is {species}, and the model was made for humans")
     if age is not None and scope.min_age is not None and age < scope.min_age:
         yield _Violation(
             "age", f"the patient is younger than {scope.min_age:g} years, and the model was made for older patients"
@@ -145,14 +145,15 @@ def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
 def _image_violations(image: Image, series: Series, study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
-        yield _Violation("modality", f"modality {modality}, and the model was made for {', '.join(scope.modalities)}")
+        expected = ", ".join(scope.modalities)
+        yield _Violation("modality", f"the modality is {modality}, and the model was made for {expected}")
     parts = _stated_body_parts(series, study)
     if scope.body_parts and parts and not parts & set(scope.body_parts):
         named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)
         yield _Violation("body-part", f"the header names {named}, and the model was made for {expected}")
     if not (image.view_position is ViewPosition.UNKNOWN or accepts_view(scope.views, image.view_position)):
         views = ", ".join(view for view in scope.views if view != ViewPosition.UNKNOWN)
-        yield _Violation("view", f"{image.view_position.label} view, and the model was made for {views}")
+        yield _Violation("view", f"the view is {image.view_position.label}, and the model was made for {views}")
     if image.quality_control:
         yield _Violation("quality-control", "a quality control image, which shows a phantom and no patient")
     if image.for_processing:
@@ -169,8 +170,7 @@ def _stated_body_parts(series: Series, study: Study) -> frozenset[str]:
 
 
 def _scope_error(study: Study, violation: _Violation) -> ScopeError:
-    first = study.images[0].path
-    return ScopeError(first if len(study.images) == 1 else first.parent, violation.reason, violation.code)
+    return ScopeError(study.path, violation.reason, violation.code)
 
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:

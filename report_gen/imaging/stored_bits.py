@@ -51,9 +51,9 @@ class StoredBits:
 def find_missed_bits(allocated: NDArray[Any], bits: StoredBits) -> int:
     """Return how many bits above the stored ones belong to the values, because Bits Stored is too small.
 
-    Unused bits may hold overlays (PS3.5 8.1.1), which do not belong to the values. Where neighbors differ above the
-    stored bits, values that continue there change little, because only their stored bits wrap around. An overlay adds
-    a power of two to values that hardly change.
+    Unused bits may hold overlays (PS3.5 8.1.1), which do not belong to the values. The rule compares neighboring pixels
+    that differ in the bits above the stored ones. If these bits belong to the values, the whole values differ little,
+    because the stored bits wrap around. If they are an overlay, the values differ by a power of two.
 
     Args:
         allocated: Unsigned values [H,W] as they lie in Bits Allocated.

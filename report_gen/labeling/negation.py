@@ -38,7 +38,7 @@ _FORWARD = {
 }
 _BACKWARD = {Role.NEGATED_AFTER: DENIED, Role.UNCERTAIN_AFTER: HEDGED, Role.NOT_MENTIONED_AFTER: NOT_MENTIONED}
 _HEDGES = (Role.UNCERTAIN_BEFORE, Role.UNCERTAIN_PHRASE)
-_NAMING = (Role.FINDING, Role.QUALITY)
+_MODIFIABLE = (Role.FINDING, Role.QUALITY)
 
 _BREAK = re.compile(r"[,:]|\band\b", re.IGNORECASE)
 _OR = re.compile(r"\b(?:or|versus|vs)\b|/", re.IGNORECASE)
@@ -112,7 +112,7 @@ def _is_unchanged(sentence: str, denial: Phrase) -> bool:
 
 def _names_something(marks: Sequence[Mark], clause: int) -> bool:
     """Return whether a clause has a finding or a quality among these phrases."""
-    return any(mark.clause == clause and mark.phrase.role in _NAMING for mark in marks)
+    return any(mark.clause == clause and mark.phrase.role in _MODIFIABLE for mark in marks)
 
 
 def _modify_forward(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary) -> None:
@@ -125,7 +125,7 @@ def _modify_forward(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary
             cue, governed = None, None
         if role in _FORWARD and (cue is None or _overrides(role, cue.phrase.role)):
             cue, governed = mark, None
-        elif role in _NAMING and cue is not None:
+        elif role in _MODIFIABLE and cue is not None:
             mark.before = _FORWARD[cue.phrase.role]
             governed = mark.phrase.end
 
@@ -238,7 +238,7 @@ def _read_prior_studies(sentence: str, marks: Sequence[Mark]) -> None:
     for index, cue in enumerate(marks):
         if cue.phrase.role is not Role.PRIOR_STUDY:
             continue
-        found = [mark for mark in marks[index + 1 :] if mark.phrase.role in _NAMING]
+        found = [mark for mark in marks[index + 1 :] if mark.phrase.role in _MODIFIABLE]
         start = found[0].phrase.end if found else cue.phrase.end
         now = _NOW.search(sentence, start)
         rest = len(sentence) if now is None else now.start()

@@ -78,7 +78,7 @@ def read_reports(
     except (csv.Error, json.JSONDecodeError, RecursionError) as error:
         raise CorpusError(f"{path}: damaged ({error}); write the file again") from error
     if not reports:
-        raise CorpusError(f"{path}: contains no reports; name another file")
+        raise CorpusError(f"{path}: contains no reports; give another file")
     return reports
 
 

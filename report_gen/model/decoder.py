@@ -68,9 +68,10 @@ class ReportDecoder(nn.Module):
         """
         inputs = self.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
         mask = inputs["attention_mask"].long()
-        if mask.shape[1] > self.positions:
+        # Padding takes columns and no positions. The longest row is counted only where it matters: it takes a transfer.
+        if mask.shape[1] > self.positions and (longest := int(mask.sum(1).max())) > self.positions:
             raise UsageError(
-                f"visual tokens, prompt and report take {mask.shape[1]} positions, but the decoder has "
+                f"visual tokens, prompt and report take {longest} positions, but the decoder has "
                 f"{self.positions}; shorten them, or train a decoder with more positions"
             )
         position_ids = (mask.cumsum(-1) - 1).clamp(min=0)

@@ -28,7 +28,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, *, name: str, arguments: dict[str, Scalar], image_size: int, channels: int) -> None:
         super().__init__()
         if not timm.is_model(name):
-            raise CheckpointError(f"timm does not know the encoder {name!r}; timm.list_models() lists the names")
+            raise CheckpointError(f"timm has no encoder {name!r}; choose one from timm.list_models()")
         try:
             self.backbone = timm.create_model(name, in_chans=channels, num_classes=0, **arguments)
         except (RuntimeError, TypeError, ValueError, AssertionError) as error:

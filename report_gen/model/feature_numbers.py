@@ -86,7 +86,7 @@ class FeatureNumbers:
 
     def _encode_line(self, numbers: Sequence[float]) -> list[int]:
         if self._encode is None:
-            raise CheckpointError("conditioning 'numbers' needs the tokenizer; build the model with `encode`")
+            raise CheckpointError("conditioning 'numbers' needs a tokenizer; pass `encode` to the model")
         return list(self._encode(write_line(numbers, self._decimals)))
 
 

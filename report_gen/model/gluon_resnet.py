@@ -54,6 +54,6 @@ class GluonResNetV2(ResNetV2):  # type: ignore[misc] # timm is not typed
 def gluon_resnetv2_50_stage3(*, pretrained: bool = False, **arguments: Any) -> GluonResNetV2:
     """Build the architecture for `timm.create_model`. timm has no weights of it; a recipe names a file."""
     if pretrained:
-        raise RuntimeError("gluon_resnetv2_50_stage3 has no weights in timm; name a safetensors file")
+        raise RuntimeError("gluon_resnetv2_50_stage3 has no weights in timm; set model.encoder_weights to a file")
     ignored = {"pretrained_cfg", "pretrained_cfg_overlay", "cache_dir"}
     return GluonResNetV2(**{name: value for name, value in arguments.items() if name not in ignored})

@@ -1,8 +1,8 @@
-"""Recognize what an image shows from its patch features: an image as the model was trained on, or something else.
+"""Classify images by their patch features: views and orientations of the training images, or `foreign` images.
 
-Two tests are combined. A linear classifier separates the classes that it was trained on. The reconstruction error
-finds images of kinds that no training image showed: the features of an image of the scope are close to the mean of a
-class plus a combination of principal components, those of other images are not.
+`foreign` means out of distribution: an image unlike the images that the model was trained on. Two tests are combined.
+A linear classifier separates the classes that it was trained on. The reconstruction error finds other images: features
+of an image of the scope are close to the mean of a class plus a combination of principal components.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class ImageRecognizer(nn.Module):
     """
 
     mean: torch.Tensor
-    """[G * D_img], subtracted from the pooled features."""
+    """[G * D_img], mean of the pooled features."""
     scale: torch.Tensor
-    """[G * D_img], divides them."""
+    """[G * D_img], standard deviation of the pooled features plus a small constant."""
     components: torch.Tensor
     """[q, G * D_img], orthonormal principal components of the differences from the centers."""
     centers: torch.Tensor
@@ -80,7 +80,11 @@ class ImageRecognizer(nn.Module):
         return self.classifier(values).softmax(-1), distances.amin(-1)
 
     def decide(self, values: torch.Tensor) -> list[Recognition]:
-        """Return what each image with standardized features [n, G * D_img] shows."""
+        """Return the class of each image with standardized features [n, G * D_img].
+
+        An image is `foreign` if its probability of `foreign` or its distance exceeds the threshold of the
+        configuration. Otherwise its class is the most probable of the other classes.
+        """
         probabilities, distances = self.classify(values)
         is_foreign = (probabilities[:, -1] > self.config.max_foreign) | (distances > self.config.max_distance)
         chosen = probabilities[:, :-1].argmax(-1).masked_fill(is_foreign, len(self.config.classes) - 1)

@@ -124,6 +124,12 @@ class Study:
         """The images of all series."""
         return tuple(image for series in self.series for image in series.images)
 
+    @property
+    def path(self) -> Path:
+        """The file of a study with one image, else the folder of its first image."""
+        first = self.images[0].path
+        return first if len(self.images) == 1 else first.parent
+
     def with_view(self, view: ViewPosition) -> Study:
         """Return a copy in which images of unknown view have this view; a known view is kept."""
 

@@ -144,7 +144,7 @@ def test_a_corpus_without_recognized_columns_fails_loudly(corpus_command: Comman
     assert code == 6
     for message in ("no study has an image", "patients of all studies are unknown", "no study has a report"):
         assert message in text
-    assert "not recognized are 'Bild', 'Befund', 'Fall'" in text
+    assert "columns not recognized: 'Bild', 'Befund', 'Fall'" in text
     mapping = ("--columns", "image=Bild,report=Befund", "--columns", "patient=Fall")
     code, out, _ = corpus_command("check", tmp_path / "data", *mapping, "--strict")
     assert code == 0

@@ -16,6 +16,7 @@ import torch
 
 from report_gen.drafting import Drafter, DraftRequest, preprocessing
 from report_gen.drafting import drafter as drafting
+from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
@@ -200,7 +201,7 @@ def test_a_blank_study_among_others_keeps_its_place(tmp_path: Path) -> None:
 def test_notices_of_the_pixels_are_notices_of_the_draft(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1023, 64 * 64).astype(np.uint16).reshape(64, 64)  # 10 of 16 bits
     dim = read_study(write_png(tmp_path / "dim.png", ramp))
-    notice = "the image of 16 bits uses 10 bits and was scaled to their range"
+    notice = "the 16-bit image uses only 10 bits and was scaled by their range"
     assert notice in drafter().draft(dim, decoding=BRIEF).notices
     images = (study(tmp_path, 1).images[0], *dim.images, *dim.images)
     several = replace(dim, series=(replace(dim.series[0], images=images),))
@@ -224,7 +225,7 @@ def test_views_outside_the_scope_are_not_loaded(tmp_path: Path, monkeypatch: pyt
     paths, found = record_loaded_images(monkeypatch), two_views(tmp_path, ViewPosition.LATERAL, ViewPosition.PA)
     report = drafter(scope={"views": ("PA", "AP")}).draft(found, decoding=BRIEF)
     assert paths == [found.images[1].path]
-    assert report.notices[0] == "1 of 2 images left out: lateral view, and the model was made for PA, AP"
+    assert report.notices[0] == "1 of 2 images left out: the view is lateral, and the model was made for PA, AP"
     alone = with_images(study(tmp_path, 2), view_position=ViewPosition.PA)
     assert text_of(drafter(scope={"views": ("PA",)}).draft(alone, decoding=BRIEF)) == text_of(report)
     assert len(report.provenance.inputs) == 2
@@ -276,17 +277,19 @@ def test_the_indication_is_the_studys_own_unless_given(tmp_path: Path, monkeypat
 
 
 def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts: list[str] = []
-    monkeypatch.setattr(preprocessing, "render", lambda _, **values: prompts.append(str(values)) or "Chest.")
+    prompts: list[tuple[str, str, str]] = []
+
+    def fitting(*arguments: Any, indication: str, views: str, technique: str, **others: Any) -> FittedPrompt | None:
+        prompts.append((indication, views, technique))
+        return fit_prompt(*arguments, indication=indication, views=views, technique=technique, **others)
+
+    monkeypatch.setattr(preprocessing, "fit_prompt", fitting)
     model, found = drafter_predicting({"Edema": 0.9}), study(tmp_path)
     request = DraftRequest(found, indication="Fever.", technique="Portable.", overrides={"Edema": ABSENT})
     reports = list(model.draft_all([request, found], decoding=BRIEF))
     states = [by_name(report)["Edema"].state for report in reports if isinstance(report, Report)]
     assert states == [ABSENT, PRESENT]
-    assert prompts == [
-        str({"indication": "Fever.", "views": "", "technique": "Portable."}),
-        str({"indication": "", "views": "", "technique": ""}),
-    ]
+    assert prompts == [("Fever.", "", "Portable."), ("", "", "")]
 
 
 def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from report_gen.drafting.report_composing import ReportComposer
+from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.records import Finding, FindingState, parse_report
 from tests.builders import FINDINGS, study, tiny_checkpoint
@@ -21,10 +22,31 @@ def test_a_notice_counts_the_removed_sentences(removed: int, tmp_path: Path) -> 
         findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
         attributes=(),
         text=GeneratedText(sections, 0.5, removed=removed),
+        prompt=FittedPrompt([5, 6], 40, ("second",)),
         notices=("first",),
         decoding=Decoding(),
     )
     assert report.sections == sections
-    assert report.notices[0] == "first"
+    assert report.notices[:2] == ("first", "second")
+    assert {key: report.provenance.decoding[key] for key in ("max_tokens", "prompt_tokens", "prompt_shortened")} == {
+        "max_tokens": 40,
+        "prompt_tokens": 2,
+        "prompt_shortened": True,
+    }
     stated = [notice for notice in report.notices if notice.endswith("cannot detect what they describe: 2")]
     assert len(stated) == (1 if removed else 0)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Path) -> None:
+    report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(
+        study(tmp_path),
+        findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
+        attributes=(),
+        text=GeneratedText(parse_report("FINDINGS: There is a small"), 0.5, ended=ended),
+        prompt=FittedPrompt([5, 6], 40, ()),
+        notices=(),
+        decoding=Decoding(),
+    )
+    notice = "the text was cut at its limit of 40 tokens and is incomplete"
+    assert (notice in report.notices) is not ended

@@ -86,8 +86,14 @@ LEFT_OUT = "1 of 2 images left out: the model was not trained on their views"
         (("PA", "LATERAL"), {"PA": 9, "LATERAL": 9}, (PA, LATERAL), (PA, LATERAL), ()),
         # An untrained one is left out beside others, and drafted with a notice if it is alone.
         ((), {"PA": 9, "AP": 9}, (PA, LATERAL), (PA,), (LEFT_OUT,)),
-        ((), {"PA": 9, "AP": 9}, (LATERAL,), (UNKNOWN,), ("no view that the model was trained on (PA, AP)",)),
-        (("PA",), {"PA": 9}, (LATERAL,), (UNKNOWN,), ("no view that the model was trained on (PA)",)),
+        (
+            (),
+            {"PA": 9, "AP": 9},
+            (LATERAL,),
+            (UNKNOWN,),
+            ("no image has a view that the model was trained on (PA, AP)",),
+        ),
+        (("PA",), {"PA": 9}, (LATERAL,), (UNKNOWN,), ("no image has a view that the model was trained on (PA)",)),
         (
             ("PA", "LATERAL"),
             {"PA": 9, "AP": 9},
@@ -121,7 +127,7 @@ def test_images_are_chosen_by_view(
 def test_an_assumed_view_is_a_notice(declared: tuple[str, ...]) -> None:
     chosen = choose_images(images_in(UNKNOWN, UNKNOWN), declared, trained(0.0, PA=9, AP=4))
     assert chosen.views == (PA, PA)
-    assert chosen.notices == ("the view of an image is unknown and is assumed to be PA; specify it if it is another",)
+    assert chosen.notices == ("the view of an image is unknown; PA is assumed; specify another view with --view",)
 
 
 def test_the_views_of_a_model_of_version_0_1_are_read_from_its_view_embedding() -> None:

@@ -74,9 +74,42 @@ def test_reports_never_take_more_positions_than_the_decoder_has(
     model: ReportModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fix_next_token(model, monkeypatch, {50: 0.0})
-    longest = max(map(len, PROMPTS)) + 1
-    free = 128 - longest - (0 if model.conditioning.adds_cross_attention else K)
-    assert {len(generated.token_ids) for generated in generate(model, Decoding(max_tokens=500))} == {free}
+    visual = 0 if model.conditioning.adds_cross_attention else K
+    lengths = [len(generated.token_ids) for generated in generate(model, Decoding(max_tokens=500))]
+    assert lengths == [128 - visual - len(prompt) - 1 for prompt in PROMPTS]
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_a_long_prompt_costs_the_other_rows_nothing(model: ReportModel, method: Any) -> None:
+    """The columns of both rows, padding included, are more than the positions of the decoder."""
+    prompts = [[10, 11], [20 + n % 50 for n in range(100)]]
+    visual = torch.randn(2, K, 32, generator=torch.Generator().manual_seed(0))
+
+    def tokens(rows: list[int]) -> list[tuple[int, ...]]:
+        generated = generate_tokens(
+            model,
+            visual_tokens=visual[rows],
+            visual_mask=torch.ones(len(rows), K, dtype=torch.bool),
+            prompt_ids=[prompts[row] for row in rows],
+            decoding=Decoding(method=method, max_tokens=60),
+        )
+        return [one.token_ids for one in generated]
+
+    assert tokens([0, 1]) == [*tokens([0]), *tokens([1])]
+
+
+def test_each_row_has_its_own_largest_length(model: ReportModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    fix_next_token(model, monkeypatch, {50: 0.0})
+    generated = generate_tokens(
+        model,
+        visual_tokens=torch.zeros(3, K, 32),
+        visual_mask=torch.ones(3, K, dtype=torch.bool),
+        prompt_ids=PROMPTS,
+        decoding=Decoding(),
+        max_report_tokens=[3, 9, 3],
+    )
+    assert [len(one.token_ids) for one in generated] == [3, 9, 3]
+    assert not any(one.ended for one in generated)
 
 
 def test_a_prompt_that_fills_all_positions_is_refused(model: ReportModel) -> None:

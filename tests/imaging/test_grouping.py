@@ -105,7 +105,7 @@ def test_one_uid_for_two_different_images_is_refused(tmp_path: Path, series: str
     found = read_studies(tmp_path)
     assert [study.name for study in found.studies] == ["1.7"]
     assert [(error.path.name, error.reason) for error in found.refused] == [
-        ("b.dcm", f"has the SOP Instance UID of {tmp_path / 'a.dcm'}; keep one of the two files")
+        ("b.dcm", f"differs from {tmp_path / 'a.dcm'}, but has the same SOP Instance UID; keep one of the two files")
     ]
 
 
@@ -137,7 +137,7 @@ def test_six_pictures_are_one_study_and_seven_are_seven(tmp_path: Path) -> None:
     found = read_studies(tmp_path / "seven")
     assert [study.name for study in found.studies] == list("0123456")
     (notice,) = found.notices
-    assert notice.startswith(f"{tmp_path / 'seven'}: each of the 7 pictures is taken for a study of its own")
+    assert notice.startswith(f"{tmp_path / 'seven'}: each of the 7 images is read as a separate study")
     with pytest.raises(StudyError, match="contains 7 studies"):
         read_study(tmp_path / "seven")
 
@@ -161,7 +161,7 @@ def test_pictures_are_joined_without_a_word_only_if_their_names_are_views(tmp_pa
     write_pictures(tmp_path / "p2", "1.png", "2.png")
     write_pictures(tmp_path / "p3", "a.png", "b.png", "c.png")
     (notice,) = read_studies(tmp_path).notices
-    assert notice.startswith(f"{tmp_path / 'p2'} and 1 more: the 5 pictures are taken for one study")
+    assert notice.startswith(f"{tmp_path / 'p2'} and 1 more: the 5 images are read as one study")
 
 
 def test_equal_pictures_of_a_study_count_once(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_sixteen_bits_are_scaled_by_the_bits_that_are_used(tmp_path: Path, suffi
     if bits == 16:
         assert loaded.notices == ()
     else:
-        assert loaded.notices == (f"the image of 16 bits uses {bits} bits and was scaled to their range",)
+        assert loaded.notices == (f"the 16-bit image uses only {bits} bits and was scaled by their range",)
 
 
 def test_a_tiff_of_twelve_bits_is_divided_by_4095(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_color_of_sixteen_bits_is_refused_if_its_high_bytes_are_dark(
         return tmp_path / "a.png"
 
     np.testing.assert_allclose(read_pixels(write(65535)), [[0, 1]])
-    with pytest.raises(StudyError, match="color of 16 bits"):
+    with pytest.raises(StudyError, match="16-bit color"):
         read_pixels(write(4095))
 
 

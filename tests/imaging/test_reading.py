@@ -321,11 +321,11 @@ def test_more_than_six_pictures_are_studies_of_their_own_unless_joined(tmp_path:
     for number in range(6):
         write_png(folder / f"image_{number}.png")
     assert names(read_studies(folder)) == ["loose"]
-    assert "6 pictures are taken for one study" in read_studies(folder).notices[0]
+    assert "6 images are read as one study" in read_studies(folder).notices[0]
     write_png(folder / "image_6.png")
     found = read_studies(folder)
     assert names(found) == [f"image_{number}" for number in range(7)]
-    assert "each of the 7 pictures is taken for a study of its own" in found.notices[0]
+    assert "each of the 7 images is read as a separate study" in found.notices[0]
     with pytest.raises(StudyError, match=r"7 studies.*as_study=True"):
         read_study(folder)
     assert len(read_study(folder, as_study=True).images) == 7
@@ -363,7 +363,7 @@ def test_links_out_of_the_folder_and_to_nothing_are_counted(tmp_path: Path) -> N
     assert (names(found), found.refused) == (["1.4"], ())
     assert [notice[:40] for notice in found.notices] == [
         "2 symbolic links lead out of the given f",
-        "2 symbolic links lead to no file, such a",
+        "2 symbolic links lead to a file that doe",
     ]
     (root / "b.dcm").unlink()
     with pytest.raises(StudyError, match="no images found; 2 symbolic links lead out"):

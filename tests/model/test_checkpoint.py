@@ -247,7 +247,7 @@ def test_a_malformed_prompt_is_refused(folder: Path, content: bytes) -> None:
 
 def test_an_encoder_from_a_hub_is_refused(folder: Path) -> None:
     edit_config(folder, lambda config: config["encoder"].update(name="hf-hub:someone/something"))
-    with pytest.raises(CheckpointError, match="timm does not know"):
+    with pytest.raises(CheckpointError, match="timm has no encoder"):
         load_checkpoint(folder)
 
 

@@ -127,7 +127,7 @@ def test_more_numbers_than_channels_are_refused() -> None:
 
 def test_numbers_need_the_tokenizer() -> None:
     model = ReportModel(numbers_config())
-    with pytest.raises(CheckpointError, match="conditioning 'numbers' needs the tokenizer"):
+    with pytest.raises(CheckpointError, match="conditioning 'numbers' needs a tokenizer"):
         model.encode_images(
             torch.zeros(1, 1, 1, SIZE, SIZE), torch.zeros(1, 1, dtype=torch.long), torch.ones(1, 1).bool()
         )

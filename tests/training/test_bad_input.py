@@ -62,7 +62,7 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
         (["stages.0.stepps=3"], "unknown key 'stages.0.stepps'; did you mean 'steps'?"),
         (["stages.0.steps=0"], "stages.0.steps: Input should be greater than or equal to 1"),
         (["stages.0.batch_size=many"], "stages.0.batch_size: Input should be a valid integer"),
-        (['stages.0.corpora=["image"]'], "stage 'all' uses the corpus 'image'; known are images"),
+        (['stages.0.corpora=["image"]'], "stage 'all': no corpus 'image'; choose from images"),
         (["stages.0.rates.decoder=0"], "stage 'all' trains nothing; set one of its rates above 0"),
         (["stages.3.steps=1"], "the recipe has no such key"),
         (["model.decoder.heads=5"], "5 heads cannot share a width of 32"),
@@ -80,7 +80,7 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
         ),
         (["corpora.0.path=missing"], "missing: no such file or folder"),
         (["corpora.0.layout=nope"], "unknown corpus layout 'nope'; choose from"),
-        (["model.encoder.name=vit_nope"], "timm does not know the encoder 'vit_nope'"),
+        (["model.encoder.name=vit_nope"], "timm has no encoder 'vit_nope'"),
         (
             ["text.vocabulary_size=20"],
             "pieces cannot represent the characters of these texts; raise text.vocabulary_size",

@@ -64,6 +64,7 @@ def test_a_recipe_is_trained(command: Command, recipe: Path, tmp_path: Path) -> 
     assert (code, out) == (0, f"checkpoint: {folder / 'best'}\n")
     assert "3/3" in err
     assert "all, step 3: " in err
+    assert "notice: the recipe declares no scope, so that the model drafts images of every kind" in err
     assert {"curves.png", "samples.html", "tensorboard", "log.jsonl"} <= {path.name for path in folder.iterdir()}
     assert isinstance(load_checkpoint(folder / "best"), Checkpoint)
     code, _, err = command(recipe, "--set", f"data={tmp_path}", "--set", "stages.0.steps=3", "-o", folder)

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
-from report_gen.drafting import Drafter, DraftRequest, LoadedStudy, StudyPreprocessor
+from report_gen.drafting import Drafter, DraftRequest, StudyPreprocessor
 from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding, generate_tokens
@@ -31,6 +32,8 @@ from report_gen.records import Study
 from report_gen.terminal import run_app
 
 _BATCH = 8
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +111,12 @@ def _count(
     name: str, checkpoint: Checkpoint, studies: Sequence[Study], decoding: Decoding, alone: float, batched: float
 ) -> Costs:
     model, preprocessor = checkpoint.model, StudyPreprocessor(checkpoint)
-    batch = [preprocessor.prepare(_require(preprocessor.load(DraftRequest(study)))) for study in studies]
-    visual = model.encode_images(*preprocessor.collate(batch))
+    loaded = [_require(preprocessor.load(DraftRequest(study))) for study in studies]
+    visual = model.encode_images(*preprocessor.collate(loaded))
     tokens, mask = model.visual_tokens(model.decide(visual.finding_logits.sigmoid()), visual)
-    prompts = [item.prompt_ids for item in batch]
+    prompts = [
+        _require(preprocessor.prepare(item, max_report_tokens=decoding.max_tokens)).prompt.token_ids for item in loaded
+    ]
     written = generate_tokens(model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=decoding)
     images, prompt = float(mask.sum(1).double().mean()), _mean_length(prompts) + 1
     return Costs(
@@ -130,10 +135,10 @@ def _mean_length(rows: Sequence[Sequence[int]]) -> float:
     return sum(map(len, rows)) / len(rows)
 
 
-def _require(loaded: LoadedStudy | StudyError) -> LoadedStudy:
-    if isinstance(loaded, StudyError):
-        raise loaded
-    return loaded
+def _require(item: Item | StudyError) -> Item:
+    if isinstance(item, StudyError):
+        raise item
+    return item
 
 
 def _draw_phantoms(folder: Path) -> list[Path]:

@@ -99,8 +99,8 @@ def _measure(model: ReportModel, recognizer: ImageRecognizer, image_set: ImageSe
             continue
         square, _ = transform.fit(np.ascontiguousarray(pixels))
         with torch.inference_mode():
-            (seen,) = recognizer.recognize(model.encoder(transform.normalize(square[None])))
-        counts[seen.image_class] += 1
+            (recognition,) = recognizer.recognize(model.encoder(transform.normalize(square[None])))
+        counts[recognition.image_class] += 1
     total = counts.total()
     low, high = wilson_interval(counts["foreign"], total) if total else (0.0, 1.0)
     yield f"{image_set.name} {variant}".strip()

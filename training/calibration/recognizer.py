@@ -20,13 +20,15 @@ from ..recipe import RecognizerRecipe
 from ..run import OnProgress
 
 _BATCH = 16
+"""Images that the encoder processes together."""
 _L2 = 1e-2
-"""Weight of the squared norm of the classifier."""
+"""Weight of half the squared norm of the classifier's weights in the loss."""
 _ITERATIONS = 60
+"""Maximum number of L-BFGS iterations."""
 _MARGIN = 1.05
-"""The thresholds exceed the largest values of the validation images by this factor."""
+"""Factor between the largest value of a validation image of the scope and the threshold."""
 _MAX_FOREIGN = 0.05, 0.5
-"""Range of the threshold on the probability of a foreign image."""
+"""Lower and upper limit of the threshold on the probability of `foreign`."""
 _ROTATIONS: Mapping[ImageClass, int] = {"rotated_90": 1, "rotated_180": 2, "rotated_270": 3}
 
 
@@ -59,8 +61,8 @@ def fit_recognizer(
 ) -> tuple[ImageRecognizer, RecognizerResult]:
     """Fit classifier, principal components and thresholds.
 
-    The classifier is a logistic regression with balanced classes, fitted by L-BFGS. The thresholds let every validation
-    image of the scope pass. Nothing is random.
+    The classifier is a logistic regression with balanced classes, fitted by L-BFGS. The thresholds accept every
+    validation image of the scope, unless its probability of `foreign` is above 0.5. The result is deterministic.
 
     Args:
         encoder: The trained encoder.
@@ -68,6 +70,9 @@ def fit_recognizer(
         images: Training images `train` and validation images `val`.
         recipe: Settings.
         on_progress: Called while patch features are computed.
+
+    Returns:
+        The recognizer in evaluation mode, and its decisions on the validation images.
 
     Raises:
         RecipeError: There are no upright or no foreign images in one of the splits.
@@ -92,7 +97,7 @@ def fit_recognizer(
 
 
 def _classes(images: Sequence[LabeledImage], recipe: RecognizerRecipe) -> tuple[ImageClass, ...]:
-    """Return the classes that occur, `foreign` last."""
+    """Return `upright`, `lateral` if it occurs, the orientations if the recipe has them, and `foreign` as the last."""
     shown = {image.image_class for image in images}
     derived: tuple[ImageClass, ...] = (*_ROTATIONS, "inverted") if recipe.orientations else ()
     lateral: tuple[ImageClass, ...] = ("lateral",) if "lateral" in shown else ()

@@ -61,9 +61,12 @@ def tune_findings(
     trained: Sequence[bool],
     prevalence: Floats | None = None,
 ) -> TunedFindings:
-    """Fit the temperature to the labels and the thresholds to the targets of validation studies with images.
+    """Fit temperature and thresholds of the finding head to validation studies with images.
+
+    The temperature is fitted to hard labels, the thresholds to the finding targets of the batches.
 
     Args:
+        model: The trained model.
         batches: Batches of S studies.
         labels: [S,F] labels of these studies in the same order: 1 or 0, NaN if unknown.
         trained: [F] whether the head was trained on a finding; the other findings stay unknown.

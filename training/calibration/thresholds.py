@@ -1,4 +1,4 @@
-"""Fit the probabilities from which the decoder is given a finding as present or uncertain, on the validation split.
+"""Fit the thresholds above which a finding conditions the decoder as present or uncertain, on the validation split.
 
 A separate threshold per finding would be fitted to a handful of positive studies. Therefore one number is fitted for
 all findings: the ratio of studies called present to studies that have the finding. The thresholds of a finding follow

@@ -26,14 +26,14 @@ _SPLITS = ("train", "val")
 _PACKAGE = "python:"
 """Beginning of a source that is a folder of an installed Python package."""
 _PHANTOMS = {"train": range(20), "val": range(20, 30)}
-"""Seeds of the drawn chests, which `report-gen demo` drafts."""
+"""Seeds of the drawn chests by split. `report-gen demo` draws seed 0."""
 
 
 class LabeledImage(NamedTuple):
-    """An image, and what it shows."""
+    """An image and its class."""
 
     square: NDArray[np.uint8]
-    """[size,size]."""
+    """[size,size], intensities 0..255."""
     image_class: ImageClass
 
 

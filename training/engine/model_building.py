@@ -114,7 +114,7 @@ def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, vie
     needed = visual + prompt_tokens + 1 + longest + 1  # begin and end token
     if needed > model.decoder.positions:
         raise RecipeError(
-            f"{visual} image tokens, {prompt_tokens} prompt tokens and {longest} report tokens "
+            f"{visual} visual tokens, {prompt_tokens} prompt tokens and {longest} report tokens "
             f"(text.max_report_tokens) need {needed} positions with begin and end token, but the decoder has "
             f"{model.decoder.positions}; lower text.max_report_tokens or model.projector.{key}, or give the decoder "
             "more positions"

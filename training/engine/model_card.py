@@ -103,11 +103,13 @@ def _describe_scope(scope: ScopeConfig, recognized: RecognizerResult | None) -> 
         limits.append(f"patients of at least {scope.min_age:g} years")
     if scope.max_age is not None:
         limits.append(f"patients of at most {scope.max_age:g} years")
-    text = f"The model was made for {'; '.join(limits) or 'any study'}. Other studies are refused."
+    text = "The recipe declares no scope, so that studies of every kind are drafted."
+    if limits:
+        text = f"The model was made for {'; '.join(limits)}. Other studies are refused."
     if recognized is None:
-        return f"{text} It does not recognize foreign images."
+        return f"{text} The model has no image recognizer, so that it does not refuse images by their appearance."
     counts = ", ".join(
         f"{name.replace('_', ' ')} {recognized.recognized[name]} of {count}"
         for name, count in recognized.images.items()
     )
-    return f"{text} The image recognizer gives validation images their own class: {counts}."
+    return f"{text} Validation images that the image recognizer classifies correctly: {counts}."

@@ -17,6 +17,10 @@ from .train_step import train_step
 
 _MIN_SPEEDUP = 1.2
 """Speedup from which bf16 is used, since it costs some precision."""
+_EMULATED = 3.0
+"""Slowdown of a matrix product from which bf16 counts as emulated."""
+_MATRIX = 512
+"""Rows and columns of the matrix."""
 
 
 def measure_precision(model: ReportModel, stage: StageRecipe, batch: Batch) -> bool:
@@ -41,9 +45,19 @@ def is_bf16_faster(step: Callable[[], torch.Tensor], device: torch.device) -> bo
     """Return whether forward and backward pass of `step`, which returns a loss, are faster under bf16 autocast.
 
     Timing a matrix product instead would mislead: on a CPU with AMX, bf16 makes a decoder faster, but the backward pass
-    of a depthwise convolution several times slower.
+    of a depthwise convolution several times slower. A slow matrix product is conclusive, however: a processor without
+    bf16 instructions may take minutes for the step, so that the step is not tried.
     """
-    return _seconds(step, device, bf16=False) > _MIN_SPEEDUP * _seconds(step, device, bf16=True)
+    return not is_bf16_emulated(device) and _seconds(step, device, bf16=False) > _MIN_SPEEDUP * _seconds(
+        step, device, bf16=True
+    )
+
+
+def is_bf16_emulated(device: torch.device) -> bool:
+    """Return whether a matrix product takes much longer in bf16 than in float32."""
+    matrix = torch.ones(_MATRIX, _MATRIX, device=device)
+    seconds = {bf16: _seconds(lambda: (matrix @ matrix).sum(), device, bf16=bf16) for bf16 in (False, True)}
+    return seconds[True] > _EMULATED * seconds[False]
 
 
 def _seconds(step: Callable[[], torch.Tensor], device: torch.device, *, bf16: bool) -> float:

@@ -86,9 +86,12 @@ def _draw_validations(axes: Axes, stages: Sequence[Offset], values: Values, *, f
             style: dict[str, Any] = {"color": f"C{color}", "markersize": 4, "label": name}
             style |= {"alpha": 0.5, "linestyle": "--"} if minor else {}
             _plot(axes, _points(stage.validations, start, values, name), marker="o", **style)
-            chosen = [step for step, record in stage.validations.items() if record.get("chosen")]
-            kept = {step: stage.validations[step] for step in chosen[-1:]}
-            _plot(axes, _points(kept, start, values, name), marker="*", **style | {"markersize": 14, "label": "_kept"})
+            _plot(
+                axes,
+                _points(stage.kept, start, values, name),
+                marker="*",
+                **style | {"markersize": 14, "label": "_kept"},
+            )
 
 
 def _draw_collapses(axes: Axes, stages: Sequence[Offset], min_distinct: Mapping[str, float]) -> None:

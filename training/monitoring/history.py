@@ -22,6 +22,12 @@ class StageHistory:
     validations: dict[int, Record] = field(default_factory=dict)
 
     @property
+    def kept(self) -> Mapping[int, Record]:
+        """The validation of the weights that the stage kept, by step; empty without validations."""
+        chosen = [step for step, record in self.validations.items() if record.get("chosen")]
+        return {step: self.validations[step] for step in chosen[-1:]}
+
+    @property
     def length(self) -> int:
         """Number of steps done."""
         return max([*self.steps, *self.validations], default=0)

@@ -14,7 +14,7 @@ class RecognizerSource(FrozenModel):
     """Folder of images, or a CSV table with a column `image`, relative to `data`; `python:PACKAGE/FOLDER` is a folder
     of an installed Python package."""
     shows: Literal["upright", "lateral", "foreign"] = "foreign"
-    """What the images show."""
+    """Class of the images: `upright`, `lateral`, or `foreign` for images that the model is not made for."""
     where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Columns of the table, and the values of the rows to use."""
     group: str = ""
@@ -25,15 +25,15 @@ class RecognizerRecipe(FrozenModel):
     """Recognizer of images that the model is not made for, fitted to the features of the trained encoder."""
 
     corpora: tuple[str, ...] = ()
-    """Names of the corpora whose images are upright images of the scope."""
+    """Names of the corpora whose images are examples of the class `upright`."""
     sources: tuple[RecognizerSource, ...] = ()
-    """Further images."""
+    """Further images, with their class."""
     drawn: int = Field(default=200, ge=0)
-    """Number of drawn foreign images: shapes, gradients, noise and text."""
+    """Number of images of the class `foreign` that are drawn by code: shapes, gradients, noise and text."""
     phantoms: bool = False
-    """Whether the drawn chests of `report-gen demo` are in the scope."""
+    """Whether 30 chest phantoms, as drawn by `report-gen demo`, are added to the class `upright`."""
     orientations: bool = True
-    """Whether rotated and inverted images are recognized."""
+    """Whether rotated and inverted copies of upright images are classes of their own."""
     grid: int = Field(default=3, ge=1)
     """Patch features are averaged in `grid` x `grid` cells of the image."""
     components: int = Field(default=64, ge=1)

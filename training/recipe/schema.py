@@ -248,10 +248,10 @@ class Recipe(FrozenModel):
                 )
             for name in stage.corpora:
                 if name not in names:
-                    raise ValueError(f"stage {stage.name!r} uses the corpus {name!r}; known are {', '.join(names)}")
+                    raise ValueError(f"stage {stage.name!r}: no corpus {name!r}; choose from {', '.join(names)}")
         for name in self.recognizer.corpora if self.recognizer else ():
             if name not in names:
-                raise ValueError(f"recognizer uses the corpus {name!r}; known are {', '.join(names)}")
+                raise ValueError(f"recognizer: no corpus {name!r}; choose from {', '.join(names)}")
         return self
 
     def resolve(self, path: str) -> Path:

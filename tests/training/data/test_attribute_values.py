@@ -205,5 +205,5 @@ def test_attributes_need_decoder_positions(tmp_path: Path) -> None:
     enough = len(FINDINGS) + 2 + 1 + 60 + 1  # findings, patches, begin, report, end
     build(enough)
     build(enough + 1, attributes=attributes)
-    with pytest.raises(RecipeError, match="image tokens"):
+    with pytest.raises(RecipeError, match="visual tokens"):
         build(enough, attributes=attributes)

@@ -144,7 +144,7 @@ def test_numbers_need_positions_for_their_longest_line(tmp_path: Path) -> None:
     positions, given = line + 10 + 62, {"prompt_tokens": 10, "views": 3, "encode": tokenizer().encode}
     size = tokenizer().vocabulary_size
     assert build_model(with_positions(tmp_path, positions, **model), size, **given).decoder.positions == positions
-    with pytest.raises(RecipeError, match=rf"{line} image tokens, .* or model\.projector\.numbers, or give"):
+    with pytest.raises(RecipeError, match=rf"{line} visual tokens, .* or model\.projector\.numbers, or give"):
         build_model(with_positions(tmp_path, positions - 1, **model), size, **given)
 
 

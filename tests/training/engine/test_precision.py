@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from report_gen_training.engine import precision
-from report_gen_training.engine.precision import is_bf16_faster, measure_precision
+from report_gen_training.engine.precision import is_bf16_emulated, is_bf16_faster, measure_precision
 
 from tests.builders import tiny_model, tiny_recipe
 
@@ -20,7 +20,26 @@ def test_bf16_must_be_clearly_faster(seconds: float, faster: bool, monkeypatch: 
     assert is_bf16_faster(lambda: torch.zeros(()), CPU) is faster
 
 
-def test_both_precisions_run_twice_forward_and_backward() -> None:
+def test_a_step_is_not_tried_in_bf16_where_a_matrix_product_is_much_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor without bf16 instructions the step would take minutes."""
+    monkeypatch.setattr(precision, "_seconds", lambda _step, _device, *, bf16: 30.0 if bf16 else 1.0)
+    assert is_bf16_emulated(CPU)
+    steps: list[bool] = []
+
+    def seconds(step: object, _device: torch.device, *, bf16: bool) -> float:
+        steps.append(step is refused)
+        return 30.0 if bf16 else 1.0
+
+    def refused() -> torch.Tensor:
+        raise AssertionError
+
+    monkeypatch.setattr(precision, "_seconds", seconds)
+    assert not is_bf16_faster(refused, CPU)
+    assert steps == [False, False]
+
+
+def test_both_precisions_run_twice_forward_and_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "is_bf16_emulated", lambda _device: False)
     weight, dtypes = torch.ones(4, 4, requires_grad=True), []
 
     def step() -> torch.Tensor:

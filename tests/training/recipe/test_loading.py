@@ -129,7 +129,7 @@ def test_the_last_setting_wins(path: str) -> None:
         ("model.encoder.image_size=8", "model.encoder.image_size: Input should be greater than or equal to 32"),
         ("precision=fp64", "precision: Input should be 'auto', 'fp32' or 'bf16'"),
         ("stages=[]", "stages: Tuple should have at least 1 item"),
-        ('stages.1.corpora=["image"]', "recipe: stage 'decoder' uses the corpus 'image'; known are images"),
+        ('stages.1.corpora=["image"]', "recipe: stage 'decoder': no corpus 'image'; choose from images"),
         ("stages.1.name='image_encoder'", "stages have duplicate names: image_encoder, image_encoder"),
         ("model.decoder.heads=3", "model.decoder: 3 heads cannot share a width of 256"),
         ("seed", "--set seed: write key=value"),
