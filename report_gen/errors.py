@@ -18,7 +18,14 @@ ReportGenError                 1  a fault of report-gen
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import TypeVar
+
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "unable to allocate", "not enough memory", "bad_alloc")
+"""Parts of the messages by which torch, Pillow and the decoders of pydicom say that memory is exhausted."""
+
+_Error = TypeVar("_Error", bound=BaseException)
 
 
 class ReportGenError(Exception):
@@ -128,3 +135,20 @@ class StoppedError(ReportGenError):
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception of Python, NumPy, Pillow, torch or the system says that memory is exhausted."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    is_library_error = isinstance(error, RuntimeError | OSError)
+    return is_library_error and any(words in str(error).lower() for words in _OUT_OF_MEMORY)
+
+
+def without_traceback(error: _Error) -> _Error:
+    """Remove the traceback and the causes of an error that is kept while other studies are read. Return the error.
+
+    A traceback keeps the local variables of every frame, such as the pixels of the broken image.
+    """
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error

@@ -17,10 +17,12 @@ from report_gen.cli.options import (
     Candidates,
     Device,
     Dtype,
+    LimitMemory,
     Method,
     check_device,
     check_png_name,
     choose_decoding,
+    image_memory_limit,
     load_drafter,
     parse_attributes,
     parse_overrides,
@@ -41,6 +43,7 @@ _STOPPED = "stopped by SIGTERM; every file that was written is complete"
 
 
 def draft(
+    context: typer.Context,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG, TIFF or WebP files, or folders of studies.")
     ],
@@ -134,6 +137,7 @@ def draft(
     ] = 300,
     device: Device = "auto",
     dtype: Dtype = "auto",
+    limit_memory: LimitMemory = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -143,6 +147,7 @@ def draft(
     _check_options(drawings, output, resume=resume)
     chosen_format = get_format(output_format)
     check_device(device)
+    context.with_resource(image_memory_limit(limit_memory))
     decoding = choose_decoding(method, candidates, seed)
     options: dict[str, Any] = {
         "overrides": parse_overrides(finding or ()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -37,6 +38,14 @@ Method = Annotated[Literal["greedy", "beam", "sample"], typer.Option(help="Decod
 Candidates = Annotated[
     int,
     typer.Option(min=1, max=64, help="Candidate texts per study; the one most consistent with the findings is kept."),
+]
+LimitMemory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Memory that reading one image may take, such as 512MB or 2GB; larger images are refused. Default: half "
+        "of the memory that is available at the start.",
+    ),
 ]
 _LAYOUTS = (
     *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-cases", "hf", "imagefolder"),
@@ -128,6 +137,30 @@ def study_limits(max_views: int | None, timeout: int) -> StudyLimits:
     from report_gen.drafting import StudyLimits
 
     return StudyLimits(max_views=max_views, seconds=timeout or None)
+
+
+def image_memory_limit(size: str | None) -> AbstractContextManager[None]:
+    """Return a context in which reading one image may take this memory, see `report_gen.imaging.limit_memory`.
+
+    Args:
+        size: Value of --limit-memory, such as 512MB or 1.5GiB; None for the default.
+
+    Raises:
+        UsageError: The text is no size, or the size is 0.
+    """
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    from report_gen.imaging import limit_memory
+
+    if size is None:
+        return limit_memory()
+    try:
+        limit = int(TypeAdapter(ByteSize).validate_python(size))
+    except ValidationError:
+        limit = 0
+    if limit < 1:
+        raise UsageError(f"--limit-memory {size!r}: write a size such as 512MB or 2GB")
+    return limit_memory(limit)
 
 
 def check_device(device: str) -> None:

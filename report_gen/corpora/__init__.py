@@ -21,7 +21,7 @@ from report_gen.corpora.examples import (
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
 from report_gen.corpora.row_tables import describe_columns
 from report_gen.corpora.validation import CorpusValidator
-from report_gen.errors import CorpusError
+from report_gen.errors import CorpusError, ResourceError
 from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
@@ -75,6 +75,7 @@ def read_corpus(
             that `columns` names.
         UsageError: `columns` names an unknown field, or there is no such layout.
         OutputError: The store cannot be written.
+        ResourceError: The memory does not suffice.
     """
     path = Path(path)
     if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises if a parent folder may not be entered
@@ -93,6 +94,8 @@ def read_corpus(
         raise CorpusError(
             f"{path}: a text contains a lone surrogate (half a character); save the file as UTF-8"
         ) from error
+    except MemoryError as error:
+        raise ResourceError(f"{path}: not enough memory to read the corpus; free memory or split the corpus") from error
     try:
         validator.raise_for_faults(dataset)
     except CorpusError:

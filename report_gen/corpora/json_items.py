@@ -13,8 +13,8 @@ from report_gen.corpora.text_files import read_chunks
 from report_gen.errors import CorpusError
 from report_gen.strict_json import unique_keys
 
-LONGEST_ITEM = 2**26
-"""Longest allowed item, characters."""
+LONGEST_ITEM = 2**24
+"""Longest allowed item, characters. Its objects may take twenty times as many bytes."""
 
 _CHUNK = 2**16
 _BLANK = " \t\n\r"

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import lzma
-import struct
-import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
+from report_gen.corpora.archives import ZipReports
 from report_gen.corpora.text_files import read_text
-from report_gen.errors import CorpusError
 
 ARCHIVE = "mimic-cxr-reports.zip"
-LARGEST_REPORT = 2**20
-"""Largest allowed text in the archive, bytes."""
-
-_DAMAGED = (
-    *(EOFError, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError),
-    *(lzma.LZMAError, struct.error, zipfile.BadZipFile, zlib.error),
-)
-"""Exceptions that `zipfile` raises on damaged and manipulated archives."""
 
 _FOLDERS = ("", "reports", "mimic-cxr-reports")
 
@@ -38,7 +26,7 @@ class ReportTexts:
         self._folders = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
         self._archive = None
         if (folder / ARCHIVE).is_file():
-            self._archive = self._open(folder / ARCHIVE)
+            self._archive = ZipReports(folder / ARCHIVE)
 
     def read(self, study: str) -> str:
         """Return the text of a study; empty if there is none.
@@ -51,32 +39,4 @@ class ReportTexts:
             for name in (f"{study}.txt", f"{inside}.txt"):
                 if (folder / name).is_file():
                     return read_text(folder / name)
-        return self._read_archived(f"{study}.txt")
-
-    def _read_archived(self, name: str) -> str:
-        if self._archive is None or name not in self._archive.NameToInfo:
-            return ""
-        try:
-            with self._archive.open(name) as file:
-                data = file.read(LARGEST_REPORT + 1)
-        except _DAMAGED as error:
-            raise CorpusError(
-                f"{self._archive.filename}: {name} cannot be decompressed; download the archive again"
-            ) from error
-        if len(data) > LARGEST_REPORT:
-            raise CorpusError(
-                f"{self._archive.filename}: {name} has more than {LARGEST_REPORT} bytes, so it is no report; remove it"
-            )
-        try:
-            return data.decode()
-        except UnicodeDecodeError as error:
-            raise CorpusError(
-                f"{self._archive.filename}: {name} is not UTF-8 text; download the archive again"
-            ) from error
-
-    @staticmethod
-    def _open(archive: Path) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(archive)
-        except _DAMAGED as error:
-            raise CorpusError(f"{archive}: the .zip archive is damaged; download it again") from error
+        return "" if self._archive is None else self._archive.read(f"{study}.txt")

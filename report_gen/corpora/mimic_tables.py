@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ NAMES: Mapping[str, str] = {
 _IDS = {"subject_id": r"^\d{2,16}$", "study_id": r"^\d{1,16}$", "dicom_id": r"^[0-9A-Za-z-]+$"}
 """Patterns of identifiers, which become parts of paths."""
 _BATCH_ROWS = 1000
+_MOST_ROWS = 4_000_000
+"""Most rows of a table, ten times those of MIMIC-CXR. A compressed table of megabytes may have billions."""
 
 
 def find_table(folder: Path, table: str) -> Path | None:
@@ -73,10 +75,23 @@ def _join(records: Any, table: Path | None, key: str, columns: Mapping[str, Any]
 def _read(table: Path, columns: Mapping[str, Any]) -> Any:
     options = csv.ConvertOptions(include_columns=list(columns), column_types=columns, strings_can_be_null=False)
     try:
-        return pa.Table.from_batches(list(csv.open_csv(str(table), convert_options=options)))
+        with csv.open_csv(str(table), convert_options=options) as reader:
+            return pa.Table.from_batches(_bounded(reader, table), reader.schema)
+    except MemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CorpusError(f"{table}: differs from the table of PhysioNet ({reason}); download it again") from error
+
+
+def _bounded(batches: Iterable[Any], table: Path) -> Iterator[Any]:
+    """Yield batches as long as they have no more than `_MOST_ROWS` together."""
+    rows = 0
+    for batch in batches:
+        rows += len(batch)
+        if rows > _MOST_ROWS:
+            raise CorpusError(f"{table}: has more than {_MOST_ROWS} rows; download the table again")
+        yield batch
 
 
 def _check_ids(records: Any, table: Path) -> Any:

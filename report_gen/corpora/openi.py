@@ -6,8 +6,6 @@ from NLMCXR_png.tgz or NLMCXR_dcm.tgz, lie beside it. The archive of reports is 
 
 from __future__ import annotations
 
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +14,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import fromstring  # type: ignore[import-untyped]
 
+from report_gen.corpora.archives import LARGEST_REPORT, tar_members, too_large
 from report_gen.corpora.examples import Example, is_file
 from report_gen.corpora.indiana import PROJECTIONS, read_projections
 from report_gen.corpora.r2gen import FILE as ANNOTATION
@@ -25,11 +24,6 @@ from report_gen.records import ViewPosition
 
 ARCHIVE, FOLDER = "NLMCXR_reports.tgz", "ecgen-radiology"
 IMAGE_FOLDERS = ("images", "NLMCXR_png", "NLMCXR_dcm", "png", ".")
-LARGEST_REPORT = 2**20
-"""Largest allowed XML file, bytes. The largest of the collection has 8,967."""
-
-_DAMAGED = (EOFError, OSError, OverflowError, TypeError, ValueError, tarfile.TarError, zlib.error)
-"""Exceptions that `tarfile` raises on damaged and manipulated archives."""
 
 Views = dict[tuple[str, str], str]
 """View of each image by the numbers of its patient and of the image."""
@@ -58,19 +52,9 @@ def read(path: Path) -> Iterator[Example]:
     folders = [folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()]
     views = _read_views(folder / PROJECTIONS)
     splits = indiana_splits(folder / ANNOTATION)
-    reports = _read_archive(source) if source.is_file() else _read_folder(source)
+    reports = tar_members(source, ".xml") if source.is_file() else _read_folder(source)
     for name, data in reports:
         yield _example(_parse(data, f"{source}: {name}"), folders, views, splits)
-
-
-def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(archive, "r|gz") as members:
-            for member in members:
-                if member.isfile() and member.name.endswith(".xml"):
-                    yield member.name, _read_all(members.extractfile(member), f"{archive}: {member.name}")
-    except _DAMAGED as error:
-        raise CorpusError(f"{archive}: the .tgz archive is damaged; download it again") from error
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -85,12 +69,10 @@ def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
             raise CorpusError(f"{file}: cannot be read ({error.strerror}); check the file") from error
 
 
-def _read_all(file: IO[bytes] | None, location: str) -> bytes:
-    data = b"" if file is None else file.read(LARGEST_REPORT + 1)
+def _read_all(file: IO[bytes], location: str) -> bytes:
+    data = file.read(LARGEST_REPORT + 1)
     if len(data) > LARGEST_REPORT:
-        raise CorpusError(
-            f"{location} has more than {LARGEST_REPORT} bytes, so it is not a report of the collection; remove it"
-        )
+        raise too_large(location)
     return data
 
 

@@ -16,8 +16,8 @@ from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
-from report_gen.errors import StudyError
-from report_gen.imaging import load_image
+from report_gen.errors import StudyError, without_traceback
+from report_gen.imaging import load_image, memory_errors
 from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
 from report_gen.model import VIEWS, Checkpoint
@@ -126,7 +126,7 @@ class StudyPreprocessor:
             deadline.check()
             return replace(self._choose_views(recognized), seconds=deadline.spent)
         except StudyError as error:
-            return error
+            return without_traceback(error)
 
     def prepare(self, loaded: LoadedStudy, *, max_report_tokens: int) -> PreprocessedStudy | StudyError:
         """Fit the prompt of a study into the positions of the decoder.
@@ -226,7 +226,8 @@ class StudyPreprocessor:
         notices: list[tuple[str, ...]] = []
         for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
             loaded = load_image(image)
-            squares.append(self._transform.fit(loaded.pixels)[0])
+            with memory_errors(image.path):
+                squares.append(self._transform.fit(loaded.pixels)[0])
             notices.append(loaded.notices)
             deadline.check()
         return torch.stack(squares), _image_notices(notices)

@@ -6,6 +6,7 @@
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
 from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.memory import limit_memory, memory_errors
 from report_gen.imaging.reading import (
     IMAGE_SUFFIXES,
     StudyCollection,
@@ -21,8 +22,10 @@ __all__ = [
     "LoadedImage",
     "StudyCollection",
     "is_dicom",
+    "limit_memory",
     "load_image",
     "load_pixels",
+    "memory_errors",
     "raise_study_errors",
     "read_attributes",
     "read_pixels",

@@ -24,6 +24,8 @@ class CodedFormat(NamedTuple):
     columns: int
     precision: int
     """Bits per sample."""
+    samples: int
+    """Samples per pixel: components of the image."""
 
 
 def coded_format(frame: bytes) -> CodedFormat | None:
@@ -38,8 +40,9 @@ def coded_format(frame: bytes) -> CodedFormat | None:
     if start < 0:
         return None
     x_end, y_end, x_start, y_start = struct.unpack_from(">4I", frame, start + 8)
-    (sample,) = struct.unpack_from(">B", frame, start + 42)  # Ssiz of the first component: the sign and precision - 1
-    return CodedFormat(y_end - y_start, x_end - x_start, (sample & 0x7F) + 1)
+    # Csiz, and Ssiz of the first component: the sign and precision - 1
+    components, sample = struct.unpack_from(">HB", frame, start + 40)
+    return CodedFormat(y_end - y_start, x_end - x_start, (sample & 0x7F) + 1, components)
 
 
 def _jpeg_format(frame: bytes) -> CodedFormat | None:
@@ -53,8 +56,8 @@ def _jpeg_format(frame: bytes) -> CodedFormat | None:
         elif marker in _WITHOUT_LENGTH:
             position += 2
         elif (0xC0 <= marker <= 0xCF and marker not in _NOT_A_FRAME) or marker == 0xF7:  # SOF0 to SOF15, or SOF55
-            precision, rows, columns = struct.unpack_from(">BHH", frame, position + 4)
-            return CodedFormat(rows, columns, precision)
+            precision, rows, columns, components = struct.unpack_from(">BHHB", frame, position + 4)
+            return CodedFormat(rows, columns, precision, components)
         else:
             position += 2 + length
     return None

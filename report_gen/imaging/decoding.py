@@ -1,24 +1,45 @@
-"""Decode the stored values of a DICOM image."""
+"""Read and decode the stored values of a DICOM image."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 from pydicom import FileDataset
+from pydicom.dataelem import RawDataElement
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pixel_array
+from pydicom.tag import Tag
 from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 
-from report_gen.errors import StudyError
+from report_gen.errors import StudyError, is_out_of_memory
 from report_gen.imaging.codestream import CodedFormat, coded_format
 from report_gen.imaging.gdcm import decode_with_gdcm
+from report_gen.imaging.pixel_checks import PixelLocation
 
 _PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
 """Decoder plugins of pydicom in the order in which they are tried. GDCM is last: it needs a separate process."""
+
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+
+
+def read_pixel_data(dataset: FileDataset, file: BinaryIO, location: PixelLocation) -> None:
+    """Read the pixels of the frame into the data set, as pydicom does, but no padding and nothing after them.
+
+    Args:
+        dataset: Attributes before the pixels.
+        file: The file that contains them.
+        location: Where the pixels lie, from `check_pixels`.
+    """
+    file.seek(location.start)
+    value = file.read(location.size)
+    tag = Tag(location.keyword)
+    length = _UNDEFINED_LENGTH if location.is_encapsulated else len(value)
+    implicit, little = dataset.original_encoding
+    dataset[tag] = RawDataElement(tag, location.vr, length, value, location.start, bool(implicit), bool(little))
 
 
 def decode(dataset: FileDataset, path: Path) -> tuple[NDArray[Any], int]:
@@ -41,6 +62,8 @@ def decode(dataset: FileDataset, path: Path) -> tuple[NDArray[Any], int]:
         coded = coded_format(get_frame(dataset.PixelData, 0, number_of_frames=1))
         if coded is not None and (coded.rows, coded.columns) != (dataset.Rows, dataset.Columns):
             raise StudyError(path, "malformed: header and compressed pixels differ in size; export the image again")
+        if coded is not None and coded.samples != dataset.SamplesPerPixel:  # OpenJPEG would decode thousands of them
+            raise StudyError(path, "malformed: header and compressed pixels differ in samples; export the image again")
     values = _first_success(dataset, syntax, path)
     if values.shape[:2] != (dataset.Rows, dataset.Columns):
         raise StudyError(path, "malformed: header and pixels differ in size; export the image again")
@@ -66,6 +89,8 @@ def _first_success(dataset: FileDataset, syntax: UID, path: Path) -> NDArray[Any
                 view_only=not syntax.is_encapsulated,
             )
         except (RuntimeError, subprocess.TimeoutExpired) as error:
+            if is_out_of_memory(error) or str(error).endswith(f"{plugin}: "):  # pydicom quotes a MemoryError as ""
+                raise MemoryError from error
             failure = error
     others = "; ".join(get_decoder(syntax).missing_dependencies) or "none"
     reason = f"the pixels ({syntax.name}) are malformed, or need a decoder that is not installed ({others})"

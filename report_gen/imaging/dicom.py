@@ -6,24 +6,29 @@ The header is read and checked before any pixel is decoded. Only the attributes 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom import FileDataset
 
+from report_gen.imaging.bounded_file import BoundedFile
 from report_gen.imaging.color import luma, palette_luma
-from report_gen.imaging.decoding import decode
+from report_gen.imaging.decoding import decode, read_pixel_data
 from report_gen.imaging.dicom_file import open_dicom, raise_study_errors, read_dataset
 from report_gen.imaging.functional_groups import promote_functional_groups
 from report_gen.imaging.grayscale import to_grayscale
 from report_gen.imaging.header import HEADER_KEYWORDS, study_from_header
 from report_gen.imaging.limits import check_pixel_count
 from report_gen.imaging.loaded_image import LoadedImage
-from report_gen.imaging.pixel_checks import check_is_image, check_pixels
+from report_gen.imaging.memory import image_memory
+from report_gen.imaging.memory_need import dicom_memory
+from report_gen.imaging.pixel_checks import PixelLocation, check_is_image, check_pixels
 from report_gen.imaging.shutter import shutter_intensity, visible_pixels
 from report_gen.imaging.square_pixels import pixel_aspect, resample_to_square, square_size
 from report_gen.records import Study
+
+_SOP_CLASS = 0x00080016
+"""Tag of SOP Class UID, one of the first attributes."""
 
 
 def describe_dicom(path: Path, sha256: str) -> Study:
@@ -34,7 +39,7 @@ def describe_dicom(path: Path, sha256: str) -> Study:
         StudyError: The file cannot be opened, is malformed or truncated, or its pixels are not supported.
     """
     with raise_study_errors(path), open_dicom(path) as file:
-        check_is_image(read_dataset(file, ("SOPClassUID",)), path)
+        check_is_image(read_dataset(file, ("SOPClassUID",), last=_SOP_CLASS), path)
         dataset, _ = _read_header(file, path)
         return study_from_header(dataset, path, sha256)
 
@@ -42,22 +47,24 @@ def describe_dicom(path: Path, sha256: str) -> Study:
 def read_dicom_image(path: Path) -> LoadedImage:
     """Return the display intensities after modality, VOI and presentation LUT, shutter and resampling to square pixels.
 
-    Color becomes luma.
+    Color becomes luma. Only the header and the pixels of the frame are read of the file.
 
     Raises:
-        StudyError: See `describe_dicom`; also if the pixels are truncated or cannot be decoded.
+        StudyError: See `describe_dicom`; also if the pixels are truncated or cannot be decoded, or if the memory does
+            not suffice.
     """
     with raise_study_errors(path), open_dicom(path) as file:
-        _, keyword = _read_header(file, path)
-        dataset = read_dataset(file, (*HEADER_KEYWORDS, keyword), with_pixels=True)
-        promote_functional_groups(dataset)
+        dataset, location = _read_header(file, path)
         aspect = pixel_aspect(dataset)
-        visible = visible_pixels(dataset, aspect)
-        image = _display(dataset, visible, path)
-        pixels = image.pixels
-        if visible is not None:
-            pixels = np.where(visible, pixels, np.float32(shutter_intensity(dataset)))
-        return LoadedImage(resample_to_square(pixels, aspect), image.notices)
+        need = dicom_memory(dataset, location.size, aspect)
+        with image_memory(path, dataset.Rows, dataset.Columns, need):
+            read_pixel_data(dataset, file, location)
+            visible = visible_pixels(dataset, aspect)
+            image = _display(dataset, visible, path)
+            pixels = image.pixels
+            if visible is not None:
+                pixels = np.where(visible, pixels, np.float32(shutter_intensity(dataset)))
+            return LoadedImage(resample_to_square(pixels, aspect), image.notices)
 
 
 def read_attributes(path: Path, keywords: tuple[str, ...]) -> FileDataset:
@@ -74,13 +81,13 @@ def read_attributes(path: Path, keywords: tuple[str, ...]) -> FileDataset:
         return read_dataset(file, keywords)
 
 
-def _read_header(file: BinaryIO, path: Path) -> tuple[FileDataset, str]:
-    """Read and check the header. Return its attributes and the keyword of the attribute that holds the pixels."""
+def _read_header(file: BoundedFile, path: Path) -> tuple[FileDataset, PixelLocation]:
+    """Read and check the header. Return its attributes and where the pixels lie."""
     dataset = read_dataset(file, HEADER_KEYWORDS)
     promote_functional_groups(dataset)
-    keyword = check_pixels(dataset, file, path)
+    location = check_pixels(dataset, file, path)
     check_pixel_count(*square_size(dataset.Rows, dataset.Columns, pixel_aspect(dataset)), path)
-    return dataset, keyword
+    return dataset, location
 
 
 def _display(dataset: FileDataset, visible: NDArray[np.bool_] | None, path: Path) -> LoadedImage:

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pydicom import Dataset, FileDataset, dcmread, filereader
+from pydicom import Dataset, FileDataset, filereader
 from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -23,12 +24,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from report_gen.errors import StudyError
+from report_gen.errors import StudyError, is_out_of_memory
+from report_gen.imaging.bounded_file import BoundedFile
 from report_gen.imaging.decoder_warnings import silence_decoder_warnings
 from report_gen.imaging.limits import MAX_INFLATED_BYTES
+from report_gen.imaging.memory import memory_errors, memory_limit
 
 _META = b"\x02\x00"
 """Group of the file meta information (PS3.10 7.1), which is always little endian."""
+
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+"""Tags of the attributes that hold pixels."""
 
 _CHUNK_BYTES = 2**20
 
@@ -39,7 +45,6 @@ _MALFORMED = (
     EOFError,
     InvalidDicomError,
     LookupError,
-    MemoryError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -47,6 +52,8 @@ _MALFORMED = (
     zlib.error,
 )
 """Exceptions that pydicom and its decoders raise on non-conformant bytes (RecursionError is a RuntimeError)."""
+
+_BROKEN = "malformed DICOM; export the study again, or repair it with dcmconv"
 
 
 def is_dicom(head: bytes) -> bool:
@@ -69,23 +76,33 @@ def raise_study_errors(path: Path) -> Iterator[None]:
     pydicom parses an attribute on first access, so the block must also contain the code that uses the attributes.
     """
     silence_decoder_warnings()
-    try:
-        yield
-    except OSError as error:
-        raise StudyError(path, f"cannot be read ({error.strerror or 'system error'}); check the file") from error
-    except _MALFORMED as error:
-        raise StudyError(path, "malformed DICOM; export the study again, or repair it with dcmconv") from error
+    with memory_errors(path):
+        try:
+            yield
+        except OSError as error:
+            if isinstance(error.__context__, StudyError):  # pydicom hides the error of a bounded file
+                raise error.__context__ from None
+            if error.errno is None:  # pydicom found no item where one must be
+                raise StudyError(path, _BROKEN) from error
+            if is_out_of_memory(error):
+                raise
+            raise StudyError(path, f"cannot be read ({error.strerror}); check the file") from error
+        except _MALFORMED as error:
+            if is_out_of_memory(error):
+                raise
+            raise StudyError(path, _BROKEN) from error
 
 
 @contextmanager
-def open_dicom(path: Path) -> Iterator[BinaryIO]:
+def open_dicom(path: Path) -> Iterator[BoundedFile]:
     """Open a file for `read_dataset`. A deflated data set (PS3.5 A.5) is inflated into memory.
 
     Raises:
         StudyError: The data set inflates to more than `MAX_INFLATED_BYTES`.
     """
-    with path.open("rb") as file:
-        meta = _read_meta(file)
+    with path.open("rb", buffering=0) as raw, BoundedFile(raw, path) as file:
+        with file.bounded():
+            meta = _read_meta(file)
         if meta is None or meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             yield file
             return
@@ -95,19 +112,29 @@ def open_dicom(path: Path) -> Iterator[BinaryIO]:
         inflated = io.BytesIO()
         inflated.write(b"\0" * 128 + b"DICM" + header.getvalue())
         _inflate(file, inflated, path)
-    yield inflated
+    inflated.seek(0)
+    yield BoundedFile(inflated, path)
 
 
-def read_dataset(file: BinaryIO, keywords: tuple[str, ...], *, with_pixels: bool = False) -> FileDataset:
-    """Read attributes up to the pixels, or including them. The file is then positioned at the pixels.
+def read_dataset(file: BoundedFile, keywords: tuple[str, ...], *, last: int | None = None) -> FileDataset:
+    """Read attributes up to the pixels. The file is then positioned at the pixels.
 
     Args:
         file: A file that `open_dicom` opened.
         keywords: DICOM keywords of the attributes; the keywords of nested items are included.
-        with_pixels: Read to the end of the file.
+        last: Tag after which reading ends, if not at the pixels.
+
+    Raises:
+        StudyError: The file declares more data than a header has, see `BoundedFile`.
     """
     file.seek(0)
-    dataset = dcmread(file, stop_before_pixels=not with_pixels, specific_tags=list(keywords), force=True)
+    with file.bounded():
+        dataset = filereader.read_partial(
+            file,
+            lambda tag, *_: tag in _PIXELS or (last is not None and tag > last),
+            force=True,
+            specific_tags=[Tag(keyword) for keyword in keywords],
+        )
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
     return dataset
@@ -126,16 +153,18 @@ def _read_meta(file: BinaryIO) -> Dataset | None:
 def _inflate(deflated: BinaryIO, inflated: io.BytesIO, path: Path) -> None:
     """Inflate in chunks, because pydicom would inflate any number of bytes at once."""
     stream = zlib.decompressobj(-zlib.MAX_WBITS)  # a raw stream without zlib header (PS3.5 A.5)
-    remaining = MAX_INFLATED_BYTES
-    while not stream.eof and (chunk := stream.unconsumed_tail or deflated.read(_CHUNK_BYTES)):
-        data = stream.decompress(chunk, remaining + 1)
+    limit = min(MAX_INFLATED_BYTES, memory_limit())
+    remaining = limit
+    while not stream.eof:
+        chunk = stream.unconsumed_tail or deflated.read(_CHUNK_BYTES)
+        data = stream.decompress(chunk, min(remaining + 1, _CHUNK_BYTES)) if chunk else stream.flush()
         remaining -= len(data)
         if remaining < 0:
-            limit = f"the deflated data set exceeds the limit of {MAX_INFLATED_BYTES} bytes"
-            raise StudyError(path, f"{limit}; convert it with dcmconv +te")
+            reason = f"the deflated data set exceeds the limit of {limit} bytes; convert it with dcmconv +te"
+            raise StudyError(path, reason)
         inflated.write(data)
-    if not stream.eof:
-        raise StudyError(path, "truncated: the deflated data set is not complete; copy or export it again")
+        if not chunk and not stream.eof:
+            raise StudyError(path, "truncated: the deflated data set is not complete; copy or export it again")
 
 
 def _guessed_syntax(dataset: FileDataset) -> UID:

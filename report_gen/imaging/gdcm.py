@@ -23,6 +23,9 @@ TIMEOUT_SECONDS = 120
 MEMORY_BYTES = 4 * 2**30
 """Limit on the address space of the child process."""
 
+_NO_MEMORY = (b"bad_alloc", b"MemoryError", b"gdcm: \n")
+"""How the child process says that memory is exhausted: GDCM, Python, and pydicom, which quotes a MemoryError as ""."""
+
 _PADDED = b"premature end"
 """Part of the message that libjpeg prints when it invents the pixels that a truncated stream lacks."""
 
@@ -46,11 +49,14 @@ def decode_with_gdcm(dataset: FileDataset) -> NDArray[Any]:
 
     Raises:
         RuntimeError: GDCM failed, crashed or padded a truncated image.
+        MemoryError: The memory of the child process, or of this one, does not suffice.
         subprocess.TimeoutExpired: GDCM did not finish in `TIMEOUT_SECONDS`.
     """
     command = [sys.executable, "-P", "-W", "ignore", __file__]
     source = _pixel_module(dataset)
     done = subprocess.run(command, input=source, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603 - no shell, own program
+    if done.returncode and any(words in done.stderr for words in _NO_MEMORY):
+        raise MemoryError("GDCM has not enough memory")
     if done.returncode or _PADDED in done.stderr:
         raise RuntimeError(f"GDCM ended with {done.returncode}")
     return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
@@ -73,7 +79,9 @@ def _main(source: IO[bytes], target: IO[bytes]) -> None:
     if sys.platform != "win32":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        _, most = resource.getrlimit(resource.RLIMIT_AS)  # under `ulimit -v` it cannot be raised
+        limit = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     dataset = dcmread(io.BytesIO(source.read()))
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit:
         # GDCM chooses its JPEG decoder by the codestream. Its decoder of 12 bits gives the same values as DCMTK's, but

@@ -12,6 +12,9 @@ MAX_PIXELS = 64 * 2**20
 MAX_INFLATED_BYTES = 4 * MAX_PIXELS
 """Largest size of a deflated data set after inflation. The largest image of 16 bits takes half of it."""
 
+MAX_PICTURE_BYTES = 8 * MAX_PIXELS
+"""Largest PNG, JPEG, TIFF or WebP file: the largest image with four samples of 16 bits, not compressed."""
+
 
 def check_pixel_count(rows: int, columns: int, path: Path) -> None:
     """Refuse an image that is larger than `MAX_PIXELS`.

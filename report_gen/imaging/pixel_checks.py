@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from pydicom import Dataset, FileDataset
 from pydicom.pixels.decoders.base import get_decoder
@@ -20,6 +20,7 @@ from pydicom.uid import (
 
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging.limits import check_pixel_count
+from report_gen.imaging.memory import format_bytes
 
 SAMPLES_PER_PIXEL = {
     "MONOCHROME1": 1,
@@ -52,6 +53,26 @@ _PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 
 _UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
 
+_MAX_FRAGMENTS = 2**16
+"""Most fragments of the only frame. Encoders write one, some write one for every 32 or 64 kilobytes."""
+
+_MAX_OVERHEAD = 2**20
+"""Most bytes of the compressed frame beyond twice the size of its pixels, such as a color profile. RLE may double."""
+
+
+class PixelLocation(NamedTuple):
+    """Where the pixels of the first frame lie in the file."""
+
+    keyword: str
+    """The attribute that holds them."""
+    vr: str | None
+    """Value representation of the element, None if the file does not state it."""
+    start: int
+    size: int
+    """Bytes. A native element may declare more than the image needs, which is padding."""
+    is_encapsulated: bool
+
+
 _LABEL_MAP_SEGMENTATION = UID("1.2.840.10008.5.1.4.1.1.66.7")  # newer than the dictionary of pydicom 3.0
 _DERIVED = (
     _LABEL_MAP_SEGMENTATION,
@@ -75,8 +96,8 @@ def check_is_image(dataset: FileDataset, path: Path) -> None:
         raise NotAnImageError(path, f"contains {kind} and no image; remove it from the input", kind)
 
 
-def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:
-    """Check the header and the length of the pixels. Return the keyword of the attribute that holds them.
+def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> PixelLocation:
+    """Check the header and the length of the pixels. Return where they lie; none of them are read.
 
     Args:
         dataset: The attributes before the pixels.
@@ -90,17 +111,15 @@ def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> str:
     keyword = _pixel_keyword(dataset, file.read(4), path)
     _check_module(dataset, keyword, path)
     _check_decoder(dataset.file_meta.TransferSyntaxUID, path)
-    length = file.read(4)
+    length, vr = file.read(4), None
     if length[:2] in _PIXEL_VRS:  # the VR and two reserved bytes; some files lack them against their transfer syntax
-        length = file.read(4)
+        length, vr = file.read(4), length[:2].decode()
     start = file.tell()
-    size = file.seek(0, os.SEEK_END)
+    file_size = file.seek(0, os.SEEK_END)
     file.seek(start)
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        _check_encapsulated(length, file, size, path)
-    else:
-        _check_native(dataset, length, file, size, path)
-    return keyword
+    is_encapsulated = dataset.file_meta.TransferSyntaxUID.is_encapsulated
+    check = _check_encapsulated if is_encapsulated else _check_native
+    return PixelLocation(keyword, vr, start, check(dataset, length, file, file_size, path), is_encapsulated)
 
 
 def _pixel_keyword(dataset: FileDataset, tag: bytes, path: Path) -> str:
@@ -168,7 +187,8 @@ def _check_decoder(syntax: UID, path: Path) -> None:
         raise StudyError(path, f"no decoder for {syntax.name} is installed; install one of: {missing}")
 
 
-def _check_native(dataset: Dataset, length: bytes, file: BinaryIO, size: int, path: Path) -> None:
+def _check_native(dataset: Dataset, length: bytes, file: BinaryIO, file_size: int, path: Path) -> int:
+    """Return the number of bytes of the pixels."""
     start = file.tell()
     expected = get_expected_length(dataset)
     declared = int.from_bytes(length, "little" if dataset.original_encoding[1] else "big")
@@ -176,17 +196,28 @@ def _check_native(dataset: Dataset, length: bytes, file: BinaryIO, size: int, pa
     if length == _UNDEFINED_LENGTH or (begins_compressed and declared < expected):
         reason = "malformed: the pixels are compressed, but the transfer syntax says that they are not"
         raise StudyError(path, f"{reason}; correct the Transfer Syntax UID or export the image again")
-    if start + expected > size:
+    if start + expected > file_size:
         raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again")
+    return min(expected + expected % 2, file_size - start)  # words of a big endian file end after the padding byte
 
 
-def _check_encapsulated(length: bytes, file: BinaryIO, size: int, path: Path) -> None:
-    start = file.tell()
+def _check_encapsulated(dataset: Dataset, length: bytes, file: BinaryIO, file_size: int, path: Path) -> int:
+    """Return the number of bytes of the offset table and of all fragments."""
+    start = end = file.tell()
     if length != _UNDEFINED_LENGTH and file.read(4) != _ITEM:
         reason = "malformed: the pixels are not encapsulated, but the transfer syntax says that they are compressed"
         raise StudyError(path, f"{reason}; correct the Transfer Syntax UID or export the image again")
-    file.seek(start)
-    while file.read(4) == _ITEM:
-        file.seek(int.from_bytes(file.read(4), "little"), os.SEEK_CUR)
-    if file.tell() > size:
+    for _ in range(_MAX_FRAGMENTS):
+        file.seek(end)
+        item = file.read(8)
+        if item[:4] != _ITEM:
+            break
+        end += 8 + int.from_bytes(item[4:], "little")
+    else:
+        raise StudyError(path, f"malformed: more than {_MAX_FRAGMENTS} fragments of pixels; export the image again")
+    if end > file_size:
         raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again")
+    if end - start > 2 * get_expected_length(dataset) + _MAX_OVERHEAD:
+        reason = f"malformed: {format_bytes(end - start)} of compressed pixels for {dataset.Rows} x {dataset.Columns}"
+        raise StudyError(path, f"{reason} pixels; export the image again")
+    return end - start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from PIL import ImageOps
 from PIL.ImageFile import ImageFile
 
-from report_gen.errors import StudyError
+from report_gen.errors import StudyError, is_out_of_memory
+from report_gen.imaging.bounded_file import MAX_HEADER_BYTES, BoundedFile
 from report_gen.imaging.decoder_warnings import silence_decoder_warnings
-from report_gen.imaging.limits import check_pixel_count
+from report_gen.imaging.limits import MAX_PICTURE_BYTES, MAX_PIXELS, check_pixel_count
 from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.memory import image_memory, memory_errors
+from report_gen.imaging.memory_need import raster_memory, tile_size
 from report_gen.records import Image
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -29,6 +33,9 @@ _BITS_PER_SAMPLE = 258
 """TIFF 6.0 section 3. Pillow unpacks samples of 12 bits into 16."""
 _PHOTOMETRIC_INTERPRETATION = 262
 """TIFF 6.0 section 3: 0 is WhiteIsZero. Pillow inverts images of 1 and 8 bits, but not of 16."""
+
+_MAX_READS = 2**20
+"""Most reads of a picture. A PNG takes three for each chunk, and a chunk usually has 8 kilobytes or more."""
 
 _DARK, _HALF = 64, 128
 """Pillow keeps the high byte of color of 16 bits. It is below these values if the color uses 14 or 15 bits."""
@@ -45,9 +52,7 @@ _BROKEN = (
     AttributeError,
     EOFError,
     LookupError,
-    MemoryError,
     OSError,
-    PIL.Image.DecompressionBombError,
     RuntimeError,
     SyntaxError,
     TypeError,
@@ -127,26 +132,53 @@ def _scaled_notice(bits: int) -> str:
 
 @contextmanager
 def _open(path: Path) -> Iterator[ImageFile]:
-    """Open a file and check it before it is decoded. Exceptions of Pillow become a StudyError."""
+    """Open a file, check it before it is decoded, and decode it. Exceptions of Pillow become a StudyError."""
     silence_decoder_warnings()  # the limit of check_pixel_count is below the size at which Pillow warns
-    try:
-        # Opened by name, Pillow maps an uncompressed TIFF into memory and shears it when it applies the orientation.
-        with path.open("rb") as file:
-            if file.read(4) == _BIG_ENDIAN_BIG_TIFF:  # Pillow writes and reads only the little-endian kind
-                raise StudyError(path, "big-endian BigTIFF is not supported; convert it with tiffcp -L, or to PNG")
-        with path.open("rb") as file, PIL.Image.open(file, formats=_FORMATS) as image:
+    # Opened by name, Pillow maps an uncompressed TIFF into memory and shears it when it applies the orientation.
+    with (
+        memory_errors(path),
+        _picture_errors(path),
+        path.open("rb", buffering=0) as raw,
+        BoundedFile(raw, path) as file,
+    ):
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_PICTURE_BYTES:
+            raise StudyError(path, f"has more than {MAX_PICTURE_BYTES} bytes; export a smaller image")
+        if file.peek(4)[:4] == _BIG_ENDIAN_BIG_TIFF:  # Pillow writes and reads only the little-endian kind
+            raise StudyError(path, "big-endian BigTIFF is not supported; convert it with tiffcp -L, or to PNG")
+        is_webp = file.peek(12)[8:12] == b"WEBP"  # Pillow reads the whole file at once
+        header = MAX_HEADER_BYTES + (size if is_webp else 0)
+        with file.bounded(header), PIL.Image.open(file, formats=_FORMATS) as image:
             _check(image, path)
-            yield image
+            with (
+                image_memory(path, image.height, image.width, raster_memory(image, size)),
+                file.bounded(size + MAX_HEADER_BYTES, _MAX_READS),
+            ):
+                yield image
+
+
+@contextmanager
+def _picture_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except PermissionError as error:
         raise StudyError(path, "cannot be read (permission denied); check the file permissions") from error
+    except PIL.Image.DecompressionBombError as error:
+        raise StudyError(path, f"the pixels exceed the limit of {MAX_PIXELS}; export a smaller image") from error
     except _BROKEN as error:
+        if is_out_of_memory(error):
+            raise
+        if "too large" in str(error) or "Too much memory" in str(error):  # texts and profiles of a PNG, inflated
+            reason = "the texts or color profiles beside the pixels are too large; export the image without them"
+            raise StudyError(path, reason) from error
         raise StudyError(path, "the image is broken or truncated; copy or export it again") from error
 
 
-def _check(image: PIL.Image.Image, path: Path) -> None:
+def _check(image: ImageFile, path: Path) -> None:
     columns, rows = image.size
     check_pixel_count(rows, columns, path)
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a JPEG followed by its preview
+    check_pixel_count(*tile_size(image), path)
+    if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a JPEG followed by its preview
         raise StudyError(path, "several pages in one file are not supported; export each page as a PNG")
     if image.mode not in _MODES:
         raise StudyError(path, f"pixels of Pillow mode {image.mode} are not supported; export 8-bit or 16-bit gray")

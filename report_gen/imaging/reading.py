@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.errors import NotAnImageError, StudyError
+from report_gen.errors import NotAnImageError, StudyError, without_traceback
 from report_gen.files import unique_names
 from report_gen.imaging.dicom import describe_dicom, read_dicom_image
 from report_gen.imaging.dicom_file import is_dicom
@@ -185,10 +185,10 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
         try:
             single = _read_file(path)
         except NotAnImageError as error:
-            source.without_image.append(error)
+            source.without_image.append(without_traceback(error))
         except StudyError as error:
             if folder is None or not is_media_index(error):
-                source.refused.append(error)
+                source.refused.append(without_traceback(error))
         else:
             (dicom if is_dicom(_head(path)) else pictures).append(single)
     if folder is None and not as_study:
@@ -204,7 +204,7 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
         try:
             source.studies.append(dataclasses.replace(merge_files(group), unreadable_images=number))
         except StudyError as error:
-            source.refused.append(error)
+            source.refused.append(without_traceback(error))
     source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     return source
 
@@ -240,9 +240,9 @@ def _read_file(path: Path) -> Study:
     """Read one file as a study of one image, named after the file."""
     head = _head(path)
     if is_dicom(head):
-        return describe_dicom(path, _sha256(path))
+        return _hashed(describe_dicom(path, ""))
     if is_raster(head):
-        return Study(name=path.stem, series=(Series(images=(describe_raster(path, _sha256(path)),)),))
+        return _hashed(Study(name=path.stem, series=(Series(images=(describe_raster(path, ""),)),)))
     suffix = path.suffix.lower()
     may_be_dicom = suffix[1:].isdigit() or not suffix[1:]  # files of DICOM media have no suffix, others end like a UID
     if not head and (suffix in IMAGE_SUFFIXES or may_be_dicom):
@@ -254,6 +254,13 @@ def _read_file(path: Path) -> Study:
     if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
         raise StudyError(path, f"is neither an image nor a text; give a {_FORMATS} file")
     raise NotAnImageError(path, f"is not an image; give a {_FORMATS} file")
+
+
+def _hashed(single: Study) -> Study:
+    """Return a study of one image with the hash of its file, which is computed last because it reads the whole file."""
+    (series,), (image,) = single.series, single.images
+    image = dataclasses.replace(image, sha256=_sha256(image.path))
+    return dataclasses.replace(single, series=(dataclasses.replace(series, images=(image,)),))
 
 
 def _is_folder(path: Path) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from report_gen.errors import CheckpointError, ResourceError
+from report_gen.strict_json import unique_keys
 
 MANIFEST, CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, CARD = (
     "manifest.json",
@@ -84,7 +84,7 @@ def parse_json(path: Path, content: bytes) -> Any:
             finite.
     """
     try:
-        return json.loads(content, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
+        return json.loads(content, object_pairs_hook=unique_keys, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:  # not chained: its traceback has a thousand lines
         fault = "nested too deeply"
     except UnicodeDecodeError:
@@ -92,16 +92,6 @@ def parse_json(path: Path, content: bytes) -> Any:
     except ValueError as error:
         fault = str(error)
     raise CheckpointError(f"{path}: not JSON of this program ({fault}); copy the checkpoint again")
-
-
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; readers of JSON differ in which of two equal keys they take."""
-    items = dict(pairs)
-    if len(items) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in items if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:100]!r} occurs twice")
-    return items
 
 
 def _refuse(constant: str) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
-from report_gen.errors import ReportGenError, ResourceError
+from report_gen.errors import ReportGenError, ResourceError, is_out_of_memory
 
 from ..recipe import StageRecipe
 
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "cannot allocate memory")
 _WORKER_DIED = "DataLoader worker"
 _RAISED_IN_WORKER = "Caught "
 
@@ -33,7 +30,7 @@ def explain_failures(stage: StageRecipe) -> Iterator[None]:
             raise
         raise type(error)(_last_line(error)) from error
     except RuntimeError as error:
-        if isinstance(error, torch.OutOfMemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
+        if is_out_of_memory(error):
             raise _out_of_memory(stage) from error
         if str(error).startswith(_WORKER_DIED):
             raise ResourceError(

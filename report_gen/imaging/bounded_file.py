@@ -1,0 +1,75 @@
+"""A file of which a library reads no more than it may, whatever sizes the file declares."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from report_gen.errors import StudyError
+
+MAX_HEADER_BYTES = 2**25
+"""Most bytes that are read of a header. That of a radiograph has thousands, with look-up tables a million."""
+
+MAX_HEADER_READS = 2**18
+"""Most reads of a header: an element of DICOM takes two or three, and its object takes a kilobyte of memory."""
+
+
+class BoundedFile(io.BufferedReader):
+    """A file for libraries that trust the sizes in its header.
+
+    Args:
+        raw: The file.
+        path: Its path, named in errors.
+    """
+
+    def __init__(self, raw: io.RawIOBase | io.BytesIO, path: Path) -> None:
+        super().__init__(raw)
+        self._path = path
+        self._bytes: int | None = None
+        self._reads = 0
+
+    @contextmanager
+    def bounded(self, size: int = MAX_HEADER_BYTES, reads: int = MAX_HEADER_READS) -> Iterator[None]:
+        """Limit what is read within the block. A value of any declared size is not allocated before it is there.
+
+        Args:
+            size: Bytes.
+            reads: Number of calls of `read`.
+
+        Raises:
+            StudyError: More is read; raised by `read`.
+        """
+        self._bytes, self._reads = size, reads
+        try:
+            yield
+        finally:
+            self._bytes = None
+
+    @property
+    def name(self) -> str:
+        """The path: pydicom asks for it, and a file in memory has none."""
+        return str(self._path)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as a file does, within the limits of `bounded`.
+
+        Raises:
+            StudyError: The limits are exceeded.
+        """
+        if self._bytes is None:
+            return super().read(size)
+        wanted = self._bytes + 1 if size is None or size < 0 else min(size, self._bytes + 1)
+        data = super().read(wanted)
+        self._bytes -= len(data)
+        self._reads -= 1
+        if self._bytes < 0:
+            raise self._too_large("bytes")
+        if self._reads < 0:
+            raise self._too_large("parts")
+        return data
+
+    def _too_large(self, unit: str) -> StudyError:
+        reason = f"the data before and beside the pixels have too many {unit}; export the image without private data"
+        return StudyError(self._path, reason)
