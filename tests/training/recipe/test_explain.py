@@ -51,7 +51,7 @@ def test_every_field_is_a_key_with_a_meaning(keys: dict[str, Key]) -> None:
         ("text.sections", 'array of "FINDINGS" or "IMPRESSION"', '["FINDINGS"]'),
         ("corpora.exclude", "array of string", "[]"),
         ("model.encoder.arguments", "table", "{}"),
-        ("model.projector.patch_tokens", 'integer >= 0 or "all"', "16"),
+        ("model.projector.patch_tokens", 'integer >= 0 and <= 4096 or "all"', "16"),
         ("stages.batch_size", "integer >= 1", "16"),
         ("stages.warmup", "float >= 0 and < 1", "0.05"),
         ("stages.rates.encoder_layers", "integer >= 1", "none"),
