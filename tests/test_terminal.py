@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from rich.table import Table
 
+from report_gen.controls import escape_controls
 from report_gen.errors import (
     CheckpointError,
     CorpusError,
@@ -25,7 +26,7 @@ from report_gen.errors import (
     StoppedError,
     UsageError,
 )
-from report_gen.terminal import bars, escape_controls, print_notice, print_table, run_app, set_verbosity, track
+from report_gen.terminal import bars, print_notice, print_table, run_app, set_verbosity, track
 
 
 @pytest.fixture(autouse=True)

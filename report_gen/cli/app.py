@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -21,8 +20,8 @@ COMMAND_GROUP = "report_gen.commands"
 
 
 def main() -> None:
-    """Run the console script `report-gen`."""
-    run_app(partial(build_app(), prog_name="report-gen"))
+    """Run the command of `sys.argv`."""
+    run_app(build_app(), name="report-gen", may_be_empty=("--indication",))
 
 
 def build_app() -> typer.Typer:

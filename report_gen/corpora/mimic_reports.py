@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -12,6 +14,12 @@ from report_gen.errors import CorpusError
 ARCHIVE = "mimic-cxr-reports.zip"
 LARGEST_REPORT = 2**20
 """Largest allowed text in the archive, bytes."""
+
+_DAMAGED = (
+    *(EOFError, NotImplementedError, OSError, OverflowError, RuntimeError, ValueError),
+    *(lzma.LZMAError, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""Exceptions that `zipfile` raises on damaged and manipulated archives."""
 
 _FOLDERS = ("", "reports", "mimic-cxr-reports")
 
@@ -51,7 +59,7 @@ class ReportTexts:
         try:
             with self._archive.open(name) as file:
                 data = file.read(LARGEST_REPORT + 1)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
+        except _DAMAGED as error:
             raise CorpusError(
                 f"{self._archive.filename}: {name} cannot be decompressed; download the archive again"
             ) from error
@@ -70,5 +78,5 @@ class ReportTexts:
     def _open(archive: Path) -> zipfile.ZipFile:
         try:
             return zipfile.ZipFile(archive)
-        except (zipfile.BadZipFile, OSError) as error:
+        except _DAMAGED as error:
             raise CorpusError(f"{archive}: the .zip archive is damaged; download it again") from error

@@ -28,6 +28,9 @@ IMAGE_FOLDERS = ("images", "NLMCXR_png", "NLMCXR_dcm", "png", ".")
 LARGEST_REPORT = 2**20
 """Largest allowed XML file, bytes. The largest of the collection has 8,967."""
 
+_DAMAGED = (EOFError, OSError, OverflowError, TypeError, ValueError, tarfile.TarError, zlib.error)
+"""Exceptions that `tarfile` raises on damaged and manipulated archives."""
+
 Views = dict[tuple[str, str], str]
 """View of each image by the numbers of its patient and of the image."""
 
@@ -66,12 +69,12 @@ def _read_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
             for member in members:
                 if member.isfile() and member.name.endswith(".xml"):
                     yield member.name, _read_all(members.extractfile(member), f"{archive}: {member.name}")
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except _DAMAGED as error:
         raise CorpusError(f"{archive}: the .tgz archive is damaged; download it again") from error
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    files = sorted(folder.glob("*.xml"))
+    files = sorted(file for file in folder.glob("*.xml") if file.is_file())
     if not files:
         raise CorpusError(f"{folder}: neither {ARCHIVE} nor a folder {FOLDER} with XML files found; check the path")
     for file in files:

@@ -30,8 +30,15 @@ _BITS_PER_SAMPLE = 258
 _PHOTOMETRIC_INTERPRETATION = 262
 """TIFF 6.0 section 3: 0 is WhiteIsZero. Pillow inverts images of 1 and 8 bits, but not of 16."""
 
-_DARK = 64
-"""Pillow keeps the high byte of color of 16 bits. If it is below this value, the color uses 14 bits or less."""
+_DARK, _HALF = 64, 128
+"""Pillow keeps the high byte of color of 16 bits. It is below these values if the color uses 14 or 15 bits."""
+
+_BIG_ENDIAN_BIG_TIFF = b"MM\0+"
+
+_BRIGHT_SHARE = 0.01
+"""Largest share of the pixels that a burned-in marker takes. It may be brighter than the whole range of the image."""
+_MARKER_BITS = 2
+"""Number of bits by which the values of a marker exceed those of the image."""
 
 _BROKEN = (
     ArithmeticError,
@@ -86,16 +93,36 @@ def read_raster_image(path: Path) -> LoadedImage:
             loaded = _scale_sixteen_bits(np.asarray(upright), bits)
             return LoadedImage(1 - loaded.pixels, loaded.notices) if white_is_zero else loaded
         gray = np.asarray(_on_black(upright).convert("L"), dtype=np.float32)
-        if drops_low_bytes and gray.max(initial=0) < _DARK:
+        if not drops_low_bytes or gray.max(initial=0) >= _HALF:
+            return LoadedImage(gray / np.float32(255))
+        if gray.max(initial=0) < _DARK:
             raise StudyError(path, "16-bit color that uses at most 14 bits is not supported; export it as 16-bit gray")
-        return LoadedImage(gray / np.float32(255))
+        return LoadedImage(gray / np.float32(_HALF - 1), (_scaled_notice(15),))
 
 
 def _scale_sixteen_bits(values: NDArray[Any], bits: int) -> LoadedImage:
-    """Scale values of `bits` bits by the range that they use, but at least by 8 bits."""
-    used = max(8, int(values.max(initial=0)).bit_length()) if bits == 16 else bits
-    notices = () if used == bits else (f"the 16-bit image uses only {used} bits and was scaled by their range",)
+    """Scale values of `bits` bits by the range that they use, but at least by 8 bits.
+
+    A few much brighter pixels, such as a burned-in marker, do not count. They become white.
+    """
+    if bits != 16:
+        return LoadedImage(values.astype(np.float32) / np.float32(2**bits - 1))
+    used = _bit_length(values.max(initial=0))
+    ordinary = _bit_length(np.quantile(values, 1 - _BRIGHT_SHARE, method="higher"))
+    if used - ordinary >= _MARKER_BITS:
+        scaled = (values.astype(np.float32) / np.float32(2**ordinary - 1)).clip(0, 1)
+        marker = "and a few pixels, such as a burned-in marker, are brighter; they are shown white"
+        return LoadedImage(scaled, (f"{_scaled_notice(ordinary)}, {marker}",))
+    notices = () if used == 16 else (_scaled_notice(used),)
     return LoadedImage(values.astype(np.float32) / np.float32(2**used - 1), notices)
+
+
+def _bit_length(value: Any) -> int:
+    return max(8, int(value).bit_length())
+
+
+def _scaled_notice(bits: int) -> str:
+    return f"the 16-bit image uses only {bits} bits and was scaled by their range"
 
 
 @contextmanager
@@ -104,6 +131,9 @@ def _open(path: Path) -> Iterator[ImageFile]:
     silence_decoder_warnings()  # the limit of check_pixel_count is below the size at which Pillow warns
     try:
         # Opened by name, Pillow maps an uncompressed TIFF into memory and shears it when it applies the orientation.
+        with path.open("rb") as file:
+            if file.read(4) == _BIG_ENDIAN_BIG_TIFF:  # Pillow writes and reads only the little-endian kind
+                raise StudyError(path, "big-endian BigTIFF is not supported; convert it with tiffcp -L, or to PNG")
         with path.open("rb") as file, PIL.Image.open(file, formats=_FORMATS) as image:
             _check(image, path)
             yield image

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         PrefixConditioning,
         conditioning_type,
     )
-    from report_gen.model.config_file import EMBEDDED, read_config
+    from report_gen.model.config_file import EMBEDDED, manifest_digest, read_config
     from report_gen.model.decoder import ReportDecoder
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
@@ -39,7 +39,7 @@ else:
                 "PrefixConditioning",
                 "conditioning_type",
             ),
-            "config_file": ("EMBEDDED", "read_config"),
+            "config_file": ("EMBEDDED", "manifest_digest", "read_config"),
             "decoder": ("ReportDecoder",),
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
@@ -72,6 +72,7 @@ __all__ = [
     "conditioning_type",
     "load_checkpoint",
     "load_pretrained",
+    "manifest_digest",
     "read_config",
     "resolve_device",
     "resolve_dtype",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import pydantic
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
 from report_gen.labeling.labeler import finding_labeler
-from report_gen.model.checkpoint_files import CONFIG, parse_json, read_file
+from report_gen.model.checkpoint_files import CONFIG, MANIFEST, parse_json, read_file
 from report_gen.model.migration import migrate_config
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
@@ -55,6 +56,18 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
     if not is_folder:
         raise CheckpointError(f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}")
     return path
+
+
+def manifest_digest(folder: str | os.PathLike[str] | None = None) -> str:
+    """Return the SHA-256 of the manifest of a checkpoint, which identifies the content of its files.
+
+    Args:
+        folder: As in `find_checkpoint`.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or no manifest.
+    """
+    return hashlib.sha256(read_file(find_checkpoint(folder) / MANIFEST)).hexdigest()
 
 
 def parse_config(path: Path, content: bytes) -> ModelConfig:
