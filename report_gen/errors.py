@@ -14,6 +14,8 @@ ReportGenError                 1  a fault of report-gen
 ├── OutputError                5  a result cannot be written
 ├── ResourceError              5  memory is exhausted, or a worker process died
 └── StoppedError       130, 143  Ctrl-C or SIGTERM ended a run that can be resumed
+
+The exit code is 141 if the reader of standard output has gone, as after `report-gen ... | head -1`.
 """
 
 from __future__ import annotations
