@@ -44,7 +44,7 @@ def _from_version_1(config: Config) -> Config:
 
     The findings of version 1 were fixed: the 17 of chest radiographs, in the order of the schema `chest_xray`.
     """
-    migrated = {"schema_version": 2} | {key: value for key, value in config.items() if key != "format"}
+    migrated = {key: value for key, value in config.items() if key != "format"} | {"schema_version": 2}
     findings = dict(migrated.get("findings", {}))
     if "taught" in findings:
         findings["trained"] = findings.pop("taught")

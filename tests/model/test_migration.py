@@ -84,3 +84,8 @@ def test_modalities_and_views_of_version_2_become_the_scope() -> None:
 def test_a_configuration_that_is_no_object_is_refused(config: Any) -> None:
     with pytest.raises(ValueError, match="the configuration is not a JSON object"):
         migrate_config(config)
+
+
+def test_version_1_under_the_later_key_is_migrated_as_well() -> None:
+    """The old value of the key must not survive: the migration would never end."""
+    assert migrate_config({"schema_version": 1})["schema_version"] == CURRENT_VERSION
