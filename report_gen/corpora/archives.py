@@ -24,6 +24,8 @@ MOST_MEMBERS = 100_000
 
 _LARGEST_HEADER = 2**20
 """Most bytes between two members: long names, pax records and maps of sparse files, which `tarfile` reads at once."""
+_MOST_READS_AT_END = 10
+"""`tarfile` would go on to skip a member of 2^60 bytes in steps of 10 KiB after the end of the file."""
 _LARGEST_DIRECTORY = 2**26
 """Largest list of members of a zip archive, bytes. That of the 227,835 reports of MIMIC-CXR has 25 million."""
 _DAMAGED = (
@@ -78,7 +80,7 @@ class _BoundedStream(io.RawIOBase):
     def __init__(self, file: gzip.GzipFile, archive: Path) -> None:
         super().__init__()
         self._file, self._archive = file, archive
-        self._total, self._allowed = LARGEST_ARCHIVE, _LARGEST_HEADER
+        self._total, self._allowed, self._reads_at_end = LARGEST_ARCHIVE, _LARGEST_HEADER, 0
 
     def allow(self, size: int) -> None:
         """Allow this many bytes from here on."""
@@ -86,6 +88,9 @@ class _BoundedStream(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         data = self._file.read(size)
+        self._reads_at_end += not data
+        if self._reads_at_end > _MOST_READS_AT_END:
+            raise EOFError("the archive ends within a member")
         self._total -= len(data)
         self._allowed -= len(data)
         if self._allowed < 0:

@@ -135,6 +135,14 @@ def test_an_archive_with_a_broken_sparse_header_is_refused(tmp_path: Path, heade
         read_corpus(tmp_path)
 
 
+def test_an_archive_that_ends_within_a_member_of_2_to_the_60_bytes_is_refused(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("1.png")
+    member.size = 2**60
+    (tmp_path / "NLMCXR_reports.tgz").write_bytes(gzip.compress(member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+    with pytest.raises(CorpusError, match=r"NLMCXR_reports\.tgz: the \.tgz archive is damaged"):
+        read_corpus(tmp_path)
+
+
 @pytest.mark.realdata
 def test_the_3955_reports(shared: Path) -> None:
     corpus = read_corpus(shared / "data" / "iu_xray", layout="openi")
