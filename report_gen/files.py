@@ -16,6 +16,8 @@ from pathlib import Path
 from report_gen.errors import OutputError
 
 _TEMPORARY, _PREVIOUS = ".tmp", ".old"
+_RANDOM = "[0-9a-f]" * 16
+"""Glob pattern of the random part of a temporary name; a name of the user that only looks similar is left alone."""
 _NAME_BYTES = 255
 """Longest file name where the file system does not specify it, bytes."""
 _HASH_DIGITS = 12
@@ -50,7 +52,7 @@ def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
         _replace(path, pieces)
         _sync_folder(path.parent)
     except OSError as error:
-        raise _output_error(path, error) from error
+        raise output_error(path, error) from error
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes]]) -> None:
@@ -81,7 +83,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes
     except OSError as error:
         if previous.exists() and not folder.exists():
             previous.rename(folder)
-        raise _output_error(folder, error) from error
+        raise output_error(folder, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(previous, ignore_errors=True)
@@ -96,15 +98,42 @@ def recover_folder(folder: Path) -> None:
         OutputError: The folder cannot be restored.
     """
     try:
-        for previous in folder.parent.glob(f".{folder.name}-*{_PREVIOUS}"):
+        for previous in folder.parent.glob(f".{folder.name}-{_RANDOM}{_PREVIOUS}"):
             if folder.exists():
                 shutil.rmtree(previous)
             else:
                 previous.rename(folder)
-        for temporary in folder.parent.glob(f".{folder.name}-*{_TEMPORARY}"):
+        for temporary in folder.parent.glob(f".{folder.name}-{_RANDOM}{_TEMPORARY}"):
             shutil.rmtree(temporary)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be restored ({error.strerror}); check its permissions") from error
+
+
+def remove_temporary_files(folder: Path, *, subfolders: bool = False) -> None:
+    """Remove the files that a killed `write_atomically` or `write_pieces` left in a folder.
+
+    No other process may write there meanwhile.
+
+    Args:
+        folder: The folder.
+        subfolders: Whether to search its subfolders as well.
+
+    Raises:
+        OutputError: A file cannot be removed.
+    """
+    try:
+        pattern = f".{_RANDOM}{_TEMPORARY}"
+        for path in folder.rglob(pattern) if subfolders else folder.glob(pattern):
+            if path.is_file():
+                path.unlink()
+    except OSError as error:
+        raise output_error(folder, error) from error
+
+
+def output_error(path: Path, error: OSError) -> OutputError:
+    """Return the error that says why a path cannot be written, and what to do."""
+    reason = error.strerror or type(error).__name__
+    return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")
 
 
 def unique_names(names: Iterable[str]) -> list[str]:
@@ -191,8 +220,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _output_error(path: Path, error: OSError) -> OutputError:
-    reason = error.strerror or type(error).__name__
-    return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")

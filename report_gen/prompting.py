@@ -15,6 +15,8 @@ from report_gen.errors import UsageError
 from report_gen.records import ViewPosition, strip_controls
 
 PLACEHOLDERS = ("indication", "views", "technique")
+LONGEST_PROMPT = 2**16
+"""Longest prompt, characters. No decoder has positions for a longer text."""
 LONGEST_VALUE = 300
 """Largest number of characters of a filled-in value; longer values are cut at a word."""
 
@@ -24,7 +26,7 @@ class Prompt:
     """A text with the placeholders `{indication}`, `{views}` and `{technique}`.
 
     Raises:
-        UsageError: The text has another placeholder or a lone brace.
+        UsageError: The text is longer than `LONGEST_PROMPT`, or has another placeholder or a lone brace.
     """
 
     text: str
@@ -32,6 +34,8 @@ class Prompt:
     """Name of the prompt in error messages."""
 
     def __post_init__(self) -> None:
+        if len(self.text) > LONGEST_PROMPT:
+            raise UsageError(f"{self.name}: more than {LONGEST_PROMPT} characters, so it is no prompt; shorten it")
         unknown = next((name for name in _PLACEHOLDER.findall(self.text) if name not in PLACEHOLDERS), None)
         if unknown is not None:
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -46,7 +50,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     Empty lines and lines that begin with `#` are skipped.
 
     Raises:
-        UsageError: There is no such prompt, the file is not UTF-8 text, or it has an unknown placeholder.
+        UsageError: There is no such prompt, the file is too long or not UTF-8 text, or it has an unknown placeholder.
     """
     built_in = {Path(file.name).stem: file for file in _built_in_files()}
     path = Path(name_or_path)

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from report_gen.phantom.dicom import write_phantom
 
-PROGRAM = "from report_gen.cli.app import main; main()"
+PROGRAM = "from report_gen.cli import main; main()"
 EXIT_CODES = (0, 2, 3)
 """Success, and the error of an input file that does not exist."""
 COMMANDS = [[], ["draft"], ["demo"], ["score"], ["evaluate"], ["train"], ["corpus"]]

@@ -29,9 +29,12 @@ def shared() -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _default_interrupt_handler() -> Iterator[None]:
-    """Handle SIGINT as in an interactive shell: a background job of a script inherits it as ignored."""
+    """Handle SIGINT as in an interactive shell: a background job of a script inherits it as ignored.
+
+    A command line that ran in this process leaves SIGINT to end it.
+    """
     inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, inherited)

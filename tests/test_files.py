@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import OutputError
-from report_gen.files import file_names, recover_folder, unique_names, write_atomically, write_folder, write_pieces
+from report_gen.files import (
+    file_names,
+    recover_folder,
+    remove_temporary_files,
+    unique_names,
+    write_atomically,
+    write_folder,
+    write_pieces,
+)
 
 
 def test_text_and_bytes_are_written_and_folders_made(tmp_path: Path) -> None:
@@ -49,6 +57,19 @@ def test_after_a_failure_the_earlier_file_is_unchanged(
         write_atomically(path, "later")
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_files_that_a_killed_write_leaves_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # as after kill -9
+    monkeypatch.setattr(Path, "replace", lambda *_: None)
+    write_atomically(tmp_path / "draft.txt", "x")
+    monkeypatch.undo()
+    (left,) = tmp_path.iterdir()
+    for name in ("draft.txt", ".tmp", ".notes.tmp", f"{left.name}.txt"):
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path)
+    assert not left.exists()
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_an_interrupt_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,12 +125,29 @@ def test_a_folder_that_cannot_be_written_leaves_the_older_one(tmp_path: Path) ->
 
 
 def test_a_folder_of_a_killed_process_is_restored(tmp_path: Path) -> None:
-    for name in (".checkpoint-0.old", ".checkpoint-1.tmp", ".other-2.tmp"):
+    digits = "0123456789abcdef"
+    ours, others = (
+        [f".checkpoint-{digits}.old", f".checkpoint-{digits}.tmp"],
+        [f".other-{digits}.tmp", ".checkpoint-mine.tmp"],
+    )
+    for name in (*ours, *others):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a").write_text(name)
     recover_folder(tmp_path / "checkpoint")
-    assert (tmp_path / "checkpoint" / "a").read_text() == ".checkpoint-0.old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".other-2.tmp", "checkpoint"]
+    assert (tmp_path / "checkpoint" / "a").read_text() == ours[0]
+    assert {path.name for path in tmp_path.iterdir()} == {*others, "checkpoint"}
+
+
+def test_only_temporary_files_of_this_program_are_removed(tmp_path: Path) -> None:
+    ours = [f".{'0' * 16}.tmp", f"cache/files/.{'a1' * 8}.tmp"]
+    others = ["notes.tmp", ".mine.tmp", f".{'g' * 16}.tmp", f".{'0' * 16}.tmp.txt", f"cache/{'0' * 16}.tmp"]
+    for name in (*ours, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / f".{'1' * 16}.tmp").mkdir()
+    remove_temporary_files(tmp_path, subfolders=True)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.tmp*")}
+    assert left == {*others, f".{'1' * 16}.tmp"}
 
 
 def test_names_differ_even_where_case_is_ignored() -> None:

@@ -37,6 +37,14 @@ def test_a_prompt_file_loses_comments_and_empty_lines(tmp_path: Path) -> None:
     assert load_prompt(path) == load_prompt(str(path)) == Prompt("Views: {views}")
 
 
+def test_a_prompt_of_extreme_length_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    for text in ("word " * 2_000_000, "{views}" * 1_500_000, "{" * 10_000_000):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=r"mine\.txt: more than 65536 characters, so it is no prompt; shorten it"):
+            load_prompt(path)
+
+
 def test_an_unknown_prompt_lists_the_built_in_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no such prompt; name a file or one of .*chest_xray"):
         load_prompt("knee")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pytest
 from rich.table import Table
 
+from report_gen.controls import escape_controls
 from report_gen.errors import (
     CheckpointError,
     CorpusError,
@@ -25,7 +26,7 @@ from report_gen.errors import (
     StoppedError,
     UsageError,
 )
-from report_gen.terminal import bars, escape_controls, print_notice, print_table, run_app, set_verbosity, track
+from report_gen.terminal import bars, print_error, print_notice, print_table, run_app, set_verbosity, track
 
 
 @pytest.fixture(autouse=True)
@@ -241,3 +242,34 @@ def test_results_go_to_the_pipe_while_a_bar_is_on_the_terminal() -> None:
     os.close(terminal)
     os.close(controller)
     assert done.stdout == b"draft 0\ndraft 1\n"
+
+
+def test_a_message_of_extreme_length_keeps_its_beginning_and_its_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error("study.dcm: " + "id" * 10**6 + "; rename it")
+    written = capsys.readouterr().err
+    assert len(written) < 11_000
+    assert written.startswith("report-gen: study.dcm: idid")
+    assert written.endswith("idid; rename it\n")
+
+
+def test_no_line_of_a_logged_traceback_can_pass_for_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    set_verbosity(verbose=2)
+    try:
+        raise ValueError("name\nreport-gen: forged")
+    except ValueError:
+        logging.getLogger("report_gen.somewhere").debug("cause:", exc_info=True)
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == "DEBUG report_gen.somewhere: cause:"
+    assert "  report-gen: forged" in others
+    assert all(line.startswith("  ") for line in others)
+
+
+def test_a_warning_of_a_library_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def application() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            text = warnings.formatwarning("value\nreport-gen: forged\x1b", UserWarning, "library.py", 1)
+            sys.stderr.write(text)
+
+    run_app(application)
+    assert capsys.readouterr().err == "WARNING UserWarning: value\\nreport-gen: forged\\u001b\n"

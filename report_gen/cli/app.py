@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.metadata import entry_points
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from report_gen.cli import corpus
 from report_gen.cli.demo import demo
 from report_gen.cli.draft import draft
 from report_gen.cli.evaluate import evaluate
+from report_gen.cli.offline import ONLINE_COMMANDS, work_offline
 from report_gen.cli.score import score
 from report_gen.terminal import print_text, run_app
 
@@ -20,8 +20,8 @@ COMMAND_GROUP = "report_gen.commands"
 
 
 def main() -> None:
-    """Run the console script `report-gen`."""
-    run_app(partial(build_app(), prog_name="report-gen"))
+    """Run the command of `sys.argv`."""
+    run_app(build_app(), name="report-gen", may_be_empty=("--indication",))
 
 
 def build_app() -> typer.Typer:
@@ -51,8 +51,11 @@ def _print_version(wanted: bool) -> None:
 
 
 def _common_options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Accept the options before a command. Typer shows the help of the application, not this text."""
+    if context.invoked_subcommand not in ONLINE_COMMANDS:
+        work_offline()

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from report_gen.cli.corpus_help import COLUMNS_HELP, RECIPE_HELP
-from report_gen.cli.options import STRICT_CHECK_FAILED, Columns, Findings, Layout, load_findings, parse_columns
-from report_gen.errors import UsageError
-from report_gen.terminal import Quiet, Verbose, print_notice, print_table, print_text, set_verbosity
+from report_gen.cli.options import (
+    MAX_SEED,
+    STRICT_CHECK_FAILED,
+    Columns,
+    Findings,
+    Layout,
+    load_findings,
+    parse_columns,
+)
+from report_gen.errors import CorpusError, UsageError
+from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -52,7 +60,7 @@ def check(
     ] = None,
     no_images: _NoImages = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with code 6 if there is a serious problem.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the choice of images on the page.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the choice of images on the page.")] = 0,
     findings: Findings = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -77,12 +85,14 @@ def check(
             schema=schema,
             columns=read_columns(path, layout=layout, schema=schema, columns=mapping),
         )
-    print_table(render_check(results))
     if json is not None:
         write_json(results, json)
     if html is not None:
         write_html(results, example_images, html)
+    print_table(render_check(results))  # last, because a pipe may end the command here
     if strict and results.serious:
+        serious = [problem.text for problem in results.problems if problem.serious]
+        print_error(f"{path}: fails --strict: {' | '.join(serious)}")
         raise typer.Exit(STRICT_CHECK_FAILED)
 
 
@@ -93,7 +103,7 @@ def split(
     layout: Layout = None,
     columns: Columns = None,
     ratios: Annotated[str, typer.Option(help="Fractions of train, val and test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the split.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the split.")] = 0,
     no_images: _NoImages = False,
     skip_missing: _SkipMissing = False,
     findings: Findings = None,
@@ -243,16 +253,24 @@ def _opened(
         )
         table = Path(dataset.cache_files[0]["filename"])
         try:
-            yield _without_missing(dataset) if skip_missing else dataset
+            yield _without_missing(dataset, path) if skip_missing else dataset
         finally:
             table.unlink()
 
 
-def _without_missing(dataset: Dataset) -> Dataset:
-    """Leave out missing images and studies of which no image is left, and print how many."""
+def _without_missing(dataset: Dataset, source: Path) -> Dataset:
+    """Leave out missing images and studies of which no image is left, and print how many.
+
+    Raises:
+        CorpusError: No study is left.
+    """
     from report_gen.corpus_qc import leave_out_missing
 
     kept, images, studies = leave_out_missing(dataset)
+    if studies and not len(kept):
+        raise CorpusError(
+            f"{source}: all {images} images are missing, so no study is left; add the files, or correct their names"
+        )
     print_notice(f"left out {images} missing images, and {studies} studies of which no image is left")
     return kept
 

@@ -9,6 +9,9 @@ path = "my_corpus"
 [model.encoder]
 name = "resnet18"
 image_size = 224
+[model.scope]                  # other studies are refused; without it every image is drafted
+modalities = ["CR", "DX"]
+body_parts = ["chest"]
 [[stages]]
 name = "all"
 corpora = ["mine"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.options import (
+    MAX_BATCH,
+    MAX_SEED,
     Candidates,
     Device,
     Dtype,
@@ -22,17 +26,20 @@ from report_gen.cli.options import (
     load_drafter,
     parse_attributes,
     parse_overrides,
+    study_limits,
 )
-from report_gen.errors import StudyError, UsageError
-from report_gen.outputs import OutputFormat, format_names, get_format
+from report_gen.errors import CheckpointError, StudyError, UsageError
+from report_gen.outputs import format_names, get_format
 from report_gen.records import ViewPosition
-from report_gen.terminal import Quiet, Verbose, print_error, print_json, print_notice, print_text, set_verbosity
+from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_sigterm
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
     from report_gen.records import Report, Study
 
 _log = logging.getLogger(__name__)
+
+_STOPPED = "stopped by SIGTERM; every file that was written is complete"
 
 
 def draft(
@@ -92,19 +99,42 @@ def draft(
             help="Draw the images of one study after each preprocessing step, as the model gets them.",
         ),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a batch that was stopped: omit the studies whose draft is in the folder, from the same "
+            "images, options, program and checkpoint. Keep drafts that were changed.",
+        ),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Draft studies outside the scope of the model as well, with a notice.")
     ] = False,
     method: Method = "beam",
     candidates: Candidates = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the sampling.")] = 0,
     batch_size: Annotated[
         int,
         typer.Option(
             min=1,
+            max=MAX_BATCH,
             help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
         ),
     ] = 1,
+    max_views: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Largest number of images of a study. Default: the limit of the checkpoint, usually 16."
+        ),
+    ] = None,
+    timeout: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Time that the draft of one study may take; 0: any time. A study that takes longer is refused.",
+        ),
+    ] = 300,
     device: Device = "auto",
     dtype: Dtype = "auto",
     limit_memory: LimitMemory = None,
@@ -114,37 +144,64 @@ def draft(
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
     drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
-    for option, path in drawings.items():
-        check_png_name(path, option)
+    _check_options(drawings, output, resume=resume)
     chosen_format = get_format(output_format)
     check_device(device)
     context.with_resource(image_memory_limit(limit_memory))
-    overrides, attributes = parse_overrides(finding or ()), parse_attributes(attribute or ())
-    studies, refused = _read_all(paths, view, as_study=as_study)
-    if studies:
-        studies, outside = _split_by_scope(studies, checkpoint, force=force)
-        refused += outside
-    for option, path in drawings.items():
-        if path and len(studies) > 1:
-            raise UsageError(f"{option} draws one study, and there are {len(studies)}; draft them one by one")
-    if studies:  # the model takes seconds to load, so it is loaded only if there is something to draft
-        drafter = load_drafter(checkpoint, device=device, dtype=dtype)
-        results = drafter.draft_all(
-            studies,
-            decoding=choose_decoding(method, candidates, seed),
-            overrides=overrides,
-            attributes=attributes,
-            indication=indication,
-            batch_size=batch_size,
-            force=force,
-        )
-        refused += _write_all(
-            studies, results, output, chosen_format, drafter, attention=attention, preprocessing=show_preprocessing
-        )
+    decoding = choose_decoding(method, candidates, seed)
+    options: dict[str, Any] = {
+        "overrides": parse_overrides(finding or ()),
+        "attributes": parse_attributes(attribute or ()),
+        "indication": indication,
+        "force": force,
+    }
+    settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
+    with stop_on_sigterm(_STOPPED if output is None else f"{_STOPPED}; --resume drafts the others") as check_stop:
+        studies, refused = _read_all(paths, view, as_study=as_study)
+        if studies:
+            studies, outside = _split_by_scope(studies, checkpoint, force=force, max_views=max_views)
+            refused += outside
+        _check_drawings(drawings, len(studies))
+        if studies:
+            manifest = _digest_manifest(checkpoint)
+            settings["manifest"] = manifest
+            with open_output(studies, output, chosen_format, settings=settings, resume=resume) as target:
+                refused += target.refused
+                if target.studies:  # the model takes seconds to load
+                    drafter = load_drafter(checkpoint, device=device, dtype=dtype)
+                    if _digest_manifest(checkpoint) != manifest:  # a training run replaces its best checkpoint
+                        raise CheckpointError(f"{checkpoint}: was replaced while it was loaded; draft again")
+                    results = drafter.draft_all(
+                        target.studies,
+                        decoding=decoding,
+                        batch_size=batch_size,
+                        limits=study_limits(max_views, timeout),
+                        **options,
+                    )
+                    refused += _write_all(
+                        target, results, drafter, check_stop, attention=attention, preprocessing=show_preprocessing
+                    )
     for error in refused:
         print_error(str(error))
     if refused:
         raise typer.Exit(StudyError.exit_code)
+
+
+def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, resume: bool) -> None:
+    """Raise UsageError if a drawing has no name of a PNG, or if --resume is combined with what it cannot serve."""
+    for option, path in drawings.items():
+        check_png_name(path, option)
+        if path and resume:
+            raise UsageError(f"{option} draws one study, and --resume may skip it; leave one of the two options out")
+    if resume and output is None:
+        raise UsageError("--resume goes on with the drafts of a folder; name the folder with --output")
+
+
+def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
+    """Raise UsageError if a drawing of one study is requested and there are several."""
+    for option, path in drawings.items():
+        if path and studies > 1:
+            raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")
 
 
 def _read_all(
@@ -164,7 +221,7 @@ def _read_all(
 
 
 def _split_by_scope(
-    studies: Iterable[Study], checkpoint: Path | None, *, force: bool
+    studies: Iterable[Study], checkpoint: Path | None, *, force: bool, max_views: int | None
 ) -> tuple[list[Study], list[StudyError]]:
     """Return the studies that the model may draft by their headers, and the errors of the others.
 
@@ -178,7 +235,7 @@ def _split_by_scope(
     refused: list[StudyError] = []
     for study in studies:
         try:
-            apply_scope(study, scope, force=force)
+            apply_scope(study, scope, force=force, max_views=max_views)
         except StudyError as error:
             refused.append(error)
         else:
@@ -186,12 +243,17 @@ def _split_by_scope(
     return kept, refused
 
 
+def _digest_manifest(checkpoint: Path | None) -> str:
+    from report_gen.model import manifest_digest
+
+    return manifest_digest(checkpoint)
+
+
 def _write_all(
-    studies: Sequence[Study],
+    target: DraftOutput,
     results: Iterable[Report | StudyError],
-    output: Path | None,
-    output_format: OutputFormat,
     drafter: Drafter,
+    check_stop: Callable[[], None],
     *,
     attention: Path | None,
     preprocessing: Path | None,
@@ -201,41 +263,24 @@ def _write_all(
     Returns:
         The errors of studies that cannot be drafted.
     """
-    from report_gen.files import file_names
     from report_gen.terminal import track
 
     refused = []
-    names = file_names((study.name for study in studies), suffix=output_format.suffix, folder=output)
-    tracked = track(results, total=len(studies), description="drafting")
-    for study, name, result in zip(studies, names, tracked, strict=True):
-        if isinstance(result, StudyError):
-            refused.append(result)
+    tracked = track(results, total=len(target.studies), description="drafting")
+    for number, (study, result) in enumerate(zip(target.studies, tracked, strict=True)):
+        check_stop()
+        try:
+            if isinstance(result, StudyError):
+                raise result
+            target.write(number, result)
+        except StudyError as error:
+            refused.append(error)
             continue
-        _write_draft(result, study, name, output, output_format, alone=len(studies) == 1)
         if attention:
             _draw_attention(drafter, study, result, attention)
         if preprocessing:
             _draw_preprocessing(drafter, study, preprocessing)
     return refused
-
-
-def _write_draft(
-    report: Report, study: Study, name: str, output: Path | None, output_format: OutputFormat, *, alone: bool
-) -> None:
-    """Write a draft to its file in the output folder, or to standard output."""
-    from report_gen.files import write_atomically
-
-    document = output_format.render(report, study)
-    if output is not None:
-        write_atomically(output / f"{name}{output_format.suffix}", document)
-    elif not output_format.is_text:
-        raise UsageError(f"--format {output_format.name} cannot be printed; choose a folder with --output")
-    elif output_format.media_type == "application/json":
-        print_json(document.decode().rstrip("\n"))
-    elif output_format.media_type != "text/plain" or alone:
-        print_text(document.decode().rstrip("\n"))
-    else:
-        print_text(f"=== {name} ===\n{document.decode()}")
 
 
 def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) -> None:

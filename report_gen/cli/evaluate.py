@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from report_gen.cli.options import (
+    MAX_BOOTSTRAP,
+    MAX_SEED,
     Candidates,
     Columns,
     Device,
@@ -59,8 +61,10 @@ def evaluate(
     ] = None,
     method: Method = "beam",
     candidates: Candidates = 8,
-    bootstrap: Annotated[int, typer.Option(min=100, help="Bootstrap samples for intervals and tests.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of shuffling, sampling and bootstrap.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option(min=100, max=MAX_BOOTSTRAP, help="Bootstrap samples for intervals and tests.")
+    ] = 2000,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of shuffling, sampling and bootstrap.")] = 0,
     no_java: NoJava = False,
     nearest: Annotated[
         bool, typer.Option(help="Compute the image 1-NN baseline, which encodes every training image.")
@@ -138,7 +142,6 @@ def _write_results(
     from report_gen.evaluation import render_evaluation, write_calibration, write_evaluation
     from report_gen.metrics import write_csv, write_html
 
-    print_table(render_evaluation(result))
     if json:
         write_evaluation(result, json)
     if calibration and result.finding_head:
@@ -146,3 +149,4 @@ def _write_results(
     for path, write in ((html, write_html), (csv, write_csv)):
         if path and result.reports:
             write(result.reports, path)
+    print_table(render_evaluation(result))  # last, because a pipe may end the command here

@@ -13,12 +13,19 @@ import typer
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter
+    from report_gen.drafting import Drafter, StudyLimits
     from report_gen.generation import Decoding
     from report_gen.records import FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
+
+MAX_SEED = 2**64 - 1
+"""Largest seed: readers of JSON and random generators expect a number of 64 bits."""
+MAX_BOOTSTRAP = 100_000
+"""Largest number of bootstrap samples; an interval changes in the third digit with a hundredth of that."""
+MAX_BATCH = 1024
+"""Largest number of studies that the model processes together; more would exhaust any memory."""
 
 Device = Annotated[
     str,
@@ -40,7 +47,17 @@ LimitMemory = Annotated[
         "of the memory that is available at the start.",
     ),
 ]
-Layout = Annotated[str | None, typer.Option(help="Layout of the corpus. Default: detected from its files.")]
+_LAYOUTS = (
+    *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-cases", "hf", "imagefolder"),
+    *("coco", "manifest", "table", "dicom", "image-text"),
+)
+"""Names of `corpora.LAYOUTS`; a test compares both, because importing the registry takes seconds."""
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help=f"Layout of the corpus: {', '.join(_LAYOUTS)}. Default: detected from its files."
+    ),
+]
 Columns = Annotated[
     list[str] | None,
     typer.Option(
@@ -113,6 +130,13 @@ def choose_decoding(method: Literal["greedy", "beam", "sample"], candidates: int
     from report_gen.generation import DEFAULT_DECODING
 
     return replace(DEFAULT_DECODING, method=method, candidates=candidates, seed=seed)
+
+
+def study_limits(max_views: int | None, timeout: int) -> StudyLimits:
+    """Return the limits of a study; a timeout of 0 seconds means any time."""
+    from report_gen.drafting import StudyLimits
+
+    return StudyLimits(max_views=max_views, seconds=timeout or None)
 
 
 def image_memory_limit(size: str | None) -> AbstractContextManager[None]:

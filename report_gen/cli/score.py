@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from report_gen.cli.options import STRICT_CHECK_FAILED, Findings, NoJava, Preset, load_findings
+from report_gen.cli.options import (
+    MAX_BOOTSTRAP,
+    MAX_SEED,
+    STRICT_CHECK_FAILED,
+    Findings,
+    NoJava,
+    Preset,
+    load_findings,
+)
 from report_gen.terminal import Quiet, Verbose, print_table, set_verbosity
 
 
@@ -15,7 +23,8 @@ def score(
     predictions: Annotated[
         Path,
         typer.Argument(
-            metavar="PREDICTIONS", help="Drafts: CSV or JSONL with study_id and report, or one text per line."
+            metavar="PREDICTIONS",
+            help="Drafts: CSV or JSONL with study_id and report, one text per line, or a folder of `draft -o`.",
         ),
     ],
     references: Annotated[
@@ -34,13 +43,18 @@ def score(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Write all results to this JSON file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write one row per report to this file.")] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Write one row per report to this file; a text that begins like a formula gets a leading '."),
+    ] = None,
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Exit with code 6 if the drafts collapsed or do not beat a constant report."),
     ] = False,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Bootstrap samples for the intervals; 0 for none.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of bootstrap and baselines.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=MAX_BOOTSTRAP, help="Bootstrap samples for the intervals; 0 for none.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of bootstrap and baselines.")] = 0,
     features: Annotated[Path | None, typer.Option(help="Image features (.npz), for the image 1-NN baseline.")] = None,
     no_java: NoJava = False,
     bertscore: Annotated[Path | None, typer.Option(help="Folder of weights, for BERTScore.")] = None,
@@ -75,9 +89,9 @@ def score(
     )
     from report_gen.metrics import render_table, write_csv, write_html, write_json  # imports rich
 
-    print_table(render_table(run))
-    for path, write in ((json, write_json), (html, write_html), (csv, write_csv)):
+    for path, write in ((json, write_json), (html, write_html), (csv, write_csv)):  # before a pipe may end the command
         if path is not None:
             write(run, path)
+    print_table(render_table(run))
     if strict and run.fails:
         raise typer.Exit(STRICT_CHECK_FAILED)

@@ -1,5 +1,6 @@
 """The configuration of a model, as written to `config.json`. It is checked once, here; modules receive plain values."""
 
+from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANSFORMER_KEYS, check_transformer
 from report_gen.config.base import FrozenModel
 from report_gen.config.model import (
     CONDITIONING_TRAITS,
@@ -27,7 +28,10 @@ from report_gen.config.steps import (
 
 __all__ = [
     "CONDITIONING_TRAITS",
+    "ENCODER_ARGUMENTS",
+    "MODEL_TYPES",
     "STATES",
+    "TRANSFORMER_KEYS",
     "AttributeConfig",
     "ClaheStep",
     "ConditioningName",
@@ -50,4 +54,5 @@ __all__ = [
     "Scalar",
     "ScopeConfig",
     "TrainedViews",
+    "check_transformer",
 ]

@@ -6,9 +6,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from report_gen.config.base import FrozenModel
+from report_gen.config.architecture import (
+    MAX_LAYERS,
+    MAX_NUMBER,
+    MAX_WIDTH,
+    check_encoder_arguments,
+    check_encoder_name,
+    check_transformer,
+)
+from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.steps import PreprocessingStep
 from report_gen.records import AttributeName, FindingSchema, FindingState
@@ -17,6 +25,11 @@ STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
 
 Scalar = str | int | float | bool
+
+MAX_FINDINGS = MAX_VALUES = 1024
+"""Largest number of findings of a model, and of values of an attribute."""
+MAX_STEPS = 32
+"""Largest number of preprocessing steps."""
 
 ConditioningName = Literal["prefix", "cross_attention", "numbers"]
 
@@ -45,27 +58,33 @@ class EncoderConfig(FrozenModel):
     name: str
     """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`."""
     arguments: dict[str, Scalar] = Field(default_factory=dict)
-    """Further keyword arguments of `timm.create_model`."""
-    image_size: int = Field(default=224, ge=32)
+    """Further keyword arguments of `timm.create_model` that shape the network; `config/architecture.py` lists them."""
+    image_size: int = Field(default=224, ge=32, le=4096)
     """Side of the square that an image is fitted into, pixels."""
-    channels: int = Field(default=3, ge=1)
+    channels: int = Field(default=3, ge=1, le=64)
     """Channels of the encoder's input; the gray image is repeated."""
     mean: float = 0.5
     """Subtracted from intensities in 0..1."""
     std: float = Field(default=0.5, gt=0)
     """Divides the intensities after the mean is subtracted."""
 
+    @model_validator(mode="after")
+    def _check(self) -> EncoderConfig:
+        check_encoder_name(self.name)
+        check_encoder_arguments(self.arguments)
+        return self
+
 
 class ProjectorConfig(FrozenModel):
     """The projector from patch features to visual tokens."""
 
-    patch_tokens: Annotated[int, Field(ge=0)] | Literal["all"] = 16
+    patch_tokens: Annotated[int, Field(ge=0, le=4096)] | Literal["all"] = 16
     """Visual tokens made from patch features: a number of attention-pooled tokens, `all` for one per patch, or 0."""
-    hidden: int = Field(default=256, ge=1)
+    hidden: int = Field(default=256, ge=1, le=MAX_WIDTH)
     """Hidden width of the multi-layer perceptrons of the projector."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Fraction of patch features dropped during training."""
-    numbers: int = Field(default=64, ge=2)
+    numbers: int = Field(default=64, ge=2, le=4096)
     """Number of values into which features are pooled, each the mean of a group of channels; for `numbers` only."""
     decimals: int = Field(default=2, ge=0, le=6)
     """Decimal places of the pooled values; for `numbers` only."""
@@ -74,18 +93,24 @@ class ProjectorConfig(FrozenModel):
 class DecoderConfig(FrozenModel):
     """The decoder: a GPT-2 of these sizes, or any causal language model of transformers."""
 
-    width: int = Field(default=256, ge=8)
+    width: int = Field(default=256, ge=8, le=MAX_WIDTH)
     """Width of the token embeddings. Ignored where `transformer` is given."""
-    layers: int = Field(default=4, ge=1)
+    layers: int = Field(default=4, ge=1, le=MAX_LAYERS)
     """Transformer blocks. Ignored where `transformer` is given."""
-    heads: int = Field(default=4, ge=1)
+    heads: int = Field(default=4, ge=1, le=MAX_WIDTH)
     """Attention heads per block. Ignored where `transformer` is given."""
-    positions: int = Field(default=512, ge=16)
+    positions: int = Field(default=512, ge=16, le=16_384)
     """Maximum number of visual, prompt and report tokens together. Ignored where `transformer` is given."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout of a decoder built from scratch."""
     transformer: dict[str, Any] | None = None
-    """Configuration of any causal language model of transformers, with its `model_type`; None builds a GPT-2."""
+    """Configuration of a causal language model of transformers, with its `model_type`; None builds a GPT-2. Keys and
+    types are those listed in `config/architecture.py`."""
+
+    @field_validator("transformer")
+    @classmethod
+    def _check_transformer(cls, settings: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if settings is None else check_transformer(settings)
 
     @model_validator(mode="after")
     def _check(self) -> DecoderConfig:
@@ -131,7 +156,7 @@ class AttributeConfig(FrozenModel):
     """An attribute that a head classifies and the decoder is conditioned on."""
 
     name: AttributeName
-    values: tuple[str, ...] = Field(min_length=1)
+    values: tuple[ShortText, ...] = Field(min_length=1, max_length=MAX_VALUES)
     """Values in the order of the logits of the head."""
 
     @model_validator(mode="after")
@@ -155,14 +180,14 @@ class ModelConfig(FrozenModel):
 
     schema_version: Literal[3] = 3
     """Version of this record; `model/migration.py` migrates earlier ones."""
-    name: str
+    name: ShortText
     """Name of the model in the provenance of every draft."""
     conditioning: ConditioningName = "prefix"
     """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
     features written as digits before the prompt (`numbers`, a baseline)."""
-    vocabulary_size: int = Field(ge=8)
+    vocabulary_size: int = Field(ge=8, le=MAX_NUMBER)
     encoder: EncoderConfig
-    preprocessing: tuple[PreprocessingStep, ...] = ()
+    preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
@@ -184,6 +209,8 @@ class ModelConfig(FrozenModel):
     @model_validator(mode="after")
     def _check_findings(self) -> ModelConfig:
         count = len(self.finding_schema.findings)
+        if count > MAX_FINDINGS:
+            raise ValueError(f"the schema has {count} findings; use at most {MAX_FINDINGS}")
         for name in ("trained", "present", "uncertain"):
             values = getattr(self.findings, name)
             if values is not None and len(values) != count:

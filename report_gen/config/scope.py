@@ -19,9 +19,9 @@ class RecognizerConfig(FrozenModel):
 
     classes: tuple[ImageClass, ...]
     """Classes in the order of the logits; `foreign` is the last."""
-    grid: int = Field(default=3, ge=1)
+    grid: int = Field(default=3, ge=1, le=64)
     """Patch features are averaged in `grid` x `grid` cells of the image."""
-    components: int = Field(default=64, ge=1)
+    components: int = Field(default=64, ge=1, le=65_536)
     """Number of principal components that reconstruct the features of an image."""
     max_foreign: float = Field(default=0.5, gt=0, le=1)
     """An image whose probability of `foreign` is above this value is refused."""
@@ -53,7 +53,7 @@ class DeclaredScope(FrozenModel):
     """Maximum age of the patient, years. None: any."""
     humans_only: bool = True
     """Whether animals are outside the scope."""
-    max_images: int = Field(default=16, ge=1)
+    max_images: int = Field(default=16, ge=1, le=4096)
     """Maximum number of images of one study; more would exhaust the memory."""
 
 

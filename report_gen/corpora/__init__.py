@@ -70,10 +70,10 @@ def read_corpus(
         One row per study with the columns of `corpus_features`.
 
     Raises:
-        CorpusError: The layout is unknown or ambiguous, or the corpus cannot be read, is empty, contains a study twice
-            or a patient in two splits, lacks an image, has neither
-            reports nor labels, or has no column that `columns` names.
-        UsageError: `columns` names an unknown field.
+        CorpusError: The layout cannot be detected or is ambiguous, or the corpus cannot be read, is empty, contains a
+            study twice or a patient in two splits, lacks an image, has neither reports nor labels, or has no column
+            that `columns` names.
+        UsageError: `columns` names an unknown field, or there is no such layout.
         OutputError: The store cannot be written.
         ResourceError: The memory does not suffice.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import tarfile
 import weakref
 import zipfile
@@ -25,6 +26,11 @@ _LARGEST_HEADER = 2**20
 """Most bytes between two members: long names, pax records and maps of sparse files, which `tarfile` reads at once."""
 _LARGEST_DIRECTORY = 2**26
 """Largest list of members of a zip archive, bytes. That of the 227,835 reports of MIMIC-CXR has 25 million."""
+_DAMAGED = (
+    *(EOFError, NotImplementedError, OSError, OverflowError, RuntimeError, TypeError, ValueError),
+    *(struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error),
+)
+"""Exceptions that `tarfile` and `zipfile` raise on damaged and manipulated archives."""
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """LZMA may ask for four gigabytes of memory for one member."""
 
@@ -38,7 +44,7 @@ def tar_members(archive: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
     try:
         with gzip.open(archive, "rb") as file, _BoundedStream(file, archive) as stream:
             yield from _members(stream, archive, suffix)
-    except (tarfile.TarError, EOFError, OSError, RecursionError, zlib.error) as error:
+    except _DAMAGED as error:
         raise CorpusError(f"{archive}: the .tgz archive is damaged; download it again") from error
 
 
@@ -106,7 +112,7 @@ class ZipReports:
             file = _BoundedFile(archive.open("rb", buffering=0), archive)
             weakref.finalize(self, file.close)  # as ZipFile does with a file that it has opened itself
             self._zip = zipfile.ZipFile(file)
-        except (zipfile.BadZipFile, OSError, ValueError, OverflowError) as error:
+        except _DAMAGED as error:
             raise CorpusError(f"{archive}: the .zip archive is damaged; download it again") from error
 
     def read(self, name: str) -> str:
@@ -123,7 +129,7 @@ class ZipReports:
         try:
             with self._zip.open(name) as file:
                 data = file.read(LARGEST_REPORT + 1)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
+        except _DAMAGED as error:
             raise CorpusError(f"{location} cannot be decompressed; download the archive again") from error
         if len(data) > LARGEST_REPORT:
             raise too_large(location)

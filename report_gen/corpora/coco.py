@@ -46,6 +46,8 @@ def tables(path: Path) -> Sequence[RowTable]:
             rows=partial(_rows, file),
             names=partial(_names, file),
             split=split_of_name(file.stem),
+            prefix=f"{file.stem}/" if len(files) > 1 else "",
+            own_ids=True,
         )
         for file in files
     )
@@ -81,16 +83,21 @@ def _rows(file: Path, _columns: Collection[str] | None) -> Iterator[dict[str, An
     """
     annotations: dict[Any, dict[str, Any]] = {}
     for number, item in enumerate(_items(file, "annotations"), start=1):
-        if "image_id" not in item:
-            raise CorpusError(f"{file}: annotation {number} has no 'image_id'; add it")
-        row = annotations.setdefault(item["image_id"], {})
+        row = annotations.setdefault(_id(item, "image_id", f"{file}: annotation {number}"), {})
         captions = [text for text in (row.get("caption"), item.get("caption")) if text]
         row |= {key: value for key, value in item.items() if key not in ("id", "image_id", "caption")}
         row["caption"] = " ".join(map(str, captions))
     for number, image in enumerate(_items(file, "images"), start=1):
-        if "id" not in image or "file_name" not in image:
-            raise CorpusError(f"{file}: image {number} has no 'id' or no 'file_name'; add it")
-        yield annotations.get(image["id"], {}) | image
+        if "file_name" not in image:
+            raise CorpusError(f"{file}: image {number} has no 'file_name'; add it")
+        yield annotations.get(_id(image, "id", f"{file}: image {number}"), {}) | image
+
+
+def _id(item: dict[str, Any], key: str, location: str) -> str | int | float:
+    value = item.get(key)
+    if not isinstance(value, str | int | float):
+        raise CorpusError(f"{location} has no number or text as {key!r}; add it")
+    return value
 
 
 def _items(file: Path, name: str) -> Iterator[dict[str, Any]]:

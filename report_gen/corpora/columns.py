@@ -7,7 +7,7 @@ A finding of the schema, by name or alias, is a field as well (its label), and s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,9 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 """Usual column names of each field, in order of preference."""
 
 TEXT_FIELDS = ("report", "findings", "impression")
+SECTIONS = ("indication", "comparison", "findings", "impression")
+_JOINABLE = ("images", "views", "report", *SECTIONS)
+"""Fields of which several columns can be joined; of another field the first column with a value counts."""
 SOFT = "soft "
 """Prefix of the field of a soft label."""
 
@@ -72,13 +75,41 @@ class ColumnUse:
     fields: Mapping[str, tuple[str, ...]]
     """Columns by field, in order of preference; the first with a value counts."""
     unused: tuple[str, ...] = ()
-    """Columns that are not read."""
+    """Columns that are not recognized."""
     joined: tuple[str, ...] = ()
     """Fields of which all columns count, because the user mapped several."""
+    replaced: tuple[tuple[str, str], ...] = ()
+    """Columns that are not read because the user mapped another column to their field, each with its field."""
+    chosen: tuple[str, ...] = ()
+    """Fields that the user mapped."""
 
     def has(self, *fields: str) -> bool:
         """Return whether at least one of these fields has a column."""
         return any(field in self.fields for field in fields)
+
+    def prefers_report(self, section: str) -> bool:
+        """Return whether a section is taken from the report before its own column, because the user mapped the report.
+
+        Otherwise the report gives the sections that have no text of their own.
+        """
+        return "report" in self.chosen and section not in self.chosen
+
+    def describe(self) -> Iterator[tuple[str, str]]:
+        """Yield each column that is recognized and how it is used, in plain words."""
+        for name, columns in self.fields.items():
+            for rank, column in enumerate(columns):
+                yield column, name + self._condition(name, rank)
+        for column, name in self.replaced:
+            yield column, f"not read: {name}={','.join(self.fields[name])} is given"
+
+    def _condition(self, field: str, rank: int) -> str:
+        if rank and field not in self.joined:
+            return f", where {self.fields[field][0]} is empty"
+        if field in SECTIONS and self.prefers_report(field):
+            return f", where {self.fields['report'][0]} has none"
+        if field == "report" and any(self.has(name) and not self.prefers_report(name) for name in TEXT_FIELDS[1:]):
+            return ", where findings or impression is empty"
+        return ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -111,10 +142,13 @@ def match_columns(
             found[field].append((rank, name))
     fields = chosen | {field: tuple(name for _, name in sorted(ranked)) for field, ranked in found.items()}
     used = {column for columns in fields.values() for column in columns}
+    rest = {name: targets.get(normalize(name), ("", 0))[0] for name in names if name not in used}
     return ColumnUse(
         fields=fields,
-        unused=tuple(name for name in names if name not in used),
-        joined=tuple(field for field, columns in chosen.items() if len(columns) > 1),
+        unused=tuple(name for name, field in rest.items() if field not in chosen),
+        replaced=tuple((name, field) for name, field in rest.items() if field in chosen),
+        joined=tuple(field for field, columns in chosen.items() if len(columns) > 1 and field in _JOINABLE),
+        chosen=tuple(chosen),
     )
 
 

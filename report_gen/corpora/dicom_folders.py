@@ -139,6 +139,8 @@ def _structured_reports(found: StudyCollection) -> Iterator[StructuredReport]:
 
 
 def _is_dicom(path: Path) -> bool:
+    if not is_file(path):  # a pipe may never end
+        return False
     try:
         with path.open("rb") as file:
             return is_dicom(file.read(132))

@@ -48,7 +48,8 @@ class ImageFinder:
             location: Table and row, for error messages.
 
         Raises:
-            CorpusError: The image is embedded and there is no store, or two paths may be the same file.
+            CorpusError: The image is embedded and there is no store, two paths may be the same file, or a name may be
+                that of several files.
         """
         data = image.get("bytes") if isinstance(image, dict) else image
         if isinstance(data, bytes):
@@ -64,7 +65,11 @@ class ImageFinder:
         if is_file(path := self._folder / portable):
             return str(path)
         found = [file for file in self._index.get(_key(portable), ()) if _ends_in(file, portable)]
-        return str(self._folder / found[0]) if len(found) == 1 else str(path)
+        if len(found) > 1:
+            raise CorpusError(
+                f"{location}: the image {name!r} may be {' or '.join(map(repr, found[:3]))}; write its folder as well"
+            )
+        return str(self._folder / found[0]) if found else str(path)
 
     def name_of(self, image: Any, location: str) -> str:
         """Return the path of an image relative to the folder of the table, without suffix; empty if it is embedded."""

@@ -31,7 +31,12 @@ def tables(path: Path) -> Sequence[RowTable]:
     if not files:
         raise CorpusError(f"{path}: no {' or '.join(FILES)} in the folder or in its train, val or test folder; add one")
     return tuple(
-        file_table(file, split=split_of_name(file.parent.name) if file.parent != path else "") for file in files
+        file_table(
+            file,
+            split=split_of_name(file.parent.name) if file.parent != path else "",
+            prefix=f"{file.parent.name}/" if file.parent not in (path, path.parent) else "",
+        )
+        for file in files
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from report_gen.corpora.text_files import read_chunks
 from report_gen.errors import CorpusError
+from report_gen.strict_json import unique_keys
 
 LONGEST_ITEM = 2**24
 """Longest allowed item, characters. Its objects may take twenty times as many bytes."""
@@ -128,4 +129,4 @@ class _Text:
         return CorpusError(f"{self._path}: invalid JSON near line {line} ({reason}); correct the file")
 
 
-_DECODER = json.JSONDecoder()
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_keys)

@@ -24,7 +24,8 @@ from report_gen.corpora import (
 from report_gen.corpora.columns import ColumnMapping
 from report_gen.corpora.examples import Example
 from report_gen.corpora.row_tables import RowTable, read_tables
-from report_gen.errors import CorpusError
+from report_gen.corpora.unknown_layouts import describe_unknown
+from report_gen.errors import CorpusError, UsageError
 from report_gen.records import FindingSchema
 
 _Read = Callable[[Path, Path | None, FindingSchema, ColumnMapping | None], Iterator[Example]]
@@ -87,11 +88,12 @@ def choose_layout(path: Path, layout: str | None, columns: ColumnMapping | None 
         columns: The user's mapping of columns; only tables with any column names are considered.
 
     Raises:
-        CorpusError: The layout is unknown, ambiguous, or has fixed columns although `columns` is given.
+        UsageError: There is no layout of this name.
+        CorpusError: The layout cannot be detected, is ambiguous, or has fixed columns although `columns` is given.
     """
     if layout is not None:
         if layout not in LAYOUTS:
-            raise CorpusError(f"unknown corpus layout {layout!r}; choose from {', '.join(LAYOUTS)}")
+            raise UsageError(f"unknown corpus layout {layout!r}; choose from {', '.join(LAYOUTS)}")
         if columns and LAYOUTS[layout].tables is None:
             raise CorpusError(f"{path}: the layout {layout!r} has fixed columns; leave out the mapping of columns")
         return layout
@@ -100,12 +102,21 @@ def choose_layout(path: Path, layout: str | None, columns: ColumnMapping | None 
         found = ["table"]  # no column is recognized: `corpus check` lists them, and the user can map them
     if path.is_file():
         found = found[:1]  # any table may be a manifest, so the more specific layouts come first
+    if not found and columns and (fixed := _detect(path, tables_only=False)):
+        raise CorpusError(
+            f"{path}: the layout {' or '.join(map(repr, fixed))} has fixed columns; leave out the mapping of columns "
+            "(--columns)"
+        )
     if not found:
-        hint = table_folders.describe_several(path)
-        raise CorpusError(f"{path}: no known corpus layout{hint}; choose from {', '.join(LAYOUTS)} (--layout)")
+        raise CorpusError(f"{path}: {describe_unknown(path) or _no_layout(path)}")
     if len(found) > 1:
         raise CorpusError(f"{path}: the layout may be {' or '.join(found)}; choose with --layout")
     return found[0]
+
+
+def _no_layout(path: Path) -> str:
+    hint = table_folders.describe_several(path)
+    return f"no known corpus layout{hint}; choose from {', '.join(LAYOUTS)} (--layout)"
 
 
 def _detect(path: Path, *, tables_only: bool) -> list[str]:

@@ -58,7 +58,7 @@ def read(path: Path) -> Iterator[Example]:
 
 
 def _read_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    files = sorted(folder.glob("*.xml"))
+    files = sorted(file for file in folder.glob("*.xml") if file.is_file())
     if not files:
         raise CorpusError(f"{folder}: neither {ARCHIVE} nor a folder {FOLDER} with XML files found; check the path")
     for file in files:

@@ -39,12 +39,19 @@ def annotation_entries(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """
     splits = set()
     for split, studies in stream_arrays(file):
+        if split in splits:
+            raise CorpusError(f"{file}: {split!r} occurs twice; join the two lists")
         splits.add(split)
         if studies is None:
             raise CorpusError(f"{file}: {split!r} must be a list of studies; correct the file")
         for number, study in enumerate(studies):
-            if not (isinstance(study, dict) and "id" in study):
-                raise CorpusError(f"{file}: entry {number} of {split!r} has no 'id'; add one")
+            if not isinstance(study, dict) or not all(
+                isinstance(study.get(key, default), str | int) for key, default in (("id", None), ("subject_id", ""))
+            ):
+                raise CorpusError(
+                    f"{file}: entry {number} of {split!r} has no 'id', or an 'id' or 'subject_id' that is neither a "
+                    "text nor a number; correct it"
+                )
             yield split, study
     if not splits & set(SPLITS):
         raise CorpusError(f"{file}: not an R2Gen annotation; give an object with the keys {', '.join(SPLITS)}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from report_gen.corpora.columns import SOFT, ColumnUse
-from report_gen.corpora.examples import Example, split_name
+from report_gen.corpora.columns import SECTIONS, SOFT, TEXT_FIELDS, ColumnUse
+from report_gen.corpora.examples import Example, is_file, split_name
 from report_gen.corpora.image_paths import has_image_suffix
 from report_gen.errors import CorpusError
 from report_gen.labeling import cut_report, value_of_term
@@ -43,13 +44,20 @@ def example_of_row(
         CorpusError: A value has a wrong type.
     """
     images = images_of_row(row, use, location)
+    paths = tuple(find(image, location) for image in images)
+    for image, path in zip(images, paths, strict=True):
+        if _is_sentence(image) and not is_file(path):
+            raise CorpusError(
+                f"{location}: {_column(use, 'images')!r} holds a text and no file name; check which column names the "
+                "images (--columns image=NAME)"
+            )
     views = [ViewPosition.from_term(view).value for view in _list(row, use, "views", location) or [""]]
     if len(views) not in (1, len(images)):
         raise CorpusError(f"{location} has {len(images)} images and {len(views)} views; give one view per image")
     return Example(
         study_id=study_id,
         patient_id=_text(row, use, "patient_id", location),
-        images=tuple(find(image, location) for image in images),
+        images=paths,
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
@@ -57,6 +65,13 @@ def example_of_row(
         **{name: value_of_term(name, _text(row, use, name, location)) for name in ATTRIBUTES},
         split=split_name(_text(row, use, "split", location)) or split or "train",
     )
+
+
+def _is_sentence(image: Any) -> bool:
+    """Return whether an image name can only be a text: several words, or a full stop at the end, without a suffix."""
+    if not isinstance(image, str) or has_image_suffix(image):
+        return False
+    return len(image.split()) > 2 or image.endswith(".")
 
 
 def study_id_of_row(row: Row, use: ColumnUse, location: str) -> str:
@@ -82,14 +97,26 @@ def _is_embedded(image: Any) -> bool:
 
 
 def _value(row: Row, use: ColumnUse, field: str) -> Any:
-    """Return the first value of the columns of a field; None if all are empty."""
+    """Return the first value of the columns of a field, or all texts if they are joined; None if all are empty."""
     values = (row.get(column) for column in use.fields.get(field, ()))
-    return next((value for value in values if not _is_empty(value)), None)
+    filled: list[Any] = [value for value in values if not _is_empty(value)]
+    if field in use.joined and all(isinstance(value, str) for value in filled):
+        return ("; " if field == "views" else "\n").join(filled) or None
+    return filled[0] if filled else None
 
 
 def _is_empty(value: Any) -> bool:
-    """Return whether a value is missing; pandas writes NaN for it."""
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+    """Return whether a value is missing; pandas writes NaN or <NA> for it."""
+    return (
+        value is None
+        or (isinstance(value, str) and value.strip() in _MISSING)
+        or (isinstance(value, float) and math.isnan(value))
+    )
+
+
+_MISSING = frozenset(("", "nan", "NaN", "<NA>"))
+_FLOAT_ID = re.compile(r"(\d+)\.0")
+_IDS = ("study_id", "patient_id")
 
 
 def _text(row: Row, use: ColumnUse, field: str, location: str) -> str:
@@ -100,7 +127,9 @@ def _text(row: Row, use: ColumnUse, field: str, location: str) -> str:
         value = int(value)  # pandas makes numbers of ids, and floats of numbers if one is missing
     if not isinstance(value, str | int):
         raise CorpusError(f"{location}: {use.fields[field][0]!r} must be a text; correct the value")
-    return str(value).strip()
+    text = str(value).strip()
+    # pandas writes the id 7 as 7.0 if an id is missing in the table
+    return match[1] if field in _IDS and (match := _FLOAT_ID.fullmatch(text)) else text
 
 
 def _list(row: Row, use: ColumnUse, field: str, location: str) -> list[str]:
@@ -135,13 +164,30 @@ def _split_list(value: Any) -> Any:
 
 
 def _sections(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
-    """Return the sections of a row. Missing ones are taken from its complete report."""
-    names = ("indication", "comparison", "findings", "impression")
-    texts = {name: _text(row, use, name, location) for name in names}
-    if texts["findings"] or texts["impression"]:
-        return texts
+    """Return the sections of a row. Missing ones are taken from its complete report.
+
+    If the user mapped the report, the report has precedence over columns that were found by their usual names.
+    """
+    for name in TEXT_FIELDS:
+        text = _text(row, use, name, location)
+        if text and has_image_suffix(text) and not any(map(str.isspace, text)):
+            raise CorpusError(
+                f"{location}: {_column(use, name)!r} holds a file name and no text; check which column has the reports "
+                "(--columns report=NAME)"
+            )
+    own = {name: _text(row, use, name, location) for name in SECTIONS}
+    if own["findings"] and own["impression"] and not use.prefers_report("findings"):
+        return own
+    report = " ".join(_text(row, use, "report", location).split())
     cut = cut_report(_text(row, use, "report", location))
-    return {name: text or cut.get(name, "") for name, text in texts.items()}
+    texts = {}
+    for name, text in own.items():
+        of_report = cut.get(name, "")
+        if use.prefers_report(name):  # a report without headings may contain the section
+            texts[name] = of_report or ("" if " ".join(text.split()) in report else text)
+        else:
+            texts[name] = text or ("" if of_report in map(" ".join, map(str.split, own.values())) else of_report)
+    return texts
 
 
 def _numbers(

@@ -36,9 +36,13 @@ class RowTable:
     """Returns the names of all columns."""
     split: str = ""
     """Split of rows that do not specify it; empty for train."""
+    prefix: str = ""
+    """Folder of the table below the corpus, such as `train/`; study ids that are made of image names begin with it."""
+    own_ids: bool = False
+    """Whether study ids are unique in this table only, so that the prefix is part of every id."""
 
 
-def file_table(file: Path, *, folder: Path | None = None, split: str = "") -> RowTable:
+def file_table(file: Path, *, folder: Path | None = None, split: str = "", prefix: str = "") -> RowTable:
     """Return the table in a delimited file, in JSON lines, or in a JSON file with an array of objects."""
     read = read_csv if file.suffix.lower() in DELIMITED_SUFFIXES else read_json_rows
     return RowTable(
@@ -47,6 +51,7 @@ def file_table(file: Path, *, folder: Path | None = None, split: str = "") -> Ro
         rows=lambda _columns: read(file),
         names=lambda: names_of_rows(read(file)) if read is read_json_rows else next(iter(read(file)), {}),
         split=split,
+        prefix=prefix,
     )
 
 
@@ -132,7 +137,7 @@ class _TableReader:
             study_id = study_id_of_row(row, self._use, location)
             if not study_id:
                 raise CorpusError(f"{location} has no study id; add one, or remove the whole column")
-            return study_id
+            return self._table.prefix + study_id if self._table.own_ids else study_id
         images = images_of_row(row, self._use, location)
         name = self._finder.name_of(images[0], location) if images else ""
-        return name or f"{self._table.source.stem}-{self._table.split or 'row'}-{number}"
+        return self._table.prefix + (name or f"{self._table.source.stem}-{self._table.split or 'row'}-{number}")

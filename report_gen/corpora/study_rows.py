@@ -63,6 +63,6 @@ def join_examples(earlier: Example, later: Example, location: str) -> Example:
         else:
             raise CorpusError(
                 f"{location} and an earlier row of the same study differ in {name}; make them equal, or give each "
-                "study its own id"
+                "study its own id (--columns study=NAME, if another column has the ids)"
             )
     return Example(**joined)

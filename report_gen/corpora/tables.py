@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
@@ -13,6 +12,7 @@ from typing import Any
 from report_gen.corpora.json_items import stream_array
 from report_gen.corpora.text_files import read_lines
 from report_gen.errors import CorpusError
+from report_gen.strict_json import parse_json
 
 SEPARATORS = ",;\t|"
 """Separators of values in a line."""
@@ -97,6 +97,6 @@ def _json_lines(path: Path) -> Iterator[Any]:
     for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             try:
-                yield json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield parse_json(line)
+            except ValueError as error:
                 raise CorpusError(f"{path}: line {number} is not valid JSON ({error}); correct the file") from error

@@ -48,6 +48,8 @@ def read_chunks(path: Path, size: int) -> Iterator[str]:
 
 def _read(path: Path, method: str, size: int) -> Iterator[str]:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device may never end
+            raise CorpusError(f"{path}: not a regular file; give a file")
         with path.open(encoding=_encoding(path)) as file:
             for piece in iter(partial(getattr(file, method), size), ""):
                 if "\0" in piece:

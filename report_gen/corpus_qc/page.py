@@ -32,9 +32,8 @@ def _body(check: CorpusCheck, example_images: ExampleImages) -> Iterator[str]:
     for error in check.images.errors if check.images else ():
         yield f"<code>{escape(error)}</code><br>"
     if check.columns is not None:
-        read = [(column, field) for field, columns in check.columns.fields.items() for column in columns]
         unused = [(column, "not recognized") for column in check.columns.unused]
-        yield "<h2>Columns</h2>" + _table(("column", "read as"), [*read, *unused])
+        yield "<h2>Columns</h2>" + _table(("column", "read as"), [*check.columns.describe(), *unused])
     yield from _counts(check)
     yield from _overlap(check)
     yield from _lengths(check, example_images)

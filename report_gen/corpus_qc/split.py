@@ -62,6 +62,7 @@ def split_corpus(
     repeated = len(studies) - len(np.unique(studies))
     if repeated:
         raise CorpusError(f"{source}: {repeated} study ids occur more than once; give each study one entry")
+    without_patient = sum(not patient for patient in dataset["patient_id"])
     _, patient_of_study = np.unique(patients, return_inverse=True)
     counts = np.zeros((int(patient_of_study.max(initial=-1)) + 1, findings.shape[1]), dtype=np.int64)
     np.add.at(counts, patient_of_study, findings)
@@ -71,8 +72,10 @@ def split_corpus(
     if empty:
         raise CorpusError(
             f"{source}: {len(counts)} patients are too few, {', '.join(empty)} would be empty; change the ratios"
+            if not without_patient
+            else f"{source}: {len(counts)} patients are too few, {', '.join(empty)} would be empty ({without_patient} "
+            "studies have no patient id, so each counts as a patient); change the ratios"
         )
-    without_patient = sum(not patient for patient in dataset["patient_id"])
     summary = {**_summarize(counts, assigned, ratios, seed, schema), "studies_without_patient": without_patient}
     return Split(splits=assigned[patient_of_study].astype(np.uint8), summary=summary)
 

@@ -41,10 +41,8 @@ def _parts(check: CorpusCheck) -> Iterator[RenderableType]:
 def _columns(use: ColumnUse) -> Table:
     table = _table("Columns", "column", "read as")
     table.columns[1].justify = "left"
-    for field, columns in use.fields.items():
-        for rank, column in enumerate(columns):
-            is_substitute = rank > 0 and field not in use.joined
-            table.add_row(Text(column), Text(field + (f", where {columns[0]} is empty" if is_substitute else "")))
+    for column, read_as in use.describe():
+        table.add_row(Text(column), Text(read_as))
     for column in use.unused:
         table.add_row(Text(column or "(no name)"), Text("not recognized", style="yellow"))
     return table

@@ -2,7 +2,8 @@
 
 from report_gen.drafting.conditioning_inputs import resolve_states
 from report_gen.drafting.drafter import Drafter
+from report_gen.drafting.limits import StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, StudyPreprocessor
 from report_gen.drafting.request import DraftRequest
 
-__all__ = ["DraftRequest", "Drafter", "LoadedStudy", "StudyPreprocessor", "resolve_states"]
+__all__ = ["DraftRequest", "Drafter", "LoadedStudy", "StudyLimits", "StudyPreprocessor", "resolve_states"]

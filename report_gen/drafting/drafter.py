@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
+from report_gen.drafting.batching import draft_in_time
 from report_gen.drafting.conditioning_inputs import (
     check_attributes,
     resolve_attributes,
     resolve_findings,
     resolve_overrides,
 )
+from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
@@ -140,6 +143,7 @@ class Drafter:
         batch_size: int = 1,
         blank: bool = False,
         force: bool = False,
+        limits: StudyLimits = NO_LIMITS,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies. A study that cannot be read does not stop the others.
 
@@ -154,6 +158,7 @@ class Drafter:
                 default every draft is exactly the one that the study gets alone.
             blank: Replace every image with uniform gray, to measure what the model writes without images.
             force: Draft studies outside the scope of the model as well, with a notice.
+            limits: Images that a study may have, and time that its draft may take.
 
         Returns:
             An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
@@ -166,25 +171,26 @@ class Drafter:
         requests = [self._check_overrides(request) for request in requests]
         for start in range(0, len(requests), batch_size):
             batch = [
-                self._prepare(request, decoding or DEFAULT_DECODING, blank=blank, force=force)
+                self._prepare(request, decoding or DEFAULT_DECODING, limits, blank=blank, force=force)
                 for request in requests[start : start + batch_size]
             ]
-            yield from self._draft_batch(batch, decoding or DEFAULT_DECODING)
+            yield from self._draft_batch(batch, decoding or DEFAULT_DECODING, limits)
 
     def _prepare(
-        self, request: DraftRequest, decoding: Decoding, *, blank: bool, force: bool
+        self, request: DraftRequest, decoding: Decoding, limits: StudyLimits, *, blank: bool, force: bool
     ) -> PreprocessedStudy | LoadedStudy | StudyError:
         """Return a study prepared for the model, a study whose images are blank, or an error."""
-        loaded = self._preprocessor.load(request, blank=blank, force=force)
+        loaded = self._preprocessor.load(request, blank=blank, force=force, limits=limits)
         if isinstance(loaded, StudyError) or loaded.is_blank:
             return loaded
         return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens)
 
     def _draft_batch(
-        self, batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError], decoding: Decoding
+        self, batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError], decoding: Decoding, limits: StudyLimits
     ) -> Iterator[Report | StudyError]:
         prepared = [item for item in batch if isinstance(item, PreprocessedStudy)]
-        reports = iter(self._draft_images(prepared, decoding) if prepared else ())
+        draft = partial(self._draft_images, decoding=decoding)
+        reports = iter(draft_in_time(prepared, draft, limits) if prepared else ())
         for item in batch:
             if isinstance(item, StudyError):
                 yield item
@@ -194,7 +200,9 @@ class Drafter:
                 yield next(reports)
 
     @torch.inference_mode()
-    def _draft_images(self, batch: Sequence[PreprocessedStudy], decoding: Decoding) -> list[Report]:
+    def _draft_images(
+        self, batch: Sequence[PreprocessedStudy], deadline: Deadline, *, decoding: Decoding
+    ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         findings = self._resolve_findings(batch, visual)
         attributes = self._resolve_attributes(batch, visual)
@@ -211,6 +219,7 @@ class Drafter:
             attributes=[{attribute.name: attribute.value for attribute in row} for row in attributes],
             decoding=decoding,
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
+            before_token=deadline.check,
         )
         return [
             self._reports.compose(

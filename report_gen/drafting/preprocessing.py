@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.drafting.image_scope import apply_recognition
+from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
@@ -36,6 +37,7 @@ class LoadedStudy:
     """The images of a study that the headers leave in the scope of the model."""
 
     request: DraftRequest
+    """The request, with the study of these images only."""
     images: tuple[Image, ...]
     """V images."""
     views: tuple[ViewPosition, ...]
@@ -48,6 +50,8 @@ class LoadedStudy:
     """What the reader of the draft must know about the choice of images."""
     is_blank: bool
     """Whether every pixel of every image is black."""
+    seconds: float = 0.0
+    """Time that loading the study took."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,14 @@ class StudyPreprocessor:
         self._transform = ImageTransform.from_config(config.encoder, config.preprocessing)
 
     @torch.inference_mode()
-    def load(self, request: DraftRequest, *, blank: bool = False, force: bool = False) -> LoadedStudy | StudyError:
+    def load(
+        self,
+        request: DraftRequest,
+        *,
+        blank: bool = False,
+        force: bool = False,
+        limits: StudyLimits = NO_LIMITS,
+    ) -> LoadedStudy | StudyError:
         """Load and encode the images of a study that are in the scope of the model, by their headers and appearance.
 
         The encoder runs study by study, so that rounding does not depend on the other studies of a batch.
@@ -99,16 +110,21 @@ class StudyPreprocessor:
             request: Study, indication and technique.
             blank: Replace every image with uniform gray.
             force: Load a study outside the scope as well, with a notice.
+            limits: Images that the study may have, and time that loading may take.
 
         Returns:
             The images, or the error for which this study alone is refused.
         """
+        deadline = Deadline(request.study, limits.seconds)
         try:
-            scoped = apply_scope(request.study, self._scope, force=force)
+            scoped = apply_scope(request.study, self._scope, force=force, max_views=limits.max_views)
             images = scoped.study.images
-            squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images)
+            squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images, deadline)
+            request = replace(request, study=scoped.study)
             loaded = self._encode(request, images, squares, (*scoped.notices, *notices))
-            return self._choose_views(loaded if blank or loaded.is_blank else self._recognize(loaded, force=force))
+            recognized = loaded if blank or loaded.is_blank else self._recognize(loaded, force=force)
+            deadline.check()
+            return replace(self._choose_views(recognized), seconds=deadline.spent)
         except StudyError as error:
             return without_traceback(error)
 
@@ -204,8 +220,8 @@ class StudyPreprocessor:
         notices = (*loaded.notices, *chosen.notices)
         return _select(loaded, kept, images=chosen.images, views=chosen.views, notices=notices)
 
-    def _fit_images(self, images: Sequence[Image]) -> tuple[torch.Tensor, tuple[str, ...]]:
-        """Return squares [V,size,size] and the notices of the images; raise StudyError if one cannot be read."""
+    def _fit_images(self, images: Sequence[Image], deadline: Deadline) -> tuple[torch.Tensor, tuple[str, ...]]:
+        """Return squares [V,size,size] and the notices of the images; raise StudyError if one is broken or too slow."""
         squares: list[torch.Tensor] = []
         notices: list[tuple[str, ...]] = []
         for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
@@ -213,16 +229,26 @@ class StudyPreprocessor:
             with memory_errors(image.path):
                 squares.append(self._transform.fit(loaded.pixels)[0])
             notices.append(loaded.notices)
+            deadline.check()
         return torch.stack(squares), _image_notices(notices)
 
     def _gray_squares(self, images: int) -> tuple[torch.Tensor, tuple[str, ...]]:
         return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()
 
 
-def _select(loaded: LoadedStudy, kept: list[int], **changes: Any) -> LoadedStudy:
-    """Return a study with the images at these indices, and with further changes."""
+def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], **changes: Any) -> LoadedStudy:
+    """Return a study with the images at these indices, and with further changes.
+
+    The study of the request keeps only these images as well, so that neither the provenance nor the prompt, random
+    generator and attributes depend on an image that the model did not get.
+    """
     return replace(
-        loaded, pixel_values=loaded.pixel_values[kept], patch_features=loaded.patch_features[kept], **changes
+        loaded,
+        request=replace(loaded.request, study=loaded.request.study.with_images(images)),
+        pixel_values=loaded.pixel_values[kept],
+        patch_features=loaded.patch_features[kept],
+        images=images,
+        **changes,
     )
 
 

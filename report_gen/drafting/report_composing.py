@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import torch
 
@@ -26,6 +24,7 @@ from report_gen.records import (
     Sentence,
     Study,
 )
+from report_gen.timestamp import creation_time
 
 _BLANK_SECTIONS = (
     Section(SectionName.FINDINGS, (Sentence("The image is blank, so no finding can be described."),)),
@@ -115,7 +114,7 @@ class ReportComposer:
             model_name=self._checkpoint.model.config.name,
             weights_sha256=self._checkpoint.weights_sha256,
             program_version=__version__,
-            created=_now().isoformat(timespec="seconds"),
+            created=creation_time().isoformat(timespec="seconds"),
             study_instance_uid=study.study_instance_uid,
             inputs=tuple(
                 InputFile(sha256=image.sha256, sop_instance_uid=image.sop_instance_uid) for image in study.images
@@ -132,9 +131,3 @@ def _budget(prompt: FittedPrompt) -> dict[str, str | int | float | bool]:
         "prompt_tokens": len(prompt.token_ids),
         "prompt_shortened": bool(prompt.notices),
     }
-
-
-def _now() -> datetime:
-    """Return the time, or SOURCE_DATE_EPOCH (reproducible-builds.org) if that is set, for reproducible outputs."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)

@@ -1,9 +1,27 @@
-"""Text generation: greedy decoding, beam search, sampling, confidence, and the selection of a candidate."""
+"""Text generation: greedy decoding, beam search, sampling, confidence, and the selection of a candidate.
 
-from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
-from report_gen.generation.inference import GeneratedText, GeneratedTokens, generate_texts, generate_tokens
-from report_gen.generation.reranking import mismatched_findings
-from report_gen.generation.sampling import study_generator
+Modules are imported at their first use, because `decoding` is needed without torch.
+"""
+
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
+    from report_gen.generation.inference import GeneratedText, GeneratedTokens, generate_texts, generate_tokens
+    from report_gen.generation.reranking import mismatched_findings
+    from report_gen.generation.sampling import study_generator
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "decoding": ("DEFAULT_DECODING", "Decoding"),
+            "inference": ("GeneratedText", "GeneratedTokens", "generate_texts", "generate_tokens"),
+            "reranking": ("mismatched_findings",),
+            "sampling": ("study_generator",),
+        },
+    )
 
 __all__ = [
     "DEFAULT_DECODING",

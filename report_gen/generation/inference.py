@@ -6,7 +6,7 @@ and its cache are those of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from report_gen.auditing import has_deidentification_mark, remove_unsupported
 from report_gen.errors import UsageError
 from report_gen.generation.confidence import geometric_mean, token_probabilities
 from report_gen.generation.decoding import Decoding
+from report_gen.generation.interruption import call_before_token
 from report_gen.generation.reranking import needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
 from report_gen.model import Checkpoint, ReportModel
@@ -64,6 +65,7 @@ def generate_texts(
     decoding: Decoding,
     generators: Sequence[torch.Generator] = (),
     max_report_tokens: Sequence[int] = (),
+    before_token: Callable[[], None] | None = None,
 ) -> list[GeneratedText]:
     """Generate one text per study and keep the most consistent candidate, see `reranking.py`.
 
@@ -78,6 +80,7 @@ def generate_texts(
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every study.
+        before_token: Called before each token. An error that it raises ends the generation.
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
@@ -94,6 +97,7 @@ def generate_texts(
             decoding=decoding,
             generators=[generators[row] for row in rows] if decoding.method == "sample" else (),
             max_report_tokens=[max_report_tokens[row] for row in rows] if max_report_tokens else (),
+            before_token=before_token,
         )
         return [compose_text(one, checkpoint.tokenizer) for one in tokens]
 
@@ -126,6 +130,7 @@ def generate_tokens(
     generators: Sequence[torch.Generator | None] = (),
     max_report_tokens: Sequence[int] = (),
     with_probabilities: bool = True,
+    before_token: Callable[[], None] | None = None,
 ) -> list[GeneratedTokens]:
     """Generate the token ids of one text per row. `Decoding.candidates` is not considered.
 
@@ -140,6 +145,7 @@ def generate_tokens(
         generators: For the method `sample`, one per row; None decodes that row greedily.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every row.
         with_probabilities: Whether to compute the probability of each token, by one more forward pass.
+        before_token: Called before each token. An error that it raises ends the generation.
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
@@ -153,7 +159,8 @@ def generate_tokens(
             visual_tokens=visual_tokens[rows],
             visual_mask=visual_mask[rows],
             prompt_ids=[prompt_ids[row] for row in rows],
-            arguments=_generate_arguments(decoding, [generators[row] for row in rows] if generators else ()),
+            arguments=_generate_arguments(decoding, [generators[row] for row in rows] if generators else ())
+            | {"stopping_criteria": call_before_token(before_token)},
             max_new_tokens=limit,
             with_probabilities=with_probabilities,
         )

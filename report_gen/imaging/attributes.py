@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
+
+LONGEST_TEXT = 10_240
+"""Longest text that is taken from a header, characters: that of the value representation LT (PS3.5 6.2)."""
 
 
 def optional_value(dataset: Dataset, keyword: str) -> Any:
@@ -14,3 +18,22 @@ def optional_value(dataset: Dataset, keyword: str) -> Any:
         return dataset.get(keyword)
     except (BytesLengthException, TypeError, ValueError):
         return None
+
+
+def text_value(dataset: Dataset, keyword: str) -> str | None:
+    """Return a text, decoded by Specific Character Set (0008,0005), or None if it is absent or empty.
+
+    The text is cut to `LONGEST_TEXT` characters. Control and direction characters become spaces because a terminal
+    would act on them.
+    """
+    value = optional_value(dataset, keyword)
+    if isinstance(value, bytes):  # a text of more than 64 KiB is written with the VR UN (PS3.5 6.2.2)
+        value = value[:LONGEST_TEXT].decode(errors="replace")
+    text = str("" if value is None else value)[:LONGEST_TEXT]
+    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in text)
+    return " ".join(characters.split()) or None
+
+
+def code_meaning(dataset: Dataset, keyword: str) -> str | None:
+    """Return the Code Meaning (0008,0104) of the first item of a code sequence (PS3.3 8.8)."""
+    return next((text_value(item, "CodeMeaning") for item in optional_value(dataset, keyword) or ()), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,17 @@ import numpy as np
 
 from report_gen.errors import StudyError
 from report_gen.imaging.dicom import read_dicom_image
+from report_gen.imaging.patient import is_human
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.picture_names import differ_like_patients, name_views
-from report_gen.records import Image, Series, Study
+from report_gen.records import Image, Series, Study, first_indication
 
 MAX_PICTURES = 6
 """Pictures of one folder that may be one study. More are taken for a collection of studies."""
+
+
+_MAX_AGE_DIFFERENCE = 1.0
+"""Largest difference between the ages in one study, years: headers round them, and birthdays lie between images."""
 
 
 @dataclass(frozen=True)
@@ -87,23 +92,52 @@ def merge_files(files: StudyFiles) -> Study:
     whose displayed pixels are equal.
 
     Raises:
-        StudyError: The files name two patients, or one SOP Instance UID belongs to two different images.
+        StudyError: The files name two patients or state ages or species that differ, or one SOP Instance UID belongs to
+            two different images.
     """
     singles = files.singles
     if len(singles) > 1 and singles[0].study_instance_uid:
-        differing = differing_attributes(map(_path, singles))
+        differing = [*differing_attributes(map(_path, singles)), *_differing_values(singles)]
         if differing:
             reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
             raise StudyError(_path(singles[0]).parent, reason)
     # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
-    by_series: dict[tuple[object, ...], list[Series]] = defaultdict(list)
+    by_series: dict[Series, list[Series]] = defaultdict(list)
     for single in _without_copies(singles):
         one = single.series[0]
-        key = (one.series_instance_uid, one.modality, one.body_part, one.anatomic_region, one.descriptions)
-        by_series[key].append(one)
+        by_series[dataclasses.replace(one, images=(), series_number=None)].append(one)
     ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
     series = tuple(dataclasses.replace(group[0], images=_in_order(group)) for group in ordered)
-    return dataclasses.replace(singles[0], name=files.name, series=series)
+    return dataclasses.replace(
+        singles[0],
+        name=files.name,
+        series=series,
+        patient_id=_first(single.patient_id for single in singles),
+        patient_age=min(_stated_ages(singles), default=None),
+        patient_sex=_first(single.patient_sex for single in singles),
+        patient_species=_first(single.patient_species for single in singles),
+        indication=first_indication(image for one in series for image in one.images),
+    )
+
+
+def _differing_values(singles: Sequence[Study]) -> Iterator[str]:
+    """Yield "age" or "species" if the files state values that one patient cannot have."""
+    ages = _stated_ages(singles)
+    if ages and max(ages) - min(ages) > _MAX_AGE_DIFFERENCE:
+        yield "age"
+    species = {single.patient_species for single in singles if single.patient_species}
+    if len({"human" if is_human(name) else name.casefold() for name in species}) > 1:
+        yield "species"
+
+
+def _stated_ages(singles: Sequence[Study]) -> list[float]:
+    """Return the ages that the files state. An age of 0 is a placeholder beside another age."""
+    ages = [single.patient_age for single in singles if single.patient_age is not None]
+    return [age for age in ages if age > 0] or ages
+
+
+def _first(values: Iterable[str | None]) -> str | None:
+    return next(filter(None, values), None)
 
 
 def _without_copies(singles: Sequence[Study]) -> list[Study]:

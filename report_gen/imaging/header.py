@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
-from datetime import date, datetime
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from report_gen.imaging.attributes import optional_value
+from report_gen.imaging.attributes import code_meaning, optional_value, text_value
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
+from report_gen.imaging.modality import is_for_processing, modality_of
+from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
 from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
@@ -19,17 +19,12 @@ HEADER_KEYWORDS = (
     "SpecificCharacterSet",
     "SOPClassUID",
     "SOPInstanceUID",
-    "StudyDate",
     "Modality",
     "StudyDescription",
     "SeriesDescription",
     "PatientID",
-    "PatientBirthDate",
     "PatientSex",
-    "PatientAge",
     "AdditionalPatientHistory",
-    "PatientSpeciesDescription",
-    "PatientSpeciesCodeSequence",
     "PresentationIntentType",
     "AnatomicRegionSequence",
     "QualityControlImage",
@@ -86,6 +81,7 @@ HEADER_KEYWORDS = (
     "ReasonForTheRequestedProcedure",
     "PresentationLUTSequence",
     "PresentationLUTShape",
+    *PATIENT_KEYWORDS,
     *FUNCTIONAL_GROUP_KEYWORDS,
     *SHUTTER_KEYWORDS,
 )
@@ -119,6 +115,7 @@ VIEW_CODES = {
 }
 """View Code Sequence (0054,0220): PS3.16 CID 4010 in SNOMED CT, and the SNOMED RT codes of older files."""
 
+
 _DESCRIBED_VIEWS = (
     (r"decub(itus)?", ViewPosition.DECUBITUS),
     (r"obl(ique)?|lao|rao|lpo|rpo", ViewPosition.OBLIQUE),
@@ -134,8 +131,6 @@ _ROW_DIRECTIONS = {
     **dict.fromkeys(("A", "P"), ViewPosition.LATERAL),
 }
 
-_YEARS_PER = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-
 
 def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
     """Return the study that the header of one file describes: one image, named after the file."""
@@ -150,29 +145,29 @@ def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
         view_position=_view_position(dataset),
         laterality=_laterality(dataset),
         pixel_spacing=_spacing(dataset),
-        for_processing=_text(dataset, "PresentationIntentType") == "FOR PROCESSING",
-        quality_control=_text(dataset, "QualityControlImage") == "YES",
+        for_processing=is_for_processing(dataset),
+        quality_control=(text_value(dataset, "QualityControlImage") or "").upper() == "YES",
+        indication=_indication(dataset),
     )
     series = Series(
         images=(image,),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
         series_number=_integer(dataset, "SeriesNumber"),
-        modality=_text(dataset, "Modality"),
-        body_part=_text(dataset, "BodyPartExamined"),
-        anatomic_region=_code_meaning(dataset, "AnatomicRegionSequence"),
-        descriptions=tuple(filter(None, (_text(dataset, name) for name in ("SeriesDescription", "ProtocolName")))),
+        modality=modality_of(dataset),
+        body_part=text_value(dataset, "BodyPartExamined"),
+        anatomic_region=code_meaning(dataset, "AnatomicRegionSequence"),
+        descriptions=tuple(filter(None, (text_value(dataset, name) for name in ("SeriesDescription", "ProtocolName")))),
+        study_description=text_value(dataset, "StudyDescription"),
     )
     return Study(
         name=path.stem,
         series=(series,),
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
-        patient_id=_text(dataset, "PatientID"),
-        patient_age=_age(dataset),
-        patient_sex=_text(dataset, "PatientSex"),
-        patient_species=_text(dataset, "PatientSpeciesDescription")
-        or _code_meaning(dataset, "PatientSpeciesCodeSequence"),
-        description=_text(dataset, "StudyDescription"),
-        indication=_indication(dataset),
+        patient_id=text_value(dataset, "PatientID"),
+        patient_age=patient_age(dataset),
+        patient_sex=text_value(dataset, "PatientSex"),
+        patient_species=patient_species(dataset),
+        indication=image.indication,
     )
 
 
@@ -182,21 +177,6 @@ def _uid(dataset: Dataset, keyword: str) -> str | None:
     return value if re.fullmatch(r"[0-9.]{1,64}", value) and value.strip(".") else None
 
 
-def _text(dataset: Dataset, keyword: str) -> str | None:
-    """Return a text, decoded by Specific Character Set (0008,0005).
-
-    Control and direction characters become spaces because a terminal would act on them.
-    """
-    value = optional_value(dataset, keyword)
-    characters = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in str("" if value is None else value))
-    return " ".join(characters.split()) or None
-
-
-def _code_meaning(dataset: Dataset, keyword: str) -> str | None:
-    """Return the Code Meaning (0008,0104) of the first item of a code sequence (PS3.3 8.8)."""
-    return next((_text(item, "CodeMeaning") for item in optional_value(dataset, keyword) or ()), None)
-
-
 def _integer(dataset: Dataset, keyword: str) -> int | None:
     value = optional_value(dataset, keyword)
     return int(value) if isinstance(value, int) else None
@@ -204,15 +184,15 @@ def _integer(dataset: Dataset, keyword: str) -> int | None:
 
 def _view_position(dataset: Dataset) -> ViewPosition:
     """Return the view by View Position (0018,5101), else View Code Sequence, a description, or Patient Orientation."""
-    named = ViewPosition.from_term(_text(dataset, "ViewPosition") or "")
+    named = ViewPosition.from_term(text_value(dataset, "ViewPosition") or "")
     if named is not ViewPosition.UNKNOWN:
         return named
     for item in optional_value(dataset, "ViewCodeSequence") or ():
-        coded = VIEW_CODES.get(_text(item, "CodeValue") or "")
+        coded = VIEW_CODES.get(text_value(item, "CodeValue") or "")
         if coded is not None:
             return coded
     for keyword in ("ViewPosition", "SeriesDescription", "AcquisitionDeviceProcessingDescription", "ProtocolName"):
-        described = _described_view(_text(dataset, keyword) or "")
+        described = _described_view(text_value(dataset, keyword) or "")
         if described is not ViewPosition.UNKNOWN:
             return described
     return _oriented_view(dataset)
@@ -249,7 +229,7 @@ def _oriented_view(dataset: Dataset) -> ViewPosition:
 def _laterality(dataset: Dataset) -> Laterality:
     """Return Image Laterality (0020,0062), else Laterality (0020,0060) of the series."""
     for keyword in ("ImageLaterality", "Laterality"):
-        value = (_text(dataset, keyword) or "").upper()
+        value = (text_value(dataset, keyword) or "").upper()
         if value in {side.value for side in Laterality} - {Laterality.UNKNOWN.value}:
             return Laterality(value)
     return Laterality.UNKNOWN
@@ -263,31 +243,13 @@ def _spacing(dataset: Dataset) -> tuple[float, float] | None:
     return min(spacing), min(spacing)
 
 
-def _age(dataset: Dataset) -> float | None:
-    """Return the age in years from Patient's Age (0010,1010), an AS such as 065Y (PS3.5 6.2), else the birth date."""
-    match = re.fullmatch(r"(\d{1,3})([YMWD])", (_text(dataset, "PatientAge") or "").upper())
-    if match:
-        return int(match[1]) * _YEARS_PER[match[2]]
-    born, imaged = _date(dataset, "PatientBirthDate"), _date(dataset, "StudyDate")
-    if born is None or imaged is None or imaged < born:
-        return None
-    return imaged.year - born.year - ((imaged.month, imaged.day) < (born.month, born.day))
-
-
-def _date(dataset: Dataset, keyword: str) -> date | None:
-    try:
-        return datetime.strptime(_text(dataset, keyword) or "", "%Y%m%d").date()
-    except ValueError:
-        return None
-
-
 def _indication(dataset: Dataset) -> str | None:
     """Return Reason for the Requested Procedure (0040,1002) of the request (PS3.3 10.6) or of the image itself.
 
     Without it, return the retired Reason for Study (0032,1030), else Additional Patient History (0010,21B0).
     """
     for item in (*(optional_value(dataset, "RequestAttributesSequence") or ()), dataset):
-        reason = _text(item, "ReasonForTheRequestedProcedure")
+        reason = text_value(item, "ReasonForTheRequestedProcedure")
         if reason:
             return reason
-    return _text(dataset, "ReasonForStudy") or _text(dataset, "AdditionalPatientHistory")
+    return text_value(dataset, "ReasonForStudy") or text_value(dataset, "AdditionalPatientHistory")

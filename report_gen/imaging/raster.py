@@ -37,8 +37,15 @@ _PHOTOMETRIC_INTERPRETATION = 262
 _MAX_READS = 2**20
 """Most reads of a picture. A PNG takes three for each chunk, and a chunk usually has 8 kilobytes or more."""
 
-_DARK = 64
-"""Pillow keeps the high byte of color of 16 bits. If it is below this value, the color uses 14 bits or less."""
+_DARK, _HALF = 64, 128
+"""Pillow keeps the high byte of color of 16 bits. It is below these values if the color uses 14 or 15 bits."""
+
+_BIG_ENDIAN_BIG_TIFF = b"MM\0+"
+
+_BRIGHT_SHARE = 0.01
+"""Largest share of the pixels that a burned-in marker takes. It may be brighter than the whole range of the image."""
+_MARKER_BITS = 2
+"""Number of bits by which the values of a marker exceed those of the image."""
 
 _BROKEN = (
     ArithmeticError,
@@ -91,16 +98,36 @@ def read_raster_image(path: Path) -> LoadedImage:
             loaded = _scale_sixteen_bits(np.asarray(upright), bits)
             return LoadedImage(1 - loaded.pixels, loaded.notices) if white_is_zero else loaded
         gray = np.asarray(_on_black(upright).convert("L"), dtype=np.float32)
-        if drops_low_bytes and gray.max(initial=0) < _DARK:
+        if not drops_low_bytes or gray.max(initial=0) >= _HALF:
+            return LoadedImage(gray / np.float32(255))
+        if gray.max(initial=0) < _DARK:
             raise StudyError(path, "16-bit color that uses at most 14 bits is not supported; export it as 16-bit gray")
-        return LoadedImage(gray / np.float32(255))
+        return LoadedImage(gray / np.float32(_HALF - 1), (_scaled_notice(15),))
 
 
 def _scale_sixteen_bits(values: NDArray[Any], bits: int) -> LoadedImage:
-    """Scale values of `bits` bits by the range that they use, but at least by 8 bits."""
-    used = max(8, int(values.max(initial=0)).bit_length()) if bits == 16 else bits
-    notices = () if used == bits else (f"the 16-bit image uses only {used} bits and was scaled by their range",)
+    """Scale values of `bits` bits by the range that they use, but at least by 8 bits.
+
+    A few much brighter pixels, such as a burned-in marker, do not count. They become white.
+    """
+    if bits != 16:
+        return LoadedImage(values.astype(np.float32) / np.float32(2**bits - 1))
+    used = _bit_length(values.max(initial=0))
+    ordinary = _bit_length(np.quantile(values, 1 - _BRIGHT_SHARE, method="higher"))
+    if used - ordinary >= _MARKER_BITS:
+        scaled = (values.astype(np.float32) / np.float32(2**ordinary - 1)).clip(0, 1)
+        marker = "and a few pixels, such as a burned-in marker, are brighter; they are shown white"
+        return LoadedImage(scaled, (f"{_scaled_notice(ordinary)}, {marker}",))
+    notices = () if used == 16 else (_scaled_notice(used),)
     return LoadedImage(values.astype(np.float32) / np.float32(2**used - 1), notices)
+
+
+def _bit_length(value: Any) -> int:
+    return max(8, int(value).bit_length())
+
+
+def _scaled_notice(bits: int) -> str:
+    return f"the 16-bit image uses only {bits} bits and was scaled by their range"
 
 
 @contextmanager
@@ -117,6 +144,8 @@ def _open(path: Path) -> Iterator[ImageFile]:
         size = os.fstat(file.fileno()).st_size
         if size > MAX_PICTURE_BYTES:
             raise StudyError(path, f"has more than {MAX_PICTURE_BYTES} bytes; export a smaller image")
+        if file.peek(4)[:4] == _BIG_ENDIAN_BIG_TIFF:  # Pillow writes and reads only the little-endian kind
+            raise StudyError(path, "big-endian BigTIFF is not supported; convert it with tiffcp -L, or to PNG")
         is_webp = file.peek(12)[8:12] == b"WEBP"  # Pillow reads the whole file at once
         header = MAX_HEADER_BYTES + (size if is_webp else 0)
         with file.bounded(header), PIL.Image.open(file, formats=_FORMATS) as image:

@@ -30,6 +30,7 @@ from report_gen.imaging.reading_notices import (
     describe_pictures,
     is_media_index,
 )
+from report_gen.imaging.unreadable import count_unreadable
 from report_gen.records import Image, Series, Study
 
 IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
@@ -197,9 +198,11 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
         groups = [join_pictures(pictures)] if pictures else []
     else:
         groups, source.guesses = group_pictures(pictures, as_study=as_study)
-    for group in (*group_dicom(dicom), *groups):
+    groups = [*group_dicom(dicom), *groups]
+    unreadable = count_unreadable(groups, [error.path for error in source.refused])
+    for group, number in zip(groups, unreadable, strict=True):
         try:
-            source.studies.append(merge_files(group))
+            source.studies.append(dataclasses.replace(merge_files(group), unreadable_images=number))
         except StudyError as error:
             source.refused.append(without_traceback(error))
     source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))

@@ -6,29 +6,20 @@ An attribute that is missing, or whose value is not understood, excludes nothing
 
 from __future__ import annotations
 
-import re
-import tomllib
-import unicodedata
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from report_gen.config import ScopeConfig
 from report_gen.errors import ScopeError
+from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts
+from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES
+from report_gen.imaging.patient import is_human
 from report_gen.records import Image, Series, Study, ViewPosition
-
-SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
-"""Modalities (PS3.3 C.7.3.1.1.1) whose series are the slices of a volume."""
-
-UNINFORMATIVE_MODALITIES = frozenset({"OT", "SC"})
-"""Modalities that say how an image was exported, not how it was acquired: other, secondary capture."""
 
 FORCE_HINT = "; --force drafts it anyway"
 """End of the reason of a refusal that the user can override."""
-
-_HUMAN = ("homo sapiens", "human")
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class _Violation:
     """Clause that completes "the image is outside the scope of the model: ..."."""
 
 
-def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> ScopedStudy:
+def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_views: int | None = None) -> ScopedStudy:
     """Remove the images for which a model was not made, by the headers of a study.
 
     Args:
@@ -58,6 +49,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
         scope: Scope of the model.
         force: Keep a study that would be refused, and say in a notice why it is outside the scope. Single images are
             still left out.
+        max_views: Largest number of images of a study. Default: that of the scope.
 
     Returns:
         The study with the remaining images, and notices.
@@ -71,19 +63,23 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False) -> Sco
         image.path: found
         for series in study.series
         for image in series.images
-        if (found := tuple(_image_violations(image, series, study, scope)))
+        if (found := tuple(_image_violations(image, series, scope)))
     }
-    left_out: tuple[str, ...] = ()
+    notices = _unreadable_notices(study)
     if len(by_image) == len(study.images):
         violations += [violation for found in by_image.values() for violation in found]
     elif by_image:
         reasons = "; ".join(dict.fromkeys(found[0].reason for found in by_image.values()))
-        left_out = (f"{len(by_image)} of {len(study.images)} images left out: {reasons}",)
-        study = _without(study, by_image.keys())
+        notices.append(f"{len(by_image)} of {len(study.images)} images left out: {reasons}")
+        study = study.with_images([image for image in study.images if image.path not in by_image])
+    # A CT with a placeholder as age is refused for what it is.
+    violations.sort(key=lambda violation: violation.code != "modality")
+    too_large = _size_violation(study, max_views or scope.max_images)
     if violations and not force:
-        raise _scope_error(study, replace(violations[0], reason=violations[0].reason + FORCE_HINT))
-    _check_size(study, scope)
-    return ScopedStudy(study, (*_forced_notices(violations), *left_out))
+        raise _scope_error(study, violations[0], "" if too_large else FORCE_HINT)
+    if too_large:
+        raise _scope_error(study, too_large)
+    return ScopedStudy(study, (*_forced_notices(violations), *notices, *_contradiction_notices(study, scope)))
 
 
 def accepts_view(accepted: Collection[str], view: ViewPosition) -> bool:
@@ -96,42 +92,41 @@ def accepts_view(accepted: Collection[str], view: ViewPosition) -> bool:
 
 
 def confirmed_images(study: Study, scope: ScopeConfig) -> frozenset[Path]:
-    """Return the paths of the images whose header states a modality and a body part of the scope."""
+    """Return the paths of the images whose header states a modality and a body part of the scope, and no other part."""
     return frozenset(
         image.path
         for series in study.series
         for image in series.images
-        if series.modality in scope.modalities and _stated_body_parts(series, study) & set(scope.body_parts)
+        if series.modality in scope.modalities and _confirms(header_body_parts(series), scope.body_parts)
     )
 
 
-def named_body_parts(text: str) -> frozenset[str]:
-    """Return the body parts of `body_parts.toml` that a text of a header names."""
-    pattern, parts = _body_parts()
-    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
-    return frozenset(parts[match[0]] for match in pattern.finditer(" ".join(re.split(r"[^a-z]+", plain))))
+def _confirms(named: HeaderBodyParts, accepted: Collection[str]) -> bool:
+    return not named.stated.isdisjoint(accepted) and not named.contradicts(accepted)
 
 
-def _check_size(study: Study, scope: ScopeConfig) -> None:
-    """Refuse volumes, and more images than a model is given at once."""
-    for series in study.series:
-        if series.modality in SLICE_MODALITIES and len(series.images) > 1:
-            reason = (
-                f"a series of {len(series.images)} {series.modality} images; volumes are not supported, give one image"
-            )
-            raise _scope_error(study, _Violation("volume", reason))
-    if len(study.images) > scope.max_images:
+def _size_violation(study: Study, max_images: int) -> _Violation | None:
+    """Return why a study is too large: it is a volume, or has more images than a model is given at once."""
+    slices = Counter(
+        series.modality for series in study.series for _ in series.images if series.modality in SLICE_MODALITIES
+    )
+    for modality, number in slices.items():  # slices may be in a series each
+        if number > 1:
+            reason = f"{number} {modality} images in one study; volumes are not supported, give one image"
+            return _Violation("volume", reason)
+    if len(study.images) > max_images:
         reason = (
-            f"{len(study.images)} images in one study, and the limit is {scope.max_images}; give fewer images, or each "
-            "study in a folder of its own"
+            f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, each study in "
+            "a folder of its own, or a higher limit with --max-views, which takes more memory"
         )
-        raise _scope_error(study, _Violation("image-count", reason))
+        return _Violation("image-count", reason)
+    return None
 
 
 def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
-    if scope.humans_only and species and not any(word in species.lower() for word in _HUMAN):
-        yield _Violation("species", f"the species in the header is {species}, and the model was made for humans")
+    if scope.humans_only and species and not is_human(species):
+        yield _Violation("species", "the header names another species, and the model was made for humans")
     if age is not None and scope.min_age is not None and age < scope.min_age:
         yield _Violation(
             "age", f"the patient is younger than {scope.min_age:g} years, and the model was made for older patients"
@@ -142,12 +137,13 @@ def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
         )
 
 
-def _image_violations(image: Image, series: Series, study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
+def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Iterator[_Violation]:
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
         expected = ", ".join(scope.modalities)
-        yield _Violation("modality", f"the modality is {modality}, and the model was made for {expected}")
-    parts = _stated_body_parts(series, study)
+        named = modality if modality in DEFINED_MODALITIES else "none that the standard defines"
+        yield _Violation("modality", f"the modality is {named}, and the model was made for {expected}")
+    parts = header_body_parts(series).stated
     if scope.body_parts and parts and not parts & set(scope.body_parts):
         named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)
         yield _Violation("body-part", f"the header names {named}, and the model was made for {expected}")
@@ -160,35 +156,34 @@ def _image_violations(image: Image, series: Series, study: Study, scope: ScopeCo
         yield _Violation("for-processing", "raw detector values (FOR PROCESSING), which are not meant to be read")
 
 
-def _stated_body_parts(series: Series, study: Study) -> frozenset[str]:
-    """Return the body parts by the most specific attribute that names any: of the image, the series or the study."""
-    for texts in ((series.body_part, series.anatomic_region), series.descriptions, (study.description,)):
-        parts = frozenset().union(*(named_body_parts(text) for text in texts if text))
-        if parts:
-            return parts
-    return frozenset()
+def _scope_error(study: Study, violation: _Violation, hint: str = "") -> ScopeError:
+    return ScopeError(study.path, violation.reason + hint, violation.code)
 
 
-def _scope_error(study: Study, violation: _Violation) -> ScopeError:
-    return ScopeError(study.path, violation.reason, violation.code)
+def _unreadable_notices(study: Study) -> list[str]:
+    unreadable = study.unreadable_images
+    if not unreadable:
+        return []
+    verb = "is" if unreadable == 1 else "are"
+    return [f"{unreadable} of {len(study.images) + unreadable} images cannot be read and {verb} not in this draft"]
+
+
+def _contradiction_notices(study: Study, scope: ScopeConfig) -> tuple[str, ...]:
+    """Return which attributes name another body part although the header states one of the scope."""
+    expected = ", ".join(scope.body_parts)
+    contradicting = [
+        named for series in study.series if (named := header_body_parts(series)).contradicts(scope.body_parts)
+    ]
+    notices = (
+        f"the header contradicts itself: {_listed(named)}; check that the image shows the {expected}"
+        for named in contradicting
+    )
+    return tuple(dict.fromkeys(notices))
+
+
+def _listed(named: HeaderBodyParts) -> str:
+    return ", ".join(f"{name} names {', '.join(sorted(parts))}" for name, parts in named.by_attribute.items())
 
 
 def _forced_notices(violations: Sequence[_Violation]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"outside the scope of the model [{one.code}]: {one.reason}" for one in violations))
-
-
-def _without(study: Study, excluded: Container[Path]) -> Study:
-    remaining = (
-        replace(series, images=tuple(image for image in series.images if image.path not in excluded))
-        for series in study.series
-    )
-    return replace(study, series=tuple(series for series in remaining if series.images))
-
-
-@cache
-def _body_parts() -> tuple[re.Pattern[str], Mapping[str, str]]:
-    """Return a pattern of all words, the longest first, and the body part of each word."""
-    content = (files(__package__) / "vocabularies" / "body_parts.toml").read_text(encoding="utf-8")
-    parts = {word: part for part, words in tomllib.loads(content).items() for word in words}
-    words = "|".join(map(re.escape, sorted(parts, key=len, reverse=True)))
-    return re.compile(rf"\b(?:{words})\b"), parts

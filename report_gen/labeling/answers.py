@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from report_gen.labeling.marks import NOT_MENTIONED, Mark
+from report_gen.labeling.marks import DENIED, NOT_MENTIONED, Mark
 from report_gen.labeling.phrases import Role
 
 
@@ -17,7 +17,10 @@ def read_answers(sentence: str, marks: Sequence[Mark]) -> None:
     if not _MAY_ANSWER.search(sentence):
         return
     for index, mark in enumerate(marks):
-        if _is_label(sentence, marks, index):
+        answer = _ANSWER.match(sentence, mark.phrase.end) if mark.phrase.role is Role.FINDING else None
+        if answer:
+            _answer(marks[index:], answer)
+        elif _is_label(sentence, marks, index):
             mark.after = NOT_MENTIONED
         elif _is_denial(sentence, mark) and _follows_finding(sentence, marks, index):
             mark.phrase = mark.phrase._replace(role=Role.NEGATED_AFTER)
@@ -25,9 +28,30 @@ def read_answers(sentence: str, marks: Sequence[Mark]) -> None:
                 later.clause += 1
 
 
+def _answer(marks: Sequence[Mark], answer: re.Match[str]) -> None:
+    """Give the first of the marks the state of an answer that is no phrase of the vocabulary, and end its clause."""
+    if answer.lastgroup != "yes":
+        marks[0].after = DENIED if answer.lastgroup == "no" else NOT_MENTIONED
+    for later in marks[1:]:
+        later.clause += 1
+        if later.phrase.start < answer.end():
+            later.phrase = later.phrase._replace(role=Role.IGNORED)
+
+
 _NAMING = (Role.FINDING, Role.ANATOMY, Role.QUALITY)
-_MAY_ANSWER = re.compile(r"[:=?(\t]|\s[-\u2013\u2014]\s")
-_SEPARATOR = re.compile(r"(?:[:=?(\t]|\s[-\u2013\u2014])\s*$")
+_MAY_ANSWER = re.compile(r"[:=?(|\t]|\s[-\u2013\u2014]\s|[.]{2}")
+_SEPARATORS = r"(?:[:=?(|\t]|\s[-\u2013\u2014](?=\s)|[.]{2,})"
+_SEPARATOR = re.compile(rf"{_SEPARATORS}\s*$")
+# Answers that are no words of a report: figures, signs, ticked boxes, and that nobody looked.
+_ANSWER = re.compile(
+    rf"\s*{_SEPARATORS}\s*(?:(?P<no>false|0|[-\u2013\u2014\u2212]|\[x\]\s*no(?:\s*\[\s*\]\s*yes)?"
+    r"|\[\s*\]\s*yes\s*\[x\]\s*no)"
+    r"|(?P<yes>\[x\]\s*yes(?:\s*\[\s*\]\s*no)?|\[\s*\]\s*no\s*\[x\]\s*yes)"
+    r"|(?P<unknown>unknown|not\s+(?:evaluated|assessed|evaluable|assessable|applicable|known|reported)"
+    r"|(?:cannot|can not)\s+be\s+(?:assessed|evaluated|determined)))"
+    r"(?=\s*(?:[,;)!|\n]|[.](?!\d)|$))",
+    re.IGNORECASE,
+)
 _ANSWER_END = re.compile(r"\s*(?:[.,;)!|\n]|$|[A-Z][\w /]*:)")
 _LABEL = re.compile(r"\W*(?:[\w/-]+\s+){0,3}$")
 _COLON = re.compile(r"\s*:")

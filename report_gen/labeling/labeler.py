@@ -180,10 +180,11 @@ _STRENGTH = {
 # A full stop ends a sentence if white space or a capital letter follows, except after the abbreviations "vs." and
 # "Dr.". A semicolon, an empty line, the next list item and the next `Label:` at the beginning of a line end a sentence
 # as well, and so do 2,000 characters, so that the time is linear in the length of any text. A question mark does not
-# if an answer follows ("Pneumonia? No.") or if it begins a question ("opacity, ? edema").
+# if an answer follows ("Pneumonia? No."; nor does a row of dots) or if it begins a question ("opacity, ? edema").
 _SENTENCE = re.compile(
     r"[^\s.!;](?:(?!\n\s*\n|\n\s*(?:(?:\d+[.)]|[-*\u2022])\s|[A-Z][\w/() -]{1,40}:[ \t]))[^.!?;]|[.](?=[^\sA-Z])"
     r"|(?<=\b[Vv]s)[.]|(?<=\b[Dd]r)[.]"
-    r"|[?](?=\s*(?i:no|none|nil|negative|yes)\b\s*(?:[.,;]|$))|(?<=[,(:-])[?]|(?<=[,(:-][ ])[?](?=[ ]?\w)"
+    r"|(?:[?]|(?<=[.])[.])(?=\s*(?i:no|none|nil|negative|yes)\b\s*(?:[.,;]|$))"
+    r"|(?<=[,(:-])[?]|(?<=[,(:-][ ])[?](?=[ ]?\w)"
     r"){0,2000}[.!?;]*"
 )

@@ -14,6 +14,7 @@ from itertools import pairwise
 from report_gen.labeling.answers import read_answers
 from report_gen.labeling.marks import DENIED, HEDGED, NOT_MENTIONED, STATED, Mark
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
+from report_gen.labeling.prior_studies import read_prior_studies
 
 
 def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
@@ -24,7 +25,8 @@ def mark_phrases(sentence: str, vocabulary: Vocabulary) -> list[Mark]:
     _modify_forward(sentence, marks, vocabulary)
     _modify_backward(marks)
     _hedge_alternatives(sentence, marks)
-    _read_prior_studies(sentence, marks)
+    read_prior_studies(sentence, marks)
+    _read_exceptions(sentence, marks)
     return marks
 
 
@@ -57,16 +59,27 @@ _AFFIRMED_AFTER = re.compile(
     r"|in (?:\w+ )?(?:place|position|situ))\b",
     re.IGNORECASE,
 )
+# After the first comma of a denial, or after a comma behind `or`, a verb with a place states a finding as well: "no
+# edema, effusion is present", "no edema, mass noted on the left". A list does not: "no edema, mass, effusion seen".
+_SEEN_AFTER = re.compile(
+    r"\s+(?:(?:is|are) (?:also |clearly |again |now )?(?:present|seen|noted|identified|visible|demonstrated|evident)\b"
+    r"|(?:seen|noted|identified|present|visible)\s+(?:on|in|at)\b)",
+    re.IGNORECASE,
+)
+_SEEN = re.compile(r"\s+(?:(?:is|are)\s+)?(?:present|seen|noted|identified|visible)\b", re.IGNORECASE)
+_OR_BEFORE_COMMA = re.compile(r"\b(?:or|nor)\b[^,]*,[^,]*$", re.IGNORECASE)
+_AFTER_AND = re.compile(r"\band\s*$", re.IGNORECASE)
+_SIZE = re.compile(r"(?:large|worsen|increas|decreas|improv|progress|extensive)", re.IGNORECASE)
+_REMOVALS = ("removal", "withdrawal", "explantation")
+_EXCEPTION = re.compile(
+    r"\b(?:other than|apart from|aside from|except(?: for)?|with the exception of)\s+"
+    r"(?:[^,;.]*?\bones?\b|(?:an?\s+)?(?:trace|(?:tiny|small|minimal)\s+amount)\b)",
+    re.IGNORECASE,
+)
 _CHANGED = re.compile(
     r"\b(?:has|have) (?:\w+ly )?(?:changed|increased|decreased|progressed|worsened|improved|enlarged|grown)\b",
     re.IGNORECASE,
 )
-_STILL = re.compile(
-    r"\b(?:unchanged|stable|persist|remain|again|still|similar|increas|decreas|improv|worse|progress|larger|smaller"
-    r"|no (?:\w+ )?change)",
-    re.IGNORECASE,
-)
-_NOW = re.compile(r"[,;]|\bbut\b|\bwhich (?:has|have|is|are)\b|\bnow\b", re.IGNORECASE)
 
 LONGEST_OR = 40
 """Maximum number of characters between two alternatives. Over a longer distance, `or` joins something else."""
@@ -88,6 +101,11 @@ def _reverse_stray_cues(sentence: str, marks: Sequence[Mark]) -> None:
             ends = _STATEMENT_END.match(sentence, mark.phrase.end)
             if (ends and not _names_something(marks[index + 1 :], mark.clause)) or _is_aside(sentence, marks, index):
                 mark.phrase = mark.phrase._replace(role=Role.UNCERTAIN_AFTER)
+        elif mark.phrase.role is Role.NEGATED_BEFORE and _is_removal(sentence, marks, index):
+            marks[
+                index - 1
+            ].after = DENIED  # only the device: in "effusion after chest tube removal" the effusion stays
+            mark.phrase = mark.phrase._replace(role=Role.IGNORED)
         elif mark.phrase.role is Role.NEGATED_BEFORE and _is_unchanged(sentence, mark.phrase):
             mark.phrase = mark.phrase._replace(role=Role.STATED_BEFORE)
         elif mark.phrase.role is Role.NEGATED_AFTER and not _names_something(marks[:index], mark.clause):
@@ -100,6 +118,15 @@ def _is_aside(sentence: str, marks: Sequence[Mark], index: int) -> bool:
     if index == 0 or marks[index - 1].phrase.role is not Role.FINDING or not _ASIDE_END.match(sentence, phrase.end):
         return False
     return not sentence[marks[index - 1].phrase.end : phrase.start].strip(" ,(\n")
+
+
+def _is_removal(sentence: str, marks: Sequence[Mark], index: int) -> bool:
+    """Return whether a word directly after a device says that it was removed: `chest tube removal`."""
+    phrase = marks[index].phrase
+    if index == 0 or sentence[phrase.start : phrase.end].lower() not in _REMOVALS:
+        return False
+    device = marks[index - 1].phrase
+    return device.role is Role.FINDING and sentence[device.end : phrase.start].isspace()
 
 
 def _is_unchanged(sentence: str, denial: Phrase) -> bool:
@@ -127,7 +154,14 @@ def _modify_forward(sentence: str, marks: Sequence[Mark], vocabulary: Vocabulary
             cue, governed = mark, None
         elif role in _MODIFIABLE and cue is not None:
             mark.before = _FORWARD[cue.phrase.role]
+            if cue.phrase.role is Role.PAST_BEFORE and _is_device(mark, vocabulary):
+                mark.before = STATED
             governed = mark.phrase.end
+
+
+def _is_device(mark: Mark, vocabulary: Vocabulary) -> bool:
+    """Return whether a phrase names an object that a procedure leaves in the patient: `s/p pacemaker`."""
+    return any(finding in vocabulary.begins_statement for finding, _ in mark.phrase.claims)
 
 
 def _overrides(role: Role, cue: Role) -> bool:
@@ -162,6 +196,8 @@ def _ends(
         return False
     if _LIST_GOES_ON.search(sentence, mark.phrase.start):
         return False
+    if role is Role.STATEMENT_START and _AFTER_AND.search(between) and _SIZE.match(sentence, mark.phrase.start):
+        return True
     return _begins_anew(mark) or (
         _AFTER_COMMA.search(between) is not None
         and not _LATER_OR.search(sentence, mark.phrase.end)
@@ -181,7 +217,21 @@ def _is_affirmed(sentence: str, mark: Mark, cue: Mark, vocabulary: Vocabulary) -
         or _AFFIRMED.match(sentence, phrase.start) is not None
         or _AFFIRMED_AFTER.match(sentence, phrase.end) is not None
         or _LIST_ENDS.search(sentence[cue.phrase.end : phrase.start]) is not None
+        or _is_seen(sentence[cue.phrase.end : phrase.start], sentence, phrase)
     )
+
+
+def _is_seen(before: str, sentence: str, phrase: Phrase) -> bool:
+    """Return whether a verb after a phrase states it, although the phrase follows a denial and a comma.
+
+    Args:
+        before: Text from the denial to the phrase.
+        sentence: The sentence.
+        phrase: A finding.
+    """
+    if _OR_BEFORE_COMMA.search(before):
+        return _SEEN.match(sentence, phrase.end) is not None
+    return before.count(",") == 1 and _SEEN_AFTER.match(sentence, phrase.end) is not None
 
 
 def _has_quality(marks: Sequence[Mark], index: int) -> bool:
@@ -229,30 +279,16 @@ def _hedge_alternatives(sentence: str, marks: Sequence[Mark]) -> None:
             first.after = second.after = HEDGED
 
 
-def _read_prior_studies(sentence: str, marks: Sequence[Mark]) -> None:
-    """Read findings of an earlier study from the rest of the sentence: `the prior study showed edema, now resolved`.
-
-    They persist if the rest says so, are denied if it states a normal or resolved condition, and are not mentioned
-    otherwise.
-    """
-    for index, cue in enumerate(marks):
-        if cue.phrase.role is not Role.PRIOR_STUDY:
-            continue
-        found = [mark for mark in marks[index + 1 :] if mark.phrase.role in _MODIFIABLE]
-        start = found[0].phrase.end if found else cue.phrase.end
-        now = _NOW.search(sentence, start)
-        rest = len(sentence) if now is None else now.start()
-        if _STILL.search(sentence, rest):
-            continue
-        denied = any(
-            mark.phrase.role in (Role.NEGATED_AFTER, Role.NEGATED_BEFORE)
-            or (mark.phrase.role is Role.QUALITY and mark.phrase.name in _NORMAL)
-            for mark in marks[index + 1 :]
-            if mark.phrase.start >= rest
+def _read_exceptions(sentence: str, marks: Sequence[Mark]) -> None:
+    """State a denied finding that has an exception without a name: `no effusion other than a small left one`."""
+    lowered = sentence.lower()  # a search for four words is faster than the pattern
+    if not any(word in lowered for word in ("except", "other than", "apart from", "aside from")):
+        return
+    for exception in _EXCEPTION.finditer(sentence):
+        before = [mark for mark in marks if mark.phrase.role is Role.FINDING and mark.phrase.end <= exception.start()]
+        named = any(
+            mark.phrase.role in _MODIFIABLE and exception.start() <= mark.phrase.start < exception.end()
+            for mark in marks
         )
-        for mark in found:
-            if mark.phrase.start < rest:
-                mark.after = DENIED if denied else NOT_MENTIONED
-
-
-_NORMAL = ("normal", "clear", "intact")
+        if before and before[-1].modifier is DENIED and not named:
+            before[-1].after = STATED

@@ -51,19 +51,33 @@ def phrase_beginnings(phrase: str) -> set[str]:
     return beginnings
 
 
-def phrase_pattern(phrase: str) -> str:
-    """Return the regular expression of a phrase; the head of `cues.toml` describes the phrase language."""
+def phrase_pattern(phrase: str, beginning: str = "") -> str:
+    """Return the regular expression of a phrase; the head of `cues.toml` describes the phrase language.
+
+    Args:
+        phrase: The phrase.
+        beginning: If given, the pattern is used only where a text begins with these letters; it then omits other
+            alternatives of a first word that is not optional.
+    """
     if not any(letter.isalpha() for letter in phrase):
         return re.escape(phrase)
     pattern, joined = "", True
     for optional, group, word in _PIECE.findall(phrase):
-        choice = _choice(optional or group or word)
+        words = optional or group or word
+        if group and not pattern:
+            words = "|".join(choice for choice in group.split("|") if _begins_with(choice, beginning))
+        choice = _choice(words)
         if optional:
             pattern += f"(?:{choice}{_GAP})*" if joined else f"(?:{_GAP}{choice})*"
             continue
         pattern += choice if joined else _GAP + choice
         joined = False
     return rf"{pattern}(?!\w)"
+
+
+def _begins_with(words: str, beginning: str) -> bool:
+    first = FIRST_WORD.match(words)
+    return not beginning or first is None or first[0][:BEGINNING] == beginning
 
 
 def _choice(words: str) -> str:

@@ -128,7 +128,8 @@ class Vocabulary:
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
-_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+# The typographic apostrophe of `isn\u2019t` becomes that of the vocabulary.
+_LOWER = str.maketrans(string.ascii_uppercase + "\u2019", string.ascii_lowercase + "'")
 
 
 def build_vocabulary(schema: FindingSchema) -> Vocabulary:
@@ -156,7 +157,7 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
     rule = schema.no_finding
     return Vocabulary(
         patterns={
-            beginning: re.compile("|".join(f"({phrase_pattern(phrase)})" for phrase in group))
+            beginning: re.compile("|".join(f"({phrase_pattern(phrase, beginning)})" for phrase in group))
             for beginning, group in phrases.items()
         },
         meanings={beginning: tuple(meanings[phrase] for phrase in group) for beginning, group in phrases.items()},

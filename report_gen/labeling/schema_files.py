@@ -45,6 +45,8 @@ NO_FINDINGS = "none"
 """Name of the schema of a model without findings."""
 
 _BUILT_IN = files(__package__) / "schemas"
+_LARGEST = 2**20
+"""Largest findings file, bytes."""
 
 
 def load_schema(name_or_path: str | os.PathLike[str]) -> FindingSchema:
@@ -148,13 +150,15 @@ def _check_phrases(phrases: Mapping[str, tuple[str, ...]]) -> None:
 
 def _read_findings_file(path: Path) -> FindingSchema:
     try:
+        if path.exists() and (not path.is_file() or path.stat().st_size > _LARGEST):
+            raise UsageError(f"{path}: not a regular file of at most {_LARGEST} bytes; give a findings file (TOML)")
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         known = ", ".join((*built_in_schemas(), NO_FINDINGS))
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); give a findings file (TOML) or one of {known}"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and arrays in arrays
         raise UsageError(f"{path}: not TOML ({error}); correct that line") from error
     try:
         return _FindingsFile.model_validate(content).to_schema()

@@ -12,12 +12,13 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _VOCABULARY = tomllib.loads((files(__package__) / "vocabularies" / "sections.toml").read_text(encoding="utf-8"))
-_SECTIONS = ("indication", "comparison", "head", "findings", "impression", "left out")
+_SECTIONS = ("indication", "comparison", "head", "findings", "impression", "preliminary", "left out")
 
 HEADINGS: Mapping[str, str] = {heading: section for section in _SECTIONS for heading in _VOCABULARY[section]}
-"""Section that begins with each heading: a text field of `Example`, `head` or `left out`.
+"""Section that begins with each heading: a text field of `Example`, `head`, `preliminary` or `left out`.
 
-Text under a `head` may contain the findings. Text under `left out` is dropped.
+Text under a `head` may contain the findings. Text under `left out` is dropped, and so is text under `preliminary`
+unless nothing else describes the images.
 """
 
 _HEAD = ("indication", "comparison", "head")
@@ -53,12 +54,13 @@ def cut_report(text: str) -> dict[str, str]:
     * the text before the first heading, if the report has no other heading than an impression, or describes the images
       nowhere else. Otherwise this text is the head of a letter. Its lines in capital letters are a title;
     * if no heading means findings: the text under a title of the images such as PORTABLE AP CHEST RADIOGRAPH, or else
-      what follows the first paragraph under the last heading before the impression;
+      what follows the first paragraph under the last heading before the impression (or the first line, if nothing
+      else describes the images);
     * findings and impression under one heading.
 
     Of several final reports in one text, the last one with findings or an impression is used. A preliminary reading
-    (WET READ), an addendum, page breaks and lines of underscores are dropped. Equal texts under equal headings are kept
-    once.
+    (WET READ) is used if nothing else describes the images. An addendum, page breaks and lines of underscores are
+    dropped. Equal texts under equal headings are kept once.
 
     Returns:
         Text of each section on one line, by the name of the section: indication, comparison, findings, impression.
@@ -91,7 +93,7 @@ def _tidied(text: str) -> str:
 
 def _find_parts(text: str) -> list[_Part]:
     """Return the parts of the report in a tidied text; of several reports, those of the last that describes images."""
-    ends = [match.span() for match in _FINAL_REPORT.finditer(text)]
+    ends = [match.span() for match in _FINAL_REPORT.finditer(text)] if "FINAL REPORT" in text else []
     reports = zip((0, *(end for _, end in ends)), (*(start for start, _ in ends), len(text)), strict=True)
     found = [_resolve(text, _parts(text, *report)) for report in reports if text[slice(*report)].strip()]
     describing = (
@@ -118,6 +120,8 @@ def _resolve(text: str, parts: list[_Part]) -> list[_Part]:
         return [part._replace(section="findings") if part.section == _TITLE else part for part in others]
     resolved = _split_head(text, others, describes="impression" in filled)
     if not any(part.section in _DESCRIBING and _has_text(text, part) for part in resolved):
+        if any(part.section == "preliminary" and _has_text(text, part) for part in resolved):
+            return [part._replace(section="findings") if part.section == "preliminary" else part for part in resolved]
         return [_Part("findings", _title_end(text, before), before.end), *resolved]
     return resolved
 
@@ -140,6 +144,8 @@ def _split_head(text: str, parts: list[_Part], *, describes: bool) -> list[_Part
     breaks = [_PARAGRAPH]
     if section != "indication" or not describes:
         breaks.append(_SENTENCE_LINE)
+    if not describes:
+        breaks.append(_LINE_BREAK)
     if section != "indication" and not describes:
         breaks.append(_SENTENCE_END)
     for pattern in breaks:
@@ -228,10 +234,13 @@ _TITLE_WORDS = frozenset([*_VOCABULARY["titles"], *_VOCABULARY["title_words"]])
 _WORD = re.compile(r"\S")
 _MAY_HAVE_HEADINGS = re.compile(r"[:\n\r*]|[A-Z]{4}|\s[-\u2013\u2014]\s|^(?:Findings|Impression)\b")
 _LINE_ENDS = re.compile(r"\r\n?")
-_FINAL_REPORT = re.compile(r"^[ \t]*FINAL REPORT[ \t]*:?[ \t]*$", re.MULTILINE)
+_FINAL_REPORT = re.compile(
+    r"^[ \t]*FINAL REPORT[ \t]*:?[ \t]*$|(?<=\S)[ \t]+FINAL REPORT[ \t]*:?(?=[ \t]+[A-Z_])", re.MULTILINE
+)
 _NOISE = re.compile(r"\(Over\)\s*\(Cont\)|^[ \t]*_{10,}[ \t]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_LINE = re.compile(r"(?<=[.!?])[ \t]*\n[ \t]*(?=[A-Z0-9])")
+_LINE_BREAK = re.compile(r"\n[ \t]*(?=[A-Z0-9])")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[A-Z])")
 _LONGEST_HEADING = 80
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")

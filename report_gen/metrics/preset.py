@@ -31,7 +31,7 @@ class Step(_Table):
 
     find: str = Field(min_length=1)
     put: str
-    times: int = Field(default=1, ge=1)
+    times: int = Field(default=1, ge=1, le=10)
     regex: bool = False
     """Whether `find` is a regular expression."""
 
@@ -173,11 +173,11 @@ def _parse(data: bytes, name: str, source: str) -> Preset:
         table: dict[str, Any] = tomllib.loads(data.decode())
         preset = Preset.model_validate({**table, "name": name})
         for step in (*preset.references.steps, *preset.predictions.steps):
-            re.compile(step.find if step.regex else "")
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, re.error) as error:
-        raise UsageError(f"{source}: not a preset: {error}; correct the file") from error
+            step.apply("")  # compiles the expression and the replacement
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"{source}: not a preset: {key}: {first['msg']}; correct the file") from error
+    except (ValueError, LookupError, OverflowError, RecursionError, re.error) as error:
+        raise UsageError(f"{source}: not a preset: {error}; correct the file") from error
     return preset

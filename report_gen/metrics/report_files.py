@@ -1,4 +1,4 @@
-"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json and plain text files."""
+"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json and plain text, or a folder of drafts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from report_gen.errors import CorpusError
+from report_gen.metrics.draft_files import read_draft_folder, strip_draft
+from report_gen.records import BANNER
 
 Role = Literal["prediction", "reference"]
 
@@ -52,10 +54,11 @@ _Record = Mapping[str, Any]
 def read_reports(
     path: Path, *, role: Role = "reference", id_column: str | None = None, split: str = "test"
 ) -> dict[str, str]:
-    """Read report texts by study id, in the order of the file.
+    """Read report texts by study id, in the order of the file. Banner, notices and model of a draft are removed.
 
     Args:
         path: File of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
+            Or a folder with one file per study, such as the output folder of `report-gen draft`.
         role: Whether columns of predictions or of references are preferred.
         id_column: Name of the id column; found by name if None.
         split: Which split of an annotation.json is read.
@@ -64,13 +67,14 @@ def read_reports(
         CorpusError: The file cannot be read, or a row has no id, no text, "nan" as text, or a repeated id.
     """
     reader = _READERS.get(path.suffix.lower())
-    if not path.is_file():
+    if not path.exists():
         raise CorpusError(f"{path}: there is no such file; check the path")
-    if reader is None:
+    if reader is None and not path.is_dir():
         raise CorpusError(f"{path}: the suffix names no known format; use one of {', '.join(sorted(_READERS))}")
     try:
-        records = reader(path, split)
-        reports = _by_id(path, records, role, id_column)
+        if path.is_dir() or reader is None:
+            return read_draft_folder(path)
+        reports = _by_id(path, reader(path, split), role, id_column)
     except UnicodeDecodeError as error:
         raise CorpusError(f"{path}: not UTF-8 (byte {error.start} of a line); save the file as UTF-8") from error
     except OSError as error:
@@ -119,7 +123,12 @@ def _json(path: Path, split: str) -> Sequence[_Record]:
 
 
 def _plain(path: Path, _split: str) -> Sequence[_Record]:
-    return [{"id": str(number), "report": line.rstrip("\r\n")} for number, line in enumerate(_lines(path), 1)]
+    records = [{"id": str(number), "report": line.rstrip("\r\n")} for number, line in enumerate(_lines(path), 1)]
+    if draft := next((record["id"] for record in records if record["report"].strip() == BANNER), None):
+        raise CorpusError(
+            f"{path}: line {draft} begins a draft, but this format has one text per line; give the folder of the drafts"
+        )
+    return records
 
 
 _READERS: Mapping[str, Callable[[Path, str], Sequence[_Record]]] = MappingProxyType(
@@ -196,4 +205,4 @@ def _text(path: Path, number: int, record: _Record, column: str) -> str:
         raise CorpusError(
             f"{path}: entry {number} has no text in column {column!r}; write an empty string for an empty draft"
         )
-    return value
+    return strip_draft(value)

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from report_gen import __version__
+from report_gen.controls import escape_controls
 from report_gen.files import write_atomically
 from report_gen.metrics.score_page import render_page
 from report_gen.metrics.score_records import ScoreRun
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Characters with which a formula begins, in their full width as well."""
 
 SCHEMA_VERSION = 2
 """Version of the JSON of `score` and `evaluate`. Version 1, written before this field existed, had other names."""
@@ -37,17 +41,21 @@ def run_to_dict(run: ScoreRun) -> dict[str, Any]:
 def write_csv(run: ScoreRun, path: Path) -> None:
     """Write one row per report as CSV: scores, missed and invented findings, and both texts.
 
+    The file is made for spreadsheets, which run a cell that begins like a formula. Such a text gets a leading
+    apostrophe, which they hide; control characters are escaped. `write_json` changes no text.
+
     Raises:
         OutputError: The file cannot be written.
     """
     names = list(run.cases[0].scores)
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)  # also where ; separates cells
     writer.writerow(["id", *names, "missed", "invented", "prediction", "reference"])
     for case in run.cases:
         scores = [f"{case.scores[name]:.6f}" for name in names]
         findings = ["; ".join(case.missed), "; ".join(case.invented)]
-        writer.writerow([case.study_id, *scores, *findings, case.prediction, case.reference])
+        texts = [_safe_cell(text) for text in (case.study_id, *findings, case.prediction, case.reference)]
+        writer.writerow([texts[0], *scores, *texts[1:]])
     write_atomically(path, text.getvalue())
 
 
@@ -58,3 +66,8 @@ def write_html(run: ScoreRun, path: Path) -> None:
         OutputError: The file cannot be written.
     """
     write_atomically(path, render_page(run))
+
+
+def _safe_cell(text: str) -> str:
+    """Return a text that a spreadsheet shows instead of running (owasp.org, CSV Injection)."""
+    return escape_controls(f"'{text}" if text.startswith(_FORMULA) else text)

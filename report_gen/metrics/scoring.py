@@ -25,7 +25,13 @@ from report_gen.metrics.score import Score, scores_of
 from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
 from report_gen.metrics.score_setup import ScoreSetup, prepare_scoring
 from report_gen.metrics.significance import Difference, compare, seed_spread
-from report_gen.metrics.training_reports import TrainingReports, baseline_drafts, read_features, read_training
+from report_gen.metrics.training_reports import (
+    TrainingReports,
+    baseline_drafts,
+    check_features,
+    read_features,
+    read_training,
+)
 from report_gen.metrics.verdicts import (
     casing_notice,
     check_collapse,
@@ -52,11 +58,15 @@ def run_score(options: ScoreOptions) -> ScoreRun:
     joined = join_files(
         options.predictions, options.references, id_column=options.id_column, allow_missing=options.allow_missing
     )
+    training = read_training(options.train, options.references, id_column=options.id_column)
+    features = None if options.features is None else read_features(options.features)
+    if training is not None and features is not None:
+        check_features(features, training.train, joined.ids, source=str(options.features))
     return score_texts(
         joined,
         options,
-        training=read_training(options.train, options.references, id_column=options.id_column),
-        features=None if options.features is None else read_features(options.features),
+        training=training,
+        features=features,
         other_systems=_read_others([options.compare] if options.compare else [], options, joined),
         other_seeds=_read_others(options.other_seeds, options, joined),
     )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,25 +112,59 @@ def read_features(path: Path) -> dict[str, Floats]:
         CorpusError: The file cannot be read, or the arrays do not fit.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             ids, features = arrays["ids"], arrays["features"]
-    except (OSError, ValueError, KeyError) as error:
+    except _NOT_ARRAYS as error:
         raise CorpusError(
             f"{path}: not an .npz file with the arrays 'ids' and 'features'; write it with numpy.savez"
         ) from error
-    if features.ndim != 2 or len(ids) != len(features) or not np.isfinite(features).all():
+    is_table = ids.ndim == 1 and features.ndim == 2 and len(ids) == len(features) and features.dtype.kind in "fiu"
+    if not is_table or not np.isfinite(features).all():
         raise CorpusError(f"{path}: 'features' must be finite numbers with one row for each of 'ids'")
     return {str(name): row for name, row in zip(ids.tolist(), features.astype(np.float64), strict=True)}
 
 
+def check_features(
+    features: Mapping[str, Floats], train_ids: Iterable[str], ids: Iterable[str], *, source: str
+) -> None:
+    """Check that there are image features for a training report and for every study.
+
+    Args:
+        features: Image features [D] by study id.
+        train_ids: Study ids of the training reports.
+        ids: Study ids of the drafts.
+        source: Where the features come from, for messages.
+
+    Raises:
+        CorpusError: The features contain no training report, or lack a study.
+    """
+    if not any(name in features for name in train_ids):
+        raise CorpusError(f"{source}: no features of a training report; compute them for train and test")
+    if missing := [name for name in ids if name not in features]:
+        raise CorpusError(f"{source}: no features of {list_ids(missing)}; compute them for train and test")
+
+
+_NOT_ARRAYS = (
+    *(
+        AttributeError,
+        EOFError,
+        KeyError,
+        MemoryError,
+        NotImplementedError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        TypeError,
+    ),
+    *(ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
+"""Exceptions that `numpy.load` raises on files of another kind and on damaged or manipulated archives."""
+
+
 def _nearest_by_image(train_ids: Sequence[str], ids: Sequence[str], features: Mapping[str, Floats]) -> list[int]:
     """Find for each study the index of the training report with the most similar image."""
+    check_features(features, train_ids, ids, source="image features")
     available = [index for index, name in enumerate(train_ids) if name in features]
-    if not available:
-        raise CorpusError("the image features contain no training report; compute them for train and test")
-    missing = [name for name in ids if name not in features]
-    if missing:
-        raise CorpusError(f"the image features lack {list_ids(missing)}; compute them for train and test")
     train = np.stack([features[train_ids[index]] for index in available])
     nearest = nearest_reports(train, np.stack([features[name] for name in ids]))
     return [available[index] for index in nearest]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from report_gen.model.checkpoint import MANIFEST, Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.checkpoint_files import MANIFEST
     from report_gen.model.conditioning import (
         Conditioning,
         CrossAttentionConditioning,
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
         PrefixConditioning,
         conditioning_type,
     )
-    from report_gen.model.config_file import EMBEDDED, read_config
+    from report_gen.model.config_file import EMBEDDED, manifest_digest, read_config
     from report_gen.model.decoder import ReportDecoder
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
@@ -29,7 +30,8 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         {
-            "checkpoint": ("MANIFEST", "Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "checkpoint_files": ("MANIFEST",),
             "conditioning": (
                 "Conditioning",
                 "CrossAttentionConditioning",
@@ -37,7 +39,7 @@ else:
                 "PrefixConditioning",
                 "conditioning_type",
             ),
-            "config_file": ("EMBEDDED", "read_config"),
+            "config_file": ("EMBEDDED", "manifest_digest", "read_config"),
             "decoder": ("ReportDecoder",),
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
@@ -70,6 +72,7 @@ __all__ = [
     "conditioning_type",
     "load_checkpoint",
     "load_pretrained",
+    "manifest_digest",
     "read_config",
     "resolve_device",
     "resolve_dtype",

@@ -1,4 +1,11 @@
-"""Save and load checkpoints: folders of JSON, text and safetensors files, without pickles or class paths."""
+"""Save and load checkpoints: folders of JSON, text and safetensors files, without pickles or class paths.
+
+The manifest proves integrity, not trust: its hashes show that the files are those that somebody wrote together, but
+not who wrote them. Whoever can change the weights can change the manifest. A checkpoint from a stranger therefore must
+not be able to harm: its configuration may only shape the network (`config/architecture.py`), it names no hub, file or
+code, and its sizes are compared before anything is built (`weights.py`). What such a model drafts is another matter;
+use checkpoints of people you trust.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +18,29 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
-from report_gen.model.config_file import CONFIG, find_checkpoint, parse_config, read_file
+from report_gen.model.checkpoint_files import (
+    CARD,
+    CONFIG,
+    MANIFEST,
+    PROMPT,
+    TOKENIZER,
+    TRAINING,
+    WEIGHTS,
+    parse_json,
+    read_file,
+)
+from report_gen.model.config_file import find_checkpoint, parse_config
+from report_gen.model.device import check_memory
 from report_gen.model.report_model import ReportModel
+from report_gen.model.weights import check_shapes, fill, read_shapes
 from report_gen.prompting import Prompt
 from report_gen.tokenizer import ReportTokenizer
 
-WEIGHTS, TOKENIZER, PROMPT, TRAINING, MANIFEST, CARD = (
-    "model.safetensors",
-    "tokenizer.model",
-    "prompt.txt",
-    "training.json",
-    "manifest.json",
-    "README.md",
-)
 SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
 """Files whose SHA-256 is in the manifest; the model card may be edited."""
 
@@ -100,11 +111,14 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
-        CheckpointError: A file is missing, was altered or does not fit the others.
+        CheckpointError: A file is missing, was altered, does not fit the others or asks for more than a network; or a
+            weight is not a finite number.
+        ResourceError: The model does not fit into the memory.
     """
     folder = find_checkpoint(folder)
-    contents = {name: read_file(folder / name) for name in (*SEALED, MANIFEST)}
-    _check_manifest(folder, contents)
+    contents = {name: read_file(folder / name) for name in (MANIFEST, *SEALED) if name != WEIGHTS}
+    manifest = parse_json(folder / MANIFEST, contents[MANIFEST])
+    _check_manifest(folder, contents, manifest)
     config = parse_config(folder / CONFIG, contents[CONFIG])
     tokenizer = ReportTokenizer.from_bytes(contents[TOKENIZER], name=str(folder / TOKENIZER))
     if tokenizer.vocabulary_size != config.vocabulary_size:
@@ -112,10 +126,23 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
             f"{folder / TOKENIZER}: {tokenizer.vocabulary_size} pieces, but {CONFIG} says {config.vocabulary_size}; "
             "copy the checkpoint again"
         )
-    model = ReportModel(config, encode=tokenizer.encode)
-    _fill(model, folder / WEIGHTS, contents[WEIGHTS])
-    weights_sha256 = hashlib.sha256(contents[WEIGHTS]).hexdigest()
-    return Checkpoint(model.eval(), tokenizer, _parse_prompt(folder / PROMPT, contents[PROMPT]), weights_sha256)
+    prompt = _parse_prompt(folder / PROMPT, contents[PROMPT])
+    # Before the weights are read, because both the file and a model that does not fit it may be larger than the memory.
+    check_shapes(config, read_shapes(folder / WEIGHTS), folder / WEIGHTS, encode=tokenizer.encode)
+    weights = {WEIGHTS: read_file(folder / WEIGHTS)}
+    _check_manifest(folder, weights, manifest)
+    model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer)
+    return Checkpoint(model.eval(), tokenizer, prompt, str(manifest[WEIGHTS]))
+
+
+def _build(config: ModelConfig, path: Path, content: bytes, tokenizer: ReportTokenizer) -> ReportModel:
+    try:
+        model = ReportModel(config, encode=tokenizer.encode)
+        fill(model, path, content)
+    except (MemoryError, RuntimeError) as error:
+        check_memory(error, f"the model of {len(content) / 2**30:.1f} GB in {path}")
+        raise
+    return model
 
 
 def _unshared(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -129,29 +156,9 @@ def _unshared(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return state
 
 
-def _fill(model: ReportModel, path: Path, content: bytes) -> None:
-    """Load the weights strictly: missing, unexpected and mis-shaped tensors are refused, never left random."""
-    try:
-        state = load(content)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path}: not a safetensors file ({error}); copy the checkpoint again") from error
-    expected = _unshared(model.state_dict())
-    faults = sorted(set(expected) ^ set(state)) or sorted(
-        name for name, tensor in expected.items() if tensor.shape != state[name].shape
-    )
-    if faults:
-        raise CheckpointError(
-            f"{path}: {len(faults)} tensors do not fit {CONFIG}, {faults[0]} first; copy the checkpoint again"
-        )
-    model.load_state_dict({name: state[name].to(expected[name].dtype) for name in expected}, strict=False)
-
-
-def _check_manifest(folder: Path, contents: Mapping[str, bytes]) -> None:
-    try:
-        manifest = json.loads(contents[MANIFEST])
-    except ValueError as error:
-        raise CheckpointError(f"{folder / MANIFEST}: not JSON; copy the checkpoint again") from error
-    for name in SEALED:
+def _check_manifest(folder: Path, contents: Mapping[str, bytes], manifest: Any) -> None:
+    """Compare contents with the SHA-256 of the manifest, which has none of itself."""
+    for name in (name for name in SEALED if name in contents):
         if not isinstance(manifest, dict) or manifest.get(name) != hashlib.sha256(contents[name]).hexdigest():
             raise CheckpointError(
                 f"{folder / name}: altered since the checkpoint was written; copy the checkpoint again"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 import pydantic
@@ -11,12 +13,11 @@ import pydantic
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
 from report_gen.labeling.labeler import finding_labeler
+from report_gen.model.checkpoint_files import CONFIG, MANIFEST, parse_json, read_file
 from report_gen.model.migration import migrate_config
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
 """The checkpoint that is part of the package."""
-
-CONFIG = "config.json"
 
 RUN_CHECKPOINT = "best"
 """Checkpoint in the folder of a training run."""
@@ -46,35 +47,46 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
         CheckpointError: There is no such folder.
     """
     path = EMBEDDED if folder is None else Path(folder)
-    if not (path / CONFIG).is_file() and (path / RUN_CHECKPOINT / CONFIG).is_file():
-        path = path / RUN_CHECKPOINT
-    if not path.is_dir():
+    try:
+        if not (path / CONFIG).exists() and (path / RUN_CHECKPOINT / CONFIG).exists():
+            path = path / RUN_CHECKPOINT
+        is_folder = path.is_dir()
+    except OSError as error:  # for example a name that is too long, or a folder above it that may not be read
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give another checkpoint folder") from error
+    if not is_folder:
         raise CheckpointError(f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}")
     return path
 
 
-def read_file(path: Path) -> bytes:
-    """Return the content of a file of a checkpoint; raise CheckpointError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
+def manifest_digest(folder: str | os.PathLike[str] | None = None) -> str:
+    """Return the SHA-256 of the manifest of a checkpoint, which identifies the content of its files.
+
+    Args:
+        folder: As in `find_checkpoint`.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or no manifest.
+    """
+    return hashlib.sha256(read_file(find_checkpoint(folder) / MANIFEST)).hexdigest()
 
 
 def parse_config(path: Path, content: bytes) -> ModelConfig:
     """Return the configuration in the content of a `config.json`, migrated to the current schema version.
 
     Raises:
-        CheckpointError: The content is no configuration, or is of an unknown version.
+        CheckpointError: The content is no configuration, asks for more than a network, or is of an unknown version.
     """
+    parsed = parse_json(path, content)
     try:
-        config = ModelConfig.model_validate_json(json.dumps(migrate_config(json.loads(content))))
+        config = ModelConfig.model_validate_json(json.dumps(migrate_config(parsed)))
         finding_labeler(config.finding_schema)  # reads the vocabulary, which another release may lack
         return config
-    except (ValueError, AttributeError, TypeError) as error:
+    except (AttributeError, RecursionError, TypeError, ValueError, re.error) as error:
         if not isinstance(error, pydantic.ValidationError):
             raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
         fault = error.errors()[0]
         where = "".join(f"{part}: " for part in (".".join(map(str, fault["loc"])),) if part)
         message = fault["msg"].removeprefix("Value error, ")
-        raise CheckpointError(f"{path}: {where}{message}; the checkpoint is of another version") from error
+        raise CheckpointError(
+            f"{path}: {where[:300]}{message}; the checkpoint is of another version, or was not written by this program"
+        ) from error

@@ -9,6 +9,10 @@ from torch import nn
 from report_gen.config import Scalar
 from report_gen.errors import CheckpointError
 from report_gen.model import gluon_resnet  # noqa: F401 - registers its architecture with timm
+from report_gen.model.device import check_memory
+
+_BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+"""Errors that timm raises for arguments that do not fit together."""
 
 
 class ImageEncoder(nn.Module):
@@ -16,7 +20,7 @@ class ImageEncoder(nn.Module):
 
     Args:
         name: timm architecture of this installation; names of hubs and folders are refused.
-        arguments: Further arguments of `timm.create_model`.
+        arguments: Further arguments of `timm.create_model`; a configuration contains only those that shape the network.
         image_size: Height and width of the square input, pixels.
         channels: Number of channels C.
 
@@ -30,8 +34,9 @@ class ImageEncoder(nn.Module):
         if not timm.is_model(name):
             raise CheckpointError(f"timm has no encoder {name!r}; choose one from timm.list_models()")
         try:
-            self.backbone = timm.create_model(name, in_chans=channels, num_classes=0, **arguments)
-        except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+            self.backbone = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **arguments)
+        except _BUILD_ERRORS as error:
+            check_memory(error, f"the encoder {name!r}")
             raise CheckpointError(f"timm cannot build the encoder {name!r} ({error}); correct its arguments") from error
         if not hasattr(self.backbone, "forward_intermediates"):
             raise CheckpointError(f"the timm model {name!r} has no intermediate features; choose another encoder")
@@ -61,7 +66,8 @@ class ImageEncoder(nn.Module):
         self.eval()
         try:
             return self._features(pixel_values)
-        except (RuntimeError, AssertionError) as error:
+        except _BUILD_ERRORS as error:
+            check_memory(error, f"the encoder {name!r}")
             side = pixel_values.shape[-1]
             raise CheckpointError(
                 f"the encoder {name!r} does not accept {side} x {side} pixels ({error}); change image_size or its "

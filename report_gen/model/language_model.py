@@ -6,7 +6,8 @@ import copy
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,9 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
 from transformers.utils import logging
 
+from report_gen.config import TRANSFORMER_KEYS, check_transformer
 from report_gen.errors import CheckpointError
+from report_gen.model.device import check_memory
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -59,7 +62,7 @@ def build_from_configuration(
     """Build any causal language model with random weights.
 
     Args:
-        transformer: Its transformers configuration, with `model_type`.
+        transformer: Its transformers configuration, with `model_type`; only what `check_transformer` lets through.
         vocabulary_size: Number of token ids; overrides the configuration.
         cross_attention: Whether the model gets cross-attention layers.
 
@@ -67,14 +70,29 @@ def build_from_configuration(
         CheckpointError: transformers cannot build such a model.
     """
     try:
-        config = AutoConfig.for_model(**transformer)
+        config = AutoConfig.for_model(**check_transformer(transformer))
         _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
-        model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
-    except (ValueError, TypeError, KeyError, StrictDataclassError) as error:
+        model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
+    except _BUILD_ERRORS as error:
+        check_memory(error, f"a decoder {transformer.get('model_type')!r}")
         raise CheckpointError(
             f"transformers cannot build a decoder {transformer.get('model_type')!r} ({error}); correct its settings"
         ) from error
     return model
+
+
+_BUILD_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    StrictDataclassError,
+)
+"""Errors that transformers raises for settings that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,8 @@ class Pretrained:
     kept: frozenset[str]
     """Names of the parameters with pretrained values. The others are new: token embeddings, output layer, and the
     cross-attention layers of a model that had none."""
+    configuration: dict[str, Any] = field(default_factory=dict)
+    """Settings from which `build_from_configuration` builds the same architecture."""
 
 
 def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -> Pretrained:
@@ -93,8 +113,11 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     The body keeps its weights. The token embeddings and the output layer are initialized anew even if their sizes agree
     by chance: the vocabulary is learned from the corpus, so an id means another token.
 
+    Nothing else than the named model is loaded: no custom code and no kernels, and from a local folder nothing of a
+    hub, such as the base model of an adapter.
+
     Args:
-        name: Local folder or hub name.
+        name: Local folder or hub name, as the user wrote it.
         vocabulary_size: Number of token ids.
         cross_attention: Whether the model gets cross-attention layers.
 
@@ -104,17 +127,21 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
     """
     try:
         with _quiet():
-            config = AutoConfig.from_pretrained(name)
+            sources = {"local_files_only": Path(name).is_dir(), "trust_remote_code": False}
+            configuration = network_settings(AutoConfig.from_pretrained(name, **sources), name)
+            config = AutoConfig.for_model(**configuration)
             _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
             model, found = AutoModelForCausalLM.from_pretrained(
                 name,
                 config=config,
+                **sources,
                 ignore_mismatched_sizes=True,  # of the token embeddings; others are refused below
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+    except (OSError, RecursionError, SafetensorError, *_BUILD_ERRORS) as error:
+        check_memory(error, name)
         raise CheckpointError(
             f"{name}: no causal language model with safetensors weights found; give a local folder or a hub name"
         ) from error
@@ -130,7 +157,28 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
         )
     _reset_tokens(model)
     kept = frozenset(name for name, _ in model.named_parameters()) - token_parameters - absent
-    return Pretrained(model, kept)
+    return Pretrained(model, kept, configuration)
+
+
+def network_settings(config: Any, name: str) -> dict[str, Any]:
+    """Return the settings of a pretrained model that shape its network, which its checkpoints will contain.
+
+    Raises:
+        CheckpointError: The weights are quantized, or a setting of the network is not supported.
+    """
+    if getattr(config, "quantization_config", None) is not None:
+        raise CheckpointError(f"{name}: its weights are quantized; use the model before quantization")
+    settings = {"model_type": config.model_type, **config.to_diff_dict()}
+    defaults = type(config)().to_dict()
+    changed = {key for key in defaults if key in settings and settings[key] != defaults[key]}
+    # Keys that the class of the configuration does not have, such as notes of the authors, do not reach the network.
+    kept = {key: value for key, value in settings.items() if key in TRANSFORMER_KEYS or key in changed}
+    kept["model_type"] = config.model_type
+    kept.pop("attn_implementation", None)
+    try:
+        return check_transformer(kept)
+    except ValueError as error:
+        raise CheckpointError(f"{name}: cannot be a decoder ({error}); use another language model") from error
 
 
 _LAYER = re.compile(r"\.\d+\.")

@@ -86,7 +86,8 @@ class ImageRecognizer(nn.Module):
         configuration. Otherwise its class is the most probable of the other classes.
         """
         probabilities, distances = self.classify(values)
-        is_foreign = (probabilities[:, -1] > self.config.max_foreign) | (distances > self.config.max_distance)
+        # Not the opposite comparisons: a NaN must count as foreign.
+        is_foreign = ~((probabilities[:, -1] <= self.config.max_foreign) & (distances <= self.config.max_distance))
         chosen = probabilities[:, :-1].argmax(-1).masked_fill(is_foreign, len(self.config.classes) - 1)
         return [
             Recognition(self.config.classes[index], row[index])

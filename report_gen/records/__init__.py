@@ -22,7 +22,7 @@ from report_gen.records.report import (
     split_sentences,
     strip_controls,
 )
-from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition
+from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
 
 __all__ = [
     "ATTRIBUTES",
@@ -49,6 +49,7 @@ __all__ = [
     "Series",
     "Study",
     "ViewPosition",
+    "first_indication",
     "format_report",
     "parse_report",
     "split_sentences",

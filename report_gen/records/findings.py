@@ -79,9 +79,10 @@ class FindingSchema:
         if "" in self.findings:
             raise ValueError("findings contains an empty name; give every finding a name")
         self._check_distinct()
+        known = frozenset(self.findings)
         for place, names in self._references():
             for name in names:
-                if name not in self.findings:
+                if name not in known:
                     raise ValueError(f"{place} names {name!r}, which is not among the findings; {self._choices}")
         if self.scored and self.scored not in self.subsets:
             raise ValueError(f"scored names the subset {self.scored!r}, which does not exist; add it to subsets")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -24,9 +26,18 @@ class ViewPosition(StrEnum):
         """Return the view that a term of DICOM or of a corpus means; UNKNOWN for other terms.
 
         Args:
-            term: A value of View Position (0018,5101), such as "LL", or a word such as "lateral" or "AP_SUPINE".
+            term: A value of View Position (0018,5101), such as "LL", or words such as "lateral" or "AP portable". Words
+                for the position of the patient are ignored; a term with two views is unknown.
         """
-        return _VIEW_TERMS.get(" ".join(term.upper().replace("_", " ").split()), cls.UNKNOWN)
+        words = [word for word in _SEPARATORS.split(term.upper()) if word]
+        if view := _VIEW_TERMS.get(" ".join(words)):
+            return view
+        views = {_VIEW_TERMS.get(word) for word in words if word not in _VIEW_DETAILS}
+        for special in (cls.DECUBITUS, cls.OBLIQUE):  # `left lateral decubitus`, `right anterior oblique`
+            if special in views:
+                return special
+        only = views.pop() if len(views) == 1 else None
+        return only or cls.UNKNOWN
 
     @property
     def is_frontal(self) -> bool:
@@ -45,10 +56,26 @@ _VIEW_TERMS = {
     **dict.fromkeys(("LLD", "RLD"), ViewPosition.DECUBITUS),
     **dict.fromkeys(("LLO", "RLO"), ViewPosition.OBLIQUE),
     # Terms that devices and corpora use as well.
-    **dict.fromkeys(("AP SUPINE", "AP ERECT", "AP AXIAL"), ViewPosition.AP),
-    **dict.fromkeys(("L", "LAT"), ViewPosition.LATERAL),
+    **dict.fromkeys(
+        ("POSTEROANTERIOR", "POSTERO ANTERIOR", "POSTERIOR ANTERIOR", "POSTERIORANTERIOR", "P A"), ViewPosition.PA
+    ),
+    **dict.fromkeys(
+        ("ANTEROPOSTERIOR", "ANTERO POSTERIOR", "ANTERIOR POSTERIOR", "ANTERIORPOSTERIOR", "A P"), ViewPosition.AP
+    ),
+    **dict.fromkeys(("FRONT", "PA AP", "AP PA", "PA OR AP", "AP OR PA"), ViewPosition.FRONTAL),
+    **dict.fromkeys(("L", "LAT", "SIDE", "PROFILE"), ViewPosition.LATERAL),
     **dict.fromkeys(("LAO", "RAO", "LPO", "RPO"), ViewPosition.OBLIQUE),
+    **dict.fromkeys(("DECUB", "DECUBITAL"), ViewPosition.DECUBITUS),
 }
+_SEPARATORS = re.compile(r"[\s_,;/().-]+")
+_VIEW_DETAILS = frozenset(
+    (
+        *("PORTABLE", "MOBILE", "BEDSIDE", "SUPINE", "ERECT", "UPRIGHT", "STANDING", "SITTING", "SEMIERECT", "SEMI"),
+        *("AXIAL", "CHEST", "CXR", "XR", "THORAX", "VIEW", "VIEWS", "PROJECTION", "SINGLE", "1", "ONE"),
+        *("LEFT", "RIGHT", "LL", "RL", "INSPIRATION", "EXPIRATION", "ANTERIOR", "POSTERIOR"),
+    )
+)
+"""Words beside a view that name another property of the radiograph: `AP Portable`, `Chest lateral left`."""
 
 
 class Laterality(StrEnum):
@@ -81,6 +108,8 @@ class Image:
     """Whether the pixels are raw detector values, DICOM Presentation Intent Type (0008,0068) FOR PROCESSING."""
     quality_control: bool = False
     """Whether the image shows a phantom, DICOM Quality Control Image (0028,0300) YES."""
+    indication: str | None = field(default=None, repr=False)
+    """Reason for the examination that the header of this image states."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +127,8 @@ class Series:
     """Code Meaning of the DICOM Anatomic Region Sequence (0008,2218)."""
     descriptions: tuple[str, ...] = field(default=(), repr=False)
     """DICOM Series Description (0008,103E) and Protocol Name (0018,1030), as far as the header has them."""
+    study_description: str | None = field(default=None, repr=False)
+    """DICOM Study Description (0008,1030), which may differ between the files of a study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +141,15 @@ class Study:
     study_instance_uid: str | None = None
     patient_id: str | None = field(default=None, repr=False)
     patient_age: float | None = field(default=None, repr=False)
-    """Age at the examination, years."""
+    """Age at the examination, years. The youngest that the headers of the images state."""
     patient_sex: str | None = field(default=None, repr=False)
     """DICOM Patient's Sex (0010,0040): M, F or O."""
     patient_species: str | None = None
-    """DICOM Patient Species Description (0010,2201), else the meaning of Patient Species Code Sequence (0010,2202)."""
-    description: str | None = field(default=None, repr=False)
-    """DICOM Study Description (0008,1030)."""
+    """DICOM Patient Species Description (0010,2201), else Patient Species Code Sequence (0010,2202), else the breed."""
     indication: str | None = field(default=None, repr=False)
+    """Reason for the examination. From headers: that of the first image that states one."""
+    unreadable_images: int = 0
+    """Number of files that belong to the study and cannot be read."""
 
     @property
     def images(self) -> tuple[Image, ...]:
@@ -138,3 +170,23 @@ class Study:
 
         series = (replace(series, images=tuple(map(with_known_view, series.images))) for series in self.series)
         return replace(self, series=tuple(series))
+
+    def with_images(self, images: Sequence[Image]) -> Study:
+        """Return a copy with these images only. They are found by their paths, and may have other attributes.
+
+        The indication of an image that is left out is left out as well.
+        """
+        by_path = {image.path: image for image in images}
+        remaining = (
+            replace(one, images=tuple(by_path[image.path] for image in one.images if image.path in by_path))
+            for one in self.series
+        )
+        indication = self.indication
+        if indication is not None and indication in {image.indication for image in self.images}:
+            indication = first_indication(images)
+        return replace(self, series=tuple(series for series in remaining if series.images), indication=indication)
+
+
+def first_indication(images: Iterable[Image]) -> str | None:
+    """Return the indication of the first image that states one."""
+    return next((image.indication for image in images if image.indication), None)

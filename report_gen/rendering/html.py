@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from report_gen.controls import escape_controls
+
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 _STYLE = """
@@ -22,7 +24,7 @@ mark { background: #ffd54f66; color: inherit; } code { font-size: .85em; }
 
 
 def render_document(title: str, body: Iterable[str], *, style: str = "") -> str:
-    """Return a complete page.
+    """Return a complete page. Control characters of texts are escaped, for readers of the page and of its source.
 
     Args:
         title: Title of the document, plain text.
@@ -33,4 +35,5 @@ def render_document(title: str, body: Iterable[str], *, style: str = "") -> str:
         f'<head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<style>{_STYLE}{style}</style></head>'
     )
-    return "\n".join(["<!DOCTYPE html>", '<html lang="en">', head, "<body>", *body, "</body>", "</html>", ""])
+    page = "\n".join(["<!DOCTYPE html>", '<html lang="en">', head, "<body>", *body, "</body>", "</html>", ""])
+    return escape_controls(page)

@@ -1,12 +1,11 @@
 """Run a command line: exit codes, signals, messages and progress bars.
 
 Drafts and results go to standard output. Everything else goes to standard error, so that standard output can be piped.
-Nothing that is printed contains a control character of a file name, a header or a text: see `escape_controls`.
+Nothing that is printed contains a control character of a file name, a header or a text: see `report_gen.controls`.
 `report-gen` and `python -m training` share this package.
 """
 
 from report_gen.terminal.application import Quiet, Verbose, run_app
-from report_gen.terminal.escaping import escape_controls
 from report_gen.terminal.printing import (
     print_error,
     print_json,
@@ -16,13 +15,13 @@ from report_gen.terminal.printing import (
     set_verbosity,
 )
 from report_gen.terminal.progress import Bars, bars, track
+from report_gen.terminal.stopping import stop_on_sigterm
 
 __all__ = [
     "Bars",
     "Quiet",
     "Verbose",
     "bars",
-    "escape_controls",
     "print_error",
     "print_json",
     "print_notice",
@@ -30,5 +29,6 @@ __all__ = [
     "print_text",
     "run_app",
     "set_verbosity",
+    "stop_on_sigterm",
     "track",
 ]

@@ -7,14 +7,20 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import current_thread, main_thread
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
 from report_gen.errors import ReportGenError
-from report_gen.terminal.escaping import safe_streams
+from report_gen.terminal.arguments import refuse_empty
 from report_gen.terminal.printing import print_error
+from report_gen.terminal.streams import safe_streams
+from report_gen.timestamp import creation_time
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C (128 + SIGINT), as shells define it."""
@@ -34,7 +40,9 @@ Verbose = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]
 
 
-def run_app(application: Callable[[], object]) -> None:
+def run_app(
+    application: typer.Typer | Callable[[], object], *, name: str | None = None, may_be_empty: Container[str] = ()
+) -> None:
     """Run a command line and turn errors into one sentence and an exit code.
 
     Ctrl-C works even where the shell started the process with SIGINT ignored, as it does for `command &` in a script.
@@ -43,9 +51,12 @@ def run_app(application: Callable[[], object]) -> None:
 
     Args:
         application: A Typer application, or any function without arguments.
+        name: Name of a Typer application in its messages. Default: that of the program.
+        may_be_empty: Options of a Typer application whose value may be empty, such as `--indication`.
 
     Raises:
-        SystemExit: With the exit code of the error, as listed in `report_gen.errors`, or 130 after Ctrl-C.
+        SystemExit: With the exit code of the error, as listed in `report_gen.errors`; 130 after Ctrl-C, and 141 if the
+            reader of standard output has gone.
     """
     # Hugging Face libraries must not send usage statistics, and their warnings must not mix with drafts.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -53,30 +64,74 @@ def run_app(application: Callable[[], object]) -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # pydicom's warnings quote values of the header, which may be data of the patient.
     warnings.filterwarnings("ignore", module="pydicom")
-    _accept_interrupts()
-    with safe_streams():
-        _run(application)
-
-
-def _run(application: Callable[[], object]) -> None:
-    try:
-        application()
-    except ReportGenError as error:
-        _log.debug("the error was raised here:", exc_info=True)
-        print_error(str(error))
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        _exit_interrupted()
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code and prints nothing
+    _forbid_core_dumps()
+    with safe_streams(), _interrupts() as interrupts:
+        try:
+            creation_time()  # numpy.f2py fails without a sentence on a wrong SOURCE_DATE_EPOCH
+            try:
+                _call(application, name, may_be_empty)
+            finally:
+                sys.stdout.flush()
+        except ReportGenError as error:
+            _log.debug("the error was raised here:", exc_info=True)
+            print_error(str(error))
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
             _exit_interrupted()
-        raise
+        except SystemExit as stop:
+            if stop.code == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code and prints nothing
+                _exit_interrupted()
+            raise
+        except Exception:
+            if interrupts.received:  # during an import of compiled code it surfaces as an ImportError
+                _exit_interrupted()
+            raise
 
 
-def _accept_interrupts() -> None:
-    """Let SIGINT raise KeyboardInterrupt where the process inherited it as ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _call(application: typer.Typer | Callable[[], object], name: str | None, may_be_empty: Container[str]) -> None:
+    if isinstance(application, typer.Typer):
+        command = typer.main.get_command(application)  # `Typer.__call__` would replace `sys.excepthook`
+        refuse_empty(sys.argv[1:], allowed=may_be_empty)
+        command(prog_name=name)
+    else:
+        application()
+
+
+@dataclass
+class _Interrupts:
+    """Whether SIGINT was received."""
+
+    received: bool = False
+
+
+@contextmanager
+def _interrupts() -> Iterator[_Interrupts]:
+    """Let SIGINT raise KeyboardInterrupt, also where the process inherited it as ignored.
+
+    At the end SIGINT gets its default action, which ends the process without a traceback while Python shuts down.
+    """
+    interrupts = _Interrupts()
+
+    def interrupt(_: int, __: FrameType | None) -> NoReturn:
+        interrupts.received = True
+        raise KeyboardInterrupt
+
+    if current_thread() is main_thread():  # Python allows no handlers in other threads
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupts
+    finally:
+        if current_thread() is main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _forbid_core_dumps() -> None:
+    """Keep the memory, which contains images and headers of patients, from the disk if a process crashes."""
+    if sys.platform != "win32":
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def _exit_interrupted() -> NoReturn:

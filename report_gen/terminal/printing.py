@@ -6,14 +6,18 @@ import json
 import logging
 import re
 import sys
-from typing import TYPE_CHECKING
+import textwrap
+from typing import TYPE_CHECKING, Any
 
-from report_gen.terminal.escaping import escape_controls, safe_console
+from report_gen.controls import escape_controls
+from report_gen.terminal.escaping import safe_console
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _LOGGERS = ("report_gen", "report_gen_training")
+_LONGEST_MESSAGE = 10_000
+"""Longest message, characters; the longest path has 4,096 bytes."""
 _log = logging.getLogger("report_gen")
 
 
@@ -41,7 +45,9 @@ def print_table(table: RenderableType) -> None:
 
 
 def print_error(message: str) -> None:
-    """Write one error to standard error, on one line."""
+    """Write one error to standard error, on one line. The middle of a message of extreme length is left out."""
+    if len(message) > _LONGEST_MESSAGE:  # it quotes an id or a value that has no limit; its end is the remedy
+        message = f"{message[: _LONGEST_MESSAGE // 2]} [...] {message[-_LONGEST_MESSAGE // 2 :]}"
     sys.stderr.write(f"report-gen: {escape_controls(message, keep='')}\n")
 
 
@@ -86,7 +92,10 @@ class _StandardErrorHandler(logging.Handler):
 
 
 class _OneLineFormatter(logging.Formatter):
-    """Writes the message on one line. A traceback below it keeps its lines."""
+    """Writes the message on one line and indents a traceback below it, so that no text can forge a message."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is that of logging
+        return textwrap.indent(super().formatException(ei), "  ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is that of logging
         return escape_controls(super().formatMessage(record), keep="")

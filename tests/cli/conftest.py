@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from report_gen.cli.app import main
+from report_gen.cli import main
 from tests.builders import write_checkpoint
 
 

@@ -95,7 +95,7 @@ def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) 
     [
         (["check", "absent"], 3, "absent: no such file or folder"),
         (["check", "."], 3, "no known corpus layout"),
-        (["check", "data", "--layout", "mimic"], 3, "unknown corpus layout 'mimic'"),
+        (["check", "data", "--layout", "mimic"], 2, "unknown corpus layout 'mimic'"),
         (["check", "empty.jsonl"], 3, "empty.jsonl: the corpus has no studies"),
         (["check", "data", "--json", "data/0.png/x.json"], 5, "x.json: cannot be written"),
         (["check"], 2, "PATH"),
@@ -168,3 +168,30 @@ def test_a_split_without_patients_says_so(corpus_command: Command, data: Path, t
     assert code == 0
     assert "the patients of 20 studies are unknown" in err
     assert json.loads((tmp_path / "split" / "split.json").read_text())["studies_without_patient"] == 20
+
+
+@pytest.mark.parametrize("command", ["convert", "split", "clean"])
+def test_a_corpus_of_which_no_image_exists_is_refused(
+    corpus_command: Command, data: Path, tmp_path: Path, command: str
+) -> None:
+    for image in data.glob("*.png"):
+        image.unlink()
+    rows = [json.loads(line) for line in (data / "manifest.jsonl").read_text().splitlines()]
+    write_manifest(data, [{**row, "split": "train"} for row in rows])
+    code, _, err = corpus_command(command, data, "-o", tmp_path / "new", "--skip-missing")
+    assert code == 3
+    assert "all 20 images are missing, so no study is left; add the files, or correct their names" in err
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_strict_check_names_the_serious_problems(corpus_command: Command, data: Path) -> None:
+    code, _, err = corpus_command("check", data, "--strict", "--quiet")
+    assert code == 6
+    assert "fails --strict: patient leakage: 1 patients have studies in more than one split" in err
+
+
+def test_a_split_of_few_studies_without_patients_says_so(corpus_command: Command, tmp_path: Path) -> None:
+    write_manifest(tmp_path / "data", [{"id": str(number), "findings": "Clear."} for number in range(3)])
+    code, _, err = corpus_command("split", tmp_path / "data", "-o", tmp_path / "new")
+    assert code == 3
+    assert "3 studies have no patient id, so each counts as a patient" in err

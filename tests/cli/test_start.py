@@ -20,7 +20,7 @@ DUPLICATE_LIBRARIES = {"scipy", "datasketch", "imagehash"}
 
 PROGRAM = """
 import json, sys
-from report_gen.cli.app import main
+from report_gen.cli import main
 calls, exit_code = json.loads(sys.argv.pop()), int(sys.argv.pop())
 for arguments in calls:
     sys.argv[1:] = arguments

@@ -15,9 +15,10 @@ from report_gen.corpora import json_items
 from report_gen.corpora.json_items import stream_array, stream_arrays
 from report_gen.errors import CorpusError
 
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=8,
 )
 
@@ -59,6 +60,22 @@ def test_incomplete_json_is_refused(tmp_path: Path, text: str, stream: Callable[
     (tmp_path / "items.json").write_text(text)
     with pytest.raises(CorpusError, match=r"items\.json: invalid JSON near line 1 \("):
         list(stream(tmp_path / "items.json"))
+
+
+@pytest.mark.parametrize(
+    ("item", "reason"),
+    [
+        ('{"a": 1, "b": 2, "a": 3}', "the key 'a' occurs twice"),
+        ('{"c": {"a": 1, "a": 1}}', "the key 'a' occurs twice"),
+        ("[" * 100_000, "recursion"),
+        ('{"a":' * 100_000, "recursion"),
+        ("9" * 5000, "4300 digits"),
+    ],
+)
+def test_doubled_keys_and_deep_nesting_are_refused(tmp_path: Path, item: str, reason: str) -> None:
+    (tmp_path / "items.json").write_text(f"[1, {item}]")
+    with pytest.raises(CorpusError, match=rf"items\.json: invalid JSON near line 1 \(.*{reason}"):
+        list(stream_array(tmp_path / "items.json"))
 
 
 def test_an_error_names_the_line(tmp_path: Path) -> None:

@@ -101,6 +101,32 @@ def test_captions_of_one_image_are_joined(tmp_path: Path) -> None:
     assert (row["findings"], row["split"], row["study_id"]) == ("Clear. No effusion.", "val", "5")
 
 
+@pytest.mark.parametrize(
+    ("images", "annotations", "message"),
+    [
+        ([{"id": {}, "file_name": "a.png"}], [], "image 1 has no number or text as 'id'"),
+        ([{"id": 5}], [], "image 1 has no 'file_name'"),
+        (
+            [{"id": 5, "file_name": "a.png"}],
+            [{"image_id": [5], "caption": "Clear."}],
+            "annotation 1 has no number or text",
+        ),
+        (
+            [{"id": 5, "file_name": "a.png"}],
+            [{"caption": "Clear."}],
+            "annotation 1 has no number or text as 'image_id'",
+        ),
+    ],
+)
+def test_captions_without_usable_ids_are_refused(
+    tmp_path: Path, images: list[object], annotations: list[object], message: str
+) -> None:
+    document = {"images": images, "annotations": annotations}
+    (tmp_path / "captions.json").write_text(json.dumps(document))
+    with pytest.raises(CorpusError, match=rf"captions\.json: {message}"):
+        read_corpus(tmp_path, layout="coco")
+
+
 def test_the_readme_shows_the_minimal_recipe() -> None:
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"```toml\n{MINIMAL_RECIPE}```" in readme

@@ -180,6 +180,22 @@ def test_a_corpus_without_texts_and_labels_is_refused(tmp_path: Path) -> None:
         read_corpus(tmp_path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_archive_of_reports_is_refused(tmp_path: Path, method: int) -> None:
+    write_corpus(tmp_path, ".dcm", texts=False)
+    path = tmp_path / "mimic-cxr-reports.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for subject, study in dict.fromkeys(record[1:3] for record in RECORDS):
+            archive.writestr(f"files/p{subject[:2]}/p{subject}/s{study}.txt", REPORT * 3)
+    whole = path.read_bytes()
+    directory = whole.index(b"PK\1\2")
+    version, data = directory + 6, 30 + int.from_bytes(whole[26:28], "little")
+    for place, broken in ((version, b"\xff"), (data, b"\xff" * 20), (directory, b"PK\1\1")):
+        path.write_bytes(whole[:place] + broken + whole[place + len(broken) :])
+        with pytest.raises(CorpusError, match=r"mimic-cxr-reports\.zip: .*; download"):
+            read_corpus(tmp_path, require_images=False)
+
+
 def test_a_corpus_without_a_table_of_images_is_refused(tmp_path: Path) -> None:
     write_corpus(tmp_path, ".jpg")
     for table in tmp_path.glob("*.gz"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import shutil
@@ -118,10 +119,20 @@ def test_links_in_an_archive_are_ignored(tmp_path: Path) -> None:
 def test_a_truncated_archive_and_another_file_are_refused(tmp_path: Path) -> None:
     archive = write_archive(tmp_path / "NLMCXR_reports.tgz", {f"{n}.xml": report(n) for n in range(50)})
     data = archive.read_bytes()
-    for broken in (data[: len(data) // 2], b"PK\3\4", b""):
+    for broken in (data[: len(data) // 2], data[:2], data[:3], b"PK\3\4", b""):
         archive.write_bytes(broken)
         with pytest.raises(CorpusError, match=r"NLMCXR_reports\.tgz: the \.tgz archive is damaged"):
             read_corpus(tmp_path)
+
+
+@pytest.mark.parametrize("header", [{"GNU.sparse.map": "x"}, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}])
+def test_an_archive_with_a_broken_sparse_header_is_refused(tmp_path: Path, header: dict[str, str]) -> None:
+    member = tarfile.TarInfo("1.xml")
+    member.pax_headers = header
+    content = member.tobuf(tarfile.PAX_FORMAT) + bytes(1024)
+    (tmp_path / "NLMCXR_reports.tgz").write_bytes(gzip.compress(content))
+    with pytest.raises(CorpusError, match=r"NLMCXR_reports\.tgz: the \.tgz archive is damaged"):
+        read_corpus(tmp_path)
 
 
 @pytest.mark.realdata

@@ -59,6 +59,14 @@ def test_an_indiana_patient_in_two_splits_is_refused(tmp_path: Path) -> None:
             "1 study ids occur more than once",
         ),
         ('{"train": ', "invalid JSON"),
+        ('{"train": [{"id": null, "report": "x", "image_path": []}]}', "entry 0 of 'train' has no 'id', or"),
+        ('{"train": [{"id": ["1"], "report": "x", "image_path": []}]}', "neither a text nor a number"),
+        ('{"train": [{"id": 1, "subject_id": {}, "report": "x", "image_path": []}]}', "neither a text nor a number"),
+        ('{"train": [], "train": [{"id": "1", "report": "x", "image_path": []}]}', "'train' occurs twice"),
+        ('{"train": [{"id": "1", "id": "2", "report": "x", "image_path": []}]}', "the key 'id' occurs twice"),
+        ('{"train": [' + "[" * 100_000, "invalid JSON near line 1"),
+        ('{"train": [{"id":' + '{"id":' * 100_000, "invalid JSON near line 1"),
+        ('{"train": ' + '{"id":' * 100_000, "invalid JSON near line 1"),
     ],
 )
 def test_faulty_annotations_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.corpora import LAYOUTS, corpus_features, read_corpus
-from report_gen.errors import CorpusError, OutputError
+from report_gen.errors import CorpusError, OutputError, UsageError
 from report_gen.labeling import chest_xray
 
 FINDINGS = chest_xray().findings
@@ -66,11 +66,12 @@ def test_no_report_text_is_left_on_disk(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=", ".join(LAYOUTS)):
+    with pytest.raises(UsageError, match=", ".join(LAYOUTS)):
         read_corpus(tmp_path, layout="mimic")
 
 
 def test_a_folder_without_a_known_layout_lists_the_known_ones(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("<x/>")
     with pytest.raises(CorpusError, match=", ".join(LAYOUTS)):
         read_corpus(tmp_path)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,18 @@ def test_a_split_of_another_name_is_refused(tmp_path: Path) -> None:
         read_corpus(tmp_path / "saved")
 
 
+def test_offsets_outside_of_the_file_are_refused(tmp_path: Path) -> None:
+    """Reading such a text would crash the process, or copy foreign memory into the corpus."""
+    table = [{"id": "1", "findings": "A" * 7}, {"id": "2", "findings": "B" * 7}]
+    Dataset.from_list(table).save_to_disk(tmp_path / "saved")
+    file = next((tmp_path / "saved").glob("*.arrow"))
+    offsets, far = struct.pack("<iii", 0, 7, 14), struct.pack("<iii", 0, 7, 2**30)
+    assert file.read_bytes().count(offsets) == 1
+    file.write_bytes(file.read_bytes().replace(offsets, far))
+    with pytest.raises(CorpusError, match=r"the data are damaged .*; save the dataset again"):
+        read_corpus(tmp_path / "saved")
+
+
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     Dataset.from_list(rows("a")).save_to_disk(saved)
@@ -112,10 +126,101 @@ def test_damaged_folders_are_refused(tmp_path: Path) -> None:
         lambda: arrow.unlink(),
         lambda: (saved / "state.json").write_text("{"),
         lambda: (saved / "state.json").write_text("[]"),
+        lambda: (saved / "state.json").write_text("[" * 100_000),
+        lambda: (saved / "state.json").write_text(json.dumps(state | {"_data_files": []})),
         lambda: (saved / "dataset_info.json").write_text('{"features": 7}'),
     ):
         arrow.write_bytes(whole)
         (saved / "state.json").write_text(json.dumps(state))
         change()
-        with pytest.raises(CorpusError, match="not a complete folder of save_to_disk"):
+        with pytest.raises(
+            CorpusError, match=r"not a complete folder of save_to_disk|\.arrow: the data file of a dataset is"
+        ):
             read_corpus(saved)
+
+
+def replace(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+@pytest.mark.parametrize("left", [0, 1, 8, 100, 0.5, 0.99])
+def test_a_truncated_data_file_is_refused(tmp_path: Path, left: float) -> None:
+    Dataset.from_list(rows("a") * 2000).save_to_disk(tmp_path / "saved")
+    arrow = next((tmp_path / "saved").glob("*.arrow"))
+    whole = arrow.read_bytes()
+    arrow.unlink()  # a new file, because a mapped one must not shrink
+    arrow.write_bytes(whole[: int(left * len(whole) if left < 1 else left)])
+    with pytest.raises(CorpusError, match="saved: not a complete folder of save_to_disk"):
+        read_corpus(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        {"_type": "Nope"},
+        {"_type": "Audio"},
+        {"_type": "Array2D", "shape": [2, 2], "dtype": "int8"},
+        {"_type": "ClassLabel", "names": ["a"]},
+        {"_type": "Value", "dtype": "int64"},
+        {"_type": "Value", "dtype": "nope"},
+        7,
+    ],
+)
+def test_foreign_features_are_refused(tmp_path: Path, feature: Any) -> None:
+    saved = tmp_path / "saved"
+    Dataset.from_list(rows("a")).save_to_disk(saved)
+    features = json.loads((saved / "dataset_info.json").read_text())["features"]
+    replace(saved / "dataset_info.json", features=features | {"Findings": feature})
+    with pytest.raises(CorpusError, match="saved: not a complete folder of save_to_disk"):
+        read_corpus(saved)
+
+
+@pytest.mark.parametrize("name", ["state.json", "dataset_info.json"])
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"a":' * 100_000, '{"a": 1, "a": 2}', "7", "\0"])
+def test_malformed_descriptions_are_refused(tmp_path: Path, name: str, content: str) -> None:
+    Dataset.from_list(rows("a")).save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / name).write_text(content)
+    with pytest.raises(CorpusError, match=r"not a complete folder of save_to_disk|contains NUL bytes"):
+        read_corpus(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ([], "names no data files"),
+        ([{"filename": "../other/data.arrow"}], "or files in another folder"),
+        ([{"filename": "/etc/passwd"}], "or files in another folder"),
+        ([{"filename": "pipe.arrow"}], "pipe.arrow: the data file of a dataset is missing or not a regular file"),
+        ([{"filename": "none.arrow"}], "none.arrow: the data file of a dataset is missing or not a regular file"),
+        ([{"name": "x"}], "not a complete folder"),
+        (None, "not a complete folder"),
+    ],
+)
+def test_data_files_must_be_regular_files_in_the_folder(tmp_path: Path, files: Any, message: str) -> None:
+    saved = tmp_path / "saved"
+    Dataset.from_list(rows("a")).save_to_disk(saved)
+    os.mkfifo(saved / "pipe.arrow")
+    replace(saved / "state.json", _data_files=files)
+    with pytest.raises(CorpusError, match=message):
+        read_corpus(saved)
+
+
+@pytest.mark.parametrize("splits", [[], {}, None, ["../other"], ["train", "absent"], [7]])
+def test_the_splits_of_a_dict_must_be_folders_in_it(tmp_path: Path, splits: Any) -> None:
+    DatasetDict({"train": Dataset.from_list(rows("a"))}).save_to_disk(tmp_path / "saved")
+    replace(tmp_path / "saved" / "dataset_dict.json", splits=splits)
+    with pytest.raises(
+        CorpusError, match=r"names no splits, or a folder elsewhere|not a complete folder|cannot be read"
+    ):
+        read_corpus(tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    "name", ["state.json", "dataset_info.json", "dataset_dict.json", "manifest.jsonl", "a.xml", "a"]
+)
+def test_a_pipe_in_a_corpus_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(CorpusError):
+        read_corpus(tmp_path)
+    with pytest.raises(CorpusError):
+        read_corpus(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import pytest
 import torch
 
 from report_gen.config import ImageClass, ScopeConfig
-from report_gen.drafting import Drafter
+from report_gen.drafting import Drafter, preprocessing
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.errors import ScopeError
 from report_gen.generation import Decoding
+from report_gen.imaging import read_studies, read_study
 from report_gen.model import Recognition
 from report_gen.records import Image, Report, ViewPosition
-from tests.builders import study, tiny_checkpoint, tiny_config
+from tests.builders import noise_image, study, tiny_checkpoint, tiny_config
+from tests.dicom_files import write_dicom
 
 FRONTAL = ScopeConfig(views=("PA", "AP"))
 BRIEF = Decoding(max_tokens=8, candidates=1)
@@ -132,3 +135,50 @@ def test_a_forced_study_is_drafted_with_a_notice(tmp_path: Path) -> None:
 def test_the_control_of_blank_images_is_not_refused(tmp_path: Path) -> None:
     (report,) = drafter_seeing().draft_all([study(tmp_path)], decoding=BRIEF, blank=True)
     assert isinstance(report, Report)
+
+
+def test_the_recognizer_leaves_no_trace_of_an_image_that_it_leaves_out(tmp_path: Path) -> None:
+    """Provenance and random generator depend on the image that the model got only."""
+    one, other = study(tmp_path, 1), study(tmp_path, 2)
+    both = replace(one, series=(*other.series, *one.series))
+    sampled = replace(BRIEF, method="sample")
+    (alone,) = drafter_seeing("upright").draft_all([one], decoding=sampled)
+    (beside,) = drafter_seeing("foreign", "upright").draft_all([both], decoding=sampled)
+    assert isinstance(alone, Report)
+    assert isinstance(beside, Report)
+    assert beside.notices[0].startswith("1 of 2 images left out")
+    assert beside.provenance.inputs == alone.provenance.inputs
+    assert [file.sha256 for file in beside.provenance.inputs] == [one.images[0].sha256]
+    assert beside.sections == alone.sections
+
+
+def test_the_header_of_an_image_that_is_left_out_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = noise_image(1, size=64)
+    hand = {"BodyPartExamined": "HAND", "ReasonForTheRequestedProcedure": "Hand pain.", "SeriesInstanceUID": "1.1"}
+    chest = {"BodyPartExamined": "CHEST", "ViewPosition": "PA", "SeriesInstanceUID": "1.2"}
+    write_dicom(tmp_path / "hand.dcm", pixels, SOPInstanceUID="1.1.1", SeriesNumber=1, **hand)
+    write_dicom(tmp_path / "chest.dcm", pixels, SOPInstanceUID="1.2.1", SeriesNumber=2, **chest)
+    indications = []
+    fit = preprocessing.fit_prompt
+
+    def fitting(*arguments: Any, indication: str, **others: Any) -> Any:
+        indications.append(indication)
+        return fit(*arguments, indication=indication, **others)
+
+    monkeypatch.setattr(preprocessing, "fit_prompt", fitting)
+    drafter = Drafter(tiny_checkpoint(tiny_config(scope={"body_parts": ("chest",)})))
+    report = drafter.draft(read_study(tmp_path), decoding=BRIEF)
+    assert report.notices[0] == "1 of 2 images left out: the header names hand, and the model was made for chest"
+    assert [file.sop_instance_uid for file in report.provenance.inputs] == ["1.2.1"]
+    assert indications == [""]
+
+
+def test_a_draft_says_that_an_image_cannot_be_read(tmp_path: Path) -> None:
+    pixels = noise_image(1, size=64)
+    write_dicom(tmp_path / "a.dcm", pixels, SOPInstanceUID="1.1.1", ViewPosition="PA")
+    broken = write_dicom(tmp_path / "b.dcm", pixels, SOPInstanceUID="1.1.2", ViewPosition="PA")
+    broken.write_bytes(broken.read_bytes()[:-1000])
+    found = read_studies(tmp_path)
+    assert [error.path for error in found.refused] == [broken]
+    report = Drafter(tiny_checkpoint()).draft(found.studies[0], decoding=BRIEF)
+    assert report.notices[0] == "1 of 2 images cannot be read and is not in this draft"

@@ -575,8 +575,11 @@ def test_indication(file: Path) -> None:
 
 def test_text_is_decoded_and_loses_control_characters(file: Path) -> None:
     found = study(file, SpecificCharacterSet="ISO_IR 192", StudyDescription="Thörax\x1b[31m  ap\r\n\u202e")
-    assert found.description == "Thörax [31m ap"
-    assert study(file, SpecificCharacterSet="ISO_IR 100", StudyDescription="Röntgen").description == "Röntgen"
+    assert found.series[0].study_description == "Thörax [31m ap"
+    assert (
+        study(file, SpecificCharacterSet="ISO_IR 100", StudyDescription="Röntgen").series[0].study_description
+        == "Röntgen"
+    )
 
 
 def test_the_record(file: Path) -> None:

@@ -39,6 +39,8 @@ def write_pictures(folder: Path, *names: str) -> list[Path]:
             {"PatientID": "", "PatientBirthDate": "19900101", "PatientSex": "M"},
             "(birth date and sex differ)",
         ),
+        ({"PatientAge": "045Y"}, {"PatientAge": "002Y"}, "(age differ)"),
+        ({"PatientSpeciesDescription": "HUMAN"}, {"PatientSpeciesDescription": "Canis"}, "(species differ)"),
     ],
 )
 def test_two_patients_under_one_study_are_refused(
@@ -67,6 +69,9 @@ def test_two_patients_under_one_study_are_refused(
         ({"PatientName": "Doe^Jane"}, {"PatientName": None}),
         ({"PatientSex": "F"}, {"PatientSex": "UNKNOWN"}),
         ({"PatientSex": "M"}, {"PatientSex": "MALE"}),
+        ({"PatientAge": "045Y"}, {"PatientAge": "046Y"}),
+        ({"PatientAge": "045Y"}, {"PatientAge": "000Y"}),
+        ({"PatientSpeciesDescription": "Homo sapiens"}, {"PatientSpeciesDescription": "HUMAN"}),
     ],
 )
 def test_other_spellings_and_missing_values_are_one_patient(
@@ -75,6 +80,68 @@ def test_other_spellings_and_missing_values_are_one_patient(
     write_dicom(tmp_path / "a.dcm", SpecificCharacterSet="ISO_IR 192", SOPInstanceUID="1.1", **one)
     write_dicom(tmp_path / "b.dcm", SpecificCharacterSet="ISO_IR 192", SOPInstanceUID="1.2", **other)
     assert len(read_study(tmp_path).images) == 2
+
+
+def test_what_a_later_file_states_of_the_patient_counts_for_the_study(tmp_path: Path) -> None:
+    """The first file by name or instance number is not more reliable than the others."""
+    stated = {"PatientAge": "002Y", "PatientSpeciesDescription": "Canis lupus familiaris", "PatientSex": "M"}
+    write_dicom(tmp_path / "a.dcm", SOPInstanceUID="1.1", InstanceNumber=1, PatientID=None)
+    write_dicom(tmp_path / "b.dcm", SOPInstanceUID="1.2", InstanceNumber=2, PatientID="P2", **stated)
+    study = read_study(tmp_path)
+    assert (study.patient_age, study.patient_species, study.patient_sex, study.patient_id) == (
+        2,
+        "Canis lupus familiaris",
+        "M",
+        "P2",
+    )
+
+
+def test_descriptions_and_indication_belong_to_their_image(tmp_path: Path) -> None:
+    hand = {"StudyDescription": "XR HAND", "ReasonForTheRequestedProcedure": "hand pain"}
+    write_dicom(tmp_path / "a.dcm", SOPInstanceUID="1.1", SeriesNumber=1, **hand)
+    write_dicom(tmp_path / "b.dcm", SOPInstanceUID="1.2", SeriesNumber=2, StudyDescription="XR CHEST")
+    study = read_study(tmp_path)
+    assert [one.study_description for one in study.series] == ["XR HAND", "XR CHEST"]
+    assert study.indication == "hand pain"
+    assert study.with_images(study.images[1:]).indication is None
+    assert study.with_images(study.images[:1]).indication == "hand pain"
+
+
+# ---- files that cannot be read ------------------------------------------------------------------------------------
+
+
+def truncate(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+def test_a_broken_file_is_counted_in_its_study(tmp_path: Path) -> None:
+    """Its Study Instance UID is read although its pixels are truncated."""
+    large = np.zeros((64, 64), dtype=np.uint16)
+    write_dicom(tmp_path / "a.dcm", large, SOPInstanceUID="1.1")
+    truncate(write_dicom(tmp_path / "b.dcm", large, SOPInstanceUID="1.2"), 0.9)
+    write_dicom(tmp_path / "c.dcm", large, StudyInstanceUID="1.7", SOPInstanceUID="1.3")
+    (tmp_path / "d.dcm").write_bytes(b"")  # of one of two studies, nobody knows which
+    found = read_studies(tmp_path)
+    assert {study.name: study.unreadable_images for study in found.studies} == {STUDY_UID: 1, "1.7": 0}
+    assert [error.path.name for error in found.refused] == ["b.dcm", "d.dcm"]
+
+
+@pytest.mark.parametrize(("broken", "number"), [("lateral.png", 1), ("patient2_pa.png", 0)])
+def test_a_broken_picture_is_counted_if_it_may_be_of_the_patient(tmp_path: Path, broken: str, number: int) -> None:
+    write_pictures(tmp_path, "patient1_pa.png")
+    (tmp_path / broken).write_bytes(b"")
+    (study,) = read_studies(tmp_path).studies
+    assert study.unreadable_images == number
+
+
+def test_a_file_that_no_study_can_be_read_from_counts_for_the_only_study_of_its_folder(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "1" / "a.dcm")
+    (tmp_path / "1" / "b.dcm").write_bytes(b"")
+    write_dicom(tmp_path / "2" / "a.dcm", StudyInstanceUID="1.7", SOPInstanceUID="1.3")
+    assert [(study.name, study.unreadable_images) for study in read_studies(tmp_path).studies] == [
+        (STUDY_UID, 1),
+        ("1.7", 0),
+    ]
 
 
 def test_no_record_contains_the_name_of_the_patient(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from report_gen.imaging.picture_names import differ_like_patients, name_views
         "patient1_1 patient1_2",
         "patient01_pa Patient1-lat",
         "1_pa 2_lateral",
+        "doe_pa_1 doe_pa_2",
+        "study1_view1_frontal study1_view2_frontal",
     ],
 )
 def test_views_of_one_study(stems: str) -> None:
@@ -51,6 +53,14 @@ def test_views_of_one_study(stems: str) -> None:
         "chest_2024-01-01 chest_2024-03-02",
         "before after",
         "1_pa 1_lateral 2_pa 2_lateral",
+        "1_pa 2_pa 3_pa",
+        "1pa 2pa",
+        "a_pa b_pa",
+        "22_pa 23_pa 24_lat",
+        "1_AP 2_PA",
+        "1_lat 2_seitlich",
+        "image1_pa image1_lat image2_pa image2_lat",
+        "10_1 11_1",
         "m\udcfcller m\udcf6ller",  # bytes that are not UTF-8
         "放射 胸部",
     ],
@@ -59,6 +69,17 @@ def test_several_patients_or_examinations(stems: str) -> None:
     assert differ_like_patients(stems.split())
 
 
-def test_names_that_state_a_view() -> None:
-    assert name_views(["chest_PA", "view2_lateral"])
-    assert not name_views(["pa", "image2"])
+@pytest.mark.parametrize(
+    ("stems", "are_views"),
+    [
+        ("chest_PA view2_lateral", True),
+        ("patient1_pa patient1_lat", True),
+        ("7_pa 7_lat", True),
+        ("pa image2", False),
+        ("1_pa 2_lateral", False),  # two patients with one view each, or two views
+        ("pa ap", False),
+        ("left_pa right_pa", True),
+    ],
+)
+def test_names_that_leave_no_doubt_are_those_of_views(stems: str, are_views: bool) -> None:
+    assert name_views(stems.split()) is are_views

@@ -56,6 +56,27 @@ def test_sixteen_bits_are_scaled_by_the_bits_that_are_used(tmp_path: Path, suffi
         assert loaded.notices == (f"the 16-bit image uses only {bits} bits and was scaled by their range",)
 
 
+@pytest.mark.parametrize("marker", [65535, 16384])
+def test_a_burned_in_marker_does_not_darken_the_image(tmp_path: Path, marker: int) -> None:
+    values = np.linspace(0, 4095, 10000).astype(np.uint16).reshape(100, 100)
+    marked = values.copy()
+    marked[:5, :8] = marker  # 0.4% of the pixels
+    loaded = read_raster_image(save(tmp_path / "a.png", marked))
+    expected = values / np.float32(4095)
+    expected[:5, :8] = 1
+    np.testing.assert_allclose(loaded.pixels, expected, atol=1e-6)
+    assert "only 12 bits" in loaded.notices[0]
+    assert "a few pixels, such as a burned-in marker, are brighter" in loaded.notices[0]
+
+
+def test_a_few_bright_pixels_of_the_image_itself_are_no_marker(tmp_path: Path) -> None:
+    values = np.full((100, 100), 20000, dtype=np.uint16)
+    values[0, :8] = 65535
+    loaded = read_raster_image(save(tmp_path / "a.png", values))
+    np.testing.assert_allclose(loaded.pixels, values / np.float32(65535))
+    assert loaded.notices == ()
+
+
 def test_a_tiff_of_twelve_bits_is_divided_by_4095(tmp_path: Path) -> None:
     samples = np.array([[0, 1000, 2000, 400]], dtype=np.uint16)
     packed = b"".join(((int(a) << 12) | int(b)).to_bytes(3, "big") for a, b in samples.reshape(-1, 2))
@@ -137,6 +158,36 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     image = describe_raster(path, "digest")
     assert (image.rows, image.columns, image.sha256) == (3, 2, "digest")
     assert image.view_position is ViewPosition.UNKNOWN
+
+
+def write_color_png(path: Path, values: Any) -> Path:
+    """Write a PNG [H,W,3] of 16 bits per sample (PNG 11.2.1), which Pillow cannot write."""
+    rows, columns, _ = values.shape
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = struct.pack(">IIBBBBB", columns, rows, 16, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines)), (b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(("bits", "notices"), [(16, 0), (15, 1)])
+def test_color_of_sixteen_bits_is_scaled_by_the_bits_that_are_used(tmp_path: Path, bits: int, notices: int) -> None:
+    gray = np.linspace(0, 2**bits - 1, 64).astype(np.uint16).reshape(8, 8)
+    loaded = read_raster_image(write_color_png(tmp_path / "a.png", np.repeat(gray[..., None], 3, axis=2)))
+    np.testing.assert_allclose(loaded.pixels, gray / (2**bits - 1), atol=0.01)
+    assert loaded.notices == ("the 16-bit image uses only 15 bits and was scaled by their range",)[:notices]
+
+
+def test_a_big_endian_big_tiff_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(b"MM\0+\0\x08\0\0" + bytes(64))
+    with pytest.raises(StudyError, match=r"big-endian BigTIFF is not supported; convert it with tiffcp -L"):
+        describe_raster(tmp_path / "a.tif", "")
 
 
 def test_several_pages_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,8 @@ def test_aliases_and_subsets_of_a_findings_file(tmp_path: Path) -> None:
         ('finding = "No Finding"', 'finding = "Normal"', r"no_finding names 'Normal'"),
         ('name = "Hydrocephalus"', 'name = "Haemorrhage"', r"findings names 'Haemorrhage' twice; keep one"),
         ("[subsets]", "[subsets", r"not TOML .* correct that line"),
+        ("[subsets]", "x = " + "[" * 5000, r"not TOML \(maximum recursion"),
+        ("[subsets]", "x = " + "1" * 5000, r"not TOML .*4300 digits"),
     ],
 )
 def test_a_bad_findings_file_is_refused(tmp_path: Path, before: str, after: str, fault: str) -> None:
@@ -169,3 +172,19 @@ def test_a_bad_findings_file_is_refused(tmp_path: Path, before: str, after: str,
 def test_a_missing_findings_file_is_refused_with_the_built_in_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"own\.toml: cannot be read .*; give a findings file .* chest_xray, none"):
         load_schema(tmp_path / "own.toml")
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "9" * 5000])
+def test_a_findings_file_that_cannot_be_parsed_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "findings.toml").write_text(f"name = {content}")
+    with pytest.raises(UsageError, match=r"findings\.toml: not TOML"):
+        load_schema(tmp_path / "findings.toml")
+
+
+def test_a_findings_file_without_an_end_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with (tmp_path / "large.toml").open("wb") as file:
+        file.truncate(2**40)  # a sparse file
+    for name in ("pipe.toml", "large.toml"):
+        with pytest.raises(UsageError, match=f"{name}: not a regular file of at most"):
+            load_schema(tmp_path / name)

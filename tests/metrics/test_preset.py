@@ -85,6 +85,15 @@ def test_a_user_preset(tmp_path: Path) -> None:
         ("lower = true", "lower: Extra inputs"),
         ("[truncation]\nwords = 0", "truncation.words"),
         ('[references]\nsteps = [{ find = "(", put = "", regex = true }]', "not a preset"),
+        ('[references]\nsteps = [{ find = "x", put = "\\\\1", regex = true }]', "invalid group reference 1"),
+        ('[references]\nsteps = [{ find = "x", put = "\\\\g<a>", regex = true }]', "unknown group name 'a'"),
+        (
+            '[references]\nsteps = [{ find = "x{99999999999}", put = "", regex = true }]',
+            "repetition number is too large",
+        ),
+        ('[references]\nsteps = [{ find = "x", put = "xx", times = 11 }]', "times: .* less than or equal to 10"),
+        ("a = " + "[" * 5000, "recursion"),
+        ("a = " + "1" * 5000, "4300 digits"),
     ],
 )
 def test_a_wrong_preset_is_refused_in_one_line(tmp_path: Path, content: str, message: str) -> None:

@@ -128,8 +128,41 @@ def test_nearest_image_is_a_baseline_when_features_are_given(corpus: Path) -> No
     assert nearest.name == "image 1-NN"
     assert nearest.diversity.distinct == 3
     np.savez(features, ids=np.array(ids[:-1]), features=rows[:-1])
-    with pytest.raises(CorpusError, match=r"lack 1 id \(s9\)"):
+    with pytest.raises(CorpusError, match=r"features\.npz: no features of 1 id \(s9\)"):
         run_score(options(corpus, TEST, features=features))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"ids": np.array(["x"]), "features": np.eye(1)}, "no features of a training report"),
+        ({"ids": np.array("t0"), "features": np.eye(1)}, "one row for each"),
+        ({"ids": np.array(["t0"]), "features": np.array([["a"]])}, "finite numbers"),
+        ({"ids": np.array(["t0"]), "features": np.array([[1j]])}, "finite numbers"),
+        ({"ids": np.array(["t0"]), "features": np.array([[np.inf]])}, "finite numbers"),
+        ({"ids": np.array(["t0"])}, "not an .npz file"),
+        ({"ids": np.array([None]), "features": np.eye(1)}, "not an .npz file"),
+    ],
+)
+def test_features_that_do_not_fit_are_refused_with_their_file(
+    corpus: Path, tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "features.npz", **arrays)
+    with pytest.raises(CorpusError, match=rf"features\.npz: .*{message}"):
+        run_score(options(corpus, TEST, features=tmp_path / "features.npz"))
+
+
+def test_damaged_archives_of_features_are_refused(corpus: Path, tmp_path: Path) -> None:
+    file = tmp_path / "features.npz"
+    np.savez_compressed(file, ids=np.array(["t0"]), features=np.eye(1))
+    whole = file.read_bytes()
+    flags = whole.index(b"PK\1\2") + 8
+    encrypted = whole[:flags] + b"\1" + whole[flags + 1 :]
+    broken = whole[:60] + bytes(20) + whole[80:]
+    for content in (b"", b"x", whole[:-10], broken, encrypted, b"\x93NUMPY\1\0\x04\0{[(("):
+        file.write_bytes(content)
+        with pytest.raises(CorpusError, match=r"features\.npz: not an \.npz file"):
+            run_score(options(corpus, TEST, features=file))
 
 
 def test_notices_name_missing_inputs(corpus: Path, tmp_path: Path) -> None:
@@ -197,6 +230,22 @@ def assert_balanced(page: str) -> None:
     parser = Balance()
     parser.feed(page)
     assert parser.open == []
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\n=", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_no_cell_of_the_table_is_a_formula_or_a_control_character(corpus: Path, tmp_path: Path, start: str) -> None:
+    """https://owasp.org/www-community/attacks/CSV_Injection, a spreadsheet that separates cells by ; included."""
+    drafts = [f'{start}HYPERLINK("x")', f";{start}1+1;\x1b[31m\u202e", *TEST[2:]]
+    write_csv(run_score(options(corpus, drafts)), tmp_path / "run.csv")
+    lines = (tmp_path / "run.csv").read_text(encoding="utf-8")
+    assert all(character.isprintable() or character in "\t\n" for character in lines)
+    with (tmp_path / "run.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    shown = start.replace("\r", r"\r")
+    assert rows[0]["prediction"] == f'\'{shown}HYPERLINK("x")'
+    assert rows[1]["prediction"] == rf";{shown}1+1;\u001b[31m\u202e"
+    assert rows[1]["prediction"].join('""') in lines
+    assert rows[2]["prediction"] == TEST[2]
 
 
 def test_a_failed_write_raises_and_leaves_no_temporary_file(corpus: Path, tmp_path: Path) -> None:

@@ -121,8 +121,8 @@ def test_numbers_need_no_weights_of_their_own() -> None:
 
 
 def test_more_numbers_than_channels_are_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"has \d+ channels, too few for 5000 numbers; lower projector.numbers"):
-        ReportModel(tiny_config(conditioning="numbers", projector={"numbers": 5000}))
+    with pytest.raises(CheckpointError, match=r"has \d+ channels, too few for 4000 numbers; lower projector.numbers"):
+        ReportModel(tiny_config(conditioning="numbers", projector={"numbers": 4000}))
 
 
 def test_numbers_need_the_tokenizer() -> None:

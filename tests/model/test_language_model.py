@@ -6,16 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
+from report_gen.config import MODEL_TYPES, DecoderConfig
 from report_gen.errors import CheckpointError
 from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder, load_pretrained
-from report_gen.model.language_model import build_from_configuration
+from report_gen.model.language_model import build_from_configuration, network_settings
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import GPT2, LLAMA, write_language_model
+from tests.network import blocked_network
 
 KINDS = {"gpt2": GPT2, "llama": LLAMA}
 VOCABULARY = 77
@@ -27,6 +30,17 @@ VOCABULARY = 77
 def test_a_configuration_that_transformers_cannot_build_is_refused(transformer: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="transformers"):
         build_from_configuration(transformer, vocabulary_size=50, cross_attention=False)
+
+
+@pytest.mark.parametrize("model_type", sorted(MODEL_TYPES))
+def test_the_default_settings_of_every_allowed_decoder_can_be_stored_and_read(model_type: str) -> None:
+    config = AutoConfig.for_model(model_type)
+    stored = json.loads(json.dumps(network_settings(config, model_type)))
+    again = AutoConfig.for_model(**DecoderConfig(transformer=stored).transformer)
+    assert again.max_position_embeddings == config.max_position_embeddings
+    assert {key: getattr(again, key) for key in stored if key != "model_type"} == {
+        key: getattr(config, key) for key in stored if key != "model_type"
+    }
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -148,3 +162,45 @@ def test_loading_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str
     capfd.readouterr()
     load(tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"auto_map": {"AutoModelForCausalLM": "someone/x--modeling.X", "AutoConfig": "someone/x--configuration.X"}},
+        {"attn_implementation": "kernels-community/flash-attn3"},
+        {"_name_or_path": "someone/model"},
+    ],
+)
+def test_a_local_language_model_names_no_hub(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_language_model(tmp_path, LLAMA)
+    change_config(tmp_path, **changes)
+    with blocked_network() as attempts:
+        found = load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
+    assert attempts == []
+    assert set(found.configuration) & set(changes) == set()
+    assert found.configuration["hidden_size"] == LLAMA["hidden_size"]
+
+
+def test_a_local_adapter_does_not_load_its_base_model_from_a_hub(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": "someone/model", "peft_type": "LORA", "task_type": "CAUSAL_LM"})
+    )
+    with blocked_network() as attempts, pytest.raises(CheckpointError, match="no causal language model"):
+        load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
+    assert attempts == []
+
+
+def test_a_hub_name_that_the_user_wrote_reaches_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with blocked_network() as attempts, pytest.raises(CheckpointError, match="nobody/nothing: no causal language"):
+        load_pretrained("nobody/nothing", vocabulary_size=50, cross_attention=False)
+    assert attempts
+
+
+def test_quantized_weights_are_refused(tmp_path: Path) -> None:
+    write_language_model(tmp_path, LLAMA)
+    change_config(tmp_path, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+    with pytest.raises(CheckpointError, match="its weights are quantized; use the model before quantization"):
+        load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)

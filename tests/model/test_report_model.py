@@ -104,9 +104,9 @@ def test_thresholds_lie_between_0_and_1(value: float) -> None:
 
 
 def test_thresholds_have_the_length_of_the_schema() -> None:
-    with pytest.raises(pydantic.ValidationError, match=r"findings\.present has 16 values; .*'chest_xray' has 17"):
+    with pytest.raises(pydantic.ValidationError, match=r"findings\.present has 16 values, .*'chest_xray' has 17"):
         tiny_config(findings={"present": (0.5,) * 16})
-    with pytest.raises(pydantic.ValidationError, match=r"findings\.trained has 1 values; .*'chest_xray' has 17"):
+    with pytest.raises(pydantic.ValidationError, match=r"findings\.trained has 1 values, .*'chest_xray' has 17"):
         tiny_config(findings={"trained": (True,), "present": (None,) * 17})
 
 

@@ -60,6 +60,9 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
     ("settings", "message"),
     [
         (["stages.0.stepps=3"], "unknown key 'stages.0.stepps'; did you mean 'steps'?"),
+        (["steps=6"], "unknown key 'steps'; did you mean 'stages.0.steps'?"),
+        (["image_size=64"], "unknown key 'image_size'; did you mean 'model.encoder.image_size'?"),
+        (["decoder=1e-3"], "did you mean 'stages.0.rates.decoder' or 'model.decoder'?"),
         (["stages.0.steps=0"], "stages.0.steps: Input should be greater than or equal to 1"),
         (["stages.0.batch_size=many"], "stages.0.batch_size: Input should be a valid integer"),
         (['stages.0.corpora=["image"]'], "stage 'all': no corpus 'image'; choose from images"),

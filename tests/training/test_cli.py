@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import sys
@@ -88,6 +89,21 @@ def test_usage_errors(command: Command, arguments: list[str], code: int, message
     found, out, err = command(*arguments)
     assert (found, out) == (code, "")
     assert message in err
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "..", "a/../../x", "x" * 300, "con", "a\x1b[31mb", ""])
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_name_never_writes_outside_the_folder_of_runs(
+    command: Command, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, dry: bool
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a" / "b")
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = command(recipe, "--set", f"name={json.dumps(name)}", *(["--dry-run"] if dry else []))
+    assert (code, out) == (2, "")
+    assert "name: " in err
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not (Path("/") / "x").exists()
 
 
 def test_a_dry_run_leaves_only_its_contact_sheet(command: Command, recipe: Path, tmp_path: Path) -> None:

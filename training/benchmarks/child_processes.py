@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from report_gen.errors import ReportGenError
+from report_gen.terminal import run_app
 
 from ..recipe import Recipe
 
@@ -71,11 +72,7 @@ def _join(rank: int, processes: int, port: int, target: Callable[..., None], arg
 def _train(recipe: Recipe, folder: Path, resume: bool) -> None:
     from ..engine import train
 
-    try:
-        train(recipe, folder, resume=resume, on_step=lambda _: None)
-    except ReportGenError as error:
-        sys.stderr.write(f"report-gen: {error}\n")
-        sys.exit(error.exit_code)
+    run_app(partial(train, recipe, folder, resume=resume, on_step=lambda _: None))
 
 
 def _free_port() -> int:

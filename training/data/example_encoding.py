@@ -9,9 +9,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from report_gen.files import write_atomically
 
-from ..run import OnProgress, report_progress
+from ..run import OnProgress, read_json, report_progress
 from .arrow_rows import Rows, cannot_write
 from .example_store import Examples, ExampleStore, write_examples
 from .examples import TrainingExample
@@ -42,15 +44,18 @@ class _Contents:
     left_out: Mapping[str, int]
 
 
+_STORED = TypeAdapter(_Contents)
+
+
 def open_examples(folder: Path, fingerprint: str) -> EncodedCorpora | None:
     """Open the examples of a folder; None if it is incomplete or was made from something else."""
     try:
-        contents = _Contents(**json.loads((folder / _CONTENTS).read_bytes()))
+        contents = _STORED.validate_python(read_json(folder / _CONTENTS))
         whole = all((folder / name).stat().st_size == size for name, size in contents.sizes.items())
         if contents.fingerprint != fingerprint or not whole:
             return None
         return _open(folder, contents.counts, contents.left_out)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, LookupError):  # any damage: the examples are written anew
         return None
 
 

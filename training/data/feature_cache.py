@@ -21,7 +21,7 @@ from .arrow_rows import cannot_write
 from .image_augmentation import augment
 from .image_cache import ImageCache
 from .image_decoding import VERSION
-from .shards import Place, Shards, remove_abandoned, shard_rows, write_shard
+from .shards import SCHEMA, Place, Shards, remove_remains, shard_rows, write_shard
 
 _BATCH = 32
 """Images per encoder call."""
@@ -79,7 +79,7 @@ def cache_features(
     missing = _missing(wanted, Shards(place).index())
     wait()  # no process may write before all have listed what is missing
     _check_space(folder, len(missing), shape)
-    remove_abandoned(place)
+    remove_remains(place, SCHEMA)
     pending: dict[str, bytes] = {}
     for done, batch in _batches(missing[rank::processes]):
         squares = transform.normalize(_squares(batch, images, augmentation, seed))

@@ -23,7 +23,7 @@ from report_gen.imaging.transform import ImageTransform
 from ..run import OnProgress
 from .image_decoding import VERSION, DecodedImage, FileStamp, UnreadableImage, decode, file_stamp
 from .process_pool import available_cores, map_in_processes
-from .shards import Place, Shards, read_tables, remove_abandoned, shard_rows, write_shard, write_table
+from .shards import SCHEMA, Place, Shards, read_tables, remove_remains, shard_rows, write_shard, write_table
 
 _FILES = pa.schema([("path", pa.string()), ("size", pa.int64()), ("modified", pa.int64()), ("sha256", pa.string())])
 _MAX_FILES = 10_000
@@ -122,8 +122,8 @@ class _Writer:
         self._files, self._squares, self._rows = files, squares, rows
         self._pending: dict[str, bytes] = {}
         self._decoded: list[DecodedImage] = []
-        for folder in (files, squares):
-            remove_abandoned(folder)
+        remove_remains(files, _FILES)
+        remove_remains(squares, SCHEMA)
 
     def add(self, decoded: DecodedImage) -> None:
         self._decoded.append(decoded)
@@ -150,7 +150,7 @@ def _known_files(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
     """Return path -> SHA-256 of unchanged files. A deleted file is included if only one content of it is recorded."""
     paths = set(wanted)
     recorded: dict[str, dict[FileStamp, str]] = {}
-    for row in read_tables(folder):
+    for row in read_tables(folder, _FILES):
         if row["path"] in paths:
             recorded.setdefault(row["path"], {})[FileStamp(row["size"], row["modified"])] = row["sha256"]
     known = {}

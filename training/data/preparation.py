@@ -25,7 +25,7 @@ from report_gen.records import FindingSchema, format_report
 from report_gen.tokenizer import ReportTokenizer
 
 from ..recipe import Recipe, load_finding_schema
-from ..run import OnProgress, Run
+from ..run import CACHE, OnProgress, Run
 from .attribute_values import choose_attributes
 from .example_encoding import USED_SPLITS, EncodedCorpora, open_examples, write_corpora
 from .example_store import Examples, ExampleStore
@@ -35,7 +35,6 @@ from .image_decoding import UnreadableImage
 from .studies import CorpusStudies, read_studies
 from .vocabulary import learn_vocabulary
 
-CACHE = "cache"
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
 _VERSION = 4
 """Version of the code that makes examples. Raise it to discard stored ones."""
@@ -100,6 +99,10 @@ def prepare_sample(
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
     skipped = {image.path for image in unreadable}
+    for corpus, splits in sampled.items():
+        _check_readable(
+            corpus, (tuple(map(str, study.images)) for store in splits.values() for study in store), unreadable
+        )
     readable = {
         corpus: {split: _readable(store, skipped) for split, store in splits.items()}
         for corpus, splits in sampled.items()
@@ -145,6 +148,10 @@ def _encode(
     _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
+    skipped = frozenset(image.path for image in unreadable)
+    for name, corpus in studies.items():
+        used = (study for study in corpus if study.split in USED_SPLITS)
+        _check_readable(name, (tuple(map(str, study.images)) for study in used), unreadable)
     if tokenizer is None:
         texts = _training_texts(studies.values())
         extra = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
@@ -158,7 +165,6 @@ def _encode(
         schema=schema,
     )
     folder, fingerprint = run.folder / CACHE / _EXAMPLES, _fingerprint(recipe, prompt, tokenizer)
-    skipped = frozenset(image.path for image in unreadable)
     encoded = write_corpora(
         folder, fingerprint, studies, encode, skipped, findings=len(schema.findings), on_progress=on_progress
     )
@@ -204,6 +210,28 @@ def _refuse(unreadable: Sequence[UnreadableImage]) -> None:
         raise CorpusError(
             f"{first.path}: {first.reason.rstrip('.')} - the first of {len(unreadable)} unreadable images; repair "
             'them, or leave their studies out with unreadable = "leave-out"'
+        )
+
+
+def _check_readable(name: str, images: Iterable[Sequence[str]], unreadable: Sequence[UnreadableImage]) -> None:
+    """Raise CorpusError if every study of a corpus has an image that cannot be read, so that all are left out.
+
+    Args:
+        name: The corpus.
+        images: Paths of the images of each study.
+        unreadable: Images that are missing or cannot be read.
+    """
+    reasons = {image.path: image.reason for image in unreadable}
+    first = ""
+    for study in images if reasons else ():
+        faulty = next((path for path in study if path in reasons), None)
+        if faulty is None:
+            return
+        first = first or faulty
+    if first:
+        raise CorpusError(
+            f"no study of the corpus {name!r} is left, because each has a missing or unreadable image: {first}: "
+            f"{reasons[first].rstrip('.')} - the first of {len(reasons)}; correct the names, or repair the images"
         )
 
 

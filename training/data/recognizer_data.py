@@ -100,7 +100,7 @@ def _locate(recipe: Recipe, source: RecognizerSource) -> list[tuple[str, str]]:
 def _resolve(recipe: Recipe, source: RecognizerSource) -> Path:
     if source.images.startswith(_PACKAGE):
         package, _, folder = source.images.removeprefix(_PACKAGE).partition("/")
-        spec = find_spec(package)
+        spec = find_spec(package) if package.isidentifier() else None
         if spec is None or not spec.submodule_search_locations:
             raise RecipeError(f"recognizer.sources: the package {package} is not installed; install it")
         return Path(spec.submodule_search_locations[0]) / folder
@@ -116,8 +116,11 @@ def _images(folder: Path) -> Sequence[Path]:
 
 def _table(table: Path, source: RecognizerSource) -> list[tuple[str, str]]:
     """Return the path and the group of the images of a CSV table with a column `image`."""
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise RecipeError(f"recognizer.sources: {table} is no CSV table in UTF-8; correct the source") from error
     needed = {"image", *source.where, *([source.group] if source.group else [])}
     if missing := sorted(needed - set(rows[0] if rows else ())):
         raise RecipeError(f"recognizer.sources: {table} has no column {missing[0]!r}; correct the source")

@@ -20,8 +20,9 @@ from report_gen.files import write_atomically
 
 from .arrow_rows import Row
 
-_SCHEMA = pa.schema([("key", pa.string()), ("payload", pa.large_binary())])
-SUFFIX = ".arrow"
+SCHEMA = pa.schema([("key", pa.string()), ("payload", pa.large_binary())])
+_FILES = "[0-9a-f]" * 16 + ".arrow"
+"""Glob pattern of the names that `write_table` gives."""
 _LARGEST = 64 * 2**20
 """Bytes per shard; a killed run loses at most one shard of work."""
 _MOST = 1024
@@ -44,7 +45,7 @@ class Shards:
     """The shards of a folder at the time of construction."""
 
     def __init__(self, folder: Path) -> None:
-        self._paths = sorted(folder.glob(f"*{SUFFIX}"))
+        self._paths = sorted(folder.glob(_FILES))
 
     def index(self) -> dict[str, Place]:
         """Return key -> place. Damaged shards are skipped, as if their payloads had never been written."""
@@ -68,7 +69,7 @@ class Shards:
     def _column(self, place: Place, name: str) -> pa.Array:
         path = self._paths[place[0]]
         try:
-            return _open(path).column(name)
+            return _open(path, SCHEMA).column(name)
         except (OSError, pa.ArrowInvalid) as error:
             raise OutputError(f"{path}: the cache cannot be read; keep it in place while a run uses it") from error
 
@@ -79,7 +80,7 @@ def write_shard(folder: Path, payloads: Mapping[str, bytes]) -> None:
     Raises:
         OutputError: The file cannot be written; the message names it and the remedy. Other shards are untouched.
     """
-    write_table(folder, _SCHEMA, {"key": list(payloads), "payload": list(payloads.values())})
+    write_table(folder, SCHEMA, {"key": list(payloads), "payload": list(payloads.values())})
 
 
 def write_table(folder: Path, schema: pa.Schema, columns: Mapping[str, list[Any]]) -> None:
@@ -91,22 +92,31 @@ def write_table(folder: Path, schema: pa.Schema, columns: Mapping[str, list[Any]
     buffer = io.BytesIO()
     with pa.ipc.new_file(buffer, schema) as writer:
         writer.write_batch(pa.RecordBatch.from_pydict(dict(columns), schema=schema))
-    write_atomically(folder / f"{secrets.token_hex(8)}{SUFFIX}", buffer.getvalue())
+    write_atomically(folder / f"{secrets.token_hex(8)}.arrow", buffer.getvalue())
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove temporary files that killed runs left long ago."""
+def remove_remains(folder: Path, schema: pa.Schema) -> None:
+    """Remove what killed runs left: temporary files of long ago, and damaged files, whose content is written anew.
+
+    Files get their names when they are complete, so that a file which another run is writing never looks damaged.
+    """
     for path in folder.glob(".*.tmp"):
         with suppress(OSError):  # another run has finished or removed it, or it may not be removed
             if time.time() - path.stat().st_mtime > _ABANDONED:
                 path.unlink()
+    for path in folder.glob(_FILES):
+        with suppress(OSError):
+            try:
+                _open(path, schema)
+            except pa.ArrowInvalid:
+                path.unlink()
 
 
-def read_tables(folder: Path) -> Iterator[Row]:
+def read_tables(folder: Path, schema: pa.Schema) -> Iterator[Row]:
     """Yield the rows of all files of `write_table` in a folder; damaged files are skipped."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
+    for path in sorted(folder.glob(_FILES)):
         try:
-            rows = _open(path).to_pylist()
+            rows = _open(path, schema).to_pylist()
         except (OSError, pa.ArrowInvalid):
             continue
         yield from rows
@@ -114,12 +124,18 @@ def read_tables(folder: Path) -> Iterator[Row]:
 
 def _keys(path: Path) -> list[str]:
     try:
-        keys: list[str] = _open(path).column("key").to_pylist()
+        keys: list[str] = _open(path, SCHEMA).column("key").to_pylist()
     except (OSError, pa.ArrowInvalid):
         return []
     return keys
 
 
 @lru_cache(maxsize=_OPEN)
-def _open(path: Path) -> pa.RecordBatch:
-    return pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+def _open(path: Path, schema: pa.Schema) -> pa.RecordBatch:
+    """Open the record batch of a file. Offsets beyond the end of a damaged file would be read as memory."""
+    file = pa.ipc.open_file(pa.memory_map(str(path)))
+    if not file.schema.equals(schema) or file.num_record_batches != 1:
+        raise pa.ArrowInvalid("another table")
+    batch = file.get_batch(0)
+    batch.validate(full=True)
+    return batch

@@ -14,7 +14,8 @@ from report_gen.model import ReportModel
 
 from ..data import Batch, BatchDataset, ExampleStore, PreparedCorpora, TrainingData, group_by_kind, image_transform
 from ..recipe import Recipe
-from ..run import Processes, TrainProgress, TrainState, explain_failures, snapshot
+from ..run import LAST, Processes, TrainProgress, TrainState, explain_failures, snapshot
+from .resume_check import check_state
 from .stage import RunContext, Stage
 
 
@@ -30,13 +31,16 @@ def fit(context: RunContext) -> None:
     model, run, stages = context.checkpoint.model, context.run, context.recipe.stages
     for index in range(len(stages)):  # check all stages now, not when the last one starts
         TrainingData(context.recipe, index, context.prepared, Processes(context.accelerator))
-    state = run.load() or TrainState(TrainProgress(), snapshot(model))
+    state = run.load()
+    if state is None:
+        state = TrainState(TrainProgress(), snapshot(model), seed=context.recipe.seed)
+    check_state(state, context.recipe, model.state_dict(), run.folder / LAST)
     with run.restoring():
         model.load_state_dict(dict(state.weights))
     for index in range(state.progress.stage, len(stages)):
         with explain_failures(stages[index]):
             Stage(context, index, state).fit()
-        state = TrainState(TrainProgress(stage=index + 1), snapshot(model))
+        state = TrainState(TrainProgress(stage=index + 1), snapshot(model), seed=context.recipe.seed)
         if context.accelerator.is_main_process:
             run.save(state)
 

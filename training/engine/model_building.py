@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from report_gen.config import AttributeConfig, EncoderConfig, ModelConfig, ScopeConfig
 from report_gen.errors import RecipeError
@@ -15,6 +11,8 @@ from report_gen.model import Encode, ReportModel, conditioning_type, load_pretra
 
 from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema
+from .size_check import check_sizes
+from .weights_files import check_decoder_folder, read_encoder_weights
 
 
 def build_model(
@@ -37,7 +35,7 @@ def build_model(
 
     Raises:
         RecipeError: Pretrained weights are missing or do not fit the encoder, adapters find no layers, a stage names
-            encoder layers that do not exist, or the decoder has too few positions.
+            encoder layers that do not exist, the decoder has too few positions, or the memory is too small.
         CheckpointError: The encoder or the decoder cannot be built.
     """
     model = _initialize(recipe, vocabulary_size, attributes, encode)
@@ -72,6 +70,7 @@ def describe_decoder(model: ReportModel) -> str:
 def _initialize(
     recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
 ) -> ReportModel:
+    check_sizes(recipe, vocabulary_size)
     torch.manual_seed(recipe.seed)
     chosen, schema = recipe.model, load_finding_schema(recipe)
     uses_visual_tokens = conditioning_type(chosen.conditioning).uses_visual_tokens
@@ -95,12 +94,13 @@ def _initialize(
     if chosen.decoder_weights is None:
         model = ReportModel(config, encode=encode)
     else:
+        check_decoder_folder(chosen.decoder_weights)
         pretrained = load_pretrained(
             chosen.decoder_weights,
             vocabulary_size=vocabulary_size,
             cross_attention=conditioning_type(chosen.conditioning).adds_cross_attention,
         )
-        decoder = chosen.decoder.model_copy(update={"transformer": pretrained.model.config.to_diff_dict()})
+        decoder = chosen.decoder.model_copy(update={"transformer": pretrained.configuration})
         model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)
@@ -138,7 +138,7 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
     if source == "pretrained":
         weights = _pretrained_weights(recipe.model.encoder)
     else:
-        weights = _read_weights(recipe.resolve(str(source)))
+        weights = read_encoder_weights(recipe.resolve(str(source)))
     # The file may also hold the classification head, which the encoder does not have.
     fitting = {name: weights[name] for name in backbone.state_dict() if name in weights}
     try:
@@ -162,10 +162,3 @@ def _pretrained_weights(encoder: EncoderConfig) -> dict[str, torch.Tensor]:
         ) from error
     weights: dict[str, torch.Tensor] = source.state_dict()
     return weights
-
-
-def _read_weights(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RecipeError(f"{path}: encoder weights cannot be read ({error}); give a safetensors file") from error

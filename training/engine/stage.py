@@ -28,12 +28,10 @@ from ..recipe import Recipe
 from ..run import OnProgress, Processes, Progress, Run, StopRequest, TrainState, Validation, snapshot
 from .checkpoint_choice import rank
 from .precision import measure_precision
+from .resume_check import MAX_SKIPPED
 from .sharding import build_trainable_model
 from .train_step import LossCounts, LossSums, MeanLosses, mean_losses, train_step
 from .validation import Validator
-
-MAX_SKIPPED = 3
-"""Steps in a row without a finite loss and gradient after which a run ends; single ones are skipped."""
 
 _LOGGED = ("loss", "report_loss", "finding_loss", "attribute_loss", "rates", "seconds", "studies", "tokens")
 _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
@@ -66,6 +64,8 @@ class Stage:
         self._data = TrainingData(self._recipe, index, context.prepared, self._processes)
         self._data.cache_features(shared_cache(self._recipe, self._run), self._model.encoder, context.on_progress)
         self._progress = replace(state.progress, bf16=self._choose_precision(state.progress.bf16))
+        self._is_continued = state.best is not None
+        """Whether the state was saved in this stage, whose start is in the log then."""
         self._best = state.best or state.weights
         self._trainable = build_trainable_model(self._model, self._stage, context.accelerator)
         with self._run.restoring():
@@ -83,7 +83,7 @@ class Stage:
 
     def fit(self) -> None:
         """Train until the steps are done or validation stops improving; the model ends with the best weights."""
-        if self._progress.validated < 0:
+        if not self._is_continued:
             self._log("stage", bf16=self._progress.bf16, processes=self._processes.count)
         while True:
             if self._is_validation_due():
@@ -223,6 +223,7 @@ class Stage:
                 best=self._best,
                 optimizer=trainable.optimizer_state(),
                 ema=trainable.ema_state(),
+                seed=self._recipe.seed,
             )
             if self._processes.is_main:
                 self._run.save(state)

@@ -37,7 +37,7 @@ class TrainableModel:
             ValueError, LookupError, RuntimeError: The state belongs to another model.
         """
         if state.optimizer:
-            unpack_optimizer(self._optimizer, state.optimizer)
+            unpack_optimizer(self._optimizer, state.optimizer, steps=state.progress.step)
         if self._ema is not None and state.ema is not None:
             self._ema.load(state.ema)
 

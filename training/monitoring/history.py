@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from report_gen.errors import UsageError
 
@@ -33,30 +35,41 @@ class StageHistory:
         return max([*self.steps, *self.validations], default=0)
 
 
+class _Line(BaseModel):
+    """The entries of a line that a plot shows; other entries are left out."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: Literal["step", "validation"]
+    stage: str
+    step: int = Field(ge=0, le=2**53)
+    loss: float | None = None
+    scores: dict[str, float | None] | None = None
+    accuracies: dict[str, float | None] | None = None
+    rates: dict[str, float | None] | None = None
+    distinct: float | None = None
+    collapsed: bool = False
+    chosen: bool = False
+
+
 def read_history(log: Path) -> list[StageHistory]:
-    """Read the stages of a log in order; incomplete lines are skipped.
+    """Read the stages of a log in order; lines that are incomplete or malformed are skipped.
 
     Raises:
         UsageError: The log cannot be read.
     """
     stages: dict[str, StageHistory] = {}
-    for record in _read_records(log):
-        kind, name, step = (record.get(key) for key in ("kind", "stage", "step"))
-        if kind in ("step", "validation") and isinstance(name, str) and isinstance(step, int):
-            stage = stages.setdefault(name, StageHistory(name))
-            (stage.steps if kind == "step" else stage.validations)[step] = record
+    for line in _read_lines(log):
+        stage = stages.setdefault(line.stage, StageHistory(line.stage))
+        (stage.steps if line.kind == "step" else stage.validations)[line.step] = line.model_dump()
     return list(stages.values())
 
 
-def _read_records(log: Path) -> Iterator[Record]:
+def _read_lines(log: Path) -> Iterator[_Line]:
     try:
-        with log.open(encoding="utf-8") as lines:
+        with log.open("rb") as lines:
             for line in lines:
-                try:
-                    record = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(record, dict):
-                    yield record
+                with suppress(ValidationError):
+                    yield _Line.model_validate_json(line)
     except OSError as error:
         raise UsageError(f"{log}: cannot be read ({error.strerror}); check the run folder") from error

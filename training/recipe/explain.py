@@ -126,7 +126,12 @@ def _kind(annotation: Any) -> str:
 def _limits(metadata: Iterable[Any]) -> str:
     """Describe the numeric limits of a field, as in `>= 0 and < 1`."""
     signs = [(sign, getattr(limit, word, None)) for limit in metadata for word, sign in _LIMITS.items()]
-    return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+    return " and ".join(f"{sign} {_bound(bound)}" for sign, bound in signs if bound is not None)
+
+
+def _bound(bound: float) -> str:
+    """Return a limit as TOML: `1_000_000`, `0.05`."""
+    return f"{bound:_}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def _nested(annotation: Any) -> tuple[type[BaseModel], ...]:

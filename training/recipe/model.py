@@ -19,7 +19,7 @@ from report_gen.records import AttributeName
 class LoraRecipe(FrozenModel):
     """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
 
-    rank: int = Field(default=8, ge=1)
+    rank: int = Field(default=8, ge=1, le=4096)
     """Rank of an adapter."""
     alpha: float = Field(default=16.0, gt=0)
     """Scale of the adapters is alpha / rank."""
@@ -52,7 +52,7 @@ class ModelRecipe(FrozenModel):
     """Studies that the model is made for; others are refused unless the user forces a draft."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
-    attribute_support: int = Field(default=20, ge=1)
+    attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
 
     @model_validator(mode="after")

@@ -28,13 +28,13 @@ class RecognizerRecipe(FrozenModel):
     """Names of the corpora whose images are examples of the class `upright`."""
     sources: tuple[RecognizerSource, ...] = ()
     """Further images, with their class."""
-    drawn: int = Field(default=200, ge=0)
+    drawn: int = Field(default=200, ge=0, le=10_000)
     """Number of images of the class `foreign` that are drawn by code: shapes, gradients, noise and text."""
     phantoms: bool = False
     """Whether 30 chest phantoms, as drawn by `report-gen demo`, are added to the class `upright`."""
     orientations: bool = True
     """Whether rotated and inverted copies of upright images are classes of their own."""
-    grid: int = Field(default=3, ge=1)
+    grid: int = Field(default=3, ge=1, le=64)
     """Patch features are averaged in `grid` x `grid` cells of the image."""
-    components: int = Field(default=64, ge=1)
+    components: int = Field(default=64, ge=1, le=65_536)
     """Number of principal components that reconstruct the features of an image."""

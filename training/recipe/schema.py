@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from report_gen.config import CONDITIONING_TRAITS, FrozenModel
 from report_gen.records import SectionName
 
 from .model import ModelRecipe
+from .names import check_name
 from .recognizer import RecognizerRecipe
 
 
@@ -31,7 +32,7 @@ class CorpusRecipe(FrozenModel):
     """Ids of studies to leave out completely, such as studies kept for a demonstration."""
     soft_labels: float = Field(default=0.0, ge=0, le=1)
     """Weight of the soft labels of another model in the finding targets, if the corpus has such labels."""
-    augmented_texts: int = Field(default=0, ge=0)
+    augmented_texts: int = Field(default=0, ge=0, le=10_000_000)
     """Number of additional training reports, made by combining sentences of several reports."""
     use_images: bool = True
     """False uses only the reports."""
@@ -42,7 +43,7 @@ class CorpusRecipe(FrozenModel):
 class TextRecipe(FrozenModel):
     prompt: str = "chest_xray"
     """Name of a built-in prompt, or a prompt file."""
-    vocabulary_size: int = Field(default=2000, ge=16)
+    vocabulary_size: int = Field(default=2000, ge=16, le=1_000_000)
     """Number of pieces in the sentencepiece vocabulary, which is learned from the training reports only."""
     drop_priors: bool = True
     """Remove comparisons with an earlier study, because a draft of one study cannot support them."""
@@ -53,7 +54,7 @@ class TextRecipe(FrozenModel):
     findings section does not."""
     sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
     """Sections that a cleaned report must have; otherwise the study is used without its report."""
-    max_report_tokens: int = Field(default=160, ge=8)
+    max_report_tokens: int = Field(default=160, ge=8, le=1_000_000)
     """Maximum number R of report tokens; longer reports lose whole sentences."""
 
 
@@ -100,7 +101,7 @@ class Rates(FrozenModel):
     encoder_decay: float = Field(default=1.0, gt=0, le=1)
     """Factor between the learning rates of one encoder layer and the next lower one; below 1, early layers change less.
     Layers are grouped as in timm: the stem, then each block."""
-    encoder_layers: int | None = Field(default=None, ge=1)
+    encoder_layers: int | None = Field(default=None, ge=1, le=4096)
     """Number of last encoder layers to train; the others are frozen. All if not given."""
     projector: float = Field(default=0.0, ge=0)
     """Learning rate of the projector and the finding and attribute heads; 0 freezes them."""
@@ -121,11 +122,11 @@ class StageRecipe(FrozenModel):
     """Name shown in the progress bar and the log."""
     corpora: tuple[str, ...]
     """Names of the corpora to train on; their batches alternate."""
-    steps: int = Field(ge=1)
+    steps: int = Field(ge=1, le=1_000_000_000)
     """Maximum number of optimizer steps."""
-    batch_size: int = Field(default=16, ge=1)
+    batch_size: int = Field(default=16, ge=1, le=65_536)
     """Studies B per batch, over all processes."""
-    accumulate: int = Field(default=1, ge=1)
+    accumulate: int = Field(default=1, ge=1, le=65_536)
     """Batches per optimizer step; their gradients are added up."""
     rates: Rates
     """Peak learning rates of encoder, projector and decoder."""
@@ -156,7 +157,7 @@ class StageRecipe(FrozenModel):
     otherwise the model gets the views of the corpus."""
     augment: bool = True
     """Whether training images are changed at random, as `augmentation` specifies."""
-    cached_features: int = Field(default=0, ge=0)
+    cached_features: int = Field(default=0, ge=0, le=1000)
     """Variants per image whose patch features are computed once, if the encoder is frozen: the first is the original
     image, further ones are augmented. 0 runs the encoder in every step."""
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -168,27 +169,27 @@ class StageRecipe(FrozenModel):
     The decay of step n (from 0) is at most (1 + n) / (10 + n)."""
     scst: ScstRecipe = Field(default_factory=ScstRecipe)
     """Self-critical sequence training."""
-    validate_every: int = Field(default=100, ge=1)
+    validate_every: int = Field(default=100, ge=1, le=1_000_000_000)
     """Steps between validations."""
     checkpoint_metric: Literal["draft_score", "loss"] = "draft_score"
     """Criterion for the best weights: `draft_score`, the sum of finding macro-F1 and CIDEr-D of drafts of validation
     studies (the loss, if no study has a report), or `loss`."""
-    validation_drafts: int = Field(default=100, ge=1)
+    validation_drafts: int = Field(default=100, ge=1, le=1_000_000_000)
     """Maximum number of validation studies to draft, the same at every validation."""
     validation_decoding: Literal["greedy", "beam", "default"] = "greedy"
     """Decoding of validation drafts: greedy (fast), beam search, or the default of drafting (several times slower)."""
     min_distinct: float = Field(default=0.1, ge=0, le=1)
     """Minimum number of different drafts, as a share of the different references; weights below it score 0."""
-    patience: int = Field(default=5, ge=1)
+    patience: int = Field(default=5, ge=1, le=1_000_000_000)
     """Validations without improvement after which the stage ends."""
 
 
 class Recipe(FrozenModel):
     name: str
-    """Name of the model and of its run folder."""
+    """Name of the model and of its run folder: a file name of at most 200 bytes, without slashes."""
     data: str = "."
     """Folder that paths in the recipe are relative to; itself relative to the current folder."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=2**64 - 1)
     """Seed of everything random."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the forward pass; `auto` measures at the start of every stage whether bf16 is faster."""
@@ -196,14 +197,14 @@ class Recipe(FrozenModel):
     """Compile the model with torch.compile: pays off in long runs on GPUs, costs minutes at the start."""
     checkpoint_activations: bool = False
     """Recompute the decoder's activations in the backward pass: less memory, about a third more time."""
-    workers: int = Field(default=0, ge=0)
+    workers: int = Field(default=0, ge=0, le=256)
     """Processes that make batches ahead; 0 uses one thread. Images are decoded before the first step, on all cores."""
     cache: str | None = None
     """Folder of decoded images and patch features, relative to `data`; runs that share it decode once. The default is
     `cache` in the run folder. It holds patient images: delete it with them."""
     unreadable: Literal["refuse", "leave-out"] = "refuse"
     """Treatment of a study with a missing or unreadable image: stop with an error, or leave the study out."""
-    save_minutes: float = Field(default=10.0, ge=0)
+    save_minutes: float = Field(default=10.0, ge=0, le=525_600)
     """Minutes between saves of the training state, in addition to the save at every validation."""
     tensorboard: bool = True
     """Whether to write curves and sample drafts for TensorBoard into the run folder."""
@@ -253,6 +254,11 @@ class Recipe(FrozenModel):
             if name not in names:
                 raise ValueError(f"recognizer: no corpus {name!r}; choose from {', '.join(names)}")
         return self
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        return check_name(name)
 
     def resolve(self, path: str) -> Path:
         """Return a path of the recipe relative to the current folder."""

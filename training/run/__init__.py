@@ -10,13 +10,16 @@ from .events import (
     selection_scores,
 )
 from .failures import explain_failures
-from .folder import BEST, LAST, LOG, RECIPE, Run, TrainProgress, TrainState, ValidationScore
+from .folder import BEST, CACHE, LAST, LOG, RECIPE, Run
+from .json_files import read_json
 from .processes import Processes
 from .signals import StopRequest, catch_stop_signals, ignore_interrupts
 from .state import Tensors, pack_optimizer, snapshot, unpack_optimizer
+from .train_state import TrainProgress, TrainState, ValidationScore, damaged
 
 __all__ = [
     "BEST",
+    "CACHE",
     "LAST",
     "LOG",
     "RECIPE",
@@ -32,10 +35,12 @@ __all__ = [
     "Validation",
     "ValidationScore",
     "catch_stop_signals",
+    "damaged",
     "explain_failures",
     "ignore_interrupts",
     "ignore_progress",
     "pack_optimizer",
+    "read_json",
     "report_progress",
     "selection_scores",
     "snapshot",

@@ -5,71 +5,27 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pydantic
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
-from report_gen.errors import OutputError, RecipeError, ReportGenError, StoppedError, UsageError
-from report_gen.files import recover_folder, write_atomically, write_folder
+from report_gen.errors import CheckpointError, OutputError, RecipeError, ReportGenError, StoppedError, UsageError
+from report_gen.files import recover_folder, remove_temporary_files, write_atomically
 from report_gen.tokenizer import ReportTokenizer
 
 from ..recipe import Recipe, describe_renamed_keys
-from .state import Tensors
+from .json_files import read_json
+from .train_state import TrainState, damaged, load_state, save_state, saved_log_bytes
 
 RECIPE, LOG, LOCK, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "lock", "tokenizer.model", "last", "best"
-_STATE = "state.json"
+CACHE = "cache"
 
 _MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "checkpoint_activations"}
 """Recipe keys that do not affect the trained weights: a run may be resumed with other values."""
-
-
-class ValidationScore(NamedTuple):
-    """Score of the weights of a validation. It compares as a tuple; higher is better."""
-
-    score: float
-    """Score of the drafts; 0 if too few of them differ (`min_distinct`), and if there are none."""
-    negative_loss: float
-    """Decides between equal scores."""
-
-
-@dataclass(frozen=True)
-class TrainProgress:
-    """Progress of a run."""
-
-    stage: int = 0
-    """Index of the stage."""
-    step: int = 0
-    """Steps done in the stage."""
-    validated: int = -1
-    """Value of `step` at the latest validation of the stage; -1 before the first one."""
-    best: ValidationScore | None = None
-    """Score of the stage's best weights; None before the first validation, and without validation studies."""
-    stale: int = 0
-    """Validations since the best one."""
-    skipped: int = 0
-    """Number of latest steps in a row that were skipped because loss or gradient was not finite."""
-    bf16: bool | None = None
-    """Whether the stage runs in bf16; None before this was chosen."""
-
-
-@dataclass(frozen=True)
-class TrainState:
-    """Everything that a run needs to continue as if it had never stopped."""
-
-    progress: TrainProgress
-    weights: Tensors
-    best: Tensors | None = None
-    """Best weights of the stage; None between stages."""
-    optimizer: Tensors | None = None
-    ema: Tensors | None = None
-    """Exponential moving average of the weights, if the stage keeps one."""
 
 
 @dataclass(frozen=True)
@@ -119,9 +75,22 @@ class Run:
         write_atomically(self.folder / TOKENIZER, tokenizer.to_bytes())
 
     def load_tokenizer(self) -> ReportTokenizer | None:
-        """Return the vocabulary of the run; None before it was learned."""
+        """Return the vocabulary of the run; None before it was learned.
+
+        Raises:
+            UsageError: The vocabulary is damaged, or missing although the run has a state.
+        """
         path = self.folder / TOKENIZER
-        return ReportTokenizer.from_file(path) if path.exists() else None
+        if not path.exists():
+            if (self.folder / LAST).exists():
+                raise damaged(path, "the file is missing")
+            return None
+        try:
+            if not path.is_file():
+                raise damaged(path, "not a regular file")
+            return ReportTokenizer.from_file(path)
+        except CheckpointError as error:
+            raise damaged(path) from error
 
     def log(self, kind: str, **record: Any) -> None:
         """Append a line to the log."""
@@ -129,19 +98,11 @@ class Run:
             with (self.folder / LOG).open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind} | record) + "\n")
         except OSError as error:
-            raise OutputError(
-                f"{self.folder / LOG}: cannot be written ({error.strerror}); free some space, then continue with "
-                "--resume"
-            ) from error
+            raise _cannot_log(self.folder / LOG, error) from error
 
     def save(self, state: TrainState) -> None:
         """Write the state to `last/`, through a temporary folder that is then renamed."""
-        log = self.folder / LOG
-        record = {"progress": asdict(state.progress), "log_bytes": log.stat().st_size if log.exists() else 0}
-        tensors = {name: value for name, value in vars(state).items() if name != "progress" and value is not None}
-        contents: dict[str, bytes | Callable[[], bytes]] = {_STATE: json.dumps(record).encode()}
-        contents |= {_file(name): partial(save, dict(value)) for name, value in tensors.items()}
-        write_folder(self.folder / LAST, contents)
+        save_state(self.folder / LAST, state, log_bytes=self._flush_log())
 
     def load(self) -> TrainState | None:
         """Return the saved state; None before the first save.
@@ -149,20 +110,7 @@ class Run:
         Raises:
             UsageError: The state is damaged.
         """
-        last = self.folder / LAST
-        record = self._record()
-        if record is None:
-            return None
-        tensors = {
-            name: _load(last / _file(name))
-            for name in ("weights", "best", "optimizer", "ema")
-            if name == "weights" or (last / _file(name)).exists()
-        }
-        try:
-            progress = TrainProgress(**record["progress"])
-        except (TypeError, KeyError) as error:
-            raise _damaged(last / _STATE) from error
-        return TrainState(progress=_restore_score(progress), **tensors)
+        return load_state(self.folder / LAST)
 
     @contextmanager
     def restoring(self) -> Iterator[None]:
@@ -174,22 +122,30 @@ class Run:
         try:
             yield
         except (RuntimeError, ValueError, LookupError) as error:
-            raise _damaged(self.folder / LAST) from error
+            raise damaged(self.folder / LAST) from error
 
-    def _record(self) -> dict[str, Any] | None:
-        path = self.folder / LAST / _STATE
+    def _flush_log(self) -> int:
+        """Write the log to disk, because the state refers to its size, and return the size."""
+        path = self.folder / LOG
+        if not path.exists():
+            return 0
         try:
-            record = json.loads(path.read_bytes()) if path.exists() else None
-        except ValueError as error:
-            raise _damaged(path) from error
-        return record
+            with path.open("ab") as file:
+                os.fsync(file.fileno())
+                return file.tell()
+        except OSError as error:
+            raise _cannot_log(path, error) from error
 
     def _clean_up(self) -> None:
-        """Remove the remains of a killed process: incomplete folders, and log lines of steps that will be repeated."""
+        """Remove the remains of a killed process.
+
+        These are incomplete files and folders, and log lines of steps that will be repeated. The cache in the run
+        folder belongs to this run alone. A shared cache is elsewhere and cleaned by age, see `data/shards.py`.
+        """
         for name in (LAST, BEST):
             recover_folder(self.folder / name)
-        log, record = self.folder / LOG, self._record()
-        kept = 0 if record is None else record.get("log_bytes", 0)
+        remove_temporary_files(self.folder, subfolders=True)
+        log, kept = self.folder / LOG, saved_log_bytes(self.folder / LAST)
         if log.exists() and log.stat().st_size > kept:
             os.truncate(log, kept)
 
@@ -199,7 +155,7 @@ class Run:
         The folder can then be used for a new run. Decoded images are kept, because the next attempt needs them too.
         """
         log = self.folder / LOG
-        has_steps = log.exists() and '"kind": "step"' in log.read_text(encoding="utf-8")
+        has_steps = log.exists() and b'"kind": "step"' in log.read_bytes()
         if has_steps or (self.folder / LAST).exists() or (self.folder / BEST).exists():
             return
         for name in (RECIPE, TOKENIZER, LOG):
@@ -212,7 +168,7 @@ def _locked(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="ascii")
+        file = path.open("a+", encoding="ascii", errors="replace")
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from error
     with file:
@@ -222,7 +178,7 @@ def _locked(folder: Path) -> Iterator[None]:
         except (BlockingIOError, PermissionError) as error:
             file.seek(0)
             raise UsageError(
-                f"{folder}: in use by process {file.read().strip() or 'unknown'}; wait until it ends, or choose "
+                f"{folder}: in use by process {file.read(20).strip() or 'unknown'}; wait until it ends, or choose "
                 "another --output"
             ) from error
         except OSError as error:
@@ -238,14 +194,16 @@ def _locked(folder: Path) -> Iterator[None]:
 def _check_same(path: Path, recipe: Recipe) -> None:
     """Refuse to resume with a recipe that would have trained other weights."""
     try:
-        before = Recipe.model_validate_json(path.read_bytes())
+        before = Recipe.model_validate(read_json(path))
     except pydantic.ValidationError as error:
         if renamed := describe_renamed_keys(error):
             raise RecipeError(
                 f"{path}: {renamed}, so this run of an earlier version cannot be resumed; "
                 "use the new names in your recipe, and start a new run with another --output"
             ) from error
-        raise _damaged(path) from error
+        raise damaged(path) from error
+    except (OSError, ValueError) as error:
+        raise damaged(path) from error
     changed = sorted(_differences(before.model_dump(exclude=_MAY_CHANGE), recipe.model_dump(exclude=_MAY_CHANGE)))
     if changed:
         others = f" and {len(changed) - 1} more keys" if len(changed) > 1 else ""
@@ -266,22 +224,5 @@ def _differences(before: Any, now: Any, key: str = "") -> Iterator[str]:
         yield key.rstrip(".")
 
 
-def _restore_score(progress: TrainProgress) -> TrainProgress:
-    """Turn the score back into a named tuple, which JSON stores as a list."""
-    best = progress.best
-    return progress if best is None else TrainProgress(**(vars(progress) | {"best": ValidationScore(*best)}))
-
-
-def _file(name: str) -> str:
-    return "model.safetensors" if name == "weights" else f"{name}.safetensors"
-
-
-def _load(path: Path) -> Tensors:
-    try:
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise _damaged(path) from error
-
-
-def _damaged(path: Path) -> UsageError:
-    return UsageError(f"{path}: damaged or of another version; start a new run with another --output")
+def _cannot_log(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written ({error.strerror}); free some space, then continue with --resume")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import pyarrow as pa
 import pytest
 import torch
 from report_gen_training.data import image_cache, shards
@@ -166,6 +167,23 @@ def test_a_damaged_shard_is_decoded_again(tmp_path: Path, images: list[Path], le
     assert unreadable == ()
     for image in images:
         np.testing.assert_array_equal(cache.read(image), square(image))
+    shards._open.cache_clear()
+    files = list((tmp_path / "cache").glob("*/*.arrow"))
+    assert len(files) == 2  # the damaged ones are gone
+    assert all(pa.ipc.open_file(file).num_record_batches == 1 for file in files)
+
+
+def test_files_of_another_program_in_the_cache_are_left_alone(tmp_path: Path, images: list[Path]) -> None:
+    fill(tmp_path, images)
+    folder = next((tmp_path / "cache").glob("images*"))
+    others = [folder / "notes.arrow", folder / "0123.arrow", folder / "0123456789abcdef.txt"]
+    for other in others:
+        other.write_text("x")
+    with pa.ipc.new_file(folder / "0123456789abcdef.arrow", pa.schema([("a", pa.int8())])) as writer:
+        writer.write_batch(pa.record_batch({"a": pa.array([1], pa.int8())}))  # our name, but another table
+    cache, _ = fill(tmp_path, images)
+    np.testing.assert_array_equal(cache.read(images[0]), square(images[0]))
+    assert all(other.read_text() == "x" for other in others)
 
 
 def test_a_removed_cache_is_reported(tmp_path: Path, images: list[Path]) -> None:

@@ -93,6 +93,25 @@ def test_incomplete_examples_are_made_again(data: Path, name: str, damage: str) 
 
 
 @pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "[]", "null", "7", '{"fingerprint": 1}', '{"sizes": 1, "sizes": 1}'],
+    ids=["nested", "list", "null", "number", "incomplete", "doubled"],
+)
+def test_a_malformed_table_of_contents_is_written_again(data: Path, content: str) -> None:
+    prepare_run(data)
+    file = data / "run" / "cache" / "examples" / "contents.json"
+    whole = file.read_bytes()
+    for text in (
+        content,
+        json.dumps(json.loads(whole) | {"sizes": 7}),
+        json.dumps(json.loads(whole) | {"counts": [1]}),
+    ):
+        file.write_text(text)
+        prepare_run(data)
+        assert file.read_bytes() == whole
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"seed": 1},
@@ -166,6 +185,15 @@ def test_studies_with_unreadable_images_may_be_left_out(data: Path) -> None:
     assert prepared.encoded.left_out == {"images": 1}
     assert prepared.encoded.counts["images"]["train"] == 7
     assert "train-1" not in [one.study_id for one in prepared.encoded.examples["images"]["train"]]
+
+
+def test_a_corpus_of_which_no_image_can_be_read_is_refused_with_the_cause(data: Path) -> None:
+    for image in (data / "images").glob("*.png"):
+        image.unlink()
+    with pytest.raises(
+        CorpusError, match=r"no study of the corpus 'images' is left, because each has a missing or unr"
+    ):
+        prepare_run(data, tiny_recipe(data, unreadable="leave-out"))
 
 
 def test_images_of_the_test_split_are_not_read(data: Path) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 import timm
 import torch
@@ -60,6 +61,13 @@ def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(timm, "create_model", create_model)
     backbone = build(recipe(tmp_path, encoder_weights="pretrained")).encoder.backbone
     assert torch.equal(backbone.cls_token, source.cls_token)
+
+
+def test_a_download_is_asked_for_by_encoder_weights_alone(tmp_path: Path) -> None:
+    """As an argument of the encoder it would be part of every checkpoint, and download again at every draft."""
+    encoder = {"name": "test_vit", "arguments": {"pretrained": True}}
+    with pytest.raises(pydantic.ValidationError, match=r'A recipe sets model\.encoder_weights = "pretrained"'):
+        recipe(tmp_path, encoder=encoder, encoder_weights="pretrained")
 
 
 def test_pretrained_weights_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,20 @@ def test_a_damaged_run_is_refused_by_file(data: Path, tmp_path: Path) -> None:
         train(recipe, tmp_path / "run", resume=True, on_step=ignore)
 
 
+@pytest.fixture(scope="module")
+def stopped(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped after a validation."""
+
+    def on_step(now: Progress) -> None:
+        if now.step == 3:
+            raise KeyboardInterrupt
+
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_recipe(data), folder, resume=False, on_step=on_step)
+    return folder
+
+
 @pytest.mark.parametrize("name", ["recipe.json", "last/state.json", "last/optimizer.safetensors"])
 def test_damaged_records_of_a_run_are_refused_by_file(data: Path, tmp_path: Path, name: str) -> None:
     def on_step(now: Progress) -> None:
@@ -310,6 +325,33 @@ def test_damaged_records_of_a_run_are_refused_by_file(data: Path, tmp_path: Path
     (tmp_path / "run" / name).write_bytes(b"{")
     with pytest.raises(UsageError, match=rf"{name}: damaged"):
         train(tiny_recipe(data), tmp_path / "run", resume=True, on_step=ignore)
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "message"),
+    [
+        ("stage", 99, "stage = 99, but the recipe has 1 stages"),
+        ("step", -5, "progress.step: Input should be greater than or equal to 0"),
+        ("step", 5, "validated = 2 does not fit step = 5 and validate_every = 2"),
+        ("stale", 5, "stale = 5 does not fit 2 validations and patience = 5"),
+    ],
+)
+def test_a_state_that_contradicts_the_recipe_is_refused(
+    stopped: Path, data: Path, tmp_path: Path, entry: str, value: int, message: str
+) -> None:
+    run = Path(shutil.copytree(stopped, tmp_path / "run"))
+    record = json.loads((run / "last" / "state.json").read_text())
+    record["progress"][entry] = value
+    (run / "last" / "state.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=rf"last.*: damaged or of another version \({message}"):
+        train(tiny_recipe(data), run, resume=True, on_step=ignore)
+
+
+def test_a_state_of_another_seed_is_refused(stopped: Path, data: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(stopped, tmp_path / "run"))
+    (run / "recipe.json").write_text(tiny_recipe(data, seed=1).model_dump_json())
+    with pytest.raises(UsageError, match="seed = 0, but the recipe has 1"):
+        train(tiny_recipe(data, seed=1), run, resume=True, on_step=ignore)
 
 
 def test_missing_images_are_reported_before_training(tmp_path: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,27 @@ def test_an_interrupted_validation_is_repeated(
     assert state is not None
     assert (state.progress.step, state.progress.validated) == (2, 0)
     assert_resumes(recipe, tmp_path / "run", whole)
+
+
+def test_a_stop_in_the_first_validation_of_a_stage_doubles_no_entry_of_the_log(
+    recipe: Recipe, whole: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = validating.train_step
+
+    def stop(model: Any, batch: Any, stage: Any) -> Any:
+        if stage.name == "decoder":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(model, batch, stage)
+
+    monkeypatch.setattr(validating, "train_step", stop)
+    with pytest.raises(StoppedError, match="stage 'decoder', step 0"):
+        train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
+    monkeypatch.undo()
+    assert_resumes(recipe, tmp_path / "run", whole)
+    records = map(json.loads, (tmp_path / "run" / "log.jsonl").read_text().splitlines())
+    entries = Counter((record["kind"], record["stage"], record["step"]) for record in records)
+    assert set(entries.values()) == {1}
+    assert entries["stage", "decoder", 0] == 1
 
 
 def test_the_first_signal_is_recorded_and_a_later_one_has_its_usual_effect(monkeypatch: pytest.MonkeyPatch) -> None:

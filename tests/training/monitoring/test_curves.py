@@ -84,6 +84,38 @@ def test_a_repeated_step_counts_with_its_last_record(log: Path) -> None:
     assert {number: record["loss"] for number, record in stage.steps.items()} == {1: 2.0}
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe",
+        b"\0" * 100,
+        *(
+            json.dumps(validation("all", 1, 1.0) | wrong).encode()
+            for wrong in (
+                {"stage": 7},
+                {"step": "1"},
+                {"step": True},
+                {"step": -1},
+                {"step": 10**30},
+                {"loss": "low"},
+                {"scores": 5},
+                {"scores": {"CIDEr-D": [1]}},
+                {"rates": [1]},
+                {"accuracies": "x"},
+                {"distinct": {}},
+                {"collapsed": 3},
+            )
+        ),
+    ],
+)
+def test_malformed_lines_of_the_log_are_skipped(log: Path, line: bytes) -> None:
+    before = read_history(log)
+    log.write_bytes(line + b"\n" + log.read_bytes())
+    assert repr(read_history(log)) == repr(before)  # NaN equals nothing
+
+
 @pytest.mark.parametrize("history", [[], [StageHistory("$\\frac 心", {1: {"loss": float("nan")}}, {})]])
 def test_a_run_without_data_yet_has_a_plot(history: list[StageHistory]) -> None:
     assert PIL.Image.open(io.BytesIO(draw_curves(history, {}, title="a $name"))).size == (1100, 1200)

@@ -51,10 +51,10 @@ def test_every_field_is_a_key_with_a_meaning(keys: dict[str, Key]) -> None:
         ("text.sections", 'array of "FINDINGS" or "IMPRESSION"', '["FINDINGS"]'),
         ("corpora.exclude", "array of string", "[]"),
         ("model.encoder.arguments", "table", "{}"),
-        ("model.projector.patch_tokens", 'integer >= 0 or "all"', "16"),
-        ("stages.batch_size", "integer >= 1", "16"),
+        ("model.projector.patch_tokens", 'integer >= 0 and <= 4_096 or "all"', "16"),
+        ("stages.batch_size", "integer >= 1 and <= 65_536", "16"),
         ("stages.warmup", "float >= 0 and < 1", "0.05"),
-        ("stages.rates.encoder_layers", "integer >= 1", "none"),
+        ("stages.rates.encoder_layers", "integer >= 1 and <= 4_096", "none"),
     ],
 )
 def test_type_and_default_are_shown_as_toml(keys: dict[str, Key], path: str, kind: str, default: str) -> None:

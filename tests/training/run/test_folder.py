@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from report_gen_training.run.folder import Run, TrainProgress, TrainState, ValidationScore
+from report_gen_training.run import Run, TrainProgress, TrainState, ValidationScore
 from safetensors.torch import load_file
 
 from report_gen.errors import OutputError, RecipeError, UsageError
@@ -53,8 +53,8 @@ def test_leftovers_of_a_killed_process_are_cleaned_up(tmp_path: Path) -> None:
         run.log("step", step=2)
         with (tmp_path / "log.jsonl").open("a") as log:
             log.write('{"kind": "st')
-    (tmp_path / "last").rename(tmp_path / ".last-0123.old")
-    (tmp_path / ".last-0123.tmp").mkdir()
+    (tmp_path / "last").rename(tmp_path / ".last-0123456789abcdef.old")
+    (tmp_path / ".last-0123456789abcdef.tmp").mkdir()
     with Run.open(tmp_path, recipe, resume=True) as run:
         found = run.load()
         assert found is not None
@@ -63,6 +63,55 @@ def test_leftovers_of_a_killed_process_are_cleaned_up(tmp_path: Path) -> None:
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [1, 2]
     assert not list(tmp_path.glob(".last-*"))
+
+
+def test_temporary_files_of_a_killed_process_are_removed_and_no_others(tmp_path: Path) -> None:
+    """A process killed with SIGKILL leaves what it was writing: a page, a shard of the cache, a checkpoint."""
+    recipe = tiny_recipe(tmp_path)
+    with Run.open(tmp_path, recipe, resume=False):
+        pass
+    digits = "0123456789abcdef"
+    ours = [f".{digits}.tmp", f"cache/files/.{digits}.tmp", f"cache/images-32-2/.{digits}.tmp", f".best-{digits}.tmp/a"]
+    others = ["notes.tmp", ".mine.tmp", ".best-mine.tmp/a", "cache/images-32-2/0.arrow", "best.old", f"{digits}.tmp"]
+    for name in (*ours, *others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with Run.open(tmp_path, recipe, resume=True):
+        left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*others, "recipe.json", "lock"}
+
+
+@pytest.mark.parametrize("content", [b"", b"999999999\n", b"\xff\xfe\x1b[31m", b"9" * 10**6])
+def test_the_lock_file_of_a_dead_process_does_not_matter(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "lock").write_bytes(content)
+    with Run.open(tmp_path, tiny_recipe(tmp_path), resume=False):
+        assert (tmp_path / "lock").read_text() == f"{os.getpid()}\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, '{"model":' * 100_000, '{"name": "a", "name": "b"}', "[]", "7", ""],
+    ids=["list", "object", "doubled", "array", "number", "empty"],
+)
+def test_a_malformed_recipe_of_a_run_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "recipe.json").write_text(content)
+    with (
+        pytest.raises(UsageError, match=r"recipe\.json: damaged or of another version; start a new run"),
+        Run.open(tmp_path, tiny_recipe(tmp_path), resume=True),
+    ):
+        pass
+    assert (tmp_path / "recipe.json").read_text() == content
+
+
+def test_a_damaged_or_missing_vocabulary_of_a_run_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run.load_tokenizer() is None
+    run.save(state())
+    with pytest.raises(UsageError, match=r"tokenizer\.model: damaged .*the file is missing"):
+        run.load_tokenizer()
+    (tmp_path / "tokenizer.model").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"tokenizer\.model: damaged .*start a new run with another --output"):
+        run.load_tokenizer()
 
 
 def test_a_run_killed_before_its_first_save_starts_a_new_log(tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Draft a batch of studies so that each is refused only for its own time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from report_gen.drafting.limits import Deadline, StudyLimits
+from report_gen.drafting.preprocessing import PreprocessedStudy
+from report_gen.errors import StudyError, StudyTimeoutError
+from report_gen.records import Report
+
+
+def draft_in_time(
+    batch: Sequence[PreprocessedStudy],
+    draft: Callable[[Sequence[PreprocessedStudy], Deadline], Sequence[Report]],
+    limits: StudyLimits,
+) -> list[Report | StudyError]:
+    """Draft a batch of studies. If that takes longer than one of them may, draft them one by one.
+
+    No text is cut at the limit: a study has its draft or an error.
+
+    Args:
+        batch: One or more studies.
+        draft: Drafts a batch, and checks the deadline meanwhile.
+        limits: The time that each study may take, with the time that loading it took.
+    """
+    slowest = max(batch, key=lambda item: item.loaded.seconds).loaded
+    try:
+        return list(draft(batch, Deadline(slowest.request.study, limits.seconds, spent=slowest.seconds)))
+    except StudyTimeoutError as error:
+        if len(batch) == 1:
+            return [error]
+        return [result for item in batch for result in draft_in_time([item], draft, limits)]

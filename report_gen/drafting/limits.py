@@ -1,0 +1,52 @@
+"""Limit the images of a study and the time that its draft may take.
+
+The time is compared between the images of a study, and before each token of its text. The decoder of one image is not
+interrupted: a thread cannot be, and the limits on pixels bound its time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from time import monotonic
+
+from report_gen.errors import StudyTimeoutError
+from report_gen.records import Study
+
+
+@dataclass(frozen=True)
+class StudyLimits:
+    """What the draft of one study may take at most."""
+
+    _: KW_ONLY
+    max_views: int | None = None
+    """Number of images. None: the number in the scope of the model."""
+    seconds: float | None = None
+    """Time for all stages together. None: any time."""
+
+
+NO_LIMITS = StudyLimits()
+
+
+class Deadline:
+    """The end of the time that a study may take. The time runs from the creation of the object.
+
+    Args:
+        study: The study.
+        seconds: Time for all stages together. None: any time.
+        spent: Time that earlier stages took.
+    """
+
+    def __init__(self, study: Study, seconds: float | None, *, spent: float = 0.0) -> None:
+        self._study, self._seconds = study, seconds
+        self._start = monotonic() - spent
+
+    @property
+    def spent(self) -> float:
+        """Time that the study has taken so far, seconds."""
+        return monotonic() - self._start
+
+    def check(self) -> None:
+        """Raise StudyTimeoutError if the time is over."""
+        if self._seconds is not None and self.spent > self._seconds:
+            reason = f"took longer than {self._seconds:g} seconds; allow more with --timeout, or give fewer images"
+            raise StudyTimeoutError(self._study.path, reason)

@@ -1,0 +1,250 @@
+"""Record which drafts a folder has, so that a batch that was stopped can go on where it was.
+
+The folder of the drafts has a hidden file `.drafts.jsonl` with one line for each draft:
+
+    {"draft": "SHA-256 of the file", "request": "SHA-256 of all that determines the draft"}
+
+A line is on the disk before its draft gets its name. Whenever the process is killed, a draft with its name therefore is
+complete and has its line, and a line without a draft of that content is of a draft that is still to be written. The
+journal has no name, date, identifier or text of a patient, and nobody can guess the indication from a digest, because
+the digests of the images go into it as well.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+
+from report_gen.config import FrozenModel
+from report_gen.errors import OutputError, StudyError
+from report_gen.files import file_names, output_error, remove_temporary_files, write_atomically
+from report_gen.records import Study
+
+JOURNAL = ".drafts.jsonl"
+"""Name of the journal in the folder of the drafts."""
+
+_BLOCK_BYTES = 2**20
+_LINE_BYTES = 1000
+"""Bytes that are kept of an unfinished line; an entry has 160."""
+
+_Digest = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
+
+
+@dataclass(frozen=True)
+class DraftFile:
+    """A draft that was requested, and the file that it is written to."""
+
+    study: Study
+    name: str
+    """File name with its suffix."""
+    request: str
+    """SHA-256 of everything that determines the draft."""
+
+
+@dataclass(frozen=True)
+class ResumedBatch:
+    """The drafts of a batch that a folder has, and those that remain."""
+
+    remaining: tuple[DraftFile, ...]
+    drafted: int
+    """Number of drafts that the folder has."""
+    edited: tuple[Path, ...]
+    """Those among them that were changed after they were written."""
+    refused: tuple[StudyError, ...]
+    """An error for each study whose draft would replace a file that is not an unchanged draft."""
+
+
+class DraftState(Enum):
+    """What lies under the name of a draft that was requested."""
+
+    ABSENT = "no file"
+    CURRENT = "the requested draft"
+    OUTDATED = "a draft of other images or options"
+    EDITED = "the requested draft, changed after it was written"
+    FOREIGN = "another file, or a changed draft of other images or options"
+
+
+class DraftJournal:
+    """The drafts that a folder has. Obtained from `open_journal`.
+
+    Args:
+        folder: Folder of the drafts.
+        descriptor: The journal, open for reading and for appending.
+        resume: Refuse to replace files that are no unchanged drafts.
+    """
+
+    def __init__(self, folder: Path, descriptor: int, *, resume: bool) -> None:
+        self._folder, self._descriptor, self._resume = folder, descriptor, resume
+        self._entries: set[tuple[str, str]] = set()
+        self._drafts: set[str] = set()
+        self._requests: set[str] = set()
+        self._position, self._last_line = 0, b""
+        self._read_on()
+        if self._last_line:  # torn by a power failure; the next entry needs a line of its own
+            self._append(b"\n")
+
+    def state(self, draft_file: DraftFile) -> DraftState:
+        """Return what lies under the name of a draft."""
+        path, request = self._folder / draft_file.name, draft_file.request
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                return DraftState.FOREIGN
+            with path.open("rb") as file:
+                draft = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            return DraftState.ABSENT
+        except OSError:
+            return DraftState.FOREIGN
+        self._read_on()
+        if (draft, request) in self._entries:
+            return DraftState.CURRENT
+        if draft in self._drafts:
+            return DraftState.OUTDATED
+        return DraftState.EDITED if request in self._requests else DraftState.FOREIGN
+
+    def resume(self, draft_files: Iterable[DraftFile]) -> ResumedBatch:
+        """Find out which drafts of a batch the folder has. A file that was changed since it was written is kept."""
+        states = [(draft_file, self.state(draft_file)) for draft_file in draft_files]
+
+        def those(*wanted: DraftState) -> tuple[DraftFile, ...]:
+            return tuple(draft_file for draft_file, state in states if state in wanted)
+
+        edited = those(DraftState.EDITED)
+        return ResumedBatch(
+            remaining=those(DraftState.ABSENT, DraftState.OUTDATED),
+            drafted=len(those(DraftState.CURRENT)) + len(edited),
+            edited=tuple(self._folder / draft_file.name for draft_file in edited),
+            refused=tuple(map(self._refusal, those(DraftState.FOREIGN))),
+        )
+
+    def write(self, draft_file: DraftFile, document: bytes) -> None:
+        """Record a draft, then write it. An earlier file of that name is replaced.
+
+        Args:
+            draft_file: Name and request of the draft.
+            document: Content of the file.
+
+        Raises:
+            StudyError: The journal was opened to resume, and the earlier file is not an unchanged draft.
+            OutputError: The journal or the draft cannot be written. An earlier file of that name is unchanged.
+        """
+        # The file is compared again, because a user may have written it while the studies before were drafted.
+        if self._resume and self.state(draft_file) in (DraftState.EDITED, DraftState.FOREIGN):
+            raise self._refusal(draft_file)
+        entry = {"draft": hashlib.sha256(document).hexdigest(), "request": draft_file.request}
+        self._append(json.dumps(entry).encode() + b"\n")
+        write_atomically(self._folder / draft_file.name, document)
+
+    def _refusal(self, draft_file: DraftFile) -> StudyError:
+        """Return the error of a study whose draft would replace a file that is not an unchanged draft."""
+        reason = "is not a draft as report-gen wrote it, and --resume keeps it; move it away or draft without --resume"
+        return StudyError(self._folder / draft_file.name, reason)
+
+    def _append(self, line: bytes) -> None:
+        """Write a line to the disk in one call, so that lines of processes that draft into one folder do not mix."""
+        try:
+            if os.write(self._descriptor, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._descriptor)
+        except OSError as error:
+            raise output_error(self._folder / JOURNAL, error) from error
+
+    def _read_on(self) -> None:
+        """Read the entries that were appended since the last call, also by other processes. Other lines are ignored."""
+        while block := os.pread(self._descriptor, _BLOCK_BYTES, self._position):
+            self._position += len(block)
+            *lines, last_line = (self._last_line + block).split(b"\n")
+            self._last_line = last_line[-_LINE_BYTES:]
+            for line in lines:
+                with suppress(pydantic.ValidationError):
+                    entry = _Entry.model_validate_json(line)
+                    self._entries.add((entry.draft, entry.request))
+                    self._drafts.add(entry.draft)
+                    self._requests.add(entry.request)
+
+
+class _Entry(FrozenModel):
+    """A line of the journal."""
+
+    draft: _Digest
+    request: _Digest
+
+
+@contextmanager
+def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal]:
+    """Open the journal of a folder, which is created if it does not exist.
+
+    Several processes may draft into one folder at the same time.
+
+    Args:
+        folder: Folder of the drafts.
+        resume: Keep files that are no unchanged drafts; and remove unfinished files of processes that were killed,
+            unless another process drafts into the folder.
+
+    Raises:
+        OutputError: The folder or the journal cannot be written.
+    """
+    path = folder / JOURNAL
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        raise output_error(path, error) from error
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OutputError(f"{path}: is not a regular file; remove it or choose another folder")
+        if _lock_alone(descriptor) and resume:
+            remove_temporary_files(folder)
+        with suppress(OSError):  # the other processes of this folder hold shared locks as well
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield DraftJournal(folder, descriptor, resume=resume)
+    finally:
+        os.close(descriptor)
+
+
+def name_drafts(
+    studies: Sequence[Study], folder: Path, suffix: str, *, settings: Mapping[str, Any]
+) -> tuple[DraftFile, ...]:
+    """Name the file of each study's draft, see `file_names`, and compute the digest of what determines the draft.
+
+    Args:
+        studies: Studies of one batch. The content of their files determines everything that the headers say.
+        folder: Folder of the drafts.
+        suffix: Suffix of the files, with the dot.
+        settings: Values that JSON can write: options, program version and checkpoint.
+    """
+    names = file_names((study.name for study in studies), suffix=suffix, folder=folder)
+    return tuple(
+        DraftFile(study, f"{name}{suffix}", _request_digest(study, f"{name}{suffix}", settings))
+        for study, name in zip(studies, names, strict=True)
+    )
+
+
+def _request_digest(study: Study, name: str, settings: Mapping[str, Any]) -> str:
+    images = [[image.sha256, image.view_position] for image in study.images]
+    content = json.dumps({"file": name, "images": images, "settings": settings}, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _lock_alone(descriptor: int) -> bool:
+    """Return whether no other process has the journal open. A file system without locks gives False."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,71 @@
+"""Drafts of `report-gen draft` as predictions: their banner, notices and model are no text of the report."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from report_gen.errors import CorpusError
+from report_gen.metrics.draft_files import strip_draft
+from report_gen.metrics.report_files import read_reports
+from report_gen.outputs.json import format_json
+from report_gen.outputs.text import format_text
+from report_gen.records import Provenance, Report, parse_report
+
+TEXT = "The heart is enlarged. No effusion."
+
+
+def draft(text: str = "FINDINGS: The heart is enlarged. IMPRESSION: No effusion.") -> Report:
+    provenance = Provenance(
+        model_name="Drafted by hand, weights light",
+        weights_sha256="0123456789abcdef" * 4,
+        program_version="1",
+        created="2026-01-01T00:00:00Z",
+        study_instance_uid=None,
+        inputs=(),
+        decoding={},
+    )
+    return Report(sections=parse_report(text), findings=(), notices=("blank", "No edema."), provenance=provenance)
+
+
+def test_a_folder_of_drafts_gives_the_texts_of_their_sections(tmp_path: Path) -> None:
+    (tmp_path / "1.2.3.txt").write_text(format_text(draft()))
+    (tmp_path / "1.2.4.json").write_text(format_json(draft()))
+    (tmp_path / "1.2.4.txt").write_text("ignored")
+    (tmp_path / "plain.txt").write_text("Clear lungs.\nNormal.\n")
+    (tmp_path / "empty.txt").write_text(format_text(draft("")))
+    (tmp_path / "heat.png").write_bytes(b"x")
+    assert read_reports(tmp_path, role="prediction") == {
+        "1.2.4": TEXT,
+        "1.2.3": TEXT,
+        "plain": "Clear lungs.\nNormal.",
+        "empty": "",
+    }
+
+
+def test_drafts_that_were_pasted_into_a_table_are_stripped(tmp_path: Path) -> None:
+    with (tmp_path / "x.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["id", "report"], ["a", format_text(draft())], ["b", TEXT]])
+    assert read_reports(tmp_path / "x.csv") == {"a": TEXT, "b": TEXT}
+    assert strip_draft(" ".join(format_text(draft()).split())) == TEXT
+
+
+def test_a_draft_in_a_file_of_lines_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("Clear.\n" + format_text(draft()))
+    with pytest.raises(CorpusError, match="line 2 begins a draft, but this format has one text per line; give the fol"):
+        read_reports(tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "1", '{"sections": [1]}', "{", '{"sections": 5}'])
+def test_other_json_in_a_folder_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.json").write_text(content)
+    with pytest.raises(CorpusError, match=r"x\.json: not a draft of `report-gen draft`"):
+        read_reports(tmp_path)
+
+
+def test_a_folder_without_drafts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="contains no drafts"):
+        read_reports(tmp_path)

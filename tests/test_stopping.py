@@ -1,0 +1,87 @@
+"""SIGTERM ends a command with exit code 143, also where a library suppresses the exception that it raises."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from report_gen.errors import StoppedError
+from report_gen.files import write_atomically
+from report_gen.terminal import stop_on_sigterm
+
+
+@pytest.fixture(autouse=True)
+def _default_handler() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def terminate(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_an_unfinished_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", terminate)
+    with pytest.raises(StoppedError, match="say this") as stop, stop_on_sigterm("say this"):
+        write_atomically(tmp_path / "draft.txt", "x")
+    assert stop.value.exit_code == 143
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_suppressed_signal_ends_the_context_at_the_next_check() -> None:
+    passed = []
+
+    def work() -> None:
+        with stop_on_sigterm("stopped") as check:
+            check()
+            with suppress(BaseException):
+                terminate()
+            passed.append("suppressed")
+            check()
+            passed.append("not reached")
+
+    with pytest.raises(StoppedError):
+        work()
+    assert passed == ["suppressed"]
+
+
+def test_an_import_that_fails_because_of_the_signal_is_a_stop() -> None:
+    def fail() -> None:
+        try:
+            terminate()
+        except BaseException as error:
+            raise ImportError("multiarray failed to import") from error
+
+    with pytest.raises(StoppedError), stop_on_sigterm("stopped"):
+        fail()
+
+
+def test_other_errors_pass_and_the_handler_is_restored() -> None:
+    def fail() -> None:
+        assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        raise ImportError
+
+    with pytest.raises(ImportError), stop_on_sigterm("stopped"):
+        fail()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_another_thread_has_no_handler() -> None:
+    handlers = []
+
+    def run() -> None:
+        with stop_on_sigterm("stopped") as check:
+            check()
+            handlers.append(signal.getsignal(signal.SIGTERM))
+
+    thread = Thread(target=run)
+    thread.start()
+    thread.join()
+    assert handlers == [signal.SIG_DFL]

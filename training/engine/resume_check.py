@@ -1,0 +1,95 @@
+"""Refuse a saved state that contradicts its recipe or its model: it would train something else without a word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from ..recipe import Recipe, StageRecipe
+from ..run import Tensors, TrainProgress, TrainState, damaged
+
+MAX_SKIPPED = 3
+"""Steps in a row without a finite loss and gradient after which a run ends; single ones are skipped."""
+
+
+def check_state(state: TrainState, recipe: Recipe, weights: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Check a state that was read from a run folder.
+
+    Args:
+        state: The state.
+        recipe: Recipe of the run.
+        weights: State of the model by name, for names, shapes and types.
+        folder: Folder of the state, for error messages.
+
+    Raises:
+        UsageError: The state contradicts the recipe or the model; the message names the value.
+    """
+    for problem in _problems(state, recipe, weights):
+        raise damaged(folder, problem)
+
+
+def _problems(state: TrainState, recipe: Recipe, weights: Tensors) -> Iterator[str]:
+    progress = state.progress
+    if state.seed not in (None, recipe.seed):
+        yield f"seed = {state.seed}, but the recipe has {recipe.seed}"
+    yield from _wrong_tensors("weights", state.weights, weights)
+    if progress.stage > len(recipe.stages):
+        yield f"stage = {progress.stage}, but the recipe has {len(recipe.stages)} stages, counted from 0"
+    elif state.best is None:
+        if progress != TrainProgress(stage=progress.stage):
+            yield "best.safetensors is missing"
+    elif progress.stage == len(recipe.stages):
+        yield "the last stage is done, but the state is that of a stage"
+    else:
+        yield from _problems_of_stage(state, state.best, recipe, weights)
+
+
+def _problems_of_stage(state: TrainState, best: Tensors, recipe: Recipe, weights: Tensors) -> Iterator[str]:
+    """Yield the contradictions of a state that was saved inside a stage."""
+    progress, stage = state.progress, recipe.stages[state.progress.stage]
+    yield from _wrong_tensors("best", best, weights)
+    if state.optimizer is None:
+        yield "optimizer.safetensors is missing"
+    if (state.ema is not None) != bool(stage.ema_decay):
+        yield f"ema.safetensors is {'missing' if stage.ema_decay else 'there'}, but ema_decay = {stage.ema_decay}"
+    for name, tensor in (state.ema or {}).items():
+        if name not in weights or tensor.shape != weights[name].shape:
+            yield f"the tensor {name} of ema.safetensors does not fit the model"
+    if progress.bf16 is None or recipe.precision not in ("auto", "bf16" if progress.bf16 else "fp32"):
+        yield f"bf16 = {progress.bf16}, but precision = {recipe.precision!r}"
+    yield from _wrong_counters(progress, stage)
+
+
+def _wrong_counters(progress: TrainProgress, stage: StageRecipe) -> Iterator[str]:
+    """Yield the contradictions of step, validations, patience counter and score."""
+    step, every = progress.step, stage.validate_every
+    if step > stage.steps:
+        yield f"step = {step}, but the stage has {stage.steps} steps"
+        return
+    before = -1 if step == 0 else (step - 1) // every * every
+    at_boundary = step % every == 0 or step == stage.steps
+    if progress.validated not in ((before, step) if at_boundary else (before,)):
+        yield f"validated = {progress.validated} does not fit step = {step} and validate_every = {every}"
+    validations = 0 if progress.validated < 0 else -(-progress.validated // every) + 1
+    is_over = progress.stale >= stage.patience and step != progress.validated
+    if progress.stale > min(stage.patience, max(0, validations - 1)) or is_over:
+        yield f"stale = {progress.stale} does not fit {validations} validations and patience = {stage.patience}"
+    if progress.skipped > min(step, MAX_SKIPPED - 1):
+        yield f"skipped = {progress.skipped}, but a run ends after {MAX_SKIPPED} skipped steps"
+    if progress.best is None:
+        if progress.stale:
+            yield f"stale = {progress.stale}, but no weights are the best"
+    elif progress.validated < 0 or not (0 <= progress.best.score < math.inf and progress.best.negative_loss < math.inf):
+        yield f"best = {list(progress.best)} is no score of a validation"
+
+
+def _wrong_tensors(name: str, found: Tensors, expected: Tensors) -> Iterator[str]:
+    """Yield the tensors that are missing, left over, or of another shape or type."""
+    for key in sorted(found.keys() ^ expected.keys()):
+        yield f"the tensor {key} of the {name} is {'missing' if key in expected else 'unknown'}"
+    for key in sorted(found.keys() & expected.keys()):
+        if (found[key].shape, found[key].dtype) != (expected[key].shape, expected[key].dtype):
+            yield f"the tensor {key} of the {name} has another shape or type"
