@@ -11,14 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from report_gen.config import STATES
+from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import draft_in_time
-from report_gen.drafting.conditioning_inputs import (
-    check_attributes,
-    resolve_attributes,
-    resolve_findings,
-    resolve_overrides,
-)
+from report_gen.drafting.conditioning_inputs import check_attributes, resolve_overrides
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
@@ -26,11 +21,8 @@ from report_gen.drafting.request import DraftRequest, as_requests
 from report_gen.errors import StudyError, UsageError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
-from report_gen.labeling import header_values
-from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, resolve_device, resolve_dtype
+from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
 from report_gen.records import (
-    Attribute,
-    Finding,
     FindingSchema,
     FindingState,
     Heatmap,
@@ -204,19 +196,15 @@ class Drafter:
         self, batch: Sequence[PreprocessedStudy], deadline: Deadline, *, decoding: Decoding
     ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
-        findings = self._resolve_findings(batch, visual)
-        attributes = self._resolve_attributes(batch, visual)
-        visual_tokens, visual_mask = self._model.visual_tokens(
-            self._state_indices(findings), visual, self._value_indices(attributes)
-        )
+        conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)
         texts = generate_texts(
             self._checkpoint,
-            visual_tokens=visual_tokens,
-            visual_mask=visual_mask,
+            visual_tokens=conditioning.visual_tokens,
+            visual_mask=conditioning.visual_mask,
             prompt_ids=[item.prompt.token_ids for item in batch],
             max_report_tokens=[item.prompt.max_report_tokens for item in batch],
-            states=[[finding.state for finding in row] for row in findings],
-            attributes=[{attribute.name: attribute.value for attribute in row} for row in attributes],
+            states=[[finding.state for finding in row] for row in conditioning.findings],
+            attributes=[{attribute.name: attribute.value for attribute in row} for row in conditioning.attributes],
             decoding=decoding,
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
             before_token=deadline.check,
@@ -231,47 +219,10 @@ class Drafter:
                 notices=item.loaded.notices,
                 decoding=decoding,
             )
-            for item, row, values, text in zip(batch, findings, attributes, texts, strict=True)
-        ]
-
-    def _resolve_findings(
-        self, batch: Sequence[PreprocessedStudy], visual: VisualFeatures
-    ) -> list[tuple[Finding, ...]]:
-        """Return the F findings of each study, as they condition the decoder."""
-        probabilities = self._model.probabilities(visual.finding_logits.float())
-        states = self._model.decide(probabilities)
-        reported = self._model.config.findings.reported
-        return [
-            resolve_findings(self.schema, row_states, row_probabilities, item.loaded.request.overrides, reported)
-            for item, row_states, row_probabilities in zip(batch, states.tolist(), probabilities.tolist(), strict=True)
-        ]
-
-    def _resolve_attributes(
-        self, batch: Sequence[PreprocessedStudy], visual: VisualFeatures
-    ) -> list[tuple[Attribute, ...]]:
-        """Return the A attributes of each study, as they condition the decoder."""
-        known = self._model.config.attributes
-        probabilities = [logits.float().softmax(-1).tolist() for logits in visual.attribute_logits]  # [A,B,values]
-        return [
-            resolve_attributes(
-                known,
-                [rows[index] for rows in probabilities],
-                header_values(item.loaded.request.study),
-                item.loaded.request.attributes,
+            for item, row, values, text in zip(
+                batch, conditioning.findings, conditioning.attributes, texts, strict=True
             )
-            for index, item in enumerate(batch)
         ]
-
-    def _state_indices(self, findings: Sequence[Sequence[Finding]]) -> torch.Tensor:
-        """Return [B,F], indices into `STATES`."""
-        rows = [[STATES.index(finding.state) for finding in row] for row in findings]
-        return torch.tensor(rows, dtype=torch.long, device=self._device)
-
-    def _value_indices(self, attributes: Sequence[Sequence[Attribute]]) -> torch.Tensor:
-        """Return [B,A], indices into `AttributeConfig.conditioning_values`."""
-        known = self._model.config.attributes
-        rows = [[one.index(attribute.value) for one, attribute in zip(known, row, strict=True)] for row in attributes]
-        return torch.tensor(rows, dtype=torch.long, device=self._device)
 
     def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
         """Yield the encoder features of each study in order, averaged over views and patches [D_img], or its error."""

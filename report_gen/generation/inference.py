@@ -14,7 +14,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.auditing import has_deidentification_mark, remove_unsupported
-from report_gen.errors import UsageError
+from report_gen.errors import CheckpointError, UsageError
 from report_gen.generation.confidence import geometric_mean, token_probabilities
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.interruption import call_before_token
@@ -149,6 +149,7 @@ def generate_tokens(
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
+        CheckpointError: The decoder gives probabilities that are not finite.
     """
     limits = _limits(model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens] * len(prompt_ids))
     generated: dict[int, GeneratedTokens] = {}
@@ -201,14 +202,17 @@ def _generate_rows(
     token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in inputs else token_ids  # [B,R]
     probabilities: list[list[float]] = [[] for _ in prompt_ids]
     if with_probabilities:
-        probabilities = token_probabilities(
+        given = token_probabilities(
             model,
             visual_tokens=visual_tokens,
             visual_mask=visual_mask,
             input_ids=input_ids,
             attention_mask=attention_mask,
             token_ids=token_ids,
-        ).tolist()
+        )
+        if not given.isfinite().all():  # weights that are finite, but too large for sums of their products
+            raise CheckpointError("the decoder gives values that are not finite; use other weights")
+        probabilities = given.tolist()
     return [_cut_at_end(*row) for row in zip(token_ids.tolist(), probabilities, strict=True)]
 
 

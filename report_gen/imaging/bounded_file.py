@@ -12,7 +12,7 @@ from report_gen.errors import StudyError
 MAX_HEADER_BYTES = 2**25
 """Most bytes that are read of a header. That of a radiograph has thousands, with look-up tables a million."""
 
-MAX_HEADER_READS = 2**18
+MAX_HEADER_READS = 2**17
 """Most reads of a header: an element of DICOM takes two or three, and its object takes a kilobyte of memory."""
 
 
@@ -31,17 +31,18 @@ class BoundedFile(io.BufferedReader):
         self._reads = 0
 
     @contextmanager
-    def bounded(self, size: int = MAX_HEADER_BYTES, reads: int = MAX_HEADER_READS) -> Iterator[None]:
+    def bounded(self, size: int | None = None, reads: int | None = None) -> Iterator[None]:
         """Limit what is read within the block. A value of any declared size is not allocated before it is there.
 
         Args:
-            size: Bytes.
-            reads: Number of calls of `read`.
+            size: Bytes; by default those of a header.
+            reads: Number of calls of `read`; by default those of a header.
 
         Raises:
             StudyError: More is read; raised by `read`.
         """
-        self._bytes, self._reads = size, reads
+        self._bytes = MAX_HEADER_BYTES if size is None else size
+        self._reads = MAX_HEADER_READS if reads is None else reads
         try:
             yield
         finally:

@@ -351,3 +351,21 @@ def test_pictures_of_a_folder_are_joined_on_request(draft: Command, tmp_path: Pa
     assert "2 images is read as a separate study" in answer.err
     answer = draft(tmp_path / "in", "--as-study")
     assert (answer.code, answer.out.count(BANNER), answer.err) == (0, 1, "")
+
+
+def test_the_memory_limit_refuses_a_large_image_and_drafts_the_others(draft: Command, tmp_path: Path) -> None:
+    write_png(tmp_path / "studies" / "small" / "a.png", noise_image(1))
+    write_png(tmp_path / "studies" / "large" / "b.png", np.tile(noise_image(2), (40, 40)))
+    large = noise_image(2).shape[0] * 40
+    answer = draft(tmp_path / "studies", "--limit-memory", "8MB", "--as-study")
+    assert answer.code == StudyError.exit_code
+    assert answer.out.count(BANNER) == 1
+    assert f"not enough memory: {large} x {large} pixels need " in answer.err
+    assert "and one image may take 8.0 MB; free memory or raise --limit-memory" in answer.err
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "many", "2 XB"])
+def test_a_memory_limit_that_is_no_size_is_a_usage_error(draft: Command, tmp_path: Path, size: str) -> None:
+    answer = draft(png(tmp_path), f"--limit-memory={size}")
+    assert answer.code == 2
+    assert f"--limit-memory '{size}': write a size such as 512MB or 2GB" in answer.err

@@ -376,6 +376,17 @@ def test_source_date_epoch_makes_documents_equal_to_the_byte(tmp_path: Path, mon
     assert '"created": "2023-11-14T22:13:20+00:00"' in documents.pop()
 
 
+@pytest.mark.parametrize("part", ["decoder", "projector"])
+def test_weights_that_overflow_end_in_a_sentence(part: str, tmp_path: Path) -> None:
+    """Every weight is finite, so that the checkpoint loads, but sums of their products are not."""
+    model = tiny_model(tiny_config(findings={"present": THRESHOLDS}))
+    with torch.no_grad():
+        for parameter in getattr(model, part).parameters():
+            parameter.fill_(1e38)
+    with pytest.raises(CheckpointError, match="gives values that are not finite; use other weights"):
+        drafter(model).draft(study(tmp_path), decoding=BRIEF)
+
+
 def test_loading_names_the_folder_that_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match="absent: no such checkpoint folder"):
         Drafter.load(tmp_path / "absent")
