@@ -9,7 +9,7 @@ from pathlib import Path
 
 from report_gen.errors import StudyError
 
-MAX_HEADER_BYTES = 2**25
+MAX_HEADER_BYTES = 2**26
 """Most bytes that are read of a header. That of a radiograph has thousands, with look-up tables a million."""
 
 MAX_HEADER_READS = 2**17
