@@ -6,12 +6,9 @@ MINIMAL_RECIPE = """name = "first"
 [[corpora]]
 name = "mine"
 path = "my_corpus"
-[model.encoder]
-name = "resnet18"
-image_size = 224
-[model.scope]                  # other studies are refused; without it every image is drafted
-modalities = ["CR", "DX"]
-body_parts = ["chest"]
+[model]
+encoder = { name = "resnet18", image_size = 224 }
+scope = { modalities = ["CR", "DX"], body_parts = ["chest"] }  # other studies are refused
 [[stages]]
 name = "all"
 corpora = ["mine"]
