@@ -1,8 +1,8 @@
 """Divide the positions of the decoder between the prompt and the report of one study.
 
-The report comes first: it gets its maximum length, or what the prompt without indication and technique leaves. The
-technique and the indication get the remaining positions and are shortened to them. The other studies of a batch are not
-considered, so that the length of a draft never depends on their prompts.
+The report has precedence: at least half of the positions is kept for it, or its maximum length if that is less. The
+technique and the indication are shortened to the others. The other studies of a batch are not considered, so that the
+length of a draft never depends on their prompts.
 """
 
 from __future__ import annotations
@@ -57,16 +57,18 @@ def fit_prompt(
     def encode(*, indication: str = "", technique: str = "") -> list[int]:
         return tokenizer.encode(render(prompt, indication=indication, views=views, technique=technique))
 
-    report_tokens = min(max_report_tokens, free_positions - len(encode()))
-    if report_tokens < 1:
+    shortest = len(encode())
+    if shortest >= free_positions:
         return None
-    limit = free_positions - report_tokens
+    kept_for_report = min(max_report_tokens, (free_positions + 1) // 2)
+    limit = max(free_positions - kept_for_report, shortest)
     technique_used = _shorten(technique, lambda value: len(encode(technique=value)), limit)
     indication_used = _shorten(indication, lambda value: len(encode(indication=value, technique=technique_used)), limit)
+    token_ids = encode(indication=indication_used, technique=technique_used)
     notice = partial(_notice, prompt)
     return FittedPrompt(
-        encode(indication=indication_used, technique=technique_used),
-        report_tokens,
+        token_ids,
+        min(max_report_tokens, free_positions - len(token_ids)),
         (
             *notice("technique", technique, technique_used),
             *notice("indication", indication, indication_used),

@@ -56,7 +56,7 @@ def test_scores_are_of_the_users_findings(report_gen: Command, findings: Path, t
     assert not any("Cardiomegaly" in name or "14 findings" in name for name in scores)
     assert document["support"]["uncertain+"] == {"Haemorrhage": 2, "Hydrocephalus": 1}
     assert "Hydrocephalus" in (tmp_path / "page.html").read_text()
-    assert (tmp_path / "table.csv").read_text().splitlines()[3].startswith("2,")
+    assert (tmp_path / "table.csv").read_text().splitlines()[3].startswith('"2",')
 
 
 def test_a_corpus_check_counts_the_users_findings_and_labels(

@@ -161,7 +161,7 @@ def test_drafts_of_folders(console: Console, checkpoint: Path, tmp_path: Path) -
     )
     (tmp_path / "ZFOLDER3" / "ZFILE.txt").write_text("ZREPORT")
     folders = sorted(tmp_path.iterdir())
-    options = ("--checkpoint", checkpoint, "--candidates", 1, "-v", "-v")
+    options = ("--checkpoint", checkpoint, "--candidates", 1, "--force", "-v", "-v")  # the breed is marked too
     traces = console.run("draft", *folders, "-o", "out", "--format", "json", *options)
     assert traces.code == 3
     assert b"Patient ID differ" in traces.contents["stderr"]

@@ -25,6 +25,8 @@ _L2 = 1e-2
 """Weight of half the squared norm of the classifier's weights in the loss."""
 _ITERATIONS = 60
 """Maximum number of L-BFGS iterations."""
+_NO_LIMIT = 1e30
+"""Maximum distance while the thresholds are not fitted yet: every image is accepted."""
 _MARGIN = 1.05
 """Factor between the largest value of a validation image of the scope and the threshold."""
 _MAX_FOREIGN = 0.05, 0.5
@@ -79,7 +81,7 @@ def fit_recognizer(
     """
     classes = _classes(images["train"], recipe)
     config = RecognizerConfig(
-        classes=classes, grid=recipe.grid, components=recipe.components, max_foreign=1, max_distance=float("inf")
+        classes=classes, grid=recipe.grid, components=recipe.components, max_foreign=1, max_distance=_NO_LIMIT
     )
     recognizer = ImageRecognizer(config, image_width=encoder.width).to(next(encoder.parameters()).device)
     total = sum(len(part) for part in images.values())
