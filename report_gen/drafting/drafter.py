@@ -18,7 +18,7 @@ from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
-from report_gen.errors import StudyError, UsageError
+from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
@@ -209,6 +209,8 @@ class Drafter:
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
             before_token=deadline.check,
         )
+        if not all(text.finite for text in texts):
+            raise CheckpointError("the decoder gives values that are not finite; use other weights")
         return [
             self._reports.compose(
                 item.loaded.request.study,

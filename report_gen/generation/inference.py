@@ -14,7 +14,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.auditing import has_deidentification_mark, remove_unsupported
-from report_gen.errors import CheckpointError, UsageError
+from report_gen.errors import UsageError
 from report_gen.generation.confidence import geometric_mean, token_probabilities
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.interruption import call_before_token
@@ -36,6 +36,8 @@ class GeneratedText:
     """Number of sentences that `Decoding.remove_unsupported` removed."""
     ended: bool = True
     """Whether the model ended the text; False if it was cut at its maximum length."""
+    finite: bool = True
+    """Whether all probabilities of the model are finite."""
 
     @property
     def text(self) -> str:
@@ -52,6 +54,8 @@ class GeneratedTokens:
     """One per token, 0..1; empty if they were not requested."""
     ended: bool = True
     """Whether the model generated the end token; False if the text was cut at the largest length."""
+    finite: bool = True
+    """Whether all probabilities are finite; False if weights are so large that sums of their products overflow."""
 
 
 def generate_texts(
@@ -149,7 +153,6 @@ def generate_tokens(
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
-        CheckpointError: The decoder gives probabilities that are not finite.
     """
     limits = _limits(model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens] * len(prompt_ids))
     generated: dict[int, GeneratedTokens] = {}
@@ -201,6 +204,7 @@ def _generate_rows(
     # With `inputs_embeds` transformers returns the new tokens only, with `input_ids` the prompt as well.
     token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in inputs else token_ids  # [B,R]
     probabilities: list[list[float]] = [[] for _ in prompt_ids]
+    finite = [True for _ in prompt_ids]
     if with_probabilities:
         given = token_probabilities(
             model,
@@ -210,10 +214,8 @@ def _generate_rows(
             attention_mask=attention_mask,
             token_ids=token_ids,
         )
-        if not given.isfinite().all():  # weights that are finite, but too large for sums of their products
-            raise CheckpointError("the decoder gives values that are not finite; use other weights")
-        probabilities = given.tolist()
-    return [_cut_at_end(*row) for row in zip(token_ids.tolist(), probabilities, strict=True)]
+        probabilities, finite = given.tolist(), given.isfinite().all(1).tolist()
+    return [_cut_at_end(*row) for row in zip(token_ids.tolist(), probabilities, finite, strict=True)]
 
 
 def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> GeneratedText:
@@ -234,7 +236,9 @@ def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> Generat
                 sentences.setdefault(sentence.text, Sentence(sentence.text, geometric_mean(inside)))
         if sentences:
             sections.append(Section(section.name, tuple(sentences.values())))
-    return GeneratedText(tuple(sections), geometric_mean(tokens.probabilities), ended=tokens.ended)
+    return GeneratedText(
+        tuple(sections), geometric_mean(tokens.probabilities), ended=tokens.ended, finite=tokens.finite
+    )
 
 
 def _without_unsupported(text: GeneratedText, states: Sequence[FindingState], schema: FindingSchema) -> GeneratedText:
@@ -274,9 +278,11 @@ def _generate_arguments(decoding: Decoding, generators: Sequence[torch.Generator
     return arguments
 
 
-def _cut_at_end(token_ids: list[int], probabilities: list[float]) -> GeneratedTokens:
+def _cut_at_end(token_ids: list[int], probabilities: list[float], finite: bool) -> GeneratedTokens:
     length = token_ids.index(EOS_ID) if EOS_ID in token_ids else len(token_ids)
-    return GeneratedTokens(tuple(token_ids[:length]), tuple(probabilities[:length]), ended=EOS_ID in token_ids)
+    return GeneratedTokens(
+        tuple(token_ids[:length]), tuple(probabilities[:length]), ended=EOS_ID in token_ids, finite=finite
+    )
 
 
 def _repeated(rows: Sequence[int], times: int) -> list[int]:
