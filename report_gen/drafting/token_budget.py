@@ -10,9 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
-from report_gen.prompting import Prompt, clean_value, cut_at_word, render
+from report_gen.prompting import LONGEST_VALUE, Prompt, clean_value, cut_at_word, render
 from report_gen.tokenizer import ReportTokenizer
 
 
@@ -65,20 +64,19 @@ def fit_prompt(
     technique_used = _shorten(technique, lambda value: len(encode(technique=value)), limit)
     indication_used = _shorten(indication, lambda value: len(encode(indication=value, technique=technique_used)), limit)
     token_ids = encode(indication=indication_used, technique=technique_used)
-    notice = partial(_notice, prompt)
     return FittedPrompt(
         token_ids,
         min(max_report_tokens, free_positions - len(token_ids)),
         (
-            *notice("technique", technique, technique_used),
-            *notice("indication", indication, indication_used),
+            *_notice(prompt, "technique", technique, technique_used),
+            *_notice(prompt, "indication", indication, indication_used),
         ),
     )
 
 
 def _shorten(value: str, count_tokens: Callable[[str], int], limit: int) -> str:
     """Return the longest beginning of a value, cut at a word, with which the prompt has at most `limit` tokens."""
-    cleaned = render(Prompt("{indication}"), indication=value)
+    cleaned = cut_at_word(clean_value(value), LONGEST_VALUE)
     if count_tokens(cleaned) <= limit:
         return cleaned
     length = bisect_right(range(1, len(cleaned)), limit, key=lambda n: count_tokens(cut_at_word(cleaned, n)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from report_gen.errors import ResourceError, UsageError
+from report_gen.errors import ResourceError, UsageError, is_out_of_memory
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -55,16 +55,11 @@ def resolve_dtype(name: str | torch.dtype, device: torch.device) -> torch.dtype:
 def check_memory(error: BaseException, what: str) -> None:
     """Raise ResourceError if an error means that the memory of the computer or of a GPU is exhausted.
 
-    PyTorch raises a RuntimeError without a class of its own if the memory of the computer is exhausted.
-
     Args:
         error: The error that a library raised.
         what: What was built or loaded.
     """
-    is_exhausted = isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    )
-    if is_exhausted:
+    if is_out_of_memory(error):
         raise ResourceError(f"not enough memory for {what}; use a smaller model, or free memory") from error
 
 

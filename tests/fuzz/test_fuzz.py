@@ -48,6 +48,10 @@ def test_every_target_is_tested(campaign: Campaign) -> None:
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_mutated_input_is_read_or_refused_by_name(campaign: Campaign, target: str) -> None:
     tally = Tally()
-    campaign.run(target, SECONDS, SEED, tally)
+    for seed in range(SEED, SEED + 20):  # a busy machine reads few examples in the time
+        campaign.run(target, SECONDS, seed, tally)
+        if tally.read and tally.refused:
+            break
     assert {cause: str(folder / "fault.txt") for cause, folder in tally.faults.items()} == {}
-    assert tally.read + tally.refused > 0  # a busy machine reads few examples in the time
+    assert tally.read > 0
+    assert tally.refused > 0
