@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from report_gen_training.data.arrow_rows import Rows
 from report_gen_training.data.example_store import ExampleStore, write_examples
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.vocabulary import learn_vocabulary
+from report_gen_training.data.vocabulary import PatientText, learn_vocabulary
 from report_gen_training.recipe.schema import Recipe
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
@@ -58,10 +58,15 @@ GPT2: dict[str, Any] = {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_hea
 THRESHOLDS = tuple(None if name == "No Finding" else 0.5 for name in FINDINGS)
 
 
+def patient_texts(texts: Iterable[str]) -> list[PatientText]:
+    """Return the texts as those of one patient each."""
+    return [PatientText(text, f"patient-{number}") for number, text in enumerate(texts)]
+
+
 @cache
 def tokenizer() -> ReportTokenizer:
     """Return a tokenizer trained on `REPORTS`."""
-    return learn_vocabulary([*REPORTS, "Cough and fever. Chest. PA and lateral frontal AP"], size=220)
+    return learn_vocabulary(patient_texts([*REPORTS, "Cough and fever. Chest. PA and lateral frontal AP"]), size=220)
 
 
 def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes: Any) -> ModelConfig:
@@ -192,7 +197,12 @@ def tiny_recipe(data: Path, *, stage: Mapping[str, Any] | None = None, **changes
         "name": "tiny",
         "data": str(data),
         "precision": "fp32",
-        "text": {"vocabulary_size": 200, "max_report_tokens": 60, "sections": ["FINDINGS", "IMPRESSION"]},
+        "text": {
+            "vocabulary_size": 200,
+            "min_word_patients": 1,
+            "max_report_tokens": 60,
+            "sections": ["FINDINGS", "IMPRESSION"],
+        },
         "corpora": [{"name": "images", "path": "images"}],
         "model": {
             "encoder": {"name": "test_vit", "image_size": SIZE, "channels": 1, "arguments": {"img_size": SIZE}},

@@ -10,13 +10,14 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from report_gen.errors import CheckpointError
 from report_gen.tokenizer import ReportTokenizer
+from tests.builders import patient_texts
 
 TEXTS = ["The lungs are clear. No effusion.", "The heart is enlarged. Small left effusion."]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> ReportTokenizer:
-    return learn_vocabulary(TEXTS, size=200)
+    return learn_vocabulary(patient_texts(TEXTS), size=200)
 
 
 def test_encode_puts_no_special_ids_around_the_text(tokenizer: ReportTokenizer) -> None:

@@ -11,7 +11,7 @@ from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
 from report_gen.model import ReportModel
 from report_gen.model.feature_numbers import FeatureNumbers, example_lines, write_line
-from tests.builders import PROMPT, SIZE, tiny_config, tiny_model, tokenizer
+from tests.builders import PROMPT, SIZE, patient_texts, tiny_config, tiny_model, tokenizer
 
 NUMBERS = 4
 
@@ -73,8 +73,8 @@ def test_no_line_is_longer_than_the_longest() -> None:
 
 def test_a_vocabulary_learns_the_line_with_its_texts() -> None:
     text = ["CT of the chest with contrast."] * 3
-    plain = learn_vocabulary(text, size=220)
-    trained = learn_vocabulary(text, size=220, extra=example_lines(8, 2))
+    plain = learn_vocabulary(patient_texts(text), size=220)
+    trained = learn_vocabulary(patient_texts(text), size=220, extra=example_lines(8, 2))
     line = write_line([-0.42] * 8, 2)
     assert plain.decode(plain.encode(line)) == trained.decode(trained.encode(line)) == line
     assert len(trained.encode(line)) < len(plain.encode(line))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .trained_views import count_trained_views
-    from .vocabulary import learn_vocabulary
+    from .vocabulary import PatientText, learn_vocabulary
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -44,7 +44,7 @@ else:
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "trained_views": ("count_trained_views",),
-            "vocabulary": ("learn_vocabulary",),
+            "vocabulary": ("PatientText", "learn_vocabulary"),
         },
     )
 
@@ -58,6 +58,7 @@ __all__ = [
     "Groups",
     "ImageCache",
     "LabeledImage",
+    "PatientText",
     "PreparedCorpora",
     "TrainingData",
     "TrainingExample",

@@ -33,7 +33,7 @@ from .examples import encode_study
 from .image_cache import ImageCache, cache_images
 from .image_decoding import UnreadableImage
 from .studies import CorpusStudies, read_studies
-from .vocabulary import learn_vocabulary
+from .vocabulary import PatientText, learn_vocabulary
 
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
 _VERSION = 4
@@ -153,9 +153,12 @@ def _encode(
         used = (study for study in corpus if study.split in USED_SPLITS)
         _check_readable(name, (tuple(map(str, study.images)) for study in used), unreadable)
     if tokenizer is None:
-        texts = _training_texts(studies.values())
-        extra = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
-        tokenizer = learn_vocabulary(texts, size=recipe.text.vocabulary_size, extra=extra)
+        tokenizer = learn_vocabulary(
+            _training_texts(studies.values()),
+            size=recipe.text.vocabulary_size,
+            min_patients=recipe.text.min_word_patients,
+            extra=conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector),
+        )
         run.save_tokenizer(tokenizer)
     encode = partial(
         encode_study,
@@ -254,10 +257,10 @@ def _image_paths(corpora: Iterable[CorpusStudies]) -> Iterator[str]:
     return (str(image) for study in used for image in study.images)
 
 
-def _training_texts(corpora: Iterable[CorpusStudies]) -> Iterator[str]:
+def _training_texts(corpora: Iterable[CorpusStudies]) -> Iterator[PatientText]:
     """Yield the training reports and their indications."""
     for corpus in corpora:
         for study in corpus:
             if study.split == "train":
-                yield format_report(study.sections)
-                yield study.indication
+                yield PatientText(format_report(study.sections), study.patient_id)
+                yield PatientText(study.indication, study.patient_id)

@@ -60,6 +60,7 @@ class CorpusStudy:
 
     study_id: str
     patient_id: str
+    """The study if the corpus does not name the patient; empty if the text was made by augmentation."""
     split: str
     images: tuple[Path, ...]
     views: tuple[ViewPosition, ...]
@@ -189,7 +190,7 @@ def _clean(
         sections = drop_contradictions(sections, schema)
     return CorpusStudy(
         study_id=row["study_id"],
-        patient_id=row["patient_id"],
+        patient_id=row["patient_id"] or row["study_id"],
         split=_split(row, corpus.hold_out),
         images=tuple(map(Path, row["images"])) if corpus.use_images else (),
         views=tuple(map(ViewPosition, row["view_positions"])),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 import string
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sentencepiece import SentencePieceTrainer
 
@@ -12,25 +15,42 @@ from report_gen.errors import CorpusError
 from report_gen.records import SectionName
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
+_WORD = re.compile(r"[^\W\d_]+")
+"""A run of letters: sentencepiece makes no piece across digits or punctuation."""
 
-def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = ()) -> ReportTokenizer:
+
+@dataclass(frozen=True)
+class PatientText:
+    """A text of the training reports and the patient whom it is about."""
+
+    text: str
+    patient_id: str
+    """Empty if the text was made from sentences of other reports: it counts for no patient."""
+
+
+def learn_vocabulary(
+    texts: Iterable[PatientText], *, size: int, min_patients: int = 1, extra: Iterable[str] = ()
+) -> ReportTokenizer:
     """Learn a vocabulary of at most `size` pieces; a small corpus gives fewer. The result is deterministic.
 
     All printable ASCII characters are included, so that indications typed by users and section headings have no
     unknown characters. Texts are not normalized: decoding returns exactly what was encoded.
 
     Args:
+        min_patients: A word that fewer patients have in their texts becomes no piece, because it may be the name of a
+            person; it is encoded by shorter pieces, at worst by its characters.
         extra: Lines that the model must be able to read in addition to the texts.
 
     Raises:
         CorpusError: There is no text, or `size` is too small for the characters of the texts.
     """
-    lines = [line for line in (" ".join(text.split()) for text in texts) if line]
-    if not lines:
+    texts = [replace(one, text=line) for one in texts if (line := " ".join(one.text.split()))]
+    if not texts:
         raise CorpusError(
             "the corpora contain no report text to learn a vocabulary from; check the corpus and its training split"
         )
-    lines += [" ".join(f"{name}:" for name in SectionName), *extra]
+    characters = sorted(set(string.printable).union(*(one.text for one in texts)))
+    lines = [*_without_rare_words(texts, min_patients), " ".join(f"{name}:" for name in SectionName), *extra]
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(
@@ -40,7 +60,7 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
             vocab_size=size,
             hard_vocab_limit=False,
             character_coverage=1.0,
-            required_chars="".join(c for c in string.printable if not c.isspace()),
+            required_chars="".join(c for c in characters if not c.isspace()),
             normalization_rule_name="identity",
             split_digits=True,
             max_sentence_length=max(len(line.encode()) for line in lines),  # longer lines would be skipped silently
@@ -56,3 +76,14 @@ def learn_vocabulary(texts: Iterable[str], *, size: int, extra: Iterable[str] = 
             f"a vocabulary of {size} pieces cannot represent the characters of these texts; raise text.vocabulary_size"
         ) from error
     return ReportTokenizer.from_bytes(model.getvalue())
+
+
+def _without_rare_words(texts: Sequence[PatientText], min_patients: int) -> Iterator[str]:
+    """Yield the texts without the words that occur in the texts of fewer than `min_patients` patients."""
+    patients = defaultdict[str, set[str]](set)
+    for one in texts if min_patients > 1 else ():
+        for word in _WORD.findall(one.text.lower()):
+            patients[word].add(one.patient_id)
+    rare = {word for word, found in patients.items() if len(found - {""}) < min_patients}
+    for one in texts:
+        yield _WORD.sub(lambda word: "" if word[0].lower() in rare else word[0], one.text)

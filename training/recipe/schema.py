@@ -45,6 +45,9 @@ class TextRecipe(FrozenModel):
     """Name of a built-in prompt, or a prompt file."""
     vocabulary_size: int = Field(default=2000, ge=16, le=1_000_000)
     """Number of pieces in the sentencepiece vocabulary, which is learned from the training reports only."""
+    min_word_patients: int = Field(default=5, ge=1, le=1_000_000)
+    """A word in the reports of fewer patients becomes no piece of the vocabulary, because the checkpoint contains the
+    vocabulary and the word may be a person's name. Such a word is encoded by shorter pieces."""
     drop_priors: bool = True
     """Remove comparisons with an earlier study, because a draft of one study cannot support them."""
     drop_sides: bool = False
