@@ -1,0 +1,227 @@
+"""Read where the findings of a sentence are: give each phrase its places, and places to phrases that share them.
+
+A place belongs to the phrase after it ("left basilar atelectasis"), to the phrase before it ("atelectasis at the left
+base"), or to all phrases of a clause that it begins ("Left lung: effusion and atelectasis"). A phrase without a side
+shares the place of a phrase that it explains ("left opacity, likely atelectasis"), is joined to ("left effusion and
+atelectasis") or occurs with ("left effusion with atelectasis").
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from report_gen.labeling.marks import DENIED, NOT_MENTIONED, Mark
+from report_gen.labeling.phrases import Role, Vocabulary
+from report_gen.labeling.places import FoundPlace, join_places
+from report_gen.records import FindingLocation, Side
+
+
+def locate_phrases(
+    sentence: str, marks: Sequence[Mark], claiming: Collection[int], vocabulary: Vocabulary
+) -> Mapping[int, FindingLocation]:
+    """Return the location of each phrase about a finding, by the start of the phrase.
+
+    Args:
+        sentence: The sentence.
+        marks: Its phrases with their states.
+        claiming: Starts of the phrases that claim a finding.
+        vocabulary: The vocabulary of the schema.
+    """
+    phrases = [_LocatedPhrase(mark, _is_device(mark, vocabulary)) for mark in marks if _absorbs(sentence, mark, claiming)]
+    places = vocabulary.find_places(sentence) if phrases else []
+    if not places:
+        return {}
+    _assign_places(sentence, phrases, places)
+    for phrase in phrases:
+        phrase.location = join_places(phrase.places)
+    _share_backward(sentence, phrases)
+    _share_topics(sentence, phrases)
+    _share_forward(sentence, phrases)
+    return {phrase.start: phrase.location for phrase in phrases}
+
+
+@dataclass(slots=True, eq=False)
+class _LocatedPhrase:
+    mark: Mark
+    is_device: bool
+    """The phrase names only devices, whose side is not that of other findings."""
+    places: list[FoundPlace] = field(default_factory=list)
+    is_topic: bool = False
+    """The places begin the clause, so they hold for its other phrases as well."""
+    is_located_after: bool = False
+    """The places follow the phrase, so they may hold for phrases before it as well."""
+    location: FindingLocation = FindingLocation()
+
+    @property
+    def start(self) -> int:
+        return self.mark.phrase.start
+
+    @property
+    def end(self) -> int:
+        """End of the phrase with the places after it."""
+        return max(self.mark.phrase.end, *(place.end for place in self.places), 0)
+
+    @property
+    def shares(self) -> bool:
+        return not self.is_device and self.mark.modifier not in (DENIED, NOT_MENTIONED)
+
+
+_COPULA_BEFORE = re.compile(r"\b(?:is|are|was|were|appears?|remains?)\s+(?:\w+\s+)?$", re.IGNORECASE)
+
+
+def _absorbs(sentence: str, mark: Mark, claiming: Collection[int]) -> bool:
+    """Return whether places may belong to a phrase: to a finding, and to a quality with an anatomy or a verb before it."""
+    role = mark.phrase.role
+    if role is Role.QUALITY:
+        return mark.phrase.start in claiming or _COPULA_BEFORE.search(sentence, 0, mark.phrase.start) is not None
+    return role is Role.FINDING
+
+
+def _is_device(mark: Mark, vocabulary: Vocabulary) -> bool:
+    claims = mark.phrase.claims
+    return bool(claims) and all(finding in vocabulary.unlocated for finding, _ in claims)
+
+
+def _assign_places(sentence: str, phrases: Sequence[_LocatedPhrase], places: Sequence[FoundPlace]) -> None:
+    """Give every place to the phrase that it is in, after or before."""
+    edges = [None, *phrases, None]
+    for before, after in pairwise(edges):
+        start = before.mark.phrase.start if before else 0
+        end = after.start if after else len(sentence)
+        between = [place for place in places if start <= place.start < end]
+        within = [place for place in between if before and place.start < before.mark.phrase.end]
+        between = between[len(within) :]
+        if before:
+            before.places += within
+        if between:
+            _divide(sentence, before, between, after)
+
+
+def _divide(
+    sentence: str, before: _LocatedPhrase | None, places: Sequence[FoundPlace], after: _LocatedPhrase | None
+) -> None:
+    """Divide the places between two phrases among them."""
+    if after is None:
+        count = len(places)
+    elif before is None:
+        count = 0
+    else:
+        count = _count_of_first(sentence, before, places, after)
+    if before and count:
+        before.places += places[:count]
+        before.is_located_after = True
+    if after and count < len(places):
+        after.places += places[count:]
+        after.is_topic = not _adjoins(sentence, places[-1], after)
+
+
+def _count_of_first(
+    sentence: str, before: _LocatedPhrase, places: Sequence[FoundPlace], after: _LocatedPhrase
+) -> int:
+    """Return how many of the places between two phrases belong to the first one."""
+    following = sentence[places[-1].end : after.start]
+    breaks = [
+        place
+        for place, (one, other) in enumerate(pairwise(places), 1)
+        if _LIST_BREAK.search(sentence, one.end, other.start) and not _COMPARISON.search(sentence, one.start, other.end)
+    ]
+    leading = sentence[before.mark.phrase.end : places[0].start]
+    is_connected = not _CONNECTION_END.search(leading) or _LOCATIVE_END.search(leading) is not None
+    if _adjoins(sentence, places[-1], after):
+        return (breaks[-1] if breaks else 0) if is_connected or _is_compared(sentence, places) else 0
+    if _TOPIC_VERB.search(following):
+        starts_clause = _CLAUSE_START.search(leading) is not None
+        if breaks and is_connected:
+            return breaks[-1]
+        return 0 if starts_clause else len(places)
+    return len(places)
+
+
+def _adjoins(sentence: str, place: FoundPlace, after: _LocatedPhrase) -> bool:
+    """Return whether a place is an attribute of the phrase after it: only adjectives are between them."""
+    return not _ATTRIBUTE_END.search(sentence, place.end, after.start)
+
+
+def _is_compared(sentence: str, places: Sequence[FoundPlace]) -> bool:
+    return any(_COMPARISON.search(sentence, one.end, other.start) for one, other in pairwise(places))
+
+
+def _share_backward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
+    """Give the place after a phrase to phrases before it: `atelectasis and effusion at the left base`."""
+    for first, second in pairwise(reversed(phrases)):
+        between = sentence[second.mark.phrase.end : first.start]
+        shared = first.is_located_after and first.shares and second.shares and not second.places
+        if shared and (_EXPLAINS.search(between) or _JOINS.fullmatch(between)) and not _NEW_CLAUSE.search(between):
+            second.location, second.is_located_after = first.location, True
+
+
+def _share_topics(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
+    """Give the places that begin a clause to all its phrases without a side: `Left lung: effusion and atelectasis`."""
+    topic: _LocatedPhrase | None = None
+    for before, phrase in pairwise([None, *phrases]):
+        if phrase is None:
+            continue
+        if topic and before and _NEW_CLAUSE.search(sentence, before.mark.phrase.end, phrase.start):
+            topic = None
+        if phrase.is_topic:
+            topic = phrase if phrase.mark.phrase.role is Role.FINDING else None
+        elif topic and phrase.location.side is Side.UNKNOWN and phrase.shares:
+            phrase.location = phrase.location.or_else(join_places(topic.places))
+
+
+def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
+    """Give the location of a phrase to the next one that explains it, is joined to it or occurs with it."""
+    explaining = False
+    for before, phrase in pairwise(phrases):
+        between = sentence[before.end : phrase.start]
+        goes_on = explaining and _LIST_GOES_ON.fullmatch(between) is not None
+        explaining = False
+        if not (before.shares and phrase.shares) or _NEW_CLAUSE.search(between):
+            continue
+        explaining = goes_on or _EXPLAINS.search(between) is not None
+        if phrase.location.side is not Side.UNKNOWN:
+            continue
+        if explaining or _JOINS.fullmatch(between):
+            phrase.location = phrase.location.or_else(before.location)
+        elif _OCCURS_WITH.fullmatch(between):
+            phrase.location = phrase.location.or_else(FindingLocation(before.location.side))
+
+
+def _words(words: str) -> str:
+    return rf"\b(?:{'|'.join(words.split())})\b"
+
+
+_PREPOSITIONS = "in at on of within over overlying along involving involves near adjacent to above behind under around from across"
+_ARTICLES = r"(?:\s+(?:the|a|an|both|most|region|area|level|aspect|portion|side))*"
+_VERBS = "is are was were has have had shows? showing demonstrates? demonstrating contains? reveals? there remains? appears?"
+_RELATIONS = "with without and or but which that who while whereas although though no"
+_HEDGES = "may might could likely probably possibly suggest\\w* represent\\w* reflect\\w* consistent compatible concerning suspicious worrisome"
+
+_LIST_BREAK = re.compile(rf"[,;:(]|{_words('and with but while whereas')}", re.IGNORECASE)
+_COMPARISON = re.compile(r"[<>]|\bthan\b", re.IGNORECASE)
+_CONNECTION_END = re.compile(rf"[,;:]|{_words(_RELATIONS)}|{_words(_HEDGES)}|\b(?:of|for)\s*$", re.IGNORECASE)
+_LOCATIVE_END = re.compile(rf"{_words(_PREPOSITIONS)}{_ARTICLES}\s*$", re.IGNORECASE)
+_TOPIC_VERB = re.compile(rf"{_words(_VERBS)}|:|\s-\s", re.IGNORECASE)
+_CLAUSE_START = re.compile(rf"[,;]|{_words('and but while whereas although')}", re.IGNORECASE)
+_ATTRIBUTE_END = re.compile(
+    rf"[,;:()]|\s[-\u2013\u2014]\s|{_words(_PREPOSITIONS)}|{_words(_VERBS)}|{_words(_RELATIONS)}|{_words(_HEDGES)}"
+    r"|\b(?:than|versus|vs|by|for)\b",
+    re.IGNORECASE,
+)
+# The next phrase says what the finding is.
+_EXPLAINS = re.compile(
+    rf"{_words(_HEDGES)}|\b(?:or|versus|vs|due to|secondary to|related to|in keeping|indicat\w*|favou?r\w*|perhaps|maybe|probable"
+    r"|possible|question|questionable|presum\w*)\b|[/?]",
+    re.IGNORECASE,
+)
+_JOINS = re.compile(r"\s*,?\s*(?:and|and/or|&|\+|/)\s+", re.IGNORECASE)
+_LIST_GOES_ON = re.compile(r"\s*,\s*(?:\w+\s+){0,3}", re.IGNORECASE)
+_OCCURS_WITH = re.compile(
+    r"\s*,?\s*(?:with|and\s+(?:\w+\s+)?(?:associated|adjacent|overlying|underlying|compressive|accompanying|subjacent)"
+    r"|accompanied by|associated with)\b[^,;:]*",
+    re.IGNORECASE,
+)
+_NEW_CLAUSE = re.compile(rf";|{_words('but however while whereas although though')}|\band (?:there|a|an|the)\b", re.IGNORECASE)

@@ -1,0 +1,94 @@
+"""Find the words of a sentence that name a side or a zone, with the tables `place` of the vocabularies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from report_gen.labeling.phrase_language import BEGINNING, FIRST_WORD, PhraseIndex, build_phrase_index, phrase_variants
+from report_gen.records import FindingLocation, Side, Zone, join_sides
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a phrase tells of a location. A phrase that tells nothing, such as a position of the patient, is no place."""
+
+    side: Side = Side.UNKNOWN
+    """Side that the phrase states."""
+    usual_side: Side = Side.UNKNOWN
+    """Side of an anatomy, unless another word states the side: "bases" are both bases, "left bases" are not."""
+    zones: frozenset[Zone] = frozenset()
+    partial: bool = False
+    """The phrase names a zone only if a further zone follows: "upper" in "upper and lower lobes"."""
+
+
+class FoundPlace(NamedTuple):
+    """A place that was found in a sentence: `sentence[start:end]`."""
+
+    place: Place
+    start: int
+    end: int
+
+
+def build_places(entries: Iterable[Mapping[str, Any]]) -> PhraseIndex[Place]:
+    """Compile the tables `place` of a vocabulary."""
+    return build_phrase_index(
+        {variant: _place(entry) for entry in entries for phrase in entry["phrases"] for variant in phrase_variants(phrase)}
+    )
+
+
+def find_places(sentence: str, index: PhraseIndex[Place]) -> list[FoundPlace]:
+    """Return the places of a sentence in order, without overlap.
+
+    Args:
+        sentence: The sentence in lower case.
+        index: The compiled places.
+    """
+    found: list[FoundPlace] = []
+    end = 0
+    for word in FIRST_WORD.finditer(sentence):
+        if word.start() < end:
+            continue
+        beginning = word[0][:BEGINNING]
+        pattern = index.patterns.get(beginning)
+        match = pattern.match(sentence, word.start()) if pattern else None
+        if match and match.lastindex:
+            end = match.end()
+            found.append(FoundPlace(index.meanings[beginning][match.lastindex - 1], word.start(), end))
+    return _complete(found)
+
+
+def join_places(places: Sequence[FoundPlace]) -> FindingLocation:
+    """Return the location that several places give to one finding."""
+    stated = join_sides(*(found.place.side for found in places))
+    if stated is Side.UNKNOWN:
+        stated = join_sides(*(found.place.usual_side for found in places))
+    return FindingLocation(stated, frozenset(zone for found in places for zone in found.place.zones))
+
+
+_LONGEST_GAP = 16
+"""Maximum number of characters between two zones of one list: "upper, middle, and the lower lobes"."""
+
+
+def _complete(places: Sequence[FoundPlace]) -> list[FoundPlace]:
+    """Return the places that tell something: without partial ones that no zone follows."""
+    kept: list[FoundPlace] = []
+    list_start: int | None = None  # start of the next place, if it names a zone or leads to one
+    for found in reversed(places):
+        leads = list_start is not None and list_start - found.end <= _LONGEST_GAP
+        if found.place == Place() or (found.place.partial and not leads):
+            list_start = None
+            continue
+        list_start = found.start if found.place.zones or leads else None
+        kept.append(found)
+    return kept[::-1]
+
+
+def _place(entry: Mapping[str, Any]) -> Place:
+    return Place(
+        side=Side(entry.get("side", Side.UNKNOWN)),
+        usual_side=Side(entry.get("usual_side", Side.UNKNOWN)),
+        zones=frozenset(map(Zone, entry.get("zones", ()))),
+        partial=entry.get("partial", False),
+    )
