@@ -30,7 +30,11 @@ def locate_phrases(
         claiming: Starts of the phrases that claim a finding.
         vocabulary: The vocabulary of the schema.
     """
-    phrases = [_LocatedPhrase(mark, _is_device(mark, vocabulary)) for mark in marks if _absorbs(sentence, mark, claiming)]
+    phrases = [
+        _LocatedPhrase(mark, _claims_only(mark, vocabulary.unlocated), _claims_only(mark, vocabulary.diffuse))
+        for mark in marks
+        if _absorbs(sentence, mark, claiming)
+    ]
     places = vocabulary.find_places(sentence) if phrases else []
     if not places:
         return {}
@@ -48,6 +52,8 @@ class _LocatedPhrase:
     mark: Mark
     is_device: bool
     """The phrase names only devices, whose side is not that of other findings."""
+    is_diffuse: bool
+    """The phrase names a disease of both lungs, which does not share the side of a finding beside it."""
     places: list[FoundPlace] = field(default_factory=list)
     is_topic: bool = False
     """The places begin the clause, so they hold for its other phrases as well."""
@@ -80,9 +86,9 @@ def _absorbs(sentence: str, mark: Mark, claiming: Collection[int]) -> bool:
     return role is Role.FINDING
 
 
-def _is_device(mark: Mark, vocabulary: Vocabulary) -> bool:
+def _claims_only(mark: Mark, findings: Collection[str]) -> bool:
     claims = mark.phrase.claims
-    return bool(claims) and all(finding in vocabulary.unlocated for finding, _ in claims)
+    return bool(claims) and all(finding in findings for finding, _ in claims)
 
 
 def _assign_places(sentence: str, phrases: Sequence[_LocatedPhrase], places: Sequence[FoundPlace]) -> None:
@@ -94,8 +100,9 @@ def _assign_places(sentence: str, phrases: Sequence[_LocatedPhrase], places: Seq
         between = [place for place in places if start <= place.start < end]
         within = [place for place in between if before and place.start < before.mark.phrase.end]
         between = between[len(within) :]
-        if before:
+        if before and within:
             before.places += within
+            before.is_located_after = _LOCATIVE_END.search(sentence, before.start, within[0].start) is not None
         if between:
             _divide(sentence, before, between, after)
 
@@ -154,7 +161,8 @@ def _share_backward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
     for first, second in pairwise(reversed(phrases)):
         between = sentence[second.mark.phrase.end : first.start]
         shared = first.is_located_after and first.shares and second.shares and not second.places
-        if shared and (_EXPLAINS.search(between) or _JOINS.fullmatch(between)) and not _NEW_CLAUSE.search(between):
+        joined = _EXPLAINS.search(between) or (_LISTS.fullmatch(between) and not second.is_diffuse)
+        if shared and joined and not _NEW_CLAUSE.search(between):
             second.location, second.is_located_after = first.location, True
 
 
@@ -164,7 +172,7 @@ def _share_topics(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
     for before, phrase in pairwise([None, *phrases]):
         if phrase is None:
             continue
-        if topic and before and _NEW_CLAUSE.search(sentence, before.mark.phrase.end, phrase.start):
+        if topic and before and _TOPIC_END.search(sentence, before.mark.phrase.end, phrase.start):
             topic = None
         if phrase.is_topic:
             topic = phrase if phrase.mark.phrase.role is Role.FINDING else None
@@ -177,16 +185,18 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
     explaining = False
     for before, phrase in pairwise(phrases):
         between = sentence[before.end : phrase.start]
-        goes_on = explaining and _LIST_GOES_ON.fullmatch(between) is not None
+        goes_on = _LIST_GOES_ON.fullmatch(between) is not None and (
+            explaining or _ALTERNATIVE.match(sentence, phrase.mark.phrase.end) is not None
+        )
         explaining = False
         if not (before.shares and phrase.shares) or _NEW_CLAUSE.search(between):
             continue
         explaining = goes_on or _EXPLAINS.search(between) is not None
         if phrase.location.side is not Side.UNKNOWN:
             continue
-        if explaining or _JOINS.fullmatch(between):
+        if explaining or _JOINS.fullmatch(between) and not phrase.is_diffuse:
             phrase.location = phrase.location.or_else(before.location)
-        elif _OCCURS_WITH.fullmatch(between):
+        elif not phrase.is_diffuse and _OCCURS_WITH.fullmatch(between):
             phrase.location = phrase.location.or_else(FindingLocation(before.location.side))
 
 
@@ -214,14 +224,17 @@ _ATTRIBUTE_END = re.compile(
 # The next phrase says what the finding is.
 _EXPLAINS = re.compile(
     rf"{_words(_HEDGES)}|\b(?:or|versus|vs|due to|secondary to|related to|in keeping|indicat\w*|favou?r\w*|perhaps|maybe|probable"
-    r"|possible|question|questionable|presum\w*)\b|[/?]",
+    r"|possible|question|questionable|presum\w*|xxxx)\b|[/?]|_{2}",
     re.IGNORECASE,
 )
-_JOINS = re.compile(r"\s*,?\s*(?:and|and/or|&|\+|/)\s+", re.IGNORECASE)
-_LIST_GOES_ON = re.compile(r"\s*,\s*(?:\w+\s+){0,3}", re.IGNORECASE)
+_JOINS = re.compile(r"\s*(?:and|and/or|&|\+|/)\s+|[\s/-]+", re.IGNORECASE)
+_LISTS = re.compile(r"\s*,\s*and\s+|\s*,\s*|" + _JOINS.pattern, re.IGNORECASE)
+_LIST_GOES_ON = re.compile(r"(?:\s*\w+)?\s*,\s*(?:\w+\s+){0,3}", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"\s*(?:or|versus|vs)\b|/", re.IGNORECASE)
 _OCCURS_WITH = re.compile(
     r"\s*,?\s*(?:with|and\s+(?:\w+\s+)?(?:associated|adjacent|overlying|underlying|compressive|accompanying|subjacent)"
     r"|accompanied by|associated with)\b[^,;:]*",
     re.IGNORECASE,
 )
-_NEW_CLAUSE = re.compile(rf";|{_words('but however while whereas although though')}|\band (?:there|a|an|the)\b", re.IGNORECASE)
+_TOPIC_END = re.compile(rf";|{_words('but however while whereas although though there')}", re.IGNORECASE)
+_NEW_CLAUSE = re.compile(rf"{_TOPIC_END.pattern}|\band (?:a|an|the)\b", re.IGNORECASE)

@@ -93,6 +93,8 @@ class Vocabulary:
     """States that a quality of an anatomy gives to findings, by (anatomy, quality)."""
     unlocated: frozenset[str]
     """Findings that have no location: those of the midline, and devices, which are named for the side of their entry."""
+    diffuse: frozenset[str]
+    """Findings of both lungs, which do not share the side of a finding beside them."""
     several_entities: frozenset[str]
     """Findings that cover several entities, so that two mentions may mean different things."""
     begins_statement: frozenset[str]
@@ -167,9 +169,10 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
         unlocated=frozenset(
             entry["name"] for entry in data["finding"] if not (entry.get("paired", True) and entry.get("located", True))
         ),
-        several_entities=frozenset(entry["name"] for entry in data["finding"] if entry.get("several_entities")),
-        begins_statement=frozenset(entry["name"] for entry in data["finding"] if entry.get("begins_statement")),
-        stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
+        diffuse=_marked(data, "diffuse"),
+        several_entities=_marked(data, "several_entities"),
+        begins_statement=_marked(data, "begins_statement"),
+        stated_by_quality=_marked(data, "stated_by_quality"),
         correct_spelling=spelling_corrector(own.get("spelling", {"words": ()})["words"]),
         other_body_parts=read_other_body_parts(own["other_body_parts"]) if "other_body_parts" in own else None,
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
@@ -186,6 +189,11 @@ def _read(vocabulary: str) -> dict[str, Any]:
 def _own_phrases(schema: FindingSchema) -> dict[str, Any]:
     """Return the phrases of a schema without a built-in vocabulary, in the structure of a vocabulary file."""
     return {"finding": [{"name": name, **asdict(phrases)} for name, phrases in schema.phrases.items()]}
+
+
+def _marked(data: Mapping[str, Any], key: str) -> frozenset[str]:
+    """Return the findings that a vocabulary marks with a key."""
+    return frozenset(entry["name"] for entry in data["finding"] if entry.get(key))
 
 
 _LISTS = ("finding", "outside", "abnormality", "anatomy", "place")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def find_places(sentence: str, index: PhraseIndex[Place]) -> list[FoundPlace]:
         if match and match.lastindex:
             end = match.end()
             found.append(FoundPlace(index.meanings[beginning][match.lastindex - 1], word.start(), end))
-    return _complete(found)
+    return _complete(sentence, found)
 
 
 def join_places(places: Sequence[FoundPlace]) -> FindingLocation:
@@ -67,21 +68,26 @@ def join_places(places: Sequence[FoundPlace]) -> FindingLocation:
     return FindingLocation(stated, frozenset(zone for found in places for zone in found.place.zones))
 
 
-_LONGEST_GAP = 16
-"""Maximum number of characters between two zones of one list: "upper, middle, and the lower lobes"."""
+_LIST = re.compile(r"[ ,/-]*(?:and|or|to|through|than|[,/&-])[ ,]*(?:\w+ ){0,2}")
+"""Text between two zones of one list: "upper, middle and the lower lobes"."""
 
 
-def _complete(places: Sequence[FoundPlace]) -> list[FoundPlace]:
-    """Return the places that tell something: without partial ones that no zone follows."""
+def _complete(sentence: str, places: Sequence[FoundPlace]) -> list[FoundPlace]:
+    """Return the places that tell something: without partial ones that no zone of a list and no side follows."""
     kept: list[FoundPlace] = []
-    list_start: int | None = None  # start of the next place, if it names a zone or leads to one
+    following: FoundPlace | None = None
+    leads_to_zone = False  # whether `following` names a zone, or a side before one
     for found in reversed(places):
-        leads = list_start is not None and list_start - found.end <= _LONGEST_GAP
-        if found.place == Place() or (found.place.partial and not leads):
-            list_start = None
-            continue
-        list_start = found.start if found.place.zones or leads else None
-        kept.append(found)
+        between = sentence[found.end : following.start] if following else ""
+        adjoins, in_list = between.isspace(), _LIST.fullmatch(between) is not None
+        if found.place.partial:
+            keep = (leads_to_zone and in_list) or (adjoins and following is not None and not following.place.zones)
+        else:
+            keep = found.place != Place()
+        leads_to_zone = keep and (bool(found.place.zones) or (leads_to_zone and (adjoins or in_list)))
+        following = found if keep else None
+        if keep:
+            kept.append(found)
     return kept[::-1]
 
 
