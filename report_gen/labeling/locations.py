@@ -139,17 +139,16 @@ def _count_of_first(
     is_connected = not _CONNECTION_END.search(leading) or _LOCATIVE_END.search(leading) is not None
     if _adjoins(sentence, places[-1], after):
         return (breaks[-1] if breaks else 0) if is_connected or _is_compared(sentence, places) else 0
-    if _TOPIC_VERB.search(following):
-        starts_clause = _CLAUSE_START.search(leading) is not None
-        if breaks and is_connected:
-            return breaks[-1]
-        return 0 if starts_clause else len(places)
-    return len(places)
+    if not _TOPIC_VERB.match(following):
+        return len(places)
+    if breaks and is_connected:
+        return breaks[-1]
+    return 0 if _CLAUSE_START.search(leading) and not _FOCUS.search(leading) else len(places)
 
 
 def _adjoins(sentence: str, place: FoundPlace, after: _LocatedPhrase) -> bool:
     """Return whether a place is an attribute of the phrase after it: only adjectives are between them."""
-    return not _ATTRIBUTE_END.search(sentence, place.end, after.start)
+    return not _ATTRIBUTE_END.search(_AMOUNTS.sub("", sentence[place.end : after.start]))
 
 
 def _is_compared(sentence: str, places: Sequence[FoundPlace]) -> bool:
@@ -161,7 +160,11 @@ def _share_backward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
     for first, second in pairwise(reversed(phrases)):
         between = sentence[second.mark.phrase.end : first.start]
         shared = first.is_located_after and first.shares and second.shares and not second.places
-        joined = _EXPLAINS.search(between) or (_LISTS.fullmatch(between) and not second.is_diffuse)
+        joined = (
+            _EXPLAINS.search(between)
+            or _ADJOINS.fullmatch(between)
+            or (_LISTS.fullmatch(between) and not second.is_diffuse)
+        )
         if shared and joined and not _NEW_CLAUSE.search(between):
             second.location, second.is_located_after = first.location, True
 
@@ -194,7 +197,7 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
         explaining = goes_on or _EXPLAINS.search(between) is not None
         if phrase.location.side is not Side.UNKNOWN:
             continue
-        if explaining or _JOINS.fullmatch(between) and not phrase.is_diffuse:
+        if explaining or _ADJOINS.fullmatch(between) or (_JOINS.fullmatch(between) and not phrase.is_diffuse):
             phrase.location = phrase.location.or_else(before.location)
         elif not phrase.is_diffuse and _OCCURS_WITH.fullmatch(between):
             phrase.location = phrase.location.or_else(FindingLocation(before.location.side))
@@ -210,25 +213,33 @@ _VERBS = "is are was were has have had shows? showing demonstrates? demonstratin
 _RELATIONS = "with without and or but which that who while whereas although though no"
 _HEDGES = "may might could likely probably possibly suggest\\w* represent\\w* reflect\\w* consistent compatible concerning suspicious worrisome"
 
-_LIST_BREAK = re.compile(rf"[,;:(]|{_words('and with but while whereas')}", re.IGNORECASE)
+_AMOUNT = r"(?:areas?|focus|foci|amounts?|bands?|patch|patches|evidence|elements?|components?|degree) of\s+"
+
+_LIST_BREAK = re.compile(rf"[,;:(]|{_words('and with but while whereas')}|\bas well as\b", re.IGNORECASE)
 _COMPARISON = re.compile(r"[<>]|\bthan\b", re.IGNORECASE)
 _CONNECTION_END = re.compile(rf"[,;:]|{_words(_RELATIONS)}|{_words(_HEDGES)}|\b(?:of|for)\s*$", re.IGNORECASE)
 _LOCATIVE_END = re.compile(rf"{_words(_PREPOSITIONS)}{_ARTICLES}\s*$", re.IGNORECASE)
-_TOPIC_VERB = re.compile(rf"{_words(_VERBS)}|:|\s-\s", re.IGNORECASE)
+_TOPIC_VERB = re.compile(rf"(?:(?!{_words('which that whose with')})[^,;])*?(?:{_words(_VERBS)}|:|\s-\s)|,\s*there\b", re.IGNORECASE)
+_FOCUS = re.compile(
+    r"\b(?:primarily|mostly|mainly|particularly|especially|predominantly|most|greater|greatest|worse|worst|larger|largest)\b",
+    re.IGNORECASE,
+)
 _CLAUSE_START = re.compile(rf"[,;]|{_words('and but while whereas although')}", re.IGNORECASE)
 _ATTRIBUTE_END = re.compile(
     rf"[,;:()]|\s[-\u2013\u2014]\s|{_words(_PREPOSITIONS)}|{_words(_VERBS)}|{_words(_RELATIONS)}|{_words(_HEDGES)}"
     r"|\b(?:than|versus|vs|by|for)\b",
     re.IGNORECASE,
 )
+_AMOUNTS = re.compile(rf"\b{_AMOUNT}", re.IGNORECASE)
 # The next phrase says what the finding is.
 _EXPLAINS = re.compile(
     rf"{_words(_HEDGES)}|\b(?:or|versus|vs|due to|secondary to|related to|in keeping|indicat\w*|favou?r\w*|perhaps|maybe|probable"
     r"|possible|question|questionable|presum\w*|xxxx)\b|[/?]|_{2}",
     re.IGNORECASE,
 )
-_JOINS = re.compile(r"\s*(?:and|and/or|&|\+|/)\s+|[\s/-]+", re.IGNORECASE)
-_LISTS = re.compile(r"\s*,\s*and\s+|\s*,\s*|" + _JOINS.pattern, re.IGNORECASE)
+_ADJOINS = re.compile(r"[\s/-]+")
+_JOINS = re.compile(rf"\s*(?:and|and/or|&|\+|/)\s+(?:{_AMOUNT})?", re.IGNORECASE)
+_LISTS = re.compile(r"\s*,\s*(?:and\s+)?|" + _JOINS.pattern, re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"(?:\s*\w+)?\s*,\s*(?:\w+\s+){0,3}", re.IGNORECASE)
 _ALTERNATIVE = re.compile(r"\s*(?:or|versus|vs)\b|/", re.IGNORECASE)
 _OCCURS_WITH = re.compile(
