@@ -114,6 +114,8 @@ def _divide(
     if after is None:
         count = len(places)
     elif before is None:
+        if _OTHER_CLAUSE.search(sentence, places[-1].end, after.start):
+            return
         count = 0
     else:
         count = _count_of_first(sentence, before, places, after)
@@ -192,9 +194,10 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
             explaining or _ALTERNATIVE.match(sentence, phrase.mark.phrase.end) is not None
         )
         explaining = False
-        if not (before.shares and phrase.shares) or _NEW_CLAUSE.search(between):
+        is_alternative = not phrase.is_diffuse and _NOT_EXCLUDED.match(sentence, phrase.mark.phrase.end) is not None
+        if not (before.shares and phrase.shares) or (_NEW_CLAUSE.search(between) and not is_alternative):
             continue
-        explaining = goes_on or _EXPLAINS.search(between) is not None
+        explaining = goes_on or is_alternative or _EXPLAINS.search(between) is not None
         if phrase.location.side is not Side.UNKNOWN:
             continue
         if explaining or _ADJOINS.fullmatch(between) or (_JOINS.fullmatch(between) and not phrase.is_diffuse):
@@ -215,7 +218,10 @@ _HEDGES = "may might could likely probably possibly suggest\\w* represent\\w* re
 
 _AMOUNT = r"(?:areas?|focus|foci|amounts?|bands?|patch|patches|evidence|elements?|components?|degree) of\s+"
 
-_LIST_BREAK = re.compile(rf"[,;:(]|{_words('and with but while whereas')}|\bas well as\b", re.IGNORECASE)
+_LIST_BREAK = re.compile(
+    rf"[,;:(]|{_words('and with but while whereas which that')}|\bas well as\b|{_words(_HEDGES)}|{_words(_VERBS)}",
+    re.IGNORECASE,
+)
 _COMPARISON = re.compile(r"[<>]|\bthan\b", re.IGNORECASE)
 _CONNECTION_END = re.compile(rf"[,;:]|{_words(_RELATIONS)}|{_words(_HEDGES)}|\b(?:of|for)\s*$", re.IGNORECASE)
 _LOCATIVE_END = re.compile(rf"{_words(_PREPOSITIONS)}{_ARTICLES}\s*$", re.IGNORECASE)
@@ -234,7 +240,7 @@ _AMOUNTS = re.compile(rf"\b{_AMOUNT}", re.IGNORECASE)
 # The next phrase says what the finding is.
 _EXPLAINS = re.compile(
     rf"{_words(_HEDGES)}|\b(?:or|versus|vs|due to|secondary to|related to|in keeping|indicat\w*|favou?r\w*|perhaps|maybe|probable"
-    r"|possible|question|questionable|presum\w*|xxxx)\b|[/?]|_{2}",
+    r"|possible|combination of|question|questionable|presum\w*|xxxx)\b|[/?]|_{2}",
     re.IGNORECASE,
 )
 _ADJOINS = re.compile(r"[\s/-]+")
@@ -242,10 +248,16 @@ _JOINS = re.compile(rf"\s*(?:and|and/or|&|\+|/)\s+(?:{_AMOUNT})?", re.IGNORECASE
 _LISTS = re.compile(r"\s*,\s*(?:and\s+)?|" + _JOINS.pattern, re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"(?:\s*\w+)?\s*,\s*(?:\w+\s+){0,3}", re.IGNORECASE)
 _ALTERNATIVE = re.compile(r"\s*(?:or|versus|vs)\b|/", re.IGNORECASE)
+_NOT_EXCLUDED = re.compile(
+    r"\s*(?:cannot|can not|could not|is not|are not|not)\s+(?:be\s+)?(?:\w+ly\s+)?excluded\b"
+    r"|\s*(?:is|are)\s+(?:also\s+)?(?:possible|in the differential|a consideration)\b",
+    re.IGNORECASE,
+)
 _OCCURS_WITH = re.compile(
     r"\s*,?\s*(?:with|and\s+(?:\w+\s+)?(?:associated|adjacent|overlying|underlying|compressive|accompanying|subjacent)"
     r"|accompanied by|associated with)\b[^,;:]*",
     re.IGNORECASE,
 )
-_TOPIC_END = re.compile(rf";|{_words('but however while whereas although though there')}", re.IGNORECASE)
+_OTHER_CLAUSE = re.compile(rf";|{_words('but however while whereas although though')}", re.IGNORECASE)
+_TOPIC_END = re.compile(rf"{_OTHER_CLAUSE.pattern}|\bthere\b", re.IGNORECASE)
 _NEW_CLAUSE = re.compile(rf"{_TOPIC_END.pattern}|\band (?:a|an|the)\b", re.IGNORECASE)
