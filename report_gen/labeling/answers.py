@@ -68,7 +68,7 @@ def _is_denial(sentence: str, mark: Mark) -> bool:
 
 
 def _follows_finding(sentence: str, marks: Sequence[Mark], index: int) -> bool:
-    """Return whether the last phrase of the clause before an answer is a finding, with a separator or only space between."""
+    """Return whether a finding is the last phrase of the clause before an answer; at most a separator is between."""
     mark = marks[index]
     before = [other for other in marks[:index] if other.clause == mark.clause and other.phrase.role in _NAMING]
     if not before or before[-1].phrase.role is not Role.FINDING:

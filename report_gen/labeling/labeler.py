@@ -15,10 +15,7 @@ from report_gen.labeling.phrases import OUTSIDE, build_vocabulary
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.labeling.sections import describing_spans
 from report_gen.labeling.statements import Statement, read_sentence
-from report_gen.records import FindingLocation, FindingSchema, FindingState
-
-PRESENT, UNCERTAIN = FindingState.PRESENT, FindingState.UNCERTAIN
-"""States of findings that have a location."""
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, FindingSchema, FindingState
 
 DENIALS_OF_A_NORMAL_STUDY = 3
 """Number of denied findings that implies a normal study if no finding is stated. "No pneumothorax." alone does not."""
@@ -36,7 +33,7 @@ class Mention:
     state: FindingState
     """PRESENT, ABSENT or UNCERTAIN."""
     location: FindingLocation
-    """Where the phrase places the finding."""
+    """Where the phrase places the finding, also if it denies it, and also a device."""
     start: int
     end: int
     """The phrase is `text[start:end]`."""
@@ -97,11 +94,11 @@ class FindingLabeler:
 
     def locate(self, text: str) -> dict[str, FindingLocation]:
         """Return where the present and uncertain findings of a text are; see the function `locate_findings`."""
-        found: dict[FindingState, dict[str, FindingLocation]] = {PRESENT: {}, UNCERTAIN: {}}
+        found: dict[FindingState, dict[str, FindingLocation]] = {state: {} for state in _LOCATED}
         for _, statement in self._statements(text, locate=True):
             if statement.state in found and statement.finding in self.schema.stated:
                 located = found[statement.state]
-                earlier = located.get(statement.finding, FindingLocation())
+                earlier = located.get(statement.finding, UNKNOWN_LOCATION)
                 located[statement.finding] = earlier.join(statement.location)
         return {
             name: self._location(name, [found[state][name] for state in found if name in found[state]])
@@ -112,7 +109,7 @@ class FindingLabeler:
     def _location(self, finding: str, locations: Sequence[FindingLocation]) -> FindingLocation:
         """Return the location of a finding from those of its present and its uncertain mentions, in this order."""
         if finding in self.vocabulary.unlocated:
-            return FindingLocation()
+            return UNKNOWN_LOCATION
         return reduce(FindingLocation.or_else, locations)
 
     def read_statements(self, text: str) -> tuple[Statement, ...]:
@@ -175,8 +172,8 @@ def locate_findings(text: str, schema: FindingSchema | None = None) -> dict[str,
     """Return where the findings of a report are that its text states to be present or uncertain.
 
     Mentions of one finding are combined: right in one sentence and left in another give both sides. If a finding is
-    present, uncertain mentions only tell what the others leave unknown. Findings of the midline and support devices have
-    no location.
+    present, uncertain mentions only tell what the others leave unknown. The location of findings of the midline and of
+    support devices is unknown.
 
     Args:
         text: The report.
@@ -211,6 +208,9 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
         for match in _SENTENCE.finditer(text, start, end):
             yield match.start(), match.start() + len(match[0].rstrip())
 
+
+_LOCATED = (FindingState.PRESENT, FindingState.UNCERTAIN)
+"""States of findings that have a location."""
 
 _STRENGTH = {
     FindingState.NOT_MENTIONED: 0,

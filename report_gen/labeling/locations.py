@@ -16,7 +16,7 @@ from itertools import pairwise
 from report_gen.labeling.marks import DENIED, NOT_MENTIONED, Mark
 from report_gen.labeling.phrases import Role, Vocabulary
 from report_gen.labeling.places import FoundPlace, join_places
-from report_gen.records import FindingLocation, Side
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, Side
 
 
 def locate_phrases(
@@ -59,7 +59,7 @@ class _LocatedPhrase:
     """The places begin the clause, so they hold for its other phrases as well."""
     is_located_after: bool = False
     """The places follow the phrase, so they may hold for phrases before it as well."""
-    location: FindingLocation = FindingLocation()
+    location: FindingLocation = UNKNOWN_LOCATION
 
     @property
     def start(self) -> int:
@@ -72,6 +72,7 @@ class _LocatedPhrase:
 
     @property
     def shares(self) -> bool:
+        """Whether the phrase may share a place with another one: a denied phrase and a device do not."""
         return not self.is_device and self.mark.modifier not in (DENIED, NOT_MENTIONED)
 
 
@@ -79,7 +80,7 @@ _COPULA_BEFORE = re.compile(r"\b(?:is|are|was|were|appears?|remains?)\s+(?:\w+\s
 
 
 def _absorbs(sentence: str, mark: Mark, claiming: Collection[int]) -> bool:
-    """Return whether places may belong to a phrase: to a finding, and to a quality with an anatomy or a verb before it."""
+    """Return whether places may belong to a phrase: a finding, or a quality with an anatomy or a verb before it."""
     role = mark.phrase.role
     if role is Role.QUALITY:
         return mark.phrase.start in claiming or _COPULA_BEFORE.search(sentence, 0, mark.phrase.start) is not None
@@ -127,10 +128,12 @@ def _divide(
         after.is_topic = not _adjoins(sentence, places[-1], after)
 
 
-def _count_of_first(
-    sentence: str, before: _LocatedPhrase, places: Sequence[FoundPlace], after: _LocatedPhrase
-) -> int:
-    """Return how many of the places between two phrases belong to the first one."""
+def _count_of_first(sentence: str, before: _LocatedPhrase, places: Sequence[FoundPlace], after: _LocatedPhrase) -> int:
+    """Return how many of the places between two phrases belong to the first one.
+
+    Those after the last break of the list belong to the second one if they adjoin it ("opacity on the right and left
+    effusion") or are the subject of its clause ("opacity on the right, the left base shows atelectasis").
+    """
     following = sentence[places[-1].end : after.start]
     breaks = [
         place
@@ -159,26 +162,24 @@ def _is_compared(sentence: str, places: Sequence[FoundPlace]) -> bool:
 
 def _share_backward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
     """Give the place after a phrase to phrases before it: `atelectasis and effusion at the left base`."""
-    for first, second in pairwise(reversed(phrases)):
-        between = sentence[second.mark.phrase.end : first.start]
-        shared = first.is_located_after and first.shares and second.shares and not second.places
-        joined = (
-            _EXPLAINS.search(between)
-            or _ADJOINS.fullmatch(between)
-            or (_LISTS.fullmatch(between) and not second.is_diffuse)
-        )
-        if shared and joined and not _NEW_CLAUSE.search(between):
-            second.location, second.is_located_after = first.location, True
+    for later, earlier in pairwise(reversed(phrases)):
+        if not (later.is_located_after and later.shares and earlier.shares) or earlier.places:
+            continue
+        between = sentence[earlier.mark.phrase.end : later.start]
+        explains = _EXPLAINS.search(between) or _ADJOINS.fullmatch(between)
+        in_list = _LISTS.fullmatch(between) and not earlier.is_diffuse
+        if (explains or in_list) and not _NEW_STATEMENT.search(between):
+            earlier.location, earlier.is_located_after = later.location, True
 
 
 def _share_topics(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
     """Give the places that begin a clause to all its phrases without a side: `Left lung: effusion and atelectasis`."""
     topic: _LocatedPhrase | None = None
-    for before, phrase in pairwise([None, *phrases]):
-        if phrase is None:
-            continue
-        if topic and before and _TOPIC_END.search(sentence, before.mark.phrase.end, phrase.start):
+    end = 0
+    for phrase in phrases:
+        if _TOPIC_END.search(sentence, end, phrase.start):
             topic = None
+        end = phrase.mark.phrase.end
         if phrase.is_topic:
             topic = phrase if phrase.mark.phrase.role is Role.FINDING else None
         elif topic and phrase.location.side is Side.UNKNOWN and phrase.shares:
@@ -195,7 +196,7 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
         )
         explaining = False
         is_alternative = not phrase.is_diffuse and _NOT_EXCLUDED.match(sentence, phrase.mark.phrase.end) is not None
-        if not (before.shares and phrase.shares) or (_NEW_CLAUSE.search(between) and not is_alternative):
+        if not (before.shares and phrase.shares) or (_NEW_STATEMENT.search(between) and not is_alternative):
             continue
         explaining = goes_on or is_alternative or _EXPLAINS.search(between) is not None
         if phrase.location.side is not Side.UNKNOWN:
@@ -206,58 +207,77 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
             phrase.location = phrase.location.or_else(FindingLocation(before.location.side))
 
 
-def _words(words: str) -> str:
-    return rf"\b(?:{'|'.join(words.split())})\b"
+def _words(*lists: str) -> str:
+    """Return a pattern of the words in several lists."""
+    return rf"\b(?:{'|'.join(word for words in lists for word in words.split())})\b"
 
 
-_PREPOSITIONS = "in at on of within over overlying along involving involves near adjacent to above behind under around from across"
-_ARTICLES = r"(?:\s+(?:the|a|an|both|most|region|area|level|aspect|portion|side))*"
-_VERBS = "is are was were has have had shows? showing demonstrates? demonstrating contains? reveals? there remains? appears?"
-_RELATIONS = "with without and or but which that who while whereas although though no"
-_HEDGES = "may might could likely probably possibly suggest\\w* represent\\w* reflect\\w* consistent compatible concerning suspicious worrisome"
-
+_PREPOSITIONS = (
+    "in at on of within over overlying along involving involves near adjacent to above behind under around from across"
+)
+_VERBS = (
+    "is are was were has have had shows? showing demonstrates? demonstrating contains? reveals? there remains? appears?"
+)
+_CONTRASTS = "but however while whereas although though"
+_RELATIVES = "which that who whose"
+_EXPLANATIONS = (
+    r"may might could likely probably possibly suggest\w* represent\w* reflect\w* consistent compatible concerning"
+    r" suspicious worrisome"
+)
 _AMOUNT = r"(?:areas?|focus|foci|amounts?|bands?|patch|patches|evidence|elements?|components?|degree) of\s+"
 
+# Between two places: the second one begins something else, unless both are compared ("right greater than left").
 _LIST_BREAK = re.compile(
-    rf"[,;:(]|{_words('and with but while whereas which that')}|\bas well as\b|{_words(_HEDGES)}|{_words(_VERBS)}",
-    re.IGNORECASE,
+    rf"[,;:(]|\bas well as\b|{_words('and with but while whereas', _RELATIVES, _EXPLANATIONS, _VERBS)}", re.IGNORECASE
 )
 _COMPARISON = re.compile(r"[<>]|\bthan\b", re.IGNORECASE)
-_CONNECTION_END = re.compile(rf"[,;:]|{_words(_RELATIONS)}|{_words(_HEDGES)}|\b(?:of|for)\s*$", re.IGNORECASE)
-_LOCATIVE_END = re.compile(rf"{_words(_PREPOSITIONS)}{_ARTICLES}\s*$", re.IGNORECASE)
-_TOPIC_VERB = re.compile(rf"(?:(?!{_words('which that whose with')})[^,;])*?(?:{_words(_VERBS)}|:|\s-\s)|,\s*there\b", re.IGNORECASE)
+# Between a phrase and a place after it: the place belongs to something else, unless a preposition precedes it.
+_CONNECTION_END = re.compile(
+    rf"[,;:]|{_words('with without and or no', _CONTRASTS, _RELATIVES, _EXPLANATIONS)}|\b(?:of|for)\s*$", re.IGNORECASE
+)
+_LOCATIVE_END = re.compile(
+    rf"{_words(_PREPOSITIONS)}(?:\s+(?:the|a|an|both|most|region|area|level|aspect|portion|side))*\s*$", re.IGNORECASE
+)
+_CLAUSE_START = re.compile(rf"[,;]|{_words('and', _CONTRASTS)}", re.IGNORECASE)
 _FOCUS = re.compile(
-    r"\b(?:primarily|mostly|mainly|particularly|especially|predominantly|most|greater|greatest|worse|worst|larger|largest)\b",
+    _words(
+        "primarily mostly mainly particularly especially predominantly most greater greatest worse worst larger largest"
+    ),
     re.IGNORECASE,
 )
-_CLAUSE_START = re.compile(rf"[,;]|{_words('and but while whereas although')}", re.IGNORECASE)
+# Between a place and a phrase after it: the place is not its attribute, but may be the subject of its clause.
 _ATTRIBUTE_END = re.compile(
-    rf"[,;:()]|\s[-\u2013\u2014]\s|{_words(_PREPOSITIONS)}|{_words(_VERBS)}|{_words(_RELATIONS)}|{_words(_HEDGES)}"
-    r"|\b(?:than|versus|vs|by|for)\b",
+    r"[,;:()]|\s[-\u2013\u2014]\s"
+    rf"|{_words('with without and or no than versus vs by for', _PREPOSITIONS, _VERBS, _CONTRASTS)}"
+    rf"|{_words(_RELATIVES, _EXPLANATIONS)}",
     re.IGNORECASE,
 )
 _AMOUNTS = re.compile(rf"\b{_AMOUNT}", re.IGNORECASE)
-# The next phrase says what the finding is.
+_TOPIC_VERB = re.compile(
+    rf"(?:(?!{_words('with', _RELATIVES)})[^,;])*?(?:{_words(_VERBS)}|:|\s-\s)|,\s*there\b", re.IGNORECASE
+)
+_OTHER_CLAUSE = re.compile(rf";|{_words(_CONTRASTS)}", re.IGNORECASE)
+_TOPIC_END = re.compile(rf"{_OTHER_CLAUSE.pattern}|\band there\b|,\s*there\b", re.IGNORECASE)
+_NEW_STATEMENT = re.compile(rf"{_OTHER_CLAUSE.pattern}|\bthere\b|\band (?:a|an|the)\b", re.IGNORECASE)
+# Between two phrases: the second one says what the first one is, or both are in one list, or occur together.
 _EXPLAINS = re.compile(
-    rf"{_words(_HEDGES)}|\b(?:or|versus|vs|due to|secondary to|related to|in keeping|indicat\w*|favou?r\w*|perhaps|maybe|probable"
-    r"|possible|combination of|question|questionable|presum\w*|xxxx)\b|[/?]|_{2}",
+    rf"{_words(_EXPLANATIONS)}|[/?]|_{{2}}|\b(?:or|versus|vs|due to|secondary to|related to|combination of|in keeping"
+    r"|indicat\w*|favou?r\w*|perhaps|maybe|probable|possible|question|questionable|presum\w*|xxxx)\b",
     re.IGNORECASE,
 )
 _ADJOINS = re.compile(r"[\s/-]+")
 _JOINS = re.compile(rf"\s*(?:and|and/or|&|\+|/)\s+(?:{_AMOUNT})?", re.IGNORECASE)
-_LISTS = re.compile(r"\s*,\s*(?:and\s+)?|" + _JOINS.pattern, re.IGNORECASE)
+_LISTS = re.compile(rf"\s*,\s*(?:and\s+)?|{_JOINS.pattern}", re.IGNORECASE)
 _LIST_GOES_ON = re.compile(r"(?:\s*\w+)?\s*,\s*(?:\w+\s+){0,3}", re.IGNORECASE)
+_OCCURS_WITH = re.compile(
+    r"\s*,?\s*(?:with|and\s+(?:\w+\s+)?(?:associated|adjacent|overlying|underlying|compressive|accompanying|subjacent)"
+    r"|accompanied by|associated with)\b[^,;:]*",
+    re.IGNORECASE,
+)
+# After a phrase: it is another explanation of what is before it ("left opacity, although pneumonia is not excluded").
 _ALTERNATIVE = re.compile(r"\s*(?:or|versus|vs)\b|/", re.IGNORECASE)
 _NOT_EXCLUDED = re.compile(
     r"\s*(?:cannot|can not|could not|is not|are not|not)\s+(?:be\s+)?(?:\w+ly\s+)?excluded\b"
     r"|\s*(?:is|are)\s+(?:also\s+)?(?:possible|in the differential|a consideration)\b",
     re.IGNORECASE,
 )
-_OCCURS_WITH = re.compile(
-    r"\s*,?\s*(?:with|and\s+(?:\w+\s+)?(?:associated|adjacent|overlying|underlying|compressive|accompanying|subjacent)"
-    r"|accompanied by|associated with)\b[^,;:]*",
-    re.IGNORECASE,
-)
-_OTHER_CLAUSE = re.compile(rf";|{_words('but however while whereas although though')}", re.IGNORECASE)
-_TOPIC_END = re.compile(rf"{_OTHER_CLAUSE.pattern}|\bthere\b", re.IGNORECASE)
-_NEW_CLAUSE = re.compile(rf"{_TOPIC_END.pattern}|\band (?:a|an|the)\b", re.IGNORECASE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import string
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,7 +91,7 @@ class Vocabulary:
     qualities: Mapping[tuple[str, str], Claims]
     """States that a quality of an anatomy gives to findings, by (anatomy, quality)."""
     unlocated: frozenset[str]
-    """Findings that have no location: those of the midline, and devices, which are named for the side of their entry."""
+    """Findings without a location: those of the midline, and devices, which are named for the side of their entry."""
     diffuse: frozenset[str]
     """Findings of both lungs, which do not share the side of a finding beside them."""
     several_entities: frozenset[str]

@@ -13,7 +13,7 @@ from report_gen.records import FindingLocation, Side, Zone, join_sides
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a phrase tells of a location. A phrase that tells nothing, such as a position of the patient, is no place."""
+    """What a phrase tells of a location; nothing for a phrase such as a position of the patient."""
 
     side: Side = Side.UNKNOWN
     """Side that the phrase states."""
@@ -35,7 +35,12 @@ class FoundPlace(NamedTuple):
 def build_places(entries: Iterable[Mapping[str, Any]]) -> PhraseIndex[Place]:
     """Compile the tables `place` of a vocabulary."""
     return build_phrase_index(
-        {variant: _place(entry) for entry in entries for phrase in entry["phrases"] for variant in phrase_variants(phrase)}
+        {
+            variant: _place(entry)
+            for entry in entries
+            for phrase in entry["phrases"]
+            for variant in phrase_variants(phrase)
+        }
     )
 
 

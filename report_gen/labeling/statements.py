@@ -14,7 +14,7 @@ from report_gen.labeling.locations import locate_phrases
 from report_gen.labeling.marks import DENIED, NOT_MENTIONED, STATED, Mark
 from report_gen.labeling.negation import mark_phrases
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
-from report_gen.records import FindingLocation, FindingState
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, FindingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +52,13 @@ def read_sentence(sentence: str, vocabulary: Vocabulary, *, locate: bool = False
         Statement(
             finding=claim.finding,
             state=claim.state,
-            location=locations.get(claim.phrase.start, _UNKNOWN),
+            location=locations.get(claim.phrase.start, UNKNOWN_LOCATION),
             start=claim.phrase.start,
             end=claim.phrase.end,
             implied=claim.implied,
         )
         for claim in sorted(claims, key=lambda claim: claim.phrase.start)
     )
-
-
-_UNKNOWN = FindingLocation()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,4 +148,3 @@ def _is_attribute(sentence: str, before: Mark, quality: Mark, after: Mark) -> bo
     """Return whether a quality is an attribute of the anatomy after it (`clear lungs`), without a verb before it."""
     adjoins = sentence[quality.phrase.end : after.phrase.start].isspace()
     return adjoins and not _COPULA.search(sentence, before.phrase.end, quality.phrase.start)
-

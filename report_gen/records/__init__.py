@@ -3,7 +3,7 @@
 from report_gen.records.box import Box
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.location import FindingLocation, Side, Zone, join_sides
+from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation, Side, Zone, join_sides
 from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
@@ -29,6 +29,7 @@ __all__ = [
     "ATTRIBUTES",
     "BANNER",
     "UNKNOWN_ATTRIBUTES",
+    "UNKNOWN_LOCATION",
     "Attribute",
     "AttributeName",
     "Box",

@@ -53,6 +53,10 @@ class FindingLocation:
         return FindingLocation(side, self.zones or other.zones)
 
 
+UNKNOWN_LOCATION = FindingLocation()
+"""Nothing is known about a location."""
+
+
 def join_sides(*sides: Side) -> Side:
     """Return the side of a finding that is at all of these sides; see `FindingLocation.join`."""
     named = set(sides)

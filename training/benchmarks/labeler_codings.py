@@ -185,7 +185,10 @@ _ZONES: Mapping[str, frozenset[Zone]] = {
     **dict.fromkeys(("base", "lower lobe", "costophrenic angle", "sulcus", "retrocardiac"), frozenset({Zone.LOWER})),
     "diffuse": frozenset(Zone),
 }
-"""Side and zones of each qualifier of a MeSH code; others, such as "lung", tell no location. "Left midlung" is coded as lingula."""
+"""Side and zones of each qualifier of a MeSH code; others, such as "lung", tell no location.
+
+The coders give "left midlung" the qualifier of the lingula.
+"""
 _USUAL_SIDES: Mapping[str, Side] = {"middle lobe": Side.RIGHT, "lingula": Side.LEFT, "retrocardiac": Side.LEFT}
 """Side of a code without a side."""
 
