@@ -1,4 +1,4 @@
-"""Read reports: findings with their states and sides, attributes of the study, sections; and the finding schemas."""
+"""Read reports: findings with states and locations, attributes of the study, sections; and the finding schemas."""
 
 from report_gen.labeling.attributes import header_values, mismatched_attributes, named_values, value_of_term
 from report_gen.labeling.labeler import (

@@ -1,4 +1,4 @@
-"""Label reports: read the findings of a schema from free text, with negation, uncertainty and laterality.
+"""Label reports: read the findings of a schema from free text, with negation, uncertainty and location.
 
 Hand-written rules, without a parser, combine the phrases of a finding schema with the cues of `vocabularies/cues.toml`.
 `tests/labeling/test_labeler_against_mesh.py` measures the agreement with human coders.

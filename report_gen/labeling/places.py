@@ -21,7 +21,7 @@ class Place:
     """Side of an anatomy, unless another word states the side: "bases" are both bases, "left bases" are not."""
     zones: frozenset[Zone] = frozenset()
     partial: bool = False
-    """The phrase names a zone only if a further zone follows: "upper" in "upper and lower lobes"."""
+    """The phrase tells something only if a place follows: "upper and lower lobes", "both bases"."""
 
 
 class FoundPlace(NamedTuple):
@@ -73,20 +73,23 @@ def join_places(places: Sequence[FoundPlace]) -> FindingLocation:
     return FindingLocation(stated, frozenset(zone for found in places for zone in found.place.zones))
 
 
+_ADJOINS = re.compile(r"\s+(?:(?:the|lung|lateral|medial|posterior)\s+)*")
 _LIST = re.compile(r"[ ,/-]*(?:and|or|to|through|than|[,/&-])[ ,]*(?:\w+ ){0,2}")
 """Text between two zones of one list: "upper, middle and the lower lobes"."""
 
 
 def _complete(sentence: str, places: Sequence[FoundPlace]) -> list[FoundPlace]:
-    """Return the places that tell something: without partial ones that no zone of a list and no side follows."""
+    """Return the places that tell something: without partial ones that no place follows."""
     kept: list[FoundPlace] = []
     following: FoundPlace | None = None
     leads_to_zone = False  # whether `following` names a zone, or a side before one
     for found in reversed(places):
         between = sentence[found.end : following.start] if following else ""
-        adjoins, in_list = between.isspace(), _LIST.fullmatch(between) is not None
-        if found.place.partial:
+        adjoins, in_list = _ADJOINS.fullmatch(between) is not None, _LIST.fullmatch(between) is not None
+        if found.place.partial and found.place.zones:
             keep = (leads_to_zone and in_list) or (adjoins and following is not None and not following.place.zones)
+        elif found.place.partial:
+            keep = adjoins
         else:
             keep = found.place != Place()
         leads_to_zone = keep and (bool(found.place.zones) or (leads_to_zone and (adjoins or in_list)))

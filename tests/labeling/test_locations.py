@@ -47,6 +47,46 @@ def test_the_locations_of_a_sentence(row: dict[str, str]) -> None:
     assert located(row["text"].replace("\\n", "\n")) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "locations"),
+    [
+        # a list goes on, or another clause begins
+        (
+            "Opacities at the left base and at both apices are suspicious for pneumonia.",
+            "both upper lower|both upper lower",
+        ),
+        ("Opacity in the right base, and in the left base there is effusion.", "right lower|left lower"),
+        ("The lungs are hazy on the left, although there is opacity at the right base.", "right lower"),
+        ("Opacities in the right mid and both lower lungs.", "both mid lower"),
+        ("Effusions, moderate on the right and small on the left.", "both"),
+        ("Small effusions.", "both"),
+        ("Small left effusions.", "left"),
+        ("Opacities are seen both on frontal and lateral views in the left lung.", "left"),
+        ("Effusions, larger on the left.", "both"),
+        # explanations
+        ("Left opacity, although pneumonia cannot be excluded.", "left|left"),
+        ("Left base opacity, but pneumonia should also be considered.", "left lower|left lower"),
+        ("Left consolidation, either pneumonia or atelectasis.", "left|left|left"),
+        ("Right opacity due to a combination of edema, pneumonia and atelectasis.", "right|right|right|right"),
+        ("Right base opacity XXXX atelectasis.", "right lower|right lower"),
+        # joined findings
+        ("Left effusion and edema.", "left|unknown"),
+        ("Left effusion and small nodule.", "left|unknown"),
+        ("Left base areas of atelectasis.", "left lower"),
+        ("Right upper lobe fibronodular opacity.", "right upper"),
+        # no places
+        ("Right base scarring. Opacity.", "unknown"),
+        ("Left retained bullet. Nodule.", "unknown"),
+        ("Opacities with flattening at the upper limits of normal.", "unknown"),
+    ],
+)
+def test_kinds_of_sentences_found_by_reading(text: str, locations: str) -> None:
+    """Kinds that the labeler read wrong in reports of others, in own words. One location per finding, in text order."""
+    found = {mention.finding: mention.start for mention in find_mentions(text)}
+    places = locate_findings(text)
+    assert [describe(places[name]) for name in sorted(places, key=lambda name: found[name])] == locations.split("|")
+
+
 def test_the_table_has_every_kind() -> None:
     assert len(ROWS) == 254
     assert sum(row["held out"] == "yes" for row in ROWS) == 76
