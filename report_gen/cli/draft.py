@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.options import (
     MAX_BATCH,
@@ -31,15 +31,13 @@ from report_gen.cli.options import (
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.outputs import format_names, get_format
 from report_gen.records import ViewPosition
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_sigterm
+from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
     from report_gen.records import Report, Study
 
-_log = logging.getLogger(__name__)
-
-_STOPPED = "stopped by SIGTERM; every file that was written is complete"
+_COMPLETE = "every file that was written is complete"
 
 
 def draft(
@@ -103,8 +101,8 @@ def draft(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with a batch that was stopped: omit the studies whose draft is in the folder, from the same "
-            "images, options, program and checkpoint. Keep drafts that were changed.",
+            help="Continue a stopped batch: skip the studies whose draft from the same images, options, program and "
+            "checkpoint is in the folder. Drafts that were edited are kept.",
         ),
     ] = False,
     force: Annotated[
@@ -118,7 +116,8 @@ def draft(
         typer.Option(
             min=1,
             max=MAX_BATCH,
-            help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
+            help="Studies that the decoder processes together. Above 1 is faster, but a draft may then depend on the "
+            "other studies through rounding.",
         ),
     ] = 1,
     max_views: Annotated[
@@ -132,7 +131,7 @@ def draft(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Time that the draft of one study may take; 0: any time. A study that takes longer is refused.",
+            help="Time that the draft of one study may take; 0 for no limit. A study that takes longer is refused.",
         ),
     ] = 300,
     device: Device = "auto",
@@ -155,11 +154,14 @@ def draft(
         "indication": indication,
         "force": force,
     }
+    check_model_options(options["overrides"], options["attributes"], checkpoint)
+    written = 0
     settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
-    with stop_on_sigterm(_STOPPED if output is None else f"{_STOPPED}; --resume drafts the others") as check_stop:
-        studies, refused = _read_all(paths, view, as_study=as_study)
+    hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
+    with stop_on_signals(hint) as check_stop:
+        studies, refused = read_input(paths, view, as_study=as_study)
         if studies:
-            studies, outside = _split_by_scope(studies, checkpoint, force=force, max_views=max_views)
+            studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
             refused += outside
         _check_drawings(drawings, len(studies))
         if studies:
@@ -170,7 +172,9 @@ def draft(
                 if target.studies:  # the model takes seconds to load
                     drafter = load_drafter(checkpoint, device=device, dtype=dtype)
                     if _digest_manifest(checkpoint) != manifest:  # a training run replaces its best checkpoint
-                        raise CheckpointError(f"{checkpoint}: was replaced while it was loaded; draft again")
+                        raise CheckpointError(
+                            f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
+                        )
                     results = drafter.draft_all(
                         target.studies,
                         decoding=decoding,
@@ -178,11 +182,15 @@ def draft(
                         limits=study_limits(max_views, timeout),
                         **options,
                     )
-                    refused += _write_all(
+                    failed = _write_all(
                         target, results, drafter, check_stop, attention=attention, preprocessing=show_preprocessing
                     )
+                    refused += failed
+                    written = len(target.studies) - len(failed)
     for error in refused:
         print_error(str(error))
+    if output is not None:
+        print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
     if refused:
         raise typer.Exit(StudyError.exit_code)
 
@@ -194,7 +202,7 @@ def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, 
         if path and resume:
             raise UsageError(f"{option} draws one study, and --resume may skip it; leave one of the two options out")
     if resume and output is None:
-        raise UsageError("--resume goes on with the drafts of a folder; name the folder with --output")
+        raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
 
 
 def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
@@ -202,45 +210,6 @@ def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
     for option, path in drawings.items():
         if path and studies > 1:
             raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")
-
-
-def _read_all(
-    paths: Iterable[Path], view: ViewPosition | None, *, as_study: bool
-) -> tuple[list[Study], list[StudyError]]:
-    """Read every study at the paths; also return the errors of studies that cannot be read."""
-    from report_gen.imaging import read_studies
-
-    found = read_studies(*paths, as_study=as_study)
-    for notice in found.notices:
-        print_notice(notice)
-    studies, refused = list(found.studies), list(found.refused)
-    _log.info("studies read: %d, refused: %d", len(studies), len(refused))
-    if view is not None:
-        studies = [study.with_view(view) for study in studies]
-    return studies, refused
-
-
-def _split_by_scope(
-    studies: Iterable[Study], checkpoint: Path | None, *, force: bool, max_views: int | None
-) -> tuple[list[Study], list[StudyError]]:
-    """Return the studies that the model may draft by their headers, and the errors of the others.
-
-    The drafter decides the same once more. It is decided here first because a model takes seconds to load.
-    """
-    from report_gen.imaging.scope import apply_scope
-    from report_gen.model import read_config
-
-    scope = read_config(checkpoint).scope
-    kept: list[Study] = []
-    refused: list[StudyError] = []
-    for study in studies:
-        try:
-            apply_scope(study, scope, force=force, max_views=max_views)
-        except StudyError as error:
-            refused.append(error)
-        else:
-            kept.append(study)
-    return kept, refused
 
 
 def _digest_manifest(checkpoint: Path | None) -> str:
