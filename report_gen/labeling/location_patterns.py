@@ -29,7 +29,7 @@ _AMOUNT = r"(?:areas?|focus|foci|amounts?|bands?|patch|patches|evidence|elements
 
 # Between two places: the second one begins something else, unless both are compared ("right greater than left").
 LIST_BREAK = re.compile(
-    rf"[,;:(]|\bas well as\b|{_words('and with but while whereas', _RELATIVES, _EXPLANATIONS, _VERBS)}", re.IGNORECASE
+    rf"[,;:(]|\bas well as\b|{_words('and with but while whereas', _RELATIVES, _EXPLANATIONS)}", re.IGNORECASE
 )
 # The second place is the subject of a clause, and continues no list ("opacity at the left base and at the apex").
 SUBJECT_BREAK = re.compile(
@@ -81,6 +81,7 @@ OCCURS_WITH = re.compile(
     r"|and\s+(?:\w+\s+)?(?:associated|adjacent|overlying|underlying|compressive|accompanying|subjacent))\b[^,;:]*",
     re.IGNORECASE,
 )
+EXCEPTION = re.compile(r"\b(?:except|apart from|aside from|other than|with the exception of|save for)\b", re.IGNORECASE)
 # After a phrase: it is another explanation of what is before it ("left opacity, although pneumonia is not excluded").
 ALTERNATIVE = re.compile(r"\s*(?:or|versus|vs)\b|/", re.IGNORECASE)
 NOT_EXCLUDED = re.compile(

@@ -198,7 +198,10 @@ def _share_topics(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
 
 
 def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
-    """Give the location of a phrase to the next one that explains it, is joined to it or occurs with it."""
+    """Give the location of a phrase to the next one that explains it, is joined to it or occurs with it.
+
+    "The right lung is clear except for a nodule" gives its place to the exception.
+    """
     explained: FindingLocation | None = None  # location of what a list of explanations explains
     for before, phrase in pairwise(phrases):
         between = sentence[before.end : phrase.start]
@@ -211,7 +214,8 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
             explained = None
             continue
         source = before.location if explained is None else before.location.or_else(explained)
-        explains = goes_on or is_alternative or patterns.EXPLAINS.search(between) is not None
+        is_exception = before.mark.phrase.role is Role.QUALITY and patterns.EXCEPTION.search(between) is not None
+        explains = goes_on or is_alternative or is_exception or patterns.EXPLAINS.search(between) is not None
         explained = source if explains else None
         if phrase.location.side is not Side.UNKNOWN:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from report_gen.records import UNKNOWN_LOCATION, FindingLocation, FindingState, 
 WRONG = {
     # The labeler takes the comma for a list of denied findings.
     "Right internal jugular catheter, no pneumothorax, basilar atelectasis.",
+    # "Fluid in the fissure" is an effusion for the labeler, but not with a verb.
+    "Fluid is present in the right minor fissure.",
 }
 
 
@@ -69,6 +72,10 @@ def test_the_locations_of_a_sentence(row: dict[str, str]) -> None:
         ("Left consolidation, either pneumonia or atelectasis.", "left|left|left"),
         ("Right opacity due to a combination of edema, pneumonia and atelectasis.", "right|right|right|right"),
         ("Right base opacity XXXX atelectasis.", "right lower|right lower"),
+        # exceptions and contrasts
+        ("Right lung is clear apart from an apical nodule.", "right upper"),
+        ("Clear left lung other than basilar atelectasis.", "left lower"),
+        ("No nodule in the right lung but the left lung shows basal effusion.", "left lower"),
         # joined findings
         ("Left effusion and edema.", "left|unknown"),
         ("Left effusion and small nodule.", "left|unknown"),
@@ -88,8 +95,7 @@ def test_kinds_of_sentences_found_by_reading(text: str, locations: str) -> None:
 
 
 def test_the_table_has_every_kind() -> None:
-    assert len(ROWS) == 254
-    assert sum(row["held out"] == "yes" for row in ROWS) == 76
+    assert Counter(row["held out"] for row in ROWS) == {"": 178, "yes": 76, "second": 60}
     named = " ".join(row["locations"] for row in ROWS)
     assert all(part in named for part in (*Side, *Zone))
 
@@ -198,7 +204,15 @@ def test_places_of_a_sentence(words: str, places: list[str]) -> None:
 def test_agreement_with_coders(shared: Path) -> None:
     """The coders have other conventions: the lingula stands for "left midlung", the hilum for "suprahilar"."""
     reports = read_mesh(shared / "data" / "iu_xray" / "NLMCXR_reports.tgz")
-    counts = count_locations(reports, [locate_findings(report.text) for report in reports])
+    locations = [locate_findings(report.text) for report in reports]
+    counts = count_locations(reports, locations)
+    swapped = [
+        (report.text, name)
+        for report, found in zip(reports, locations, strict=True)
+        for name in report.located.keys() & found.keys()
+        if {report.located[name].side, found[name].side} == {Side.LEFT, Side.RIGHT}
+    ]
+    assert swapped == []
     assert min(counts[side].precision for side in (Side.RIGHT, Side.LEFT)) > 0.95
     assert min(counts[side].recall for side in (Side.RIGHT, Side.LEFT)) > 0.95
     assert counts[Side.BOTH].precision > 0.86
