@@ -43,6 +43,7 @@ CONNECTION_END = re.compile(
 LOCATIVE_END = re.compile(
     rf"{_words(_PREPOSITIONS)}(?:\s+(?:the|a|an|both|most|region|area|level|aspect|portion|side))*\s*$", re.IGNORECASE
 )
+RELATION = re.compile(rf"{_words('with without and or')}|\bas well as\b", re.IGNORECASE)
 CLAUSE_START = re.compile(rf"[,;]|{_words('and', _CONTRASTS)}", re.IGNORECASE)
 FOCUS = re.compile(
     _words(
@@ -61,6 +62,11 @@ AMOUNTS = re.compile(rf"\b{_AMOUNT}", re.IGNORECASE)
 TOPIC_VERB = re.compile(
     rf"(?:(?!{_words('with', _RELATIVES)})[^,;])*?(?:{_words(_VERBS)}|:|\s-\s)|,\s*there\b", re.IGNORECASE
 )
+OTHER_NOUN = re.compile(
+    r"\s+(?!(?:lungs?|sides?|hemithorax|chest|thorax|lobes?|region|area|fields?|zones?)\b)(?!.*\b(?:is|are|shows?|there)\b)"
+    r"\w[^,;:]*,",
+    re.IGNORECASE | re.DOTALL,
+)
 THERE = re.compile(r"\s*,?\s*there\b", re.IGNORECASE)
 OTHER_CLAUSE = re.compile(rf";|{_words(_CONTRASTS)}", re.IGNORECASE)
 TOPIC_END = re.compile(rf"{OTHER_CLAUSE.pattern}|\band there\b|,\s*there\b", re.IGNORECASE)
@@ -69,7 +75,7 @@ NEW_STATEMENT = re.compile(rf"{OTHER_CLAUSE.pattern}|\bthere\b|\band (?:a|an|the
 EXPLAINS = re.compile(
     rf"{_words(_EXPLANATIONS, 'or either versus vs perhaps maybe probable possible question questionable')}|[/?]|_{{2}}"
     r"|\b(?:due to|secondary to|related to|caused by|attribut\w+ to|combination of|in keeping|concern for|looks? like"
-    r"|diagnosed as|such as|indicat\w*|favou?r\w*|presum\w*|xxxx)\b",
+    r"|diagnosed as|such as|which is|mostly|indicat\w*|favou?r\w*|presum\w*|xxxx)\b",
     re.IGNORECASE,
 )
 ADJOINS = re.compile(r"[\s/-]+")
@@ -85,10 +91,15 @@ EXCEPTION = re.compile(r"\b(?:except|apart from|aside from|other than|with the e
 # After a phrase: it is another explanation of what is before it ("left opacity, although pneumonia is not excluded").
 ALTERNATIVE = re.compile(r"\s*(?:or|versus|vs)\b|/", re.IGNORECASE)
 NOT_EXCLUDED = re.compile(
-    r"\s*(?:cannot|can not|could not|is not|are not|not)\s+(?:be\s+)?(?:\w+ly\s+)?excluded\b"
-    r"|\s*(?:is|are)\s+(?:also\s+)?(?:possible|(?:with)?in the differential|a consideration)\b"
-    r"|\s*(?:should|could|may|might)\s+(?:also\s+)?(?:be considered|have (?:this|a similar) appearance)\b",
+    r"(?:\s*(?:/|\b(?:or|and|from)\b)\s*(?:\w+\s+){1,3}?)?\s*(?:"
+    r"(?:cannot|can not|could not|is not|are not|not)\s+(?:be\s+)?(?:\w+ly\s+)?excluded"
+    r"|(?:is|are|remains?)\s+(?:also\s+)?(?:possible|(?:with)?in the differential|a consideration)"
+    r"|(?:should|could|may|might)\s+(?:also\s+)?(?:be considered|have (?:this|a similar) appearance))\b",
     re.IGNORECASE,
+)
+# Before a phrase, with the same meaning.
+CANNOT_EXCLUDE = re.compile(
+    r"\b(?:not|cannot|difficult to|unable to)\s+(?:\w+ly\s+)?(?:exclude|rule out)\b", re.IGNORECASE
 )
 # Before a quality: it says something about the anatomy before the verb.
 COPULA_BEFORE = re.compile(r"\b(?:is|are|was|were|appears?|remains?)\s+(?:\w+\s+)?$", re.IGNORECASE)

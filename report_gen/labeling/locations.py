@@ -115,7 +115,8 @@ def _divide(
     if after is None:
         count = len(places)
     elif before is None:
-        if patterns.OTHER_CLAUSE.search(sentence, places[-1].end, after.start):
+        following = sentence[places[-1].end : after.start]
+        if patterns.OTHER_CLAUSE.search(following) or patterns.OTHER_NOUN.match(following):
             return
         count = 0
     else:
@@ -136,16 +137,19 @@ def _count_of_first(sentence: str, before: _LocatedPhrase, places: Sequence[Foun
     """
     leading = sentence[before.mark.phrase.end : places[0].start]
     following = sentence[places[-1].end : after.start]
-    is_connected = not patterns.CONNECTION_END.search(leading) or patterns.LOCATIVE_END.search(leading) is not None
+    has_preposition = patterns.LOCATIVE_END.search(leading) is not None
+    is_connected = has_preposition or not patterns.CONNECTION_END.search(leading)
+    is_compared = any(patterns.COMPARISON.search(sentence, one.end, other.start) for one, other in pairwise(places))
     if _adjoins(sentence, places[-1], after):
-        return (
-            _last_break(sentence, places, patterns.LIST_BREAK) if is_connected or _is_compared(sentence, places) else 0
-        )
+        return _last_break(sentence, places, patterns.LIST_BREAK) if is_connected or is_compared else 0
+    is_focus = patterns.FOCUS.search(leading) is not None
     if not patterns.TOPIC_VERB.match(following):
-        return len(places)
+        # In "edema as well as basal worsening of atelectasis" only the atelectasis is basal.
+        is_related = patterns.RELATION.search(leading) and not (has_preposition or is_compared or is_focus)
+        return 0 if is_related else len(places)
     subject_break = patterns.LIST_BREAK if patterns.THERE.match(following) else patterns.SUBJECT_BREAK
     subject = _last_break(sentence, places, subject_break) if is_connected else 0
-    starts_clause = patterns.CLAUSE_START.search(leading) and not patterns.FOCUS.search(leading)
+    starts_clause = patterns.CLAUSE_START.search(leading) and not is_focus
     return subject or (0 if starts_clause else len(places))
 
 
@@ -165,10 +169,6 @@ def _last_break(sentence: str, places: Sequence[FoundPlace], pattern: re.Pattern
 def _adjoins(sentence: str, place: FoundPlace, after: _LocatedPhrase) -> bool:
     """Return whether a place is an attribute of the phrase after it: only adjectives are between them."""
     return not patterns.ATTRIBUTE_END.search(patterns.AMOUNTS.sub("", sentence[place.end : after.start]))
-
-
-def _is_compared(sentence: str, places: Sequence[FoundPlace]) -> bool:
-    return any(patterns.COMPARISON.search(sentence, one.end, other.start) for one, other in pairwise(places))
 
 
 def _share_backward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
@@ -209,7 +209,9 @@ def _share_forward(sentence: str, phrases: Sequence[_LocatedPhrase]) -> None:
         goes_on = patterns.LIST_GOES_ON.fullmatch(between) is not None and (
             explained is not None or patterns.ALTERNATIVE.match(sentence, end) is not None
         )
-        is_alternative = not phrase.is_diffuse and patterns.NOT_EXCLUDED.match(sentence, end) is not None
+        is_alternative = not phrase.is_diffuse and bool(
+            patterns.NOT_EXCLUDED.match(sentence, end) or patterns.CANNOT_EXCLUDE.search(between)
+        )
         if not (before.shares and phrase.shares) or (patterns.NEW_STATEMENT.search(between) and not is_alternative):
             explained = None
             continue

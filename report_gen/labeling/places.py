@@ -74,7 +74,7 @@ def join_places(places: Sequence[FoundPlace]) -> FindingLocation:
 
 
 _ADJOINS = re.compile(r"\s+(?:(?:the|lung|lateral|medial|posterior)\s+)*")
-_LIST = re.compile(r"[ ,/-]*(?:and|or|to|through|than|[,/&-])[ ,]*(?:\w+ ){0,2}")
+_LIST = re.compile(r"[ ,/-]*(?:and|or|to|through|than|[,/&-])[ ,-]*(?:\w+ ){0,2}")
 """Text between two zones of one list: "upper, middle and the lower lobes"."""
 
 
