@@ -51,8 +51,8 @@ def locate_phrases(
 @dataclass(slots=True, eq=False)
 class _LocatedPhrase:
     mark: Mark
-    is_device: bool
-    """The phrase names only devices, whose side is not that of other findings."""
+    is_unlocated: bool
+    """The phrase names only devices or findings of the midline, whose side is not that of other findings."""
     is_diffuse: bool
     """The phrase names a disease of both lungs, which does not share the side of a finding beside it."""
     places: list[FoundPlace] = field(default_factory=list)
@@ -74,7 +74,7 @@ class _LocatedPhrase:
     @property
     def shares(self) -> bool:
         """Whether the phrase may share a place with another one: a denied phrase and a device do not."""
-        return not self.is_device and self.mark.modifier not in (DENIED, NOT_MENTIONED)
+        return not self.is_unlocated and self.mark.modifier not in (DENIED, NOT_MENTIONED)
 
 
 def _absorbs(sentence: str, mark: Mark, claiming: Collection[int]) -> bool:
