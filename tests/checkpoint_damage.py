@@ -15,7 +15,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from report_gen.model.checkpoint import SEALED
-from report_gen.model.checkpoint_files import CONFIG, MANIFEST, WEIGHTS
+from report_gen.model.checkpoint_files import CONFIG, MANIFEST, TOKENIZER, WEIGHTS
+from report_gen.tokenizer import TOKENIZER_FILES
+
+SEALED_FILES = (*SEALED, TOKENIZER)
+"""Files in the manifest of a checkpoint with a learned tokenizer."""
 
 EXTRA_BYTES = 600 * 2**20
 """Address space that refusing a checkpoint may take, bytes."""
@@ -25,7 +29,8 @@ CPU_SECONDS = 10.0
 
 def reseal(folder: Path) -> None:
     """Write a manifest that agrees with the files, so that only their contents are wrong."""
-    manifest = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SEALED}
+    names = (*SEALED, *(name for name in TOKENIZER_FILES if (folder / name).exists()))
+    manifest = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
 
 

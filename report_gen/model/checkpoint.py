@@ -28,7 +28,6 @@ from report_gen.model.checkpoint_files import (
     CONFIG,
     MANIFEST,
     PROMPT,
-    TOKENIZER,
     TRAINING,
     WEIGHTS,
     parse_json,
@@ -39,10 +38,10 @@ from report_gen.model.device import check_memory
 from report_gen.model.report_model import ReportModel
 from report_gen.model.weights import check_shapes, fill, read_shapes
 from report_gen.prompting import Prompt
-from report_gen.tokenizer import ReportTokenizer
+from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
-SEALED = (CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING)
-"""Files whose SHA-256 is in the manifest; the model card may be edited."""
+SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
+"""Files whose SHA-256 is in the manifest, together with one of `TOKENIZER_FILES`; the model card may be edited."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def save_checkpoint(
     contents = {
         CONFIG: config.model_dump_json(indent=2).encode() + b"\n",
         WEIGHTS: save(weights, metadata={"format": "pt"}),
-        TOKENIZER: tokenizer.to_bytes(),
+        tokenizer.file_name: tokenizer.to_bytes(),
         PROMPT: prompt.text.encode(),
         TRAINING: json.dumps(training, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n",
     }
@@ -116,14 +115,15 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
         ResourceError: The model does not fit into the memory.
     """
     folder = find_checkpoint(folder)
-    contents = {name: read_file(folder / name) for name in (MANIFEST, *SEALED) if name != WEIGHTS}
-    manifest = parse_json(folder / MANIFEST, contents[MANIFEST])
+    manifest = parse_json(folder / MANIFEST, read_file(folder / MANIFEST))
+    vocabulary = _tokenizer_file(folder, manifest)
+    contents = {name: read_file(folder / name) for name in (*SEALED, vocabulary) if name != WEIGHTS}
     _check_manifest(folder, contents, manifest)
     config = parse_config(folder / CONFIG, contents[CONFIG])
-    tokenizer = ReportTokenizer.from_bytes(contents[TOKENIZER], name=str(folder / TOKENIZER))
+    tokenizer = parse_tokenizer(vocabulary, contents[vocabulary], name=str(folder / vocabulary))
     if tokenizer.vocabulary_size != config.vocabulary_size:
         raise CheckpointError(
-            f"{folder / TOKENIZER}: {tokenizer.vocabulary_size} pieces, but {CONFIG} says {config.vocabulary_size}; "
+            f"{folder / vocabulary}: {tokenizer.vocabulary_size} pieces, but {CONFIG} says {config.vocabulary_size}; "
             "copy the checkpoint again"
         )
     prompt = _parse_prompt(folder / PROMPT, contents[PROMPT])
@@ -156,9 +156,17 @@ def _unshared(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return state
 
 
+def _tokenizer_file(folder: Path, manifest: Any) -> str:
+    """Return the name of the tokenizer's file, of which the manifest has one."""
+    names = [name for name in TOKENIZER_FILES if isinstance(manifest, dict) and name in manifest]
+    if len(names) > 1:
+        raise CheckpointError(f"{folder / MANIFEST}: lists {' and '.join(names)}; use another checkpoint")
+    return (names or TOKENIZER_FILES)[0]
+
+
 def _check_manifest(folder: Path, contents: Mapping[str, bytes], manifest: Any) -> None:
     """Compare file contents with the SHA-256 values in the manifest, which does not list itself."""
-    for name in (name for name in SEALED if name in contents):
+    for name in contents:
         if not isinstance(manifest, dict) or manifest.get(name) != hashlib.sha256(contents[name]).hexdigest():
             raise CheckpointError(
                 f"{folder / name}: altered since the checkpoint was written; copy the checkpoint again"

@@ -10,19 +10,28 @@ from typing import Any
 
 from report_gen.errors import CheckpointError, ResourceError
 from report_gen.strict_json import unique_keys
+from report_gen.tokenizer import TOKENIZER_FILES
 
-MANIFEST, CONFIG, WEIGHTS, TOKENIZER, PROMPT, TRAINING, CARD = (
+MANIFEST, CONFIG, WEIGHTS, PROMPT, TRAINING, CARD = (
     "manifest.json",
     "config.json",
     "model.safetensors",
-    "tokenizer.model",
     "prompt.txt",
     "training.json",
     "README.md",
 )
+TOKENIZER, TOKENIZER_JSON = TOKENIZER_FILES
+"""Files of a learned tokenizer and of that of a pretrained decoder; a checkpoint has one of them."""
 
 _MIB = 2**20
-MAX_BYTES = {MANIFEST: _MIB // 16, CONFIG: _MIB, PROMPT: _MIB, TOKENIZER: 64 * _MIB, TRAINING: 64 * _MIB}
+MAX_BYTES = {
+    MANIFEST: _MIB // 16,
+    CONFIG: _MIB,
+    PROMPT: _MIB,
+    TOKENIZER: 64 * _MIB,
+    TOKENIZER_JSON: 32 * _MIB,
+    TRAINING: 64 * _MIB,
+}
 """Largest size of each file, bytes. The size of the weights is compared with their own header, see `weights.py`."""
 
 _KINDS = (

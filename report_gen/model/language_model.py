@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,11 +13,11 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
-from transformers.utils import logging
 
 from report_gen.config import TRANSFORMER_KEYS, check_transformer
 from report_gen.errors import CheckpointError
 from report_gen.model.device import check_memory
+from report_gen.model.pretrained_source import LOADING_ERRORS, find_source, quiet
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -73,7 +71,7 @@ def build_from_configuration(
         config = AutoConfig.for_model(**check_transformer(transformer))
         _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
-    except _BUILD_ERRORS as error:
+    except (*LOADING_ERRORS, StrictDataclassError) as error:
         check_memory(error, f"a decoder {transformer.get('model_type')!r}")
         reason = " ".join(str(error).split()).rstrip(".")  # some messages have several lines
         raise CheckpointError(
@@ -82,72 +80,63 @@ def build_from_configuration(
     return model
 
 
-_BUILD_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    StrictDataclassError,
-)
-"""Errors that transformers raises for settings that do not fit together."""
-
-
 @dataclass(frozen=True)
 class Pretrained:
-    """A pretrained language model with new token embeddings for another vocabulary."""
+    """A pretrained language model with token embeddings for the vocabulary of a recipe."""
 
     model: PreTrainedModel
     kept: frozenset[str]
-    """Names of the parameters with pretrained values. The others are new: token embeddings, output layer, and the
-    cross-attention layers of a model that had none."""
+    """Names of the parameters with pretrained values. The others are new: token embeddings and output layer for another
+    vocabulary, and the cross-attention layers of a model that had none."""
     configuration: dict[str, Any] = field(default_factory=dict)
     """Settings from which `build_from_configuration` builds the same architecture."""
 
 
-def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -> Pretrained:
-    """Load a pretrained causal language model and give it new token embeddings.
+def load_pretrained(
+    name: str, *, vocabulary_size: int, cross_attention: bool, rows: Sequence[int] | None = None
+) -> Pretrained:
+    """Load a pretrained causal language model for the vocabulary of a recipe.
 
-    The body keeps its weights. The token embeddings and the output layer are initialized anew even if their sizes agree
-    by chance: the vocabulary is learned from the corpus, so an id means another token.
+    The body keeps its weights. With `rows` the token embeddings and the output layer keep theirs, in the order of the
+    vocabulary. Without, they are initialized anew even if their sizes agree by chance: the vocabulary is learned from
+    the corpus, so an id means another token.
 
     Nothing else than the named model is loaded: no custom code and no kernels, and from a local folder nothing of a
     hub, such as the base model of an adapter.
 
     Args:
-        name: Local folder or hub name, as the user wrote it.
+        name: Local folder, package or hub name as the user wrote it, see `find_source`.
         vocabulary_size: Number of token ids.
         cross_attention: Whether the model gets cross-attention layers.
+        rows: For every id of a tokenizer of the same model its id there, see `source_rows`.
 
     Raises:
         CheckpointError: There is no such model, or its weights do not fit its configuration. transformers alone would
             leave missing weights random.
     """
+    source = find_source(name)
     try:
-        with _quiet():
-            sources = {"local_files_only": Path(name).is_dir(), "trust_remote_code": False}
-            configuration = network_settings(AutoConfig.from_pretrained(name, **sources), name)
+        with quiet():
+            configuration = network_settings(AutoConfig.from_pretrained(source.location, **source.arguments), name)
             config = AutoConfig.for_model(**configuration)
-            _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
+            size = vocabulary_size if rows is None else config.vocab_size
+            _adapt(config, vocabulary_size=size, cross_attention=cross_attention)
             model, found = AutoModelForCausalLM.from_pretrained(
-                name,
+                source.location,
                 config=config,
-                **sources,
+                **source.arguments,
                 ignore_mismatched_sizes=True,  # of the token embeddings; others are refused below
                 use_safetensors=True,
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (OSError, RecursionError, SafetensorError, *_BUILD_ERRORS) as error:
+    except (*LOADING_ERRORS, SafetensorError, StrictDataclassError) as error:
         check_memory(error, name)
         raise CheckpointError(
             f"{name}: no causal language model with safetensors weights found; give a local folder or a hub name"
         ) from error
     absent = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
-    token_parameters = _token_parameters(model)
+    token_parameters = _token_parameters(model) if rows is None else set()
     faults = sorted(absent - token_parameters - _cross_attention(config)) + sorted(
         filter(_LAYER.search, found["unexpected_keys"])
     )
@@ -156,7 +145,11 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
             f"{name}: its weights do not fit its config.json in {len(faults)} tensors, {faults[0]} first; "
             "download the model again"
         )
-    _reset_tokens(model)
+    if rows is None:
+        _reset_tokens(model)
+    else:
+        _select_tokens(model, rows, name)
+    _forget_quantizer(model)
     kept = frozenset(name for name, _ in model.named_parameters()) - token_parameters - absent
     return Pretrained(model, kept, configuration)
 
@@ -214,6 +207,39 @@ def _reset_tokens(model: PreTrainedModel) -> None:
             nn.init.zeros_(parameter)
 
 
+@torch.no_grad()
+def _select_tokens(model: PreTrainedModel, rows: Sequence[int], name: str) -> None:
+    """Replace the rows of token embeddings and output layer by those of other ids; tied ones stay the same object."""
+    embeddings, output = model.get_input_embeddings(), model.get_output_embeddings()
+    index = torch.tensor(rows)
+    if int(index.max()) >= len(embeddings.weight):
+        raise CheckpointError(
+            f"{name}: its tokenizer has the id {int(index.max())}, but its embeddings have {len(embeddings.weight)} "
+            'rows; download the model again, or set model.decoder.tokenizer = "own"'
+        )
+    owners = [owner for owner in (embeddings, output) if owner is not None]
+    parameters = {id(parameter): parameter for owner in owners for parameter in owner.parameters()}
+    for parameter in parameters.values():
+        parameter.data = parameter.data[index].clone()
+    embeddings.num_embeddings = model.config.vocab_size = len(rows)
+    if embeddings.padding_idx is not None:  # the row of this id gets no gradient
+        embeddings.padding_idx = PAD_ID
+    if output is not None:
+        output.out_features = len(rows)
+
+
+def _forget_quantizer(model: PreTrainedModel) -> None:
+    """Remove the marks of a model that was read from a GGUF file, whose weights are plain numbers by now.
+
+    With them transformers would refuse to save the model, and to move it to another type.
+    """
+    for name in ("hf_quantizer", "is_quantized", "quantization_method"):
+        if hasattr(model, name):
+            delattr(model, name)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+
+
 def _cross_attention(config: Any) -> set[str]:
     """Return the names of the parameters that belong to cross-attention layers."""
     plain = copy.deepcopy(config)
@@ -221,20 +247,3 @@ def _cross_attention(config: Any) -> set[str]:
     with torch.device("meta"):  # without memory for the weights
         names, plain_names = (AutoModelForCausalLM.from_config(one).state_dict().keys() for one in (config, plain))
     return set(names - plain_names)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Switch off the progress bars and key tables of transformers; `load_pretrained` raises errors instead.
-
-    These settings belong to the process. Training loads a pretrained model once, before it starts threads.
-    """
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -20,9 +20,10 @@ from report_gen.labeling.labeler import finding_labeler
 from report_gen.metrics import ScoreOptions, run_score
 from report_gen.metrics.preset import load_preset
 from report_gen.model import load_checkpoint
-from report_gen.model.checkpoint import CONFIG, MANIFEST, SEALED, WEIGHTS
+from report_gen.model.checkpoint import CONFIG, MANIFEST, WEIGHTS
 from report_gen.prompting import load_prompt, render
 from tests.builders import write_checkpoint
+from tests.checkpoint_damage import SEALED_FILES
 from tests.fuzz.example import Example, Files, Target
 from tests.fuzz.values import ODD_TEXTS, SCALARS, VALUES, changed_toml, changed_trees, to_json
 
@@ -70,7 +71,7 @@ DRAFTS = [
 
 def _seal(files: Files) -> Files:
     """Write a manifest that agrees with the files, so that the readers behind it are reached."""
-    manifest = {name: hashlib.sha256(files[name]).hexdigest() for name in SEALED}
+    manifest = {name: hashlib.sha256(files[name]).hexdigest() for name in SEALED_FILES}
     return {**files, MANIFEST: json.dumps(manifest).encode()}
 
 
@@ -79,7 +80,7 @@ def _checkpoint_seeds() -> Sequence[Example]:
     with TemporaryDirectory() as folder:
         write_checkpoint(Path(folder, "tiny"))
         files = {path.name: path.read_bytes() for path in Path(folder, "tiny").iterdir()}
-    return [Example(files, MANIFEST), *(Example(files, name, _seal) for name in SEALED)]
+    return [Example(files, MANIFEST), *(Example(files, name, _seal) for name in SEALED_FILES)]
 
 
 def _checkpoint_files(seeds: Sequence[Example]) -> SearchStrategy[Example]:

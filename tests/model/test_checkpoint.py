@@ -17,11 +17,10 @@ from safetensors.torch import load_file
 from report_gen.errors import CheckpointError, OutputError
 from report_gen.generation import Decoding, GeneratedTokens, generate_tokens
 from report_gen.model import Checkpoint, ReportModel, load_checkpoint, save_checkpoint
-from report_gen.model.checkpoint import SEALED
 from report_gen.model.checkpoint_files import CARD, MANIFEST, PROMPT, TOKENIZER, TRAINING, WEIGHTS
 from tests.builders import PROMPT as TINY_PROMPT
 from tests.builders import tiny_config, tiny_model, tokenizer, write_checkpoint
-from tests.checkpoint_damage import edit_config, edit_weights, reseal
+from tests.checkpoint_damage import SEALED_FILES, edit_config, edit_weights, reseal
 from tests.image_steps import step
 
 
@@ -91,7 +90,7 @@ def test_the_digest_is_that_of_the_weights_file(pristine: Path) -> None:
 
 def test_the_folder_has_all_files_and_no_pickle(pristine: Path) -> None:
     files = {path.name: path.read_bytes() for path in pristine.iterdir()}
-    assert files.keys() == {*SEALED, MANIFEST, CARD}
+    assert files.keys() == {*SEALED_FILES, MANIFEST, CARD}
     assert all(not content.startswith((b"\x80", b"PK")) for content in files.values())
     with safe_open(pristine / WEIGHTS, framework="pt") as weights:
         assert weights.metadata() == {"format": "pt"}
@@ -111,14 +110,14 @@ def test_the_model_card_may_be_edited(folder: Path) -> None:
     assert isinstance(load_checkpoint(folder), Checkpoint)
 
 
-@pytest.mark.parametrize("name", [*SEALED, MANIFEST])
+@pytest.mark.parametrize("name", [*SEALED_FILES, MANIFEST])
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(CheckpointError, match=rf"tiny/{name}: cannot be read \(No such file"):
         load_checkpoint(folder)
 
 
-@pytest.mark.parametrize("name", SEALED)
+@pytest.mark.parametrize("name", SEALED_FILES)
 @pytest.mark.parametrize("place", [0, -1])
 def test_one_altered_byte_is_found(folder: Path, name: str, place: int) -> None:
     content = bytearray((folder / name).read_bytes())

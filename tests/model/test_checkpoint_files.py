@@ -11,9 +11,8 @@ import pytest
 
 from report_gen.errors import CheckpointError
 from report_gen.model import load_checkpoint
-from report_gen.model.checkpoint import SEALED
 from report_gen.model.checkpoint_files import CONFIG, MANIFEST, MAX_BYTES, PROMPT, TOKENIZER, TRAINING, WEIGHTS
-from tests.checkpoint_damage import little_memory, reseal
+from tests.checkpoint_damage import SEALED_FILES, little_memory, reseal
 
 
 def make_pipe(path: Path) -> None:
@@ -45,7 +44,7 @@ KINDS: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
-@pytest.mark.parametrize("name", [*SEALED, MANIFEST])
+@pytest.mark.parametrize("name", [*SEALED_FILES, MANIFEST])
 @pytest.mark.parametrize(("make", "fault"), KINDS)
 def test_only_regular_files_are_read(
     copied: Callable[[str], Path], name: str, make: Callable[[Path], object], fault: str

@@ -16,9 +16,11 @@ from report_gen.config import MODEL_TYPES, DecoderConfig
 from report_gen.errors import CheckpointError
 from report_gen.model import CrossAttentionConditioning, PrefixConditioning, ReportDecoder, load_pretrained
 from report_gen.model.language_model import build_from_configuration, network_settings
-from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from report_gen.model.pretrained_source import load_source_tokenizer
+from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, convert, source_rows
 from tests.builders import GPT2, LLAMA, write_language_model
 from tests.network import blocked_network
+from tests.pretrained_models import write_pretrained
 
 KINDS = {"gpt2": GPT2, "llama": LLAMA}
 VOCABULARY = 77
@@ -204,3 +206,45 @@ def test_quantized_weights_are_refused(tmp_path: Path) -> None:
     change_config(tmp_path, quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
     with pytest.raises(CheckpointError, match="its weights are quantized; use the model before quantization"):
         load_pretrained(str(tmp_path), vocabulary_size=50, cross_attention=False)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tied", [True, False])
+def test_kept_embeddings_give_the_logits_of_the_pretrained_model(tmp_path: Path, kind: str, tied: bool) -> None:
+    pretrained = write_pretrained(tmp_path, KINDS[kind] | {"tie_word_embeddings": tied}).eval()
+    source = load_source_tokenizer(str(tmp_path))
+    tokenizer = convert(source)
+    rows = source_rows(source, tokenizer)
+    found = load_pretrained(str(tmp_path), vocabulary_size=tokenizer.vocabulary_size, cross_attention=False, rows=rows)
+    ids = torch.tensor([tokenizer.encode("The heart is enlarged.")])
+    with torch.no_grad():
+        expected = pretrained(torch.tensor(rows)[ids]).logits[..., rows]
+        assert torch.allclose(found.model.eval()(ids).logits, expected, atol=1e-6)
+    assert found.kept == {name for name, _ in found.model.named_parameters()}
+    embeddings, output = found.model.get_input_embeddings(), found.model.get_output_embeddings()
+    assert (embeddings.weight is output.weight) == tied
+    assert len(embeddings.weight) == found.model.config.vocab_size == tokenizer.vocabulary_size
+    if embeddings.padding_idx is not None:
+        assert embeddings.padding_idx == PAD_ID
+
+
+def test_kept_embeddings_with_new_cross_attention(tmp_path: Path) -> None:
+    write_pretrained(tmp_path, GPT2)
+    found = load_pretrained(str(tmp_path), vocabulary_size=3, cross_attention=True, rows=[5, 6, 7])
+    new = {name for name, _ in found.model.named_parameters()} - found.kept
+    assert {name.split(".")[3] for name in new} == {"crossattention", "ln_cross_attn"}
+
+
+def test_a_lost_embedding_is_refused_if_it_is_to_be_kept(tmp_path: Path) -> None:
+    write_pretrained(tmp_path, GPT2)
+    weights = load_file(tmp_path / "model.safetensors")
+    del weights["transformer.wte.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"do not fit its config.json in \d tensors"):
+        load_pretrained(str(tmp_path), vocabulary_size=3, cross_attention=False, rows=[5, 6, 7])
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(tmp_path: Path) -> None:
+    write_pretrained(tmp_path, GPT2)
+    with pytest.raises(CheckpointError, match="its tokenizer has the id 9999, but its embeddings have"):
+        load_pretrained(str(tmp_path), vocabulary_size=2, cross_attention=False, rows=[5, 9999])

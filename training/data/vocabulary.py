@@ -13,7 +13,7 @@ from sentencepiece import SentencePieceTrainer
 
 from report_gen.errors import CorpusError
 from report_gen.records import SectionName
-from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
+from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, LearnedTokenizer
 
 _WORD = re.compile(r"[^\W\d_]+")
 """A run of letters: sentencepiece makes no piece across digits or punctuation."""
@@ -30,7 +30,7 @@ class PatientText:
 
 def learn_vocabulary(
     texts: Iterable[PatientText], *, size: int, min_patients: int = 1, extra: Iterable[str] = ()
-) -> ReportTokenizer:
+) -> LearnedTokenizer:
     """Learn a vocabulary of at most `size` pieces; a small corpus gives fewer. The result is deterministic.
 
     All printable ASCII characters are included, so that indications typed by users and section headings have no
@@ -75,7 +75,7 @@ def learn_vocabulary(
         raise CorpusError(
             f"a vocabulary of {size} pieces cannot represent the characters of these texts; raise text.vocabulary_size"
         ) from error
-    return ReportTokenizer.from_bytes(model.getvalue())
+    return LearnedTokenizer.from_bytes(model.getvalue())
 
 
 def _without_rare_words(texts: Sequence[PatientText], min_patients: int) -> Iterator[str]:

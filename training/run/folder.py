@@ -15,13 +15,13 @@ import pydantic
 
 from report_gen.errors import CheckpointError, OutputError, RecipeError, ReportGenError, StoppedError, UsageError
 from report_gen.files import recover_folder, remove_temporary_files, write_atomically
-from report_gen.tokenizer import ReportTokenizer
+from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
 from ..recipe import Recipe, describe_renamed_keys
 from .json_files import read_json
 from .train_state import TrainState, damaged, load_state, save_state, saved_log_bytes
 
-RECIPE, LOG, LOCK, TOKENIZER, LAST, BEST = "recipe.json", "log.jsonl", "lock", "tokenizer.model", "last", "best"
+RECIPE, LOG, LOCK, LAST, BEST = "recipe.json", "log.jsonl", "lock", "last", "best"
 CACHE = "cache"
 
 _MAY_CHANGE = {"data", "workers", "cache", "save_minutes", "tensorboard", "checkpoint_activations"}
@@ -54,7 +54,7 @@ class Run:
         if resume and not path.is_file():
             raise UsageError(f"{folder}: no run to resume; start one without --resume")
         # A run that failed before it learned anything, such as for a missing corpus, may be started again.
-        if not resume and any((folder / name).exists() for name in (LOG, TOKENIZER, LAST, BEST)):
+        if not resume and any((folder / name).exists() for name in (LOG, *TOKENIZER_FILES, LAST, BEST)):
             raise UsageError(f"{folder}: already holds a run; continue it with --resume, or choose another --output")
         with _locked(folder):
             if resume:
@@ -72,7 +72,7 @@ class Run:
 
     def save_tokenizer(self, tokenizer: ReportTokenizer) -> None:
         """Keep the vocabulary of the run."""
-        write_atomically(self.folder / TOKENIZER, tokenizer.to_bytes())
+        write_atomically(self.folder / tokenizer.file_name, tokenizer.to_bytes())
 
     def load_tokenizer(self) -> ReportTokenizer | None:
         """Return the vocabulary of the run; None before it was learned.
@@ -80,16 +80,17 @@ class Run:
         Raises:
             UsageError: The vocabulary is damaged, or missing although the run has a state.
         """
-        path = self.folder / TOKENIZER
-        if not path.exists():
+        present = [name for name in TOKENIZER_FILES if (self.folder / name).exists()]
+        path = self.folder / (present or TOKENIZER_FILES)[0]
+        if not present:
             if (self.folder / LAST).exists():
                 raise damaged(path, "the file is missing")
             return None
         try:
             if not path.is_file():
                 raise damaged(path, "not a regular file")
-            return ReportTokenizer.from_file(path)
-        except CheckpointError as error:
+            return parse_tokenizer(path.name, path.read_bytes(), name=str(path))
+        except (CheckpointError, OSError) as error:
             raise damaged(path) from error
 
     def log(self, kind: str, **record: Any) -> None:
@@ -158,7 +159,7 @@ class Run:
         has_steps = log.exists() and b'"kind": "step"' in log.read_bytes()
         if has_steps or (self.folder / LAST).exists() or (self.folder / BEST).exists():
             return
-        for name in (RECIPE, TOKENIZER, LOG):
+        for name in (RECIPE, *TOKENIZER_FILES, LOG):
             (self.folder / name).unlink(missing_ok=True)
 
 

@@ -1,46 +1,25 @@
-"""Convert report texts to token ids and back, with a sentencepiece model."""
+"""The tokenizer whose vocabulary is learned from the training reports: a sentencepiece model."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from sentencepiece import SentencePieceProcessor
 
 from report_gen.errors import CheckpointError
+from report_gen.tokenizer.interface import BOS_ID, EOS_ID, PAD_ID, TOKENIZER_FILES, UNK_ID, ReportTokenizer
 
-PAD_ID, UNK_ID, BOS_ID, EOS_ID = range(4)
 
+class LearnedTokenizer(ReportTokenizer):
+    """A sentencepiece model."""
 
-class ReportTokenizer:
-    """Tokenizer of reports and prompts.
-
-    All white space becomes single blanks: headings carry the structure of a report, line breaks do not.
-    """
-
-    pad_id = PAD_ID
-    unk_id = UNK_ID
-    bos_id = BOS_ID
-    eos_id = EOS_ID
+    file_name = TOKENIZER_FILES[0]
 
     def __init__(self, processor: SentencePieceProcessor) -> None:
         self._processor = processor
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> ReportTokenizer:
-        """Load a sentencepiece model.
-
-        Raises:
-            CheckpointError: The file is missing, or is no vocabulary of this program.
-        """
-        try:
-            return cls.from_bytes(Path(path).read_bytes(), name=str(path))
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy the checkpoint again") from error
-
-    @classmethod
-    def from_bytes(cls, data: bytes, *, name: str = "tokenizer.model") -> ReportTokenizer:
+    def from_bytes(cls, data: bytes, *, name: str = file_name) -> LearnedTokenizer:
         """Load a serialized sentencepiece model.
 
         Args:
@@ -62,17 +41,13 @@ class ReportTokenizer:
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids, special ones included."""
         return int(self._processor.GetPieceSize())
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text without begin and end; characters that the vocabulary lacks become `unk_id`."""
         return list(self._processor.EncodeAsIds(" ".join(text.split())))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of ids without special ids; it equals the encoded text with single blanks."""
         return str(self._processor.DecodeIds([int(i) for i in ids if i > EOS_ID]))
 
     def to_bytes(self) -> bytes:
-        """Return the serialized sentencepiece model, the content of `tokenizer.model` in a checkpoint."""
         return bytes(self._processor.serialized_model_proto())

@@ -1,4 +1,4 @@
-"""ReportTokenizer: ids, special ids, round trips and refused files."""
+"""LearnedTokenizer: ids, special ids, round trips and refused data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from report_gen_training.data.vocabulary import learn_vocabulary
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 
 from report_gen.errors import CheckpointError
-from report_gen.tokenizer import ReportTokenizer
+from report_gen.tokenizer import LearnedTokenizer, ReportTokenizer
 from tests.builders import patient_texts
 
 TEXTS = ["The lungs are clear. No effusion.", "The heart is enlarged. Small left effusion."]
@@ -49,25 +49,20 @@ def test_an_unseen_character_is_unknown(tokenizer: ReportTokenizer) -> None:
     assert tokenizer.encode("") == []
 
 
-def test_bytes_and_file_give_the_same_tokenizer(tokenizer: ReportTokenizer, tmp_path: Path) -> None:
-    path = tmp_path / "tokenizer.model"
-    path.write_bytes(tokenizer.to_bytes())
-    again = ReportTokenizer.from_file(path)
+def test_bytes_give_the_same_tokenizer(tokenizer: ReportTokenizer) -> None:
+    again = LearnedTokenizer.from_bytes(tokenizer.to_bytes())
     assert again.to_bytes() == tokenizer.to_bytes()
     assert again.encode(TEXTS[0]) == tokenizer.encode(TEXTS[0])
 
 
+def test_two_texts_are_separated_by_a_blank(tokenizer: ReportTokenizer) -> None:
+    assert tokenizer.decode([*tokenizer.encode("No effusion."), *tokenizer.encode("Clear.")]) == "No effusion. Clear."
+
+
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\0" * 100])
-def test_other_bytes_are_refused_by_name(data: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "tokenizer.model"
-    path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"tokenizer\.model: not a sentencepiece model"):
-        ReportTokenizer.from_file(path)
-
-
-def test_a_missing_file_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"absent\.model: cannot be read"):
-        ReportTokenizer.from_file(tmp_path / "absent.model")
+def test_other_bytes_are_refused_by_name(data: bytes) -> None:
+    with pytest.raises(CheckpointError, match=r"folder/tokenizer\.model: not a sentencepiece model"):
+        LearnedTokenizer.from_bytes(data, name="folder/tokenizer.model")
 
 
 def test_a_model_with_other_special_ids_is_refused(tmp_path: Path) -> None:
@@ -78,4 +73,4 @@ def test_a_model_with_other_special_ids_is_refused(tmp_path: Path) -> None:
         input=str(corpus), model_prefix=str(prefix), vocab_size=60, hard_vocab_limit=False, minloglevel=2
     )
     with pytest.raises(CheckpointError, match="special ids"):
-        ReportTokenizer.from_file(prefix.with_suffix(".model"))
+        LearnedTokenizer.from_bytes(prefix.with_suffix(".model").read_bytes())

