@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
+    from report_gen.model.pretrained_source import load_source_tokenizer
     from report_gen.model.projector import VIEWS, Projector, VisualFeatures
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
@@ -45,6 +46,7 @@ else:
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
+            "pretrained_source": ("load_source_tokenizer",),
             "projector": ("VIEWS", "Projector", "VisualFeatures"),
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
@@ -74,6 +76,7 @@ __all__ = [
     "conditioning_type",
     "load_checkpoint",
     "load_pretrained",
+    "load_source_tokenizer",
     "manifest_digest",
     "read_config",
     "resolve_device",

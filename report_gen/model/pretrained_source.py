@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,6 +98,7 @@ LOADING_ERRORS = (
     RuntimeError,
     TypeError,
     ValueError,
+    struct.error,
 )
 """Errors that transformers raises for files that are missing, damaged or do not fit together."""
 
@@ -110,7 +113,8 @@ def quiet() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with redirect_stderr(io.StringIO()):  # the progress bar of GGUF files has no other switch
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

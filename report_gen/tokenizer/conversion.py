@@ -51,7 +51,13 @@ def convert(source: SourceTokenizer, kept: AbstractSet[str] | None = None) -> Pr
     _end(source)
     added = source.settings.get("added_tokens") or []
     control = {token["content"] for token in added if token["special"]} | {name for name in source.special if name}
-    words = [token for token in added if token["content"] not in control and not (token["lstrip"] or token["rstrip"])]
+    words = [
+        token
+        for token in added
+        if token["content"] not in control
+        and not (token["lstrip"] or token["rstrip"])  # such tokens would remove blanks
+        and (kept is None or token["content"] in kept)
+    ]
     left_out = control | {token["content"] for token in added}
     pieces = [piece for piece in _in_order(source) if piece not in left_out and (kept is None or piece in kept)]
     settings = {
@@ -71,7 +77,7 @@ def convert(source: SourceTokenizer, kept: AbstractSet[str] | None = None) -> Pr
 
 
 def cut(source: SourceTokenizer, used: Iterable[str]) -> PretrainedTokenizer:
-    """Return a tokenizer with the used pieces of a byte-level BPE, the 256 bytes, and what their merges need.
+    """Return a tokenizer with the used pieces of a byte-level BPE, its bytes, and what their merges need.
 
     A text of used pieces is split into the same pieces as before, because every merge on the way to them is kept, and
     the others never applied to it. Any other text is split into shorter pieces, at worst into bytes.
@@ -83,8 +89,10 @@ def cut(source: SourceTokenizer, used: Iterable[str]) -> PretrainedTokenizer:
     Raises:
         CheckpointError: As `convert`, or the tokenizer is no byte-level BPE.
     """
-    alphabet = set(ByteLevel.alphabet())
-    if source.settings["model"].get("type") != "BPE" or not alphabet <= source.ids.keys():
+    alphabet = source.ids.keys() & set(ByteLevel.alphabet())  # many lack bytes that no usual text has
+    first = source.settings.get("pre_tokenizer") or {}
+    kinds = {step.get("type") for step in first.get("pretokenizers", (first,))}
+    if source.settings["model"].get("type") != "BPE" or "ByteLevel" not in kinds:
         raise CheckpointError(
             f"{source.name}: its tokenizer is no byte-level BPE, so it cannot be cut; "
             'set model.decoder.tokenizer = "pretrained"'
@@ -145,7 +153,7 @@ def _renumber(source: SourceTokenizer, pieces: list[str]) -> dict[str, Any]:
     if "merges" in model:
         prefix = model.get("continuing_subword_prefix") or ""
         model["merges"] = [m for m in _merges(source) if {*m, merged(m, prefix)} <= model["vocab"].keys()]
-    if model.get("unk_token") is not None:
+    if model["type"] != "Unigram":  # characters without a piece would be lost without a trace
         model["unk_token"] = SLOTS[UNK_ID]
     return model
 

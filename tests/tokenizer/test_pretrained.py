@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 
 from report_gen.errors import CheckpointError
-from report_gen.tokenizer import PretrainedTokenizer, close_under_merges, convert, cut, source_rows
+from report_gen.tokenizer import PretrainedTokenizer, SourceTokenizer, close_under_merges, convert, cut, source_rows
 from tests.pretrained_models import (
     CONTROL,
     REPORT_SENTENCES,
@@ -117,6 +117,16 @@ def test_a_cut_keeps_the_pieces_of_its_texts_and_loses_others() -> None:
 @pytest.mark.parametrize("text", FOREIGN)
 def test_a_cut_reproduces_foreign_texts(text: str) -> None:
     assert CUT.decode(CUT.encode(text)) == " ".join(text.split())
+
+
+def test_a_character_without_bytes_in_the_vocabulary_is_unknown() -> None:
+    """SmolLM2, for one, has no token for the first byte of characters that no usual text has."""
+    settings = json.loads(BPE.to_str())
+    del settings["model"]["vocab"]["ñ"]  # stands for the byte F1
+    source = SourceTokenizer("tiny", settings, SPECIAL)
+    for tokenizer in (convert(source), cut(source, {"Ġheart"})):
+        assert tokenizer.unk_id in tokenizer.encode("heart \U00040000")
+        assert tokenizer.decode(tokenizer.encode("heart é")) == "heart é"
 
 
 def test_closure_under_merges() -> None:

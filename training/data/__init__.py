@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
+    from .pretrained_vocabulary import keep_vocabulary, token_rows
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .trained_views import count_trained_views
@@ -41,6 +42,7 @@ else:
                 "prepare_sample",
                 "shared_cache",
             ),
+            "pretrained_vocabulary": ("keep_vocabulary", "token_rows"),
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "trained_views": ("count_trained_views",),
@@ -69,12 +71,14 @@ __all__ = [
     "has_enough_labels",
     "has_trained_findings",
     "image_transform",
+    "keep_vocabulary",
     "learn_vocabulary",
     "prepare",
     "prepare_sample",
     "recognizer_images",
     "shared_cache",
     "split_of_group",
+    "token_rows",
     "trained_findings",
     "trained_prevalence",
 ]

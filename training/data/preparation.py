@@ -20,8 +20,8 @@ from report_gen.config import AttributeConfig
 from report_gen.errors import CorpusError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.model import conditioning_type
-from report_gen.prompting import Prompt
-from report_gen.records import FindingSchema, format_report
+from report_gen.prompting import Prompt, describe_views
+from report_gen.records import FindingSchema, ViewPosition, format_report
 from report_gen.tokenizer import ReportTokenizer
 
 from ..recipe import Recipe, load_finding_schema
@@ -32,6 +32,7 @@ from .example_store import Examples, ExampleStore
 from .examples import encode_study
 from .image_cache import ImageCache, cache_images
 from .image_decoding import UnreadableImage
+from .pretrained_vocabulary import keep_vocabulary
 from .studies import CorpusStudies, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
@@ -153,12 +154,7 @@ def _encode(
         used = (study for study in corpus if study.split in USED_SPLITS)
         _check_readable(name, (tuple(map(str, study.images)) for study in used), unreadable)
     if tokenizer is None:
-        tokenizer = learn_vocabulary(
-            _training_texts(studies.values()),
-            size=recipe.text.vocabulary_size,
-            min_patients=recipe.text.min_word_patients,
-            extra=conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector),
-        )
+        tokenizer = _make_tokenizer(recipe, prompt, _training_texts(studies.values()))
         run.save_tokenizer(tokenizer)
     encode = partial(
         encode_study,
@@ -175,6 +171,16 @@ def _encode(
     for table in store.glob("*.arrow"):  # the examples hold everything that training needs of the tables
         table.unlink()
     return tokenizer, encoded
+
+
+def _make_tokenizer(recipe: Recipe, prompt: Prompt, texts: Iterable[PatientText]) -> ReportTokenizer:
+    """Learn a vocabulary from the training texts, or keep that of the pretrained decoder."""
+    extra = conditioning_type(recipe.model.conditioning).vocabulary_examples(recipe.model.projector)
+    min_patients = recipe.text.min_word_patients
+    if recipe.model.decoder.tokenizer == "own":
+        return learn_vocabulary(texts, size=recipe.text.vocabulary_size, min_patients=min_patients, extra=extra)
+    lines = (*extra, prompt.text, describe_views(ViewPosition))
+    return keep_vocabulary(recipe.model, texts, min_patients=min_patients, extra=lines)
 
 
 def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) -> EncodedCorpora | None:

@@ -15,7 +15,7 @@ from report_gen.errors import CorpusError
 from report_gen.records import SectionName
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, LearnedTokenizer
 
-_WORD = re.compile(r"[^\W\d_]+")
+WORD = re.compile(r"[^\W\d_]+")
 """A run of letters: sentencepiece makes no piece across digits or punctuation."""
 
 
@@ -80,10 +80,15 @@ def learn_vocabulary(
 
 def _without_rare_words(texts: Sequence[PatientText], min_patients: int) -> Iterator[str]:
     """Yield the texts without the words that occur in the texts of fewer than `min_patients` patients."""
+    rare = rare_words(texts, min_patients)
+    for one in texts:
+        yield WORD.sub(lambda word: "" if word[0].lower() in rare else word[0], one.text)
+
+
+def rare_words(texts: Iterable[PatientText], min_patients: int) -> set[str]:
+    """Return the words in lower case that occur in the texts of fewer than `min_patients` patients."""
     patients = defaultdict[str, set[str]](set)
     for one in texts if min_patients > 1 else ():
-        for word in _WORD.findall(one.text.lower()):
+        for word in WORD.findall(one.text.lower()):
             patients[word].add(one.patient_id)
-    rare = {word for word, found in patients.items() if len(found - {""}) < min_patients}
-    for one in texts:
-        yield _WORD.sub(lambda word: "" if word[0].lower() in rare else word[0], one.text)
+    return {word for word, found in patients.items() if len(found - {""}) < min_patients}

