@@ -78,11 +78,20 @@ class FeatureNumbers:
     def longest(self) -> int:
         """Number of tokens K of the longest possible line; 0 without a tokenizer.
 
-        Every digit is a token of its own, so only the signs decide the length.
+        A tokenizer may have tokens of several digits, so all numbers of two decimals are tried; further decimals take
+        at most one token each. The other numbers of a line do not change the tokens of a number.
         """
         if self._encode is None:
             return 0
-        return max(len(self._encode_line([number] * self._numbers)) for number in (8.0, -8.0))
+        decimals = min(self._decimals, 2)
+        count = 10 ** (decimals + 1)
+        values = [min(max(n / count * 10, -_LARGEST), _LARGEST) for n in range(-count, count + 1)]
+        first, second = (
+            [len(self._encode(write_line([*before, value], decimals))) for value in values]
+            for before in ((), values[:1])
+        )
+        longest = max(first) + (self._numbers - 1) * (max(second) - first[0])
+        return longest + self._numbers * (self._decimals - decimals)
 
     def _encode_line(self, numbers: Sequence[float]) -> list[int]:
         if self._encode is None:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data.vocabulary import learn_vocabulary
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
 from report_gen.model import ReportModel
 from report_gen.model.feature_numbers import FeatureNumbers, example_lines, write_line
+from report_gen.tokenizer import convert
 from tests.builders import PROMPT, SIZE, patient_texts, tiny_config, tiny_model, tokenizer
+from tests.pretrained_models import source_of
 
 NUMBERS = 4
 
@@ -69,6 +72,24 @@ def test_no_line_is_longer_than_the_longest() -> None:
     lengths = [len(tokenizer().encode(write_line(row, 2))) for row in random.uniform(-9.99, 9.99, (200, 16)).tolist()]
     assert max(lengths) <= longest
     assert longest == len(tokenizer().encode(write_line([-9.99] * 16, 2)))
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 2, 4])
+def test_no_line_is_longer_than_the_longest_where_tokens_have_several_digits(decimals: int) -> None:
+    """A byte-level vocabulary of numbers has tokens such as `00` and `9.8`, and numbers of three to six tokens."""
+    words = Tokenizer(models.BPE())
+    words.pre_tokenizer, words.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, special_tokens=["</s>"])
+    words.train_from_iterator([line for seed in range(3) for line in example_lines(8 + seed, 2)], trainer)
+    encode = convert(source_of(words, (None, None, None, "</s>"))).encode
+    longest = FeatureNumbers(channels=64, numbers=16, decimals=decimals, encode=encode).longest
+    random = np.random.default_rng(0).uniform(-9.99, 9.99, (200, 16)).tolist()
+    lengths = [len(encode(write_line(row, decimals))) for row in (*random, [-9.99] * 16, [-8.17] * 16)]
+    assert max(lengths) <= longest
+    assert len(set(lengths)) > 1
+    alone = [[number / 100] * 16 for number in range(-999, 1000)]
+    assert decimals > 2 or longest == max(len(encode(write_line(row, decimals))) for row in alone)
 
 
 def test_a_vocabulary_learns_the_line_with_its_texts() -> None:
