@@ -33,9 +33,10 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-def recipe(data: Path, folder: Path, tokenizer: str, **changes: Any) -> Recipe:
+def recipe(data: Path, folder: Path, tokenizer: str, lora: dict[str, int] | None = None, **changes: Any) -> Recipe:
     plain = tiny_recipe(data, **changes)
-    model = plain.model.model_dump() | {"decoder_weights": str(folder), "decoder": {"tokenizer": tokenizer}}
+    changed = {"decoder_weights": str(folder), "decoder": {"tokenizer": tokenizer}, "lora": lora}
+    model = plain.model.model_dump() | changed
     return Recipe.model_validate(plain.model_dump() | {"model": model})
 
 
@@ -83,12 +84,15 @@ def test_a_pretrained_tokenizer_needs_a_pretrained_decoder(tmp_path: Path) -> No
         ModelRecipe.model_validate(model | {"decoder": {"tokenizer": "pretrained"}})
 
 
-@pytest.mark.parametrize(("kind", "tokenizer"), [("gpt2", "pretrained"), ("llama", "pretrained-cut")])
+@pytest.mark.parametrize(
+    ("kind", "tokenizer", "lora"), [("gpt2", "pretrained", None), ("llama", "pretrained-cut", {"rank": 2})]
+)
 def test_a_run_trains_a_decoder_with_its_tokenizer(
-    kind: str, tokenizer: str, weights: dict[str, Path], tmp_path: Path
+    kind: str, tokenizer: str, lora: dict[str, int] | None, weights: dict[str, Path], tmp_path: Path
 ) -> None:
     data = write_corner_corpus(tmp_path, copies=2)
-    chosen = recipe(data, weights[kind], tokenizer, stage={"steps": 2, "rates": {"projector": 1e-3}})
+    rates = {"projector": 1e-3, "decoder": 1e-3 if lora else 0}
+    chosen = recipe(data, weights[kind], tokenizer, lora, stage={"steps": 2, "rates": rates})
     loaded = load_checkpoint(train(chosen, tmp_path / "run", resume=False, on_step=lambda _: None))
     assert {path.name for path in (tmp_path / "run" / "best").glob("tokenizer*")} == {"tokenizer.json"}
     assert isinstance(loaded.tokenizer, PretrainedTokenizer)
@@ -98,8 +102,9 @@ def test_a_run_trains_a_decoder_with_its_tokenizer(
     rows = token_rows(chosen.model, loaded.tokenizer)
     built = build_model(chosen, loaded.tokenizer.vocabulary_size, rows=rows)
     embeddings = [model.decoder.language_model.get_input_embeddings().weight for model in (loaded.model, built)]
-    assert torch.allclose(*embeddings, atol=1e-6)  # the decoder was not trained
-    assert describe_decoder(built).endswith("are pretrained, its token embeddings among them.")
+    assert torch.allclose(*embeddings, atol=1e-6)  # only adapters were trained, or nothing
+    adapted = "; low-rank adapters were trained in their place" if lora else ""
+    assert describe_decoder(built).endswith(f"are pretrained, its token embeddings among them{adapted}.")
 
     with Run.open(tmp_path / "run", chosen, resume=True) as run:
         again = prepare(chosen, run, load_prompt(chosen.text.prompt), on_progress=ignore_progress)

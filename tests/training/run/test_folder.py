@@ -18,7 +18,9 @@ from report_gen_training.run import Run, TrainProgress, TrainState, ValidationSc
 from safetensors.torch import load_file
 
 from report_gen.errors import OutputError, RecipeError, UsageError
+from report_gen.tokenizer import convert
 from tests.builders import tiny_recipe
+from tests.pretrained_models import byte_level_bpe, source_of
 
 
 def state(step: int = 3, **changes: Any) -> TrainState:
@@ -111,6 +113,23 @@ def test_a_damaged_or_missing_vocabulary_of_a_run_is_refused(tmp_path: Path) -> 
         run.load_tokenizer()
     (tmp_path / "tokenizer.model").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"tokenizer\.model: damaged .*start a new run with another --output"):
+        run.load_tokenizer()
+
+
+def test_a_run_has_the_tokenizer_of_its_pretrained_decoder(tmp_path: Path) -> None:
+    words = convert(source_of(byte_level_bpe()))
+    with Run.open(tmp_path, tiny_recipe(tmp_path), resume=False) as run:
+        run.save_tokenizer(words)
+        found = run.load_tokenizer()
+        assert found is not None
+        assert (found.to_bytes(), found.file_name) == (words.to_bytes(), "tokenizer.json")
+    with (
+        pytest.raises(UsageError, match="already holds a run"),
+        Run.open(tmp_path, tiny_recipe(tmp_path), resume=False),
+    ):
+        pass
+    (tmp_path / "tokenizer.json").write_bytes(b"{}")
+    with pytest.raises(UsageError, match=r"tokenizer\.json: damaged"):
         run.load_tokenizer()
 
 
