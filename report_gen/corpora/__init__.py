@@ -18,6 +18,14 @@ from report_gen.corpora.examples import (
     is_file,
     without_missing_images,
 )
+from report_gen.corpora.finding_boxes import (
+    FindingBox,
+    Side,
+    Zone,
+    boxes_of_kept_images,
+    side_of_boxes,
+    zone_of_boxes,
+)
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
 from report_gen.corpora.row_tables import describe_columns
 from report_gen.corpora.validation import CorpusValidator
@@ -32,13 +40,19 @@ __all__ = [
     "ColumnMapping",
     "ColumnUse",
     "Example",
+    "FindingBox",
     "Layout",
+    "Side",
+    "Zone",
+    "boxes_of_kept_images",
     "corpus_features",
     "is_file",
     "list_names",
     "read_columns",
     "read_corpus",
     "read_nih_labels",
+    "side_of_boxes",
+    "zone_of_boxes",
 ]
 
 

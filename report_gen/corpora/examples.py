@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,20 @@ import pyarrow as pa
 from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
+from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images
 from report_gen.errors import OutputError
 from report_gen.labeling import chest_xray
 from report_gen.records import ATTRIBUTES, FindingSchema
 
 SPLITS = ("train", "val", "test")
+
+
+_BOX = {
+    "finding": Value("string"),
+    **dict.fromkeys(("left", "top", "right", "bottom"), Value("float32")),
+    "image": Value("int32"),
+}
+"""Columns of a box, as in `FindingBox`."""
 
 
 def corpus_features(schema: FindingSchema) -> Features:
@@ -36,6 +45,10 @@ def corpus_features(schema: FindingSchema) -> Features:
             "impression": Value("string"),
             "labels": labels,
             "soft_labels": labels,
+            "adjudicated_findings": List(Value("string")),
+            "finding_boxes": List(_BOX),
+            "source": Value("string"),
+            "stored_px": Value("int32"),
             **dict.fromkeys(ATTRIBUTES, Value("string")),
             "split": Value("string"),
         }
@@ -64,6 +77,14 @@ class Example:
     """By finding, 1 or 0; findings that the corpus does not label are missing."""
     soft_labels: Mapping[str, float] = field(default_factory=dict)
     """By finding, the probability 0..1 that another model gives; findings without one are missing."""
+    adjudicated_findings: tuple[str, ...] = ()
+    """Findings whose label several readers agreed on. Such a label is not mixed with soft labels."""
+    finding_boxes: tuple[FindingBox, ...] = ()
+    """Boxes around findings. A finding without a box may be present all the same."""
+    source: str = ""
+    """Part of the corpus that the study comes from, such as a hospital or a published selection; empty if unknown."""
+    stored_px: int = 0
+    """Side length in pixels to which the images were reduced before they became part of the corpus; 0 if unknown."""
     modality: str = ""
     """Modality of all images, as `value_of_term` writes it; empty if it is unknown or the images differ."""
     plane: str = ""
@@ -121,6 +142,7 @@ def _to_row(example: Example, schema: FindingSchema) -> dict[str, Any]:
     return vars(example) | {
         "labels": list(map(example.labels.get, schema.findings)),
         "soft_labels": list(map(example.soft_labels.get, schema.findings)),
+        "finding_boxes": [box._asdict() for box in example.finding_boxes],
     }
 
 
@@ -131,11 +153,14 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def without_missing_images(example: Example) -> Example:
     """Return the example without the images whose files are missing."""
-    existing = [pair for pair in zip(example.images, example.view_positions, strict=True) if is_file(pair[0])]
-    if len(existing) == len(example.images):
+    existing = [is_file(image) for image in example.images]
+    if all(existing):
         return example
     return replace(
-        example, images=tuple(image for image, _ in existing), view_positions=tuple(view for _, view in existing)
+        example,
+        images=tuple(compress(example.images, existing)),
+        view_positions=tuple(compress(example.view_positions, existing)),
+        finding_boxes=tuple(boxes_of_kept_images(example.finding_boxes, existing)),
     )
 
 

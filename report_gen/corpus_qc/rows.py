@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from report_gen.corpora import is_file
+from report_gen.corpora import FindingBox, boxes_of_kept_images, is_file
 from report_gen.errors import OutputError
 from report_gen.files import write_pieces
 from report_gen.labeling import chest_xray
@@ -51,7 +51,8 @@ def leave_out_missing(dataset: Dataset) -> tuple[Dataset, int, int]:
             dropped += 1
             continue
         columns = {name: list(compress(row[name], exists)) for name in ("images", "view_positions")}
-        kept.append({**row, **columns})
+        boxes = boxes_of_kept_images((FindingBox(**box) for box in row["finding_boxes"]), exists)
+        kept.append({**row, **columns, "finding_boxes": [box._asdict() for box in boxes]})
     table = pa.Table.from_pylist(kept, schema=dataset.features.arrow_schema)
     return Dataset(table), missing, dropped
 

@@ -47,6 +47,10 @@ def test_every_column_has_the_type_of_features(tmp_path: Path) -> None:
         "impression": "",
         "labels": [0.0 if name == "Edema" else None for name in FINDINGS],
         "soft_labels": [None] * 17,
+        "adjudicated_findings": [],
+        "finding_boxes": [],
+        "source": "",
+        "stored_px": 0,
         "split": "train",
     }
 
