@@ -14,7 +14,7 @@ from ..recipe import Recipe, StageRecipe
 from ..run import OnProgress, Processes
 from .batch_sampler import BatchSampler
 from .batches import Batch, BatchDataset
-from .example_store import ExampleStore, group_by_kind
+from .example_store import ExampleStore, group_by_kind, merge_normalizations
 from .feature_cache import FeatureCache, cache_features
 from .preparation import PreparedCorpora, image_transform
 from .targets import Floats, has_enough_labels
@@ -75,6 +75,7 @@ class TrainingData:
             seed=self._recipe.seed,
             bf16=self._recipe.precision == "bf16",
             on_progress=on_progress,
+            own=merge_normalizations([*self.training, *self.validation]),
             rank=self._processes.rank,
             processes=self._processes.count,
             wait=self._processes.wait,

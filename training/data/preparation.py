@@ -32,11 +32,12 @@ from .example_store import Examples, ExampleStore
 from .examples import encode_study
 from .image_cache import ImageCache, cache_images
 from .image_decoding import UnreadableImage
-from .studies import CorpusStudies, read_studies
+from .patient_split import assign_splits
+from .studies import CorpusStudies, open_corpus, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 4
+_VERSION = 5
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 
@@ -138,12 +139,7 @@ def _encode(
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
     schema = load_finding_schema(recipe)
-    studies = {
-        corpus.name: read_studies(
-            corpus, recipe, working / str(number), schema=schema, store=store, on_progress=on_progress
-        )
-        for number, corpus in enumerate(recipe.corpora)
-    }
+    studies = _read_corpora(recipe, working, store, schema, on_progress)
     _check_images(recipe, studies)
     _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
@@ -175,6 +171,26 @@ def _encode(
     for table in store.glob("*.arrow"):  # the examples hold everything that training needs of the tables
         table.unlink()
     return tokenizer, encoded
+
+
+def _read_corpora(
+    recipe: Recipe, working: Path, store: Path, schema: FindingSchema, on_progress: OnProgress
+) -> dict[str, CorpusStudies]:
+    """Read all corpora, split their patients, and clean them one by one."""
+    datasets = {one.name: open_corpus(one, recipe, schema=schema, store=store) for one in recipe.corpora}
+    splits = assign_splits(recipe.corpora, datasets)
+    return {
+        one.name: read_studies(
+            one,
+            recipe,
+            working / str(number),
+            dataset=datasets[one.name],
+            splits=splits[one.name],
+            schema=schema,
+            on_progress=on_progress,
+        )
+        for number, one in enumerate(recipe.corpora)
+    }
 
 
 def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) -> EncodedCorpora | None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from report_gen_training.data.batch_sampler import BatchSampler, SampleSpec
 from report_gen_training.data.batch_sampler import _draw as draw
+from report_gen_training.data.corpus_study import unknown_labels
 from report_gen_training.data.example_store import group_by_kind
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
@@ -185,7 +185,7 @@ def test_rare_findings_repeat_before_common_ones_are_finished() -> None:
 def test_every_example_is_drawn_as_often_as_its_weight_says() -> None:
     """Arbitrary weights: each count is within one of its expected value."""
     chances = np.random.default_rng(0).random(200_000)
-    drawn = draw(chances, 200_000, np.random.default_rng(1))
+    drawn = draw(chances, np.zeros(200_000, dtype=np.int64), 200_000, np.random.default_rng(1))
     counts = np.bincount(drawn, minlength=len(chances))
     expected = chances / chances.sum() * len(chances)
     assert np.abs(counts - expected).max() < 1

@@ -12,9 +12,9 @@ import pytest
 import torch
 from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
+from report_gen_training.data.corpus_study import unknown_labels
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
