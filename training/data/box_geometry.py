@@ -35,7 +35,8 @@ class SquareGeometry(NamedTuple):
     def place(self, boxes: Boxes) -> Boxes:
         """Return boxes of the image as boxes of the square; edges beyond the square are below 0 or above 1."""
         scales, offsets = (self.x_scale, self.y_scale) * 2, (self.x_offset, self.y_offset) * 2
-        return (boxes * np.array(scales) + np.array(offsets)).astype(np.float32)
+        placed: Boxes = (boxes * np.array(scales) + np.array(offsets)).astype(np.float32)
+        return placed
 
 
 def transform_boxes(boxes: Boxes, matrix: NDArray[np.float64], offset: NDArray[np.float64]) -> Boxes:

@@ -76,7 +76,8 @@ class _Studies:
     """What the split of the studies of one corpus depends on."""
 
     corpus: str
-    patients: list[str]
+    patients: list[tuple[str, str]]
+    """Patient id, and the study id if the patient is unknown."""
     splits: list[str]
     """Split that the corpus and `hold_out` give."""
     may_be_held_out: list[bool]
@@ -90,14 +91,14 @@ def _read(corpus: CorpusRecipe, dataset: Dataset) -> _Studies:
             f"the corpus {corpus.name!r} has studies without a patient id, so that its patients cannot be compared "
             "with those of other corpora; remove patient_ids from its recipe, or name the column of the patients"
         )
-    patients = [patient or study for patient, study in zip(patients, ids, strict=True)]
+    keys = [(patient, "" if patient else study) for patient, study in zip(patients, ids, strict=True)]
     held_out = corpus.held_out_sources
     if held_out is not None:
         check_sources(held_out, sources, "held_out_sources", corpus.name)
     return _Studies(
         corpus=corpus.name,
-        patients=patients,
-        splits=[_hold_out(split, one, corpus.hold_out) for split, one in zip(splits, patients, strict=True)],
+        patients=keys,
+        splits=[_hold_out(split, "".join(key), corpus.hold_out) for split, key in zip(splits, keys, strict=True)],
         may_be_held_out=[
             held_out is None or any(is_of_source(source, name) for name in held_out) for source in sources
         ],
@@ -114,9 +115,9 @@ def _hold_out(split: str, patient: str, share: float) -> str:
     return "val" if split == "train" and fraction < share else split
 
 
-def _patient_splits(corpora: Iterable[_Studies]) -> dict[str, str]:
+def _patient_splits(corpora: Iterable[_Studies]) -> dict[tuple[str, str], str]:
     """Return the split of each patient: the last of train, val and test among the studies that may be held out."""
-    ranks: dict[str, int] = defaultdict(int)
+    ranks: dict[tuple[str, str], int] = defaultdict(int)
     for studies in corpora:
         for patient, split, allowed in zip(studies.patients, studies.splits, studies.may_be_held_out, strict=True):
             if allowed:
@@ -124,7 +125,7 @@ def _patient_splits(corpora: Iterable[_Studies]) -> dict[str, str]:
     return {patient: SPLITS[rank] for patient, rank in ranks.items()}
 
 
-def _study_splits(studies: _Studies, patient_splits: Mapping[str, str]) -> Iterator[str]:
+def _study_splits(studies: _Studies, patient_splits: Mapping[tuple[str, str], str]) -> Iterator[str]:
     for patient, split, allowed in zip(studies.patients, studies.splits, studies.may_be_held_out, strict=True):
         patient_split = patient_splits.get(patient, "train")
         used = patient_split == "train" or (allowed and split == patient_split)

@@ -126,3 +126,24 @@ def test_noise_has_zero_mean_and_at_most_its_deviation() -> None:
 def test_no_code_flips_images() -> None:
     for file in Path(image_augmentation.__file__).resolve().parent.glob("*.py"):
         assert "flip(" not in file.read_text(encoding="utf-8").lower(), file
+
+
+def test_half_of_the_images_lose_resolution_on_request() -> None:
+    """A reduced image has no detail finer than the reduced one; its size and mean stay."""
+    images = square(noise_image(0, 64)).expand(60, 64, 64)
+    recipe = AugmentationRecipe.model_validate(NONE | {"reduced_px": 16})
+    found = augmented(images, range(60), recipe)
+    fine = (found[:, :, 1:] - found[:, :, :-1]).square().mean((1, 2)) / (
+        images[0, :, 1:] - images[0, :, :-1]
+    ).square().mean()
+    unchanged = (found - images).abs().amax((1, 2)) < 1e-5
+    assert 20 <= int(unchanged.sum()) <= 40
+    assert float(fine[~unchanged].median()) < 0.3
+    torch.testing.assert_close(found.mean((1, 2)), images.mean((1, 2)), atol=0.02, rtol=0)
+
+
+def test_other_changes_are_the_same_with_and_without_a_loss_of_resolution() -> None:
+    plain, reduced = (
+        draw_change(np.random.default_rng(5), AugmentationRecipe(reduced_px=pixels)) for pixels in (0, 16)
+    )
+    assert plain == reduced._replace(reduction=0.0, reduced_px=0)
