@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .image_cache import ImageCache, cache_images
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
+    from .soft_label_files import write_soft_labels
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .trained_views import count_trained_views
     from .vocabulary import PatientText, learn_vocabulary
@@ -42,6 +43,7 @@ else:
                 "shared_cache",
             ),
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
+            "soft_label_files": ("write_soft_labels",),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "trained_views": ("count_trained_views",),
             "vocabulary": ("PatientText", "learn_vocabulary"),
@@ -77,4 +79,5 @@ __all__ = [
     "split_of_group",
     "trained_findings",
     "trained_prevalence",
+    "write_soft_labels",
 ]
