@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from report_gen.cli.corpus_help import COLUMNS_HELP, RECIPE_HELP
-from report_gen.cli.options import (
-    MAX_SEED,
-    STRICT_CHECK_FAILED,
-    Columns,
-    Findings,
-    Layout,
-    load_findings,
-    parse_columns,
-)
-from report_gen.errors import CorpusError, UsageError
+from report_gen.cli.corpus_source import CorpusSource
+from report_gen.cli.options import MAX_SEED, STRICT_CHECK_FAILED, Columns, Findings, Layout
+from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-    from report_gen.records import FindingSchema
 
 app = typer.Typer(
     help="Check, split, clean and convert a corpus before training.\n\n" + COLUMNS_HELP,
@@ -41,8 +28,6 @@ _Output = Annotated[
     Path, typer.Option("--output", "-o", help="Folder for the new manifest.jsonl; it must not contain one.")
 ]
 _NoImages = Annotated[bool, typer.Option("--no-images", help="Do not open images, nor check that they exist.")]
-
-
 _SkipMissing = Annotated[
     bool,
     typer.Option("--skip-missing", help="Leave out missing images, and studies of which no image is left."),
@@ -67,11 +52,8 @@ def check(
 ) -> None:
     """Count the contents of a corpus and list its problems."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    schema, mapping = load_findings(findings), parse_columns(columns)
-    with (
-        _opened(path, layout, mapping, require_images=None, check=False, schema=schema) as dataset,
-        _progress("checking", len(dataset)) as progress,
-    ):
+    source = CorpusSource.from_options(path, layout, columns, findings)
+    with source.open(check=False) as dataset, _progress("checking", len(dataset)) as progress:
         # Imports SciPy, datasketch and imagehash, which a corpus that cannot be read does not need.
         from report_gen.corpora import read_columns
         from report_gen.corpus_qc import check_corpus, render_check, write_html, write_json
@@ -82,8 +64,8 @@ def check(
             examine_images=not no_images,
             progress=progress,
             seed=seed,
-            schema=schema,
-            columns=read_columns(path, layout=layout, schema=schema, columns=mapping),
+            schema=source.schema,
+            columns=read_columns(path, layout=layout, schema=source.schema, columns=source.columns),
         )
     if json is not None:
         write_json(results, json)
@@ -114,22 +96,14 @@ def split(
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.corpus_qc import new_manifest_path, split_corpus, split_rows, write_manifest
 
-    schema, fractions, manifest = load_findings(findings), _parse_ratios(ratios), new_manifest_path(output)
-    with _opened(
-        path,
-        layout,
-        parse_columns(columns),
-        require_images=None if no_images else True,
-        skip_missing=skip_missing,
-        check=False,
-        images=output,
-        schema=schema,
-    ) as dataset:
+    source = CorpusSource.from_options(path, layout, columns, findings, images=not no_images, skip_missing=skip_missing)
+    fractions, manifest = _parse_ratios(ratios), new_manifest_path(output)
+    with source.open(store=output, check=False) as dataset:
         with _progress("reading findings", len(dataset)) as progress:
             result = split_corpus(
-                dataset, source=str(path), ratios=fractions, seed=seed, progress=progress, schema=schema
+                dataset, source=str(path), ratios=fractions, seed=seed, progress=progress, schema=source.schema
             )
-        write_manifest(manifest, split_rows(dataset, result.splits), schema)
+        write_manifest(manifest, split_rows(dataset, result.splits), source.schema)
     _write_record(output / "split.json", path, result.summary)
     if unknown := result.summary["studies_without_patient"]:
         print_notice(
@@ -157,18 +131,10 @@ def convert(
     from report_gen.corpus_qc import new_manifest_path, rows_of, write_manifest
     from report_gen.terminal import track
 
-    schema = load_findings(findings)
+    source = CorpusSource.from_options(path, layout, columns, findings, images=not no_images, skip_missing=skip_missing)
     manifest = new_manifest_path(output)
-    with _opened(
-        path,
-        layout,
-        parse_columns(columns),
-        require_images=None if no_images else True,
-        skip_missing=skip_missing,
-        images=output,
-        schema=schema,
-    ) as dataset:
-        write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"), schema)
+    with source.open(store=output) as dataset:
+        write_manifest(manifest, track(rows_of(dataset), total=len(dataset), description="converting"), source.schema)
     print_text(f"{manifest}: {len(dataset):,} studies")
 
 
@@ -196,95 +162,14 @@ def clean(
     from report_gen.corpus_qc import Marks, clean_rows, new_manifest_path, rows_of, write_manifest
     from report_gen.terminal import track
 
-    schema = load_findings(findings)
+    source = CorpusSource.from_options(path, layout, columns, findings, images=not no_images, skip_missing=skip_missing)
     manifest = new_manifest_path(output)
     tally: Counter[str] = Counter()
-    with _opened(
-        path,
-        layout,
-        parse_columns(columns),
-        require_images=None if no_images else True,
-        skip_missing=skip_missing,
-        images=output,
-        schema=schema,
-    ) as dataset:
+    with source.open(store=output) as dataset:
         rows = clean_rows(rows_of(dataset), marks=Marks(marks), drop_priors=priors == "drop", tally=tally)
-        write_manifest(manifest, track(rows, total=len(dataset), description="cleaning"), schema)
+        write_manifest(manifest, track(rows, total=len(dataset), description="cleaning"), source.schema)
     _write_record(output / "clean.json", path, {"marks": marks, "priors": priors, "counts": dict(tally)})
     print_text(f"{manifest}: " + ", ".join(f"{count:,} {name}" for name, count in sorted(tally.items(), reverse=True)))
-
-
-@contextmanager
-def _opened(
-    path: Path,
-    layout: str | None,
-    columns: Mapping[str, tuple[str, ...]],
-    *,
-    require_images: bool | None,
-    skip_missing: bool = False,
-    check: bool = True,
-    images: Path | None = None,
-    schema: FindingSchema,
-) -> Iterator[Dataset]:
-    """Read a corpus into a table on disk that is deleted at the end of the context.
-
-    Args:
-        columns: As in `read_corpus`.
-        require_images: As in `read_corpus`.
-        skip_missing: Leave out missing images, and studies of which no image is left; their numbers are printed.
-        check: As in `read_corpus`.
-        schema: Findings whose labels are read.
-        images: Folder for images that the corpus holds embedded; they are kept. Default: a temporary folder.
-    """
-    from report_gen.corpora import read_corpus
-
-    with (
-        TemporaryDirectory(prefix="report-gen-") as folder,
-        _removed_if_empty(images or Path(folder, "store")) as store,
-    ):
-        dataset = read_corpus(
-            path,
-            layout=layout,
-            require_images=None if skip_missing else require_images,
-            check=check,
-            store=store,
-            schema=schema,
-            columns=columns,
-        )
-        table = Path(dataset.cache_files[0]["filename"])
-        try:
-            yield _without_missing(dataset, path) if skip_missing else dataset
-        finally:
-            table.unlink()
-
-
-def _without_missing(dataset: Dataset, source: Path) -> Dataset:
-    """Leave out missing images and studies of which no image is left, and print how many.
-
-    Raises:
-        CorpusError: No study is left.
-    """
-    from report_gen.corpus_qc import leave_out_missing
-
-    kept, images, studies = leave_out_missing(dataset)
-    if studies and not len(kept):
-        raise CorpusError(
-            f"{source}: all {images} images are missing, so no study is left; add the files, or correct their names"
-        )
-    print_notice(f"left out {images} missing images, and {studies} studies of which no image is left")
-    return kept
-
-
-@contextmanager
-def _removed_if_empty(folder: Path) -> Iterator[Path]:
-    """Remove the folder at the end of the context if it was created meanwhile and is empty."""
-    existed = folder.exists()
-    try:
-        yield folder
-    finally:
-        if not existed:
-            with suppress(OSError):
-                folder.rmdir()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.options import (
     MAX_BATCH,
@@ -36,8 +36,6 @@ from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_v
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
     from report_gen.records import Report, Study
-
-_log = logging.getLogger(__name__)
 
 _STOPPED = "stopped by SIGTERM; every file that was written is complete"
 
@@ -155,11 +153,13 @@ def draft(
         "indication": indication,
         "force": force,
     }
+    check_model_options(options["overrides"], options["attributes"], checkpoint)
+    written = 0
     settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
     with stop_on_sigterm(_STOPPED if output is None else f"{_STOPPED}; --resume drafts the others") as check_stop:
-        studies, refused = _read_all(paths, view, as_study=as_study)
+        studies, refused = read_input(paths, view, as_study=as_study)
         if studies:
-            studies, outside = _split_by_scope(studies, checkpoint, force=force, max_views=max_views)
+            studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
             refused += outside
         _check_drawings(drawings, len(studies))
         if studies:
@@ -178,11 +178,15 @@ def draft(
                         limits=study_limits(max_views, timeout),
                         **options,
                     )
-                    refused += _write_all(
+                    failed = _write_all(
                         target, results, drafter, check_stop, attention=attention, preprocessing=show_preprocessing
                     )
+                    refused += failed
+                    written = len(target.studies) - len(failed)
     for error in refused:
         print_error(str(error))
+    if output is not None:
+        print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
     if refused:
         raise typer.Exit(StudyError.exit_code)
 
@@ -202,45 +206,6 @@ def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
     for option, path in drawings.items():
         if path and studies > 1:
             raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")
-
-
-def _read_all(
-    paths: Iterable[Path], view: ViewPosition | None, *, as_study: bool
-) -> tuple[list[Study], list[StudyError]]:
-    """Read every study at the paths; also return the errors of studies that cannot be read."""
-    from report_gen.imaging import read_studies
-
-    found = read_studies(*paths, as_study=as_study)
-    for notice in found.notices:
-        print_notice(notice)
-    studies, refused = list(found.studies), list(found.refused)
-    _log.info("studies read: %d, refused: %d", len(studies), len(refused))
-    if view is not None:
-        studies = [study.with_view(view) for study in studies]
-    return studies, refused
-
-
-def _split_by_scope(
-    studies: Iterable[Study], checkpoint: Path | None, *, force: bool, max_views: int | None
-) -> tuple[list[Study], list[StudyError]]:
-    """Return the studies that the model may draft by their headers, and the errors of the others.
-
-    The drafter decides the same once more. It is decided here first because a model takes seconds to load.
-    """
-    from report_gen.imaging.scope import apply_scope
-    from report_gen.model import read_config
-
-    scope = read_config(checkpoint).scope
-    kept: list[Study] = []
-    refused: list[StudyError] = []
-    for study in studies:
-        try:
-            apply_scope(study, scope, force=force, max_views=max_views)
-        except StudyError as error:
-            refused.append(error)
-        else:
-            kept.append(study)
-    return kept, refused
 
 
 def _digest_manifest(checkpoint: Path | None) -> str:

@@ -1,9 +1,36 @@
-"""Draft the reports of studies with a trained model."""
+"""Draft the reports of studies with a trained model.
 
-from report_gen.drafting.conditioning_inputs import resolve_states
-from report_gen.drafting.drafter import Drafter
-from report_gen.drafting.limits import StudyLimits
-from report_gen.drafting.preprocessing import LoadedStudy, StudyPreprocessor
-from report_gen.drafting.request import DraftRequest
+Modules are imported at their first use, because overrides and limits are checked without torch.
+"""
 
-__all__ = ["DraftRequest", "Drafter", "LoadedStudy", "StudyLimits", "StudyPreprocessor", "resolve_states"]
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from report_gen.drafting.conditioning_inputs import check_overrides, resolve_states
+    from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting.limits import StudyLimits
+    from report_gen.drafting.preprocessing import LoadedStudy, StudyPreprocessor
+    from report_gen.drafting.request import DraftRequest
+else:
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "conditioning_inputs": ("check_overrides", "resolve_states"),
+            "drafter": ("Drafter",),
+            "limits": ("StudyLimits",),
+            "preprocessing": ("LoadedStudy", "StudyPreprocessor"),
+            "request": ("DraftRequest",),
+        },
+    )
+
+__all__ = [
+    "DraftRequest",
+    "Drafter",
+    "LoadedStudy",
+    "StudyLimits",
+    "StudyPreprocessor",
+    "check_overrides",
+    "resolve_states",
+]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from report_gen.config import STATES, AttributeConfig
+from report_gen.config import CONDITIONING_TRAITS, STATES, AttributeConfig, ModelConfig
 from report_gen.errors import UsageError
 from report_gen.records import Attribute, AttributeName, Finding, FindingSchema, FindingState
 
@@ -54,6 +54,31 @@ def resolve_states(
     """
     resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
     return resolved if schema.normal in overrides else schema.with_no_finding(resolved)
+
+
+def check_overrides(
+    overrides: Mapping[str, FindingState], attributes: Mapping[str, str], config: ModelConfig
+) -> dict[str, FindingState]:
+    """Check what the reader overrides against the findings and attributes of a model.
+
+    Args:
+        overrides: States by name or alias of a finding.
+        attributes: Values by attribute name, "" for unknown.
+        config: Configuration of the model.
+
+    Returns:
+        The states by the names of the findings in the schema.
+
+    Raises:
+        UsageError: The model does not know a finding, an attribute or a value, or uses none.
+    """
+    if (overrides or attributes) and not CONDITIONING_TRAITS[config.conditioning].uses_findings:
+        raise UsageError(
+            f"a model with conditioning {config.conditioning!r} uses no findings and no attributes, so none can be "
+            "overridden; use a model with conditioning prefix or cross_attention"
+        )
+    check_attributes(attributes, config.attributes)
+    return resolve_overrides(overrides, config.finding_schema)
 
 
 def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSchema) -> dict[str, FindingState]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import draft_in_time
-from report_gen.drafting.conditioning_inputs import check_attributes, resolve_overrides
+from report_gen.drafting.conditioning_inputs import check_overrides
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
-from report_gen.errors import CheckpointError, StudyError, UsageError
+from report_gen.errors import CheckpointError, StudyError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
@@ -160,7 +160,10 @@ class Drafter:
             UsageError: An override is not known to the model, or is given together with a request.
         """
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
-        requests = [self._check_overrides(request) for request in requests]
+        requests = [
+            replace(request, overrides=check_overrides(request.overrides, request.attributes, self._model.config))
+            for request in requests
+        ]
         for start in range(0, len(requests), batch_size):
             batch = [
                 self._prepare(request, decoding or DEFAULT_DECODING, limits, blank=blank, force=force)
@@ -258,17 +261,6 @@ class Drafter:
         if isinstance(loaded, StudyError):
             raise loaded
         return self._preprocessor.preprocessing_stages(loaded)
-
-    def _check_overrides(self, request: DraftRequest) -> DraftRequest:
-        """Return the request with its overrides by the names of the findings in the schema."""
-        conditioning = self._model.conditioning
-        if (request.overrides or request.attributes) and not conditioning.traits.uses_findings:
-            raise UsageError(
-                f"a model with conditioning {conditioning.name!r} uses no findings and no attributes, so none can be "
-                "overridden; use a model with conditioning prefix or cross_attention"
-            )
-        check_attributes(request.attributes, self._model.config.attributes)
-        return replace(request, overrides=resolve_overrides(request.overrides, self.schema))
 
 
 def _study_generator(study: Study, decoding: Decoding) -> torch.Generator:

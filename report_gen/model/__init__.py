@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
-    from report_gen.model.language_model import load_pretrained
+    from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.projector import VIEWS, Projector, VisualFeatures
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
@@ -44,7 +44,7 @@ else:
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
-            "language_model": ("load_pretrained",),
+            "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "projector": ("VIEWS", "Projector", "VisualFeatures"),
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
@@ -63,12 +63,14 @@ __all__ = [
     "ImageRecognizer",
     "NumbersConditioning",
     "PrefixConditioning",
+    "Pretrained",
     "Projector",
     "Recognition",
     "ReportDecoder",
     "ReportModel",
     "ReportModelOutput",
     "VisualFeatures",
+    "build_from_configuration",
     "conditioning_type",
     "load_checkpoint",
     "load_pretrained",

@@ -75,8 +75,9 @@ def build_from_configuration(
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
     except _BUILD_ERRORS as error:
         check_memory(error, f"a decoder {transformer.get('model_type')!r}")
+        reason = " ".join(str(error).split()).rstrip(".")  # some messages have several lines
         raise CheckpointError(
-            f"transformers cannot build a decoder {transformer.get('model_type')!r} ({error}); correct its settings"
+            f"transformers cannot build a decoder {transformer.get('model_type')!r} ({reason}); correct its settings"
         ) from error
     return model
 

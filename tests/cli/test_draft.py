@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 
 from report_gen.drafting import Drafter
-from report_gen.errors import StudyError
+from report_gen.errors import StudyError, UsageError
 from report_gen.outputs.journal import JOURNAL
 from report_gen.records import BANNER, Study, ViewPosition
 from tests.builders import noise_image, tiny_config, tiny_model, write_checkpoint, write_png
@@ -41,18 +41,28 @@ def test_a_draft_goes_to_standard_output_and_nothing_else_does(draft: Command, t
     assert answer.err == ""
 
 
-def test_a_study_outside_the_scope_by_its_header_is_refused_without_loading_the_model(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        ([], StudyError.exit_code, "the header names hand, and the model was made for chest"),
+        (["--finding", "Pneumona=present"], UsageError.exit_code, "finding 'Pneumona' is not known; choose from "),
+        (["--attribute", "plane=axial"], UsageError.exit_code, "attribute 'plane' is not known"),
+    ],
+)
+def test_what_the_configuration_refuses_is_refused_without_loading_the_model(
+    tmp_path: Path, options: list[str], exit_code: int, message: str
+) -> None:
     """The embedded model was made for chests of people older than 16 years; torch alone takes seconds to load."""
     hand = write_dicom(tmp_path / "hand.dcm", noise_image().astype(np.uint16), Modality="DX", BodyPartExamined="HAND")
     code = (
         "import sys; from report_gen.cli import main\n"
-        f"sys.argv = ['report-gen', 'draft', {str(hand)!r}]\n"
+        f"sys.argv = ['report-gen', 'draft', {str(hand)!r}, *{options!r}]\n"
         "try: main()\n"
         "finally: print('torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (run.returncode, run.stdout) == (StudyError.exit_code, "False\n")
-    assert "the header names hand, and the model was made for chest" in run.stderr
+    assert (run.returncode, run.stdout) == (exit_code, "False\n")
+    assert message in run.stderr
 
 
 def test_several_drafts_are_distinguished_by_name(draft: Command, tmp_path: Path) -> None:
@@ -170,7 +180,9 @@ def test_one_broken_study_is_refused_and_the_others_are_drafted(draft: Command, 
     answer = draft(*images, "-o", tmp_path / "out")
     assert answer.code == 3
     assert names_in(tmp_path / "out") == ["chest-0.txt", "chest-2.txt"]
-    assert answer.err.splitlines()[-1].startswith(f"report-gen: {images[1]}: ")
+    error, summary = answer.err.splitlines()[-2:]
+    assert error.startswith(f"report-gen: {images[1]}: ")
+    assert summary == f"report-gen: notice: drafts written to {tmp_path / 'out'}: 2; studies refused: 1"
 
 
 @pytest.mark.parametrize(
@@ -289,7 +301,7 @@ def test_verbose_messages_contain_no_patient_data(draft: Command, tmp_path: Path
     pixels = np.arange(1024, dtype=np.uint16).reshape(32, 32)
     path = write_dicom(tmp_path / "DOE^JANE" / "a.dcm", pixels, PatientName="DOE^JANE", PatientID="MRN-1234")
     answer = draft(path.parent, "-vv")
-    assert "INFO report_gen.cli.draft: studies read: 1, refused: 0\n" in answer.err
+    assert "INFO report_gen.cli.draft_input: studies read: 1, refused: 0\n" in answer.err
     assert "DOE" not in answer.err
     assert "MRN-1234" not in answer.err
     assert answer.out.startswith(BANNER)

@@ -134,7 +134,7 @@ def test_an_edited_draft_is_kept_and_said(draft: Command, studies: Path, out: Pa
     assert (out / "study-1.txt").read_text() == "signed"
     answer = draft(studies, "-o", out, "--resume", "--seed", 1)  # another request, which the edited draft is not
     assert answer.code == 3
-    assert answer.err.splitlines()[-1].startswith(f"report-gen: {out / 'study-1.txt'}: is not a draft as report-gen")
+    assert answer.err.splitlines()[-2].startswith(f"report-gen: {out / 'study-1.txt'}: is not a draft as report-gen")
     assert (out / "study-1.txt").read_text() == "signed"
 
 

@@ -12,7 +12,7 @@ import pytest
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.loading import load_recipe
 
-from report_gen.errors import ReportGenError
+from report_gen.errors import RecipeError, ReportGenError
 from tests.builders import SIZE, write_corner_corpus, write_manifest
 
 RECIPE = f"""
@@ -83,7 +83,6 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
         ),
         (["corpora.0.path=missing"], "missing: no such file or folder"),
         (["corpora.0.layout=nope"], "unknown corpus layout 'nope'; choose from"),
-        (["model.encoder.name=vit_nope"], "timm has no encoder 'vit_nope'"),
         (
             ["text.vocabulary_size=20"],
             "pieces cannot represent the characters of these texts; raise text.vocabulary_size",
@@ -92,6 +91,23 @@ def failure(data: Path, recipe: str = RECIPE, *settings: str) -> tuple[int, str]
 )
 def test_a_recipe(data: Path, settings: list[str], message: str) -> None:
     _, sentence = failure(data, RECIPE, *settings)
+    assert message in sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["model.encoder.name=vit_nope"], "timm has no encoder 'vit_nope'"),
+        (["model.encoder.arguments={img_size = 16, num_heads = 5}"], "model: timm cannot build the encoder 'test_vit'"),
+        (
+            ['model.decoder.transformer={model_type = "llama", hidden_size = 33, num_attention_heads = 2}'],
+            "transformers cannot build a decoder 'llama'",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_built_is_a_fault_of_the_recipe(data: Path, settings: list[str], message: str) -> None:
+    code, sentence = failure(data, RECIPE, *settings)
+    assert code == RecipeError.exit_code
     assert message in sentence
 
 

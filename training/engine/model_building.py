@@ -6,8 +6,8 @@ import timm
 import torch
 
 from report_gen.config import AttributeConfig, EncoderConfig, ModelConfig, ScopeConfig
-from report_gen.errors import RecipeError
-from report_gen.model import Encode, ReportModel, conditioning_type, load_pretrained
+from report_gen.errors import CheckpointError, RecipeError
+from report_gen.model import Encode, Pretrained, ReportModel, conditioning_type, load_pretrained
 
 from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema
@@ -35,8 +35,9 @@ def build_model(
 
     Raises:
         RecipeError: Pretrained weights are missing or do not fit the encoder, adapters find no layers, a stage names
-            encoder layers that do not exist, the decoder has too few positions, or the memory is too small.
-        CheckpointError: The encoder or the decoder cannot be built.
+            encoder layers that do not exist, the decoder has too few positions, the memory is too small, or the encoder
+            or the decoder cannot be built.
+        CheckpointError: The pretrained decoder is missing or damaged.
     """
     model = _initialize(recipe, vocabulary_size, attributes, encode)
     if recipe.model.lora is not None:
@@ -92,7 +93,7 @@ def _initialize(
         scope=ScopeConfig(**dict(chosen.scope)),
     )
     if chosen.decoder_weights is None:
-        model = ReportModel(config, encode=encode)
+        model = _build(config, encode=encode)
     else:
         check_decoder_folder(chosen.decoder_weights)
         pretrained = load_pretrained(
@@ -101,10 +102,17 @@ def _initialize(
             cross_attention=conditioning_type(chosen.conditioning).adds_cross_attention,
         )
         decoder = chosen.decoder.model_copy(update={"transformer": pretrained.configuration})
-        model = ReportModel(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
+        model = _build(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)
     return model
+
+
+def _build(config: ModelConfig, *, encode: Encode | None, pretrained: Pretrained | None = None) -> ReportModel:
+    try:
+        return ReportModel(config, pretrained=pretrained, encode=encode)
+    except CheckpointError as error:  # the model was described by a recipe, not by a checkpoint
+        raise RecipeError(f"model: {error}") from error
 
 
 def _check_positions(model: ReportModel, recipe: Recipe, prompt_tokens: int, views: int) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import psutil
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
 
 from report_gen.errors import CheckpointError, RecipeError
+from report_gen.model import build_from_configuration
 
 from ..recipe import Recipe
 
@@ -26,8 +26,8 @@ def check_sizes(recipe: Recipe, vocabulary_size: int) -> None:
         vocabulary_size: Pieces of the tokenizer.
 
     Raises:
-        RecipeError: The weights, or the pixels of a step, need more memory than the machine has.
-        CheckpointError: transformers cannot build the decoder.
+        RecipeError: The weights, or the pixels of a step, need more memory than the machine has, or transformers cannot
+            build the decoder.
     """
     memory = memory_bytes()
     _check_pixels(recipe, memory)
@@ -74,13 +74,10 @@ def _count_weights(recipe: Recipe, vocabulary_size: int) -> tuple[int, str]:
 def _count_transformer(transformer: dict[str, Any], vocabulary_size: int) -> int:
     """Count the weights of a language model of transformers on torch's device `meta`, which allocates none."""
     try:
-        config = AutoConfig.for_model(**(transformer | {"vocab_size": vocabulary_size}))
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
-    except (RuntimeError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
-        raise CheckpointError(
-            f"transformers cannot build a decoder {transformer.get('model_type')!r} ({error}); correct its settings"
-        ) from error
+            model = build_from_configuration(transformer, vocabulary_size=vocabulary_size, cross_attention=False)
+    except CheckpointError as error:  # a recipe, not a checkpoint, describes this model
+        raise RecipeError(f"model.decoder.transformer: {error}") from error
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -11,7 +11,7 @@ from report_gen_training.engine import size_check
 from report_gen_training.engine.model_building import build_model
 from report_gen_training.recipe import Recipe
 
-from report_gen.errors import CheckpointError, RecipeError
+from report_gen.errors import RecipeError
 from report_gen.model import ReportModel
 from tests.builders import LLAMA, SIZE, tiny_recipe
 
@@ -55,7 +55,7 @@ def test_a_decoder_of_transformers_is_counted_without_memory(tmp_path: Path) -> 
 
 
 def test_a_decoder_that_transformers_cannot_build_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="transformers cannot build a decoder 'llama'"):
+    with pytest.raises(RecipeError, match="transformers cannot build a decoder 'llama'"):
         build_model(recipe(tmp_path, decoder={"transformer": LLAMA | {"hidden_act": "nope"}}), 200)
 
 

@@ -1,0 +1,72 @@
+"""What `report-gen draft` reads and checks before it loads a model, which takes seconds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from report_gen.errors import StudyError
+from report_gen.records import FindingState, ViewPosition
+from report_gen.terminal import print_notice
+
+if TYPE_CHECKING:
+    from report_gen.records import Study
+
+_log = logging.getLogger(__name__)
+
+
+def check_model_options(
+    overrides: Mapping[str, FindingState], attributes: Mapping[str, str], checkpoint: Path | None
+) -> None:
+    """Check the overrides of the user against the configuration of a checkpoint.
+
+    Raises:
+        UsageError: The model does not know a finding, an attribute or a value.
+        CheckpointError: There are overrides, and the checkpoint has no valid configuration.
+    """
+    if overrides or attributes:
+        from report_gen.drafting import check_overrides
+        from report_gen.model import read_config
+
+        check_overrides(overrides, attributes, read_config(checkpoint))
+
+
+def read_input(
+    paths: Iterable[Path], view: ViewPosition | None, *, as_study: bool
+) -> tuple[list[Study], list[StudyError]]:
+    """Read every study at the paths; also return the errors of studies that cannot be read."""
+    from report_gen.imaging import read_studies
+
+    found = read_studies(*paths, as_study=as_study)
+    for notice in found.notices:
+        print_notice(notice)
+    studies, refused = list(found.studies), list(found.refused)
+    _log.info("studies read: %d, refused: %d", len(studies), len(refused))
+    if view is not None:
+        studies = [study.with_view(view) for study in studies]
+    return studies, refused
+
+
+def split_by_scope(
+    studies: Iterable[Study], checkpoint: Path | None, *, force: bool, max_views: int | None
+) -> tuple[list[Study], list[StudyError]]:
+    """Return the studies that the model may draft by their headers, and the errors of the others.
+
+    The drafter decides the same once more. It is decided here first because a model takes seconds to load.
+    """
+    from report_gen.imaging.scope import apply_scope
+    from report_gen.model import read_config
+
+    scope = read_config(checkpoint).scope
+    kept: list[Study] = []
+    refused: list[StudyError] = []
+    for study in studies:
+        try:
+            apply_scope(study, scope, force=force, max_views=max_views)
+        except StudyError as error:
+            refused.append(error)
+        else:
+            kept.append(study)
+    return kept, refused
