@@ -176,9 +176,10 @@ def has_trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int)
 
 
 def trained_findings(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
-    """Return for each finding whether the head was trained on both positive and negative studies with images."""
-    labels = _training_labels(recipe, prepared)
-    return tuple(((labels > 0).any(axis=0) & (labels == 0).any(axis=0)).tolist())
+    """Return for each finding whether enough positive and negative studies with images trained the head."""
+    labels, support = _training_labels(recipe, prepared), recipe.model.finding_support
+    enough = ((labels > 0).sum(axis=0) >= support) & ((labels == 0).sum(axis=0) >= support)
+    return tuple(enough.tolist())
 
 
 def trained_prevalence(recipe: Recipe, prepared: PreparedCorpora) -> Floats:

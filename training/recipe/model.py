@@ -50,6 +50,9 @@ class ModelRecipe(FrozenModel):
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
     scope: DeclaredScope = Field(default_factory=DeclaredScope)
     """Studies that the model is made for; others are refused unless the user forces a draft."""
+    finding_support: int = Field(default=1, ge=1, le=1_000_000_000)
+    """Positive and negative labels of training studies with images that a finding needs; the model reports no
+    probability of a finding with fewer and does not condition the decoder on it."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)

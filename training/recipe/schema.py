@@ -235,10 +235,19 @@ class Recipe(FrozenModel):
             for name in stage.corpora:
                 if name not in names:
                     raise ValueError(f"stage {stage.name!r}: no corpus {name!r}; choose from {', '.join(names)}")
+            self._check_weights(stage)
         for name in self.recognizer.corpora if self.recognizer else ():
             if name not in names:
                 raise ValueError(f"recognizer: no corpus {name!r}; choose from {', '.join(names)}")
         return self
+
+    def _check_weights(self, stage: StageRecipe) -> None:
+        weighted = [one.name for one in self.corpora if one.name in stage.corpora and one.sampling_weight != 1]
+        if weighted and len(stage.corpora) > 1 and stage.mixing == "alternate":
+            raise ValueError(
+                f"stage {stage.name!r}: the sampling_weight of the corpus {weighted[0]!r} has no effect, because the "
+                'batches of the corpora alternate; set mixing = "pooled", or remove it'
+            )
 
     @field_validator("name")
     @classmethod
