@@ -24,7 +24,7 @@ from report_gen.corpora.finding_boxes import (
     Zone,
     boxes_of_kept_images,
     side_of_boxes,
-    zone_of_boxes,
+    zones_of_boxes,
 )
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
 from report_gen.corpora.row_tables import describe_columns
@@ -52,7 +52,7 @@ __all__ = [
     "read_corpus",
     "read_nih_labels",
     "side_of_boxes",
-    "zone_of_boxes",
+    "zones_of_boxes",
 ]
 
 

@@ -15,7 +15,7 @@ from report_gen.corpora import (
     boxes_of_kept_images,
     read_corpus,
     side_of_boxes,
-    zone_of_boxes,
+    zones_of_boxes,
 )
 from report_gen.corpus_qc import leave_out_missing, rows_of
 from report_gen.errors import CorpusError
@@ -57,25 +57,28 @@ def test_an_image_that_is_flipped_has_the_other_side() -> None:
 def test_a_finding_of_the_midline_has_no_other_side_and_no_zone() -> None:
     heart = across((0.3, 0.8))
     assert side_of_boxes(heart, paired=False) == Side.MIDLINE
-    assert zone_of_boxes(heart, paired=False) == Zone.UNKNOWN
+    assert zones_of_boxes(heart, paired=False) == frozenset()
     assert side_of_boxes([], paired=False) == Side.UNKNOWN
 
 
 @pytest.mark.parametrize(
-    ("spans", "zone"),
+    ("spans", "zones"),
     [
-        ([(0.1, 0.3)], Zone.UPPER),
-        ([(0.4, 0.6)], Zone.MID),
-        ([(0.65, 0.9)], Zone.LOWER),
-        ([(0.1, 0.3), (0.15, 0.4)], Zone.UPPER),
-        ([(0.1, 0.3), (0.65, 0.9)], Zone.UNKNOWN),
-        ([(0.2, 0.8)], Zone.UNKNOWN),  # nearly the whole lung
-        ([], Zone.UNKNOWN),
+        ([(0.1, 0.3)], {Zone.UPPER}),
+        ([(0.35, 0.55)], {Zone.MID}),
+        ([(0.6, 0.8)], {Zone.LOWER}),
+        ([(0.9, 0.95)], {Zone.LOWER}),
+        ([(0.24, 0.38)], {Zone.UPPER}),  # 57% of the box are above the mid zone
+        ([(0.19, 0.45)], {Zone.UPPER, Zone.MID}),
+        ([(0.15, 0.6)], {Zone.UPPER, Zone.MID}),  # less than half of the lower zone
+        ([(0.1, 0.3), (0.65, 0.9)], {Zone.UPPER, Zone.LOWER}),
+        ([(0.1, 0.77)], {Zone.UPPER, Zone.MID, Zone.LOWER}),
+        ([], set()),
     ],
 )
-def test_zone_of_boxes(spans: list[tuple[float, float]], zone: Zone) -> None:
+def test_zones_of_boxes(spans: list[tuple[float, float]], zones: set[Zone]) -> None:
     boxes = [FindingBox("Edema", 0.1, top, 0.3, bottom) for top, bottom in spans]
-    assert zone_of_boxes(boxes, paired=True) == zone
+    assert zones_of_boxes(boxes, paired=True) == zones
 
 
 @pytest.mark.parametrize(
