@@ -16,6 +16,7 @@ from report_gen.corpora.examples import (
     build_dataset,
     corpus_features,
     is_file,
+    is_of_source,
     without_missing_images,
 )
 from report_gen.corpora.finding_boxes import (
@@ -47,6 +48,7 @@ __all__ = [
     "boxes_of_kept_images",
     "corpus_features",
     "is_file",
+    "is_of_source",
     "list_names",
     "read_columns",
     "read_corpus",

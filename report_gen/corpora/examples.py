@@ -164,6 +164,11 @@ def without_missing_images(example: Example) -> Example:
     )
 
 
+def is_of_source(source: str, name: str) -> bool:
+    """Return whether a source has this name: its whole value, or the part before the first `/`."""
+    return name in (source, source.partition("/")[0])
+
+
 def is_file(path: Path | str) -> bool:
     """Return whether a file exists."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises if the name is too long for the file system

@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import SPLITS
+from report_gen.corpora import SPLITS, is_of_source
 from report_gen.errors import CorpusError, RecipeError
 
 from ..recipe import CorpusRecipe
@@ -53,11 +53,6 @@ def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Datase
     return splits
 
 
-def is_of_source(source: str, name: str) -> bool:
-    """Return whether a source has this name: its whole value, or the part before the first `/`."""
-    return name in (source, source.partition("/")[0])
-
-
 def check_sources(names: Iterable[str], sources: Iterable[str], key: str, corpus: str) -> None:
     """Check that a corpus has studies of every source that a key names.
 
@@ -84,8 +79,9 @@ class _Studies:
 
 
 def _read(corpus: CorpusRecipe, dataset: Dataset) -> _Studies:
-    columns = dataset.select_columns(["study_id", "patient_id", "split", "source"]).with_format("arrow")[:]
-    ids, patients, splits, sources = (columns[name].to_pylist() for name in columns.column_names)
+    names = ["study_id", "patient_id", "split", "source"]
+    columns = dataset.select_columns(names).with_format("arrow")[:]
+    ids, patients, splits, sources = (columns[name].to_pylist() for name in names)
     if corpus.patient_ids and not all(patients):
         raise CorpusError(
             f"the corpus {corpus.name!r} has studies without a patient id, so that its patients cannot be compared "

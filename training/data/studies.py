@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import FindingBox, read_corpus
+from report_gen.corpora import FindingBox, is_of_source, read_corpus
 from report_gen.errors import CorpusError
 from report_gen.records import ATTRIBUTES, FindingSchema, SectionName, ViewPosition
 
@@ -19,7 +19,7 @@ from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
 from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, unknown_labels
-from .patient_split import check_sources, is_of_source
+from .patient_split import check_sources
 from .soft_label_files import read_soft_labels
 from .targets import mix_targets, read_labels, replace_soft_labels
 from .text_augmentation import Report, augment_texts
