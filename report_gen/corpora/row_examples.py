@@ -209,7 +209,7 @@ def _annotations(row: Row, use: ColumnUse, location: str, schema: FindingSchema,
     source, size = _value(row, use, "source"), _number(_value(row, use, "stored_px"))
     if size is not None and not (0 <= size < 2**31 and size.is_integer()):
         raise CorpusError(f"{location}: 'stored_px' must be a number of pixels, or empty; correct the value")
-    boxes = _value(row, use, "finding_boxes") or []
+    boxes = _split_list(_value(row, use, "finding_boxes") or [])
     if not isinstance(boxes, list):
         raise CorpusError(f"{location}: 'finding_boxes' is no list of boxes; correct the value")
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,16 @@ def test_boxes_of_a_manifest_keep_their_image_if_another_is_missing(tmp_path: Pa
     assert study["finding_boxes"] == [BOX | {"image": 0}]
 
 
+def test_boxes_of_a_csv_table_are_json(tmp_path: Path) -> None:
+    with (tmp_path / "manifest.csv").open("w", newline="") as file:
+        rows = csv.DictWriter(file, ("study_id", "images", "findings", "finding_boxes"))
+        rows.writeheader()
+        rows.writerow({"study_id": "1", "images": "a.png;b.png", "findings": "x", "finding_boxes": json.dumps([BOX])})
+        rows.writerow({"study_id": "2", "images": "c.png", "findings": "x", "finding_boxes": ""})
+    first, second = read_corpus(tmp_path / "manifest.csv", require_images=None)
+    assert (first["finding_boxes"], second["finding_boxes"]) == ([BOX], [])
+
+
 def test_boxes_of_findings_outside_the_schema_are_left_out(tmp_path: Path) -> None:
     dataset = read_corpus(write_manifest(tmp_path, finding_boxes=[BOX | {"finding": "Knee"}]), require_images=None)
     assert dataset[0]["finding_boxes"] == []
@@ -126,7 +137,7 @@ def test_boxes_of_findings_outside_the_schema_are_left_out(tmp_path: Path) -> No
         ({"finding_boxes": [BOX | {"right": 0.1}]}, "a box in 'finding_boxes' needs finding, left, top"),
         ({"finding_boxes": [BOX | {"image": 2}]}, "a box in 'finding_boxes' needs"),
         ({"finding_boxes": [[1, 2, 3]]}, "a box in 'finding_boxes' needs"),
-        ({"finding_boxes": "here"}, "'finding_boxes' is no list of boxes"),
+        ({"finding_boxes": 5}, "'finding_boxes' is no list of boxes"),
         ({"stored_px": "large"}, "'stored_px' must be a number of pixels"),
     ],
 )

@@ -85,7 +85,7 @@ class ExampleStore(Sequence[TrainingExample]):
         """[n,F] indices into STATES."""
         self.sampling_weights: NDArray[np.float32] = rows.column("sampling_weight").to_numpy()[self._indices]
         """[n] how often each example is drawn, relative to others."""
-        self.sources: NDArray[np.int64] = _codes(rows, "source")[self._indices]
+        self.sources: NDArray[np.int32] = _codes(rows, "source")[self._indices]
         """[n] number of the source of each example; the numbers have no meaning of their own."""
 
     @property
@@ -162,9 +162,9 @@ def _sizes(rows: Rows, column: str) -> NDArray[np.int32]:
     return sizes
 
 
-def _codes(rows: Rows, column: str) -> NDArray[np.int64]:
+def _codes(rows: Rows, column: str) -> NDArray[np.int32]:
     """Return a number for the text of each row; equal texts have equal numbers."""
-    _, codes = np.unique(np.array(rows.column(column).to_pylist(), dtype=np.str_), return_inverse=True)
+    codes: NDArray[np.int32] = rows.column(column).combine_chunks().dictionary_encode().indices.to_numpy()
     return codes
 
 
