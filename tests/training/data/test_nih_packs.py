@@ -16,9 +16,10 @@ from report_gen_training.data.preparation import PreparedCorpora, prepare
 from report_gen_training.data.soft_label_files import write_soft_labels
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.schema import Recipe
-from report_gen_training.run.events import ignore_progress
+from report_gen_training.run.events import Progress, ignore_progress
 from report_gen_training.run.folder import Run
 from report_gen_training.run.processes import Processes
+from safetensors.torch import load_file
 
 from report_gen.errors import RecipeError
 from report_gen.labeling import chest_xray
@@ -132,10 +133,25 @@ def test_a_weight_of_an_unknown_source_is_refused(tmp_path: Path) -> None:
         prepare_packs(tmp_path, recipe(tmp_path, source_weights={"rm93": 2.0}))
 
 
-def test_a_run_on_packs_gives_a_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cached_features", [0, 2])
+def test_an_interrupted_run_on_packs_ends_in_the_same_weights(tmp_path: Path, cached_features: int) -> None:
+    """With weights, boxes and own statistics, in the middle of an epoch."""
+
+    def stop(now: Progress) -> None:
+        if now.step == 9:
+            raise KeyboardInterrupt
+
     write_packs(tmp_path)
-    chosen = recipe(tmp_path, mean=0.3, std=0.2, stage={"steps": 4, "cached_features": 0})
-    assert train(chosen, tmp_path / "run", resume=False, on_step=lambda _: None).is_dir()
+    rates = {"encoder": 0.0 if cached_features else 1e-3, "projector": 1e-2}
+    stage = {"steps": 24, "validate_every": 24, "cached_features": cached_features, "rates": rates}
+    chosen = recipe(tmp_path, mean=0.3, std=0.2, stage=stage)
+    whole = train(chosen, tmp_path / "whole", resume=False, on_step=lambda _: None)
+    with pytest.raises(KeyboardInterrupt):
+        train(chosen, tmp_path / "run", resume=False, on_step=stop)
+    resumed = train(chosen, tmp_path / "run", resume=True, on_step=lambda _: None)
+    before, after = (load_file(folder / "model.safetensors") for folder in (whole, resumed))
+    for name, tensor in before.items():
+        torch.testing.assert_close(after[name], tensor, atol=1e-6, rtol=1e-6, msg=name)
 
 
 def link_pack(source: Path, folder: Path, rows: int) -> None:
