@@ -15,7 +15,8 @@ ReportGenError                 1  a fault of report-gen
 ├── ResourceError              5  memory is exhausted, or a worker process died
 └── StoppedError       130, 143  Ctrl-C or SIGTERM ended a run that can be resumed
 
-The exit code is 141 if the reader of standard output has gone, as after `report-gen ... | head -1`.
+The exit code is 6 if the drafts fail `score --strict`, or a corpus fails `corpus check --strict`. It is 141 if the
+program that reads standard output has ended, as after `report-gen ... | head -1`.
 """
 
 from __future__ import annotations

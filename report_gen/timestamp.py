@@ -24,7 +24,7 @@ def creation_time() -> datetime:
         return datetime.now(UTC)
     if not re.fullmatch("[0-9]{1,12}", epoch) or int(epoch) > _LAST_SECOND:
         raise UsageError(
-            f"SOURCE_DATE_EPOCH={shorten(epoch, 40)!r}: give whole seconds since 1970, at most "
+            f"SOURCE_DATE_EPOCH={shorten(epoch, 40)!r} is not a time; give whole seconds since 1970, at most "
             f"{_LAST_SECOND}, or unset it"
         )
     return datetime.fromtimestamp(int(epoch), UTC)

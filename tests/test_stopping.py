@@ -1,4 +1,4 @@
-"""SIGTERM ends a command with exit code 143, also where a library suppresses the exception that it raises."""
+"""SIGTERM ends a command with exit code 143, Ctrl-C with 130, also where a library suppresses the exception."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from report_gen.errors import StoppedError
 from report_gen.files import write_atomically
-from report_gen.terminal import stop_on_sigterm
+from report_gen.terminal import stop_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def terminate(*_: object) -> None:
 
 def test_an_unfinished_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", terminate)
-    with pytest.raises(StoppedError, match="say this") as stop, stop_on_sigterm("say this"):
+    with pytest.raises(StoppedError, match=r"^stopped by SIGTERM; say this$") as stop, stop_on_signals("say this"):
         write_atomically(tmp_path / "draft.txt", "x")
     assert stop.value.exit_code == 143
     assert list(tmp_path.iterdir()) == []
@@ -39,7 +39,7 @@ def test_a_suppressed_signal_ends_the_context_at_the_next_check() -> None:
     passed = []
 
     def work() -> None:
-        with stop_on_sigterm("stopped") as check:
+        with stop_on_signals("stopped") as check:
             check()
             with suppress(BaseException):
                 terminate()
@@ -59,8 +59,14 @@ def test_an_import_that_fails_because_of_the_signal_is_a_stop() -> None:
         except BaseException as error:
             raise ImportError("multiarray failed to import") from error
 
-    with pytest.raises(StoppedError), stop_on_sigterm("stopped"):
+    with pytest.raises(StoppedError), stop_on_signals("stopped"):
         fail()
+
+
+def test_after_ctrl_c_the_hint_is_said() -> None:
+    with pytest.raises(StoppedError, match=r"^interrupted; say this$") as stop, stop_on_signals("say this"):
+        raise KeyboardInterrupt
+    assert stop.value.exit_code == 130
 
 
 def test_other_errors_pass_and_the_handler_is_restored() -> None:
@@ -68,7 +74,7 @@ def test_other_errors_pass_and_the_handler_is_restored() -> None:
         assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
         raise ImportError
 
-    with pytest.raises(ImportError), stop_on_sigterm("stopped"):
+    with pytest.raises(ImportError), stop_on_signals("stopped"):
         fail()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
@@ -77,7 +83,7 @@ def test_another_thread_has_no_handler() -> None:
     handlers = []
 
     def run() -> None:
-        with stop_on_sigterm("stopped") as check:
+        with stop_on_signals("stopped") as check:
             check()
             handlers.append(signal.getsignal(signal.SIGTERM))
 

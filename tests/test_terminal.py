@@ -11,6 +11,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from rich.table import Table
@@ -27,6 +28,7 @@ from report_gen.errors import (
     UsageError,
 )
 from report_gen.terminal import bars, print_error, print_notice, print_table, run_app, set_verbosity, track
+from tests.builders import write_corner_corpus
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,33 @@ def test_an_interrupt_ends_with_130_even_if_the_shell_ignores_it(shell: str) -> 
     command = ["sh", "-c", f'{shell} "$0" -c "$1"', sys.executable, program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "report-gen: interrupted; every file that was written is complete\n")
+
+
+def test_sigterm_ends_with_143_and_removes_the_temporary_folder(tmp_path: Path) -> None:
+    """The folder has the texts of the corpus."""
+    write_corner_corpus(tmp_path)
+    program = (
+        "import os, signal, sys, tempfile, report_gen.corpus_qc as qc\n"
+        "from report_gen.cli import main\n"
+        "def check_corpus(*_, **__):\n"
+        "    print(len(os.listdir(tempfile.gettempdir())), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "qc.check_corpus = check_corpus\n"
+        "sys.argv = ['report-gen', 'corpus', 'check', *sys.argv[1:]]\n"
+        "main()"
+    )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "images"), "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+    assert (done.returncode, done.stdout) == (143, "1\n")
+    assert done.stderr.endswith("report-gen: stopped by SIGTERM; every file that was written is complete\n")
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize(

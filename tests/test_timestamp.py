@@ -34,5 +34,5 @@ def test_the_time_is_now_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_another_value_is_refused(monkeypatch: pytest.MonkeyPatch, epoch: str) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
-    with pytest.raises(UsageError, match=r"SOURCE_DATE_EPOCH=.{2,50}: give whole seconds since 1970"):
+    with pytest.raises(UsageError, match=r"SOURCE_DATE_EPOCH=.{2,50} is not a time; give whole seconds since 1970"):
         creation_time()

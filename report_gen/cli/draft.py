@@ -31,13 +31,13 @@ from report_gen.cli.options import (
 from report_gen.errors import CheckpointError, StudyError, UsageError
 from report_gen.outputs import format_names, get_format
 from report_gen.records import ViewPosition
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_sigterm
+from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
     from report_gen.records import Report, Study
 
-_STOPPED = "stopped by SIGTERM; every file that was written is complete"
+_COMPLETE = "every file that was written is complete"
 
 
 def draft(
@@ -101,8 +101,8 @@ def draft(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with a batch that was stopped: omit the studies whose draft is in the folder, from the same "
-            "images, options, program and checkpoint. Keep drafts that were changed.",
+            help="Continue a stopped batch: skip the studies whose draft from the same images, options, program and "
+            "checkpoint is in the folder. Drafts that were edited are kept.",
         ),
     ] = False,
     force: Annotated[
@@ -116,7 +116,8 @@ def draft(
         typer.Option(
             min=1,
             max=MAX_BATCH,
-            help="Studies that the decoder processes together; with more than 1, rounding depends on the others.",
+            help="Studies that the decoder processes together. Above 1 is faster, but a draft may then depend on the "
+            "other studies through rounding.",
         ),
     ] = 1,
     max_views: Annotated[
@@ -130,7 +131,7 @@ def draft(
         typer.Option(
             min=0,
             metavar="SECONDS",
-            help="Time that the draft of one study may take; 0: any time. A study that takes longer is refused.",
+            help="Time that the draft of one study may take; 0 for no limit. A study that takes longer is refused.",
         ),
     ] = 300,
     device: Device = "auto",
@@ -156,7 +157,8 @@ def draft(
     check_model_options(options["overrides"], options["attributes"], checkpoint)
     written = 0
     settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
-    with stop_on_sigterm(_STOPPED if output is None else f"{_STOPPED}; --resume drafts the others") as check_stop:
+    hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
+    with stop_on_signals(hint) as check_stop:
         studies, refused = read_input(paths, view, as_study=as_study)
         if studies:
             studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
@@ -170,7 +172,9 @@ def draft(
                 if target.studies:  # the model takes seconds to load
                     drafter = load_drafter(checkpoint, device=device, dtype=dtype)
                     if _digest_manifest(checkpoint) != manifest:  # a training run replaces its best checkpoint
-                        raise CheckpointError(f"{checkpoint}: was replaced while it was loaded; draft again")
+                        raise CheckpointError(
+                            f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
+                        )
                     results = drafter.draft_all(
                         target.studies,
                         decoding=decoding,
@@ -198,7 +202,7 @@ def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, 
         if path and resume:
             raise UsageError(f"{option} draws one study, and --resume may skip it; leave one of the two options out")
     if resume and output is None:
-        raise UsageError("--resume goes on with the drafts of a folder; name the folder with --output")
+        raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
 
 
 def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:

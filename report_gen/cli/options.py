@@ -159,7 +159,7 @@ def image_memory_limit(size: str | None) -> AbstractContextManager[None]:
     except ValidationError:
         limit = 0
     if limit < 1:
-        raise UsageError(f"--limit-memory {size!r}: write a size such as 512MB or 2GB")
+        raise UsageError(f"--limit-memory {size!r} is not a size above 0; write a size such as 512MB or 2GB")
     return limit_memory(limit)
 
 

@@ -45,7 +45,7 @@ def score(
     html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file.")] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(help="Write one row per report to this file; a text that begins like a formula gets a leading '."),
+        typer.Option(help="Write one row per report to this file; formulas get a leading apostrophe."),
     ] = None,
     strict: Annotated[
         bool,

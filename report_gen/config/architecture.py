@@ -1,8 +1,8 @@
 """The settings of timm encoders and transformers decoders that a configuration may contain.
 
-A configuration may come from a stranger. Only names on these lists reach the two libraries. They shape the network;
-none of them can load weights or code, open a file, name a hub or choose a device. Numbers are limited, so that a
-configuration alone cannot exhaust the memory before its weights are compared with it, see `model/weights.py`.
+A configuration may come from an untrusted source. Only names on these lists reach the two libraries. They shape the
+network; none of them can load weights or code, open a file, name a hub or choose a device. Numbers are limited, so that
+a configuration cannot exhaust the memory before it is compared with its weights, see `model/weights.py`.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ _ARCHITECTURE = re.compile(r"\w{1,100}(\.\w{1,100})?", re.ASCII)
 def check_encoder_name(name: str) -> str:
     """Return the name of a timm architecture; raise ValueError for the name of a hub, a folder or an address."""
     if not _ARCHITECTURE.fullmatch(name):
-        raise ValueError(f"timm has no encoder {name[:100]!r}: give an architecture by its name, not a hub or a folder")
+        raise ValueError(f"timm has no encoder {name[:100]!r}; give the name of an architecture, not a hub or a folder")
     return name
 
 
@@ -103,11 +103,11 @@ def check_encoder_arguments(arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         if name == "pretrained":
             raise ValueError(
-                "the argument 'pretrained' would download weights; remove it. A recipe sets "
-                'model.encoder_weights = "pretrained"'
+                "the encoder argument 'pretrained' is not allowed, as it would download weights; remove it, or set "
+                'model.encoder_weights = "pretrained" in the recipe'
             )
         if name not in ENCODER_ARGUMENTS:
-            raise ValueError(f"the argument {name[:100]!r} is not among those that shape an encoder; remove it")
+            raise ValueError(f"the encoder argument {name[:100]!r} is not allowed; remove it")
         _check_value(name, value, largest=MAX_WIDTH)
 
 
@@ -129,7 +129,7 @@ def check_transformer(settings: Mapping[str, Any]) -> dict[str, Any]:
     checked = {key: value for key, value in settings.items() if key not in UNUSED_KEYS}
     for key, value in checked.items():
         if key not in TRANSFORMER_KEYS:
-            raise ValueError(f"the key {key[:100]!r} is not among those that shape a decoder; remove it")
+            raise ValueError(f"the decoder key {key[:100]!r} is not allowed; remove it")
         _check_value(key, value, largest=MAX_NUMBER)
     return checked
 
@@ -157,7 +157,9 @@ def _check_value(name: str, value: object, *, largest: int, depth: int = 0) -> N
 
 def _check_items(name: str, value: object, *, largest: int, depth: int) -> None:
     if not isinstance(value, Mapping | list | tuple) or depth >= _MAX_DEPTH or len(value) > _MAX_ITEMS:
-        raise ValueError(f"{name} is no simple value, or a list that is too long or too deep; correct it")
+        raise ValueError(
+            f"{name} is no simple value, or has more than {_MAX_ITEMS} items or {_MAX_DEPTH} levels; correct it"
+        )
     if isinstance(value, Mapping):
         for key, item in value.items():
             _check_value(f"{name}.{str(key)[:MAX_TEXT]}", item, largest=largest, depth=depth + 1)

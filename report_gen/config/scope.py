@@ -38,7 +38,7 @@ class RecognizerConfig(FrozenModel):
 class DeclaredScope(FrozenModel):
     """Studies that a model was made for. Others are refused, unless the user forces a draft.
 
-    Attributes that a header does not have, or has with an unknown value, exclude nothing.
+    An attribute that is missing from a header, or has an unknown value, does not exclude a study.
     """
 
     modalities: tuple[str, ...] = ()
@@ -54,11 +54,11 @@ class DeclaredScope(FrozenModel):
     humans_only: bool = True
     """Whether animals are outside the scope."""
     max_images: int = Field(default=16, ge=1, le=4096)
-    """Maximum number of images of one study; more would exhaust the memory."""
+    """Maximum number of images of one study. Memory and time of a draft grow with this number."""
 
 
 class ScopeConfig(DeclaredScope):
-    """The declared scope, and what recognizes foreign images."""
+    """The declared scope and the settings of the image recognizer."""
 
     recognizer: RecognizerConfig | None = None
     """Image recognizer. None: images are accepted or refused by their headers only."""

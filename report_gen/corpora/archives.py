@@ -55,7 +55,7 @@ def _members(stream: _BoundedStream, archive: Path, suffix: str) -> Iterator[tup
         stream.allow(_LARGEST_HEADER)
         for count, member in enumerate(members):
             if count >= MOST_MEMBERS:
-                raise CorpusError(f"{archive}: has more than {MOST_MEMBERS} files; unpack the reports alone")
+                raise CorpusError(f"{archive}: has more than {MOST_MEMBERS} files; unpack only the reports")
             if member.isfile() and member.name.endswith(suffix):
                 if member.size > LARGEST_REPORT:
                     raise too_large(f"{archive}: {member.name}")
@@ -70,7 +70,7 @@ def _members(stream: _BoundedStream, archive: Path, suffix: str) -> Iterator[tup
 
 
 def too_large(location: str) -> CorpusError:
-    """Return the error of a member that is too large for a report."""
+    """Return the error for a member of an archive that is too large to be a report."""
     return CorpusError(f"{location} has more than {LARGEST_REPORT} bytes, so it is not a report; remove it")
 
 
@@ -96,7 +96,7 @@ class _BoundedStream(io.RawIOBase):
         if self._allowed < 0:
             raise CorpusError(f"{self._archive}: a header has more than {_LARGEST_HEADER} bytes; download it again")
         if self._total < 0:
-            reason = f"inflates to more than {LARGEST_ARCHIVE} bytes, so it is no archive of reports; unpack them alone"
+            reason = f"inflates to more than {LARGEST_ARCHIVE} bytes, more than reports need; unpack only the reports"
             raise CorpusError(f"{self._archive}: {reason}")
         return data
 

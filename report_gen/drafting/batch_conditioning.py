@@ -1,4 +1,4 @@
-"""Decide what conditions the decoder in a batch: findings and attributes of model, header and reader."""
+"""Resolve the findings and attributes that condition the decoder, and make the visual tokens of a batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from report_gen.records import Attribute, Finding
 
 @dataclass(frozen=True)
 class BatchConditioning:
-    """What conditions the decoder, for B studies."""
+    """The inputs that condition the decoder, for B studies."""
 
     findings: list[tuple[Finding, ...]]
     """[B][F]."""
@@ -42,7 +42,10 @@ def condition_batch(model: ReportModel, requests: Sequence[DraftRequest], visual
         CheckpointError: The model gives values that are not finite.
     """
     if not all(logits.isfinite().all() for logits in (visual.finding_logits, *visual.attribute_logits)):
-        raise CheckpointError("the finding or attribute head gives values that are not finite; use other weights")
+        raise CheckpointError(
+            f"the finding or attribute head of model {model.config.name!r} gives values that are not finite; "
+            "use another checkpoint"
+        )
     findings = _resolve_findings(model, requests, visual)
     attributes = _resolve_attributes(model, requests, visual)
     states = [[STATES.index(finding.state) for finding in row] for row in findings]

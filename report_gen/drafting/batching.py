@@ -1,4 +1,4 @@
-"""Draft a batch of studies so that each is refused only for its own time."""
+"""Draft a batch of studies under a time limit for each study."""
 
 from __future__ import annotations
 

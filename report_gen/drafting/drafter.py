@@ -116,6 +116,7 @@ class Drafter:
         Raises:
             StudyError: The study cannot be read.
             UsageError: An override is not known to the model.
+            CheckpointError: The model computes NaN or infinite values.
         """
         (result,) = self.draft_all(
             [study], decoding=decoding, overrides=overrides, attributes=attributes, indication=indication
@@ -158,6 +159,7 @@ class Drafter:
 
         Raises:
             UsageError: An override is not known to the model, or is given together with a request.
+            CheckpointError: The model computes NaN or infinite values.
         """
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [
@@ -213,7 +215,10 @@ class Drafter:
             before_token=deadline.check,
         )
         if not all(text.finite for text in texts):
-            raise CheckpointError("the decoder gives values that are not finite; use other weights")
+            raise CheckpointError(
+                f"the decoder of model {self._model.config.name!r} gives values that are not finite; "
+                "use another checkpoint"
+            )
         return [
             self._reports.compose(
                 item.loaded.request.study,

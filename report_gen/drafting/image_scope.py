@@ -46,7 +46,7 @@ def apply_recognition(
     scope: ScopeConfig,
     force: bool,
 ) -> RecognizedImages:
-    """Remove images that a model was not made for, by their appearance, and note what is unusual about the others.
+    """Remove images that a model was not made for, by their appearance, and add notices about the others.
 
     Args:
         images: The images of a study.

@@ -1,7 +1,7 @@
 """Limit the images of a study and the time that its draft may take.
 
-The time is compared between the images of a study, and before each token of its text. The decoder of one image is not
-interrupted: a thread cannot be, and the limits on pixels bound its time.
+The elapsed time is compared with the limit after each image of a study and before each token of its text. Reading one
+image is not interrupted, because Python cannot stop a thread; the limits on pixels bound the time that it takes.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from report_gen.records import Study
 
 @dataclass(frozen=True)
 class StudyLimits:
-    """What the draft of one study may take at most."""
+    """Limits of the draft of one study."""
 
     _: KW_ONLY
     max_views: int | None = None
     """Number of images. None: the number in the scope of the model."""
     seconds: float | None = None
-    """Time for all stages together. None: any time."""
+    """Time for all stages together, seconds. None: no limit."""
 
 
 NO_LIMITS = StudyLimits()

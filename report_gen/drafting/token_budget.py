@@ -1,8 +1,8 @@
 """Divide the positions of the decoder between the prompt and the report of one study.
 
-The report has precedence: at least half of the positions is kept for it, or its maximum length if that is less. The
-technique and the indication are shortened to the others. The other studies of a batch are not considered, so that the
-length of a draft never depends on their prompts.
+The report has precedence: at least half of the positions are reserved for the report, or its maximum length if that is
+less. The technique and the indication are shortened to fit into the remaining positions. The other studies of a batch
+are not considered, so that the length of a draft never depends on their prompts.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 def call_before_token(function: Callable[[], None] | None) -> StoppingCriteriaList:
     """Return stopping criteria that call a function before each further token, and stop no text.
 
-    `max_time` of transformers' `generate` would cut the texts of all rows at the limit, and nobody could tell them from
-    complete texts. An error that the function raises ends the call of `generate` instead.
+    `max_time` of transformers' `generate` would cut the texts of all rows at the limit, and a caller could not
+    distinguish them from complete texts. An error that the function raises ends the call of `generate` instead.
     """
     return StoppingCriteriaList([] if function is None else [_CallBeforeToken(function)])
 

@@ -1,4 +1,4 @@
-"""A file of which a library reads no more than it may, whatever sizes the file declares."""
+"""Limit how much a library reads of a file, whatever sizes the file declares."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from report_gen.errors import StudyError
 
 MAX_HEADER_BYTES = 2**26
-"""Most bytes that are read of a header. That of a radiograph has thousands, with look-up tables a million."""
+"""Maximum size of a header, bytes. The header of a radiograph has thousands, with look-up tables a million."""
 
 MAX_HEADER_READS = 2**17
 """Most reads of a header: an element of DICOM takes two or three, and its object takes a kilobyte of memory."""

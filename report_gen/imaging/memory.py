@@ -1,8 +1,8 @@
-"""Bound the memory that reading one image takes, and tell exhausted memory as what it is.
+"""Limit the memory for reading one image, and report exhausted memory as exhausted memory, not as a broken file.
 
-The need of an image is known from its header, so an image that is too large for the memory is refused before its
-pixels are decoded. What one image may take is the same for all studies of a run, so that no study is refused because of
-its neighbors.
+The header of an image gives the memory that reading it needs, so an image that is too large is refused before its
+pixels are decoded. Within `limit_memory` the limit is the same for all images, so that no study is refused because of
+the other studies of a run.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def limit_memory(limit: int | None = None) -> Iterator[None]:
 
 @contextmanager
 def image_memory(path: Path, rows: int, columns: int, need: int) -> Iterator[None]:
-    """Refuse an image that needs too much memory, and tell exhausted memory in the block that reads it.
+    """Refuse an image that needs too much memory, and report memory that is exhausted within the block.
 
     Args:
         path: The file, named in errors.
@@ -68,7 +68,7 @@ def image_memory(path: Path, rows: int, columns: int, need: int) -> Iterator[Non
         reason = f"{problem}, and one image may take {format_bytes(limit)}; free memory or raise --limit-memory"
         raise StudyError(path, reason)
     with memory_errors(path, problem):
-        np.empty(need, np.uint8)  # fails at once under `ulimit -v`; decoders would tell it as a broken image
+        np.empty(need, np.uint8)  # fails at once under `ulimit -v`; decoders would report a broken image
         yield
 
 

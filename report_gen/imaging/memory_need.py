@@ -15,7 +15,7 @@ from report_gen.imaging.square_pixels import square_size
 _GRAY = 24
 """Bytes per gray pixel of up to 16 bits, which are displayed through a table of their levels."""
 _WIDE_GRAY = 64
-"""Bytes per gray pixel of more bits, beside twice its stored values: its levels are sorted."""
+"""Bytes per gray pixel of more than 16 bits, beside two copies of the stored value, because its levels are sorted."""
 _COLOR = 20
 """Bytes per color pixel, beside as much for each byte of a sample: colors are computed as numbers of 64 bits."""
 _RESAMPLING = 16, 12

@@ -1,10 +1,10 @@
 """Save and load checkpoints: folders of JSON, text and safetensors files, without pickles or class paths.
 
-The manifest proves integrity, not trust: its hashes show that the files are those that somebody wrote together, but
-not who wrote them. Whoever can change the weights can change the manifest. A checkpoint from a stranger therefore must
-not be able to harm: its configuration may only shape the network (`config/architecture.py`), it names no hub, file or
-code, and its sizes are compared before anything is built (`weights.py`). What such a model drafts is another matter;
-use checkpoints of people you trust.
+The manifest proves integrity, not trust: its hashes show that the files were written together, but not who wrote them.
+Whoever can change the weights can also change the manifest. Loading an untrusted checkpoint must therefore be harmless:
+its configuration may only shape the network (`config/architecture.py`), names no hub, file or code, and is compared
+with the sizes of the weights before a model is built (`weights.py`). The content of the drafts cannot be protected in
+this way: use checkpoints only from people you trust.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _build(config: ModelConfig, path: Path, content: bytes, tokenizer: ReportTok
         model = ReportModel(config, encode=tokenizer.encode)
         fill(model, path, content)
     except (MemoryError, RuntimeError) as error:
-        check_memory(error, f"the model of {len(content) / 2**30:.1f} GB in {path}")
+        check_memory(error, f"the model of {len(content) / 1e9:.1f} GB in {path}")
         raise
     return model
 
@@ -157,7 +157,7 @@ def _unshared(named: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _check_manifest(folder: Path, contents: Mapping[str, bytes], manifest: Any) -> None:
-    """Compare contents with the SHA-256 of the manifest, which has none of itself."""
+    """Compare file contents with the SHA-256 values in the manifest, which does not list itself."""
     for name in (name for name in SEALED if name in contents):
         if not isinstance(manifest, dict) or manifest.get(name) != hashlib.sha256(contents[name]).hexdigest():
             raise CheckpointError(
@@ -170,4 +170,4 @@ def _parse_prompt(path: Path, content: bytes) -> Prompt:
     try:
         return Prompt(content.decode(), name=str(path))
     except (UnicodeDecodeError, UsageError) as error:
-        raise CheckpointError(f"{path}: no prompt ({error}); copy the checkpoint again") from error
+        raise CheckpointError(f"{path}: not a valid prompt ({error}); copy the checkpoint again") from error

@@ -91,7 +91,7 @@ def parse_json(path: Path, content: bytes) -> Any:
         fault = "not UTF-8 text"
     except ValueError as error:
         fault = str(error)
-    raise CheckpointError(f"{path}: not JSON of this program ({fault}); copy the checkpoint again")
+    raise CheckpointError(f"{path}: not valid JSON ({fault}); copy the checkpoint again")
 
 
 def _refuse(constant: str) -> None:

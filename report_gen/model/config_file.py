@@ -1,4 +1,4 @@
-"""Find checkpoints and read their configuration, which takes no torch and no weights."""
+"""Find checkpoints and read their configuration, without torch and without reading the weights."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def parse_config(path: Path, content: bytes) -> ModelConfig:
             raise CheckpointError(f"{path}: {error}; install the release that wrote the checkpoint") from error
         fault = error.errors()[0]
         where = "".join(f"{part}: " for part in (".".join(map(str, fault["loc"])),) if part)
-        message = fault["msg"].removeprefix("Value error, ")
+        # The remedy in a message is for the author of a recipe: the manifest forbids edits of a checkpoint.
+        message = fault["msg"].removeprefix("Value error, ").partition("; ")[0]
         raise CheckpointError(
-            f"{path}: {where[:300]}{message}; the checkpoint is of another version, or was not written by this program"
+            f"{path}: {where[:300]}{message}; use another checkpoint, or the release that wrote it"
         ) from error

@@ -26,7 +26,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 MAX_HEADER_BYTES = 8 * 2**20
 """Largest header of a safetensors file, bytes; 100 bytes per tensor are usual."""
-MAX_UNSTORED_BYTES = 4 * 2**30
+MAX_UNSTORED_BYTES = 4 * 1e9
 """Largest size of the buffers that a model computes when it is built, such as causal masks, bytes."""
 
 _LENGTH_BYTES = 8
@@ -86,14 +86,14 @@ def check_shapes(config: ModelConfig, shapes: Shapes, path: Path, *, encode: Enc
     )
     if faults:
         raise CheckpointError(
-            f"{path}: {len(faults)} tensors do not fit {CONFIG}, {faults[0][:200]} first; copy the checkpoint again"
+            f"{path}: {len(faults)} tensors do not fit {CONFIG}, such as {faults[0][:200]}; copy the checkpoint again"
         )
     names = set(model.state_dict())
     unstored = sum(buffer.nbytes for name, buffer in model.named_buffers() if name not in names)
     if unstored > MAX_UNSTORED_BYTES:
         raise CheckpointError(
-            f"{path.with_name(CONFIG)}: the model would need {math.ceil(unstored / 2**30)} GB for masks and position "
-            "tables; a decoder with fewer positions is needed"
+            f"{path.with_name(CONFIG)}: the model would need {math.ceil(unstored / 1e9)} GB for masks and position "
+            "tables; use a checkpoint whose decoder has fewer positions"
         )
 
 

@@ -4,10 +4,10 @@ The folder of the drafts has a hidden file `.drafts.jsonl` with one line for eac
 
     {"draft": "SHA-256 of the file", "request": "SHA-256 of all that determines the draft"}
 
-A line is on the disk before its draft gets its name. Whenever the process is killed, a draft with its name therefore is
-complete and has its line, and a line without a draft of that content is of a draft that is still to be written. The
-journal has no name, date, identifier or text of a patient, and nobody can guess the indication from a digest, because
-the digests of the images go into it as well.
+A line is on the disk before its draft gets its final name. A draft with its final name is therefore complete and has
+a line, even if the process is killed. A line without such a draft belongs to a draft that was not written. The
+journal contains no name, date, identifier or text of a patient. The digest of a request also covers the digests of the
+images, so the indication cannot be guessed from it without the images.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ResumedBatch:
 
 
 class DraftState(Enum):
-    """What lies under the name of a draft that was requested."""
+    """State of the file that has the name of a requested draft."""
 
     ABSENT = "no file"
     CURRENT = "the requested draft"
@@ -149,7 +149,7 @@ class DraftJournal:
 
     def _refusal(self, draft_file: DraftFile) -> StudyError:
         """Return the error of a study whose draft would replace a file that is not an unchanged draft."""
-        reason = "is not a draft as report-gen wrote it, and --resume keeps it; move it away or draft without --resume"
+        reason = "was edited or not written by report-gen, so --resume keeps it; move it away or draft without --resume"
         return StudyError(self._folder / draft_file.name, reason)
 
     def _append(self, line: bytes) -> None:

@@ -2,7 +2,7 @@
 
 Drafts and results go to standard output. Everything else goes to standard error, so that standard output can be piped.
 Nothing that is printed contains a control character of a file name, a header or a text: see `report_gen.controls`.
-`report-gen` and `python -m training` share this package.
+`report-gen` and `python -m report_gen_training` share this package.
 """
 
 from report_gen.terminal.application import Quiet, Verbose, run_app
@@ -15,7 +15,7 @@ from report_gen.terminal.printing import (
     set_verbosity,
 )
 from report_gen.terminal.progress import Bars, bars, track
-from report_gen.terminal.stopping import stop_on_sigterm
+from report_gen.terminal.stopping import stop_on_signals
 
 __all__ = [
     "Bars",
@@ -29,6 +29,6 @@ __all__ = [
     "print_text",
     "run_app",
     "set_verbosity",
-    "stop_on_sigterm",
+    "stop_on_signals",
     "track",
 ]

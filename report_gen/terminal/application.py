@@ -19,6 +19,7 @@ import typer
 from report_gen.errors import ReportGenError
 from report_gen.terminal.arguments import refuse_empty
 from report_gen.terminal.printing import print_error
+from report_gen.terminal.stopping import Terminated
 from report_gen.terminal.streams import safe_streams
 from report_gen.timestamp import creation_time
 
@@ -37,7 +38,7 @@ Verbose = Annotated[
         help="Log the progress of the work; -vv logs causes of errors as well.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no warnings, no progress bars.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show errors only: no notices, warnings and progress bars.")]
 
 
 def run_app(
@@ -55,8 +56,8 @@ def run_app(
         may_be_empty: Options of a Typer application whose value may be empty, such as `--indication`.
 
     Raises:
-        SystemExit: With the exit code of the error, as listed in `report_gen.errors`; 130 after Ctrl-C, and 141 if the
-            reader of standard output has gone.
+        SystemExit: With the exit code of the error, as listed in `report_gen.errors`; 130 after Ctrl-C, 143 after
+            SIGTERM, and 141 if the program that reads standard output has ended.
     """
     # Hugging Face libraries must not send usage statistics, and their warnings must not mix with drafts.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -65,7 +66,7 @@ def run_app(
     # pydicom's warnings quote values of the header, which may be data of the patient.
     warnings.filterwarnings("ignore", module="pydicom")
     _forbid_core_dumps()
-    with safe_streams(), _interrupts() as interrupts:
+    with safe_streams(), _stop_signals() as stops:
         try:
             creation_time()  # numpy.f2py fails without a sentence on a wrong SOURCE_DATE_EPOCH
             try:
@@ -76,15 +77,15 @@ def run_app(
             _log.debug("the error was raised here:", exc_info=True)
             print_error(str(error))
             sys.exit(error.exit_code)
-        except KeyboardInterrupt:
-            _exit_interrupted()
+        except (KeyboardInterrupt, Terminated):
+            stops.exit()
         except SystemExit as stop:
             if stop.code == INTERRUPTED:  # Typer turns a KeyboardInterrupt into this exit code and prints nothing
-                _exit_interrupted()
+                stops.exit()
             raise
         except Exception:
-            if interrupts.received:  # during an import of compiled code it surfaces as an ImportError
-                _exit_interrupted()
+            if stops.received:  # during an import of compiled code the signal surfaces as an ImportError
+                stops.exit()
             raise
 
 
@@ -98,31 +99,39 @@ def _call(application: typer.Typer | Callable[[], object], name: str | None, may
 
 
 @dataclass
-class _Interrupts:
-    """Whether SIGINT was received."""
+class _StopSignals:
+    """Which signal that ends a command was received."""
 
-    received: bool = False
+    received: signal.Signals | None = None
+
+    def exit(self) -> NoReturn:
+        """Print that the command was stopped, and exit with 128 plus the number of the signal."""
+        stopped = "stopped by SIGTERM" if self.received is signal.SIGTERM else "interrupted"
+        print_error(f"{stopped}; every file that was written is complete")
+        sys.exit(128 + (self.received or signal.SIGINT))
 
 
 @contextmanager
-def _interrupts() -> Iterator[_Interrupts]:
-    """Let SIGINT raise KeyboardInterrupt, also where the process inherited it as ignored.
+def _stop_signals() -> Iterator[_StopSignals]:
+    """Let SIGINT raise KeyboardInterrupt, also where the process inherited it as ignored, and SIGTERM `Terminated`.
 
-    At the end SIGINT gets its default action, which ends the process without a traceback while Python shuts down.
+    Unfinished files and temporary folders are removed while the exception passes. At the end both signals get their
+    default action, which ends the process without a traceback while Python shuts down.
     """
-    interrupts = _Interrupts()
+    stops = _StopSignals()
 
-    def interrupt(_: int, __: FrameType | None) -> NoReturn:
-        interrupts.received = True
-        raise KeyboardInterrupt
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        stops.received = signal.Signals(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    if current_thread() is main_thread():  # Python allows no handlers in other threads
-        signal.signal(signal.SIGINT, interrupt)
+    numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
+    for number in numbers:  # Python allows no handlers in other threads
+        signal.signal(number, stop)
     try:
-        yield interrupts
+        yield stops
     finally:
-        if current_thread() is main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _forbid_core_dumps() -> None:
@@ -132,8 +141,3 @@ def _forbid_core_dumps() -> None:
 
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-
-
-def _exit_interrupted() -> NoReturn:
-    print_error("interrupted; every file that was written is complete")
-    sys.exit(INTERRUPTED)

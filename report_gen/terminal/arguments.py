@@ -1,4 +1,4 @@
-"""Refuse arguments of the command line that no option can mean."""
+"""Refuse empty arguments on the command line."""
 
 from __future__ import annotations
 
@@ -29,4 +29,4 @@ def refuse_empty(arguments: Sequence[str], *, allowed: Container[str] = ()) -> N
         if not argument:
             option = before if _OPTION.fullmatch(before) else ""
         if option not in allowed:
-            raise UsageError(f"{option or 'an argument'}: the value is empty; give one, or leave it out")
+            raise UsageError(f"{option or 'an argument'}: the value is empty; give a value, or leave the argument out")

@@ -1,4 +1,4 @@
-"""Stop a command at SIGTERM, which `kill`, service managers and cluster schedulers send."""
+"""Stop a command at Ctrl-C, and at SIGTERM, which `kill`, service managers and cluster schedulers send."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from report_gen.errors import StoppedError
 
 
 @contextmanager
-def stop_on_sigterm(message: str) -> Iterator[Callable[[], None]]:
-    """End the context with StoppedError at SIGTERM. Its unfinished files are removed, as they are after Ctrl-C.
+def stop_on_signals(hint: str) -> Iterator[Callable[[], None]]:
+    """End the context with StoppedError at SIGTERM and Ctrl-C. Unfinished files are removed.
 
     Outside the main thread, where Python allows no handlers, SIGTERM keeps its effect.
 
     Args:
-        message: What was stopped, and how to go on.
+        hint: What is complete, and how to go on; it follows the name of the signal.
 
     Yields:
         A function that ends the context if SIGTERM was received. A library that catches every exception can suppress
@@ -28,7 +28,7 @@ def stop_on_sigterm(message: str) -> Iterator[Callable[[], None]]:
 
     def check() -> None:
         if received:
-            raise _Terminated
+            raise Terminated
 
     def stop(_: int, __: FrameType | None) -> None:
         nonlocal received
@@ -43,11 +43,13 @@ def stop_on_sigterm(message: str) -> Iterator[Callable[[], None]]:
         yield check
     except BaseException as error:
         if received:  # an import of compiled code turns the exception into an ImportError
-            raise StoppedError(message, signal.SIGTERM) from error
+            raise StoppedError(f"stopped by SIGTERM; {hint}", signal.SIGTERM) from error
+        if isinstance(error, KeyboardInterrupt):
+            raise StoppedError(f"interrupted; {hint}", signal.SIGINT) from error
         raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-class _Terminated(BaseException):
+class Terminated(BaseException):
     """SIGTERM was received. No handler of ordinary errors catches it."""

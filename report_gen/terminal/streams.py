@@ -147,7 +147,7 @@ def _end_command(error: OSError) -> None:
 
 
 def _discard(stream: Any) -> None:
-    """Send what the stream still holds to the null device. Python would fail to write it when it ends."""
+    """Discard the unwritten content of a stream, which Python would otherwise try to write at its exit."""
     with suppress(OSError, ValueError):  # a stream of a test or a notebook has no descriptor
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())

@@ -380,4 +380,4 @@ def test_the_memory_limit_refuses_a_large_image_and_drafts_the_others(draft: Com
 def test_a_memory_limit_that_is_no_size_is_a_usage_error(draft: Command, tmp_path: Path, size: str) -> None:
     answer = draft(png(tmp_path), f"--limit-memory={size}")
     assert answer.code == 2
-    assert f"--limit-memory '{size}': write a size such as 512MB or 2GB" in answer.err
+    assert f"--limit-memory '{size}' is not a size above 0; write a size such as 512MB or 2GB" in answer.err

@@ -140,7 +140,7 @@ run_app(application)
 def test_an_empty_argument_is_refused(report_gen: Command, arguments: list[str], name: str) -> None:
     answer = report_gen(*arguments)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"report-gen: {name}: the value is empty; give one, or leave it out\n"
+    assert answer.err == f"report-gen: {name}: the value is empty; give a value, or leave the argument out\n"
 
 
 def test_an_indication_may_be_empty(report_gen: Command, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_wrong_source_date_epoch_is_refused_before_any_work(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
     answer = report_gen("draft", "absent.dcm")
     assert (answer.code, answer.out) == (2, "")
-    assert "SOURCE_DATE_EPOCH='yesterday': give whole seconds since 1970" in answer.err
+    assert "SOURCE_DATE_EPOCH='yesterday' is not a time; give whole seconds since 1970" in answer.err
 
 
 def test_a_full_disk_leaves_no_file_of_the_demonstration(report_gen: Command, tmp_path: Path) -> None:

@@ -66,4 +66,4 @@ def test_a_hostile_checkpoint_ends_with_4_and_one_sentence(
     assert (nan.code, nan.out, nan.err.count("\n")) == (4, "", 1)
     assert "projector.finding_bias contains NaN or infinite numbers" in nan.err
     assert (download.code, download.out, download.err.count("\n")) == (4, "", 1)
-    assert "the argument 'pretrained' would download weights; remove it" in download.err
+    assert "the encoder argument 'pretrained' is not allowed, as it would download weights" in download.err

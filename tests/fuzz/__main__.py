@@ -28,7 +28,7 @@ def main(
     minutes: Annotated[float, typer.Option(help="Time for all targets together.")] = 60.0,
     target: Annotated[list[str] | None, typer.Option(help="Name of a target. May be repeated. Default: all.")] = None,
     faults: Annotated[Path, typer.Option(help="Folder for the faults.")] = Path("fuzz-faults"),
-    seed: Annotated[int, typer.Option(help="Seed of the mutations. Default: the time.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the mutations; 0 uses the current time.")] = 0,
     engine: Annotated[Literal["mutation", "atheris"], typer.Option(help="Source of the examples.")] = "mutation",
     replay: Annotated[Path | None, typer.Option(help="Read the example of a kept fault again.")] = None,
 ) -> None:

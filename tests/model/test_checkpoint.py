@@ -133,7 +133,7 @@ def test_one_altered_byte_is_found(folder: Path, name: str, place: int) -> None:
 @pytest.mark.parametrize("content", ["", "[]", '"text"', "\x00", "{}"])
 def test_a_malformed_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / MANIFEST).write_text(content, encoding="utf-8")
-    with pytest.raises(CheckpointError, match=r"tiny/(manifest\.json: not JSON|config\.json: altered)"):
+    with pytest.raises(CheckpointError, match=r"tiny/(manifest\.json: not valid JSON|config\.json: altered)"):
         load_checkpoint(folder)
 
 
@@ -156,7 +156,7 @@ def test_a_configuration_of_another_version_is_refused(
     folder: Path, change: Callable[[dict[str, Any]], object], fault: str
 ) -> None:
     edit_config(folder, change)
-    with pytest.raises(CheckpointError, match=rf"tiny/config\.json: {fault}.*another version"):
+    with pytest.raises(CheckpointError, match=rf"tiny/config\.json: {fault}.*use another checkpoint"):
         load_checkpoint(folder)
 
 
@@ -181,7 +181,7 @@ def test_a_configuration_of_another_shape_is_refused(
 ) -> None:
     edit_config(folder, change)
     with pytest.raises(
-        CheckpointError, match=rf"tiny/model\.safetensors: \d+ tensors do not fit config\.json, {first}"
+        CheckpointError, match=rf"tiny/model\.safetensors: \d+ tensors do not fit config\.json, such as {first}"
     ):
         load_checkpoint(folder)
 
@@ -225,7 +225,7 @@ def test_a_damaged_vocabulary_is_refused_by_its_path(folder: Path) -> None:
 def test_a_malformed_prompt_is_refused(folder: Path, content: bytes) -> None:
     (folder / PROMPT).write_bytes(content)
     reseal(folder)
-    with pytest.raises(CheckpointError, match=r"tiny/prompt\.txt: no prompt .*; copy the checkpoint again"):
+    with pytest.raises(CheckpointError, match=r"tiny/prompt\.txt: not a valid prompt .*; copy the checkpoint again"):
         load_checkpoint(folder)
 
 

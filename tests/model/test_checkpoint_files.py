@@ -119,7 +119,7 @@ def test_json_that_harms_or_deceives_is_refused(
     (folder / name).write_text(content)
     if name != MANIFEST:
         reseal(folder)
-    with pytest.raises(CheckpointError, match=rf"tiny/{name}: not JSON of this program \({fault}"):
+    with pytest.raises(CheckpointError, match=rf"tiny/{name}: not valid JSON \({fault}"):
         load_checkpoint(folder)
 
 

@@ -149,7 +149,7 @@ def test_a_batch_is_resumed(tmp_path: Path) -> None:
     assert batch.drafted == 2
     assert batch.edited == (tmp_path / "edited.txt",)
     assert [error.path for error in batch.refused] == [tmp_path / "foreign.txt", tmp_path / "folder.txt"]
-    assert "is not a draft as report-gen wrote it, and --resume keeps it; move it away" in str(batch.refused[0])
+    assert "was edited or not written by report-gen, so --resume keeps it; move it away" in str(batch.refused[0])
 
 
 def test_remaining_drafts_keep_their_order(tmp_path: Path) -> None:

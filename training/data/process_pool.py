@@ -12,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import TypeVar
 
-from report_gen.errors import ReportGenError
+from report_gen.errors import ResourceError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -36,7 +36,7 @@ def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: 
         processes: 1 runs the function in this process.
 
     Raises:
-        ReportGenError: A process died.
+        ResourceError: A process died.
     """
     if processes < 2:
         yield from map(function, items)
@@ -51,7 +51,7 @@ def map_in_processes(function: Callable[[T], R], items: Iterable[T], processes: 
             yield from pending.popleft().result()
             pending.extend(pool.submit(_apply, function, bundle) for bundle in islice(bundles, 1))
     except BrokenProcessPool as error:
-        raise ReportGenError(
+        raise ResourceError(
             "a worker process died, most likely because memory ran out, or because the calling script has no "
             "`if __name__ == '__main__':`; finished work is kept, so start again"
         ) from error

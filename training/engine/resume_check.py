@@ -1,4 +1,4 @@
-"""Refuse a saved state that contradicts its recipe or its model: it would train something else without a word."""
+"""Refuse a saved state that contradicts its recipe or model: resuming it would silently train another model."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _problems(state: TrainState, recipe: Recipe, weights: Tensors) -> Iterator[s
         if progress != TrainProgress(stage=progress.stage):
             yield "best.safetensors is missing"
     elif progress.stage == len(recipe.stages):
-        yield "the last stage is done, but the state is that of a stage"
+        yield "the last stage is complete, but the state was saved within a stage"
     else:
         yield from _problems_of_stage(state, state.best, recipe, weights)
 
@@ -81,7 +81,7 @@ def _wrong_counters(progress: TrainProgress, stage: StageRecipe) -> Iterator[str
         yield f"skipped = {progress.skipped}, but a run ends after {MAX_SKIPPED} skipped steps"
     if progress.best is None:
         if progress.stale:
-            yield f"stale = {progress.stale}, but no weights are the best"
+            yield f"stale = {progress.stale}, but there are no best weights"
     elif progress.validated < 0 or not (0 <= progress.best.score < math.inf and progress.best.negative_loss < math.inf):
         yield f"best = {list(progress.best)} is no score of a validation"
 

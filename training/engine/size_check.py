@@ -62,7 +62,7 @@ def _count_weights(recipe: Recipe, vocabulary_size: int) -> tuple[int, str]:
     """Return the least number of weights of projector and decoder, and the keys that determine it."""
     projector, decoder = recipe.model.projector, recipe.model.decoder
     if recipe.model.decoder_weights is not None:
-        return 0, ""  # a file of the user, whose size is known to fit its disk
+        return 0, ""  # not counted: the size of a pretrained decoder is known only when it is loaded
     if decoder.transformer is not None:
         return _count_transformer(decoder.transformer, vocabulary_size), "the sizes in model.decoder.transformer"
     blocks = decoder.layers * 12 * decoder.width**2  # attention 4 width^2, multi-layer perceptron 8 width^2

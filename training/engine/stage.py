@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
 
-from report_gen.errors import ReportGenError, StoppedError
+from report_gen.errors import RecipeError, StoppedError
 from report_gen.model import Checkpoint
 
 from ..data import Batch, PreparedCorpora, TrainingData, has_trained_findings, shared_cache
@@ -156,7 +156,7 @@ class Stage:
         """Log the step and show it.
 
         Raises:
-            ReportGenError: This was the last of `MAX_SKIPPED` skipped steps in a row.
+            RecipeError: This was the last of `MAX_SKIPPED` skipped steps in a row.
         """
         step, name = self._progress.step, self._stage.name
         progress = Progress(
@@ -178,7 +178,7 @@ class Stage:
         if self._processes.is_main:
             self._context.on_step(progress)
         if self._progress.skipped >= MAX_SKIPPED:
-            raise ReportGenError(
+            raise RecipeError(
                 f"stage {name!r}, step {step}: no finite loss and gradient in {MAX_SKIPPED} steps in a row, the loss "
                 f"is {outcome.means.loss:.3g}; lower the learning rates and start a new run"
             )

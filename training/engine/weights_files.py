@@ -40,7 +40,10 @@ def check_decoder_folder(name: str) -> None:
             if not path.is_dir():
                 _check_regular(path, "decoder weights")
     elif folder.exists():
-        raise RecipeError(f"{name}: decoder weights are a folder with config.json and safetensors files, not a file")
+        raise RecipeError(
+            f"{name}: is a file, but decoder_weights needs a folder with config.json and safetensors files; "
+            "give the folder, or a hub name"
+        )
 
 
 def _check_regular(path: Path, what: str) -> None:

@@ -76,7 +76,7 @@ def explain(record: type[BaseModel] = Recipe, path: str = "", meaning: str = "")
 
 
 def render_keys() -> RenderableType:
-    """Return all tables for the terminal; they wrap well from 60 columns on."""
+    """Return all tables for a terminal of at least 60 columns."""
     parts: list[RenderableType] = [Text(_HINT, end="\n\n")]
     for table in explain():
         header = f"[[{table.path}]]" if table.repeated else f"[{table.path}]" if table.path else "top-level keys"

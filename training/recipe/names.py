@@ -24,7 +24,7 @@ def check_name(name: str) -> str:
     if any(character in name for character in "/\\:"):
         problem = "contains a slash or a colon"
     elif not name or name != name.strip() or name.startswith(".") or name.endswith("."):
-        problem = "is empty, or begins or ends with a dot or a blank"
+        problem = "is empty, or begins or ends with a dot or a space"
     elif any(unicodedata.category(character) in _UNSAFE for character in name):
         problem = "contains a control character or an invisible one"
     elif len(os.fsencode(name)) > LONGEST_NAME:

@@ -151,7 +151,7 @@ def damaged(path: Path, reason: str = "") -> UsageError:
 
     Args:
         path: File or folder.
-        reason: What is wrong with it; empty if only the reader knows.
+        reason: What is wrong with it; empty if unknown.
     """
     problem = f"damaged or of another version ({reason})" if reason else "damaged or of another version"
     return UsageError(f"{path}: {problem}; start a new run with another --output")

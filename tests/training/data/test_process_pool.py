@@ -9,7 +9,7 @@ from math import sqrt
 import pytest
 from report_gen_training.data.process_pool import available_cores, map_in_processes
 
-from report_gen.errors import ReportGenError
+from report_gen.errors import ResourceError
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -30,7 +30,7 @@ def test_few_inputs_are_read_ahead() -> None:
 
 
 def test_a_process_that_dies_is_one_sentence() -> None:
-    with pytest.raises(ReportGenError, match="a worker process died, most likely because memory ran out"):
+    with pytest.raises(ResourceError, match="a worker process died, most likely because memory ran out"):
         list(map_in_processes(os._exit, range(3), 2))
 
 

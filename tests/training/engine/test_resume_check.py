@@ -76,7 +76,7 @@ def test_sound_states(found: TrainState, recipe: Recipe) -> None:
     ("changes", "message"),
     [
         ({"stage": 99}, "stage = 99, but the recipe has 2 stages, counted from 0"),
-        ({"stage": 2}, "the last stage is done, but the state is that of a stage"),
+        ({"stage": 2}, "the last stage is complete, but the state was saved within a stage"),
         ({"stage": 0}, "ema.safetensors is there, but ema_decay = 0.0"),
         ({"step": 8}, "step = 8, but the stage has 7 steps"),
         ({"step": 10**18}, "step = 1000000000000000000, but the stage has 7 steps"),
@@ -92,7 +92,7 @@ def test_sound_states(found: TrainState, recipe: Recipe) -> None:
         ({"step": 0, "validated": 0, "stale": 0, "skipped": 1}, "skipped = 1"),
         ({"bf16": True}, "bf16 = True, but precision = 'fp32'"),
         ({"bf16": None}, "bf16 = None, but precision = 'fp32'"),
-        ({"best": None}, "stale = 1, but no weights are the best"),
+        ({"best": None}, "stale = 1, but there are no best weights"),
         ({"best": ValidationScore(math.nan, -1.0)}, "best = [nan, -1.0] is no score of a validation"),
         ({"best": ValidationScore(math.inf, -1.0)}, "best = [inf, -1.0] is no score"),
         ({"best": ValidationScore(-1.0, -1.0)}, "best = [-1.0, -1.0] is no score"),

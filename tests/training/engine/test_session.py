@@ -19,7 +19,7 @@ from report_gen_training.run.events import Progress
 from safetensors.torch import load_file
 
 from report_gen.drafting import Drafter
-from report_gen.errors import CorpusError, RecipeError, ReportGenError, UsageError
+from report_gen.errors import CorpusError, RecipeError, UsageError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
@@ -265,7 +265,7 @@ def test_frozen_parts_keep_their_weights(data: Path, tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_ends_the_run_with_one_sentence(data: Path, tmp_path: Path) -> None:
     stage = {"warmup": 0.0, "rates": {"decoder": 1e30}}
     with pytest.raises(
-        ReportGenError, match=r"stage 'all', step \d+: no finite loss .* the loss is nan; lower the learning rates"
+        RecipeError, match=r"stage 'all', step \d+: no finite loss .* the loss is nan; lower the learning rates"
     ):
         train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=ignore)
 

@@ -46,5 +46,5 @@ def test_decoder_weights_that_are_no_file(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"model\.safetensors: decoder weights must be a regular file"):
         check_decoder_folder(str(tmp_path / "gpt2"))
     for name in ("/dev/zero", str(tmp_path / "gpt2" / "config.json")):
-        with pytest.raises(RecipeError, match=f"{name}: decoder weights are a folder with config.json and safetensors"):
+        with pytest.raises(RecipeError, match=f"{name}: is a file, but decoder_weights needs a folder"):
             check_decoder_folder(name)

@@ -110,7 +110,7 @@ def test_a_number_that_is_not_finite_is_refused(path: str, key: str, value: str)
         ("..", "begins or ends with a dot"),
         (".", "begins or ends with a dot"),
         ("", "is empty"),
-        (" x", "begins or ends with a dot or a blank"),
+        (" x", "begins or ends with a dot or a space"),
         (".hidden", "begins or ends with a dot"),
         ("x" * 201, "has more than 200 bytes"),
         ("\u00e9" * 101, "has more than 200 bytes"),
