@@ -17,7 +17,8 @@ from report_gen.errors import CorpusError, RecipeError
 from ..recipe import CorpusRecipe
 
 LEFT_OUT = "left out"
-"""Split of a study that is not used, because its patient is validation or test data through other studies."""
+"""Split of a study that is not used: its patient is validation or test data through other studies, or the recipe does
+not use its split."""
 
 
 def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Dataset]) -> dict[str, NDArray[np.str_]]:
@@ -27,7 +28,7 @@ def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Datase
     is among the `held_out_sources` of its corpus. A patient is test data if one such study is, else validation data if
     one is, else training data. All studies of a training patient train. Of another patient, the studies of that split
     and of the right sources are used, and the others are left out. Patients are compared over all corpora with the same
-    `patient_ids`.
+    `patient_ids`. At last, studies outside the `use_splits` of their corpus are left out.
 
     Args:
         corpora: Recipes of the corpora.
@@ -76,6 +77,8 @@ class _Studies:
     splits: list[str]
     """Split that the corpus and `hold_out` give."""
     may_be_held_out: list[bool]
+    used: frozenset[str]
+    """Splits that are used."""
 
 
 def _read(corpus: CorpusRecipe, dataset: Dataset) -> _Studies:
@@ -98,6 +101,7 @@ def _read(corpus: CorpusRecipe, dataset: Dataset) -> _Studies:
         may_be_held_out=[
             held_out is None or any(is_of_source(source, name) for name in held_out) for source in sources
         ],
+        used=frozenset(corpus.use_splits),
     )
 
 
@@ -124,5 +128,5 @@ def _patient_splits(corpora: Iterable[_Studies]) -> dict[tuple[str, str], str]:
 def _study_splits(studies: _Studies, patient_splits: Mapping[tuple[str, str], str]) -> Iterator[str]:
     for patient, split, allowed in zip(studies.patients, studies.splits, studies.may_be_held_out, strict=True):
         patient_split = patient_splits.get(patient, "train")
-        used = patient_split == "train" or (allowed and split == patient_split)
-        yield patient_split if used else LEFT_OUT
+        own = patient_split == "train" or (allowed and split == patient_split)
+        yield patient_split if own and patient_split in studies.used else LEFT_OUT

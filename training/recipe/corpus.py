@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,8 @@ class CorpusRecipe(FrozenModel):
     patient_ids: str = ""
     """Name for the numbering of the patients. Corpora that give the same name number the same patients, and no patient
     is in two splits over all of them. By default every corpus has its own numbering."""
+    use_splits: tuple[Literal["train", "val", "test"], ...] = ("train", "val", "test")
+    """Splits that are used; studies of other splits are left out, such as validation data of another prevalence."""
     exclude: tuple[str, ...] = ()
     """Ids of studies to leave out completely, such as studies kept for a demonstration."""
     sampling_weight: Weight = 1.0

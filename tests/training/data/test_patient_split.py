@@ -83,6 +83,13 @@ def test_held_out_patients_are_held_out_in_all_corpora() -> None:
     assert [split == "val" for split in found["one"]] == [split == LEFT_OUT for split in found["two"]]
 
 
+def test_splits_that_are_not_used_are_left_out_and_their_patients_do_not_train() -> None:
+    one, two = [("1", "val", ""), ("2", "test", ""), ("3", "train", "")], [("1", "train", ""), ("3", "train", "")]
+    keys = {"patient_ids": "p"}
+    found = assign({"one": one, "two": two}, one=keys | {"use_splits": ["train", "test"]}, two=keys)
+    assert found == {"one": [LEFT_OUT, "test", "train"], "two": [LEFT_OUT, "train"]}
+
+
 def test_an_unknown_source_is_refused_with_the_known_ones() -> None:
     with pytest.raises(RecipeError, match=r"held_out_sources: the corpus 'one' has no source 'b'; its sources are 'a'"):
         assign({"one": [("1", "test", "a")]}, one={"held_out_sources": ["b"]})
