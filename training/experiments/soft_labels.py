@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = read_images(options.corpora, options.split)
     cache = options.cache or options.output.parent / "cache"
     probabilities = [predict_images(one, images, cache, device) for one in checkpoints]
-    write_soft_labels(options.output, [path for path, _ in images], findings, np.mean(probabilities, axis=0))
+    write_soft_labels(options.output, [Path(path).name for path, _ in images], findings, np.mean(probabilities, axis=0))
     Console().print(f"soft labels of {len(images)} images: {options.output}", soft_wrap=True, highlight=False)
 
 

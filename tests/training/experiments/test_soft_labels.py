@@ -60,7 +60,9 @@ def test_one_split_may_be_labeled(tmp_path: Path, corpus: Path) -> None:
     table = tmp_path / "teacher.csv"
     main([str(corpus), "--checkpoint", str(checkpoint), "--output", str(table), "--split", "train"])
     with table.open() as file:
-        assert 0 < len(list(csv.DictReader(file))) < 12
+        named = [row["image"] for row in csv.DictReader(file)]
+    assert 0 < len(named) < 12
+    assert set(named) < {f"{number}.png" for number in range(12)}
     with pytest.raises(CorpusError, match="no image in the split 'none'; choose another --split"):
         main([str(corpus), "--checkpoint", str(checkpoint), "--output", str(table), "--split", "none"])
 
