@@ -19,14 +19,7 @@ from report_gen.corpora.examples import (
     is_of_source,
     without_missing_images,
 )
-from report_gen.corpora.finding_boxes import (
-    FindingBox,
-    Side,
-    Zone,
-    boxes_of_kept_images,
-    side_of_boxes,
-    zones_of_boxes,
-)
+from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images, location_of_boxes
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
 from report_gen.corpora.row_tables import describe_columns
 from report_gen.corpora.validation import CorpusValidator
@@ -43,18 +36,15 @@ __all__ = [
     "Example",
     "FindingBox",
     "Layout",
-    "Side",
-    "Zone",
     "boxes_of_kept_images",
     "corpus_features",
     "is_file",
     "is_of_source",
     "list_names",
+    "location_of_boxes",
     "read_columns",
     "read_corpus",
     "read_nih_labels",
-    "side_of_boxes",
-    "zones_of_boxes",
 ]
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from enum import StrEnum
+from functools import reduce
 from typing import NamedTuple
+
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, Side, Zone
 
 
 class FindingBox(NamedTuple):
@@ -40,24 +42,6 @@ def boxes_of_kept_images(boxes: Iterable[FindingBox], kept: Sequence[bool]) -> I
     return (box._replace(image=sum(kept[: box.image])) for box in boxes if kept[box.image])
 
 
-class Side(StrEnum):
-    """Side of the patient on which a finding is."""
-
-    RIGHT = "right"
-    LEFT = "left"
-    BOTH = "both"
-    MIDLINE = "midline"
-    UNKNOWN = "unknown"
-
-
-class Zone(StrEnum):
-    """Zone of a lung: a third of its height in a frontal image."""
-
-    UPPER = "upper"
-    MID = "mid"
-    LOWER = "lower"
-
-
 _MIDLINE = 0.5
 """Horizontal position of the patient's midline in a frontal image."""
 _CROSSING = 0.25
@@ -71,39 +55,22 @@ _HALF_ZONE = 0.11
 """Half of the height of a third of a lung."""
 
 
-def side_of_boxes(boxes: Iterable[FindingBox], *, paired: bool) -> Side:
-    """Return the side of the patient that the boxes of one finding in a frontal image imply.
+def location_of_boxes(boxes: Iterable[FindingBox], *, paired: bool) -> FindingLocation:
+    """Return the side of the patient and the zones of the lungs that the boxes of one finding in a frontal image imply.
 
     A box lies on the side of its center. A box of which a quarter or more is beyond the midline is on both sides if it
-    is wide, and in the midline if it is narrow. Several boxes on different sides are on both sides; boxes in the
-    midline do not count beside others. The left half of a frontal image shows the patient's right side.
+    is wide, and in the midline if it is narrow. The left half of a frontal image shows the patient's right side. A box
+    is in a zone if half of the box is in it, or if the box covers half of the zone. The locations of several boxes are
+    joined (`FindingLocation.join`).
 
     Args:
-        boxes: All boxes of one finding in one image; none gives UNKNOWN.
-        paired: False for a finding of the midline, such as cardiomegaly, whose boxes give MIDLINE.
+        boxes: All boxes of one finding in one image; none gives an unknown location.
+        paired: False for a finding of the midline, such as cardiomegaly: the side is MIDLINE, and no zone is known.
     """
-    sides = {_side_of_box(box) for box in boxes}
-    if not sides:
-        return Side.UNKNOWN
-    if not paired:
-        return Side.MIDLINE
-    lateral = sides - {Side.MIDLINE}
-    if not lateral:
-        return Side.MIDLINE
-    return lateral.pop() if len(lateral) == 1 else Side.BOTH
-
-
-def zones_of_boxes(boxes: Iterable[FindingBox], *, paired: bool) -> frozenset[Zone]:
-    """Return the zones of the lungs that the boxes of one finding in a frontal image imply.
-
-    A box is in a zone if half of the box is in it, or if the box covers half of the zone. A box over a whole lung is in
-    all zones.
-
-    Args:
-        boxes: All boxes of one finding in one image; none gives no zone.
-        paired: False for a finding of the midline, which is in no zone.
-    """
-    return frozenset(zone for box in boxes for zone in _zones_of_box(box)) if paired else frozenset()
+    locations = [FindingLocation(_side_of_box(box), frozenset(_zones_of_box(box))) for box in boxes]
+    if locations and not paired:
+        return FindingLocation(Side.MIDLINE)
+    return reduce(FindingLocation.join, locations, UNKNOWN_LOCATION)
 
 
 def _side_of_box(box: FindingBox) -> Side:

@@ -9,17 +9,10 @@ from typing import Any
 
 import pytest
 
-from report_gen.corpora import (
-    FindingBox,
-    Side,
-    Zone,
-    boxes_of_kept_images,
-    read_corpus,
-    side_of_boxes,
-    zones_of_boxes,
-)
+from report_gen.corpora import FindingBox, boxes_of_kept_images, location_of_boxes, read_corpus
 from report_gen.corpus_qc import leave_out_missing, rows_of
 from report_gen.errors import CorpusError
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, Side, Zone
 
 
 def across(*spans: tuple[float, float]) -> list[FindingBox]:
@@ -42,8 +35,8 @@ def across(*spans: tuple[float, float]) -> list[FindingBox]:
         ([], Side.UNKNOWN),
     ],
 )
-def test_side_of_boxes(spans: list[tuple[float, float]], side: Side) -> None:
-    assert side_of_boxes(across(*spans), paired=True) == side
+def test_the_side_of_boxes(spans: list[tuple[float, float]], side: Side) -> None:
+    assert location_of_boxes(across(*spans), paired=True).side == side
 
 
 def test_an_image_that_is_flipped_has_the_other_side() -> None:
@@ -51,15 +44,14 @@ def test_an_image_that_is_flipped_has_the_other_side() -> None:
     for number in range(1, 64):
         for width in range(1, 65 - number):
             left, right = number / 64, (number + width) / 64
-            flipped = side_of_boxes(across((1 - right, 1 - left)), paired=True)
-            assert flipped == opposite[side_of_boxes(across((left, right)), paired=True)]
+            flipped = location_of_boxes(across((1 - right, 1 - left)), paired=True).side
+            assert flipped == opposite[location_of_boxes(across((left, right)), paired=True).side]
 
 
 def test_a_finding_of_the_midline_has_no_other_side_and_no_zone() -> None:
     heart = across((0.3, 0.8))
-    assert side_of_boxes(heart, paired=False) == Side.MIDLINE
-    assert zones_of_boxes(heart, paired=False) == frozenset()
-    assert side_of_boxes([], paired=False) == Side.UNKNOWN
+    assert location_of_boxes(heart, paired=False) == FindingLocation(Side.MIDLINE)
+    assert location_of_boxes([], paired=False) == UNKNOWN_LOCATION
 
 
 @pytest.mark.parametrize(
@@ -77,9 +69,9 @@ def test_a_finding_of_the_midline_has_no_other_side_and_no_zone() -> None:
         ([], set()),
     ],
 )
-def test_zones_of_boxes(spans: list[tuple[float, float]], zones: set[Zone]) -> None:
+def test_the_zones_of_boxes(spans: list[tuple[float, float]], zones: set[Zone]) -> None:
     boxes = [FindingBox("Edema", 0.1, top, 0.3, bottom) for top, bottom in spans]
-    assert zones_of_boxes(boxes, paired=True) == zones
+    assert location_of_boxes(boxes, paired=True).zones == zones
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from report_gen.corpora import FindingBox, Side, Zone, read_corpus, side_of_boxes, zones_of_boxes
+from report_gen.corpora import FindingBox, location_of_boxes, read_corpus
 from report_gen.errors import CorpusError
 from report_gen.labeling import chest_xray
-from report_gen.records import FindingSchema
+from report_gen.records import FindingSchema, Side, Zone
 from tests.corpora.test_nih import labels_of, write_corpus
 
 BOX_HEADING = "image,Image Index,Finding Label,x,y,w,h\n"
@@ -113,10 +113,10 @@ def test_the_boxes_of_radiologists_lie_where_the_findings_are(shared: Path) -> N
     sides: Counter[Side] = Counter()
     for found in boxes:
         for finding in {box.finding for box in found} - unpaired:
-            sides[side_of_boxes((box for box in found if box.finding == finding), paired=True)] += 1
+            sides[location_of_boxes((box for box in found if box.finding == finding), paired=True).side] += 1
     assert sides[Side.RIGHT] > sides[Side.LEFT] > sides[Side.BOTH] > sides[Side.MIDLINE]
     zones = Counter(
-        (box.finding, zone) for found in boxes for box in found for zone in zones_of_boxes([box], paired=True)
+        (box.finding, zone) for found in boxes for box in found for zone in location_of_boxes([box], paired=True).zones
     )
     assert zones["Pneumothorax", Zone.UPPER] > 2 * zones["Pneumothorax", Zone.LOWER]  # air rises
     assert zones["Pleural Effusion", Zone.LOWER] > 2 * zones["Pleural Effusion", Zone.UPPER]

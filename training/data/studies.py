@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from report_gen.corpora import FindingBox, is_of_source, read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records import ATTRIBUTES, FindingSchema, SectionName, ViewPosition
+from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewPosition
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
@@ -159,7 +159,9 @@ def _clean_all(
 
 
 def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe, schema: FindingSchema) -> CorpusStudy:
-    sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
+    sections: tuple[Section, ...] = ()
+    if corpus.use_texts:
+        sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides, schema=schema)
     if text.drop_contradictions:
         sections = drop_contradictions(sections, schema)
     boxes = (FindingBox(**box) for box in row["finding_boxes"])
