@@ -15,6 +15,8 @@ from report_gen.config import (
 )
 from report_gen.records import AttributeName
 
+from .names import Label
+
 
 class LoraRecipe(FrozenModel):
     """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
@@ -25,7 +27,7 @@ class LoraRecipe(FrozenModel):
     """Scale of the adapters is alpha / rank."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout before an adapter."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[Label, ...] = ()
     """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 

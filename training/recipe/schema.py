@@ -11,16 +11,16 @@ from report_gen.config import CONDITIONING_TRAITS, FrozenModel
 from report_gen.records import SectionName
 
 from .model import ModelRecipe
-from .names import check_name
+from .names import Label, check_name
 from .recognizer import RecognizerRecipe
 
 
 class CorpusRecipe(FrozenModel):
-    name: str
+    name: Label
     """Name by which stages refer to the corpus."""
     path: str
     """Folder or file, relative to `data`."""
-    layout: str | None = None
+    layout: Label | None = None
     """Layout of the corpus; detected automatically if not given."""
     columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     """Columns of a table by field, such as `{ image = "filename", report = "report_text", patient = "PatientID" }`, if
@@ -121,9 +121,9 @@ class Rates(FrozenModel):
 
 
 class StageRecipe(FrozenModel):
-    name: str
+    name: Label
     """Name shown in the progress bar and the log."""
-    corpora: tuple[str, ...]
+    corpora: tuple[Label, ...]
     """Names of the corpora to train on; their batches alternate."""
     steps: int = Field(ge=1, le=1_000_000_000)
     """Maximum number of optimizer steps."""
