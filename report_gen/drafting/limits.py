@@ -1,7 +1,8 @@
 """Limit the images of a study and the time that its draft may take.
 
-The elapsed time is compared with the limit after each image of a study and before each token of its text. Reading one
-image is not interrupted, because Python cannot stop a thread; the limits on pixels bound the time that it takes.
+The elapsed time is compared with the limit after each image of a study, before each of its preprocessing steps and
+within slow ones, and before each token of its text. Reading one image is not interrupted, because Python cannot stop a
+thread; the limits on pixels bound the time that it takes.
 """
 
 from __future__ import annotations
