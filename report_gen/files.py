@@ -5,6 +5,7 @@ An interrupted write leaves the earlier file as it was. All functions raise Outp
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -25,7 +26,7 @@ _REPLACED = ("Cc", "Cf", "Zl", "Zp")
 """Unicode categories of characters that a file name does not get: control, format, line and paragraph separator."""
 
 
-def write_atomically(path: Path, data: str | bytes) -> None:
+def write_atomically(path: Path, data: str | bytes, *, replace: bool = True) -> None:
     """Write a file under a temporary name, then rename it. Missing folders are created; text is written as UTF-8.
 
     Bytes of a file name that are not UTF-8 stand in a text as the surrogates U+DC80 to U+DCFF (PEP 383). They are
@@ -33,25 +34,34 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 
     After a failure or a crash an earlier file at `path` is unchanged.
 
+    Args:
+        path: The file.
+        data: Its content.
+        replace: Replace an earlier file at `path`.
+
     Raises:
+        FileExistsError: `replace` is False, and there is a file at `path`.
         OutputError: The file cannot be written; no temporary file is left.
     """
-    write_pieces(path, [data])
+    write_pieces(path, [data], replace=replace)
 
 
-def write_pieces(path: Path, pieces: Iterable[str | bytes]) -> None:
+def write_pieces(path: Path, pieces: Iterable[str | bytes], *, replace: bool = True) -> None:
     """Write a file piece by piece, so that a large file is never in memory; otherwise as `write_atomically`.
 
     An error raised while a piece is produced also leaves an earlier file unchanged.
 
     Raises:
+        FileExistsError: `replace` is False, and there is a file at `path`.
         OutputError: The file cannot be written; no temporary file is left.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, pieces)
+        _write(path, pieces, replace=replace)
         _sync_folder(path.parent)
     except OSError as error:
+        if isinstance(error, FileExistsError) and not replace and path.parent.is_dir():
+            raise
         raise output_error(path, error) from error
 
 
@@ -74,7 +84,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes
     try:
         temporary.mkdir(parents=True)
         for name, data in contents.items():
-            _replace(temporary / name, [data if isinstance(data, bytes) else data()])
+            _write(temporary / name, [data if isinstance(data, bytes) else data()])
         _sync_folder(temporary)
         if folder.exists():
             folder.rename(previous)
@@ -145,33 +155,32 @@ def unique_names(names: Iterable[str]) -> list[str]:
     unique = []
     for name in names:
         candidate, number = name, 1
-        while _key(candidate) in taken:
+        while name_key(candidate) in taken:
             number += 1
             candidate = f"{name}-{number}"
-        taken.add(_key(candidate))
+        taken.add(name_key(candidate))
         unique.append(candidate)
     return unique
 
 
-def file_names(names: Iterable[str], *, suffix: str, folder: Path | None = None) -> list[str]:
-    """Return a different file name, without the suffix, for each of several names.
+def file_name(name: str, *, suffix: str, folder: Path | None = None) -> str:
+    """Return the file name, without the suffix, for any name.
 
     - A slash, a control character, a line or paragraph separator and an invisible character (Unicode categories Cc,
       Cf, Zl and Zp) become "_". Every other character is kept, and so are bytes that are not valid UTF-8.
     - A name without characters becomes "study", and the names "." and ".." become "_" and "__".
-    - A repeated name gets the suffix -2, -3, ...
     - A name that is too long with its suffix is cut, and ends with "-" and 12 digits of the SHA-256 of the whole name.
 
     Args:
-        names: Names of studies.
-        suffix: Suffix of the files, with the dot.
-        folder: Folder of the files, whose file system limits the length; it need not exist. Default: 255 bytes.
+        name: Name of a study.
+        suffix: Suffix of the file, with the dot.
+        folder: Folder of the file, whose file system limits the length; it need not exist. Default: 255 bytes.
     """
-    limit = _longest_name(folder) - len(os.fsencode(suffix))
-    return [_shorten(name, limit) for name in unique_names(map(_clean, names))]
+    return _shorten(_clean(name), _longest_name(folder) - len(os.fsencode(suffix)))
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
+    """Return a key that is equal for names that a file system may treat as the same file."""
     return unicodedata.normalize("NFC", name.casefold())
 
 
@@ -200,7 +209,7 @@ def _longest_name(folder: Path | None) -> int:
     return _NAME_BYTES
 
 
-def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
+def _write(path: Path, pieces: Iterable[str | bytes], *, replace: bool = True) -> None:
     temporary = path.parent / f".{secrets.token_hex(8)}{_TEMPORARY}"
     try:
         with temporary.open("xb") as file:
@@ -208,9 +217,24 @@ def _replace(path: Path, pieces: Iterable[str | bytes]) -> None:
                 file.write(piece.encode(errors="backslashreplace") if isinstance(piece, str) else piece)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        if replace:
+            temporary.replace(path)
+        else:
+            _rename_to_new(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _rename_to_new(temporary: Path, path: Path) -> None:
+    """Give a file its final name; raise FileExistsError if the name is taken, also if another process takes it now."""
+    try:
+        path.hardlink_to(temporary)  # unlike a rename, a link never replaces a file
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.rename(path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ import pytest
 
 from report_gen.errors import OutputError
 from report_gen.files import (
-    file_names,
+    file_name,
     recover_folder,
     remove_temporary_files,
     unique_names,
@@ -166,22 +167,46 @@ def test_names_differ_even_where_the_composition_of_accents_is_ignored() -> None
 
 def test_file_names_replace_only_what_a_terminal_acts_on_or_hides() -> None:
     names = ["esc\x1b[31m", "a\nb", "a\rb", "c\x9b", "rtl\u202e", "zero\u200bwidth", "x/y", "", ".."]
-    assert file_names(names, suffix=".txt") == [
-        *("esc_[31m", "a_b", "a_b-2", "c_", "rtl_", "zero_width", "x_y", "study", "__"),
+    assert [file_name(name, suffix=".txt") for name in names] == [
+        *("esc_[31m", "a_b", "a_b", "c_", "rtl_", "zero_width", "x_y", "study", "__"),
     ]
     kept = ["latin1_\udce9", "ünï códe 放射", "-dash", "a b  ", "q'\"$*?"]
-    assert file_names(kept, suffix=".txt") == kept
+    assert [file_name(name, suffix=".txt") for name in kept] == kept
 
 
 def test_file_names_fit_into_the_folder(tmp_path: Path) -> None:
-    names = ["L" * 250, "L" * 251, "L" * 255, "L" * 255, "é" * 127, "\udce9" * 255]
+    names = ["L" * 250, "L" * 251, "L" * 255, "é" * 127, "\udce9" * 255]
     for suffix in (".txt", ".json", ".seg.dcm"):
-        found = file_names(names, suffix=suffix, folder=tmp_path / "new")
+        found = [file_name(name, suffix=suffix, folder=tmp_path / "new") for name in names]
         assert len(set(found)) == len(names)
         for name in found:
             write_atomically(tmp_path / "new" / f"{name}{suffix}", "x")
-    assert file_names(names[:1], suffix=".txt") == names[:1]
-    assert file_names(names[1:3], suffix=".json")[0] != file_names(names[1:3], suffix=".json")[1]
+    assert file_name(names[0], suffix=".txt") == names[0]
+
+
+def test_a_new_file_replaces_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "draft.txt"
+    write_atomically(path, "first", replace=False)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, "second", replace=False)
+    monkeypatch.setattr(Path, "hardlink_to", refuse_links)
+    with pytest.raises(FileExistsError):
+        write_atomically(path, "second", replace=False)
+    write_atomically(tmp_path / "other.txt", "second", replace=False)
+    assert {found.name: found.read_text() for found in tmp_path.iterdir()} == {
+        "draft.txt": "first",
+        "other.txt": "second",
+    }
+
+
+def refuse_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def test_a_file_in_the_place_of_the_folder_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_atomically(tmp_path / "folder" / "draft.txt", "x", replace=False)
 
 
 def test_bytes_of_a_name_that_are_not_utf8_are_escaped_in_text(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from report_gen.auditing.sentences import split_into_sentences
 from report_gen.labeling import FindingLabeler, Mention, chest_xray, finding_labeler
-from report_gen.records import FindingSchema, FindingState, Laterality
+from report_gen.records import FindingSchema, FindingState, Side
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,4 @@ def _stem(sentence: str, mention: Mention) -> str:
 
 
 def _may_be_same_side(one: Mention, other: Mention) -> bool:
-    return {one.laterality, other.laterality} != {Laterality.LEFT, Laterality.RIGHT}
+    return {one.location.side, other.location.side} != {Side.LEFT, Side.RIGHT}

@@ -12,7 +12,8 @@ from report_gen.outputs import OutputFormat
 from report_gen.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
-    from report_gen.outputs.journal import DraftFile, DraftJournal
+    from report_gen.outputs.draft_file import DraftFile
+    from report_gen.outputs.journal import DraftJournal
     from report_gen.records import Report, Study
 
 
@@ -52,7 +53,7 @@ def open_output(
         studies: All studies of the batch.
         folder: Folder of the drafts. None: standard output.
         output_format: Format of the drafts.
-        settings: What determines the drafts beside the images and the version of the program, see `name_drafts`.
+        settings: What determines the drafts beside the images and the version of the program, see `DraftJournal`.
         resume: Omit the studies whose draft the folder has, and print a notice on their number.
 
     Raises:
@@ -63,11 +64,11 @@ def open_output(
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
-    from report_gen.outputs.journal import name_drafts, open_journal
+    from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
-    files = name_drafts(studies, folder, output_format.suffix, settings=settings)
     with open_journal(folder, resume=resume) as journal:
+        files = journal.name_drafts(studies, output_format.suffix, settings=settings)
         refused: tuple[StudyError, ...] = ()
         if resume:
             resumed = journal.resume(files)
@@ -85,14 +86,14 @@ class _StandardOutput:
     """Prints drafts, under the names of their studies if there are several."""
 
     def __init__(self, studies: Sequence[Study], output_format: OutputFormat) -> None:
-        from report_gen.files import file_names
+        from report_gen.files import file_name, unique_names
 
         if not output_format.is_text:
             raise UsageError(f"--format {output_format.name} cannot be printed; choose a folder with --output")
         self.studies = studies
         self.refused: Sequence[StudyError] = ()
         self._format = output_format
-        self._names = file_names((study.name for study in studies), suffix=output_format.suffix)
+        self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
 
     def write(self, number: int, report: Report) -> None:
         document = self._format.render(report, self.studies[number]).decode()

@@ -1,4 +1,4 @@
-"""Read reports: findings with their states and sides, attributes of the study, sections; and the finding schemas."""
+"""Read reports: findings with states and locations, attributes of the study, sections; and the finding schemas."""
 
 from report_gen.labeling.attributes import header_values, mismatched_attributes, named_values, value_of_term
 from report_gen.labeling.labeler import (
@@ -8,6 +8,7 @@ from report_gen.labeling.labeler import (
     finding_labeler,
     findings_in_state,
     label_findings,
+    locate_findings,
     sentence_spans,
 )
 from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, chest_xray, load_schema
@@ -27,6 +28,7 @@ __all__ = [
     "header_values",
     "label_findings",
     "load_schema",
+    "locate_findings",
     "mismatched_attributes",
     "named_values",
     "sentence_spans",

@@ -39,9 +39,11 @@ def _answer(marks: Sequence[Mark], answer: re.Match[str]) -> None:
 
 
 _NAMING = (Role.FINDING, Role.ANATOMY, Role.QUALITY)
-_MAY_ANSWER = re.compile(r"[:=?(|\t]|\s[-\u2013\u2014]\s|[.]{2}")
+_MAY_ANSWER = re.compile(
+    r"[:=?(|\t]|\s[-\u2013\u2014]\s|[.]{2}|\b(?:no|neg|negative)\s*(?:[.,;)!|\n]|$)", re.IGNORECASE
+)
 _SEPARATORS = r"(?:[:=?(|\t]|\s[-\u2013\u2014](?=\s)|[.]{2,})"
-_SEPARATOR = re.compile(rf"{_SEPARATORS}\s*$")
+_SEPARATOR = re.compile(rf"{_SEPARATORS}\s*$|^\s+$")
 # Answers that are no words of a report: figures, signs, ticked boxes, and that nobody looked.
 _ANSWER = re.compile(
     rf"\s*{_SEPARATORS}\s*(?:(?P<no>false|0|[-\u2013\u2014\u2212]|\[x\]\s*no(?:\s*\[\s*\]\s*yes)?"
@@ -66,7 +68,7 @@ def _is_denial(sentence: str, mark: Mark) -> bool:
 
 
 def _follows_finding(sentence: str, marks: Sequence[Mark], index: int) -> bool:
-    """Return whether the last phrase of the clause before an answer is a finding, with a separator between them."""
+    """Return whether a finding is the last phrase of the clause before an answer; at most a separator is between."""
     mark = marks[index]
     before = [other for other in marks[:index] if other.clause == mark.clause and other.phrase.role in _NAMING]
     if not before or before[-1].phrase.role is not Role.FINDING:

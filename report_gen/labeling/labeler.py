@@ -1,4 +1,4 @@
-"""Label reports: read the findings of a schema from free text, with negation, uncertainty and laterality.
+"""Label reports: read the findings of a schema from free text, with negation, uncertainty and location.
 
 Hand-written rules, without a parser, combine the phrases of a finding schema with the cues of `vocabularies/cues.toml`.
 `tests/labeling/test_labeler_against_mesh.py` measures the agreement with human coders.
@@ -7,15 +7,15 @@ Hand-written rules, without a parser, combine the phrases of a finding schema wi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 
 from report_gen.labeling.phrases import OUTSIDE, build_vocabulary
 from report_gen.labeling.schema_files import chest_xray
 from report_gen.labeling.sections import describing_spans
 from report_gen.labeling.statements import Statement, read_sentence
-from report_gen.records import FindingSchema, FindingState, Laterality
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, FindingSchema, FindingState
 
 DENIALS_OF_A_NORMAL_STUDY = 3
 """Number of denied findings that implies a normal study if no finding is stated. "No pneumothorax." alone does not."""
@@ -32,7 +32,8 @@ class Mention:
     """A finding of the schema."""
     state: FindingState
     """PRESENT, ABSENT or UNCERTAIN."""
-    laterality: Laterality
+    location: FindingLocation
+    """Where the phrase places the finding, also if it denies it, and also a device."""
     start: int
     end: int
     """The phrase is `text[start:end]`."""
@@ -55,6 +56,7 @@ class FindingLabeler:
         self.vocabulary = build_vocabulary(schema)
         read = partial(read_sentence, vocabulary=self.vocabulary)
         self._read_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(read)
+        self._locate_sentence = lru_cache(maxsize=_CACHED_SENTENCES)(partial(read, locate=True))
 
     def label(self, text: str) -> dict[str, FindingState]:
         """Return the state of every finding in the text of a report; see the function `label_findings`."""
@@ -81,14 +83,34 @@ class FindingLabeler:
             Mention(
                 finding=statement.finding,
                 state=statement.state,
-                laterality=statement.laterality,
+                location=statement.location,
                 start=offset + statement.start,
                 end=offset + statement.end,
                 implied=statement.implied,
             )
-            for offset, statement in self._statements(text)
+            for offset, statement in self._statements(text, locate=True)
             if statement.finding != OUTSIDE
         )
+
+    def locate(self, text: str) -> dict[str, FindingLocation]:
+        """Return where the present and uncertain findings of a text are; see the function `locate_findings`."""
+        found: dict[FindingState, dict[str, FindingLocation]] = {state: {} for state in _LOCATED}
+        for _, statement in self._statements(text, locate=True):
+            if statement.state in found and statement.finding in self.schema.stated:
+                located = found[statement.state]
+                earlier = located.get(statement.finding, UNKNOWN_LOCATION)
+                located[statement.finding] = earlier.join(statement.location)
+        return {
+            name: self._location(name, [found[state][name] for state in found if name in found[state]])
+            for name in self.schema.stated
+            if any(name in located for located in found.values())
+        }
+
+    def _location(self, finding: str, locations: Sequence[FindingLocation]) -> FindingLocation:
+        """Return the location of a finding from those of its present and its uncertain mentions, in this order."""
+        if finding in self.vocabulary.unlocated:
+            return UNKNOWN_LOCATION
+        return reduce(FindingLocation.or_else, locations)
 
     def read_statements(self, text: str) -> tuple[Statement, ...]:
         """Return every statement of a text, including statements about abnormalities outside the schema.
@@ -97,12 +119,13 @@ class FindingLabeler:
         """
         return tuple(statement for _, statement in self._statements(text))
 
-    def _statements(self, text: str) -> Iterator[tuple[int, Statement]]:
+    def _statements(self, text: str, *, locate: bool = False) -> Iterator[tuple[int, Statement]]:
         other_body_parts = self.vocabulary.other_body_parts
         if other_body_parts is not None and other_body_parts.describes(text):
             return
+        read = self._locate_sentence if locate else self._read_sentence
         for start, end in sentence_spans(text):
-            for statement in self._read_sentence(text[start:end]):
+            for statement in read(text[start:end]):
                 yield start, statement
 
 
@@ -145,6 +168,23 @@ def findings_in_state(text: str, state: FindingState, schema: FindingSchema | No
     return finding_labeler(schema or chest_xray()).findings_in_state(text, state)
 
 
+def locate_findings(text: str, schema: FindingSchema | None = None) -> dict[str, FindingLocation]:
+    """Return where the findings of a report are that its text states to be present or uncertain.
+
+    Mentions of one finding are combined: right in one sentence and left in another give both sides. If a finding is
+    present, uncertain mentions only tell what the others leave unknown. The location of findings of the midline and of
+    support devices is unknown.
+
+    Args:
+        text: The report.
+        schema: The findings; those of chest radiographs if not given.
+
+    Returns:
+        The location of each present or uncertain finding by its name, with unknown parts; never "no finding".
+    """
+    return finding_labeler(schema or chest_xray()).locate(text)
+
+
 def find_mentions(text: str, schema: FindingSchema | None = None) -> tuple[Mention, ...]:
     """Return every mention of a finding in a text, in order.
 
@@ -168,6 +208,9 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
         for match in _SENTENCE.finditer(text, start, end):
             yield match.start(), match.start() + len(match[0].rstrip())
 
+
+_LOCATED = (FindingState.PRESENT, FindingState.UNCERTAIN)
+"""States of findings that have a location."""
 
 _STRENGTH = {
     FindingState.NOT_MENTIONED: 0,

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Meaning = TypeVar("Meaning")
 
 BEGINNING = 2
 """Number of letters by which phrases are found."""
@@ -12,6 +17,35 @@ FIRST_WORD = re.compile(r"\w+|[^\w\s]")
 
 _GAP = r"[\s\-]+"
 _PIECE = re.compile(r"\[([^\]]+)\]|\(([^)]+)\)|(\S+)")
+
+
+@dataclass(frozen=True)
+class PhraseIndex(Generic[Meaning]):
+    """Compiled phrases with their meanings."""
+
+    patterns: Mapping[str, re.Pattern[str]]
+    """Pattern of all phrases that begin with the same two letters, by these. One pattern for all is far slower."""
+    meanings: Mapping[str, tuple[Meaning, ...]]
+    """Meaning of each group of a pattern, in order, by the two letters."""
+
+
+def build_phrase_index(meanings: Mapping[str, Meaning]) -> PhraseIndex[Meaning]:
+    """Compile phrases.
+
+    Args:
+        meanings: Meaning of each phrase. The phrases are `phrase_variants`.
+    """
+    phrases: dict[str, list[str]] = {}
+    for phrase in sorted(meanings, key=phrase_precedence):
+        for beginning in phrase_beginnings(phrase):
+            phrases.setdefault(beginning, []).append(phrase)
+    return PhraseIndex(
+        patterns={
+            beginning: re.compile("|".join(f"({phrase_pattern(phrase, beginning)})" for phrase in group))
+            for beginning, group in phrases.items()
+        },
+        meanings={beginning: tuple(meanings[phrase] for phrase in group) for beginning, group in phrases.items()},
+    )
 
 
 def phrase_variants(phrase: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import string
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +14,11 @@ from report_gen.labeling.body_parts import OtherBodyParts, read_other_body_parts
 from report_gen.labeling.phrase_language import (
     BEGINNING,
     FIRST_WORD,
-    phrase_beginnings,
-    phrase_pattern,
-    phrase_precedence,
+    PhraseIndex,
+    build_phrase_index,
     phrase_variants,
 )
+from report_gen.labeling.places import FoundPlace, Place, build_places, find_places
 from report_gen.labeling.spelling import SHORTEST_WORD, spelling_corrector
 from report_gen.records import FindingSchema, FindingState
 
@@ -61,7 +60,7 @@ class Meaning:
 
     role: Role
     name: str = ""
-    """Name of the anatomy, quality or side; empty for findings and cues."""
+    """Name of the anatomy or quality; empty for other phrases."""
     claims: Claims = ()
     """States that the phrase gives to findings if no cue modifies it; empty unless the role is FINDING."""
     denied: Claims = ()
@@ -86,14 +85,15 @@ class Phrase(NamedTuple):  # a frozen dataclass takes three times as long to cre
 class Vocabulary:
     """Compiled phrases of one finding schema and of the shared cues."""
 
-    patterns: Mapping[str, re.Pattern[str]]
-    """Pattern of all phrases that begin with the same two letters, by these. One pattern for all is far slower."""
-    meanings: Mapping[str, tuple[Meaning, ...]]
-    """Meaning of each group of a pattern, in order, by the two letters."""
+    phrases: PhraseIndex[Meaning]
+    places: PhraseIndex[Place]
+    """Words for sides and zones. They overlap the phrases."""
     qualities: Mapping[tuple[str, str], Claims]
     """States that a quality of an anatomy gives to findings, by (anatomy, quality)."""
-    unpaired: frozenset[str]
-    """Findings of the midline."""
+    unlocated: frozenset[str]
+    """Findings without a location: those of the midline, and devices, which are named for the side of their entry."""
+    diffuse: frozenset[str]
+    """Findings of both lungs, which do not share the side of a finding beside them."""
     several_entities: frozenset[str]
     """Findings that cover several entities, so that two mentions may mean different things."""
     begins_statement: frozenset[str]
@@ -110,21 +110,26 @@ class Vocabulary:
     def find_phrases(self, sentence: str) -> Iterator[Phrase]:
         """Yield the phrases of a sentence in order, without overlap; the longer one of two that begin together."""
         sentence, end = sentence.translate(_LOWER), 0
+        patterns, meanings = self.phrases.patterns, self.phrases.meanings
         for word in FIRST_WORD.finditer(sentence):
             start = word.start()
             if start < end:
                 continue
             beginning = word[0][:BEGINNING]
-            pattern = self.patterns.get(beginning)
+            pattern = patterns.get(beginning)
             match = pattern.match(sentence, start) if pattern else None
             if match:
                 end = match.end()
             elif word.end() - start >= SHORTEST_WORD and (correct := self.correct_spelling(word[0])):
                 beginning, end = correct[:BEGINNING], word.end()
-                match = self.patterns[beginning].match(correct)
+                match = patterns[beginning].match(correct)
             if match and match.lastindex:
-                found = self.meanings[beginning][match.lastindex - 1]
+                found = meanings[beginning][match.lastindex - 1]
                 yield Phrase(found.role, found.name, found.claims, found.denied, start, end)
+
+    def find_places(self, sentence: str) -> list[FoundPlace]:
+        """Return the words for sides and zones in a sentence, in order."""
+        return find_places(sentence.translate(_LOWER), self.places)
 
 
 # `str.lower` maps some letters to two, which would shift the spans of phrases. This table keeps the length.
@@ -150,29 +155,23 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
             meanings[phrase] = meaning
         elif earlier.role is meaning.role:  # A phrase may name two findings, as hydropneumothorax does.
             meanings[phrase] = replace(earlier, claims=earlier.claims + meaning.claims)
-    phrases: dict[str, list[str]] = {}
-    for phrase in sorted(meanings, key=phrase_precedence):
-        for beginning in phrase_beginnings(phrase):
-            phrases.setdefault(beginning, []).append(phrase)
     rule = schema.no_finding
     return Vocabulary(
-        patterns={
-            beginning: re.compile("|".join(f"({phrase_pattern(phrase, beginning)})" for phrase in group))
-            for beginning, group in phrases.items()
-        },
-        meanings={beginning: tuple(meanings[phrase] for phrase in group) for beginning, group in phrases.items()},
+        phrases=build_phrase_index(meanings),
+        places=build_places(data["place"]),
         qualities={
             (anatomy["name"], quality): _claims(anatomy[quality])
             for anatomy in data["anatomy"]
             for quality in data["quality"]
             if quality in anatomy
         },
-        unpaired=frozenset(
-            {schema.normal, *(entry["name"] for entry in data["finding"] if not entry.get("paired", True))}
+        unlocated=frozenset(
+            entry["name"] for entry in data["finding"] if not (entry.get("paired", True) and entry.get("located", True))
         ),
-        several_entities=frozenset(entry["name"] for entry in data["finding"] if entry.get("several_entities")),
-        begins_statement=frozenset(entry["name"] for entry in data["finding"] if entry.get("begins_statement")),
-        stated_by_quality=frozenset(entry["name"] for entry in data["finding"] if entry.get("stated_by_quality")),
+        diffuse=_marked(data, "diffuse"),
+        several_entities=_marked(data, "several_entities"),
+        begins_statement=_marked(data, "begins_statement"),
+        stated_by_quality=_marked(data, "stated_by_quality"),
         correct_spelling=spelling_corrector(own.get("spelling", {"words": ()})["words"]),
         other_body_parts=read_other_body_parts(own["other_body_parts"]) if "other_body_parts" in own else None,
         outside=frozenset({OUTSIDE, *(() if rule is None else rule.inconclusive)}),
@@ -191,7 +190,12 @@ def _own_phrases(schema: FindingSchema) -> dict[str, Any]:
     return {"finding": [{"name": name, **asdict(phrases)} for name, phrases in schema.phrases.items()]}
 
 
-_LISTS = ("finding", "outside", "abnormality", "anatomy")
+def _marked(data: Mapping[str, Any], key: str) -> frozenset[str]:
+    """Return the findings that a vocabulary marks with a key."""
+    return frozenset(entry["name"] for entry in data["finding"] if entry.get(key))
+
+
+_LISTS = ("finding", "outside", "abnormality", "anatomy", "place")
 
 
 def _merge(cues: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,9 +203,8 @@ def _merge(cues: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     more = own.get("cue", {})
     return {
         **{name: [*own.get(name, ()), *cues.get(name, ())] for name in _LISTS},
-        **{
-            name: {key: [*phrases, *own.get(name, {}).get(key, ())] for key, phrases in cues[name].items()}
-            for name in ("quality", "side")
+        "quality": {
+            name: [*phrases, *own.get("quality", {}).get(name, ())] for name, phrases in cues["quality"].items()
         },
         "cue": {
             name: [*cue["phrases"], *more.get(name, {"phrases": ()})["phrases"]] for name, cue in cues["cue"].items()
@@ -231,9 +234,11 @@ def _groups(data: Mapping[str, Any], normal: str) -> Iterator[tuple[Meaning, Seq
         yield Meaning(Role.FINDING, denied=denied), abnormality["phrases"]
     for anatomy in data["anatomy"]:
         yield Meaning(Role.ANATOMY, anatomy["name"]), anatomy["phrases"]
-    for role, table in ((Role.QUALITY, data["quality"]), (Role.SIDE, data["side"])):
-        for name, phrases in table.items():
-            yield Meaning(role, name), phrases
+    for name, phrases in data["quality"].items():
+        yield Meaning(Role.QUALITY, name), phrases
+    for place in data["place"]:
+        if place.get("begins_statement"):
+            yield Meaning(Role.SIDE), place["phrases"]
     for name, phrases in data["cue"].items():
         yield Meaning(Role(name)), phrases
 

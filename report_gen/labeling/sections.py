@@ -148,15 +148,31 @@ def _split_head(text: str, parts: list[_Part], *, describes: bool) -> list[_Part
         breaks.append(_LINE_BREAK)
     if section != "indication" and not describes:
         breaks.append(_SENTENCE_END)
-    for pattern in breaks:
-        if split := pattern.search(text, begin.start(), end):
-            return [
-                *parts[:last],
-                _Part(section, start, split.start()),
-                _Part("findings", split.end(), end),
-                *parts[last + 1 :],
-            ]
-    return parts
+    splits = (pattern.search(text, begin.start(), end) for pattern in breaks)
+    split = next(filter(None, splits), None)
+    if split is None and section == "indication" and not describes:
+        split = _history_end(text, begin.start(), end)
+    if split is None:
+        return parts
+    return [
+        *parts[:last],
+        _Part(section, start, split.start()),
+        _Part("findings", split.end(), end),
+        *parts[last + 1 :],
+    ]
+
+
+def _history_end(text: str, start: int, end: int) -> re.Match[str] | None:
+    """Return the end of the last sentence of a history, before one that asks nothing and names no symptom or disease.
+
+    "HISTORY: Cough. Large effusion." has no other place for its findings. A single word is no finding ("Diabetes.").
+    """
+    for split in _SENTENCE_END.finditer(text, start, end):
+        following = _SENTENCE_END.search(text, split.end(), end)
+        sentence = text[split.end() : following.start() if following else end]
+        if len(sentence.split()) > 1 and not _HISTORY.search(sentence):
+            return split
+    return None
 
 
 def _parts(text: str, start: int, end: int) -> list[_Part]:
@@ -242,6 +258,7 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_LINE = re.compile(r"(?<=[.!?])[ \t]*\n[ \t]*(?=[A-Z0-9])")
 _LINE_BREAK = re.compile(r"\n[ \t]*(?=[A-Z0-9])")
 _SENTENCE_END = re.compile(r"(?<=[.!?])[ \t]+(?=[A-Z])")
+_HISTORY = re.compile(rf"[?]|\b(?:{'|'.join(map(re.escape, _VOCABULARY['history words']))})\b", re.IGNORECASE)
 _LONGEST_HEADING = 80
 _CAPITALS = re.compile(r"[A-Z][A-Z0-9 ()/,&_-]{2,60}")
 

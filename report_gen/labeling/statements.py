@@ -7,14 +7,14 @@ is joined to the anatomies after it ("normal heart size and mediastinal contours
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
+from report_gen.labeling.locations import locate_phrases
 from report_gen.labeling.marks import DENIED, NOT_MENTIONED, STATED, Mark
 from report_gen.labeling.negation import mark_phrases
 from report_gen.labeling.phrases import Phrase, Role, Vocabulary
-from report_gen.records import FindingState, Laterality
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, FindingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Statement:
     finding: str
     """A finding of the schema, or `OUTSIDE`."""
     state: FindingState
-    laterality: Laterality
+    location: FindingLocation
+    """Where the phrase places the finding; unknown if locations were not read."""
     start: int
     end: int
     """The phrase is `sentence[start:end]`."""
@@ -32,16 +33,26 @@ class Statement:
     """The phrase does not name the finding, but an anatomy or an abnormality ("lungs are clear")."""
 
 
-def read_sentence(sentence: str, vocabulary: Vocabulary) -> tuple[Statement, ...]:
-    """Return all statements of a sentence, in the order of their phrases."""
+def read_sentence(sentence: str, vocabulary: Vocabulary, *, locate: bool = False) -> tuple[Statement, ...]:
+    """Return all statements of a sentence, in the order of their phrases.
+
+    Args:
+        sentence: The sentence.
+        vocabulary: The vocabulary of the schema.
+        locate: Whether locations are read as well, which takes as long again.
+    """
     marks = mark_phrases(sentence, vocabulary)
-    sides = _sides(sentence, marks)
     claims = [*_stated(marks), *_implied(sentence, marks, vocabulary)]
+    locations = (
+        locate_phrases(sentence, marks, {claim.phrase.start for claim in claims}, vocabulary)
+        if locate and claims
+        else {}
+    )
     return tuple(
         Statement(
             finding=claim.finding,
             state=claim.state,
-            laterality=Laterality.UNPAIRED if claim.finding in vocabulary.unpaired else sides[claim.phrase.start],
+            location=locations.get(claim.phrase.start, UNKNOWN_LOCATION),
             start=claim.phrase.start,
             end=claim.phrase.end,
             implied=claim.implied,
@@ -137,40 +148,3 @@ def _is_attribute(sentence: str, before: Mark, quality: Mark, after: Mark) -> bo
     """Return whether a quality is an attribute of the anatomy after it (`clear lungs`), without a verb before it."""
     adjoins = sentence[quality.phrase.end : after.phrase.start].isspace()
     return adjoins and not _COPULA.search(sentence, before.phrase.end, quality.phrase.start)
-
-
-_SIDE_WITHIN = re.compile(r"\b(left|right|both|bilateral)\b", re.IGNORECASE)
-
-
-def _sides(sentence: str, marks: Sequence[Mark]) -> Mapping[int, Laterality]:
-    """Return the side of each finding and quality, by its start.
-
-    The side comes from the words between the previous finding and this one, or else from the words after it.
-    """
-    sides: dict[int, Laterality] = {}
-    for _, clause in groupby(marks, key=lambda mark: mark.clause):
-        waiting: list[str] = []
-        last: int | None = None
-        for phrase in (mark.phrase for mark in clause):
-            if phrase.role is Role.SIDE:
-                waiting.append(phrase.name)
-            elif phrase.role is Role.IGNORED:  # `in the left lung` is ignored as an anatomy, but not as a side
-                waiting += _SIDE_WITHIN.findall(sentence, phrase.start, phrase.end)
-            elif phrase.role in (Role.FINDING, Role.QUALITY):
-                if last is not None and sides[last] is Laterality.UNKNOWN:
-                    sides[last], waiting = _side(waiting), []
-                within = _SIDE_WITHIN.findall(sentence, phrase.start, phrase.end)
-                sides[phrase.start] = _side([*waiting, *within])
-                waiting, last = [], phrase.start
-        if last is not None and sides[last] is Laterality.UNKNOWN:
-            sides[last] = _side(waiting)
-    return sides
-
-
-def _side(words: Sequence[str]) -> Laterality:
-    named = {word.lower() for word in words}
-    if not named:
-        return Laterality.UNKNOWN
-    if named in ({"left"}, {"right"}):
-        return Laterality.LEFT if "left" in named else Laterality.RIGHT
-    return Laterality.BOTH

@@ -2,7 +2,10 @@
 
 The folder of the drafts has a hidden file `.drafts.jsonl` with one line for each draft:
 
-    {"draft": "SHA-256 of the file", "request": "SHA-256 of all that determines the draft"}
+    {"file": "...", "images": "...", "request": "...", "draft": "..."}
+
+These are the SHA-256 of the file name, of the digests of the images, of everything that determines the draft, and of
+the content of the file. No draft ever replaces that of other images, whose study may have the same name.
 
 A line is on the disk before its draft gets its final name. A draft with its final name is therefore complete and has
 a line, even if the process is killed. A line without such a draft belongs to a draft that was not written. The
@@ -15,12 +18,12 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import stat
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,7 +32,8 @@ import pydantic
 
 from report_gen.config import FrozenModel
 from report_gen.errors import OutputError, StudyError
-from report_gen.files import file_names, output_error, remove_temporary_files, write_atomically
+from report_gen.files import name_key, output_error, remove_temporary_files, unique_names, write_atomically
+from report_gen.outputs.draft_file import DraftFile, digest
 from report_gen.records import Study
 
 JOURNAL = ".drafts.jsonl"
@@ -37,20 +41,9 @@ JOURNAL = ".drafts.jsonl"
 
 _BLOCK_BYTES = 2**20
 _LINE_BYTES = 1000
-"""Bytes that are kept of an unfinished line; an entry has 160."""
+"""Bytes that are kept of an unfinished line; an entry has 310."""
 
 _Digest = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class DraftFile:
-    """A draft that was requested, and the file that it is written to."""
-
-    study: Study
-    name: str
-    """File name with its suffix."""
-    request: str
-    """SHA-256 of everything that determines the draft."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +64,17 @@ class DraftState(Enum):
 
     ABSENT = "no file"
     CURRENT = "the requested draft"
-    OUTDATED = "a draft of other images or options"
+    OUTDATED = "a draft of the same images with other options"
     EDITED = "the requested draft, changed after it was written"
-    FOREIGN = "another file, or a changed draft of other images or options"
+    OTHER_STUDY = "a draft of other images, also if it was changed"
+    CHANGED = "a draft of the same images with other options, changed after it was written"
+    FOREIGN = "another file"
+
+
+_OWN = (DraftState.CURRENT, DraftState.OUTDATED, DraftState.EDITED, DraftState.CHANGED)
+"""States of a file that belongs to the images of the draft."""
+_KEPT = (DraftState.EDITED, DraftState.CHANGED, DraftState.FOREIGN)
+"""States of a file that is no unchanged draft."""
 
 
 class DraftJournal:
@@ -87,17 +88,45 @@ class DraftJournal:
 
     def __init__(self, folder: Path, descriptor: int, *, resume: bool) -> None:
         self._folder, self._descriptor, self._resume = folder, descriptor, resume
-        self._entries: set[tuple[str, str]] = set()
-        self._drafts: set[str] = set()
-        self._requests: set[str] = set()
+        self._entries = defaultdict[str, list[_Entry]](list)
+        """By the digest of the file name."""
         self._position, self._last_line = 0, b""
         self._read_on()
         if self._last_line:  # torn by a power failure; the next entry needs a line of its own
             self._append(b"\n")
 
+    def name_drafts(
+        self, studies: Sequence[Study], suffix: str, *, settings: Mapping[str, Any]
+    ) -> tuple[DraftFile, ...]:
+        """Choose the file of each study's draft, and compute the digests of what determines the draft.
+
+        The name is that of the study, see `file_name`. Digits of the images' digest are added if several studies of
+        the batch have the name, or if the folder has a draft of other images with this name. A study whose draft is in
+        the folder keeps its name.
+
+        Args:
+            studies: Studies of one batch. The content of their files determines everything that the headers say.
+            suffix: Suffix of the files, with the dot.
+            settings: Values that JSON can write: options, program version and checkpoint.
+        """
+        files = [DraftFile.of_study(study, suffix, folder=self._folder, settings=settings) for study in studies]
+        keys = Counter(name_key(file.name) for file in files)
+        chosen = [self._choose_name(file, repeated=keys[name_key(file.name)] > 1) for file in files]
+        # Copies of one study under one name have the same digits.
+        names = unique_names(file.name.removesuffix(suffix) for file in chosen)
+        return tuple(replace(file, name=f"{name}{suffix}") for file, name in zip(chosen, names, strict=True))
+
+    def _choose_name(self, draft_file: DraftFile, *, repeated: bool) -> DraftFile:
+        with_digits = draft_file.with_digits(self._folder)
+        for candidate in (draft_file, with_digits):
+            if self.state(candidate) in _OWN:
+                return candidate
+        taken = self.state(draft_file) is DraftState.OTHER_STUDY
+        return with_digits if repeated or taken else draft_file
+
     def state(self, draft_file: DraftFile) -> DraftState:
         """Return what lies under the name of a draft."""
-        path, request = self._folder / draft_file.name, draft_file.request
+        path = self._folder / draft_file.name
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 return DraftState.FOREIGN
@@ -108,11 +137,17 @@ class DraftJournal:
         except OSError:
             return DraftState.FOREIGN
         self._read_on()
-        if (draft, request) in self._entries:
-            return DraftState.CURRENT
-        if draft in self._drafts:
-            return DraftState.OUTDATED
-        return DraftState.EDITED if request in self._requests else DraftState.FOREIGN
+        entries = self._entries.get(digest(draft_file.name))
+        if not entries:
+            return DraftState.FOREIGN
+        unchanged = [entry for entry in entries if entry.draft == draft]
+        own = [entry for entry in unchanged or entries if entry.images == draft_file.images]
+        if not own:
+            return DraftState.OTHER_STUDY
+        is_requested = any(entry.request == draft_file.request for entry in own)
+        if unchanged:
+            return DraftState.CURRENT if is_requested else DraftState.OUTDATED
+        return DraftState.EDITED if is_requested else DraftState.CHANGED
 
     def resume(self, draft_files: Iterable[DraftFile]) -> ResumedBatch:
         """Find out which drafts of a batch the folder has. A file that was changed since it was written is kept."""
@@ -126,26 +161,44 @@ class DraftJournal:
             remaining=those(DraftState.ABSENT, DraftState.OUTDATED),
             drafted=len(those(DraftState.CURRENT)) + len(edited),
             edited=tuple(self._folder / draft_file.name for draft_file in edited),
-            refused=tuple(map(self._refusal, those(DraftState.FOREIGN))),
+            refused=tuple(map(self._refusal, those(DraftState.CHANGED, DraftState.FOREIGN))),
         )
 
     def write(self, draft_file: DraftFile, document: bytes) -> None:
-        """Record a draft, then write it. An earlier file of that name is replaced.
+        """Record a draft, then write it. An earlier file of that name is replaced unless it is of other images.
 
         Args:
             draft_file: Name and request of the draft.
             document: Content of the file.
 
         Raises:
-            StudyError: The journal was opened to resume, and the earlier file is not an unchanged draft.
+            StudyError: The earlier file is a draft of other images; or the journal was opened to resume, and the
+                earlier file is not an unchanged draft.
             OutputError: The journal or the draft cannot be written. An earlier file of that name is unchanged.
         """
-        # The file is compared again, because a user may have written it while the studies before were drafted.
-        if self._resume and self.state(draft_file) in (DraftState.EDITED, DraftState.FOREIGN):
+        # The file is compared again, because a user or another process may have written it meanwhile.
+        state = self.state(draft_file)
+        if state is DraftState.OTHER_STUDY:
+            draft_file = draft_file.with_digits(self._folder)
+            state = self.state(draft_file)
+        if state is DraftState.OTHER_STUDY or (self._resume and state in _KEPT):
             raise self._refusal(draft_file)
-        entry = {"draft": hashlib.sha256(document).hexdigest(), "request": draft_file.request}
-        self._append(json.dumps(entry).encode() + b"\n")
-        write_atomically(self._folder / draft_file.name, document)
+        self._record(draft_file, document)
+        try:
+            write_atomically(self._folder / draft_file.name, document, replace=state is not DraftState.ABSENT)
+        except FileExistsError:  # another process has just written a file of that name
+            draft_file = draft_file.with_digits(self._folder)
+            self._record(draft_file, document)
+            write_atomically(self._folder / draft_file.name, document)
+
+    def _record(self, draft_file: DraftFile, document: bytes) -> None:
+        entry = _Entry(
+            file=digest(draft_file.name),
+            images=draft_file.images,
+            request=draft_file.request,
+            draft=hashlib.sha256(document).hexdigest(),
+        )
+        self._append(entry.model_dump_json().encode() + b"\n")
 
     def _refusal(self, draft_file: DraftFile) -> StudyError:
         """Return the error of a study whose draft would replace a file that is not an unchanged draft."""
@@ -170,16 +223,16 @@ class DraftJournal:
             for line in lines:
                 with suppress(pydantic.ValidationError):
                     entry = _Entry.model_validate_json(line)
-                    self._entries.add((entry.draft, entry.request))
-                    self._drafts.add(entry.draft)
-                    self._requests.add(entry.request)
+                    self._entries[entry.file].append(entry)
 
 
 class _Entry(FrozenModel):
     """A line of the journal."""
 
-    draft: _Digest
+    file: _Digest
+    images: _Digest
     request: _Digest
+    draft: _Digest
 
 
 @contextmanager
@@ -215,30 +268,6 @@ def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal
         yield DraftJournal(folder, descriptor, resume=resume)
     finally:
         os.close(descriptor)
-
-
-def name_drafts(
-    studies: Sequence[Study], folder: Path, suffix: str, *, settings: Mapping[str, Any]
-) -> tuple[DraftFile, ...]:
-    """Name the file of each study's draft, see `file_names`, and compute the digest of what determines the draft.
-
-    Args:
-        studies: Studies of one batch. The content of their files determines everything that the headers say.
-        folder: Folder of the drafts.
-        suffix: Suffix of the files, with the dot.
-        settings: Values that JSON can write: options, program version and checkpoint.
-    """
-    names = file_names((study.name for study in studies), suffix=suffix, folder=folder)
-    return tuple(
-        DraftFile(study, f"{name}{suffix}", _request_digest(study, f"{name}{suffix}", settings))
-        for study, name in zip(studies, names, strict=True)
-    )
-
-
-def _request_digest(study: Study, name: str, settings: Mapping[str, Any]) -> str:
-    images = [[image.sha256, image.view_position] for image in study.images]
-    content = json.dumps({"file": name, "images": images, "settings": settings}, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _lock_alone(descriptor: int) -> bool:

@@ -3,6 +3,7 @@
 from report_gen.records.box import Box
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 from report_gen.records.heatmap import Heatmap
+from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation, Side, Zone, join_sides
 from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
@@ -28,10 +29,12 @@ __all__ = [
     "ATTRIBUTES",
     "BANNER",
     "UNKNOWN_ATTRIBUTES",
+    "UNKNOWN_LOCATION",
     "Attribute",
     "AttributeName",
     "Box",
     "Finding",
+    "FindingLocation",
     "FindingPhrases",
     "FindingSchema",
     "FindingState",
@@ -47,10 +50,13 @@ __all__ = [
     "SectionName",
     "Sentence",
     "Series",
+    "Side",
     "Study",
     "ViewPosition",
+    "Zone",
     "first_indication",
     "format_report",
+    "join_sides",
     "parse_report",
     "split_sentences",
     "strip_controls",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import process_time
 
 import pytest
 
-from report_gen.corpora.tables import read_csv, read_json_rows
+from report_gen.corpora.tables import read_csv, read_header, read_json_rows
 from report_gen.errors import CorpusError
 
 
@@ -67,3 +68,27 @@ def test_unreadable_files_are_refused_with_their_name(file: Path) -> None:
         list(read_csv(file))
     with pytest.raises(CorpusError, match=f"{file.parent}: cannot be read"):
         list(read_json_rows(file.parent))
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("id,text", ("id", "text")),
+        ("id;text", ("id", "text")),
+        ("id\ttext, long\tview", ("id", "text, long", "view")),
+        ("id|text", ("id", "text")),
+        ('"id; number",text', ("id; number", "text")),
+        ("text", ("text",)),
+    ],
+)
+def test_the_separator_is_detected(tmp_path: Path, header: str, columns: tuple[str, ...]) -> None:
+    (tmp_path / "table.csv").write_text(f"{header}\n")
+    assert read_header(tmp_path / "table.csv") == columns
+
+
+@pytest.mark.parametrize("part", ['{"a":', '","', "';'", '"" '])
+def test_a_header_of_quotation_marks_takes_linear_time(tmp_path: Path, part: str) -> None:
+    (tmp_path / "table.csv").write_text(part * 20_000)
+    start = process_time()
+    read_header(tmp_path / "table.csv")
+    assert process_time() - start < 5

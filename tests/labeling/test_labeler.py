@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, sentence_spans
 from report_gen.labeling.phrases import build_vocabulary
-from report_gen.records import FindingState, Laterality
+from report_gen.records import FindingState, Side
 
 FINDINGS = chest_xray().findings
 
@@ -128,13 +128,12 @@ def test_present_has_precedence_over_uncertain_and_uncertain_over_absent() -> No
         ("No left pneumothorax.", "L"),
         ("Nodule in the left lung.", "L"),
         ("Pneumothorax.", "?"),
-        ("The heart is enlarged on the left.", "U"),
+        ("Left chest tube.", "L"),
     ],
 )
-def test_laterality(sentence: str, sides: str) -> None:
-    letters = {Laterality.UNKNOWN: "?"}
-    found = [letters.get(mention.laterality, mention.laterality.value) for mention in find_mentions(sentence)]
-    assert "".join(found) == sides
+def test_the_side_of_a_mention(sentence: str, sides: str) -> None:
+    letters = {Side.LEFT: "L", Side.RIGHT: "R", Side.BOTH: "B", Side.UNKNOWN: "?"}
+    assert "".join(letters[mention.location.side] for mention in find_mentions(sentence)) == sides
 
 
 def test_one_phrase_may_name_two_findings() -> None:
@@ -218,11 +217,17 @@ def vocabulary_phrases() -> Iterator[tuple[str, str]]:
     for vocabulary in (CUES, CHEST):
         for entry in vocabulary["abnormality"]:
             yield from ((f"abnormality {entry.get('denied')}", phrase) for phrase in entry["phrases"])
-        for name in ("quality", "side"):
-            kinds = vocabulary.get(name, {}).items()
-            yield from ((f"{name} {kind}", phrase) for kind, phrases in kinds for phrase in phrases)
+        kinds = vocabulary.get("quality", {}).items()
+        yield from ((f"quality {kind}", phrase) for kind, phrases in kinds for phrase in phrases)
+        yield from (
+            ("side", phrase) for place in vocabulary["place"] if begins_statement(place) for phrase in place["phrases"]
+        )
         for name, cue in vocabulary["cue"].items():
             yield from ((f"cue {name}", phrase) for phrase in cue["phrases"])
+
+
+def begins_statement(place: dict[str, Any]) -> bool:
+    return bool(place.get("begins_statement"))
 
 
 def test_mentions_are_frozen() -> None:

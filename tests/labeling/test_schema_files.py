@@ -122,8 +122,9 @@ def test_mentions_of_a_users_findings(tmp_path: Path) -> None:
     labeler = FindingLabeler(load_schema(write(tmp_path)))
     text = "Left subdural hematoma with midline shift."
     bleed, shift = labeler.find_mentions(text)
-    assert (bleed.finding, bleed.laterality, text[bleed.start : bleed.end]) == ("Haemorrhage", "L", "subdural hematoma")
-    assert (shift.finding, shift.laterality) == ("Mass effect", "U")
+    assert (bleed.finding, bleed.location.side) == ("Haemorrhage", "left")
+    assert text[bleed.start : bleed.end] == "subdural hematoma"
+    assert (shift.finding, shift.location.side) == ("Mass effect", "midline")
     assert labeler.findings_in_state(text, PRESENT) == {"Haemorrhage", "Mass effect"}
 
 

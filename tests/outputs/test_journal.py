@@ -13,7 +13,8 @@ import pytest
 
 from report_gen.errors import OutputError, StudyError
 from report_gen.outputs import journal as journals
-from report_gen.outputs.journal import JOURNAL, DraftFile, DraftState, name_drafts, open_journal
+from report_gen.outputs.draft_file import DraftFile
+from report_gen.outputs.journal import JOURNAL, DraftState, open_journal
 from report_gen.records import Image, Series, Study, ViewPosition
 
 DRAFT = b"DRAFT\nThe lungs are clear.\n"
@@ -29,8 +30,7 @@ def study(name: str = "MILLER^JANE", *digests: str, view: ViewPosition = ViewPos
 
 
 def draft_file(folder: Path, found: Study | None = None, **settings: Any) -> DraftFile:
-    (one,) = name_drafts([found or study()], folder, ".txt", settings=SETTINGS | settings)
-    return one
+    return DraftFile.of_study(found or study(), ".txt", folder=folder, settings=SETTINGS | settings)
 
 
 def state_of(folder: Path, file: DraftFile) -> DraftState:
@@ -48,7 +48,7 @@ def test_a_draft_is_proved_by_its_content_and_its_request(tmp_path: Path) -> Non
     assert state_of(tmp_path, draft_file(tmp_path, seed=1)) is DraftState.OUTDATED
     (tmp_path / file.name).write_bytes(DRAFT + b"Reviewed.\n")
     assert state_of(tmp_path, file) is DraftState.EDITED
-    assert state_of(tmp_path, draft_file(tmp_path, seed=1)) is DraftState.FOREIGN
+    assert state_of(tmp_path, draft_file(tmp_path, seed=1)) is DraftState.CHANGED
     (tmp_path / file.name).unlink()
     assert state_of(tmp_path, file) is DraftState.ABSENT
 
@@ -59,10 +59,9 @@ def test_a_draft_is_proved_by_its_content_and_its_request(tmp_path: Path) -> Non
         study("MILLER^JANE", "b" * 64),
         study("MILLER^JANE", "a" * 64, "b" * 64),
         study(view=ViewPosition.LATERAL),
-        study("other"),
     ],
 )
-def test_a_request_depends_on_every_image_its_view_and_the_name(tmp_path: Path, other: Study) -> None:
+def test_a_request_depends_on_every_image_and_its_view(tmp_path: Path, other: Study) -> None:
     assert draft_file(tmp_path).request == draft_file(tmp_path, study()).request
     assert draft_file(tmp_path, other).request != draft_file(tmp_path).request
 
@@ -95,7 +94,7 @@ def test_a_process_that_is_killed_before_the_draft_has_its_name_leaves_no_proof(
     with open_journal(tmp_path) as journal:
         journal.write(older, DRAFT)
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         assert (tmp_path / JOURNAL).read_text().count("\n") == 2
         raise KeyboardInterrupt
 
@@ -107,7 +106,7 @@ def test_a_process_that_is_killed_before_the_draft_has_its_name_leaves_no_proof(
 
 
 @pytest.mark.parametrize(
-    ("missing", "second_state"), [(150, DraftState.FOREIGN), (2, DraftState.FOREIGN), (1, DraftState.CURRENT)]
+    ("missing", "second_state"), [(300, DraftState.FOREIGN), (2, DraftState.FOREIGN), (1, DraftState.CURRENT)]
 )
 def test_a_torn_last_line_costs_its_own_draft_only(tmp_path: Path, missing: int, second_state: DraftState) -> None:
     first, second, third = (draft_file(tmp_path, study(name)) for name in "abc")
@@ -232,3 +231,67 @@ def test_a_journal_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None
     (os.mkfifo if kind == "pipe" else os.mkdir)(tmp_path / JOURNAL)
     with pytest.raises(OutputError, match=JOURNAL), open_journal(tmp_path):
         pass
+
+
+A, B, C = ("a" * 64, "b" * 64, "c" * 64)
+
+
+def write_all(folder: Path, *studies: Study, resume: bool = False) -> list[str]:
+    """Draft studies into a folder, one process. The draft of a study is its first digest. Return the names."""
+    with open_journal(folder, resume=resume) as journal:
+        files = journal.name_drafts(studies, ".txt", settings=SETTINGS)
+        for file in journal.resume(files).remaining if resume else files:
+            journal.write(file, file.study.images[0].sha256.encode())
+    return [file.name for file in files]
+
+
+def drafts(folder: Path) -> list[str]:
+    return sorted(path.read_text() for path in folder.glob("*.txt"))
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_draft_of_another_study_with_the_same_name_is_never_replaced(tmp_path: Path, resume: bool) -> None:
+    assert write_all(tmp_path, study("cxr", A)) == ["cxr.txt"]
+    (name,) = write_all(tmp_path, study("cxr", B), resume=resume)
+    assert name != "cxr.txt"
+    assert name.startswith("cxr-")
+    assert drafts(tmp_path) == [A, B]
+    (tmp_path / "cxr.txt").write_text("signed")
+    write_all(tmp_path, study("cxr", C), resume=resume)
+    assert drafts(tmp_path) == [B, C, "signed"]
+
+
+@pytest.mark.parametrize("subset", [[B], [B, C], [C, B], [A, C], [A, B, C]])
+def test_a_study_keeps_its_name_whatever_other_studies_are_drafted(tmp_path: Path, subset: list[str]) -> None:
+    """A batch may be resumed in part, and a study of it may have become unreadable."""
+    names = dict(zip((A, B, C), write_all(tmp_path, *(study("cxr", one) for one in (A, B, C))), strict=True))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert write_all(tmp_path, *(study("cxr", one) for one in subset), resume=True) == [names[one] for one in subset]
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_study_keeps_its_name_when_another_of_that_name_is_added(tmp_path: Path) -> None:
+    write_all(tmp_path, study("cxr", A))
+    names = write_all(tmp_path, study("CXR", B), study("cxr", A), resume=True)
+    assert names[1] == "cxr.txt"
+    assert drafts(tmp_path) == [A, B]
+
+
+def test_copies_of_a_study_have_different_names(tmp_path: Path) -> None:
+    assert len(set(write_all(tmp_path, study("cxr", A), study("cxr", A)))) == 2
+
+
+@pytest.mark.parametrize("after_comparison", [False, True])
+def test_a_draft_that_another_process_wrote_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_comparison: bool
+) -> None:
+    with open_journal(tmp_path) as one, open_journal(tmp_path) as other:
+        (first,) = one.name_drafts([study("cxr", A)], ".txt", settings=SETTINGS)
+        (second,) = other.name_drafts([study("cxr", B)], ".txt", settings=SETTINGS)
+        assert first.name == second.name == "cxr.txt"
+        other.write(second, B.encode())
+        if after_comparison:  # the file is compared before the other process writes it
+            monkeypatch.setattr(one, "state", lambda _: DraftState.ABSENT)
+        one.write(first, A.encode())
+    assert drafts(tmp_path) == [A, B]
+    assert (tmp_path / "cxr.txt").read_text() == B

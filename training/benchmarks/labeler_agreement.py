@@ -1,8 +1,9 @@
 """Compare the labeler with coded reports: `python -m report_gen_training.benchmarks.labeler_agreement --mesh TGZ`.
 
 Every collection that is given gets one table: precision, recall and F1 of the findings that the labeler calls present,
-and of those that it calls present or uncertain. `--sentences` takes tables of sentences with the columns kind, text,
-present, absent, uncertain, and a last column of findings that are not judged.
+and of those that it calls present or uncertain. MeSH codes have a side and a zone as well, which get a second table.
+`--sentences` takes tables of sentences with the columns kind, text, present, absent, uncertain, and a last column of
+findings that are not judged.
 """
 
 from __future__ import annotations
@@ -19,8 +20,16 @@ from rich.console import Console
 from rich.table import Table
 
 from report_gen.errors import UsageError
-from report_gen.labeling import FindingLabeler, chest_xray, find_mentions, label_findings, sentence_spans
-from report_gen.records import FindingState
+from report_gen.labeling import (
+    FindingLabeler,
+    chest_xray,
+    find_mentions,
+    finding_labeler,
+    label_findings,
+    locate_findings,
+    sentence_spans,
+)
+from report_gen.records import FindingLocation, FindingState, Side, Zone
 from report_gen.terminal import run_app
 
 from .labeler_codings import (
@@ -71,7 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if archive is None and (options.negbio or options.rad_restruct):
         raise UsageError("--negbio and --rad-restruct code the reports of --mesh; give NLMCXR_reports.tgz as well")
     if archive is not None:
-        _print_agreement("MeSH", read_mesh(archive), like_mesh=True)
+        reports = read_mesh(archive)
+        _print_agreement("MeSH", reports, like_mesh=True)
+        _print_locations("MeSH: locations", reports)
     if options.negbio:
         _print_agreement("NegBio", read_negbio(archive, options.negbio))
     if options.rad_restruct:
@@ -113,6 +124,38 @@ def count_agreement(
         if finding in report.coded
     )
     return Agreement(outcomes[True, True], outcomes[True, False], outcomes[False, True])
+
+
+def count_locations(
+    reports: Sequence[CodedReport], locations: Sequence[Mapping[str, FindingLocation]]
+) -> dict[str, Agreement]:
+    """Count how often label and code agree in each side and zone of a finding.
+
+    Only findings are counted that text and codes of a report both have. A code may leave out what the text says.
+
+    Args:
+        reports: Reports with coded locations.
+        locations: The locations that the labeler reads from each report.
+
+    Returns:
+        The counts of findings, by right, left, both, upper, mid and lower.
+    """
+    unlocated = finding_labeler(chest_xray()).vocabulary.unlocated
+    pairs = [
+        (labeled[finding], coded)
+        for report, labeled in zip(reports, locations, strict=True)
+        for finding, coded in report.located.items()
+        if finding in labeled and finding not in unlocated
+    ]
+    counts: dict[str, Agreement] = {}
+    for part in (Side.RIGHT, Side.LEFT, Side.BOTH, *Zone):
+        outcomes = Counter((_names_part(labeled, part), _names_part(coded, part)) for labeled, coded in pairs)
+        counts[part] = Agreement(outcomes[True, True], outcomes[True, False], outcomes[False, True])
+    return counts
+
+
+def _names_part(location: FindingLocation, part: Side | Zone) -> bool:
+    return part is location.side or part in location.zones
 
 
 def pool(agreements: Iterable[Agreement]) -> Agreement:
@@ -189,6 +232,14 @@ def _print_agreement(title: str, reports: Sequence[CodedReport], *, like_mesh: b
         f"{len(reports)} reports, {silent} without a mention; {sentences} sentences, "
         f"{sentences / seconds:.0f} per second\n"
     )
+
+
+def _print_locations(title: str, reports: Sequence[CodedReport]) -> None:
+    counts = count_locations(reports, [locate_findings(report.text) for report in reports])
+    table = Table("side or zone", "support", "P", "R", "F1", title=title)
+    for part, agreement in counts.items():
+        table.add_row(part, str(agreement.support), *_cells(agreement))
+    Console(width=110).print(table)
 
 
 def _cells(agreement: Agreement) -> tuple[str, str, str]:

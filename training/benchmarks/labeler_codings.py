@@ -18,12 +18,13 @@ import re
 import tarfile
 import xml.etree.ElementTree as ElementTree
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from report_gen.labeling import chest_xray
+from report_gen.records import FindingLocation, Side, Zone, join_sides
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class CodedReport:
     text: str
     coded: Mapping[str, bool]
     """Findings of the schema; a finding that the collection does not decide is missing."""
+    located: Mapping[str, FindingLocation] = field(default_factory=dict)
+    """Location of each coded finding, for a collection that codes locations."""
 
 
 # Codes have the form `Heading/qualifier/qualifier`. Reasons for choices that are not obvious:
@@ -76,7 +79,7 @@ _NORMAL = re.compile(r"normal|Technical Quality|" + _CODES["Support Devices"])
 def read_mesh(archive: Path) -> list[CodedReport]:
     """Return the Indiana University reports that have a text and MeSH codes."""
     return [
-        CodedReport(text=text, coded=_from_mesh(codes))
+        CodedReport(text=text, coded=_from_mesh(codes), located=_locations(codes))
         for text, codes in _indiana_reports(archive).values()
         if "No Indexing" not in codes
     ]
@@ -173,6 +176,36 @@ def _joined(names: Mapping[str, str], states: Mapping[str, str], positive: str) 
 def _from_mesh(codes: list[str]) -> dict[str, bool]:
     coded = {name: any(re.match(pattern, code) for code in codes) for name, pattern in _CODES.items()}
     return {chest_xray().normal: all(_NORMAL.match(code) for code in codes), **coded}
+
+
+_SIDES: Mapping[str, Side] = {"right": Side.RIGHT, "left": Side.LEFT, "bilateral": Side.BOTH}
+_ZONES: Mapping[str, frozenset[Zone]] = {
+    **dict.fromkeys(("upper lobe", "apex"), frozenset({Zone.UPPER})),
+    **dict.fromkeys(("middle lobe", "lingula", "hilum"), frozenset({Zone.MID})),
+    **dict.fromkeys(("base", "lower lobe", "costophrenic angle", "sulcus", "retrocardiac"), frozenset({Zone.LOWER})),
+    "diffuse": frozenset(Zone),
+}
+"""Side and zones of each qualifier of a MeSH code; others, such as "lung", tell no location.
+
+The coders give "left midlung" the qualifier of the lingula.
+"""
+_USUAL_SIDES: Mapping[str, Side] = {"middle lobe": Side.RIGHT, "lingula": Side.LEFT, "retrocardiac": Side.LEFT}
+"""Side of a code without a side."""
+
+
+def _locations(codes: Iterable[str]) -> dict[str, FindingLocation]:
+    """Return the location that MeSH codes give to each finding, with unknown parts."""
+    located: dict[str, FindingLocation] = {}
+    for code in codes:
+        qualifiers = code.lower().split("/")
+        table = _SIDES if not _SIDES.keys().isdisjoint(qualifiers) else _USUAL_SIDES
+        sides = (table[qualifier] for qualifier in qualifiers if qualifier in table)
+        zones = (zone for qualifier in qualifiers for zone in _ZONES.get(qualifier, ()))
+        location = FindingLocation(join_sides(*sides), frozenset(zones))
+        for name, pattern in _CODES.items():
+            if re.match(pattern, code):
+                located[name] = located.get(name, FindingLocation()).join(location)
+    return located
 
 
 def _indiana_reports(archive: Path) -> dict[str, tuple[str, list[str]]]:

@@ -185,7 +185,9 @@ def _clean(
     labels: NDArray[np.float32],
     targets: NDArray[np.float32],
 ) -> CorpusStudy:
-    sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides) if corpus.use_texts else ()
+    sections: tuple[Section, ...] = ()
+    if corpus.use_texts:
+        sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides, schema=schema)
     if text.drop_contradictions:
         sections = drop_contradictions(sections, schema)
     return CorpusStudy(

@@ -9,15 +9,11 @@ from report_gen.auditing import has_deidentification_mark, mentions_prior, menti
 from report_gen.labeling import findings_in_state
 from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
+from .side_removal import remove_sides
+
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
     r"|greater|more|larger|worse|increase|decrease|change|improvement)\b)[a-z])"
-)
-_SIDE = re.compile(
-    rf"\b(?:(?:on|to|in|at) the (?:left|right)(?: side)?(?=\s*[.,;]|$)"
-    rf"|bilaterally|bi-?(?=basilar|basal|apical|hilar)"
-    rf"|(?:left|right|bilateral|unilateral)(?:[- ]sided)?{_NOUN_FOLLOWS})",
-    re.IGNORECASE,
 )
 _CHANGE = re.compile(
     rf"(?<!is )(?<!are )(?<!remain )(?<!remains )(?<!appears )\b"
@@ -33,24 +29,28 @@ _UNKNOWABLE = re.compile(
 _ENUMERATION = re.compile(r"(?:(?<=\s)|^)\d{1,2}[.)]\s+(?=[A-Z])")
 
 
-def clean_report(example: Mapping[str, str], *, drop_priors: bool, drop_sides: bool) -> tuple[Section, ...]:
+def clean_report(
+    example: Mapping[str, str], *, drop_priors: bool, drop_sides: bool, schema: FindingSchema | None = None
+) -> tuple[Section, ...]:
     """Clean the report of a corpus example; a section without sentences is left out.
 
     Removed sentences: those with a de-identification mark, about communication ("discussed with Dr. ..."), about the
     lateral view, or with a size in millimeters or centimeters, because a draft could only invent them. `drop_priors`
-    removes the comparison from a sentence ("stable cardiomegaly"), `drop_sides` the side ("left effusion"); a sentence
-    that cannot stand without the word is removed.
+    removes the comparison from a sentence ("stable cardiomegaly"), `drop_sides` the side ("left effusion") or the place
+    that it belongs to ("opacity in the left base"); a sentence that cannot stand without the words is removed.
 
     Args:
         example: A row of a corpus, with findings and impression.
         drop_priors: Whether comparisons with an earlier study are removed.
         drop_sides: Whether sides are removed.
+        schema: The findings; those of chest radiographs if not given.
     """
     sections = []
     for name in SectionName:
         text = _ENUMERATION.sub("", example[name.lower()])
         cleaned = [
-            clean_sentence(s.text, drop_priors=drop_priors, drop_sides=drop_sides) for s in split_sentences(text)
+            clean_sentence(s.text, drop_priors=drop_priors, drop_sides=drop_sides, schema=schema)
+            for s in split_sentences(text)
         ]
         if kept := tuple(Sentence(text) for text in dict.fromkeys(cleaned) if text):
             sections.append(Section(name, kept))
@@ -81,13 +81,14 @@ def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | N
     return kept if described else ()
 
 
-def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str:
+def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool, schema: FindingSchema | None = None) -> str:
     """Return the cleaned sentence, or an empty string if it must not be used.
 
     Args:
         sentence: One sentence of a report.
         drop_priors: Whether comparisons with an earlier study are removed.
         drop_sides: Whether sides are removed.
+        schema: The findings; those of chest radiographs if not given.
     """
     if (
         has_deidentification_mark(sentence)
@@ -96,19 +97,19 @@ def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool) -> str
     ):
         return ""
     if drop_priors and mentions_prior(sentence):
-        sentence = _without(_CHANGE, sentence)
+        sentence = _tidy(_CHANGE.sub("", sentence))
         if mentions_prior(sentence):
             return ""
     if drop_sides and mentions_side(sentence):
-        sentence = _without(_SIDE, sentence)
-        if mentions_side(sentence):
+        sentence = _tidy(remove_sides(sentence, schema))
+        if not sentence:
             return ""
     return re.sub(r"[,.;\s]*([.?!])[.\s]*$", r"\1", sentence)
 
 
-def _without(pattern: re.Pattern[str], sentence: str) -> str:
-    """Remove matches and correct the article: "Small left pleural effusion." -> "Small pleural effusion."."""
-    text = re.sub(r"\s+([,.;])", r"\1", " ".join(pattern.sub("", sentence).split()))
-    text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiou])", r"\1n ", text)
-    text = re.sub(r"\b([Aa])n (?=[^aeiou\s])", r"\1 ", text)
+def _tidy(sentence: str) -> str:
+    """Correct spaces, articles and the first letter of a sentence from which words were removed."""
+    text = re.sub(r"\s+([,.;])", r"\1", " ".join(sentence.split()))
+    text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiouAEIO])", r"\1n ", text)
+    text = re.sub(r"\b([Aa])n (?=[^aeiouAEIO\s])", r"\1 ", text)
     return text[:1].upper() + text[1:]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from report_gen_training.data.text_cleaning import clean_report, clean_sentence, drop_contradictions
 
+from report_gen.labeling import load_schema
 from report_gen.records import SectionName, parse_report
 
 
@@ -33,16 +36,64 @@ def test_sentences(sentence: str, cleaned: str) -> None:
 @pytest.mark.parametrize(
     ("sentence", "cleaned"),
     [
+        # The word goes, the finding stays.
         ("Small left pleural effusion.", "Small pleural effusion."),
         ("Right-sided opacity.", "Opacity."),
         ("There is a left upper lobe opacity.", "There is an upper lobe opacity."),
-        ("There is an effusion on the right.", "There is an effusion."),
         ("Bibasilar atelectasis.", "Basilar atelectasis."),
+        ("Bilateral pleural effusions.", "Pleural effusions."),
+        ("The lungs are clear bilaterally.", "The lungs are clear."),
+        ("Left interstitial and alveolar opacities.", "Interstitial and alveolar opacities."),
+        ("Left-sided chest tubes.", "Chest tubes."),
+        ("Old fractures of right ribs.", "Old fractures of ribs."),
+        ("There is a left IJ catheter.", "There is an IJ catheter."),
+        ("Enlarged left ventricle.", "Enlarged ventricle."),
+        ("Elevated left hemidiaphragm.", "Elevated hemidiaphragm."),
+        # The place of a finding goes whole.
+        ("There is an effusion on the right.", "There is an effusion."),
+        ("Minimal atelectasis left base.", "Minimal atelectasis."),
+        ("Minimal atelectasis left base, no edema.", "Minimal atelectasis, no edema."),
+        ("Calcified granuloma, right lung base.", "Calcified granuloma."),
+        ("A nodule is seen at the left lung base.", "A nodule is seen."),
+        ("A nodule in the right midlung may be a mass.", "A nodule may be a mass."),
+        ("Opacity projecting over the left apex.", "Opacity."),
+        ("Nodules in the right upper lobe and left lower lobe.", "Nodules."),
+        ("Clips overlying the right breast and axilla.", "Clips."),
+        ("Effusion on the left due to trauma.", "Effusion due to trauma."),
+        ("In the left lower lobe, there is a nodule.", "There is a nodule."),
+        ("Left base opacity.", "Opacity."),
+        ("Right middle lobe infiltrate.", "Infiltrate."),
+        ("Scarring in the lingula.", "Scarring."),
+        # A comparison of the sides goes whole.
+        ("Effusions, right greater than left.", "Effusions."),
+        ("Bibasilar opacities, left greater than right, and edema.", "Basilar opacities, and edema."),
+        ("Left greater than right basilar opacity.", "Basilar opacity."),
+        ("Both lungs are clear.", "The lungs are clear."),
+        # The sentence cannot stand, or would mean something else.
         ("The left is larger than the right.", ""),
+        ("The right lung is clear.", ""),
+        ("Right lung clear.", ""),
+        ("Grossly clear left lung.", ""),
+        ("The left hemidiaphragm is elevated.", ""),
+        ("Elevation left hemidiaphragm.", ""),
+        ("The opacity is in the left base.", ""),
+        ("Opacities most confluent in the left base.", ""),
+        ("Small effusion, small left sided.", ""),
+        ("A catheter with its tip in the right atrium terminating in the right ventricle.", ""),
+        ("Right base appears to represent atelectasis.", ""),
+        ("Left knee.", ""),
+        ("Effusions are bilateral.", ""),
     ],
 )
 def test_sides(sentence: str, cleaned: str) -> None:
     assert clean_sentence(sentence, drop_priors=True, drop_sides=True) == cleaned
+
+
+def test_the_findings_of_another_schema_keep_their_words(tmp_path: Path) -> None:
+    file = tmp_path / "head.toml"
+    file.write_text('name = "head_ct"\n[[finding]]\nname = "Hemorrhage"\nphrases = ["hemorrhage*"]\n')
+    cleaned = clean_sentence("Left subdural hemorrhage.", drop_priors=True, drop_sides=True, schema=load_schema(file))
+    assert cleaned == "Subdural hemorrhage."
 
 
 def test_comparisons_are_kept_on_request() -> None:

@@ -1,0 +1,63 @@
+"""Name the file of a draft, and compute the digests of what determines the draft."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from report_gen.files import file_name
+from report_gen.records import Study
+
+_DIGITS = 12
+"""Digits of the digest of the images in a file name."""
+
+
+@dataclass(frozen=True)
+class DraftFile:
+    """A draft that was requested, and the file that it is written to."""
+
+    study: Study
+    name: str
+    """File name with its suffix."""
+    suffix: str
+    """Suffix with its dot."""
+    images: str
+    """SHA-256 of the digests of the images, in their order."""
+    request: str
+    """SHA-256 of everything that determines the draft, except the name."""
+
+    @classmethod
+    def of_study(cls, study: Study, suffix: str, *, folder: Path, settings: Mapping[str, Any]) -> DraftFile:
+        """Return the file with the name of a study.
+
+        Args:
+            study: The study. The content of its files determines everything that the headers say.
+            suffix: Suffix of the file, with the dot.
+            folder: Folder of the file.
+            settings: Values that JSON can write: options, program version and checkpoint.
+        """
+        digests = [image.sha256 for image in study.images]
+        views = [image.view_position for image in study.images]
+        request = {"images": digests, "views": views, "settings": settings}
+        return cls(
+            study,
+            name=file_name(study.name, suffix=suffix, folder=folder) + suffix,
+            suffix=suffix,
+            images=digest(json.dumps(digests)),
+            request=digest(json.dumps(request, sort_keys=True, allow_nan=False)),
+        )
+
+    def with_digits(self, folder: Path) -> DraftFile:
+        """Return the file with digits of the images in its name, so that no other study has it."""
+        name = file_name(f"{self.study.name}-{self.images[:_DIGITS]}", suffix=self.suffix, folder=folder)
+        return replace(self, name=name + self.suffix)
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text, which may contain undecodable bytes of a file name (PEP 383)."""
+    return hashlib.sha256(os.fsencode(text)).hexdigest()

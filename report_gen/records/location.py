@@ -1,0 +1,65 @@
+"""Location of a finding in a frontal chest radiograph: the side of the patient and the zones of the lungs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    """Side of the patient. The patient's right is the left of a frontal image."""
+
+    RIGHT = "right"
+    LEFT = "left"
+    BOTH = "both"
+    MIDLINE = "midline"
+    UNKNOWN = "unknown"
+
+
+class Zone(StrEnum):
+    """Zone of a lung: a third of its height in a frontal image.
+
+    A finding may occupy several zones, so a location has a set of zones. The empty set means that nothing is known, and
+    all zones mean a diffuse finding. An image model gives a probability to each zone.
+    """
+
+    UPPER = "upper"
+    MID = "mid"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True)
+class FindingLocation:
+    """Side and zones of a finding."""
+
+    side: Side = Side.UNKNOWN
+    zones: frozenset[Zone] = frozenset()
+
+    @property
+    def known(self) -> bool:
+        """Whether the side or a zone is known."""
+        return self.side is not Side.UNKNOWN or bool(self.zones)
+
+    def join(self, other: FindingLocation) -> FindingLocation:
+        """Return the location of a finding that is at both locations.
+
+        Right and left give BOTH. An unknown side or a midline gives way to another side.
+        """
+        return FindingLocation(join_sides(self.side, other.side), self.zones | other.zones)
+
+    def or_else(self, other: FindingLocation) -> FindingLocation:
+        """Return this location with its unknown parts taken from another one."""
+        side = other.side if self.side is Side.UNKNOWN else self.side
+        return FindingLocation(side, self.zones or other.zones)
+
+
+UNKNOWN_LOCATION = FindingLocation()
+"""Nothing is known about a location."""
+
+
+def join_sides(*sides: Side) -> Side:
+    """Return the side of a finding that is at all of these sides; see `FindingLocation.join`."""
+    named = set(sides)
+    if Side.BOTH in named or {Side.RIGHT, Side.LEFT} <= named:
+        return Side.BOTH
+    return next((side for side in (Side.RIGHT, Side.LEFT, Side.MIDLINE) if side in named), Side.UNKNOWN)
