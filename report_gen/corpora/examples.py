@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import compress, islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
 from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images
-from report_gen.errors import OutputError
+from report_gen.files import output_error
 from report_gen.labeling import chest_xray
 from report_gen.records import ATTRIBUTES, FindingSchema
 
@@ -95,39 +97,37 @@ class Example:
 
 
 def build_dataset(
-    examples: Iterable[Example], file: Path | None = None, *, schema: FindingSchema | None = None
+    examples: Iterable[Example], folder: Path | None = None, *, schema: FindingSchema | None = None
 ) -> Dataset:
     """Build a table of examples, in memory or memory-mapped from an Arrow file. The cache of `datasets` is not used.
 
     Examples are written a thousand at a time, so that with a file the memory does not grow with their number. The file
-    replaces an older one only when it is complete; a table that is mapped from the older one stays valid.
+    contains reports of patients, so it never has a name, where the system supports that: nothing is left of it when
+    the process ends, even if it is killed.
 
     Args:
         examples: The studies.
-        file: Arrow file to write. Default: the table is in memory.
+        folder: Folder on whose disk the table is written. Default: the table is in memory.
         schema: Findings in the order of the labels. Default: the findings of chest radiographs.
 
     Raises:
-        OutputError: The file cannot be written; no part of it remains.
+        OutputError: The table cannot be written.
     """
     schema = schema or chest_xray()
-    if file is None:
-        sink = pa.BufferOutputStream()
-        _write(examples, sink, schema)
-        return Dataset.from_buffer(sink.getvalue())
-    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")
+    if folder is None:
+        buffer = pa.BufferOutputStream()
+        _write(examples, buffer, schema)
+        return Dataset.from_buffer(buffer.getvalue())
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as sink:
-                _write(examples, sink, schema)
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            _write(examples, file, schema)
+            file.flush()
+            table = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{file}: cannot be written ({reason}); free the disk or choose another store") from error
-    return Dataset.from_file(str(file))
+        raise output_error(folder, error) from error
+    # Without a fingerprint `datasets` would serialize the whole table to compute one.
+    return Dataset(pa.ipc.open_stream(pa.py_buffer(table)).read_all(), fingerprint=secrets.token_hex(8))
 
 
 def _write(examples: Iterable[Example], sink: Any, schema: FindingSchema) -> None:

@@ -73,7 +73,7 @@ def build_from_configuration(
         config = AutoConfig.for_model(**check_transformer(transformer))
         _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
-    except _BUILD_ERRORS as error:
+    except LIBRARY_ERRORS as error:
         check_memory(error, f"a decoder {transformer.get('model_type')!r}")
         reason = " ".join(str(error).split()).rstrip(".")  # some messages have several lines
         raise CheckpointError(
@@ -82,7 +82,7 @@ def build_from_configuration(
     return model
 
 
-_BUILD_ERRORS = (
+LIBRARY_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
@@ -141,7 +141,7 @@ def load_pretrained(name: str, *, vocabulary_size: int, cross_attention: bool) -
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (OSError, RecursionError, SafetensorError, *_BUILD_ERRORS) as error:
+    except (OSError, RecursionError, SafetensorError, *LIBRARY_ERRORS) as error:
         check_memory(error, name)
         raise CheckpointError(
             f"{name}: no causal language model with safetensors weights found; give a local folder or a hub name"

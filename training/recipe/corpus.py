@@ -8,15 +8,17 @@ from pydantic import Field, model_validator
 
 from report_gen.config import FrozenModel
 
+from .names import Label
+
 Weight = Annotated[float, Field(gt=0, le=1000)]
 
 
 class CorpusRecipe(FrozenModel):
-    name: str
+    name: Label
     """Name by which stages refer to the corpus."""
     path: str
     """Folder or file, relative to `data`."""
-    layout: str | None = None
+    layout: Label | None = None
     """Layout of the corpus; detected automatically if not given."""
     columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
     """Columns of a table by field, such as `{ image = "filename", report = "report_text", patient = "PatientID" }`, if

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from report_gen.config import (
+    MAX_STEPS,
     ConditioningName,
     DeclaredScope,
     DecoderConfig,
@@ -14,6 +15,8 @@ from report_gen.config import (
     ProjectorConfig,
 )
 from report_gen.records import AttributeName
+
+from .names import Label
 
 
 class LoraRecipe(FrozenModel):
@@ -25,7 +28,7 @@ class LoraRecipe(FrozenModel):
     """Scale of the adapters is alpha / rank."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout before an adapter."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[Label, ...] = ()
     """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 
@@ -37,7 +40,7 @@ class ModelRecipe(FrozenModel):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
-    preprocessing: tuple[PreprocessingStep, ...] = ()
+    preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)

@@ -12,7 +12,7 @@ from report_gen.records import SectionName
 
 from .corpus import CorpusRecipe
 from .model import ModelRecipe
-from .names import check_name
+from .names import Label, check_name
 from .recognizer import RecognizerRecipe
 
 
@@ -100,9 +100,9 @@ class Rates(FrozenModel):
 
 
 class StageRecipe(FrozenModel):
-    name: str
+    name: Label
     """Name shown in the progress bar and the log."""
-    corpora: tuple[str, ...]
+    corpora: tuple[Label, ...]
     """Names of the corpora to train on; `mixing` says how."""
     mixing: Literal["alternate", "pooled"] = "alternate"
     """How corpora share the batches: `alternate` takes whole batches of each corpus in turn, `pooled` draws every batch
