@@ -13,7 +13,7 @@ ReportGenError                 1  a fault of report-gen
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 ├── OutputError                5  a result cannot be written
 ├── ResourceError              5  memory is exhausted, or a worker process died
-└── StoppedError       130, 143  Ctrl-C or SIGTERM ended a run that can be resumed
+└── StoppedError  129, 130, 143  SIGHUP, Ctrl-C or SIGTERM ended a run that can be resumed
 
 The exit code is 6 if the drafts fail `score --strict`, or a corpus fails `corpus check --strict`. It is 141 if the
 program that reads standard output has ended, as after `report-gen ... | head -1`.

@@ -19,6 +19,13 @@ LONGEST_PROMPT = 2**16
 """Longest prompt, characters. No decoder has positions for a longer text."""
 LONGEST_VALUE = 300
 """Largest number of characters of a filled-in value; longer values are cut at a word."""
+LONGEST_READ = 2**18
+"""Largest number of characters of a value that are read."""
+
+_BLOCK = 10 * LONGEST_VALUE
+"""Characters of a value that are cleaned together, so that a long value is read only as far as needed."""
+_LONGEST_MARK = 200
+"""Characters at the end of a block in which a de-identification mark may begin that the next block ends."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +95,39 @@ def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: 
 
 
 def clean_value(text: str) -> str:
-    """Return the text of a value as one line without control characters and de-identification marks.
+    """Return a value as one line without control characters and de-identification marks.
 
-    At most the first 3,000 characters are read. A text without letters and digits becomes empty.
+    At most `LONGEST_READ` characters are read, and no more than are needed for a value longer than `LONGEST_VALUE`. A
+    text without letters and digits becomes empty.
     """
-    text = strip_controls(text[: 10 * LONGEST_VALUE])  # bounds the patterns below, which take quadratic time
-    text = re.sub(r"\(\s*\)", "", remove_deidentified_words(text))
-    text = re.sub(r"\s+(?=[.,;:)])", "", text)
-    text = " ".join(re.sub(r"([,;:])[,;:]+", r"\1", text).split()).lstrip(".,;: ")
-    return text if any(map(str.isalnum, text)) else ""
+    text, cleaned, rest = text[:LONGEST_READ], "", ""
+    for start in range(0, len(text), _BLOCK):
+        block = rest + text[start : start + _BLOCK]
+        rest = "" if start + _BLOCK >= len(text) else _unfinished(block)
+        cleaned = _clean(f"{cleaned} {block.removesuffix(rest)}")
+        if not any(map(str.isalnum, cleaned)):
+            cleaned = ""
+        elif len(cleaned) > LONGEST_VALUE:
+            break
+    return cleaned
+
+
+def _unfinished(block: str) -> str:
+    """Return the end of a block that may be the beginning of a word or of a de-identification mark."""
+    end = block[-_LONGEST_MARK:]
+    mark = max(end.rfind("["), end.rfind("<"))
+    if mark >= 0 and not re.search(r"[\]>]\S*\s", end[mark:]):
+        return end[mark:]
+    return end[len(end.rstrip()) :] or end.split()[-1]
+
+
+def _clean(text: str) -> str:
+    """Remove what a value must not contain."""
+    # White space is collapsed at once, because the next pattern takes quadratic time in a long run of it.
+    text = " ".join(remove_deidentified_words(strip_controls(text)).split())
+    text = " ".join(re.sub(r"\( ?\)", "", text).split())
+    text = re.sub(r" (?=[.,;:)])", "", text)
+    return re.sub(r"([,;:])[,;:]+", r"\1", text).lstrip(".,;: ")
 
 
 def cut_at_word(text: str, characters: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from report_gen.errors import UsageError
-from report_gen.prompting import LONGEST_VALUE, Prompt, describe_views, load_prompt, render
+from report_gen.prompting import LONGEST_VALUE, Prompt, clean_value, describe_views, load_prompt, render
 
 PROMPT = Prompt("Chest X-ray.\nViews: {views}\nWhy: {indication} by {technique}")
 
@@ -121,3 +122,43 @@ def test_a_value_stays_on_its_line_and_within_its_length(text: str) -> None:
 )
 def test_views_in_words(views: list[str], expected: str) -> None:
     assert describe_views(views) == expected
+
+
+@pytest.mark.parametrize(
+    "removed",
+    ["XXXX ", "\U0001f637", "\x1b", "[** name of a person **] ", "(XXXX), ", " ", "\u2581", "[Date] "],
+)
+def test_what_follows_many_removed_characters_is_kept(removed: str) -> None:
+    """The number of marks is varied, so that every part of a mark is at the end of a block once."""
+    for count in (200, 620, *range(3_000, 3_010)):
+        assert clean_value(removed * count + " pneumothorax?").endswith("pneumothorax?")
+        if removed.isascii():
+            assert clean_value(removed * count + " pneumothorax?") == "pneumothorax?"
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        *(
+            "X",
+            "(",
+            "( ",
+            "<",
+            "[** ",
+            "[**",
+            "[  ",
+            "a ,",
+            ",;",
+            "\x1b",
+            " ",
+            "\U0001f4a9",
+            "XXXX, (XXXX) ",
+            "fever and cough ",
+        )
+    ],
+)
+def test_the_time_for_a_value_of_30_megabytes_is_bounded(hostile: str) -> None:
+    text = hostile * (30_000_000 // len(hostile))
+    start = time.process_time()
+    assert len(render(Prompt("{indication}"), indication=text)) <= LONGEST_VALUE
+    assert time.process_time() - start < 3  # 0.6 seconds at most on one core

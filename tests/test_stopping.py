@@ -18,21 +18,36 @@ from report_gen.terminal import stop_on_signals
 
 @pytest.fixture(autouse=True)
 def _default_handler() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def terminate(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def test_an_unfinished_file_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", terminate)
-    with pytest.raises(StoppedError, match=r"^stopped by SIGTERM; say this$") as stop, stop_on_signals("say this"):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_an_unfinished_file_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), number))
+    stopped = "interrupted" if number is signal.SIGINT else f"stopped by {number.name}"
+    with pytest.raises(StoppedError, match=rf"^{stopped}; say this$") as stop, stop_on_signals("say this"):
         write_atomically(tmp_path / "draft.txt", "x")
-    assert stop.value.exit_code == 143
+    assert stop.value.exit_code == code
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nohup_keeps_its_effect() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals("stopped"):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_suppressed_signal_ends_the_context_at_the_next_check() -> None:

@@ -152,6 +152,20 @@ def test_quiet_hides_progress_and_lines_but_not_alarms(capsys: pytest.CaptureFix
     assert capsys.readouterr() == ("", "an alarm\n")
 
 
+def test_a_line_break_in_a_text_beside_a_bar_forges_no_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    name = "a\nreport-gen: notice: forged"
+    assert list(track(iter("ab"), total=2, description=name)) == ["a", "b"]
+    with bars() as progress:
+        progress.show(name, 1, 2, note=name, alarm=name)
+        progress.say(name)
+    written = capsys.readouterr().err
+    assert not any(line.startswith("report-gen") for line in written.splitlines())
+    assert written.count(r"a\nreport-gen: notice: forged") >= 5
+
+
 def test_bars_in_a_notebook_are_plain_lines_that_need_no_widgets(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,7 +62,7 @@ class CorpusSource:
 
     @contextmanager
     def open(self, *, store: Path | None = None, check: bool = True) -> Iterator[Dataset]:
-        """Read the corpus into a table on disk that is deleted at the end of the context.
+        """Read the corpus into a table on disk that has no name.
 
         The number of images and studies that were left out is printed.
 
@@ -88,11 +88,7 @@ class CorpusSource:
                 schema=self.schema,
                 columns=self.columns,
             )
-            table = Path(dataset.cache_files[0]["filename"])
-            try:
-                yield self._without_missing(dataset) if self.skip_missing else dataset
-            finally:
-                table.unlink()
+            yield self._without_missing(dataset) if self.skip_missing else dataset
 
     def _without_missing(self, dataset: Dataset) -> Dataset:
         from report_gen.corpus_qc import leave_out_missing

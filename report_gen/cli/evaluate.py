@@ -51,6 +51,9 @@ def evaluate(
     layout: Layout = None,
     columns: Columns = None,
     split: Annotated[str, typer.Option(help="Split to draft: train, val, test or all.")] = "test",
+    source: Annotated[
+        str, typer.Option(help="Source of the studies to draft, for a corpus with a column `source`. Default: all.")
+    ] = "",
     preset: Preset = "raw",
     json: Annotated[Path | None, typer.Option(help="Write scores and drafts to this JSON file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts to this file; needs reports.")] = None,
@@ -101,7 +104,7 @@ def evaluate(
                 columns=parse_columns(columns),
             )
         )
-        rows = evaluation.select_studies(studies, split)
+        rows = evaluation.select_studies(studies, split, source)
         if (html or csv) and not any(map(evaluation.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
         if calibration:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from report_gen.arguments import MAX_SEED as MAX_SEED  # for all commands
 from report_gen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
 
-MAX_SEED = 2**64 - 1
-"""Largest seed: readers of JSON and random generators expect a number of 64 bits."""
 MAX_BOOTSTRAP = 100_000
 """Largest number of bootstrap samples; an interval changes in the third digit with a hundredth of that."""
 MAX_BATCH = 1024

@@ -4,6 +4,7 @@ from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANS
 from report_gen.config.base import FrozenModel
 from report_gen.config.model import (
     CONDITIONING_TRAITS,
+    MAX_STEPS,
     STATES,
     AttributeConfig,
     ConditioningName,
@@ -29,6 +30,7 @@ from report_gen.config.steps import (
 __all__ = [
     "CONDITIONING_TRAITS",
     "ENCODER_ARGUMENTS",
+    "MAX_STEPS",
     "MODEL_TYPES",
     "STATES",
     "TRANSFORMER_KEYS",

@@ -52,26 +52,44 @@ MODEL_TYPES = _names(
 )
 """Types of language models that may be decoders: dense models without custom code."""
 
-TRANSFORMER_KEYS = _names(
-    """
-    _remove_final_layer_norm activation activation_dropout activation_function add_cross_attention alibi
-    attention_bias attention_dropout attention_multiplier attention_probs_dropout_prob attention_softmax_in_fp32
-    attn_implementation attn_logit_softcapping attn_pdrop bias bos_token_id chunk_size_feed_forward clip_qkv
-    do_layer_norm_before dropout embd_pdrop embedding_dropout embedding_multiplier embedding_size enable_bias
-    eos_token_id ffn_dim ffn_hidden_size final_logit_softcapping head_dim hidden_act hidden_activation hidden_dropout
-    hidden_dropout_prob hidden_size init_std initializer_range intermediate_size is_decoder
-    layer_norm_elementwise_affine layer_norm_eps layer_norm_epsilon layer_types layerdrop logit_scale logits_scaling
-    max_position_embeddings max_window_layers mlp_bias model_type multi_query n_ctx n_embd n_head n_inner n_layer
-    n_positions new_decoder_architecture no_rope_layer_interval no_rope_layers norm_eps norm_epsilon num_attention_heads
-    num_hidden_layers num_key_value_heads num_kv_heads num_ln_in_parallel_attn original_max_position_embeddings
-    pad_token_id parallel_attn partial_rotary_factor position_embedding_type pretraining_tp qk_layernorm
-    query_pre_attn_scalar reorder_and_upcast_attn resid_pdrop residual_dropout residual_multiplier rms_norm_eps
-    rope_local_base_freq rope_parameters rope_scaling rope_theta rotary_dim rotary_emb_base rotary_pct
-    scale_attention_softmax_in_fp32 scale_attn_by_inverse_layer_idx scale_attn_weights scale_embedding sliding_window
-    sliding_window_pattern tie_word_embeddings type_vocab_size use_bias use_bidirectional_attention
-    use_parallel_residual use_qk_norm use_qkv_bias use_sliding_window vocab_size word_embed_proj_dim
-    """
-)
+_KEYS_BY_TYPE: Mapping[tuple[type, ...], str] = {
+    (bool,): """
+        _remove_final_layer_norm add_cross_attention alibi attention_bias attention_softmax_in_fp32 bias
+        do_layer_norm_before enable_bias is_decoder layer_norm_elementwise_affine mlp_bias multi_query
+        new_decoder_architecture parallel_attn qk_layernorm reorder_and_upcast_attn scale_attention_softmax_in_fp32
+        scale_attn_by_inverse_layer_idx scale_attn_weights scale_embedding tie_word_embeddings use_bias
+        use_bidirectional_attention use_parallel_residual use_qk_norm use_qkv_bias use_sliding_window
+    """,
+    (int,): """
+        bos_token_id chunk_size_feed_forward embedding_size ffn_dim ffn_hidden_size head_dim hidden_size
+        intermediate_size max_position_embeddings max_window_layers n_ctx n_embd n_head n_inner n_layer n_positions
+        no_rope_layer_interval num_attention_heads num_hidden_layers num_key_value_heads num_kv_heads
+        num_ln_in_parallel_attn original_max_position_embeddings pad_token_id pretraining_tp rotary_dim
+        sliding_window sliding_window_pattern type_vocab_size vocab_size word_embed_proj_dim
+    """,
+    (int, float): """
+        activation_dropout attention_dropout attention_multiplier attention_probs_dropout_prob
+        attn_logit_softcapping attn_pdrop clip_qkv dropout embd_pdrop embedding_dropout embedding_multiplier
+        final_logit_softcapping hidden_dropout hidden_dropout_prob init_std initializer_range layer_norm_eps
+        layer_norm_epsilon layerdrop logit_scale logits_scaling norm_eps norm_epsilon partial_rotary_factor
+        query_pre_attn_scalar resid_pdrop residual_dropout residual_multiplier rms_norm_eps rope_local_base_freq
+        rope_theta rotary_emb_base rotary_pct
+    """,
+    (str,): """
+        activation activation_function attn_implementation hidden_act hidden_activation model_type
+        position_embedding_type
+    """,
+    (list, tuple): "layer_types no_rope_layers",
+    (Mapping,): "rope_parameters rope_scaling",
+    (int, list, tuple): "eos_token_id",
+}
+TRANSFORMER_TYPES = {key: types for types, keys in _KEYS_BY_TYPE.items() for key in _names(keys)}
+"""Keys of transformers configurations that shape the network, with the types of their values; None is allowed for all.
+
+transformers checks the types of the keys that a model declares, but not those of keys that it reads without.
+"""
+
+TRANSFORMER_KEYS = frozenset(TRANSFORMER_TYPES)
 """Keys of transformers configurations that shape the network."""
 
 UNUSED_KEYS = _names(
@@ -86,6 +104,15 @@ UNUSED_KEYS = _names(
 """Keys that transformers writes into a configuration and that do not change a decoder. They are left out."""
 
 _LAYER_NAMES = ("depth", "n_layer", "num_hidden_layers")
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    tuple: "a list",
+    Mapping: "a table",
+}
 _ATTENTION = ("eager", "sdpa")
 _DTYPES = ("float32", "float16", "bfloat16")
 _ARCHITECTURE = re.compile(r"\w{1,100}(\.\w{1,100})?", re.ASCII)
@@ -130,6 +157,7 @@ def check_transformer(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in checked.items():
         if key not in TRANSFORMER_KEYS:
             raise ValueError(f"the decoder key {key[:100]!r} is not allowed; remove it")
+        _check_type(key, value, TRANSFORMER_TYPES[key])
         _check_value(key, value, largest=MAX_NUMBER)
     return checked
 
@@ -137,6 +165,13 @@ def check_transformer(settings: Mapping[str, Any]) -> dict[str, Any]:
 def _check_choice(key: str, value: object, choices: tuple[str, ...]) -> None:
     if value is not None and value not in choices:
         raise ValueError(f"{key} {str(value)[:100]!r} is not supported; choose from {', '.join(choices)}")
+
+
+def _check_type(key: str, value: object, types: tuple[type, ...]) -> None:
+    """Raise ValueError if a value is of another type. True and False are no numbers; None leaves the choice open."""
+    if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
+        names = " or ".join(dict.fromkeys(_TYPE_NAMES[one] for one in types))
+        raise ValueError(f"{key} = {str(value)[:100]!r} is not {names}; correct it")
 
 
 def _check_value(name: str, value: object, *, largest: int, depth: int = 0) -> None:

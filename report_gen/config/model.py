@@ -28,7 +28,7 @@ Scalar = str | int | float | bool
 
 MAX_FINDINGS = MAX_VALUES = 1024
 """Largest number of findings of a model, and of values of an attribute."""
-MAX_STEPS = 32
+MAX_STEPS = 12
 """Largest number of preprocessing steps."""
 
 ConditioningName = Literal["prefix", "cross_attention", "numbers"]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from report_gen.config.base import FrozenModel
+
+MAX_BINS = 2**22
+"""Largest number of histogram bins of all tiles; they take 0.1 GB and half a second, whatever the size of the image."""
 
 
 class CropBordersStep(FrozenModel):
@@ -58,7 +61,7 @@ class NonLocalMeansStep(FrozenModel):
     """Width of the similarity weights in multiples of sigma; higher values smooth more."""
     patch: int = Field(default=5, ge=3, le=9)
     """Side of the compared surroundings, pixels."""
-    distance: int = Field(default=4, ge=1, le=10)
+    distance: int = Field(default=4, ge=1, le=6)
     """Largest distance of averaged pixels along each axis, pixels. The time grows with its square."""
 
 
@@ -72,7 +75,15 @@ class ClaheStep(FrozenModel):
     limit: float = Field(default=2.5, ge=1, le=100)
     """Largest slope of a tile's mapping, in multiples of the slope of the identity; 1 hardly changes the image."""
     bins: int = Field(default=1024, ge=64, le=16384)
-    """Bins of a histogram: intensity levels that a tile distinguishes."""
+    """Bins of a histogram: intensity levels that a tile distinguishes. Tiles * tiles * bins is at most 4,194,304."""
+
+    @model_validator(mode="after")
+    def _check_histograms(self) -> ClaheStep:
+        if (bins := self.tiles**2 * self.bins) > MAX_BINS:
+            raise ValueError(
+                f"{self.tiles} x {self.tiles} tiles of {self.bins} bins are {bins} bins; use at most {MAX_BINS}"
+            )
+        return self
 
 
 class PercentilesStep(FrozenModel):

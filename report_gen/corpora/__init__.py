@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -16,8 +15,11 @@ from report_gen.corpora.examples import (
     build_dataset,
     corpus_features,
     is_file,
+    is_of_source,
     without_missing_images,
 )
+from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images, location_of_boxes
+from report_gen.corpora.image_paths import IMAGES
 from report_gen.corpora.layouts import LAYOUTS, Layout, choose_layout
 from report_gen.corpora.row_tables import describe_columns
 from report_gen.corpora.validation import CorpusValidator
@@ -26,16 +28,21 @@ from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
 __all__ = [
+    "IMAGES",
     "LAYOUTS",
     "SPLITS",
     "USUAL_NAMES",
     "ColumnMapping",
     "ColumnUse",
     "Example",
+    "FindingBox",
     "Layout",
+    "boxes_of_kept_images",
     "corpus_features",
     "is_file",
+    "is_of_source",
     "list_names",
+    "location_of_boxes",
     "read_columns",
     "read_corpus",
     "read_nih_labels",
@@ -58,9 +65,9 @@ def read_corpus(
         path: File or folder in one of `LAYOUTS`.
         layout: Name of the layout. Default: auto-detect.
         require_images: False omits missing images instead of refusing the corpus; None keeps their names unchecked.
-        store: Folder for the table and for images that are embedded in the corpus. Rows are streamed through it, so
-            that the memory does not grow with the corpus. The store contains the texts of the corpus, and it must exist
-            as long as the dataset. Default: the table is in memory.
+        store: Folder for images that are embedded in the corpus, and for a file without a name that holds the table.
+            Rows are streamed through it, so that the memory does not grow with the corpus. Default: the table is in
+            memory.
         check: False skips the checks of texts, ids, splits and patients, so that a faulty corpus can be repaired.
         schema: The findings whose labels are read, in this order. Default: those of chest radiographs.
         columns: Column of the user's table by field, such as {"image": "filename", "report": "text"}. Default: columns
@@ -87,21 +94,15 @@ def read_corpus(
     # A table may have reports under a name that is not recognized; other layouts define where reports and labels are.
     described = LAYOUTS[name].tables is None
     validator = CorpusValidator(path, require_images=bool(require_images), thorough=check, described=described)
-    file = None if store is None else store / _file_name(path, name)
     try:
-        dataset = build_dataset(validator.count_faults(examples), file, schema=schema)
+        dataset = build_dataset(validator.count_faults(examples), store, schema=schema)
     except UnicodeEncodeError as error:
         raise CorpusError(
             f"{path}: a text contains a lone surrogate (half a character); save the file as UTF-8"
         ) from error
     except MemoryError as error:
         raise ResourceError(f"{path}: not enough memory to read the corpus; free memory or split the corpus") from error
-    try:
-        validator.raise_for_faults(dataset)
-    except CorpusError:
-        if file is not None:
-            file.unlink()
-        raise
+    validator.raise_for_faults(dataset)
     return dataset
 
 
@@ -128,8 +129,3 @@ def read_nih_labels(path: Path, *, layout: str | None = None) -> dict[str, froze
         CorpusError: See `read_corpus`.
     """
     return nih.read_labels(path) if choose_layout(path, layout) == "nih" else None
-
-
-def _file_name(path: Path, layout: str) -> str:
-    """Return a name that depends on the corpus only, so that reading it again replaces the older file."""
-    return f"{layout}-{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}.arrow"

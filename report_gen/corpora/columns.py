@@ -56,6 +56,10 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "modality": ("modality", "image_modality"),
     "plane": ("plane", "imaging_plane"),
     "body_part": ("body_part", "body_part_examined", "body_region", "anatomical_region"),
+    "source": ("source", "data_source", "hospital"),
+    "stored_px": ("stored_px",),
+    "finding_boxes": ("finding_boxes",),
+    "adjudicated_findings": ("adjudicated_findings",),
     "split": ("split", "set", "subset", "partition", "data_split", "dataset_split"),
 }
 """Usual column names of each field, in order of preference."""

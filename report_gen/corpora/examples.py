@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import compress, islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
 from datasets.arrow_writer import ArrowWriter
 
-from report_gen.errors import OutputError
+from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images
+from report_gen.files import output_error
 from report_gen.labeling import chest_xray
 from report_gen.records import ATTRIBUTES, FindingSchema
 
 SPLITS = ("train", "val", "test")
+
+
+_BOX = {
+    "finding": Value("string"),
+    **dict.fromkeys(("left", "top", "right", "bottom"), Value("float32")),
+    "image": Value("int32"),
+}
+"""Columns of a box, as in `FindingBox`."""
 
 
 def corpus_features(schema: FindingSchema) -> Features:
@@ -36,6 +47,10 @@ def corpus_features(schema: FindingSchema) -> Features:
             "impression": Value("string"),
             "labels": labels,
             "soft_labels": labels,
+            "adjudicated_findings": List(Value("string")),
+            "finding_boxes": List(_BOX),
+            "source": Value("string"),
+            "stored_px": Value("int32"),
             **dict.fromkeys(ATTRIBUTES, Value("string")),
             "split": Value("string"),
         }
@@ -64,6 +79,14 @@ class Example:
     """By finding, 1 or 0; findings that the corpus does not label are missing."""
     soft_labels: Mapping[str, float] = field(default_factory=dict)
     """By finding, the probability 0..1 that another model gives; findings without one are missing."""
+    adjudicated_findings: tuple[str, ...] = ()
+    """Findings whose label several readers agreed on. Such a label is not mixed with soft labels."""
+    finding_boxes: tuple[FindingBox, ...] = ()
+    """Boxes around findings. A finding without a box may be present all the same."""
+    source: str = ""
+    """Part of the corpus that the study comes from, such as a hospital or a published selection; empty if unknown."""
+    stored_px: int = 0
+    """Side length in pixels to which the images were reduced before they became part of the corpus; 0 if unknown."""
     modality: str = ""
     """Modality of all images, as `value_of_term` writes it; empty if it is unknown or the images differ."""
     plane: str = ""
@@ -74,39 +97,37 @@ class Example:
 
 
 def build_dataset(
-    examples: Iterable[Example], file: Path | None = None, *, schema: FindingSchema | None = None
+    examples: Iterable[Example], folder: Path | None = None, *, schema: FindingSchema | None = None
 ) -> Dataset:
     """Build a table of examples, in memory or memory-mapped from an Arrow file. The cache of `datasets` is not used.
 
     Examples are written a thousand at a time, so that with a file the memory does not grow with their number. The file
-    replaces an older one only when it is complete; a table that is mapped from the older one stays valid.
+    contains reports of patients, so it never has a name, where the system supports that: nothing is left of it when
+    the process ends, even if it is killed.
 
     Args:
         examples: The studies.
-        file: Arrow file to write. Default: the table is in memory.
+        folder: Folder on whose disk the table is written. Default: the table is in memory.
         schema: Findings in the order of the labels. Default: the findings of chest radiographs.
 
     Raises:
-        OutputError: The file cannot be written; no part of it remains.
+        OutputError: The table cannot be written.
     """
     schema = schema or chest_xray()
-    if file is None:
-        sink = pa.BufferOutputStream()
-        _write(examples, sink, schema)
-        return Dataset.from_buffer(sink.getvalue())
-    temporary = file.with_name(f".{secrets.token_hex(8)}.tmp")
+    if folder is None:
+        buffer = pa.BufferOutputStream()
+        _write(examples, buffer, schema)
+        return Dataset.from_buffer(buffer.getvalue())
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as sink:
-                _write(examples, sink, schema)
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            _write(examples, file, schema)
+            file.flush()
+            table = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise OutputError(f"{file}: cannot be written ({reason}); free the disk or choose another store") from error
-    return Dataset.from_file(str(file))
+        raise output_error(folder, error) from error
+    # Without a fingerprint `datasets` would serialize the whole table to compute one.
+    return Dataset(pa.ipc.open_stream(pa.py_buffer(table)).read_all(), fingerprint=secrets.token_hex(8))
 
 
 def _write(examples: Iterable[Example], sink: Any, schema: FindingSchema) -> None:
@@ -121,6 +142,7 @@ def _to_row(example: Example, schema: FindingSchema) -> dict[str, Any]:
     return vars(example) | {
         "labels": list(map(example.labels.get, schema.findings)),
         "soft_labels": list(map(example.soft_labels.get, schema.findings)),
+        "finding_boxes": [box._asdict() for box in example.finding_boxes],
     }
 
 
@@ -131,12 +153,20 @@ def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 def without_missing_images(example: Example) -> Example:
     """Return the example without the images whose files are missing."""
-    existing = [pair for pair in zip(example.images, example.view_positions, strict=True) if is_file(pair[0])]
-    if len(existing) == len(example.images):
+    existing = [is_file(image) for image in example.images]
+    if all(existing):
         return example
     return replace(
-        example, images=tuple(image for image, _ in existing), view_positions=tuple(view for _, view in existing)
+        example,
+        images=tuple(compress(example.images, existing)),
+        view_positions=tuple(compress(example.view_positions, existing)),
+        finding_boxes=tuple(boxes_of_kept_images(example.finding_boxes, existing)),
     )
+
+
+def is_of_source(source: str, name: str) -> bool:
+    """Return whether a source has this name: its whole value, or the part before the first `/`."""
+    return name in (source, source.partition("/")[0])
 
 
 def is_file(path: Path | str) -> bool:

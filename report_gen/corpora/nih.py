@@ -1,7 +1,8 @@
 """Layout `nih`: ChestX-ray14 of the NIH Clinical Center (Wang et al., CVPR 2017), images with labels and no texts.
 
 A folder with the table of labels (labels.csv or the official Data_Entry_2017*.csv) and the images. Optional files are
-chexnet_probs.csv (probabilities of a classifier for each image) and the official lists of the split.
+chexnet_probs.csv (probabilities of a classifier for each image), boxes.csv (boxes around findings), google_labels.csv
+(adjudicated labels) and the official lists of the split. The table may have the columns `source` and `stored_px`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from report_gen.corpora.examples import Example
+from report_gen.corpora.nih_annotations import ADJUDICATED, BOXES, read_adjudicated, read_boxes
 from report_gen.corpora.nih_labels import LABEL_SET, NIH_LABELS, NORMAL
 from report_gen.corpora.tables import has_columns, read_csv
 from report_gen.corpora.text_files import read_text
@@ -30,14 +32,18 @@ def matches(path: Path) -> bool:
 def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
     """Yield one example per image, with labels by the schema's mapping of the NIH labels.
 
-    Without the official lists, 60% of the patients are in train, 20% in val and 20% in test.
+    Without the official lists, 60% of the patients are in train, 20% in val and 20% in test. The split depends on the
+    patient id alone, so that a patient has the same split in every copy of a part of the data set. An adjudicated label
+    replaces the mined one.
 
     Raises:
-        CorpusError: There is no table, an image has an unknown label, or an image is in neither list.
+        CorpusError: There is no table, an image has an unknown label, an image is in neither list, or an optional file
+            has a wrong value.
     """
     table = _require_table(path)
     folder = table.parent.resolve()
     soft = _read_soft_labels(folder / SOFT_LABELS, schema)
+    boxes, adjudicated = read_boxes(folder / BOXES, schema), read_adjudicated(folder / ADJUDICATED, schema)
     tests = _read_list(folder / TEST_LIST)
     listed = tests | _read_list(folder / TRAIN_VAL_LIST)
     located = {image.name: image for image in folder.glob("images_*/images/*.png")}
@@ -46,13 +52,18 @@ def read(path: Path, schema: FindingSchema) -> Iterator[Example]:
         if listed and name not in listed:
             raise CorpusError(f"{table}: {name} is in neither {TEST_LIST} nor {TRAIN_VAL_LIST}; remove its row")
         image = folder / row["image"] if "image" in row else located.get(name, folder / "images" / name)
+        stem, mined = Path(name).stem, _hard_labels(_parse_labels(row["Finding Labels"], table), schema)
         yield Example(
-            study_id=Path(name).stem,
+            study_id=stem,
             patient_id=row["Patient ID"],
             images=(str(image),),
             view_positions=(ViewPosition.from_term(row["View Position"]).value,),
-            labels=_hard_labels(_parse_labels(row["Finding Labels"], table), schema),
-            soft_labels=soft.get(Path(name).stem, {}),
+            labels=_prefer_adjudicated(mined, adjudicated.get(stem, {}), schema),
+            soft_labels=soft.get(stem, {}),
+            adjudicated_findings=tuple(adjudicated.get(stem, {})),
+            finding_boxes=boxes.get(stem, ()),
+            source=row.get("source", ""),
+            stored_px=_stored_px(row.get("stored_px", ""), table),
             split=_split(row["Patient ID"], listed=name in tests if listed else None),
         )
 
@@ -123,6 +134,30 @@ def _parse_labels(text: str, table: Path) -> frozenset[str]:
 def _hard_labels(stated: frozenset[str], schema: FindingSchema) -> dict[str, float]:
     labels = {finding: float(bool(stated & set(names))) for finding, names in schema.labels_of(LABEL_SET).items()}
     return {schema.normal: float(NORMAL in stated)} | labels if labels and schema.normal else labels
+
+
+def _prefer_adjudicated(
+    mined: Mapping[str, float], adjudicated: Mapping[str, float], schema: FindingSchema
+) -> dict[str, float]:
+    """Return the mined labels with the adjudicated ones in their place.
+
+    "No finding" follows: 0 if an adjudicated finding is present, and unknown if all mined findings are adjudicated to
+    be absent, because the mined label denied a normal study on their account.
+    """
+    labels = {**mined, **adjudicated}
+    if adjudicated and schema.normal in labels:
+        others = [label for finding, label in labels.items() if finding != schema.normal]
+        if any(others):
+            labels[schema.normal] = 0.0
+        elif not labels[schema.normal]:
+            del labels[schema.normal]
+    return labels
+
+
+def _stored_px(text: str, table: Path) -> int:
+    if text and not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise CorpusError(f"{table}: stored_px {text!r} is not a number of pixels; correct the table")
+    return int(text or 0)
 
 
 def _split(patient_id: str, *, listed: bool | None) -> str:

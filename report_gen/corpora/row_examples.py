@@ -11,6 +11,7 @@ from typing import Any
 
 from report_gen.corpora.columns import SECTIONS, SOFT, TEXT_FIELDS, ColumnUse
 from report_gen.corpora.examples import Example, is_file, split_name
+from report_gen.corpora.finding_boxes import FindingBox
 from report_gen.corpora.image_paths import has_image_suffix
 from report_gen.errors import CorpusError
 from report_gen.labeling import cut_report, value_of_term
@@ -62,7 +63,8 @@ def example_of_row(
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
         soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
-        **{name: value_of_term(name, _text(row, use, name, location)) for name in ATTRIBUTES},
+        **_annotations(row, use, location, schema, len(images)),
+        **_attributes(row, use, location),
         split=split_name(_text(row, use, "split", location)) or split or "train",
     )
 
@@ -196,6 +198,44 @@ def _numbers(
     labeled = [finding for finding in schema.findings if prefix + finding in use.fields]
     numbers = {finding: parse(_value(row, use, prefix + finding)) for finding in labeled}
     return {finding: number for finding, number in numbers.items() if number is not None}
+
+
+def _attributes(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
+    return {name: value_of_term(name, _text(row, use, name, location)) for name in ATTRIBUTES}
+
+
+def _annotations(row: Row, use: ColumnUse, location: str, schema: FindingSchema, images: int) -> dict[str, Any]:
+    """Return the source of a study, the size of its images, and what readers marked in them."""
+    source, size = _value(row, use, "source"), _number(_value(row, use, "stored_px"))
+    if size is not None and not (0 <= size < 2**31 and size.is_integer()):
+        raise CorpusError(f"{location}: 'stored_px' must be a number of pixels, or empty; correct the value")
+    boxes = _split_list(_value(row, use, "finding_boxes") or [])
+    if not isinstance(boxes, list):
+        raise CorpusError(f"{location}: 'finding_boxes' is no list of boxes; correct the value")
+    return {
+        "source": str(source) if isinstance(source, str | int) else "",
+        "stored_px": int(size or 0),
+        "adjudicated_findings": tuple(
+            name for name in _list(row, use, "adjudicated_findings", location) if name in schema.findings
+        ),
+        "finding_boxes": tuple(
+            box for box in (_box(box, location, images) for box in boxes) if box.finding in schema.findings
+        ),
+    }
+
+
+def _box(values: Any, location: str, images: int) -> FindingBox:
+    try:
+        box = FindingBox(**values)
+        valid = isinstance(box.finding, str) and isinstance(box.image, int) and box.is_valid and box.image < images
+    except TypeError:
+        valid = False
+    if not valid:
+        raise CorpusError(
+            f"{location}: a box in 'finding_boxes' needs finding, left, top, right, bottom and image, with edges from "
+            "0 to 1 and an image of the study; correct the value"
+        )
+    return box
 
 
 def _label(value: object, location: str) -> float | None:

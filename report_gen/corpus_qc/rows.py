@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from report_gen.corpora import is_file
+from report_gen.corpora import IMAGES, FindingBox, boxes_of_kept_images, is_file
 from report_gen.errors import OutputError
-from report_gen.files import write_pieces
+from report_gen.files import remove_temporary_files, write_pieces
 from report_gen.labeling import chest_xray
 from report_gen.records import FindingSchema
 
@@ -51,20 +51,26 @@ def leave_out_missing(dataset: Dataset) -> tuple[Dataset, int, int]:
             dropped += 1
             continue
         columns = {name: list(compress(row[name], exists)) for name in ("images", "view_positions")}
-        kept.append({**row, **columns})
+        boxes = boxes_of_kept_images((FindingBox(**box) for box in row["finding_boxes"]), exists)
+        kept.append({**row, **columns, "finding_boxes": [box._asdict() for box in boxes]})
     table = pa.Table.from_pylist(kept, schema=dataset.features.arrow_schema)
     return Dataset(table), missing, dropped
 
 
 def new_manifest_path(folder: Path) -> Path:
-    """Return the path of a new manifest in a folder.
+    """Return the path of a new manifest in a folder. Unfinished files of commands that were killed are removed.
+
+    No other process may write to the folder meanwhile.
 
     Raises:
-        OutputError: The folder contains a manifest, which may be the user's own or the one that is read.
+        OutputError: The folder contains a manifest, which may be the user's own or the one that is read; or an
+            unfinished file cannot be removed.
     """
     path = folder / MANIFEST
     if path.exists():
         raise OutputError(f"{path}: the file exists; choose another folder, or remove it")
+    for written in (folder, folder / IMAGES):
+        remove_temporary_files(written)
     return path
 
 

@@ -85,7 +85,8 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
     """Return the states set by the reader, by the names of the findings in the schema.
 
     Raises:
-        UsageError: A name is neither that of a finding nor an alias, or a finding is given two states.
+        UsageError: A name is neither that of a finding nor an alias, a value is no state, or a finding is given two
+            states.
     """
     resolved: dict[str, FindingState] = {}
     for text, state in overrides.items():
@@ -93,6 +94,9 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
         if name is None:
             choices = ", ".join(schema.findings) or "none: the model has no findings"
             raise UsageError(f"finding {text!r} is not known; choose from {choices}")
+        if state not in STATES:
+            raise UsageError(f"finding {text!r} is overridden as {state!r}; choose from {', '.join(STATES)}")
+        state = FindingState(state)  # a caller may give the text of a state
         if resolved.setdefault(name, state) is not state:
             raise UsageError(f"finding {name!r} is overridden as {resolved[name]} and as {state}; give one state")
     return resolved

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from report_gen.arguments import check_count
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import draft_in_time
 from report_gen.drafting.conditioning_inputs import check_overrides
@@ -158,20 +159,23 @@ class Drafter:
             refused, its error takes the place of the report.
 
         Raises:
-            UsageError: An override is not known to the model, or is given together with a request.
+            UsageError: An override is not known to the model or is given together with a request, or an argument is
+                of another type or out of range.
             CheckpointError: The model computes NaN or infinite values.
         """
+        check_count("batch_size", batch_size)
         requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
         requests = [
             replace(request, overrides=check_overrides(request.overrides, request.attributes, self._model.config))
             for request in requests
         ]
-        for start in range(0, len(requests), batch_size):
-            batch = [
-                self._prepare(request, decoding or DEFAULT_DECODING, limits, blank=blank, force=force)
-                for request in requests[start : start + batch_size]
-            ]
-            yield from self._draft_batch(batch, decoding or DEFAULT_DECODING, limits)
+        prepare = partial(self._prepare, decoding=decoding or DEFAULT_DECODING, limits=limits, blank=blank, force=force)
+        batches = (requests[start : start + batch_size] for start in range(0, len(requests), batch_size))
+        return (
+            result
+            for batch in batches
+            for result in self._draft_batch(list(map(prepare, batch)), decoding or DEFAULT_DECODING, limits)
+        )
 
     def _prepare(
         self, request: DraftRequest, decoding: Decoding, limits: StudyLimits, *, blank: bool, force: bool

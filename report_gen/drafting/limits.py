@@ -1,7 +1,8 @@
 """Limit the images of a study and the time that its draft may take.
 
-The elapsed time is compared with the limit after each image of a study and before each token of its text. Reading one
-image is not interrupted, because Python cannot stop a thread; the limits on pixels bound the time that it takes.
+The elapsed time is compared with the limit after each image of a study, before each of its preprocessing steps and
+within slow ones, and before each token of its text. Reading one image is not interrupted, because Python cannot stop a
+thread; the limits on pixels bound the time that it takes.
 """
 
 from __future__ import annotations
@@ -9,19 +10,31 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass
 from time import monotonic
 
-from report_gen.errors import StudyTimeoutError
+from report_gen.arguments import check_count
+from report_gen.errors import StudyTimeoutError, UsageError
 from report_gen.records import Study
 
 
 @dataclass(frozen=True)
 class StudyLimits:
-    """Limits of the draft of one study."""
+    """Limits of the draft of one study.
+
+    Raises:
+        UsageError: A limit is not a number above zero.
+    """
 
     _: KW_ONLY
     max_views: int | None = None
     """Number of images. None: the number in the scope of the model."""
     seconds: float | None = None
     """Time for all stages together, seconds. None: no limit."""
+
+    def __post_init__(self) -> None:
+        if self.max_views is not None:
+            check_count("max_views", self.max_views)
+        seconds: object = self.seconds
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):  # NaN is not above zero
+            raise UsageError(f"seconds is {seconds!r}; give a number above 0, or None for no limit")
 
 
 NO_LIMITS = StudyLimits()

@@ -121,7 +121,7 @@ class StudyPreprocessor:
             images = scoped.study.images
             squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images, deadline)
             request = replace(request, study=scoped.study)
-            loaded = self._encode(request, images, squares, (*scoped.notices, *notices))
+            loaded = self._encode(request, images, squares, (*scoped.notices, *notices), deadline)
             recognized = loaded if blank or loaded.is_blank else self._recognize(loaded, force=force)
             deadline.check()
             return replace(self._choose_views(recognized), seconds=deadline.spent)
@@ -187,7 +187,12 @@ class StudyPreprocessor:
         return tuple(self._transform.stages(load_image(image).pixels) for image in loaded.images)
 
     def _encode(
-        self, request: DraftRequest, images: tuple[Image, ...], squares: torch.Tensor, notices: tuple[str, ...]
+        self,
+        request: DraftRequest,
+        images: tuple[Image, ...],
+        squares: torch.Tensor,
+        notices: tuple[str, ...],
+        deadline: Deadline,
     ) -> LoadedStudy:
         is_blank = not squares.any()
         if is_blank:
@@ -196,8 +201,11 @@ class StudyPreprocessor:
             notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
         views = tuple(image.view_position for image in images)
-        features = torch.cat([self._model.encoder(chunk) for chunk in torch.split(pixel_values, _CHUNK)])
-        return LoadedStudy(request, images, views, pixel_values, features, notices, is_blank)
+        features = []
+        for chunk in torch.split(pixel_values, _CHUNK):
+            deadline.check()
+            features.append(self._model.encoder(chunk))
+        return LoadedStudy(request, images, views, pixel_values, torch.cat(features), notices, is_blank)
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
         """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
@@ -227,7 +235,7 @@ class StudyPreprocessor:
         for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
             loaded = load_image(image)
             with memory_errors(image.path):
-                squares.append(self._transform.fit(loaded.pixels)[0])
+                squares.append(self._transform.fit(loaded.pixels, check=deadline.check)[0])
             notices.append(loaded.notices)
             deadline.check()
         return torch.stack(squares), _image_notices(notices)

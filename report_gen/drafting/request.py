@@ -11,7 +11,11 @@ from report_gen.records import FindingState, Study
 
 @dataclass(frozen=True)
 class DraftRequest:
-    """A study to draft, with further information and the settings of the reader."""
+    """A study to draft, with further information and the settings of the reader.
+
+    Raises:
+        UsageError: A value is of another type.
+    """
 
     study: Study
     _: KW_ONLY
@@ -26,6 +30,25 @@ class DraftRequest:
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Attribute values set by the reader, by attribute name, "" for unknown. They take precedence over header and
     model."""
+
+    def __post_init__(self) -> None:
+        for study in (self.study, *self.priors):
+            if not isinstance(study, Study):
+                raise UsageError(f"a study is expected instead of {_kind(study)}; read it with read_study")
+        for name in ("indication", "technique"):
+            text: object = getattr(self, name)
+            if text is not None and not isinstance(text, str):
+                raise UsageError(f"the {name} is of type {_kind(text)}; give a text")
+        for name in ("overrides", "attributes"):
+            values: object = getattr(self, name)
+            if not isinstance(values, Mapping):
+                raise UsageError(f"{name} is of type {_kind(values)}; give a mapping from names to values")
+            if wrong := [text for item in values.items() for text in item if not isinstance(text, str)]:
+                raise UsageError(f"{name} contains {repr(wrong[0])[:100]}; give a text for each name and value")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
 
 
 def as_requests(
@@ -44,8 +67,10 @@ def as_requests(
         attributes: Attribute values of the plain studies, by attribute name.
 
     Raises:
-        UsageError: Values are given beside a request, which has its own.
+        UsageError: Values are given beside a request, which has its own, or a value is of another type.
     """
+    if isinstance(studies, Study | DraftRequest | str):
+        raise UsageError(f"a list of studies is expected instead of {_kind(studies)}; give [study]")
     given = indication is not None or bool(overrides) or bool(attributes)
     if given and any(isinstance(study, DraftRequest) for study in studies):
         raise UsageError("a DraftRequest carries its own indication, overrides and attributes; set them there")

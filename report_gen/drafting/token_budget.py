@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from report_gen.prompting import LONGEST_VALUE, Prompt, clean_value, cut_at_word, render
+from report_gen.prompting import LONGEST_READ, LONGEST_VALUE, Prompt, clean_value, cut_at_word, render
 from report_gen.tokenizer import ReportTokenizer
 
 
@@ -86,6 +86,9 @@ def _shorten(value: str, count_tokens: Callable[[str], int], limit: int) -> str:
 
 
 def _notice(prompt: Prompt, name: str, given: str, used: str) -> tuple[str, ...]:
-    if f"{{{name}}}" not in prompt.text or len(used) >= len(clean_value(given)):
+    if f"{{{name}}}" not in prompt.text or not given.strip():
         return ()
-    return (f"the {name} is too long: the model got only its first {len(used)} characters",)
+    cleaned = clean_value(given)
+    if len(used) < len(cleaned) or (used and len(given.rstrip()) > LONGEST_READ):
+        return (f"the {name} is too long: the model got only its first {len(used)} characters",)
+    return () if used else (f"the {name} was left out: no words that the model can use were found in it",)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from report_gen.corpora import is_of_source
 from report_gen.errors import CorpusError
 from report_gen.imaging import read_study
 from report_gen.metrics import TrainingReports
@@ -16,18 +17,25 @@ Row = Mapping[str, Any]
 """One study of a corpus, as `report_gen.corpora.read_corpus` yields it."""
 
 
-def select_studies(corpus: Iterable[Row], split: str) -> list[Row]:
+def select_studies(corpus: Iterable[Row], split: str, source: str = "") -> list[Row]:
     """Select the rows of `split` (or `all`) that have images, and labels or a findings text.
+
+    Args:
+        corpus: Rows of a corpus.
+        split: Split, or `all`.
+        source: Source of the rows, as `is_of_source` compares it; empty for all sources.
 
     Raises:
         CorpusError: Fewer than two rows remain.
     """
     rows = [row for row in corpus if split in ("all", row["split"]) and row["images"]]
     rows = [row for row in rows if has_labels(row) or has_report(row)]
+    rows = [row for row in rows if not source or is_of_source(row["source"], source)]
     if len(rows) < 2:
+        chosen = f"split {split!r} and source {source!r}" if source else f"split {split!r}"
         raise CorpusError(
-            f"fewer than two studies of split {split!r} have images and labels or findings texts; "
-            "name a corpus and a split that have them"
+            f"fewer than two studies of {chosen} have images and labels or findings texts; name a corpus and a split "
+            "that have them"
         )
     return rows
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from report_gen.arguments import MAX_SEED, check_count
 from report_gen.errors import UsageError
 
 
@@ -37,8 +39,13 @@ class Decoding:
     def __post_init__(self) -> None:
         if self.method not in ("greedy", "beam", "sample"):
             raise UsageError(f"decoding method {self.method!r} is not known; choose greedy, beam or sample")
-        if min(self.max_tokens, self.beams, self.candidates) < 1 or not self.temperature > 0 or not 0 < self.top_p <= 1:
-            raise UsageError("decoding needs max_tokens, beams and candidates >= 1, temperature > 0 and top_p in 0..1")
+        for name in ("max_tokens", "beams", "candidates"):
+            check_count(name, getattr(self, name))
+        for name, largest in (("temperature", sys.float_info.max), ("top_p", 1)):
+            value: object = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value <= largest:  # also true for NaN
+                raise UsageError(f"{name} is {value!r}; give a number above 0 and at most {largest}")
+        check_count("seed", self.seed, least=0, largest=MAX_SEED)
 
     @property
     def samples(self) -> bool:

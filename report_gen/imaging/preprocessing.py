@@ -7,10 +7,9 @@ work on integers only, and it starts threads of its own. Every step is determini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import accumulate
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,16 @@ from report_gen.config import (
 from report_gen.imaging.cropping import box_without_bands, box_without_borders
 from report_gen.records import Box
 
+Check = Callable[[], None]
+"""A function that raises an error if the work must end, for example because a time limit has passed."""
+
+_STRIP_PIXELS = 2**20
+"""Pixels that a filter processes between two checks; the slowest takes a second for them."""
+
+
+def go_on() -> None:
+    """Let the work go on without a limit."""
+
 
 @dataclass(frozen=True, eq=False)
 class IntermediateImage:
@@ -39,27 +48,44 @@ class IntermediateImage:
     """The part of the loaded image that `pixels` shows."""
 
 
-def preprocess(pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]) -> IntermediateImage:
-    """Return display intensities [H,W] in 0..1 after all steps. Uniform images are not changed."""
-    return reduce(_apply, steps, _loaded(pixels))
+def preprocess(
+    pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep], *, check: Check = go_on
+) -> IntermediateImage:
+    """Return display intensities [H,W] in 0..1 after all steps. Uniform images are not changed.
+
+    Args:
+        pixels: Display intensities [H,W] in 0..1.
+        steps: The steps, in order.
+        check: As in `preprocessing_stages`.
+    """
+    *_, last = preprocessing_stages(pixels, steps, check=check)
+    return last
 
 
 def preprocessing_stages(
-    pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep]
+    pixels: NDArray[np.float32], steps: Sequence[PreprocessingStep], *, check: Check = go_on
 ) -> Iterator[IntermediateImage]:
-    """Yield display intensities [H,W] in 0..1 as they are loaded, then after each step."""
-    return accumulate(steps, _apply, initial=_loaded(pixels))
+    """Yield display intensities [H,W] in 0..1 as they are loaded, then after each step.
+
+    Args:
+        pixels: Display intensities [H,W] in 0..1.
+        steps: The steps, in order.
+        check: Called before each step, and every few seconds within the slow ones. An error that it raises ends the
+            preprocessing.
+    """
+    image = IntermediateImage(pixels, Box(0, 0, *pixels.shape))
+    yield image
+    for step in steps:
+        check()
+        image = _apply(image, step, check)
+        yield image
 
 
-def _loaded(pixels: NDArray[np.float32]) -> IntermediateImage:
-    return IntermediateImage(pixels, Box(0, 0, *pixels.shape))
-
-
-def _apply(image: IntermediateImage, step: PreprocessingStep) -> IntermediateImage:
+def _apply(image: IntermediateImage, step: PreprocessingStep, check: Check) -> IntermediateImage:
     if image.pixels.min() == image.pixels.max():  # there is nothing to crop, to filter or to stretch
         return image
     part = _part(image.pixels, step)
-    return IntermediateImage(_filtered(image.pixels[part.slices], step), image.box.inner(part))
+    return IntermediateImage(_filtered(image.pixels[part.slices], step, check), image.box.inner(part))
 
 
 def _part(pixels: NDArray[np.float32], step: PreprocessingStep) -> Box:
@@ -73,14 +99,15 @@ def _part(pixels: NDArray[np.float32], step: PreprocessingStep) -> Box:
             return Box(0, 0, *pixels.shape)
 
 
-def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep) -> NDArray[np.float32]:
+def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep, check: Check) -> NDArray[np.float32]:
     """Return an image with the intensities that a step gives it."""
     values: NDArray[np.floating[Any]]
     match step:
         case MedianStep():
-            values = _median(pixels, step)
+            values = _in_strips(pixels, partial(_median, step=step), margin=step.size // 2, check=check)
         case NonLocalMeansStep():
-            values = _non_local_means(pixels, step)
+            margin = step.distance + step.patch  # a pixel depends on patches of pixels at this distance
+            values = _in_strips(pixels, partial(_non_local_means, step=step), margin=margin, check=check)
         case ClaheStep():
             values = _equalize(pixels, step)
         case PercentilesStep():
@@ -89,6 +116,30 @@ def _filtered(pixels: NDArray[np.float32], step: PreprocessingStep) -> NDArray[n
             return pixels
     filtered: NDArray[np.float32] = np.clip(values, 0, 1).astype(np.float32, copy=False)
     return filtered
+
+
+def _in_strips(
+    pixels: NDArray[np.float32],
+    apply: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    *,
+    margin: int,
+    check: Check,
+) -> NDArray[np.float32]:
+    """Filter an image [H,W] in strips of rows, so that the time between two checks and the memory are limited.
+
+    Args:
+        pixels: The image.
+        apply: A filter that gives each pixel a value that depends on its neighborhood only.
+        margin: Largest distance of the rows that a pixel depends on.
+        check: Called before each strip.
+    """
+    values, rows = np.empty_like(pixels), max(1, _STRIP_PIXELS // pixels.shape[1])
+    for start in range(0, len(pixels), rows):
+        check()
+        top = max(0, start - margin)
+        filtered = apply(pixels[top : start + rows + margin])
+        values[start : start + rows] = filtered[start - top : start - top + rows]
+    return values
 
 
 def _median(pixels: NDArray[np.float32], step: MedianStep) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.config import EncoderConfig, PreprocessingStep
-from report_gen.imaging.preprocessing import preprocess, preprocessing_stages
+from report_gen.imaging.preprocessing import Check, go_on, preprocess, preprocessing_stages
 from report_gen.records import Box, PreprocessedImage
 
 
@@ -81,9 +81,14 @@ class ImageTransform:
         """Return the transform that an encoder and the preprocessing steps of its model need."""
         return cls(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std, steps=steps)
 
-    def fit(self, pixels: NDArray[np.float32]) -> tuple[torch.Tensor, Placement]:
-        """Fit display intensities [H,W] in 0..1 into [size,size] in 0..1. Return the square and its placement."""
-        stage = preprocess(pixels, self.steps)
+    def fit(self, pixels: NDArray[np.float32], *, check: Check = go_on) -> tuple[torch.Tensor, Placement]:
+        """Fit display intensities [H,W] in 0..1 into [size,size] in 0..1. Return the square and its placement.
+
+        Args:
+            pixels: Display intensities [H,W] in 0..1.
+            check: Called before each preprocessing step and within slow ones; an error that it raises ends the work.
+        """
+        stage = preprocess(pixels, self.steps, check=check)
         return self._letterbox(stage.pixels, stage.box)
 
     def stages(self, pixels: NDArray[np.float32]) -> PreprocessedImage:

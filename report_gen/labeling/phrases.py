@@ -180,7 +180,7 @@ def build_vocabulary(schema: FindingSchema) -> Vocabulary:
 
 def _read(vocabulary: str) -> dict[str, Any]:
     file = files(__package__) / "vocabularies" / f"{vocabulary}.toml"
-    if not vocabulary.isidentifier() or not file.is_file():
+    if not (vocabulary.isidentifier() and vocabulary.isascii()) or not file.is_file():
         raise ValueError(f"the vocabulary {vocabulary!r} is not part of this release")
     return tomllib.loads(file.read_text(encoding="utf-8"))
 

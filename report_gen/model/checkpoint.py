@@ -36,8 +36,9 @@ from report_gen.model.checkpoint_files import (
 from report_gen.model.config_file import find_checkpoint, parse_config
 from report_gen.model.device import check_memory
 from report_gen.model.report_model import ReportModel
+from report_gen.model.trial import try_model
 from report_gen.model.weights import check_shapes, fill, read_shapes
-from report_gen.prompting import Prompt
+from report_gen.prompting import Prompt, render
 from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
@@ -110,8 +111,8 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
-        CheckpointError: A file is missing, was altered, does not fit the others or asks for more than a network; or a
-            weight is not a finite number.
+        CheckpointError: A file is missing, was altered, does not fit the others or asks for more than a network; a
+            weight is not a finite number; or the model cannot generate a report.
         ResourceError: The model does not fit into the memory.
     """
     folder = find_checkpoint(folder)
@@ -132,7 +133,11 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
     weights = {WEIGHTS: read_file(folder / WEIGHTS)}
     _check_manifest(folder, weights, manifest)
     model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer)
-    return Checkpoint(model.eval(), tokenizer, prompt, str(manifest[WEIGHTS]))
+    try:
+        try_model(model.eval(), tokenizer.encode(render(prompt)))
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+    return Checkpoint(model, tokenizer, prompt, str(manifest[WEIGHTS]))
 
 
 def _build(config: ModelConfig, path: Path, content: bytes, tokenizer: ReportTokenizer) -> ReportModel:

@@ -35,13 +35,13 @@ class ImageEncoder(nn.Module):
             raise CheckpointError(f"timm has no encoder {name!r}; choose one from timm.list_models()")
         try:
             self.backbone = timm.create_model(name, pretrained=False, in_chans=channels, num_classes=0, **arguments)
+            if not hasattr(self.backbone, "forward_intermediates"):
+                raise CheckpointError(f"the timm model {name!r} has no intermediate features; choose another encoder")
+            # Layers after the last feature level are never used.
+            self.backbone.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
         except _BUILD_ERRORS as error:
             check_memory(error, f"the encoder {name!r}")
             raise CheckpointError(f"timm cannot build the encoder {name!r} ({error}); correct its arguments") from error
-        if not hasattr(self.backbone, "forward_intermediates"):
-            raise CheckpointError(f"the timm model {name!r} has no intermediate features; choose another encoder")
-        # Layers after the last feature level are never used.
-        self.backbone.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
         features = self._probe(name, torch.zeros(1, channels, image_size, image_size))
         self.width: int = features.shape[1]
         """Width D_img of the patch features."""

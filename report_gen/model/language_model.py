@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
@@ -17,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHea
 from report_gen.config import TRANSFORMER_KEYS, check_transformer
 from report_gen.errors import CheckpointError
 from report_gen.model.device import check_memory
-from report_gen.model.pretrained_source import LOADING_ERRORS, find_source, quiet
+from report_gen.model.pretrained_source import LIBRARY_ERRORS, LOADING_ERRORS, find_source, quiet
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 
@@ -71,7 +70,7 @@ def build_from_configuration(
         config = AutoConfig.for_model(**check_transformer(transformer))
         _adapt(config, vocabulary_size=vocabulary_size, cross_attention=cross_attention)
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
-    except (*LOADING_ERRORS, StrictDataclassError) as error:
+    except LIBRARY_ERRORS as error:
         check_memory(error, f"a decoder {transformer.get('model_type')!r}")
         reason = " ".join(str(error).split()).rstrip(".")  # some messages have several lines
         raise CheckpointError(
@@ -130,7 +129,7 @@ def load_pretrained(
                 dtype=torch.float32,
                 output_loading_info=True,
             )
-    except (*LOADING_ERRORS, SafetensorError, StrictDataclassError) as error:
+    except (*LOADING_ERRORS, SafetensorError) as error:
         check_memory(error, name)
         raise CheckpointError(
             f"{name}: no causal language model with safetensors weights found; give a local folder or a hub name"

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
@@ -87,20 +88,21 @@ def load_source_tokenizer(name: str) -> SourceTokenizer:
     return SourceTokenizer(name, settings, special)
 
 
-LOADING_ERRORS = (
+LIBRARY_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
     ImportError,
     LookupError,
-    OSError,
-    RecursionError,
     RuntimeError,
     TypeError,
     ValueError,
-    struct.error,
+    StrictDataclassError,
 )
-"""Errors that transformers raises for files that are missing, damaged or do not fit together."""
+"""Errors that transformers raises for settings that do not fit together."""
+
+LOADING_ERRORS = (OSError, RecursionError, struct.error, *LIBRARY_ERRORS)
+"""Errors that transformers raises for files that are missing or damaged."""
 
 
 @contextmanager

@@ -18,6 +18,11 @@ class FindingState(StrEnum):
     """The same state for an image: nothing is known about the finding."""
 
 
+LONGEST_NAME = 200
+"""Longest name in a finding schema, characters."""
+LONGEST_PHRASE = 1000
+"""Longest phrase in a finding schema, characters."""
+
 _POSITIVE = (FindingState.PRESENT, FindingState.UNCERTAIN)
 
 
@@ -50,8 +55,8 @@ class FindingSchema:
     """Names and rules of the F findings of a model, a corpus or a score.
 
     Raises:
-        ValueError: A name is empty or given twice, or a rule, a subset, a mapping, an alias or a phrase list names a
-            finding that the schema does not have.
+        ValueError: A name is empty, too long, not printable or given twice, or a rule, a subset, a mapping, an alias
+            or a phrase list names a finding that the schema does not have.
     """
 
     name: str
@@ -78,6 +83,7 @@ class FindingSchema:
             raise ValueError("name is empty; name the schema")
         if "" in self.findings:
             raise ValueError("findings contains an empty name; give every finding a name")
+        self._check_texts()
         self._check_distinct()
         known = frozenset(self.findings)
         for place, names in self._references():
@@ -189,6 +195,21 @@ class FindingSchema:
     @property
     def _choices(self) -> str:
         return f"choose from {', '.join(self.findings) or 'none: the schema has no findings'}"
+
+    def _check_texts(self) -> None:
+        labels = [label for mapping in self.mappings.values() for label in mapping]
+        names = [self.name, self.scored, self.vocabulary, *self.findings, *self.aliases, *self.subsets]
+        for name in (*names, *self.mappings, *labels):
+            if len(name) > LONGEST_NAME or not name.isprintable():
+                raise ValueError(
+                    f"the name {name[:50]!r} has more than {LONGEST_NAME} characters or contains control characters; "
+                    "shorten or correct it"
+                )
+        for finding, own in self.phrases.items():
+            if any(len(phrase) > LONGEST_PHRASE for phrase in (*own.phrases, *own.hints)):
+                raise ValueError(
+                    f"finding {finding[:50]!r} has a phrase of more than {LONGEST_PHRASE} characters; shorten it"
+                )
 
     def _check_distinct(self) -> None:
         taken: dict[str, str] = {}

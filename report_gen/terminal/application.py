@@ -19,7 +19,7 @@ import typer
 from report_gen.errors import ReportGenError
 from report_gen.terminal.arguments import refuse_empty
 from report_gen.terminal.printing import print_error
-from report_gen.terminal.stopping import Terminated
+from report_gen.terminal.stopping import Terminated, ending_signals
 from report_gen.terminal.streams import safe_streams
 from report_gen.timestamp import creation_time
 
@@ -57,7 +57,7 @@ def run_app(
 
     Raises:
         SystemExit: With the exit code of the error, as listed in `report_gen.errors`; 130 after Ctrl-C, 143 after
-            SIGTERM, and 141 if the program that reads standard output has ended.
+            SIGTERM, 129 after SIGHUP, and 141 if the program that reads standard output has ended.
     """
     # Hugging Face libraries must not send usage statistics, and their warnings must not mix with drafts.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -106,16 +106,17 @@ class _StopSignals:
 
     def exit(self) -> NoReturn:
         """Print that the command was stopped, and exit with 128 plus the number of the signal."""
-        stopped = "stopped by SIGTERM" if self.received is signal.SIGTERM else "interrupted"
+        received = self.received or signal.SIGINT
+        stopped = "interrupted" if received is signal.SIGINT else f"stopped by {received.name}"
         print_error(f"{stopped}; every file that was written is complete")
-        sys.exit(128 + (self.received or signal.SIGINT))
+        sys.exit(128 + received)
 
 
 @contextmanager
 def _stop_signals() -> Iterator[_StopSignals]:
-    """Let SIGINT raise KeyboardInterrupt, also where the process inherited it as ignored, and SIGTERM `Terminated`.
+    """Let SIGINT raise KeyboardInterrupt, even if the process inherited it as ignored, and others `Terminated`.
 
-    Unfinished files and temporary folders are removed while the exception passes. At the end both signals get their
+    Unfinished files and temporary folders are removed while the exception passes. At the end the signals get their
     default action, which ends the process without a traceback while Python shuts down.
     """
     stops = _StopSignals()
@@ -124,7 +125,7 @@ def _stop_signals() -> Iterator[_StopSignals]:
         stops.received = signal.Signals(number)
         raise KeyboardInterrupt if number == signal.SIGINT else Terminated
 
-    numbers = (signal.SIGINT, signal.SIGTERM) if current_thread() is main_thread() else ()
+    numbers = (signal.SIGINT, *ending_signals()) if current_thread() is main_thread() else ()
     for number in numbers:  # Python allows no handlers in other threads
         signal.signal(number, stop)
     try:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
+from report_gen.controls import escape_controls
 from report_gen.terminal.escaping import safe_console
 from report_gen.terminal.printing import is_quiet
 
@@ -36,7 +37,10 @@ def bars() -> Iterator[Bars]:
 
 
 class Bars:
-    """Progress bars, one per task, with lines of text above them. Text is shown literally, never as markup."""
+    """Progress bars, one per task, with lines of text above them. Text is shown literally, never as markup.
+
+    A line break in a text is escaped, because what follows it would look like a message of its own.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -54,8 +58,8 @@ class Bars:
         """
         if task not in self._tasks:
             # A resumed run starts in the middle. Steps done before the first call must not count for the speed.
-            self._tasks[task] = self._progress.add_task(task, total=total, completed=done, note="", alarm="")
-        self._progress.update(self._tasks[task], completed=done, note=note, alarm=alarm)
+            self._tasks[task] = self._progress.add_task(_one_line(task), total=total, completed=done, note="", alarm="")
+        self._progress.update(self._tasks[task], completed=done, note=_one_line(note), alarm=_one_line(alarm))
 
     def track(self, items: Iterable[T], *, total: int, description: str) -> Iterator[T]:
         """Pass items on and advance their bar."""
@@ -68,7 +72,11 @@ class Bars:
         """Print a line that stays above the bars, in red if it is an alarm. `--quiet` hides all but alarms."""
         if alarm or not is_quiet():
             style = "bold red" if alarm else None
-            self._progress.console.print(line, style=style, highlight=False, soft_wrap=True)
+            self._progress.console.print(_one_line(line), style=style, highlight=False, soft_wrap=True)
+
+
+def _one_line(text: str) -> str:
+    return escape_controls(text, keep="")
 
 
 def _progress(*, disable: bool = False) -> Progress:

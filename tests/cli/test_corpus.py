@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -195,3 +197,35 @@ def test_a_split_of_few_studies_without_patients_says_so(corpus_command: Command
     code, _, err = corpus_command("split", tmp_path / "data", "-o", tmp_path / "new")
     assert code == 3
     assert "3 studies have no patient id, so each counts as a patient" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("command", ["convert", "split", "clean"])
+def test_a_command_that_is_stopped_leaves_no_reports(
+    corpus_command: Command,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    number: signal.Signals,
+) -> None:
+    """The signal arrives when the manifest is written but has not got its name."""
+    fixed, output = tmp_path / "fixed", tmp_path / "output"
+    assert corpus_command("split", data, "-o", fixed)[0] == 0
+    monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), number))
+    code, out, err = corpus_command(command, fixed, "-o", output)
+    assert (code, out) == (128 + number, "")
+    assert err.splitlines()[-1].endswith("; every file that was written is complete")
+    assert list(output.rglob("*")) == []
+
+
+def test_what_a_killed_command_left_is_removed_by_the_next_one(
+    corpus_command: Command, data: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    (output / "images").mkdir(parents=True)
+    for left in (output / ".0123456789abcdef.tmp", output / "images" / ".fedcba9876543210.tmp"):
+        left.write_text("FINDINGS: a report")
+    (output / ".notes.tmp").touch()  # not a name that the program gives
+    assert corpus_command("split", data, "-o", output)[0] == 0
+    assert sorted(path.name for path in output.rglob("*")) == [".notes.tmp", "images", "manifest.jsonl", "split.json"]

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import pydantic
@@ -24,7 +25,7 @@ from report_gen.config import (
     ModelConfig,
     check_transformer,
 )
-from report_gen.config.architecture import MAX_LAYERS, MAX_NUMBER, MAX_WIDTH, UNUSED_KEYS
+from report_gen.config.architecture import MAX_LAYERS, MAX_NUMBER, MAX_WIDTH, TRANSFORMER_TYPES, UNUSED_KEYS
 from tests.builders import GPT2, LLAMA, tiny_config
 
 FORBIDDEN_ARGUMENTS = (
@@ -106,6 +107,29 @@ def test_the_keys_cover_every_setting_of_every_allowed_decoder() -> None:
 def test_a_key_that_does_more_than_shape_a_decoder_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=rf"the decoder key '{key}' is not allowed; remove it"):
         check_transformer(LLAMA | {key: "x"})
+
+
+@pytest.mark.parametrize("key", sorted(TRANSFORMER_KEYS - {"model_type", "attn_implementation"}))
+def test_a_value_of_another_type_is_refused(key: str) -> None:
+    """Also where a model of transformers reads a key that its configuration does not declare."""
+    right = {bool: True, int: 1, float: 0.5, str: "gelu", list: [], tuple: (), Mapping: {}}
+    for kind, value in right.items():
+        if any(issubclass(type(value), allowed) for allowed in TRANSFORMER_TYPES[key]) and not (
+            kind is bool and bool not in TRANSFORMER_TYPES[key]
+        ):
+            assert check_transformer(GPT2 | {key: value})[key] == value
+        else:
+            with pytest.raises(ValueError, match=rf"{key} = .* is not (true or false|a whole number|a |a list)"):
+                check_transformer(GPT2 | {key: value})
+    assert check_transformer(GPT2 | {key: None})[key] is None
+
+
+def test_the_types_are_those_that_transformers_declares() -> None:
+    """A default value of a configuration of transformers must never be refused."""
+    for model_type in MODEL_TYPES:
+        defaults = CONFIG_MAPPING[model_type]().to_dict()
+        known = {key: value for key, value in defaults.items() if key in TRANSFORMER_KEYS}
+        assert check_transformer(known | {"model_type": model_type})
 
 
 def test_notes_of_transformers_are_left_out() -> None:

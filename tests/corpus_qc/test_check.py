@@ -37,6 +37,10 @@ def corpus(*rows: dict[str, Any]) -> Dataset:
         "view_positions": [],
         "labels": unlabeled,
         "soft_labels": unlabeled,
+        "adjudicated_findings": [],
+        "finding_boxes": [],
+        "source": "",
+        "stored_px": 0,
         **dict.fromkeys(ATTRIBUTES, ""),
         "split": "train",
     }

@@ -28,6 +28,12 @@ def test_every_column_is_read_back(tmp_path: Path) -> None:
             "findings": "Überall klar.\nZweite Zeile.",
             "labels": labels,
             "soft_labels": soft,
+            "adjudicated_findings": ["No Finding"],
+            "finding_boxes": [
+                {"finding": "Edema", "left": 0.1, "top": 0.25, "right": 1 / 3, "bottom": 1.0, "image": 2},
+            ],
+            "source": "a hospital",
+            "stored_px": 512,
             "modality": "CT",
             "plane": "axial",
             "body_part": "left leg, cast off",

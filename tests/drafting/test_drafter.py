@@ -383,7 +383,7 @@ def test_weights_that_overflow_end_in_a_sentence(part: str, tmp_path: Path) -> N
     with torch.no_grad():
         for parameter in getattr(model, part).parameters():
             parameter.fill_(1e38)
-    with pytest.raises(CheckpointError, match="gives values that are not finite; use other weights"):
+    with pytest.raises(CheckpointError, match="gives values that are not finite; use another checkpoint"):
         drafter(model).draft(study(tmp_path), decoding=BRIEF)
 
 

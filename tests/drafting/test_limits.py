@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from report_gen.config.model import MAX_STEPS
 from report_gen.drafting import Drafter, StudyLimits, limits, preprocessing
 from report_gen.errors import ScopeError, StudyError, StudyTimeoutError
 from report_gen.generation import Decoding
 from report_gen.imaging import load_image, read_study
 from report_gen.records import Image, Report, Study
-from tests.builders import noise_image, study, tiny_checkpoint, write_png
+from tests.builders import noise_image, study, tiny_checkpoint, tiny_config, write_png
 
 METHODS = [Decoding(max_tokens=12), Decoding(max_tokens=12, method="beam", beams=2, candidates=3)]
 
@@ -91,6 +92,20 @@ def test_the_time_is_compared_between_the_images_of_a_study(
     (error,) = outcomes(Drafter(tiny_checkpoint()), [read_study(tmp_path / "study")], 5)
     assert error.startswith(f"{tmp_path / 'study'}: took longer than 5 seconds")
     assert clock.now == 9.0  # the second image is not decoded
+
+
+def test_the_time_is_compared_between_the_preprocessing_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    def slow(pixels: Any, _: object) -> Any:
+        clock.now += 2.0
+        return pixels
+
+    monkeypatch.setattr("report_gen.imaging.preprocessing._equalize", slow)
+    drafter = Drafter(tiny_checkpoint(tiny_config(preprocessing=[{"name": "clahe"}] * MAX_STEPS)))
+    (error,) = outcomes(drafter, [study(tmp_path)], 5)
+    assert "took longer than 5 seconds" in error
+    assert clock.now == 6.0  # not the 24 seconds of all steps
 
 
 @pytest.mark.parametrize("decoding", METHODS, ids=lambda decoding: decoding.method)

@@ -88,6 +88,24 @@ def test_the_longest_value_of_a_prompt_is_cut_with_a_notice() -> None:
     assert notice == f"the indication is too long: the model got only its first {LONGEST_VALUE} characters"
 
 
+@pytest.mark.parametrize("given", ["XXXX " * 620, "\U0001f637" * 3_000, "X" * 10_000_000, "[**Name**]", " ... "])
+def test_a_value_without_usable_words_is_left_out_with_a_notice(given: str) -> None:
+    fitted = fit(given, free=100)
+    assert fitted.token_ids == fit("", free=100).token_ids
+    assert fitted.notices == ("the indication was left out: no words that the model can use were found in it",)
+
+
+def test_a_question_after_many_marks_is_used() -> None:
+    assert fit("XXXX " * 620 + "Cough?", free=100) == fit("Cough?", free=100)
+
+
+def test_a_value_that_is_not_read_to_its_end_has_a_notice() -> None:
+    assert fit("Cough." + " " * 2**18 + "Fever?", free=100).notices == (
+        "the indication is too long: the model got only its first 6 characters",
+    )
+    assert fit("", free=100).notices == fit("  ", free=100).notices == ()
+
+
 def test_the_technique_precedes_the_indication() -> None:
     prompt = Prompt("{technique}\n{indication}")
     fitted = fit("Cough. " * 10, "Portable.", free=45, prompt=prompt)

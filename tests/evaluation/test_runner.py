@@ -225,6 +225,15 @@ def test_a_split_without_labels_and_reports_is_refused(tmp_path: Path) -> None:
         select_studies(without_text, "test")
 
 
+def test_studies_of_one_source_are_selected() -> None:
+    common = {"images": ["a.png"], "findings": "Edema.", "labels": [], "split": "test"}
+    rows = [common | {"study_id": str(n), "source": source} for n, source in enumerate(("a/1", "b", "a/1", "a/2", "b"))]
+    for source, expected in (("", "01234"), ("a", "023"), ("a/1", "02"), ("b", "14")):
+        assert "".join(row["study_id"] for row in select_studies(rows, "test", source)) == expected
+    with pytest.raises(CorpusError, match="fewer than two studies of split 'test' and source 'a/2' have images"):
+        select_studies(rows, "test", "a/2")
+
+
 def test_an_unknown_preset_fails_before_the_drafting(image_model: Drafter, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no preset 'rwa'"):
         evaluated(image_model, corpus(tmp_path, texts=True), method=replace(METHOD, preset="rwa"))

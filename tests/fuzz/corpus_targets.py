@@ -36,6 +36,9 @@ ROWS: list[dict[str, Any]] = [
         "modality": "DX",
         "split": "train",
         "Cardiomegaly": 0,
+        "source": "",
+        "stored_px": 0,
+        "finding_boxes": [],
     },
     {
         "study_id": "s2",
@@ -48,6 +51,9 @@ ROWS: list[dict[str, Any]] = [
         "modality": "",
         "split": "test",
         "Cardiomegaly": 1,
+        "source": "a/b",
+        "stored_px": 384,
+        "finding_boxes": [{"finding": "Edema", "left": 0.1, "top": 0.25, "right": 0.5, "bottom": 0.75, "image": 0}],
     },
 ]
 
@@ -85,8 +91,12 @@ def _delimited(rows: Iterable[dict[str, Any]], separator: str = ",", encoding: s
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), delimiter=separator)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode(encoding, errors="surrogatepass")
+
+
+def _cell(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list) else value
 
 
 def _one(name: str, content: bytes) -> Example:
@@ -97,6 +107,13 @@ def _table_seeds() -> Sequence[Example]:
     medpix = [dict.fromkeys(MEDPIX_COLUMNS, "x") | {"image": "a.png", "case_id": "1", "split": "train"}]
     nih = [{"Image Index": "00000001_000.png", "Finding Labels": "Cardiomegaly|Effusion", "Patient ID": 1}]
     nih[0] |= {"View Position": "PA", "Follow-up #": 0, "Patient Age": 58, "Patient Gender": "M"}
+    box = {"image": "x", "Image Index": "00000001_000.png", "Finding Label": "Infiltrate"}
+    answers = dict.fromkeys(("Fracture", "Pneumothorax", "Airspace opacity", "Nodule or mass"), "NO")
+    annotated = {
+        "labels.csv": _delimited([nih[0] | {"stored_px": 384, "source": "rm93/a@1"}]),
+        "boxes.csv": _delimited([box | {"x": 100.5, "y": 200, "w": 300, "h": 64.25}]),
+        "google_labels.csv": _delimited([{"Image Index": "00000001_000.png"} | answers]),
+    }
     texts = {"indication": "Cough.", "comparison": "", "findings": "Clear.", "impression": "Normal."}
     projection = {"uid": 1, "filename": "1_IM-0001-4001.dcm.png", "projection": "Frontal"}
     indiana = {
@@ -110,6 +127,7 @@ def _table_seeds() -> Sequence[Example]:
         _one("list.csv", _delimited(ROWS, "|", "utf-16")),
         _one("train.csv", _delimited(medpix)),
         _one("Data_Entry_2017.csv", _delimited(nih)),
+        *(Example(annotated, name) for name in annotated),
         *(Example(indiana, name) for name in indiana),
     ]
 

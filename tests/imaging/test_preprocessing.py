@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from report_gen.config import PreprocessingStep
+from report_gen.imaging import preprocessing
 from report_gen.imaging.preprocessing import preprocess, preprocessing_stages
 from report_gen.records import Box
 from tests.image_steps import anatomy, step
@@ -248,3 +250,82 @@ def test_a_step_without_name_or_with_a_wrong_value_is_refused() -> None:
     for parameters in ({"size": 3}, {"name": "sharpen"}, {"name": "median", "size": 4}, {"name": "clahe", "limit": 0}):
         with pytest.raises(ValueError, match=r"name|size|limit"):
             TypeAdapter(PreprocessingStep).validate_python(parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("median", {"size": 9}),
+        ("non_local_means", {"patch": 9, "distance": 6}),
+        ("non_local_means", {"patch": 3, "distance": 1}),
+    ],
+)
+def test_strips_give_the_pixels_of_the_whole_image(
+    monkeypatch: pytest.MonkeyPatch, name: str, parameters: dict[str, Any]
+) -> None:
+    pixels = noise(70, 40)
+    whole = preprocess(pixels, [step(name, **parameters)]).pixels
+    monkeypatch.setattr(preprocessing, "_STRIP_PIXELS", 400)  # 10 rows
+    np.testing.assert_allclose(preprocess(pixels, [step(name, **parameters)]).pixels, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "bright"), [(1, True), (1, False), (2, True), (3, False)])
+def test_strokes_are_erased_as_by_the_morphology_of_scikit_image(size: int, bright: bool) -> None:
+    """A pixel differs from the answer only where scikit-image takes another value, and none does."""
+    from skimage.morphology import closing, footprint_rectangle, opening
+
+    pixels = noise(50, 41)
+    side = size + 2
+    footprint = footprint_rectangle((side, side), decomposition="separable")
+    found = -scipy.ndimage.grey_closing(-pixels, size=side) if bright else scipy.ndimage.grey_closing(pixels, size=side)
+    np.testing.assert_array_equal(found, (opening if bright else closing)(pixels, footprint))
+
+
+class TimeOverError(Exception):
+    """Ends the preprocessing."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_work_ends_at_a_check(name: str) -> None:
+    """Before each step, and within the slow ones."""
+    checks = []
+
+    def check() -> None:
+        checks.append(len(checks))
+        if len(checks) == 3:
+            raise TimeOverError
+
+    with pytest.raises(TimeOverError):
+        preprocess(noise(32, 32), [step(name)] * 12, check=check)
+    assert len(checks) == 3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "fault"),
+    [
+        ({"name": "clahe", "tiles": 64, "bins": 16384}, "64 x 64 tiles of 16384 bins are 67108864 bins; use at most"),
+        ({"name": "clahe", "tiles": 33, "bins": 4096}, "use at most 4194304"),
+        ({"name": "non_local_means", "distance": 7}, "less than or equal to 6"),
+    ],
+)
+def test_a_step_that_takes_minutes_or_gigabytes_is_refused(parameters: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        TypeAdapter(PreprocessingStep).validate_python(parameters)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("clahe", {"tiles": 64, "bins": 1024}),
+        ("clahe", {"tiles": 16, "bins": 16384}),
+        ("non_local_means", {"patch": 9, "distance": 6}),
+        ("median", {"size": 9}),
+        ("crop_bands", {"stroke": 0.05}),
+    ],
+)
+@pytest.mark.parametrize("size", [32, 512])
+def test_the_slowest_steps_take_a_second(name: str, parameters: dict[str, Any], size: int) -> None:
+    pixels = noise(size, size)
+    start = time.process_time()
+    preprocess(pixels, [step(name, **parameters)])
+    assert time.process_time() - start < 3  # 0.7 seconds at most on one core

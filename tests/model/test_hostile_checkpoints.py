@@ -181,6 +181,57 @@ def test_settings_that_do_not_fit_together_are_refused_with_their_file(copied: C
         load_checkpoint(folder)
 
 
+def schema(**values: Any) -> Change:
+    return lambda config: config["finding_schema"].update(values)
+
+
+UNUSABLE: list[tuple[str, Change, str]] = [
+    ("llama", transformer(sliding_window="x"), "sliding_window = 'x' is not a whole number"),
+    ("llama", transformer(layer_types=["sliding_attention"] * 2), "the model cannot generate a text"),
+    ("gpt2", encoder(arguments={"img_size": 32, "depth": 0}), "timm cannot build the encoder 'test_vit'"),
+    ("gpt2", schema(vocabulary="x" * 5_000), "has more than 200 characters"),
+    ("gpt2", schema(vocabulary="\u00e4" * 200), "is not part of this release"),
+    ("gpt2", schema(name="a\x1b[31m\nb"), "contains control characters"),
+    ("gpt2", schema(name="x" * 100_000), "has more than 200 characters"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "fault"), UNUSABLE)
+def test_a_configuration_that_no_draft_can_use_is_refused_when_it_is_loaded(
+    copied: Callable[[str], Path], name: str, change: Change, fault: str
+) -> None:
+    folder = copied(name)
+    edit_config(folder, change)
+    with little_memory(), pytest.raises(CheckpointError, match=rf"tiny/config\.json: .*{fault}") as refused:
+        load_checkpoint(folder)
+    assert refused.value.exit_code == 4
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 1_000
+
+
+@pytest.mark.parametrize("positions", [0, -1, 1, 3, 8])
+def test_a_decoder_without_positions_for_a_report_is_refused_when_it_is_loaded(
+    copied: Callable[[str], Path], positions: int
+) -> None:
+    folder = copied("llama")
+    edit_config(folder, transformer(max_position_embeddings=positions))
+    with pytest.raises(CheckpointError, match=rf"tiny/config\.json: the decoder has {positions} positions, but one"):
+        load_checkpoint(folder)
+
+
+def test_the_least_number_of_positions_leaves_one_for_the_report(copied: Callable[[str], Path]) -> None:
+    folder = copied("llama")
+    model, prompt = load_checkpoint(folder).model, load_checkpoint(folder).tokenizer.encode("Chest.")
+    least = model.visual_positions(1) + len(prompt) + 2  # the begin token and one token of the report
+    edit_config(folder, transformer(max_position_embeddings=least))
+    assert load_checkpoint(folder).model.decoder.positions == least
+    edit_config(folder, transformer(max_position_embeddings=least - 1))
+    with pytest.raises(
+        CheckpointError, match=f"has {least - 1} positions, but one image and the prompt need {least - 1}"
+    ):
+        load_checkpoint(folder)
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", ["projector.finding_bias", "decoder.language_model.transformer.wte.weight"])
 def test_weights_that_are_not_finite_are_refused_by_name(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from report_gen_training.data.studies import read_studies
+from report_gen_training.data.studies import open_corpus, read_studies
 from report_gen_training.engine.session import train
 from report_gen_training.recipe.loading import load_recipe
 
@@ -22,9 +23,10 @@ from report_gen.records import Report, format_report
 def test_five_real_studies_are_recognized_by_their_images(shared: Path, tmp_path: Path) -> None:
     recipe = load_recipe("overfit_indiana", [f'data="{shared / "data"}"'])
     checkpoint = train(recipe, tmp_path / "run", resume=False, on_step=lambda _: None)
-    studies = read_studies(
-        recipe.corpora[0], recipe, tmp_path / "studies", schema=chest_xray(), store=tmp_path / "corpora"
-    )
+    corpus, schema = recipe.corpora[0], chest_xray()
+    dataset = open_corpus(corpus, recipe, schema=schema, store=tmp_path / "corpora")
+    splits = np.array(dataset["split"])
+    studies = read_studies(corpus, recipe, tmp_path / "studies", dataset=dataset, splits=splits, schema=schema)
     own = {study.study_id: format_report(study.sections) for study in studies}
     rows = read_corpus(shared / "data" / "iu_xray" / "reports.csv", layout="manifest")
     # The recipe trains without indications, so a draft depends on the images only.

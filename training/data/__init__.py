@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
     from .pretrained_vocabulary import keep_vocabulary, token_rows
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
+    from .soft_label_files import write_soft_labels
     from .targets import MIN_LABELS, Floats, has_enough_labels
     from .trained_views import count_trained_views
     from .vocabulary import PatientText, learn_vocabulary
@@ -44,6 +45,7 @@ else:
             ),
             "pretrained_vocabulary": ("keep_vocabulary", "token_rows"),
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
+            "soft_label_files": ("write_soft_labels",),
             "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
             "trained_views": ("count_trained_views",),
             "vocabulary": ("PatientText", "learn_vocabulary"),
@@ -81,4 +83,5 @@ __all__ = [
     "token_rows",
     "trained_findings",
     "trained_prevalence",
+    "write_soft_labels",
 ]

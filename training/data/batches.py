@@ -20,11 +20,13 @@ from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..recipe import AugmentationRecipe, StageRecipe
 from .batch_sampler import BatchSampler, SampleSpec
-from .example_store import ExampleStore
+from .box_batches import collate_boxes
+from .example_store import ExampleStore, merge_normalizations
 from .examples import TrainingExample
 from .feature_cache import FeatureCache
-from .image_augmentation import augment
+from .image_augmentation import ImageChange, augment, draw_change
 from .image_cache import ImageCache
+from .image_normalization import IntensityMatching
 from .prefetching import prefetch
 
 IGNORED = -100
@@ -63,6 +65,11 @@ class Batch(NamedTuple):
     """[B,L] weight of each label in the report loss, 0 where it is IGNORED."""
     patch_features: torch.Tensor
     """[B,V,N,D_img] cached encoder output in its stored type; V is 0 if the encoder runs on the pixels."""
+    boxes: torch.Tensor
+    """[B,V,F,K,4] up to K boxes around each finding in each view: left, top, right and bottom edge in shares 0..1 of
+    the square image, after its augmentation; NaN where there is none. A finding without a box may be present."""
+    sample_weights: torch.Tensor
+    """[B] weight of each study in every loss; `token_weights` contain it already. 1 in validation."""
     references: tuple[str, ...]
     """B reference reports: the text that the labels encode, as `format_report` writes it."""
     study_ids: tuple[str, ...]
@@ -117,15 +124,17 @@ class BatchDataset(Dataset[Batch]):
         self._groups, self._stage, self._transform = groups, stage, transform
         self._images, self._features, self._attributes = images, features, attributes
         self._augmentation = augmentation if training and stage.augment else None
+        self._training = training
+        self._matching = IntensityMatching(transform, merge_normalizations(groups))
 
     def __getitem__(self, specs: Sequence[SampleSpec]) -> Batch:
-        """Build the batch of these examples, which belong to one group."""
+        """Build the batch of these examples, which are of one kind."""
         samples = [self._sample(spec) for spec in specs]
         texts = [sample.input_ids for sample in samples]
         starts = [len(ids) - len(one.example.report_ids) - 1 for ids, one in zip(texts, samples, strict=True)]
         labels = [[IGNORED] * start + ids[start:] if ids else [] for start, ids in zip(starts, texts, strict=True)]
         weights = [[0.0] * start + self._token_weights(one) for start, one in zip(starts, samples, strict=True)]
-        pixel_values, patch_features = self._load_images(samples)
+        pixel_values, patch_features, changes = self._load_images(samples)
         view_positions, view_mask = collate_view_positions([sample.view_positions for sample in samples])
         return Batch(
             pixel_values=pixel_values,
@@ -140,6 +149,8 @@ class BatchDataset(Dataset[Batch]):
             attribute_targets=torch.from_numpy(np.stack([sample.attribute_targets for sample in samples])),
             token_weights=_pad(weights, 0.0),
             patch_features=patch_features,
+            boxes=collate_boxes([one.example for one in samples], changes, self._images),
+            sample_weights=torch.tensor([self._weight(one) for one in samples]),
             references=tuple(sample.example.reference for sample in samples),
             study_ids=tuple(sample.example.study_id for sample in samples),
         )
@@ -191,29 +202,40 @@ class BatchDataset(Dataset[Batch]):
 
     def _token_weights(self, sample: _Sample) -> list[float]:
         """Return the weights of the report tokens and the end token."""
-        weights = [self._stage.abnormal_weight if abnormal else 1.0 for abnormal in sample.example.abnormal]
-        return [*weights, 1.0] if weights else []
+        own = self._weight(sample)
+        weights = [own * (self._stage.abnormal_weight if abnormal else 1.0) for abnormal in sample.example.abnormal]
+        return [*weights, own] if weights else []
 
-    def _load_images(self, samples: Sequence[_Sample]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return pixel_values [B,V,C,H,W] and patch_features [B,V,N,D_img]; V is 0 in at least one of them."""
+    def _weight(self, sample: _Sample) -> float:
+        return sample.example.loss_weight if self._training else 1.0
+
+    def _load_images(self, samples: Sequence[_Sample]) -> tuple[torch.Tensor, torch.Tensor, list[ImageChange | None]]:
+        """Return pixel_values [B,V,C,H,W], patch_features [B,V,N,D_img], and how each image was augmented.
+
+        V is 0 in at least one of the tensors.
+        """
         counts = [len(sample.example.images) for sample in samples]
         size, channels = self._transform.size, self._transform.channels
         no_pixels, no_features = torch.empty(len(samples), 0, channels, size, size), torch.empty(len(samples), 0, 0, 0)
         if not any(counts):
-            return no_pixels, no_features
+            return no_pixels, no_features, []
+        paths = [path for sample in samples for path in sample.example.images]
+        randoms = [sample.random for sample in samples for _ in sample.example.images]
         if self._features is not None:
             augmented = self._augmentation is not None
-            features = [
-                self._features.read(path, sample.random if augmented else None)
-                for sample in samples
-                for path in sample.example.images
+            cached = [
+                self._features.read(path, random if augmented else None)
+                for path, random in zip(paths, randoms, strict=True)
             ]
-            return no_pixels, _group_views(torch.stack(features), counts)
-        squares = np.stack([self._images.read(path) for sample in samples for path in sample.example.images])
-        values = torch.from_numpy(squares).float() / 255  # [sum of V,size,size]
+            features = torch.stack([one.patch_features for one in cached])
+            return no_pixels, _group_views(features, counts), [one.change for one in cached]
+        values = torch.from_numpy(np.stack(list(map(self._images.read, paths)))).float() / 255  # [sum of V,size,size]
+        changes: list[ImageChange | None] = [None] * len(paths)
         if self._augmentation is not None:
-            values = augment(values, [one.random for one in samples for _ in one.example.images], self._augmentation)
-        return self._transform.normalize(_group_views(values, counts)), no_features
+            drawn = [draw_change(random, self._augmentation) for random in randoms]
+            values, changes = augment(values, drawn, self._augmentation), list(drawn)
+        values = self._matching.match(values, paths)
+        return self._transform.normalize(_group_views(values, counts)), no_features, changes
 
 
 def _group_views(views: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:

@@ -14,7 +14,7 @@ from ..recipe import Recipe, StageRecipe
 from ..run import OnProgress, Processes
 from .batch_sampler import BatchSampler
 from .batches import Batch, BatchDataset
-from .example_store import ExampleStore, group_by_kind
+from .example_store import ExampleStore, group_by_kind, merge_normalizations
 from .feature_cache import FeatureCache, cache_features
 from .preparation import PreparedCorpora, image_transform
 from .targets import Floats, has_enough_labels
@@ -75,6 +75,7 @@ class TrainingData:
             seed=self._recipe.seed,
             bf16=self._recipe.precision == "bf16",
             on_progress=on_progress,
+            own=merge_normalizations([*self.training, *self.validation]),
             rank=self._processes.rank,
             processes=self._processes.count,
             wait=self._processes.wait,
@@ -175,9 +176,10 @@ def has_trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int)
 
 
 def trained_findings(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
-    """Return for each finding whether the head was trained on both positive and negative studies with images."""
-    labels = _training_labels(recipe, prepared)
-    return tuple(((labels > 0).any(axis=0) & (labels == 0).any(axis=0)).tolist())
+    """Return for each finding whether enough positive and negative studies with images trained the head."""
+    labels, support = _training_labels(recipe, prepared), recipe.model.finding_support
+    enough = ((labels > 0).sum(axis=0) >= support) & ((labels == 0).sum(axis=0) >= support)
+    return tuple(enough.tolist())
 
 
 def trained_prevalence(recipe: Recipe, prepared: PreparedCorpora) -> Floats:

@@ -15,9 +15,10 @@ from report_gen.files import write_atomically
 
 from ..run import OnProgress, read_json, report_progress
 from .arrow_rows import Rows, cannot_write
+from .corpus_study import CorpusStudy
 from .example_store import Examples, ExampleStore, write_examples
 from .examples import TrainingExample
-from .studies import CorpusStudies, CorpusStudy
+from .studies import CorpusStudies
 
 _CONTENTS = "contents.json"
 USED_SPLITS = ("train", "val")

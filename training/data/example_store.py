@@ -1,4 +1,4 @@
-"""Store the examples of one split in a memory-mapped file; only their lengths and finding states are in memory."""
+"""Store the examples of one split in a memory-mapped file; only what sampling needs of them is in memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from numpy.typing import NDArray
 from report_gen.records import ATTRIBUTES, AttributeName, ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
+from .box_geometry import ExampleBox
 from .examples import TrainingExample
 
 Examples = Mapping[str, Mapping[str, "ExampleStore"]]
 """Corpus name -> split -> examples."""
+
+
+_BOX = [
+    ("finding", pa.int16()),
+    ("image", pa.int32()),
+    *((edge, pa.float32()) for edge in ("left", "top", "right", "bottom")),
+]
+"""Columns of an `ExampleBox`."""
 
 
 def _columns(findings: int) -> pa.Schema:
@@ -35,6 +44,11 @@ def _columns(findings: int) -> pa.Schema:
             ("states", pa.list_(pa.int8(), findings)),
             ("labels", pa.list_(pa.float32(), findings)),
             ("targets", pa.list_(pa.float32(), findings)),
+            ("boxes", pa.list_(pa.struct(_BOX))),
+            ("source", pa.string()),
+            ("sampling_weight", pa.float32()),
+            ("loss_weight", pa.float32()),
+            ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
         ]
     )
@@ -69,6 +83,10 @@ class ExampleStore(Sequence[TrainingExample]):
         """[n] images per example."""
         self.states: NDArray[np.int8] = _states(rows)[self._indices]
         """[n,F] indices into STATES."""
+        self.sampling_weights: NDArray[np.float32] = rows.column("sampling_weight").to_numpy()[self._indices]
+        """[n] how often each example is drawn, relative to others."""
+        self.sources: NDArray[np.int32] = _codes(rows, "source")[self._indices]
+        """[n] number of the source of each example; the numbers have no meaning of their own."""
 
     @property
     def labels(self) -> NDArray[np.float32]:
@@ -89,6 +107,15 @@ class ExampleStore(Sequence[TrainingExample]):
     def select(self, indices: NDArray[np.int64]) -> ExampleStore:
         """Return the examples at `indices`, in this order."""
         return ExampleStore(self._rows, self._indices[indices])
+
+    def normalizations(self) -> dict[str, tuple[float, ...]]:
+        """Return the mean and standard deviation of the images that are not normalized as the model does, by path."""
+        known = np.flatnonzero(pc.list_value_length(self._rows.column("normalization")).to_numpy())
+        return {
+            path: tuple(self._rows.value(int(index), "normalization"))
+            for index in np.intersect1d(known, self._indices)
+            for path in self._rows.value(int(index), "images")
+        }
 
     def image_paths(self) -> Iterator[str]:
         """Yield the image paths of all examples."""
@@ -125,9 +152,20 @@ def group_by_kind(store: ExampleStore) -> list[ExampleStore]:
     return [store.select(np.flatnonzero((kinds == kind).all(axis=1))) for kind in np.unique(kinds, axis=0)]
 
 
+def merge_normalizations(stores: Iterable[ExampleStore]) -> dict[str, tuple[float, ...]]:
+    """Return the mean and standard deviation of the images that have their own, by path."""
+    return {path: own for store in stores for path, own in store.normalizations().items()}
+
+
 def _sizes(rows: Rows, column: str) -> NDArray[np.int32]:
     sizes: NDArray[np.int32] = pc.list_value_length(rows.column(column)).to_numpy()
     return sizes
+
+
+def _codes(rows: Rows, column: str) -> NDArray[np.int32]:
+    """Return a number for the text of each row; equal texts have equal numbers."""
+    codes: NDArray[np.int32] = rows.column(column).combine_chunks().dictionary_encode().indices.to_numpy()
+    return codes
 
 
 def _states(rows: Rows) -> NDArray[np.int8]:
@@ -143,6 +181,7 @@ def _to_row(example: TrainingExample) -> Row:
         "states": example.states.tolist(),
         "labels": example.labels.tolist(),
         "targets": example.targets.tolist(),
+        "boxes": [box._asdict() for box in example.boxes],
         "attributes": list(example.attributes),
     }
 
@@ -160,5 +199,10 @@ def _from_row(row: Row) -> TrainingExample:
         states=np.array(row["states"], dtype=np.int64),
         labels=np.array(row["labels"], dtype=np.float32),
         targets=np.array(row["targets"], dtype=np.float32),
+        boxes=tuple(ExampleBox(**box) for box in row["boxes"]),
+        source=row["source"],
+        sampling_weight=row["sampling_weight"],
+        loss_weight=row["loss_weight"],
+        normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
     )

@@ -24,7 +24,8 @@ from report_gen.records import (
 )
 from report_gen.tokenizer import ReportTokenizer
 
-from .studies import CorpusStudy
+from .box_geometry import ExampleBox
+from .corpus_study import CorpusStudy
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
@@ -52,6 +53,16 @@ class TrainingExample:
     """[F] labels of the corpus, else of the text: 1 or 0, NaN if unknown."""
     targets: NDArray[np.float32]
     """[F] targets of the finding head, 0..1: the labels, or a mix with soft labels; NaN if unknown."""
+    boxes: tuple[ExampleBox, ...] = ()
+    """Boxes around findings in the image files."""
+    source: str = ""
+    """Part of the corpus that the study comes from; empty if unknown."""
+    sampling_weight: float = 1.0
+    """How often the example is drawn, relative to others."""
+    loss_weight: float = 1.0
+    """Weight of the example in every loss."""
+    normalization: tuple[float, ...] = ()
+    """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
 
@@ -85,6 +96,14 @@ def encode_study(
         states=states,
         labels=labels,
         targets=targets,
+        boxes=tuple(
+            ExampleBox(schema.index(box.finding), box.image, box.left, box.top, box.right, box.bottom)
+            for box in study.boxes
+        ),
+        source=study.source,
+        sampling_weight=study.sampling_weight,
+        loss_weight=study.loss_weight,
+        normalization=study.normalization,
         attributes=study.attributes,
     )
 

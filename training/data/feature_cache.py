@@ -6,6 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -18,9 +19,10 @@ from report_gen.model import ImageEncoder
 from ..recipe import AugmentationRecipe
 from ..run import OnProgress
 from .arrow_rows import cannot_write
-from .image_augmentation import augment
+from .image_augmentation import ImageChange, augment, draw_change
 from .image_cache import ImageCache
 from .image_decoding import VERSION
+from .image_normalization import IntensityMatching
 from .shards import SCHEMA, Place, Shards, remove_remains, shard_rows, write_shard
 
 _BATCH = 32
@@ -28,21 +30,41 @@ _BATCH = 32
 _LARGEST = torch.finfo(torch.float16).max
 
 
+class CachedFeatures(NamedTuple):
+    """Features of one variant of an image."""
+
+    patch_features: torch.Tensor
+    """[N,D_img] float16."""
+    change: ImageChange | None
+    """How the image was augmented; None for the first variant."""
+
+
 class FeatureCache:
     """Features in float16 by image path, in one or more variants; the first variant is not augmented."""
 
-    def __init__(self, shards: Shards, places: Mapping[str, Sequence[Place]], shape: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        places: Mapping[str, Sequence[Place]],
+        shape: tuple[int, int],
+        augmentation: AugmentationRecipe,
+        seed: int,
+    ) -> None:
         self._shards, self._places, self._shape = shards, places, shape
+        self._augmentation, self._seed = augmentation, seed
 
-    def read(self, path: Path, random: np.random.Generator | None) -> torch.Tensor:
-        """Return patch_features [N,D_img] of the image without augmentation, or of a variant chosen by `random`.
+    def read(self, path: Path, random: np.random.Generator | None) -> CachedFeatures:
+        """Return the features of the image without augmentation, or of a variant chosen by `random`.
 
         Raises:
             OutputError: The cache was removed or damaged during the run.
         """
         variants = self._places[str(path)]
-        place = variants[0 if random is None else int(random.integers(len(variants)))]
-        return torch.from_numpy(self._shards.payload(place).view(np.float16).reshape(self._shape).copy())
+        number = 0 if random is None else int(random.integers(len(variants)))
+        features = self._shards.payload(variants[number]).view(np.float16).reshape(self._shape).copy()
+        key = self._shards.key(variants[number]) if number else ""
+        change = draw_change(_random(key, number, self._seed), self._augmentation) if number else None
+        return CachedFeatures(torch.from_numpy(features), change)
 
 
 def cache_features(
@@ -56,6 +78,7 @@ def cache_features(
     seed: int,
     bf16: bool,
     on_progress: OnProgress,
+    own: Mapping[str, tuple[float, ...]] = MappingProxyType({}),
     rank: int = 0,
     processes: int = 1,
     wait: Callable[[], object] = lambda: None,
@@ -65,6 +88,7 @@ def cache_features(
     Args:
         folder: May be shared by runs; features of other weights, transforms or augmentations are kept apart.
         variants: Image path -> number of variants; all but the first are augmented.
+        own: Mean and standard deviation of the images that have their own, by path.
         seed: Seed of the augmentation.
         bf16: Whether the encoder computes in bfloat16.
         rank: Index of this process among `processes`; each computes its part.
@@ -75,15 +99,18 @@ def cache_features(
     """
     digest = _digest(encoder, (VERSION, transform, augmentation, seed, bf16))
     place, shape = folder / f"features-{digest}", (encoder.grid**2, encoder.width)
-    wanted = {path: [f"{images.sha256(Path(path))}-{n}" for n in range(count)] for path, count in variants.items()}
+    matching = IntensityMatching(transform, own)
+    keys = {path: images.sha256(Path(path)) + matching.describe(Path(path)) for path in variants}
+    wanted = {path: [f"{keys[path]}-{number}" for number in range(count)] for path, count in variants.items()}
     missing = _missing(wanted, Shards(place).index())
     wait()  # no process may write before all have listed what is missing
     _check_space(folder, len(missing), shape)
     remove_remains(place, SCHEMA)
     pending: dict[str, bytes] = {}
     for done, batch in _batches(missing[rank::processes]):
-        squares = transform.normalize(_squares(batch, images, augmentation, seed))
-        pending |= zip((one.key for one in batch), _encode(encoder, squares, bf16), strict=True)
+        squares = _squares(batch, images, augmentation, seed)
+        pixel_values = transform.normalize(matching.match(squares, [Path(one.path) for one in batch]))
+        pending |= zip((one.key for one in batch), _encode(encoder, pixel_values, bf16), strict=True)
         if len(pending) >= shard_rows(2 * shape[0] * shape[1]):
             write_shard(place, pending)
             pending = {}
@@ -93,7 +120,8 @@ def cache_features(
     wait()
     shards = Shards(place)
     places = shards.index()
-    return FeatureCache(shards, {path: [places[key] for key in keys] for path, keys in wanted.items()}, shape)
+    found = {path: [places[key] for key in keys] for path, keys in wanted.items()}
+    return FeatureCache(shards, found, shape, augmentation, seed)
 
 
 class _Wanted(NamedTuple):
@@ -142,14 +170,14 @@ def _squares(batch: Sequence[_Wanted], images: ImageCache, augmentation: Augment
     squares = torch.from_numpy(np.stack([images.read(Path(one.path)) for one in batch])).float() / 255
     augmented = [row for row, one in enumerate(batch) if one.variant]
     if augmented:
-        randoms = [_random(batch[row], seed) for row in augmented]
-        squares[augmented] = augment(squares[augmented], randoms, augmentation)
+        changes = [draw_change(_random(batch[row].key, batch[row].variant, seed), augmentation) for row in augmented]
+        squares[augmented] = augment(squares[augmented], changes, augmentation)
     return squares
 
 
-def _random(wanted: _Wanted, seed: int) -> np.random.Generator:
+def _random(key: str, variant: int, seed: int) -> np.random.Generator:
     """Seed a generator by content and variant, so that the path and corpus of an image make no difference."""
-    return np.random.default_rng((seed, wanted.variant, int(wanted.key[:16], 16)))
+    return np.random.default_rng((seed, variant, int(key[:16], 16)))
 
 
 @torch.inference_mode()

@@ -21,7 +21,17 @@ from numpy.typing import NDArray
 from report_gen.imaging.transform import ImageTransform
 
 from ..run import OnProgress
-from .image_decoding import VERSION, DecodedImage, FileStamp, UnreadableImage, decode, file_stamp
+from .box_geometry import SquareGeometry
+from .image_decoding import (
+    VERSION,
+    DecodedImage,
+    FileStamp,
+    UnreadableImage,
+    decode,
+    file_stamp,
+    payload_bytes,
+    unpack_square,
+)
 from .process_pool import available_cores, map_in_processes
 from .shards import SCHEMA, Place, Shards, read_tables, remove_remains, shard_rows, write_shard, write_table
 
@@ -37,8 +47,8 @@ _MIN_PARALLEL_SECONDS = 20.0
 class ImageCache:
     """Decoded images by path."""
 
-    def __init__(self, shards: Shards, places: Mapping[str, Place], size: int) -> None:
-        self._shards, self._places, self._size = shards, places, size
+    def __init__(self, shards: Shards, places: Mapping[str, Place]) -> None:
+        self._shards, self._places = shards, places
 
     def read(self, path: Path) -> NDArray[np.uint8]:
         """Return the image [size,size], read-only.
@@ -46,7 +56,15 @@ class ImageCache:
         Raises:
             OutputError: The cache was removed or damaged during the run.
         """
-        return self._shards.payload(self._places[str(path)]).reshape(self._size, self._size)
+        return unpack_square(self._shards.payload(self._places[str(path)]))[0]
+
+    def geometry(self, path: Path) -> SquareGeometry:
+        """Return where the image lies in its square.
+
+        Raises:
+            OutputError: See `read`.
+        """
+        return unpack_square(self._shards.payload(self._places[str(path)]))[1]
 
     def sha256(self, path: Path) -> str:
         """Return the SHA-256 of the image file."""
@@ -77,7 +95,7 @@ def cache_images(
     missing = [path for path in wanted if known.get(path) not in places]
     stored = partial(_stored_keys, squares, secrets.token_hex(8))
     work = partial(decode, transform=transform, stored=stored)
-    writer, unreadable = _Writer(files, squares, shard_rows(transform.size**2)), []
+    writer, unreadable = _Writer(files, squares, shard_rows(payload_bytes(transform.size))), []
     for done, result in enumerate(_map(work, missing), start=1):
         if isinstance(result, UnreadableImage):
             unreadable.append(result)
@@ -90,7 +108,7 @@ def cache_images(
     places = shards.index()
     skipped = {image.path for image in unreadable}
     found = {path: places[known[path]] for path in wanted if path not in skipped}
-    return ImageCache(shards, found, transform.size), tuple(unreadable)
+    return ImageCache(shards, found), tuple(unreadable)
 
 
 def _folder_name(transform: ImageTransform) -> str:
@@ -127,8 +145,8 @@ class _Writer:
 
     def add(self, decoded: DecodedImage) -> None:
         self._decoded.append(decoded)
-        if decoded.square is not None:
-            self._pending[decoded.sha256] = decoded.square
+        if decoded.payload is not None:
+            self._pending[decoded.sha256] = decoded.payload
         if len(self._pending) >= self._rows or len(self._decoded) >= _MAX_FILES:
             self.flush()
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
 from report_gen.imaging import load_pixels
 from report_gen.imaging.transform import ImageTransform
 from report_gen.records import Image
 
-VERSION = 2
+from .box_geometry import SquareGeometry
+
+VERSION = 3
 """Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""
+
+
+_GEOMETRY_BYTES = 4 * len(SquareGeometry._fields)
 
 
 class FileStamp(NamedTuple):
@@ -33,8 +42,8 @@ class DecodedImage:
     path: str
     stamp: FileStamp
     sha256: str
-    square: bytes | None
-    """[size,size] uint8 in steps of 1/255; None if the cache holds it already."""
+    payload: bytes | None
+    """The image as `pack_square` writes it; None if the cache holds it already."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,28 @@ def decode(
         pixels = load_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))
     except StudyError as error:
         return UnreadableImage(path, error.reason)
-    square, _ = transform.fit(pixels)
-    return DecodedImage(path, stamp, digest, (square * 255).round().byte().numpy().tobytes())
+    square, placement = transform.fit(pixels)
+    rows, columns = pixels.shape
+    left, top, side = placement.square  # in pixels of the image
+    geometry = SquareGeometry(columns / side, -left / side, rows / side, -top / side)
+    return DecodedImage(path, stamp, digest, pack_square((square * 255).round().byte().numpy(), geometry))
+
+
+def pack_square(square: NDArray[np.uint8], geometry: SquareGeometry) -> bytes:
+    """Return the payload of a square [size,size] in steps of 1/255: its rows, then its geometry in float32."""
+    return square.tobytes() + np.array(geometry, dtype=np.float32).tobytes()
+
+
+def unpack_square(payload: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], SquareGeometry]:
+    """Return the square [size,size] of a payload, as a view of it, and its geometry."""
+    pixels, geometry = payload[:-_GEOMETRY_BYTES], payload[-_GEOMETRY_BYTES:].copy().view(np.float32)
+    size = math.isqrt(len(pixels))
+    return pixels.reshape(size, size), SquareGeometry(*geometry.tolist())
+
+
+def payload_bytes(size: int) -> int:
+    """Return the length of the payload of a square of `size` pixels."""
+    return size**2 + _GEOMETRY_BYTES
 
 
 def file_stamp(path: str) -> FileStamp:

@@ -32,12 +32,13 @@ from .example_store import Examples, ExampleStore
 from .examples import encode_study
 from .image_cache import ImageCache, cache_images
 from .image_decoding import UnreadableImage
+from .patient_split import assign_splits
 from .pretrained_vocabulary import keep_vocabulary
-from .studies import CorpusStudies, read_studies
+from .studies import CorpusStudies, open_corpus, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 4
+_VERSION = 5
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 
@@ -139,12 +140,7 @@ def _encode(
     working, store = run.folder / CACHE / _STUDIES, run.folder / CACHE / _CORPORA
     shutil.rmtree(working, ignore_errors=True)
     schema = load_finding_schema(recipe)
-    studies = {
-        corpus.name: read_studies(
-            corpus, recipe, working / str(number), schema=schema, store=store, on_progress=on_progress
-        )
-        for number, corpus in enumerate(recipe.corpora)
-    }
+    studies = _read_corpora(recipe, working, store, schema, on_progress)
     _check_images(recipe, studies)
     _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
@@ -181,6 +177,26 @@ def _make_tokenizer(recipe: Recipe, prompt: Prompt, texts: Iterable[PatientText]
         return learn_vocabulary(texts, size=recipe.text.vocabulary_size, min_patients=min_patients, extra=extra)
     lines = (*extra, prompt.text, describe_views(ViewPosition))
     return keep_vocabulary(recipe.model, texts, min_patients=min_patients, extra=lines)
+
+
+def _read_corpora(
+    recipe: Recipe, working: Path, store: Path, schema: FindingSchema, on_progress: OnProgress
+) -> dict[str, CorpusStudies]:
+    """Read all corpora, split their patients, and clean them one by one."""
+    datasets = {one.name: open_corpus(one, recipe, schema=schema, store=store) for one in recipe.corpora}
+    splits = assign_splits(recipe.corpora, datasets)
+    return {
+        one.name: read_studies(
+            one,
+            recipe,
+            working / str(number),
+            dataset=datasets[one.name],
+            splits=splits[one.name],
+            schema=schema,
+            on_progress=on_progress,
+        )
+        for number, one in enumerate(recipe.corpora)
+    }
 
 
 def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) -> EncodedCorpora | None:

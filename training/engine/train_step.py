@@ -1,8 +1,8 @@
 """One training step on a batch: forward pass, losses, and their weighted sum.
 
-A step may consist of several batches on several processes. Its loss is the mean over all report tokens, finding targets
-and attribute values of the step, however they are distributed: each batch contributes its sums, divided by the counts
-of the whole step.
+A step may consist of several batches on several processes. Its loss is the weighted mean over all report tokens,
+finding targets and attribute values of the step, however they are distributed: each batch contributes its sums, divided
+by the sums of the weights of the whole step.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def train_step(
         report = report_loss(own_logits, batch.labels, batch.token_weights, stage.label_smoothing)
         scst = None if sampled is None else self_critical_loss(output.logits, sampled, batch, stage.scst)
     if output.finding_logits is not None:  # [B,F]
-        finding = finding_loss(output.finding_logits, batch.finding_targets)
+        finding = finding_loss(output.finding_logits, batch.finding_targets, batch.sample_weights)
     if output.attribute_logits:  # A tensors [B,values]
-        attribute = attribute_loss(output.attribute_logits, batch.attribute_targets)
+        attribute = attribute_loss(output.attribute_logits, batch.attribute_targets, batch.sample_weights)
 
     counts = LossCounts.of(batch)
     whole = step_counts or counts
@@ -90,19 +90,19 @@ class LossCounts(NamedTuple):
     token_weight: float = 0.0
     """Sum of the weights of the report tokens."""
     targets: float = 0.0
-    """Known finding targets."""
+    """Sum of the weights of the known finding targets."""
     attributes: float = 0.0
-    """Known attribute values."""
+    """Sum of the weights of the known attribute values."""
 
     @classmethod
     def of(cls, batch: Batch) -> LossCounts:
         """Count a batch; targets of studies without images do not count, since the heads need an image."""
-        has_image = batch.view_mask.any(dim=1)  # [B]
+        weights = batch.sample_weights * batch.view_mask.any(dim=1)  # [B]
         return cls(
             tokens=float((batch.labels != IGNORED).sum()),
             token_weight=float(batch.token_weights.sum()),
-            targets=float((~batch.finding_targets[has_image].isnan()).sum()),
-            attributes=float((batch.attribute_targets[has_image] > 0).sum()),
+            targets=float(((~batch.finding_targets.isnan()).sum(dim=1) * weights).sum()),
+            attributes=float(((batch.attribute_targets > 0).sum(dim=1) * weights).sum()),
         )
 
 

@@ -50,26 +50,36 @@ def policy_loss(
     return (losses * advantages[:, None]).sum() / tokens.clamp(min=1)
 
 
-def finding_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Compute the mean binary cross-entropy of logits [B,F] over targets [B,F] in 0..1; NaN targets are skipped."""
+def finding_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the weighted mean binary cross-entropy of the known targets of B studies; 0 if there are none.
+
+    Args:
+        logits: [B,F].
+        targets: [B,F] in 0..1; NaN targets are skipped.
+        weights: [B] of the studies.
+    """
     known = ~targets.isnan()
     if not known.any():
         return logits.sum() * 0.0
-    return F.binary_cross_entropy_with_logits(logits[known].float(), targets[known])
+    shares = weights[:, None].expand_as(targets)[known]
+    losses = F.binary_cross_entropy_with_logits(logits[known].float(), targets[known], reduction="none")
+    return (losses * shares).sum() / shares.sum()
 
 
-def attribute_loss(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> torch.Tensor:
-    """Compute the mean cross-entropy over the known attribute values of B studies.
+def attribute_loss(logits: Sequence[torch.Tensor], targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the weighted mean cross-entropy over the known attribute values of B studies; 0 if there are none.
 
     Args:
         logits: [B,values] of each of the A attributes, A >= 1.
         targets: [B,A]: 0 if unknown, n for the value of logit n - 1.
+        weights: [B] of the studies.
     """
     losses = [
-        F.cross_entropy(one.float(), value - 1, ignore_index=-1, reduction="sum")
+        (F.cross_entropy(one.float(), value - 1, ignore_index=-1, reduction="none") * weights).sum()
         for one, value in zip(logits, targets.unbind(1), strict=True)
     ]
-    return torch.stack(losses).sum() / (targets > 0).sum().clamp(min=1)
+    counted = ((targets > 0).sum(dim=1) * weights).sum()
+    return torch.stack(losses).sum() / counted.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def _token_nll(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Recipes: the schema of a training run, loading from TOML, and the explanation of its keys. Imports no torch."""
 
+from .corpus import CorpusRecipe
 from .explain import Key, KeyTable, explain, render_keys
 from .findings import load_finding_schema
 from .loading import RECIPES, RENAMED_KEYS, describe_renamed_keys, load_recipe
@@ -7,7 +8,6 @@ from .model import LoraRecipe, ModelRecipe
 from .recognizer import RecognizerRecipe, RecognizerSource
 from .schema import (
     AugmentationRecipe,
-    CorpusRecipe,
     Rates,
     Recipe,
     ScstRecipe,

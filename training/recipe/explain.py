@@ -113,7 +113,8 @@ def _kind(annotation: Any) -> str:
         return " or ".join(map(json.dumps, arguments))
     if origin is Annotated:
         base, *limits = arguments
-        return f"{_kind(base)} {_limits(chain.from_iterable(limit.metadata for limit in limits))}"
+        metadata = chain.from_iterable(getattr(limit, "metadata", ()) for limit in limits)  # a validator has none
+        return f"{_kind(base)} {_limits(metadata)}".rstrip()
     if origin in (Union, types.UnionType):
         return " or ".join(_kind(one) for one in arguments if one is not type(None))
     if origin is tuple:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from report_gen.config import (
+    MAX_STEPS,
     ConditioningName,
     DeclaredScope,
     DecoderConfig,
@@ -16,6 +17,8 @@ from report_gen.config import (
     ProjectorConfig,
 )
 from report_gen.records import AttributeName
+
+from .names import Label
 
 
 class LoraRecipe(FrozenModel):
@@ -27,7 +30,7 @@ class LoraRecipe(FrozenModel):
     """Scale of the adapters is alpha / rank."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout before an adapter."""
-    targets: tuple[str, ...] = ()
+    targets: tuple[Label, ...] = ()
     """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
 
 
@@ -52,7 +55,7 @@ class ModelRecipe(FrozenModel):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
-    preprocessing: tuple[PreprocessingStep, ...] = ()
+    preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
@@ -66,6 +69,9 @@ class ModelRecipe(FrozenModel):
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
     scope: DeclaredScope = Field(default_factory=DeclaredScope)
     """Studies that the model is made for; others are refused unless the user forces a draft."""
+    finding_support: int = Field(default=1, ge=1, le=1_000_000_000)
+    """Positive and negative labels of training studies with images that a finding needs; the model reports no
+    probability of a finding with fewer and does not condition the decoder on it."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)

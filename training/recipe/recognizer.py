@@ -8,6 +8,8 @@ from pydantic import Field
 
 from report_gen.config import FrozenModel
 
+from .names import Label
+
 
 class RecognizerSource(FrozenModel):
     images: str
@@ -24,7 +26,7 @@ class RecognizerSource(FrozenModel):
 class RecognizerRecipe(FrozenModel):
     """Recognizer of images that the model is not made for, fitted to the features of the trained encoder."""
 
-    corpora: tuple[str, ...] = ()
+    corpora: tuple[Label, ...] = ()
     """Names of the corpora whose images are examples of the class `upright`."""
     sources: tuple[RecognizerSource, ...] = ()
     """Further images, with their class."""

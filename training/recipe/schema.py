@@ -10,34 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from report_gen.config import CONDITIONING_TRAITS, FrozenModel
 from report_gen.records import SectionName
 
+from .corpus import CorpusRecipe
 from .model import ModelRecipe
-from .names import check_name
+from .names import Label, check_name
 from .recognizer import RecognizerRecipe
-
-
-class CorpusRecipe(FrozenModel):
-    name: str
-    """Name by which stages refer to the corpus."""
-    path: str
-    """Folder or file, relative to `data`."""
-    layout: str | None = None
-    """Layout of the corpus; detected automatically if not given."""
-    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
-    """Columns of a table by field, such as `{ image = "filename", report = "report_text", patient = "PatientID" }`, if
-    they have other names than usual; `report-gen corpus check` lists how columns are read."""
-    hold_out: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the training patients for validation, in place of the validation split of the corpus, which then counts
-    as test data. 0 keeps the splits."""
-    exclude: tuple[str, ...] = ()
-    """Ids of studies to leave out completely, such as studies kept for a demonstration."""
-    soft_labels: float = Field(default=0.0, ge=0, le=1)
-    """Weight of the soft labels of another model in the finding targets, if the corpus has such labels."""
-    augmented_texts: int = Field(default=0, ge=0, le=10_000_000)
-    """Number of additional training reports, made by combining sentences of several reports."""
-    use_images: bool = True
-    """False uses only the reports."""
-    use_texts: bool = True
-    """False uses only the images and labels."""
 
 
 class TextRecipe(FrozenModel):
@@ -76,6 +52,9 @@ class AugmentationRecipe(FrozenModel):
     """Maximum standard deviation of added Gaussian noise, for intensities 0..1."""
     blur: float = Field(default=0.5, ge=0, le=3)
     """Maximum standard deviation of the Gaussian blur, pixels at training size."""
+    reduced_px: int = Field(default=0, ge=0, le=4096)
+    """Minimum side length to which half of the images are reduced before they are enlarged again, pixels: images of
+    lower resolution then look like others. 0 reduces none."""
 
 
 class ScstRecipe(FrozenModel):
@@ -121,10 +100,13 @@ class Rates(FrozenModel):
 
 
 class StageRecipe(FrozenModel):
-    name: str
+    name: Label
     """Name shown in the progress bar and the log."""
-    corpora: tuple[str, ...]
-    """Names of the corpora to train on; their batches alternate."""
+    corpora: tuple[Label, ...]
+    """Names of the corpora to train on; `mixing` says how."""
+    mixing: Literal["alternate", "pooled"] = "alternate"
+    """How corpora share the batches: `alternate` takes whole batches of each corpus in turn, `pooled` draws every batch
+    from all corpora of one kind (images, reports or both), by their numbers of studies and their sampling weights."""
     steps: int = Field(ge=1, le=1_000_000_000)
     """Maximum number of optimizer steps."""
     batch_size: int = Field(default=16, ge=1, le=65_536)
@@ -253,10 +235,19 @@ class Recipe(FrozenModel):
             for name in stage.corpora:
                 if name not in names:
                     raise ValueError(f"stage {stage.name!r}: no corpus {name!r}; choose from {', '.join(names)}")
+            self._check_weights(stage)
         for name in self.recognizer.corpora if self.recognizer else ():
             if name not in names:
                 raise ValueError(f"recognizer: no corpus {name!r}; choose from {', '.join(names)}")
         return self
+
+    def _check_weights(self, stage: StageRecipe) -> None:
+        weighted = [one.name for one in self.corpora if one.name in stage.corpora and one.sampling_weight != 1]
+        if weighted and len(stage.corpora) > 1 and stage.mixing == "alternate":
+            raise ValueError(
+                f"stage {stage.name!r}: the sampling_weight of the corpus {weighted[0]!r} has no effect, because the "
+                'batches of the corpora alternate; set mixing = "pooled", or remove it'
+            )
 
     @field_validator("name")
     @classmethod

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from report_gen_training.data.batch_sampler import BatchSampler, SampleSpec
 from report_gen_training.data.batch_sampler import _draw as draw
-from report_gen_training.data.example_store import group_by_kind
+from report_gen_training.data.corpus_study import unknown_labels
+from report_gen_training.data.example_store import ExampleStore, group_by_kind
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
@@ -185,7 +185,7 @@ def test_rare_findings_repeat_before_common_ones_are_finished() -> None:
 def test_every_example_is_drawn_as_often_as_its_weight_says() -> None:
     """Arbitrary weights: each count is within one of its expected value."""
     chances = np.random.default_rng(0).random(200_000)
-    drawn = draw(chances, 200_000, np.random.default_rng(1))
+    drawn = draw(chances, np.zeros(200_000, dtype=np.int64), 200_000, np.random.default_rng(1))
     counts = np.bincount(drawn, minlength=len(chances))
     expected = chances / chances.sum() * len(chances)
     assert np.abs(counts - expected).max() < 1
@@ -202,3 +202,80 @@ def test_without_a_finding_that_means_normal_normal_studies_are_drawn_too() -> N
     drawn = [spec.example for batch in draws for spec in batch]
     assert sum(index < 2 for index in drawn) == pytest.approx(200, abs=40)
     assert set(drawn) == set(range(10))
+
+
+def of_source(source: str, weight: float, *, images: int = 1, length: int = 0) -> TrainingExample:
+    return replace(example(images=images, length=length), source=source, sampling_weight=weight)
+
+
+POOLED = {"mixing": "pooled", "batch_size": 10}
+
+
+def pooled_groups() -> list[ExampleStore]:
+    """Two corpora of images of unequal size, and one of reports."""
+    first = store(*[of_source("rm93/a@1", 3.0)] * 41, *[of_source("other", 1.0)] * 17)
+    second = store(*[of_source("", 0.5)] * 142)
+    return [first, second, store(*[of_source("", 1.0, images=0, length=5)] * 30)]
+
+
+def test_pooled_batches_are_drawn_from_all_corpora_of_a_kind() -> None:
+    batches = list(BatchSampler(pooled_groups(), stage(**POOLED), (0, 0), schema=chest_xray(), steps=range(40)))
+    assert [{spec.group for spec in batch} <= {0, 1} for batch in batches] == [True, False] * 20
+    assert {frozenset(spec.group for spec in batch) for batch in batches[1::2]} == {frozenset([2])}
+    assert sum(len({spec.group for spec in batch}) == 2 for batch in batches[::2]) > 15
+
+
+@pytest.mark.parametrize("rare_finding_weight", [0.0, 0.5])
+def test_every_source_gets_its_share_of_every_epoch_to_within_one_draw(rare_finding_weight: float) -> None:
+    groups = pooled_groups()[:2]
+    changes = POOLED | {"rare_finding_weight": rare_finding_weight}
+    batches = list(BatchSampler(groups, stage(**changes), (0, 0), schema=chest_xray(), steps=range(60)))
+    weights = {"rm93": 41 * 3.0, "other": 17 * 1.0, "small": 142 * 0.5}
+    for epoch in range(3):  # 200 examples are 20 batches of 10
+        drawn = Counter(
+            ("small" if spec.group else "rm93" if spec.example < 41 else "other", spec.example)
+            for batch in batches[20 * epoch : 20 * epoch + 20]
+            for spec in batch
+        )
+        for source, weight in weights.items():
+            counts = [count for (one, _), count in drawn.items() if one == source]
+            assert abs(sum(counts) - 200 * weight / sum(weights.values())) < 1
+            each = 200 * weight / sum(weights.values()) / len(pooled_indices(source))
+            assert all(abs(count - each) < 1 for count in counts)
+
+
+def pooled_indices(source: str) -> range:
+    return range({"rm93": 41, "other": 17, "small": 142}[source])
+
+
+@pytest.mark.parametrize("start", [1, 19, 20, 33])
+def test_a_resumed_run_gets_the_same_pooled_batches(start: int) -> None:
+    whole, rest = (
+        list(
+            BatchSampler(
+                pooled_groups(), stage(**POOLED), (3, 1), schema=chest_xray(), steps=steps, rank=1, processes=2
+            )
+        )
+        for steps in (range(40), range(start, 40))
+    )
+    assert rest == whole[start:]
+
+
+def test_alternating_corpora_obey_the_weights_of_their_sources() -> None:
+    first, *_ = pooled_groups()
+    batches = BatchSampler([first], stage(batch_size=10), (0, 0), schema=chest_xray(), steps=range(50))
+    drawn = Counter(spec.example < 41 for batch in batches for spec in batch)
+    assert drawn[True] / 500 == pytest.approx(41 * 3 / (41 * 3 + 17), abs=0.02)
+
+
+def test_rare_findings_count_by_labels_where_there_is_no_report() -> None:
+    """Of 90 normal and 10 labeled images, a full weight draws half of either kind."""
+    labels = unknown_labels(chest_xray())
+    labels[FINDINGS.index("Fracture")] = 1
+    labeled = replace(example(length=0, images=1), labels=labels)
+    group = store(*[example(length=0, images=1)] * 90, *[labeled] * 10)
+    batches = BatchSampler(
+        [group], stage(batch_size=10, rare_finding_weight=1.0), (0, 0), schema=chest_xray(), steps=range(40)
+    )
+    drawn = [spec.example >= 90 for batch in batches for spec in batch]
+    assert sum(drawn) / len(drawn) == pytest.approx(0.5, abs=0.02)

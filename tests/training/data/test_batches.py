@@ -12,9 +12,9 @@ import pytest
 import torch
 from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
+from report_gen_training.data.corpus_study import unknown_labels
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
@@ -246,3 +246,26 @@ def test_dropped_attributes_remain_targets() -> None:
 def test_batches_of_a_model_without_attributes() -> None:
     found = batch(replace(TEXT, attributes=("MR", "axial", "")))
     assert found.attribute_values.shape == found.attribute_targets.shape == (1, 0)
+
+
+def test_the_weight_of_a_study_is_in_every_loss_of_training_only(tmp_path: Path) -> None:
+    examples = [replace(TEXT, loss_weight=0.5, study_id="light"), replace(TEXT, study_id="heavy")]
+    kept = batch(*examples, abnormal_weight=4.0)
+    assert kept.sample_weights.tolist() == [1, 1]
+    groups = [store(*examples)]
+    values: dict[str, Any] = {"name": "s", "corpora": ("c",), "steps": 1, "rates": {}, "batch_size": 2}
+    stage = StageRecipe.model_validate(values | {"abnormal_weight": 4.0})
+    sampler = BatchSampler(groups, stage, (0, 0), schema=chest_xray(), steps=range(1))
+    found = next(dataset(examples, stage, training=True).training_batches(sampler, 0))
+    light, heavy = found.study_ids.index("light"), found.study_ids.index("heavy")
+    assert found.sample_weights[[light, heavy]].tolist() == [0.5, 1]
+    weights = [[weight for weight in found.token_weights[row].tolist() if weight] for row in (light, heavy)]
+    assert weights == [[0.5, 2, 0.5], [1, 4, 1]]  # report token, abnormal token, end token
+
+
+def test_images_with_their_own_statistics_are_normalized_by_them(tmp_path: Path) -> None:
+    usual, own = with_images(tmp_path, 0), replace(with_images(tmp_path, 1), normalization=(0.5, 0.2))
+    found = batch(usual, own).pixel_values
+    for row, (mean, std) in enumerate(((0.25, 0.5), (0.5, 0.2))):
+        expected = (torch.from_numpy(noise_image(row)).float() / 255 - mean) / std
+        torch.testing.assert_close(found[row, 0, 0], expected, atol=1e-5, rtol=1e-5)

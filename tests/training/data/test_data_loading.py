@@ -7,11 +7,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from report_gen_training.data.data_loading import TrainingData
+from report_gen_training.data.data_loading import TrainingData, trained_findings
 from report_gen_training.data.preparation import prepare
 from report_gen_training.run.events import ignore_progress
 from report_gen_training.run.folder import Run
 
+from report_gen.labeling import chest_xray
 from tests.builders import PROMPT, tiny_recipe, write_corner_corpus
 
 
@@ -23,3 +24,16 @@ def test_usual_tokens_are_the_mean_report_tokens_of_a_step(tmp_path: Path) -> No
     data = TrainingData(recipe, 0, prepared, one_process)
     lengths = [len(one.report_ids) + 1 for one in prepared.encoded.examples["images"]["train"]]  # with the end token
     assert data.usual_tokens == pytest.approx(6 * sum(lengths) / len(lengths))
+
+
+@pytest.mark.parametrize(("support", "expected"), [(2, True), (3, False)])
+def test_a_finding_with_few_labels_is_not_reported(tmp_path: Path, support: int, expected: bool) -> None:
+    """Two of eight training studies have a fracture."""
+    rates = {"projector": 1e-3}
+    recipe = tiny_recipe(write_corner_corpus(tmp_path, copies=2), stage={"rates": rates})
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"finding_support": support})})
+    (tmp_path / "run").mkdir()
+    prepared = prepare(recipe, Run(tmp_path / "run"), PROMPT, on_progress=ignore_progress)
+    trained = dict(zip(chest_xray().findings, trained_findings(recipe, prepared), strict=True))
+    assert trained["Fracture"] is expected
+    assert not trained["Hernia"]

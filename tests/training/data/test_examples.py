@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from report_gen_training.data.corpus_study import CorpusStudy
 from report_gen_training.data.examples import encode_study
-from report_gen_training.data.studies import CorpusStudy
 
 from report_gen.config import STATES
 from report_gen.labeling import chest_xray

@@ -59,6 +59,10 @@ def fill(folder: Path, encoder: ImageEncoder, variants: Mapping[Path, int], **ch
     )
 
 
+def read(cache: FeatureCache, image: Path, random: np.random.Generator | None = None) -> torch.Tensor:
+    return cache.read(image, random).patch_features
+
+
 def encode_images(encoder: ImageEncoder, image: Path, folder: Path) -> torch.Tensor:
     square = torch.from_numpy(image_cache(folder, [image]).read(image).copy()).float() / 255
     was_training = encoder.training
@@ -73,9 +77,12 @@ def test_the_first_variant_is_the_encoding_of_the_image_without_augmentation(
 ) -> None:
     cache = fill(tmp_path, encoder, dict.fromkeys(images, 2))
     for image in images:
-        assert cache.read(image, None).dtype == torch.float16
+        assert read(cache, image).dtype == torch.float16
         torch.testing.assert_close(
-            cache.read(image, None).float(), encode_images(encoder, image, tmp_path), atol=2e-3, rtol=1e-3
+            read(cache, image).float(),
+            encode_images(encoder, image, tmp_path),
+            atol=2e-3,
+            rtol=1e-3,
         )
     assert encoder.training  # its mode is unchanged
 
@@ -84,9 +91,9 @@ def test_other_variants_are_encodings_of_augmented_images(
     tmp_path: Path, encoder: ImageEncoder, images: list[Path]
 ) -> None:
     cache = fill(tmp_path, encoder, dict.fromkeys(images, 3))
-    drawn = {tuple(cache.read(images[0], np.random.default_rng(seed)).flatten().tolist()) for seed in range(30)}
+    drawn = {tuple(read(cache, images[0], np.random.default_rng(seed)).flatten().tolist()) for seed in range(30)}
     assert len(drawn) == 3
-    assert tuple(cache.read(images[0], None).flatten().tolist()) in drawn
+    assert tuple(read(cache, images[0]).flatten().tolist()) in drawn
 
 
 def test_nothing_is_computed_twice(
@@ -96,7 +103,10 @@ def test_nothing_is_computed_twice(
     monkeypatch.setattr(feature_cache, "_encode", lambda *_: pytest.fail("the encoder ran again"))
     again = fill(tmp_path, encoder, dict.fromkeys(images, 2))
     for image in images:
-        assert torch.equal(first.read(image, np.random.default_rng(1)), again.read(image, np.random.default_rng(1)))
+        assert torch.equal(
+            read(first, image, np.random.default_rng(1)),
+            read(again, image, np.random.default_rng(1)),
+        )
 
 
 @pytest.mark.parametrize("change", ["weights", "seed", "bf16"])
@@ -131,7 +141,10 @@ def test_processes_share_the_work_and_see_all_of_it(tmp_path: Path, encoder: Ima
     for cache in caches:
         for image in images:
             torch.testing.assert_close(
-                cache.read(image, None).float(), encode_images(encoder, image, tmp_path), atol=2e-3, rtol=1e-3
+                read(cache, image).float(),
+                encode_images(encoder, image, tmp_path),
+                atol=2e-3,
+                rtol=1e-3,
             )
 
 
@@ -149,7 +162,7 @@ def test_features_beyond_float16_are_clamped(tmp_path: Path, encoder: ImageEncod
         for parameter in large.backbone.norm.parameters():
             parameter.fill_(1e6)
     cache = fill(tmp_path, large, {images[0]: 1})
-    assert bool(cache.read(images[0], None).isfinite().all())
+    assert bool(read(cache, images[0]).isfinite().all())
 
 
 def test_a_batch_has_features_instead_of_pixels(tmp_path: Path, encoder: ImageEncoder) -> None:
@@ -162,7 +175,7 @@ def test_a_batch_has_features_instead_of_pixels(tmp_path: Path, encoder: ImageEn
     (batch,) = dataset.validation_batches(batch_size=2)
     assert batch.pixel_values.shape == (2, 0, 1, SIZE, SIZE)
     assert batch.view_mask.tolist() == [[True, False], [True, True]]
-    assert torch.equal(batch.patch_features[1, 1], features.read(images[2], None))
+    assert torch.equal(batch.patch_features[1, 1], read(features, images[2]))
     assert not batch.patch_features[0, 1].any()
     training = BatchDataset([store(*examples)], stage, TRANSFORM, **parts, features=features, training=True)
     sampler = BatchSampler([store(*examples)], stage, (0, 0), schema=chest_xray(), steps=range(20))

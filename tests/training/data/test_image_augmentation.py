@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data import image_augmentation
-from report_gen_training.data.image_augmentation import augment
+from report_gen_training.data.image_augmentation import augment, draw_change
 from report_gen_training.recipe.schema import AugmentationRecipe
 from scipy import ndimage
 
@@ -23,15 +24,18 @@ def square(pixels: Any) -> torch.Tensor:
     return torch.from_numpy(pixels).float() / 255
 
 
+def augmented(squares: torch.Tensor, seeds: Sequence[int], recipe: AugmentationRecipe) -> torch.Tensor:
+    return augment(squares, [draw_change(np.random.default_rng(seed), recipe) for seed in seeds], recipe)
+
+
 def changed(image: torch.Tensor, *, seed: int = 0, **changes: float) -> torch.Tensor:
     recipe = AugmentationRecipe.model_validate(NONE | changes)
-    return augment(image[None], [np.random.default_rng(seed)], recipe)[0]
+    return augmented(image[None], [seed], recipe)[0]
 
 
 @pytest.mark.parametrize("corner", range(4))
 def test_a_corner_stays_in_its_corner(corner: int) -> None:
-    randoms = [np.random.default_rng(seed) for seed in range(100)]
-    squares = augment(square(corner_image(corner, 64)).expand(100, 64, 64), randoms, AugmentationRecipe())
+    squares = augmented(square(corner_image(corner, 64)).expand(100, 64, 64), range(100), AugmentationRecipe())
     halves = squares.unflatten(1, (2, 32)).unflatten(3, (2, 32)).mean((2, 4))  # [100,2,2]
     assert set(halves.flatten(1).argmax(dim=1).tolist()) == {corner}
 
@@ -43,7 +47,7 @@ def test_orientation_is_kept(seed: int) -> None:
     for mark, (row, column) in zip(marks, ((34, 44), (54, 60), (56, 38)), strict=True):
         mark[row - 2 : row + 2, column - 2 : column + 2] = 1.0
     noiseless = STRONGEST.model_copy(update={"noise": 0.0})
-    moved = augment(marks, [np.random.default_rng(seed) for _ in range(3)], noiseless)
+    moved = augmented(marks, [seed] * 3, noiseless)
     (y1, x1), (y2, x2), (y3, x3) = [ndimage.center_of_mass(mark.numpy()) for mark in moved]
     assert (x2 - x1) * (y3 - y1) - (x3 - x1) * (y2 - y1) > 50
 
@@ -55,18 +59,16 @@ def test_a_recipe_without_changes_changes_nothing() -> None:
 
 def test_each_image_depends_on_its_own_seed_only() -> None:
     images = torch.stack([square(noise_image(seed)) for seed in range(3)])
-    together = augment(images, [np.random.default_rng(seed) for seed in range(3)], AugmentationRecipe())
+    together = augmented(images, range(3), AugmentationRecipe())
     for seed in range(3):
-        alone = augment(images[seed : seed + 1], [np.random.default_rng(seed)], AugmentationRecipe())
+        alone = augmented(images[seed : seed + 1], [seed], AugmentationRecipe())
         torch.testing.assert_close(together[seed : seed + 1], alone, atol=1e-6, rtol=0)
-    assert not torch.equal(
-        *augment(images[:1].expand(2, -1, -1), [np.random.default_rng(n) for n in (0, 1)], STRONGEST)
-    )
+    assert not torch.equal(*augmented(images[:1].expand(2, -1, -1), range(2), STRONGEST))
 
 
 def test_images_stay_in_range() -> None:
     images = torch.stack([square(noise_image(seed)) for seed in range(8)])
-    found = augment(images, [np.random.default_rng(seed) for seed in range(8)], STRONGEST)
+    found = augmented(images, range(8), STRONGEST)
     assert found.shape == images.shape
     assert 0 <= float(found.min()) <= float(found.max()) <= 1
 
@@ -124,3 +126,24 @@ def test_noise_has_zero_mean_and_at_most_its_deviation() -> None:
 def test_no_code_flips_images() -> None:
     for file in Path(image_augmentation.__file__).resolve().parent.glob("*.py"):
         assert "flip(" not in file.read_text(encoding="utf-8").lower(), file
+
+
+def test_half_of_the_images_lose_resolution_on_request() -> None:
+    """A reduced image has no detail finer than the reduced one; its size and mean stay."""
+    images = square(noise_image(0, 64)).expand(60, 64, 64)
+    recipe = AugmentationRecipe.model_validate(NONE | {"reduced_px": 16})
+    found = augmented(images, range(60), recipe)
+    fine = (found[:, :, 1:] - found[:, :, :-1]).square().mean((1, 2)) / (
+        images[0, :, 1:] - images[0, :, :-1]
+    ).square().mean()
+    unchanged = (found - images).abs().amax((1, 2)) < 1e-5
+    assert 20 <= int(unchanged.sum()) <= 40
+    assert float(fine[~unchanged].median()) < 0.3
+    torch.testing.assert_close(found.mean((1, 2)), images.mean((1, 2)), atol=0.02, rtol=0)
+
+
+def test_other_changes_are_the_same_with_and_without_a_loss_of_resolution() -> None:
+    plain, reduced = (
+        draw_change(np.random.default_rng(5), AugmentationRecipe(reduced_px=pixels)) for pixels in (0, 16)
+    )
+    assert plain == reduced._replace(reduction=0.0, reduced_px=0)

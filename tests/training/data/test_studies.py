@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_gen_training.data.studies import CorpusStudy, read_studies
+from report_gen_training.data.corpus_study import CorpusStudy
+from report_gen_training.data.patient_split import assign_splits
+from report_gen_training.data.studies import open_corpus, read_studies
 from report_gen_training.recipe.schema import Recipe
 from scipy.special import expit, logit
 
@@ -23,10 +25,10 @@ FINDINGS = chest_xray().findings
 
 def read(recipe: Recipe) -> list[CorpusStudy]:
     """Return the studies of a recipe with one corpus."""
-    folder = Path(recipe.data)
-    return list(
-        read_studies(recipe.corpora[0], recipe, folder / "studies", schema=chest_xray(), store=folder / "corpora")
-    )
+    folder, corpus = Path(recipe.data), recipe.corpora[0]
+    dataset = open_corpus(corpus, recipe, schema=chest_xray(), store=folder / "corpora")
+    splits = assign_splits([corpus], {corpus.name: dataset})[corpus.name]
+    return list(read_studies(corpus, recipe, folder / "studies", dataset=dataset, splits=splits, schema=chest_xray()))
 
 
 def recipe(data: Path, *, corpus: dict[str, Any] | None = None, text: dict[str, Any] | None = None) -> Recipe:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data.batches import Batch
+from report_gen_training.data.corpus_study import unknown_labels
 from report_gen_training.data.examples import TrainingExample
-from report_gen_training.data.studies import unknown_labels
 from report_gen_training.engine import validation as validating
 from report_gen_training.engine.checkpoint_choice import choose_studies, rank, score_drafts, validation_decoding
 from report_gen_training.engine.session import train

@@ -70,6 +70,8 @@ def whole() -> Batch:
         attribute_targets=torch.tensor([[1, 2], [2, 0], [0, 0], [1, 3]]),
         token_weights=torch.where(labeled & (positions % 2 == 0), 2.0, 1.0) * labeled,
         patch_features=torch.empty(4, 0, 0, 0),
+        boxes=torch.empty(4, 1, 17, 0, 4),
+        sample_weights=torch.tensor([1.0, 0.5, 2.0, 1.0]),
         references=("",) * 4,
         study_ids=("",) * 4,
     )
@@ -92,7 +94,7 @@ def test_the_losses_of_batches_add_up_to_the_loss_of_the_step(
     batches = [rows(whole, *cut) for cut in cuts]
     counts = [LossCounts.of(batch) for batch in batches]
     step_counts = LossCounts(*map(sum, zip(*counts, strict=True)))
-    assert step_counts == LossCounts.of(whole) == (20.0, 30.0, 37.0, 5.0)
+    assert step_counts == LossCounts.of(whole) == (20.0, 30.0, 40.0, 4.5)
     losses = [train_step(model, batch, STAGE, step_counts=step_counts) for batch in batches]
     total = torch.stack([one.total for one in losses]).sum()
     expected = train_step(model, whole, STAGE).total
@@ -150,7 +152,7 @@ def test_missing_reports_and_images_give_no_loss(model: ReportModel, whole: Batc
         view_positions=whole.view_positions[:, :0],
         view_mask=whole.view_mask[:, :0],
     )
-    assert LossCounts.of(no_reports) == (0.0, 0.0, 37.0, 5.0)
+    assert LossCounts.of(no_reports) == (0.0, 0.0, 40.0, 4.5)
     assert LossCounts.of(no_images) == (20.0, 30.0, 0.0, 0.0)
     assert train_step(model, no_reports, STAGE).report is None
     assert train_step(model, no_images, STAGE).finding is None

@@ -103,12 +103,15 @@ def test_the_finding_loss_is_the_mean_binary_cross_entropy_of_known_targets() ->
         -(0.25 * chance[1, 0].log() + 0.75 * (1 - chance[1, 0]).log()),
     ]
     expected = torch.stack(by_hand).mean()
-    assert float(finding_loss(logits.float(), targets)) == pytest.approx(float(expected), rel=1e-6)
+    assert float(finding_loss(logits.float(), targets, torch.ones(2))) == pytest.approx(float(expected), rel=1e-6)
+    weighted = (by_hand[0] + by_hand[1] + 3 * by_hand[2]) / 5
+    found = finding_loss(logits.float(), targets, torch.tensor([1.0, 3.0]))
+    assert float(found) == pytest.approx(float(weighted), rel=1e-6)
 
 
 def test_without_known_targets_loss_and_gradients_are_zero() -> None:
     logits = torch.randn(2, 3, requires_grad=True)
-    loss = finding_loss(logits, torch.full((2, 3), torch.nan))
+    loss = finding_loss(logits, torch.full((2, 3), torch.nan), torch.ones(2))
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None
@@ -119,7 +122,7 @@ def test_losses_of_bf16_logits_are_computed_in_float32() -> None:
     logits = torch.randn(1, 3, 50)
     labels = torch.tensor([[IGNORED, 7, 8]])
     assert report_loss(logits.bfloat16(), labels).dtype == torch.float32
-    assert finding_loss(logits[0].bfloat16(), torch.zeros(3, 50)).dtype == torch.float32
+    assert finding_loss(logits[0].bfloat16(), torch.zeros(3, 50), torch.ones(3)).dtype == torch.float32
 
 
 def test_the_attribute_loss_is_the_mean_cross_entropy_of_the_known_values() -> None:
@@ -127,13 +130,16 @@ def test_the_attribute_loss_is_the_mean_cross_entropy_of_the_known_values() -> N
         torch.tensor([[0.7, 0.3], [0.5, 0.5]]).log(),
         torch.tensor([[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]).log(),
     )
-    found = attribute_loss([modality, plane], torch.tensor([[1, 0], [2, 3]]))  # the plane of the first study is unknown
+    targets = torch.tensor([[1, 0], [2, 3]])  # the plane of the first study is unknown
+    found = attribute_loss([modality, plane], targets, torch.ones(2))
     assert float(found) == pytest.approx(-(math.log(0.7) + math.log(0.5) + math.log(0.8)) / 3, rel=1e-6)
+    weighted = attribute_loss([modality, plane], targets, torch.tensor([4.0, 0.5]))
+    assert float(weighted) == pytest.approx(-(4 * math.log(0.7) + 0.5 * math.log(0.5 * 0.8)) / 5, rel=1e-6)
 
 
 def test_unknown_attributes_have_no_gradient() -> None:
     logits = torch.randn(2, 3, requires_grad=True)
-    loss = attribute_loss([logits], torch.zeros(2, 1, dtype=torch.long))
+    loss = attribute_loss([logits], torch.zeros(2, 1, dtype=torch.long), torch.ones(2))
     loss.backward()
     assert loss == 0
     assert logits.grad is not None

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from report_gen_training.data.batches import BatchDataset
+from report_gen_training.data.corpus_study import CorpusStudy, unknown_labels
 from report_gen_training.data.examples import encode_study
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import CorpusStudy, unknown_labels
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 

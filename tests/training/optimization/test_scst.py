@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
+from report_gen_training.data.corpus_study import unknown_labels
 from report_gen_training.data.examples import TrainingExample
 from report_gen_training.data.image_cache import cache_images
-from report_gen_training.data.studies import unknown_labels
 from report_gen_training.engine.train_step import train_step
 from report_gen_training.optimization.objectives import NON_REPORT_TOKENS, policy_loss
 from report_gen_training.optimization.optimizer import build_optimizer, set_rates, set_train_mode

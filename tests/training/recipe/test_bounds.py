@@ -133,6 +133,30 @@ def test_other_names_are_kept(path: str, name: str) -> None:
     assert load_recipe(path, [f'name="{name}"']).name == name
 
 
+@pytest.mark.parametrize("key", ["corpora.0.name", "corpora.0.layout", "stages.0.name", "stages.0.corpora.0"])
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "is empty"),
+        (" ", "is empty"),
+        ("x" * 201, "has more than 200 bytes"),
+        ("a\\nreport-gen: notice: forged", "contains a control character"),
+        ("a\\u001b]0;x\\u0007", "contains a control character"),
+        ("a\\u202eb", "contains a control character or an invisible one"),
+        ("a\\u2028b", "contains a control character or an invisible one"),
+    ],
+)
+def test_the_name_of_a_part_that_could_forge_a_message_is_refused(path: str, key: str, name: str, problem: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{key}: .*{problem}") as raised:
+        load_recipe(path, [f'{key}="{name}"'])
+    assert str(raised.value).isprintable()
+
+
+def test_the_name_of_a_part_may_have_any_visible_characters(path: str) -> None:
+    name = "Stufe 1: K\u00f6pfe / \u5934"
+    assert load_recipe(path, [f'stages.0.name="{name}"']).stages[0].name == name
+
+
 def test_text_that_recipe_json_cannot_store_is_refused(path: str) -> None:
     for key in ("card", "data", "corpora.0.path"):
         with pytest.raises(RecipeError, match=rf"{key}: contains a NUL character or bytes that are not UTF-8"):
