@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from report_gen.errors import CheckpointError
 from report_gen.tokenizer import PretrainedTokenizer, SourceTokenizer, close_under_merges, convert, cut, source_rows
+from report_gen.tokenizer.settings import PATTERNS
 from tests.pretrained_models import (
     CONTROL,
     REPORT_SENTENCES,
@@ -251,3 +253,59 @@ def test_settings_that_harm_or_deceive_are_refused(change: Callable[[dict[str, A
 def test_data_that_are_no_tokenizer_are_refused(data: bytes) -> None:
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a supported tokenizer"):
         PretrainedTokenizer.from_bytes(data)
+
+
+def llama_2(vocabulary: int = 500) -> Tokenizer:
+    """Train a BPE as Llama 2 has one: blanks are `▁`, and characters without a piece become bytes."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))  # noqa: S106 - a piece
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    control = ["<unk>", "<s>", "</s>"]
+    special = [*control, *(f"<0x{code:02X}>" for code in range(256))]
+    tokenizer.train_from_iterator(SENTENCES, trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=special))
+    content = json.loads(tokenizer.to_str())
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] in control]
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def gemma() -> Tokenizer:
+    """Train a BPE as Gemma has one: the blank before a word is joined to it, and nothing stands before a text."""
+    tokenizer = llama_2()
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return tokenizer
+
+
+def split_by(pattern: str) -> Tokenizer:
+    """Train a byte-level BPE whose words a regular expression finds, as Llama 3 and Qwen 2 have one."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<unk>", "<s>", "</s>"], initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    return tokenizer
+
+
+KINDS = {"llama 2": (llama_2, ""), "gemma": (gemma, " ")} | {
+    f"pattern {number}": (partial(split_by, pattern), " ") for number, pattern in enumerate(sorted(PATTERNS))
+}
+
+
+@pytest.mark.parametrize(("make", "prefix"), KINDS.values(), ids=KINDS)
+def test_widespread_kinds_of_tokenizers_are_converted(make: Callable[[], Tokenizer], prefix: str) -> None:
+    tokenizer = make()
+    source = source_of(tokenizer, (None, "<unk>", "<s>", "</s>"))
+    whole = convert(source)
+    for text in (*SENTENCES, "It's 12.5 cm; don't"):
+        assert pieces(whole, text) == tokenizer.encode(prefix + text).tokens
+        assert whole.decode([*whole.encode(text), *whole.encode("Größe 3 µm.")]) == f"{text} Größe 3 µm."
+    assert source_rows(source, whole)[:4] == [2, 0, 1, 2]
