@@ -90,13 +90,16 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | Callable[[], bytes
             folder.rename(previous)
         temporary.rename(folder)
         _sync_folder(folder.parent)
-    except OSError as error:
+    except BaseException as error:  # also Ctrl-C
         if previous.exists() and not folder.exists():
             previous.rename(folder)
-        raise output_error(folder, error) from error
+        if isinstance(error, OSError):
+            raise output_error(folder, error) from error
+        raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(previous, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(previous, ignore_errors=True)
 
 
 def recover_folder(folder: Path) -> None:
@@ -142,6 +145,10 @@ def remove_temporary_files(folder: Path, *, subfolders: bool = False) -> None:
 
 def output_error(path: Path, error: OSError) -> OutputError:
     """Return the error that says why a path cannot be written, and what to do."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return OutputError(f"{path}: cannot be written, because a file has the name of a folder; choose another path")
+    if path.is_dir() and isinstance(error, IsADirectoryError | OSError) and error.errno in (errno.EISDIR, errno.EBUSY):
+        return OutputError(f"{path}: is a folder; give the name of a file")
     reason = error.strerror or type(error).__name__
     return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")
 

@@ -86,9 +86,9 @@ def test_an_interrupt_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pyte
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(OutputError, match=f"{file}/draft: cannot be written"):
+    with pytest.raises(OutputError, match=f"{file}/draft: cannot be written, because a file has the name of a folder"):
         write_atomically(file / "draft", "x")
-    with pytest.raises(OutputError, match=f"{tmp_path}: cannot be written"):
+    with pytest.raises(OutputError, match=f"{tmp_path}: is a folder; give the name of a file"):
         write_atomically(tmp_path, "x")
     assert list(tmp_path.iterdir()) == [file]
 
@@ -123,6 +123,24 @@ def test_a_folder_that_cannot_be_written_leaves_the_older_one(tmp_path: Path) ->
         write_folder(folder, {"a": b"2", "absent/b": b"3"})
     assert (folder / "a").read_bytes() == b"1"
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_ctrl_c_between_the_two_renames_leaves_the_older_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "folder", {"a": b"old"})
+    rename = Path.rename
+
+    def interrupt(path: Path, target: Path) -> Path:
+        if path.suffix == ".tmp":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(tmp_path / "folder", {"a": b"new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+    assert (tmp_path / "folder" / "a").read_bytes() == b"old"
 
 
 def test_a_folder_of_a_killed_process_is_restored(tmp_path: Path) -> None:

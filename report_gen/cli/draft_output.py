@@ -69,7 +69,6 @@ def open_output(
     settings = {**settings, "program_version": __version__}
     with open_journal(folder, resume=resume) as journal:
         files = journal.name_drafts(studies, output_format.suffix, settings=settings)
-        refused: tuple[StudyError, ...] = ()
         if resume:
             resumed = journal.resume(files)
             files, refused = resumed.remaining, resumed.refused
@@ -79,6 +78,8 @@ def open_output(
                 print_notice(
                     f"drafts that were changed since they were written: {number}, such as {first}; all are kept"
                 )
+        else:
+            files, refused = journal.replaceable(files)
         yield _DraftFolder(journal, files, refused, output_format)
 
 

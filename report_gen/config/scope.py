@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from report_gen.config.base import FrozenModel
 from report_gen.records import ViewPosition
@@ -41,11 +41,11 @@ class DeclaredScope(FrozenModel):
     An attribute that is missing from a header, or has an unknown value, does not exclude a study.
     """
 
-    modalities: tuple[str, ...] = ()
+    modalities: tuple[Annotated[str, AfterValidator(str.upper)], ...] = ()
     """DICOM modalities, such as CR and DX. Empty: any."""
-    body_parts: tuple[str, ...] = ()
+    body_parts: tuple[Annotated[str, AfterValidator(str.lower)], ...] = ()
     """Body parts by the names of `imaging/vocabularies/body_parts.toml`, such as chest. Empty: any."""
-    views: tuple[str, ...] = ()
+    views: tuple[Annotated[str, AfterValidator(str.upper)], ...] = ()
     """View positions, such as PA and AP. Images in other views are left out of a study. Empty: any."""
     min_age: float | None = Field(default=None, ge=0)
     """Minimum age of the patient, years. None: any."""

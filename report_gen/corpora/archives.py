@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from report_gen.errors import CorpusError
 
@@ -26,6 +26,9 @@ _LARGEST_HEADER = 2**20
 """Most bytes between two members: long names, pax records and maps of sparse files, which `tarfile` reads at once."""
 _MOST_READS_AT_END = 10
 """`tarfile` would go on to skip a member of 2^60 bytes in steps of 10 KiB after the end of the file."""
+_BLOCK_BYTES = 2**16
+_HeaderErrors: Any = tarfile
+"""The stubs of `tarfile` lack its exceptions for headers."""
 _LARGEST_DIRECTORY = 2**26
 """Largest list of members of a zip archive, bytes. That of the 227,835 reports of MIMIC-CXR has 25 million."""
 _DAMAGED = (
@@ -51,7 +54,7 @@ def tar_members(archive: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _members(stream: _BoundedStream, archive: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=stream, mode="r|") as members:
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_CheckedHeader) as members:
         stream.allow(_LARGEST_HEADER)
         for count, member in enumerate(members):
             if count >= MOST_MEMBERS:
@@ -67,6 +70,25 @@ def _members(stream: _BoundedStream, archive: Path, suffix: str) -> Iterator[tup
             kept: Any = members
             kept.members.clear()  # `tarfile` keeps every header that it has read
             kept.pax_headers.clear()
+    stream.allow(LARGEST_ARCHIVE)
+    while stream.read(_BLOCK_BYTES):  # `gzip` compares the checksum at the end of the file
+        pass
+
+
+class _CheckedHeader(tarfile.TarInfo):
+    """A header of a tar archive. `tarfile` takes an invalid one for the end of the archive, which loses the rest."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
+        """Read the next header.
+
+        Raises:
+            ReadError: The header is invalid or incomplete.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except (_HeaderErrors.InvalidHeaderError, _HeaderErrors.TruncatedHeaderError) as error:
+            raise tarfile.ReadError(str(error)) from error
 
 
 def too_large(location: str) -> CorpusError:

@@ -70,11 +70,10 @@ def split_corpus(
     assigned = assign_patients(counts, fractions, np.random.default_rng(seed))
     empty = [name for index, name in enumerate(SPLITS) if fractions[index] > 0 and not (assigned == index).any()]
     if empty:
+        unnamed = f" ({without_patient} studies have no patient id, so each counts as a patient)"
         raise CorpusError(
-            f"{source}: {len(counts)} patients are too few, {', '.join(empty)} would be empty; change the ratios"
-            if not without_patient
-            else f"{source}: {len(counts)} patients are too few, {', '.join(empty)} would be empty ({without_patient} "
-            "studies have no patient id, so each counts as a patient); change the ratios"
+            f"{source}: {len(counts)} patients are too few, {', '.join(empty)} would be empty"
+            f"{unnamed if without_patient else ''}; add patients, or choose other --ratios"
         )
     summary = {**_summarize(counts, assigned, ratios, seed, schema), "studies_without_patient": without_patient}
     return Split(splits=assigned[patient_of_study].astype(np.uint8), summary=summary)

@@ -3,6 +3,7 @@
 `report_gen.imaging.transform` needs torch and is therefore not imported here.
 """
 
+from report_gen.imaging.body_parts import known_body_parts
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
 from report_gen.imaging.loaded_image import LoadedImage
@@ -22,6 +23,7 @@ __all__ = [
     "LoadedImage",
     "StudyCollection",
     "is_dicom",
+    "known_body_parts",
     "limit_memory",
     "load_image",
     "load_pixels",

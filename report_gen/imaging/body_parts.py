@@ -72,6 +72,12 @@ def named_body_parts(text: str, *, is_coded: bool = False) -> frozenset[str]:
     return frozenset(part for words in _spellings(text) for part in vocabulary.parts_of(words) if part)
 
 
+def known_body_parts() -> frozenset[str]:
+    """Return the names of all body parts of the vocabulary, such as chest."""
+    vocabulary = _vocabulary(is_coded=True)
+    return frozenset(part for part in (*vocabulary.exact.values(), *vocabulary.beginnings.values()) if part)
+
+
 @dataclass(frozen=True)
 class _Vocabulary:
     """The words of a vocabulary, each with its body part, or "" for phrases that name none."""

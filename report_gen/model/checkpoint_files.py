@@ -77,6 +77,8 @@ def check_regular(path: Path) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError) and path.name == CONFIG:
+            raise CheckpointError(f"{path.parent}: is no checkpoint; give the folder that contains {CONFIG}") from error
         reason = getattr(error, "strerror", None) or error
         raise CheckpointError(f"{path}: cannot be read ({reason}); copy the checkpoint again") from error
     if not stat.S_ISREG(status.st_mode):

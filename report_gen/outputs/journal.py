@@ -56,7 +56,7 @@ class ResumedBatch:
     edited: tuple[Path, ...]
     """Those among them that were changed after they were written."""
     refused: tuple[StudyError, ...]
-    """An error for each study whose draft would replace a file that is not an unchanged draft."""
+    """The errors of studies whose draft would replace a file that is kept, see `DraftJournal.replaceable`."""
 
 
 class DraftState(Enum):
@@ -83,11 +83,10 @@ class DraftJournal:
     Args:
         folder: Folder of the drafts.
         descriptor: The journal, open for reading and for appending.
-        resume: Refuse to replace files that are no unchanged drafts.
     """
 
-    def __init__(self, folder: Path, descriptor: int, *, resume: bool) -> None:
-        self._folder, self._descriptor, self._resume = folder, descriptor, resume
+    def __init__(self, folder: Path, descriptor: int) -> None:
+        self._folder, self._descriptor = folder, descriptor
         self._entries = defaultdict[str, list[_Entry]](list)
         """By the digest of the file name."""
         self._position, self._last_line = 0, b""
@@ -137,13 +136,15 @@ class DraftJournal:
         except OSError:
             return DraftState.FOREIGN
         self._read_on()
-        entries = self._entries.get(digest(draft_file.name))
+        entries = self._entries.get(_file_digest(draft_file))
         if not entries:
             return DraftState.FOREIGN
         unchanged = [entry for entry in entries if entry.draft == draft]
-        own = [entry for entry in unchanged or entries if entry.images == draft_file.images]
-        if not own:
+        # The newest entry with this text wrote the file. An edited file is of one of the studies of this name.
+        owners = {entry.images for entry in unchanged[-1:] or entries}
+        if owners != {draft_file.images}:
             return DraftState.OTHER_STUDY
+        own = [entry for entry in unchanged or entries if entry.images == draft_file.images]
         is_requested = any(entry.request == draft_file.request for entry in own)
         if unchanged:
             return DraftState.CURRENT if is_requested else DraftState.OUTDATED
@@ -164,16 +165,29 @@ class DraftJournal:
             refused=tuple(map(self._refusal, those(DraftState.CHANGED, DraftState.FOREIGN))),
         )
 
+    def replaceable(self, draft_files: Iterable[DraftFile]) -> tuple[tuple[DraftFile, ...], tuple[StudyError, ...]]:
+        """Return the drafts that may be written, and an error for each of the others.
+
+        A file that a user edited, or that report-gen did not write, is never replaced.
+        """
+        states = [(draft_file, self.state(draft_file)) for draft_file in draft_files]
+        kept = [draft_file for draft_file, state in states if state in _KEPT]
+        return (
+            tuple(draft_file for draft_file, state in states if state not in _KEPT),
+            tuple(map(self._refusal, kept)),
+        )
+
     def write(self, draft_file: DraftFile, document: bytes) -> None:
-        """Record a draft, then write it. An earlier file of that name is replaced unless it is of other images.
+        """Record a draft, then write it. An earlier file of that name is replaced if it is an unchanged draft.
+
+        A draft of other images with this name is kept, and the new draft gets digits of its images in its name.
 
         Args:
             draft_file: Name and request of the draft.
             document: Content of the file.
 
         Raises:
-            StudyError: The earlier file is a draft of other images; or the journal was opened to resume, and the
-                earlier file is not an unchanged draft.
+            StudyError: The earlier file is not an unchanged draft.
             OutputError: The journal or the draft cannot be written. An earlier file of that name is unchanged.
         """
         # The file is compared again, because a user or another process may have written it meanwhile.
@@ -181,7 +195,7 @@ class DraftJournal:
         if state is DraftState.OTHER_STUDY:
             draft_file = draft_file.with_digits(self._folder)
             state = self.state(draft_file)
-        if state is DraftState.OTHER_STUDY or (self._resume and state in _KEPT):
+        if state is DraftState.OTHER_STUDY or state in _KEPT:
             raise self._refusal(draft_file)
         self._record(draft_file, document)
         try:
@@ -193,7 +207,7 @@ class DraftJournal:
 
     def _record(self, draft_file: DraftFile, document: bytes) -> None:
         entry = _Entry(
-            file=digest(draft_file.name),
+            file=_file_digest(draft_file),
             images=draft_file.images,
             request=draft_file.request,
             draft=hashlib.sha256(document).hexdigest(),
@@ -202,7 +216,7 @@ class DraftJournal:
 
     def _refusal(self, draft_file: DraftFile) -> StudyError:
         """Return the error of a study whose draft would replace a file that is not an unchanged draft."""
-        reason = "was edited or not written by report-gen, so --resume keeps it; move it away or draft without --resume"
+        reason = "was edited or not written by report-gen, so it is kept; move it away, or choose another folder"
         return StudyError(self._folder / draft_file.name, reason)
 
     def _append(self, line: bytes) -> None:
@@ -243,8 +257,7 @@ def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal
 
     Args:
         folder: Folder of the drafts.
-        resume: Keep files that are no unchanged drafts; and remove unfinished files of processes that were killed,
-            unless another process drafts into the folder.
+        resume: Remove unfinished files of processes that were killed, unless another process drafts into the folder.
 
     Raises:
         OutputError: The folder or the journal cannot be written.
@@ -265,9 +278,14 @@ def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal
             remove_temporary_files(folder)
         with suppress(OSError):  # the other processes of this folder hold shared locks as well
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield DraftJournal(folder, descriptor, resume=resume)
+        yield DraftJournal(folder, descriptor)
     finally:
         os.close(descriptor)
+
+
+def _file_digest(draft_file: DraftFile) -> str:
+    """Return a digest that is equal for names which a file system may treat as the same file."""
+    return digest(name_key(draft_file.name))
 
 
 def _lock_alone(descriptor: int) -> bool:

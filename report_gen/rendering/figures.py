@@ -127,7 +127,7 @@ def draw_attention(
     figure = Figure(figsize=(columns * side + _LARGE_PANEL, height), dpi=120, layout="constrained")
     images, page = figure.subfigures(1, 2, width_ratios=(columns * side, _LARGE_PANEL), squeeze=False)[0]
     images.supxlabel(
-        "Color: attention of a finding above uniform attention. It shows where, not why.\n"
+        "Color: attention of a finding above uniform attention: what the model used, not where the finding is.\n"
         "Peak: in multiples of uniform attention.",
         fontsize="small",
     )

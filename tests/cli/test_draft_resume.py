@@ -138,9 +138,15 @@ def test_an_edited_draft_is_kept_and_said(draft: Command, studies: Path, out: Pa
     assert (out / "study-1.txt").read_text() == "signed"
 
 
-def test_without_resume_drafts_are_replaced(draft: Command, studies: Path, out: Path) -> None:
+def test_without_resume_only_unchanged_drafts_are_replaced(draft: Command, studies: Path, out: Path) -> None:
     first = contents(out)
     (out / "study-1.txt").write_text("signed")
+    answer = draft(studies / "study-0", studies / "study-1", "-o", out, "--seed", 1)
+    assert answer.code == 3
+    assert f"{out / 'study-1.txt'}: was edited or not written by report-gen, so it is kept" in answer.err
+    assert "1; studies refused: 1" in answer.err
+    assert contents(out)["study-1.txt"] != first["study-1.txt"]
+    (out / "study-1.txt").unlink()
     assert draft(studies / "study-0", studies / "study-1", "-o", out).code == 0
     assert contents(out) == first
 

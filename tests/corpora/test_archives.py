@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import tarfile
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,27 @@ def test_a_compressed_table_of_countless_rows_is_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr(mimic_tables, "_MOST_ROWS", 999)
     with pytest.raises(CorpusError, match=rf"{path.name}: has more than 999 rows"):
         list(mimic_tables.read_records(tmp_path, ("record-list",), ()))
+
+
+def damage_header(content: bytes) -> bytes:
+    """Insert a block that is no header before the last member."""
+    plain = gzip.decompress(content)
+    return gzip.compress(plain[:2048] + b"Q" * 512 + plain[2048:])
+
+
+def damage_checksum(content: bytes) -> bytes:
+    return content[:-8] + bytes([content[-8] ^ 1]) + content[-7:]
+
+
+@pytest.mark.parametrize("damage", [damage_header, damage_checksum, lambda content: content[:-20]])
+def test_a_damaged_archive_is_not_read_as_a_shorter_one(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    archive = tmp_path / "reports.tgz"
+    with tarfile.open(archive, "w:gz") as file:
+        for number in range(3):
+            info = tarfile.TarInfo(f"{number}.xml")
+            info.size = 4
+            file.addfile(info, io.BytesIO(b"text"))
+    assert [name for name, _ in tar_members(archive, ".xml")] == ["0.xml", "1.xml", "2.xml"]
+    archive.write_bytes(damage(archive.read_bytes()))
+    with pytest.raises(CorpusError, match="archive is damaged; download it again"):
+        list(tar_members(archive, ".xml"))

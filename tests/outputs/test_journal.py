@@ -148,7 +148,7 @@ def test_a_batch_is_resumed(tmp_path: Path) -> None:
     assert batch.drafted == 2
     assert batch.edited == (tmp_path / "edited.txt",)
     assert [error.path for error in batch.refused] == [tmp_path / "foreign.txt", tmp_path / "folder.txt"]
-    assert "was edited or not written by report-gen, so --resume keeps it; move it away" in str(batch.refused[0])
+    assert "was edited or not written by report-gen, so it is kept; move it away" in str(batch.refused[0])
 
 
 def test_remaining_drafts_keep_their_order(tmp_path: Path) -> None:
@@ -159,13 +159,18 @@ def test_remaining_drafts_keep_their_order(tmp_path: Path) -> None:
         assert list(journal.resume(files).remaining) == files
 
 
-def test_a_file_that_a_user_wrote_meanwhile_is_kept_on_resuming_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_that_a_user_wrote_is_never_replaced(tmp_path: Path, resume: bool) -> None:
     file = draft_file(tmp_path)
     (tmp_path / file.name).write_text("mine")
-    with open_journal(tmp_path, resume=True) as journal, pytest.raises(StudyError, match="--resume keeps it"):
-        journal.write(file, DRAFT)
+    with open_journal(tmp_path, resume=resume) as journal:
+        assert journal.replaceable([file])[0] == ()
+        with pytest.raises(StudyError, match="so it is kept; move it away, or choose another folder"):
+            journal.write(file, DRAFT)
     assert (tmp_path / file.name).read_text() == "mine"
-    with open_journal(tmp_path) as journal:
+    (tmp_path / file.name).unlink()
+    with open_journal(tmp_path, resume=resume) as journal:
+        assert journal.replaceable([file]) == ((file,), ())
         journal.write(file, DRAFT)
     assert (tmp_path / file.name).read_bytes() == DRAFT
 
@@ -295,3 +300,27 @@ def test_a_draft_that_another_process_wrote_meanwhile_is_kept(
         one.write(first, A.encode())
     assert drafts(tmp_path) == [A, B]
     assert (tmp_path / "cxr.txt").read_text() == B
+
+
+@pytest.mark.parametrize("edited", [True, False])
+def test_a_file_belongs_to_the_study_that_wrote_it_last(tmp_path: Path, edited: bool) -> None:
+    """The draft of B was filed elsewhere, and A was drafted under its name, perhaps with the same text."""
+    with open_journal(tmp_path) as journal:
+        (of_b,) = journal.name_drafts([study("cxr", B)], ".txt", settings=SETTINGS)
+        journal.write(of_b, DRAFT)
+        (tmp_path / of_b.name).unlink()
+        (of_a,) = journal.name_drafts([study("cxr", A)], ".txt", settings=SETTINGS)
+        assert of_a.name == of_b.name
+        journal.write(of_a, DRAFT)
+    if edited:
+        (tmp_path / of_a.name).write_text("signed")
+    for resume in (True, False):
+        assert write_all(tmp_path, study("cxr", B), resume=resume) != [of_a.name]
+        assert (tmp_path / of_a.name).read_bytes() == (b"signed" if edited else DRAFT)
+
+
+def test_names_that_a_file_system_may_not_distinguish_are_one_file(tmp_path: Path) -> None:
+    write_all(tmp_path, study("cxr", A))
+    (tmp_path / "CXR.txt").hardlink_to(tmp_path / "cxr.txt")  # as a file system looks that ignores case
+    assert write_all(tmp_path, study("CXR", B)) != ["CXR.txt"]
+    assert (tmp_path / "cxr.txt").read_text() == A

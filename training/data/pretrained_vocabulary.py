@@ -57,7 +57,7 @@ def token_rows(model: ModelRecipe, tokenizer: ReportTokenizer) -> list[int] | No
 def _frequent_pieces(tokenizer: PretrainedTokenizer, text: str, rare: set[str]) -> Iterator[str]:
     """Yield the pieces of a text outside of its rare words."""
     line = " ".join(text.split())
-    spans = [word.span() for word in WORD.finditer(line) if word[0].lower() in rare]
+    spans = [word.span() for word in WORD.finditer(line) if word[0].casefold() in rare]
     for piece, start, end in tokenizer.encode_spans(line):
         if not any(start < last and first < end for first, last in spans):
             yield piece

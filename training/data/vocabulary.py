@@ -82,13 +82,13 @@ def _without_rare_words(texts: Sequence[PatientText], min_patients: int) -> Iter
     """Yield the texts without the words that occur in the texts of fewer than `min_patients` patients."""
     rare = rare_words(texts, min_patients)
     for one in texts:
-        yield WORD.sub(lambda word: "" if word[0].lower() in rare else word[0], one.text)
+        yield WORD.sub(lambda word: "" if word[0].casefold() in rare else word[0], one.text)
 
 
 def rare_words(texts: Iterable[PatientText], min_patients: int) -> set[str]:
-    """Return the words in lower case that occur in the texts of fewer than `min_patients` patients."""
+    """Return the words without case that occur in the texts of fewer than `min_patients` patients."""
     patients = defaultdict[str, set[str]](set)
     for one in texts if min_patients > 1 else ():
-        for word in WORD.findall(one.text.lower()):
-            patients[word].add(one.patient_id)
+        for word in WORD.findall(one.text):
+            patients[word.casefold()].add(one.patient_id)
     return {word for word, found in patients.items() if len(found - {""}) < min_patients}

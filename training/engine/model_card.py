@@ -107,7 +107,7 @@ def _describe_scope(scope: ScopeConfig, recognized: RecognizerResult | None) -> 
     if limits:
         text = f"The model was made for {'; '.join(limits)}. Other studies are refused."
     if recognized is None:
-        return f"{text} The model has no image recognizer, so that it does not refuse images by their appearance."
+        return f"{text} The model has no image recognizer, so it does not refuse images by their appearance."
     counts = ", ".join(
         f"{name.replace('_', ' ')} {recognized.recognized[name]} of {count}"
         for name, count in recognized.images.items()

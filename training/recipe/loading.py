@@ -138,7 +138,9 @@ def _describe_fault(error: pydantic.ValidationError) -> str:
     """Describe one fault of a recipe: the key, what is wrong, what to do."""
     if renamed := describe_renamed_keys(error):
         return f"{renamed}; rename it" if renamed.count(" is now called ") == 1 else f"{renamed}; rename them"
-    fault = error.errors()[0]
+    # A misspelled key is also reported as a missing one; only its own fault names it.
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    fault = faults[0]
     where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(_VARIANTS))
     if fault["type"] != "extra_forbidden":
         return f"{where or 'recipe'}: {fault['msg'].removeprefix('Value error, ')}"

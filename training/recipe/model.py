@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from report_gen.config import (
     MAX_STEPS,
@@ -82,6 +82,16 @@ class ModelRecipe(FrozenModel):
         if self.lora is not None and self.decoder_weights is None:
             raise ValueError("lora needs a pretrained decoder; set decoder_weights, or remove lora")
         return self
+
+    @field_validator("scope")
+    @classmethod
+    def _check_scope(cls, scope: DeclaredScope) -> DeclaredScope:
+        from report_gen.imaging import known_body_parts  # takes a tenth of a second
+
+        known = known_body_parts() if scope.body_parts else frozenset()
+        if unknown := [part for part in scope.body_parts if part not in known]:
+            raise ValueError(f"body part {unknown[0]!r} is not known; choose from {', '.join(sorted(known))}")
+        return scope
 
     @model_validator(mode="after")
     def _check_tokenizer(self) -> ModelRecipe:

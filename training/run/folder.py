@@ -147,8 +147,11 @@ class Run:
             recover_folder(self.folder / name)
         remove_temporary_files(self.folder, subfolders=True)
         log, kept = self.folder / LOG, saved_log_bytes(self.folder / LAST)
-        if log.exists() and log.stat().st_size > kept:
-            os.truncate(log, kept)
+        try:
+            if log.exists() and log.stat().st_size > kept:
+                os.truncate(log, kept)
+        except OSError as error:
+            raise _cannot_log(log, error) from error
 
     def _forget_if_unstarted(self) -> None:
         """Remove the recipe, vocabulary and log of a run that was refused before its first step.

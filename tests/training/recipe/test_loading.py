@@ -115,9 +115,20 @@ def test_the_last_setting_wins(path: str) -> None:
     assert load_recipe(path, ["seed=1", "seed=2"]).seed == 2
 
 
+def test_a_misspelled_key_is_named_though_the_right_one_is_missing(path: str) -> None:
+    with pytest.raises(RecipeError, match=r"unknown key 'stages\.0\.stpes'; did you mean 'steps'\?"):
+        load_recipe(path, ["stages.0.stpes=2000", "stages.0.steps="])
+
+
+def test_names_of_a_scope_may_have_any_case(path: str) -> None:
+    scope = load_recipe(path, ['model.scope={modalities=["cr"], body_parts=["Chest"], views=["pa"]}']).model.scope
+    assert (scope.modalities, scope.body_parts, scope.views) == (("CR",), ("chest",), ("PA",))
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
+        ('model.scope={body_parts=["knne"]}', "model.scope: body part 'knne' is not known; choose from abdomen, "),
         ("sede=1", "unknown key 'sede'; did you mean 'seed'?"),
         ("stages.0.batchsize=2", "unknown key 'stages.0.batchsize'; did you mean 'batch_size'?"),
         ("model.decoder.layer=2", "unknown key 'model.decoder.layer'; did you mean 'layers'?"),
