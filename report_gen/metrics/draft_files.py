@@ -55,7 +55,10 @@ def _draft(file: Path, content: str) -> str:
     try:
         return " ".join(str(section["text"]) for section in json.loads(content)["sections"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CorpusError(f"{file}: not a draft of `report-gen draft`; remove it, or give a file") from error
+        raise CorpusError(
+            f"{file}: not a draft of `report-gen draft`; give a folder with drafts only, or a file, "
+            "such as the manifest.jsonl of a corpus"
+        ) from error
 
 
 def _text(_file: Path, content: str) -> str:

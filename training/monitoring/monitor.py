@@ -33,6 +33,7 @@ class Monitor:
         self._name, self._folder, self._bars, self._board = recipe.name, folder, shown, board
         self._min_distinct = {stage.name: stage.min_distinct for stage in recipe.stages}
         self._samples = SamplePage(folder, recipe.name)
+        self._latest: Progress | None = None
 
     def on_progress(self, task: str, done: int, total: int) -> None:
         """Show the progress of reading the corpora."""
@@ -40,27 +41,33 @@ class Monitor:
 
     def on_step(self, now: Progress) -> None:
         """Show a step. Raises OutputError if the run folder cannot be written."""
-        note = f"loss {now.loss:.3f}, {now.studies / now.seconds:.3g}/s"
-        if now.best is not None and (best := _describe_best(now.best)):
-            note += f", {best}"
-        self._bars.show(now.stage, now.step, now.steps, note, alarm="collapse" if now.collapsed else "")
+        self._latest = now
+        self._show(now, now.best)
         if self._board is not None:
             self._board.on_step(now)
 
     def on_validation(self, now: Validation) -> None:
         """Show a validation and update the plots and pages. Raises OutputError if the run folder cannot be written."""
         self._bars.say(f"{now.stage}, step {now.step}: {', '.join(_figures(now))}", alarm=now.collapsed)
+        if self._latest is not None and now.chosen:
+            self._show(self._latest, now)
         self._samples.add(now)
         curves = draw_curves(read_history(self._folder / LOG), self._min_distinct, title=self._name)
         write_atomically(self._folder / CURVES, curves)
         if self._board is not None:
             self._board.on_validation(now)
 
+    def _show(self, now: Progress, best: Validation | None) -> None:
+        note = f"loss {now.loss:.3f}, {now.studies / now.seconds:.3g} studies/s"
+        if best is not None and (text := _describe_best(best)):
+            note += f", {text}"
+        self._bars.show(now.stage, now.step, now.steps, note, alarm="collapse" if now.collapsed else "")
+
 
 def _describe_best(best: Validation) -> str:
     if best.score is not None:
         return f"best score {best.score:.3f}"
-    return "" if best.loss is None else f"best loss {best.loss:.3f}"
+    return "" if best.loss is None else f"best validation loss {best.loss:.3f}"
 
 
 def _figures(now: Validation) -> Iterator[str]:
