@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from report_gen.errors import CheckpointError
 from report_gen.tokenizer.interface import UNK_ID
 from report_gen.tokenizer.pretrained import PretrainedTokenizer
-from report_gen.tokenizer.settings import SLOTS, merged
+from report_gen.tokenizer.settings import SLOTS
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,7 @@ def _renumber(source: SourceTokenizer, pieces: list[str]) -> dict[str, Any]:
         model["vocab"] = [*([slot, lowest] for slot in SLOTS), *([piece, scores[piece]] for piece in pieces)]
         model["unk_id"] = UNK_ID
     if "merges" in model:
-        prefix = model.get("continuing_subword_prefix") or ""
-        model["merges"] = [m for m in _merges(source) if {*m, merged(m, prefix)} <= model["vocab"].keys()]
+        model["merges"] = [merge for merge in _merges(source) if {*merge, "".join(merge)} <= model["vocab"].keys()]
     if model["type"] != "Unigram":  # characters without a piece would be lost without a trace
         model["unk_token"] = SLOTS[UNK_ID]
     return model

@@ -183,7 +183,9 @@ def _check_model(model: Mapping[str, Any]) -> list[str]:
             raise ValueError("model.vocab does not number its pieces from 0")
         pieces[number] = piece
     if kind == "BPE":
-        _check_merges(model.get("merges"), vocabulary, model.get("continuing_subword_prefix") or "")
+        if model.get("continuing_subword_prefix"):  # the library panics if a piece has no such prefix
+            raise ValueError("model.continuing_subword_prefix is not supported for a BPE")
+        _check_merges(model.get("merges"), vocabulary)
     return pieces
 
 
@@ -197,13 +199,13 @@ def _check_scores(model: Mapping[str, Any]) -> list[str]:
     return [row[0] for row in vocabulary]
 
 
-def _check_merges(merges: Any, vocabulary: Mapping[str, int], prefix: str) -> None:
+def _check_merges(merges: Any, vocabulary: Mapping[str, int]) -> None:
     if not isinstance(merges, list) or len(merges) > MAX_PIECES:
         raise ValueError(f"model.merges is no list of at most {MAX_PIECES} merges")
     for merge in merges:
         if not isinstance(merge, list) or len(merge) != 2 or not all(isinstance(part, str) for part in merge):
             raise ValueError("model.merges is no list of pairs of pieces")
-        if any(piece not in vocabulary for piece in (*merge, merged(merge, prefix))):
+        if any(piece not in vocabulary for piece in (*merge, merge[0] + merge[1])):
             raise ValueError("model.merges has a piece that model.vocab lacks")
 
 
@@ -221,11 +223,6 @@ def _check_added(tokens: Any, *, first: int) -> Iterator[str]:
         if not _is_piece(token["content"]) or not all(isinstance(flag, bool) for flag in others):
             raise ValueError("added_tokens has an entry that is no piece")
         yield token["content"]
-
-
-def merged(merge: list[str], prefix: str) -> str:
-    """Return the piece that a merge makes of two pieces."""
-    return merge[0] + merge[1].removeprefix(prefix)
 
 
 def _is_piece(piece: Any) -> bool:

@@ -206,6 +206,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
     "lower case": replaced("normalizer", {"type": "Lowercase"}),
     "chance": in_model(dropout=0.5),
     "unknown token": in_model(unk_token=SPECIAL[0]),
+    "prefix of a BPE": in_model(continuing_subword_prefix="##"),
     "other model": in_model(type="Custom"),
     "ids apart": lambda content: content["model"]["vocab"].update({"zz": 2**40}),
     "negative id": lambda content: content["model"]["vocab"].update({"zz": -1}),
