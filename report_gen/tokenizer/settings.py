@@ -183,9 +183,7 @@ def _check_model(model: Mapping[str, Any]) -> list[str]:
             raise ValueError("model.vocab does not number its pieces from 0")
         pieces[number] = piece
     if kind == "BPE":
-        if model.get("continuing_subword_prefix"):  # the library panics if a piece has no such prefix
-            raise ValueError("model.continuing_subword_prefix is not supported for a BPE")
-        _check_merges(model.get("merges"), vocabulary)
+        _check_merges(model, vocabulary)
     return pieces
 
 
@@ -199,7 +197,10 @@ def _check_scores(model: Mapping[str, Any]) -> list[str]:
     return [row[0] for row in vocabulary]
 
 
-def _check_merges(merges: Any, vocabulary: Mapping[str, int]) -> None:
+def _check_merges(model: Mapping[str, Any], vocabulary: Mapping[str, int]) -> None:
+    if model.get("continuing_subword_prefix"):  # the library panics if a piece has no such prefix
+        raise ValueError("model.continuing_subword_prefix is not supported for a BPE")
+    merges = model.get("merges")
     if not isinstance(merges, list) or len(merges) > MAX_PIECES:
         raise ValueError(f"model.merges is no list of at most {MAX_PIECES} merges")
     for merge in merges:
