@@ -77,10 +77,10 @@ def check_regular(path: Path) -> int:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError) and path.name == CONFIG:
-            raise CheckpointError(f"{path.parent}: is no checkpoint; give the folder that contains {CONFIG}") from error
         reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"{path}: cannot be read ({reason}); copy the checkpoint again") from error
+        is_other_folder = isinstance(error, FileNotFoundError) and path.name == CONFIG
+        remedy = f"give the folder that contains {CONFIG}" if is_other_folder else "copy the checkpoint again"
+        raise CheckpointError(f"{path}: cannot be read ({reason}); {remedy}") from error
     if not stat.S_ISREG(status.st_mode):
         kind = next((kind for matches, kind in _KINDS if matches(status.st_mode)), "of an unknown kind")
         raise CheckpointError(f"{path}: is {kind}, not a file; copy the checkpoint again")

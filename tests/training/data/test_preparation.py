@@ -204,7 +204,9 @@ def test_images_of_the_test_split_are_not_read(data: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_one_sentence(data: Path) -> None:
     (data / "run").mkdir()
     (data / "run" / "cache").write_text("in the way")
-    with pytest.raises(OutputError, match=r"cannot be written \(.*\); free the disk or choose another"):
+    with pytest.raises(
+        OutputError, match=r"cannot be written, because a file has the name of a folder; choose another path"
+    ):
         prepare_run(data)
 
 
