@@ -148,7 +148,7 @@ def output_error(path: Path, error: OSError) -> OutputError:
     if isinstance(error, FileExistsError | NotADirectoryError):
         return OutputError(f"{path}: cannot be written, because a file has the name of a folder; choose another path")
     if path.is_dir() and isinstance(error, IsADirectoryError | OSError) and error.errno in (errno.EISDIR, errno.EBUSY):
-        return OutputError(f"{path}: is a folder; give the name of a file")
+        return OutputError(f"{path}: cannot be written, because it is a folder; give the name of a file")
     reason = error.strerror or type(error).__name__
     return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")
 

@@ -88,7 +88,7 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(OutputError, match=f"{file}/draft: cannot be written, because a file has the name of a folder"):
         write_atomically(file / "draft", "x")
-    with pytest.raises(OutputError, match=f"{tmp_path}: is a folder; give the name of a file"):
+    with pytest.raises(OutputError, match=f"{tmp_path}: cannot be written, because it is a folder"):
         write_atomically(tmp_path, "x")
     assert list(tmp_path.iterdir()) == [file]
 
