@@ -173,7 +173,9 @@ def test_a_failure_leaves_nothing_in_the_store(tmp_path: Path) -> None:
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     manifest = write_rows(tmp_path / "manifest.jsonl", {"id": "1", "findings": "x"})
-    with pytest.raises(OutputError, match=r"manifest\.jsonl: cannot be written, because a file has the name of a folder"):
+    with pytest.raises(
+        OutputError, match=r"manifest\.jsonl: cannot be written, because a file has the name of a folder"
+    ):
         read_corpus(manifest, store=manifest)
 
 
