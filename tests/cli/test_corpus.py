@@ -213,6 +213,7 @@ def test_a_command_that_is_stopped_leaves_no_reports(
     fixed, output = tmp_path / "fixed", tmp_path / "output"
     assert corpus_command("split", data, "-o", fixed)[0] == 0
     monkeypatch.setattr(os, "fsync", lambda _: os.kill(os.getpid(), number))
+    signal.signal(number, signal.SIG_DFL)  # `nohup` lets the tests inherit an ignored SIGHUP
     code, out, err = corpus_command(command, fixed, "-o", output)
     assert (code, out) == (128 + number, "")
     assert err.splitlines()[-1].endswith("; every file that was written is complete")
