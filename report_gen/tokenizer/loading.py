@@ -1,4 +1,4 @@
-"""Load a tokenizer from the content of its file, whose name tells its kind."""
+"""Load a tokenizer from the content of its file, whose name determines its kind."""
 
 from __future__ import annotations
 

@@ -100,5 +100,5 @@ class PretrainedTokenizer(ReportTokenizer):
 def _build(settings: dict[str, Any]) -> Tokenizer:
     try:
         return Tokenizer.from_str(json.dumps(settings))
-    except Exception as error:
+    except Exception as error:  # the library raises no narrower class
         raise ValueError(str(error)) from error

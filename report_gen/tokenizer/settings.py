@@ -1,4 +1,4 @@
-"""Check the settings of a Hugging Face tokenizer, which may come from a stranger.
+"""Check the settings of a Hugging Face tokenizer, which may come from an untrusted source.
 
 Only settings on these lists reach the library `tokenizers`. They split a text into pieces and join pieces again; none
 of them can load a file, run code, depend on chance, or let a text grow without bound. A regular expression can take
