@@ -191,19 +191,16 @@ class DraftJournal:
             OutputError: The journal or the draft cannot be written. An earlier file of that name is unchanged.
         """
         # The file is compared again, because a user or another process may have written it meanwhile.
-        state = self.state(draft_file)
-        if state is DraftState.OTHER_STUDY:
-            draft_file = draft_file.with_digits(self._folder)
-            state = self.state(draft_file)
-        if state is DraftState.OTHER_STUDY or state in _KEPT:
-            raise self._refusal(draft_file)
-        self._record(draft_file, document)
-        try:
-            write_atomically(self._folder / draft_file.name, document, replace=state is not DraftState.ABSENT)
-        except FileExistsError:  # another process has just written a file of that name
-            draft_file = draft_file.with_digits(self._folder)
-            self._record(draft_file, document)
-            write_atomically(self._folder / draft_file.name, document)
+        for candidate in (draft_file, draft_file.with_digits(self._folder)):
+            state = self.state(candidate)
+            if state in _KEPT:
+                raise self._refusal(candidate)
+            if state is not DraftState.OTHER_STUDY:
+                self._record(candidate, document)
+                with suppress(FileExistsError):  # another process has just written a file of that name
+                    write_atomically(self._folder / candidate.name, document, replace=state is not DraftState.ABSENT)
+                    return
+        raise self._refusal(draft_file)
 
     def _record(self, draft_file: DraftFile, document: bytes) -> None:
         entry = _Entry(
