@@ -3,7 +3,16 @@
 from report_gen.records.box import Box
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 from report_gen.records.heatmap import Heatmap
-from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation, Side, Zone, join_sides
+from report_gen.records.location import (
+    LOCATION_PARTS,
+    UNKNOWN_LOCATION,
+    FindingLocation,
+    Side,
+    Zone,
+    join_sides,
+    location_from_parts,
+    location_to_parts,
+)
 from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
@@ -28,6 +37,7 @@ from report_gen.records.study import Image, Laterality, Series, Study, ViewPosit
 __all__ = [
     "ATTRIBUTES",
     "BANNER",
+    "LOCATION_PARTS",
     "UNKNOWN_ATTRIBUTES",
     "UNKNOWN_LOCATION",
     "Attribute",
@@ -57,6 +67,8 @@ __all__ = [
     "first_indication",
     "format_report",
     "join_sides",
+    "location_from_parts",
+    "location_to_parts",
     "parse_report",
     "split_sentences",
     "strip_controls",

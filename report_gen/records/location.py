@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -63,3 +64,20 @@ def join_sides(*sides: Side) -> Side:
     if Side.BOTH in named or {Side.RIGHT, Side.LEFT} <= named:
         return Side.BOTH
     return next((side for side in (Side.RIGHT, Side.LEFT, Side.MIDLINE) if side in named), Side.UNKNOWN)
+
+
+LOCATION_PARTS: tuple[Side | Zone, ...] = (Side.RIGHT, Side.LEFT, Zone.UPPER, Zone.MID, Zone.LOWER)
+"""Order of the P parts of a location in every tensor of them. A finding on both sides has the parts right and left."""
+
+
+def location_to_parts(location: FindingLocation) -> tuple[bool, ...]:
+    """Return which of `LOCATION_PARTS` a location has. All are false if nothing is known, or for a midline."""
+    sides = {Side.RIGHT, Side.LEFT} if location.side is Side.BOTH else {location.side}
+    return tuple(part in sides or part in location.zones for part in LOCATION_PARTS)
+
+
+def location_from_parts(parts: Sequence[bool]) -> FindingLocation:
+    """Return the location that has these `LOCATION_PARTS`, as `location_to_parts` gives them."""
+    named = [part for part, is_part in zip(LOCATION_PARTS, parts, strict=True) if is_part]
+    sides = [part for part in named if isinstance(part, Side)]
+    return FindingLocation(join_sides(*sides), frozenset(part for part in named if isinstance(part, Zone)))

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.records import UNKNOWN_LOCATION, FindingLocation, Side, Zone, join_sides
+from report_gen.records import (
+    LOCATION_PARTS,
+    UNKNOWN_LOCATION,
+    FindingLocation,
+    Side,
+    Zone,
+    join_sides,
+    location_from_parts,
+    location_to_parts,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,3 +52,22 @@ def test_a_location_is_known_if_its_side_or_a_zone_is() -> None:
     assert not UNKNOWN_LOCATION.known
     assert FindingLocation(Side.MIDLINE).known
     assert FindingLocation(zones=frozenset({Zone.MID})).known
+
+
+@pytest.mark.parametrize(
+    ("location", "parts"),
+    [
+        (UNKNOWN_LOCATION, ""),
+        (FindingLocation(Side.LEFT), "left"),
+        (FindingLocation(Side.BOTH, frozenset({Zone.LOWER, Zone.UPPER})), "right left upper lower"),
+        (FindingLocation(zones=frozenset({Zone.MID})), "mid"),
+    ],
+)
+def test_a_location_has_parts(location: FindingLocation, parts: str) -> None:
+    flags = location_to_parts(location)
+    assert " ".join(part for part, is_part in zip(LOCATION_PARTS, flags, strict=True) if is_part) == parts
+    assert location_from_parts(flags) == location
+
+
+def test_a_midline_has_no_part() -> None:
+    assert not any(location_to_parts(FindingLocation(Side.MIDLINE)))
