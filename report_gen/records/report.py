@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 from report_gen.records.findings import FindingState
+from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
@@ -31,6 +32,13 @@ class Finding:
     """Calibrated probability 0..1 from the image; None if the model was not trained on it or the image is blank."""
     overridden: bool = False
     """The user set the state."""
+    location: FindingLocation = UNKNOWN_LOCATION
+    """Side and zones that the decoder was conditioned on; unknown for an absent finding."""
+    side_probability: float | None = None
+    """Calibrated probability 0..1 of the most probable side (right, left or both) if the finding is present; None if
+    the model was not trained on its location."""
+    zone_probabilities: tuple[float, ...] | None = None
+    """Calibrated probability 0..1 of each zone (upper, mid, lower) if the finding is present; None as for the side."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from report_gen.model import ReportModel
 from ..recipe import Rates, StageRecipe
 from .adapters import frozen_parameters
 
-_STATE_EMBEDDING = re.compile(r"projector\.(?:state_embedding|attribute_embeddings\.\d+)")
+_STATE_EMBEDDING = re.compile(r"projector\.(?:state_embedding|location_embedding|attribute_embeddings\.\d+)")
 
 
 def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:
@@ -100,7 +100,7 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
 
 
 def _part(name: str) -> str:
-    """Return the part of a parameter. State and attribute embeddings belong to the decoder: texts alone train them."""
+    """Return the part of a parameter. Texts train the embeddings of states, locations and attributes: decoder."""
     return "decoder" if _STATE_EMBEDDING.fullmatch(name) else name.partition(".")[0]
 
 

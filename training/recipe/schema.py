@@ -88,7 +88,7 @@ class Rates(FrozenModel):
     projector: float = Field(default=0.0, ge=0)
     """Learning rate of the projector and the finding and attribute heads; 0 freezes them."""
     decoder: float = Field(default=0.0, ge=0)
-    """Learning rate of the decoder and of the state and attribute embeddings; 0 freezes them."""
+    """Learning rate of the decoder and of the embeddings of states, locations and attributes; 0 freezes them."""
 
     @model_validator(mode="after")
     def _check(self) -> Rates:
@@ -125,6 +125,9 @@ class StageRecipe(FrozenModel):
     """Weight of the finding loss in the total loss, in which the report loss has weight 1."""
     attribute_weight: float = Field(default=1.0, ge=0)
     """Weight of the attribute loss in the total loss."""
+    location_weight: float = Field(default=1.0, ge=0)
+    """Weight of the two location losses in the total loss, for a model with locations: the attention outside the boxes
+    of a finding, and the side and zones of a finding in boxes and reports."""
     rare_finding_weight: float = Field(default=0.0, ge=0, le=1)
     """Exponent of the sampling weight 1 / frequency of the rarest finding of a study: 0 samples evenly, 1 samples every
     finding about equally often."""
