@@ -47,6 +47,7 @@ def _columns(findings: int) -> pa.Schema:
             ("location_targets", pa.list_(pa.float32(), findings * len(LOCATION_PARTS))),
             ("boxes", pa.list_(pa.struct(_BOX))),
             ("source", pa.string()),
+            ("calibrates", pa.bool_()),
             ("sampling_weight", pa.float32()),
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
@@ -94,6 +95,12 @@ class ExampleStore(Sequence[TrainingExample]):
         """[n,F] labels: 1 or 0, NaN if unknown."""
         flat: NDArray[np.float32] = self._rows.column("labels").combine_chunks().flatten().to_numpy()
         return flat.reshape(len(self._rows), self.states.shape[1])[self._indices]
+
+    @property
+    def calibrates(self) -> NDArray[np.bool_]:
+        """[n] whether each example is used for calibration and thresholds if it is validation data."""
+        chosen: NDArray[np.bool_] = self._rows.column("calibrates").to_numpy()
+        return chosen[self._indices]
 
     @property
     def location_targets(self) -> NDArray[np.float32]:
@@ -210,6 +217,7 @@ def _from_row(row: Row) -> TrainingExample:
         location_targets=np.array(row["location_targets"], dtype=np.float32).reshape(-1, len(LOCATION_PARTS)),
         boxes=tuple(ExampleBox(**box) for box in row["boxes"]),
         source=row["source"],
+        calibrates=row["calibrates"],
         sampling_weight=row["sampling_weight"],
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),

@@ -60,6 +60,8 @@ class TrainingExample:
     """Boxes around findings in the image files."""
     source: str = ""
     """Part of the corpus that the study comes from; empty if unknown."""
+    calibrates: bool = True
+    """Whether the example is used for calibration and thresholds if it is validation data."""
     sampling_weight: float = 1.0
     """How often the example is drawn, relative to others."""
     loss_weight: float = 1.0
@@ -105,6 +107,7 @@ def encode_study(
             for box in study.boxes
         ),
         source=study.source,
+        calibrates=study.calibrates,
         sampling_weight=study.sampling_weight,
         loss_weight=study.loss_weight,
         normalization=study.normalization,

@@ -24,6 +24,7 @@ from report_gen.prompting import load_prompt
 
 from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings, tune_locations
 from ..data import (
+    ExampleStore,
     PreparedCorpora,
     count_trained_views,
     image_transform,
@@ -188,7 +189,7 @@ def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | Non
 
 def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> TunedFindings:
     """Fit temperature and thresholds. Without validation images findings stay unknown, but have probabilities."""
-    trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
+    trained, groups = trained_findings(recipe, prepared), _calibrating_groups(prepared)
     if not groups:
         return TunedFindings(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
@@ -198,6 +199,12 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> Tune
         trained=trained,
         prevalence=trained_prevalence(recipe, prepared),
     )
+
+
+def _calibrating_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
+    """Return the validation studies with images whose sources calibrate, by kind."""
+    groups = [group.select(np.flatnonzero(group.calibrates)) for group in validation_groups(prepared)]
+    return [group for group in groups if len(group)]
 
 
 def _tune_locations(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> LocationConfig | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from timm.models import group_parameters
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import AdamW
 
 from report_gen.errors import RecipeError
@@ -88,7 +89,10 @@ def set_rates(optimizer: torch.optim.Optimizer, stage: StageRecipe, step: int) -
 
 
 def set_train_mode(model: ReportModel, rates: Rates) -> None:
-    """Set trained parts to training mode; frozen parts keep their batch statistics and have no dropout."""
+    """Set trained parts to training mode; frozen parts keep their batch statistics and have no dropout.
+
+    With `frozen_batch_norm` the whole encoder keeps its batch statistics; weights and biases are trained.
+    """
     model.train()
     for module, rate in _modules(model, rates):
         module.train(rate > 0)
@@ -96,6 +100,8 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
         for module in model.encoder.modules():
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+            if rates.frozen_batch_norm and isinstance(module, _BatchNorm):
                 module.eval()
 
 

@@ -124,7 +124,7 @@ def test_the_losses_of_batches_add_up_to_the_loss_of_the_step(
 def test_the_total_is_the_weighted_sum_of_the_losses(model: ReportModel, whole: Batch) -> None:
     losses = train_step(model, whole, STAGE)
     assert losses.report is not None
-    assert losses.total.item() == pytest.approx(float(weighted_sum(losses)), rel=1e-6)
+    assert losses.total.item() == pytest.approx(weighted_sum(losses).item(), rel=1e-6)
     logits = model(**{name: getattr(whole, name) for name in INPUTS}).logits
     by_hand = report_loss(logits, whole.labels, whole.token_weights, 0.1)
     assert losses.report.item() == pytest.approx(by_hand.item(), rel=1e-6)
