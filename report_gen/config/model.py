@@ -126,12 +126,18 @@ class FindingConfig(FrozenModel):
 
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, so that probabilities are calibrated (Guo et al., ICML 2017)."""
+    shift: tuple[float, ...] | None = None
+    """Added to the logits after the division: the prevalence of findings among patients is not that among the training
+    studies. None: no shift."""
     trained: tuple[bool, ...] | None = None
     """Whether the head was trained on a finding and reports its probability. None: where `present` has a threshold."""
     present: tuple[float | None, ...]
     """Minimum probability of a present finding. None: the finding stays unknown, as it is untrained or too rare."""
     uncertain: tuple[float | None, ...] = Field(default_factory=lambda data: (None,) * len(data.get("present", ())))
     """Minimum probability of an uncertain finding. None: the finding is never uncertain."""
+    normal: float | None = Field(default=None, gt=0, le=1)
+    """Minimum probability of "no finding" of a normal study, see `ReportModel.decide`. None: "no finding" follows from
+    the other findings alone."""
 
     @model_validator(mode="after")
     def _check(self) -> FindingConfig:
@@ -211,13 +217,18 @@ class ModelConfig(FrozenModel):
         count = len(self.finding_schema.findings)
         if count > MAX_FINDINGS:
             raise ValueError(f"the schema has {count} findings; use at most {MAX_FINDINGS}")
-        for name in ("trained", "present", "uncertain"):
+        for name in ("shift", "trained", "present", "uncertain"):
             values = getattr(self.findings, name)
             if values is not None and len(values) != count:
                 raise ValueError(
                     f"findings.{name} has {len(values)} values, but schema {self.finding_schema.name!r} has {count} "
                     "findings; give one value for each"
                 )
+        if self.findings.normal is not None and not self.finding_schema.normal:
+            raise ValueError(
+                f"findings.normal has a threshold, but schema {self.finding_schema.name!r} has no finding that means a "
+                "normal study; remove it"
+            )
         return self
 
     @model_validator(mode="after")

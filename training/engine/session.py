@@ -31,7 +31,6 @@ from ..data import (
     recognizer_images,
     token_rows,
     trained_findings,
-    trained_prevalence,
 )
 from ..optimization import merged_state
 from ..recipe import Recipe
@@ -129,7 +128,7 @@ def _open_run(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume:
 
 
 def _write_checkpoint(context: RunContext, folder: Path) -> None:
-    """Write the best weights, with temperature and thresholds fitted to all validation studies that have images."""
+    """Write the best weights, with calibration and thresholds fitted to all validation studies that have images."""
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned = _tune(model, recipe, prepared)
@@ -180,8 +179,8 @@ def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | Non
 
 
 def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> TunedFindings:
-    """Fit temperature and thresholds. Without validation images findings stay unknown, but have probabilities."""
-    trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
+    """Fit calibration and thresholds. Without validation images findings stay unknown, but have probabilities."""
+    trained, groups = trained_findings(recipe, prepared, len(recipe.stages)), validation_groups(prepared)
     if not groups:
         return TunedFindings(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
@@ -189,5 +188,5 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> Tune
         validation_batches(model, recipe, prepared, groups),
         labels=np.concatenate([group.labels for group in groups]).astype(np.float64),
         trained=trained,
-        prevalence=trained_prevalence(recipe, prepared),
+        costs=recipe.decisions,
     )
