@@ -19,7 +19,7 @@ from report_gen.config.architecture import (
 from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.steps import PreprocessingStep
-from report_gen.records import AttributeName, FindingSchema, FindingState, ViewPosition
+from report_gen.records import LOCATION_PARTS, AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
@@ -129,12 +129,18 @@ class FindingConfig(FrozenModel):
 
     temperature: float = Field(default=1.0, gt=0)
     """Divides the logits, so that probabilities are calibrated (Guo et al., ICML 2017)."""
+    shift: tuple[float, ...] | None = None
+    """Added to the logits after the division: the prevalence of findings among patients is not that among the training
+    studies. None: no shift."""
     trained: tuple[bool, ...] | None = None
     """Whether the head was trained on a finding and reports its probability. None: where `present` has a threshold."""
     present: tuple[float | None, ...]
     """Minimum probability of a present finding. None: the finding stays unknown, as it is untrained or too rare."""
     uncertain: tuple[float | None, ...] = Field(default_factory=lambda data: (None,) * len(data.get("present", ())))
     """Minimum probability of an uncertain finding. None: the finding is never uncertain."""
+    normal: float | None = Field(default=None, gt=0, le=1)
+    """Minimum probability of "no finding" of a normal study, see `ReportModel.decide`. None: "no finding" follows from
+    the other findings alone."""
 
     @model_validator(mode="after")
     def _check(self) -> FindingConfig:
@@ -160,10 +166,12 @@ class LocationConfig(FrozenModel):
 
     trained: tuple[bool, ...]
     """Whether boxes or reports trained the location of a finding. The location of other findings stays unknown."""
-    side_temperature: float = Field(default=1.0, gt=0)
-    """Divides the logits of right and left, so that probabilities are calibrated."""
-    zone_temperature: float = Field(default=1.0, gt=0)
-    """Divides the logits of the zones."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits, so that probabilities are calibrated."""
+    shift: tuple[float, ...] = Field(
+        default=(0.0,) * len(LOCATION_PARTS), min_length=len(LOCATION_PARTS), max_length=len(LOCATION_PARTS)
+    )
+    """[P] added to the logits of each part after they are divided by the temperature."""
     side_threshold: float = Field(default=0.6, gt=0, le=1)
     """Minimum probability of the most probable side: right, left or both. Below it the side stays unknown."""
     zone_threshold: float = Field(default=0.5, gt=0, le=1)
@@ -231,7 +239,8 @@ class ModelConfig(FrozenModel):
         count = len(self.finding_schema.findings)
         if count > MAX_FINDINGS:
             raise ValueError(f"the schema has {count} findings; use at most {MAX_FINDINGS}")
-        lists = {f"findings.{name}": getattr(self.findings, name) for name in ("trained", "present", "uncertain")}
+        names = ("shift", "trained", "present", "uncertain")
+        lists = {f"findings.{name}": getattr(self.findings, name) for name in names}
         lists["locations.trained"] = None if self.locations is None else self.locations.trained
         for name, values in lists.items():
             if values is not None and len(values) != count:
@@ -239,6 +248,11 @@ class ModelConfig(FrozenModel):
                     f"{name} has {len(values)} values, but schema {self.finding_schema.name!r} has {count} "
                     "findings; give one value for each"
                 )
+        if self.findings.normal is not None and not self.finding_schema.normal:
+            raise ValueError(
+                f"findings.normal has a threshold, but schema {self.finding_schema.name!r} has no finding that means a "
+                "normal study; remove it"
+            )
         return self
 
     @model_validator(mode="after")

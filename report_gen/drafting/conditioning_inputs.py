@@ -87,7 +87,9 @@ def resolve_states(
 ) -> dict[str, FindingState]:
     """Return the state of each finding by name.
 
-    The finding that means "normal" follows from the others unless it is overridden.
+    The finding that means "normal" follows from the others unless it is overridden. An abnormality that the reader sets
+    thus makes the study abnormal, whatever the model decided. If the reader sets the study to normal, it has no
+    abnormality that the reader did not set as well; unknown findings stay unknown.
 
     Args:
         schema: The F findings of the model.
@@ -95,7 +97,12 @@ def resolve_states(
         overrides: States set by the reader, by name in the schema.
     """
     resolved = {name: overrides.get(name, STATES[state]) for name, state in zip(schema.findings, states, strict=True)}
-    return resolved if schema.normal in overrides else schema.with_no_finding(resolved)
+    if schema.normal not in overrides:
+        return schema.with_no_finding(resolved)
+    if overrides[schema.normal] is FindingState.PRESENT:
+        denied = [name for name in schema.abnormalities if resolved[name] is not FindingState.UNKNOWN]
+        resolved |= {name: FindingState.ABSENT for name in denied if name not in overrides}
+    return resolved
 
 
 def check_request(request: DraftRequest, config: ModelConfig) -> DraftRequest:

@@ -75,21 +75,19 @@ def predict_locations(logits: torch.Tensor, config: LocationConfig) -> Predicted
 
     Args:
         logits: [B,F,P].
-        config: Temperatures, thresholds, and the findings with a trained location.
+        config: Calibration, thresholds, and the findings with a trained location.
     """
-    right, left = (logits[..., _SIDES] / config.side_temperature).sigmoid().unbind(-1)  # each [B,F]
+    shift = torch.tensor(config.shift, dtype=logits.dtype, device=logits.device)  # [P]
+    probabilities = (logits / config.temperature + shift).sigmoid()  # [B,F,P]
+    right, left, *_ = probabilities.unbind(-1)  # each [B,F]
     sides = torch.stack([right * (1 - left), left * (1 - right), right * left], dim=-1)  # [B,F,3]
     side_probability, side = sides.max(-1)  # [B,F]
     is_named = side_probability >= config.side_threshold
     is_right, is_left = is_named & (side != 1), is_named & (side != 0)
-    zones = (logits[..., _ZONES] / config.zone_temperature).sigmoid()  # [B,F,3]
+    zones = probabilities[..., 2:]  # [B,F,3]
     parts = torch.cat([is_right[..., None], is_left[..., None], zones >= config.zone_threshold], dim=-1)
     trained = torch.tensor(config.trained, device=logits.device)  # [F]
     return PredictedLocations(parts & trained[:, None], side_probability, zones)
-
-
-_SIDES, _ZONES = slice(0, 2), slice(2, 5)
-"""Places of the sides and of the zones in `LOCATION_PARTS`."""
 
 
 def _regions(grid: int) -> Iterator[torch.Tensor]:

@@ -8,15 +8,15 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from report_gen.config import STATES, ModelConfig
+from report_gen.config import ModelConfig
 from report_gen.model.conditioning import Conditioning, conditioning_type
 from report_gen.model.decoder import ReportDecoder
 from report_gen.model.encoder import ImageEncoder
 from report_gen.model.feature_numbers import Encode
+from report_gen.model.finding_decision import decide_states
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.projector import Projector, VisualFeatures
 from report_gen.model.recognizer import ImageRecognizer
-from report_gen.records import FindingState
 
 
 @dataclass(frozen=True)
@@ -196,25 +196,17 @@ class ReportModel(nn.Module):
 
     def probabilities(self, finding_logits: torch.Tensor) -> torch.Tensor:
         """Return the calibrated probabilities [B,F] of finding_logits [B,F], 0..1. Nothing else calibrates them."""
-        return (finding_logits / self.config.findings.temperature).sigmoid()
+        findings = self.config.findings
+        logits = finding_logits / findings.temperature
+        return (logits if findings.shift is None else logits + logits.new_tensor(findings.shift)).sigmoid()
 
     def decide(self, probabilities: torch.Tensor) -> torch.Tensor:
-        """Return the finding states [B,F], indices into `STATES`, by the thresholds of the configuration.
+        """Return the finding states [B,F], indices into `STATES`, as `decide_states` decides.
 
         Args:
             probabilities: [B,F], 0..1.
         """
-        thresholds = self.config.findings
-        states = torch.full_like(probabilities, STATES.index(FindingState.UNKNOWN), dtype=torch.long)
-        for index, (present, uncertain) in enumerate(zip(thresholds.present, thresholds.uncertain, strict=True)):
-            if present is None:
-                continue
-            column = probabilities[:, index]
-            states[:, index] = STATES.index(FindingState.ABSENT)
-            if uncertain is not None:
-                states[column >= uncertain, index] = STATES.index(FindingState.UNCERTAIN)
-            states[column >= present, index] = STATES.index(FindingState.PRESENT)
-        return states
+        return decide_states(probabilities, self.config.findings, self.config.finding_schema)
 
 
 def _build_language_model(config: ModelConfig, conditioning: Conditioning) -> PreTrainedModel:

@@ -111,6 +111,16 @@ class FindingSchema:
         return tuple(name for name in self.findings if name not in left_out)
 
     @property
+    def abnormalities(self) -> tuple[str, ...]:
+        """All findings that make a study abnormal: those of `abnormal` and the inconclusive ones.
+
+        The rule gives an inconclusive finding no vote, as its label set has no such label. A radiograph with emphysema
+        is not normal all the same.
+        """
+        ignored = () if self.no_finding is None else self.no_finding.ignored
+        return tuple(name for name in self.stated if name not in ignored)
+
+    @property
     def scored_findings(self) -> tuple[str, ...]:
         """Findings of the subset `scored`, or all findings."""
         return self.subsets[self.scored] if self.scored else self.findings

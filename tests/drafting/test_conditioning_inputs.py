@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.config import AttributeConfig
-from report_gen.drafting.conditioning_inputs import check_attributes, resolve_attributes, resolve_overrides
+from report_gen.config import STATES, AttributeConfig
+from report_gen.drafting.conditioning_inputs import (
+    check_attributes,
+    resolve_attributes,
+    resolve_overrides,
+    resolve_states,
+)
 from report_gen.errors import UsageError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records import Attribute, FindingState
+from report_gen.records import Attribute, FindingSchema, FindingState, NoFindingRule
 
 PLANE = AttributeConfig(name="plane", values=("axial", "coronal"))
 MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))
@@ -63,3 +68,51 @@ def test_a_finding_with_two_states_is_refused() -> None:
     assert resolve_overrides({"Edema": present, "edema": present}, chest_xray()) == {"Edema": present}
     with pytest.raises(UsageError, match="finding 'Edema' is overridden as present and as absent; give one state"):
         resolve_overrides({"Edema": present, "edema": absent}, chest_xray())
+
+
+HEAD = FindingSchema(
+    name="head",
+    findings=("Bleed", "Normal", "Mass", "Shunt", "Atrophy", "Fracture"),
+    no_finding=NoFindingRule(finding="Normal", ignored=("Shunt",), inconclusive=("Atrophy",)),
+)
+PRESENT, ABSENT, UNCERTAIN, UNKNOWN = (
+    FindingState.PRESENT,
+    FindingState.ABSENT,
+    FindingState.UNCERTAIN,
+    FindingState.UNKNOWN,
+)
+NORMAL_STUDY = (ABSENT, PRESENT, ABSENT, PRESENT, ABSENT, UNKNOWN)
+ABNORMAL_STUDY = (PRESENT, ABSENT, ABSENT, PRESENT, UNCERTAIN, UNKNOWN)
+
+
+def states_of(decided: tuple[FindingState, ...], **overrides: FindingState) -> list[FindingState]:
+    set_by_reader = {name.capitalize(): state for name, state in overrides.items()}
+    return list(resolve_states(HEAD, [STATES.index(state) for state in decided], set_by_reader).values())
+
+
+def test_decided_states_are_kept_without_overrides() -> None:
+    assert states_of(NORMAL_STUDY) == list(NORMAL_STUDY)
+    assert states_of(ABNORMAL_STUDY) == list(ABNORMAL_STUDY)
+
+
+def test_a_finding_set_by_the_reader_makes_a_normal_study_abnormal() -> None:
+    assert states_of(NORMAL_STUDY, bleed=PRESENT) == [PRESENT, ABSENT, ABSENT, PRESENT, ABSENT, UNKNOWN]
+    assert states_of(NORMAL_STUDY, mass=UNCERTAIN) == [ABSENT, UNCERTAIN, UNCERTAIN, PRESENT, ABSENT, UNKNOWN]
+    assert states_of(NORMAL_STUDY, atrophy=PRESENT)[1] is UNKNOWN  # the rule has no label for it
+    assert states_of(NORMAL_STUDY, shunt=ABSENT)[1] is PRESENT
+
+
+def test_a_study_that_the_reader_sets_to_normal_has_no_abnormality() -> None:
+    assert states_of(ABNORMAL_STUDY, normal=PRESENT) == [ABSENT, PRESENT, ABSENT, PRESENT, ABSENT, UNKNOWN]
+    both = states_of(ABNORMAL_STUDY, normal=PRESENT, mass=UNCERTAIN)
+    assert both == [ABSENT, PRESENT, UNCERTAIN, PRESENT, ABSENT, UNKNOWN]
+
+
+def test_a_reader_who_denies_the_only_finding_makes_the_study_normal() -> None:
+    only = (UNCERTAIN, ABSENT, ABSENT, ABSENT, ABSENT, UNKNOWN)
+    assert states_of(only)[1] is UNCERTAIN
+    assert states_of(only, bleed=ABSENT)[:2] == [ABSENT, PRESENT]
+
+
+def test_setting_normal_to_absent_changes_nothing_else() -> None:
+    assert states_of(ABNORMAL_STUDY, normal=ABSENT) == list(ABNORMAL_STUDY)

@@ -110,11 +110,11 @@ def test_zones_are_named_each_by_itself() -> None:
     assert predicted.zone_probabilities[0, 0].tolist() == pytest.approx([0.4, 0.6, 0.7])
 
 
-def test_temperatures_divide_the_logits() -> None:
-    values = torch.tensor([3.0, -3.0, 2.0, -2.0, 0.0], dtype=torch.float64)[None, None]
-    config = LocationConfig(trained=(True,), side_temperature=3.0, zone_temperature=2.0)
-    predicted = predict_locations(values, config)
-    expected = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64).sigmoid()
+def test_the_logits_are_calibrated() -> None:
+    values = torch.tensor([2.0, -6.0, 4.0, -2.0, 0.0], dtype=torch.float64)[None, None]
+    config = LocationConfig(trained=(True,), temperature=2.0, shift=(0.0, 2.0, -1.0, 2.0, 0.5))
+    predicted = predict_locations(values, config)  # logits 1, -1, 1, 1, 0.5
+    expected = torch.tensor([1.0, 1.0, 0.5], dtype=torch.float64).sigmoid()
     assert predicted.zone_probabilities[0, 0].tolist() == pytest.approx(expected.tolist())
     assert predicted.side_probability.item() == pytest.approx(float(torch.tensor(1.0).sigmoid()) ** 2)
 

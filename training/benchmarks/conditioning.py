@@ -113,7 +113,7 @@ def _count(
     model, preprocessor = checkpoint.model, StudyPreprocessor(checkpoint)
     loaded = [_require(preprocessor.load(DraftRequest(study))) for study in studies]
     visual = model.encode_images(*preprocessor.collate(loaded))
-    tokens, mask = model.visual_tokens(model.decide(visual.finding_logits.sigmoid()), visual)
+    tokens, mask = model.visual_tokens(model.decide(model.probabilities(visual.finding_logits)), visual)
     prompts = [
         _require(preprocessor.prepare(item, max_report_tokens=decoding.max_tokens)).prompt.token_ids for item in loaded
     ]

@@ -1,4 +1,4 @@
-"""Calibrate the location head after training: one temperature for the sides, and one for the zones."""
+"""Calibrate the location head after training, in the same way as the finding head."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ import torch
 
 from report_gen.config import LocationConfig
 from report_gen.model import ReportModel
-from report_gen.records import LOCATION_PARTS, Side
+from report_gen.records import LOCATION_PARTS
 
 from ..data import Batch
-from .temperature import fit_temperature
-
-_IS_SIDE = np.array([isinstance(part, Side) for part in LOCATION_PARTS])
+from .finding_calibration import fit_calibration
 
 
 @torch.inference_mode()
 def tune_locations(model: ReportModel, batches: Iterable[Batch], *, trained: Sequence[bool]) -> LocationConfig:
-    """Fit the temperatures of a model with locations to validation studies.
+    """Fit the calibration of a model with locations to validation studies; with too few targets there is none.
 
-    A temperature stays 1 if there are too few targets, see `fit_temperature`.
+    All findings share the calibration, as they share the location head.
 
     Args:
         model: The trained model.
@@ -35,9 +33,8 @@ def tune_locations(model: ReportModel, batches: Iterable[Batch], *, trained: Seq
         if visual.location_logits is not None:
             logits.append(visual.location_logits.double().flatten(0, 1).cpu().numpy())  # [B*F,P]
             targets.append(batch.location_targets.double().flatten(0, 1).cpu().numpy())
-    fits = [
-        fit_temperature(np.concatenate(logits)[:, parts], np.concatenate(targets)[:, parts])
-        for parts in (_IS_SIDE, ~_IS_SIDE)
-    ]
-    side, zone = (1.0 if fit is None else fit.temperature for fit in fits)
-    return LocationConfig(trained=tuple(trained), side_temperature=side, zone_temperature=zone)
+    calibration = fit_calibration(np.concatenate(logits), np.concatenate(targets))
+    config = LocationConfig(trained=tuple(trained))
+    if calibration is None:
+        return config
+    return config.model_copy(update={"temperature": calibration.temperature, "shift": calibration.shift})

@@ -1,62 +1,68 @@
-"""Fit the thresholds above which a finding conditions the decoder as present or uncertain, on the validation split.
+"""Derive the thresholds of the findings and of a normal study from calibrated probabilities and stated costs.
 
-A separate threshold per finding would be fitted to a handful of positive studies. Therefore one number is fitted for
-all findings: the ratio of studies called present to studies that have the finding. The thresholds of a finding follow
-from this ratio and from its prevalence.
+A threshold fitted to labels would be fitted to a handful of positive studies per finding. With calibrated probabilities
+no labels are needed: the expected number of true positives among the studies called present is the sum of their
+probabilities. Therefore the labels serve to calibrate all findings together, and the thresholds follow.
+
+A finding has the threshold with the highest expected F-measure (Lipton et al., ECML 2014, "Optimal thresholding of
+classifiers to maximize F1 measure"). With a false positive that costs c times as much as a missed finding, this is
+F = (1 + c) TP / ((1 + c) TP + FN + c FP), the F-beta of beta^2 = 1 / c. Unlike net benefit (Vickers & Elkin, Med Decis
+Making 2006), which has one threshold c / (1 + c) for all findings, it states rare findings as well.
+
+The decision between normal and abnormal studies is between two frequent classes. It has the threshold of the lowest
+expected cost, c / (1 + c). The threshold with the lowest cost among the validation studies varies twice as much.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from report_gen.config import FindingConfig
+from report_gen.records import FindingSchema
 
-from ..data import Floats, has_enough_labels
+from ..data import Floats
+from ..recipe import DecisionRecipe
 
-RATIOS = np.arange(0.5, 4.01, 0.25)
-"""Ratios that are tried."""
-TOLERANCE = 0.95
-"""Share of the best macro-F1 that the ratio must reach; the smallest such ratio gives the fewest false positives."""
-UNCERTAIN_FACTOR = 1.5
-"""A finding is uncertain if it would be present at a ratio higher by this factor."""
+UNCERTAIN_COST = 2 / 3
+"""A finding is uncertain if it would be present if a false positive cost this share."""
 
 
-def fit_thresholds(probabilities: Floats, targets: Floats, prevalence: Floats | None = None) -> FindingConfig:
-    """Fit thresholds by macro-F1 to probabilities [S,F] and targets [S,F] of S studies.
+def fit_thresholds(
+    probabilities: Floats, *, trained: Sequence[bool], schema: FindingSchema, costs: DecisionRecipe
+) -> FindingConfig:
+    """Return the thresholds for patients with these calibrated probabilities [S,F], S of at least 1.
 
     Args:
-        prevalence: [F] share of the training studies with a finding, NaN if unknown; used for findings with too few
-            positive or negative ones among the S studies.
+        probabilities: Of studies at natural prevalence.
+        trained: [F] whether the head was trained on a finding; the other findings stay unknown.
+        schema: The F findings. If it has a trained "no finding", its threshold decides whether a study is normal.
+        costs: Costs of wrong decisions.
     """
-    findings = list(zip(probabilities.T, targets.T, strict=True))
-    supported = [finding for finding in findings if has_enough_labels(finding[1])]
-    scores = [np.mean([_f1(*finding, ratio) for finding in supported] or [0.0]) for ratio in RATIOS]
-    ratio = RATIOS[np.argmax(np.array(scores) >= TOLERANCE * max(scores))]
-    training = np.full(len(findings), np.nan) if prevalence is None else prevalence
-    shares = [_share(finding[1], other) for finding, other in zip(findings, training, strict=True)]
-    cut = list(zip(findings, shares, strict=True))
+    cost = costs.false_positive_cost
+    normal = schema.index(schema.normal) if schema.normal else None
+    with_threshold = [known and index != normal for index, known in enumerate(trained)]
+    decides_normal = normal is not None and trained[normal]
     return FindingConfig(
-        present=tuple(_threshold(*finding, share, ratio) for finding, share in cut),
-        uncertain=tuple(_threshold(*finding, share, UNCERTAIN_FACTOR * ratio) for finding, share in cut),
+        trained=tuple(trained),
+        present=_thresholds(probabilities, with_threshold, cost),
+        uncertain=_thresholds(probabilities, with_threshold, UNCERTAIN_COST * cost),
+        normal=costs.missed_abnormal_cost / (1 + costs.missed_abnormal_cost) if decides_normal else None,
     )
 
 
-def _share(targets: Floats, training: float) -> float | None:
-    """Return the prevalence of a finding (soft targets count partly), else its prevalence among training studies."""
-    if has_enough_labels(targets):
-        return float(np.nanmean(targets))
-    return None if np.isnan(training) or np.isnan(targets).all() else float(training)
+def _thresholds(probabilities: Floats, with_threshold: Sequence[bool], cost: float) -> tuple[float | None, ...]:
+    columns = zip(probabilities.T, with_threshold, strict=True)
+    return tuple(_best_threshold(column, cost) if chosen else None for column, chosen in columns)
 
 
-def _threshold(probabilities: Floats, targets: Floats, share: float | None, ratio: float) -> float | None:
-    """Return the probability that is exceeded by `ratio` studies per positive study."""
-    if share is None:
-        return None
-    quantile = np.quantile(probabilities[~np.isnan(targets)], 1 - min(1.0, ratio * share), method="higher")
-    return max(float(quantile), float(np.finfo(np.float32).tiny))  # probabilities may be exactly 0
-
-
-def _f1(probabilities: Floats, targets: Floats, ratio: float) -> float:
-    threshold = _threshold(probabilities, targets, float(np.nanmean(targets)), ratio)
-    called = (probabilities >= (threshold or np.inf)) & ~np.isnan(targets)
-    return float(2 * targets[called].sum() / (called.sum() + np.nansum(targets)))
+def _best_threshold(probabilities: Floats, cost: float) -> float:
+    """Return the threshold on probabilities [S] with the highest expected F-measure."""
+    ordered = np.sort(probabilities)[::-1]
+    true_positives, called = ordered.cumsum(), np.arange(1, len(ordered) + 1)
+    measure = true_positives / (cost * called + ordered.sum())  # without the factor 1 + cost
+    lower = np.append(ordered[1:], 0)
+    best = np.where(lower < ordered, measure, -1).argmax()  # equal probabilities are called together or not at all
+    # The threshold is between two studies, so that rounding to float32 cannot change a decision.
+    return max(float(ordered[best] + lower[best]) / 2, float(np.finfo(np.float32).tiny))

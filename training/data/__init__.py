@@ -9,14 +9,7 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .batches import IGNORED, Batch, BatchDataset
-    from .data_loading import (
-        Groups,
-        TrainingData,
-        has_trained_findings,
-        trained_findings,
-        trained_locations,
-        trained_prevalence,
-    )
+    from .data_loading import Groups, TrainingData, trained_findings, trained_locations
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
@@ -24,7 +17,7 @@ if TYPE_CHECKING:
     from .pretrained_vocabulary import keep_vocabulary, token_rows
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
     from .soft_label_files import write_soft_labels
-    from .targets import MIN_LABELS, Floats, has_enough_labels
+    from .targets import MIN_LABELS, Floats
     from .trained_views import count_trained_views
     from .vocabulary import PatientText, learn_vocabulary
 else:
@@ -32,14 +25,7 @@ else:
         __name__,
         {
             "batches": ("IGNORED", "Batch", "BatchDataset"),
-            "data_loading": (
-                "Groups",
-                "TrainingData",
-                "has_trained_findings",
-                "trained_findings",
-                "trained_locations",
-                "trained_prevalence",
-            ),
+            "data_loading": ("Groups", "TrainingData", "trained_findings", "trained_locations"),
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
             "image_cache": ("ImageCache", "cache_images"),
@@ -54,7 +40,7 @@ else:
             "pretrained_vocabulary": ("keep_vocabulary", "token_rows"),
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
             "soft_label_files": ("write_soft_labels",),
-            "targets": ("MIN_LABELS", "Floats", "has_enough_labels"),
+            "targets": ("MIN_LABELS", "Floats"),
             "trained_views": ("count_trained_views",),
             "vocabulary": ("PatientText", "learn_vocabulary"),
         },
@@ -78,8 +64,6 @@ __all__ = [
     "count_trained_views",
     "decode_images",
     "group_by_kind",
-    "has_enough_labels",
-    "has_trained_findings",
     "image_transform",
     "keep_vocabulary",
     "learn_vocabulary",
@@ -91,6 +75,5 @@ __all__ = [
     "token_rows",
     "trained_findings",
     "trained_locations",
-    "trained_prevalence",
     "write_soft_labels",
 ]

@@ -17,7 +17,6 @@ from .batches import Batch, BatchDataset
 from .example_store import ExampleStore, group_by_kind, merge_normalizations
 from .feature_cache import FeatureCache, cache_features
 from .preparation import PreparedCorpora, image_transform
-from .targets import Floats, has_enough_labels
 
 Groups = Sequence[ExampleStore]
 """Groups of examples, one per kind (with images, with reports, with both)."""
@@ -164,28 +163,19 @@ def groups_of(stage: StageRecipe, prepared: PreparedCorpora, split: str) -> Grou
     return [group for name in stage.corpora for group in group_by_kind(prepared.encoded.examples[name][split])]
 
 
-def has_trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> bool:
-    """Return whether the finding head is trained on images in the first `stages` stages.
+def trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> tuple[bool, ...]:
+    """Return for each finding whether enough positive and negative studies with images trained the head.
 
     Args:
         recipe: The recipe.
         prepared: The prepared corpora.
         stages: Number of stages, from the first.
     """
-    return bool(_finding_groups(recipe, prepared, stages))
-
-
-def trained_findings(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
-    """Return for each finding whether enough positive and negative studies with images trained the head."""
-    labels, support = _training_labels(recipe, prepared), recipe.model.finding_support
+    groups = _finding_groups(recipe, prepared, stages)
+    labels = np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
+    support = recipe.model.finding_support
     enough = ((labels > 0).sum(axis=0) >= support) & ((labels == 0).sum(axis=0) >= support)
     return tuple(enough.tolist())
-
-
-def trained_prevalence(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
-    """Return the prevalence [F] of each finding among the head's training studies; NaN if too few are labeled."""
-    labels = _training_labels(recipe, prepared)
-    return np.array([np.nanmean(column) if has_enough_labels(column) else np.nan for column in labels.T])
 
 
 def trained_locations(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
@@ -199,12 +189,6 @@ def trained_locations(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, 
     findings = len(prepared.schema.findings)
     known = sum(((~np.isnan(targets[:, :, 0])).sum(axis=0) for targets in groups), np.zeros(findings))
     return tuple((known >= recipe.model.finding_support).tolist())
-
-
-def _training_labels(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
-    """Return the labels [S,F] of the studies that trained the finding head: 1 or 0, NaN if unknown."""
-    groups = _finding_groups(recipe, prepared, len(recipe.stages))
-    return np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
 
 
 def _finding_groups(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> list[ExampleStore]:

@@ -18,7 +18,7 @@ from report_gen.records import FindingSchema
 _LARGEST_SHIFT = 40.0
 """Largest change of a logit; with it, a probability is 0 or 1 in float32."""
 MIN_LABELS = 3
-"""Positive and negative studies needed to estimate a prevalence or a threshold of a finding."""
+"""Positive and negative labels that a calibration needs."""
 
 Floats = NDArray[np.float64]
 
@@ -92,12 +92,6 @@ def mix_targets(labels: Labels, train: NDArray[np.bool_], *, share: float, smoot
             smoothed[changed, finding] = (1 - smoothing) * column[changed] + smoothing * column[known].mean()
     soft = np.where(labels.adjudicated, np.nan, labels.soft)
     return _blend(smoothed, soft, train, share)
-
-
-def has_enough_labels(targets: Floats) -> bool:
-    """Return whether targets [S] (NaN if unknown) hold MIN_LABELS positive and MIN_LABELS negative studies."""
-    known = targets[~np.isnan(targets)]
-    return bool(min(known.sum(), (1 - known).sum()) >= MIN_LABELS)
 
 
 def _blend(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from report_gen.config import CONDITIONING_TRAITS, ModelConfig, ScopeConfig
 from report_gen.metrics import CALIBRATION_BINS
 from report_gen.records import BANNER
 
 from ..calibration import Calibration, RecognizerResult
-from ..recipe import Recipe
+from ..recipe import DecisionRecipe, Recipe
 
 
 def write_card(
@@ -45,6 +45,7 @@ def write_card(
             _describe_findings(config),
             _describe_locations(config),
             _describe_calibration(calibration),
+            *_describe_decisions(config, recipe.decisions),
             "## Scope",
             f"{_describe_scope(config.scope, recognized)}\n",
         )
@@ -69,7 +70,8 @@ def _describe_findings(config: ModelConfig) -> str:
     trained = [name for name, value in zip(schema.findings, thresholds, strict=True) if value is not None]
     unknown = [name for name in schema.stated if name not in trained]
     attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
-    derived = f' "{schema.normal}" follows from the others.' if schema.normal else ""
+    follows = schema.normal and config.findings.normal is None
+    derived = f' "{schema.normal}" follows from the others.' if follows else ""
     conditioning = f"Unknown to the decoder: {', '.join(unknown) or 'none'}.{derived}"
     if not CONDITIONING_TRAITS[config.conditioning].uses_findings:
         conditioning = "The decoder is not conditioned on findings: it reads image features as numbers only."
@@ -98,11 +100,27 @@ def _describe_calibration(calibration: Calibration | None) -> str:
     if calibration is None:
         return "The finding probabilities are not calibrated: there were too few validation labels."
     return (
-        f"The finding probabilities are calibrated with one temperature, {calibration.temperature:.2f}, fitted to "
-        f"{calibration.labels} labels of {calibration.studies} validation studies. The expected calibration error on "
-        f"these studies ({CALIBRATION_BINS} bins of equal mass) was {calibration.ece_before:.3f} before and "
-        f"{calibration.ece_after:.3f} after calibration."
+        f"The finding probabilities are calibrated with one temperature, {calibration.temperature:.2f}, and a shift "
+        f"per finding, fitted to {calibration.labels} labels of {calibration.studies} validation studies. The expected "
+        f"calibration error on these studies ({CALIBRATION_BINS} bins of equal mass) was {calibration.ece_before:.3f} "
+        f"before and {calibration.ece_after:.3f} after calibration."
     )
+
+
+def _describe_decisions(config: ModelConfig, costs: DecisionRecipe) -> Iterator[str]:
+    """Yield the costs from which the thresholds follow, as far as the model has thresholds."""
+    if any(value is not None for value in config.findings.present):
+        yield (
+            "Each finding has the threshold with the highest expected F-measure among the validation studies, in which "
+            f"a false positive costs {costs.false_positive_cost:g} times as much as a missed finding."
+        )
+    if config.findings.normal is not None:
+        yield (
+            f'A study is normal if its probability of "{config.finding_schema.normal}" is at least '
+            f"{config.findings.normal:.2f}: calling an abnormal study normal costs {costs.missed_abnormal_cost:g} "
+            "times as much as calling a normal study abnormal. A normal study has no finding, and any other study has "
+            "at least one: if none reached its threshold, the nearest one is uncertain."
+        )
 
 
 def _describe_scope(scope: ScopeConfig, recognized: RecognizerResult | None) -> str:

@@ -33,7 +33,6 @@ from ..data import (
     token_rows,
     trained_findings,
     trained_locations,
-    trained_prevalence,
 )
 from ..optimization import merged_state
 from ..recipe import Recipe
@@ -135,7 +134,7 @@ def _open_run(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume:
 
 
 def _write_checkpoint(context: RunContext, folder: Path) -> None:
-    """Write the best weights, with temperature and thresholds fitted to all validation studies that have images."""
+    """Write the best weights, with calibration and thresholds fitted to all validation studies that have images."""
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned, locations = _tune(model, recipe, prepared), _tune_locations(model, recipe, prepared)
@@ -188,8 +187,8 @@ def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | Non
 
 
 def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> TunedFindings:
-    """Fit temperature and thresholds. Without validation images findings stay unknown, but have probabilities."""
-    trained, groups = trained_findings(recipe, prepared), _calibrating_groups(prepared)
+    """Fit calibration and thresholds. Without validation images findings stay unknown, but have probabilities."""
+    trained, groups = trained_findings(recipe, prepared, len(recipe.stages)), _calibrating_groups(prepared)
     if not groups:
         return TunedFindings(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
@@ -197,7 +196,7 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> Tune
         validation_batches(model, recipe, prepared, groups),
         labels=np.concatenate([group.labels for group in groups]).astype(np.float64),
         trained=trained,
-        prevalence=trained_prevalence(recipe, prepared),
+        costs=recipe.decisions,
     )
 
 

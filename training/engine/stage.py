@@ -22,7 +22,7 @@ from accelerate.utils import send_to_device
 from report_gen.errors import RecipeError, StoppedError
 from report_gen.model import Checkpoint
 
-from ..data import Batch, PreparedCorpora, TrainingData, has_trained_findings, shared_cache
+from ..data import Batch, PreparedCorpora, TrainingData, shared_cache, trained_findings
 from ..optimization import ScstSampler, set_train_mode
 from ..recipe import Recipe
 from ..run import OnProgress, Processes, Progress, Run, StopRequest, TrainState, Validation, snapshot
@@ -280,7 +280,8 @@ class Stage:
             self._processes,
             max_report_tokens=recipe.text.max_report_tokens,
             can_write=recipe.model.decoder_weights is not None or any(s.rates.decoder for s in stages[: self._index]),
-            knows_findings=has_trained_findings(recipe, self._context.prepared, self._index + 1),
+            trained_findings=trained_findings(recipe, self._context.prepared, self._index + 1),
+            costs=recipe.decisions,
             autocast=self._autocast,
             pause=self._interrupt_validation,
         )

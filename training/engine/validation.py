@@ -10,11 +10,11 @@ from accelerate.utils import send_to_device
 
 from report_gen.config import FindingConfig
 from report_gen.model import Checkpoint
-from report_gen.records import format_report
+from report_gen.records import FindingSchema, format_report
 
-from ..calibration import fit_thresholds
+from ..calibration import fit_findings
 from ..data import Batch, Floats, Groups, TrainingData
-from ..recipe import StageRecipe
+from ..recipe import DecisionRecipe, StageRecipe
 from ..run import Processes, Sample, Validation
 from .checkpoint_choice import choose_studies, draft_studies, score_drafts, validation_decoding
 from .train_step import LossCounts, LossSums, mean_losses, train_step
@@ -30,7 +30,8 @@ class Validator:
         processes: The processes of the run.
         max_report_tokens: Largest number of report tokens R of a draft.
         can_write: Whether the decoder was trained before this stage.
-        knows_findings: Whether the finding head is trained, so that thresholds are meaningful.
+        trained_findings: [F] whether the finding head is trained on each finding.
+        costs: Costs of wrong decisions, for the thresholds of the findings.
         autocast: Returns the autocast context of the stage.
         pause: Called between batches; may raise to stop the run.
     """
@@ -44,12 +45,13 @@ class Validator:
         *,
         max_report_tokens: int,
         can_write: bool,
-        knows_findings: bool,
+        trained_findings: Sequence[bool],
+        costs: DecisionRecipe,
         autocast: Callable[[], torch.autocast],
         pause: Callable[[], None],
     ) -> None:
         self._checkpoint, self._stage, self._data, self._processes = checkpoint, stage, data, processes
-        self._can_write, self._knows_findings = can_write, knows_findings
+        self._can_write, self._trained_findings, self._costs = can_write, trained_findings, costs
         self._autocast, self._pause = autocast, pause
         self._decoding = validation_decoding(stage, max_report_tokens)
         trains_decoder = can_write or stage.rates.decoder > 0
@@ -94,15 +96,23 @@ class Validator:
             sums += losses.sums(weights)
             totals += weights
             correct += _count_correct(losses.attribute_logits, batch.attribute_targets)
-            if losses.finding_logits is not None and self._knows_findings:
-                probabilities = self._checkpoint.model.probabilities(losses.finding_logits.double())
-                predictions.append((probabilities.cpu().numpy(), batch.finding_targets.double().cpu().numpy()))
+            if losses.finding_logits is not None:
+                pair = losses.finding_logits, batch.finding_targets
+                predictions.append((pair[0].double().cpu().numpy(), pair[1].double().cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *correct.ravel()]))
         all_weights = LossCounts(*added[len(sums) :][: len(totals)].tolist())
         loss = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage).loss if any(all_weights) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(correct.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
-        return loss, _thresholds(self._processes.gather(predictions), len(schema.findings)), accuracies
+        return loss, self._tune(self._processes.gather(predictions), schema), accuracies
+
+    def _tune(self, predictions: Sequence[tuple[Floats, Floats]], schema: FindingSchema) -> FindingConfig:
+        """Return calibration and thresholds fitted to the logits and targets of all validation studies with images."""
+        trained = tuple(self._trained_findings)
+        if not predictions or not schema.findings:
+            return FindingConfig.unknown(len(trained), trained=trained)
+        logits, targets = (np.concatenate(parts) for parts in zip(*predictions, strict=True))
+        return fit_findings(logits, targets, trained=trained, schema=schema, costs=self._costs).findings
 
     def _draft(self) -> list[Sample]:
         """Return drafts of the chosen studies, in the same order whatever the number of processes."""
@@ -136,10 +146,3 @@ def _count_correct(logits: Sequence[torch.Tensor], targets: torch.Tensor) -> Flo
     for index, (one, target) in enumerate(zip(logits, targets.unbind(1), strict=False)):
         counts[index] = (one.argmax(-1) + 1 == target).sum().item(), (target > 0).sum().item()
     return counts
-
-
-def _thresholds(predictions: Sequence[tuple[Floats, Floats]], findings: int) -> FindingConfig:
-    if not predictions or not findings:
-        return FindingConfig.unknown(findings)
-    probabilities, targets = zip(*predictions, strict=True)
-    return fit_thresholds(np.concatenate(probabilities), np.concatenate(targets))

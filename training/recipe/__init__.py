@@ -1,6 +1,7 @@
 """Recipes: the schema of a training run, loading from TOML, and the explanation of its keys. Imports no torch."""
 
 from .corpus import CorpusRecipe
+from .decisions import DecisionRecipe
 from .explain import Key, KeyTable, explain, render_keys
 from .findings import load_finding_schema
 from .loading import RECIPES, RENAMED_KEYS, describe_renamed_keys, load_recipe
@@ -20,6 +21,7 @@ __all__ = [
     "RENAMED_KEYS",
     "AugmentationRecipe",
     "CorpusRecipe",
+    "DecisionRecipe",
     "Key",
     "KeyTable",
     "LoraRecipe",

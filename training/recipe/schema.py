@@ -11,6 +11,7 @@ from report_gen.config import CONDITIONING_TRAITS, FrozenModel
 from report_gen.records import SectionName
 
 from .corpus import CorpusRecipe
+from .decisions import DecisionRecipe
 from .model import ModelRecipe
 from .names import Label, check_name
 from .recognizer import RecognizerRecipe
@@ -215,6 +216,8 @@ class Recipe(FrozenModel):
     """The model."""
     stages: tuple[StageRecipe, ...] = Field(min_length=1)
     """Training stages, in order."""
+    decisions: DecisionRecipe = Field(default_factory=DecisionRecipe)
+    """Costs of wrong decisions, from which the thresholds of the finding head follow."""
     recognizer: RecognizerRecipe | None = None
     """The image recognizer, fitted after the last stage. Without it every image is drafted."""
     card: str = ""

@@ -34,6 +34,6 @@ def test_a_finding_with_few_labels_is_not_reported(tmp_path: Path, support: int,
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"finding_support": support})})
     (tmp_path / "run").mkdir()
     prepared = prepare(recipe, Run(tmp_path / "run"), PROMPT, on_progress=ignore_progress)
-    trained = dict(zip(chest_xray().findings, trained_findings(recipe, prepared), strict=True))
+    trained = dict(zip(chest_xray().findings, trained_findings(recipe, prepared, len(recipe.stages)), strict=True))
     assert trained["Fracture"] is expected
     assert not trained["Hernia"]

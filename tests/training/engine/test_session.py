@@ -112,9 +112,10 @@ def test_a_run_leaves_a_checkpoint_that_drafts(run: Path, data: Path) -> None:
 
 def test_thresholds_come_from_the_validation_split(run: Path) -> None:
     """A quarter of the 12 studies has each finding: three, the minimum. The other findings never occur."""
-    present = load_checkpoint(run / "best").model.config.findings.present
-    tuned = {name for name, threshold in zip(FINDINGS, present, strict=True) if threshold is not None}
-    assert tuned == {"No Finding", "Cardiomegaly", "Pleural Effusion", "Fracture"}
+    findings = load_checkpoint(run / "best").model.config.findings
+    tuned = {name for name, threshold in zip(FINDINGS, findings.present, strict=True) if threshold is not None}
+    assert tuned == {"Cardiomegaly", "Pleural Effusion", "Fracture"}
+    assert findings.normal == pytest.approx(0.6)
 
 
 def test_the_model_card_describes_the_run(run: Path) -> None:
@@ -122,7 +123,7 @@ def test_the_model_card_describes_the_run(run: Path) -> None:
     assert BANNER in card
     assert "A model of four reports." in card
     assert "| images | 12 | 12 | 12 |" in card
-    assert "Findings with a threshold: No Finding, Cardiomegaly, Pleural Effusion, Fracture." in card
+    assert "Findings with a threshold: Cardiomegaly, Pleural Effusion, Fracture." in card
 
 
 def test_the_log_has_every_step_and_validation(run: Path) -> None:

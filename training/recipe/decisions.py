@@ -1,0 +1,20 @@
+"""The part of a recipe that states what wrong decisions of the model cost."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from report_gen.config import FrozenModel
+
+
+class DecisionRecipe(FrozenModel):
+    """Costs of wrong decisions; the thresholds on the calibrated probabilities follow from them."""
+
+    missed_abnormal_cost: float = Field(default=1.5, gt=0, le=1000)
+    """Cost of calling an abnormal study normal, relative to that of calling a normal study abnormal. A study is normal
+    if its probability of "no finding" is at least cost / (1 + cost). The default is made for heads with an AUROC of
+    about 0.72 and as many normal as abnormal patients: 56% of the normal and 25% of the abnormal studies are called
+    normal."""
+    false_positive_cost: float = Field(default=1.0, gt=0, le=1000)
+    """Cost of stating a finding that is not there, relative to that of missing one. Each finding gets the threshold
+    with the highest expected F-measure for this cost; 1 gives the F1 score, more states fewer findings."""
