@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen.arguments import check_count
+from report_gen.drafting.attention import OnAttention, report_attention
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import draft_in_time
 from report_gen.drafting.conditioning_inputs import check_overrides
@@ -138,6 +139,7 @@ class Drafter:
         blank: bool = False,
         force: bool = False,
         limits: StudyLimits = NO_LIMITS,
+        on_attention: OnAttention | None = None,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies. A study that cannot be read does not stop the others.
 
@@ -153,6 +155,8 @@ class Drafter:
             blank: Replace every image with uniform gray, to measure what the model writes without images.
             force: Draft studies outside the scope of the model as well, with a notice.
             limits: Images that a study may have, and time that its draft may take.
+            on_attention: Called with each study and the attention of its findings before its text is generated; not
+                called for a study whose images are blank or refused.
 
         Returns:
             An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
@@ -170,11 +174,12 @@ class Drafter:
             for request in requests
         ]
         prepare = partial(self._prepare, decoding=decoding or DEFAULT_DECODING, limits=limits, blank=blank, force=force)
+        draft = partial(self._draft_images, decoding=decoding or DEFAULT_DECODING, on_attention=on_attention)
         batches = (requests[start : start + batch_size] for start in range(0, len(requests), batch_size))
         return (
             result
             for batch in batches
-            for result in self._draft_batch(list(map(prepare, batch)), decoding or DEFAULT_DECODING, limits)
+            for result in self._draft_batch(list(map(prepare, batch)), draft, decoding or DEFAULT_DECODING, limits)
         )
 
     def _prepare(
@@ -187,10 +192,13 @@ class Drafter:
         return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens)
 
     def _draft_batch(
-        self, batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError], decoding: Decoding, limits: StudyLimits
+        self,
+        batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError],
+        draft: Callable[[Sequence[PreprocessedStudy], Deadline], list[Report]],
+        decoding: Decoding,
+        limits: StudyLimits,
     ) -> Iterator[Report | StudyError]:
         prepared = [item for item in batch if isinstance(item, PreprocessedStudy)]
-        draft = partial(self._draft_images, decoding=decoding)
         reports = iter(draft_in_time(prepared, draft, limits) if prepared else ())
         for item in batch:
             if isinstance(item, StudyError):
@@ -202,10 +210,16 @@ class Drafter:
 
     @torch.inference_mode()
     def _draft_images(
-        self, batch: Sequence[PreprocessedStudy], deadline: Deadline, *, decoding: Decoding
+        self,
+        batch: Sequence[PreprocessedStudy],
+        deadline: Deadline,
+        *,
+        decoding: Decoding,
+        on_attention: OnAttention | None,
     ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)
+        report_attention(self._model, visual, [item.loaded for item in batch], on_attention)
         texts = generate_texts(
             self._checkpoint,
             visual_tokens=conditioning.visual_tokens,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 from report_gen.records.findings import FindingState
+from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
 BANNER = "DRAFT - not for diagnosis - to be reviewed by a radiologist"
 
@@ -31,6 +32,8 @@ class Finding:
     """Calibrated probability 0..1 from the image; None if the model was not trained on it or the image is blank."""
     overridden: bool = False
     """The user set the state."""
+    location: FindingLocation = UNKNOWN_LOCATION
+    """Side and zones; unknown unless the model gives them with confidence."""
 
 
 @dataclass(frozen=True, kw_only=True)
