@@ -33,7 +33,12 @@ class Finding:
     overridden: bool = False
     """The user set the state."""
     location: FindingLocation = UNKNOWN_LOCATION
-    """Side and zones; unknown unless the model gives them with confidence."""
+    """Side and zones that the decoder was conditioned on; unknown for an absent finding."""
+    side_probability: float | None = None
+    """Calibrated probability 0..1 of the most probable side (right, left or both) if the finding is present; None if
+    the model was not trained on its location."""
+    zone_probabilities: tuple[float, ...] | None = None
+    """Calibrated probability 0..1 of each zone (upper, mid, lower) if the finding is present; None as for the side."""
 
 
 @dataclass(frozen=True, kw_only=True)
