@@ -65,7 +65,8 @@ def draft(
         list[str] | None,
         typer.Option(
             metavar="NAME=STATE",
-            help="Override a finding of the model: present, absent, uncertain or unknown. May be repeated.",
+            help="Override a finding of the model: present, absent, uncertain or unknown. May be repeated. "
+            "`present:left lower` also sets its side (right, left, both, unknown) and zones (upper, mid, lower).",
         ),
     ] = None,
     attribute: Annotated[
@@ -148,13 +149,15 @@ def draft(
     check_device(device)
     context.with_resource(image_memory_limit(limit_memory))
     decoding = choose_decoding(method, candidates, seed)
+    overrides, locations = parse_overrides(finding or ())
     options: dict[str, Any] = {
-        "overrides": parse_overrides(finding or ()),
+        "overrides": overrides,
+        "locations": locations,
         "attributes": parse_attributes(attribute or ()),
         "indication": indication,
         "force": force,
     }
-    check_model_options(options["overrides"], options["attributes"], checkpoint)
+    check_model_options(overrides, locations, options["attributes"], checkpoint)
     written = 0
     settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
     hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"

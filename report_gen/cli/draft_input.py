@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from report_gen.errors import StudyError
-from report_gen.records import FindingState, ViewPosition
+from report_gen.records import FindingLocation, FindingState, ViewPosition
 from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -18,19 +18,22 @@ _log = logging.getLogger(__name__)
 
 
 def check_model_options(
-    overrides: Mapping[str, FindingState], attributes: Mapping[str, str], checkpoint: Path | None
+    overrides: Mapping[str, FindingState],
+    locations: Mapping[str, FindingLocation],
+    attributes: Mapping[str, str],
+    checkpoint: Path | None,
 ) -> None:
     """Check the overrides of the user against the configuration of a checkpoint.
 
     Raises:
-        UsageError: The model does not know a finding, an attribute or a value.
+        UsageError: The model does not know a finding, a location, an attribute or a value.
         CheckpointError: There are overrides, and the checkpoint has no valid configuration.
     """
     if overrides or attributes:
         from report_gen.drafting import check_overrides
         from report_gen.model import read_config
 
-        check_overrides(overrides, attributes, read_config(checkpoint))
+        check_overrides(overrides, locations, attributes, read_config(checkpoint))
 
 
 def read_input(

@@ -16,7 +16,7 @@ from report_gen.errors import UsageError
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter, StudyLimits
     from report_gen.generation import Decoding
-    from report_gen.records import FindingSchema, FindingState
+    from report_gen.records import FindingLocation, FindingSchema, FindingState
 
 STRICT_CHECK_FAILED = 6
 """Exit code of `score --strict` and `corpus check --strict` if the drafts or the corpus fail."""
@@ -174,25 +174,49 @@ def check_png_name(path: Path | None, option: str) -> None:
         raise UsageError(f"{option} {path}: the image is a PNG; give a name that ends in .png")
 
 
-def parse_overrides(settings: Sequence[str]) -> dict[str, FindingState]:
-    """Parse `NAME=STATE` settings into finding states by finding name.
+def parse_overrides(settings: Sequence[str]) -> tuple[dict[str, FindingState], dict[str, FindingLocation]]:
+    """Parse `NAME=STATE` and `NAME=STATE:LOCATION` settings into states and locations by finding name.
 
     Raises:
-        UsageError: A setting has no known state, or a name has two. Whether the model knows it is checked later.
+        UsageError: A setting has no known state or location, or a name has two. Whether the model knows it is checked
+            later.
     """
     from report_gen.records import FindingState
 
     states = {"present": FindingState.PRESENT, "absent": FindingState.ABSENT}
     states |= {"uncertain": FindingState.UNCERTAIN, "unknown": FindingState.UNKNOWN}
     overrides: dict[str, FindingState] = {}
+    locations: dict[str, FindingLocation] = {}
     for setting in settings:
-        name, _, state = setting.partition("=")
-        if state.strip().lower() not in states:
+        name, _, value = (part.strip() for part in setting.partition("="))
+        state, _, words = (part.strip().lower() for part in value.partition(":"))
+        if state not in states:
             raise UsageError(f"--finding {setting!r}: write NAME=STATE with a state of {', '.join(states)}")
-        chosen = states[state.strip().lower()]
-        if overrides.setdefault(name.strip(), chosen) is not chosen:
-            raise UsageError(f"--finding {setting!r}: {name.strip()!r} already has another state; give one state")
-    return overrides
+        chosen = states[state]
+        if overrides.setdefault(name, chosen) is not chosen:
+            raise UsageError(f"--finding {setting!r}: {name!r} already has another state; give one state")
+        if ":" in value:
+            if chosen not in (FindingState.PRESENT, FindingState.UNCERTAIN):
+                raise UsageError(f"--finding {setting!r}: a finding that is {state} has no location; remove it")
+            location = _parse_location(setting, words)
+            if locations.setdefault(name, location) != location:
+                raise UsageError(f"--finding {setting!r}: {name!r} already has another location; give one location")
+    return overrides, locations
+
+
+def _parse_location(setting: str, words: str) -> FindingLocation:
+    """Return the location that the words after the colon of a setting name, such as `left lower`."""
+    from report_gen.records import FindingLocation, Side, Zone
+
+    sides = [side.value for side in Side if side is not Side.MIDLINE]
+    named = words.split()
+    chosen, zones = [word for word in named if word in sides], {Zone(word) for word in named if word in set(Zone)}
+    if not named or len(chosen) > 1 or len(chosen) + len(zones) < len(named):
+        raise UsageError(
+            f"--finding {setting!r}: write NAME=STATE:LOCATION with one side of {', '.join(sides)} and any zones of "
+            f"{', '.join(Zone)}, such as left lower"
+        )
+    return FindingLocation(Side(chosen[0]) if chosen else Side.UNKNOWN, frozenset(zones))
 
 
 def parse_attributes(settings: Sequence[str]) -> dict[str, str]:

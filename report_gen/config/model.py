@@ -19,10 +19,13 @@ from report_gen.config.architecture import (
 from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.steps import PreprocessingStep
-from report_gen.records import AttributeName, FindingSchema, FindingState
+from report_gen.records import AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
 """Order of the states in every tensor of finding states: present, absent, uncertain, unknown."""
+
+VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
+"""Order of the view positions in every tensor of them."""
 
 Scalar = str | int | float | bool
 
@@ -152,6 +155,21 @@ class FindingConfig(FrozenModel):
         return tuple(value is not None for value in self.present) if self.trained is None else self.trained
 
 
+class LocationConfig(FrozenModel):
+    """Calibration of the locations of findings, see `report_gen.records.LOCATION_PARTS`."""
+
+    trained: tuple[bool, ...]
+    """Whether boxes or reports trained the location of a finding. The location of other findings stays unknown."""
+    side_temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits of right and left, so that probabilities are calibrated."""
+    zone_temperature: float = Field(default=1.0, gt=0)
+    """Divides the logits of the zones."""
+    side_threshold: float = Field(default=0.6, gt=0, le=1)
+    """Minimum probability of the most probable side: right, left or both. Below it the side stays unknown."""
+    zone_threshold: float = Field(default=0.5, gt=0, le=1)
+    """Minimum probability of a zone that a finding occupies."""
+
+
 class AttributeConfig(FrozenModel):
     """An attribute that a head classifies and the decoder is conditioned on."""
 
@@ -178,7 +196,7 @@ class AttributeConfig(FrozenModel):
 class ModelConfig(FrozenModel):
     """The configuration of a model."""
 
-    schema_version: Literal[3] = 3
+    schema_version: Literal[4] = 4
     """Version of this record; `model/migration.py` migrates earlier ones."""
     name: ShortText
     """Name of the model in the provenance of every draft."""
@@ -199,6 +217,8 @@ class ModelConfig(FrozenModel):
         )
     )
     """Calibration and thresholds of the findings."""
+    locations: LocationConfig | None = None
+    """Calibration of the locations of findings; None for a model that does not know where a finding is."""
     attributes: tuple[AttributeConfig, ...] = ()
     """Attributes that the model classifies; each takes one visual token."""
     scope: ScopeConfig = Field(default_factory=ScopeConfig)
@@ -211,11 +231,12 @@ class ModelConfig(FrozenModel):
         count = len(self.finding_schema.findings)
         if count > MAX_FINDINGS:
             raise ValueError(f"the schema has {count} findings; use at most {MAX_FINDINGS}")
-        for name in ("trained", "present", "uncertain"):
-            values = getattr(self.findings, name)
+        lists = {f"findings.{name}": getattr(self.findings, name) for name in ("trained", "present", "uncertain")}
+        lists["locations.trained"] = None if self.locations is None else self.locations.trained
+        for name, values in lists.items():
             if values is not None and len(values) != count:
                 raise ValueError(
-                    f"findings.{name} has {len(values)} values, but schema {self.finding_schema.name!r} has {count} "
+                    f"{name} has {len(values)} values, but schema {self.finding_schema.name!r} has {count} "
                     "findings; give one value for each"
                 )
         return self

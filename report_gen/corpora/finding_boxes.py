@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 from typing import NamedTuple
 
-from report_gen.records import UNKNOWN_LOCATION, FindingLocation, Side, Zone
+from report_gen.records import MIDLINE, UNKNOWN_LOCATION, ZONE_HEIGHTS, FindingLocation, Side, Zone
 
 
 class FindingBox(NamedTuple):
@@ -42,15 +42,10 @@ def boxes_of_kept_images(boxes: Iterable[FindingBox], kept: Sequence[bool]) -> I
     return (box._replace(image=sum(kept[: box.image])) for box in boxes if kept[box.image])
 
 
-_MIDLINE = 0.5
-"""Horizontal position of the patient's midline in a frontal image."""
 _CROSSING = 0.25
 """Share of a box beyond the midline from which the box counts as crossing it."""
 _BOTH_WIDTH = 0.25
 """Width from which a box that crosses the midline reaches into both lungs; the mediastinum is narrower."""
-_ZONES = {Zone.UPPER: (0.0, 0.32), Zone.MID: (0.32, 0.55), Zone.LOWER: (0.55, 1.0)}
-"""Upper and lower end of each zone: thirds of lungs that reach from 0.10 to 0.77 of the height of a frontal image. In
-ChestX-ray14, half of the boxes of pneumothoraces begin above 0.13, and half of those of hearts end below 0.74."""
 _HALF_ZONE = 0.11
 """Half of the height of a third of a lung."""
 
@@ -75,7 +70,7 @@ def location_of_boxes(boxes: Iterable[FindingBox], *, paired: bool) -> FindingLo
 
 def _side_of_box(box: FindingBox) -> Side:
     width = box.right - box.left
-    on_the_right = (_MIDLINE - box.left) / width  # share of the box in the left half of the image; beyond 0..1 outside
+    on_the_right = (MIDLINE - box.left) / width  # share of the box in the left half of the image; beyond 0..1 outside
     if _CROSSING < on_the_right < 1 - _CROSSING:
         return Side.BOTH if width >= _BOTH_WIDTH else Side.MIDLINE
     return Side.RIGHT if on_the_right > 0.5 else Side.LEFT
@@ -83,6 +78,6 @@ def _side_of_box(box: FindingBox) -> Side:
 
 def _zones_of_box(box: FindingBox) -> Iterator[Zone]:
     enough = min(_HALF_ZONE, (box.bottom - box.top) / 2)
-    for zone, (top, bottom) in _ZONES.items():
+    for zone, (top, bottom) in ZONE_HEIGHTS.items():
         if min(box.bottom, bottom) - max(box.top, top) >= enough:
             yield zone

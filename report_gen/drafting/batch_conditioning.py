@@ -8,12 +8,19 @@ from dataclasses import dataclass
 import torch
 
 from report_gen.config import STATES
-from report_gen.drafting.conditioning_inputs import resolve_attributes, resolve_findings
+from report_gen.drafting.conditioning_inputs import PredictedLocation, resolve_attributes, resolve_findings
 from report_gen.drafting.request import DraftRequest
 from report_gen.errors import CheckpointError
 from report_gen.labeling import header_values
-from report_gen.model import ReportModel, VisualFeatures
-from report_gen.records import Attribute, Finding
+from report_gen.model import ReportModel, VisualFeatures, predict_locations
+from report_gen.records import (
+    LOCATION_PARTS,
+    Attribute,
+    Finding,
+    FindingLocation,
+    location_from_parts,
+    location_to_parts,
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class BatchConditioning:
     """[B][F]."""
     attributes: list[tuple[Attribute, ...]]
     """[B][A]."""
+    locations: list[tuple[FindingLocation, ...]] | None
+    """[B][F]; None for a model without locations."""
     visual_tokens: torch.Tensor
     """[B,K,D_txt]."""
     visual_mask: torch.Tensor
@@ -41,9 +50,10 @@ def condition_batch(model: ReportModel, requests: Sequence[DraftRequest], visual
     Raises:
         CheckpointError: The model gives values that are not finite.
     """
-    if not all(logits.isfinite().all() for logits in (visual.finding_logits, *visual.attribute_logits)):
+    heads = (visual.finding_logits, *visual.attribute_logits, visual.location_logits)
+    if not all(logits.isfinite().all() for logits in heads if logits is not None):
         raise CheckpointError(
-            f"the finding or attribute head of model {model.config.name!r} gives values that are not finite; "
+            f"the finding, attribute or location head of model {model.config.name!r} gives values that are not finite; "
             "use another checkpoint"
         )
     findings = _resolve_findings(model, requests, visual)
@@ -51,13 +61,18 @@ def condition_batch(model: ReportModel, requests: Sequence[DraftRequest], visual
     states = [[STATES.index(finding.state) for finding in row] for row in findings]
     known = model.config.attributes
     values = [[one.index(attribute.value) for one, attribute in zip(known, row, strict=True)] for row in attributes]
+    locations = None
+    if model.config.locations is not None:
+        locations = [tuple(finding.location for finding in row) for row in findings]
+    parts = [[location_to_parts(finding.location) for finding in row] for row in findings]
     device = visual.finding_logits.device
     tokens, mask = model.visual_tokens(
         torch.tensor(states, dtype=torch.long, device=device),  # [B,F]
         visual,
         torch.tensor(values, dtype=torch.long, device=device),  # [B,A]
+        torch.tensor(parts, dtype=torch.float32, device=device).reshape(len(findings), -1, len(LOCATION_PARTS)),
     )
-    return BatchConditioning(findings, attributes, tokens, mask)
+    return BatchConditioning(findings, attributes, locations, tokens, mask)
 
 
 def _resolve_findings(
@@ -67,11 +82,40 @@ def _resolve_findings(
     probabilities = model.probabilities(visual.finding_logits.float())
     states = model.decide(probabilities)
     schema, reported = model.config.finding_schema, model.config.findings.reported
+    located = predict_finding_locations(model, visual)
     return [
-        resolve_findings(schema, row_states, row_probabilities, request.overrides, reported)
-        for request, row_states, row_probabilities in zip(
-            requests, states.tolist(), probabilities.tolist(), strict=True
+        resolve_findings(schema, row_states, row_probabilities, request, reported, row_locations)
+        for request, row_states, row_probabilities, row_locations in zip(
+            requests, states.tolist(), probabilities.tolist(), located, strict=True
         )
+    ]
+
+
+def predict_finding_locations(model: ReportModel, visual: VisualFeatures) -> list[tuple[PredictedLocation | None, ...]]:
+    """Return the predicted location of each of the F findings of B studies, as if it were present.
+
+    A location is None if the model was not trained on it.
+
+    Args:
+        model: The model.
+        visual: Visual features of the B studies.
+    """
+    config = model.config.locations
+    if config is None or visual.location_logits is None:
+        return [(None,) * len(model.config.finding_schema.findings) for _ in visual.finding_logits]
+    predicted = predict_locations(visual.location_logits.float(), config)
+    rows = zip(
+        predicted.parts.tolist(),
+        predicted.side_probability.tolist(),
+        predicted.zone_probabilities.tolist(),
+        strict=True,
+    )
+    return [
+        tuple(
+            PredictedLocation(location_from_parts(parts), side, tuple(zones)) if trained else None
+            for parts, side, zones, trained in zip(*row, config.trained, strict=True)
+        )
+        for row in rows
     ]
 
 

@@ -6,38 +6,80 @@ Precedence: override by the reader, DICOM header (attributes only), prediction o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from report_gen.config import CONDITIONING_TRAITS, STATES, AttributeConfig, ModelConfig
+from report_gen.drafting.request import DraftRequest
 from report_gen.errors import UsageError
-from report_gen.records import Attribute, AttributeName, Finding, FindingSchema, FindingState
+from report_gen.labeling import finding_labeler
+from report_gen.records import (
+    UNKNOWN_LOCATION,
+    Attribute,
+    AttributeName,
+    Finding,
+    FindingLocation,
+    FindingSchema,
+    FindingState,
+)
+
+
+class PredictedLocation(NamedTuple):
+    """Where the model sees a finding if the finding is present."""
+
+    location: FindingLocation
+    side_probability: float
+    """0..1, of the most probable side."""
+    zone_probabilities: tuple[float, ...]
+    """0..1, of each zone."""
 
 
 def resolve_findings(
     schema: FindingSchema,
     states: Sequence[int],
     probabilities: Sequence[float],
-    overrides: Mapping[str, FindingState],
+    request: DraftRequest,
     reported: Sequence[bool],
+    predicted: Sequence[PredictedLocation | None],
 ) -> tuple[Finding, ...]:
     """Return the findings of a study as they condition the decoder.
+
+    A finding that is neither present nor uncertain has no location. A location that the reader sets takes precedence
+    over that of the model.
 
     Args:
         schema: The F findings of the model.
         states: [F] by the thresholds of the model, indices into `STATES`.
         probabilities: [F] 0..1.
-        overrides: States set by the reader, by name in the schema.
+        request: The study with the states and locations that the reader sets, by name in the schema.
         reported: [F], whether the probability of the finding is reported.
+        predicted: [F], location of the finding by the model; None if the model was not trained on it.
     """
-    resolved = resolve_states(schema, states, overrides)
+    resolved = resolve_states(schema, states, request.overrides)
     return tuple(
         Finding(
             name=name,
             state=resolved[name],
             probability=probability if is_reported else None,
-            overridden=name in overrides,
+            overridden=name in request.overrides,
+            location=_resolve_location(resolved[name], request.locations.get(name), place),
+            side_probability=None if place is None else place.side_probability,
+            zone_probabilities=None if place is None else place.zone_probabilities,
         )
-        for name, probability, is_reported in zip(schema.findings, probabilities, reported, strict=True)
+        for name, probability, is_reported, place in zip(
+            schema.findings, probabilities, reported, predicted, strict=True
+        )
     )
+
+
+def _resolve_location(
+    state: FindingState, override: FindingLocation | None, predicted: PredictedLocation | None
+) -> FindingLocation:
+    if state not in (FindingState.PRESENT, FindingState.UNCERTAIN):
+        return UNKNOWN_LOCATION
+    if override is not None:
+        return override
+    return UNKNOWN_LOCATION if predicted is None else predicted.location
 
 
 def resolve_states(
@@ -56,21 +98,35 @@ def resolve_states(
     return resolved if schema.normal in overrides else schema.with_no_finding(resolved)
 
 
+def check_request(request: DraftRequest, config: ModelConfig) -> DraftRequest:
+    """Return a request with the overrides of the reader by the names of the findings in the schema of a model.
+
+    Raises:
+        UsageError: See `check_overrides`.
+    """
+    overrides, locations = check_overrides(request.overrides, request.locations, request.attributes, config)
+    return replace(request, overrides=overrides, locations=locations)
+
+
 def check_overrides(
-    overrides: Mapping[str, FindingState], attributes: Mapping[str, str], config: ModelConfig
-) -> dict[str, FindingState]:
-    """Check what the reader overrides against the findings and attributes of a model.
+    overrides: Mapping[str, FindingState],
+    locations: Mapping[str, FindingLocation],
+    attributes: Mapping[str, str],
+    config: ModelConfig,
+) -> tuple[dict[str, FindingState], dict[str, FindingLocation]]:
+    """Check what the reader overrides against the findings, locations and attributes of a model.
 
     Args:
         overrides: States by name or alias of a finding.
+        locations: Locations by name or alias of a finding.
         attributes: Values by attribute name, "" for unknown.
         config: Configuration of the model.
 
     Returns:
-        The states by the names of the findings in the schema.
+        The states and the locations by the names of the findings in the schema.
 
     Raises:
-        UsageError: The model does not know a finding, an attribute or a value, or uses none.
+        UsageError: The model does not know a finding, a location, an attribute or a value, or uses none.
     """
     if (overrides or attributes) and not CONDITIONING_TRAITS[config.conditioning].uses_findings:
         raise UsageError(
@@ -78,7 +134,30 @@ def check_overrides(
             "overridden; use a model with conditioning prefix or cross_attention"
         )
     check_attributes(attributes, config.attributes)
-    return resolve_overrides(overrides, config.finding_schema)
+    return resolve_overrides(overrides, config.finding_schema), _resolve_locations(locations, config)
+
+
+def _resolve_locations(locations: Mapping[str, FindingLocation], config: ModelConfig) -> dict[str, FindingLocation]:
+    schema = config.finding_schema
+    if locations and config.locations is None:
+        raise UsageError(f"the model {config.name!r} does not know where a finding is; leave the location out")
+    resolved: dict[str, FindingLocation] = {}
+    for text, location in locations.items():
+        name = _finding_name(text, schema)
+        if name in finding_labeler(schema).vocabulary.unlocated or name == schema.normal:
+            raise UsageError(f"finding {name!r} has no side and no zones; leave the location out")
+        if resolved.setdefault(name, location) != location:
+            raise UsageError(f"finding {name!r} has two locations; give one")
+    return resolved
+
+
+def _finding_name(text: str, schema: FindingSchema) -> str:
+    """Return the finding with a name or alias. Raises UsageError if there is none."""
+    name = schema.resolve_name(text)
+    if name is None:
+        choices = ", ".join(schema.findings) or "none: the model has no findings"
+        raise UsageError(f"finding {text!r} is not known; choose from {choices}")
+    return name
 
 
 def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSchema) -> dict[str, FindingState]:
@@ -90,10 +169,7 @@ def resolve_overrides(overrides: Mapping[str, FindingState], schema: FindingSche
     """
     resolved: dict[str, FindingState] = {}
     for text, state in overrides.items():
-        name = schema.resolve_name(text)
-        if name is None:
-            choices = ", ".join(schema.findings) or "none: the model has no findings"
-            raise UsageError(f"finding {text!r} is not known; choose from {choices}")
+        name = _finding_name(text, schema)
         if state not in STATES:
             raise UsageError(f"finding {text!r} is overridden as {state!r}; choose from {', '.join(STATES)}")
         state = FindingState(state)  # a caller may give the text of a state

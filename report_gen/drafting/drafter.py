@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +14,7 @@ from report_gen.arguments import check_count
 from report_gen.drafting.attention import OnAttention, report_attention
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import draft_in_time
-from report_gen.drafting.conditioning_inputs import check_overrides
+from report_gen.drafting.conditioning_inputs import check_request
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
 from report_gen.drafting.report_composing import ReportComposer
@@ -25,6 +24,7 @@ from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
 from report_gen.records import (
+    FindingLocation,
     FindingSchema,
     FindingState,
     Heatmap,
@@ -100,6 +100,7 @@ class Drafter:
         *,
         decoding: Decoding | None = None,
         overrides: Mapping[str, FindingState] | None = None,
+        locations: Mapping[str, FindingLocation] | None = None,
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
     ) -> Report:
@@ -109,6 +110,7 @@ class Drafter:
             study: The study, from `read_study` or `read_studies`, or a request.
             decoding: As in `draft_all`.
             overrides: As in `draft_all`.
+            locations: As in `draft_all`.
             attributes: As in `draft_all`.
             indication: As in `draft_all`.
 
@@ -121,7 +123,12 @@ class Drafter:
             CheckpointError: The model computes NaN or infinite values.
         """
         (result,) = self.draft_all(
-            [study], decoding=decoding, overrides=overrides, attributes=attributes, indication=indication
+            [study],
+            decoding=decoding,
+            overrides=overrides,
+            locations=locations,
+            attributes=attributes,
+            indication=indication,
         )
         if isinstance(result, StudyError):
             raise result
@@ -133,6 +140,7 @@ class Drafter:
         *,
         decoding: Decoding | None = None,
         overrides: Mapping[str, FindingState] | None = None,
+        locations: Mapping[str, FindingLocation] | None = None,
         attributes: Mapping[str, str] | None = None,
         indication: str | None = None,
         batch_size: int = 1,
@@ -147,6 +155,7 @@ class Drafter:
             studies: Studies, or requests that carry their own indication and overrides.
             decoding: How texts are generated; `DEFAULT_DECODING` by default.
             overrides: Finding states set by the reader for all studies, by finding name.
+            locations: Locations of present findings set by the reader for all studies, by finding name.
             attributes: Attribute values set by the reader for all studies, "" for unknown.
             indication: Why the studies were ordered; by default the indication of each study.
             batch_size: Number B of studies that the decoder processes together. More than 1 is faster, but the last
@@ -168,11 +177,14 @@ class Drafter:
             CheckpointError: The model computes NaN or infinite values.
         """
         check_count("batch_size", batch_size)
-        requests = as_requests(studies, indication=indication, overrides=overrides or {}, attributes=attributes or {})
-        requests = [
-            replace(request, overrides=check_overrides(request.overrides, request.attributes, self._model.config))
-            for request in requests
-        ]
+        requests = as_requests(
+            studies,
+            indication=indication,
+            overrides=overrides or {},
+            attributes=attributes or {},
+            locations=locations or {},
+        )
+        requests = [check_request(request, self._model.config) for request in requests]
         prepare = partial(self._prepare, decoding=decoding or DEFAULT_DECODING, limits=limits, blank=blank, force=force)
         draft = partial(self._draft_images, decoding=decoding or DEFAULT_DECODING, on_attention=on_attention)
         batches = (requests[start : start + batch_size] for start in range(0, len(requests), batch_size))
@@ -228,6 +240,7 @@ class Drafter:
             max_report_tokens=[item.prompt.max_report_tokens for item in batch],
             states=[[finding.state for finding in row] for row in conditioning.findings],
             attributes=[{attribute.name: attribute.value for attribute in row} for row in conditioning.attributes],
+            locations=conditioning.locations,
             decoding=decoding,
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],
             before_token=deadline.check,

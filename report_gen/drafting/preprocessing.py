@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
+from report_gen.config import VIEWS
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.request import DraftRequest
@@ -20,7 +21,7 @@ from report_gen.errors import StudyError, without_traceback
 from report_gen.imaging import load_image, memory_errors
 from report_gen.imaging.scope import apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
-from report_gen.model import VIEWS, Checkpoint
+from report_gen.model import Checkpoint
 from report_gen.records import Image, PreprocessedImage, ViewPosition
 
 _CPU = torch.device("cpu")

@@ -77,8 +77,13 @@ class ReportComposer:
                 *notices,
                 f"sentences removed because the model cannot detect what they describe: {text.removed}",
             )
-        schema = self._checkpoint.model.config.finding_schema
-        audited = draft_notices(text.text, [finding.state for finding in findings], schema)
+        config = self._checkpoint.model.config
+        audited = draft_notices(
+            text.text,
+            [finding.state for finding in findings],
+            config.finding_schema,
+            [finding.location for finding in findings] if config.locations is not None else (),
+        )
         return Report(
             sections=text.sections,
             findings=findings,

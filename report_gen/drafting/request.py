@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
 from report_gen.errors import UsageError
-from report_gen.records import FindingState, Study
+from report_gen.records import FindingLocation, FindingState, Study
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class DraftRequest:
     """How the images were acquired, in words."""
     overrides: Mapping[str, FindingState] = field(default_factory=dict)
     """Finding states set by the reader, by finding name. They take precedence over the model."""
+    locations: Mapping[str, FindingLocation] = field(default_factory=dict)
+    """Side and zones of findings set by the reader, by finding name; for findings that are present or uncertain. They
+    take precedence over the model."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Attribute values set by the reader, by attribute name, "" for unknown. They take precedence over header and
     model."""
@@ -39,12 +42,20 @@ class DraftRequest:
             text: object = getattr(self, name)
             if text is not None and not isinstance(text, str):
                 raise UsageError(f"the {name} is of type {_kind(text)}; give a text")
-        for name in ("overrides", "attributes"):
-            values: object = getattr(self, name)
-            if not isinstance(values, Mapping):
-                raise UsageError(f"{name} is of type {_kind(values)}; give a mapping from names to values")
-            if wrong := [text for item in values.items() for text in item if not isinstance(text, str)]:
-                raise UsageError(f"{name} contains {repr(wrong[0])[:100]}; give a text for each name and value")
+        _check_mapping("overrides", self.overrides, str, "a text")
+        _check_mapping("locations", self.locations, FindingLocation, "a FindingLocation")
+        _check_mapping("attributes", self.attributes, str, "a text")
+
+
+def _check_mapping(name: str, values: object, kind: type, described: str) -> None:
+    """Raise UsageError if a field is no mapping from texts to values of a kind."""
+    if not isinstance(values, Mapping):
+        raise UsageError(f"{name} is of type {_kind(values)}; give a mapping from names to values")
+    for key, value in values.items():
+        if not isinstance(key, str):
+            raise UsageError(f"{name} contains {repr(key)[:100]}; give a text for each name")
+        if not isinstance(value, kind):
+            raise UsageError(f"{name} contains {repr(value)[:100]}; give {described} for each value")
 
 
 def _kind(value: object) -> str:
@@ -57,6 +68,7 @@ def as_requests(
     indication: str | None,
     overrides: Mapping[str, FindingState],
     attributes: Mapping[str, str],
+    locations: Mapping[str, FindingLocation],
 ) -> list[DraftRequest]:
     """Return a request for each study, with these values for plain studies.
 
@@ -65,18 +77,21 @@ def as_requests(
         indication: Indication of the plain studies; None takes that of the study.
         overrides: Finding states of the plain studies, by finding name.
         attributes: Attribute values of the plain studies, by attribute name.
+        locations: Locations of findings of the plain studies, by finding name.
 
     Raises:
         UsageError: Values are given beside a request, which has its own, or a value is of another type.
     """
     if isinstance(studies, Study | DraftRequest | str):
         raise UsageError(f"a list of studies is expected instead of {_kind(studies)}; give [study]")
-    given = indication is not None or bool(overrides) or bool(attributes)
+    given = indication is not None or bool(overrides) or bool(attributes) or bool(locations)
     if given and any(isinstance(study, DraftRequest) for study in studies):
-        raise UsageError("a DraftRequest carries its own indication, overrides and attributes; set them there")
+        raise UsageError(
+            "a DraftRequest carries its own indication, overrides, locations and attributes; set them there"
+        )
     return [
         study
         if isinstance(study, DraftRequest)
-        else DraftRequest(study, indication=indication, overrides=overrides, attributes=attributes)
+        else DraftRequest(study, indication=indication, overrides=overrides, attributes=attributes, locations=locations)
         for study in studies
     ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from report_gen.config import TrainedViews
+from report_gen.config import VIEWS, TrainedViews
 from report_gen.imaging.scope import accepts_view
-from report_gen.model import VIEWS, ReportModel
+from report_gen.model import ReportModel
 from report_gen.prompting import describe_views
 from report_gen.records import Image, ViewPosition
 

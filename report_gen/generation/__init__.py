@@ -10,7 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
     from report_gen.generation.inference import GeneratedText, GeneratedTokens, generate_texts, generate_tokens
-    from report_gen.generation.reranking import mismatched_findings
+    from report_gen.generation.reranking import mismatched_findings, mismatched_locations
     from report_gen.generation.sampling import study_generator
 else:
     __getattr__ = lazy_exports(
@@ -18,7 +18,7 @@ else:
         {
             "decoding": ("DEFAULT_DECODING", "Decoding"),
             "inference": ("GeneratedText", "GeneratedTokens", "generate_texts", "generate_tokens"),
-            "reranking": ("mismatched_findings",),
+            "reranking": ("mismatched_findings", "mismatched_locations"),
             "sampling": ("study_generator",),
         },
     )
@@ -31,5 +31,6 @@ __all__ = [
     "generate_texts",
     "generate_tokens",
     "mismatched_findings",
+    "mismatched_locations",
     "study_generator",
 ]

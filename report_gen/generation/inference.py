@@ -21,7 +21,15 @@ from report_gen.generation.interruption import call_before_token
 from report_gen.generation.reranking import needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records import AttributeName, FindingSchema, FindingState, Section, Sentence, parse_report
+from report_gen.records import (
+    AttributeName,
+    FindingLocation,
+    FindingSchema,
+    FindingState,
+    Section,
+    Sentence,
+    parse_report,
+)
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
 
 
@@ -66,6 +74,7 @@ def generate_texts(
     prompt_ids: Sequence[Sequence[int]],
     states: Sequence[Sequence[FindingState]],
     attributes: Sequence[Mapping[AttributeName, str]] | None = None,
+    locations: Sequence[Sequence[FindingLocation]] | None = None,
     decoding: Decoding,
     generators: Sequence[torch.Generator] = (),
     max_report_tokens: Sequence[int] = (),
@@ -81,6 +90,7 @@ def generate_texts(
         prompt_ids: Token ids of B prompts, without the begin token.
         states: The finding states [B][F] that condition the decoder.
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
+        locations: The locations [B][F] that condition the decoder; None for a model without locations.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every study.
@@ -90,7 +100,7 @@ def generate_texts(
         UsageError: A prompt leaves no positions for a report.
     """
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
-    attributes = attributes or [{} for _ in studies]
+    attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
         tokens = generate_tokens(
@@ -111,14 +121,16 @@ def generate_texts(
         candidates = [[text] for text in generate(studies, decoding)]
         if further := decoding.candidates - 1:
             firsts = [texts[0].text for texts in candidates]
-            rows = [n for n in studies if needs_candidates(firsts[n], states[n], attributes[n], schema=schema)]
+            rows = [
+                n for n in studies if needs_candidates(firsts[n], states[n], attributes[n], locations[n], schema=schema)
+            ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
-    selected = [
-        texts[select_candidate([(one.text, one.confidence) for one in texts], states[n], attributes[n], schema=schema)]
-        for n, texts in enumerate(candidates)
-    ]
+    selected = []
+    for n, texts in enumerate(candidates):
+        pairs = [(one.text, one.confidence) for one in texts]
+        selected.append(texts[select_candidate(pairs, states[n], attributes[n], locations[n], schema=schema)])
     if not decoding.remove_unsupported:
         return selected
     return [_without_unsupported(text, row, schema) for text, row in zip(selected, states, strict=True)]

@@ -12,9 +12,9 @@ from itertools import product
 from types import MappingProxyType
 
 from report_gen.auditing import audit_text
-from report_gen.labeling import findings_in_state, label_findings, mismatched_attributes
+from report_gen.labeling import findings_in_state, label_findings, locate_findings, mismatched_attributes
 from report_gen.metrics import Pairs, rouge_l_coco
-from report_gen.records import AttributeName, FindingSchema, FindingState, split_sentences
+from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, Side, split_sentences
 
 _NO_ATTRIBUTES: Mapping[AttributeName, str] = MappingProxyType({})
 
@@ -45,6 +45,7 @@ def select_candidate(
     candidates: Sequence[tuple[str, float | None]],
     states: Sequence[FindingState],
     attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    locations: Sequence[FindingLocation] = (),
     *,
     schema: FindingSchema,
 ) -> int:
@@ -54,6 +55,7 @@ def select_candidate(
         candidates: Texts, each with the confidence of the model in it, 0..1.
         states: The finding states [F] that conditioned the decoder.
         attributes: The attributes that conditioned the decoder, "" for unknown.
+        locations: The locations [F] that conditioned the decoder; empty for a model without locations.
         schema: The F findings of the model.
     """
     if len(candidates) == 1:
@@ -64,7 +66,7 @@ def select_candidate(
         return allowed[most_agreed([texts[index] for index in allowed])]
     # A low confidence costs at most 1, as much as an omitted finding.
     costs = [
-        inconsistency(text, states, attributes, schema=schema) + 1 - (confidence or 0.0)
+        inconsistency(text, states, attributes, locations, schema=schema) + 1 - (confidence or 0.0)
         for text, confidence in candidates
     ]
     return costs.index(min(costs))
@@ -74,6 +76,7 @@ def needs_candidates(
     text: str,
     states: Sequence[FindingState],
     attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    locations: Sequence[FindingLocation] = (),
     *,
     schema: FindingSchema,
 ) -> bool:
@@ -83,9 +86,10 @@ def needs_candidates(
         text: A report.
         states: The finding states [F] that conditioned the decoder.
         attributes: The attributes that conditioned the decoder, "" for unknown.
+        locations: The locations [F] that conditioned the decoder; empty for a model without locations.
         schema: The F findings of the model.
     """
-    return not _any_known(states) or inconsistency(text, states, attributes, schema=schema) > 0
+    return not _any_known(states) or inconsistency(text, states, attributes, locations, schema=schema) > 0
 
 
 def most_agreed(texts: Sequence[str]) -> int:
@@ -109,18 +113,20 @@ def inconsistency(
     text: str,
     states: Sequence[FindingState],
     attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
+    locations: Sequence[FindingLocation] = (),
     *,
     schema: FindingSchema,
 ) -> float:
     """Return how much a text contradicts its conditioning and itself; 0 means not at all.
 
-    The sum of `mismatch_score`, 1 for each flag of `audit_text`, 1 for each finding that one sentence denies (also as
-    part of "lungs are clear") and another states, and 2 for each contradicted attribute.
+    The sum of `mismatch_score`, `location_mismatch`, 1 for each flag of `audit_text`, 1 for each finding that one
+    sentence denies (also as part of "lungs are clear") and another states, and 2 for each contradicted attribute.
 
     Args:
         text: A report.
         states: The finding states [F] that conditioned the decoder.
         attributes: The attributes that conditioned the decoder, "" for unknown.
+        locations: The locations [F] that conditioned the decoder; empty for a model without locations.
         schema: The F findings of the model.
     """
     present = findings_in_state(text, FindingState.PRESENT, schema)
@@ -128,7 +134,8 @@ def inconsistency(
         findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
     ]
     contradicted = _ATTRIBUTE_MISMATCH * len(mismatched_attributes(text, attributes))
-    return mismatch_score(text, states, schema) + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted
+    mismatch = mismatch_score(text, states, schema) + location_mismatch(text, locations, schema)
+    return mismatch + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted
 
 
 def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:
@@ -140,6 +147,36 @@ def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSch
         schema: The F findings of the model.
     """
     return sum(_MISMATCH.get((state, in_text), 0.0) for _, state, in_text in _compare(text, states, schema))
+
+
+def location_mismatch(text: str, locations: Sequence[FindingLocation], schema: FindingSchema) -> float:
+    """Return the weighted count of findings that a text states elsewhere than the conditioning.
+
+    Another side weighs 2, a side that the conditioning does not contain 1, as do zones that are all different; one of
+    two sides, and a side that the text omits, weigh 0.5.
+
+    Args:
+        text: A report.
+        locations: The locations [F] that conditioned the decoder; empty for a model without locations.
+        schema: The F findings of the model.
+    """
+    if not locations:
+        return 0.0
+    conditioning, stated = dict(zip(schema.findings, locations, strict=True)), locate_findings(text, schema)
+    return sum(_compare_locations(conditioning[name], in_text) for name, in_text in stated.items())
+
+
+def mismatched_locations(text: str, locations: Sequence[FindingLocation], schema: FindingSchema) -> tuple[str, ...]:
+    """Return the names of the findings that a text states on a side that the conditioning does not contain.
+
+    Args:
+        text: A report.
+        locations: The locations [F] that conditioned the decoder; empty for a model without locations.
+        schema: The F findings of the model.
+    """
+    conditioning = dict(zip(schema.findings, locations, strict=True)) if locations else {}
+    stated = locate_findings(text, schema) if conditioning else {}
+    return tuple(name for name, in_text in stated.items() if _sides(in_text) - _sides(conditioning[name]))
 
 
 def mismatched_findings(text: str, states: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
@@ -154,6 +191,25 @@ def mismatched_findings(text: str, states: Sequence[FindingState], schema: Findi
     """
     compared = _compare(text, states, schema)
     return tuple(name for name, state, in_text in compared if _MISMATCH.get((state, in_text), 0.0) > 0.5)
+
+
+def _compare_locations(conditioning: FindingLocation, in_text: FindingLocation) -> float:
+    known, stated = _sides(conditioning), _sides(in_text)
+    cost = 0.0
+    if stated - known:
+        cost += 2.0 if known else 1.0
+    elif known - stated:
+        cost += 0.5
+    if conditioning.zones and in_text.zones and not conditioning.zones & in_text.zones:
+        cost += 1.0
+    return cost
+
+
+def _sides(location: FindingLocation) -> set[Side]:
+    """Return right, left, or both of them; nothing for an unknown side and for the midline."""
+    if location.side is Side.BOTH:
+        return {Side.RIGHT, Side.LEFT}
+    return {location.side} if location.side in (Side.RIGHT, Side.LEFT) else set()
 
 
 def _any_known(states: Sequence[FindingState]) -> bool:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
+    from report_gen.model.location_head import PredictedLocations, predict_locations
     from report_gen.model.pretrained_source import load_source_tokenizer
-    from report_gen.model.projector import VIEWS, Projector, VisualFeatures
+    from report_gen.model.projector import Projector, VisualFeatures
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
 else:
@@ -46,8 +47,9 @@ else:
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
+            "location_head": ("PredictedLocations", "predict_locations"),
             "pretrained_source": ("load_source_tokenizer",),
-            "projector": ("VIEWS", "Projector", "VisualFeatures"),
+            "projector": ("Projector", "VisualFeatures"),
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
         },
@@ -56,7 +58,6 @@ else:
 __all__ = [
     "EMBEDDED",
     "MANIFEST",
-    "VIEWS",
     "Checkpoint",
     "Conditioning",
     "CrossAttentionConditioning",
@@ -64,6 +65,7 @@ __all__ = [
     "ImageEncoder",
     "ImageRecognizer",
     "NumbersConditioning",
+    "PredictedLocations",
     "PrefixConditioning",
     "Pretrained",
     "Projector",
@@ -78,6 +80,7 @@ __all__ = [
     "load_pretrained",
     "load_source_tokenizer",
     "manifest_digest",
+    "predict_locations",
     "read_config",
     "resolve_device",
     "resolve_dtype",

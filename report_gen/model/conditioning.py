@@ -96,6 +96,7 @@ class Conditioning(ABC):
         finding_states: torch.Tensor,
         visual: VisualFeatures | None,
         attribute_values: torch.Tensor,
+        finding_locations: torch.Tensor | None,
         embed: Embed,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the visual tokens [B,K,D_txt] of B studies and their mask [B,K] bool.
@@ -105,6 +106,7 @@ class Conditioning(ABC):
             finding_states: [B,F], indices into `STATES`.
             visual: Visual features; None for studies without images.
             attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`, 0 for unknown.
+            finding_locations: [B,F,P] 0 or 1, parts of the locations of the findings; None if all are unknown.
             embed: Token embeddings of the decoder.
         """
 
@@ -157,9 +159,10 @@ class PrefixConditioning(Conditioning):
         finding_states: torch.Tensor,
         visual: VisualFeatures | None,
         attribute_values: torch.Tensor,
+        finding_locations: torch.Tensor | None,
         embed: Embed,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        findings = projector.finding_tokens(finding_states, visual)  # [B,F,D_txt]
+        findings = projector.finding_tokens(finding_states, visual, finding_locations)  # [B,F,D_txt]
         tokens = torch.cat([findings, projector.attribute_tokens(attribute_values)], dim=1)  # [B,F+A,D_txt]
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         if visual is None:
@@ -243,6 +246,7 @@ class NumbersConditioning(PrefixConditioning):
         finding_states: torch.Tensor,
         visual: VisualFeatures | None,
         attribute_values: torch.Tensor,
+        finding_locations: torch.Tensor | None,
         embed: Embed,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if visual is not None:

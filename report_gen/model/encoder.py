@@ -55,8 +55,13 @@ class ImageEncoder(nn.Module):
 
     def _features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor
+        # Convolutions on a CPU take a quarter less time with the channels last in memory.
         (features,) = self.backbone.forward_intermediates(
-            pixel_values, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True
+            pixel_values.contiguous(memory_format=torch.channels_last),
+            indices=1,
+            norm=True,
+            output_fmt="NCHW",
+            intermediates_only=True,
         )  # [B*V,D_img,h,w]
         return features
 

@@ -14,7 +14,7 @@ from report_gen.labeling import chest_xray
 
 Config = dict[str, Any]
 
-CURRENT_VERSION = 3
+CURRENT_VERSION = 4
 """Schema version of `config.json` that this release writes."""
 
 
@@ -58,4 +58,13 @@ def _from_version_2(config: Config) -> Config:
     return {key: value for key, value in config.items() if key not in names} | {"schema_version": 3, "scope": scope}
 
 
-_MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {1: _from_version_1, 2: _from_version_2}
+def _from_version_3(config: Config) -> Config:
+    """Migrate version 3, whose models did not know where a finding is."""
+    return {**config, "schema_version": 4}
+
+
+_MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {
+    1: _from_version_1,
+    2: _from_version_2,
+    3: _from_version_3,
+}

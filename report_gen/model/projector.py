@@ -10,11 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from report_gen.config import STATES
-from report_gen.records import ViewPosition
-
-VIEWS: tuple[ViewPosition, ...] = tuple(ViewPosition)
-"""Order of the view positions in every tensor of them."""
+from report_gen.config import STATES, VIEWS
+from report_gen.model.location_head import LocationHead
+from report_gen.records import LOCATION_PARTS
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,8 @@ class VisualFeatures:
     """[B,K-F-A] bool."""
     attribute_logits: tuple[torch.Tensor, ...] = ()
     """[B,values] of each of the A attributes."""
+    location_logits: torch.Tensor | None = None
+    """[B,F,P] of the P `LOCATION_PARTS`; None for a model without locations."""
 
 
 class Projector(nn.Module):
@@ -52,6 +52,7 @@ class Projector(nn.Module):
         hidden: Width inside the multi-layer perceptrons.
         dropout: Dropout of patch features and inside the multi-layer perceptrons.
         attributes: Number of values of each of the A attributes.
+        locations: Whether the model predicts the locations of findings and is conditioned on them.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Projector(nn.Module):
         hidden: int,
         dropout: float,
         attributes: Sequence[int] = (),
+        locations: bool = False,
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(image_width)
@@ -91,6 +93,11 @@ class Projector(nn.Module):
             self.patch_queries = nn.Parameter(torch.randn(int(patch_tokens), image_width))
         self.attribute_heads = nn.ModuleList(_AttributeHead(values, image_width) for values in attributes)
         self.attribute_embeddings = nn.ParameterList(0.02 * torch.randn(1 + count, text_width) for count in attributes)
+        self.location_head: LocationHead | None = None
+        self.location_embedding: nn.Parameter | None = None
+        if locations:
+            self.location_head = LocationHead(grid)
+            self.location_embedding = nn.Parameter(0.02 * torch.randn(len(LOCATION_PARTS), text_width))
 
     def forward(
         self, patch_features: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor
@@ -113,17 +120,34 @@ class Projector(nn.Module):
         finding_logits = (finding_features * self.finding_weight).sum(-1) + self.finding_bias
         patch_tokens, patch_mask = self._patch_tokens(positioned, mask)
         attribute_logits = tuple(head(positioned, mask) for head in self.attribute_heads)
-        return VisualFeatures(finding_features, finding_logits, attention, patch_tokens, patch_mask, attribute_logits)
+        location_logits = None
+        if self.location_head is not None:
+            location_logits = self.location_head(attention, view_positions, view_mask)
+        return VisualFeatures(
+            finding_features,
+            finding_logits,
+            attention,
+            patch_tokens,
+            patch_mask,
+            attribute_logits,
+            location_logits,
+        )
 
-    def finding_tokens(self, states: torch.Tensor, visual: VisualFeatures | None) -> torch.Tensor:
+    def finding_tokens(
+        self, states: torch.Tensor, visual: VisualFeatures | None, locations: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the tokens of the findings [B,F,D_txt].
 
         Args:
             states: [B,F], indices into `STATES`.
             visual: Visual features of the studies; None for studies without images.
+            locations: [B,F,P] 0 or 1, the parts of the location of each finding; all 0 for an unknown location, and by
+                default. A model without locations ignores them.
         """
         findings = torch.arange(states.shape[1], device=states.device)
         tokens: torch.Tensor = self.state_embedding[findings, states]  # [B,F,D_txt]
+        if locations is not None and self.location_embedding is not None:
+            tokens = tokens + locations.to(tokens.dtype) @ self.location_embedding
         if visual is None or self.finding_mlp is None:
             return tokens
         added: torch.Tensor = self.finding_mlp(visual.finding_features)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -32,6 +32,10 @@ class ReportModelOutput:
     """[B,F]; None for a batch without images."""
     attribute_logits: tuple[torch.Tensor, ...] = ()
     """[B,values] of each of the A attributes; empty for a batch without images."""
+    location_logits: torch.Tensor | None = None
+    """[B,F,P]; None for a batch without images and for a model without locations."""
+    finding_attention: torch.Tensor | None = None
+    """[B,F,V*N], where `location_logits` are given: the loss of the boxes trains it."""
 
 
 class ReportModel(nn.Module):
@@ -77,6 +81,7 @@ class ReportModel(nn.Module):
             hidden=config.projector.hidden,
             dropout=config.projector.dropout,
             attributes=[len(attribute.values) for attribute in config.attributes],
+            locations=config.locations is not None,
         )
         recognizer = config.scope.recognizer
         self.recognizer = None if recognizer is None else ImageRecognizer(recognizer, image_width=self.encoder.width)
@@ -105,6 +110,7 @@ class ReportModel(nn.Module):
         finding_states: torch.Tensor,
         patch_features: torch.Tensor | None = None,
         attribute_values: torch.Tensor | None = None,
+        finding_locations: torch.Tensor | None = None,
     ) -> ReportModelOutput:
         """Compute the logits of the texts and of the finding and attribute heads, as far as the batch has their inputs.
 
@@ -115,21 +121,29 @@ class ReportModel(nn.Module):
             finding_states: [B,F], indices into `STATES`, that condition the decoder.
             patch_features: [B,V,N,D_img], stored output of the encoder; with V > 0 the encoder is not run.
             attribute_values: [B,A] that condition the decoder, see `visual_tokens`.
+            finding_locations: [B,F,P] that condition the decoder, see `visual_tokens`.
         """
         visual = (
             self.encode_images(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
         )
-        finding_logits, attribute_logits = (
-            (None, ()) if visual is None else (visual.finding_logits, visual.attribute_logits)
-        )
+        heads = ReportModelOutput(None, None)
+        if visual is not None:
+            has_locations = visual.location_logits is not None
+            heads = ReportModelOutput(
+                logits=None,
+                finding_logits=visual.finding_logits,
+                attribute_logits=visual.attribute_logits,
+                location_logits=visual.location_logits,
+                finding_attention=visual.finding_attention if has_locations else None,
+            )
         if not input_ids.shape[1]:
-            return ReportModelOutput(None, finding_logits, attribute_logits)
-        visual_tokens, visual_mask = self.visual_tokens(finding_states, visual, attribute_values)
+            return heads
+        visual_tokens, visual_mask = self.visual_tokens(finding_states, visual, attribute_values, finding_locations)
         texts = len(input_ids) // len(finding_states)
         logits = self.decoder(
             visual_tokens.repeat(texts, 1, 1), visual_mask.repeat(texts, 1), input_ids, attention_mask
         )
-        return ReportModelOutput(logits, finding_logits, attribute_logits)
+        return replace(heads, logits=logits)
 
     def encode_images(
         self,
@@ -153,7 +167,11 @@ class ReportModel(nn.Module):
         return self.conditioning.encode_patches(visual, patch_features, view_mask, self.decoder.embed)
 
     def visual_tokens(
-        self, finding_states: torch.Tensor, visual: VisualFeatures | None, attribute_values: torch.Tensor | None = None
+        self,
+        finding_states: torch.Tensor,
+        visual: VisualFeatures | None,
+        attribute_values: torch.Tensor | None = None,
+        finding_locations: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the K visual tokens [B,K,D_txt] of B studies and their mask [B,K] bool.
 
@@ -161,11 +179,12 @@ class ReportModel(nn.Module):
             finding_states: [B,F], indices into `STATES`.
             visual: Output of `encode_images`; None for studies without images.
             attribute_values: [B,A], indices into `AttributeConfig.conditioning_values`; all unknown by default.
+            finding_locations: [B,F,P] 0 or 1, parts of the location of each finding; all unknown by default.
         """
         if attribute_values is None:
             attribute_values = finding_states.new_zeros(len(finding_states), len(self.config.attributes))
         return self.conditioning.visual_tokens(
-            self.projector, finding_states, visual, attribute_values, self.decoder.embed
+            self.projector, finding_states, visual, attribute_values, finding_locations, self.decoder.embed
         )
 
     @staticmethod

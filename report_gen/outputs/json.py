@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report, Section, strip_controls
+from report_gen.records import (
+    BANNER,
+    Attribute,
+    Finding,
+    FindingState,
+    Provenance,
+    Report,
+    Section,
+    Zone,
+    strip_controls,
+)
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the document. It increases when a key is renamed or removed or changes its meaning, not for a new key."""
 
 
@@ -67,7 +78,19 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "state": state,
         "probability": _rounded(finding.probability),
         "overridden": finding.overridden,
+        "location": {
+            "side": finding.location.side.value,
+            "zones": [zone.value for zone in Zone if zone in finding.location.zones],
+        },
+        "side_probability": _rounded(finding.side_probability),
+        "zone_probabilities": _by_zone(finding.zone_probabilities),
     }
+
+
+def _by_zone(probabilities: Sequence[float] | None) -> dict[str, float | None] | None:
+    if probabilities is None:
+        return None
+    return {zone.value: _rounded(probability) for zone, probability in zip(Zone, probabilities, strict=True)}
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:

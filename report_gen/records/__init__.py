@@ -5,7 +5,9 @@ from report_gen.records.findings import FindingPhrases, FindingSchema, FindingSt
 from report_gen.records.heatmap import FindingAttention, Heatmap
 from report_gen.records.location import (
     LOCATION_PARTS,
+    MIDLINE,
     UNKNOWN_LOCATION,
+    ZONE_HEIGHTS,
     FindingLocation,
     Side,
     Zone,
@@ -38,8 +40,10 @@ __all__ = [
     "ATTRIBUTES",
     "BANNER",
     "LOCATION_PARTS",
+    "MIDLINE",
     "UNKNOWN_ATTRIBUTES",
     "UNKNOWN_LOCATION",
+    "ZONE_HEIGHTS",
     "Attribute",
     "AttributeName",
     "Box",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Side(StrEnum):
@@ -27,6 +28,18 @@ class Zone(StrEnum):
     UPPER = "upper"
     MID = "mid"
     LOWER = "lower"
+
+
+MIDLINE = 0.5
+"""Horizontal position of the patient's midline in a frontal image, a share of its width. The patient's right is left of
+it."""
+
+ZONE_HEIGHTS: Mapping[Zone, tuple[float, float]] = MappingProxyType(
+    {Zone.UPPER: (0.0, 0.32), Zone.MID: (0.32, 0.55), Zone.LOWER: (0.55, 1.0)}
+)
+"""Upper and lower end of each zone, shares of the height of a frontal image: thirds of lungs that reach from 0.10 to
+0.77. In ChestX-ray14, half of the boxes of pneumothoraces begin above 0.13, and half of those of hearts end below
+0.74."""
 
 
 @dataclass(frozen=True)

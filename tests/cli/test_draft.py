@@ -15,10 +15,20 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from report_gen.cli.options import parse_overrides
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError, UsageError
 from report_gen.outputs.journal import JOURNAL
-from report_gen.records import BANNER, Study, ViewPosition
+from report_gen.records import (
+    BANNER,
+    UNKNOWN_LOCATION,
+    FindingLocation,
+    FindingState,
+    Side,
+    Study,
+    ViewPosition,
+    Zone,
+)
 from tests.builders import noise_image, tiny_config, tiny_model, write_checkpoint, write_png
 from tests.cli.conftest import Answer, Command
 from tests.dicom_files import write_dicom
@@ -221,6 +231,11 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--finding", "Edema"], "write NAME=STATE with a state of present, absent, uncertain, unknown"),
         (["--finding", "Edema=maybe"], "write NAME=STATE"),
         (["--finding", "Edema=present", "--finding", "Edema=absent"], "already has another state; give one state"),
+        (["--finding", "Edema=absent:left"], "a finding that is absent has no location; remove it"),
+        (["--finding", "Edema=present:"], "write NAME=STATE:LOCATION with one side of right, left, both, unknown"),
+        (["--finding", "Edema=present:left right"], "write NAME=STATE:LOCATION with one side of"),
+        (["--finding", "Edema=present:left basal"], "any zones of upper, mid, lower, such as left lower"),
+        (["--finding", "Edema=present:left", "--finding", "Edema=present:both"], "already has another location"),
         (["--finding", "Oedema=present"], "'Oedema' is not known; choose from No Finding"),
         (["--attribute", "plane"], "write NAME=VALUE with a name of modality, plane, body_part"),
         (["--attribute", "plane="], "write NAME=VALUE with a name of modality, plane, body_part"),
@@ -381,3 +396,19 @@ def test_a_memory_limit_that_is_no_size_is_a_usage_error(draft: Command, tmp_pat
     answer = draft(png(tmp_path), f"--limit-memory={size}")
     assert answer.code == 2
     assert f"--limit-memory '{size}' is not a size above 0; write a size such as 512MB or 2GB" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("value", "location"),
+    [
+        ("present:left", FindingLocation(Side.LEFT)),
+        ("Uncertain: Both lower upper", FindingLocation(Side.BOTH, frozenset({Zone.LOWER, Zone.UPPER}))),
+        ("present:mid", FindingLocation(zones=frozenset({Zone.MID}))),
+        ("present:unknown", UNKNOWN_LOCATION),
+    ],
+)
+def test_a_finding_may_be_set_with_its_location(value: str, location: FindingLocation) -> None:
+    states, locations = parse_overrides([f"Pleural Effusion = {value}", "Edema=absent"])
+    assert locations == {"Pleural Effusion": location}
+    assert states["Edema"] is FindingState.ABSENT
+    assert states["Pleural Effusion"] is not FindingState.ABSENT

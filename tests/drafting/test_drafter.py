@@ -293,7 +293,9 @@ def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a DraftRequest carries its own indication, overrides and attributes"):
+    with pytest.raises(
+        UsageError, match="a DraftRequest carries its own indication, overrides, locations and attributes"
+    ):
         drafter().draft(DraftRequest(study(tmp_path)), indication="Cough.")
 
 

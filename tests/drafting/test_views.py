@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from report_gen.config import TrainedViews
+from report_gen.config import VIEWS, TrainedViews
 from report_gen.drafting.views import choose_images, replace_view, trained_views, views_of_prompt
-from report_gen.model import VIEWS
 from report_gen.records import Image, ViewPosition
 from tests.builders import tiny_config, tiny_model
 

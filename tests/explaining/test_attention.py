@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from report_gen.config import VIEWS
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
-from report_gen.model import VIEWS
 from report_gen.records import Box, FindingAttention, Study, ViewPosition
 from tests.builders import SIZE, noise_image, study, tiny_checkpoint, tiny_config, write_png
 from tests.dicom_files import write_dicom

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.generation import mismatched_findings
+from report_gen.generation import mismatched_findings, mismatched_locations
 from report_gen.generation.reranking import (
     fewest_contradictions,
     inconsistency,
+    location_mismatch,
     mismatch_score,
     most_agreed,
     needs_candidates,
     select_candidate,
 )
 from report_gen.labeling import chest_xray
-from report_gen.records import AttributeName, FindingState
+from report_gen.records import UNKNOWN_LOCATION, AttributeName, FindingLocation, FindingState, Side, Zone
 
 SCHEMA = chest_xray()
 FINDINGS = SCHEMA.findings
@@ -102,3 +103,42 @@ def test_candidates_are_needed_for_contradictions_and_unknown_states(
     text: str, states: list[FindingState], expected: bool
 ) -> None:
     assert needs_candidates(text, states, schema=SCHEMA) is expected
+
+
+LEFT, RIGHT, BOTH = (FindingLocation(side) for side in (Side.LEFT, Side.RIGHT, Side.BOTH))
+LEFT_BASE = FindingLocation(Side.LEFT, frozenset({Zone.LOWER}))
+
+
+@pytest.mark.parametrize(
+    ("text", "location", "weight"),
+    [
+        ("Left pleural effusion.", LEFT, 0.0),
+        ("Left pleural effusion.", RIGHT, 2.0),
+        ("Left pleural effusion.", UNKNOWN_LOCATION, 1.0),
+        ("Left pleural effusion.", BOTH, 0.5),
+        ("Bilateral pleural effusions.", LEFT, 2.0),
+        ("Pleural effusion.", LEFT, 0.5),
+        ("Pleural effusion.", UNKNOWN_LOCATION, 0.0),
+        ("No pleural effusion.", LEFT, 0.0),
+        ("Pleural effusion in the left apex.", LEFT_BASE, 1.0),
+        ("Pleural effusion at the left base.", LEFT_BASE, 0.0),
+    ],
+)
+def test_weights_of_mismatched_locations(text: str, location: FindingLocation, weight: float) -> None:
+    locations = [location if name == "Pleural Effusion" else UNKNOWN_LOCATION for name in SCHEMA.findings]
+    states = states_of(Pleural_Effusion=PRESENT)
+    assert location_mismatch(text, locations, SCHEMA) == weight
+    with_locations, without = (inconsistency(text, states, {}, given, schema=SCHEMA) for given in (locations, ()))
+    assert with_locations - without == weight
+
+
+def test_the_candidate_with_the_right_side_is_kept() -> None:
+    locations = [LEFT if name == "Pleural Effusion" else UNKNOWN_LOCATION for name in SCHEMA.findings]
+    candidates = [("Right pleural effusion.", 0.9), ("Left pleural effusion.", 0.2)]
+    states = states_of(Pleural_Effusion=PRESENT)
+    assert select_candidate(candidates, states, {}, locations, schema=SCHEMA) == 1
+    assert select_candidate(candidates, states, schema=SCHEMA) == 0
+    assert needs_candidates(candidates[0][0], states, {}, locations, schema=SCHEMA)
+    assert mismatched_locations(candidates[0][0], locations, SCHEMA) == ("Pleural Effusion",)
+    assert mismatched_locations(candidates[1][0], locations, SCHEMA) == ()
+    assert mismatched_locations(candidates[0][0], (), SCHEMA) == ()

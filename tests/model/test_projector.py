@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from report_gen.config import STATES
-from report_gen.model import VIEWS, Projector, VisualFeatures
+from report_gen.config import STATES, VIEWS
+from report_gen.model import Projector, VisualFeatures
 from report_gen.records import ViewPosition
 from tests.builders import FINDINGS
 

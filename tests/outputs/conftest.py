@@ -9,6 +9,7 @@ import pytest
 from report_gen.records import (
     Attribute,
     Finding,
+    FindingLocation,
     FindingState,
     InputFile,
     Provenance,
@@ -16,6 +17,8 @@ from report_gen.records import (
     Section,
     SectionName,
     Sentence,
+    Side,
+    Zone,
 )
 
 
@@ -29,7 +32,15 @@ def report() -> Report:
         findings=(
             Finding(name="Edema", state=FindingState.ABSENT, probability=0.125),
             Finding(name="Fracture", state=FindingState.UNKNOWN),
-            Finding(name="Pneumonia", state=FindingState.PRESENT, probability=0.5, overridden=True),
+            Finding(
+                name="Pneumonia",
+                state=FindingState.PRESENT,
+                probability=0.5,
+                overridden=True,
+                location=FindingLocation(Side.LEFT, frozenset({Zone.LOWER, Zone.MID})),
+                side_probability=0.75,
+                zone_probabilities=(0.25, 0.5, 0.875),
+            ),
         ),
         notices=("Lateral view\nonly.",),
         provenance=Provenance(

@@ -13,6 +13,8 @@ from report_gen.outputs import format_json, json_schema
 from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report
 from tests.image_steps import step
 
+NOWHERE = {"location": {"side": "unknown", "zones": []}, "side_probability": None, "zone_probabilities": None}
+
 
 def validate(document: Any) -> None:
     jsonschema.validate(document, json_schema(), cls=jsonschema.Draft202012Validator)
@@ -25,7 +27,7 @@ def test_the_schema_is_valid() -> None:
 def test_the_document(report: Report) -> None:
     document = json.loads(format_json(report))
     validate(document)
-    assert document["schema_version"] == 2
+    assert document["schema_version"] == 3
     assert document["banner"] == BANNER
     assert document["notices"] == ["Lateral view only."]
     findings, impression = document["sections"]
@@ -36,9 +38,17 @@ def test_the_document(report: Report) -> None:
     ]
     assert impression["name"] == "IMPRESSION"
     assert document["findings"] == [
-        {"name": "Edema", "state": "absent", "probability": 0.125, "overridden": False},
-        {"name": "Fracture", "state": "unknown", "probability": None, "overridden": False},
-        {"name": "Pneumonia", "state": "present", "probability": 0.5, "overridden": True},
+        {"name": "Edema", "state": "absent", "probability": 0.125, "overridden": False, **NOWHERE},
+        {"name": "Fracture", "state": "unknown", "probability": None, "overridden": False, **NOWHERE},
+        {
+            "name": "Pneumonia",
+            "state": "present",
+            "probability": 0.5,
+            "overridden": True,
+            "location": {"side": "left", "zones": ["mid", "lower"]},
+            "side_probability": 0.75,
+            "zone_probabilities": {"upper": 0.25, "mid": 0.5, "lower": 0.875},
+        },
     ]
     assert document["attributes"] == [
         {

@@ -1,5 +1,6 @@
-"""Calibration on the validation studies: temperature and thresholds of the finding head, and the image recognizer."""
+"""Calibration on the validation studies: finding head, location head, and image recognizer."""
 
+from .locations import tune_locations
 from .recognizer import RecognizerResult, fit_recognizer
 from .temperature import Calibration, TunedFindings, fit_temperature, tune_findings
 from .thresholds import fit_thresholds
@@ -12,4 +13,5 @@ __all__ = [
     "fit_temperature",
     "fit_thresholds",
     "tune_findings",
+    "tune_locations",
 ]

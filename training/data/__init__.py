@@ -9,7 +9,14 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from .batches import IGNORED, Batch, BatchDataset
-    from .data_loading import Groups, TrainingData, has_trained_findings, trained_findings, trained_prevalence
+    from .data_loading import (
+        Groups,
+        TrainingData,
+        has_trained_findings,
+        trained_findings,
+        trained_locations,
+        trained_prevalence,
+    )
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
@@ -30,6 +37,7 @@ else:
                 "TrainingData",
                 "has_trained_findings",
                 "trained_findings",
+                "trained_locations",
                 "trained_prevalence",
             ),
             "example_store": ("ExampleStore", "group_by_kind"),
@@ -82,6 +90,7 @@ __all__ = [
     "split_of_group",
     "token_rows",
     "trained_findings",
+    "trained_locations",
     "trained_prevalence",
     "write_soft_labels",
 ]

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from report_gen.config import STATES, AttributeConfig
+from report_gen.config import STATES, VIEWS, AttributeConfig
 from report_gen.imaging.transform import ImageTransform, collate_view_positions
-from report_gen.model import VIEWS
 from report_gen.records import ATTRIBUTES, FindingState, ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
@@ -68,6 +67,11 @@ class Batch(NamedTuple):
     boxes: torch.Tensor
     """[B,V,F,K,4] up to K boxes around each finding in each view: left, top, right and bottom edge in shares 0..1 of
     the square image, after its augmentation; NaN where there is none. A finding without a box may be present."""
+    location_targets: torch.Tensor
+    """[B,F,P] parts of the location of each finding in its boxes, else in the report: 1 or 0, NaN where it is not
+    known."""
+    finding_locations: torch.Tensor
+    """[B,F,P] parts of the locations that condition the decoder: 1 or 0; all 0 for an unknown location."""
     sample_weights: torch.Tensor
     """[B] weight of each study in every loss; `token_weights` contain it already. 1 in validation."""
     references: tuple[str, ...]
@@ -89,6 +93,8 @@ class _Sample:
     """[A] values that condition the decoder."""
     attribute_targets: NDArray[np.int64]
     """[A] values of the corpus."""
+    finding_locations: NDArray[np.float32]
+    """[F,P] parts of the locations that condition the decoder."""
     random: np.random.Generator
     """For the augmentation of the images."""
 
@@ -150,6 +156,8 @@ class BatchDataset(Dataset[Batch]):
             token_weights=_pad(weights, 0.0),
             patch_features=patch_features,
             boxes=collate_boxes([one.example for one in samples], changes, self._images),
+            location_targets=torch.from_numpy(np.stack([sample.example.location_targets for sample in samples])),
+            finding_locations=torch.from_numpy(np.stack([sample.finding_locations for sample in samples])),
             sample_weights=torch.tensor([self._weight(one) for one in samples]),
             references=tuple(sample.example.reference for sample in samples),
             study_ids=tuple(sample.example.study_id for sample in samples),
@@ -178,7 +186,8 @@ class BatchDataset(Dataset[Batch]):
         states = self._condition(example, random)
         targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
         values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _UNKNOWN_VALUE, targets)
-        return _Sample(example, prompt_ids, states, views, values, targets, random)
+        locations = np.zeros_like(example.location_targets)
+        return _Sample(example, prompt_ids, states, views, values, targets, locations, random)
 
     def _choose_prompt(
         self, example: TrainingExample, drops_views: bool, random: np.random.Generator

@@ -48,6 +48,8 @@ class CorpusStudy:
     """Boxes around findings in the images."""
     source: str = ""
     """Part of the corpus that the study comes from; empty if unknown."""
+    calibrates: bool = True
+    """Whether the study is used for calibration and thresholds if it is a validation study."""
     sampling_weight: float = 1.0
     """How often the study is drawn, relative to others."""
     loss_weight: float = 1.0
@@ -81,6 +83,7 @@ def study_columns(findings: int) -> pa.Schema:
             ("targets", pa.list_(pa.float32(), findings)),
             ("boxes", pa.list_(pa.struct(_BOX))),
             ("source", pa.string()),
+            ("calibrates", pa.bool_()),
             ("sampling_weight", pa.float32()),
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
@@ -114,6 +117,7 @@ def study_from_row(row: Row) -> CorpusStudy:
         targets=np.array(row["targets"], dtype=np.float32),
         boxes=tuple(FindingBox(**box) for box in row["boxes"]),
         source=row["source"],
+        calibrates=row["calibrates"],
         sampling_weight=row["sampling_weight"],
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),

@@ -188,6 +188,19 @@ def trained_prevalence(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
     return np.array([np.nanmean(column) if has_enough_labels(column) else np.nan for column in labels.T])
 
 
+def trained_locations(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
+    """Return for each finding whether enough training studies with images teach on which side it is."""
+    groups = [
+        group.location_targets
+        for stage in recipe.stages
+        if stage.location_weight > 0 and stage.rates.projector > 0
+        for group in groups_of(stage, prepared, "train")
+    ]
+    findings = len(prepared.schema.findings)
+    known = sum(((~np.isnan(targets[:, :, 0])).sum(axis=0) for targets in groups), np.zeros(findings))
+    return tuple((known >= recipe.model.finding_support).tolist())
+
+
 def _training_labels(recipe: Recipe, prepared: PreparedCorpora) -> Floats:
     """Return the labels [S,F] of the studies that trained the finding head: 1 or 0, NaN if unknown."""
     groups = _finding_groups(recipe, prepared, len(recipe.stages))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from report_gen.records import ATTRIBUTES, AttributeName, ViewPosition
+from report_gen.records import ATTRIBUTES, LOCATION_PARTS, AttributeName, ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
 from .box_geometry import ExampleBox
@@ -44,8 +44,10 @@ def _columns(findings: int) -> pa.Schema:
             ("states", pa.list_(pa.int8(), findings)),
             ("labels", pa.list_(pa.float32(), findings)),
             ("targets", pa.list_(pa.float32(), findings)),
+            ("location_targets", pa.list_(pa.float32(), findings * len(LOCATION_PARTS))),
             ("boxes", pa.list_(pa.struct(_BOX))),
             ("source", pa.string()),
+            ("calibrates", pa.bool_()),
             ("sampling_weight", pa.float32()),
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
@@ -93,6 +95,18 @@ class ExampleStore(Sequence[TrainingExample]):
         """[n,F] labels: 1 or 0, NaN if unknown."""
         flat: NDArray[np.float32] = self._rows.column("labels").combine_chunks().flatten().to_numpy()
         return flat.reshape(len(self._rows), self.states.shape[1])[self._indices]
+
+    @property
+    def calibrates(self) -> NDArray[np.bool_]:
+        """[n] whether each example is used for calibration and thresholds if it is validation data."""
+        chosen: NDArray[np.bool_] = self._rows.column("calibrates").to_numpy()
+        return chosen[self._indices]
+
+    @property
+    def location_targets(self) -> NDArray[np.float32]:
+        """[n,F,P] targets of the location head: 1 or 0, NaN if unknown."""
+        flat: NDArray[np.float32] = self._rows.column("location_targets").combine_chunks().flatten().to_numpy()
+        return flat.reshape(len(self._rows), -1, len(LOCATION_PARTS))[self._indices]
 
     @property
     def kinds(self) -> NDArray[np.bool_]:
@@ -181,6 +195,7 @@ def _to_row(example: TrainingExample) -> Row:
         "states": example.states.tolist(),
         "labels": example.labels.tolist(),
         "targets": example.targets.tolist(),
+        "location_targets": example.location_targets.ravel().tolist(),
         "boxes": [box._asdict() for box in example.boxes],
         "attributes": list(example.attributes),
     }
@@ -199,8 +214,10 @@ def _from_row(row: Row) -> TrainingExample:
         states=np.array(row["states"], dtype=np.int64),
         labels=np.array(row["labels"], dtype=np.float32),
         targets=np.array(row["targets"], dtype=np.float32),
+        location_targets=np.array(row["location_targets"], dtype=np.float32).reshape(-1, len(LOCATION_PARTS)),
         boxes=tuple(ExampleBox(**box) for box in row["boxes"]),
         source=row["source"],
+        calibrates=row["calibrates"],
         sampling_weight=row["sampling_weight"],
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.config import STATES
-from report_gen.labeling import label_findings
+from report_gen.labeling import label_findings, locate_findings
 from report_gen.prompting import Prompt, describe_views, render
 from report_gen.records import (
     UNKNOWN_ATTRIBUTES,
@@ -26,6 +26,7 @@ from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
 from .corpus_study import CorpusStudy
+from .location_targets import location_targets
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
@@ -53,10 +54,14 @@ class TrainingExample:
     """[F] labels of the corpus, else of the text: 1 or 0, NaN if unknown."""
     targets: NDArray[np.float32]
     """[F] targets of the finding head, 0..1: the labels, or a mix with soft labels; NaN if unknown."""
+    location_targets: NDArray[np.float32]
+    """[F,P] targets of the location head: 1 or 0, NaN where the location of a finding is not known."""
     boxes: tuple[ExampleBox, ...] = ()
     """Boxes around findings in the image files."""
     source: str = ""
     """Part of the corpus that the study comes from; empty if unknown."""
+    calibrates: bool = True
+    """Whether the example is used for calibration and thresholds if it is validation data."""
     sampling_weight: float = 1.0
     """How often the example is drawn, relative to others."""
     loss_weight: float = 1.0
@@ -96,11 +101,13 @@ def encode_study(
         states=states,
         labels=labels,
         targets=targets,
+        location_targets=location_targets(study, locate_findings(report.text, schema), schema),
         boxes=tuple(
             ExampleBox(schema.index(box.finding), box.image, box.left, box.top, box.right, box.bottom)
             for box in study.boxes
         ),
         source=study.source,
+        calibrates=study.calibrates,
         sampling_weight=study.sampling_weight,
         loss_weight=study.loss_weight,
         normalization=study.normalization,

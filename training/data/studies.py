@@ -94,7 +94,8 @@ def read_studies(
         OutputError: The folder cannot be written.
     """
     cleaned, augmented = folder / "cleaned.arrow", folder / "augmented.arrow"
-    check_sources(corpus.source_weights, dataset.unique("source"), "source_weights", corpus.name)
+    for key in ("source_weights", "calibration_sources"):
+        check_sources(getattr(corpus, key) or (), dataset.unique("source"), key, corpus.name)
     rows = report_progress(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
     studies = _clean_all(rows, splits, *_targets(corpus, recipe, dataset, splits, schema), corpus, recipe.text, schema)
     columns = study_columns(len(schema.findings))
@@ -178,10 +179,16 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe, schem
         boxes=tuple(boxes) if corpus.use_images else (),
         source=row["source"],
         sampling_weight=_sampling_weight(row["source"], corpus),
+        calibrates=_calibrates(row["source"], corpus),
         loss_weight=corpus.loss_weight,
         normalization=() if corpus.mean is None or corpus.std is None else (corpus.mean, corpus.std),
         attributes=tuple(row[name] for name in ATTRIBUTES),
     )
+
+
+def _calibrates(source: str, corpus: CorpusRecipe) -> bool:
+    names = corpus.calibration_sources
+    return names is None or any(is_of_source(source, name) for name in names)
 
 
 def _sampling_weight(source: str, corpus: CorpusRecipe) -> float:

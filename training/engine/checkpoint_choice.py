@@ -24,8 +24,16 @@ from report_gen.metrics import (
     rouge_l_coco,
 )
 from report_gen.metrics.bleu import bleu
-from report_gen.model import Checkpoint
-from report_gen.records import AttributeName, FindingSchema, Section, parse_report
+from report_gen.model import Checkpoint, ReportModel, VisualFeatures, predict_locations
+from report_gen.records import (
+    LOCATION_PARTS,
+    AttributeName,
+    FindingSchema,
+    FindingState,
+    Section,
+    location_from_parts,
+    parse_report,
+)
 from report_gen.tokenizer import BOS_ID
 
 from ..data import Batch, ExampleStore
@@ -93,12 +101,15 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
     """
     model = checkpoint.model
     visual, states, values = None, batch.finding_states, batch.attribute_values
+    parts = batch.finding_locations
     if batch.view_mask.shape[1]:
         visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
         decided = model.decide(model.probabilities(visual.finding_logits.double()))
         states = _with_no_finding(model.config.finding_schema, decided)
         values = model.decide_attributes(visual)
-    visual_tokens, visual_mask = model.visual_tokens(states, visual, values)
+        parts = _predicted_parts(model, visual, states)
+    visual_tokens, visual_mask = model.visual_tokens(states, visual, values, parts)
+    locations = [[location_from_parts(finding) for finding in row] for row in parts.bool().tolist()]
     generated = generate_texts(
         checkpoint,
         visual_tokens=visual_tokens,
@@ -106,10 +117,19 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
         prompt_ids=[_prompt_ids(row) for row in batch.input_ids.tolist()],
         states=[[STATES[state] for state in row] for row in states.tolist()],
         attributes=[_attribute_values(model.config.attributes, row) for row in values.tolist()],
+        locations=None if model.config.locations is None else locations,
         decoding=decoding,
         generators=[study_generator(decoding.seed, study_id) for study_id in batch.study_ids],
     )
     return [text.sections for text in generated]
+
+
+def _predicted_parts(model: ReportModel, visual: VisualFeatures, states: torch.Tensor) -> torch.Tensor:
+    """Return the predicted location parts [B,F,P] of the findings that are present or uncertain by their states."""
+    if model.config.locations is None or visual.location_logits is None:
+        return torch.zeros(*states.shape, len(LOCATION_PARTS), device=states.device)
+    is_stated = (states == STATES.index(FindingState.PRESENT)) | (states == STATES.index(FindingState.UNCERTAIN))
+    return (predict_locations(visual.location_logits, model.config.locations).parts & is_stated[:, :, None]).float()
 
 
 def score_drafts(drafts: Sequence[str], references: Sequence[str], schema: FindingSchema) -> DraftScores:

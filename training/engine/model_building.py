@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import timm
 import torch
 
-from report_gen.config import AttributeConfig, EncoderConfig, ModelConfig, ScopeConfig
+from report_gen.config import AttributeConfig, EncoderConfig, LocationConfig, ModelConfig, ScopeConfig
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import Encode, Pretrained, ReportModel, conditioning_type, load_pretrained
 
@@ -103,6 +103,7 @@ def _initialize(
         decoder=chosen.decoder.config,
         finding_schema=schema,
         attributes=attributes,
+        locations=LocationConfig(trained=(False,) * len(schema.findings)) if chosen.locations else None,
         scope=ScopeConfig(**dict(chosen.scope)),
     )
     if chosen.decoder_weights is None:

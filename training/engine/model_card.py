@@ -43,6 +43,7 @@ def write_card(
             "The recipe is in `training.json`. Validation studies selected the weights and the thresholds.",
             "## What the model recognizes",
             _describe_findings(config),
+            _describe_locations(config),
             _describe_calibration(calibration),
             "## Scope",
             f"{_describe_scope(config.scope, recognized)}\n",
@@ -78,6 +79,18 @@ def _describe_findings(config: ModelConfig) -> str:
             conditioning,
             f"Attributes: {attributes or 'none'}.",
         )
+    )
+
+
+def _describe_locations(config: ModelConfig) -> str:
+    if config.locations is None:
+        return "The model does not know where a finding is."
+    located = [
+        name for name, known in zip(config.finding_schema.findings, config.locations.trained, strict=True) if known
+    ]
+    return (
+        f"Findings with a side and zones: {', '.join(located) or 'none'}. A side is stated if its probability is at "
+        f"least {config.locations.side_threshold:g}."
     )
 
 

@@ -18,12 +18,13 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from report_gen import __version__
-from report_gen.config import FindingConfig, ScopeConfig
+from report_gen.config import FindingConfig, LocationConfig, ScopeConfig
 from report_gen.model import Checkpoint, ReportModel, save_checkpoint
 from report_gen.prompting import load_prompt
 
-from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings
+from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings, tune_locations
 from ..data import (
+    ExampleStore,
     PreparedCorpora,
     count_trained_views,
     image_transform,
@@ -31,6 +32,7 @@ from ..data import (
     recognizer_images,
     token_rows,
     trained_findings,
+    trained_locations,
     trained_prevalence,
 )
 from ..optimization import merged_state
@@ -94,7 +96,7 @@ def train(
 def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
     """Build the model with decoder positions for the longest prompt and the most images of a study."""
     stores = [store for splits in prepared.encoded.examples.values() for store in splits.values()]
-    return build_model(
+    model = build_model(
         recipe,
         prepared.tokenizer.vocabulary_size,
         prompt_tokens=max(store.max_prompt_tokens for store in stores),
@@ -103,6 +105,10 @@ def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
         encode=prepared.tokenizer.encode,
         rows=token_rows(recipe.model, prepared.tokenizer),
     )
+    if recipe.model.locations:  # validation drafts need to know which findings have a location
+        locations = LocationConfig(trained=trained_locations(recipe, prepared))
+        model.config = model.config.model_copy(update={"locations": locations})
+    return model
 
 
 def _start_accelerate() -> Accelerator:
@@ -132,10 +138,12 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
     """Write the best weights, with temperature and thresholds fitted to all validation studies that have images."""
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
-    tuned = _tune(model, recipe, prepared)
+    tuned, locations = _tune(model, recipe, prepared), _tune_locations(model, recipe, prepared)
     scope, recognized = _recognize(context)
     views = count_trained_views(recipe, prepared)
-    config = model.config.model_copy(update={"findings": tuned.findings, "scope": scope, "trained_views": views})
+    config = model.config.model_copy(
+        update={"findings": tuned.findings, "locations": locations, "scope": scope, "trained_views": views}
+    )
     calibration = None if tuned.calibration is None else asdict(tuned.calibration)
     save_checkpoint(
         folder,
@@ -181,7 +189,7 @@ def _recognize(context: RunContext) -> tuple[ScopeConfig, RecognizerResult | Non
 
 def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> TunedFindings:
     """Fit temperature and thresholds. Without validation images findings stay unknown, but have probabilities."""
-    trained, groups = trained_findings(recipe, prepared), validation_groups(prepared)
+    trained, groups = trained_findings(recipe, prepared), _calibrating_groups(prepared)
     if not groups:
         return TunedFindings(FindingConfig.unknown(len(trained), trained=trained), None)
     return tune_findings(
@@ -191,3 +199,21 @@ def _tune(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> Tune
         trained=trained,
         prevalence=trained_prevalence(recipe, prepared),
     )
+
+
+def _calibrating_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
+    """Return the validation studies with images whose sources calibrate, by kind."""
+    groups = [group.select(np.flatnonzero(group.calibrates)) for group in validation_groups(prepared)]
+    return [group for group in groups if len(group)]
+
+
+def _tune_locations(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> LocationConfig | None:
+    """Fit the temperatures of the location head to the validation studies whose findings have a known location."""
+    if model.config.locations is None:
+        return None
+    known = [
+        group.select(np.flatnonzero((~np.isnan(group.location_targets)).any(axis=(1, 2))))
+        for group in validation_groups(prepared)
+    ]
+    batches = validation_batches(model, recipe, prepared, [group for group in known if len(group)])
+    return tune_locations(model, batches, trained=trained_locations(recipe, prepared))

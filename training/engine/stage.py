@@ -33,7 +33,18 @@ from .sharding import build_trainable_model
 from .train_step import LossCounts, LossSums, MeanLosses, mean_losses, train_step
 from .validation import Validator
 
-_LOGGED = ("loss", "report_loss", "finding_loss", "attribute_loss", "rates", "seconds", "studies", "tokens")
+_LOGGED = (
+    "loss",
+    "report_loss",
+    "finding_loss",
+    "attribute_loss",
+    "location_loss",
+    "attention_loss",
+    "rates",
+    "seconds",
+    "studies",
+    "tokens",
+)
 _LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
 
 
@@ -167,6 +178,8 @@ class Stage:
             report_loss=outcome.means.report,
             finding_loss=outcome.means.finding,
             attribute_loss=outcome.means.attribute,
+            location_loss=outcome.means.location,
+            attention_loss=outcome.means.attention,
             rates=outcome.rates,
             seconds=seconds,
             studies=outcome.studies,

@@ -1,8 +1,8 @@
 """One training step on a batch: forward pass, losses, and their weighted sum.
 
 A step may consist of several batches on several processes. Its loss is the weighted mean over all report tokens,
-finding targets and attribute values of the step, however they are distributed: each batch contributes its sums, divided
-by the sums of the weights of the whole step.
+finding targets, attribute values, location parts and boxed findings of the step, however they are distributed: each
+batch contributes its sums, divided by the sums of the weights of the whole step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ import torch
 from report_gen.model import ReportModelOutput
 
 from ..data import IGNORED, Batch
-from ..optimization import Sampled, attribute_loss, finding_loss, report_loss, self_critical_loss
+from ..optimization import (
+    Sampled,
+    attention_loss,
+    attribute_loss,
+    finding_loss,
+    has_boxes,
+    location_loss,
+    report_loss,
+    self_critical_loss,
+)
 from ..recipe import StageRecipe
 
 
@@ -39,7 +48,7 @@ def train_step(
             had the same weight, the tokens of short reports would count more, and drafts would become short.
     """
     output = _forward(model, batch, sampled)
-    report = finding = attribute = scst = None
+    report = finding = attribute = scst = location = attention = None
     if output.logits is not None:  # [B,L,vocabulary], with sampled drafts [2B,L',vocabulary]
         studies, length = batch.labels.shape
         own_logits = output.logits[:studies, :length]
@@ -49,6 +58,10 @@ def train_step(
         finding = finding_loss(output.finding_logits, batch.finding_targets, batch.sample_weights)
     if output.attribute_logits:  # A tensors [B,values]
         attribute = attribute_loss(output.attribute_logits, batch.attribute_targets, batch.sample_weights)
+    if output.location_logits is not None:  # [B,F,P]
+        location = location_loss(output.location_logits, batch.location_targets, batch.sample_weights)
+    if output.finding_attention is not None:  # [B,F,V*N]
+        attention = attention_loss(output.finding_attention, batch.boxes, batch.sample_weights)
 
     counts = LossCounts.of(batch)
     whole = step_counts or counts
@@ -60,11 +73,23 @@ def train_step(
             (stage.finding_weight, finding, counts.targets, whole.targets),
             (stage.attribute_weight, attribute, counts.attributes, whole.attributes),
             (length_factor * stage.scst.weight, scst, counts.tokens, whole.tokens),
+            (stage.location_weight, location, counts.locations, whole.locations),
+            (stage.location_weight, attention, counts.boxed, whole.boxed),
         )
         if loss is not None
     ]
     total = torch.stack(weighted).sum()
-    return Losses(total, report, finding, attribute, scst, output.finding_logits, output.attribute_logits)
+    return Losses(
+        total=total,
+        report=report,
+        finding=finding,
+        attribute=attribute,
+        scst=scst,
+        location=location,
+        attention=attention,
+        finding_logits=output.finding_logits,
+        attribute_logits=output.attribute_logits,
+    )
 
 
 def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> ReportModelOutput:
@@ -78,6 +103,7 @@ def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> R
         finding_states=batch.finding_states,  # [B,F]
         patch_features=batch.patch_features,  # [B,V,N,D_img]
         attribute_values=batch.attribute_values,  # [B,A]
+        finding_locations=batch.finding_locations,  # [B,F,P]
     )
     return output
 
@@ -93,6 +119,10 @@ class LossCounts(NamedTuple):
     """Sum of the weights of the known finding targets."""
     attributes: float = 0.0
     """Sum of the weights of the known attribute values."""
+    locations: float = 0.0
+    """Sum of the weights of the known location parts."""
+    boxed: float = 0.0
+    """Sum of the weights of the findings with boxes."""
 
     @classmethod
     def of(cls, batch: Batch) -> LossCounts:
@@ -103,6 +133,8 @@ class LossCounts(NamedTuple):
             token_weight=float(batch.token_weights.sum()),
             targets=float(((~batch.finding_targets.isnan()).sum(dim=1) * weights).sum()),
             attributes=float(((batch.attribute_targets > 0).sum(dim=1) * weights).sum()),
+            locations=float(((~batch.location_targets.isnan()).flatten(1).sum(dim=1) * weights).sum()),
+            boxed=float((has_boxes(batch.boxes).sum(dim=1) * weights).sum()),
         )
 
 
@@ -113,9 +145,11 @@ class LossSums(NamedTuple):
     finding: float = 0.0
     attribute: float = 0.0
     scst: float = 0.0
+    location: float = 0.0
+    attention: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Losses:
     """The losses of one batch: scalar means, None if the batch has no reports, no images, or no sampled drafts."""
 
@@ -125,6 +159,10 @@ class Losses:
     finding: torch.Tensor | None
     attribute: torch.Tensor | None
     scst: torch.Tensor | None
+    location: torch.Tensor | None
+    """Of the sides and zones; None for a model without locations."""
+    attention: torch.Tensor | None
+    """Of the boxes; None for a model without locations."""
     finding_logits: torch.Tensor | None
     """[B,F] logits of the finding head."""
     attribute_logits: tuple[torch.Tensor, ...]
@@ -132,8 +170,15 @@ class Losses:
 
     def sums(self, counts: LossCounts) -> LossSums:
         """Return the mean losses multiplied by their counts."""
-        losses = (self.report, self.finding, self.attribute, self.scst)
-        numbers = (counts.token_weight, counts.targets, counts.attributes, counts.tokens)
+        losses = (self.report, self.finding, self.attribute, self.scst, self.location, self.attention)
+        numbers = (
+            counts.token_weight,
+            counts.targets,
+            counts.attributes,
+            counts.tokens,
+            counts.locations,
+            counts.boxed,
+        )
         return LossSums(*(0.0 if x is None else x.item() * n for x, n in zip(losses, numbers, strict=True)))
 
 
@@ -145,6 +190,10 @@ class MeanLosses(NamedTuple):
     report: float | None
     finding: float | None
     attribute: float | None
+    location: float | None
+    """Of sides and zones."""
+    attention: float | None
+    """Of the attention inside the boxes."""
 
 
 def mean_losses(sums: Sequence[float], counts: LossCounts, stage: StageRecipe) -> MeanLosses:
@@ -159,6 +208,10 @@ def mean_losses(sums: Sequence[float], counts: LossCounts, stage: StageRecipe) -
     report = added.report / counts.token_weight if counts.token_weight else None
     finding = added.finding / counts.targets if counts.targets else None
     attribute = added.attribute / counts.attributes if counts.attributes else None
+    location = added.location / counts.locations if counts.locations else None
+    attention = added.attention / counts.boxed if counts.boxed else None
     scst = added.scst / counts.tokens if counts.tokens else 0.0
     heads = stage.finding_weight * (finding or 0.0) + stage.attribute_weight * (attribute or 0.0)
-    return MeanLosses((report or 0.0) + heads + stage.scst.weight * scst, report, finding, attribute)
+    places = stage.location_weight * ((location or 0.0) + (attention or 0.0))
+    total = (report or 0.0) + heads + places + stage.scst.weight * scst
+    return MeanLosses(total, report, finding, attribute, location, attention)

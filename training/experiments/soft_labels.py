@@ -19,11 +19,12 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
+from report_gen.config import VIEWS
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError, UsageError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics import Floats
-from report_gen.model import VIEWS, Checkpoint, load_checkpoint, resolve_device
+from report_gen.model import Checkpoint, load_checkpoint, resolve_device
 from report_gen.records import ViewPosition
 from report_gen.terminal import bars, run_app
 

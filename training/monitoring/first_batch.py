@@ -9,8 +9,7 @@ from itertools import islice
 
 import torch
 
-from report_gen.config import STATES
-from report_gen.model import VIEWS
+from report_gen.config import STATES, VIEWS
 from report_gen.records import FindingState
 
 from ..data import IGNORED, Batch, PreparedCorpora, TrainingData

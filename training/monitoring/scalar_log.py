@@ -57,6 +57,8 @@ class TensorBoardLog:
             "training report": now.report_loss,
             "training findings": now.finding_loss,
             "training attributes": now.attribute_loss,
+            "training sides and zones": now.location_loss,
+            "training boxes": now.attention_loss,
         }
         scalars: dict[str, float | None] = {f"loss/{name}": loss for name, loss in losses.items()}
         scalars |= {f"learning rate/{part}": rate for part, rate in now.rates.items()}

@@ -2,7 +2,15 @@
 
 from .adapters import add_adapters, frozen_parameters, is_adapter, merged_state
 from .ema import MovingAverage
-from .objectives import attribute_loss, finding_loss, policy_loss, report_loss
+from .objectives import (
+    attention_loss,
+    attribute_loss,
+    finding_loss,
+    has_boxes,
+    location_loss,
+    policy_loss,
+    report_loss,
+)
 from .optimizer import build_optimizer, encoder_layers, learning_rates, parameters_by_part, set_rates, set_train_mode
 from .scst import Sampled, sample_drafts, self_critical_loss
 from .scst_sampler import ScstSampler
@@ -12,13 +20,16 @@ __all__ = [
     "Sampled",
     "ScstSampler",
     "add_adapters",
+    "attention_loss",
     "attribute_loss",
     "build_optimizer",
     "encoder_layers",
     "finding_loss",
     "frozen_parameters",
+    "has_boxes",
     "is_adapter",
     "learning_rates",
+    "location_loss",
     "merged_state",
     "parameters_by_part",
     "policy_loss",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -80,6 +81,61 @@ def attribute_loss(logits: Sequence[torch.Tensor], targets: torch.Tensor, weight
     ]
     counted = ((targets > 0).sum(dim=1) * weights).sum()
     return torch.stack(losses).sum() / counted.clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def location_loss(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the weighted mean binary cross-entropy of the known location parts of B studies; 0 if there are none.
+
+    Args:
+        logits: [B,F,P].
+        targets: [B,F,P]: 1 or 0; NaN targets are skipped.
+        weights: [B] of the studies.
+    """
+    return finding_loss(logits.flatten(1), targets.flatten(1), weights)
+
+
+def attention_loss(attention: torch.Tensor, boxes: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Compute the weighted mean of -log(attention inside the boxes) over the boxed findings; 0 if there are none.
+
+    A patch counts by the share of it that the boxes of the finding cover, relative to the most covered patch, so that a
+    box smaller than a patch can reach a loss of 0. Several boxes share the attention as the image has it.
+
+    Args:
+        attention: [B,F,V*N] attention weights of the findings.
+        boxes: [B,V,F,K,4] left, top, right and bottom edge in shares 0..1 of the square, NaN where there is none.
+        weights: [B] of the studies.
+    """
+    boxed = has_boxes(boxes)  # [B,F]
+    if not boxed.any():
+        return attention.sum() * 0.0
+    views = boxes.shape[1]
+    covered = _covered_shares(boxes, grid=math.isqrt(attention.shape[2] // views))  # [B,F,V*N]
+    inside = (attention.float() * covered).sum(-1)[boxed]
+    shares = weights[:, None].expand_as(boxed)[boxed]
+    return -(inside.clamp(min=_LEAST_INSIDE).log() * shares).sum() / shares.sum()
+
+
+def has_boxes(boxes: torch.Tensor) -> torch.Tensor:
+    """Return whether each finding of each study has a box, [B,F] bool, for boxes [B,V,F,K,4]."""
+    return (~boxes.isnan()).flatten(3).any(3).any(1)
+
+
+_LEAST_INSIDE = 1e-6
+"""Attention inside the boxes below which the loss does not rise further."""
+
+
+def _covered_shares(boxes: torch.Tensor, grid: int) -> torch.Tensor:
+    """Return the share [B,F,V*N] of each patch inside a box, relative to the most covered patch of the finding.
+
+    Boxes that overlap count by the larger share.
+    """
+    left, top, right, bottom = boxes.nan_to_num(0.0).unsqueeze(-1).unbind(-2)  # each [B,V,F,K,1]
+    edges = torch.arange(grid + 1, device=boxes.device) / grid
+    columns = (torch.minimum(right, edges[1:]) - torch.maximum(left, edges[:-1])).clamp(min=0)  # [B,V,F,K,grid]
+    rows = (torch.minimum(bottom, edges[1:]) - torch.maximum(top, edges[:-1])).clamp(min=0)
+    areas = (rows.unsqueeze(-1) * columns.unsqueeze(-2)).amax(3)  # [B,V,F,grid,grid]
+    areas = areas.transpose(1, 2).flatten(2)  # [B,F,V*N]
+    return areas / areas.amax(-1, keepdim=True).clamp(min=torch.finfo(areas.dtype).tiny)
 
 
 def _token_nll(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:

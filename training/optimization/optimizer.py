@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 from timm.models import group_parameters
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import AdamW
 
 from report_gen.errors import RecipeError
@@ -20,7 +21,7 @@ from report_gen.model import ReportModel
 from ..recipe import Rates, StageRecipe
 from .adapters import frozen_parameters
 
-_STATE_EMBEDDING = re.compile(r"projector\.(?:state_embedding|attribute_embeddings\.\d+)")
+_STATE_EMBEDDING = re.compile(r"projector\.(?:state_embedding|location_embedding|attribute_embeddings\.\d+)")
 
 
 def build_optimizer(model: ReportModel, stage: StageRecipe) -> AdamW:
@@ -88,7 +89,10 @@ def set_rates(optimizer: torch.optim.Optimizer, stage: StageRecipe, step: int) -
 
 
 def set_train_mode(model: ReportModel, rates: Rates) -> None:
-    """Set trained parts to training mode; frozen parts keep their batch statistics and have no dropout."""
+    """Set trained parts to training mode; frozen parts keep their batch statistics and have no dropout.
+
+    With `frozen_batch_norm` the whole encoder keeps its batch statistics; weights and biases are trained.
+    """
     model.train()
     for module, rate in _modules(model, rates):
         module.train(rate > 0)
@@ -97,10 +101,12 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
             parameters = list(module.parameters())
             if parameters and not any(parameter.requires_grad for parameter in parameters):
                 module.eval()
+            if rates.frozen_batch_norm and isinstance(module, _BatchNorm):
+                module.eval()
 
 
 def _part(name: str) -> str:
-    """Return the part of a parameter. State and attribute embeddings belong to the decoder: texts alone train them."""
+    """Return the part of a parameter. Texts train the embeddings of states, locations and attributes: decoder."""
     return "decoder" if _STATE_EMBEDDING.fullmatch(name) else name.partition(".")[0]
 
 

@@ -120,7 +120,7 @@ def _visual_tokens(model: ReportModel, batch: Batch) -> tuple[torch.Tensor, torc
     visual = None
     if batch.view_mask.shape[1]:
         visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
-    return model.visual_tokens(batch.finding_states, visual, batch.attribute_values)
+    return model.visual_tokens(batch.finding_states, visual, batch.attribute_values, batch.finding_locations)
 
 
 def _with_end(tokens: GeneratedTokens) -> list[int]:

@@ -30,6 +30,9 @@ class CorpusRecipe(FrozenModel):
     """Sources (values of the column `source`, or their part before the first `/`) whose studies may be validation and
     test data. Studies of other sources are training data, except those of patients who are validation or test data:
     these are left out. All sources if not given; an empty array is none."""
+    calibration_sources: tuple[str, ...] | None = None
+    """Sources whose validation studies are used to calibrate probabilities and to fit thresholds, because findings are
+    as frequent there as in the population; named as in `held_out_sources`. All sources if not given."""
     patient_ids: str = ""
     """Name for the numbering of the patients. Corpora that give the same name number the same patients, and no patient
     is in two splits over all of them. By default every corpus has its own numbering."""

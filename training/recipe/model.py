@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from report_gen.config import (
+    CONDITIONING_TRAITS,
     MAX_STEPS,
     ConditioningName,
     DeclaredScope,
@@ -72,6 +73,9 @@ class ModelRecipe(FrozenModel):
     finding_support: int = Field(default=1, ge=1, le=1_000_000_000)
     """Positive and negative labels of training studies with images that a finding needs; the model reports no
     probability of a finding with fewer and does not condition the decoder on it."""
+    locations: bool = False
+    """Whether the model learns the side and the zones of findings from boxes and reports, and conditions the decoder on
+    them."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)
@@ -81,6 +85,15 @@ class ModelRecipe(FrozenModel):
     def _check_lora(self) -> ModelRecipe:
         if self.lora is not None and self.decoder_weights is None:
             raise ValueError("lora needs a pretrained decoder; set decoder_weights, or remove lora")
+        return self
+
+    @model_validator(mode="after")
+    def _check_locations(self) -> ModelRecipe:
+        if self.locations and not CONDITIONING_TRAITS[self.conditioning].uses_findings:
+            raise ValueError(
+                f"locations have no effect with conditioning = {self.conditioning!r}; remove locations, or change "
+                "conditioning"
+            )
         return self
 
     @field_validator("scope")

@@ -85,16 +85,20 @@ class Rates(FrozenModel):
     Layers are grouped as in timm: the stem, then each block."""
     encoder_layers: int | None = Field(default=None, ge=1, le=4096)
     """Number of last encoder layers to train; the others are frozen. All if not given."""
+    frozen_batch_norm: bool = False
+    """Whether the batch normalization of the encoder keeps its stored mean and variance. The statistics of a batch differ
+    from those of the pretrained weights, so that a head trained on the frozen encoder would lose its features."""
     projector: float = Field(default=0.0, ge=0)
     """Learning rate of the projector and the finding and attribute heads; 0 freezes them."""
     decoder: float = Field(default=0.0, ge=0)
-    """Learning rate of the decoder and of the state and attribute embeddings; 0 freezes them."""
+    """Learning rate of the decoder and of the embeddings of states, locations and attributes; 0 freezes them."""
 
     @model_validator(mode="after")
     def _check(self) -> Rates:
-        if not self.encoder and (self.encoder_layers is not None or self.encoder_decay < 1):
+        if not self.encoder and (self.encoder_layers is not None or self.encoder_decay < 1 or self.frozen_batch_norm):
             raise ValueError(
-                "encoder_layers and encoder_decay need rates.encoder above 0; set it, or remove these keys"
+                "encoder_layers, encoder_decay and frozen_batch_norm need rates.encoder above 0; set it, or remove "
+                "these keys"
             )
         return self
 
@@ -125,6 +129,9 @@ class StageRecipe(FrozenModel):
     """Weight of the finding loss in the total loss, in which the report loss has weight 1."""
     attribute_weight: float = Field(default=1.0, ge=0)
     """Weight of the attribute loss in the total loss."""
+    location_weight: float = Field(default=1.0, ge=0)
+    """Weight of the two location losses in the total loss, for a model with locations: the attention outside the boxes
+    of a finding, and the side and zones of a finding in boxes and reports."""
     rare_finding_weight: float = Field(default=0.0, ge=0, le=1)
     """Exponent of the sampling weight 1 / frequency of the rarest finding of a study: 0 samples evenly, 1 samples every
     finding about equally often."""

@@ -31,6 +31,10 @@ class Progress:
     finding_loss: float | None
     """Mean binary cross-entropy of the step's finding targets, nats; None if it had none."""
     attribute_loss: float | None = None
+    location_loss: float | None = None
+    """Of the sides and zones of findings."""
+    attention_loss: float | None = None
+    """Of the attention inside the boxes of findings."""
     """Mean cross-entropy of the step's attribute values, nats; None if it had none."""
     rates: Mapping[str, float]
     """Learning rate by model part, for the trained parts."""

@@ -18,7 +18,7 @@ from report_gen_training.recipe.schema import StageRecipe
 
 from report_gen.config import STATES
 from report_gen.labeling import chest_xray
-from report_gen.records import FindingSchema, FindingState, ViewPosition
+from report_gen.records import LOCATION_PARTS, FindingSchema, FindingState, ViewPosition
 from tests.builders import store
 
 FINDINGS = chest_xray().findings
@@ -42,6 +42,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
         reference="",
         states=states,
         targets=np.full(17, np.nan, dtype=np.float32),
+        location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
     )
 
 
@@ -195,7 +196,8 @@ def test_without_a_finding_that_means_normal_normal_studies_are_drawn_too() -> N
     """Of 8 normal studies and 2 with the one finding, half of the draws are of either kind."""
     schema = FindingSchema(name="own", findings=("Haemorrhage",))
     states, nothing = [np.array([PRESENT])] * 2 + [np.array([ABSENT])] * 8, unknown_labels(schema)
-    examples = store(*(replace(example(), states=one, labels=nothing, targets=nothing) for one in states))
+    unknown: dict[str, Any] = {"labels": nothing, "targets": nothing, "location_targets": np.zeros((1, 5), np.float32)}
+    examples = store(*(replace(example(), states=one, **unknown) for one in states))
     draws = BatchSampler(
         [examples], stage(batch_size=10, rare_finding_weight=1.0), (0, 0), steps=range(40), schema=schema
     )

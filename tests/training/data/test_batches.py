@@ -18,11 +18,10 @@ from report_gen_training.data.image_cache import cache_images
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
 
-from report_gen.config import STATES, AttributeConfig
+from report_gen.config import STATES, VIEWS, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
-from report_gen.model import VIEWS
-from report_gen.records import FindingState, ViewPosition
+from report_gen.records import LOCATION_PARTS, FindingState, ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import SIZE, noise_image, store, write_png
 
@@ -54,6 +53,7 @@ TEXT = TrainingExample(
     reference="FINDINGS:\nEdema.",
     states=states(Edema=PRESENT),
     targets=np.full(17, np.nan, dtype=np.float32),
+    location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
 )
 
 

@@ -27,7 +27,7 @@ from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.metrics import Pairs, cider_d
 from report_gen.model import Checkpoint
-from report_gen.records import ViewPosition, format_report, parse_report
+from report_gen.records import LOCATION_PARTS, ViewPosition, format_report, parse_report
 from tests.builders import store, tiny_recipe, write_corner_corpus
 
 ABNORMAL, NORMAL = "FINDINGS:\nThere is a pneumothorax.", "FINDINGS:\nThe lungs are clear."
@@ -49,6 +49,7 @@ def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExamp
         reference="The lungs are clear." if report else "",
         states=np.zeros(17, dtype=np.int64),
         targets=np.zeros(17, dtype=np.float32),
+        location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
     )
 
 

@@ -9,12 +9,19 @@ import torch
 from report_gen_training.data.batches import IGNORED
 from report_gen_training.optimization.objectives import (
     NON_REPORT_TOKENS,
+    attention_loss,
     attribute_loss,
     finding_loss,
+    has_boxes,
+    location_loss,
     policy_loss,
     report_loss,
 )
 from torch.nn import functional as F
+
+from report_gen.config import VIEWS
+from report_gen.model.location_head import LocationHead
+from report_gen.records import ViewPosition
 
 
 def test_the_report_loss_is_the_mean_cross_entropy_of_the_next_tokens() -> None:
@@ -144,3 +151,88 @@ def test_unknown_attributes_have_no_gradient() -> None:
     assert loss == 0
     assert logits.grad is not None
     assert not logits.grad.any()
+
+
+def boxes_of(*boxes: tuple[float, float, float, float]) -> torch.Tensor:
+    """Return the boxes [1,1,1,K,4] of one finding in one view."""
+    return torch.tensor(boxes).reshape(1, 1, 1, -1, 4)
+
+
+ONE = torch.ones(1)
+QUARTERS = torch.tensor([0.1, 0.2, 0.3, 0.4]).reshape(1, 1, 4)
+"""Attention on the patches of a grid of 2 x 2, row by row."""
+
+
+@pytest.mark.parametrize(
+    ("boxes", "inside"),
+    [
+        ([(0.0, 0.0, 0.5, 0.5)], 0.1),
+        ([(0.5, 0.0, 1.0, 1.0)], 0.2 + 0.4),
+        ([(0.0, 0.0, 0.5, 0.5), (0.5, 0.5, 1.0, 1.0)], 0.1 + 0.4),
+        ([(0.0, 0.0, 1.0, 0.75)], 0.1 + 0.2 + 0.5 * (0.3 + 0.4)),  # the lower patches are half covered
+        ([(0.6, 0.6, 0.7, 0.7)], 0.4),  # smaller than a patch: relative to the most covered patch
+    ],
+)
+def test_the_attention_loss_is_the_logarithm_of_the_attention_inside(
+    boxes: list[tuple[float, float, float, float]], inside: float
+) -> None:
+    assert float(attention_loss(QUARTERS, boxes_of(*boxes), ONE)) == pytest.approx(-math.log(inside), rel=1e-5)
+
+
+def test_the_attention_loss_is_weighted_and_skips_findings_without_boxes() -> None:
+    attention = QUARTERS.expand(3, 2, 4)
+    boxes = torch.full((3, 1, 2, 1, 4), torch.nan)
+    boxes[0, 0, 0, 0] = torch.tensor([0.0, 0.0, 0.5, 0.5])
+    boxes[1, 0, 1, 0] = torch.tensor([0.5, 0.5, 1.0, 1.0])
+    assert has_boxes(boxes).tolist() == [[True, False], [False, True], [False, False]]
+    expected = -(math.log(0.1) + 3 * math.log(0.4)) / 4
+    assert float(attention_loss(attention, boxes, torch.tensor([1.0, 3.0, 5.0]))) == pytest.approx(expected, rel=1e-5)
+    assert float(attention_loss(attention, boxes[2:].expand(3, -1, -1, -1, -1), torch.ones(3))) == 0.0
+
+
+def test_a_box_counts_in_its_own_view() -> None:
+    attention = torch.cat([QUARTERS, torch.tensor([0.05, 0.0, 0.0, 0.0]).reshape(1, 1, 4)], dim=-1)  # two views
+    boxes = torch.full((1, 2, 1, 1, 4), torch.nan)
+    boxes[0, 1, 0, 0] = torch.tensor([0.0, 0.0, 0.5, 0.5])
+    assert float(attention_loss(attention, boxes, ONE)) == pytest.approx(-math.log(0.05), rel=1e-5)
+
+
+def test_attention_far_from_the_box_gives_a_finite_loss_and_gradient() -> None:
+    attention = torch.tensor([1.0, 0.0, 0.0, 0.0], requires_grad=True)
+    loss = attention_loss(attention.reshape(1, 1, 4), boxes_of((0.5, 0.5, 1.0, 1.0)), ONE)
+    loss.backward()
+    assert attention.grad is not None
+    assert loss.isfinite()
+    assert attention.grad.isfinite().all()
+
+
+def test_the_location_loss_skips_unknown_parts() -> None:
+    logits = torch.tensor([[[2.0, -2.0, 0.0, 0.0, 0.0]]])
+    targets = torch.tensor([[[1.0, 0.0, 1.0, torch.nan, torch.nan]]])
+    expected = (2 * math.log1p(math.exp(-2)) + math.log(2)) / 3
+    assert float(location_loss(logits, targets, ONE)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_boxes_train_the_attention_of_a_finding() -> None:
+    """A head whose features carry the finding in one patch learns the side from the attention loss and the targets."""
+    torch.manual_seed(0)
+    width, grid, studies = 8, 4, 64
+    rows, columns = torch.randint(0, grid, (studies,)), torch.randint(0, grid, (studies,))
+    features = 0.3 * torch.randn(studies, grid * grid, width)
+    features[torch.arange(studies), rows * grid + columns, 0] += 3.0
+    boxes = torch.stack([columns, rows, columns + 1, rows + 1], dim=-1).reshape(studies, 1, 1, 1, 4) / grid
+    is_right = (columns < grid // 2).float()
+    targets = torch.full((studies, 1, 5), torch.nan)
+    targets[:, 0, 0], targets[:, 0, 1] = is_right, 1 - is_right
+    query, head = torch.zeros(width, requires_grad=True), LocationHead(grid)
+    optimizer = torch.optim.Adam([query, *head.parameters()], lr=0.1)
+    views, weights = torch.full((studies, 1), VIEWS.index(ViewPosition.PA)), torch.ones(studies)
+    for _ in range(100):
+        attention = (features @ query).softmax(-1)[:, None]  # [B,1,N]
+        given = head(attention, views, torch.ones_like(views, dtype=torch.bool))
+        loss = attention_loss(attention, boxes, weights) + location_loss(given, targets, weights)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert attention_loss(attention, boxes, weights) < 0.2  # even attention has a loss of log 16 = 2.8
+    assert ((given[:, 0, 0] > 0) == (is_right > 0)).float().mean() > 0.95

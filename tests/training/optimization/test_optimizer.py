@@ -106,6 +106,19 @@ def test_a_trained_encoder_updates_batch_statistics(model: ReportModel) -> None:
     assert model.training
 
 
+def test_a_trained_encoder_may_keep_its_batch_statistics(model: ReportModel) -> None:
+    rates = Rates(encoder=1e-3, frozen_batch_norm=True)
+    set_train_mode(model, rates)
+    before = {name: buffer.clone() for name, buffer in model.encoder.named_buffers()}
+    images = torch.randn(4, 1, 32, 32)
+    model.encoder(images).sum().backward()
+    assert all(torch.equal(buffer, before[name]) for name, buffer in model.encoder.named_buffers())
+    assert model.encoder.backbone.bn1.weight.grad is not None
+    trained = model.encoder(images)
+    model.encoder.eval()
+    torch.testing.assert_close(trained, model.encoder(images))
+
+
 @pytest.mark.parametrize("encoder", ["test_vit", "test_resnet", "test_convnext"])
 def test_layer_wise_rates_equal_timms(encoder: str) -> None:
     """timm's helper gives every parameter of the same backbone the same share of the rate."""
@@ -175,7 +188,9 @@ def test_an_encoder_without_layers_is_refused(model: ReportModel, monkeypatch: p
         build_optimizer(model, stage(encoder=1e-3, encoder_decay=0.9))
 
 
-@pytest.mark.parametrize("layers", [{"encoder_layers": 2}, {"encoder_decay": 0.9}])
+@pytest.mark.parametrize("layers", [{"encoder_layers": 2}, {"encoder_decay": 0.9}, {"frozen_batch_norm": True}])
 def test_layers_of_a_frozen_encoder_are_refused(layers: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"encoder_layers and encoder_decay need rates\.encoder above 0"):
+    with pytest.raises(
+        ValueError, match=r"encoder_layers, encoder_decay and frozen_batch_norm need rates\.encoder above 0"
+    ):
         Rates(decoder=1e-3, **layers)

@@ -26,6 +26,7 @@ from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
 from report_gen.model import ReportModel
+from report_gen.records import LOCATION_PARTS
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import REPORTS, SIZE, store, tiny_config, tiny_model, tokenizer
 
@@ -48,6 +49,7 @@ def example(report: str, prompt: str = "Chest.") -> TrainingExample:
         reference=report,
         states=np.full(17, 3),
         targets=np.full(17, np.nan, dtype=np.float32),
+        location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
     )
 
 

@@ -1,0 +1,56 @@
+"""Compute the targets of the location head from the boxes of a study, and from its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report_gen.corpora import location_of_boxes
+from report_gen.labeling import finding_labeler
+from report_gen.records import (
+    LOCATION_PARTS,
+    UNKNOWN_LOCATION,
+    FindingLocation,
+    FindingSchema,
+    Side,
+    ViewPosition,
+    location_to_parts,
+)
+
+from .corpus_study import CorpusStudy
+
+_SIDED = (Side.RIGHT, Side.LEFT, Side.BOTH)
+_IS_SIDE = np.array([isinstance(part, Side) for part in LOCATION_PARTS])
+
+
+def location_targets(
+    study: CorpusStudy, reported: Mapping[str, FindingLocation], schema: FindingSchema
+) -> NDArray[np.float32]:
+    """Return the targets [F,P] of the location head: 1 or 0, NaN where the location is not known.
+
+    Boxes in frontal images take precedence; a report completes what they leave unknown. A study without images has no
+    targets.
+
+    Args:
+        study: A study of a corpus.
+        reported: Locations that the report of the study states, by finding.
+        schema: The F findings of the model.
+    """
+    targets = np.full((len(schema.findings), len(LOCATION_PARTS)), np.nan, dtype=np.float32)
+    if not study.images:
+        return targets
+    unlocated = finding_labeler(schema).vocabulary.unlocated
+    for row, finding in enumerate(schema.findings):
+        boxes = [box for box in study.boxes if box.finding == finding and _is_frontal(study, box.image)]
+        location = location_of_boxes(boxes, paired=finding not in unlocated)
+        location = location.or_else(reported.get(finding, UNKNOWN_LOCATION))
+        known = np.where(_IS_SIDE, location.side in _SIDED, bool(location.zones))
+        targets[row, known] = np.array(location_to_parts(location))[known]
+    return targets
+
+
+def _is_frontal(study: CorpusStudy, image: int) -> bool:
+    """Return whether an image is frontal; boxes of an image of unknown view are those of a chest radiograph."""
+    return study.views[image].is_frontal or study.views[image] is ViewPosition.UNKNOWN
