@@ -9,14 +9,15 @@ from report_gen.explaining import finding_attention
 from report_gen.model import ReportModel, VisualFeatures
 from report_gen.records import FindingAttention, Study
 
-OnAttention = Callable[[Study, FindingAttention], None]
-"""Receives a study, with the images that the model gets, and the attention of its findings over the first of them."""
+OnAttention = Callable[[Study, FindingAttention], None] | None
+"""Receives a study, with the images that the model gets, and the attention of its findings over the first of them; None
+if nobody asks for it."""
 
 
 def report_attention(
-    model: ReportModel, visual: VisualFeatures, studies: Sequence[LoadedStudy], on_attention: OnAttention | None
+    model: ReportModel, visual: VisualFeatures, studies: Sequence[LoadedStudy], on_attention: OnAttention
 ) -> None:
-    """Call `on_attention` for each of B studies; None asks for nothing.
+    """Call `on_attention` for each of B studies, unless it is None.
 
     Args:
         model: The model.

@@ -147,7 +147,7 @@ class Drafter:
         blank: bool = False,
         force: bool = False,
         limits: StudyLimits = NO_LIMITS,
-        on_attention: OnAttention | None = None,
+        on_attention: OnAttention = None,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies. A study that cannot be read does not stop the others.
 
@@ -225,9 +225,8 @@ class Drafter:
         self,
         batch: Sequence[PreprocessedStudy],
         deadline: Deadline,
-        *,
         decoding: Decoding,
-        on_attention: OnAttention | None,
+        on_attention: OnAttention,
     ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)

@@ -13,10 +13,10 @@ from report_gen.errors import StudyError
 from report_gen.files import write_atomically
 from report_gen.metrics import (
     ALL_FINDINGS,
+    ATTENTION_SCORES,
     CALIBRATION_BINS,
     ECE,
     MACRO_F1,
-    MAIN_POINTING,
     SCHEMA_VERSION,
     Difference,
     HeadRun,
@@ -89,7 +89,7 @@ class Evaluation:
             verdicts += check_image_use(controls, (MACRO_F1,), against="labels of ChestX-ray14")
         if self.locations is not None:
             controls = {name: differences for name, differences in self.locations.image_use.items() if differences}
-            verdicts += check_image_use(controls, (MAIN_POINTING,), against="boxes")
+            verdicts += check_image_use(controls, ATTENTION_SCORES, against="boxes")
         return verdicts
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from report_gen.metrics.label_scores import MACRO_F1, LabelScores, score_labels
     from report_gen.metrics.localization import PlacedMap, Rectangle, mean_box_map
     from report_gen.metrics.location_scores import (
-        MAIN_POINTING,
+        ATTENTION_SCORES,
         BoxedFinding,
         LocatedFinding,
         LocationRun,
@@ -61,7 +61,7 @@ else:
             "label_scores": ("MACRO_F1", "LabelScores", "score_labels"),
             "localization": ("PlacedMap", "Rectangle", "mean_box_map"),
             "location_scores": (
-                "MAIN_POINTING",
+                "ATTENTION_SCORES",
                 "BoxedFinding",
                 "LocatedFinding",
                 "LocationRun",
@@ -90,11 +90,11 @@ else:
 
 __all__ = [
     "ALL_FINDINGS",
+    "ATTENTION_SCORES",
     "CALIBRATION_BINS",
     "CONSTANT",
     "ECE",
     "MACRO_F1",
-    "MAIN_POINTING",
     "METRICS",
     "MOST_FREQUENT",
     "NEAREST",

@@ -35,8 +35,8 @@ SIDE, SIDE_STATED = "side right when stated", "side stated"
 ZONES, ZONES_STATED = "zone overlap when stated", "zones stated"
 AREA, CENTER = "area of boxes", "pointing game of the class center"
 """Kinds of scores, which follow the name of a finding in the name of a score."""
-MAIN_POINTING = f"{ALL_FINDINGS} {POINTING}"
-"""Name of the score that shows whether the attention follows the image."""
+ATTENTION_SCORES = (f"{ALL_FINDINGS} {POINTING}", f"{ALL_FINDINGS} {MASS}")
+"""Names of the scores that show whether the attention follows the image."""
 _COMPARED = (POINTING, MASS, SIDE, ZONES)
 """Kinds that are compared with control images."""
 
@@ -163,7 +163,7 @@ def score_locations(
             for group, members in groups.items()
         },
         sides=_count_sides(boxed, own),
-        against_center=_compare(MAIN_POINTING, values[CENTER], values[POINTING], patients, draws, seed),
+        against_center=_compare(ATTENTION_SCORES[0], values[CENTER], values[POINTING], patients, draws, seed),
         image_use={
             control: tuple(
                 difference
