@@ -12,7 +12,7 @@ from report_gen.errors import RecipeError
 
 
 def read_encoder_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file.
+    """Read a safetensors file: weights of a timm model, or a checkpoint of report-gen, whose encoder is used.
 
     Raises:
         RecipeError: The file is missing, is no regular file or no safetensors file, or holds NaN or infinity.
@@ -25,7 +25,12 @@ def read_encoder_weights(path: Path) -> dict[str, torch.Tensor]:
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise RecipeError(f"{path}: the tensor {name} has values that are not finite; give other encoder weights")
-    return weights
+    own = {name.removeprefix(_ENCODER): tensor for name, tensor in weights.items() if name.startswith(_ENCODER)}
+    return own or weights
+
+
+_ENCODER = "encoder.backbone."
+"""Beginning of the names of the encoder's weights in a checkpoint."""
 
 
 def check_decoder_folder(name: str) -> None:

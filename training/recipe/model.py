@@ -55,7 +55,8 @@ class ModelRecipe(FrozenModel):
     encoder: EncoderConfig
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
-    """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
+    """A safetensors file with weights in timm's naming, or `model.safetensors` of a checkpoint, whose encoder is used;
+    relative to `data`. `pretrained` loads timm's own weights."""
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""

@@ -86,8 +86,9 @@ class Rates(FrozenModel):
     encoder_layers: int | None = Field(default=None, ge=1, le=4096)
     """Number of last encoder layers to train; the others are frozen. All if not given."""
     frozen_batch_norm: bool = False
-    """Whether the batch normalization of the encoder keeps its stored mean and variance. The statistics of a batch differ
-    from those of the pretrained weights, so that a head trained on the frozen encoder would lose its features."""
+    """Whether the batch normalization of the encoder keeps its stored mean and variance. The statistics of a batch
+    differ from those of the pretrained weights, so that a head trained on the frozen encoder would lose its
+    features."""
     projector: float = Field(default=0.0, ge=0)
     """Learning rate of the projector and the finding and attribute heads; 0 freezes them."""
     decoder: float = Field(default=0.0, ge=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from report_gen_training.data import cache_images, image_transform
 from report_gen_training.data.data_loading import TrainingData
 from report_gen_training.data.preparation import PreparedCorpora, prepare
 from report_gen_training.data.soft_label_files import write_soft_labels
@@ -23,6 +25,7 @@ from safetensors.torch import load_file
 
 from report_gen.errors import RecipeError
 from report_gen.labeling import chest_xray
+from report_gen.model import load_checkpoint, predict_locations
 from tests.builders import CORNERS, PROMPT, corner_image, tiny_recipe, write_manifest, write_png
 
 FINDINGS = chest_xray().findings
@@ -131,6 +134,45 @@ def test_a_weight_of_an_unknown_source_is_refused(tmp_path: Path) -> None:
     write_packs(tmp_path)
     with pytest.raises(RecipeError, match=r"source_weights: the corpus 'small' has no source 'rm93'; its sources are"):
         prepare_packs(tmp_path, recipe(tmp_path, source_weights={"rm93": 2.0}))
+
+
+def test_a_model_with_locations_learns_the_side_of_the_boxes(tmp_path: Path) -> None:
+    """The effusions are in the left upper corner of the image, which is the patient's right."""
+    write_packs(tmp_path)
+    stage = {"steps": 60, "validate_every": 60, "rates": {"encoder": 1e-3, "projector": 1e-2}}
+    chosen = recipe(tmp_path, stage=stage)
+    chosen = chosen.model_copy(update={"model": chosen.model.model_copy(update={"locations": True})})
+    model = load_checkpoint(train(chosen, tmp_path / "run", resume=False, on_step=lambda _: None)).model.eval()
+    assert model.config.locations is not None
+    assert [name for name, known in zip(FINDINGS, model.config.locations.trained, strict=True) if known] == [
+        "Pleural Effusion"
+    ]
+    paths = [path for path in (tmp_path / "large" / "images").iterdir() if int(path.stem.split("-")[1]) % 2 == 0]
+    images, _ = cache_images(tmp_path / "c", map(str, paths), image_transform(chosen), on_progress=ignore_progress)
+    squares = torch.from_numpy(np.stack([images.read(path) for path in paths])).float() / 255
+    views = torch.zeros(len(paths), 1, dtype=torch.long)
+    with torch.inference_mode():
+        pixel_values = image_transform(chosen).normalize(squares)[:, None]
+        visual = model.encode_images(pixel_values, views, torch.ones_like(views).bool())
+        assert visual.location_logits is not None
+        parts = predict_locations(visual.location_logits, model.config.locations).parts[:, EFFUSION]
+    assert parts[:, 0].float().mean() > 0.9  # right
+    assert parts[:, 1].float().mean() < 0.1
+    assert parts[:, 4].float().mean() < 0.1  # lower
+    history = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    losses = [line["attention_loss"] for line in history if line["kind"] == "step" and line["attention_loss"]]
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+
+
+def test_sources_that_calibrate_are_marked(tmp_path: Path) -> None:
+    write_packs(tmp_path)
+    write_pack(tmp_path / "small", range(20, 80), "natural")
+    prepared = prepare_packs(tmp_path, recipe(tmp_path, calibration_sources=["natural"]))
+    examples = prepared.encoded.examples["small"]["train"]
+    assert examples.calibrates.tolist() == [one.source.startswith("natural") for one in examples]
+    assert prepared.encoded.examples["large"]["val"].calibrates.all()
+    with pytest.raises(RecipeError, match="calibration_sources: the corpus 'small' has no source 'rm93'"):
+        prepare_packs(tmp_path, recipe(tmp_path, calibration_sources=["rm93"]))
 
 
 @pytest.mark.parametrize("cached_features", [0, 2])

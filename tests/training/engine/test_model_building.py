@@ -52,6 +52,15 @@ def test_an_encoder_takes_weights_from_a_file_relative_to_the_data(tmp_path: Pat
         assert torch.equal(tensor, source.state_dict()[name]), name
 
 
+def test_an_encoder_takes_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    source = build(recipe(tmp_path, encoder_weights=None)).encoder.backbone
+    named = {f"encoder.backbone.{name}": tensor.half() for name, tensor in source.state_dict().items()}
+    save_file(named | {"projector.norm.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    other = build(recipe(tmp_path, encoder_weights="model.safetensors").model_copy(update={"seed": 7})).encoder.backbone
+    for name, tensor in other.state_dict().items():
+        assert torch.equal(tensor, named[f"encoder.backbone.{name}"].float()), name
+
+
 def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, create = timm_model(), timm.create_model
 
