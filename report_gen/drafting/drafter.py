@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from report_gen.arguments import check_count
 from report_gen.drafting.attention import OnAttention, report_attention
 from report_gen.drafting.batch_conditioning import condition_batch
-from report_gen.drafting.batching import draft_in_time
+from report_gen.drafting.batching import DraftBatch, draft_in_time
 from report_gen.drafting.conditioning_inputs import check_request
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
@@ -32,6 +32,9 @@ from report_gen.records import (
     Report,
     Study,
 )
+
+_Prepared = PreprocessedStudy | LoadedStudy | StudyError
+"""A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
 
 
 class Drafter:
@@ -164,8 +167,7 @@ class Drafter:
             blank: Replace every image with uniform gray, to measure what the model writes without images.
             force: Draft studies outside the scope of the model as well, with a notice.
             limits: Images that a study may have, and time that its draft may take.
-            on_attention: Called with each study and the attention of its findings before its text is generated; not
-                called for a study whose images are blank or refused.
+            on_attention: Called with the attention of each study before its text is generated; not for black images.
 
         Returns:
             An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
@@ -196,19 +198,15 @@ class Drafter:
 
     def _prepare(
         self, request: DraftRequest, decoding: Decoding, limits: StudyLimits, *, blank: bool, force: bool
-    ) -> PreprocessedStudy | LoadedStudy | StudyError:
-        """Return a study prepared for the model, a study whose images are blank, or an error."""
+    ) -> _Prepared:
+        """Load a study and prepare it for the model."""
         loaded = self._preprocessor.load(request, blank=blank, force=force, limits=limits)
         if isinstance(loaded, StudyError) or loaded.is_blank:
             return loaded
         return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens)
 
     def _draft_batch(
-        self,
-        batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError],
-        draft: Callable[[Sequence[PreprocessedStudy], Deadline], list[Report]],
-        decoding: Decoding,
-        limits: StudyLimits,
+        self, batch: Sequence[_Prepared], draft: DraftBatch, decoding: Decoding, limits: StudyLimits
     ) -> Iterator[Report | StudyError]:
         prepared = [item for item in batch if isinstance(item, PreprocessedStudy)]
         reports = iter(draft_in_time(prepared, draft, limits) if prepared else ())
@@ -249,6 +247,7 @@ class Drafter:
                 f"the decoder of model {self._model.config.name!r} gives values that are not finite; "
                 "use another checkpoint"
             )
+        rows = zip(batch, conditioning.findings, conditioning.attributes, texts, strict=True)
         return [
             self._reports.compose(
                 item.loaded.request.study,
@@ -259,9 +258,7 @@ class Drafter:
                 notices=item.loaded.notices,
                 decoding=decoding,
             )
-            for item, row, values, text in zip(
-                batch, conditioning.findings, conditioning.attributes, texts, strict=True
-            )
+            for item, row, values, text in rows
         ]
 
     def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:
