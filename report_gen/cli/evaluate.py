@@ -116,6 +116,7 @@ def evaluate(
             method=ScoreMethod(preset=preset, draws=bootstrap, seed=seed, java=not no_java, schema=schema),
             training=evaluation.training_reports(studies, rows),
             nearest=evaluation.nearest_candidates(studies, rows) if nearest else (),
+            boxes=evaluation.training_boxes(studies, rows),
             nih_labels=read_nih_labels(corpus, layout=layout),
             track=_track_images,
         )

@@ -9,10 +9,13 @@ from report_gen.drafting.preprocessing import PreprocessedStudy
 from report_gen.errors import StudyError, StudyTimeoutError
 from report_gen.records import Report
 
+DraftBatch = Callable[[Sequence[PreprocessedStudy], Deadline], Sequence[Report]]
+"""Drafts one or more studies and checks the deadline meanwhile."""
+
 
 def draft_in_time(
     batch: Sequence[PreprocessedStudy],
-    draft: Callable[[Sequence[PreprocessedStudy], Deadline], Sequence[Report]],
+    draft: DraftBatch,
     limits: StudyLimits,
 ) -> list[Report | StudyError]:
     """Draft a batch of studies. If that takes longer than one of them may, draft them one by one.

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen.arguments import check_count
+from report_gen.drafting.attention import OnAttention, report_attention
 from report_gen.drafting.batch_conditioning import condition_batch
-from report_gen.drafting.batching import draft_in_time
+from report_gen.drafting.batching import DraftBatch, draft_in_time
 from report_gen.drafting.conditioning_inputs import check_request
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
@@ -31,6 +32,9 @@ from report_gen.records import (
     Report,
     Study,
 )
+
+_Prepared = PreprocessedStudy | LoadedStudy | StudyError
+"""A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
 
 
 class Drafter:
@@ -146,6 +150,7 @@ class Drafter:
         blank: bool = False,
         force: bool = False,
         limits: StudyLimits = NO_LIMITS,
+        on_attention: OnAttention = None,
     ) -> Iterator[Report | StudyError]:
         """Draft many studies. A study that cannot be read does not stop the others.
 
@@ -162,6 +167,7 @@ class Drafter:
             blank: Replace every image with uniform gray, to measure what the model writes without images.
             force: Draft studies outside the scope of the model as well, with a notice.
             limits: Images that a study may have, and time that its draft may take.
+            on_attention: Called with the attention of each study before its text is generated; not for black images.
 
         Returns:
             An iterator over reports in the order of the studies, which works batch by batch. If a study alone is
@@ -182,27 +188,27 @@ class Drafter:
         )
         requests = [check_request(request, self._model.config) for request in requests]
         prepare = partial(self._prepare, decoding=decoding or DEFAULT_DECODING, limits=limits, blank=blank, force=force)
+        draft = partial(self._draft_images, decoding=decoding or DEFAULT_DECODING, on_attention=on_attention)
         batches = (requests[start : start + batch_size] for start in range(0, len(requests), batch_size))
         return (
             result
             for batch in batches
-            for result in self._draft_batch(list(map(prepare, batch)), decoding or DEFAULT_DECODING, limits)
+            for result in self._draft_batch(list(map(prepare, batch)), draft, decoding or DEFAULT_DECODING, limits)
         )
 
     def _prepare(
         self, request: DraftRequest, decoding: Decoding, limits: StudyLimits, *, blank: bool, force: bool
-    ) -> PreprocessedStudy | LoadedStudy | StudyError:
-        """Return a study prepared for the model, a study whose images are blank, or an error."""
+    ) -> _Prepared:
+        """Load a study and prepare it for the model."""
         loaded = self._preprocessor.load(request, blank=blank, force=force, limits=limits)
         if isinstance(loaded, StudyError) or loaded.is_blank:
             return loaded
         return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens)
 
     def _draft_batch(
-        self, batch: Sequence[PreprocessedStudy | LoadedStudy | StudyError], decoding: Decoding, limits: StudyLimits
+        self, batch: Sequence[_Prepared], draft: DraftBatch, decoding: Decoding, limits: StudyLimits
     ) -> Iterator[Report | StudyError]:
         prepared = [item for item in batch if isinstance(item, PreprocessedStudy)]
-        draft = partial(self._draft_images, decoding=decoding)
         reports = iter(draft_in_time(prepared, draft, limits) if prepared else ())
         for item in batch:
             if isinstance(item, StudyError):
@@ -214,10 +220,15 @@ class Drafter:
 
     @torch.inference_mode()
     def _draft_images(
-        self, batch: Sequence[PreprocessedStudy], deadline: Deadline, *, decoding: Decoding
+        self,
+        batch: Sequence[PreprocessedStudy],
+        deadline: Deadline,
+        decoding: Decoding,
+        on_attention: OnAttention,
     ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)
+        report_attention(self._model, visual, [item.loaded for item in batch], on_attention)
         texts = generate_texts(
             self._checkpoint,
             visual_tokens=conditioning.visual_tokens,
@@ -236,6 +247,7 @@ class Drafter:
                 f"the decoder of model {self._model.config.name!r} gives values that are not finite; "
                 "use another checkpoint"
             )
+        rows = zip(batch, conditioning.findings, conditioning.attributes, texts, strict=True)
         return [
             self._reports.compose(
                 item.loaded.request.study,
@@ -246,9 +258,7 @@ class Drafter:
                 notices=item.loaded.notices,
                 decoding=decoding,
             )
-            for item, row, values, text in zip(
-                batch, conditioning.findings, conditioning.attributes, texts, strict=True
-            )
+            for item, row, values, text in rows
         ]
 
     def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:

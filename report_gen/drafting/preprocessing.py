@@ -47,6 +47,8 @@ class LoadedStudy:
     """[V,C,size,size], input of the encoder."""
     patch_features: torch.Tensor
     """[V,N,D_img], output of the encoder."""
+    placements: tuple[Placement, ...]
+    """[V], position of each image in the square that the encoder gets."""
     notices: tuple[str, ...]
     """What the reader of the draft must know about the choice of images."""
     is_blank: bool
@@ -61,6 +63,15 @@ class PreprocessedStudy:
 
     loaded: LoadedStudy
     prompt: FittedPrompt
+
+
+class _FittedImages(NamedTuple):
+    """The V images of a study, fitted into the squares that the encoder gets."""
+
+    squares: torch.Tensor
+    """[V,size,size] in 0..1."""
+    placements: tuple[Placement, ...]
+    notices: tuple[str, ...]
 
 
 class ImageBatch(NamedTuple):
@@ -120,9 +131,9 @@ class StudyPreprocessor:
         try:
             scoped = apply_scope(request.study, self._scope, force=force, max_views=limits.max_views)
             images = scoped.study.images
-            squares, notices = self._gray_squares(len(images)) if blank else self._fit_images(images, deadline)
+            fitted = self._gray_squares(images) if blank else self._fit_images(images, deadline)
             request = replace(request, study=scoped.study)
-            loaded = self._encode(request, images, squares, (*scoped.notices, *notices), deadline)
+            loaded = self._encode(request, images, fitted, scoped.notices, deadline)
             recognized = loaded if blank or loaded.is_blank else self._recognize(loaded, force=force)
             deadline.check()
             return replace(self._choose_views(recognized), seconds=deadline.spent)
@@ -191,10 +202,11 @@ class StudyPreprocessor:
         self,
         request: DraftRequest,
         images: tuple[Image, ...],
-        squares: torch.Tensor,
+        fitted: _FittedImages,
         notices: tuple[str, ...],
         deadline: Deadline,
     ) -> LoadedStudy:
+        squares, notices = fitted.squares, (*notices, *fitted.notices)
         is_blank = not squares.any()
         if is_blank:
             notices = (*notices, "every pixel of the image has the same value; check the export")
@@ -206,7 +218,16 @@ class StudyPreprocessor:
         for chunk in torch.split(pixel_values, _CHUNK):
             deadline.check()
             features.append(self._model.encoder(chunk))
-        return LoadedStudy(request, images, views, pixel_values, torch.cat(features), notices, is_blank)
+        return LoadedStudy(
+            request=request,
+            images=images,
+            views=views,
+            pixel_values=pixel_values,
+            patch_features=torch.cat(features),
+            placements=fitted.placements,
+            notices=notices,
+            is_blank=is_blank,
+        )
 
     def _recognize(self, loaded: LoadedStudy, *, force: bool) -> LoadedStudy:
         """Remove images that the image recognizer refuses; raise ScopeError if none remains."""
@@ -229,20 +250,22 @@ class StudyPreprocessor:
         notices = (*loaded.notices, *chosen.notices)
         return _select(loaded, kept, images=chosen.images, views=chosen.views, notices=notices)
 
-    def _fit_images(self, images: Sequence[Image], deadline: Deadline) -> tuple[torch.Tensor, tuple[str, ...]]:
-        """Return squares [V,size,size] and the notices of the images; raise StudyError if one is broken or too slow."""
-        squares: list[torch.Tensor] = []
+    def _fit_images(self, images: Sequence[Image], deadline: Deadline) -> _FittedImages:
+        """Fit the images into squares; raise StudyError if one is broken or too slow."""
+        fitted: list[tuple[torch.Tensor, Placement]] = []
         notices: list[tuple[str, ...]] = []
         for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
             loaded = load_image(image)
             with memory_errors(image.path):
-                squares.append(self._transform.fit(loaded.pixels, check=deadline.check)[0])
+                fitted.append(self._transform.fit(loaded.pixels, check=deadline.check))
             notices.append(loaded.notices)
             deadline.check()
-        return torch.stack(squares), _image_notices(notices)
+        squares, placements = zip(*fitted, strict=True)
+        return _FittedImages(torch.stack(squares), placements, _image_notices(notices))
 
-    def _gray_squares(self, images: int) -> tuple[torch.Tensor, tuple[str, ...]]:
-        return torch.full((images, self._transform.size, self._transform.size), _GRAY), ()
+    def _gray_squares(self, images: Sequence[Image]) -> _FittedImages:
+        squares = torch.full((len(images), self._transform.size, self._transform.size), _GRAY)
+        return _FittedImages(squares, tuple(self._transform.place(image.rows, image.columns) for image in images), ())
 
 
 def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], **changes: Any) -> LoadedStudy:
@@ -256,6 +279,7 @@ def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], 
         request=replace(loaded.request, study=loaded.request.study.with_images(images)),
         pixel_values=loaded.pixel_values[kept],
         patch_features=loaded.patch_features[kept],
+        placements=tuple(loaded.placements[index] for index in kept),
         images=images,
         **changes,
     )

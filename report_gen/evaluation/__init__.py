@@ -2,6 +2,7 @@
 
 from report_gen.evaluation.finding_head import can_score_finding_head, known_labels
 from report_gen.evaluation.image_use import measure_image_use, shuffle_studies
+from report_gen.evaluation.locations import training_boxes
 from report_gen.evaluation.result_tables import render_evaluation
 from report_gen.evaluation.results import Evaluation, write_calibration, write_evaluation
 from report_gen.evaluation.rows import (
@@ -32,6 +33,7 @@ __all__ = [
     "select_studies",
     "shuffle_studies",
     "study_from_row",
+    "training_boxes",
     "training_reports",
     "write_calibration",
     "write_evaluation",

@@ -8,7 +8,14 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from report_gen.evaluation.results import LABEL_POLICY, Evaluation
-from report_gen.metrics import label_name, render_differences, render_head, render_labels, render_table
+from report_gen.metrics import (
+    label_name,
+    render_differences,
+    render_head,
+    render_labels,
+    render_locations,
+    render_table,
+)
 
 
 def render_evaluation(evaluation: Evaluation) -> RenderableType:
@@ -25,6 +32,8 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     yield from _attributes(evaluation)
     if evaluation.finding_head is not None:
         yield from render_head(evaluation.finding_head)
+    if evaluation.locations is not None:
+        yield from render_locations(evaluation.locations)
     for verdict in evaluation.verdicts:
         yield Text(verdict.text, style="bold red")
     yield Text(

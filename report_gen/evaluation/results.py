@@ -13,6 +13,7 @@ from report_gen.errors import StudyError
 from report_gen.files import write_atomically
 from report_gen.metrics import (
     ALL_FINDINGS,
+    ATTENTION_SCORES,
     CALIBRATION_BINS,
     ECE,
     MACRO_F1,
@@ -20,6 +21,7 @@ from report_gen.metrics import (
     Difference,
     HeadRun,
     LabelScores,
+    LocationRun,
     ScoreRun,
     Verdict,
     average_name,
@@ -55,6 +57,8 @@ class Evaluation:
     """Attribute scores: own minus control images, by the name of the control; empty without attributes."""
     finding_head: HeadRun | None
     """Scores of the finding head; None if the corpus labels no finding that the head was trained on."""
+    locations: LocationRun | None
+    """Scores of the locations of findings against boxes; None if no finding that the model reports has a box."""
     reports: ScoreRun | None
     """Scores of the drafts against the reports; None if the corpus has no reports."""
 
@@ -80,10 +84,13 @@ class Evaluation:
     def verdicts(self) -> list[Verdict]:
         """Verdicts on the use of the image by the labels; verdicts by the reports are part of `reports`."""
         verdicts = check_image_use(self.labels, self.averages, against="labels")
-        if self.nih_labels is None:
-            return verdicts
-        controls = {name: self.nih_labels.against[name] for name in self.labels}
-        return verdicts + check_image_use(controls, (MACRO_F1,), against="labels of ChestX-ray14")
+        if self.nih_labels is not None:
+            controls = {name: self.nih_labels.against[name] for name in self.labels}
+            verdicts += check_image_use(controls, (MACRO_F1,), against="labels of ChestX-ray14")
+        if self.locations is not None:
+            controls = {name: differences for name, differences in self.locations.image_use.items() if differences}
+            verdicts += check_image_use(controls, ATTENTION_SCORES, against="boxes")
+        return verdicts
 
 
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
@@ -105,6 +112,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
         "attribute_support": evaluation.attribute_support,
         "attributes": _by_control_and_name(evaluation.attributes),
         "finding_head": None if evaluation.finding_head is None else asdict(evaluation.finding_head),
+        "locations": None if evaluation.locations is None else asdict(evaluation.locations),
         "reports": None if evaluation.reports is None else run_to_dict(evaluation.reports),
         "verdicts": [asdict(verdict) for verdict in evaluation.verdicts],
         "drafts": evaluation.drafts,

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from report_gen.corpora.nih_labels import NIH_LABELS, stated_labels
@@ -19,6 +20,7 @@ from report_gen.drafting import Drafter
 from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
 from report_gen.evaluation.image_use import shuffle_studies
+from report_gen.evaluation.locations import AttentionCollector, BoxesByFinding, boxed_findings, score_boxes
 from report_gen.evaluation.results import Evaluation
 from report_gen.evaluation.rows import Row, has_report, study_from_row
 from report_gen.generation import Decoding
@@ -51,6 +53,10 @@ OWN, SHUFFLED, BLANK = "own", "shuffled", "blank"
 T = TypeVar("T")
 
 
+DraftStudies = Callable[..., Iterator[Report | StudyError]]
+"""`Drafter.draft_all` with its options."""
+
+
 class Track(Protocol):
     """Passes items on and shows progress over `total` of them; `what` names the items."""
 
@@ -65,6 +71,7 @@ def evaluate(
     method: ScoreMethod,
     training: TrainingReports | None = None,
     nearest: Sequence[Row] = (),
+    boxes: BoxesByFinding | None = None,
     nih_labels: Mapping[str, frozenset[str]] | None = None,
     track: Track = lambda items, _total, _what: items,
 ) -> Evaluation:
@@ -78,6 +85,7 @@ def evaluate(
         training: Training reports from `training_reports`, for the baselines.
         nearest: Training studies from `nearest_candidates`, for the image 1-NN baseline by the model's own image
             features; without any, this baseline is left out.
+        boxes: Boxes of training studies from `training_boxes`, for the class centers that locations are compared with.
         nih_labels: Labels by study from `corpora.read_nih_labels`; None for other corpora.
         track: Shows progress.
 
@@ -86,8 +94,14 @@ def evaluate(
         CorpusError: Fewer than two studies have images that can be read.
     """
     load_preset(method.preset)  # an unknown preset must fail before the drafting, which takes long
-    drafted, refused = _draft_own(drafter, rows, decoding, track)
-    controls = dict(_draft_controls(drafter, [one.study for one in drafted], decoding, method.seed, track))
+    boxed = boxed_findings(rows, drafter.reported)
+    attention = {images: AttentionCollector(boxed) for images in (OWN, SHUFFLED, BLANK)}
+    draft = partial(drafter.draft_all, decoding=decoding, force=True)
+    drafted, refused = _draft_own(partial(draft, on_attention=attention[OWN]), rows, track)
+    controls = {
+        images: _draft_control(partial(draft, on_attention=attention[images]), images, drafted, method.seed, track)
+        for images in (SHUFFLED, BLANK)
+    }
     drafts = {OWN: [one.report for one in drafted], **controls}
     rows = [one.row for one in drafted]
     features = _features(drafter, [*nearest, *rows], track) if nearest else None
@@ -103,6 +117,7 @@ def evaluate(
         attribute_support=count_values(attributes),
         attributes=_compare_with_attributes(attributes, [row["findings"] for row in rows], drafts, method),
         finding_head=score_finding_head([row["study_id"] for row in rows], labels, drafts[OWN], controls, method),
+        locations=score_boxes(rows, drafts, attention, boxes or {}, own=OWN, method=method),
         reports=_compare_with_reports(rows, drafts, method, training, features),
     )
 
@@ -116,9 +131,7 @@ class _DraftedStudy:
     report: Report
 
 
-def _draft_own(
-    drafter: Drafter, rows: Sequence[Row], decoding: Decoding, track: Track
-) -> tuple[list[_DraftedStudy], list[StudyError]]:
+def _draft_own(draft: DraftStudies, rows: Sequence[Row], track: Track) -> tuple[list[_DraftedStudy], list[StudyError]]:
     """Draft every study from its own images; studies that cannot be read are returned as errors.
 
     Raises:
@@ -132,12 +145,12 @@ def _draft_own(
             readable.append((row, study_from_row(row)))
         except StudyError as error:
             refused.append(error)
-    drafts = drafter.draft_all([study for _, study in readable], decoding=decoding, force=True)
-    for (row, study), draft in zip(readable, track(drafts, len(readable), "own images"), strict=True):
-        if isinstance(draft, StudyError):
-            refused.append(draft)
+    reports = draft([study for _, study in readable])
+    for (row, study), report in zip(readable, track(reports, len(readable), "own images"), strict=True):
+        if isinstance(report, StudyError):
+            refused.append(report)
         else:
-            drafted.append(_DraftedStudy(row, study, draft))
+            drafted.append(_DraftedStudy(row, study, report))
     if len(drafted) < 2:
         raise CorpusError(
             f"fewer than two studies have images that can be read; the first error: {refused[0]}; correct the files"
@@ -145,17 +158,16 @@ def _draft_own(
     return drafted, refused
 
 
-def _draft_controls(
-    drafter: Drafter, studies: Sequence[Study], decoding: Decoding, seed: int, track: Track
-) -> Iterator[tuple[str, list[Report]]]:
-    """Yield each control and its drafts: from the images of another study, and from blank images."""
-    shuffled = [
-        replace(study, series=studies[source].series)
-        for study, source in zip(studies, shuffle_studies(len(studies), seed), strict=True)
-    ]
-    for control, shown in ((SHUFFLED, shuffled), (BLANK, studies)):
-        drafts = drafter.draft_all(shown, decoding=decoding, blank=control == BLANK, force=True)
-        yield control, list(map(_report_or_raise, track(drafts, len(shown), f"{control} images")))
+def _draft_control(
+    draft: DraftStudies, control: str, drafted: Sequence[_DraftedStudy], seed: int, track: Track
+) -> list[Report]:
+    """Draft every study with control images: those of another study, or blank images."""
+    shown = [one.study for one in drafted]
+    if control == SHUFFLED:
+        sources = shuffle_studies(len(shown), seed)
+        shown = [replace(study, series=shown[source].series) for study, source in zip(shown, sources, strict=True)]
+    drafts = draft(shown, blank=control == BLANK)
+    return list(map(_report_or_raise, track(drafts, len(shown), f"{control} images")))
 
 
 def _report_or_raise(draft: Report | StudyError) -> Report:

@@ -1,5 +1,5 @@
 """Explain drafts: the regions of an image in which the model found its findings."""
 
-from report_gen.explaining.attention import attention_heatmap
+from report_gen.explaining.attention import attention_heatmap, finding_attention
 
-__all__ = ["attention_heatmap"]
+__all__ = ["attention_heatmap", "finding_attention"]

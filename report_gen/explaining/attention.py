@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from report_gen.imaging.transform import Placement
-from report_gen.model import ReportModel
-from report_gen.records import Heatmap
+from report_gen.model import ReportModel, VisualFeatures
+from report_gen.records import FindingAttention, Heatmap, Image
 
 
 @torch.inference_mode()
@@ -32,10 +34,38 @@ def attention_heatmap(
         placement: Where the image lies in the square of `pixel_values`.
     """
     visual = model.encode_images(pixel_values, view_positions, view_mask, patch_features)
-    grid = model.encoder.grid
-    first_view = visual.finding_attention[0, :, : grid * grid].float()  # [F,N]
-    weights = first_view.reshape(-1, grid, grid).cpu().numpy()  # [F,grid,grid]
-    schema = model.config.finding_schema
-    by_name = dict(zip(schema.findings, weights, strict=True))
-    stated = {name: by_name[name] for name in schema.stated}  # "normal" is nowhere in the image
-    return Heatmap(image=image, square=placement.square, part=placement.part, weights=stated)
+    (weights,) = _first_view_weights(model, visual)
+    return Heatmap(image=image, square=placement.square, part=placement.part, weights=weights)
+
+
+def finding_attention(
+    model: ReportModel, visual: VisualFeatures, images: Sequence[Image], placements: Sequence[Placement]
+) -> list[FindingAttention]:
+    """Return the attention weights of each finding over the first view of each of B studies.
+
+    Args:
+        model: Model with a finding head.
+        visual: Visual features of the B studies.
+        images: First view of each study.
+        placements: Where each of these images lies in the square of patches.
+    """
+    rows = zip(images, placements, _first_view_weights(model, visual), strict=True)
+    return [
+        FindingAttention(image=image, square=_square_in_shares(placement, image), weights=weights)
+        for image, placement, weights in rows
+    ]
+
+
+def _first_view_weights(model: ReportModel, visual: VisualFeatures) -> list[dict[str, NDArray[np.float32]]]:
+    """Return for each study the weights [grid,grid] over its first view by finding."""
+    grid, schema = model.encoder.grid, model.config.finding_schema
+    first_view = visual.finding_attention[:, :, : grid * grid].float()  # [B,F,N]
+    weights = first_view.reshape(*first_view.shape[:2], grid, grid).cpu().numpy()  # [B,F,grid,grid]
+    stated = [schema.index(name) for name in schema.stated]  # "normal" is nowhere in the image
+    return [dict(zip(schema.stated, of_study[stated], strict=True)) for of_study in weights]
+
+
+def _square_in_shares(placement: Placement, image: Image) -> tuple[float, float, float, float]:
+    """Return left, upper, right and lower edge of the square, in shares of the width and height of the image."""
+    left, top, side = placement.square
+    return left / image.columns, top / image.rows, (left + side) / image.columns, (top + side) / image.rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -103,17 +103,23 @@ class ImageTransform:
             target=placement.target,
         )
 
+    def place(self, rows: int, columns: int) -> Placement:
+        """Return the placement of an image of this size that no preprocessing step crops."""
+        scale = self.size / max(rows, columns)
+        height, width = _scaled(rows, columns, scale)
+        top, left = (self.size - height) // 2, (self.size - width) // 2
+        return Placement(rows, columns, self.size, scale, top, left)
+
     def _letterbox(self, pixels: NDArray[np.float32], box: Box) -> tuple[torch.Tensor, Placement]:
         """Resize an image [H,W], which is this part of the loaded image, to [size,size]."""
         rows, columns = pixels.shape
-        scale = self.size / max(rows, columns)
-        height, width = _scaled(rows, columns, scale)
+        placement = self.place(rows, columns)
+        _, _, height, width = placement.target
         image = torch.from_numpy(np.ascontiguousarray(pixels))[None, None]  # [1,1,H,W]
         resized = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True, align_corners=False)[0, 0]
-        top, left = (self.size - height) // 2, (self.size - width) // 2
         square = torch.zeros(self.size, self.size)
-        square[top : top + height, left : left + width] = resized.clamp(0, 1)
-        return square, Placement(rows, columns, self.size, scale, top, left, box.top, box.left)
+        square[placement.target.slices] = resized.clamp(0, 1)
+        return square, replace(placement, first_row=box.top, first_column=box.left)
 
     def normalize(self, squares: torch.Tensor) -> torch.Tensor:
         """Normalize intensities [...,size,size] in 0..1 to pixel_values [...,C,size,size]."""

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
     from report_gen.metrics.head_scores import HeadRun, score_head
     from report_gen.metrics.joining import JoinedReports, notice_empty
     from report_gen.metrics.label_scores import MACRO_F1, LabelScores, score_labels
+    from report_gen.metrics.localization import PlacedMap, Rectangle, mean_box_map
+    from report_gen.metrics.location_scores import (
+        ATTENTION_SCORES,
+        BoxedFinding,
+        LocatedFinding,
+        LocationRun,
+        score_locations,
+    )
+    from report_gen.metrics.location_tables import render_locations
     from report_gen.metrics.measure import Floats, Measure
     from report_gen.metrics.metric import ReportMetric, ReportTexts
     from report_gen.metrics.metric_suite import MetricResults, MetricSuite
@@ -50,6 +59,15 @@ else:
             "head_scores": ("HeadRun", "score_head"),
             "joining": ("JoinedReports", "notice_empty"),
             "label_scores": ("MACRO_F1", "LabelScores", "score_labels"),
+            "localization": ("PlacedMap", "Rectangle", "mean_box_map"),
+            "location_scores": (
+                "ATTENTION_SCORES",
+                "BoxedFinding",
+                "LocatedFinding",
+                "LocationRun",
+                "score_locations",
+            ),
+            "location_tables": ("render_locations",),
             "measure": ("Floats", "Measure"),
             "metric": ("ReportMetric", "ReportTexts"),
             "metric_suite": ("MetricResults", "MetricSuite"),
@@ -72,6 +90,7 @@ else:
 
 __all__ = [
     "ALL_FINDINGS",
+    "ATTENTION_SCORES",
     "CALIBRATION_BINS",
     "CONSTANT",
     "ECE",
@@ -84,6 +103,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "AttributePrediction",
     "Bin",
+    "BoxedFinding",
     "Difference",
     "DiversityStats",
     "DocumentFrequencies",
@@ -91,12 +111,16 @@ __all__ = [
     "HeadRun",
     "JoinedReports",
     "LabelScores",
+    "LocatedFinding",
+    "LocationRun",
     "Measure",
     "MetricResults",
     "MetricSuite",
     "Pairs",
+    "PlacedMap",
     "Preset",
     "ProbabilityMetric",
+    "Rectangle",
     "ReportMetric",
     "ReportTexts",
     "Score",
@@ -127,18 +151,21 @@ __all__ = [
     "label_reports",
     "load_preset",
     "mark_differences",
+    "mean_box_map",
     "metric_folder",
     "notice_empty",
     "reliability",
     "render_differences",
     "render_head",
     "render_labels",
+    "render_locations",
     "render_table",
     "rouge_l_coco",
     "run_score",
     "run_to_dict",
     "score_head",
     "score_labels",
+    "score_locations",
     "score_reports",
     "score_texts",
     "seed_spread",

@@ -40,7 +40,7 @@ def render_table(run: ScoreRun) -> RenderableType:
 
 def render_differences(title: str, first: str, second: str, differences: Iterable[Difference]) -> Table:
     """Render the scores of two systems, their differences, intervals and p-values of bootstrap and randomization."""
-    table = _table(title, "", first, second, "change", "95%", "p boot", "p rand")
+    table = score_table(title, "", first, second, "change", "95%", "p boot", "p rand")
     for one in differences:
         table.add_row(one.name, *_difference(one))
     return table
@@ -49,11 +49,11 @@ def render_differences(title: str, first: str, second: str, differences: Iterabl
 def render_labels(title: str, labels: LabelScores) -> Iterator[Table]:
     """Render the F1 of each label beside controls and baselines, then the differences of the macro averages."""
     titles = (name.replace(" ", "\n") for name in labels.against)  # line breaks keep the table within 80 columns
-    table = _table(title, "", "positive", "own\nimages", "95%", *titles)
+    table = score_table(title, "", "positive", "own\nimages", "95%", *titles)
     for index, score in enumerate(labels.scores):
         others = (f"{differences[index].first:.3f}" for differences in labels.against.values())
         studies = str(labels.support.get(score.name, ""))
-        table.add_row(score.name, studies, f"{score.value:.3f}", _interval(score), *others)
+        table.add_row(score.name, studies, f"{score.value:.3f}", render_interval(score), *others)
     yield table
     means = (replace(differences[0], name=f"{MACRO_F1} over {name}") for name, differences in labels.against.items())
     yield render_differences("Against controls and baselines", "other", "own\nimages", means)
@@ -63,7 +63,7 @@ def render_head(run: HeadRun) -> Iterator[Table]:
     """Render the scores of the finding head against the labels: each finding, then the differences from controls."""
     mean = next((score for score in run.scores if score.name.startswith(MEAN_AUROC)), None)
     title = "The finding head against the labels" + ("" if mean is None else f"; {mean.name}")
-    table = _table(title, "", "positive", AUROC, "95%", ECE, "ECE by\nchance", BRIER, "Brier of\nprevalence")
+    table = score_table(title, "", "positive", AUROC, "95%", ECE, "ECE by\nchance", BRIER, "Brier of\nprevalence")
     table.columns[0].no_wrap = True
     table.add_row(ALL_FINDINGS, "", *_head_figures(run, ALL_FINDINGS, mean))
     for finding, support in run.support.items():
@@ -81,7 +81,7 @@ def render_head(run: HeadRun) -> Iterator[Table]:
 def _head_figures(run: HeadRun, name: str, area: Score | None) -> list[str]:
     error, *briers = (f"{run[f'{name} {kind}'].value:.3f}" for kind in (ECE, BRIER, BRIER_OF_PREVALENCE))
     figures = [error, f"{run.error_by_chance[name]:.3f}", *briers]
-    return ["", "", *figures] if area is None else [f"{area.value:.3f}", _interval(area), *figures]
+    return ["", "", *figures] if area is None else [f"{area.value:.3f}", render_interval(area), *figures]
 
 
 def _parts(run: ScoreRun) -> Iterator[RenderableType]:
@@ -124,16 +124,16 @@ def _is_shown(run: ScoreRun, name: str) -> bool:
 
 
 def _wording(run: ScoreRun) -> Table:
-    table = _table("Wording", "", run.model.name, "95%", *(baseline.name for baseline in run.baselines))
+    table = score_table("Wording", "", run.model.name, "95%", *(baseline.name for baseline in run.baselines))
     for score in run.model.scores:
         if not is_finding_score(score.name):
             others = (f"{baseline[score.name].value:.4f}" for baseline in run.baselines)
-            table.add_row(score.name, f"{score.value:.4f}", _interval(score), *others)
+            table.add_row(score.name, f"{score.value:.4f}", render_interval(score), *others)
     return table
 
 
 def _seeds(run: ScoreRun) -> Table:
-    table = _table(f"Over {len(run.training_seeds[0].values)} training seeds", "", "mean", "deviation", "each")
+    table = score_table(f"Over {len(run.training_seeds[0].values)} training seeds", "", "mean", "deviation", "each")
     for score in run.training_seeds:
         if _is_shown(run, score.name):
             each = "  ".join(f"{value:.4f}" for value in score.values)
@@ -143,7 +143,7 @@ def _seeds(run: ScoreRun) -> Table:
 
 def _findings(run: ScoreRun, labeler: str, sizes: Sequence[str]) -> Table:
     constant = next((baseline for baseline in run.baselines if baseline.name == CONSTANT), None)
-    table = _table(
+    table = score_table(
         f"Findings by {labeler or 'rules'}",
         "",
         *STATISTICS,
@@ -159,7 +159,7 @@ def _findings(run: ScoreRun, labeler: str, sizes: Sequence[str]) -> Table:
 
 def _single_findings(run: ScoreRun) -> Table:
     policy = next(iter(UNCERTAIN_POLICIES))
-    table = _table(f"Each finding, {policy}", "", "support", *STATISTICS, "95% of F1")
+    table = score_table(f"Each finding, {policy}", "", "support", *STATISTICS, "95% of F1")
     for finding in run.schema.scored_findings:
         support = run.support[policy][finding]
         names = [label_name(finding, statistic, policy) for statistic in STATISTICS]
@@ -170,7 +170,7 @@ def _single_findings(run: ScoreRun) -> Table:
 
 
 def _diversity(run: ScoreRun) -> Table:
-    table = _table("Diversity", "", "distinct texts", "most frequent", "vocabulary", "normal", "copied from train")
+    table = score_table("Diversity", "", "distinct texts", "most frequent", "vocabulary", "normal", "copied from train")
     rows = {run.model.name: run.model.diversity, "references": run.reference_diversity}
     rows |= {baseline.name: baseline.diversity for baseline in run.baselines}
     for name, diversity in rows.items():
@@ -178,7 +178,7 @@ def _diversity(run: ScoreRun) -> Table:
     return table
 
 
-def _table(title: str, first: str, *columns: str) -> Table:
+def score_table(title: str, first: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column(first)
     for column in columns:
@@ -188,10 +188,10 @@ def _table(title: str, first: str, *columns: str) -> Table:
 
 def _figures(system: SystemScores, names: list[str]) -> list[str]:
     scores = [system[name] for name in names]
-    return [*(f"{score.value:.4f}" for score in scores), _interval(scores[-1])]
+    return [*(f"{score.value:.4f}" for score in scores), render_interval(scores[-1])]
 
 
-def _interval(score: Score) -> str:
+def render_interval(score: Score) -> str:
     return "" if score.interval is None else "{:.3f} to {:.3f}".format(*score.interval)
 
 

@@ -2,7 +2,7 @@
 
 from report_gen.records.box import Box
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
-from report_gen.records.heatmap import Heatmap
+from report_gen.records.heatmap import FindingAttention, Heatmap
 from report_gen.records.location import (
     LOCATION_PARTS,
     MIDLINE,
@@ -48,6 +48,7 @@ __all__ = [
     "AttributeName",
     "Box",
     "Finding",
+    "FindingAttention",
     "FindingLocation",
     "FindingPhrases",
     "FindingSchema",

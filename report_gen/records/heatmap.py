@@ -1,4 +1,4 @@
-"""Record of the attention of each finding over an image."""
+"""Records of the attention of each finding over an image."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from report_gen.records.box import Box
+from report_gen.records.study import Image
 
 if TYPE_CHECKING:  # every command imports the records, and numpy would double the time of --help
     import numpy as np
@@ -28,3 +29,15 @@ class Heatmap:
 
     The finding that follows from the others has no attention and is missing.
     """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingAttention:
+    """Attention weights over the patches of the first image of a study that the model gets, without its pixels."""
+
+    image: Image
+    square: tuple[float, float, float, float]
+    """Left, upper, right and lower edge of the square of patches, in shares of the width and height of the image. The
+    square may extend beyond the image."""
+    weights: Mapping[str, NDArray[np.float32]]
+    """Weights [g,g] by finding, as in `Heatmap`."""

@@ -38,7 +38,7 @@ class Oracle:
     reported = frozenset({"Edema", "Pneumonia"})
 
     def draft_all(
-        self, studies: Sequence[Study], *, decoding: Decoding, blank: bool = False, force: bool = False
+        self, studies: Sequence[Study], *, decoding: Decoding, blank: bool = False, **_: Any
     ) -> Iterator[Report]:
         for study in studies:
             number = int(study.images[0].path.stem)
@@ -62,6 +62,7 @@ def rows(folder: Path, labels: dict[str, Any]) -> list[dict[str, Any]]:
             "images": [str(write_png(folder / f"{number}.png", corner_image(number % 4)))],
             "view_positions": ["PA"],
             "findings": "",
+            "finding_boxes": [],
             "indication": "",
             **dict.fromkeys(ATTRIBUTES, ""),
             "labels": [labels[name](number) if name in labels else None for name in FINDINGS],

@@ -1,10 +1,11 @@
-"""Attention heat maps: their image, its placement, and the weights of the first view."""
+"""Attention of findings, as heat maps and while drafting: the image, its placement, the weights of the first view."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,10 @@ import torch
 from report_gen.config import VIEWS
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
+from report_gen.generation import Decoding
 from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
-from report_gen.records import Box, ViewPosition
+from report_gen.records import Box, FindingAttention, Study, ViewPosition
 from tests.builders import SIZE, noise_image, study, tiny_checkpoint, tiny_config, write_png
 from tests.dicom_files import write_dicom
 from tests.image_steps import anatomy
@@ -92,6 +94,57 @@ def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path
     both = replace(lateral, series=(replace(lateral.series[0], images=images),))
     heatmap = Drafter(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))).attention_map(both)
     np.testing.assert_allclose(heatmap.image, noise_image(2) / 255, atol=1e-3)
+
+
+def collect(drafter: Drafter, studies: list[Study], **options: Any) -> list[tuple[str, FindingAttention]]:
+    """Draft studies and return their names with the attention that the drafter reports."""
+    collected: list[tuple[str, FindingAttention]] = []
+    drafting = drafter.draft_all(
+        studies, decoding=Decoding(max_tokens=2), on_attention=lambda *one: collected.append(one), **options
+    )
+    list(drafting)
+    return [(study.name, attention) for study, attention in collected]
+
+
+@pytest.mark.parametrize("steps", [[], [{"name": "crop_borders"}]])
+@pytest.mark.parametrize(("rows", "columns"), [(64, 128), (128, 64)])
+def test_drafting_reports_the_attention_of_the_heat_map(
+    steps: list[dict[str, str]], rows: int, columns: int, tmp_path: Path
+) -> None:
+    pixels = np.zeros((rows, columns), dtype=np.uint8)
+    pixels[:64, -64:] = 255 * anatomy(64, 64)
+    studies = [read_study(write_png(tmp_path / "a.png", pixels)), study(tmp_path)]
+    drafter = Drafter(tiny_checkpoint(tiny_config(preprocessing=steps)))
+    for batch_size in (1, 2):
+        collected = collect(drafter, studies, batch_size=batch_size)
+        assert [name for name, _ in collected] == ["a", "study-0"]
+        for one, (_, attention) in zip(studies, collected, strict=True):
+            heatmap = drafter.attention_map(one)
+            height, width = heatmap.image.shape
+            assert attention.image == one.images[0]
+            left, top, side = heatmap.square
+            expected = (left / width, top / height, (left + side) / width, (top + side) / height)
+            assert attention.square == pytest.approx(expected)
+            for name, weights in heatmap.weights.items():
+                np.testing.assert_allclose(attention.weights[name], weights, rtol=1e-4)
+
+
+def test_of_two_views_the_attention_of_the_one_that_the_model_gets_is_reported(tmp_path: Path) -> None:
+    lateral, frontal = study(tmp_path, 1), study(tmp_path, 2)
+    images = (
+        replace(lateral.images[0], view_position=ViewPosition.LATERAL),
+        replace(frontal.images[0], view_position=ViewPosition.PA),
+    )
+    both = replace(lateral, series=(replace(lateral.series[0], images=images),))
+    ((_, attention),) = collect(Drafter(tiny_checkpoint(tiny_config(scope={"views": ("PA",)}))), [both])
+    assert attention.image.path == frontal.images[0].path
+
+
+def test_gray_control_images_have_the_place_of_the_whole_image_and_black_images_none(tmp_path: Path) -> None:
+    wide = read_study(write_png(tmp_path / "wide.png", np.full((32, 64), 200, dtype=np.uint8)))
+    assert collect(drafter(), [wide]) == []  # every pixel has the same value, so the model is not asked
+    ((_, attention),) = collect(drafter(), [wide], blank=True)
+    assert attention.square == (0, -0.5, 1, 1.5)
 
 
 def test_an_unreadable_study_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""Hand the attention of the findings of drafted studies to a caller who asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from report_gen.drafting.preprocessing import LoadedStudy
+from report_gen.explaining import finding_attention
+from report_gen.model import ReportModel, VisualFeatures
+from report_gen.records import FindingAttention, Study
+
+OnAttention = Callable[[Study, FindingAttention], None] | None
+"""Receives a study, with the images that the model gets, and the attention of its findings over the first of them; None
+if nobody asks for it."""
+
+
+def report_attention(
+    model: ReportModel, visual: VisualFeatures, studies: Sequence[LoadedStudy], on_attention: OnAttention
+) -> None:
+    """Call `on_attention` for each of B studies, unless it is None.
+
+    Args:
+        model: The model.
+        visual: Visual features of the B studies.
+        studies: The B studies.
+        on_attention: Receives each study and its attention.
+    """
+    if on_attention is None:
+        return
+    images, placements = [one.images[0] for one in studies], [one.placements[0] for one in studies]
+    for study, attention in zip(studies, finding_attention(model, visual, images, placements), strict=True):
+        on_attention(study.request.study, attention)
