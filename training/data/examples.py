@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.auditing import mentions_side
 from report_gen.config import STATES
-from report_gen.labeling import label_findings
+from report_gen.labeling import label_findings, locate_findings
 from report_gen.prompting import Prompt, describe_views, render
 from report_gen.records import (
+    LOCATION_PARTS,
     UNKNOWN_ATTRIBUTES,
+    UNKNOWN_LOCATION,
     FindingSchema,
     FindingState,
     Section,
     ViewPosition,
     format_report,
+    location_to_parts,
     parse_report,
 )
 from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
 from .corpus_study import CorpusStudy
+from .text_cleaning import without_sides
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
+
+
+@dataclass(frozen=True)
+class EncodedReport:
+    """A report as token ids."""
+
+    ids: tuple[int, ...]
+    """[R] token ids."""
+    abnormal: tuple[bool, ...]
+    """[R] whether the sentence of each token states a finding as present or uncertain."""
+    text: str
+    """The text that `ids` encode, as `format_report` writes it."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,9 @@ class TrainingExample:
     """The report text that `report_ids` encode, as `format_report` writes it."""
     states: NDArray[np.int64]
     """[F] indices into STATES, labeled from the report text."""
+    locations: NDArray[np.bool_]
+    """[F,P] `LOCATION_PARTS` of each present or uncertain finding, as `reference` states them; all False if unknown,
+    and for a model without locations."""
     labels: NDArray[np.float32]
     """[F] labels of the corpus, else of the text: 1 or 0, NaN if unknown."""
     targets: NDArray[np.float32]
@@ -65,10 +85,35 @@ class TrainingExample:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
+    without_sides: EncodedReport | None = None
+    """The report without sides, if it differs and has the same sections and states."""
+
+    @property
+    def needs_sides(self) -> bool:
+        """Whether the report names sides and cannot do without them."""
+        return self.without_sides is None and mentions_side(self.reference)
+
+    def forget_locations(self) -> TrainingExample:
+        """Return the example with unknown locations and the report without sides."""
+        report = self.without_sides or EncodedReport(self.report_ids, self.abnormal, self.reference)
+        return replace(
+            self,
+            report_ids=report.ids,
+            abnormal=report.abnormal,
+            reference=report.text,
+            locations=np.zeros_like(self.locations),
+            without_sides=None,
+        )
 
 
 def encode_study(
-    study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int, schema: FindingSchema
+    study: CorpusStudy,
+    tokenizer: ReportTokenizer,
+    prompt: Prompt,
+    max_report_tokens: int,
+    schema: FindingSchema,
+    *,
+    locations: bool = False,
 ) -> TrainingExample:
     """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits.
 
@@ -78,12 +123,14 @@ def encode_study(
         prompt: Prompt of the model.
         max_report_tokens: Largest number of report tokens R.
         schema: The F findings of the model.
+        locations: Whether locations condition the decoder.
     """
-    states = _states(study, schema)
+    states = _states(study.sections, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
         labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
-    report = _encode_report(study.sections, tokenizer, max_report_tokens, schema)
+    encode = partial(_encode_report, tokenizer=tokenizer, max_report_tokens=max_report_tokens, schema=schema)
+    report = encode(study.sections)
     return TrainingExample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -94,6 +141,7 @@ def encode_study(
         abnormal=report.abnormal,
         reference=report.text,
         states=states,
+        locations=_locations(report.text if locations else "", schema),
         labels=labels,
         targets=targets,
         boxes=tuple(
@@ -105,12 +153,31 @@ def encode_study(
         loss_weight=study.loss_weight,
         normalization=study.normalization,
         attributes=study.attributes,
+        without_sides=_encode_without_sides(study.sections, encode, schema) if locations else None,
     )
 
 
-def _states(study: CorpusStudy, schema: FindingSchema) -> NDArray[np.int64]:
-    labels = label_findings(format_report(study.sections), schema)
+def _states(sections: tuple[Section, ...], schema: FindingSchema) -> NDArray[np.int64]:
+    labels = label_findings(format_report(sections), schema)
     return np.array([STATES.index(labels[name]) for name in schema.findings], dtype=np.int64)
+
+
+def _locations(text: str, schema: FindingSchema) -> NDArray[np.bool_]:
+    """Return the parts [F,P] of the locations that a report states."""
+    stated = locate_findings(text, schema)
+    parts = [location_to_parts(stated.get(name, UNKNOWN_LOCATION)) for name in schema.findings]
+    return np.array(parts, dtype=np.bool_).reshape(len(schema.findings), len(LOCATION_PARTS))
+
+
+def _encode_without_sides(
+    sections: tuple[Section, ...], encode: Callable[[tuple[Section, ...]], EncodedReport], schema: FindingSchema
+) -> EncodedReport | None:
+    """Encode the report without sides; None if it is the same, or has lost a section or a finding."""
+    plain = without_sides(sections, schema)
+    same_names = [section.name for section in plain] == [section.name for section in sections]
+    if plain == sections or not same_names or not np.array_equal(_states(plain, schema), _states(sections, schema)):
+        return None
+    return encode(plain)
 
 
 def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
@@ -140,16 +207,9 @@ def _encode_prompt(
     return tuple(tokenizer.encode(render(prompt, indication=indication, views=describe_views(views), technique="")))
 
 
-@dataclass(frozen=True)
-class _EncodedReport:
-    ids: tuple[int, ...]
-    abnormal: tuple[bool, ...]
-    text: str
-
-
 def _encode_report(
     sections: tuple[Section, ...], tokenizer: ReportTokenizer, max_report_tokens: int, schema: FindingSchema
-) -> _EncodedReport:
+) -> EncodedReport:
     """Encode a report sentence by sentence. No token spans a space, so this equals encoding the whole text."""
     encoded = [[tokenizer.encode(sentence.text) for sentence in section.sentences] for section in sections]
     headings = [tokenizer.encode(f"{section.name.value}:") for section in sections]
@@ -165,7 +225,7 @@ def _encode_report(
     kept = tuple(Section(s.name, s.sentences[: len(kept)]) for s, kept in zip(sections, encoded, strict=True))
     if len(ids) > max_report_tokens:  # one sentence per section is left and still too long: cut it
         kept = parse_report(tokenizer.decode(ids[:max_report_tokens]))
-    return _EncodedReport(tuple(ids[:max_report_tokens]), tuple(abnormal[:max_report_tokens]), format_report(kept))
+    return EncodedReport(tuple(ids[:max_report_tokens]), tuple(abnormal[:max_report_tokens]), format_report(kept))
 
 
 def _shorten(encoded: list[list[list[int]]], max_tokens: int) -> None:

@@ -61,6 +61,8 @@ class CorpusRecipe(FrozenModel):
     """Standard deviation of the intensities (0..1), as for `mean`."""
     augmented_texts: int = Field(default=0, ge=0, le=10_000_000)
     """Number of additional training reports, made by combining sentences of several reports."""
+    augmented_normals: float = Field(default=0.0, ge=0, le=1)
+    """Share of the additional reports that state no finding; the others state one to three."""
     use_images: bool = True
     """False uses only the reports."""
     use_texts: bool = True

@@ -72,6 +72,8 @@ class ModelRecipe(FrozenModel):
     finding_support: int = Field(default=1, ge=1, le=1_000_000_000)
     """Positive and negative labels of training studies with images that a finding needs; the model reports no
     probability of a finding with fewer and does not condition the decoder on it."""
+    locations: bool = False
+    """Whether the model recognizes where findings are (side and zones), which then conditions the decoder."""
     attributes: tuple[AttributeName, ...] = ()
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)

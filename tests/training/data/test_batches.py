@@ -53,6 +53,7 @@ TEXT = TrainingExample(
     abnormal=(False, True),
     reference="FINDINGS:\nEdema.",
     states=states(Edema=PRESENT),
+    locations=np.zeros((17, 5), dtype=np.bool_),
     targets=np.full(17, np.nan, dtype=np.float32),
 )
 

@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from report_gen_training.data.text_augmentation import Report, augment_texts
+from report_gen_training.data.sentence_bank import Report
+from report_gen_training.data.text_augmentation import augment_texts
 
 from report_gen.auditing import find_contradictions
 from report_gen.labeling import chest_xray, label_findings

@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_gen_training.data.text_cleaning import clean_report, clean_sentence, drop_contradictions
+from report_gen_training.data.text_cleaning import (
+    CleaningRules,
+    Sides,
+    clean_report,
+    clean_sentence,
+    drop_contradictions,
+    without_sides,
+)
 
-from report_gen.labeling import load_schema
+from report_gen.labeling import chest_xray, load_schema
 from report_gen.records import SectionName, parse_report
+
+KEEP = CleaningRules(drop_priors=True)
+LOCATED = CleaningRules(drop_priors=True, sides=Sides.LOCATED)
+DROP = CleaningRules(drop_priors=True, sides=Sides.DROP)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +35,19 @@ from report_gen.records import SectionName, parse_report
         ("Stable cardiomegaly.", "Cardiomegaly."),
         ("There is a stable effusion.", "There is an effusion."),
         ("The heart is stable.", ""),
+        # Of normal anatomy nothing is left but that there is some.
+        ("Stable mediastinal contours.", ""),
+        ("Mild cardiomegaly, stable mediastinal contours.", ""),
+        ("Stable appearance of the chest without effusion.", ""),
+        ("Stable enlarged cardiac silhouette.", "Enlarged cardiac silhouette."),
+        ("Stable enlargement of the cardiac silhouette.", "Enlargement of the cardiac silhouette."),
         ("No new consolidation.", "No consolidation."),
         ("Clear lungs..", "Clear lungs."),
         ("Small left pleural effusion.", "Small left pleural effusion."),
     ],
 )
 def test_sentences(sentence: str, cleaned: str) -> None:
-    assert clean_sentence(sentence, drop_priors=True, drop_sides=False) == cleaned
+    assert clean_sentence(sentence, KEEP) == cleaned
 
 
 @pytest.mark.parametrize(
@@ -86,29 +103,64 @@ def test_sentences(sentence: str, cleaned: str) -> None:
     ],
 )
 def test_sides(sentence: str, cleaned: str) -> None:
-    assert clean_sentence(sentence, drop_priors=True, drop_sides=True) == cleaned
+    assert clean_sentence(sentence, DROP) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("sentence", "cleaned"),
+    [
+        # The side of a finding that is there, or may be.
+        ("Small left pleural effusion.", "Small left pleural effusion."),
+        ("Possible pneumonia in the right lower lobe.", "Possible pneumonia in the right lower lobe."),
+        ("Effusions, right greater than left.", "Effusions, right greater than left."),
+        ("Bibasilar atelectasis.", "Bibasilar atelectasis."),
+        ("Left effusion and right apical pneumothorax.", "Left effusion and right apical pneumothorax."),
+        ("The right lung is clear except for a nodule.", "The right lung is clear except for a nodule."),
+        # The side of something else.
+        ("The right lung is clear.", ""),
+        ("No left pleural effusion.", "No pleural effusion."),
+        ("The lungs are clear bilaterally.", "The lungs are clear."),
+        ("Left IJ catheter.", "IJ catheter."),
+        ("Right hilar calcification.", "Hilar calcification."),
+        ("Enlarged left ventricle.", "Enlarged ventricle."),
+        ("Small right effusion, no left effusion.", "Small effusion, no effusion."),
+        # Zones are no sides.
+        ("Basilar atelectasis.", "Basilar atelectasis."),
+    ],
+)
+def test_only_sides_of_findings_are_kept(sentence: str, cleaned: str) -> None:
+    assert clean_sentence(sentence, LOCATED) == cleaned
+
+
+def test_a_report_without_sides_loses_sentences_that_need_them() -> None:
+    report = parse_report("FINDINGS: Small left effusion. Effusion on the left. The right lung is clear. No edema.")
+    (findings,) = without_sides(report, chest_xray())
+    assert findings.text == "Small effusion. Effusion. No edema."
+    assert without_sides(parse_report("IMPRESSION: The right lung is clear."), chest_xray()) == ()
 
 
 def test_the_findings_of_another_schema_keep_their_words(tmp_path: Path) -> None:
     file = tmp_path / "head.toml"
     file.write_text('name = "head_ct"\n[[finding]]\nname = "Hemorrhage"\nphrases = ["hemorrhage*"]\n')
-    cleaned = clean_sentence("Left subdural hemorrhage.", drop_priors=True, drop_sides=True, schema=load_schema(file))
+    cleaned = clean_sentence(
+        "Left subdural hemorrhage.", CleaningRules(drop_priors=True, sides=Sides.DROP, schema=load_schema(file))
+    )
     assert cleaned == "Subdural hemorrhage."
 
 
 def test_comparisons_are_kept_on_request() -> None:
-    assert clean_sentence("Stable cardiomegaly.", drop_priors=False, drop_sides=False) == "Stable cardiomegaly."
+    assert clean_sentence("Stable cardiomegaly.", CleaningRules(drop_priors=False)) == "Stable cardiomegaly."
 
 
 def test_a_report() -> None:
     row = {"findings": "1. Clear lungs. 2. Normal heart. Clear lungs. XXXX.", "impression": "Unchanged. XXXX."}
-    (findings,) = clean_report(row, drop_priors=True, drop_sides=False)
+    (findings,) = clean_report(row, KEEP)
     assert findings.name is SectionName.FINDINGS
     assert [sentence.text for sentence in findings.sentences] == ["Clear lungs.", "Normal heart."]
 
 
 def test_a_report_without_a_text() -> None:
-    assert clean_report({"findings": "", "impression": ""}, drop_priors=True, drop_sides=True) == ()
+    assert clean_report({"findings": "", "impression": ""}, DROP) == ()
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,7 @@ def whole() -> Batch:
         attention_mask=(positions < ends).long(),
         labels=ids.masked_fill(~labeled, IGNORED),
         finding_states=torch.zeros(4, 17, dtype=torch.long),
+        finding_locations=torch.zeros(4, 17, 5),
         finding_targets=targets,
         attribute_values=torch.zeros(4, 2, dtype=torch.long),
         attribute_targets=torch.tensor([[1, 2], [2, 0], [0, 0], [1, 3]]),
