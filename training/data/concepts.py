@@ -85,7 +85,10 @@ class KnownConcepts:
         if self._never.search(sentence):
             return False
         labeler = finding_labeler(self._schema)
-        if not any(statement.finding in self._findings for statement in labeler.read_statements(sentence)):
+        statements = labeler.read_statements(sentence)
+        if not any(statement.finding in self._findings for statement in statements):
+            return False
+        if any(one.state in _ASSERTED and one.finding not in self._findings for one in statements):
             return False
         covered = [(place.start, place.end) for place in labeler.vocabulary.find_places(sentence)]
         for phrase in labeler.vocabulary.find_phrases(sentence):

@@ -56,6 +56,56 @@ def test_texts_are_cleaned_as_the_recipe_says(tmp_path: Path) -> None:
     assert format_report(sideless.sections) == "FINDINGS:\nStable cardiomegaly.\n\nIMPRESSION:\nSmall effusion."
 
 
+MIXED = {
+    "findings": "The right lung is clear. Small left effusion. Left chest tube. No acute bony abnormality.",
+    "impression": "Small left effusion, status post thoracotomy. Left effusion.",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "locations", "expected"),
+    [
+        ({}, False, "The right lung is clear. Small left effusion. Left chest tube. No acute bony abnormality."),
+        ({}, True, "Small left effusion. Chest tube. No acute bony abnormality."),
+        ({"drop_unknown_concepts": True}, True, "Small left effusion. Chest tube. No acute bony abnormality."),
+        (
+            {"drop_unknown_concepts": True, "unknown_findings": ["Support Devices", "Fracture"]},
+            True,
+            "Small left effusion.",
+        ),
+        (
+            {"drop_unknown_concepts": True, "unknown_findings": ["Support Devices", "Fracture"], "drop_sides": True},
+            True,
+            "Small effusion.",
+        ),
+    ],
+)
+def test_texts_keep_what_the_model_can_know(
+    tmp_path: Path, text: dict[str, Any], locations: bool, expected: str
+) -> None:
+    manifest(tmp_path, MIXED)
+    made = recipe(tmp_path, text=text)
+    model = made.model.model_copy(update={"locations": locations})
+    (one,) = read(made.model_copy(update={"model": model}))
+    assert one.sections[0].text == expected
+
+
+NORMAL = "Heart size is normal. The lungs are clear. No pleural effusion or pneumothorax."
+
+
+def test_incomplete_normal_reports_are_left_out(tmp_path: Path) -> None:
+    manifest(
+        tmp_path,
+        {"findings": NORMAL, "impression": "No acute disease."},
+        {"findings": "Sternal wires. XXXX heart. The lungs are clear.", "impression": "No acute disease."},
+        {"findings": f"Nodule measuring 8 mm. {NORMAL}", "impression": "Pulmonary nodule measuring 8 mm."},
+        {"findings": NORMAL, "impression": "Status post CABG."},
+    )
+    text = {"drop_unknown_concepts": True, "sections": ["FINDINGS", "IMPRESSION"]}
+    found = [one for one in read(recipe(tmp_path, text=text)) if one.sections]
+    assert [one.study_id for one in found] == ["0"]
+
+
 def test_contradictions_are_dropped_on_request(tmp_path: Path) -> None:
     manifest(tmp_path, {"findings": "Small pleural effusion. No pleural effusion.", "impression": "Effusion."})
     (plain,) = read(recipe(tmp_path))
