@@ -79,7 +79,7 @@ _SIDE = re.compile(
     re.IGNORECASE,
 )
 _BOTH = re.compile(
-    r"\bboth (?:the )?(?=lungs|lung bases|bases|apices|lower|upper|hemi|costo|hila|pleural)", re.IGNORECASE
+    r"\bboth (?:the )?(?=lungs|lung bases|lung apices|bases|apices|lower|upper|hemi|costo|hila|pleural)", re.IGNORECASE
 )
 _COMPARISON = re.compile(
     r"[ ,]*\(?\b(?:left|right|[lr])(?: side)?(?: slightly| much| somewhat)?"

@@ -25,8 +25,9 @@ from .patient_split import check_sources
 from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
 from .targets import mix_targets, read_labels, replace_soft_labels
+from .templates import template_report
 from .text_augmentation import augment_texts
-from .text_cleaning import CleaningRules, Sides, clean_report, drop_contradictions
+from .text_cleaning import CleaningRules, Sides, clean_report, clean_sections, drop_contradictions
 
 
 class CorpusStudies(Iterable[CorpusStudy]):
@@ -117,7 +118,7 @@ def read_studies(
             corpus.augmented_texts,
             np.random.default_rng(recipe.seed),
             schema,
-            sentences=_Reports(Rows(cleaned)),
+            sentences=_sentences(_Reports(Rows(cleaned)), corpus, rules),
             normals=corpus.augmented_normals,
             accept=lambda report: accept(report) == report,
         )
@@ -145,6 +146,13 @@ def _usable(
     if text.drop_contradictions:
         sections = drop_contradictions(sections, schema)
     return sections if concepts is None or concepts.is_complete(sections) else ()
+
+
+def _sentences(reports: Sequence[Report], corpus: CorpusRecipe, rules: CleaningRules) -> Iterator[Report]:
+    """Yield the reports whose sentences may be combined."""
+    yield from reports
+    if corpus.augmented_templates:
+        yield clean_sections(template_report(rules.schema), rules)
 
 
 def _accept_all(rows: Iterable[Row], accept: Callable[[Report], Report]) -> Iterator[CorpusStudy]:

@@ -6,7 +6,7 @@ sentences about other findings from other reports, and loses the sentences that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,7 @@ def augment_texts(
     random: np.random.Generator,
     schema: FindingSchema,
     *,
-    sentences: Sequence[Report] | None = None,
+    sentences: Iterable[Report] | None = None,
     normals: float = 0.0,
     accept: Callable[[Report], bool] = bool,
 ) -> Iterator[Report]:
@@ -53,6 +53,8 @@ def augment_texts(
     names = bank.frequent_findings(_MIN_SENTENCES)
     for _ in range(count if complete and schema.findings else 0):
         is_normal = normals > 0 and random.random() < normals
+        if not (is_normal or names):
+            continue
         for _ in range(_TRIES):
             base = reports[complete[random.integers(len(complete))]]
             report = _normal(base, bank, random, schema) if is_normal else _abnormal(base, names, bank, random)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
-from report_gen.labeling import findings_in_state
+from report_gen.labeling import chest_xray, findings_in_state
 from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
 from .concepts import KnownConcepts
@@ -60,8 +61,8 @@ class CleaningRules:
     """Which sides are removed: the word ("left effusion"), or its place as well ("opacity in the left base")."""
     concepts: KnownConcepts | None = None
     """Remove sentences about other concepts, if given."""
-    schema: FindingSchema | None = None
-    """The findings; those of chest radiographs if not given."""
+    schema: FindingSchema = field(default_factory=chest_xray)
+    """The findings."""
 
 
 def clean_report(example: Mapping[str, str], rules: CleaningRules) -> tuple[Section, ...]:
@@ -75,27 +76,24 @@ def clean_report(example: Mapping[str, str], rules: CleaningRules) -> tuple[Sect
         example: A row of a corpus, with findings and impression.
         rules: What else is removed.
     """
-    sections = []
-    for name in SectionName:
-        text = _ENUMERATION.sub("", _LOWER_CASE_START.sub(lambda letter: letter[0].upper(), example[name.lower()]))
-        cleaned = (clean_sentence(sentence.text, rules) for sentence in split_sentences(text))
-        if kept := _sentences(cleaned):
-            sections.append(Section(name, kept))
-    return tuple(sections)
+    texts = {name: _LOWER_CASE_START.sub(_upper, example[name.lower()]) for name in SectionName}
+    sections = (Section(name, tuple(split_sentences(_ENUMERATION.sub("", text)))) for name, text in texts.items())
+    return clean_sections(sections, rules)
 
 
-def without_sides(sections: Sequence[Section], schema: FindingSchema) -> tuple[Section, ...]:
+def clean_sections(sections: Iterable[Section], rules: CleaningRules) -> tuple[Section, ...]:
+    """Clean the sentences of a report; see `clean_report`."""
+    return _change_sentences(sections, partial(clean_sentence, rules=rules))
+
+
+def without_sides(sections: Iterable[Section], schema: FindingSchema) -> tuple[Section, ...]:
     """Return a cleaned report without sides. Sections without sentences are left out.
 
     Args:
         sections: Sections of one report.
         schema: The findings.
     """
-    kept = (
-        Section(section.name, _sentences(_drop_sides(sentence.text, schema) for sentence in section.sentences))
-        for section in sections
-    )
-    return tuple(section for section in kept if section.sentences)
+    return _change_sentences(sections, partial(_drop_sides, schema=schema))
 
 
 def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | None = None) -> tuple[Section, ...]:
@@ -141,12 +139,20 @@ def clean_sentence(sentence: str, rules: CleaningRules) -> str:
     return re.sub(r"[,.;\s]*([.?!])[.\s]*$", r"\1", sentence)
 
 
-def _sentences(texts: Iterable[str]) -> tuple[Sentence, ...]:
-    """Return each text once, as a sentence."""
-    return tuple(Sentence(text) for text in dict.fromkeys(texts) if text)
+def _change_sentences(sections: Iterable[Section], change: Callable[[str], str]) -> tuple[Section, ...]:
+    """Change each sentence and drop empty and repeated sentences, and sections without sentences."""
+    changed = (
+        (section.name, dict.fromkeys(change(sentence.text) for sentence in section.sentences)) for section in sections
+    )
+    kept = (Section(name, tuple(Sentence(text) for text in texts if text)) for name, texts in changed)
+    return tuple(section for section in kept if section.sentences)
 
 
-def _drop_sides(sentence: str, schema: FindingSchema | None) -> str:
+def _upper(letter: re.Match[str]) -> str:
+    return letter[0].upper()
+
+
+def _drop_sides(sentence: str, schema: FindingSchema) -> str:
     return _tidy(remove_sides(sentence, schema)) if mentions_side(sentence) else sentence
 
 
