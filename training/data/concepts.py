@@ -40,8 +40,9 @@ class KnownConcepts:
         self._schema, self._findings = schema, {*schema.stated, schema.normal} - {*dropped}
         self._anatomies = frozenset(contents["anatomies"])
         self._words = {word for words in contents["words"].values() for word in words.split()}
-        self._never = re.compile("|".join(rf"\b(?:{pattern})" for pattern in contents["never"]), re.IGNORECASE)
-        self._removed = re.compile(rf"\b(?:{'|'.join(contents['removed'])})\b,?\s*", re.IGNORECASE)
+        never = (pattern for group in contents["never"].values() for pattern in group)
+        self._never = re.compile("|".join(rf"\b(?:{pattern})" for pattern in never), re.IGNORECASE)
+        self._removed = re.compile(rf"\b(?:{'|'.join(contents['removed'])})(?!\w),?\s*", re.IGNORECASE)
         self._denied: Sequence[Collection[str]] = contents["report"]["denied"]
         self._minor = frozenset(contents["report"]["minor"])
         self.covers = lru_cache(maxsize=2**16)(self._covers)
@@ -52,7 +53,7 @@ class KnownConcepts:
 
         Fragments are removed as well: without any statement about a finding, or with an end like "are within".
         """
-        text = self._removed.sub("", sentence).strip(" ,;:[]<>-")
+        text = self._removed.sub("", sentence).strip(" ,;:[]<>-").replace(" ,", ",")
         if not text or is_fragment(text) or not self.covers(text):
             return ""
         text = text[:1].upper() + text[1:]

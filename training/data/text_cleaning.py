@@ -21,7 +21,7 @@ _NOUN_FOLLOWS = (
 )
 # "Stable mediastinal contours" states no more than that they are stable.
 _NOT_NORMAL_ANATOMY = (
-    r"(?!(?:\s+(?!(?:of|with|and|in|to|at|enlarge\w*|prominent|borderline|abnormal|increased|wide\w*|dilated)\b)[\w-]+){0,4}?"
+    r"(?!(?:\s+(?!(?:of|with|in|to|at|enlarge\w*|prominent|borderline|abnormal|increased|wide\w*|dilated)\b)[\w-]+){0,4}?"
     r"\s+(?:contours?|silhouettes?|appearances?|size|mediastinum|heart|structures|configuration"
     r"|exam|examination|study|chest|radiograph|findings)\b)"
 )
@@ -37,7 +37,8 @@ _UNKNOWABLE = re.compile(
     r"|\d+(?:\.\d+)? ?(?:x ?\d|mm|cm|millimet|centimet))",  # a size
     re.IGNORECASE,
 )
-# "No effusion. heart size is normal." One in thirty reports has such a sentence, which would not be split off.
+# "No effusion. heart size is normal." and "No effusion.Heart size is normal.": such sentences would not be split off.
+_NO_SPACE = re.compile(r"(?<=[a-z]{4})[.](?=[A-Z][a-z])")
 _LOWER_CASE_START = re.compile(r"(?<=[a-z]{4}[.] )[a-z](?=[a-z])")
 _ENUMERATION = re.compile(r"(?:(?<=\s)|^)\d{1,2}[.)]\s+(?=[A-Z])")
 
@@ -76,7 +77,7 @@ def clean_report(example: Mapping[str, str], rules: CleaningRules) -> tuple[Sect
         example: A row of a corpus, with findings and impression.
         rules: What else is removed.
     """
-    texts = {name: _LOWER_CASE_START.sub(_upper, example[name.lower()]) for name in SectionName}
+    texts = {name: _LOWER_CASE_START.sub(_upper, _NO_SPACE.sub(". ", example[name.lower()])) for name in SectionName}
     sections = (Section(name, tuple(split_sentences(_ENUMERATION.sub("", text)))) for name, text in texts.items())
     return clean_sections(sections, rules)
 

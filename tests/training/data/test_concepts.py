@@ -69,6 +69,11 @@ def test_sentences_about_findings_of_the_model_are_kept(concepts: KnownConcepts,
         "May represent atelectasis.",
         "The appearance suggests atelectasis.",
         "There has been clearing of the opacity.",
+        "No effusion, findings compatible with emphysema.",
+        # Faults of de-identified reports.
+        "Heart size and pulmonary vascular engorgement appear within limits of normal.",
+        "Normal heart size mediastinal contours.",
+        "The lungs focal airspace consolidation.",
         # Nothing is said about a finding of the model.
         "Chest.",
         "The mediastinal contours are normal.",
@@ -92,6 +97,8 @@ def test_sentences_about_anything_else_are_removed(concepts: KnownConcepts, sent
         ("No other consolidation.", "No consolidation."),
         ("heart size normal", "Heart size normal."),
         ("[<Heart size is normal.", "Heart size is normal."),
+        ("Chest: The lungs are clear.", "The lungs are clear."),
+        ("No pneumothorax , effusion.", "No pneumothorax, effusion."),
     ],
 )
 def test_references_and_marks_are_removed(concepts: KnownConcepts, sentence: str, reduced: str) -> None:

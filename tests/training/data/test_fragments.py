@@ -22,6 +22,9 @@ from report_gen_training.data.fragments import is_fragment
         "Heart size is normal in silhouette is normal.",
         "Chest No acute findings.",
         "Heart size normal. [<Clear lungs.",
+        "There are emphysematous changes, particularly.",
+        "There is streaky opacities.",
+        "The right lower lobe pneumonia.",
     ],
 )
 def test_fragments(sentence: str) -> None:
@@ -38,6 +41,9 @@ def test_fragments(sentence: str) -> None:
         "No effusion is seen.",
         "The lungs are clear. The heart is normal.",
         "Right and left effusions.",
+        "There is prominence of the interstitial markings.",
+        "There is effusion with basilar opacities.",
+        "The right lung is clear.",
     ],
 )
 def test_sentences(sentence: str) -> None:

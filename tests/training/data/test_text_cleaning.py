@@ -159,6 +159,13 @@ def test_a_report() -> None:
     assert [sentence.text for sentence in findings.sentences] == ["Clear lungs.", "Normal heart."]
 
 
+def test_sentences_are_split_that_begin_without_a_capital_or_a_space() -> None:
+    row = {"findings": "No effusion. heart size is normal.The lungs are clear vs. hazy.", "impression": ""}
+    (findings,) = clean_report(row, KEEP)
+    sentences = ["No effusion.", "Heart size is normal.", "The lungs are clear vs. hazy."]
+    assert [sentence.text for sentence in findings.sentences] == sentences
+
+
 def test_a_report_without_a_text() -> None:
     assert clean_report({"findings": "", "impression": ""}, DROP) == ()
 
