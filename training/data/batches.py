@@ -202,7 +202,7 @@ class BatchDataset(Dataset[Batch]):
 
     def _drops_locations(self, example: TrainingExample, random: np.random.Generator) -> bool:
         """Return whether the locations become unknown. A study without locations draws no random number."""
-        if not self._training or not example.locations.any() or example.needs_sides:
+        if not self._training or not example.locations.any() or example.needs_places:
             return False
         return random.random() < self._stage.location_dropout
 

@@ -80,7 +80,9 @@ class KnownConcepts:
         return all(any(states[name] is FindingState.ABSENT for name in group) for group in self._denied)
 
     def _calls_normal(self, text: str) -> bool:
-        return label_findings(text, self._schema)[self._schema.normal] is FindingState.PRESENT
+        """Return whether a text says in so many words that the study is normal; "clear lungs" is not enough."""
+        statements = finding_labeler(self._schema).read_statements(text)
+        return any(one.finding == self._schema.normal and one.state is FindingState.PRESENT for one in statements)
 
     def _covers(self, sentence: str) -> bool:
         if self._never.search(sentence):

@@ -53,7 +53,7 @@ def _columns(findings: int) -> pa.Schema:
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
-            ("without_sides", pa.struct(_REPORT)),
+            ("without_places", pa.struct(_REPORT)),
         ]
     )
 
@@ -188,7 +188,7 @@ def _to_row(example: TrainingExample) -> Row:
         "targets": example.targets.tolist(),
         "boxes": [box._asdict() for box in example.boxes],
         "attributes": list(example.attributes),
-        "without_sides": vars(example.without_sides) if example.without_sides else None,
+        "without_places": vars(example.without_places) if example.without_places else None,
     }
 
 
@@ -212,7 +212,7 @@ def _from_row(row: Row) -> TrainingExample:
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
-        without_sides=_report_from_row(row["without_sides"]),
+        without_places=_report_from_row(row["without_places"]),
     )
 
 

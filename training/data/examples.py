@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.auditing import mentions_side
 from report_gen.config import STATES
 from report_gen.labeling import label_findings, locate_findings
 from report_gen.prompting import Prompt, describe_views, render
@@ -30,7 +29,7 @@ from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
 from .corpus_study import CorpusStudy
-from .text_cleaning import without_sides
+from .text_cleaning import without_places
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
@@ -85,24 +84,24 @@ class TrainingExample:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
-    without_sides: EncodedReport | None = None
-    """The report without sides, if it differs and has the same sections and states."""
+    without_places: EncodedReport | None = None
+    """The report without sides and zones, if it has the same sections and states; None if there are no locations."""
 
     @property
-    def needs_sides(self) -> bool:
-        """Whether the report names sides and cannot do without them."""
-        return self.without_sides is None and mentions_side(self.reference)
+    def needs_places(self) -> bool:
+        """Whether the report places findings and cannot do without it."""
+        return self.without_places is None and bool(self.locations.any())
 
     def forget_locations(self) -> TrainingExample:
-        """Return the example with unknown locations and the report without sides."""
-        report = self.without_sides or EncodedReport(self.report_ids, self.abnormal, self.reference)
+        """Return the example with unknown locations and the report without sides and zones."""
+        report = self.without_places or EncodedReport(self.report_ids, self.abnormal, self.reference)
         return replace(
             self,
             report_ids=report.ids,
             abnormal=report.abnormal,
             reference=report.text,
             locations=np.zeros_like(self.locations),
-            without_sides=None,
+            without_places=None,
         )
 
 
@@ -131,6 +130,7 @@ def encode_study(
         labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
     encode = partial(_encode_report, tokenizer=tokenizer, max_report_tokens=max_report_tokens, schema=schema)
     report = encode(study.sections)
+    places = _locations(report.text if locations else "", schema)
     return TrainingExample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -141,7 +141,7 @@ def encode_study(
         abnormal=report.abnormal,
         reference=report.text,
         states=states,
-        locations=_locations(report.text if locations else "", schema),
+        locations=places,
         labels=labels,
         targets=targets,
         boxes=tuple(
@@ -153,7 +153,7 @@ def encode_study(
         loss_weight=study.loss_weight,
         normalization=study.normalization,
         attributes=study.attributes,
-        without_sides=_encode_without_sides(study.sections, encode, schema) if locations else None,
+        without_places=_encode_without_places(study.sections, encode, schema) if places.any() else None,
     )
 
 
@@ -169,15 +169,14 @@ def _locations(text: str, schema: FindingSchema) -> NDArray[np.bool_]:
     return np.array(parts, dtype=np.bool_).reshape(len(schema.findings), len(LOCATION_PARTS))
 
 
-def _encode_without_sides(
+def _encode_without_places(
     sections: tuple[Section, ...], encode: Callable[[tuple[Section, ...]], EncodedReport], schema: FindingSchema
 ) -> EncodedReport | None:
-    """Encode the report without sides; None if it is the same, or has lost a section or a finding."""
-    plain = without_sides(sections, schema)
+    """Encode the report without sides and zones; None if it loses a section or a finding by that."""
+    plain = without_places(sections, schema)
     same_names = [section.name for section in plain] == [section.name for section in sections]
-    if plain == sections or not same_names or not np.array_equal(_states(plain, schema), _states(sections, schema)):
-        return None
-    return encode(plain)
+    unchanged = same_names and np.array_equal(_states(plain, schema), _states(sections, schema))
+    return encode(plain) if unchanged else None
 
 
 def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:

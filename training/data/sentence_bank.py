@@ -35,6 +35,8 @@ _DEGREES = {
 }
 """Words for the degree of a finding."""
 _WORD = re.compile(r"[a-z]+")
+_TRIES = 30
+"""Random sentences that are tried before a finding is left out."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,11 @@ class BankSentence:
     def agrees_with(self, other: BankSentence) -> bool:
         """Return whether two sentences of one report can be about the same findings.
 
-        They disagree if they place one finding on different sides or in different zones, or give it different degrees.
+        They disagree if one denies what the other states, if they place one finding on different sides or in different
+        zones, or give it different degrees.
         """
+        if not (self.absent.isdisjoint(other.locations) and other.absent.isdisjoint(self.locations)):
+            return False
         shared = self.locations.keys() & other.locations.keys()
         if shared and self.degrees and other.degrees and self.degrees.isdisjoint(other.degrees):
             return False
@@ -136,15 +141,15 @@ class SentenceBank:
         """
         drawn = list(known)
         for name, state in wanted.items():
-            fitting = [
-                one
-                for one in self._by_state[section, name, state]
-                if (section is not SectionName.IMPRESSION or one.present <= set(wanted))
-                and all(one.agrees_with(other) for other in drawn)
-            ]
-            if fitting:
-                drawn.append(fitting[random.integers(len(fitting))])
-                yield drawn[-1]
+            for _ in range(_TRIES):
+                one = _choose(self._by_state[section, name, state], random)
+                if one is None:
+                    break
+                says_more = section is SectionName.IMPRESSION and not one.locations.keys() <= wanted.keys()
+                if not says_more and all(one.agrees_with(other) for other in drawn):
+                    drawn.append(one)
+                    yield one
+                    break
 
     def draw_denial(self, denied: frozenset[str], random: np.random.Generator) -> BankSentence | None:
         """Return a sentence that denies exactly these findings, or None."""

@@ -41,6 +41,22 @@ def remove_sides(sentence: str, schema: FindingSchema | None = None) -> str:
     return "" if mentions_side(text) or is_fragment(text) else text
 
 
+def remove_places(sentence: str, schema: FindingSchema | None = None) -> str:
+    """Return a sentence without sides and zones of its findings, or an empty string if no complete sentence remains.
+
+    A sentence that places no finding loses its sides only: "the lung bases are clear".
+
+    Args:
+        sentence: The sentence.
+        schema: The findings; those of chest radiographs if not given.
+    """
+    locations = finding_labeler(schema or chest_xray()).locate(sentence).values()
+    if any(location.zones for location in locations):
+        # A zone is removed like the side before it, with its preposition: "in the upper lobe" like "in the left base".
+        sentence = _ZONE.sub("left base", _ZONE_ADJECTIVE.sub("left", sentence))
+    return remove_sides(sentence, schema) if mentions_side(sentence) else sentence
+
+
 def names_located_sides(sentence: str, schema: FindingSchema | None = None) -> bool:
     """Return whether every side that a sentence names is that of a finding that it states as present or uncertain.
 
@@ -77,6 +93,18 @@ _SIDE = re.compile(
     r"\bbilaterally\b|\bbi-?(?=(?:basilar|basal|apical|hilar)\b)|\b(?:(?:right )?middle lobe|lingular?|[lr][lu]l|rml"
     r"|(?:left|right|bilateral|unilateral)(?:[- ]sided)?)\b",
     re.IGNORECASE,
+)
+_ZONE = re.compile(
+    r"""\b(?:(?:left|right|both|bilateral)(?:[- ]sided)?\ )?(?:the\ )?
+    (?:(?:medial|lateral|posterior|anterior|central|lung)\ )*
+    (?:(?:upper|mid|middle|lower)(?:[ -](?:lung|lobe))?[ -](?:lobes?|lungs?|zones?|fields?|hemithorax|chest)
+    |midlungs?|(?:lung\ )?(?:base|bases|apex|apices)|hilum|hila)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ZONE_ADJECTIVE = re.compile(
+    r"""\b(?:(?:left|right|bilateral)\ )?
+    (?:bi)?(?:basilar|basal|apical|perihilar|parahilar|suprahilar|infrahilar|retrocardiac)\b(?:\ (?:lung|regions?|areas?)\b)?""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _BOTH = re.compile(
     r"\bboth (?:the )?(?=lungs|lung bases|lung apices|bases|apices|lower|upper|hemi|costo|hila|pleural)", re.IGNORECASE

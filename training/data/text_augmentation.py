@@ -21,7 +21,7 @@ _UNCERTAIN = 0.15
 """Probability that a finding is added as uncertain."""
 _COUNTS = (0.4, 0.35, 0.25)
 """Probabilities of adding one, two or three findings."""
-_TRIES = 4
+_TRIES = 8
 
 
 def augment_texts(
@@ -67,8 +67,8 @@ def _abnormal(base: Report, names: Sequence[str], bank: SentenceBank, random: np
     """Return the base with one to three findings added, or an empty report if the sentences do not fit together."""
     wanted = _draw_findings(names, random)
     report = _rewrite(base, wanted, bank, random)
-    labels = bank.labels(report)
-    fits = len(report) == len(base) and all(labels[name] is state for name, state in wanted.items())
+    labels, described = bank.labels(report), bank.labels(report[:1])  # the findings section comes first
+    fits = len(report) == len(base) and all(labels[name] is described[name] is state for name, state in wanted.items())
     return report if fits and bank.is_consistent(report) else ()
 
 
@@ -100,15 +100,18 @@ def _draw_findings(names: Sequence[str], random: np.random.Generator) -> dict[st
 def _rewrite(
     base: Report, wanted: Mapping[str, FindingState], bank: SentenceBank, random: np.random.Generator
 ) -> Report:
-    sections, drawn = [], list[BankSentence]()
+    drawn: list[BankSentence] = []
+    added: dict[SectionName, list[BankSentence]] = {}
     for section in base:
-        added = list(bank.draw(section.name, wanted, drawn, random))
-        drawn += added
-        stated = {name for one in added for name in one.present} | set(wanted)
+        added[section.name] = list(bank.draw(section.name, wanted, drawn, random))
+        drawn += added[section.name]
+    stated = set(wanted).union(*(one.locations for one in drawn))
+    sections = []
+    for section in base:
         kept = [_without_denials(bank.read(sentence), stated, bank, random) for sentence in section.sentences]
         sentences = [one.sentence for one in kept if one is not None]
         position = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
-        sentences[position:position] = [one.sentence for one in added]
+        sentences[position:position] = [one.sentence for one in added[section.name]]
         if sentences:
             sections.append(Section(section.name, tuple(dict.fromkeys(sentences))))
     return tuple(sections)

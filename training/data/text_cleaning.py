@@ -13,7 +13,7 @@ from report_gen.labeling import chest_xray, findings_in_state
 from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
 from .concepts import KnownConcepts
-from .side_removal import names_located_sides, remove_sides
+from .side_removal import names_located_sides, remove_places, remove_sides
 
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
@@ -87,14 +87,14 @@ def clean_sections(sections: Iterable[Section], rules: CleaningRules) -> tuple[S
     return _change_sentences(sections, partial(clean_sentence, rules=rules))
 
 
-def without_sides(sections: Iterable[Section], schema: FindingSchema) -> tuple[Section, ...]:
-    """Return a cleaned report without sides. Sections without sentences are left out.
+def without_places(sections: Iterable[Section], schema: FindingSchema) -> tuple[Section, ...]:
+    """Return a cleaned report that places no finding. Sections without sentences are left out.
 
     Args:
         sections: Sections of one report.
         schema: The findings.
     """
-    return _change_sentences(sections, partial(_drop_sides, schema=schema))
+    return _change_sentences(sections, lambda sentence: _tidy(remove_places(sentence, schema)))
 
 
 def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | None = None) -> tuple[Section, ...]:

@@ -148,8 +148,9 @@ class StageRecipe(FrozenModel):
     """Probability that all finding states of a study with images are unknown to the decoder, so that it must use the
     other visual tokens."""
     location_dropout: float = Field(default=0.3, ge=0, le=1)
-    """Probability that the locations of all findings of a study are unknown to the decoder, which then gets the report
-    without sides; for `model.locations`. The locations are unknown as well if all states are. None in validation."""
+    """Probability that the locations of all findings of a study are unknown to the decoder, which then learns the
+    report without sides and zones; for `model.locations`. The locations are unknown as well if all states are.
+    Validation uses all locations."""
     attribute_dropout: float = Field(default=0.1, ge=0, le=1)
     """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)

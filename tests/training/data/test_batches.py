@@ -282,7 +282,7 @@ LOCATED = replace(
     reference="FINDINGS:\nLeft basilar effusion.",
     states=states(**{"Pleural Effusion": PRESENT}),
     locations=LEFT,
-    without_sides=EncodedReport((50, 51), (True, True), "FINDINGS:\nEffusion."),
+    without_places=EncodedReport((50, 51), (True, True), "FINDINGS:\nEffusion."),
 )
 
 
@@ -295,7 +295,7 @@ def test_locations_condition_the_decoder_and_validation_keeps_them() -> None:
     assert found.references[0] == "FINDINGS:\nLeft basilar effusion."
 
 
-def test_unknown_locations_come_with_the_report_without_sides() -> None:
+def test_unknown_locations_come_with_the_report_without_places() -> None:
     found = batch(LOCATED, training=True, location_dropout=1.0)
     assert not found.finding_locations.any()
     assert found.input_ids[0].tolist() == [10, 11, 12, BOS_ID, 50, 51, EOS_ID]
@@ -312,8 +312,8 @@ def test_locations_are_unknown_in_the_given_share_of_studies() -> None:
     assert torch.equal(plain, unknown)
 
 
-def test_a_report_that_needs_its_sides_keeps_its_locations() -> None:
-    found = batch(replace(LOCATED, without_sides=None), training=True, location_dropout=1.0)
+def test_a_report_that_needs_its_places_keeps_its_locations() -> None:
+    found = batch(replace(LOCATED, without_places=None), training=True, location_dropout=1.0)
     assert torch.equal(found.finding_locations[0], torch.from_numpy(LEFT).float())
 
 

@@ -161,42 +161,43 @@ def test_locations_are_those_of_the_text_that_is_left() -> None:
 
 def test_a_model_without_locations_has_none() -> None:
     example = located(SIDED, locations=False)
-    assert (parts(example), example.without_sides) == ({}, None)
+    assert (parts(example), example.without_places) == ({}, None)
 
 
-def test_the_report_without_sides_is_encoded_as_well() -> None:
+def test_the_report_without_places_is_encoded_as_well() -> None:
     example = located(SIDED)
-    assert example.without_sides is not None
-    plain = "FINDINGS:\nSmall effusion. Upper lobe opacity. The heart is enlarged.\n\nIMPRESSION:\nEffusion."
-    assert example.without_sides.text == plain
-    assert tokenizer().decode(list(example.without_sides.ids)) == " ".join(plain.split())
+    assert example.without_places is not None
+    plain = "FINDINGS:\nSmall effusion. Opacity. The heart is enlarged.\n\nIMPRESSION:\nEffusion."
+    assert example.without_places.text == plain
+    assert tokenizer().decode(list(example.without_places.ids)) == " ".join(plain.split())
     forgotten = example.forget_locations()
-    assert (forgotten.reference, forgotten.report_ids) == (plain, example.without_sides.ids)
+    assert (forgotten.reference, forgotten.report_ids) == (plain, example.without_places.ids)
     assert len(forgotten.abnormal) == len(forgotten.report_ids)
     assert parts(forgotten) == {}
     assert forgotten.states.tolist() == example.states.tolist()
 
 
 @pytest.mark.parametrize(
-    ("text", "needs_sides"),
+    ("text", "needs_places"),
     [
         ("FINDINGS: Small effusion. IMPRESSION: Effusion.", False),
         ("FINDINGS: The opacity is in the left base. No effusion. IMPRESSION: Opacity in the left base.", False),
-        # Without sides, the only sentence about a finding or a section is lost.
+        ("FINDINGS: Basilar opacity. IMPRESSION: Opacity at the lung bases.", False),
+        # Without its place, the only sentence about a finding or of a section is lost.
         ("FINDINGS: The opacity is in the left base. IMPRESSION: No effusion.", True),
         ("FINDINGS: Left effusion. IMPRESSION: The effusion is on the left.", True),
     ],
 )
-def test_a_report_that_needs_its_sides_has_no_other_text(text: str, needs_sides: bool) -> None:
+def test_a_report_that_needs_its_places_has_no_other_text(text: str, needs_places: bool) -> None:
     example = located(text)
-    assert example.needs_sides is needs_sides
-    if needs_sides:
-        assert example.without_sides is None
+    assert example.needs_places is needs_places
+    if needs_places:
+        assert example.without_places is None
 
 
 def test_the_store_returns_what_it_was_given() -> None:
     for example in (located(SIDED), located("FINDINGS: No edema.")):
         (stored,) = store(example)
-        assert stored.without_sides == example.without_sides
+        assert stored.without_places == example.without_places
         np.testing.assert_array_equal(stored.locations, example.locations)
         assert (stored.locations.dtype, stored.locations.shape) == (np.dtype(bool), (17, 5))

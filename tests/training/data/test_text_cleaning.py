@@ -11,11 +11,11 @@ from report_gen_training.data.text_cleaning import (
     clean_report,
     clean_sentence,
     drop_contradictions,
-    without_sides,
+    without_places,
 )
 
 from report_gen.labeling import chest_xray, load_schema
-from report_gen.records import SectionName, parse_report
+from report_gen.records import Section, SectionName, Sentence, parse_report
 
 KEEP = CleaningRules(drop_priors=True)
 LOCATED = CleaningRules(drop_priors=True, sides=Sides.LOCATED)
@@ -132,11 +132,42 @@ def test_only_sides_of_findings_are_kept(sentence: str, cleaned: str) -> None:
     assert clean_sentence(sentence, LOCATED) == cleaned
 
 
-def test_a_report_without_sides_loses_sentences_that_need_them() -> None:
-    report = parse_report("FINDINGS: Small left effusion. Effusion on the left. The right lung is clear. No edema.")
-    (findings,) = without_sides(report, chest_xray())
-    assert findings.text == "Small effusion. Effusion. No edema."
-    assert without_sides(parse_report("IMPRESSION: The right lung is clear."), chest_xray()) == ()
+@pytest.mark.parametrize(
+    ("sentence", "without"),
+    [
+        ("Small left effusion.", "Small effusion."),
+        ("Basilar atelectasis.", "Atelectasis."),
+        ("Left basilar atelectasis.", "Atelectasis."),
+        ("There is an upper lobe opacity.", "There is an opacity."),
+        ("There is a focal opacity within the right upper lung.", "There is a focal opacity."),
+        ("Increased interstitial markings at the lung bases.", "Increased interstitial markings."),
+        ("Right lower lobe pneumonia.", "Pneumonia."),
+        ("Minimal atelectasis left base, no edema.", "Minimal atelectasis, no edema."),
+        ("Dense retrocardiac opacities.", "Dense opacities."),
+        (
+            "Interstitial opacities consistent with edema in the lower lobes.",
+            "Interstitial opacities consistent with edema.",
+        ),
+        ("Probable infiltrate in the left perihilar region.", "Probable infiltrate."),
+        ("Mild apical pleural thickening.", "Mild pleural thickening."),
+        # The place of what is denied, of no finding, or of none.
+        ("The lung bases are clear.", "The lung bases are clear."),
+        ("No basilar opacity.", "No basilar opacity."),
+        ("The heart is enlarged.", "The heart is enlarged."),
+        # The sentence is about the place.
+        ("The right lung is clear.", ""),
+        ("Opacities are most prominent in the lower lobes.", ""),
+    ],
+)
+def test_a_finding_loses_its_place(sentence: str, without: str) -> None:
+    sections = (Section(SectionName.FINDINGS, (Sentence(sentence),)),)
+    assert [section.text for section in without_places(sections, chest_xray())] == ([without] if without else [])
+
+
+def test_a_report_without_places_has_no_empty_section() -> None:
+    report = parse_report("FINDINGS: Small left effusion. Small right effusion. IMPRESSION: The right lung is clear.")
+    (findings,) = without_places(report, chest_xray())
+    assert findings.text == "Small effusion."
 
 
 def test_the_findings_of_another_schema_keep_their_words(tmp_path: Path) -> None:
