@@ -103,7 +103,8 @@ _ZONE = re.compile(
 )
 _ZONE_ADJECTIVE = re.compile(
     r"""\b(?:(?:left|right|bilateral)\ )?
-    (?:bi)?(?:basilar|basal|apical|perihilar|parahilar|suprahilar|infrahilar|retrocardiac)\b(?:\ (?:lung|regions?|areas?)\b)?""",
+    (?:bi)?(?:basilar|basal|apical|perihilar|parahilar|suprahilar|infrahilar|retrocardiac)\b
+    (?:\ (?:lung|regions?|areas?)\b)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _BOTH = re.compile(

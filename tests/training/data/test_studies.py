@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from report_gen_training.data.studies import open_corpus, read_studies
 from report_gen_training.recipe.schema import Recipe
 from scipy.special import expit, logit
 
+from report_gen.auditing import mentions_side
 from report_gen.corpora import Example
 from report_gen.corpora.examples import build_dataset
 from report_gen.errors import CorpusError
-from report_gen.labeling import chest_xray
-from report_gen.records import ViewPosition, format_report
+from report_gen.labeling import chest_xray, locate_findings
+from report_gen.records import Side, ViewPosition, format_report
 from tests.builders import noise_image, tiny_recipe, write_manifest, write_png
 
 FINDINGS = chest_xray().findings
@@ -91,6 +93,29 @@ def test_texts_keep_what_the_model_can_know(
 
 
 NORMAL = "Heart size is normal. The lungs are clear. No pleural effusion or pneumothorax."
+
+
+@pytest.mark.realdata
+def test_reports_of_indiana_say_only_what_an_image_can_show(shared: Path, tmp_path: Path) -> None:
+    text = {
+        "drop_unknown_concepts": True,
+        "unknown_findings": ["Fracture", "Support Devices", "Enlarged Cardiomediastinum"],
+        "drop_contradictions": True,
+        "sections": ["FINDINGS", "IMPRESSION"],
+    }
+    corpus = {"path": str(shared / "data" / "iu_xray"), "layout": "indiana", "use_images": False}
+    made = recipe(tmp_path, corpus=corpus, text=text)
+    found = read(made.model_copy(update={"model": made.model.model_copy(update={"locations": True})}))
+    texts = [format_report(one.sections) for one in found]
+    assert len(texts) > 1200
+    never = "device|clips?|wires?|catheter|tube|surg|status post|history|prior|recommend|spine|rib|bone|aort|granulom|xxxx|mm"
+    assert not [text for text in texts if re.search(rf"\b(?:{never})\b", text, re.IGNORECASE)]
+    for sections in (one.sections for one in found):
+        stated = locate_findings(format_report(sections))
+        if any(mentions_side(sentence.text) for section in sections for sentence in section.sentences):
+            assert any(location.side is not Side.UNKNOWN for location in stated.values())
+    words = {word for text in texts for word in re.findall("[a-z]+", text.lower())}
+    assert 200 < len(words) < 400
 
 
 def test_incomplete_normal_reports_are_left_out(tmp_path: Path) -> None:
