@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -95,27 +96,35 @@ def test_texts_keep_what_the_model_can_know(
 NORMAL = "Heart size is normal. The lungs are clear. No pleural effusion or pneumothorax."
 
 
+def some_indiana_reports(shared: Path, folder: Path) -> None:
+    """Copy every sixth report of the Indiana collection, without images."""
+    folder.mkdir()
+    source = shared / "data" / "iu_xray"
+    with (source / "indiana_reports.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    with (folder / "indiana_reports.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows[::6]])
+    (folder / "indiana_projections.csv").write_text("uid,filename,projection\n", encoding="utf-8")
+
+
 @pytest.mark.realdata
 def test_reports_of_indiana_say_only_what_an_image_can_show(shared: Path, tmp_path: Path) -> None:
-    text = {
-        "drop_unknown_concepts": True,
-        "unknown_findings": ["Fracture", "Support Devices", "Enlarged Cardiomediastinum"],
-        "drop_contradictions": True,
-        "sections": ["FINDINGS", "IMPRESSION"],
-    }
-    corpus = {"path": str(shared / "data" / "iu_xray"), "layout": "indiana", "use_images": False}
-    made = recipe(tmp_path, corpus=corpus, text=text)
+    some_indiana_reports(shared, tmp_path / "images")
+    unknown = ["Fracture", "Support Devices", "Enlarged Cardiomediastinum"]
+    keys = {"drop_unknown_concepts": True, "unknown_findings": unknown, "drop_contradictions": True}
+    made = recipe(tmp_path, corpus={"layout": "indiana", "use_images": False}, text=keys)
     found = read(made.model_copy(update={"model": made.model.model_copy(update={"locations": True})}))
     texts = [format_report(one.sections) for one in found]
-    assert len(texts) > 1200
-    never = "device|clips?|wires?|catheter|tube|surg|status post|history|prior|recommend|spine|rib|bone|aort|granulom|xxxx|mm"
-    assert not [text for text in texts if re.search(rf"\b(?:{never})\b", text, re.IGNORECASE)]
-    for sections in (one.sections for one in found):
-        stated = locate_findings(format_report(sections))
-        if any(mentions_side(sentence.text) for section in sections for sentence in section.sentences):
-            assert any(location.side is not Side.UNKNOWN for location in stated.values())
-    words = {word for text in texts for word in re.findall("[a-z]+", text.lower())}
-    assert 200 < len(words) < 400
+    assert len(texts) > 200
+    never = (
+        "device|clip|wire|catheter|tube|surg|status post|history|prior|recommend|spine|rib|bone|aort|granulom|xxxx|mm"
+        "|cm|lateral view|discuss|cancer|scolio|degenerat|prosthe|sternotomy|cabg"
+    )
+    assert not [text for text in texts if re.search(rf"\b(?:{never})", text, re.IGNORECASE)]
+    for one in found:
+        if any(mentions_side(sentence.text) for section in one.sections for sentence in section.sentences):
+            located = locate_findings(format_report(one.sections)).values()
+            assert any(location.side is not Side.UNKNOWN for location in located)
 
 
 def test_incomplete_normal_reports_are_left_out(tmp_path: Path) -> None:
