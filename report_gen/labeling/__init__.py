@@ -11,6 +11,7 @@ from report_gen.labeling.labeler import (
     locate_findings,
     sentence_spans,
 )
+from report_gen.labeling.phrases import Role
 from report_gen.labeling.schema_files import NO_FINDINGS, built_in_schemas, chest_xray, load_schema
 from report_gen.labeling.sections import HEADINGS, cut_report
 
@@ -19,6 +20,7 @@ __all__ = [
     "NO_FINDINGS",
     "FindingLabeler",
     "Mention",
+    "Role",
     "built_in_schemas",
     "chest_xray",
     "cut_report",

@@ -54,6 +54,8 @@ class Batch(NamedTuple):
     """[B,L]: token ids of the report and the end token, IGNORED elsewhere."""
     finding_states: torch.Tensor
     """[B,F] indices into STATES: the finding states that condition the decoder."""
+    finding_locations: torch.Tensor
+    """[B,F,P] `LOCATION_PARTS` of the findings that condition the decoder: 1 or 0, float32; all 0 if unknown."""
     finding_targets: torch.Tensor
     """[B,F] targets of the finding head, 0..1, NaN where the corpus has no label."""
     attribute_values: torch.Tensor
@@ -70,8 +72,6 @@ class Batch(NamedTuple):
     location_targets: torch.Tensor
     """[B,F,P] parts of the location of each finding in its boxes, else in the report: 1 or 0, NaN where it is not
     known."""
-    finding_locations: torch.Tensor
-    """[B,F,P] parts of the locations that condition the decoder: 1 or 0; all 0 for an unknown location."""
     sample_weights: torch.Tensor
     """[B] weight of each study in every loss; `token_weights` contain it already. 1 in validation."""
     references: tuple[str, ...]
@@ -93,8 +93,6 @@ class _Sample:
     """[A] values that condition the decoder."""
     attribute_targets: NDArray[np.int64]
     """[A] values of the corpus."""
-    finding_locations: NDArray[np.float32]
-    """[F,P] parts of the locations that condition the decoder."""
     random: np.random.Generator
     """For the augmentation of the images."""
 
@@ -150,6 +148,7 @@ class BatchDataset(Dataset[Batch]):
             attention_mask=_pad([[1] * len(ids) for ids in texts], 0),
             labels=_pad(labels, IGNORED),
             finding_states=torch.from_numpy(np.stack([sample.finding_states for sample in samples])),
+            finding_locations=torch.from_numpy(np.stack([sample.example.locations for sample in samples])).float(),
             finding_targets=torch.from_numpy(np.stack([sample.example.targets for sample in samples])),
             attribute_values=torch.from_numpy(np.stack([sample.attribute_values for sample in samples])),
             attribute_targets=torch.from_numpy(np.stack([sample.attribute_targets for sample in samples])),
@@ -157,7 +156,6 @@ class BatchDataset(Dataset[Batch]):
             patch_features=patch_features,
             boxes=collate_boxes([one.example for one in samples], changes, self._images),
             location_targets=torch.from_numpy(np.stack([sample.example.location_targets for sample in samples])),
-            finding_locations=torch.from_numpy(np.stack([sample.finding_locations for sample in samples])),
             sample_weights=torch.tensor([self._weight(one) for one in samples]),
             references=tuple(sample.example.reference for sample in samples),
             study_ids=tuple(sample.example.study_id for sample in samples),
@@ -183,11 +181,13 @@ class BatchDataset(Dataset[Batch]):
         drops_views = random.random() < self._stage.view_dropout
         prompt_ids = self._choose_prompt(example, drops_views, random)
         views = [_UNKNOWN_VIEW if drops_views else VIEWS.index(view) for view in example.views[: len(example.images)]]
-        states = self._condition(example, random)
+        drops_states = bool(example.images) and random.random() < self._stage.state_dropout
+        states = np.full_like(example.states, _UNKNOWN) if drops_states else self._assume_absent(example.states, random)
         targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
         values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _UNKNOWN_VALUE, targets)
-        locations = np.zeros_like(example.location_targets)
-        return _Sample(example, prompt_ids, states, views, values, targets, locations, random)
+        if drops_states or self._drops_locations(example, random):
+            example = example.forget_locations()
+        return _Sample(example, prompt_ids, states, views, values, targets, random)
 
     def _choose_prompt(
         self, example: TrainingExample, drops_views: bool, random: np.random.Generator
@@ -198,12 +198,16 @@ class BatchDataset(Dataset[Batch]):
         *with_views, without_views = wordings
         return without_views if drops_views else with_views[random.integers(len(with_views))]
 
-    def _condition(self, example: TrainingExample, random: np.random.Generator) -> NDArray[np.int64]:
-        """Return the finding states [F] that condition the decoder."""
-        if example.images and random.random() < self._stage.state_dropout:
-            return np.full_like(example.states, _UNKNOWN)
-        assumed = (example.states == _UNKNOWN) & (random.random(len(example.states)) < self._stage.assume_absent)
-        return np.where(assumed, _ABSENT, example.states)
+    def _assume_absent(self, states: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+        """Return the finding states [F] that condition the decoder: some unknown ones become absent."""
+        assumed = (states == _UNKNOWN) & (random.random(len(states)) < self._stage.assume_absent)
+        return np.where(assumed, _ABSENT, states)
+
+    def _drops_locations(self, example: TrainingExample, random: np.random.Generator) -> bool:
+        """Return whether the locations become unknown. A study without locations draws no random number."""
+        if not self._training or not example.locations.any() or example.needs_places:
+            return False
+        return random.random() < self._stage.location_dropout
 
     @staticmethod
     def _value(example: TrainingExample, attribute: AttributeConfig) -> int:

@@ -16,7 +16,7 @@ from report_gen.records import ATTRIBUTES, LOCATION_PARTS, AttributeName, ViewPo
 
 from .arrow_rows import Row, Rows, write_rows
 from .box_geometry import ExampleBox
-from .examples import TrainingExample
+from .examples import EncodedReport, TrainingExample
 
 Examples = Mapping[str, Mapping[str, "ExampleStore"]]
 """Corpus name -> split -> examples."""
@@ -28,6 +28,8 @@ _BOX = [
     *((edge, pa.float32()) for edge in ("left", "top", "right", "bottom")),
 ]
 """Columns of an `ExampleBox`."""
+_REPORT = [("ids", pa.list_(pa.int32())), ("abnormal", pa.list_(pa.bool_())), ("text", pa.string())]
+"""Columns of an `EncodedReport`."""
 
 
 def _columns(findings: int) -> pa.Schema:
@@ -42,6 +44,7 @@ def _columns(findings: int) -> pa.Schema:
             ("abnormal", pa.list_(pa.bool_())),
             ("reference", pa.string()),
             ("states", pa.list_(pa.int8(), findings)),
+            ("locations", pa.list_(pa.list_(pa.bool_(), len(LOCATION_PARTS)), findings)),
             ("labels", pa.list_(pa.float32(), findings)),
             ("targets", pa.list_(pa.float32(), findings)),
             ("location_targets", pa.list_(pa.float32(), findings * len(LOCATION_PARTS))),
@@ -52,6 +55,7 @@ def _columns(findings: int) -> pa.Schema:
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+            ("without_places", pa.struct(_REPORT)),
         ]
     )
 
@@ -193,11 +197,13 @@ def _to_row(example: TrainingExample) -> Row:
         "images": list(map(str, example.images)),
         "views": list(map(str, example.views)),
         "states": example.states.tolist(),
+        "locations": example.locations.tolist(),
         "labels": example.labels.tolist(),
         "targets": example.targets.tolist(),
         "location_targets": example.location_targets.ravel().tolist(),
         "boxes": [box._asdict() for box in example.boxes],
         "attributes": list(example.attributes),
+        "without_places": vars(example.without_places) if example.without_places else None,
     }
 
 
@@ -212,6 +218,7 @@ def _from_row(row: Row) -> TrainingExample:
         abnormal=tuple(row["abnormal"]),
         reference=row["reference"],
         states=np.array(row["states"], dtype=np.int64),
+        locations=np.array(row["locations"], dtype=np.bool_).reshape(len(row["states"]), len(LOCATION_PARTS)),
         labels=np.array(row["labels"], dtype=np.float32),
         targets=np.array(row["targets"], dtype=np.float32),
         location_targets=np.array(row["location_targets"], dtype=np.float32).reshape(-1, len(LOCATION_PARTS)),
@@ -222,4 +229,9 @@ def _from_row(row: Row) -> TrainingExample:
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
+        without_places=_report_from_row(row["without_places"]),
     )
+
+
+def _report_from_row(row: Row | None) -> EncodedReport | None:
+    return None if row is None else EncodedReport(tuple(row["ids"]), tuple(row["abnormal"]), row["text"])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,22 +14,38 @@ from report_gen.config import STATES
 from report_gen.labeling import label_findings, locate_findings
 from report_gen.prompting import Prompt, describe_views, render
 from report_gen.records import (
+    LOCATION_PARTS,
     UNKNOWN_ATTRIBUTES,
+    UNKNOWN_LOCATION,
     FindingSchema,
     FindingState,
     Section,
     ViewPosition,
     format_report,
+    location_to_parts,
     parse_report,
 )
 from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
 from .corpus_study import CorpusStudy
-from .location_targets import location_targets
+from .location_targets import location_targets, unknown_location
+from .text_cleaning import without_places
 
 _TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 """Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
+
+
+@dataclass(frozen=True)
+class EncodedReport:
+    """A report as token ids."""
+
+    ids: tuple[int, ...]
+    """[R] token ids."""
+    abnormal: tuple[bool, ...]
+    """[R] whether the sentence of each token states a finding as present or uncertain."""
+    text: str
+    """The text that `ids` encode, as `format_report` writes it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +66,9 @@ class TrainingExample:
     """The report text that `report_ids` encode, as `format_report` writes it."""
     states: NDArray[np.int64]
     """[F] indices into STATES, labeled from the report text."""
+    locations: NDArray[np.bool_]
+    """[F,P] `LOCATION_PARTS` of each present or uncertain finding, as `reference` states them; all False if unknown,
+    and for a model without locations."""
     labels: NDArray[np.float32]
     """[F] labels of the corpus, else of the text: 1 or 0, NaN if unknown."""
     targets: NDArray[np.float32]
@@ -70,10 +89,35 @@ class TrainingExample:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
+    without_places: EncodedReport | None = None
+    """The report without sides and zones, if it has the same sections and states; None if there are no locations."""
+
+    @property
+    def needs_places(self) -> bool:
+        """Whether the report places findings and cannot do without it."""
+        return self.without_places is None and bool(self.locations.any())
+
+    def forget_locations(self) -> TrainingExample:
+        """Return the example with unknown locations and the report without sides and zones."""
+        report = self.without_places or EncodedReport(self.report_ids, self.abnormal, self.reference)
+        return replace(
+            self,
+            report_ids=report.ids,
+            abnormal=report.abnormal,
+            reference=report.text,
+            locations=np.zeros_like(self.locations),
+            without_places=None,
+        )
 
 
 def encode_study(
-    study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt, max_report_tokens: int, schema: FindingSchema
+    study: CorpusStudy,
+    tokenizer: ReportTokenizer,
+    prompt: Prompt,
+    max_report_tokens: int,
+    schema: FindingSchema,
+    *,
+    locations: bool = False,
 ) -> TrainingExample:
     """Encode one study. A report of more than `max_report_tokens` loses whole sentences until it fits.
 
@@ -83,12 +127,15 @@ def encode_study(
         prompt: Prompt of the model.
         max_report_tokens: Largest number of report tokens R.
         schema: The F findings of the model.
+        locations: Whether locations condition the decoder.
     """
-    states = _states(study, schema)
+    states = _states(study.sections, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
         labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
-    report = _encode_report(study.sections, tokenizer, max_report_tokens, schema)
+    encode = partial(_encode_report, tokenizer=tokenizer, max_report_tokens=max_report_tokens, schema=schema)
+    report = encode(study.sections)
+    places = _locations(report.text if locations else "", schema)
     return TrainingExample(
         study_id=study.study_id,
         patient_id=study.patient_id,
@@ -99,25 +146,46 @@ def encode_study(
         abnormal=report.abnormal,
         reference=report.text,
         states=states,
+        locations=places,
         labels=labels,
         targets=targets,
-        location_targets=location_targets(study, locate_findings(report.text, schema), schema),
-        boxes=tuple(
-            ExampleBox(schema.index(box.finding), box.image, box.left, box.top, box.right, box.bottom)
-            for box in study.boxes
-        ),
+        location_targets=location_targets(study, places, schema) if locations else unknown_location(schema),
+        boxes=tuple(_encode_boxes(study, schema)) if locations else (),
         source=study.source,
         calibrates=study.calibrates,
         sampling_weight=study.sampling_weight,
         loss_weight=study.loss_weight,
         normalization=study.normalization,
         attributes=study.attributes,
+        without_places=_encode_without_places(study.sections, encode, schema) if places.any() else None,
     )
 
 
-def _states(study: CorpusStudy, schema: FindingSchema) -> NDArray[np.int64]:
-    labels = label_findings(format_report(study.sections), schema)
+def _encode_boxes(study: CorpusStudy, schema: FindingSchema) -> Iterator[ExampleBox]:
+    for box in study.boxes:
+        yield ExampleBox(schema.index(box.finding), box.image, box.left, box.top, box.right, box.bottom)
+
+
+def _states(sections: tuple[Section, ...], schema: FindingSchema) -> NDArray[np.int64]:
+    labels = label_findings(format_report(sections), schema)
     return np.array([STATES.index(labels[name]) for name in schema.findings], dtype=np.int64)
+
+
+def _locations(text: str, schema: FindingSchema) -> NDArray[np.bool_]:
+    """Return the parts [F,P] of the locations that a report states."""
+    stated = locate_findings(text, schema)
+    parts = [location_to_parts(stated.get(name, UNKNOWN_LOCATION)) for name in schema.findings]
+    return np.array(parts, dtype=np.bool_).reshape(len(schema.findings), len(LOCATION_PARTS))
+
+
+def _encode_without_places(
+    sections: tuple[Section, ...], encode: Callable[[tuple[Section, ...]], EncodedReport], schema: FindingSchema
+) -> EncodedReport | None:
+    """Encode the report without sides and zones; None if it loses a section or a finding by that."""
+    plain = without_places(sections, schema)
+    same_names = [section.name for section in plain] == [section.name for section in sections]
+    unchanged = same_names and np.array_equal(_states(plain, schema), _states(sections, schema))
+    return encode(plain) if unchanged else None
 
 
 def _prompts(study: CorpusStudy, tokenizer: ReportTokenizer, prompt: Prompt) -> Iterator[tuple[int, ...]]:
@@ -147,16 +215,9 @@ def _encode_prompt(
     return tuple(tokenizer.encode(render(prompt, indication=indication, views=describe_views(views), technique="")))
 
 
-@dataclass(frozen=True)
-class _EncodedReport:
-    ids: tuple[int, ...]
-    abnormal: tuple[bool, ...]
-    text: str
-
-
 def _encode_report(
     sections: tuple[Section, ...], tokenizer: ReportTokenizer, max_report_tokens: int, schema: FindingSchema
-) -> _EncodedReport:
+) -> EncodedReport:
     """Encode a report sentence by sentence. No token spans a space, so this equals encoding the whole text."""
     encoded = [[tokenizer.encode(sentence.text) for sentence in section.sentences] for section in sections]
     headings = [tokenizer.encode(f"{section.name.value}:") for section in sections]
@@ -172,7 +233,7 @@ def _encode_report(
     kept = tuple(Section(s.name, s.sentences[: len(kept)]) for s, kept in zip(sections, encoded, strict=True))
     if len(ids) > max_report_tokens:  # one sentence per section is left and still too long: cut it
         kept = parse_report(tokenizer.decode(ids[:max_report_tokens]))
-    return _EncodedReport(tuple(ids[:max_report_tokens]), tuple(abnormal[:max_report_tokens]), format_report(kept))
+    return EncodedReport(tuple(ids[:max_report_tokens]), tuple(abnormal[:max_report_tokens]), format_report(kept))
 
 
 def _shorten(encoded: list[list[list[int]]], max_tokens: int) -> None:

@@ -38,7 +38,7 @@ from .studies import CorpusStudies, open_corpus, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 5
+_VERSION = 6
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 
@@ -158,6 +158,7 @@ def _encode(
         prompt=prompt,
         max_report_tokens=recipe.text.max_report_tokens,
         schema=schema,
+        locations=recipe.model.locations,
     )
     folder, fingerprint = run.folder / CACHE / _EXAMPLES, _fingerprint(recipe, prompt, tokenizer)
     encoded = write_corpora(
@@ -206,6 +207,7 @@ def _open(recipe: Recipe, run: Run, prompt: Prompt, tokenizer: ReportTokenizer) 
 def _fingerprint(recipe: Recipe, prompt: Prompt, tokenizer: ReportTokenizer) -> str:
     """Hash everything that the examples depend on, except the corpora, because a run keeps its first copy."""
     keys = recipe.model_dump(mode="json", include={"data", "seed", "text", "corpora", "unreadable"})
+    keys["locations"] = recipe.model.locations
     schema = asdict(load_finding_schema(recipe))
     contents = [_VERSION, keys, schema, prompt.text, hashlib.sha256(tokenizer.to_bytes()).hexdigest()]
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from report_gen.auditing import mentions_side
 from report_gen.labeling import chest_xray, finding_labeler
-from report_gen.records import FindingSchema
+from report_gen.records import FindingSchema, Side, join_sides
+
+from .fragments import is_fragment
 
 
 class _Span(NamedTuple):
@@ -36,7 +38,39 @@ def remove_sides(sentence: str, schema: FindingSchema | None = None) -> str:
             return ""
         text = f"{text[:start]} {text[end:]}"
     text = " ".join(text.split()).lstrip(" ,;:")
-    return "" if mentions_side(text) or _DANGLING.search(text) else text
+    return "" if mentions_side(text) or is_fragment(text) else text
+
+
+def remove_places(sentence: str, schema: FindingSchema | None = None) -> str:
+    """Return a sentence without sides and zones of its findings, or an empty string if no complete sentence remains.
+
+    A sentence that places no finding loses its sides only: "the lung bases are clear".
+
+    Args:
+        sentence: The sentence.
+        schema: The findings; those of chest radiographs if not given.
+    """
+    locations = finding_labeler(schema or chest_xray()).locate(sentence).values()
+    if any(location.zones for location in locations):
+        # A zone is removed like the side before it, with its preposition: "in the upper lobe" like "in the left base".
+        sentence = _ZONE.sub("left base", _ZONE_ADJECTIVE.sub("left", sentence))
+    return remove_sides(sentence, schema) if mentions_side(sentence) else sentence
+
+
+def names_located_sides(sentence: str, schema: FindingSchema | None = None) -> bool:
+    """Return whether every side that a sentence names is that of a finding that it states as present or uncertain.
+
+    Args:
+        sentence: The sentence; one without sides is true.
+        schema: The findings; those of chest radiographs if not given.
+    """
+    if not mentions_side(sentence):
+        return True
+    labeler = finding_labeler(schema or chest_xray())
+    stated = join_sides(*(location.side for location in labeler.locate(sentence).values()))
+    mentioned = (mention.location.side for mention in labeler.find_mentions(sentence))
+    named = join_sides(*mentioned, *(found.place.side for found in labeler.vocabulary.find_places(sentence)))
+    return named is not Side.UNKNOWN and named is stated
 
 
 _NOTHING = _Span(-1, -1)
@@ -60,8 +94,21 @@ _SIDE = re.compile(
     r"|(?:left|right|bilateral|unilateral)(?:[- ]sided)?)\b",
     re.IGNORECASE,
 )
+_ZONE = re.compile(
+    r"""\b(?:(?:left|right|both|bilateral)(?:[- ]sided)?\ )?(?:the\ )?
+    (?:(?:medial|lateral|posterior|anterior|central|lung)\ )*
+    (?:(?:upper|mid|middle|lower)(?:[ -](?:lung|lobe))?[ -](?:lobes?|lungs?|zones?|fields?|hemithorax|chest)
+    |midlungs?|(?:lung\ )?(?:base|bases|apex|apices)|hilum|hila)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_ZONE_ADJECTIVE = re.compile(
+    r"""\b(?:(?:left|right|bilateral)\ )?
+    (?:bi)?(?:basilar|basal|apical|perihilar|parahilar|suprahilar|infrahilar|retrocardiac)\b
+    (?:\ (?:lung|regions?|areas?)\b)?""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _BOTH = re.compile(
-    r"\bboth (?:the )?(?=lungs|lung bases|bases|apices|lower|upper|hemi|costo|hila|pleural)", re.IGNORECASE
+    r"\bboth (?:the )?(?=lungs|lung bases|lung apices|bases|apices|lower|upper|hemi|costo|hila|pleural)", re.IGNORECASE
 )
 _COMPARISON = re.compile(
     r"[ ,]*\(?\b(?:left|right|[lr])(?: side)?(?: slightly| much| somewhat)?"
@@ -87,14 +134,6 @@ _HALVES = ("lung", "chest", "hemithorax", "thorax", "base", "apex", "lobe", "hil
 """Organs and parts that would be the whole, or no part at all, without a side."""
 _ADJUNCT = re.compile(r"[ -]+(?:base|apex|hemithorax|lung(?= (?!base|apex|zone|field|volume)))(?=[ -])", re.IGNORECASE)
 _NEEDS_PLACE = re.compile(r"\b(?:(?:is|are|was|were|be)|(?:most|more) \w+)\s*$", re.IGNORECASE)
-# What is left of a phrase whose end was removed.
-_DANGLING = re.compile(
-    r"\b(?:is|are|was|were|the|an?|of|in|at|on|to|with|within|and|or|by|for|from|than|over|involving|overlying|projecting"
-    r"|greater|larger|near|adjacent|along|terminat(?:es|ing)|projects|projected|extend(?:s|ing)|lies|overlies|located)\s*(?:[.,;:?!]|$)"
-    r"|\b(?:and|with|of|in|the|an?) (?:and|with|of|due|is|are|which|or)\b|\b(?:the|an?) (?:the|an?|in)\b|^\W*$"
-    r"|^(?:and|or|with|of)\b|\bwith (?:the )?(?:distal )?tips?\s*(?:[.,;]|$)",
-    re.IGNORECASE,
-)
 
 
 def _comma_of_list(comparison: re.Match[str]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
@@ -18,12 +19,15 @@ from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
+from .concepts import KnownConcepts
 from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, unknown_labels
 from .patient_split import check_sources
+from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
 from .targets import mix_targets, read_labels, replace_soft_labels
-from .text_augmentation import Report, augment_texts
-from .text_cleaning import clean_report, drop_contradictions
+from .templates import template_report
+from .text_augmentation import augment_texts
+from .text_cleaning import CleaningRules, Sides, clean_report, clean_sections, drop_contradictions
 
 
 class CorpusStudies(Iterable[CorpusStudy]):
@@ -90,28 +94,71 @@ def read_studies(
 
     Raises:
         CorpusError: No study of the corpus is left.
-        RecipeError: The recipe names a source that the corpus does not have, or a wrong table of soft labels.
+        RecipeError: The recipe names a source that the corpus does not have, a wrong table of soft labels, or unknown
+            findings that the schema does not have.
         OutputError: The folder cannot be written.
     """
-    cleaned, augmented = folder / "cleaned.arrow", folder / "augmented.arrow"
+    cleaned, usable, augmented = (folder / f"{name}.arrow" for name in ("cleaned", "usable", "augmented"))
     for key in ("source_weights", "calibration_sources"):
         check_sources(getattr(corpus, key) or (), dataset.unique("source"), key, corpus.name)
     rows = report_progress(dataset, f"cleaning {corpus.name}", len(dataset), on_progress)
-    studies = _clean_all(rows, splits, *_targets(corpus, recipe, dataset, splits, schema), corpus, recipe.text, schema)
-    columns = study_columns(len(schema.findings))
+    rules, columns = cleaning_rules(recipe, schema), study_columns(len(schema.findings))
+    studies = _clean_all(rows, splits, *_targets(corpus, recipe, dataset, splits, schema), corpus, rules, schema)
     write_rows(cleaned, columns, map(study_to_row, studies))
-    files = [Rows(cleaned)]
+    accept = partial(_usable, text=recipe.text, concepts=rules.concepts, schema=schema)
+    write_rows(usable, columns, map(study_to_row, _accept_all(Rows(cleaned), accept)))
+    files = [Rows(usable)]
     if next(iter(CorpusStudies(files, recipe.text.sections)), None) is None:
         raise CorpusError(
             f"{recipe.resolve(corpus.path)}: no study of the corpus {corpus.name!r} is left; relax text.sections or "
             "the text.drop_ keys"
         )
     if corpus.augmented_texts:
-        random = np.random.default_rng(recipe.seed)
-        reports = augment_texts(_Reports(files[0]), corpus.augmented_texts, random, schema)
+        reports = augment_texts(
+            _Reports(files[0]),
+            corpus.augmented_texts,
+            np.random.default_rng(recipe.seed),
+            schema,
+            sentences=_sentences(_Reports(Rows(cleaned)), corpus, rules),
+            normals=corpus.augmented_normals,
+            accept=lambda report: accept(report) == report,
+        )
         write_rows(augmented, columns, map(study_to_row, _text_studies(reports, unknown_labels(schema), corpus)))
         files.append(Rows(augmented))
     return CorpusStudies(files, recipe.text.sections)
+
+
+def cleaning_rules(recipe: Recipe, schema: FindingSchema) -> CleaningRules:
+    """Return how a recipe cleans reports.
+
+    Raises:
+        RecipeError: There are no known concepts for the schema, or it lacks one of the unknown findings.
+    """
+    text = recipe.text
+    sides = Sides.DROP if text.drop_sides else Sides.LOCATED if recipe.model.locations else Sides.KEEP
+    concepts = KnownConcepts(schema, text.unknown_findings) if text.drop_unknown_concepts else None
+    return CleaningRules(drop_priors=text.drop_priors, sides=sides, concepts=concepts, schema=schema)
+
+
+def _usable(
+    sections: tuple[Section, ...], *, text: TextRecipe, concepts: KnownConcepts | None, schema: FindingSchema
+) -> tuple[Section, ...]:
+    """Return a cleaned report without contradictions, or an empty one if it is not complete."""
+    if text.drop_contradictions:
+        sections = drop_contradictions(sections, schema)
+    return sections if concepts is None or concepts.is_complete(sections) else ()
+
+
+def _sentences(reports: Sequence[Report], corpus: CorpusRecipe, rules: CleaningRules) -> Iterator[Report]:
+    """Yield the reports whose sentences may be combined."""
+    yield from reports
+    if corpus.augmented_templates:
+        yield clean_sections(template_report(rules.schema), rules)
+
+
+def _accept_all(rows: Iterable[Row], accept: Callable[[Report], Report]) -> Iterator[CorpusStudy]:
+    for study in map(study_from_row, rows):
+        yield replace(study, sections=accept(study.sections))
 
 
 def _targets(
@@ -151,20 +198,15 @@ def _clean_all(
     labels: NDArray[np.float32],
     targets: NDArray[np.float32],
     corpus: CorpusRecipe,
-    text: TextRecipe,
+    rules: CleaningRules,
     schema: FindingSchema,
 ) -> Iterator[CorpusStudy]:
     for row, split, label, target in zip(rows, splits, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield replace(_clean(row, corpus, text, schema), split=str(split), labels=label, targets=target)
+            yield replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
 
 
-def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe, schema: FindingSchema) -> CorpusStudy:
-    sections: tuple[Section, ...] = ()
-    if corpus.use_texts:
-        sections = clean_report(row, drop_priors=text.drop_priors, drop_sides=text.drop_sides, schema=schema)
-    if text.drop_contradictions:
-        sections = drop_contradictions(sections, schema)
+def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
     boxes = (FindingBox(**box) for box in row["finding_boxes"])
     return CorpusStudy(
         study_id=row["study_id"],
@@ -173,7 +215,7 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, text: TextRecipe, schem
         images=tuple(map(Path, row["images"])) if corpus.use_images else (),
         views=tuple(map(ViewPosition, row["view_positions"])),
         indication=row["indication"],
-        sections=sections,
+        sections=clean_report(row, rules) if corpus.use_texts else (),
         labels=unknown_labels(schema),
         targets=unknown_labels(schema),
         boxes=tuple(boxes) if corpus.use_images else (),

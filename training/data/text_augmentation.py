@@ -6,15 +6,14 @@ sentences about other findings from other reports, and loses the sentences that 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from report_gen.auditing import find_contradictions
-from report_gen.labeling import label_findings
 from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, format_report
+
+from .sentence_bank import BankSentence, Report, SentenceBank
 
 _MIN_SENTENCES = 4
 """A finding with fewer sentences is not used: the decoder would memorize them."""
@@ -22,134 +21,108 @@ _UNCERTAIN = 0.15
 """Probability that a finding is added as uncertain."""
 _COUNTS = (0.4, 0.35, 0.25)
 """Probabilities of adding one, two or three findings."""
-_TRIES = 4
-
-Report = tuple[Section, ...]
-
-
-@dataclass(frozen=True)
-class _Phrase:
-    """A sentence, and the states of the findings that it mentions."""
-
-    sentence: Sentence
-    states: Mapping[str, FindingState]
-    present: frozenset[str]
-    absent: frozenset[str]
-    """Findings without the one that follows from the others ("no finding")."""
-
-    @classmethod
-    def read(cls, sentence: Sentence, schema: FindingSchema) -> _Phrase:
-        states = {
-            name: state
-            for name, state in label_findings(sentence.text, schema).items()
-            if state is not FindingState.NOT_MENTIONED
-        }
-        present, absent = (
-            frozenset(name for name, found in states.items() if found is state and name != schema.normal)
-            for state in (FindingState.PRESENT, FindingState.ABSENT)
-        )
-        return cls(sentence, states, present, absent)
+_TRIES = 8
 
 
 def augment_texts(
-    reports: Sequence[Report], count: int, random: np.random.Generator, schema: FindingSchema
+    reports: Sequence[Report],
+    count: int,
+    random: np.random.Generator,
+    schema: FindingSchema,
+    *,
+    sentences: Iterable[Report] | None = None,
+    normals: float = 0.0,
+    accept: Callable[[Report], bool] = bool,
 ) -> Iterator[Report]:
     """Yield `count` new reports with findings and impression; fewer if no sentences fit. None contradicts itself.
 
-    The reports are read one at a time and need not fit into memory.
+    A report places a finding on one side and in one zone only, and gives it one degree. The reports are read one at a
+    time and need not fit into memory.
 
     Args:
         reports: Training reports.
         count: Number of new reports.
         random: Chooses findings and sentences.
         schema: The findings that are labeled in the sentences.
+        sentences: Reports whose sentences are used, if they are others.
+        normals: Share of the new reports that state no finding.
+        accept: Whether a new report may be used.
     """
-    bank = _SentenceBank(reports, schema)
-    bases = [index for index, report in enumerate(reports) if {section.name for section in report} == set(SectionName)]
-    for _ in range(count if bases and schema.findings else 0):
-        augmented = bank.augment(reports[bases[random.integers(len(bases))]], random)
-        if augmented is not None:
-            yield augmented
-
-
-class _SentenceBank:
-    """The sentences of a corpus by section, finding and state."""
-
-    def __init__(self, reports: Sequence[Report], schema: FindingSchema) -> None:
-        self._schema = schema
-        self._phrases: dict[Sentence, _Phrase] = {}
-        self._by_state: dict[tuple[SectionName, str, FindingState], list[_Phrase]] = defaultdict(list)
-        self._denials: dict[frozenset[str], list[_Phrase]] = defaultdict(list)
-        for report in reports:
-            for section in report:
-                for sentence in section.sentences:
-                    self._add(section.name, sentence)
-        self._names = [
-            name
-            for name in schema.stated
-            if len(self._by_state[SectionName.FINDINGS, name, FindingState.PRESENT]) >= _MIN_SENTENCES
-        ]
-
-    def _add(self, section: SectionName, sentence: Sentence) -> None:
-        phrase = self._phrase(sentence)
-        for name, state in phrase.states.items():
-            self._by_state[section, name, state].append(phrase)
-        if section is SectionName.FINDINGS and set(phrase.states.values()) == {FindingState.ABSENT}:
-            self._denials[phrase.absent].append(phrase)
-
-    def _phrase(self, sentence: Sentence) -> _Phrase:
-        if sentence not in self._phrases:
-            self._phrases[sentence] = _Phrase.read(sentence, self._schema)
-        return self._phrases[sentence]
-
-    def augment(self, base: Report, random: np.random.Generator) -> Report | None:
+    bank = SentenceBank(reports if sentences is None else sentences, schema)
+    complete = [report for report in range(len(reports)) if {one.name for one in reports[report]} == set(SectionName)]
+    names = bank.frequent_findings(_MIN_SENTENCES)
+    for _ in range(count if complete and schema.findings else 0):
+        is_normal = normals > 0 and random.random() < normals
+        if not (is_normal or names):
+            continue
         for _ in range(_TRIES):
-            wanted = self._draw_findings(random)
-            report = self._rewrite(base, wanted, random)
-            text = format_report(report)
-            labels = label_findings(text, self._schema)
-            consistent = all(labels[name] is state for name, state in wanted.items())
-            if consistent and len(report) == len(base) and not find_contradictions(text, self._schema):
-                return report
+            base = reports[complete[random.integers(len(complete))]]
+            report = _normal(base, bank, random, schema) if is_normal else _abnormal(base, names, bank, random)
+            if report and not find_contradictions(format_report(report), schema) and accept(report):
+                yield report
+                break
+
+
+def _abnormal(base: Report, names: Sequence[str], bank: SentenceBank, random: np.random.Generator) -> Report:
+    """Return the base with one to three findings added, or an empty report if the sentences do not fit together."""
+    wanted = _draw_findings(names, random)
+    report = _rewrite(base, wanted, bank, random)
+    labels, described = bank.labels(report), bank.labels(report[:1])  # the findings section comes first
+    fits = len(report) == len(base) and all(labels[name] is described[name] is state for name, state in wanted.items())
+    return report if fits and bank.is_consistent(report) else ()
+
+
+def _normal(base: Report, bank: SentenceBank, random: np.random.Generator, schema: FindingSchema) -> Report:
+    """Return a normal base with other sentences that say the same, or an empty report if the base is not normal."""
+    if bank.labels(base)[schema.normal] is not FindingState.PRESENT:
+        return ()
+    sections = []
+    for section in base:
+        sentences = (_same_meaning(bank.read(sentence), bank, random) for sentence in section.sentences)
+        sections.append(Section(section.name, tuple(dict.fromkeys(sentences))))
+    return tuple(sections)
+
+
+def _same_meaning(sentence: BankSentence, bank: SentenceBank, random: np.random.Generator) -> Sentence:
+    """Return a sentence that denies the same findings, or calls the study normal as well; the same one if none does."""
+    other = bank.draw_normal(random) if bank.calls_normal(sentence) else bank.draw_denial(sentence.absent, random)
+    return (other or sentence).sentence
+
+
+def _draw_findings(names: Sequence[str], random: np.random.Generator) -> dict[str, FindingState]:
+    count = min(len(names), 1 + random.choice(len(_COUNTS), p=_COUNTS))
+    return {
+        str(name): FindingState.UNCERTAIN if random.random() < _UNCERTAIN else FindingState.PRESENT
+        for name in random.choice(names, size=count, replace=False)
+    }
+
+
+def _rewrite(
+    base: Report, wanted: Mapping[str, FindingState], bank: SentenceBank, random: np.random.Generator
+) -> Report:
+    drawn: list[BankSentence] = []
+    added: dict[SectionName, list[BankSentence]] = {}
+    for section in base:
+        added[section.name] = list(bank.draw(section.name, wanted, drawn, random))
+        drawn += added[section.name]
+    stated = set(wanted).union(*(one.locations for one in drawn))
+    sections = []
+    for section in base:
+        kept = [_without_denials(bank.read(sentence), stated, bank, random) for sentence in section.sentences]
+        sentences = [one.sentence for one in kept if one is not None]
+        position = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
+        sentences[position:position] = [one.sentence for one in added[section.name]]
+        if sentences:
+            sections.append(Section(section.name, tuple(dict.fromkeys(sentences))))
+    return tuple(sections)
+
+
+def _without_denials(
+    sentence: BankSentence, stated: set[str], bank: SentenceBank, random: np.random.Generator
+) -> BankSentence | None:
+    """Return the sentence; if it denies a stated finding, one that denies only the others, or None."""
+    if bank.calls_normal(sentence):
         return None
-
-    def _draw_findings(self, random: np.random.Generator) -> dict[str, FindingState]:
-        count = min(len(self._names), 1 + random.choice(len(_COUNTS), p=_COUNTS))
-        names = random.choice(self._names, size=count, replace=False)
-        return {
-            str(name): FindingState.UNCERTAIN if random.random() < _UNCERTAIN else FindingState.PRESENT
-            for name in names
-        }
-
-    def _rewrite(self, base: Report, wanted: Mapping[str, FindingState], random: np.random.Generator) -> Report:
-        sections = []
-        for section in base:
-            added = list(self._draw_phrases(section.name, wanted, random))
-            stated = {name for phrase in added for name in phrase.present} | set(wanted)
-            kept = [self._without_denials(self._phrase(sentence), stated, random) for sentence in section.sentences]
-            sentences = [phrase.sentence for phrase in kept if phrase is not None]
-            position = 0 if section.name is SectionName.IMPRESSION else int(random.integers(len(sentences) + 1))
-            sentences[position:position] = [phrase.sentence for phrase in added]
-            if sentences:
-                sections.append(Section(section.name, tuple(dict.fromkeys(sentences))))
-        return tuple(sections)
-
-    def _draw_phrases(
-        self, section: SectionName, wanted: Mapping[str, FindingState], random: np.random.Generator
-    ) -> Iterator[_Phrase]:
-        """Yield a sentence for each wanted finding; in the impression, only one that states no other finding."""
-        for name, state in wanted.items():
-            phrases = self._by_state[section, name, state]
-            if section is SectionName.IMPRESSION:
-                phrases = [phrase for phrase in phrases if phrase.present <= set(wanted)]
-            if phrases:
-                yield phrases[random.integers(len(phrases))]
-
-    def _without_denials(self, phrase: _Phrase, stated: set[str], random: np.random.Generator) -> _Phrase | None:
-        """Return the phrase; if it denies a stated finding, a phrase that denies only the others, or None."""
-        if phrase.states.get(self._schema.normal) is FindingState.PRESENT and not phrase.absent:
-            return None
-        if not phrase.absent & stated:
-            return phrase
-        fitting = self._denials.get(phrase.absent - stated, [])
-        return fitting[random.integers(len(fitting))] if fitting else None
+    if not sentence.absent & stated:
+        return sentence
+    return bank.draw_denial(sentence.absent - stated, random)

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
 
 from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
-from report_gen.labeling import findings_in_state
+from report_gen.labeling import chest_xray, findings_in_state
 from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
-from .side_removal import remove_sides
+from .concepts import KnownConcepts
+from .side_removal import names_located_sides, remove_places, remove_sides
 
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
     r"|greater|more|larger|worse|increase|decrease|change|improvement)\b)[a-z])"
 )
+# "Stable mediastinal contours" states no more than that they are stable.
+_NOT_NORMAL_ANATOMY = (
+    r"(?!(?:\s+(?!(?:of|with|in|to|at|enlarge\w*|prominent|borderline|abnormal|increased|wide\w*|dilated)\b)[\w-]+){0,4}?"
+    r"\s+(?:contours?|silhouettes?|appearances?|size|mediastinum|heart|structures|configuration"
+    r"|exam|examination|study|chest|radiograph|findings)\b)"
+)
 _CHANGE = re.compile(
     rf"(?<!is )(?<!are )(?<!remain )(?<!remains )(?<!appears )\b"
-    rf"(?:stable|unchanged|persistent|residual|redemonstrated|interval|new|similar)(?: appearing)?{_NOUN_FOLLOWS}",
+    rf"(?:stable|unchanged|persistent|residual|redemonstrated|interval|new|similar)(?: appearing)?{_NOUN_FOLLOWS}"
+    rf"{_NOT_NORMAL_ANATOMY}",
     re.IGNORECASE,
 )
 _UNKNOWABLE = re.compile(
@@ -26,35 +37,64 @@ _UNKNOWABLE = re.compile(
     r"|\d+(?:\.\d+)? ?(?:x ?\d|mm|cm|millimet|centimet))",  # a size
     re.IGNORECASE,
 )
+# "No effusion. heart size is normal." and "No effusion.Heart size is normal.": such sentences would not be split off.
+_NO_SPACE = re.compile(r"(?<=[a-z]{4})[.](?=[A-Z][a-z])")
+_LOWER_CASE_START = re.compile(r"(?<=[a-z]{4}[.] )[a-z](?=[a-z])")
 _ENUMERATION = re.compile(r"(?:(?<=\s)|^)\d{1,2}[.)]\s+(?=[A-Z])")
 
 
-def clean_report(
-    example: Mapping[str, str], *, drop_priors: bool, drop_sides: bool, schema: FindingSchema | None = None
-) -> tuple[Section, ...]:
+class Sides(StrEnum):
+    """Treatment of the sides in a sentence."""
+
+    KEEP = "keep"
+    LOCATED = "located"
+    """Only sides of a finding that the sentence states stay: "small left effusion", not "the left lung is clear"."""
+    DROP = "drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleaningRules:
+    """What is removed from a report in addition to what no draft can know."""
+
+    drop_priors: bool
+    """Remove the comparison with an earlier study from a sentence ("stable cardiomegaly")."""
+    sides: Sides = Sides.KEEP
+    """Which sides are removed: the word ("left effusion"), or its place as well ("opacity in the left base")."""
+    concepts: KnownConcepts | None = None
+    """Remove sentences about other concepts, if given."""
+    schema: FindingSchema = field(default_factory=chest_xray)
+    """The findings."""
+
+
+def clean_report(example: Mapping[str, str], rules: CleaningRules) -> tuple[Section, ...]:
     """Clean the report of a corpus example; a section without sentences is left out.
 
     Removed sentences: those with a de-identification mark, about communication ("discussed with Dr. ..."), about the
-    lateral view, or with a size in millimeters or centimeters, because a draft could only invent them. `drop_priors`
-    removes the comparison from a sentence ("stable cardiomegaly"), `drop_sides` the side ("left effusion") or the place
-    that it belongs to ("opacity in the left base"); a sentence that cannot stand without the words is removed.
+    lateral view, or with a size in millimeters or centimeters, because a draft could only invent them. A sentence that
+    cannot stand without the words that `rules` removes is removed.
 
     Args:
         example: A row of a corpus, with findings and impression.
-        drop_priors: Whether comparisons with an earlier study are removed.
-        drop_sides: Whether sides are removed.
-        schema: The findings; those of chest radiographs if not given.
+        rules: What else is removed.
     """
-    sections = []
-    for name in SectionName:
-        text = _ENUMERATION.sub("", example[name.lower()])
-        cleaned = [
-            clean_sentence(s.text, drop_priors=drop_priors, drop_sides=drop_sides, schema=schema)
-            for s in split_sentences(text)
-        ]
-        if kept := tuple(Sentence(text) for text in dict.fromkeys(cleaned) if text):
-            sections.append(Section(name, kept))
-    return tuple(sections)
+    texts = {name: _LOWER_CASE_START.sub(_upper, _NO_SPACE.sub(". ", example[name.lower()])) for name in SectionName}
+    sections = (Section(name, tuple(split_sentences(_ENUMERATION.sub("", text)))) for name, text in texts.items())
+    return clean_sections(sections, rules)
+
+
+def clean_sections(sections: Iterable[Section], rules: CleaningRules) -> tuple[Section, ...]:
+    """Clean the sentences of a report; see `clean_report`."""
+    return _change_sentences(sections, partial(clean_sentence, rules=rules))
+
+
+def without_places(sections: Iterable[Section], schema: FindingSchema) -> tuple[Section, ...]:
+    """Return a cleaned report that places no finding. Sections without sentences are left out.
+
+    Args:
+        sections: Sections of one report.
+        schema: The findings.
+    """
+    return _change_sentences(sections, lambda sentence: _tidy(remove_places(sentence, schema)))
 
 
 def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | None = None) -> tuple[Section, ...]:
@@ -81,30 +121,40 @@ def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | N
     return kept if described else ()
 
 
-def clean_sentence(sentence: str, *, drop_priors: bool, drop_sides: bool, schema: FindingSchema | None = None) -> str:
-    """Return the cleaned sentence, or an empty string if it must not be used.
-
-    Args:
-        sentence: One sentence of a report.
-        drop_priors: Whether comparisons with an earlier study are removed.
-        drop_sides: Whether sides are removed.
-        schema: The findings; those of chest radiographs if not given.
-    """
+def clean_sentence(sentence: str, rules: CleaningRules) -> str:
+    """Return the cleaned sentence, or an empty string if it must not be used."""
     if (
         has_deidentification_mark(sentence)
         or _UNKNOWABLE.search(sentence)
         or not re.search(r"[a-z]{3}", sentence, re.I)
     ):
         return ""
-    if drop_priors and mentions_prior(sentence):
+    if rules.drop_priors and mentions_prior(sentence):
         sentence = _tidy(_CHANGE.sub("", sentence))
         if mentions_prior(sentence):
             return ""
-    if drop_sides and mentions_side(sentence):
-        sentence = _tidy(remove_sides(sentence, schema))
-        if not sentence:
-            return ""
+    if rules.concepts is not None:
+        sentence = rules.concepts.reduce(sentence)
+    if rules.sides is Sides.DROP or (rules.sides is Sides.LOCATED and not names_located_sides(sentence, rules.schema)):
+        sentence = _drop_sides(sentence, rules.schema)
     return re.sub(r"[,.;\s]*([.?!])[.\s]*$", r"\1", sentence)
+
+
+def _change_sentences(sections: Iterable[Section], change: Callable[[str], str]) -> tuple[Section, ...]:
+    """Change each sentence and drop empty and repeated sentences, and sections without sentences."""
+    changed = (
+        (section.name, dict.fromkeys(change(sentence.text) for sentence in section.sentences)) for section in sections
+    )
+    kept = (Section(name, tuple(Sentence(text) for text in texts if text)) for name, texts in changed)
+    return tuple(section for section in kept if section.sentences)
+
+
+def _upper(letter: re.Match[str]) -> str:
+    return letter[0].upper()
+
+
+def _drop_sides(sentence: str, schema: FindingSchema) -> str:
+    return _tidy(remove_sides(sentence, schema)) if mentions_side(sentence) else sentence
 
 
 def _tidy(sentence: str) -> str:

@@ -64,6 +64,11 @@ class CorpusRecipe(FrozenModel):
     """Standard deviation of the intensities (0..1), as for `mean`."""
     augmented_texts: int = Field(default=0, ge=0, le=10_000_000)
     """Number of additional training reports, made by combining sentences of several reports."""
+    augmented_normals: float = Field(default=0.0, ge=0, le=1)
+    """Share of the additional reports that state no finding; the others state one to three."""
+    augmented_templates: bool = False
+    """Whether the additional reports use sentences written for training as well (`data/sentence_templates`), which
+    state each finding at each place: corpora hold few sentences about rare findings."""
     use_images: bool = True
     """False uses only the reports."""
     use_texts: bool = True
@@ -73,6 +78,10 @@ class CorpusRecipe(FrozenModel):
     def _check(self) -> CorpusRecipe:
         if (self.mean is None) != (self.std is None):
             raise ValueError("mean and std belong together; set both, or remove the one")
+        if not self.augmented_texts and (self.augmented_normals or self.augmented_templates):
+            raise ValueError(
+                "augmented_normals and augmented_templates need augmented_texts above 0; set it, or remove these keys"
+            )
         if self.soft_label_file is not None and not self.soft_labels:
             raise ValueError("soft_label_file has no effect with soft_labels = 0; set its weight, such as 0.5")
         return self

@@ -28,7 +28,15 @@ class TextRecipe(FrozenModel):
     drop_priors: bool = True
     """Remove comparisons with an earlier study, because a draft of one study cannot support them."""
     drop_sides: bool = False
-    """Remove sides (left, right, bilateral) from sentences: for a model that cannot learn sides from images."""
+    """Remove sides (left, right, bilateral) from sentences: for a model that cannot learn sides from images. If it is
+    false and `model.locations` is true, only the sides of findings stay."""
+    drop_unknown_concepts: bool = False
+    """Remove sentences about anything that the model cannot know, such as devices, surgery, history, bones and
+    recommendations, and use only complete reports: a normal report denies what normal reports deny. Known are the
+    findings and the words of `data/known_concepts`."""
+    unknown_findings: tuple[str, ...] = ()
+    """Findings that count as unknown concepts, such as those that no corpus with images labels; for
+    `drop_unknown_concepts`."""
     drop_contradictions: bool = False
     """Remove sentences that deny what their report states, and reports whose impression states a finding that the
     findings section does not."""
@@ -36,6 +44,12 @@ class TextRecipe(FrozenModel):
     """Sections that a cleaned report must have; otherwise the study is used without its report."""
     max_report_tokens: int = Field(default=160, ge=8, le=1_000_000)
     """Maximum number R of report tokens; longer reports lose whole sentences."""
+
+    @model_validator(mode="after")
+    def _check(self) -> TextRecipe:
+        if self.unknown_findings and not self.drop_unknown_concepts:
+            raise ValueError("unknown_findings has no effect; set drop_unknown_concepts = true, or remove it")
+        return self
 
 
 class AugmentationRecipe(FrozenModel):
@@ -142,6 +156,10 @@ class StageRecipe(FrozenModel):
     state_dropout: float = Field(default=0.0, ge=0, le=1)
     """Probability that all finding states of a study with images are unknown to the decoder, so that it must use the
     other visual tokens."""
+    location_dropout: float = Field(default=0.3, ge=0, le=1)
+    """Probability that the locations of all findings of a study are unknown to the decoder, which then learns the
+    report without sides and zones; for `model.locations`. The locations are unknown as well if all states are.
+    Validation uses all locations."""
     attribute_dropout: float = Field(default=0.1, ge=0, le=1)
     """Probability that an attribute is unknown to the decoder; otherwise it gets the true value."""
     indication_dropout: float = Field(default=0.5, ge=0, le=1)

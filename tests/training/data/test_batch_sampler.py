@@ -41,6 +41,7 @@ def example(*present: str, length: int = 5, images: int = 0) -> TrainingExample:
         abnormal=(False,) * length,
         reference="",
         states=states,
+        locations=np.zeros((17, 5), dtype=np.bool_),
         targets=np.full(17, np.nan, dtype=np.float32),
         location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
     )
@@ -196,8 +197,12 @@ def test_without_a_finding_that_means_normal_normal_studies_are_drawn_too() -> N
     """Of 8 normal studies and 2 with the one finding, half of the draws are of either kind."""
     schema = FindingSchema(name="own", findings=("Haemorrhage",))
     states, nothing = [np.array([PRESENT])] * 2 + [np.array([ABSENT])] * 8, unknown_labels(schema)
-    unknown: dict[str, Any] = {"labels": nothing, "targets": nothing, "location_targets": np.zeros((1, 5), np.float32)}
-    examples = store(*(replace(example(), states=one, **unknown) for one in states))
+    unlocated: dict[str, Any] = {
+        "locations": np.zeros((1, 5), np.bool_),
+        "location_targets": np.zeros((1, 5), np.float32),
+    }
+    made = replace(example(), labels=nothing, targets=nothing, **unlocated)
+    examples = store(*(replace(made, states=one) for one in states))
     draws = BatchSampler(
         [examples], stage(batch_size=10, rare_finding_weight=1.0), (0, 0), steps=range(40), schema=schema
     )

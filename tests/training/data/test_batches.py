@@ -13,7 +13,7 @@ import torch
 from report_gen_training.data.batch_sampler import BatchSampler
 from report_gen_training.data.batches import IGNORED, Batch, BatchDataset
 from report_gen_training.data.corpus_study import unknown_labels
-from report_gen_training.data.examples import TrainingExample
+from report_gen_training.data.examples import EncodedReport, TrainingExample
 from report_gen_training.data.image_cache import cache_images
 from report_gen_training.recipe.schema import AugmentationRecipe, StageRecipe
 from report_gen_training.run.events import ignore_progress
@@ -52,6 +52,7 @@ TEXT = TrainingExample(
     abnormal=(False, True),
     reference="FINDINGS:\nEdema.",
     states=states(Edema=PRESENT),
+    locations=np.zeros((17, 5), dtype=np.bool_),
     targets=np.full(17, np.nan, dtype=np.float32),
     location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
 )
@@ -269,3 +270,62 @@ def test_images_with_their_own_statistics_are_normalized_by_them(tmp_path: Path)
     for row, (mean, std) in enumerate(((0.25, 0.5), (0.5, 0.2))):
         expected = (torch.from_numpy(noise_image(row)).float() / 255 - mean) / std
         torch.testing.assert_close(found[row, 0, 0], expected, atol=1e-5, rtol=1e-5)
+
+
+EFFUSION = FINDINGS.index("Pleural Effusion")
+LEFT = np.zeros((17, 5), dtype=np.bool_)
+LEFT[EFFUSION] = (False, True, False, False, True)
+LOCATED = replace(
+    TEXT,
+    report_ids=(40, 41, 42),
+    abnormal=(True, True, True),
+    reference="FINDINGS:\nLeft basilar effusion.",
+    states=states(**{"Pleural Effusion": PRESENT}),
+    locations=LEFT,
+    without_places=EncodedReport((50, 51), (True, True), "FINDINGS:\nEffusion."),
+)
+
+
+def test_locations_condition_the_decoder_and_validation_keeps_them() -> None:
+    found = batch(LOCATED, TEXT, location_dropout=1.0)
+    assert found.finding_locations.shape == (2, 17, 5)
+    assert found.finding_locations.dtype is torch.float32
+    assert torch.equal(found.finding_locations[0], torch.from_numpy(LEFT).float())
+    assert not found.finding_locations[1].any()
+    assert found.references[0] == "FINDINGS:\nLeft basilar effusion."
+
+
+def test_unknown_locations_come_with_the_report_without_places() -> None:
+    found = batch(LOCATED, training=True, location_dropout=1.0)
+    assert not found.finding_locations.any()
+    assert found.input_ids[0].tolist() == [10, 11, 12, BOS_ID, 50, 51, EOS_ID]
+    assert found.labels[0].tolist() == [IGNORED] * 4 + [50, 51, EOS_ID]
+    assert found.references == ("FINDINGS:\nEffusion.",)
+    assert found.finding_states[0, EFFUSION] == PRESENT
+
+
+def test_locations_are_unknown_in_the_given_share_of_studies() -> None:
+    found = batch(*[LOCATED] * 1000, training=True, location_dropout=0.3)
+    unknown = ~found.finding_locations.flatten(1).any(1)
+    assert float(unknown.float().mean()) == pytest.approx(0.3, abs=0.045)  # three standard deviations
+    plain = torch.tensor([reference == "FINDINGS:\nEffusion." for reference in found.references])
+    assert torch.equal(plain, unknown)
+
+
+def test_a_report_that_needs_its_places_keeps_its_locations() -> None:
+    found = batch(replace(LOCATED, without_places=None), training=True, location_dropout=1.0)
+    assert torch.equal(found.finding_locations[0], torch.from_numpy(LEFT).float())
+
+
+def test_locations_are_unknown_if_all_states_are(tmp_path: Path) -> None:
+    image = with_images(tmp_path, 0)
+    example = replace(LOCATED, images=image.images, views=image.views)
+    found = batch(example, state_dropout=1.0)
+    assert not found.finding_locations.any()
+    assert found.references == ("FINDINGS:\nEffusion.",)
+
+
+def test_the_random_choices_of_a_study_without_locations_are_the_same_with_location_dropout(tmp_path: Path) -> None:
+    example = with_images(tmp_path, 0)
+    changes: dict[str, Any] = {"training": True, "assume_absent": 0.5, "indication_dropout": 0.5, "view_dropout": 0.5}
+    assert_equal(batch(example, location_dropout=0.0, **changes), batch(example, location_dropout=1.0, **changes))

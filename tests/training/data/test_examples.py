@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from report_gen_training.data.corpus_study import CorpusStudy
-from report_gen_training.data.examples import encode_study
+from report_gen_training.data.examples import TrainingExample, encode_study
 
 from report_gen.config import STATES
 from report_gen.labeling import chest_xray
 from report_gen.records import FindingState, ViewPosition, parse_report
-from tests.builders import PROMPT, REPORTS, tokenizer
+from tests.builders import PROMPT, REPORTS, store, tokenizer
 
 FINDINGS = chest_xray().findings
 
@@ -128,3 +128,76 @@ def test_a_study_without_a_report_has_no_report_tokens() -> None:
 def test_an_example_keeps_study_and_patient_id() -> None:
     example = encode_study(study(), tokenizer(), PROMPT, 100, chest_xray())
     assert (example.study_id, example.patient_id) == ("1", "p")
+
+
+SIDED = "FINDINGS: Small left effusion. Right upper lobe opacity. The heart is enlarged. IMPRESSION: Left effusion."
+
+
+def located(text: str, *, tokens: int = 1000, locations: bool = True) -> TrainingExample:
+    one = study(sections=parse_report(text))
+    return encode_study(one, tokenizer(), PROMPT, tokens, chest_xray(), locations=locations)
+
+
+def parts(example: TrainingExample) -> dict[str, list[int]]:
+    """Return the parts of the located findings."""
+    rows = zip(FINDINGS, example.locations.astype(int).tolist(), strict=True)
+    return {name: row for name, row in rows if any(row)}
+
+
+def test_locations_are_those_that_the_text_states() -> None:
+    example = located(SIDED)
+    assert example.locations.shape == (17, 5)
+    assert parts(example) == {"Pleural Effusion": [0, 1, 0, 0, 0], "Lung Opacity": [1, 0, 1, 0, 0]}
+    assert parts(located("FINDINGS: Bibasilar atelectasis. No right effusion.")) == {"Atelectasis": [1, 1, 0, 0, 1]}
+
+
+def test_locations_are_those_of_the_text_that_is_left() -> None:
+    text = "FINDINGS: The heart is enlarged. Small effusion. Right upper lobe opacity."
+    assert parts(located(text)) == {"Lung Opacity": [1, 0, 1, 0, 0]}
+    shortened = located(text, tokens=len(located(text).report_ids) - 1)
+    assert "opacity" not in shortened.reference
+    assert parts(shortened) == {}
+
+
+def test_a_model_without_locations_has_none() -> None:
+    example = located(SIDED, locations=False)
+    assert (parts(example), example.without_places) == ({}, None)
+
+
+def test_the_report_without_places_is_encoded_as_well() -> None:
+    example = located(SIDED)
+    assert example.without_places is not None
+    plain = "FINDINGS:\nSmall effusion. Opacity. The heart is enlarged.\n\nIMPRESSION:\nEffusion."
+    assert example.without_places.text == plain
+    assert tokenizer().decode(list(example.without_places.ids)) == " ".join(plain.split())
+    forgotten = example.forget_locations()
+    assert (forgotten.reference, forgotten.report_ids) == (plain, example.without_places.ids)
+    assert len(forgotten.abnormal) == len(forgotten.report_ids)
+    assert parts(forgotten) == {}
+    assert forgotten.states.tolist() == example.states.tolist()
+
+
+@pytest.mark.parametrize(
+    ("text", "needs_places"),
+    [
+        ("FINDINGS: Small effusion. IMPRESSION: Effusion.", False),
+        ("FINDINGS: The opacity is in the left base. No effusion. IMPRESSION: Opacity in the left base.", False),
+        ("FINDINGS: Basilar opacity. IMPRESSION: Opacity at the lung bases.", False),
+        # Without its place, the only sentence about a finding or of a section is lost.
+        ("FINDINGS: The opacity is in the left base. IMPRESSION: No effusion.", True),
+        ("FINDINGS: Left effusion. IMPRESSION: The effusion is on the left.", True),
+    ],
+)
+def test_a_report_that_needs_its_places_has_no_other_text(text: str, needs_places: bool) -> None:
+    example = located(text)
+    assert example.needs_places is needs_places
+    if needs_places:
+        assert example.without_places is None
+
+
+def test_the_store_returns_what_it_was_given() -> None:
+    for example in (located(SIDED), located("FINDINGS: No edema.")):
+        (stored,) = store(example)
+        assert stored.without_places == example.without_places
+        np.testing.assert_array_equal(stored.locations, example.locations)
+        assert (stored.locations.dtype, stored.locations.shape) == (np.dtype(bool), (17, 5))

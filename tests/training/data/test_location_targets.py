@@ -12,7 +12,7 @@ from report_gen_training.data.location_targets import location_targets
 
 from report_gen.corpora import FindingBox
 from report_gen.labeling import chest_xray
-from report_gen.records import LOCATION_PARTS, FindingLocation, Side, ViewPosition, Zone
+from report_gen.records import LOCATION_PARTS, FindingLocation, Side, ViewPosition, Zone, location_to_parts
 
 SCHEMA = chest_xray()
 EFFUSION, HEART = "Pleural Effusion", "Cardiomegaly"
@@ -37,8 +37,10 @@ def study(*boxes: FindingBox, views: tuple[ViewPosition, ...] = (ViewPosition.PA
 
 def targets(given: CorpusStudy, finding: str = EFFUSION, **reported: FindingLocation) -> str:
     """Return the known parts of a finding, those with the target 0 in brackets."""
-    named = {name.replace("_", " "): location for name, location in reported.items()}
-    row = location_targets(given, named, SCHEMA)[SCHEMA.index(finding)]
+    stated = np.zeros((len(SCHEMA.findings), len(LOCATION_PARTS)), dtype=np.bool_)
+    for name, location in reported.items():
+        stated[SCHEMA.index(name.replace("_", " "))] = location_to_parts(location)
+    row = location_targets(given, stated, SCHEMA)[SCHEMA.index(finding)]
     known = [(part, value) for part, value in zip(LOCATION_PARTS, row, strict=True) if not np.isnan(value)]
     return " ".join(str(part) if value else f"({part})" for part, value in known)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from report_gen_training.data.studies import open_corpus, read_studies
 from report_gen_training.recipe.schema import Recipe
 from scipy.special import expit, logit
 
+from report_gen.auditing import mentions_side
 from report_gen.corpora import Example
 from report_gen.corpora.examples import build_dataset
 from report_gen.errors import CorpusError
-from report_gen.labeling import chest_xray
-from report_gen.records import ViewPosition, format_report
+from report_gen.labeling import chest_xray, locate_findings
+from report_gen.records import Side, ViewPosition, format_report
 from tests.builders import noise_image, tiny_recipe, write_manifest, write_png
 
 FINDINGS = chest_xray().findings
@@ -54,6 +57,87 @@ def test_texts_are_cleaned_as_the_recipe_says(tmp_path: Path) -> None:
     assert format_report(plain.sections) == "FINDINGS:\nCardiomegaly.\n\nIMPRESSION:\nSmall left effusion."
     (sideless,) = read(recipe(tmp_path, text={"drop_priors": False, "drop_sides": True}))
     assert format_report(sideless.sections) == "FINDINGS:\nStable cardiomegaly.\n\nIMPRESSION:\nSmall effusion."
+
+
+MIXED = {
+    "findings": "The right lung is clear. Small left effusion. Left chest tube. No acute bony abnormality.",
+    "impression": "Small left effusion, status post thoracotomy. Left effusion.",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "locations", "expected"),
+    [
+        ({}, False, "The right lung is clear. Small left effusion. Left chest tube. No acute bony abnormality."),
+        ({}, True, "Small left effusion. Chest tube. No acute bony abnormality."),
+        ({"drop_unknown_concepts": True}, True, "Small left effusion. Chest tube. No acute bony abnormality."),
+        (
+            {"drop_unknown_concepts": True, "unknown_findings": ["Support Devices", "Fracture"]},
+            True,
+            "Small left effusion.",
+        ),
+        (
+            {"drop_unknown_concepts": True, "unknown_findings": ["Support Devices", "Fracture"], "drop_sides": True},
+            True,
+            "Small effusion.",
+        ),
+    ],
+)
+def test_texts_keep_what_the_model_can_know(
+    tmp_path: Path, text: dict[str, Any], locations: bool, expected: str
+) -> None:
+    manifest(tmp_path, MIXED)
+    made = recipe(tmp_path, text=text)
+    model = made.model.model_copy(update={"locations": locations})
+    (one,) = read(made.model_copy(update={"model": model}))
+    assert one.sections[0].text == expected
+
+
+NORMAL = "Heart size is normal. The lungs are clear. No pleural effusion or pneumothorax."
+
+
+def some_indiana_reports(shared: Path, folder: Path) -> None:
+    """Copy every sixth report of the Indiana collection, without images."""
+    folder.mkdir()
+    source = shared / "data" / "iu_xray"
+    with (source / "indiana_reports.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    with (folder / "indiana_reports.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows[::6]])
+    (folder / "indiana_projections.csv").write_text("uid,filename,projection\n", encoding="utf-8")
+
+
+@pytest.mark.realdata
+def test_reports_of_indiana_say_only_what_an_image_can_show(shared: Path, tmp_path: Path) -> None:
+    some_indiana_reports(shared, tmp_path / "images")
+    unknown = ["Fracture", "Support Devices", "Enlarged Cardiomediastinum"]
+    keys = {"drop_unknown_concepts": True, "unknown_findings": unknown, "drop_contradictions": True}
+    made = recipe(tmp_path, corpus={"layout": "indiana", "use_images": False}, text=keys)
+    found = read(made.model_copy(update={"model": made.model.model_copy(update={"locations": True})}))
+    texts = [format_report(one.sections) for one in found]
+    assert len(texts) > 200
+    never = (
+        "device|clip|wire|catheter|tube|surg|status post|history|prior|recommend|spine|rib|bone|aort|granulom|xxxx|mm"
+        "|cm|lateral view|discuss|cancer|scolio|degenerat|prosthe|sternotomy|cabg"
+    )
+    assert not [text for text in texts if re.search(rf"\b(?:{never})", text, re.IGNORECASE)]
+    for one in found:
+        if any(mentions_side(sentence.text) for section in one.sections for sentence in section.sentences):
+            located = locate_findings(format_report(one.sections)).values()
+            assert any(location.side is not Side.UNKNOWN for location in located)
+
+
+def test_incomplete_normal_reports_are_left_out(tmp_path: Path) -> None:
+    manifest(
+        tmp_path,
+        {"findings": NORMAL, "impression": "No acute disease."},
+        {"findings": "Sternal wires. XXXX heart. The lungs are clear.", "impression": "No acute disease."},
+        {"findings": f"Nodule measuring 8 mm. {NORMAL}", "impression": "Pulmonary nodule measuring 8 mm."},
+        {"findings": NORMAL, "impression": "Status post CABG."},
+    )
+    text = {"drop_unknown_concepts": True, "sections": ["FINDINGS", "IMPRESSION"]}
+    found = [one for one in read(recipe(tmp_path, text=text)) if one.sections]
+    assert [one.study_id for one in found] == ["0"]
 
 
 def test_contradictions_are_dropped_on_request(tmp_path: Path) -> None:

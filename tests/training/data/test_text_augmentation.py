@@ -6,11 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from report_gen_training.data.text_augmentation import Report, augment_texts
+from report_gen_training.data.sentence_bank import Report
+from report_gen_training.data.text_augmentation import augment_texts
 
 from report_gen.auditing import find_contradictions
-from report_gen.labeling import chest_xray, label_findings
-from report_gen.records import FindingState, SectionName, format_report, parse_report
+from report_gen.labeling import chest_xray, findings_in_state, label_findings, locate_findings
+from report_gen.records import FindingState, SectionName, Side, format_report, parse_report
 
 FINDINGS = chest_xray().findings
 
@@ -108,3 +109,72 @@ def test_without_fitting_sentences_there_is_no_report(texts: list[str]) -> None:
 
 def test_the_findings_are_those_of_the_labeler() -> None:
     assert set(FINDINGS) >= WANTED
+
+
+PLACED = [
+    "Small left pleural effusion.",
+    "Large right pleural effusion.",
+    "Bilateral pleural effusions.",
+    "Left effusion.",
+    "Opacity in the right upper lobe.",
+    "Opacity in the left lower lobe.",
+    "Right apical opacity.",
+    "Left basilar opacity.",
+    "Basilar opacity.",
+    "Moderate pleural effusion.",
+]
+
+
+@pytest.fixture(scope="module")
+def placed() -> list[Report]:
+    texts = [f"FINDINGS: {one} Heart size is normal. No pneumothorax. IMPRESSION: {one}" for one in PLACED]
+    reports = [parse_report(text) for text in [NORMAL, *texts]]
+    return list(augment_texts(reports, 200, np.random.default_rng(0), chest_xray()))
+
+
+def test_a_finding_has_one_side_one_zone_and_one_degree(placed: list[Report]) -> None:
+    assert len(placed) > 150
+    sides: Counter[str] = Counter()
+    for report in placed:
+        sentences = [sentence.text for section in report for sentence in section.sentences]
+        for name, word in (("Pleural Effusion", "effusion"), ("Lung Opacity", "opacity")):
+            found = [locate_findings(text).get(name) for text in sentences if word in text.lower()]
+            known = [one for one in found if one is not None]
+            assert len({one.side for one in known} - {Side.UNKNOWN}) <= 1, sentences
+            assert len({one.zones for one in known} - {frozenset()}) <= 1, sentences
+            sides.update(one.side for one in known)
+        words = " ".join(text.lower() for text in sentences if "No" not in text).split()
+        assert len({"small", "moderate", "large"}.intersection(words)) <= 1, sentences
+    assert min(sides[side] for side in (Side.LEFT, Side.RIGHT, Side.BOTH)) > 10
+
+
+def test_a_share_of_the_reports_is_normal(reports: list[Report]) -> None:
+    others = [
+        "FINDINGS: Heart size is normal. Clear lungs. No pneumothorax or effusion. IMPRESSION: Normal chest.",
+        "FINDINGS: Normal heart. Lungs are clear. There is no effusion or pneumothorax. IMPRESSION: No acute findings.",
+    ]
+    bases = [*reports, *map(parse_report, others)]
+    made = list(augment_texts(bases, 400, np.random.default_rng(0), chest_xray(), normals=0.25))
+    normal = [one for one in made if label_findings(format_report(one))["No Finding"] is FindingState.PRESENT]
+    assert len(normal) / len(made) == pytest.approx(0.25, abs=0.08)
+    assert len({format_report(one) for one in normal}) > 10  # sentences are exchanged
+    for report in normal:
+        states = label_findings(format_report(report))
+        assert {states[name] for name in WANTED} == {FindingState.ABSENT}
+
+
+def test_only_accepted_reports_are_made(reports: list[Report]) -> None:
+    def accept(report: Report) -> bool:
+        return "cardiomegaly" not in format_report(report)
+
+    made = list(augment_texts(reports, 60, np.random.default_rng(0), chest_xray(), accept=accept))
+    assert made
+    assert all(map(accept, made))
+
+
+def test_sentences_may_come_from_other_reports(reports: list[Report]) -> None:
+    bases = reports[2:4]
+    made = list(augment_texts(bases, 40, np.random.default_rng(0), chest_xray(), sentences=reports))
+    stated = {name for one in made for name in findings_in_state(format_report(one), FindingState.PRESENT)}
+    assert stated >= WANTED
+    assert list(augment_texts(bases, 40, np.random.default_rng(0), chest_xray())) == []

@@ -5,10 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from report_gen_training.data.text_cleaning import clean_report, clean_sentence, drop_contradictions
+from report_gen_training.data.text_cleaning import (
+    CleaningRules,
+    Sides,
+    clean_report,
+    clean_sentence,
+    drop_contradictions,
+    without_places,
+)
 
-from report_gen.labeling import load_schema
-from report_gen.records import SectionName, parse_report
+from report_gen.labeling import chest_xray, load_schema
+from report_gen.records import Section, SectionName, Sentence, parse_report
+
+KEEP = CleaningRules(drop_priors=True)
+LOCATED = CleaningRules(drop_priors=True, sides=Sides.LOCATED)
+DROP = CleaningRules(drop_priors=True, sides=Sides.DROP)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +35,19 @@ from report_gen.records import SectionName, parse_report
         ("Stable cardiomegaly.", "Cardiomegaly."),
         ("There is a stable effusion.", "There is an effusion."),
         ("The heart is stable.", ""),
+        # Of normal anatomy nothing is left but that there is some.
+        ("Stable mediastinal contours.", ""),
+        ("Mild cardiomegaly, stable mediastinal contours.", ""),
+        ("Stable appearance of the chest without effusion.", ""),
+        ("Stable enlarged cardiac silhouette.", "Enlarged cardiac silhouette."),
+        ("Stable enlargement of the cardiac silhouette.", "Enlargement of the cardiac silhouette."),
         ("No new consolidation.", "No consolidation."),
         ("Clear lungs..", "Clear lungs."),
         ("Small left pleural effusion.", "Small left pleural effusion."),
     ],
 )
 def test_sentences(sentence: str, cleaned: str) -> None:
-    assert clean_sentence(sentence, drop_priors=True, drop_sides=False) == cleaned
+    assert clean_sentence(sentence, KEEP) == cleaned
 
 
 @pytest.mark.parametrize(
@@ -86,29 +103,102 @@ def test_sentences(sentence: str, cleaned: str) -> None:
     ],
 )
 def test_sides(sentence: str, cleaned: str) -> None:
-    assert clean_sentence(sentence, drop_priors=True, drop_sides=True) == cleaned
+    assert clean_sentence(sentence, DROP) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("sentence", "cleaned"),
+    [
+        # The side of a finding that is there, or may be.
+        ("Small left pleural effusion.", "Small left pleural effusion."),
+        ("Possible pneumonia in the right lower lobe.", "Possible pneumonia in the right lower lobe."),
+        ("Effusions, right greater than left.", "Effusions, right greater than left."),
+        ("Bibasilar atelectasis.", "Bibasilar atelectasis."),
+        ("Left effusion and right apical pneumothorax.", "Left effusion and right apical pneumothorax."),
+        ("The right lung is clear except for a nodule.", "The right lung is clear except for a nodule."),
+        # The side of something else.
+        ("The right lung is clear.", ""),
+        ("No left pleural effusion.", "No pleural effusion."),
+        ("The lungs are clear bilaterally.", "The lungs are clear."),
+        ("Left IJ catheter.", "IJ catheter."),
+        ("Right hilar calcification.", "Hilar calcification."),
+        ("Enlarged left ventricle.", "Enlarged ventricle."),
+        ("Small right effusion, no left effusion.", "Small effusion, no effusion."),
+        # Zones are no sides.
+        ("Basilar atelectasis.", "Basilar atelectasis."),
+    ],
+)
+def test_only_sides_of_findings_are_kept(sentence: str, cleaned: str) -> None:
+    assert clean_sentence(sentence, LOCATED) == cleaned
+
+
+@pytest.mark.parametrize(
+    ("sentence", "without"),
+    [
+        ("Small left effusion.", "Small effusion."),
+        ("Basilar atelectasis.", "Atelectasis."),
+        ("Left basilar atelectasis.", "Atelectasis."),
+        ("There is an upper lobe opacity.", "There is an opacity."),
+        ("There is a focal opacity within the right upper lung.", "There is a focal opacity."),
+        ("Increased interstitial markings at the lung bases.", "Increased interstitial markings."),
+        ("Right lower lobe pneumonia.", "Pneumonia."),
+        ("Minimal atelectasis left base, no edema.", "Minimal atelectasis, no edema."),
+        ("Dense retrocardiac opacities.", "Dense opacities."),
+        (
+            "Opacities consistent with edema in the lower lobes.",
+            "Opacities consistent with edema.",
+        ),
+        ("Probable infiltrate in the left perihilar region.", "Probable infiltrate."),
+        ("Mild apical pleural thickening.", "Mild pleural thickening."),
+        # The place of what is denied, of no finding, or of none.
+        ("The lung bases are clear.", "The lung bases are clear."),
+        ("No basilar opacity.", "No basilar opacity."),
+        ("The heart is enlarged.", "The heart is enlarged."),
+        # The sentence is about the place.
+        ("The right lung is clear.", ""),
+        ("The opacity is in the lower lobe.", ""),
+    ],
+)
+def test_a_finding_loses_its_place(sentence: str, without: str) -> None:
+    sections = (Section(SectionName.FINDINGS, (Sentence(sentence),)),)
+    assert [section.text for section in without_places(sections, chest_xray())] == ([without] if without else [])
+
+
+def test_a_report_without_places_has_no_empty_section() -> None:
+    report = parse_report("FINDINGS: Small left effusion. Small right effusion. IMPRESSION: The right lung is clear.")
+    (findings,) = without_places(report, chest_xray())
+    assert findings.text == "Small effusion."
 
 
 def test_the_findings_of_another_schema_keep_their_words(tmp_path: Path) -> None:
     file = tmp_path / "head.toml"
     file.write_text('name = "head_ct"\n[[finding]]\nname = "Hemorrhage"\nphrases = ["hemorrhage*"]\n')
-    cleaned = clean_sentence("Left subdural hemorrhage.", drop_priors=True, drop_sides=True, schema=load_schema(file))
+    cleaned = clean_sentence(
+        "Left subdural hemorrhage.", CleaningRules(drop_priors=True, sides=Sides.DROP, schema=load_schema(file))
+    )
     assert cleaned == "Subdural hemorrhage."
 
 
 def test_comparisons_are_kept_on_request() -> None:
-    assert clean_sentence("Stable cardiomegaly.", drop_priors=False, drop_sides=False) == "Stable cardiomegaly."
+    assert clean_sentence("Stable cardiomegaly.", CleaningRules(drop_priors=False)) == "Stable cardiomegaly."
 
 
 def test_a_report() -> None:
     row = {"findings": "1. Clear lungs. 2. Normal heart. Clear lungs. XXXX.", "impression": "Unchanged. XXXX."}
-    (findings,) = clean_report(row, drop_priors=True, drop_sides=False)
+    (findings,) = clean_report(row, KEEP)
     assert findings.name is SectionName.FINDINGS
     assert [sentence.text for sentence in findings.sentences] == ["Clear lungs.", "Normal heart."]
 
 
+def test_sentences_are_split_that_begin_without_a_capital_or_a_space() -> None:
+    row = {"findings": "No effusion. heart size is normal.The lungs are clear vs. hazy.", "impression": ""}
+    (findings,) = clean_report(row, KEEP)
+    sentences = ["No effusion.", "Heart size is normal.", "The lungs are clear vs. hazy."]
+    assert [sentence.text for sentence in findings.sentences] == sentences
+
+
 def test_a_report_without_a_text() -> None:
-    assert clean_report({"findings": "", "impression": ""}, drop_priors=True, drop_sides=True) == ()
+    assert clean_report({"findings": "", "impression": ""}, DROP) == ()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def example(name: str, *, report: bool = True, images: int = 0) -> TrainingExamp
         abnormal=(False, False) if report else (),
         reference="The lungs are clear." if report else "",
         states=np.zeros(17, dtype=np.int64),
+        locations=np.zeros((17, 5), dtype=np.bool_),
         targets=np.zeros(17, dtype=np.float32),
         location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
     )

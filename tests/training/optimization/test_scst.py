@@ -48,6 +48,7 @@ def example(report: str, prompt: str = "Chest.") -> TrainingExample:
         abnormal=(False,) * len(tokenizer().encode(report)),
         reference=report,
         states=np.full(17, 3),
+        locations=np.zeros((17, 5), dtype=np.bool_),
         targets=np.full(17, np.nan, dtype=np.float32),
         location_targets=np.full((17, len(LOCATION_PARTS)), np.nan, dtype=np.float32),
     )

@@ -1,0 +1,48 @@
+"""Recognize sentences that are incomplete because words were removed from them or never written."""
+
+from __future__ import annotations
+
+import re
+
+
+def is_fragment(sentence: str) -> bool:
+    """Return whether a sentence breaks off, lacks a verb, or consists of two that were joined."""
+    return any(pattern.search(sentence) for pattern in (_BROKEN_OFF, _JOINED, _STUTTER, _NUMBER, _NO_VERB))
+
+
+# What is left of a phrase whose end was removed: "an opacity in the."
+_BROKEN_OFF = re.compile(
+    r"""
+      \b(?:is|are|was|were|the|an?|of|in|at|on|to|with|within|and|or|by|for|from|than|over|involving|overlying|projecting
+        |greater|larger|near|adjacent|along|terminat(?:es|ing)|projects|projected|extend(?:s|ing)|lies|overlies|located
+        |particularly|predominantly|primarily|mostly|especially)\s*(?:[.,;:?!]|$)
+    | \b(?:and|with|of|in|the|an?)\ (?:and|with|of|due|is|are|which|or)\b | \b(?:the|an?)\ (?:the|an?|in)\b
+    | ^\W*$ | ^(?:and|or|with|of)\b | \bwith\ (?:the\ )?(?:distal\ )?tips?\s*(?:[.,;]|$)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+# Words that begin a sentence, after a word without a full stop: "Chest No acute findings."
+_JOINED = re.compile(r"[a-z] (?:No|The|There|This|Lungs?|Heart|Normal|Clear|Mild|Small)\b|\[|<")
+# A word twice, words that no article precedes, and two verbs without a conjunction: "There is and effusion.", "size is
+# normal in silhouette is normal".
+_STUTTER = re.compile(
+    r"""
+      \b([a-z]+)\ \1\b | \b(?:is|are)\ and\b
+    | \b(?:an?|the)\ (?:within|be|there|negative|is|are|was|present|but)\b
+    | \b(?:is|are)\b(?:(?!\b(?:and|or|but|which|that|there|while|where)\b)[^,.;:])*\b(?:is|are)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+# "There is streaky opacities."
+_NUMBER = re.compile(
+    r"""^There\ is\ (?:(?!\b(?:of|and|or|with|in|within|at)\b)[^,.])*
+    \b(?:opacities|effusions|changes|areas|markings|nodules|infiltrates|contours)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# "The right lower lobe pneumonia."
+_NO_VERB = re.compile(
+    r"""^The\ (?!.*\b(?:is|are|was|were|has|have|may|might|could|can|do|does|appears?|remains?|shows?|demonstrates?
+    |contains?|suggests?|represents?|includes?|seems?|looks?|reveals?|measures?|projects?|lies|terminates?|overlies
+    |extends?)\b)""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
