@@ -11,10 +11,10 @@ from report_gen.config import AttributeConfig, EncoderConfig, LocationConfig, Mo
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import Encode, Pretrained, ReportModel, conditioning_type, load_pretrained
 
-from ..optimization import add_adapters, frozen_parameters, is_adapter, learning_rates
+from ..optimization import add_adapters, belongs_to_image, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema
 from .size_check import check_sizes
-from .weights_files import check_decoder_folder, read_encoder_weights
+from .weights_files import check_decoder_folder, read_encoder_weights, read_image_weights
 
 
 def build_model(
@@ -120,6 +120,8 @@ def _initialize(
         model = _build(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
         _fill_encoder(model, recipe)
+    if chosen.image_weights is not None:
+        _fill_image_side(model, recipe)
     return model
 
 
@@ -172,6 +174,21 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
             f"{len(fitting)} of its {len(backbone.state_dict())} tensors are in the file, some with another shape; "
             "use the weights of this encoder"
         ) from error
+
+
+def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
+    """Load the encoder and the heads of a checkpoint; what depends on the decoder stays new."""
+    folder = recipe.resolve(str(recipe.model.image_weights))
+    weights = read_image_weights(folder)
+    wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs_to_image(name)}
+    unfit = [name for name, tensor in wanted.items() if name not in weights or weights[name].shape != tensor.shape]
+    if unfit:
+        raise RecipeError(
+            f"{folder}: not the image side of this model: {len(unfit)} of its {len(wanted)} tensors are missing or have "
+            f"another shape, such as {unfit[0]}; use a checkpoint with the same encoder, findings, attributes and "
+            "locations"
+        )
+    model.load_state_dict({name: weights[name] for name in wanted}, strict=False)
 
 
 def _pretrained_weights(encoder: EncoderConfig) -> dict[str, torch.Tensor]:

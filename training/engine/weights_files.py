@@ -12,25 +12,33 @@ from report_gen.errors import RecipeError
 
 
 def read_encoder_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file: weights of a timm model, or a checkpoint of report-gen, whose encoder is used.
+    """Read a safetensors file with the weights of an encoder.
 
     Raises:
         RecipeError: The file is missing, is no regular file or no safetensors file, or holds NaN or infinity.
     """
-    _check_regular(path, "encoder weights")
+    return _read(path, "encoder weights")
+
+
+def read_image_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """Read the weights of a checkpoint by their names in the model.
+
+    Raises:
+        RecipeError: As for `read_encoder_weights`.
+    """
+    return _read(folder / "model.safetensors", "image weights")
+
+
+def _read(path: Path, what: str) -> dict[str, torch.Tensor]:
+    _check_regular(path, what)
     try:
         weights: dict[str, torch.Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RecipeError(f"{path}: encoder weights cannot be read ({error}); give a safetensors file") from error
+        raise RecipeError(f"{path}: {what} cannot be read ({error}); give a safetensors file") from error
     for name, tensor in weights.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
-            raise RecipeError(f"{path}: the tensor {name} has values that are not finite; give other encoder weights")
-    own = {name.removeprefix(_ENCODER): tensor for name, tensor in weights.items() if name.startswith(_ENCODER)}
-    return own or weights
-
-
-_ENCODER = "encoder.backbone."
-"""Beginning of the names of the encoder's weights in a checkpoint."""
+            raise RecipeError(f"{path}: the tensor {name} has values that are not finite; give other {what}")
+    return weights
 
 
 def check_decoder_folder(name: str) -> None:

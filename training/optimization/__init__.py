@@ -11,7 +11,15 @@ from .objectives import (
     policy_loss,
     report_loss,
 )
-from .optimizer import build_optimizer, encoder_layers, learning_rates, parameters_by_part, set_rates, set_train_mode
+from .optimizer import (
+    belongs_to_image,
+    build_optimizer,
+    encoder_layers,
+    learning_rates,
+    parameters_by_part,
+    set_rates,
+    set_train_mode,
+)
 from .scst import Sampled, sample_drafts, self_critical_loss
 from .scst_sampler import ScstSampler
 
@@ -22,6 +30,7 @@ __all__ = [
     "add_adapters",
     "attention_loss",
     "attribute_loss",
+    "belongs_to_image",
     "build_optimizer",
     "encoder_layers",
     "finding_loss",

@@ -105,6 +105,17 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
                 module.eval()
 
 
+def belongs_to_image(name: str) -> bool:
+    """Return whether a tensor of the model belongs to its image side: the encoder, or a head that needs no decoder."""
+    return name.startswith("encoder.") or (
+        name.startswith("projector.") and _part(name) == "projector" and not name.startswith(_TO_DECODER)
+    )
+
+
+_TO_DECODER = ("projector.finding_mlp", "projector.patch_")
+"""Parts of the projector that make tokens of the decoder."""
+
+
 def _part(name: str) -> str:
     """Return the part of a parameter. Texts train the embeddings of states, locations and attributes: decoder."""
     return "decoder" if _STATE_EMBEDDING.fullmatch(name) else name.partition(".")[0]

@@ -55,8 +55,11 @@ class ModelRecipe(FrozenModel):
     encoder: EncoderConfig
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
-    """A safetensors file with weights in timm's naming, or `model.safetensors` of a checkpoint, whose encoder is used;
-    relative to `data`. `pretrained` loads timm's own weights."""
+    """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
+    image_weights: str | None = None
+    """A checkpoint folder of report-gen, relative to `data`, whose encoder and heads of findings, locations and
+    attributes are used, so that several decoders can be trained on one image encoder. The encoder, the findings and the
+    attributes must be the same."""
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
@@ -95,6 +98,12 @@ class ModelRecipe(FrozenModel):
                 f"locations have no effect with conditioning = {self.conditioning!r}; remove locations, or change "
                 "conditioning"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> ModelRecipe:
+        if self.image_weights is not None and self.encoder_weights is not None:
+            raise ValueError("image_weights contain the encoder; remove encoder_weights, or image_weights")
         return self
 
     @field_validator("scope")

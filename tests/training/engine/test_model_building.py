@@ -13,6 +13,7 @@ import torch
 from report_gen_training.engine.model_building import build_model
 from report_gen_training.optimization.objectives import report_loss
 from report_gen_training.optimization.optimizer import build_optimizer
+from report_gen_training.recipe.model import ModelRecipe
 from report_gen_training.recipe.schema import Recipe
 from safetensors.torch import save_file
 
@@ -52,13 +53,45 @@ def test_an_encoder_takes_weights_from_a_file_relative_to_the_data(tmp_path: Pat
         assert torch.equal(tensor, source.state_dict()[name]), name
 
 
-def test_an_encoder_takes_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
-    source = build(recipe(tmp_path, encoder_weights=None)).encoder.backbone
-    named = {f"encoder.backbone.{name}": tensor.half() for name, tensor in source.state_dict().items()}
-    save_file(named | {"projector.norm.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
-    other = build(recipe(tmp_path, encoder_weights="model.safetensors").model_copy(update={"seed": 7})).encoder.backbone
-    for name, tensor in other.state_dict().items():
-        assert torch.equal(tensor, named[f"encoder.backbone.{name}"].float()), name
+def with_image_weights(folder: Path, **changes: Any) -> Recipe:
+    chosen = tiny_recipe(folder)
+    return chosen.model_copy(
+        update={"seed": 7, "model": ModelRecipe.model_validate(chosen.model.model_dump() | changes)}
+    )
+
+
+def test_a_model_takes_the_image_side_of_a_checkpoint(tmp_path: Path) -> None:
+    source = build(tiny_recipe(tmp_path)).state_dict()
+    (tmp_path / "best").mkdir()
+    save_file({name: tensor.clone() for name, tensor in source.items()}, tmp_path / "best" / "model.safetensors")
+    decoder = {"width": 48, "layers": 1, "heads": 2, "positions": 160}
+    model = build(with_image_weights(tmp_path, image_weights="best", decoder=decoder))
+    taken = {name for name, tensor in model.state_dict().items() if tensor.shape == source[name].shape}
+    same = {name for name in taken if torch.equal(model.state_dict()[name], source[name])}
+    assert {name for name in source if name.startswith("encoder.")} <= same
+    assert {"projector.finding_queries", "projector.row_embedding", "projector.finding_bias"} <= same
+    assert "projector.finding_mlp.0.weight" not in same
+    assert not any(name.startswith("decoder.") and "wte" in name for name in same)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"locations": True}, "tensors are missing or have another shape, such as projector.location_head.scale"),
+        ({"image_weights": "nowhere"}, "image weights cannot be read"),
+    ],
+)
+def test_another_image_side_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    source = build(tiny_recipe(tmp_path)).state_dict()
+    (tmp_path / "best").mkdir()
+    save_file({name: tensor.clone() for name, tensor in source.items()}, tmp_path / "best" / "model.safetensors")
+    with pytest.raises(RecipeError, match=message):
+        build(with_image_weights(tmp_path, **({"image_weights": "best"} | changes)))
+
+
+def test_encoder_weights_beside_image_weights_are_refused() -> None:
+    with pytest.raises(pydantic.ValidationError, match="image_weights contain the encoder; remove encoder_weights"):
+        ModelRecipe.model_validate({"encoder": {"name": "test_vit"}, "image_weights": "a", "encoder_weights": "b"})
 
 
 def test_an_encoder_takes_timms_own_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
