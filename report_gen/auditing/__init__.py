@@ -6,11 +6,13 @@ from report_gen.auditing.deidentification_marks import (
     remove_deidentified_words,
     replace_deidentification_marks,
 )
+from report_gen.auditing.fragments import is_fragment, tidy_sentence
 from report_gen.auditing.laterality import mentions_side
 from report_gen.auditing.priors import mentions_prior
 from report_gen.auditing.repetition import find_repeated_sentences
+from report_gen.auditing.side_removal import names_located_sides, remove_places, remove_sides
 from report_gen.auditing.text_audit import Flag, FlagKind, audit_text
-from report_gen.auditing.unsupported import is_unsupported, remove_unsupported
+from report_gen.auditing.unsupported import is_unsupported, remove_unsupported, remove_unsupported_sides
 
 __all__ = [
     "Contradiction",
@@ -20,10 +22,16 @@ __all__ = [
     "find_contradictions",
     "find_repeated_sentences",
     "has_deidentification_mark",
+    "is_fragment",
     "is_unsupported",
     "mentions_prior",
     "mentions_side",
+    "names_located_sides",
     "remove_deidentified_words",
+    "remove_places",
+    "remove_sides",
     "remove_unsupported",
+    "remove_unsupported_sides",
     "replace_deidentification_marks",
+    "tidy_sentence",
 ]

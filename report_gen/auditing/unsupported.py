@@ -1,4 +1,4 @@
-"""Find sentences about findings that a model does not predict.
+"""Find sentences about findings and sides that a model does not predict.
 
 A decoder learns sentences about devices, bones or the aorta from its training texts, even if the model cannot detect
 them in an image. In a draft these sentences are inventions.
@@ -6,11 +6,13 @@ them in an image. In a draft these sentences are inventions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from report_gen.auditing.laterality import mentions_side
+from report_gen.auditing.side_removal import names_located_sides, remove_sides
 from report_gen.labeling import finding_labeler
-from report_gen.records import FindingSchema, FindingState, Section
+from report_gen.records import FindingLocation, FindingSchema, FindingState, Section, Sentence
 
 _ASSERTED = (FindingState.PRESENT, FindingState.UNCERTAIN)
 
@@ -59,3 +61,42 @@ def remove_unsupported(
     ]
     removed = sum(len(section.sentences) for section in sections) - sum(len(section.sentences) for section in kept)
     return tuple(section for section in kept if section.sentences), removed
+
+
+def remove_unsupported_sides(
+    sections: Sequence[Section], locations: Sequence[FindingLocation], schema: FindingSchema
+) -> tuple[tuple[Section, ...], int]:
+    """Remove the sides that a generated report names although the decoder was not conditioned on them.
+
+    A sentence loses its sides if it states a finding on a side that the location of the finding does not contain, or if
+    it names the side of anything else. A sentence that is incomplete without its sides is removed.
+
+    Args:
+        sections: The generated sections.
+        locations: The locations [F] that conditioned the decoder.
+        schema: The F findings of the model.
+
+    Returns:
+        The sections without these sides, and the number of sentences changed or removed.
+    """
+    known = dict(zip(schema.findings, locations, strict=True))
+    changed, kept = 0, []
+    for section in sections:
+        sentences: dict[str, Sentence] = {}
+        for sentence in section.sentences:
+            is_known = _sides_are_known(sentence.text, known, schema)
+            text = sentence.text if is_known else remove_sides(sentence.text, schema)
+            changed += text != sentence.text
+            if text:
+                sentences.setdefault(text, replace(sentence, text=text))
+        kept.append(replace(section, sentences=tuple(sentences.values())))
+    return tuple(section for section in kept if section.sentences), changed
+
+
+def _sides_are_known(sentence: str, known: Mapping[str, FindingLocation], schema: FindingSchema) -> bool:
+    if not mentions_side(sentence):
+        return True
+    if not names_located_sides(sentence, schema):
+        return False
+    stated = finding_labeler(schema).locate(sentence)
+    return all(location.sides <= known[name].sides for name, location in stated.items())

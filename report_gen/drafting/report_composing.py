@@ -77,6 +77,11 @@ class ReportComposer:
                 *notices,
                 f"sentences removed because the model cannot detect what they describe: {text.removed}",
             )
+        if text.unsided:
+            notices = (
+                *notices,
+                f"sentences changed or removed because they name a side that the model did not predict: {text.unsided}",
+            )
         config = self._checkpoint.model.config
         audited = draft_notices(
             text.text,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from report_gen.auditing import has_deidentification_mark, remove_unsupported
+from report_gen.auditing import has_deidentification_mark, remove_unsupported, remove_unsupported_sides
 from report_gen.errors import UsageError
 from report_gen.generation.confidence import geometric_mean, token_probabilities
 from report_gen.generation.decoding import Decoding
@@ -42,6 +42,8 @@ class GeneratedText:
     """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
     removed: int = 0
     """Number of sentences that `Decoding.remove_unsupported` removed."""
+    unsided: int = 0
+    """Number of sentences from which `Decoding.remove_unsupported` removed sides."""
     ended: bool = True
     """Whether the model ended the text; False if it was cut at its maximum length."""
     finite: bool = True
@@ -133,7 +135,7 @@ def generate_texts(
         selected.append(texts[select_candidate(pairs, states[n], attributes[n], locations[n], schema=schema)])
     if not decoding.remove_unsupported:
         return selected
-    return [_without_unsupported(text, row, schema) for text, row in zip(selected, states, strict=True)]
+    return [_without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]
 
 
 def generate_tokens(
@@ -253,10 +255,15 @@ def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> Generat
     )
 
 
-def _without_unsupported(text: GeneratedText, states: Sequence[FindingState], schema: FindingSchema) -> GeneratedText:
-    """Return the text without the sentences that the finding states [F] do not support."""
+def _without_unsupported(
+    text: GeneratedText, states: Sequence[FindingState], locations: Sequence[FindingLocation], schema: FindingSchema
+) -> GeneratedText:
+    """Return the text without the sentences and sides that finding states [F] and locations [F] do not support."""
     sections, removed = remove_unsupported(text.sections, states, schema)
-    return replace(text, sections=sections, removed=removed)
+    unsided = 0
+    if locations:
+        sections, unsided = remove_unsupported_sides(sections, locations, schema)
+    return replace(text, sections=sections, removed=removed, unsided=unsided)
 
 
 def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

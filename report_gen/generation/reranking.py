@@ -14,7 +14,7 @@ from types import MappingProxyType
 from report_gen.auditing import audit_text
 from report_gen.labeling import findings_in_state, label_findings, locate_findings, mismatched_attributes
 from report_gen.metrics import Pairs, rouge_l_coco
-from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, Side, split_sentences
+from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, split_sentences
 
 _NO_ATTRIBUTES: Mapping[AttributeName, str] = MappingProxyType({})
 
@@ -176,7 +176,7 @@ def mismatched_locations(text: str, locations: Sequence[FindingLocation], schema
     """
     conditioning = dict(zip(schema.findings, locations, strict=True)) if locations else {}
     stated = locate_findings(text, schema) if conditioning else {}
-    return tuple(name for name, in_text in stated.items() if _sides(in_text) - _sides(conditioning[name]))
+    return tuple(name for name, in_text in stated.items() if in_text.sides - conditioning[name].sides)
 
 
 def mismatched_findings(text: str, states: Sequence[FindingState], schema: FindingSchema) -> tuple[str, ...]:
@@ -194,7 +194,7 @@ def mismatched_findings(text: str, states: Sequence[FindingState], schema: Findi
 
 
 def _compare_locations(conditioning: FindingLocation, in_text: FindingLocation) -> float:
-    known, stated = _sides(conditioning), _sides(in_text)
+    known, stated = conditioning.sides, in_text.sides
     cost = 0.0
     if stated - known:
         cost += 2.0 if known else 1.0
@@ -203,13 +203,6 @@ def _compare_locations(conditioning: FindingLocation, in_text: FindingLocation) 
     if conditioning.zones and in_text.zones and not conditioning.zones & in_text.zones:
         cost += 1.0
     return cost
-
-
-def _sides(location: FindingLocation) -> set[Side]:
-    """Return right, left, or both of them; nothing for an unknown side and for the midline."""
-    if location.side is Side.BOTH:
-        return {Side.RIGHT, Side.LEFT}
-    return {location.side} if location.side in (Side.RIGHT, Side.LEFT) else set()
 
 
 def _any_known(states: Sequence[FindingState]) -> bool:

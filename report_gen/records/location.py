@@ -54,6 +54,13 @@ class FindingLocation:
         """Whether the side or a zone is known."""
         return self.side is not Side.UNKNOWN or bool(self.zones)
 
+    @property
+    def sides(self) -> frozenset[Side]:
+        """Right, left, or both of them; empty for an unknown side and for the midline."""
+        if self.side is Side.BOTH:
+            return frozenset({Side.RIGHT, Side.LEFT})
+        return frozenset({self.side}) & {Side.RIGHT, Side.LEFT}
+
     def join(self, other: FindingLocation) -> FindingLocation:
         """Return the location of a finding that is at both locations.
 
@@ -85,8 +92,7 @@ LOCATION_PARTS: tuple[Side | Zone, ...] = (Side.RIGHT, Side.LEFT, Zone.UPPER, Zo
 
 def location_to_parts(location: FindingLocation) -> tuple[bool, ...]:
     """Return which of `LOCATION_PARTS` a location has. All are false if nothing is known, or for a midline."""
-    sides = {Side.RIGHT, Side.LEFT} if location.side is Side.BOTH else {location.side}
-    return tuple(part in sides or part in location.zones for part in LOCATION_PARTS)
+    return tuple(part in location.sides or part in location.zones for part in LOCATION_PARTS)
 
 
 def location_from_parts(parts: Sequence[bool]) -> FindingLocation:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from report_gen.auditing import is_unsupported, remove_unsupported
+from report_gen.auditing import is_unsupported, remove_unsupported, remove_unsupported_sides
 from report_gen.labeling import chest_xray
-from report_gen.records import FindingState, parse_report
+from report_gen.records import UNKNOWN_LOCATION, FindingLocation, FindingState, Side, parse_report
 
 SCHEMA = chest_xray()
 
@@ -70,3 +70,34 @@ def test_a_sentence_about_any_predicted_finding_is_kept(state: FindingState) -> 
 def test_a_model_that_predicts_no_finding_keeps_every_sentence() -> None:
     sections = parse_report("A pacemaker is seen.")
     assert remove_unsupported(sections, states(), SCHEMA) == (sections, 0)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "side", "expected"),
+    [
+        ("Small left pleural effusion.", Side.LEFT, "Small left pleural effusion."),
+        ("Small left pleural effusion.", Side.BOTH, "Small left pleural effusion."),
+        ("Small left pleural effusion.", Side.RIGHT, "Small pleural effusion."),
+        ("Left pleural effusion.", Side.UNKNOWN, "Pleural effusion."),
+        ("Bilateral pleural effusions.", Side.LEFT, "Pleural effusions."),
+        ("There is an opacity in the left base.", Side.LEFT, "There is an opacity."),  # another finding
+        ("The right lung is clear.", Side.LEFT, ""),
+        ("No left pleural effusion.", Side.LEFT, "No pleural effusion."),
+        ("Pleural effusion.", Side.UNKNOWN, "Pleural effusion."),
+    ],
+)
+def test_sides_that_the_conditioning_does_not_contain_are_removed(sentence: str, side: Side, expected: str) -> None:
+    locations = [FindingLocation(side if name == "Pleural Effusion" else Side.UNKNOWN) for name in SCHEMA.findings]
+    kept, changed = remove_unsupported_sides(
+        parse_report(f"FINDINGS: {sentence} The heart is large."), locations, SCHEMA
+    )
+    text = " ".join(one.text for section in kept for one in section.sentences)
+    assert text == f"{expected} The heart is large.".strip()
+    assert changed == (expected != sentence)
+
+
+def test_a_sentence_that_equals_another_without_its_side_is_kept_once() -> None:
+    sections = parse_report("FINDINGS: Left pleural effusion. Right pleural effusion.")
+    kept, changed = remove_unsupported_sides(sections, [UNKNOWN_LOCATION] * len(SCHEMA.findings), SCHEMA)
+    assert [one.text for one in kept[0].sentences] == ["Pleural effusion."]
+    assert changed == 2

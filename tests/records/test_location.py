@@ -71,3 +71,14 @@ def test_a_location_has_parts(location: FindingLocation, parts: str) -> None:
 
 def test_a_midline_has_no_part() -> None:
     assert not any(location_to_parts(FindingLocation(Side.MIDLINE)))
+
+
+def test_the_sides_of_a_location() -> None:
+    sides = {side: FindingLocation(side).sides for side in Side}
+    assert sides == {
+        Side.RIGHT: {Side.RIGHT},
+        Side.LEFT: {Side.LEFT},
+        Side.BOTH: {Side.RIGHT, Side.LEFT},
+        Side.MIDLINE: set(),
+        Side.UNKNOWN: set(),
+    }

@@ -13,11 +13,10 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
+from report_gen.auditing import is_fragment
 from report_gen.errors import RecipeError
 from report_gen.labeling import Role, finding_labeler, label_findings
 from report_gen.records import FindingSchema, FindingState, Section, SectionName
-
-from .fragments import is_fragment
 
 
 class KnownConcepts:

@@ -8,12 +8,19 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from report_gen.auditing import has_deidentification_mark, mentions_prior, mentions_side
+from report_gen.auditing import (
+    has_deidentification_mark,
+    mentions_prior,
+    mentions_side,
+    names_located_sides,
+    remove_places,
+    remove_sides,
+    tidy_sentence,
+)
 from report_gen.labeling import chest_xray, findings_in_state
 from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
 
 from .concepts import KnownConcepts
-from .side_removal import names_located_sides, remove_places, remove_sides
 
 _NOUN_FOLLOWS = (
     r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
@@ -94,7 +101,7 @@ def without_places(sections: Iterable[Section], schema: FindingSchema) -> tuple[
         sections: Sections of one report.
         schema: The findings.
     """
-    return _change_sentences(sections, lambda sentence: _tidy(remove_places(sentence, schema)))
+    return _change_sentences(sections, lambda sentence: remove_places(sentence, schema))
 
 
 def drop_contradictions(sections: tuple[Section, ...], schema: FindingSchema | None = None) -> tuple[Section, ...]:
@@ -130,7 +137,7 @@ def clean_sentence(sentence: str, rules: CleaningRules) -> str:
     ):
         return ""
     if rules.drop_priors and mentions_prior(sentence):
-        sentence = _tidy(_CHANGE.sub("", sentence))
+        sentence = tidy_sentence(_CHANGE.sub("", sentence))
         if mentions_prior(sentence):
             return ""
     if rules.concepts is not None:
@@ -154,12 +161,4 @@ def _upper(letter: re.Match[str]) -> str:
 
 
 def _drop_sides(sentence: str, schema: FindingSchema) -> str:
-    return _tidy(remove_sides(sentence, schema)) if mentions_side(sentence) else sentence
-
-
-def _tidy(sentence: str) -> str:
-    """Correct spaces, articles and the first letter of a sentence from which words were removed."""
-    text = re.sub(r"\s+([,.;])", r"\1", " ".join(sentence.split()))
-    text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiouAEIO])", r"\1n ", text)
-    text = re.sub(r"\b([Aa])n (?=[^aeiouAEIO\s])", r"\1 ", text)
-    return text[:1].upper() + text[1:]
+    return remove_sides(sentence, schema) if mentions_side(sentence) else sentence

@@ -184,8 +184,8 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
     unfit = [name for name, tensor in wanted.items() if name not in weights or weights[name].shape != tensor.shape]
     if unfit:
         raise RecipeError(
-            f"{folder}: not the image side of this model: {len(unfit)} of its {len(wanted)} tensors are missing or have "
-            f"another shape, such as {unfit[0]}; use a checkpoint with the same encoder, findings, attributes and "
+            f"{folder}: not the image side of this model: {len(unfit)} of its {len(wanted)} tensors are missing or "
+            f"have another shape, such as {unfit[0]}; use a checkpoint with the same encoder, findings, attributes and "
             "locations"
         )
     model.load_state_dict({name: weights[name] for name in wanted}, strict=False)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 import report_gen_training.data.templates
 from report_gen_training.data.concepts import KnownConcepts
-from report_gen_training.data.side_removal import names_located_sides
 from report_gen_training.data.templates import expand_template, template_report
 from report_gen_training.data.text_cleaning import without_places
 
-from report_gen.auditing import mentions_side
+from report_gen.auditing import mentions_side, names_located_sides
 from report_gen.errors import RecipeError
 from report_gen.labeling import chest_xray, label_findings, locate_findings
 from report_gen.records import (

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from report_gen.auditing import mentions_side
+from report_gen.auditing.fragments import is_fragment, tidy_sentence
+from report_gen.auditing.laterality import mentions_side
 from report_gen.labeling import chest_xray, finding_labeler
 from report_gen.records import FindingSchema, Side, join_sides
-
-from .fragments import is_fragment
 
 
 class _Span(NamedTuple):
@@ -38,7 +37,7 @@ def remove_sides(sentence: str, schema: FindingSchema | None = None) -> str:
             return ""
         text = f"{text[:start]} {text[end:]}"
     text = " ".join(text.split()).lstrip(" ,;:")
-    return "" if mentions_side(text) or is_fragment(text) else text
+    return "" if mentions_side(text) or is_fragment(text) else tidy_sentence(text)
 
 
 def remove_places(sentence: str, schema: FindingSchema | None = None) -> str:

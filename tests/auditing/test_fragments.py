@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from report_gen_training.data.fragments import is_fragment
+
+from report_gen.auditing import is_fragment
 
 
 @pytest.mark.parametrize(

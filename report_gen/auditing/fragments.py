@@ -1,4 +1,4 @@
-"""Recognize sentences that are incomplete because words were removed from them or never written."""
+"""Recognize and correct sentences that words were removed from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ import re
 def is_fragment(sentence: str) -> bool:
     """Return whether a sentence breaks off, lacks a verb, or consists of two that were joined."""
     return any(pattern.search(sentence) for pattern in (_BROKEN_OFF, _JOINED, _STUTTER, _NUMBER, _NO_VERB))
+
+
+def tidy_sentence(sentence: str) -> str:
+    """Correct spaces, articles and the first letter of a sentence from which words were removed."""
+    text = re.sub(r"\s+([,.;])", r"\1", " ".join(sentence.split()))
+    text = re.sub(r"\b([Aa])n? (?=(?!uni|use)[aeiouAEIO])", r"\1n ", text)
+    text = re.sub(r"\b([Aa])n (?=[^aeiouAEIO\s])", r"\1 ", text)
+    return text[:1].upper() + text[1:]
 
 
 # What is left of a phrase whose end was removed: "an opacity in the."
