@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         PrefixConditioning,
         conditioning_type,
     )
-    from report_gen.model.config_file import EMBEDDED, manifest_digest, read_config
+    from report_gen.model.config_file import EMBEDDED, find_checkpoint, manifest_digest, read_config
     from report_gen.model.decoder import ReportDecoder
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
@@ -41,7 +41,7 @@ else:
                 "PrefixConditioning",
                 "conditioning_type",
             ),
-            "config_file": ("EMBEDDED", "manifest_digest", "read_config"),
+            "config_file": ("EMBEDDED", "find_checkpoint", "manifest_digest", "read_config"),
             "decoder": ("ReportDecoder",),
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
@@ -76,6 +76,7 @@ __all__ = [
     "VisualFeatures",
     "build_from_configuration",
     "conditioning_type",
+    "find_checkpoint",
     "load_checkpoint",
     "load_pretrained",
     "load_source_tokenizer",

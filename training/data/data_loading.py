@@ -10,7 +10,7 @@ import numpy as np
 from report_gen.errors import CorpusError, RecipeError
 from report_gen.model import ImageEncoder
 
-from ..recipe import Recipe, StageRecipe
+from ..recipe import Recipe, StageRecipe, read_image_side
 from ..run import OnProgress, Processes
 from .batch_sampler import BatchSampler
 from .batches import Batch, BatchDataset
@@ -166,6 +166,8 @@ def groups_of(stage: StageRecipe, prepared: PreparedCorpora, split: str) -> Grou
 def trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> tuple[bool, ...]:
     """Return for each finding whether enough positive and negative studies with images trained the head.
 
+    The head may have been trained before, in the checkpoint that the recipe starts from.
+
     Args:
         recipe: The recipe.
         prepared: The prepared corpora.
@@ -173,13 +175,18 @@ def trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> 
     """
     groups = _finding_groups(recipe, prepared, stages)
     labels = np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
-    support = recipe.model.finding_support
+    support, image_side = recipe.model.finding_support, read_image_side(recipe)
     enough = ((labels > 0).sum(axis=0) >= support) & ((labels == 0).sum(axis=0) >= support)
-    return tuple(enough.tolist())
+    return tuple((enough | (False if image_side is None else np.array(image_side.findings.reported))).tolist())
 
 
 def trained_locations(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:
-    """Return for each finding whether enough training studies with images teach on which side it is."""
+    """Return for each finding whether enough training studies with images say on which side it is.
+
+    The head may have been trained before, in the checkpoint that the recipe starts from.
+    """
+    image_side = read_image_side(recipe)
+    before = None if image_side is None else image_side.locations
     groups = [
         group.location_targets
         for stage in recipe.stages
@@ -188,7 +195,8 @@ def trained_locations(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, 
     ]
     findings = len(prepared.schema.findings)
     known = sum(((~np.isnan(targets[:, :, 0])).sum(axis=0) for targets in groups), np.zeros(findings))
-    return tuple((known >= recipe.model.finding_support).tolist())
+    enough = known >= recipe.model.finding_support
+    return tuple((enough | (False if before is None else np.array(before.trained))).tolist())
 
 
 def _finding_groups(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> list[ExampleStore]:

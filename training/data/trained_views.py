@@ -8,7 +8,7 @@ from report_gen.config import TrainedViews
 from report_gen.prompting import describe_views
 from report_gen.records import ViewPosition
 
-from ..recipe import Recipe
+from ..recipe import Recipe, read_image_side
 from .data_loading import groups_of
 from .example_store import ExampleStore
 from .examples import prompt_views
@@ -19,15 +19,17 @@ def count_trained_views(recipe: Recipe, prepared: PreparedCorpora) -> TrainedVie
     """Count the training images and reports by view.
 
     Images count in stages that train the projector, which contains the view embedding, and reports in stages that train
-    the decoder.
+    the decoder. Images count as well that trained the checkpoint whose image side the recipe starts from.
 
     Args:
         recipe: The recipe.
         prepared: The prepared corpora.
     """
-    images: Counter[ViewPosition] = Counter()
+    image_side = read_image_side(recipe)
+    before = None if image_side is None else image_side.trained_views
+    images: Counter[ViewPosition] = Counter({} if before is None else before.images)
     prompts: Counter[str] = Counter()
-    dropout = 0.0
+    dropout = 0.0 if before is None else before.dropout
     for stage in recipe.stages:
         for group in groups_of(stage, prepared, "train"):
             if stage.rates.projector and group.views.any():

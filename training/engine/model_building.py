@@ -9,10 +9,17 @@ import torch
 
 from report_gen.config import AttributeConfig, EncoderConfig, LocationConfig, ModelConfig, ScopeConfig
 from report_gen.errors import CheckpointError, RecipeError
-from report_gen.model import Encode, Pretrained, ReportModel, conditioning_type, load_pretrained
+from report_gen.model import (
+    Encode,
+    Pretrained,
+    ReportModel,
+    conditioning_type,
+    find_checkpoint,
+    load_pretrained,
+)
 
 from ..optimization import add_adapters, belongs_to_image, frozen_parameters, is_adapter, learning_rates
-from ..recipe import Recipe, load_finding_schema
+from ..recipe import Recipe, load_finding_schema, read_image_side
 from .size_check import check_sizes
 from .weights_files import check_decoder_folder, read_encoder_weights, read_image_weights
 
@@ -179,7 +186,13 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
 def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
     """Load the encoder and the heads of a checkpoint; what depends on the decoder stays new."""
     folder = recipe.resolve(str(recipe.model.image_weights))
-    weights = read_image_weights(folder)
+    image_side = read_image_side(recipe)
+    if image_side is not None and image_side.attributes != model.config.attributes:
+        raise RecipeError(
+            f"{folder}: its attributes have other values than those of the training studies; use the same corpora, or "
+            "remove attributes"
+        )
+    weights = read_image_weights(find_checkpoint(folder))
     wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs_to_image(name)}
     unfit = [name for name, tensor in wanted.items() if name not in weights or weights[name].shape != tensor.shape]
     if unfit:

@@ -4,6 +4,7 @@ from .corpus import CorpusRecipe
 from .decisions import DecisionRecipe
 from .explain import Key, KeyTable, explain, render_keys
 from .findings import load_finding_schema
+from .image_side import read_image_side
 from .loading import RECIPES, RENAMED_KEYS, describe_renamed_keys, load_recipe
 from .model import LoraRecipe, ModelRecipe
 from .recognizer import RecognizerRecipe, RecognizerSource
@@ -37,5 +38,6 @@ __all__ = [
     "explain",
     "load_finding_schema",
     "load_recipe",
+    "read_image_side",
     "render_keys",
 ]

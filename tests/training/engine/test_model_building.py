@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from report_gen.errors import CheckpointError, RecipeError, UsageError
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel, load_checkpoint
-from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
+from tests.builders import GPT2, LLAMA, SIZE, tiny_model, tiny_recipe, tokenizer, write_checkpoint, write_language_model
 
 
 def recipe(data: Path, **model: Any) -> Recipe:
@@ -60,14 +60,19 @@ def with_image_weights(folder: Path, **changes: Any) -> Recipe:
     )
 
 
+def image_side(folder: Path, **changes: Any) -> dict[str, torch.Tensor]:
+    """Write a checkpoint with the encoder and the findings of the tiny recipe, and return its weights."""
+    config = build(tiny_recipe(folder)).config.model_copy(update=changes)
+    model = tiny_model(config)
+    write_checkpoint(folder / "run" / "best", model=model)
+    return model.state_dict()
+
+
 def test_a_model_takes_the_image_side_of_a_checkpoint(tmp_path: Path) -> None:
-    source = build(tiny_recipe(tmp_path)).state_dict()
-    (tmp_path / "best").mkdir()
-    save_file({name: tensor.clone() for name, tensor in source.items()}, tmp_path / "best" / "model.safetensors")
+    source = image_side(tmp_path)
     decoder = {"width": 48, "layers": 1, "heads": 2, "positions": 160}
-    model = build(with_image_weights(tmp_path, image_weights="best", decoder=decoder))
-    taken = {name for name, tensor in model.state_dict().items() if tensor.shape == source[name].shape}
-    same = {name for name in taken if torch.equal(model.state_dict()[name], source[name])}
+    model = build(with_image_weights(tmp_path, image_weights="run", decoder=decoder)).state_dict()
+    same = {name for name, tensor in model.items() if torch.equal(tensor, source.get(name, torch.empty(0)))}
     assert {name for name in source if name.startswith("encoder.")} <= same
     assert {"projector.finding_queries", "projector.row_embedding", "projector.finding_bias"} <= same
     assert "projector.finding_mlp.0.weight" not in same
@@ -77,16 +82,25 @@ def test_a_model_takes_the_image_side_of_a_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"locations": True}, "tensors are missing or have another shape, such as projector.location_head.scale"),
-        ({"image_weights": "nowhere"}, "image weights cannot be read"),
+        ({"locations": True}, "the model in .* differs in locations; use the settings of its recipe"),
+        ({"image_weights": "nowhere"}, "model.image_weights: .*nowhere"),
+        ({"encoder": {"name": "test_resnet", "image_size": SIZE, "channels": 1}}, "differs in encoder"),
     ],
 )
 def test_another_image_side_is_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
-    source = build(tiny_recipe(tmp_path)).state_dict()
-    (tmp_path / "best").mkdir()
-    save_file({name: tensor.clone() for name, tensor in source.items()}, tmp_path / "best" / "model.safetensors")
+    image_side(tmp_path)
     with pytest.raises(RecipeError, match=message):
-        build(with_image_weights(tmp_path, **({"image_weights": "best"} | changes)))
+        build(with_image_weights(tmp_path, **({"image_weights": "run"} | changes)))
+
+
+def test_a_damaged_image_side_is_refused(tmp_path: Path) -> None:
+    weights = image_side(tmp_path)
+    shorter = {name: tensor.clone() for name, tensor in weights.items() if name != "projector.finding_bias"}
+    save_file(shorter, tmp_path / "run" / "best" / "model.safetensors")
+    with pytest.raises(
+        RecipeError, match=r"1 of its \d+ tensors are missing or have another shape, such as projector\.finding"
+    ):
+        build(with_image_weights(tmp_path, image_weights="run"))
 
 
 def test_encoder_weights_beside_image_weights_are_refused() -> None:

@@ -1,0 +1,41 @@
+"""The configuration of the checkpoint whose image side a recipe starts from."""
+
+from __future__ import annotations
+
+from report_gen.config import ModelConfig
+from report_gen.errors import CheckpointError, RecipeError
+from report_gen.model import read_config
+
+from .findings import load_finding_schema
+from .schema import Recipe
+
+
+def read_image_side(recipe: Recipe) -> ModelConfig | None:
+    """Return the configuration of the checkpoint that `model.image_weights` names; None if it is not given.
+
+    Raises:
+        RecipeError: The checkpoint is missing or damaged, or it has another encoder, other findings or no locations.
+    """
+    if recipe.model.image_weights is None:
+        return None
+    folder = recipe.resolve(recipe.model.image_weights)
+    try:
+        config = read_config(folder)
+    except CheckpointError as error:
+        raise RecipeError(f"model.image_weights: {error}") from error
+    differing = [
+        name
+        for name, ours, theirs in (
+            ("encoder", recipe.model.encoder, config.encoder),
+            ("preprocessing", recipe.model.preprocessing, config.preprocessing),
+            ("findings", load_finding_schema(recipe).findings, config.finding_schema.findings),
+            ("locations", recipe.model.locations, config.locations is not None),
+        )
+        if ours != theirs
+    ]
+    if differing:
+        raise RecipeError(
+            f"model.image_weights: the model in {folder} differs in {', '.join(differing)}; use the settings of its "
+            "recipe, or another checkpoint"
+        )
+    return config
