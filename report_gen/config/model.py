@@ -172,7 +172,7 @@ class LocationConfig(FrozenModel):
         default=(0.0,) * len(LOCATION_PARTS), min_length=len(LOCATION_PARTS), max_length=len(LOCATION_PARTS)
     )
     """[P] added to the logits of each part after they are divided by the temperature."""
-    side_threshold: float = Field(default=0.6, gt=0, le=1)
+    side_threshold: float = Field(default=0.75, gt=0, le=1)
     """Minimum probability of the most probable side: right, left or both. Below it the side stays unknown."""
     zone_threshold: float = Field(default=0.5, gt=0, le=1)
     """Minimum probability of a zone that a finding occupies."""

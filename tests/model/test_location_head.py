@@ -90,8 +90,9 @@ def odds(*probabilities: float) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("right", "left", "side", "probability"),
     [
-        (0.9, 0.2, "right", 0.72),
-        (0.2, 0.9, "left", 0.72),
+        (0.95, 0.2, "right", 0.76),
+        (0.2, 0.95, "left", 0.76),
+        (0.9, 0.2, "unknown", 0.72),
         (0.9, 0.9, "both", 0.81),
         (0.7, 0.3, "unknown", 0.49),
         (0.5, 0.5, "unknown", 0.25),
