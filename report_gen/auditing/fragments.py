@@ -6,8 +6,9 @@ import re
 
 
 def is_fragment(sentence: str) -> bool:
-    """Return whether a sentence breaks off, lacks a verb, or consists of two that were joined."""
-    return any(pattern.search(sentence) for pattern in (_BROKEN_OFF, _JOINED, _STUTTER, _NUMBER, _NO_VERB))
+    """Return whether a sentence breaks off, lacks a verb, is ungrammatical, or consists of two that were joined."""
+    patterns = (_BROKEN_OFF, _JOINED, _UNGRAMMATICAL, _PLURAL_AFTER_IS, _NO_VERB)
+    return any(pattern.search(sentence) for pattern in patterns)
 
 
 def tidy_sentence(sentence: str) -> str:
@@ -33,7 +34,7 @@ _BROKEN_OFF = re.compile(
 _JOINED = re.compile(r"[a-z] (?:No|The|There|This|Lungs?|Heart|Normal|Clear|Mild|Small)\b|\[|<")
 # A word twice, words that no article precedes, and two verbs without a conjunction: "There is and effusion.", "size is
 # normal in silhouette is normal".
-_STUTTER = re.compile(
+_UNGRAMMATICAL = re.compile(
     r"""
       \b([a-z]+)\ \1\b | \b(?:is|are)\ and\b
     | \b(?:an?|the)\ (?:within|be|there|negative|is|are|was|present|but)\b
@@ -42,7 +43,7 @@ _STUTTER = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # "There is streaky opacities."
-_NUMBER = re.compile(
+_PLURAL_AFTER_IS = re.compile(
     r"""^There\ is\ (?:(?!\b(?:of|and|or|with|in|within|at)\b)[^,.])*
     \b(?:opacities|effusions|changes|areas|markings|nodules|infiltrates|contours)\b""",
     re.IGNORECASE | re.VERBOSE,

@@ -43,7 +43,7 @@ def remove_sides(sentence: str, schema: FindingSchema | None = None) -> str:
 def remove_places(sentence: str, schema: FindingSchema | None = None) -> str:
     """Return a sentence without sides and zones of its findings, or an empty string if no complete sentence remains.
 
-    A sentence that places no finding loses its sides only: "the lung bases are clear".
+    A sentence that names no zone of a finding keeps its zones: "the lung bases are clear".
 
     Args:
         sentence: The sentence.

@@ -14,8 +14,6 @@ from report_gen.auditing.side_removal import names_located_sides, remove_sides
 from report_gen.labeling import finding_labeler
 from report_gen.records import FindingLocation, FindingSchema, FindingState, Section, Sentence
 
-_ASSERTED = (FindingState.PRESENT, FindingState.UNCERTAIN)
-
 
 def is_unsupported(sentence: str, supported: Collection[str], schema: FindingSchema) -> bool:
     """Return whether a sentence states a finding that the model does not predict, or nothing that it predicts.
@@ -31,7 +29,7 @@ def is_unsupported(sentence: str, supported: Collection[str], schema: FindingSch
     """
     statements = finding_labeler(schema).read_statements(sentence)
     known = {*supported, schema.normal}
-    asserted = {statement.finding for statement in statements if statement.state in _ASSERTED}
+    asserted = {statement.finding for statement in statements if statement.state.is_stated}
     if any(finding in schema.stated and finding not in known for finding in asserted):
         return True
     return bool(statements) and all(statement.finding not in known for statement in statements)

@@ -196,8 +196,8 @@ def parse_overrides(settings: Sequence[str]) -> tuple[dict[str, FindingState], d
         if overrides.setdefault(name, chosen) is not chosen:
             raise UsageError(f"--finding {setting!r}: {name!r} already has another state; give one state")
         if ":" in value:
-            if chosen not in (FindingState.PRESENT, FindingState.UNCERTAIN):
-                raise UsageError(f"--finding {setting!r}: a finding that is {state} has no location; remove it")
+            if not chosen.is_stated:
+                raise UsageError(f"--finding {setting!r}: a finding that is {state} has no location; give NAME={state}")
             location = _parse_location(setting, words)
             if locations.setdefault(name, location) != location:
                 raise UsageError(f"--finding {setting!r}: {name!r} already has another location; give one location")

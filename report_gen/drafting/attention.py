@@ -1,4 +1,4 @@
-"""Hand the attention of the findings of drafted studies to a caller who asks for it."""
+"""Pass the attention of the findings of each study to a callback while the study is drafted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from report_gen.model import ReportModel, VisualFeatures
 from report_gen.records import FindingAttention, Study
 
 OnAttention = Callable[[Study, FindingAttention], None] | None
-"""Receives a study, with the images that the model gets, and the attention of its findings over the first of them; None
-if nobody asks for it."""
+"""Callback that gets a study, with the images that the model gets, and the attention of its findings over the first
+image. None if the attention is not needed."""
 
 
 def report_attention(

@@ -29,6 +29,6 @@ def draft_notices(
     if mismatched := mismatched_findings(text, states, schema):
         notices.append(f"the text does not match the predicted findings: {', '.join(mismatched)}")
     if mismatched := mismatched_locations(text, locations, schema):
-        notices.append(f"the text names a side that the model did not predict: {', '.join(mismatched)}")
+        notices.append(f"the text names a side that the draft was not conditioned on: {', '.join(mismatched)}")
     notices += [f"{flag.kind.value}: {flag.sentence}" for flag in audit_text(text, schema) if flag.kind in _REPORTED]
     return tuple(notices)

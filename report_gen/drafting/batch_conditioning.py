@@ -82,7 +82,7 @@ def _resolve_findings(
     probabilities = model.probabilities(visual.finding_logits.float())
     states = model.decide(probabilities)
     schema, reported = model.config.finding_schema, model.config.findings.reported
-    located = predict_finding_locations(model, visual)
+    located = _predict_locations(model, visual)
     return [
         resolve_findings(schema, row_states, row_probabilities, request, reported, row_locations)
         for request, row_states, row_probabilities, row_locations in zip(
@@ -91,7 +91,7 @@ def _resolve_findings(
     ]
 
 
-def predict_finding_locations(model: ReportModel, visual: VisualFeatures) -> list[tuple[PredictedLocation | None, ...]]:
+def _predict_locations(model: ReportModel, visual: VisualFeatures) -> list[tuple[PredictedLocation | None, ...]]:
     """Return the predicted location of each of the F findings of B studies, as if it were present.
 
     A location is None if the model was not trained on it.

@@ -25,7 +25,7 @@ from report_gen.records import (
 
 
 class PredictedLocation(NamedTuple):
-    """Where the model sees a finding if the finding is present."""
+    """Location that the model predicts for a finding, on the condition that the finding is present."""
 
     location: FindingLocation
     side_probability: float
@@ -75,7 +75,7 @@ def resolve_findings(
 def _resolve_location(
     state: FindingState, override: FindingLocation | None, predicted: PredictedLocation | None
 ) -> FindingLocation:
-    if state not in (FindingState.PRESENT, FindingState.UNCERTAIN):
+    if not state.is_stated:
         return UNKNOWN_LOCATION
     if override is not None:
         return override

@@ -23,7 +23,7 @@ from report_gen.metrics import (
 from report_gen.records import FindingAttention, FindingSchema, Report, Study, ViewPosition
 
 BoxesByFinding = Mapping[str, Sequence[Sequence[Rectangle]]]
-"""By finding: the boxes of each image that has some."""
+"""Boxes of each image that has boxes, by finding."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def _frontal_boxes(row: Row) -> Iterator[FindingBox]:
     for columns in row["finding_boxes"]:
         box = FindingBox(**columns)
         view = ViewPosition(row["view_positions"][box.image])
-        if view.is_frontal or view is ViewPosition.UNKNOWN:
+        if view.may_be_frontal:
             yield box
 
 

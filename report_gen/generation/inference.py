@@ -43,7 +43,7 @@ class GeneratedText:
     removed: int = 0
     """Number of sentences that `Decoding.remove_unsupported` removed."""
     unsided: int = 0
-    """Number of sentences from which `Decoding.remove_unsupported` removed sides."""
+    """Number of sentences that `Decoding.remove_unsupported` changed or removed because of a side."""
     ended: bool = True
     """Whether the model ended the text; False if it was cut at its maximum length."""
     finite: bool = True

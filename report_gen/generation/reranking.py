@@ -152,8 +152,8 @@ def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSch
 def location_mismatch(text: str, locations: Sequence[FindingLocation], schema: FindingSchema) -> float:
     """Return the weighted count of findings that a text states elsewhere than the conditioning.
 
-    Another side weighs 2, a side that the conditioning does not contain 1, as do zones that are all different; one of
-    two sides, and a side that the text omits, weigh 0.5.
+    A side that the conditioning does not contain weighs 2, or 1 if the conditioning has no side. Zones weigh 1 if text
+    and conditioning have none in common. A side of the conditioning that the text omits weighs 0.5.
 
     Args:
         text: A report.

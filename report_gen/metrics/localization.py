@@ -43,11 +43,11 @@ class PlacedMap:
 
 
 def pointing_hit(placed: PlacedMap, boxes: Collection[Rectangle], *, tolerance: float = 0.0) -> float:
-    """Return 1 if the maximum of a map is inside one of the boxes, and 0 if not: the pointing game.
+    """Return the score of a map in the pointing game: 1 if its maximum is inside one of the boxes, 0 if not.
 
-    The game is that of Zhang et al., "Top-down neural attention by excitation backprop" (ECCV 2016). The position of
-    the maximum is the center of its patch. Of several equal maxima one is chosen at random, so that the value is the
-    share of them that hits: a constant map hits as often as a random point.
+    The pointing game is that of Zhang et al., "Top-down neural attention by excitation backprop" (ECCV 2016). The
+    position of the maximum is the center of its patch. For several equal maxima the score is the share of them that is
+    inside, the expected value of a random choice. A constant map thus hits as often as a random point.
 
     Args:
         placed: The map.
@@ -84,7 +84,7 @@ def covered_area(boxes: Collection[Rectangle]) -> float:
 def mean_box_map(boxes: Sequence[Collection[Rectangle]], *, size: int = 128) -> PlacedMap:
     """Return how often each point of an image is inside a box of a finding: a map that is equal for all images.
 
-    The maximum of the map is the center of the class. A model that looks at the images has to do better.
+    The maximum of the map is the center of the class. A model that uses the images must score higher than this map.
 
     Args:
         boxes: Boxes of the finding in each of one or more images with the finding.
@@ -99,7 +99,7 @@ def mean_box_map(boxes: Sequence[Collection[Rectangle]], *, size: int = 128) -> 
 
 
 def side_agreement(stated: FindingLocation, true: FindingLocation) -> float:
-    """Return 1 if the stated side is the true one, and 0 if not; NaN if no side is stated or there is none to state.
+    """Return 1 if the stated side is the true one, and 0 if not; NaN if either location has no side.
 
     BOTH is a side like the others: it is wrong for a finding of one side, and one side is wrong for BOTH.
     """
@@ -109,7 +109,7 @@ def side_agreement(stated: FindingLocation, true: FindingLocation) -> float:
 
 
 def zone_agreement(stated: FindingLocation, true: FindingLocation) -> float:
-    """Return the Jaccard index of the stated and the true zones: zones of both, of all zones that one of them has.
+    """Return the Jaccard index of the stated and the true zones: their intersection divided by their union.
 
     Returns:
         0..1; NaN if no zone is stated or none is known.

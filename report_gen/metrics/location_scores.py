@@ -31,7 +31,7 @@ Integers = NDArray[np.int64]
 TOLERANCE = 0.03
 """Tolerance of `POINTING_NEAR`: 15 pixels of images with sides of about 500 pixels, as in Zhang et al. (ECCV 2016)."""
 POINTING, POINTING_NEAR, MASS = "pointing game", f"pointing game within {TOLERANCE:.0%}", "attention in boxes"
-SIDE, SIDE_STATED = "side right when stated", "side stated"
+SIDE, SIDE_STATED = "side correct when stated", "side stated"
 ZONES, ZONES_STATED = "zone overlap when stated", "zones stated"
 AREA, CENTER = "area of boxes", "pointing game of the class center"
 """Kinds of scores, which follow the name of a finding in the name of a score."""
@@ -73,7 +73,7 @@ class LocationSupport:
     zoned: int
     """Pairs whose boxes imply zones."""
     center: int
-    """Pairs of findings with boxes in training studies."""
+    """Pairs whose finding has boxes in training studies, so that its class center is known."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,7 +56,7 @@ def _attention(run: LocationRun) -> Table:
 
 
 def _sides_and_zones(run: LocationRun) -> Table:
-    headings = ("with a\nside", "side\nstated", "side\nright", "95%", "with\nzones", "zones\nstated", "zone\noverlap")
+    headings = ("with a\nside", "side\nstated", "side\ncorrect", "95%", "with\nzones", "zones\nstated", "zone\noverlap")
     table = score_table("Location: stated sides and zones against the boxes of findings", "", *headings)
     for finding, support in run.support.items():
         if support.sided or support.zoned:

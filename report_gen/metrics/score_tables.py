@@ -179,6 +179,7 @@ def _diversity(run: ScoreRun) -> Table:
 
 
 def score_table(title: str, first: str, *columns: str) -> Table:
+    """Return an empty table with a first column for the names of its rows, and columns of numbers."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column(first)
     for column in columns:

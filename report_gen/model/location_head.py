@@ -1,4 +1,4 @@
-"""The location head: the attention of a finding to the side of the patient and the zones of the lungs."""
+"""Compute the side and the zones of a finding from its attention over the image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from report_gen.config import VIEWS, LocationConfig
-from report_gen.records import LOCATION_PARTS, MIDLINE, ZONE_HEIGHTS, Side, ViewPosition, Zone
+from report_gen.records import LOCATION_PARTS, MIDLINE, ZONE_HEIGHTS, Side, Zone
 
 _LEAST_MASS = 1e-4
 """Attention on a part below which its logit does not fall further."""
@@ -18,10 +18,9 @@ _LEAST_MASS = 1e-4
 class LocationHead(nn.Module):
     """Computes for every finding the logits of the P parts of its location from where its query attends.
 
-    A radiologist who says "right" looks at the right of the patient; the head says what the attention of the finding
-    says: the logit of a part is the log-odds of the attention on it, with a scale and a bias of the part. All findings
-    share these 2 P numbers, so that the few findings with boxes train them. Only frontal views count, because the parts
-    have no meaning in a lateral view. The parts are regions of the square that an image is fitted into.
+    The logit of a part is the log-odds of the attention on its region, with a scale and a bias of the part. All
+    findings share these 2 P numbers, so that the few findings with boxes train them. Only frontal views count, because
+    the parts have no meaning in a lateral view. The regions lie in the square that an image is fitted into.
 
     Args:
         grid: Rows and columns of the patch grid; N = grid * grid.
@@ -36,8 +35,7 @@ class LocationHead(nn.Module):
         self.scale = nn.Parameter(torch.ones(parts))
         self.bias = nn.Parameter(torch.zeros(parts))
         self.register_buffer("regions", torch.stack(list(_regions(grid)), dim=1), persistent=False)  # [N,P]
-        # The view of a picture without a header is unknown; models for chest radiographs assume a frontal one.
-        frontal = [view.is_frontal or view is ViewPosition.UNKNOWN for view in VIEWS]
+        frontal = [view.may_be_frontal for view in VIEWS]
         self.register_buffer("frontal", torch.tensor(frontal), persistent=False)  # [views]
 
     def forward(self, attention: torch.Tensor, view_positions: torch.Tensor, view_mask: torch.Tensor) -> torch.Tensor:
@@ -70,8 +68,8 @@ class PredictedLocations:
 def predict_locations(logits: torch.Tensor, config: LocationConfig) -> PredictedLocations:
     """Return the locations that the location head gives by the calibration and the thresholds of a configuration.
 
-    Right and left are independent events given the image, so the probability of "right alone" is that of right times
-    that of not left. A side is named if the most probable of right, left and both reaches the threshold.
+    Right and left are treated as independent given the image, so the probability of "right alone" is that of right
+    times that of not left. The side is known if the most probable of right, left and both reaches the threshold.
 
     Args:
         logits: [B,F,P].

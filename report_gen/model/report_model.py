@@ -35,7 +35,7 @@ class ReportModelOutput:
     location_logits: torch.Tensor | None = None
     """[B,F,P]; None for a batch without images and for a model without locations."""
     finding_attention: torch.Tensor | None = None
-    """[B,F,V*N], where `location_logits` are given: the loss of the boxes trains it."""
+    """[B,F,V*N]; None without `location_logits`. The attention loss trains it with boxes."""
 
 
 class ReportModel(nn.Module):
@@ -112,7 +112,7 @@ class ReportModel(nn.Module):
         attribute_values: torch.Tensor | None = None,
         finding_locations: torch.Tensor | None = None,
     ) -> ReportModelOutput:
-        """Compute the logits of the texts and of the finding and attribute heads, as far as the batch has their inputs.
+        """Compute the logits of the texts and of all heads, as far as the batch has their inputs.
 
         Args:
             pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V]; V is 0 without images.

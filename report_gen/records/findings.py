@@ -17,13 +17,16 @@ class FindingState(StrEnum):
     UNKNOWN = NOT_MENTIONED
     """The same state for an image: nothing is known about the finding."""
 
+    @property
+    def is_stated(self) -> bool:
+        """Whether a text or a model states the finding, with certainty or without."""
+        return self in (FindingState.PRESENT, FindingState.UNCERTAIN)
+
 
 LONGEST_NAME = 200
 """Longest name in a finding schema, characters."""
 LONGEST_PHRASE = 1000
 """Longest phrase in a finding schema, characters."""
-
-_POSITIVE = (FindingState.PRESENT, FindingState.UNCERTAIN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +117,8 @@ class FindingSchema:
     def abnormalities(self) -> tuple[str, ...]:
         """All findings that make a study abnormal: those of `abnormal` and the inconclusive ones.
 
-        The rule gives an inconclusive finding no vote, as its label set has no such label. A radiograph with emphysema
-        is not normal all the same.
+        The rule of "no finding" leaves out inconclusive findings, because its label set has no such labels. They make a
+        study abnormal all the same: a radiograph with emphysema is not normal.
         """
         ignored = () if self.no_finding is None else self.no_finding.ignored
         return tuple(name for name in self.stated if name not in ignored)
@@ -186,7 +189,7 @@ class FindingSchema:
             return dict(states)
         others = [states[name] for name in self.abnormal]
         enough = max(1, min(denials, len(others)))
-        other_abnormality |= any(states[name] in _POSITIVE for name in self.no_finding.inconclusive)
+        other_abnormality |= any(states[name].is_stated for name in self.no_finding.inconclusive)
         if FindingState.PRESENT in others:
             state = FindingState.ABSENT
         elif FindingState.UNCERTAIN in others:

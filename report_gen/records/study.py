@@ -44,6 +44,11 @@ class ViewPosition(StrEnum):
         return self in (ViewPosition.PA, ViewPosition.AP, ViewPosition.FRONTAL)
 
     @property
+    def may_be_frontal(self) -> bool:
+        """Whether the view is frontal or unknown, as that of a picture without a header."""
+        return self.is_frontal or self is ViewPosition.UNKNOWN
+
+    @property
     def label(self) -> str:
         """The view as a text calls it: "PA", "AP", "lateral"."""
         return self.value if self in (ViewPosition.PA, ViewPosition.AP) else self.value.lower()

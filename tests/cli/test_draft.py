@@ -231,7 +231,7 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--finding", "Edema"], "write NAME=STATE with a state of present, absent, uncertain, unknown"),
         (["--finding", "Edema=maybe"], "write NAME=STATE"),
         (["--finding", "Edema=present", "--finding", "Edema=absent"], "already has another state; give one state"),
-        (["--finding", "Edema=absent:left"], "a finding that is absent has no location; remove it"),
+        (["--finding", "Edema=absent:left"], "a finding that is absent has no location; give NAME=absent"),
         (["--finding", "Edema=present:"], "write NAME=STATE:LOCATION with one side of right, left, both, unknown"),
         (["--finding", "Edema=present:left right"], "write NAME=STATE:LOCATION with one side of"),
         (["--finding", "Edema=present:left basal"], "any zones of upper, mid, lower, such as left lower"),

@@ -230,7 +230,7 @@ def test_the_left_of_an_image_is_the_right_of_the_patient(tmp_path: Path) -> Non
         ("heart", "Cardiomegaly", "midline"),
     ]
     assert [pair.pointing for pair in run.pairs] == [1, 0, 1, 0]
-    assert value(run, "side right when stated") == pytest.approx(1 / 3)
+    assert value(run, "side correct when stated") == pytest.approx(1 / 3)
     assert value(run, "side stated") == 1
     assert value(run, "zone overlap when stated") == 1
     assert run.sides == {"right": {"right": 1}, "left": {"right": 1}, "both": {"right": 1}, "midline": {"right": 1}}

@@ -62,10 +62,10 @@ def test_scores_are_means_over_pairs_by_finding() -> None:
     values = {one.name: one.value for one in run.scores}
     assert values["all findings pointing game"] == values["all findings attention in boxes"] == 0.75
     assert values["Edema pointing game"] == 0.5
-    assert values["all findings side right when stated"] == values["Edema side right when stated"] == 0.5
+    assert values["all findings side correct when stated"] == values["Edema side correct when stated"] == 0.5
     assert values["all findings side stated"] == pytest.approx(2 / 3)  # Hernia has no side
     assert values["Mass side stated"] == 0
-    assert "Mass side right when stated" not in values
+    assert "Mass side correct when stated" not in values
     assert "Hernia side stated" not in values
     assert values["all findings zones stated"] == 0
     assert values["all findings area of boxes"] == 0.5
@@ -116,7 +116,7 @@ def test_controls_and_class_centers_are_compared_on_the_same_pairs() -> None:
     pointing = differences["all findings pointing game"]
     assert (pointing.first, pointing.second) == (0.5, 1)
     assert pointing.interval[0] > 0
-    assert (differences["all findings side right when stated"].first, run.support["all findings"].sided) == (0, 8)
+    assert (differences["all findings side correct when stated"].first, run.support["all findings"].sided) == (0, 8)
     assert [one.name for one in run.image_use["blank"]] == [
         "all findings pointing game",
         "all findings attention in boxes",
@@ -133,7 +133,7 @@ def test_the_tables_show_counts_and_intervals() -> None:
         console.print(table)
     shown = console.file.getvalue()
     assert "all findings      6     1.000  1.000 to 1.000   1.000   0.000    1.000    0.500" in shown
-    assert "all findings       6    100%  1.000  1.000 to 1.000      6      0%" in shown
+    assert "all findings       6    100%    1.000  1.000 to 1.000      6      0%" in shown
     assert "Attention against the centers of the classes" in shown
     assert "Locations with shuffled images" in shown
     assert "Hernia" not in shown

@@ -7,7 +7,7 @@ probabilities. Therefore the labels serve to calibrate all findings together, an
 A finding has the threshold with the highest expected F-measure (Lipton et al., ECML 2014, "Optimal thresholding of
 classifiers to maximize F1 measure"). With a false positive that costs c times as much as a missed finding, this is
 F = (1 + c) TP / ((1 + c) TP + FN + c FP), the F-beta of beta^2 = 1 / c. Unlike net benefit (Vickers & Elkin, Med Decis
-Making 2006), which has one threshold c / (1 + c) for all findings, it states rare findings as well.
+Making 2006), which has one threshold c / (1 + c) for all findings, the F-measure leads to rare findings being stated.
 
 The decision between normal and abnormal studies is between two frequent classes. It has the threshold of the lowest
 expected cost, c / (1 + c). The threshold with the lowest cost among the validation studies varies twice as much.
@@ -26,7 +26,7 @@ from ..data import Floats
 from ..recipe import DecisionRecipe
 
 UNCERTAIN_COST = 2 / 3
-"""A finding is uncertain if it would be present if a false positive cost this share."""
+"""Share of the cost of a false positive at which the threshold of an uncertain finding is computed."""
 
 
 def fit_thresholds(

@@ -186,7 +186,7 @@ class BatchDataset(Dataset[Batch]):
         targets = np.array([self._value(example, attribute) for attribute in self._attributes], dtype=np.int64)
         values = np.where(random.random(len(targets)) < self._stage.attribute_dropout, _UNKNOWN_VALUE, targets)
         if drops_states or self._drops_locations(example, random):
-            example = example.forget_locations()
+            example = example.without_locations()
         return _Sample(example, prompt_ids, states, views, values, targets, random)
 
     def _choose_prompt(

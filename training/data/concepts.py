@@ -59,10 +59,11 @@ class KnownConcepts:
         return text if text[-1] in ".?!" else f"{text}."
 
     def is_complete(self, sections: Sequence[Section]) -> bool:
-        """Return whether a report states a finding, or denies what normal reports deny, and its impression concludes.
+        """Return whether a report is complete, so that it may be a training text. Two conditions must hold.
 
-        An impression concludes if it states a finding of the report. If the report states no finding or only minor
-        ones, an impression that calls the study normal concludes as well. A report may have no impression.
+        1. The report states a finding, or denies one finding of each group that normal reports deny.
+        2. The impression, if there is one, states a finding. If the report states no finding or only minor ones, the
+           impression may call the study normal instead.
         """
         stated = self._stated(" ".join(section.text for section in sections))
         if not stated and not self._is_normal(" ".join(section.text for section in sections)):
@@ -72,7 +73,7 @@ class KnownConcepts:
 
     def _stated(self, text: str) -> set[str]:
         states = label_findings(text, self._schema)
-        return {name for name in self._schema.stated if states[name] in _ASSERTED}
+        return {name for name in self._schema.stated if states[name].is_stated}
 
     def _is_normal(self, text: str) -> bool:
         states = label_findings(text, self._schema)
@@ -90,7 +91,7 @@ class KnownConcepts:
         statements = labeler.read_statements(sentence)
         if not any(statement.finding in self._findings for statement in statements):
             return False
-        if any(one.state in _ASSERTED and one.finding not in self._findings for one in statements):
+        if any(one.state.is_stated and one.finding not in self._findings for one in statements):
             return False
         covered = [(place.start, place.end) for place in labeler.vocabulary.find_places(sentence)]
         for phrase in labeler.vocabulary.find_phrases(sentence):
@@ -104,7 +105,6 @@ class KnownConcepts:
         )
 
 
-_ASSERTED = (FindingState.PRESENT, FindingState.UNCERTAIN)
 _KNOWN_ROLES = (
     Role.FINDING,
     Role.QUALITY,

@@ -97,7 +97,7 @@ class TrainingExample:
         """Whether the report places findings and cannot do without it."""
         return self.without_places is None and bool(self.locations.any())
 
-    def forget_locations(self) -> TrainingExample:
+    def without_locations(self) -> TrainingExample:
         """Return the example with unknown locations and the report without sides and zones."""
         report = self.without_places or EncodedReport(self.report_ids, self.abnormal, self.reference)
         return replace(
@@ -247,4 +247,4 @@ def _shorten(encoded: list[list[list[int]]], max_tokens: int) -> None:
 @lru_cache(maxsize=2**16)
 def _states_a_finding(sentence: str, schema: FindingSchema) -> bool:
     states = label_findings(sentence, schema)
-    return any(states[name] in (FindingState.PRESENT, FindingState.UNCERTAIN) for name in schema.stated)
+    return any(states[name].is_stated for name in schema.stated)

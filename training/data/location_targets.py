@@ -11,7 +11,6 @@ from report_gen.records import (
     LOCATION_PARTS,
     FindingSchema,
     Side,
-    ViewPosition,
     location_from_parts,
     location_to_parts,
 )
@@ -43,14 +42,9 @@ def location_targets(study: CorpusStudy, reported: NDArray[np.bool_], schema: Fi
         return targets
     unlocated = finding_labeler(schema).vocabulary.unlocated
     for row, finding in enumerate(schema.findings):
-        boxes = [box for box in study.boxes if box.finding == finding and _is_frontal(study, box.image)]
+        boxes = [box for box in study.boxes if box.finding == finding and study.views[box.image].may_be_frontal]
         location = location_of_boxes(boxes, paired=finding not in unlocated)
         location = location.or_else(location_from_parts(reported[row].tolist()))
         known = np.where(_IS_SIDE, location.side in _SIDED, bool(location.zones))
         targets[row, known] = np.array(location_to_parts(location))[known]
     return targets
-
-
-def _is_frontal(study: CorpusStudy, image: int) -> bool:
-    """Return whether an image is frontal; boxes of an image of unknown view are those of a chest radiograph."""
-    return study.views[image].is_frontal or study.views[image] is ViewPosition.UNKNOWN

@@ -1,4 +1,4 @@
-"""The sentences of a corpus by section, finding and state, for reports made from sentences of other reports."""
+"""Collect the sentences of a corpus by section, finding and state, to make new reports from them."""
 
 from __future__ import annotations
 
@@ -49,9 +49,8 @@ class BankSentence:
     """Location of each present or uncertain finding."""
     degrees: frozenset[str]
     """Degrees that the sentence names: small, moderate, large."""
-    present: frozenset[str]
     absent: frozenset[str]
-    """Findings without the one that follows from the others ("no finding")."""
+    """Absent findings without the one that follows from the others ("no finding")."""
 
     @classmethod
     def read(cls, sentence: Sentence, schema: FindingSchema) -> BankSentence:
@@ -60,13 +59,12 @@ class BankSentence:
             for name, state in label_findings(sentence.text, schema).items()
             if state is not FindingState.NOT_MENTIONED
         }
-        present, absent = (
-            frozenset(name for name, found in states.items() if found is state and name != schema.normal)
-            for state in (FindingState.PRESENT, FindingState.ABSENT)
+        absent = frozenset(
+            name for name, state in states.items() if state is FindingState.ABSENT and name != schema.normal
         )
         degrees = (_DEGREES[word] for word in _WORD.findall(sentence.text.lower()) if word in _DEGREES)
         locations = locate_findings(sentence.text, schema)
-        return cls(sentence, states, locations, frozenset(degrees), present, absent)
+        return cls(sentence, states, locations, frozenset(degrees), absent)
 
     def agrees_with(self, other: BankSentence) -> bool:
         """Return whether two sentences of one report can be about the same findings.

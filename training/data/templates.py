@@ -1,6 +1,6 @@
-"""Sentences written for training about each finding at each place.
+"""Read the sentences that are written for training, which state each finding at each place.
 
-`sentence_templates/NAME.toml` holds those for the vocabulary NAME of a finding schema.
+`sentence_templates/NAME.toml` contains the sentences for the vocabulary NAME of a finding schema.
 """
 
 from __future__ import annotations

@@ -36,20 +36,20 @@ def augment_texts(
 ) -> Iterator[Report]:
     """Yield `count` new reports with findings and impression; fewer if no sentences fit. None contradicts itself.
 
-    A report places a finding on one side and in one zone only, and gives it one degree. The reports are read one at a
-    time and need not fit into memory.
+    All sentences of a new report agree about the side, the zones and the degree of each finding. The reports are read
+    one at a time and need not fit into memory.
 
     Args:
         reports: Training reports.
         count: Number of new reports.
         random: Chooses findings and sentences.
         schema: The findings that are labeled in the sentences.
-        sentences: Reports whose sentences are used, if they are others.
+        sentences: Reports whose sentences are combined; `reports` by default.
         normals: Share of the new reports that state no finding.
-        accept: Whether a new report may be used.
+        accept: Returns whether a new report may be used.
     """
     bank = SentenceBank(reports if sentences is None else sentences, schema)
-    complete = [report for report in range(len(reports)) if {one.name for one in reports[report]} == set(SectionName)]
+    complete = [index for index, report in enumerate(reports) if {one.name for one in report} == set(SectionName)]
     names = bank.frequent_findings(_MIN_SENTENCES)
     for _ in range(count if complete and schema.findings else 0):
         is_normal = normals > 0 and random.random() < normals

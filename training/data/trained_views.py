@@ -19,7 +19,7 @@ def count_trained_views(recipe: Recipe, prepared: PreparedCorpora) -> TrainedVie
     """Count the training images and reports by view.
 
     Images count in stages that train the projector, which contains the view embedding, and reports in stages that train
-    the decoder. Images count as well that trained the checkpoint whose image side the recipe starts from.
+    the decoder. The images that trained the checkpoint `model.image_weights` are added.
 
     Args:
         recipe: The recipe.

@@ -134,7 +134,7 @@ def _open_run(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume:
 
 
 def _write_checkpoint(context: RunContext, folder: Path) -> None:
-    """Write the best weights, with calibration and thresholds fitted to all validation studies that have images."""
+    """Write the best weights, with calibration and thresholds fitted to validation studies that have images."""
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
     tuned, locations = _tune(model, recipe, prepared), _tune_locations(model, recipe, prepared)
@@ -207,7 +207,7 @@ def _calibrating_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
 
 
 def _tune_locations(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> LocationConfig | None:
-    """Fit the temperatures of the location head to the validation studies whose findings have a known location."""
+    """Calibrate the location head with the validation studies whose findings have a known location."""
     if model.config.locations is None:
         return None
     known = [

@@ -97,8 +97,8 @@ class Validator:
             totals += weights
             correct += _count_correct(losses.attribute_logits, batch.attribute_targets)
             if losses.finding_logits is not None:
-                pair = losses.finding_logits, batch.finding_targets
-                predictions.append((pair[0].double().cpu().numpy(), pair[1].double().cpu().numpy()))
+                logits, targets = losses.finding_logits.double(), batch.finding_targets.double()
+                predictions.append((logits.cpu().numpy(), targets.cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *correct.ravel()]))
         all_weights = LossCounts(*added[len(sums) :][: len(totals)].tolist())
         loss = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage).loss if any(all_weights) else None

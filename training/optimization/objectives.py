@@ -98,7 +98,7 @@ def attention_loss(attention: torch.Tensor, boxes: torch.Tensor, weights: torch.
     """Compute the weighted mean of -log(attention inside the boxes) over the boxed findings; 0 if there are none.
 
     A patch counts by the share of it that the boxes of the finding cover, relative to the most covered patch, so that a
-    box smaller than a patch can reach a loss of 0. Several boxes share the attention as the image has it.
+    box smaller than a patch can reach a loss of 0. The division of the attention among several boxes is not trained.
 
     Args:
         attention: [B,F,V*N] attention weights of the findings.

@@ -117,7 +117,10 @@ _TO_DECODER = ("projector.finding_mlp", "projector.patch_")
 
 
 def _part(name: str) -> str:
-    """Return the part of a parameter. Texts train the embeddings of states, locations and attributes: decoder."""
+    """Return the model part of a parameter.
+
+    The embeddings of states, locations and attributes belong to the decoder, because texts alone train them.
+    """
     return "decoder" if _STATE_EMBEDDING.fullmatch(name) else name.partition(".")[0]
 
 

@@ -1,4 +1,4 @@
-"""The configuration of the checkpoint whose image side a recipe starts from."""
+"""Read the configuration of the checkpoint whose encoder and heads a recipe starts from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ def read_image_side(recipe: Recipe) -> ModelConfig | None:
     """Return the configuration of the checkpoint that `model.image_weights` names; None if it is not given.
 
     Raises:
-        RecipeError: The checkpoint is missing or damaged, or it has another encoder, other findings or no locations.
+        RecipeError: The checkpoint is missing or damaged, or it differs from the recipe in the encoder, the
+            preprocessing, the findings or the use of locations.
     """
     if recipe.model.image_weights is None:
         return None

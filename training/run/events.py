@@ -31,11 +31,11 @@ class Progress:
     finding_loss: float | None
     """Mean binary cross-entropy of the step's finding targets, nats; None if it had none."""
     attribute_loss: float | None = None
-    location_loss: float | None = None
-    """Of the sides and zones of findings."""
-    attention_loss: float | None = None
-    """Of the attention inside the boxes of findings."""
     """Mean cross-entropy of the step's attribute values, nats; None if it had none."""
+    location_loss: float | None = None
+    """Mean binary cross-entropy of the step's sides and zones, nats; None if it had none."""
+    attention_loss: float | None = None
+    """Mean of -log(attention inside the boxes) over the step's findings with boxes, nats; None if it had none."""
     rates: Mapping[str, float]
     """Learning rate by model part, for the trained parts."""
     seconds: float

@@ -170,7 +170,7 @@ def test_the_report_without_places_is_encoded_as_well() -> None:
     plain = "FINDINGS:\nSmall effusion. Opacity. The heart is enlarged.\n\nIMPRESSION:\nEffusion."
     assert example.without_places.text == plain
     assert tokenizer().decode(list(example.without_places.ids)) == " ".join(plain.split())
-    forgotten = example.forget_locations()
+    forgotten = example.without_locations()
     assert (forgotten.reference, forgotten.report_ids) == (plain, example.without_places.ids)
     assert len(forgotten.abnormal) == len(forgotten.report_ids)
     assert parts(forgotten) == {}
