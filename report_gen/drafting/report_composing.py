@@ -80,7 +80,8 @@ class ReportComposer:
         if text.unsided:
             notices = (
                 *notices,
-                f"sentences changed or removed because they name a side that the draft was not conditioned on: {text.unsided}",
+                "sentences changed or removed because they name a side that the draft was not conditioned on: "
+                f"{text.unsided}",
             )
         config = self._checkpoint.model.config
         audited = draft_notices(
