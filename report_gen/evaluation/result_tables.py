@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from report_gen.evaluation.normal_drafts import DraftShare
 from report_gen.evaluation.results import LABEL_POLICY, Evaluation
 from report_gen.metrics import (
     label_name,
@@ -29,6 +30,9 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     yield from _labels(evaluation)
     if evaluation.nih_labels is not None:
         yield from render_labels(f"F1 of ChestX-ray14's labels, {LABEL_POLICY}", evaluation.nih_labels)
+    if evaluation.normal_drafts is not None:
+        shares = (("normal", evaluation.normal_drafts.normal), ("abnormal", evaluation.normal_drafts.abnormal))
+        yield Text(f"normal drafts: {'; '.join(_describe_share(*pair) for pair in shares)}")
     yield from _attributes(evaluation)
     if evaluation.finding_head is not None:
         yield from render_head(evaluation.finding_head)
@@ -42,6 +46,12 @@ def _parts(evaluation: Evaluation) -> Iterator[RenderableType]:
     )
     if evaluation.refused:
         yield Text(f"{len(evaluation.refused)} studies left out: their images cannot be read", style="yellow")
+
+
+def _describe_share(kind: str, counted: DraftShare) -> str:
+    low, high = counted.interval
+    shares = f"{counted.share:.1%} ({low:.1%} to {high:.1%})"
+    return f"{counted.normal_drafts} of {counted.studies} {kind} studies, {shares}"
 
 
 def _labels(evaluation: Evaluation) -> Iterator[RenderableType]:

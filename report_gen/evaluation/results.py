@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.errors import StudyError
+from report_gen.evaluation.normal_drafts import NormalDrafts
 from report_gen.files import write_atomically
 from report_gen.metrics import (
     ALL_FINDINGS,
@@ -51,6 +52,8 @@ class Evaluation:
     """Finding scores against the labels: own minus control images, by the name of the control; empty without labels."""
     nih_labels: LabelScores | None
     """F1 of the labels of ChestX-ray14 that the drafts state; None for other corpora."""
+    normal_drafts: NormalDrafts | None
+    """Normal drafts of normal and of abnormal studies; None if the corpus does not label both."""
     attribute_support: Mapping[AttributeName, Mapping[str, int]]
     """Number of studies by attribute and value, as the corpus gives them."""
     attributes: Mapping[str, tuple[Difference, ...]]
@@ -109,6 +112,7 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
         "label_support": evaluation.label_support,
         "labels": _by_control_and_name(evaluation.labels),
         "nih_labels": None if evaluation.nih_labels is None else asdict(evaluation.nih_labels),
+        "normal_drafts": _describe_normal_drafts(evaluation.normal_drafts),
         "attribute_support": evaluation.attribute_support,
         "attributes": _by_control_and_name(evaluation.attributes),
         "finding_head": None if evaluation.finding_head is None else asdict(evaluation.finding_head),
@@ -138,6 +142,13 @@ def write_calibration(head: HeadRun, path: Path) -> None:
         "lines: 95%"
     )
     write_atomically(path, draw_reliability(pooled, single, caption=caption))
+
+
+def _describe_normal_drafts(counted: NormalDrafts | None) -> dict[str, Any] | None:
+    if counted is None:
+        return None
+    shares = {"normal": counted.normal, "abnormal": counted.abnormal}
+    return {name: asdict(one) | {"share": one.share, "interval": one.interval} for name, one in shares.items()}
 
 
 def _by_control_and_name(differences: Mapping[str, Iterable[Difference]]) -> dict[str, dict[str, Any]]:

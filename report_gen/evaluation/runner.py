@@ -21,6 +21,7 @@ from report_gen.errors import CorpusError, StudyError
 from report_gen.evaluation.finding_head import known_labels, score_finding_head
 from report_gen.evaluation.image_use import shuffle_studies
 from report_gen.evaluation.locations import AttentionCollector, BoxesByFinding, boxed_findings, score_boxes
+from report_gen.evaluation.normal_drafts import count_normal_drafts
 from report_gen.evaluation.results import Evaluation
 from report_gen.evaluation.rows import Row, has_report, study_from_row
 from report_gen.generation import Decoding
@@ -114,6 +115,7 @@ def evaluate(
         label_support=_count_labels(labels, method.schema),
         labels=_compare_with_labels(labels, drafts, method),
         nih_labels=None if nih_labels is None else _compare_with_nih_labels(rows, drafts, nih_labels, method),
+        normal_drafts=count_normal_drafts(labels, list(map(_full_text, drafts[OWN])), method.schema),
         attribute_support=count_values(attributes),
         attributes=_compare_with_attributes(attributes, [row["findings"] for row in rows], drafts, method),
         finding_head=score_finding_head([row["study_id"] for row in rows], labels, drafts[OWN], controls, method),
