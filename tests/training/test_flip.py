@@ -26,14 +26,10 @@ def stated_side(report: Report) -> Side:
 
 
 def test_a_flipped_image_flips_the_side_in_the_draft(tmp_path: Path) -> None:
-    """The recipe phantom, in half of its steps; training images are never flipped."""
-    corpus = write_phantom_corpus(tmp_path / "phantoms", studies=120, size=64)
-    settings = [
-        f'data="{tmp_path}"',
-        "stages.0.steps=200",
-        "stages.0.validation_drafts=1",
-        "model.encoder.image_size=64",
-    ]
+    """The recipe phantom with half of its studies, always with locations; training images are never flipped."""
+    corpus = write_phantom_corpus(tmp_path / "phantoms", studies=120)
+    stage = {"steps": 400, "validate_every": 400, "validation_drafts": 1, "state_dropout": 0, "location_dropout": 0}
+    settings = [f'data="{tmp_path}"', *(f"stages.0.{key}={value}" for key, value in stage.items())]
     checkpoint = train(load_recipe("phantom", settings), tmp_path / "run", resume=False, on_step=lambda _: None)
     drafter, decoding = Drafter.load(checkpoint), Decoding(max_tokens=60)
     rows = [row for row in read_corpus(corpus) if row["split"] == "test"]

@@ -56,7 +56,11 @@ def recipe(data: Path, *, stage: dict[str, Any] | None = None, **small: Any) -> 
         {"name": "small", "path": "small", "patient_ids": "nih", "held_out_sources": [], "loss_weight": 0.25} | small,
     ]
     stages = {"corpora": ["large", "small"], "mixing": "pooled", "rates": {"encoder": 1e-4, "projector": 1e-3}}
-    return tiny_recipe(data, corpora=[*corpora, TEXTS], stage=stages | (stage or {}))
+    return with_locations(tiny_recipe(data, corpora=[*corpora, TEXTS], stage=stages | (stage or {})))
+
+
+def with_locations(chosen: Recipe) -> Recipe:
+    return chosen.model_copy(update={"model": chosen.model.model_copy(update={"locations": True})})
 
 
 def write_packs(data: Path) -> None:
@@ -141,7 +145,6 @@ def test_a_model_with_locations_learns_the_side_of_the_boxes(tmp_path: Path) -> 
     write_packs(tmp_path)
     stage = {"steps": 60, "validate_every": 60, "rates": {"encoder": 1e-3, "projector": 1e-2}}
     chosen = recipe(tmp_path, stage=stage)
-    chosen = chosen.model_copy(update={"model": chosen.model.model_copy(update={"locations": True})})
     model = load_checkpoint(train(chosen, tmp_path / "run", resume=False, on_step=lambda _: None)).model.eval()
     assert model.config.locations is not None
     assert [name for name, known in zip(FINDINGS, model.config.locations.trained, strict=True) if known] == [
@@ -230,7 +233,7 @@ def test_real_packs_reach_the_batch(shared: Path, tmp_path: Path) -> None:
     ]
     names = [one["name"] for one in corpora]
     stage = {"corpora": names, "mixing": "pooled", "rates": {"projector": 1e-3}, "batch_size": 16, "steps": 8}
-    chosen = tiny_recipe(tmp_path, corpora=[*corpora, TEXTS], stage=stage)
+    chosen = with_locations(tiny_recipe(tmp_path, corpora=[*corpora, TEXTS], stage=stage))
     data = TrainingData(chosen, 0, prepare_packs(tmp_path, chosen), Processes(Accelerator(cpu=True)))
     batches = list(data.steps(0, 8))
     heart = FINDINGS.index("Cardiomegaly")

@@ -93,7 +93,7 @@ def test_eighty_columns_show_every_key_whole_under_its_table() -> None:
     assert "checkpoint_activations" in starts
 
 
-TABLES = ("model.encoder.arguments", "recognizer.sources.where", "corpora.source_weights")
+NAMED_BY_USER = ("model.encoder.arguments", "recognizer.sources.where", "corpora.source_weights")
 """Keys whose values are tables with names that the user chooses."""
 
 
@@ -102,7 +102,7 @@ def test_the_keys_of_the_packaged_recipes_are_explained(keys: dict[str, Key]) ->
         if isinstance(tree, list):
             for item in tree:
                 yield from paths(item, path)
-        elif isinstance(tree, dict) and path not in TABLES:
+        elif isinstance(tree, dict) and path not in NAMED_BY_USER:
             for name, value in tree.items():
                 yield from paths(value, f"{path}.{name}".strip("."))
         else:
