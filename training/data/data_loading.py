@@ -166,7 +166,8 @@ def groups_of(stage: StageRecipe, prepared: PreparedCorpora, split: str) -> Grou
 def trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> tuple[bool, ...]:
     """Return for each finding whether enough positive and negative studies with images trained the head.
 
-    The head may have been trained before, in the checkpoint that the recipe starts from.
+    The head may have been trained before, in the checkpoint that the recipe starts from. The `unknown_findings` of the
+    recipe do not count as trained, because the decoder learns no sentence about them.
 
     Args:
         recipe: The recipe.
@@ -177,7 +178,8 @@ def trained_findings(recipe: Recipe, prepared: PreparedCorpora, stages: int) -> 
     labels = np.concatenate([np.zeros((0, len(prepared.schema.findings))), *(group.labels for group in groups)])
     support, image_side = recipe.model.finding_support, read_image_side(recipe)
     enough = ((labels > 0).sum(axis=0) >= support) & ((labels == 0).sum(axis=0) >= support)
-    return tuple((enough | (False if image_side is None else np.array(image_side.findings.reported))).tolist())
+    trained = enough | (False if image_side is None else np.array(image_side.findings.reported))
+    return tuple((trained & ~np.isin(prepared.schema.findings, recipe.text.unknown_findings)).tolist())
 
 
 def trained_locations(recipe: Recipe, prepared: PreparedCorpora) -> tuple[bool, ...]:

@@ -35,8 +35,8 @@ class TextRecipe(FrozenModel):
     recommendations, and use only complete reports: a normal report denies what normal reports deny. Known are the
     findings and the words of `data/known_concepts`."""
     unknown_findings: tuple[str, ...] = ()
-    """Findings that count as unknown concepts, such as those that no corpus with images labels; for
-    `drop_unknown_concepts`."""
+    """Findings that count as unknown concepts, such as those that too few images are labeled for; for
+    `drop_unknown_concepts`. The model reports no probability of them and does not condition the decoder on them."""
     drop_contradictions: bool = False
     """Remove sentences that deny what their report states, and reports whose impression states a finding that the
     findings section does not."""

@@ -37,3 +37,16 @@ def test_a_finding_with_few_labels_is_not_reported(tmp_path: Path, support: int,
     trained = dict(zip(chest_xray().findings, trained_findings(recipe, prepared, len(recipe.stages)), strict=True))
     assert trained["Fracture"] is expected
     assert not trained["Hernia"]
+
+
+def test_a_finding_that_the_texts_do_not_state_is_not_trained(tmp_path: Path) -> None:
+    recipe = tiny_recipe(write_corner_corpus(tmp_path, copies=2))
+    (tmp_path / "run").mkdir()
+    prepared = prepare(recipe, Run(tmp_path / "run"), PROMPT, on_progress=ignore_progress)
+    text = recipe.text.model_copy(update={"drop_unknown_concepts": True, "unknown_findings": ("Fracture",)})
+    plain, without = (
+        dict(zip(chest_xray().findings, trained_findings(one, prepared, 1), strict=True))
+        for one in (recipe, recipe.model_copy(update={"text": text}))
+    )
+    assert plain["Fracture"]
+    assert without == plain | {"Fracture": False}
