@@ -47,10 +47,12 @@ class LocationHead(nn.Module):
         """
         views = self.frontal[view_positions] & view_mask  # [B,V]
         by_view = attention.reshape(*attention.shape[:2], views.shape[1], -1)  # [B,F,V,N]
-        by_patch = torch.einsum("bfvn,bv->bfn", by_view, views.to(attention.dtype))
+        # In float32, and without products of matrices, which autocast would compute in bfloat16: there 1 - _LEAST_MASS
+        # is 1, whose logit is infinite.
+        by_patch = (by_view.float() * views[:, None, :, None]).sum(2)  # [B,F,N]
         total = by_patch.sum(-1, keepdim=True)  # [B,F,1]
-        mass = (by_patch @ self.regions) / total.clamp(min=torch.finfo(total.dtype).tiny)  # [B,F,P]
-        return self.scale * torch.logit(mass, eps=_LEAST_MASS) + self.bias
+        mass = (by_patch.unsqueeze(-1) * self.regions).sum(-2) / total.clamp(min=torch.finfo(total.dtype).tiny)
+        return self.scale * torch.logit(mass, eps=_LEAST_MASS) + self.bias  # [B,F,P]
 
 
 @dataclass(frozen=True)

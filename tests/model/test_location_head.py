@@ -125,3 +125,15 @@ def test_the_location_of_an_untrained_finding_is_unknown() -> None:
     parts = predict_locations(values, LocationConfig(trained=(True, False))).parts
     assert parts[0, 0].any()
     assert not parts[0, 1].any()
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_logits_are_finite_in_bfloat16(autocast: bool) -> None:
+    """In bfloat16 the largest share below 1 is 0.996."""
+    head, attention = LocationHead(GRID), attend((0, 0))
+    if not autocast:
+        head, attention = head.bfloat16(), attention.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        values = head(attention, torch.tensor([[PA]]), torch.tensor([[True]]))[0, 0]
+    assert values.isfinite().all()
+    assert values.tolist() == pytest.approx(logits(attend((0, 0))), rel=0.01)
