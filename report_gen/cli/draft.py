@@ -159,7 +159,8 @@ def draft(
     }
     check_model_options(overrides, locations, options["attributes"], checkpoint)
     written = 0
-    settings = options | {"decoding": asdict(decoding), "dtype": dtype, "format": output_format}
+    places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
+    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype, "format": output_format}
     hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
     with stop_on_signals(hint) as check_stop:
         studies, refused = read_input(paths, view, as_study=as_study)

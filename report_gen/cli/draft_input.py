@@ -29,7 +29,7 @@ def check_model_options(
         UsageError: The model does not know a finding, a location, an attribute or a value.
         CheckpointError: There are overrides, and the checkpoint has no valid configuration.
     """
-    if overrides or attributes:
+    if overrides or locations or attributes:
         from report_gen.drafting import check_overrides
         from report_gen.model import read_config
 

@@ -14,7 +14,7 @@ OnAttention = Callable[[Study, FindingAttention], None] | None
 image. None if the attention is not needed."""
 
 
-def report_attention(
+def pass_attention(
     model: ReportModel, visual: VisualFeatures, studies: Sequence[LoadedStudy], on_attention: OnAttention
 ) -> None:
     """Call `on_attention` for each of B studies, unless it is None.

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from report_gen.arguments import check_count
-from report_gen.drafting.attention import OnAttention, report_attention
+from report_gen.drafting.attention import OnAttention, pass_attention
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import DraftBatch, draft_in_time
 from report_gen.drafting.conditioning_inputs import check_request
@@ -228,7 +228,7 @@ class Drafter:
     ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)
-        report_attention(self._model, visual, [item.loaded for item in batch], on_attention)
+        pass_attention(self._model, visual, [item.loaded for item in batch], on_attention)
         texts = generate_texts(
             self._checkpoint,
             visual_tokens=conditioning.visual_tokens,

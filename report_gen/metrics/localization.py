@@ -103,7 +103,7 @@ def side_agreement(stated: FindingLocation, true: FindingLocation) -> float:
 
     BOTH is a side like the others: it is wrong for a finding of one side, and one side is wrong for BOTH.
     """
-    if true.side not in SIDES or stated.side not in SIDES:
+    if not (true.sides and stated.sides):
         return float("nan")
     return float(stated.side is true.side)
 

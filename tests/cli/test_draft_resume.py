@@ -95,6 +95,21 @@ def test_other_options_draft_again(
     assert drafted == ["study-0", "study-1", "study-2"]
 
 
+def test_the_location_of_a_finding_decides_what_is_drafted_again(
+    report_gen: Command, studies: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The order of the zones does not matter; another side is another draft."""
+    model = tiny_model(tiny_config(locations={"trained": (True,) * 17}))
+    checkpoint = write_checkpoint(tmp_path / "locating", model=model)
+    command = ["draft", studies, "-o", tmp_path / "places", "--candidates", 1, "--checkpoint", checkpoint]
+    assert report_gen(*command, "--finding", "Edema=present:left lower upper").code == 0
+    drafted: list[str] = request.getfixturevalue("drafted")  # from here on no study is drafted
+    report_gen(*command, "--resume", "--finding", "Edema=present:upper left lower")
+    assert drafted == []
+    report_gen(*command, "--resume", "--finding", "Edema=present:right lower upper")
+    assert drafted == ["study-0", "study-1", "study-2"]
+
+
 @pytest.mark.parametrize("options", [("--batch-size", 1), ("--max-views", 3), ("--timeout", 0), ("--device", "cpu")])
 def test_options_that_change_no_text_do_not_matter(
     draft: Command, studies: Path, out: Path, drafted: list[str], options: tuple[object, ...]

@@ -66,7 +66,7 @@ class KnownConcepts:
            impression may call the study normal instead.
         """
         stated = self._stated(" ".join(section.text for section in sections))
-        if not stated and not self._is_normal(" ".join(section.text for section in sections)):
+        if not stated and not self._denies_enough(" ".join(section.text for section in sections)):
             return False
         impressions = [section.text for section in sections if section.name is SectionName.IMPRESSION]
         return all(self._stated(text) or (stated <= self._minor and self._calls_normal(text)) for text in impressions)
@@ -75,7 +75,8 @@ class KnownConcepts:
         states = label_findings(text, self._schema)
         return {name for name in self._schema.stated if states[name].is_stated}
 
-    def _is_normal(self, text: str) -> bool:
+    def _denies_enough(self, text: str) -> bool:
+        """Return whether a text denies one finding of each group that normal reports deny."""
         states = label_findings(text, self._schema)
         return all(any(states[name] is FindingState.ABSENT for name in group) for group in self._denied)
 

@@ -17,7 +17,6 @@ from report_gen.records import (
 
 from .corpus_study import CorpusStudy
 
-_SIDED = (Side.RIGHT, Side.LEFT, Side.BOTH)
 _IS_SIDE = np.array([isinstance(part, Side) for part in LOCATION_PARTS])
 
 
@@ -45,6 +44,6 @@ def location_targets(study: CorpusStudy, reported: NDArray[np.bool_], schema: Fi
         boxes = [box for box in study.boxes if box.finding == finding and study.views[box.image].may_be_frontal]
         location = location_of_boxes(boxes, paired=finding not in unlocated)
         location = location.or_else(location_from_parts(reported[row].tolist()))
-        known = np.where(_IS_SIDE, location.side in _SIDED, bool(location.zones))
+        known = np.where(_IS_SIDE, bool(location.sides), bool(location.zones))
         targets[row, known] = np.array(location_to_parts(location))[known]
     return targets
