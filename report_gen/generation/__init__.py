@@ -9,17 +9,19 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
-    from report_gen.generation.inference import GeneratedText, GeneratedTokens, generate_texts, generate_tokens
+    from report_gen.generation.inference import generate_texts, generate_tokens
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations
     from report_gen.generation.sampling import study_generator
+    from report_gen.generation.text_composing import GeneratedText, GeneratedTokens
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
             "decoding": ("DEFAULT_DECODING", "Decoding"),
-            "inference": ("GeneratedText", "GeneratedTokens", "generate_texts", "generate_tokens"),
+            "inference": ("generate_texts", "generate_tokens"),
             "reranking": ("mismatched_findings", "mismatched_locations"),
             "sampling": ("study_generator",),
+            "text_composing": ("GeneratedText", "GeneratedTokens"),
         },
     )
 

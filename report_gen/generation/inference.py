@@ -7,65 +7,26 @@ and its cache are those of transformers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from report_gen.auditing import has_deidentification_mark, remove_unsupported, remove_unsupported_sides
 from report_gen.errors import UsageError
-from report_gen.generation.confidence import geometric_mean, token_probabilities
+from report_gen.generation.confidence import token_probabilities
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.interruption import call_before_token
 from report_gen.generation.reranking import needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
+from report_gen.generation.text_composing import GeneratedText, GeneratedTokens, compose_text, without_unsupported
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.records import (
     AttributeName,
     FindingLocation,
-    FindingSchema,
     FindingState,
-    Section,
-    Sentence,
-    parse_report,
 )
-from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, ReportTokenizer
-
-
-@dataclass(frozen=True)
-class GeneratedText:
-    """A text with the confidence of the model in each sentence."""
-
-    sections: tuple[Section, ...]
-    confidence: float | None
-    """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
-    removed: int = 0
-    """Number of sentences that `Decoding.remove_unsupported` removed."""
-    unsided: int = 0
-    """Number of sentences that `Decoding.remove_unsupported` changed or removed because of a side."""
-    ended: bool = True
-    """Whether the model ended the text; False if it was cut at its maximum length."""
-    finite: bool = True
-    """Whether all probabilities of the model are finite."""
-
-    @property
-    def text(self) -> str:
-        """The sections without headings, one per line."""
-        return "\n".join(section.text for section in self.sections)
-
-
-@dataclass(frozen=True)
-class GeneratedTokens:
-    """The token ids of one text without its end token, and the probability of each token."""
-
-    token_ids: tuple[int, ...]
-    probabilities: tuple[float, ...] = ()
-    """One per token, 0..1; empty if they were not requested."""
-    ended: bool = True
-    """Whether the model generated the end token; False if the text was cut at the largest length."""
-    finite: bool = True
-    """Whether all probabilities are finite; False if weights are so large that sums of their products overflow."""
+from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 
 
 def generate_texts(
@@ -135,7 +96,7 @@ def generate_texts(
         selected.append(texts[select_candidate(pairs, states[n], attributes[n], locations[n], schema=schema)])
     if not decoding.remove_unsupported:
         return selected
-    return [_without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]
+    return [without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]
 
 
 def generate_tokens(
@@ -232,40 +193,6 @@ def _generate_rows(
     return [_cut_at_end(*row) for row in zip(token_ids.tolist(), probabilities, finite, strict=True)]
 
 
-def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> GeneratedText:
-    """Turn token ids into sections.
-
-    Sentences with a de-identification mark are left out, and so are repetitions of a sentence within its section.
-    """
-    text = _decode(tokens.token_ids, tokenizer)
-    ends = [len(_decode(tokens.token_ids[: count + 1], tokenizer)) for count in range(len(tokens.token_ids))]
-    position, sections = 0, []
-    for section in parse_report(text):
-        sentences: dict[str, Sentence] = {}
-        for sentence in section.sentences:
-            start = text.index(sentence.text, position)
-            position = start + len(sentence.text)
-            inside = [p for p, end in zip(tokens.probabilities, ends, strict=True) if start < end <= position]
-            if not has_deidentification_mark(sentence.text):
-                sentences.setdefault(sentence.text, Sentence(sentence.text, geometric_mean(inside)))
-        if sentences:
-            sections.append(Section(section.name, tuple(sentences.values())))
-    return GeneratedText(
-        tuple(sections), geometric_mean(tokens.probabilities), ended=tokens.ended, finite=tokens.finite
-    )
-
-
-def _without_unsupported(
-    text: GeneratedText, states: Sequence[FindingState], locations: Sequence[FindingLocation], schema: FindingSchema
-) -> GeneratedText:
-    """Return the text without the sentences and sides that finding states [F] and locations [F] do not support."""
-    sections, removed = remove_unsupported(text.sections, states, schema)
-    unsided = 0
-    if locations:
-        sections, unsided = remove_unsupported_sides(sections, locations, schema)
-    return replace(text, sections=sections, removed=removed, unsided=unsided)
-
-
 def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return prompts with the begin token [B,P] and their attention mask [B,P].
 
@@ -310,8 +237,3 @@ def _repeated(rows: Sequence[int], times: int) -> list[int]:
 
 def _grouped(texts: Sequence[GeneratedText], size: int) -> list[list[GeneratedText]]:
     return [list(texts[start : start + size]) for start in range(0, len(texts), size)]
-
-
-def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
-    """Decode with single blanks, as sentences have them: a model may generate several blanks in a row."""
-    return " ".join(tokenizer.decode(token_ids).split())

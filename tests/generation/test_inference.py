@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report_gen.generation import Decoding, GeneratedTokens, generate_texts, inference, study_generator
-from report_gen.generation.inference import compose_text
+from report_gen.generation.text_composing import compose_text
 from report_gen.labeling import chest_xray
 from report_gen.records import AttributeName, FindingState, SectionName
 from tests.builders import tiny_checkpoint, tokenizer

@@ -1,0 +1,92 @@
+"""Turn generated tokens into the sections of a report, and remove what the conditioning does not support."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from report_gen.auditing import has_deidentification_mark, remove_unsupported, remove_unsupported_sides
+from report_gen.generation.confidence import geometric_mean
+from report_gen.records import (
+    FindingLocation,
+    FindingSchema,
+    FindingState,
+    Section,
+    Sentence,
+    parse_report,
+)
+from report_gen.tokenizer import ReportTokenizer
+
+
+@dataclass(frozen=True)
+class GeneratedText:
+    """A text with the confidence of the model in each sentence."""
+
+    sections: tuple[Section, ...]
+    confidence: float | None
+    """0..1: geometric mean of the probabilities of all tokens; None for an empty text."""
+    removed: int = 0
+    """Number of sentences that `Decoding.remove_unsupported` removed."""
+    unsided: int = 0
+    """Number of sentences that `Decoding.remove_unsupported` changed or removed because of a side."""
+    ended: bool = True
+    """Whether the model ended the text; False if it was cut at its maximum length."""
+    finite: bool = True
+    """Whether all probabilities of the model are finite."""
+
+    @property
+    def text(self) -> str:
+        """The sections without headings, one per line."""
+        return "\n".join(section.text for section in self.sections)
+
+
+@dataclass(frozen=True)
+class GeneratedTokens:
+    """The token ids of one text without its end token, and the probability of each token."""
+
+    token_ids: tuple[int, ...]
+    probabilities: tuple[float, ...] = ()
+    """One per token, 0..1; empty if they were not requested."""
+    ended: bool = True
+    """Whether the model generated the end token; False if the text was cut at the largest length."""
+    finite: bool = True
+    """Whether all probabilities are finite; False if weights are so large that sums of their products overflow."""
+
+
+def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> GeneratedText:
+    """Turn token ids into sections.
+
+    Sentences with a de-identification mark are left out, and so are repetitions of a sentence within its section.
+    """
+    text = _decode(tokens.token_ids, tokenizer)
+    ends = [len(_decode(tokens.token_ids[: count + 1], tokenizer)) for count in range(len(tokens.token_ids))]
+    position, sections = 0, []
+    for section in parse_report(text):
+        sentences: dict[str, Sentence] = {}
+        for sentence in section.sentences:
+            start = text.index(sentence.text, position)
+            position = start + len(sentence.text)
+            inside = [p for p, end in zip(tokens.probabilities, ends, strict=True) if start < end <= position]
+            if not has_deidentification_mark(sentence.text):
+                sentences.setdefault(sentence.text, Sentence(sentence.text, geometric_mean(inside)))
+        if sentences:
+            sections.append(Section(section.name, tuple(sentences.values())))
+    return GeneratedText(
+        tuple(sections), geometric_mean(tokens.probabilities), ended=tokens.ended, finite=tokens.finite
+    )
+
+
+def without_unsupported(
+    text: GeneratedText, states: Sequence[FindingState], locations: Sequence[FindingLocation], schema: FindingSchema
+) -> GeneratedText:
+    """Return the text without the sentences and sides that finding states [F] and locations [F] do not support."""
+    sections, removed = remove_unsupported(text.sections, states, schema)
+    unsided = 0
+    if locations:
+        sections, unsided = remove_unsupported_sides(sections, locations, schema)
+    return replace(text, sections=sections, removed=removed, unsided=unsided)
+
+
+def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:
+    """Decode with single blanks, as sentences have them: a model may generate several blanks in a row."""
+    return " ".join(tokenizer.decode(token_ids).split())
