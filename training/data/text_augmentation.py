@@ -17,10 +17,10 @@ from .sentence_bank import BankSentence, Report, SentenceBank
 
 _MIN_SENTENCES = 4
 """A finding with fewer sentences is not used: the decoder would memorize them."""
-_UNCERTAIN = 0.15
+_UNCERTAIN = 0.25
 """Probability that a finding is added as uncertain."""
-_COUNTS = (0.4, 0.35, 0.25)
-"""Probabilities of adding one, two or three findings."""
+_COUNTS = (0.35, 0.2, 0.2, 0.12, 0.08, 0.05)
+"""Probabilities of adding 1 to 6 findings: about as many as a finding head states in an abnormal study."""
 _TRIES = 8
 
 
@@ -64,7 +64,7 @@ def augment_texts(
 
 
 def _abnormal(base: Report, names: Sequence[str], bank: SentenceBank, random: np.random.Generator) -> Report:
-    """Return the base with one to three findings added, or an empty report if the sentences do not fit together."""
+    """Return the base with findings added, or an empty report if the sentences do not fit together."""
     wanted = _draw_findings(names, random)
     report = _rewrite(base, wanted, bank, random)
     labels, described = bank.labels(report), bank.labels(report[:1])  # the findings section comes first

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import timm
 import torch
+from torch.nn import functional as F
 
 from report_gen.config import AttributeConfig, EncoderConfig, LocationConfig, ModelConfig, ScopeConfig
 from report_gen.errors import CheckpointError, RecipeError
@@ -22,6 +23,9 @@ from ..optimization import add_adapters, belongs_to_image, frozen_parameters, is
 from ..recipe import Recipe, load_finding_schema, read_image_side
 from .size_check import check_sizes
 from .weights_files import check_decoder_folder, read_encoder_weights, read_image_weights
+
+_POSITION_EMBEDDINGS = {"projector.row_embedding", "projector.column_embedding"}
+"""Parameters of the image side whose shape depends on the image size."""
 
 
 def build_model(
@@ -184,7 +188,10 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
 
 
 def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
-    """Load the encoder and the heads of a checkpoint; what depends on the decoder stays new."""
+    """Load the encoder and the heads of a checkpoint; what depends on the decoder stays new.
+
+    If the image size differs, the position embeddings are interpolated.
+    """
     folder = recipe.resolve(str(recipe.model.image_weights))
     image_side = read_image_side(recipe)
     if image_side is not None and image_side.attributes != model.config.attributes:
@@ -194,6 +201,8 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
         )
     weights = read_image_weights(find_checkpoint(folder))
     wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs_to_image(name)}
+    for name in _POSITION_EMBEDDINGS & weights.keys():
+        weights[name] = _interpolate(weights[name], wanted[name].shape)
     unfit = [name for name, tensor in wanted.items() if name not in weights or weights[name].shape != tensor.shape]
     if unfit:
         raise RecipeError(
@@ -202,6 +211,15 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
             "locations"
         )
     model.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+
+
+def _interpolate(embedding: torch.Tensor, shape: torch.Size) -> torch.Tensor:
+    """Interpolate the position embedding [grid,1,D] of rows or [1,grid,D] of columns to another grid."""
+    if embedding.ndim != len(shape) or embedding.shape[-1] != shape[-1]:
+        return embedding  # of another encoder, which is refused by its shape
+    channels_first = embedding.movedim(-1, 0)[None]  # [1,D,rows,columns]
+    resized = F.interpolate(channels_first, size=shape[:-1], mode="bilinear", align_corners=False)
+    return resized[0].movedim(0, -1).contiguous()
 
 
 def _pretrained_weights(encoder: EncoderConfig) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ def read_image_side(recipe: Recipe) -> ModelConfig | None:
 
     Raises:
         RecipeError: The checkpoint is missing or damaged, or it differs from the recipe in the encoder, the
-            preprocessing, the findings or the use of locations.
+            preprocessing, the findings or the use of locations. The image size may differ.
     """
     if recipe.model.image_weights is None:
         return None
@@ -24,10 +24,11 @@ def read_image_side(recipe: Recipe) -> ModelConfig | None:
         config = read_config(folder)
     except CheckpointError as error:
         raise RecipeError(f"model.image_weights: {error}") from error
+    encoder = recipe.model.encoder.model_copy(update={"image_size": config.encoder.image_size})
     differing = [
         name
         for name, ours, theirs in (
-            ("encoder", recipe.model.encoder, config.encoder),
+            ("encoder", encoder, config.encoder),
             ("preprocessing", recipe.model.preprocessing, config.preprocessing),
             ("findings", load_finding_schema(recipe).findings, config.finding_schema.findings),
             ("locations", recipe.model.locations, config.locations is not None),

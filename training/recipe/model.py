@@ -58,8 +58,9 @@ class ModelRecipe(FrozenModel):
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
     image_weights: str | None = None
     """A checkpoint folder of report-gen, relative to `data`, whose encoder and heads of findings, locations and
-    attributes are used, so that several decoders can be trained on one image encoder. The encoder, the preprocessing,
-    the findings, the attributes and `locations` must be the same."""
+    attributes are used, so that several decoders can be trained on one image encoder, or an encoder first on small
+    images. The encoder, the preprocessing, the findings, the attributes and `locations` must be the same; of the
+    encoder, the image size may differ."""
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""

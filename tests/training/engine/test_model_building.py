@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 import pytest
 import timm
@@ -91,6 +92,21 @@ def test_another_image_side_is_refused(changes: dict[str, Any], message: str, tm
     image_side(tmp_path)
     with pytest.raises(RecipeError, match=message):
         build(with_image_weights(tmp_path, **({"image_weights": "run"} | changes)))
+
+
+def test_position_embeddings_are_interpolated_to_another_image_size(tmp_path: Path) -> None:
+    encoder = {"name": "test_resnet", "image_size": SIZE, "channels": 1}
+    small = build(recipe(tmp_path, encoder=encoder))
+    torch.nn.init.normal_(small.projector.row_embedding)
+    torch.nn.init.normal_(small.projector.column_embedding)
+    write_checkpoint(tmp_path / "run" / "best", model=small)
+    large = build(with_image_weights(tmp_path, image_weights="run", encoder=encoder | {"image_size": 2 * SIZE}))
+    rows, columns = small.projector.row_embedding[:, 0], small.projector.column_embedding[0]  # [grid,D]
+    grid = len(rows)
+    places = (np.arange(2 * grid) + 0.5) / 2 - 0.5  # of the new patches, in old patches
+    for old, new in ((rows, large.projector.row_embedding[:, 0]), (columns, large.projector.column_embedding[0])):
+        for before, after in zip(old.detach().numpy().T, new.detach().numpy().T, strict=True):
+            np.testing.assert_allclose(after, np.interp(places, np.arange(grid), before), rtol=0, atol=1e-6)
 
 
 def test_a_damaged_image_side_is_refused(tmp_path: Path) -> None:
