@@ -63,6 +63,7 @@ def resolve_findings(
             probability=probability if is_reported else None,
             overridden=name in request.overrides,
             location=_resolve_location(resolved[name], request.locations.get(name), place),
+            location_overridden=name in request.locations and resolved[name].is_stated,
             side_probability=None if place is None else place.side_probability,
             zone_probabilities=None if place is None else place.zone_probabilities,
         )

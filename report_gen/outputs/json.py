@@ -82,6 +82,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "side": finding.location.side.value,
             "zones": [zone.value for zone in Zone if zone in finding.location.zones],
         },
+        "location_overridden": finding.location_overridden,
         "side_probability": _rounded(finding.side_probability),
         "zone_probabilities": _by_zone(finding.zone_probabilities),
     }

@@ -34,6 +34,8 @@ class Finding:
     """The user set the state."""
     location: FindingLocation = UNKNOWN_LOCATION
     """Side and zones that the decoder was conditioned on; unknown for an absent finding."""
+    location_overridden: bool = False
+    """The user set side and zones."""
     side_probability: float | None = None
     """Calibrated probability 0..1 of the most probable side (right, left or both) if the finding is present; None if
     the model was not trained on its location."""

@@ -60,8 +60,10 @@ def test_the_reader_sets_a_location_that_changes_the_text(tmp_path: Path) -> Non
     model, found = locating_drafter(Edema=0.9), study(tmp_path)
     before = model.draft(found, decoding=BRIEF)
     after = model.draft(found, decoding=BRIEF, locations={"edema": RIGHT, "Fracture": RIGHT})
-    assert by_name(after)["Edema"].location == RIGHT
-    assert by_name(after)["Fracture"].location == UNKNOWN_LOCATION  # it is absent
+    edema, fracture = by_name(after)["Edema"], by_name(after)["Fracture"]
+    assert (edema.location, edema.location_overridden) == (RIGHT, True)
+    assert (fracture.location, fracture.location_overridden) == (UNKNOWN_LOCATION, False)  # it is absent
+    assert not by_name(before)["Edema"].location_overridden
     assert after.sections != before.sections
     overridden = model.draft(found, decoding=BRIEF, overrides={"Edema": ABSENT}, locations={"Edema": RIGHT})
     assert by_name(overridden)["Edema"].location == UNKNOWN_LOCATION

@@ -38,6 +38,7 @@ def report() -> Report:
                 probability=0.5,
                 overridden=True,
                 location=FindingLocation(Side.LEFT, frozenset({Zone.LOWER, Zone.MID})),
+                location_overridden=True,
                 side_probability=0.75,
                 zone_probabilities=(0.25, 0.5, 0.875),
             ),

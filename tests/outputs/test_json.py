@@ -13,7 +13,12 @@ from report_gen.outputs import format_json, json_schema
 from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report
 from tests.image_steps import step
 
-NOWHERE = {"location": {"side": "unknown", "zones": []}, "side_probability": None, "zone_probabilities": None}
+NOWHERE = {
+    "location": {"side": "unknown", "zones": []},
+    "location_overridden": False,
+    "side_probability": None,
+    "zone_probabilities": None,
+}
 
 
 def validate(document: Any) -> None:
@@ -46,6 +51,7 @@ def test_the_document(report: Report) -> None:
             "probability": 0.5,
             "overridden": True,
             "location": {"side": "left", "zones": ["mid", "lower"]},
+            "location_overridden": True,
             "side_probability": 0.75,
             "zone_probabilities": {"upper": 0.25, "mid": 0.5, "lower": 0.875},
         },
