@@ -117,7 +117,7 @@ def _size_violation(study: Study, max_images: int) -> _Violation | None:
     if len(study.images) > max_images:
         reason = (
             f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, each study in "
-            "a folder of its own, or a higher limit with --max-views, which takes more memory"
+            "a folder of its own, or a higher limit (draft --max-views), which takes more memory"
         )
         return _Violation("image-count", reason)
     return None
