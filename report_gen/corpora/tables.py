@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from report_gen.corpora.json_items import stream_array
 from report_gen.corpora.text_files import read_lines
+from report_gen.csv_header import find_separator, skip_separator_line
 from report_gen.errors import CorpusError
 from report_gen.strict_json import parse_json
-
-SEPARATORS = ",;\t|"
-"""Separators of values in a line."""
-
 
 def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str, str]]:
     """Yield the rows of a file with a header line and values separated by commas, semicolons, tabs or `|`.
@@ -26,9 +23,9 @@ def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str,
     Raises:
         CorpusError: The file is not such a table or lacks one of `columns`.
     """
-    lines = chain.from_iterable(_without_separator_line(read_lines(path)))
+    lines = skip_separator_line(read_lines(path))
     header = next(lines, "")
-    reader = csv.DictReader(chain([header], lines), strict=True, delimiter=_separator(header))
+    reader = csv.DictReader(chain([header], lines), strict=True, delimiter=find_separator(header))
     try:
         reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         if repeated := [name for name, count in Counter(reader.fieldnames).items() if count > 1]:
@@ -52,8 +49,8 @@ def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str,
 def read_header(path: Path) -> tuple[str, ...]:
     """Return the names in the header line of a file that `read_csv` reads; empty for another file. It never raises."""
     try:
-        header = next(chain.from_iterable(_without_separator_line(read_lines(path))), "")
-        return tuple(name.strip() for name in next(csv.reader([header], delimiter=_separator(header)), ()))
+        header = next(skip_separator_line(read_lines(path)), "")
+        return tuple(name.strip() for name in next(csv.reader([header], delimiter=find_separator(header)), ()))
     except (CorpusError, csv.Error):
         return ()
 
@@ -76,28 +73,6 @@ def read_json_rows(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise CorpusError(f"{path}: {unit} {number} is not a JSON object; correct the file")
         yield row
-
-
-def _separator(header: str) -> str:
-    """Return the separator that gives a header line the most columns; a comma for a single column.
-
-    `csv.Sniffer` is not used: its regular expressions take time that grows with the square of the quotation marks.
-    """
-
-    def columns(separator: str) -> int:
-        try:
-            return len(next(csv.reader([header], delimiter=separator), ()))
-        except csv.Error:
-            return 0
-
-    return max(SEPARATORS, key=columns)
-
-
-def _without_separator_line(lines: Iterator[str]) -> Iterator[Iterable[str]]:
-    """Yield the lines without a first line such as `sep=;`, which spreadsheets write."""
-    first = next(lines, "")
-    yield [] if first.strip().lower().startswith("sep=") else [first]
-    yield lines
 
 
 def _json_lines(path: Path) -> Iterator[Any]:

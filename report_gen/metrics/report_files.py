@@ -7,10 +7,12 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from report_gen.csv_header import find_separator, skip_separator_line
 from report_gen.errors import CorpusError
 from report_gen.metrics.draft_files import read_draft_folder, strip_draft
 from report_gen.records import BANNER
@@ -95,10 +97,11 @@ def is_annotation(path: Path) -> bool:
 
 
 def _csv(path: Path, _split: str) -> Sequence[_Record]:
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    lines = skip_separator_line(_lines(path))
+    header = next(lines, "")
     return [
         {str(key): value for key, value in row.items() if key is not None}
-        for row in csv.DictReader(_lines(path), delimiter=delimiter, strict=True)
+        for row in csv.DictReader(chain([header], lines), delimiter=find_separator(header), strict=True)
     ]
 
 

@@ -30,6 +30,8 @@ def write(path: Path, content: str | bytes) -> Path:
         ("x.csv", CSV.replace("\n", "\r\n")),
         ("x.csv", 'report,Study_ID\nClear lungs.,a\n"No effusion, really.",b\n'),
         ("x.tsv", "uid\ttext\na\tClear lungs.\nb\tNo effusion, really.\n"),
+        ("x.csv", "uid;text\na;Clear lungs.\nb;No effusion, really.\n"),
+        ("x.csv", "sep=;\nuid;text\na;Clear lungs.\nb;No effusion, really.\n"),
         ("x.jsonl", "\n".join(json.dumps(record) for record in RECORDS) + "\n\n"),
         ("x.json", json.dumps(RECORDS)),
         ("x.json", json.dumps(EXPECTED)),
