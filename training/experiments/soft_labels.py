@@ -5,7 +5,8 @@
 
 The recipe key `soft_label_file` names the table. Probabilities of several checkpoints are averaged. Every image is a
 study of its own. A checkpoint is too certain of the images that it was trained on: let checkpoints that were trained on
-other patients label them (`--split` chooses images), or use few epochs.
+other patients label them (`--split` chooses images), or use few epochs. `--only-missing` leaves the soft labels that a
+corpus has, such as those of CheXNet, to the training.
 """
 
 from __future__ import annotations
@@ -44,32 +45,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     findings = checkpoints[0].model.config.finding_schema.findings
     if any(one.model.config.finding_schema.findings != findings for one in checkpoints):
         raise UsageError("the checkpoints have different findings; give checkpoints with the same finding schema")
-    images = read_images(options.corpora, options.split)
+    images = read_images(options.corpora, options.split, only_missing=options.only_missing)
     cache = options.cache or options.output.parent / "cache"
     probabilities = [predict_images(one, images, cache, device) for one in checkpoints]
     write_soft_labels(options.output, [Path(path).name for path, _ in images], findings, np.mean(probabilities, axis=0))
     Console().print(f"soft labels of {len(images)} images: {options.output}", soft_wrap=True, highlight=False)
 
 
-def read_images(corpora: Sequence[Path], split: str) -> list[View]:
+def read_images(corpora: Sequence[Path], split: str, *, only_missing: bool = False) -> list[View]:
     """Return the images of corpora with their views.
 
     Args:
         corpora: Folders or files in any layout.
         split: Split to read, or `all`.
+        only_missing: Leave out the studies that have soft labels.
 
     Raises:
-        CorpusError: A corpus cannot be read, there is no image in the split, or two images have the same name: the
+        CorpusError: A corpus cannot be read, there is no such image in the split, or two images have the same name: the
             table names images without their folder.
     """
     rows = [row for path in corpora for row in read_corpus(path) if split in ("all", row["split"])]
+    if only_missing:
+        rows = [row for row in rows if all(label is None for label in row["soft_labels"])]
     views = [
         (path, ViewPosition(view))
         for row in rows
         for path, view in zip(row["images"], row["view_positions"], strict=True)
     ]
     if not views:
-        raise CorpusError(f"{', '.join(map(str, corpora))}: no image in the split {split!r}; choose another --split")
+        kind = " without soft labels" if only_missing else ""
+        raise CorpusError(
+            f"{', '.join(map(str, corpora))}: no image{kind} in the split {split!r}; choose another --split"
+        )
     stems = [Path(path).stem for path, _ in views]
     if len(set(stems)) < len(stems):
         raise CorpusError("two images have the same name, which the table could not tell apart; rename one")
@@ -126,6 +133,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.csv", help="table to write")
     parser.add_argument("--split", default="all", help="split of the corpora: train, val, test or all")
+    parser.add_argument("--only-missing", action="store_true", help="leave out studies that have soft labels")
     parser.add_argument("--cache", type=Path, help="folder of decoded images; default: cache beside the table")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)

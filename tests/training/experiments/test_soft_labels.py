@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_gen_training.data.soft_label_files import read_soft_labels
-from report_gen_training.experiments.soft_labels import main
+from report_gen_training.experiments.soft_labels import main, read_images
 
 from report_gen.corpora import read_corpus
 from report_gen.drafting import Drafter
@@ -17,6 +17,7 @@ from report_gen.evaluation import study_from_row
 from report_gen.generation import Decoding
 from report_gen.labeling import chest_xray
 from tests.builders import tiny_config, tiny_model, write_checkpoint, write_png
+from tests.corpora.test_nih import PROBABILITIES
 from tests.training.experiments.test_preprocessing import write_nih
 
 
@@ -65,6 +66,13 @@ def test_one_split_may_be_labeled(tmp_path: Path, corpus: Path) -> None:
     assert set(named) < {f"{number}.png" for number in range(12)}
     with pytest.raises(CorpusError, match="no image in the split 'none'; choose another --split"):
         main([str(corpus), "--checkpoint", str(checkpoint), "--output", str(table), "--split", "none"])
+
+
+def test_only_studies_without_soft_labels_may_be_labeled(tmp_path: Path, corpus: Path) -> None:
+    rows = [",".join([f"images/{number}.png", *["0.5"] * 14]) for number in (2, 5)]
+    (corpus / "chexnet_probs.csv").write_text("\n".join([PROBABILITIES.strip(), *rows]))
+    labeled = {Path(path).name for path, _ in read_images([corpus], "all", only_missing=True)}
+    assert labeled == {f"{number}.png" for number in range(12)} - {"2.png", "5.png"}
 
 
 def test_images_of_one_name_are_refused(tmp_path: Path, corpus: Path) -> None:
