@@ -15,6 +15,7 @@ from report_gen.csv_header import find_separator, skip_separator_line
 from report_gen.errors import CorpusError
 from report_gen.strict_json import parse_json
 
+
 def read_csv(path: Path, *, columns: Collection[str] = ()) -> Iterator[dict[str, str]]:
     """Yield the rows of a file with a header line and values separated by commas, semicolons, tabs or `|`.
 

@@ -1,7 +1,19 @@
 """The training engine: a step, a stage, the loop over stages, the session; validation, model building, checkpoints."""
 
+from .checkpoint_choice import choose_studies, draft_studies
 from .model_building import build_model, describe_decoder
 from .session import build_for_corpora, train
 from .stage import RunContext, Stage
+from .train_step import forward
 
-__all__ = ["RunContext", "Stage", "build_for_corpora", "build_model", "describe_decoder", "train"]
+__all__ = [
+    "RunContext",
+    "Stage",
+    "build_for_corpora",
+    "build_model",
+    "choose_studies",
+    "describe_decoder",
+    "draft_studies",
+    "forward",
+    "train",
+]

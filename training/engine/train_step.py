@@ -47,7 +47,7 @@ def train_step(
         usual_tokens: Mean report tokens per step of the stage. Batches hold reports of similar length: if every step
             had the same weight, the tokens of short reports would count more, and drafts would become short.
     """
-    output = _forward(model, batch, sampled)
+    output = forward(model, batch, sampled)
     report = finding = attribute = scst = location = attention = None
     if output.logits is not None:  # [B,L,vocabulary], with sampled drafts [2B,L',vocabulary]
         studies, length = batch.labels.shape
@@ -92,7 +92,8 @@ def train_step(
     )
 
 
-def _forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None) -> ReportModelOutput:
+def forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None = None) -> ReportModelOutput:
+    """Run a model on a batch, with the sampled drafts as further texts if there are any."""
     texts = batch if sampled is None else sampled
     output: ReportModelOutput = model(
         pixel_values=batch.pixel_values,  # [B,V,C,H,W]

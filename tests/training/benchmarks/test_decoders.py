@@ -1,0 +1,76 @@
+"""Figures of the decoders of finished runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from report_gen_training.benchmarks.decoders import main, measure
+from report_gen_training.engine import train
+from report_gen_training.recipe import Recipe
+
+from report_gen.errors import UsageError
+from report_gen.generation import Decoding
+from report_gen.model import load_checkpoint
+from tests.builders import tiny_recipe, write_manifest
+
+REPORTS = (
+    "The heart is enlarged. The lungs are clear.",
+    "There is a small left pleural effusion.",
+    "The lungs are clear. The heart is normal in size.",
+    "There is a rib fracture. No pneumothorax.",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run whose only stage trains the decoder on texts."""
+    folder = tmp_path_factory.mktemp("decoders")
+    rows = [
+        {"study_id": f"{split}{number}", "patient_id": f"{split}{number}", "split": split, "findings": text}
+        for split in ("train", "val")
+        for number, text in enumerate(REPORTS)
+    ]
+    write_manifest(folder / "images", rows)
+    train(recipe(folder), folder / "run", resume=False, on_step=lambda _: None)
+    return folder / "run"
+
+
+def recipe(data: Path) -> Recipe:
+    corpora = [{"name": "images", "path": "images", "use_images": False}]
+    stage = {"steps": 8, "checkpoint_metric": "loss", "rates": {"decoder": 1e-2}}
+    text = {"vocabulary_size": 120, "min_word_patients": 1, "max_report_tokens": 60, "sections": ["FINDINGS"]}
+    return tiny_recipe(data, corpora=corpora, stage=stage, text=text)
+
+
+def test_the_loss_is_that_of_the_validation(run: Path) -> None:
+    figures = measure(run, Decoding(), drafts=3)
+    records = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    losses = [record["loss"] for record in records if record["kind"] == "validation"]
+    assert figures.nats_per_token == pytest.approx(min(losses), rel=1e-5)
+    checkpoint = load_checkpoint(run / "best")
+    texts = [f"FINDINGS:\n{text}" for text in REPORTS]
+    tokens = sum(len(checkpoint.tokenizer.encode(text)) + 1 for text in texts)
+    words = sum(len(text.split()) for text in texts)
+    assert figures.nats_per_word == pytest.approx(figures.nats_per_token * tokens / words)
+    assert figures.parameters == sum(one.numel() for one in checkpoint.model.decoder.parameters())
+    assert len(figures.texts) == 3
+    assert figures.texts[0].startswith("[Cardiomegaly (present)")
+    assert 0 < figures.distinct <= 1
+    assert figures.seconds > 0
+    assert figures.peak_bytes > 50e6
+    assert math.isfinite(figures.mismatched_findings)
+
+
+def test_the_command_measures_in_a_process_of_its_own(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = run.parent / "texts.md"
+    main([str(run), "--drafts", "2", "--method", "greedy", "--candidates", "1", "--texts", str(texts)])
+    assert "nats" in capsys.readouterr().out
+    assert texts.read_text().count("[") == 2
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run folder; give a folder that report-gen train wrote"):
+        measure(tmp_path, Decoding(), drafts=1)
