@@ -66,6 +66,7 @@ class Drafter:
         cls,
         folder: str | os.PathLike[str] | None = None,
         *,
+        base: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
     ) -> Drafter:
@@ -73,18 +74,16 @@ class Drafter:
 
         Args:
             folder: Checkpoint folder; by default the embedded checkpoint.
-            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
-            dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
-
-        Returns:
-            A drafter with the model of the checkpoint.
+            base: Base of a checkpoint that is an adapter, see `load_checkpoint`.
+            device: As in `Drafter`.
+            dtype: As in `Drafter`.
 
         Raises:
-            CheckpointError: The checkpoint is missing, altered or does not fit.
-            UsageError: The device or the type is unknown or not available.
+            CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
+            UsageError: The device or the type is unknown or not available, or `base` is given for no adapter.
         """
         device = resolve_device(device)  # before the weights are read
-        return cls(load_checkpoint(folder), device=device, dtype=dtype)
+        return cls(load_checkpoint(folder, base=base), device=device, dtype=dtype)
 
     @property
     def reported(self) -> frozenset[str]:

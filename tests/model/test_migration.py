@@ -67,16 +67,16 @@ def test_migration_leaves_its_argument_alone() -> None:
     assert config == {"format": 1, "findings": {"taught": [True]}}
 
 
-@pytest.mark.parametrize("config", [{"schema_version": 5}, {"format": 0}, {}])
+@pytest.mark.parametrize("config", [{"schema_version": 6}, {"format": 0}, {}])
 def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"schema version (5|0|None) is not known; this release reads 1 to 4"):
+    with pytest.raises(ValueError, match=r"schema version (6|0|None) is not known; this release reads 1 to 5"):
         migrate_config(config)
 
 
 def test_modalities_and_views_of_version_2_become_the_scope() -> None:
     config = {"schema_version": 2, "name": "tiny", "modalities": ["CR"], "views": ["PA", "AP"]}
     scope = {"modalities": ["CR"], "views": ["PA", "AP"]}
-    assert migrate_config(config) == {"schema_version": 4, "name": "tiny", "scope": scope}
+    assert migrate_config(config) == {"schema_version": CURRENT_VERSION, "name": "tiny", "scope": scope}
     assert migrate_config({"schema_version": 2})["scope"] == {}
 
 
