@@ -35,7 +35,7 @@ def check_state(state: TrainState, recipe: Recipe, weights: Mapping[str, torch.T
         raise damaged(folder, problem)
 
 
-def check_base(state: TrainState, recipe: Recipe, model: ReportModel) -> None:
+def check_base_unchanged(state: TrainState, recipe: Recipe, model: ReportModel) -> None:
     """Refuse to continue an adapter if the weights of its base are others than when the run was started.
 
     The adapter would record the SHA-256 of a base that it was not trained on.
