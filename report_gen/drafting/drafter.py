@@ -23,15 +23,7 @@ from report_gen.errors import CheckpointError, StudyError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
-from report_gen.records import (
-    FindingLocation,
-    FindingSchema,
-    FindingState,
-    Heatmap,
-    PreprocessedImage,
-    Report,
-    Study,
-)
+from report_gen.records import FindingLocation, FindingSchema, FindingState, Heatmap, PreprocessedImage, Report, Study
 
 _Prepared = PreprocessedStudy | LoadedStudy | StudyError
 """A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
@@ -77,6 +69,9 @@ class Drafter:
             base: Base of a checkpoint that is an adapter, see `load_checkpoint`.
             device: As in `Drafter`.
             dtype: As in `Drafter`.
+
+        Returns:
+            A drafter with the model of the checkpoint.
 
         Raises:
             CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
