@@ -14,6 +14,7 @@ from report_gen.labeling import chest_xray
 from report_gen.model import load_checkpoint
 from report_gen.model.migration import CURRENT_VERSION, migrate_config
 from tests.builders import THRESHOLDS, tiny_config, tiny_model, write_checkpoint
+from tests.checkpoint_damage import edit_config
 
 VERSION_1_FINDINGS = (
     *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
@@ -78,6 +79,13 @@ def test_modalities_and_views_of_version_2_become_the_scope() -> None:
     scope = {"modalities": ["CR"], "views": ["PA", "AP"]}
     assert migrate_config(config) == {"schema_version": CURRENT_VERSION, "name": "tiny", "scope": scope}
     assert migrate_config({"schema_version": 2})["scope"] == {}
+
+
+def test_a_checkpoint_of_version_4_contains_all_weights(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny")
+    assert json.loads((folder / "config.json").read_text())["schema_version"] == CURRENT_VERSION
+    edit_config(folder, lambda config: (config.update(schema_version=4), config.pop("adapter")))
+    assert load_checkpoint(folder).model.config.adapter is None
 
 
 @pytest.mark.parametrize("config", [[], [["schema_version", 2]], 2, None])

@@ -58,7 +58,8 @@ def _describe_adapter(config: ModelConfig) -> Iterator[str]:
     if config.adapter is not None:
         yield (
             f"This checkpoint is an adapter of {config.adapter.base} (SHA-256 {config.adapter.sha256}): it contains "
-            f"low-rank matrices of rank {config.adapter.rank}, and drafting needs the weights of the base as well."
+            f"low-rank matrices of rank {config.adapter.rank}, and drafting needs the weights of the base as well: its "
+            "installed package, or a folder, file or hub name after `--base`."
         )
 
 
