@@ -30,7 +30,7 @@ from report_gen.model.checkpoint_files import WEIGHTS
 from report_gen.tokenizer import ReportTokenizer
 from tests.adapted_models import draft, inputs, learn, recipe, write_adapter
 from tests.builders import GPT2, LLAMA, patient_texts, study, tokenizer, write_checkpoint
-from tests.checkpoint_damage import edit_config, edit_weights, little_memory
+from tests.checkpoint_damage import edit_config, edit_weights, little_memory, reseal
 from tests.gguf_files import write_gguf
 from tests.network import blocked_network
 from tests.pretrained_models import REPORT_SENTENCES, write_pretrained
@@ -387,6 +387,14 @@ def test_the_weights_name_their_base_as_well(pristine: Case, copied: Path) -> No
         assert file.metadata()[BASE_SHA256] == read_config(pristine.adapter).adapter.sha256  # type: ignore[union-attr]
     edit_weights(copied, lambda state: state)
     with pytest.raises(CheckpointError, match="made for another base than"):
+        load_checkpoint(copied, base=pristine.base)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 1000, -1])
+def test_truncated_weights_of_an_adapter_are_refused(pristine: Case, copied: Path, kept: int) -> None:
+    (copied / WEIGHTS).write_bytes((copied / WEIGHTS).read_bytes()[:kept])
+    reseal(copied)
+    with pytest.raises(CheckpointError, match=r"tiny/model\.safetensors: not a safetensors file"):
         load_checkpoint(copied, base=pristine.base)
 
 
