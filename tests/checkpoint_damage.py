@@ -41,10 +41,12 @@ def edit_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
     reseal(folder)
 
 
-def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+def edit_weights(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], object], *, metadata: dict[str, str] | None = None
+) -> None:
     weights = load_file(folder / WEIGHTS)
     change(weights)
-    save_file(weights, folder / WEIGHTS)
+    save_file(weights, folder / WEIGHTS, metadata=metadata)
     reseal(folder)
 
 

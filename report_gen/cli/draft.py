@@ -14,6 +14,7 @@ from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
+    Base,
     Candidates,
     Device,
     Dtype,
@@ -60,6 +61,7 @@ def draft(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
     ] = None,
+    base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
     finding: Annotated[
         list[str] | None,
@@ -174,7 +176,7 @@ def draft(
             with open_output(studies, output, chosen_format, settings=settings, resume=resume) as target:
                 refused += target.refused
                 if target.studies:  # the model takes seconds to load
-                    drafter = load_drafter(checkpoint, device=device, dtype=dtype)
+                    drafter = load_drafter(checkpoint, base=base, device=device, dtype=dtype)
                     if _digest_manifest(checkpoint) != manifest:  # a training run replaces its best checkpoint
                         raise CheckpointError(
                             f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"

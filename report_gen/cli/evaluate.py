@@ -12,6 +12,7 @@ import typer
 from report_gen.cli.options import (
     MAX_BOOTSTRAP,
     MAX_SEED,
+    Base,
     Candidates,
     Columns,
     Device,
@@ -48,6 +49,7 @@ def evaluate(
     corpus: Annotated[
         Path, typer.Argument(metavar="CORPUS", help="Corpus with images, and with finding labels, reports or both.")
     ],
+    base: Base = None,
     layout: Layout = None,
     columns: Columns = None,
     split: Annotated[str, typer.Option(help="Split to draft: train, val, test or all.")] = "test",
@@ -92,7 +94,8 @@ def evaluate(
     from report_gen.metrics import ScoreMethod
 
     with TemporaryDirectory(prefix="report-gen-") as store:
-        drafter = load_drafter(None if str(checkpoint) == EMBEDDED else checkpoint, device=device, dtype=dtype)
+        folder = None if str(checkpoint) == EMBEDDED else checkpoint
+        drafter = load_drafter(folder, base=base, device=device, dtype=dtype)
         schema = drafter.schema if findings is None else load_findings(findings)
         studies = list(
             read_corpus(

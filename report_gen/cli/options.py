@@ -26,6 +26,14 @@ MAX_BOOTSTRAP = 100_000
 MAX_BATCH = 1024
 """Largest number of studies that the model processes together; more would exhaust any memory."""
 
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Base of a checkpoint that is an adapter: a folder, a GGUF file, an installed package, or a hub name in "
+        "the local cache. Default: the package that the checkpoint names.",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(metavar="auto|cpu|cuda|cuda:N|mps", help="Device of the model; auto takes a GPU if there is one."),
@@ -77,22 +85,29 @@ Findings = Annotated[
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
-def load_drafter(checkpoint: Path | None, *, device: str, dtype: Literal["auto", "float32", "bfloat16"]) -> Drafter:
+def load_drafter(
+    checkpoint: Path | None,
+    *,
+    base: str | None = None,
+    device: str,
+    dtype: Literal["auto", "float32", "bfloat16"],
+) -> Drafter:
     """Load the checkpoint of a folder, or the embedded one, onto a device.
 
     Args:
         checkpoint: Checkpoint folder; None for the embedded checkpoint.
+        base: Base of a checkpoint that is an adapter; None for the installed package that the checkpoint names.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         dtype: `auto`, `float32` or `bfloat16`.
 
     Raises:
-        UsageError: The device is unknown, or this computer does not have it.
-        CheckpointError: The checkpoint is missing, altered or does not fit.
+        UsageError: The device is unknown, or this computer does not have it, or `base` is given for no adapter.
+        CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
     """
     check_device(device)
     from report_gen.drafting import Drafter
 
-    return Drafter.load(checkpoint, device=device, dtype=dtype)
+    return Drafter.load(checkpoint, base=base, device=device, dtype=dtype)
 
 
 def load_findings(path: Path | None) -> FindingSchema:

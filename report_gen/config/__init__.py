@@ -1,5 +1,6 @@
 """The configuration of a model, as written to `config.json`. It is checked once, here; modules receive plain values."""
 
+from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANSFORMER_KEYS, check_transformer
 from report_gen.config.base import FrozenModel
 from report_gen.config.model import (
@@ -37,6 +38,7 @@ __all__ = [
     "STATES",
     "TRANSFORMER_KEYS",
     "VIEWS",
+    "AdapterConfig",
     "AttributeConfig",
     "ClaheStep",
     "ConditioningName",

@@ -2,7 +2,7 @@
 
 A configuration may come from an untrusted source. Only names on these lists reach the two libraries. They shape the
 network; none of them can load weights or code, open a file, name a hub or choose a device. Numbers are limited, so that
-a configuration cannot exhaust the memory before it is compared with its weights, see `model/weights.py`.
+a configuration cannot exhaust the memory before it is compared with its weights, see `model/shape_check.py`.
 """
 
 from __future__ import annotations

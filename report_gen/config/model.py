@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
+from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import (
     MAX_LAYERS,
     MAX_NUMBER,
@@ -204,7 +205,7 @@ class AttributeConfig(FrozenModel):
 class ModelConfig(FrozenModel):
     """The configuration of a model."""
 
-    schema_version: Literal[4] = 4
+    schema_version: Literal[5] = 5
     """Version of this record; `model/migration.py` migrates earlier ones."""
     name: ShortText
     """Name of the model in the provenance of every draft."""
@@ -217,6 +218,8 @@ class ModelConfig(FrozenModel):
     """Steps that change every image before it is fitted into the square of the encoder, in order."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
+    adapter: AdapterConfig | None = None
+    """The base of the decoder, if the checkpoint is an adapter; None for a checkpoint with all weights."""
     finding_schema: FindingSchema
     """Findings of the model. Their number determines the shapes of weights, thresholds and targets."""
     findings: FindingConfig = Field(
@@ -253,6 +256,12 @@ class ModelConfig(FrozenModel):
                 f"findings.normal has a threshold, but schema {self.finding_schema.name!r} has no finding that means a "
                 "normal study; remove it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_adapter(self) -> ModelConfig:
+        if self.adapter is not None and self.decoder.transformer is None:
+            raise ValueError("the checkpoint is an adapter, but decoder.transformer does not describe its base; set it")
         return self
 
     @model_validator(mode="after")

@@ -23,15 +23,7 @@ from report_gen.errors import CheckpointError, StudyError
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
-from report_gen.records import (
-    FindingLocation,
-    FindingSchema,
-    FindingState,
-    Heatmap,
-    PreprocessedImage,
-    Report,
-    Study,
-)
+from report_gen.records import FindingLocation, FindingSchema, FindingState, Heatmap, PreprocessedImage, Report, Study
 
 _Prepared = PreprocessedStudy | LoadedStudy | StudyError
 """A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
@@ -66,6 +58,7 @@ class Drafter:
         cls,
         folder: str | os.PathLike[str] | None = None,
         *,
+        base: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
     ) -> Drafter:
@@ -73,18 +66,19 @@ class Drafter:
 
         Args:
             folder: Checkpoint folder; by default the embedded checkpoint.
-            device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`, see `resolve_device`.
-            dtype: `auto`, `float32` or `bfloat16`, see `resolve_dtype`.
+            base: Base of a checkpoint that is an adapter, see `load_checkpoint`.
+            device: As in `Drafter`.
+            dtype: As in `Drafter`.
 
         Returns:
             A drafter with the model of the checkpoint.
 
         Raises:
-            CheckpointError: The checkpoint is missing, altered or does not fit.
-            UsageError: The device or the type is unknown or not available.
+            CheckpointError: The checkpoint is missing, altered or does not fit, or the base of an adapter is not found.
+            UsageError: The device or the type is unknown or not available, or `base` is given for no adapter.
         """
         device = resolve_device(device)  # before the weights are read
-        return cls(load_checkpoint(folder), device=device, dtype=dtype)
+        return cls(load_checkpoint(folder, base=base), device=device, dtype=dtype)
 
     @property
     def reported(self) -> frozenset[str]:

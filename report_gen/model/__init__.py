@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
+    from report_gen.model.adapter import TOKEN_ROWS
+    from report_gen.model.base_source import base_digest, local_source
     from report_gen.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
     from report_gen.model.checkpoint_files import MANIFEST
     from report_gen.model.conditioning import (
@@ -28,10 +30,13 @@ if TYPE_CHECKING:
     from report_gen.model.projector import Projector, VisualFeatures
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
+    from report_gen.model.weights import stored_tensors
 else:
     __getattr__ = lazy_exports(
         __name__,
         {
+            "adapter": ("TOKEN_ROWS",),
+            "base_source": ("base_digest", "local_source"),
             "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
             "checkpoint_files": ("MANIFEST",),
             "conditioning": (
@@ -52,12 +57,14 @@ else:
             "projector": ("Projector", "VisualFeatures"),
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
+            "weights": ("stored_tensors",),
         },
     )
 
 __all__ = [
     "EMBEDDED",
     "MANIFEST",
+    "TOKEN_ROWS",
     "Checkpoint",
     "Conditioning",
     "CrossAttentionConditioning",
@@ -74,16 +81,19 @@ __all__ = [
     "ReportModel",
     "ReportModelOutput",
     "VisualFeatures",
+    "base_digest",
     "build_from_configuration",
     "conditioning_type",
     "find_checkpoint",
     "load_checkpoint",
     "load_pretrained",
     "load_source_tokenizer",
+    "local_source",
     "manifest_digest",
     "predict_locations",
     "read_config",
     "resolve_device",
     "resolve_dtype",
     "save_checkpoint",
+    "stored_tensors",
 ]

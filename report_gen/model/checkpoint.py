@@ -2,9 +2,12 @@
 
 The manifest proves integrity, not trust: its hashes show that the files were written together, but not who wrote them.
 Whoever can change the weights can also change the manifest. Loading an untrusted checkpoint must therefore be harmless:
-its configuration may only shape the network (`config/architecture.py`), names no hub, file or code, and is compared
-with the sizes of the weights before a model is built (`weights.py`). The content of the drafts cannot be protected in
-this way: use checkpoints only from people you trust.
+its configuration may only shape the network (`config/architecture.py`), opens no hub, file or code, and is compared
+with the sizes of the weights before a model is built (`shape_check.py`). The content of the drafts cannot be protected
+in this way: use checkpoints only from people you trust.
+
+A checkpoint may be an adapter, whose decoder is a base with low-rank products added (`adapter.py`). The base is opened
+only if it is an installed package or the user names it (`base_source.py`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from safetensors.torch import save
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.files import write_folder
+from report_gen.model.adapter import merge, read_token_rows
+from report_gen.model.base_source import check_base, find_base
 from report_gen.model.checkpoint_files import (
     CARD,
     CONFIG,
@@ -33,16 +38,23 @@ from report_gen.model.checkpoint_files import (
     parse_json,
     read_file,
 )
+from report_gen.model.conditioning import conditioning_type
 from report_gen.model.config_file import find_checkpoint, parse_config
 from report_gen.model.device import check_memory
+from report_gen.model.language_model import load_pretrained
+from report_gen.model.pretrained_source import PretrainedSource
 from report_gen.model.report_model import ReportModel
+from report_gen.model.shape_check import check_shapes
 from report_gen.model.trial import try_model
-from report_gen.model.weights import check_shapes, fill, read_shapes
+from report_gen.model.weights import fill, parse_weights, read_header
 from report_gen.prompting import Prompt, render
 from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
 """Files whose SHA-256 is in the manifest, together with one of `TOKENIZER_FILES`; the model card may be edited."""
+
+BASE_SHA256 = "base_sha256"
+"""Key of the metadata of the weights with the SHA-256 of the base, so that `weights_sha256` determines all weights."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ def save_checkpoint(
         training: Record of the training, written to `training.json`.
         card: Model card, Markdown.
         weights_dtype: Type in which floating-point weights are stored; they are loaded as float32.
-        state: Weights by the names of a model without adapters; by default those of `model`.
+        state: Weights to store by name; by default those of `model`. For an adapter, what `adapter.py` describes.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -87,9 +99,10 @@ def save_checkpoint(
         name: (tensor.to(weights_dtype) if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in _unshared(model.state_dict() if state is None else state).items()
     }
+    metadata = {"format": "pt"} | ({} if config.adapter is None else {BASE_SHA256: config.adapter.sha256})
     contents = {
         CONFIG: config.model_dump_json(indent=2).encode() + b"\n",
-        WEIGHTS: save(weights, metadata={"format": "pt"}),
+        WEIGHTS: save(weights, metadata=metadata),
         tokenizer.file_name: tokenizer.to_bytes(),
         PROMPT: prompt.text.encode(),
         TRAINING: json.dumps(training, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n",
@@ -100,20 +113,26 @@ def save_checkpoint(
     write_folder(Path(folder), contents)
 
 
-def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
+def load_checkpoint(
+    folder: str | os.PathLike[str] | None = None, *, base: str | os.PathLike[str] | None = None
+) -> Checkpoint:
     """Load a checkpoint. Older schema versions of `config.json` are migrated, see `migration.py`.
 
     Args:
         folder: Folder that `save_checkpoint` wrote, or the folder of a training run, which contains it as `best`. None:
             the embedded checkpoint.
+        base: Base of a checkpoint that is an adapter: a folder, a GGUF file, an installed package, or a hub name in the
+            local cache; nothing is downloaded. None: the installed package that the checkpoint names.
 
     Returns:
         The model in evaluation mode, in float32 on the CPU; its tokenizer, its prompt and the SHA-256 of its weights.
 
     Raises:
         CheckpointError: A file is missing, was altered, does not fit the others or asks for more than a network; a
-            weight is not a finite number; or the model cannot generate a report.
+            weight is not a finite number; the model cannot generate a report; or the base of an adapter is missing, has
+            other weights or another architecture, or has to be named by the user.
         ResourceError: The model does not fit into the memory.
+        UsageError: There is a `base`, but the checkpoint is no adapter.
     """
     folder = find_checkpoint(folder)
     manifest = parse_json(folder / MANIFEST, read_file(folder / MANIFEST))
@@ -128,11 +147,17 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
             "copy the checkpoint again"
         )
     prompt = _parse_prompt(folder / PROMPT, contents[PROMPT])
+    source = _find_base(config, folder, base)
     # Before the weights are read, because both the file and a model that does not fit it may be larger than the memory.
-    check_shapes(config, read_shapes(folder / WEIGHTS), folder / WEIGHTS, encode=tokenizer.encode)
+    header = read_header(folder / WEIGHTS)
+    check_shapes(config, header.shapes, folder / WEIGHTS, encode=tokenizer.encode)
     weights = {WEIGHTS: read_file(folder / WEIGHTS)}
     _check_manifest(folder, weights, manifest)
-    model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer)
+    if config.adapter is not None and header.metadata.get(BASE_SHA256) != config.adapter.sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS}: made for another base than {CONFIG} names; copy the checkpoint again"
+        )
+    model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer, source)
     try:
         try_model(model.eval(), tokenizer.encode(render(prompt)))
     except CheckpointError as error:
@@ -140,10 +165,36 @@ def load_checkpoint(folder: str | os.PathLike[str] | None = None) -> Checkpoint:
     return Checkpoint(model, tokenizer, prompt, str(manifest[WEIGHTS]))
 
 
-def _build(config: ModelConfig, path: Path, content: bytes, tokenizer: ReportTokenizer) -> ReportModel:
+def _find_base(config: ModelConfig, folder: Path, given: str | os.PathLike[str] | None) -> PretrainedSource | None:
+    """Find the base of a checkpoint that is an adapter; None for any other checkpoint."""
+    if config.adapter is not None:
+        return find_base(config.adapter, folder / CONFIG, None if given is None else os.fspath(given))
+    if given is not None:
+        raise UsageError(f"{folder}: contains all weights and has no base; leave --base out")
+    return None
+
+
+def _build(
+    config: ModelConfig, path: Path, content: bytes, tokenizer: ReportTokenizer, source: PretrainedSource | None
+) -> ReportModel:
+    """Build the model with the stored weights, and with those of the base if there is one."""
     try:
-        model = ReportModel(config, encode=tokenizer.encode)
-        fill(model, path, content)
+        state = parse_weights(path, content)
+        if config.adapter is None or source is None:
+            model = ReportModel(config, encode=tokenizer.encode)
+            fill(model, path, state)
+            return model
+        check_base(source, config.adapter, path.with_name(CONFIG))
+        pretrained = load_pretrained(
+            str(source.path),
+            vocabulary_size=config.vocabulary_size,
+            cross_attention=conditioning_type(config.conditioning).adds_cross_attention,
+            rows=read_token_rows(state, config.adapter, config.vocabulary_size, path),
+            expected=config.decoder.transformer,
+        )
+        model = ReportModel(config, pretrained=pretrained, encode=tokenizer.encode)
+        fill(model, path, state)
+        merge(model, config.adapter, state, path)
     except (MemoryError, RuntimeError) as error:
         check_memory(error, f"the model of {len(content) / 1e9:.1f} GB in {path}")
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from transformers import PreTrainedModel
 
 from report_gen.errors import CheckpointError, UsageError
 from report_gen.model.conditioning import Conditioning
+
+LANGUAGE_MODEL = "decoder.language_model."
+"""Prefix of the names that the parameters of the language model have in a `ReportModel`."""
 
 
 class ReportDecoder(nn.Module):
@@ -21,18 +25,25 @@ class ReportDecoder(nn.Module):
             configuration.
         conditioning: How the visual tokens reach the language model.
         pretrained: Names of the parameters of the language model whose values come from pretraining.
+        token_rows: Row of the pretrained token embeddings of every token id; None if the embeddings are new.
 
     Raises:
         CheckpointError: The conditioning needs cross-attention layers, which the language model cannot have.
     """
 
     def __init__(
-        self, language_model: PreTrainedModel, *, conditioning: Conditioning, pretrained: frozenset[str] = frozenset()
+        self,
+        language_model: PreTrainedModel,
+        *,
+        conditioning: Conditioning,
+        pretrained: frozenset[str] = frozenset(),
+        token_rows: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.language_model: Any = language_model
         self.conditioning = conditioning
         self.pretrained = pretrained
+        self.token_rows = token_rows
         accepted = inspect.signature(language_model.forward).parameters
         # A model without such layers accepts the visual tokens as any other keyword, and ignores them silently.
         if conditioning.adds_cross_attention and "encoder_hidden_states" not in accepted:

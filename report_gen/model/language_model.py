@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GenerationConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    PreTrainedModel,
+)
 
 from report_gen.config import TRANSFORMER_KEYS, check_transformer
 from report_gen.errors import CheckpointError
@@ -89,10 +96,17 @@ class Pretrained:
     vocabulary, and the cross-attention layers of a model that had none."""
     configuration: dict[str, Any] = field(default_factory=dict)
     """Settings from which `build_from_configuration` builds the same architecture."""
+    rows: Sequence[int] | None = None
+    """Row of the pretrained token embeddings of every id, as given to `load_pretrained`."""
 
 
 def load_pretrained(
-    name: str, *, vocabulary_size: int, cross_attention: bool, rows: Sequence[int] | None = None
+    name: str,
+    *,
+    vocabulary_size: int,
+    cross_attention: bool,
+    rows: Sequence[int] | None = None,
+    expected: Mapping[str, Any] | None = None,
 ) -> Pretrained:
     """Load a pretrained causal language model for the vocabulary of a recipe.
 
@@ -104,19 +118,22 @@ def load_pretrained(
     hub, such as the base model of an adapter.
 
     Args:
-        name: Local folder, package or hub name as the user wrote it, see `find_source`.
+        name: Local folder, GGUF file, package or hub name as the user wrote it, see `find_source`.
         vocabulary_size: Number of token ids.
         cross_attention: Whether the model gets cross-attention layers.
         rows: For every id of a tokenizer of the same model its id there, see `source_rows`.
+        expected: Settings of the network that the model must have, as `Pretrained.configuration`; None: any.
 
     Raises:
-        CheckpointError: There is no such model, or its weights do not fit its configuration. transformers alone would
-            leave missing weights random.
+        CheckpointError: There is no such model, it has other settings than expected, or its weights do not fit its
+            configuration. transformers alone would leave missing weights random.
     """
     source = find_source(name)
     try:
         with quiet():
             configuration = network_settings(AutoConfig.from_pretrained(source.location, **source.arguments), name)
+            if expected is not None:
+                _check_settings(configuration, expected, name)
             config = AutoConfig.for_model(**configuration)
             size = vocabulary_size if rows is None else config.vocab_size
             _adapt(config, vocabulary_size=size, cross_attention=cross_attention)
@@ -149,8 +166,10 @@ def load_pretrained(
     else:
         _select_tokens(model, rows, name)
     _forget_quantizer(model)
+    # A checkpoint with all weights has no such file, and drafts have to be the same: penalties would change them.
+    model.generation_config = GenerationConfig.from_model_config(model.config)
     kept = frozenset(name for name, _ in model.named_parameters()) - token_parameters - absent
-    return Pretrained(model, kept, configuration)
+    return Pretrained(model, kept, configuration, rows)
 
 
 def network_settings(config: Any, name: str) -> dict[str, Any]:
@@ -172,6 +191,21 @@ def network_settings(config: Any, name: str) -> dict[str, Any]:
         return check_transformer(kept)
     except ValueError as error:
         raise CheckpointError(f"{name}: cannot be a decoder ({error}); use another language model") from error
+
+
+def _check_settings(found: dict[str, Any], expected: Mapping[str, Any], name: str) -> None:
+    """Compare the settings of two networks, as this release of transformers spells them.
+
+    Raises:
+        CheckpointError: A setting differs.
+    """
+    ours, theirs = (network_settings(AutoConfig.for_model(**settings), name) for settings in (found, expected))
+    differing = sorted(key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key))
+    if differing:
+        raise CheckpointError(
+            f"{name}: another architecture than that of the adapter ({differing[0]} = "
+            f"{str(ours.get(differing[0]))[:100]} instead of {str(theirs.get(differing[0]))[:100]}); give its base"
+        )
 
 
 _LAYER = re.compile(r"\.\d+\.")

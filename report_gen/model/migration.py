@@ -14,7 +14,7 @@ from report_gen.labeling import chest_xray
 
 Config = dict[str, Any]
 
-CURRENT_VERSION = 4
+CURRENT_VERSION = 5
 """Schema version of `config.json` that this release writes."""
 
 
@@ -63,8 +63,14 @@ def _from_version_3(config: Config) -> Config:
     return {**config, "schema_version": 4}
 
 
+def _from_version_4(config: Config) -> Config:
+    """Migrate version 4, whose checkpoints contain all weights."""
+    return {**config, "schema_version": 5}
+
+
 _MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {
     1: _from_version_1,
     2: _from_version_2,
     3: _from_version_3,
+    4: _from_version_4,
 }

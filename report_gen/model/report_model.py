@@ -71,6 +71,7 @@ class ReportModel(nn.Module):
             _build_language_model(config, conditioning) if pretrained is None else pretrained.model,
             conditioning=conditioning,
             pretrained=frozenset() if pretrained is None else pretrained.kept,
+            token_rows=None if pretrained is None else pretrained.rows,
         )
         self.projector = Projector(
             findings=len(config.finding_schema.findings),

@@ -1,39 +1,42 @@
-"""Compare the weights of a checkpoint with its configuration, and load them.
-
-The order protects the memory: the header of the file, which is small, gives the shapes of its tensors. The
-configuration is compared with them on a model without memory (device `meta`). Only a model that fits is built, so it is
-never larger than the file.
-"""
+"""Read the weights of a checkpoint, and fill a model with them: first the header of the file, which is small."""
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
-from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
-from report_gen.model.checkpoint_files import CONFIG, check_regular
-from report_gen.model.feature_numbers import Encode
+from report_gen.model.checkpoint_files import check_regular
+from report_gen.model.decoder import LANGUAGE_MODEL
 from report_gen.model.report_model import ReportModel
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 MAX_HEADER_BYTES = 8 * 2**20
 """Largest header of a safetensors file, bytes; 100 bytes per tensor are usual."""
-MAX_UNSTORED_BYTES = 4 * 1e9
-"""Largest size of the buffers that a model computes when it is built, such as causal masks, bytes."""
 
 _LENGTH_BYTES = 8
 
 
-def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor in a safetensors file by its name. Only the header of the file is read.
+@dataclass(frozen=True)
+class WeightsHeader:
+    """The header of a safetensors file."""
+
+    shapes: Shapes
+    """Shape of every tensor by its name."""
+    metadata: Mapping[str, Any]
+    """Notes of the program that wrote the file."""
+
+
+def read_header(path: Path) -> WeightsHeader:
+    """Read the header of a safetensors file, and nothing else of the file.
 
     Raises:
         CheckpointError: The file is no safetensors file, or its size is not what its header says.
@@ -45,6 +48,7 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             if not 0 < length <= min(MAX_HEADER_BYTES, size - _LENGTH_BYTES):
                 raise ValueError(f"the header would take {length} bytes")
             header = json.loads(file.read(length))
+        metadata = header.get("__metadata__", {})
         tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
         shapes = {name: tuple(map(int, entry["shape"])) for name, entry in tensors.items()}
         expected = (
@@ -60,75 +64,71 @@ def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
             f"{path}: not a safetensors file as its header describes it ({size} bytes instead of {expected}); "
             "copy the checkpoint again"
         )
-    return shapes
+    return WeightsHeader(shapes, metadata if isinstance(metadata, dict) else {})
 
 
-def check_shapes(config: ModelConfig, shapes: Shapes, path: Path, *, encode: Encode | None = None) -> None:
-    """Compare a configuration with the shapes of stored weights, without memory for the model.
-
-    Args:
-        config: Configuration of the model.
-        shapes: Shapes by name, from `read_shapes`.
-        path: File of the weights, for the error message.
-        encode: Tokenizer, needed by the conditioning `numbers` alone.
-
-    Raises:
-        CheckpointError: A tensor is missing, unexpected or of another shape, or the model cannot be built.
-    """
-    try:
-        with torch.device("meta"):
-            model = ReportModel(config, encode=encode)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path.with_name(CONFIG)}: {error}") from error
-    state = stored_tensors(model)
-    faults = sorted(set(state) ^ set(shapes)) or sorted(
-        name for name, tensor in state.items() if tuple(tensor.shape) != tuple(shapes[name])
-    )
-    if faults:
-        raise CheckpointError(
-            f"{path}: {len(faults)} tensors do not fit {CONFIG}, such as {faults[0][:200]}; copy the checkpoint again"
-        )
-    names = set(model.state_dict())
-    unstored = sum(buffer.nbytes for name, buffer in model.named_buffers() if name not in names)
-    if unstored > MAX_UNSTORED_BYTES:
-        raise CheckpointError(
-            f"{path.with_name(CONFIG)}: the model would need {math.ceil(unstored / 1e9)} GB for masks and position "
-            "tables; use a checkpoint whose decoder has fewer positions"
-        )
-
-
-def fill(model: ReportModel, path: Path, content: bytes) -> None:
-    """Load weights into a model strictly: every tensor must be there, with its shape, of finite numbers.
+def parse_weights(path: Path, content: bytes) -> dict[str, torch.Tensor]:
+    """Return the tensors of a safetensors file by name.
 
     Args:
-        model: Model whose weights are replaced.
         path: File of the weights, for error messages.
         content: Content of the file.
 
     Raises:
-        CheckpointError: The content is no safetensors file, or a tensor is missing, unexpected, of another shape or
-            type, or contains a NaN or an infinite number.
+        CheckpointError: The content is no safetensors file.
     """
     try:
-        state = load(content)
+        state: dict[str, torch.Tensor] = load(content)
     except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a type that torch does not have
         raise CheckpointError(f"{path}: not a safetensors file ({error}); copy the checkpoint again") from error
+    return state
+
+
+def fill(model: ReportModel, path: Path, state: Mapping[str, torch.Tensor]) -> None:
+    """Load weights into a model strictly: every tensor must be there, with its shape, of finite numbers.
+
+    Only parameters of the decoder that come from the base of an adapter may be missing.
+
+    Args:
+        model: Model whose weights are replaced.
+        path: File of the weights, for error messages.
+        state: Tensors of the file.
+
+    Raises:
+        CheckpointError: A tensor is missing, of another shape or type, or contains a NaN or an infinite number.
+    """
+    from_base = {f"{LANGUAGE_MODEL}{name}" for name in model.decoder.pretrained}
     for name, tensor in stored_tensors(model).items():
-        stored = state.get(name)
-        if stored is None or stored.shape != tensor.shape:
-            raise CheckpointError(f"{path}: {name} is missing or of another shape; copy the checkpoint again")
-        if stored.is_floating_point() != tensor.is_floating_point() or stored.is_complex():
-            raise CheckpointError(
-                f"{path}: {name} has the type {_type_name(stored)} instead of {_type_name(tensor)}; "
-                "use another checkpoint"
-            )
-        converted = stored.to(tensor.dtype)
-        if converted.is_floating_point() and not bool(torch.isfinite(converted).all()):
-            raise CheckpointError(
-                f"{path}: {name} contains NaN or infinite numbers, so no draft can be trusted; use another checkpoint"
-            )
-        with torch.no_grad():
-            tensor.copy_(converted)
+        if name in state or name not in from_base:
+            with torch.no_grad():
+                tensor.copy_(take(state, name, tensor, path))
+
+
+def take(state: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path: Path) -> torch.Tensor:
+    """Return a tensor of a file, converted to the type of another one that also gives its shape.
+
+    Args:
+        state: Tensors of the file.
+        name: Name of the tensor.
+        like: Tensor of the expected shape and type.
+        path: File of the weights, for error messages.
+
+    Raises:
+        CheckpointError: As for `fill`.
+    """
+    stored = state.get(name)
+    if stored is None or stored.shape != like.shape:
+        raise CheckpointError(f"{path}: {name} is missing or of another shape; copy the checkpoint again")
+    if stored.is_floating_point() != like.is_floating_point() or stored.is_complex():
+        raise CheckpointError(
+            f"{path}: {name} has the type {_type_name(stored)} instead of {_type_name(like)}; use another checkpoint"
+        )
+    converted = stored.to(like.dtype)
+    if converted.is_floating_point() and not bool(torch.isfinite(converted).all()):
+        raise CheckpointError(
+            f"{path}: {name} contains NaN or infinite numbers, so no draft can be trusted; use another checkpoint"
+        )
+    return converted
 
 
 def stored_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from report_gen.labeling import chest_xray
 from report_gen.model import load_checkpoint
 from report_gen.model.migration import CURRENT_VERSION, migrate_config
 from tests.builders import THRESHOLDS, tiny_config, tiny_model, write_checkpoint
+from tests.checkpoint_damage import edit_config
 
 VERSION_1_FINDINGS = (
     *("No Finding", "Enlarged Cardiomediastinum", "Cardiomegaly", "Lung Opacity", "Lung Lesion", "Edema"),
@@ -67,17 +68,24 @@ def test_migration_leaves_its_argument_alone() -> None:
     assert config == {"format": 1, "findings": {"taught": [True]}}
 
 
-@pytest.mark.parametrize("config", [{"schema_version": 5}, {"format": 0}, {}])
+@pytest.mark.parametrize("config", [{"schema_version": 6}, {"format": 0}, {}])
 def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"schema version (5|0|None) is not known; this release reads 1 to 4"):
+    with pytest.raises(ValueError, match=r"schema version (6|0|None) is not known; this release reads 1 to 5"):
         migrate_config(config)
 
 
 def test_modalities_and_views_of_version_2_become_the_scope() -> None:
     config = {"schema_version": 2, "name": "tiny", "modalities": ["CR"], "views": ["PA", "AP"]}
     scope = {"modalities": ["CR"], "views": ["PA", "AP"]}
-    assert migrate_config(config) == {"schema_version": 4, "name": "tiny", "scope": scope}
+    assert migrate_config(config) == {"schema_version": CURRENT_VERSION, "name": "tiny", "scope": scope}
     assert migrate_config({"schema_version": 2})["scope"] == {}
+
+
+def test_a_checkpoint_of_version_4_contains_all_weights(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny")
+    assert json.loads((folder / "config.json").read_text())["schema_version"] == CURRENT_VERSION
+    edit_config(folder, lambda config: (config.update(schema_version=4), config.pop("adapter")))
+    assert load_checkpoint(folder).model.config.adapter is None
 
 
 @pytest.mark.parametrize("config", [[], [["schema_version", 2]], 2, None])

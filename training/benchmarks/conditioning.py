@@ -26,7 +26,7 @@ from report_gen.errors import StudyError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.imaging import read_study
-from report_gen.model import Checkpoint, load_checkpoint
+from report_gen.model import Checkpoint, load_checkpoint, read_config
 from report_gen.phantom import draw_chest, write_png
 from report_gen.records import Study
 from report_gen.terminal import run_app
@@ -62,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     if options.rounds < 1:
         raise UsageError(f"--rounds {options.rounds}: must be 1 or more")
-    checkpoints = {str(folder): load_checkpoint(folder) for folder in options.checkpoints}
+    checkpoints = {
+        str(folder): load_checkpoint(folder, base=options.base if read_config(folder).adapter else None)
+        for folder in options.checkpoints
+    }
     decoding = Decoding(max_tokens=options.max_tokens)
     with tempfile.TemporaryDirectory() as folder:
         found = [read_study(path) for path in options.studies or _draw_phantoms(Path(folder))]
@@ -161,6 +164,7 @@ def _table(costs: Sequence[Costs]) -> Table:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", type=Path, metavar="CHECKPOINT", help="checkpoint folders")
+    parser.add_argument("--base", metavar="NAME", help="base of the checkpoints that are adapters")
     parser.add_argument(
         "--studies", nargs="+", type=Path, metavar="PATH", help="images or folders; default: drawn phantoms"
     )

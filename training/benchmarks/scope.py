@@ -44,9 +44,10 @@ def main() -> None:
         "of the patient and selects the test split of `recognizer.sources`; ?COLUMN=VALUE selects rows.",
     )
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED)
+    parser.add_argument("--base", metavar="NAME", help="Base of a checkpoint that is an adapter.")
     parser.add_argument("--variants", action="store_true", help="Also rotate and invert every image.")
     options = parser.parse_args()
-    model = load_checkpoint(options.checkpoint).model
+    model = load_checkpoint(options.checkpoint, base=options.base).model
     if model.recognizer is None:
         parser.error(f"{options.checkpoint} has no image recognizer")
     table = Table(title="Decisions of the image recognizer")

@@ -15,7 +15,7 @@ from report_gen.model import ReportModel
 from ..data import Batch, BatchDataset, ExampleStore, PreparedCorpora, TrainingData, group_by_kind, image_transform
 from ..recipe import Recipe
 from ..run import LAST, Processes, TrainProgress, TrainState, explain_failures, snapshot
-from .resume_check import check_state
+from .resume_check import check_base_unchanged, check_state
 from .stage import RunContext, Stage
 
 
@@ -35,6 +35,7 @@ def fit(context: RunContext) -> None:
     if state is None:
         state = TrainState(TrainProgress(), snapshot(model), seed=context.recipe.seed)
     check_state(state, context.recipe, model.state_dict(), run.folder / LAST)
+    check_base_unchanged(state, context.recipe, model)
     with run.restoring():
         model.load_state_dict(dict(state.weights))
     for index in range(state.progress.stage, len(stages)):

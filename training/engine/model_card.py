@@ -39,6 +39,7 @@ def write_card(
             recipe.card.strip(),
             "## Training data",
             decoder,
+            *_describe_adapter(config),
             _study_table(counts, left_out),
             "The recipe is in `training.json`. Validation studies selected the weights and the thresholds.",
             "## What the model recognizes",
@@ -50,6 +51,16 @@ def write_card(
             f"{_describe_scope(config.scope, recognized)}\n",
         )
     )
+
+
+def _describe_adapter(config: ModelConfig) -> Iterator[str]:
+    """Yield which base the checkpoint needs, if it is an adapter."""
+    if config.adapter is not None:
+        yield (
+            f"This checkpoint is an adapter of {config.adapter.base} (SHA-256 {config.adapter.sha256}): it contains "
+            f"low-rank matrices of rank {config.adapter.rank}, and drafting needs the weights of the base as well: its "
+            "installed package, or a folder, file or hub name after `--base`."
+        )
 
 
 def _study_table(counts: Mapping[str, Mapping[str, int]], left_out: Mapping[str, int]) -> str:

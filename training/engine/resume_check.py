@@ -8,6 +8,10 @@ from pathlib import Path
 
 import torch
 
+from report_gen.errors import UsageError
+from report_gen.model import ReportModel
+
+from ..optimization import frozen_parameters
 from ..recipe import Recipe, StageRecipe
 from ..run import Tensors, TrainProgress, TrainState, damaged
 
@@ -29,6 +33,30 @@ def check_state(state: TrainState, recipe: Recipe, weights: Mapping[str, torch.T
     """
     for problem in _problems(state, recipe, weights):
         raise damaged(folder, problem)
+
+
+def check_base_unchanged(state: TrainState, recipe: Recipe, model: ReportModel) -> None:
+    """Refuse to continue an adapter if the weights of its base are others than when the run was started.
+
+    The adapter would record the SHA-256 of a base that it was not trained on.
+
+    Args:
+        state: The state that was read from a run folder.
+        recipe: Recipe of the run.
+        model: The model with the weights of the base, before the state is loaded.
+
+    Raises:
+        UsageError: The weights differ.
+    """
+    if recipe.model.base is None:
+        return
+    weights, frozen = model.state_dict(), sorted(frozen_parameters(model))
+    changed = [name for name in frozen if not torch.equal(state.weights[name], weights[name].cpu())]
+    if changed:
+        raise UsageError(
+            f"{recipe.model.base}: {len(changed)} of {len(frozen)} tensors are others than when the run was started; "
+            "use the weights that it was started with, or start a new run with another --output"
+        )
 
 
 def _problems(state: TrainState, recipe: Recipe, weights: Tensors) -> Iterator[str]:

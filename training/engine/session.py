@@ -18,8 +18,8 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from report_gen import __version__
-from report_gen.config import FindingConfig, LocationConfig, ScopeConfig
-from report_gen.model import Checkpoint, ReportModel, save_checkpoint
+from report_gen.config import AdapterConfig, FindingConfig, LocationConfig, ScopeConfig
+from report_gen.model import Checkpoint, ReportModel, base_digest, local_source, save_checkpoint
 from report_gen.prompting import load_prompt
 
 from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings, tune_locations
@@ -34,7 +34,7 @@ from ..data import (
     trained_findings,
     trained_locations,
 )
-from ..optimization import merged_state
+from ..optimization import adapter_config, adapter_state, merged_state
 from ..recipe import Recipe
 from ..run import BEST, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
 from .loop import fit, validation_batches, validation_groups
@@ -73,6 +73,7 @@ def train(
         with accelerator.main_process_first():
             prepared = prepare(recipe, run, prompt, on_progress=on_progress)
         model = build_for_corpora(recipe, prepared).to(accelerator.device)
+        adapter = _describe_adapter(recipe, model)
         with catch_stop_signals() as stop:
             context = RunContext(
                 checkpoint=Checkpoint(model, prepared.tokenizer, prompt, weights_sha256=""),
@@ -87,7 +88,7 @@ def train(
             )
             fit(context)
         if accelerator.is_main_process:
-            _write_checkpoint(context, folder / BEST)
+            _write_checkpoint(context, folder / BEST, adapter)
         accelerator.wait_for_everyone()
     return folder / BEST
 
@@ -133,7 +134,17 @@ def _open_run(folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume:
         yield Run(folder)
 
 
-def _write_checkpoint(context: RunContext, folder: Path) -> None:
+def _describe_adapter(recipe: Recipe, model: ReportModel) -> AdapterConfig | None:
+    """Describe the base of a checkpoint that will be an adapter, before the training: files may be replaced meanwhile.
+
+    Raises:
+        CheckpointError, RecipeError: The weights of the base cannot be read, or its name cannot be stored.
+    """
+    base = recipe.model.base
+    return None if base is None else adapter_config(model, base=base, sha256=base_digest(local_source(base)))
+
+
+def _write_checkpoint(context: RunContext, folder: Path, adapter: AdapterConfig | None) -> None:
     """Write the best weights, with calibration and thresholds fitted to validation studies that have images."""
     recipe, checkpoint, prepared = context.recipe, context.checkpoint, context.prepared
     model, counts = checkpoint.model, prepared.encoded.counts
@@ -141,7 +152,13 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
     scope, recognized = _recognize(context)
     views = count_trained_views(recipe, prepared)
     config = model.config.model_copy(
-        update={"findings": tuned.findings, "locations": locations, "scope": scope, "trained_views": views}
+        update={
+            "findings": tuned.findings,
+            "locations": locations,
+            "scope": scope,
+            "trained_views": views,
+            "adapter": adapter,
+        }
     )
     calibration = None if tuned.calibration is None else asdict(tuned.calibration)
     save_checkpoint(
@@ -167,7 +184,7 @@ def _write_checkpoint(context: RunContext, folder: Path) -> None:
             recognized=recognized,
         ),
         weights_dtype=getattr(torch, recipe.stored_weights),
-        state=merged_state(model),
+        state=merged_state(model) if adapter is None else adapter_state(model),
     )
 
 

@@ -45,17 +45,17 @@ def check_decoder_folder(name: str) -> None:
     """Check that the local folder of a pretrained decoder holds regular files only; a hub name is not checked.
 
     Raises:
-        RecipeError: The name is a file, or a file of the folder is a pipe or a device.
+        RecipeError: The name is a file other than a GGUF file, or a file of the folder is a pipe or a device.
     """
     folder = Path(name)
     if folder.is_dir():
         for path in folder.iterdir():
             if not path.is_dir():
                 _check_regular(path, "decoder weights")
-    elif folder.exists():
+    elif folder.exists() and not (folder.suffix == ".gguf" and folder.is_file()):
         raise RecipeError(
             f"{name}: is a file, but decoder_weights needs a folder with config.json and safetensors files; "
-            "give the folder, or a hub name"
+            "give the folder, a GGUF file, or a hub name"
         )
 
 

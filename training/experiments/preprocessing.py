@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Raises ReportGenError with a message for the user."""
     options = _parse(arguments)
     radiographs = load_radiographs(options.corpora)
-    checkpoint = load_checkpoint(options.checkpoint)
+    checkpoint = load_checkpoint(options.checkpoint, base=options.base)
     config, encoder = checkpoint.model.config.encoder, checkpoint.model.encoder.eval()
     held_out: dict[str, Floats] = {}
     crossed: dict[str, Floats] = {}
@@ -261,6 +261,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("corpora", nargs="+", type=Path, metavar="CORPUS", help="corpora in the layout nih")
     parser.add_argument("--checkpoint", type=Path, default=EMBEDDED, help="checkpoint whose encoder is used")
+    parser.add_argument("--base", metavar="NAME", help="base of a checkpoint that is an adapter")
     parser.add_argument("--output", type=Path, default=Path("experiments/preprocessing"), help="folder for results")
     parser.add_argument("--folds", type=int, default=5, help="folds of the cross-validation")
     parser.add_argument("--strength", type=float, default=0.01, help="L2 penalty of the probe")

@@ -25,7 +25,7 @@ from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError, UsageError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics import Floats
-from report_gen.model import Checkpoint, load_checkpoint, resolve_device
+from report_gen.model import Checkpoint, load_checkpoint, read_config, resolve_device
 from report_gen.records import ViewPosition
 from report_gen.terminal import bars, run_app
 
@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Raises ReportGenError with a message for the user."""
     options = _parse(arguments)
     device = resolve_device(options.device)
-    checkpoints = [load_checkpoint(folder) for folder in options.checkpoint]
+    checkpoints = [
+        load_checkpoint(folder, base=options.base if read_config(folder).adapter else None)
+        for folder in options.checkpoint
+    ]
     findings = checkpoints[0].model.config.finding_schema.findings
     if any(one.model.config.finding_schema.findings != findings for one in checkpoints):
         raise UsageError("the checkpoints have different findings; give checkpoints with the same finding schema")
@@ -131,6 +134,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint", action="append", type=Path, required=True, help="checkpoint folder; may be repeated"
     )
+    parser.add_argument("--base", metavar="NAME", help="base of the checkpoints that are adapters")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.csv", help="table to write")
     parser.add_argument("--split", default="all", help="split of the corpora: train, val, test or all")
     parser.add_argument("--only-missing", action="store_true", help="leave out studies that have soft labels")

@@ -122,7 +122,7 @@ def _train(trial: Trial) -> None:
 def _evaluate(trial: Trial, document: Path) -> None:
     with TemporaryDirectory(prefix="report-gen-") as store:
         path = trial.recipe.resolve(trial.corpus.path)
-        drafter = Drafter.load(trial.training / BEST)
+        drafter = Drafter.load(trial.training / BEST, base=trial.recipe.model.base)
         studies = list(
             read_corpus(
                 path,

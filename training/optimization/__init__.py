@@ -1,6 +1,6 @@
 """Losses, optimizer and learning rates, moving average, adapters, and self-critical training."""
 
-from .adapters import add_adapters, frozen_parameters, is_adapter, merged_state
+from .adapters import adapter_config, adapter_state, add_adapters, frozen_parameters, is_adapter, merged_state
 from .ema import MovingAverage
 from .objectives import (
     attention_loss,
@@ -27,6 +27,8 @@ __all__ = [
     "MovingAverage",
     "Sampled",
     "ScstSampler",
+    "adapter_config",
+    "adapter_state",
     "add_adapters",
     "attention_loss",
     "attribute_loss",

@@ -1,25 +1,31 @@
 """Low-rank adapters (LoRA; Hu et al., ICLR 2022) on a pretrained decoder, through peft.
 
-Linear layers are replaced in place by layers that add a product of two low-rank matrices. Checkpoints contain plain
-weights: `merged_state` adds the products to the weights.
+Linear layers are replaced in place by layers that add a product of two low-rank matrices. A checkpoint contains either
+plain weights, to which `merged_state` adds the products, or what `adapter_state` returns: the low-rank matrices and the
+weights that the pretrained decoder does not have.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import Linear
+from pydantic import ValidationError
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from report_gen.config import AdapterConfig
 from report_gen.errors import RecipeError
-from report_gen.model import ReportModel
+from report_gen.model import TOKEN_ROWS, ReportModel, stored_tensors
 
 from ..recipe import LoraRecipe
 
 _BASE = ".base_layer."
+_MATRIX = re.compile(r"\.(lora_[AB])\.[^.]+\.")
+"""Matches a low-rank matrix with the name that peft gives to one of several adapters of a layer."""
 
 
 def add_adapters(model: ReportModel, lora: LoraRecipe) -> None:
@@ -61,6 +67,45 @@ def frozen_parameters(model: ReportModel) -> set[str]:
         return set()
     kept = {f"language_model.{name}" for name in model.decoder.pretrained}
     return {f"decoder.{name}" for name in names if name.replace(_BASE, ".") in kept}
+
+
+def adapter_config(model: ReportModel, *, base: str, sha256: str) -> AdapterConfig:
+    """Return the configuration of a checkpoint that `adapter_state` fills.
+
+    Args:
+        model: Model with adapters on its decoder.
+        base: Name of the pretrained decoder.
+        sha256: SHA-256 of its weights.
+
+    Raises:
+        RecipeError: The name cannot be part of a configuration.
+    """
+    (lora,) = model.decoder.language_model.peft_config.values()
+    try:
+        return AdapterConfig(
+            base=base,
+            sha256=sha256,
+            rank=lora.r,
+            alpha=lora.lora_alpha,
+            targets=tuple(sorted(lora.target_modules)),  # with peft's choice, if the recipe leaves it to peft
+            keeps_tokens=model.decoder.token_rows is not None,
+        )
+    except ValidationError as error:
+        raise RecipeError(
+            f"model.decoder_weights: {base[:300]!r} cannot be the base of an adapter ({error.errors()[0]['msg']}); "
+            'use another name, such as a relative path, or set model.lora.stored = "merged"'
+        ) from error
+
+
+@torch.no_grad()
+def adapter_state(model: ReportModel) -> dict[str, torch.Tensor]:
+    """Return the weights that the pretrained decoder does not have, by the names of `report_gen/model/adapter.py`."""
+    kept = {f"decoder.language_model.{name}" for name in model.decoder.pretrained}
+    named = {_MATRIX.sub(r".\1.", name.replace(_BASE, ".")): one for name, one in stored_tensors(model).items()}
+    state = {name: tensor.detach() for name, tensor in named.items() if name not in kept}
+    if model.decoder.token_rows is not None:
+        state[TOKEN_ROWS] = torch.tensor(model.decoder.token_rows, dtype=torch.int32)
+    return state
 
 
 @torch.no_grad()

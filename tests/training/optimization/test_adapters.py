@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from report_gen_training.engine.model_building import build_model, describe_decoder
 from report_gen_training.optimization.adapters import frozen_parameters, merged_state
-from report_gen_training.optimization.objectives import report_loss
-from report_gen_training.optimization.optimizer import build_optimizer, parameters_by_part, set_train_mode
-from report_gen_training.recipe import ModelRecipe, Recipe
+from report_gen_training.optimization.optimizer import build_optimizer, parameters_by_part
+from report_gen_training.recipe import ModelRecipe
 
 from report_gen.errors import RecipeError
-from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel, load_checkpoint
-from tests.builders import GPT2, LLAMA, SIZE, tiny_recipe, tokenizer, write_checkpoint, write_language_model
+from tests.adapted_models import draft, inputs, learn, recipe
+from tests.builders import GPT2, LLAMA, tiny_recipe, tokenizer, write_checkpoint, write_language_model
 
 KINDS = {"gpt2": GPT2, "llama": LLAMA}
 CASES = [("gpt2", "prefix"), ("gpt2", "cross_attention"), ("llama", "prefix")]
@@ -31,17 +29,6 @@ def pretrained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {kind: folder / kind for kind in KINDS}
 
 
-def recipe(decoder: Path, *, conditioning: str = "prefix", **lora: Any) -> Recipe:
-    plain = tiny_recipe(decoder)
-    model = plain.model.model_dump() | {
-        "decoder_weights": str(decoder),
-        "conditioning": conditioning,
-        "lora": {"rank": 4, "alpha": 8, "dropout": 0.1} | lora,
-    }
-    text = plain.text.model_dump() | {"max_report_tokens": 40}
-    return tiny_recipe(decoder, model=model, text=text)
-
-
 @pytest.fixture(params=CASES, ids="-".join)
 def adapted(request: pytest.FixtureRequest, pretrained: dict[str, Path]) -> ReportModel:
     """A model whose adapters were trained for a few steps."""
@@ -50,32 +37,6 @@ def adapted(request: pytest.FixtureRequest, pretrained: dict[str, Path]) -> Repo
     model = build_model(setting, tokenizer().vocabulary_size)
     learn(model, setting)
     return model.eval()
-
-
-def inputs(texts: int = 2) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(4, tokenizer().vocabulary_size, (texts, 9), generator=generator)
-    return {
-        "pixel_values": torch.randn(texts, 1, 1, SIZE, SIZE, generator=generator),
-        "view_positions": torch.zeros(texts, 1, dtype=torch.long),
-        "view_mask": torch.ones(texts, 1, dtype=torch.bool),
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "finding_states": torch.full((texts, 17), 3),
-    }
-
-
-def learn(model: ReportModel, setting: Recipe, steps: int = 4) -> None:
-    stage = setting.stages[0].model_copy(update={"rates": setting.stages[0].rates.model_copy(update={"decoder": 3e-2})})
-    optimizer = build_optimizer(model, stage)
-    set_train_mode(model, stage.rates)
-    given = inputs()
-    for _ in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"]
-        report_loss(model(**given).logits, given["input_ids"]).backward()
-        optimizer.step()
-        optimizer.zero_grad()
 
 
 def test_adapters_and_new_layers_are_trained_and_pretrained_weights_are_not(
@@ -117,16 +78,6 @@ def test_the_saved_checkpoint_is_plain_and_drafts_like_the_adapted_model(adapted
     one, other = (draft(model, given) for model in (adapted, plain))
     assert one == other
     assert any(one)
-
-
-def draft(model: ReportModel, given: dict[str, torch.Tensor]) -> list[tuple[int, ...]]:
-    visual = model.encode_images(given["pixel_values"], given["view_positions"], given["view_mask"])
-    tokens, mask = model.visual_tokens(given["finding_states"], visual)
-    prompts = given["input_ids"][:, :3].tolist()
-    generated = generate_tokens(
-        model, visual_tokens=tokens, visual_mask=mask, prompt_ids=prompts, decoding=Decoding(max_tokens=20)
-    )
-    return [text.token_ids for text in generated]
 
 
 @torch.inference_mode()
