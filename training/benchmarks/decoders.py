@@ -93,7 +93,7 @@ def measure(folder: Path, decoding: Decoding, *, drafts: int) -> DecoderFigures:
     if not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: no run folder; give a folder that report-gen train wrote")
     recipe = Recipe.model_validate_json((folder / RECIPE).read_bytes())
-    checkpoint = load_checkpoint(folder / BEST)
+    checkpoint = load_checkpoint(folder / BEST, base=recipe.model.base)
     trains_decoder = [index for index, stage in enumerate(recipe.stages) if stage.rates.decoder]
     if not trains_decoder:
         raise UsageError(f"{folder}: no stage of the run trains the decoder; give another run")
