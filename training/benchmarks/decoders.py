@@ -10,16 +10,16 @@ corpora.
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
+import pydantic
 import torch
 from accelerate import Accelerator
 from rich.console import Console
@@ -36,6 +36,7 @@ from report_gen.terminal import run_app
 
 from ..data import IGNORED, Batch, TrainingData, prepare
 from ..engine import choose_studies, draft_studies, forward
+from ..monitoring import peak_memory
 from ..optimization import report_loss
 from ..recipe import Recipe
 from ..run import BEST, RECIPE, Processes, Run, ignore_progress
@@ -67,6 +68,8 @@ class DecoderFigures:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Raises ReportGenError with a message for the user."""
     options = _parse(arguments)
+    if options.drafts < 1:
+        raise UsageError(f"--drafts {options.drafts}: must be 1 or more")
     decoding = replace(DEFAULT_DECODING, method=options.method, candidates=options.candidates)
     figures = {}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
@@ -92,7 +95,10 @@ def measure(folder: Path, decoding: Decoding, *, drafts: int) -> DecoderFigures:
     """
     if not (folder / RECIPE).is_file():
         raise UsageError(f"{folder}: no run folder; give a folder that report-gen train wrote")
-    recipe = Recipe.model_validate_json((folder / RECIPE).read_bytes())
+    try:
+        recipe = Recipe.model_validate_json((folder / RECIPE).read_bytes())
+    except pydantic.ValidationError as error:
+        raise UsageError(f"{folder / RECIPE}: not a recipe of this release; give a run that it trained") from error
     checkpoint = load_checkpoint(folder / BEST, base=recipe.model.base)
     trains_decoder = [index for index, stage in enumerate(recipe.stages) if stage.rates.decoder]
     if not trains_decoder:
@@ -111,11 +117,11 @@ def measure(folder: Path, decoding: Decoding, *, drafts: int) -> DecoderFigures:
         parameters=sum(parameter.numel() for parameter in checkpoint.model.decoder.parameters()),
         nats_per_word=nats / words,
         nats_per_token=nats / tokens,
-        mismatched_findings=_mean([len(one.findings) for one in drafted]),
-        mismatched_locations=_mean([len(one.locations) for one in drafted]),
+        mismatched_findings=fmean([len(one.findings) for one in drafted]),
+        mismatched_locations=fmean([len(one.locations) for one in drafted]),
         distinct=len({one.text for one in drafted}) / len(drafted),
-        seconds=_mean([one.seconds for one in drafted]),
-        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        seconds=fmean([one.seconds for one in drafted]),
+        peak_bytes=peak_memory(),
         texts=tuple(f"{one.conditioning}\n{one.text}" for one in drafted),
     )
 
@@ -173,10 +179,6 @@ def _describe(schema: FindingSchema, states: Sequence[FindingState], locations: 
         if state.is_stated and name != schema.normal
     ]
     return f"[{'; '.join(stated) or 'no finding'}]"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _table(figures: dict[Path, DecoderFigures]) -> Table:

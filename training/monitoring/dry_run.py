@@ -90,7 +90,7 @@ def dry_run(recipe: Recipe, on_progress: OnProgress) -> DryRun:
         parameters={part: _count(group) for part, group in parameters_by_part(model).items()},
         stages=stages,
         estimated_bytes=max(_estimate(_count(model.parameters()), stage) for stage in stages),
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_memory(),
         gpu_bytes=torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
         strips=strips,
     )
@@ -179,8 +179,8 @@ def _estimate(parameters: int, stage: StageDryRun) -> int:
     return 2 * _WEIGHT_BYTES * parameters + (_WEIGHT_BYTES + _OPTIMIZER_BYTES) * trained + ema
 
 
-def _peak_bytes() -> int:
-    """Return the peak resident memory; macOS reports bytes, Linux KiB."""
+def peak_memory() -> int:
+    """Return the peak resident memory of this process, bytes; macOS reports bytes, Linux KiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from report_gen_training.engine import train
 from report_gen_training.recipe import Recipe
 
 from report_gen.errors import UsageError
-from report_gen.generation import Decoding
+from report_gen.generation import Decoding, mismatched_findings
+from report_gen.labeling import label_findings
 from report_gen.model import load_checkpoint
 from tests.builders import tiny_recipe, write_manifest
 
@@ -42,11 +42,13 @@ def recipe(data: Path) -> Recipe:
     corpora = [{"name": "images", "path": "images", "use_images": False}]
     stage = {"steps": 8, "checkpoint_metric": "loss", "rates": {"decoder": 1e-2}}
     text = {"vocabulary_size": 120, "min_word_patients": 1, "max_report_tokens": 60, "sections": ["FINDINGS"]}
-    return tiny_recipe(data, corpora=corpora, stage=stage, text=text)
+    model = tiny_recipe(data).model.model_dump()
+    model["decoder"]["dropout"] = 0.5
+    return tiny_recipe(data, corpora=corpora, stage=stage, text=text, model=model)
 
 
 def test_the_loss_is_that_of_the_validation(run: Path) -> None:
-    figures = measure(run, Decoding(), drafts=3)
+    figures = measure(run, Decoding(), drafts=4)
     records = map(json.loads, (run / "log.jsonl").read_text().splitlines())
     losses = [record["loss"] for record in records if record["kind"] == "validation"]
     assert figures.nats_per_token == pytest.approx(min(losses), rel=1e-5)
@@ -56,12 +58,17 @@ def test_the_loss_is_that_of_the_validation(run: Path) -> None:
     words = sum(len(text.split()) for text in texts)
     assert figures.nats_per_word == pytest.approx(figures.nats_per_token * tokens / words)
     assert figures.parameters == sum(one.numel() for one in checkpoint.model.decoder.parameters())
-    assert len(figures.texts) == 3
+    assert len(figures.texts) == 4
     assert figures.texts[0].startswith("[Cardiomegaly (present)")
     assert 0 < figures.distinct <= 1
     assert figures.seconds > 0
     assert figures.peak_bytes > 50e6
-    assert math.isfinite(figures.mismatched_findings)
+    schema = checkpoint.model.config.finding_schema
+    mismatched = [
+        mismatched_findings(shown.split("\n", 1)[1], list(label_findings(report, schema).values()), schema)
+        for shown, report in zip(figures.texts, REPORTS, strict=True)
+    ]
+    assert figures.mismatched_findings == sum(map(len, mismatched)) / 4
 
 
 def test_the_command_measures_in_a_process_of_its_own(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,3 +81,11 @@ def test_the_command_measures_in_a_process_of_its_own(run: Path, capsys: pytest.
 def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run folder; give a folder that report-gen train wrote"):
         measure(tmp_path, Decoding(), drafts=1)
+
+
+def test_a_recipe_of_another_release_and_no_drafts_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").write_text('{"old_key": 1}')
+    with pytest.raises(UsageError, match=r"recipe\.json: not a recipe of this release; give a run that it trained"):
+        measure(tmp_path, Decoding(), drafts=1)
+    with pytest.raises(UsageError, match="--drafts 0: must be 1 or more"):
+        main([str(tmp_path), "--drafts", "0"])
