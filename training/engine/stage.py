@@ -45,7 +45,7 @@ _LOGGED = (
     "studies",
     "tokens",
 )
-_LOGGED_OF_VALIDATION = ("loss", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
+_LOGGED_OF_VALIDATION = ("loss", "losses", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -196,6 +196,12 @@ class MeanLosses(NamedTuple):
     attention: float | None
     """Of the attention inside the boxes."""
 
+    @property
+    def parts(self) -> dict[str, float]:
+        """The losses that exist, unweighted, by the names of `Validation.losses`."""
+        names = ("report", "findings", "attributes", "locations", "attention")
+        return {name: loss for name, loss in zip(names, self[1:], strict=True) if loss is not None}
+
 
 def mean_losses(sums: Sequence[float], counts: LossCounts, stage: StageRecipe) -> MeanLosses:
     """Compute the mean losses of a step or a validation from its `LossSums` and counts.

@@ -17,7 +17,7 @@ from ..data import Batch, Floats, Groups, TrainingData
 from ..recipe import DecisionRecipe, StageRecipe
 from ..run import Processes, Sample, Validation
 from .checkpoint_choice import choose_studies, draft_studies, score_drafts, validation_decoding
-from .train_step import LossCounts, LossSums, mean_losses, train_step
+from .train_step import LossCounts, LossSums, MeanLosses, mean_losses, train_step
 
 
 class Validator:
@@ -66,7 +66,7 @@ class Validator:
         decoder is not asked for drafts.
         """
         model = self._checkpoint.model.eval()
-        loss, findings, accuracies = self._measure()
+        losses, findings, accuracies = self._measure()
         model.config = model.config.model_copy(update={"findings": findings})
         samples = self._draft() if self._drafted and (step > 0 or self._can_write) else []
         scored = None
@@ -76,7 +76,8 @@ class Validator:
         return Validation(
             stage=self._stage.name,
             step=step,
-            loss=loss,
+            loss=None if losses is None else losses.loss,
+            losses={} if losses is None else losses.parts,
             scores={} if scored is None else scored.scores,
             distinct=None if scored is None else scored.distinct,
             collapsed=scored is not None and (scored.collapsed or scored.distinct < self._stage.min_distinct),
@@ -84,8 +85,8 @@ class Validator:
             accuracies=accuracies,
         )
 
-    def _measure(self) -> tuple[float | None, FindingConfig, Mapping[str, float]]:
-        """Return the mean loss, or None without studies, fitted thresholds, and the accuracy of each attribute head."""
+    def _measure(self) -> tuple[MeanLosses | None, FindingConfig, Mapping[str, float]]:
+        """Return the mean losses, or None without studies, fitted thresholds, and the accuracy of each attribute head."""
         attributes, schema = self._checkpoint.model.config.attributes, self._checkpoint.model.config.finding_schema
         sums, totals, correct = np.array(LossSums()), np.array(LossCounts()), np.zeros((len(attributes), 2))
         predictions: list[tuple[Floats, Floats]] = []
@@ -101,10 +102,10 @@ class Validator:
                 predictions.append((logits.cpu().numpy(), targets.cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *correct.ravel()]))
         all_weights = LossCounts(*added[len(sums) :][: len(totals)].tolist())
-        loss = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage).loss if any(all_weights) else None
+        losses = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage) if any(all_weights) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(correct.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
-        return loss, self._tune(self._processes.gather(predictions), schema), accuracies
+        return losses, self._tune(self._processes.gather(predictions), schema), accuracies
 
     def _tune(self, predictions: Sequence[tuple[Floats, Floats]], schema: FindingSchema) -> FindingConfig:
         """Return calibration and thresholds fitted to the logits and targets of all validation studies with images."""

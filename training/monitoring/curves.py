@@ -45,7 +45,7 @@ def plot_curves(history: Sequence[StageHistory], min_distinct: Mapping[str, floa
     charts = figure.subplots(4, 1, sharex=True, height_ratios=(3, 3, 2, 2))
     losses, scores, diversity, rates = charts
     _draw_training_loss(losses, stages)
-    _draw_validations(losses, stages, lambda record: {"validation": record.get("loss")}, first_color=1)
+    _draw_validations(losses, stages, _losses, first_color=1)
     _draw_validations(scores, stages, _scores)
     _draw_validations(diversity, stages, lambda record: {"drafts": record.get("distinct")})
     _draw_collapses(diversity, stages, min_distinct)
@@ -58,6 +58,13 @@ def plot_curves(history: Sequence[StageHistory], min_distinct: Mapping[str, floa
     rates.set_xlim(0, max(1, sum(stage.length for stage in history)))
     rates.xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
+
+
+def _losses(record: Record) -> dict[str, float | None]:
+    """Return the minimized loss of a validation, and its parts if it has several."""
+    parts = record.get("losses") or {}
+    named = {f"validation, {name}": loss for name, loss in parts.items()} if len(parts) > 1 else {}
+    return {"validation": record.get("loss"), **named}
 
 
 def _scores(record: Record) -> dict[str, float | None]:

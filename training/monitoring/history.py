@@ -44,6 +44,7 @@ class _Line(BaseModel):
     stage: str
     step: int = Field(ge=0, le=2**53)
     loss: float | None = None
+    losses: dict[str, float | None] | None = None
     scores: dict[str, float | None] | None = None
     accuracies: dict[str, float | None] | None = None
     rates: dict[str, float | None] | None = None

@@ -73,7 +73,8 @@ class TensorBoardLog:
         """
         scores = {f"validation/{name}": score for name, score in now.scores.items()}
         scores |= {f"validation/{name} accuracy": share for name, share in now.accuracies.items()}
-        self._add(now.stage, now.step, {"loss/validation": now.loss, "validation/distinct": now.distinct} | scores)
+        losses = {"loss/validation": now.loss} | {f"loss/validation {name}": part for name, part in now.losses.items()}
+        self._add(now.stage, now.step, losses | {"validation/distinct": now.distinct} | scores)
         if now.samples:
             drafts = "\n\n".join(map(_markdown, now.samples[:_SHOWN]))
             self._write(self._starts[now.stage] + now.step, summary=text("drafts, not reviewed", drafts))

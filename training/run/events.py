@@ -71,6 +71,9 @@ class Validation:
     """Steps done in the stage."""
     loss: float | None
     """Mean loss of all validation studies, weighted as in a step; None without validation studies."""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """The parts of the loss, unweighted, by name: report, findings, attributes, locations, attention; those that the
+    validation studies have."""
     scores: Mapping[str, float]
     """Scores of the drafts by name; empty without drafts."""
     distinct: float | None

@@ -14,7 +14,7 @@ from report_gen_training.engine import stage as stages
 from report_gen_training.engine.model_building import build_model
 from report_gen_training.engine.session import train
 from report_gen_training.engine.train_step import Losses
-from report_gen_training.recipe.schema import Recipe
+from report_gen_training.recipe.schema import Recipe, StageRecipe
 from report_gen_training.run.events import Progress
 from safetensors.torch import load_file
 
@@ -243,7 +243,12 @@ def test_the_best_weights_are_kept_not_the_last(data: Path, tmp_path: Path) -> N
     stage = {"steps": 12, "validate_every": 1, "patience": 12, "warmup": 0.9, "rates": {"decoder": 0.5}}
     stage |= {"checkpoint_metric": "loss"}
     best = train(tiny_recipe(data, stage=stage), tmp_path / "run", resume=False, on_step=on_step)
-    losses = {r["step"]: r["loss"] for r in log(tmp_path / "run") if r["kind"] == "validation"}
+    validations = [record for record in log(tmp_path / "run") if record["kind"] == "validation"]
+    weights = {"report": 1.0, "findings": StageRecipe.model_fields["finding_weight"].default}
+    for record in validations:
+        parts = record["losses"]
+        assert record["loss"] == pytest.approx(sum(weights[name] * part for name, part in parts.items()))
+    losses = {record["step"]: record["loss"] for record in validations}
     lowest = min(losses, key=lambda step: losses[step])
     assert 1 <= lowest < 12
     assert losses[lowest] < losses[12]

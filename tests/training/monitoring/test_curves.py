@@ -66,6 +66,17 @@ def test_the_charts_show_the_numbers_of_the_log(log: Path) -> None:
     assert [text.get_text() for text in losses.texts] == ["image_encoder", "decoder"]
 
 
+def test_the_parts_of_a_validation_loss_are_drawn_if_it_has_several(tmp_path: Path) -> None:
+    one = validation("all", 0, 5.0, losses={"findings": 5.0})
+    several = validation("all", 2, 5.0, losses={"findings": 2.0, "attention": 3.0})
+    for record, names in ((one, []), (several, ["validation, findings", "validation, attention"])):
+        (tmp_path / "log.jsonl").write_text(json.dumps(record) + "\n")
+        chart = plot_curves(read_history(tmp_path / "log.jsonl"), {}, title="tiny").axes[0]
+        labels = [str(line.get_label()) for line in chart.lines]
+        assert [label for label in labels if label.startswith("validation,")] == names
+    assert drawn(chart, "validation, attention") == [([2], [3.0])]
+
+
 def test_names_in_a_script_that_the_font_lacks_are_drawn_without_a_warning() -> None:
     history = StageHistory("\u80ba", {1: {"loss": 1.0}})  # pytest turns the warning of matplotlib into an error
     assert draw_curves([history], {}, title="\u80f8").startswith(b"\x89PNG")
@@ -100,6 +111,7 @@ def test_a_repeated_step_counts_with_its_last_record(log: Path) -> None:
                 {"step": -1},
                 {"step": 10**30},
                 {"loss": "low"},
+                {"losses": {"report": "low"}},
                 {"scores": 5},
                 {"scores": {"CIDEr-D": [1]}},
                 {"rates": [1]},
