@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from report_gen.errors import StudyError, UsageError
-from report_gen.outputs import OutputFormat
+from report_gen.outputs import DraftDocument, OutputFormat
 from report_gen.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class _StandardOutput:
         self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
 
     def write(self, number: int, report: Report) -> None:
-        document = self._format.render(report, self.studies[number]).decode()
+        document = self._format.render(DraftDocument(report=report, study=self.studies[number])).decode()
         if self._format.media_type == "application/json":
             print_json(document.rstrip("\n"))
         elif self._format.media_type != "text/plain" or len(self.studies) == 1:
@@ -122,4 +122,4 @@ class _DraftFolder:
 
     def write(self, number: int, report: Report) -> None:
         file = self._files[number]
-        self._journal.write(file, self._format.render(report, file.study))
+        self._journal.write(file, self._format.render(DraftDocument(report=report, study=file.study)))

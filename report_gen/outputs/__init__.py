@@ -4,8 +4,18 @@
 registry, and it is imported on its own.
 """
 
+from report_gen.outputs.document import DocumentOptions, DraftDocument
 from report_gen.outputs.formats import OutputFormat, format_names, get_format
 from report_gen.outputs.json import format_json, json_schema
 from report_gen.outputs.text import format_text
 
-__all__ = ["OutputFormat", "format_json", "format_names", "format_text", "get_format", "json_schema"]
+__all__ = [
+    "DocumentOptions",
+    "DraftDocument",
+    "OutputFormat",
+    "format_json",
+    "format_names",
+    "format_text",
+    "get_format",
+    "json_schema",
+]

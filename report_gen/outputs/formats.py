@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from report_gen.errors import UsageError
+from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.json import format_json
 from report_gen.outputs.text import format_text
-from report_gen.records import Report, Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,10 @@ class OutputFormat:
     """Suffix of its files, with the dot."""
     media_type: str
     """Media type of its content (RFC 6838), for HTTP and for DICOM."""
-    render: Callable[[Report, Study], bytes]
-    """Writes a draft of a study. Text is encoded as UTF-8."""
+    render: Callable[[DraftDocument], bytes]
+    """Writes the content of the file. Text is encoded as UTF-8."""
+    needs_attention: bool = False
+    """Whether the format shows where the findings are, so that `DraftDocument.attention` must be computed."""
 
     @property
     def is_text(self) -> bool:
@@ -49,12 +51,12 @@ def format_names() -> tuple[str, ...]:
     return tuple(_FORMATS)
 
 
-def _render_text(report: Report, _: Study) -> bytes:
-    return format_text(report).encode()
+def _render_text(draft: DraftDocument) -> bytes:
+    return format_text(draft.report).encode()
 
 
-def _render_json(report: Report, _: Study) -> bytes:
-    return format_json(report).encode()
+def _render_json(draft: DraftDocument) -> bytes:
+    return format_json(draft.report).encode()
 
 
 _FORMATS: Mapping[str, OutputFormat] = {

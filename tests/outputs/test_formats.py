@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.outputs import format_json, format_names, format_text, get_format
+from report_gen.outputs import DraftDocument, format_json, format_names, format_text, get_format
 from report_gen.records import Image, Report, Series, Study
 
 
@@ -20,9 +20,9 @@ def study(tmp_path: Path) -> Study:
 
 def test_text_and_json_are_registered(report: Report, study: Study) -> None:
     assert format_names() == ("txt", "json")
-    assert get_format("txt").render(report, study).decode() == format_text(report)
-    assert get_format("json").render(report, study).decode() == format_json(report)
-    assert json.loads(get_format("json").render(report, study))["sections"]
+    assert get_format("txt").render(DraftDocument(report=report, study=study)).decode() == format_text(report)
+    assert get_format("json").render(DraftDocument(report=report, study=study)).decode() == format_json(report)
+    assert json.loads(get_format("json").render(DraftDocument(report=report, study=study)))["sections"]
 
 
 @pytest.mark.parametrize("name", format_names())

@@ -86,7 +86,7 @@ class Validator:
         )
 
     def _measure(self) -> tuple[MeanLosses | None, FindingConfig, Mapping[str, float]]:
-        """Return the mean losses, or None without studies, fitted thresholds, and the accuracy of each attribute head."""
+        """Return the mean losses, None without studies; fitted thresholds; and the accuracy of each attribute head."""
         attributes, schema = self._checkpoint.model.config.attributes, self._checkpoint.model.config.finding_schema
         sums, totals, correct = np.array(LossSums()), np.array(LossCounts()), np.zeros((len(attributes), 2))
         predictions: list[tuple[Floats, Floats]] = []
@@ -102,10 +102,10 @@ class Validator:
                 predictions.append((logits.cpu().numpy(), targets.cpu().numpy()))
         added = np.array(self._processes.sum([*sums, *totals, *correct.ravel()]))
         all_weights = LossCounts(*added[len(sums) :][: len(totals)].tolist())
-        losses = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage) if any(all_weights) else None
+        means = mean_losses(added[: len(sums)].tolist(), all_weights, self._stage) if any(all_weights) else None
         counts = zip(attributes, added[len(sums) + len(totals) :].reshape(correct.shape).tolist(), strict=True)
         accuracies = {str(attribute.name): hits / known for attribute, (hits, known) in counts if known}
-        return losses, self._tune(self._processes.gather(predictions), schema), accuracies
+        return means, self._tune(self._processes.gather(predictions), schema), accuracies
 
     def _tune(self, predictions: Sequence[tuple[Floats, Floats]], schema: FindingSchema) -> FindingConfig:
         """Return calibration and thresholds fitted to the logits and targets of all validation studies with images."""

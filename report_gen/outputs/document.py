@@ -1,0 +1,54 @@
+"""A draft together with everything that output formats write beside its text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from report_gen.outputs.source_header import SourceHeader, read_source_header
+from report_gen.records import Heatmap, Report, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentOptions:
+    """Choices of the user about the documents of a draft."""
+
+    patient_id: str | None = None
+    """Patient ID of a study whose images have no DICOM header. A header is never overridden."""
+    accession_number: str | None = None
+    """Accession number of a study whose images have no DICOM header."""
+    paper: Literal["A4", "Letter"] = "A4"
+    """Paper size of pages."""
+    basic_text_sr: bool = False
+    """Write Basic Text SR instead of Enhanced SR, for old archives."""
+    fhir_version: Literal["R4B", "R5"] = "R4B"
+    """Version of FHIR."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftDocument:
+    """What an output format writes: a draft, its study, and what the draft was made from."""
+
+    report: Report
+    study: Study
+    attention: Heatmap | None = None
+    """Attention of the findings over the first image of the study; None if the format does not need it or the model has
+    no findings."""
+    model_card: str = ""
+    """Model card of the checkpoint, Markdown."""
+    options: DocumentOptions = field(default_factory=DocumentOptions)
+    revises: Path | None = None
+    """An earlier document of the same format and study, of which this one is a new version."""
+
+    @cached_property
+    def source(self) -> SourceHeader:
+        """Patient, study and images as the DICOM headers of the study state them; read from the files once.
+
+        Raises:
+            StudyError: An image of the study cannot be read any more.
+        """
+        return read_source_header(
+            self.study, patient_id=self.options.patient_id, accession_number=self.options.accession_number
+        )

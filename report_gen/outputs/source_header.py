@@ -1,0 +1,148 @@
+"""Read what documents copy from the images that a draft was made from: patient, study, and references to the images."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from pydicom import Dataset
+
+from report_gen.errors import StudyError
+from report_gen.imaging import is_dicom, raise_study_errors, read_attributes
+from report_gen.records import Image, Study
+
+PATIENT_KEYWORDS = (
+    "PatientName",
+    "PatientID",
+    "IssuerOfPatientID",
+    "OtherPatientIDsSequence",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientSpeciesDescription",
+    "PatientSpeciesCodeSequence",
+    "PatientBreedDescription",
+    "PatientBreedCodeSequence",
+    "BreedRegistrationSequence",
+    "ResponsiblePerson",
+    "ResponsibleOrganization",
+)
+"""Attributes of the Patient Module (PS3.3 C.7.1.1) that are copied."""
+
+STUDY_KEYWORDS = (
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "IssuerOfAccessionNumberSequence",
+    "ReferringPhysicianName",
+    "StudyDescription",
+    "ProcedureCodeSequence",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+)
+"""Attributes of the General Study and Patient Study Modules (PS3.3 C.7.2) that are copied."""
+
+_IMAGE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "NumberOfFrames")
+_KEYWORDS = ("SpecificCharacterSet", *PATIENT_KEYWORDS, *STUDY_KEYWORDS, *_IMAGE_KEYWORDS)
+
+_NAMESPACE = uuid.UUID("6f0e6e0c-5d0b-4d54-9a55-6b1a1f4b8a0e")
+"""Namespace of the UIDs that report-gen derives."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImage:
+    """An image of the study, as documents refer to it."""
+
+    image: Image
+    sop_class_uid: str | None
+    """None for a picture without a DICOM header, to which no DICOM document can refer."""
+    sop_instance_uid: str
+    """UID of the header, or one derived from the content of a picture."""
+    series_instance_uid: str
+    frames: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceHeader:
+    """Patient, study and images that a document is about."""
+
+    attributes: Dataset
+    """Attributes of patient and study (`PATIENT_KEYWORDS`, `STUDY_KEYWORDS`) of the first image that has a header, with
+    decoded texts. It always has a StudyInstanceUID."""
+    images: tuple[SourceImage, ...]
+    """The images of the study in their order."""
+
+    @property
+    def dicom_images(self) -> tuple[SourceImage, ...]:
+        """The images that have a DICOM header."""
+        return tuple(image for image in self.images if image.sop_class_uid is not None)
+
+
+def read_source_header(
+    study: Study, *, patient_id: str | None = None, accession_number: str | None = None
+) -> SourceHeader:
+    """Read the headers of a study's images.
+
+    A study of pictures without a header gets UIDs that are derived from the content of its images, so that all
+    documents of the study agree.
+
+    Args:
+        study: The study.
+        patient_id: Patient ID of a study without headers.
+        accession_number: Accession number of a study without headers.
+
+    Raises:
+        StudyError: A file cannot be read any more, or a DICOM header lacks a UID that documents refer to.
+    """
+    headers = [_read_header(image) for image in study.images]
+    first = next((header for header in headers if header is not None), None)
+    attributes = Dataset()
+    if first is None:
+        digests = [image.sha256 for image in study.images]
+        attributes.StudyInstanceUID = derived_uid("study", *digests)
+        attributes.PatientID, attributes.AccessionNumber = patient_id or "", accession_number or ""
+    else:
+        for keyword in (*PATIENT_KEYWORDS, *STUDY_KEYWORDS):
+            if keyword in first:
+                attributes.add(first[keyword])
+    images = zip(study.images, headers, strict=True)
+    return SourceHeader(attributes=attributes, images=tuple(_source_image(*pair) for pair in images))
+
+
+def derived_uid(*parts: str) -> str:
+    """Return a UID that depends on the parts only, derived from a UUID of version 5 (PS3.5 B.2, RFC 9562 5.5)."""
+    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}"
+
+
+def _read_header(image: Image) -> Dataset | None:
+    """Return the attributes of a DICOM file, or None for a picture."""
+    with raise_study_errors(image.path):
+        with image.path.open("rb") as file:
+            if not is_dicom(file.read(132)):
+                return None
+        dataset = read_attributes(image.path, _KEYWORDS)
+        dataset.decode()
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+            if not dataset.get(keyword):
+                raise StudyError(image.path, f"the header has no {keyword}, so no document can refer to the image")
+        return dataset
+
+
+def _source_image(image: Image, header: Dataset | None) -> SourceImage:
+    if header is None:
+        return SourceImage(
+            image=image,
+            sop_class_uid=None,
+            sop_instance_uid=derived_uid("image", image.sha256),
+            series_instance_uid=derived_uid("series", image.sha256),
+            frames=1,
+        )
+    return SourceImage(
+        image=image,
+        sop_class_uid=str(header.SOPClassUID),
+        sop_instance_uid=str(header.SOPInstanceUID),
+        series_instance_uid=str(header.SeriesInstanceUID),
+        frames=int(header.get("NumberOfFrames") or 1),
+    )
