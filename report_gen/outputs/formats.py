@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.json import format_json
 from report_gen.outputs.text import format_text
 
@@ -59,10 +60,55 @@ def _render_json(draft: DraftDocument) -> bytes:
     return format_json(draft.report).encode()
 
 
+def _render_dicom_sr(draft: DraftDocument) -> bytes:
+    with clinical_extra("dicom-sr"):
+        from report_gen.outputs.dicom import format_dicom_sr
+    return format_dicom_sr(draft)
+
+
+def _render_dicom_sr_findings(draft: DraftDocument) -> bytes:
+    with clinical_extra("dicom-sr-findings"):
+        from report_gen.outputs.dicom import format_dicom_sr_findings
+    return format_dicom_sr_findings(draft)
+
+
+def _render_dicom_pdf(draft: DraftDocument) -> bytes:
+    with clinical_extra("dicom-pdf"):
+        from report_gen.outputs.dicom import format_dicom_pdf
+    return format_dicom_pdf(draft)
+
+
+def _render_dicom_sc(draft: DraftDocument) -> bytes:
+    with clinical_extra("dicom-sc"):
+        from report_gen.outputs.dicom import format_dicom_sc
+    return format_dicom_sc(draft)
+
+
 _FORMATS: Mapping[str, OutputFormat] = {
     output.name: output
     for output in (
         OutputFormat(name="txt", suffix=".txt", media_type="text/plain", render=_render_text),
         OutputFormat(name="json", suffix=".json", media_type="application/json", render=_render_json),
+        OutputFormat(name="dicom-sr", suffix=".sr.dcm", media_type="application/dicom", render=_render_dicom_sr),
+        OutputFormat(
+            name="dicom-sr-findings",
+            suffix=".findings.dcm",
+            media_type="application/dicom",
+            render=_render_dicom_sr_findings,
+        ),
+        OutputFormat(
+            name="dicom-pdf",
+            suffix=".pdf.dcm",
+            media_type="application/dicom",
+            render=_render_dicom_pdf,
+            needs_attention=True,
+        ),
+        OutputFormat(
+            name="dicom-sc",
+            suffix=".sc.dcm",
+            media_type="application/dicom",
+            render=_render_dicom_sc,
+            needs_attention=True,
+        ),
     )
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_text_and_json_are_registered(report: Report, study: Study) -> None:
-    assert format_names() == ("txt", "json")
+    assert format_names() == ("txt", "json", "dicom-sr", "dicom-sr-findings", "dicom-pdf", "dicom-sc")
     assert get_format("txt").render(DraftDocument(report=report, study=study)).decode() == format_text(report)
     assert get_format("json").render(DraftDocument(report=report, study=study)).decode() == format_json(report)
     assert json.loads(get_format("json").render(DraftDocument(report=report, study=study)))["sections"]
@@ -31,9 +33,25 @@ def test_each_format_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.suffix.startswith(".")
     assert found.media_type.count("/") == 1
-    assert found.is_text
+    assert found.is_text == (name in ("txt", "json"))
 
 
 def test_an_unknown_format_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match=r"'pdf'.*txt, json"):
-        get_format("pdf")
+    with pytest.raises(UsageError, match=r"'docx'.*txt, json"):
+        get_format("docx")
+
+
+@pytest.mark.parametrize("name", ["dicom-sr", "dicom-sr-findings", "dicom-pdf", "dicom-sc"])
+def test_a_missing_library_is_an_error_that_names_the_extra(
+    name: str, report: Report, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in [module for module in sys.modules if module.startswith(("highdicom", "report_gen.outputs.dicom"))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    with pytest.raises(UsageError, match=rf"{name} needs highdicom.*report-gen\[clinical\]"):
+        get_format(name).render(DraftDocument(report=report, study=study))
+
+
+def test_the_registry_loads_no_library_for_dicom_objects() -> None:
+    code = "import report_gen.outputs, sys; sys.exit('highdicom' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,173 @@
+"""Set the attributes that all DICOM objects of a draft have, and encode the objects as files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+from highdicom import ContributingEquipment
+from highdicom.sr import CodedConcept
+from pydicom import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code as PydicomCode
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from report_gen.errors import StudyError
+from report_gen.outputs.codes import IMAGING_PROCEDURE, PROCEDURES, Code
+from report_gen.outputs.dicom.identity import ObjectIdentity
+from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.source_header import SourceImage, derived_uid
+from report_gen.records import Provenance, strip_controls
+
+MANUFACTURER = "report-gen"
+SERIES_DESCRIPTION = "DRAFT by report-gen, not for diagnosis"
+
+_REQUIRED = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+"""Attributes of type 2 of the Patient and General Study Modules (PS3.3 C.7.1.1, C.7.2.1): empty if unknown."""
+
+
+def device_uid(provenance: Provenance) -> str:
+    """Return the Device UID of a model. IHE AI Results asks for a new one whenever a model is trained again."""
+    return derived_uid("device", provenance.weights_sha256)
+
+
+def evidence_of(draft: DraftDocument) -> list[Dataset]:
+    """Return the images as highdicom needs them: UIDs, and empty attributes of patient and study.
+
+    A study of pictures has one item, which names no object that exists: `finish` removes it from the references.
+    """
+    images = draft.source.dicom_images or draft.source.images[:1]
+    return [_evidence_item(image, str(draft.source.attributes.StudyInstanceUID)) for image in images]
+
+
+def procedure_of(draft: DraftDocument) -> CodedConcept:
+    """Return the imaging procedure of a study, as its header states it or as its modality implies."""
+    for item in draft.source.attributes.get("ProcedureCodeSequence") or ():
+        if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning"):
+            stated = Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
+            return to_concept(stated)
+    return to_concept(PROCEDURES.get(draft.study.series[0].modality or "", IMAGING_PROCEDURE))
+
+
+def to_concept(code: Code) -> CodedConcept:
+    """Return a code as highdicom writes it."""
+    return CodedConcept(value=code.value, scheme_designator=code.scheme, meaning=long_string(code.meaning))
+
+
+def long_string(text: str) -> str:
+    """Return a text that the VR LO can hold: at most 64 characters without backslash (PS3.5 6.2)."""
+    return strip_controls(text).replace("\\", "/")[:64].strip()
+
+
+def equipment_arguments(draft: DraftDocument) -> dict[str, Any]:
+    """Return the arguments of highdicom's classes about the General Equipment Module (PS3.3 C.7.5.1) and the times."""
+    provenance = draft.report.provenance
+    time = _local_time(provenance)
+    return {
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": long_string(provenance.model_name) or "unknown",
+        "software_versions": long_string(provenance.program_version) or "unknown",
+        "series_description": SERIES_DESCRIPTION,
+        "content_date": time.date(),
+        "content_time": time.time(),
+        "specific_character_set": "ISO_IR 192",
+    }
+
+
+def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
+    """Copy patient and study from the source, set what highdicom leaves out, and encode a DICOM file.
+
+    Args:
+        dataset: The object; its patient and study attributes are replaced.
+        draft: The draft.
+
+    Raises:
+        StudyError: An attribute of the source cannot be written.
+    """
+    for keyword in _REQUIRED:
+        setattr(dataset, keyword, "")
+    for element in draft.source.attributes:
+        dataset[element.tag] = element
+    dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: names of any script
+    dataset.ContributingEquipmentSequence = [_contributing_equipment(draft)]  # highdicom adds itself and the time
+    time = _local_time(draft.report.provenance)
+    dataset.InstanceCreationDate, dataset.InstanceCreationTime = time.strftime("%Y%m%d"), time.strftime("%H%M%S")
+    if not draft.source.dicom_images:  # type 1C, PS3.3 C.17.2: nothing that a picture could be referred to by
+        dataset.pop("CurrentRequestedProcedureEvidenceSequence", None)
+    file = BytesIO()
+    try:
+        dataset.save_as(file, enforce_file_format=True)
+    except (ValueError, TypeError, AttributeError, UnicodeError) as error:
+        path = draft.source.images[0].image.path
+        raise StudyError(path, f"its header cannot be copied to a DICOM object ({error}); repair the header") from error
+    return file.getvalue()
+
+
+def add_predecessor(dataset: Dataset, identity: ObjectIdentity) -> None:
+    """Refer to the object that this one replaces (PredecessorDocumentsSequence, PS3.3 C.17.2.2)."""
+    if identity.predecessor is None:
+        return
+    series = Dataset()
+    series.SeriesInstanceUID = identity.series_instance_uid
+    series.ReferencedSOPSequence = [_reference(identity.sop_class_uid, str(identity.predecessor.SOPInstanceUID))]
+    study = Dataset()
+    study.StudyInstanceUID = str(identity.predecessor.StudyInstanceUID)
+    study.ReferencedSeriesSequence = [series]
+    dataset.PredecessorDocumentsSequence = [study]
+
+
+def source_reference(image: SourceImage, purpose: PydicomCode) -> Dataset:
+    """Return a reference to an image of the study that has a header, with the purpose of the reference."""
+    item = _reference(str(image.sop_class_uid), image.sop_instance_uid)
+    item.PurposeOfReferenceCodeSequence = [CodedConcept.from_code(purpose)]
+    return item
+
+
+def _reference(sop_class_uid: str, sop_instance_uid: str) -> Dataset:
+    """Return a reference to an object (SOP Instance Reference Macro, PS3.3 10.8)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
+    return item
+
+
+def _contributing_equipment(draft: DraftDocument) -> ContributingEquipment:
+    """Return the item by which IHE AI Results identifies the model (SOP Common Module, PS3.3 C.12.1).
+
+    The serial number is the SHA-256 of the weights, from which the Device UID is derived.
+    """
+    provenance = draft.report.provenance
+    item = ContributingEquipment(
+        MANUFACTURER,
+        codes.DCM.ProcessingEquipment,
+        manufacturer_model_name=long_string(provenance.model_name) or "unknown",
+        software_versions=long_string(provenance.program_version) or "unknown",
+        device_serial_number=provenance.weights_sha256,
+        contribution_datetime=_time(provenance).strftime("%Y%m%d%H%M%S%z"),
+        contribution_description="Draft by a model, not for diagnosis",
+    )
+    item.DeviceUID = device_uid(provenance)
+    return item
+
+
+def _local_time(provenance: Provenance) -> datetime:
+    """Return the time of the draft in local time, as all times of a DICOM object without an offset are."""
+    return _time(provenance).astimezone().replace(tzinfo=None)
+
+
+def _time(provenance: Provenance) -> datetime:
+    time = datetime.fromisoformat(provenance.created).replace(microsecond=0)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _evidence_item(image: SourceImage, study_uid: str) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = study_uid
+    item.SeriesInstanceUID, item.SOPInstanceUID = image.series_instance_uid, image.sop_instance_uid
+    item.SOPClassUID = image.sop_class_uid or SecondaryCaptureImageStorage
+    for keyword in _REQUIRED:
+        setattr(item, keyword, "")
+    return item

@@ -1,0 +1,184 @@
+"""Write the findings of a draft as a coded report for programs: Comprehensive 3D SR (TID 1500, IHE AI Results)."""
+
+from __future__ import annotations
+
+from highdicom.sr import (
+    AlgorithmIdentification,
+    Comprehensive3DSR,
+    FindingSite,
+    LanguageOfContentItemAndDescendants,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    SourceImageForMeasurementGroup,
+    TrackingIdentifier,
+)
+from pydicom.sr.codedict import codes
+from pydicom.uid import Comprehensive3DSRStorage
+
+from report_gen.outputs.codes import (
+    LUNG,
+    PLEURA,
+    PRESENCE,
+    PROBABILITY,
+    SIDES,
+    STATES,
+    ZONES,
+    finding_code,
+    finding_site,
+)
+from report_gen.outputs.dicom.attributes import (
+    MANUFACTURER,
+    add_predecessor,
+    equipment_arguments,
+    evidence_of,
+    finish,
+    procedure_of,
+    to_concept,
+)
+from report_gen.outputs.dicom.content import (
+    LANGUAGE,
+    insert_opening,
+    observation_context,
+    opening_items,
+    text_item,
+)
+from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
+from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.source_header import derived_uid
+from report_gen.records import Finding, Side, Zone, strip_controls
+
+_SERIES_NUMBER = 9602
+_NO_COORDINATES = (
+    "No coordinates are given: the attention of the model is not a reliable location of a finding. Side and zone are "
+    "given as finding site where the model predicts them."
+)
+_NO_IMAGE = "No image is referenced: the pictures of this study have no DICOM header."
+
+
+def format_dicom_sr_findings(draft: DraftDocument) -> bytes:
+    """Write the findings of a draft as a DICOM structured report that programs read.
+
+    Each finding is a measurement group (TID 1501) with its state, its probability, its side and zones as finding sites,
+    the algorithm, and references to the images. A finding without a code has its name as text. Coordinates are not
+    written: the attention of the finding head is on the finding in about half of the images only, and a comment says
+    so. A study of pictures without headers has no references to images.
+
+    Args:
+        draft: The draft.
+
+    Raises:
+        StudyError: The source cannot be read or copied, or `revises` is no earlier version.
+    """
+    identity = identify_object(
+        draft,
+        format_name="dicom-sr-findings",
+        sop_class_uid=Comprehensive3DSRStorage,
+        series_number=_SERIES_NUMBER,
+    )
+    dataset = Comprehensive3DSR(
+        evidence=evidence_of(draft),
+        content=_report(draft, identity),
+        series_instance_uid=identity.series_instance_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.sop_instance_uid,
+        instance_number=identity.instance_number,
+        **equipment_arguments(draft),
+    )
+    add_predecessor(dataset, identity)
+    return finish(dataset, draft)
+
+
+def _report(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementReport:
+    report = MeasurementReport(
+        observation_context=observation_context(draft),
+        procedure_reported=procedure_of(draft),
+        imaging_measurements=[_group(finding, draft, identity) for finding in draft.report.findings]
+        or [_empty_group(draft, identity)],
+        language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(LANGUAGE),
+    )
+    about_images = _NO_COORDINATES if draft.source.dicom_images else _NO_IMAGE
+    insert_opening(report[0].ContentSequence, [*opening_items(draft), text_item(codes.DCM.Comment, about_images)])
+    return report
+
+
+def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> MeasurementsAndQualitativeEvaluations:
+    code = finding_code(finding.name)
+    probability = (
+        []
+        if finding.probability is None
+        else [Measurement(to_concept(PROBABILITY), round(finding.probability, 4), codes.UCUM.NoUnits)]
+    )
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(finding.name, identity),
+        finding_type=None if code is None else to_concept(code),
+        algorithm_id=_algorithm(draft),
+        finding_sites=_sites(finding),
+        measurements=probability,
+        qualitative_evaluations=[QualitativeEvaluation(to_concept(PRESENCE), to_concept(STATES[finding.state]))],
+        source_images=_source_images(draft),
+    )
+    if code is None:  # TID 1501 is extensible: a text instead of the code
+        group[0].ContentSequence.append(text_item(codes.DCM.Finding, strip_controls(finding.name)))
+    if finding.overridden or finding.location_overridden:
+        what = " and ".join(
+            word
+            for word, is_set in (("state", finding.overridden), ("location", finding.location_overridden))
+            if is_set
+        )
+        group[0].ContentSequence.append(text_item(codes.DCM.Comment, f"The user set the {what}."))
+    return group
+
+
+def _empty_group(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementsAndQualitativeEvaluations:
+    """Return the group of a model that has no findings, because the template requires one."""
+    return MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking("The model reports no findings", identity),
+        algorithm_id=_algorithm(draft),
+        source_images=_source_images(draft),
+    )
+
+
+def _tracking(name: str, identity: ObjectIdentity) -> TrackingIdentifier:
+    return TrackingIdentifier(
+        uid=derived_uid("tracking", identity.series_instance_uid, name), identifier=strip_controls(name)
+    )
+
+
+def _algorithm(draft: DraftDocument) -> AlgorithmIdentification:
+    """Return the model (PS3.16 TID 4019). Its version is that of the program and of the weights."""
+    provenance = draft.report.provenance
+    return AlgorithmIdentification(
+        name=strip_controls(provenance.model_name) or "unknown",
+        version=f"{strip_controls(provenance.program_version)}, weights {provenance.weights_sha256}",
+        manufacturer=MANUFACTURER,
+    )
+
+
+def _sites(finding: Finding) -> list[FindingSite]:
+    """Return side and zones of a finding that is stated.
+
+    A zone is a part of a lung. For a finding of another organ it is the height: a modifier of the site of that organ.
+    """
+    site, location = finding_site(finding.name), finding.location
+    if not finding.state.is_stated or not location.known or site is None:
+        return []
+    side = None if location.side is Side.UNKNOWN else to_concept(SIDES[location.side])
+    zones = [to_concept(ZONES[zone]) for zone in Zone if zone in location.zones]
+    if not zones:
+        return [FindingSite(to_concept(site), laterality=side)]
+    if site in (LUNG, PLEURA):
+        return [FindingSite(zone, laterality=side) for zone in zones]
+    return [FindingSite(to_concept(site), laterality=side, topographical_modifier=zone) for zone in zones]
+
+
+def _source_images(draft: DraftDocument) -> list[SourceImageForMeasurementGroup]:
+    return [
+        SourceImageForMeasurementGroup(
+            str(image.sop_class_uid),
+            image.sop_instance_uid,
+            referenced_frame_numbers=[1] if image.frames > 1 else None,  # the model gets the first frame
+        )
+        for image in draft.source.dicom_images
+    ]

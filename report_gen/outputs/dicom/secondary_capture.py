@@ -1,0 +1,67 @@
+"""Write the key image of a draft, the radiograph with the findings' overlay, as a Secondary Capture image."""
+
+from __future__ import annotations
+
+from highdicom.sc import SCImage
+from pydicom.sr.codedict import codes
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from report_gen.outputs.dicom.attributes import equipment_arguments, finish, source_reference
+from report_gen.outputs.dicom.identity import identify_object
+from report_gen.outputs.document import DraftDocument
+from report_gen.records import Laterality
+
+_SERIES_NUMBER = 9604
+_DERIVATION = "Attention of the model's findings drawn over the radiograph. Draft, not for diagnosis."
+
+
+def format_dicom_sc(draft: DraftDocument) -> bytes:
+    """Write the key image of a draft as a DICOM Secondary Capture image (PS3.3 A.8.1).
+
+    Args:
+        draft: The draft with its attention.
+
+    Raises:
+        StudyError: The source cannot be read or copied, or `revises` is no earlier version.
+    """
+    from report_gen.outputs.page import key_image
+
+    identity = identify_object(
+        draft,
+        format_name="dicom-sc",
+        sop_class_uid=SecondaryCaptureImageStorage,
+        series_number=_SERIES_NUMBER,
+    )
+    arguments = equipment_arguments(draft)
+    time = arguments.pop("content_time")
+    date = arguments.pop("content_date")
+    dataset = SCImage(
+        key_image(draft),
+        photometric_interpretation="RGB",
+        bits_allocated=8,
+        coordinate_system="PATIENT",
+        patient_orientation=("L", "F"),
+        study_instance_uid=str(draft.source.attributes.StudyInstanceUID),
+        series_instance_uid=identity.series_instance_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.sop_instance_uid,
+        instance_number=identity.instance_number,
+        **arguments,
+    )
+    dataset.ContentDate, dataset.ContentTime = date.strftime("%Y%m%d"), time.strftime("%H%M%S")
+    dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = dataset.ContentDate, dataset.ContentTime
+    dataset.PatientOrientation = ""  # type 2C, PS3.3 C.7.6.1: unknown, the key image has texts beside the radiograph
+    dataset.ImageLaterality = _laterality(draft)  # PS3.3 C.7.6.1
+    dataset.ConversionType = "WSD"  # workstation (PS3.3 C.8.6.1)
+    dataset.BurnedInAnnotation = "YES"  # the draft sentence, and what the radiograph may show
+    dataset.DerivationDescription = _DERIVATION
+    if draft.source.dicom_images:  # General Reference Module, PS3.3 C.12.4
+        operation = codes.DCM.SourceImageForImageProcessingOperation  # CID 7202
+        dataset.SourceImageSequence = [source_reference(draft.source.dicom_images[0], operation)]
+    return finish(dataset, draft)
+
+
+def _laterality(draft: DraftDocument) -> str:
+    """Return the side of the body part. A paired body part states it, so that an unknown one is unpaired: a chest."""
+    laterality = draft.study.images[0].laterality
+    return Laterality.UNPAIRED.value if laterality is Laterality.UNKNOWN else laterality.value

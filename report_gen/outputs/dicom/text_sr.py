@@ -1,0 +1,119 @@
+"""Write a draft as a text report for readers: Enhanced SR, or Basic Text SR for old archives (PS3.16 TID 2000)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from highdicom.sr import (
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    EnhancedSR,
+    LanguageOfContentItemAndDescendants,
+    NumContentItem,
+    RelationshipTypeValues,
+)
+from pydicom.sr.codedict import codes
+from pydicom.uid import BasicTextSRStorage, EnhancedSRStorage
+
+from report_gen.outputs.codes import PROBABILITY, REPORT, SECTIONS, SENTENCES
+from report_gen.outputs.dicom.attributes import add_predecessor, equipment_arguments, evidence_of, finish, to_concept
+from report_gen.outputs.dicom.content import (
+    LANGUAGE,
+    observation_context,
+    opening_items,
+    procedure_item,
+    text_item,
+)
+from report_gen.outputs.dicom.identity import identify_object
+from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.finding_lines import describe_finding
+from report_gen.records import Finding, FindingState, Section, strip_controls
+
+_SERIES_NUMBER = 9601
+_Item = TypeVar("_Item", bound=ContentItem)
+_ORDER = (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT)
+
+
+def format_dicom_sr(draft: DraftDocument) -> bytes:
+    """Write a draft as a DICOM structured report that viewers show as text.
+
+    The tree begins with the draft sentence and the notices. Findings and impression are containers with one text for
+    each sentence. A last container has one text for each finding of the model whose state is known, with its calibrated
+    probability; Basic Text SR has no numbers, so the probability is in the text only. The confidence of a sentence is
+    not written, because it is a probability of words and not of what they say.
+
+    The flags are PARTIAL, UNVERIFIED and PRELIMINARY. A study of pictures without headers has no evidence, because no
+    object exists that could be referred to.
+
+    Args:
+        draft: The draft.
+
+    Raises:
+        StudyError: The source cannot be read or copied, or `revises` is no earlier version.
+    """
+    sop_class_uid = BasicTextSRStorage if draft.options.basic_text_sr else EnhancedSRStorage
+    identity = identify_object(draft, format_name="dicom-sr", sop_class_uid=sop_class_uid, series_number=_SERIES_NUMBER)
+    dataset = EnhancedSR(
+        evidence=evidence_of(draft),
+        content=_root(draft),
+        series_instance_uid=identity.series_instance_uid,
+        series_number=identity.series_number,
+        sop_instance_uid=identity.sop_instance_uid,
+        instance_number=identity.instance_number,
+        **equipment_arguments(draft),
+    )
+    # highdicom has no class for Basic Text SR. Its content is a subset of that of Enhanced SR (PS3.3 A.35.1, A.35.2).
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class_uid
+    add_predecessor(dataset, identity)
+    return finish(dataset, draft)
+
+
+def _root(draft: DraftDocument) -> ContainerContentItem:
+    root = ContainerContentItem(to_concept(REPORT), template_id="2000")
+    root.ContentSequence = ContentSequence()
+    root.ContentSequence.extend(LanguageOfContentItemAndDescendants(LANGUAGE))
+    root.ContentSequence.extend(observation_context(draft))
+    root.ContentSequence.append(procedure_item(draft))
+    root.ContentSequence.extend(opening_items(draft))
+    root.ContentSequence.extend(_section_item(section) for section in draft.report.sections)
+    stated = [finding for state in _ORDER for finding in draft.report.findings if finding.state is state]
+    if stated:
+        root.ContentSequence.append(_findings_item(stated, numbers=not draft.options.basic_text_sr))
+    return root
+
+
+def _section_item(section: Section) -> ContainerContentItem:
+    texts = filter(None, (strip_controls(sentence.text) for sentence in section.sentences))
+    name = to_concept(SENTENCES[section.name])
+    container = ContainerContentItem(
+        to_concept(SECTIONS[section.name]), relationship_type=RelationshipTypeValues.CONTAINS
+    )
+    return _with_children(container, [text_item(name, text) for text in texts])
+
+
+def _findings_item(findings: list[Finding], *, numbers: bool) -> ContainerContentItem:
+    items = [_finding_item(finding, numbers=numbers) for finding in findings]
+    container = ContainerContentItem(codes.DCM.SummaryOfDetections, relationship_type=RelationshipTypeValues.CONTAINS)
+    return _with_children(container, items)
+
+
+def _finding_item(finding: Finding, *, numbers: bool) -> ContentItem:
+    item = text_item(codes.DCM.SingleImageFinding, describe_finding(finding))
+    if not numbers or finding.probability is None:
+        return item
+    probability = NumContentItem(
+        to_concept(PROBABILITY),
+        round(finding.probability, 4),
+        codes.UCUM.NoUnits,
+        relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
+    )
+    return _with_children(item, [probability])
+
+
+def _with_children(parent: _Item, children: Sequence[ContentItem]) -> _Item:
+    """Return an item with children. An empty Content Sequence is not allowed (type 1C, PS3.3 C.17.3)."""
+    if children:
+        parent.ContentSequence = ContentSequence(children)
+    return parent

@@ -1,0 +1,93 @@
+"""UIDs, series and revisions of the DICOM objects of a draft."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import UID
+
+from report_gen.errors import StudyError
+from report_gen.outputs import DocumentOptions, DraftDocument, get_format
+from report_gen.records import Report
+from tests.dicom_files import STUDY_UID
+from tests.outputs.dicom.conftest import Draft
+
+FORMATS = ("dicom-sr", "dicom-sr-findings", "dicom-pdf", "dicom-sc")
+Write = Callable[[str, DraftDocument], Path]
+
+
+def render(name: str, document: DraftDocument) -> Dataset:
+    return dcmread(BytesIO(get_format(name).render(document)))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_same_draft_gives_the_same_bytes(name: str, draft: Draft) -> None:
+    assert get_format(name).render(draft()) == get_format(name).render(draft())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_time_of_a_draft_does_not_belong_to_its_identity(name: str, draft: Draft, report: Report) -> None:
+    later = replace(report.provenance, created="2026-02-02T03:04:05Z")
+    assert render(name, draft()).SOPInstanceUID == render(name, draft(provenance=later)).SOPInstanceUID
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_another_draft_is_another_instance_of_the_series(name: str, draft: Draft) -> None:
+    one, other = render(name, draft()), render(name, draft(notices=()))
+    assert one.SOPInstanceUID != other.SOPInstanceUID
+    assert one.SeriesInstanceUID == other.SeriesInstanceUID
+
+
+def test_another_model_is_another_series_and_another_device(draft: Draft, report: Report) -> None:
+    other = replace(report.provenance, weights_sha256="ab" * 32)
+    objects = [render("dicom-sr", draft()), render("dicom-sr", draft(provenance=other))]
+    assert len({str(one.SeriesInstanceUID) for one in objects}) == 2
+    assert len({one.ContributingEquipmentSequence[0].DeviceUID for one in objects}) == 2
+
+
+@pytest.mark.parametrize("source", ["dicom", "picture"])
+def test_two_sop_classes_never_share_a_series(source: str, draft: Draft) -> None:
+    objects = [render(name, draft(source)) for name in FORMATS]
+    objects.append(render("dicom-sr", draft(source, options=DocumentOptions(basic_text_sr=True))))
+    for one, other in itertools.combinations(objects, 2):
+        assert one.SOPClassUID != other.SOPClassUID
+        assert one.SeriesInstanceUID != other.SeriesInstanceUID
+        assert one.SOPInstanceUID != other.SOPInstanceUID
+        assert one.StudyInstanceUID == other.StudyInstanceUID
+    assert all(UID(one.SOPInstanceUID).is_valid and UID(one.SeriesInstanceUID).is_valid for one in objects)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_revision_is_the_next_instance_of_the_series(name: str, draft: Draft, written: Write, tmp_path: Path) -> None:
+    path = written(name, draft()).rename(tmp_path / "earlier.dcm")
+    earlier, later = dcmread(path), render(name, draft(revises=path))
+    assert later.SeriesInstanceUID == earlier.SeriesInstanceUID
+    assert later.SOPInstanceUID != earlier.SOPInstanceUID
+    assert (earlier.InstanceNumber, later.InstanceNumber) == (1, 2)
+    if name != "dicom-sc":  # images have no such attribute
+        (study,) = later.PredecessorDocumentsSequence
+        (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        assert study.StudyInstanceUID == STUDY_UID
+        assert reference.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+        assert "PredecessorDocumentsSequence" not in earlier
+
+
+def test_a_revision_of_something_else_is_refused(draft: Draft, written: Write, tmp_path: Path) -> None:
+    other_kind = written("dicom-sc", draft())
+    with pytest.raises(StudyError, match=r"draft\.sc\.dcm: .*Secondary Capture.*Enhanced SR"):
+        render("dicom-sr", draft(revises=other_kind))
+    other_study = written("dicom-sr", draft("picture"))
+    with pytest.raises(StudyError, match="another study"):
+        render("dicom-sr", draft(revises=other_study))
+    text = tmp_path / "a.txt"
+    text.write_text("no DICOM")
+    with pytest.raises(StudyError, match=r"a\.txt: not a DICOM file"):
+        render("dicom-sr", draft(revises=text))
+    with pytest.raises(StudyError, match=r"gone\.dcm: .*cannot be read"):
+        render("dicom-sr", draft(revises=tmp_path / "gone.dcm"))
