@@ -13,10 +13,11 @@ _PROBABILITY = re.compile(r"probability ([01]\.\d+)")
 
 
 def describe_finding(finding: Finding) -> str:
-    """Return a finding as one line, such as `Pleural Effusion: present; left, lower zone; probability 0.83`.
+    """Return a finding as one line, such as `Pleural Effusion: present; left, lower zone; probability 0.83.`
 
-    The line has the state, side and zones of a finding that is stated, the probability with two decimals, and what the
-    user set. Probabilities of side and zones are left out.
+    It ends with a full stop because viewers join the texts of a container. The line has the state, side and zones of a
+    finding that is stated, the probability with two decimals, and what the user set. Probabilities of side and zones
+    are left out.
     """
     parts = [_WORDS[finding.state]]
     if finding.state.is_stated and finding.location.known:
@@ -24,14 +25,14 @@ def describe_finding(finding: Finding) -> str:
     if finding.probability is not None:
         parts.append(f"probability {finding.probability:.2f}")
     parts += [_STATE_SET] * finding.overridden + [_LOCATION_SET] * finding.location_overridden
-    return f"{strip_controls(finding.name)}: {'; '.join(parts)}"
+    return f"{strip_controls(finding.name)}: {'; '.join(parts)}."
 
 
 def parse_finding(line: str) -> Finding | None:
     """Return the finding of a line of `describe_finding`; None for another text."""
-    name, separator, rest = line.rpartition(": ")
+    name, separator, rest = line.removesuffix(".").rpartition(": ")
     state, *parts = rest.split("; ")
-    if not separator or state not in _STATES:
+    if not line.endswith(".") or not separator or state not in _STATES:
         return None
     location, probability = UNKNOWN_LOCATION, None
     for part in parts:

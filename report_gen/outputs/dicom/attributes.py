@@ -8,10 +8,12 @@ from typing import Any
 
 from highdicom import ContributingEquipment
 from highdicom.sr import CodedConcept
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.config import RAISE
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
 from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.valuerep import validate_value
 
 from report_gen.errors import StudyError
 from report_gen.outputs.codes import IMAGING_PROCEDURE, PROCEDURES, Code
@@ -28,6 +30,9 @@ _REQUIRED = (
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
 )
 """Attributes of type 2 of the Patient and General Study Modules (PS3.3 C.7.1.1, C.7.2.1): empty if unknown."""
+
+_IDENTIFIERS = ("StudyInstanceUID", "PatientName", "PatientID", "AccessionNumber", "StudyID")
+"""Attributes by which archives file an object. They are copied even if a value does not follow its VR."""
 
 
 def device_uid(provenance: Provenance) -> str:
@@ -91,7 +96,8 @@ def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
     for keyword in _REQUIRED:
         setattr(dataset, keyword, "")
     for element in draft.source.attributes:
-        dataset[element.tag] = element
+        if element.keyword in _IDENTIFIERS or _is_valid(element):
+            dataset[element.tag] = element
     dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: names of any script
     dataset.ContributingEquipmentSequence = [_contributing_equipment(draft)]  # highdicom adds itself and the time
     time = _local_time(draft.report.provenance)
@@ -105,6 +111,15 @@ def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
         path = draft.source.images[0].image.path
         raise StudyError(path, f"its header cannot be copied to a DICOM object ({error}); repair the header") from error
     return file.getvalue()
+
+
+def _is_valid(element: DataElement) -> bool:
+    """Return whether a value follows its VR, unlike a Patient's Age `62`: the object is left without the value."""
+    try:
+        validate_value(element.VR, element.value, RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 def add_predecessor(dataset: Dataset, identity: ObjectIdentity) -> None:

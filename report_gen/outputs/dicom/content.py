@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from highdicom.sr import (
     CodeContentItem,
     CodedConcept,
-    ContentItem,
-    ContentSequence,
     DeviceObserverIdentifyingAttributes,
     ObservationContext,
     ObserverContext,
@@ -33,7 +29,6 @@ def observation_context(draft: DraftDocument) -> ObservationContext:
         name=strip_controls(provenance.model_name) or None,
         manufacturer_name=MANUFACTURER,
         model_name=strip_controls(provenance.model_name) or None,
-        serial_number=provenance.weights_sha256,
     )
     return ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, device))
 
@@ -43,23 +38,15 @@ def procedure_item(draft: DraftDocument) -> CodeContentItem:
     return CodeContentItem(codes.DCM.ProcedureReported, procedure_of(draft), RelationshipTypeValues.HAS_CONCEPT_MOD)
 
 
-def opening_items(draft: DraftDocument) -> Iterator[ContentItem]:
-    """Yield the draft sentence and the notices.
-
-    They are content, because viewers show neither the flags nor the description of the series.
-    """
-    yield text_item(codes.DCM.PreliminaryReport, BANNER)
-    for notice in draft.report.notices:
-        if text := strip_controls(notice):
-            yield text_item(codes.DCM.Comment, text)
+def draft_item() -> TextContentItem:
+    """Return the draft sentence, the first item of each tree: viewers show neither the flags nor the series."""
+    return text_item(codes.DCM.PreliminaryReport, BANNER)
 
 
-def insert_opening(content: ContentSequence, items: Iterable[ContentItem]) -> None:
-    """Insert items before the first one that the root contains, after its context and modifiers."""
-    contained = [item.RelationshipType == RelationshipTypeValues.CONTAINS.value for item in content]
-    position = contained.index(True) if True in contained else len(contained)
-    for offset, item in enumerate(items):
-        content.insert(position + offset, item)
+def notice_items(draft: DraftDocument) -> list[TextContentItem]:
+    """Return the notices."""
+    texts = map(strip_controls, draft.report.notices)
+    return [text_item(codes.DCM.Comment, text) for text in texts if text]
 
 
 def text_item(name: CodedConcept, text: str) -> TextContentItem:

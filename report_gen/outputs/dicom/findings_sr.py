@@ -11,6 +11,7 @@ from highdicom.sr import (
     MeasurementReport,
     MeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
+    RelationshipTypeValues,
     SourceImageForMeasurementGroup,
     TrackingIdentifier,
 )
@@ -39,9 +40,9 @@ from report_gen.outputs.dicom.attributes import (
 )
 from report_gen.outputs.dicom.content import (
     LANGUAGE,
-    insert_opening,
+    draft_item,
+    notice_items,
     observation_context,
-    opening_items,
     text_item,
 )
 from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
@@ -99,7 +100,11 @@ def _report(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementReport
         language_of_content_item_and_descendants=LanguageOfContentItemAndDescendants(LANGUAGE),
     )
     about_images = _NO_COORDINATES if draft.source.dicom_images else _NO_IMAGE
-    insert_opening(report[0].ContentSequence, [*opening_items(draft), text_item(codes.DCM.Comment, about_images)])
+    items = report[0].ContentSequence
+    contained = [item.RelationshipType == RelationshipTypeValues.CONTAINS.value for item in items]
+    for comment in reversed([*notice_items(draft), text_item(codes.DCM.Comment, about_images)]):
+        items.insert(contained.index(True), comment)
+    items.insert(0, draft_item())
     return report
 
 

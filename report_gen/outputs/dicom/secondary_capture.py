@@ -12,7 +12,7 @@ from report_gen.outputs.document import DraftDocument
 from report_gen.records import Laterality
 
 _SERIES_NUMBER = 9604
-_DERIVATION = "Attention of the model's findings drawn over the radiograph. Draft, not for diagnosis."
+_DERIVATION = "Outlines of the model's attention to present findings over the radiograph. Draft, not for diagnosis."
 
 
 def format_dicom_sc(draft: DraftDocument) -> bytes:
@@ -24,7 +24,7 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
     Raises:
         StudyError: The source cannot be read or copied, or `revises` is no earlier version.
     """
-    from report_gen.outputs.page import key_image
+    from report_gen.outputs.key_image import key_image
 
     identity = identify_object(
         draft,
@@ -50,7 +50,7 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
     )
     dataset.ContentDate, dataset.ContentTime = date.strftime("%Y%m%d"), time.strftime("%H%M%S")
     dataset.DateOfSecondaryCapture, dataset.TimeOfSecondaryCapture = dataset.ContentDate, dataset.ContentTime
-    dataset.PatientOrientation = ""  # type 2C, PS3.3 C.7.6.1: unknown, the key image has texts beside the radiograph
+    dataset.PatientOrientation = []  # type 2C, PS3.3 C.7.6.1: unknown, the key image has texts beside the radiograph
     dataset.ImageLaterality = _laterality(draft)  # PS3.3 C.7.6.1
     dataset.ConversionType = "WSD"  # workstation (PS3.3 C.8.6.1)
     dataset.BurnedInAnnotation = "YES"  # the draft sentence, and what the radiograph may show

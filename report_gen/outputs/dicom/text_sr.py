@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from highdicom.sr import (
+    CodedConcept,
     ContainerContentItem,
     ContentItem,
     ContentSequence,
@@ -15,14 +16,16 @@ from highdicom.sr import (
     RelationshipTypeValues,
 )
 from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage, EnhancedSRStorage
 
 from report_gen.outputs.codes import PROBABILITY, REPORT, SECTIONS, SENTENCES
 from report_gen.outputs.dicom.attributes import add_predecessor, equipment_arguments, evidence_of, finish, to_concept
 from report_gen.outputs.dicom.content import (
     LANGUAGE,
+    draft_item,
+    notice_items,
     observation_context,
-    opening_items,
     procedure_item,
     text_item,
 )
@@ -39,10 +42,10 @@ _ORDER = (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT)
 def format_dicom_sr(draft: DraftDocument) -> bytes:
     """Write a draft as a DICOM structured report that viewers show as text.
 
-    The tree begins with the draft sentence and the notices. Findings and impression are containers with one text for
-    each sentence. A last container has one text for each finding of the model whose state is known, with its calibrated
-    probability; Basic Text SR has no numbers, so the probability is in the text only. The confidence of a sentence is
-    not written, because it is a probability of words and not of what they say.
+    The tree begins with the draft sentence. A container has the notices. Findings and impression are containers with
+    one text for each sentence. A last container has one text for each finding of the model whose state is known, with
+    its calibrated probability; Basic Text SR has no numbers, so the probability is in the text only. The confidence of
+    a sentence is not written, because it is a probability of words and not of what they say.
 
     The flags are PARTIAL, UNVERIFIED and PRELIMINARY. A study of pictures without headers has no evidence, because no
     object exists that could be referred to.
@@ -72,31 +75,24 @@ def format_dicom_sr(draft: DraftDocument) -> bytes:
 
 def _root(draft: DraftDocument) -> ContainerContentItem:
     root = ContainerContentItem(to_concept(REPORT), template_id="2000")
-    root.ContentSequence = ContentSequence()
+    root.ContentSequence = ContentSequence([draft_item()])
     root.ContentSequence.extend(LanguageOfContentItemAndDescendants(LANGUAGE))
     root.ContentSequence.extend(observation_context(draft))
     root.ContentSequence.append(procedure_item(draft))
-    root.ContentSequence.extend(opening_items(draft))
+    if notices := notice_items(draft):
+        root.ContentSequence.append(_container(codes.DCM.Comment, notices))
     root.ContentSequence.extend(_section_item(section) for section in draft.report.sections)
     stated = [finding for state in _ORDER for finding in draft.report.findings if finding.state is state]
     if stated:
-        root.ContentSequence.append(_findings_item(stated, numbers=not draft.options.basic_text_sr))
+        items = [_finding_item(finding, numbers=not draft.options.basic_text_sr) for finding in stated]
+        root.ContentSequence.append(_container(codes.DCM.SummaryOfDetections, items))
     return root
 
 
 def _section_item(section: Section) -> ContainerContentItem:
     texts = filter(None, (strip_controls(sentence.text) for sentence in section.sentences))
     name = to_concept(SENTENCES[section.name])
-    container = ContainerContentItem(
-        to_concept(SECTIONS[section.name]), relationship_type=RelationshipTypeValues.CONTAINS
-    )
-    return _with_children(container, [text_item(name, text) for text in texts])
-
-
-def _findings_item(findings: list[Finding], *, numbers: bool) -> ContainerContentItem:
-    items = [_finding_item(finding, numbers=numbers) for finding in findings]
-    container = ContainerContentItem(codes.DCM.SummaryOfDetections, relationship_type=RelationshipTypeValues.CONTAINS)
-    return _with_children(container, items)
+    return _container(to_concept(SECTIONS[section.name]), [text_item(name, text) for text in texts])
 
 
 def _finding_item(finding: Finding, *, numbers: bool) -> ContentItem:
@@ -110,6 +106,11 @@ def _finding_item(finding: Finding, *, numbers: bool) -> ContentItem:
         relationship_type=RelationshipTypeValues.HAS_PROPERTIES,
     )
     return _with_children(item, [probability])
+
+
+def _container(name: Code | CodedConcept, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name, relationship_type=RelationshipTypeValues.CONTAINS)
+    return _with_children(container, items)
 
 
 def _with_children(parent: _Item, children: Sequence[ContentItem]) -> _Item:

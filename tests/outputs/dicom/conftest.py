@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
@@ -49,7 +50,9 @@ def draft(tmp_path: Path, report: Report) -> Draft:
         header = HEADER | changes.pop("header", {})
         path = tmp_path / ("source.dcm" if source == "dicom" else "source.png")
         if source == "dicom":
-            write_dicom(path, **header)
+            with warnings.catch_warnings():  # headers may be wrong, of which pydicom warns when they are made
+                warnings.simplefilter("ignore")
+                write_dicom(path, **header)
         else:
             Picture.fromarray(np.full((40, 30), 7, np.uint8)).save(path)
         return DraftDocument(
@@ -61,10 +64,11 @@ def draft(tmp_path: Path, report: Report) -> Draft:
 
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace the page of a draft and its key image, which another module draws."""
-    module = ModuleType("report_gen.outputs.page")
-    module.__dict__.update(render_pdf=lambda draft: PDF, key_image=lambda draft: KEY_IMAGE)
-    monkeypatch.setitem(sys.modules, "report_gen.outputs.page", module)
+    """Replace the page of a draft and its key image, which other modules draw."""
+    for module, name, made in (("page", "format_pdf", PDF), ("key_image", "key_image", KEY_IMAGE)):
+        replaced = ModuleType(f"report_gen.outputs.{module}")
+        setattr(replaced, name, lambda draft, made=made: made)
+        monkeypatch.setitem(sys.modules, replaced.__name__, replaced)
 
 
 @pytest.fixture

@@ -32,10 +32,12 @@ def contained(item: Dataset) -> list[Dataset]:
     return [child for child in item.get("ContentSequence", []) if child.RelationshipType == "CONTAINS"]
 
 
-def test_the_tree_begins_with_the_draft_sentence_and_the_notices(draft: Draft) -> None:
-    first, second, *_ = contained(read(format_dicom_sr(draft())))
+def test_the_tree_begins_with_the_draft_sentence_and_then_the_notices(draft: Draft) -> None:
+    dataset = read(format_dicom_sr(draft()))
+    first, notices, *_ = contained(dataset)
+    assert first == dataset.ContentSequence[0]
     assert (first.ValueType, first.TextValue) == ("TEXT", BANNER)
-    assert (second.ValueType, second.TextValue) == ("TEXT", "Lateral view only.")
+    assert [item.TextValue for item in contained(notices)] == ["Lateral view only."]
 
 
 def test_each_section_is_a_container_with_a_text_for_each_sentence(draft: Draft, report: Report) -> None:
@@ -51,7 +53,7 @@ def test_the_findings_have_their_probability_as_a_number(draft: Draft) -> None:
     (findings,) = [item for item in contained(read(format_dicom_sr(draft()))) if code(item) == ("DCM", "111064")]
     pneumonia, edema = contained(findings)
     assert pneumonia.TextValue.startswith("Pneumonia: present; left, mid zone, lower zone; probability 0.50")
-    assert edema.TextValue == "Edema: absent; probability 0.12"
+    assert edema.TextValue == "Edema: absent; probability 0.12."
     (number,) = edema.ContentSequence
     assert (number.RelationshipType, code(number)) == ("HAS PROPERTIES", ("DCM", "122157"))
     assert number.MeasuredValueSequence[0].NumericValue == 0.125
@@ -145,3 +147,10 @@ def test_a_draft_without_impression_and_findings_has_neither(draft: Draft) -> No
     ]
     assert [code(item) for item in containers] == [("LN", "59776-5")]
     assert [child.TextValue for child in contained(containers[0])] == ["Clear."]
+
+
+def test_a_value_that_is_none_of_its_vr_is_left_out(draft: Draft) -> None:
+    dataset = read(format_dicom_sr(draft(header={"PatientAge": "62", "StudyDate": "today", "PatientSex": "F"})))
+    assert "PatientAge" not in dataset
+    assert dataset.StudyDate == ""
+    assert dataset.PatientSex == "F"
