@@ -115,8 +115,9 @@ def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
 
 def _is_valid(element: DataElement) -> bool:
     """Return whether a value follows its VR, unlike a Patient's Age `62`: the object is left without the value."""
+    value = str(element.value) if element.VR in ("DS", "IS") else element.value  # numbers as they are written
     try:
-        validate_value(element.VR, element.value, RAISE)
+        validate_value(element.VR, value, RAISE)
     except ValueError:
         return False
     return True

@@ -33,6 +33,8 @@ HEADER: dict[str, Any] = {
     "PatientName": "Łukasiewicz^Jan^^Dr.",
     "PatientBirthDate": "19600102",
     "PatientSex": "M",
+    "PatientAge": "065Y",
+    "PatientWeight": "70.5",
     "StudyDate": "20250102",
     "StudyTime": "101112",
     "StudyID": "S1",
