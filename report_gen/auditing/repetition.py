@@ -26,8 +26,8 @@ def find_repeated_sentences(text: str) -> tuple[str, ...]:
 def find_repeated_findings(section: str, schema: FindingSchema) -> tuple[str, ...]:
     """Return the findings that several sentences of a section state, once for each further sentence.
 
-    "Severe cardiomegaly. Mild cardiomegaly." states one finding twice. Statements about opposite sides do not count, nor
-    do findings that the vocabulary marks `several_entities`.
+    "Severe cardiomegaly. Mild cardiomegaly." states one finding twice. Statements about opposite sides do not count,
+    nor do findings that the vocabulary marks `several_entities`.
 
     Args:
         section: Text of one section: another section may well state a finding again.
