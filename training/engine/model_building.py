@@ -13,6 +13,7 @@ from report_gen.config import AttributeConfig, EncoderConfig, LocationConfig, Mo
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import (
     Encode,
+    ImageEncoder,
     Pretrained,
     ReportModel,
     conditioning_type,
@@ -131,7 +132,7 @@ def _initialize(
         decoder = config.decoder.model_copy(update={"transformer": pretrained.configuration})
         model = _build(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
-        _fill_encoder(model, recipe)
+        fill_encoder(model.encoder, recipe)
     if chosen.image_folders:
         _fill_image_side(model, recipe)
     return model
@@ -170,8 +171,13 @@ def _checkpoint_activations(model: ReportModel) -> None:
         ) from error
 
 
-def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
-    backbone, source = model.encoder.backbone, recipe.model.encoder_weights
+def fill_encoder(encoder: ImageEncoder, recipe: Recipe) -> None:
+    """Load the weights that `model.encoder_weights` names.
+
+    Raises:
+        RecipeError: The weights cannot be read, or they are those of another encoder.
+    """
+    backbone, source = encoder.backbone, recipe.model.encoder_weights
     if source == "pretrained":
         weights = _pretrained_weights(recipe.model.encoder)
     else:
