@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,13 @@ from report_gen_training.experiments.linear_probe import Radiographs
 from tests.builders import corner_image, write_png
 
 
-def write_nih(folder: Path, patients: int) -> Path:
-    """Write radiographs of the layout `nih`: a bright left upper corner is an effusion, a right one an atelectasis."""
+def write_nih(folder: Path, patients: int, kinds: Sequence[str] = ("Effusion", "Atelectasis")) -> Path:
+    """Write radiographs of the layout `nih`; each kind is a bright corner of its own."""
     rows = []
     for number in range(patients):
-        place = number % 2
+        place = number % len(kinds)
         write_png(folder / "images" / f"{number}.png", corner_image(place))
-        label = ("Effusion", "Atelectasis")[place]
-        rows.append((f"{number}.png", label, str(number), "PA"))
+        rows.append((f"{number}.png", kinds[place], str(number), "PA"))
     with (folder / "labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("Image Index", "Finding Labels", "Patient ID", "View Position"), *rows])
     return folder

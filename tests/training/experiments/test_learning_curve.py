@@ -90,7 +90,8 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def test_a_whole_run(tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    corpus, output = write_nih(tmp_path / "nih", 120), tmp_path / "out"
+    kinds = ("Effusion", "Atelectasis", "No Finding")
+    corpus, output = write_nih(tmp_path / "nih", 150, kinds), tmp_path / "out"
     main([str(corpus), "--recipe", str(recipe), "--output", str(output), "--repeats", "2"])
     table = (output / "learning_curve.md").read_text()
     assert table in capsys.readouterr().out
