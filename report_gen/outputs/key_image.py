@@ -1,7 +1,7 @@
 """Draw the key image of a draft: the radiograph with outlines of its present findings and with the draft banner.
 
-Outlines are drawn instead of colors over the image, because they hide no anatomy and are readable in a print in black and
-white. Each has a number and its own dashes as well as a color.
+Outlines are drawn instead of colors over the image, because they hide no anatomy and are readable in a print in black
+and white. Each has a number and its own dashes as well as a color.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MOST_OUTLINES = 4
 """More outlines over one another cannot be told apart."""
 
 ATTENTION_NOTE = (
-    "Outlines: where the attention of the model for a finding is at least half of its maximum. They show what the model "
-    "used, not the extent of the finding."
+    "Outlines: where the attention of the model for a finding is at least half of its maximum. They show what the "
+    "model used, not the extent of the finding."
 )
 
 
@@ -62,7 +62,9 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
     if draft.attention is None:
         pixels = load_pixels(draft.study.images[0])
         size = fit_size(pixels.shape, _SMALLEST_SIDE, LARGEST_SIDE)
-        drawn = OutlinedImage(image=draw_outlines(pixels, (), size=size), outlined=(), others=present_findings(draft.report))
+        drawn = OutlinedImage(
+            image=draw_outlines(pixels, (), size=size), outlined=(), others=present_findings(draft.report)
+        )
     else:
         size = fit_size(draft.attention.image.shape, _SMALLEST_SIDE, LARGEST_SIDE)
         drawn = outline_findings(draft.report, draft.attention, size=size)

@@ -20,6 +20,8 @@ DejaVu Sans comes with matplotlib and has Latin, Greek, Cyrillic, Armenian, Geor
 with an optional package and has Japanese, Korean and Chinese. Both are free fonts (Bitstream Vera License, OFL 1.1).
 """
 
+EAST_ASIAN_FONTS = ("Noto Sans JP", "Noto Sans KR", "Noto Sans SC", "Noto Sans TC")
+
 
 @cache
 def font_file(name: str) -> Path | None:

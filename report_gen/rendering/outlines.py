@@ -18,7 +18,7 @@ from report_gen.rendering.fonts import font_file
 OUTLINE_COLORS = ("#f0e442", "#56b4e9", "#e69f00", "#cc79a7", "#009e73", "#d55e00")
 """Colors that readers with a color vision deficiency can tell apart (Okabe and Ito, 2008)."""
 _DASHES = ((1, 0), (12, 7), (3, 5), (24, 7))
-"""Lengths of a dash and of the gap after it, in line widths, so that a print in black and white tells outlines apart."""
+"""Lengths of a dash and of the gap after it, in line widths: they differ in a print in black and white as well."""
 _LEVEL = 0.5
 """Share of the highest weight at which an outline is drawn."""
 _MIN_PEAK = 2.0
