@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from report_gen.errors import UsageError
 from report_gen.imaging import read_study
 from report_gen.outputs import DocumentOptions, DraftDocument
 from report_gen.records import (
@@ -33,7 +35,9 @@ from tests.dicom_files import write_dicom
 
 pytest.importorskip("jinja2", reason="the extra clinical is not installed")
 
+from report_gen.outputs.key_image import key_image
 from report_gen.outputs.page import format_html, format_pdf
+from report_gen.rendering.fonts import east_asian_fonts
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'single' {{7*7}} {% raw %} <img src=http://x.example/a.png>"
 
@@ -266,12 +270,63 @@ def test_the_same_draft_gives_the_same_pdf(report: Report, picture: Study, monke
 @pytest.mark.usefixtures("pango")
 def test_names_in_other_scripts_are_drawn_with_a_font_that_has_them(report: Report, tmp_path: Path) -> None:
     pytest.importorskip("justmytype_intl_cjk", reason="the font package of the extra clinical is not installed")
-    pdfium = pytest.importorskip("pypdfium2", reason="pypdfium2 is not installed")
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
     names = ("Żółć", "Παπάς", "Жуков", "山田太郎", "かな", "김희중")
     path = write_dicom(
         tmp_path / "a.dcm", SpecificCharacterSet="ISO_IR 192", PatientName=" ".join(names), PatientID="42"
     )
-    pdf = format_pdf(DraftDocument(report=report, study=read_study(path)))
-    page = pdfium.PdfDocument(pdf)[0]
-    text = page.get_textpage().get_text_range()  # a glyph that a font lacks has no character in the text of the PDF
-    assert all(name in text for name in names)
+    page = pypdf.PdfReader(io.BytesIO(format_pdf(DraftDocument(report=report, study=read_study(path))))).pages[0]
+    assert all(name in page.extract_text() for name in names)
+    fonts = {font.get_object()["/BaseFont"].partition("+")[2] for font in page["/Resources"]["/Font"].values()}
+    # A character that no font has is drawn as a box in the first font, so the fonts tell what was drawn.
+    assert fonts >= {"Draft-Sans-Bold", "Noto-Sans-JP-Bold", "Noto-Sans-KR-Bold"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fonts"),
+    [
+        ("Müller Παπάς Жуков", ()),
+        ("山田 たろう", ("Noto Sans JP", "Noto Sans SC", "Noto Sans TC")),
+        ("김희중", ("Noto Sans KR",)),
+        ("王小东", ("Noto Sans SC", "Noto Sans TC")),
+    ],
+)
+def test_fonts_are_chosen_by_the_letters_of_a_text(text: str, fonts: tuple[str, ...]) -> None:
+    assert east_asian_fonts(text) == fonts
+
+
+def test_the_key_image_has_the_banner_above_the_radiograph(report: Report, picture: Study) -> None:
+    draft = DraftDocument(report=report, study=picture, attention=attention(picture))
+    image = key_image(draft)
+    assert image.dtype == np.uint8
+    gray = np.flatnonzero((image == 128).all(axis=2).mean(axis=1) > 0.9)  # rows of the radiograph, which is gray
+    assert image.shape[1] == 1024
+    rows = np.flatnonzero((image[:, 0] == 128).all(axis=1))
+    assert len(rows) == 512  # 32 by 64 pixels, enlarged 16 times
+    assert 0 < rows[0] <= gray[0]
+    assert image[: rows[0]].max() > 200  # the letters of the banner
+    assert image[rows[-1] + 1 :].max() > 200  # and those of the findings
+    without = key_image(replace(draft, attention=None))
+    assert without.shape[1] == 1024
+
+
+def test_a_key_image_of_a_large_radiograph_is_reduced(report: Report, picture: Study) -> None:
+    pixels = np.zeros((3000, 1500), dtype=np.float32)
+    large = replace(attention(picture), image=pixels, square=(-750.0, 0.0, 3000.0), part=Box(0, 0, 3000, 1500))
+    image = key_image(DraftDocument(report=report, study=picture, attention=large))
+    assert image.shape[1] == 1024
+    assert image.shape[0] > 2048
+
+
+def test_a_missing_library_is_named_with_the_extra(
+    report: Report, picture: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    with pytest.raises(UsageError, match=r'need WeasyPrint.*pip install "report-gen\[clinical\]"'):
+        format_pdf(DraftDocument(report=report, study=picture))
+
+
+def test_an_unknown_paper_size_is_refused_with_the_choices(report: Report, picture: Study) -> None:
+    options = DocumentOptions(paper="A3")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="'A3'; choose from A4, Letter"):
+        format_html(DraftDocument(report=report, study=picture, options=options))
