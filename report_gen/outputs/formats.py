@@ -59,10 +59,24 @@ def _render_json(draft: DraftDocument) -> bytes:
     return format_json(draft.report).encode()
 
 
+def _render_html(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.page import format_html
+
+    return format_html(draft)
+
+
+def _render_pdf(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.page import format_pdf
+
+    return format_pdf(draft)
+
+
 _FORMATS: Mapping[str, OutputFormat] = {
     output.name: output
     for output in (
         OutputFormat(name="txt", suffix=".txt", media_type="text/plain", render=_render_text),
         OutputFormat(name="json", suffix=".json", media_type="application/json", render=_render_json),
+        OutputFormat(name="html", suffix=".html", media_type="text/html", render=_render_html, needs_attention=True),
+        OutputFormat(name="pdf", suffix=".pdf", media_type="application/pdf", render=_render_pdf, needs_attention=True),
     )
 }
