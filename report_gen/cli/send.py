@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from report_gen.errors import ReportGenError, UsageError
+from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_text, set_verbosity, stop_on_signals
+
+if TYPE_CHECKING:
+    from report_gen.sending import DicomNode, DicomObject, Receiver, SendResult, TlsFiles, WebService
 
 
 def send(
@@ -68,59 +72,69 @@ def send(
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.sending import (  # imports pydicom
         AUTHORIZATION_VARIABLE,
-        Outcome,
-        TlsFiles,
-        WebService,
         check_ae_title,
         find_objects,
         open_receiver,
         parse_destination,
-        send_files,
     )
 
     destination = parse_destination(
         to, allow_remote=allow_remote, with_tls=tls, token=os.environ.get(AUTHORIZATION_VARIABLE, "")
     )
     calling_aet = check_ae_title(calling_aet, "--calling-aet")
-    if tls and isinstance(destination, WebService):
-        raise UsageError("--tls is for C-STORE; STOW-RS is encrypted by an https URL")
-    if (tls_ca or tls_cert or tls_key) and not destination.is_encrypted:
-        raise UsageError("--tls-ca, --tls-cert and --tls-key need --tls or an https URL")
-    if tls_key and not tls_cert:
-        raise UsageError("--tls-key is the key of a certificate; name the certificate with --tls-cert")
+    certificates = _tls_files(destination, with_tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key)
     if not destination.is_loopback:
         how = "" if destination.is_encrypted else " without encryption"
         print_notice(f"data of patients leave this computer{how}, for {destination}")
-    errors = list[ReportGenError]()
-    outcomes = Counter[Outcome]()
     with stop_on_signals("files that are listed as stored are in the archive; send the others again"):
         found = find_objects(paths)
         for refusal in found.refused:
-            _report(refusal, errors)
+            print_error(str(refusal))
         if found.ignored:
             print_notice(f"files of folders that are not DICOM and are not sent: {found.ignored}")
         with open_receiver(
-            destination,
-            found.objects,
-            calling_aet=calling_aet,
-            timeout=timeout,
-            tls=TlsFiles(tls_ca, tls_cert, tls_key),
+            destination, found.objects, calling_aet=calling_aet, timeout=timeout, tls=certificates
         ) as receiver:
-            for result in send_files(receiver, found.objects, retries=retries):
-                outcomes[result.outcome] += 1
-                print_text(f"{result.outcome}\t{result.path}")
-                if result.warning:
-                    print_notice(f"{result.path}: stored with a warning of the receiver: {result.warning}")
-                if result.error:
-                    _report(result.error, errors)
+            results = _send_all(receiver, found.objects, retries)
+    number = Counter(result.outcome.value for result in results)
     print_notice(
-        f"stored by {destination}: {outcomes[Outcome.STORED]}; failed: {outcomes[Outcome.FAILED]}; not sent: "
-        f"{outcomes[Outcome.NOT_SENT] + len(found.refused)}"
+        f"stored by {destination}: {number['stored']}; failed: {number['failed']}; not sent: "
+        f"{number['not sent'] + len(found.refused)}"
     )
+    errors = [*found.refused, *(result.error for result in results if result.error)]
     if errors:
         raise typer.Exit(max(error.exit_code for error in errors))
 
 
-def _report(error: ReportGenError, errors: list[ReportGenError]) -> None:
-    print_error(str(error))
-    errors.append(error)
+def _tls_files(
+    destination: DicomNode | WebService, *, with_tls: bool, ca: Path | None, certificate: Path | None, key: Path | None
+) -> TlsFiles:
+    """Return the certificates of the options.
+
+    Raises:
+        UsageError: The options do not fit together.
+    """
+    from report_gen.sending import TlsFiles, WebService
+
+    if with_tls and isinstance(destination, WebService):
+        raise UsageError("--tls is for C-STORE; STOW-RS is encrypted by an https URL")
+    if (ca or certificate or key) and not destination.is_encrypted:
+        raise UsageError("--tls-ca, --tls-cert and --tls-key need --tls or an https URL")
+    if key and not certificate:
+        raise UsageError("--tls-key is the key of a certificate; name the certificate with --tls-cert")
+    return TlsFiles(ca, certificate, key)
+
+
+def _send_all(receiver: Receiver, objects: Sequence[DicomObject], retries: int) -> list[SendResult]:
+    """Send files, and print what happened to each as soon as it is known."""
+    from report_gen.sending import send_files
+
+    results = []
+    for result in send_files(receiver, objects, retries=retries):
+        results.append(result)
+        print_text(f"{result.outcome}\t{result.path}")
+        if result.warning:
+            print_notice(f"{result.path}: stored with a warning of the receiver: {result.warning}")
+        if result.error:
+            print_error(str(result.error))
+    return results

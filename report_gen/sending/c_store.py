@@ -88,6 +88,7 @@ class StorageProvider:
             raise self._lost(item) from error
         if "Status" in status:
             return self._check_status(item, status)
+        self._close(abort=True)  # the next attempt needs an association of its own
         if time.monotonic() - started >= self._timeout:
             raise ReceiverError(
                 f"{self._node}: gave no answer in {self._timeout:.0f} s; check the receiver or raise --timeout",
@@ -149,17 +150,19 @@ class StorageProvider:
 
     def _rejected(self, association: Association) -> ReceiverError:
         answer = association.acceptor.primitive
-        result, source, reason = answer.result, answer.result_source, answer.diagnostic
-        if (source, reason) == _UNKNOWN_CALLED_TITLE:
+        if answer is None:
+            return self._diagnose()
+        reason = (answer.result_source, answer.diagnostic)
+        if reason == _UNKNOWN_CALLED_TITLE:
             return ReceiverError(f"{self._node}: does not have this AE title; correct the part of --to before the @")
-        if (source, reason) == _UNKNOWN_CALLING_TITLE:
+        if reason == _UNKNOWN_CALLING_TITLE:
             return ReceiverError(
                 f"{self._node}: does not know the AE title {self._entity.ae_title}; register it there, or give "
                 "another one with --calling-aet"
             )
         return ReceiverError(
             f"{self._node}: rejected the connection ({answer.reason_str}); see the log of the receiver",
-            is_transient=result == _TRANSIENT_REJECTION,
+            is_transient=answer.result == _TRANSIENT_REJECTION,
         )
 
     def _diagnose(self) -> ReceiverError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from time import sleep
 
 from report_gen.errors import ReceiverError, ReportGenError, SendError, StudyError
 from report_gen.sending.dicom_object import DicomObject
@@ -74,6 +74,6 @@ def _store(receiver: Receiver, item: DicomObject, retries: int) -> str:
             if not error.is_transient or remaining == 0:
                 raise
             _log.info("sending failed; next attempt in %.0f s, attempts left: %d", delay, remaining)
-        time.sleep(delay)
+        sleep(delay)
         delay = min(2 * delay, LONGEST_DELAY)
     raise AssertionError  # the last attempt returns or raises

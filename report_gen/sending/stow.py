@@ -102,6 +102,8 @@ class StowService:
                         raise self._silent()
             finally:
                 response.close()
+        except NewConnectionError as error:  # a subclass of ConnectTimeoutError
+            raise self._unreachable(error) from error
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             raise self._silent() from error
         except SSLError as error:
@@ -130,11 +132,12 @@ class StowService:
                 "http://127.0.0.1:8042/dicom-web"
             )
         if status >= HTTPStatus.BAD_REQUEST:
-            reason = ", ".join(describe_status(code) for code in _codes(answer, _FAILED_SEQUENCE, _FAILURE_REASON))
+            codes = list(_codes(answer, _FAILED_SEQUENCE, _FAILURE_REASON))
+            reason = ", ".join(map(describe_status, codes))
             raise SendError(
                 f"{item.path}: refused by {self._service}: {name}{f' ({reason})' if reason else ''}; see the log of "
                 "the receiver",
-                is_transient=status in _BUSY,
+                is_transient=status in _BUSY or any(map(is_transient, codes)),
             )
 
     def _check_answer(self, item: DicomObject, answer: Any) -> str:
@@ -166,8 +169,6 @@ class StowService:
     def _unreachable(self, error: HTTPError) -> ReceiverError:
         cause = error.__cause__ or error.__context__
         reason = getattr(cause, "strerror", None) or "the connection was ended"
-        if isinstance(error, NewConnectionError):
-            reason = getattr(cause, "strerror", None) or "no connection"
         return ReceiverError(
             f"{self._service}: cannot be reached ({reason}); check host and port, and whether the receiver runs",
             is_transient=not isinstance(error, NameResolutionError),

@@ -29,9 +29,7 @@ class TlsFiles:
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except (OSError, ssl.SSLError) as error:
-            raise UsageError(
-                f"--tls-ca {self.ca}: contains no certificates that can be read; check the file"
-            ) from error
+            raise UsageError(f"--tls-ca {self.ca}: no certificates can be read; check the file") from error
         if self.certificate is not None:
             try:
                 # Without a password OpenSSL would ask on the terminal for that of an encrypted key.

@@ -143,7 +143,7 @@ PLANS = {  # by the state of the file: written, kept as done, or refused
     DraftState.FOREIGN: ("refuse", "refuse", "refuse", "refuse"),
     DraftState.OTHER_STUDY: ("write", "write", "write", "write"),
 }
-"""Without options, with resume, with overwrite, and with both. A draft of other images gets another name when written."""
+"""Without options, with resume, with overwrite, and with both. Beside a draft of other images the name changes."""
 
 
 @pytest.mark.parametrize("state", DraftState)
@@ -200,7 +200,7 @@ def test_an_edited_draft_is_replaced_on_request_only(tmp_path: Path) -> None:
     with open_journal(tmp_path) as journal:
         journal.write(file, DRAFT)
         (tmp_path / file.name).write_text("signed")
-        with pytest.raises(StudyError, match="was edited, so it is kept; .* replace it with --overwrite"):
+        with pytest.raises(StudyError, match=r"was edited, so it is kept; .* replace it with --overwrite"):
             journal.write(file, b"new")
         assert (tmp_path / file.name).read_text() == "signed"
         assert journal.write(file, b"new", overwrite=True).replaced is DraftState.EDITED
