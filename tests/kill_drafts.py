@@ -1,8 +1,8 @@
 """Stop `report-gen draft -o DIR --resume` at random moments and resume it: `python -m tests.kill_drafts`.
 
 The script drafts small studies in two formats with an untrained model. SIGKILL, SIGTERM and SIGINT, in turn, stop the
-command at a random moment; then the same command goes on. After every stop each file in the folder has to be equal, to the byte, to
-the draft of an undisturbed run. At the end every draft has to be there, and no temporary file. Whenever a folder is
+command at a random moment; then the same command goes on. After every stop each file in the folder has to be equal, to
+the byte, to the draft of an undisturbed run. At the end every draft has to be there, and no temporary file. Whenever a folder is
 complete, the next stops happen in a new folder. Prints a table of the stops. The exit code is 1 if a folder is not as
 expected.
 

@@ -163,8 +163,16 @@ def parse_document_options(
     )
 
 
-def check_document_options(options: DocumentOptions, revises: Path | None, studies: Sequence[Study]) -> None:
+def check_document_options(
+    options: DocumentOptions, revises: Path | None, studies: Sequence[Study], *, refused: int
+) -> None:
     """Check the options of documents against the studies.
+
+    Args:
+        options: The options.
+        revises: Value of --revises.
+        studies: The studies that will be drafted.
+        refused: Number of the others; the options could have been meant for one of them.
 
     Raises:
         UsageError: An option is for one study and there are several, or a DICOM header states what it sets.
@@ -176,8 +184,10 @@ def check_document_options(options: DocumentOptions, revises: Path | None, studi
     ):
         if value is None or not studies:
             continue
-        if len(studies) > 1:
-            raise UsageError(f"{option} is for one study, and there are {len(studies)}; draft them one by one")
+        if len(studies) + refused > 1:
+            raise UsageError(
+                f"{option} is for one study, and there are {len(studies) + refused}; draft them one by one"
+            )
         if option != "--revises" and _has_header(studies[0]):
             raise UsageError(f"{option}: the DICOM header of the study states it; leave the option out")
 

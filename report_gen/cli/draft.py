@@ -189,11 +189,17 @@ def draft(
             unread += outside
         refused: list[Sequence[ReportGenError]] = [[error] for error in unread]
         _check_drawings(drawings, len(studies))
-        check_document_options(document_options, revises, studies)
+        check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
             settings["manifest"] = _digest_manifest(checkpoint)
             with open_output(
-                studies, output, chosen_formats, settings=settings, resume=resume, overwrite=overwrite
+                studies,
+                output,
+                chosen_formats,
+                settings=settings,
+                resume=resume,
+                overwrite=overwrite,
+                as_version=revises is not None,
             ) as target:
                 refused += target.refused
                 if target.studies:  # the model takes seconds to load

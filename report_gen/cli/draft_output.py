@@ -50,6 +50,7 @@ def open_output(
     settings: Mapping[str, Any],
     resume: bool = False,
     overwrite: bool = False,
+    as_version: bool = False,
 ) -> Iterator[DraftOutput]:
     """Open the output of a batch.
 
@@ -61,6 +62,7 @@ def open_output(
             `name_drafts`.
         resume: Omit the files that the folder has, and print a notice on the number of complete studies.
         overwrite: Replace drafts that were edited, and print a notice on each.
+        as_version: Write every draft under a new name, whatever the folder has.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -70,7 +72,7 @@ def open_output(
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
-    from report_gen.outputs.draft_plan import name_drafts, plan_study
+    from report_gen.outputs.draft_plan import StudyPlan, name_drafts, plan_study
     from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
@@ -81,10 +83,13 @@ def open_output(
     suffixes = {get_format(name).suffix for name in format_names()}
     with open_journal(folder, resume=resume) as journal:
         named = name_drafts(journal, studies, by_suffix, other_suffixes=suffixes - by_suffix.keys())
-        plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
+        if as_version:
+            plans = [StudyPlan(files[0].study, files, (), ()) for files in named]
+        else:
+            plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
         if resume:
             _print_resumed(plans)
-        yield _DraftFolder(journal, plans, formats, overwrite=overwrite)
+        yield _DraftFolder(journal, plans, formats, overwrite=overwrite, as_version=as_version)
 
 
 def _print_resumed(plans: Sequence[StudyPlan]) -> None:
@@ -134,13 +139,14 @@ class _DraftFolder:
         formats: Sequence[OutputFormat],
         *,
         overwrite: bool,
+        as_version: bool,
     ) -> None:
         self._plans = [plan for plan in plans if plan.remaining]
         self.studies: Sequence[Study] = tuple(plan.study for plan in self._plans)
         self.refused: Sequence[Sequence[ReportGenError]] = tuple(
             plan.refused for plan in plans if plan.refused and not plan.remaining
         )
-        self._journal, self._overwrite = journal, overwrite
+        self._journal, self._overwrite, self._as_version = journal, overwrite, as_version
         self._formats = {output_format.suffix: output_format for output_format in formats}
 
     def needs_attention(self, number: int) -> bool:
@@ -159,7 +165,7 @@ class _DraftFolder:
     def _write(self, file: DraftFile, document: DraftDocument) -> bool:
         """Write one file. Return whether another process has taken the name for other images."""
         content = self._formats[file.suffix].render(document)
-        if document.revises is not None:
+        if self._as_version:
             self._journal.write_version(file, content)
             return False
         written = self._journal.write(file, content, overwrite=self._overwrite)

@@ -49,6 +49,8 @@ def test_only_files_that_are_not_dicom(report_gen: Command, tmp_path: Path) -> N
     assert answer.err.count("\n") == 2
 
 
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_receiver_that_is_down_is_one_sentence(report_gen: Command, tmp_path: Path) -> None:
     files = [sr_file(tmp_path / f"{number}.dcm", uid=f"1.2.{number}") for number in range(3)]
     with dicom_node() as node:
@@ -104,6 +106,7 @@ def test_another_computer_needs_an_option(report_gen: Command, tmp_path: Path, t
     )
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_notice_says_that_data_leave_the_computer(report_gen: Command, tmp_path: Path) -> None:
     """The name does not exist (RFC 6761 6.4), so nothing is sent."""
     to = "A@archive.invalid:104"
