@@ -2,9 +2,9 @@
 
 The script drafts small studies in two formats with an untrained model. SIGKILL, SIGTERM and SIGINT, in turn, stop the
 command at a random moment; then the same command goes on. After every stop each file in the folder has to be equal, to
-the byte, to the draft of an undisturbed run. At the end every draft has to be there, and no temporary file. Whenever a folder is
-complete, the next stops happen in a new folder. Prints a table of the stops. The exit code is 1 if a folder is not as
-expected.
+the byte, to the draft of an undisturbed run. At the end every draft has to be there, and no temporary file. Whenever a
+folder is complete, the next stops happen in a new folder. Prints a table of the stops. The exit code is 1 if a folder
+is not as expected.
 
 Most commands run in a fork of this process, which has imported PyTorch already, so that few of the moments fall into
 the start. Every tenth runs in a new interpreter.
