@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report_gen.errors import UsageError
-from report_gen.outputs import DraftDocument, format_json, format_names, format_text, get_format
+from report_gen.outputs import DraftDocument, find_format, format_json, format_names, format_text, get_format
 from report_gen.records import Image, Report, Series, Study
 
 
@@ -32,6 +32,14 @@ def test_each_format_describes_itself(name: str) -> None:
     assert found.suffix.startswith(".")
     assert found.media_type.count("/") == 1
     assert found.is_text is (name in ("txt", "json", "html"))
+    assert found.summary
+    assert find_format(f"study{found.suffix.upper()}") is found
+
+
+def test_a_file_name_shows_its_format() -> None:
+    """Several formats are JSON or DICOM, and their files lie beside each other."""
+    assert len({get_format(name).suffix for name in format_names()}) == len(format_names())
+    assert find_format("IM0001") is None
 
 
 def test_an_unknown_format_is_refused_with_the_choices() -> None:
