@@ -13,6 +13,8 @@ ReportGenError                 1  a fault of report-gen
 ├── CheckpointError            4  a checkpoint is missing, altered or does not fit
 ├── OutputError                5  a result cannot be written
 ├── ResourceError              5  memory is exhausted, or a worker process died
+├── SendError                  7  a receiver did not store a file; other files are not affected
+│   └── ReceiverError          7  a receiver cannot be reached or takes nothing, so no further file is sent
 └── StoppedError  129, 130, 143  SIGHUP, Ctrl-C or SIGTERM ended a run that can be resumed
 
 The exit code is 6 if the drafts fail `score --strict`, or a corpus fails `corpus check --strict`. It is 141 if the
@@ -125,6 +127,25 @@ class ResourceError(ReportGenError):
     """Memory is exhausted, or a worker process died."""
 
     exit_code = 5
+
+
+class SendError(ReportGenError):
+    """A receiver did not store a file.
+
+    Args:
+        message: The file or the receiver, what is wrong, and what to do.
+        is_transient: Whether the same file may be stored if it is sent again.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, is_transient: bool = False) -> None:
+        super().__init__(message)
+        self.is_transient = is_transient
+
+
+class ReceiverError(SendError):
+    """A receiver cannot be reached, or takes no file of this sender."""
 
 
 class StoppedError(ReportGenError):

@@ -1,10 +1,10 @@
 """Stop `report-gen draft -o DIR --resume` at random moments and resume it: `python -m tests.kill_drafts`.
 
-The script drafts small studies with an untrained model. SIGKILL, SIGTERM and SIGINT, in turn, stop the command at a
-random moment; then the same command goes on. After every stop each file in the folder has to be equal, to the byte, to
-the draft of an undisturbed run. At the end every draft has to be there, and no temporary file. Whenever a folder is
-complete, the next stops happen in a new folder. Prints a table of the stops. The exit code is 1 if a folder is not as
-expected.
+The script drafts small studies in two formats with an untrained model. SIGKILL, SIGTERM and SIGINT, in turn, stop the
+command at a random moment; then the same command goes on. After every stop each file in the folder has to be equal, to
+the byte, to the draft of an undisturbed run. At the end every draft has to be there, and no temporary file. Whenever a
+folder is complete, the next stops happen in a new folder. Prints a table of the stops. The exit code is 1 if a folder
+is not as expected.
 
 Most commands run in a fork of this process, which has imported PyTorch already, so that few of the moments fall into
 the start. Every tenth runs in a new interpreter.
@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,8 +55,8 @@ class Stops:
 class Drafts:
     """A batch of studies, the command that drafts it, and the drafts of an undisturbed run."""
 
-    def __init__(self, folder: Path, *, studies: int, output_format: str) -> None:
-        self.folder, self._format = folder, output_format
+    def __init__(self, folder: Path, *, studies: int, formats: Sequence[str]) -> None:
+        self.folder, self._formats = folder, formats
         self._checkpoint = write_checkpoint(folder / "tiny")
         for number in range(studies):
             write_study(folder / "studies" / f"study-{number:03}", number)
@@ -67,7 +67,8 @@ class Drafts:
 
     def start(self, output: Path, *, resume: bool = True, new_interpreter: bool = False) -> int:
         """Start the command and return its process number."""
-        arguments = ["report-gen", "draft", str(self.folder / "studies"), "-o", str(output), "--format", self._format]
+        arguments = ["report-gen", "draft", str(self.folder / "studies"), "-o", str(output)]
+        arguments += [option for name in self._formats for option in ("--format", name)]
         arguments += ["--checkpoint", str(self._checkpoint), "--candidates", "2", *(["--resume"] if resume else [])]
         with (self.folder / "messages").open("w") as messages:
             if new_interpreter:
@@ -177,12 +178,14 @@ def main() -> None:
     parser.add_argument("--moments", type=int, default=50, help="number of stops (default: 50)")
     parser.add_argument("--studies", type=int, default=60, help="number of studies (default: 60)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (default: 0)")
-    parser.add_argument("--format", default="json", help="format of the drafts (default: json)")
+    parser.add_argument(
+        "--formats", nargs="+", default=["txt", "json"], help="formats of the drafts (default: txt json)"
+    )
     options = parser.parse_args()
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
     torch.set_num_threads(1)  # threads do not survive a fork
     with TemporaryDirectory() as folder:
-        drafts = Drafts(Path(folder), studies=options.studies, output_format=options.format)
+        drafts = Drafts(Path(folder), studies=options.studies, formats=options.formats)
         stops, faults = stop_and_resume(drafts, moments=options.moments, seed=options.seed)
     lines = [
         f"{number.name}: exit codes {dict(sorted(found.codes.items()))}, drafts in the folder after the stop "

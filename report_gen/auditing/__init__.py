@@ -9,7 +9,7 @@ from report_gen.auditing.deidentification_marks import (
 from report_gen.auditing.fragments import is_fragment, tidy_sentence
 from report_gen.auditing.laterality import mentions_side
 from report_gen.auditing.priors import mentions_prior
-from report_gen.auditing.repetition import find_repeated_sentences
+from report_gen.auditing.repetition import find_repeated_findings, find_repeated_sentences
 from report_gen.auditing.side_removal import names_located_sides, remove_places, remove_sides
 from report_gen.auditing.text_audit import Flag, FlagKind, audit_text
 from report_gen.auditing.unsupported import is_unsupported, remove_unsupported, remove_unsupported_sides
@@ -20,6 +20,7 @@ __all__ = [
     "FlagKind",
     "audit_text",
     "find_contradictions",
+    "find_repeated_findings",
     "find_repeated_sentences",
     "has_deidentification_mark",
     "is_fragment",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from report_gen.auditing.fragments import is_fragment
 from report_gen.auditing.laterality import mentions_side
 from report_gen.auditing.side_removal import names_located_sides, remove_sides
 from report_gen.labeling import finding_labeler
@@ -20,7 +21,8 @@ def is_unsupported(sentence: str, supported: Collection[str], schema: FindingSch
 
     A sentence is unsupported if it calls an unpredicted finding of the schema present or uncertain ("A pacemaker is
     seen."), or if every finding that it mentions, also to deny it, is unpredicted or outside the schema ("The bones are
-    intact.", "Degenerative changes of the spine."). A sentence that mentions no finding at all is supported.
+    intact.", "Degenerative changes of the spine."). A sentence that mentions no finding at all is supported, unless it
+    is a fragment ("There may be of the of the size.").
 
     Args:
         sentence: One sentence of a draft.
@@ -32,7 +34,9 @@ def is_unsupported(sentence: str, supported: Collection[str], schema: FindingSch
     asserted = {statement.finding for statement in statements if statement.state.is_stated}
     if any(finding in schema.stated and finding not in known for finding in asserted):
         return True
-    return bool(statements) and all(statement.finding not in known for statement in statements)
+    if not statements:
+        return is_fragment(sentence)
+    return all(statement.finding not in known for statement in statements)
 
 
 def remove_unsupported(

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from report_gen.cli.document_options import (
+    Accession,
+    BasicTextSr,
+    FhirVersion,
+    Formats,
+    Overwrite,
+    Paper,
+    PatientId,
+    Revises,
+    check_document_options,
+    choose_formats,
+    document_settings,
+    parse_document_options,
+)
 from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope
-from report_gen.cli.draft_output import DraftOutput, open_output
+from report_gen.cli.draft_output import open_output
+from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -29,14 +44,9 @@ from report_gen.cli.options import (
     parse_overrides,
     study_limits,
 )
-from report_gen.errors import CheckpointError, StudyError, UsageError
-from report_gen.outputs import format_names, get_format
+from report_gen.errors import CheckpointError, ReportGenError, UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
-
-if TYPE_CHECKING:
-    from report_gen.drafting import Drafter
-    from report_gen.records import Report, Study
 
 _COMPLETE = "every file that was written is complete"
 
@@ -47,17 +57,10 @@ def draft(
         list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG, TIFF or WebP files, or folders of studies.")
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for one file per study. Default: standard output.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for one file per study and format. Default: standard output."),
     ] = None,
-    output_format: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            metavar="|".join(format_names()),
-            autocompletion=format_names,
-            help="Text, or JSON with findings and provenance.",
-        ),
-    ] = "txt",
+    formats: Formats = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
     ] = None,
@@ -104,10 +107,17 @@ def draft(
         bool,
         typer.Option(
             "--resume",
-            help="Continue a stopped batch: skip the studies whose draft from the same images, options, program and "
+            help="Continue a stopped batch: skip the files whose draft from the same images, options, program and "
             "checkpoint is in the folder. Drafts that were edited are kept.",
         ),
     ] = False,
+    overwrite: Overwrite = False,
+    revises: Revises = None,
+    patient_id: PatientId = None,
+    accession: Accession = None,
+    paper: Paper = "A4",
+    basic_text_sr: BasicTextSr = False,
+    fhir_version: FhirVersion = "R4B",
     force: Annotated[
         bool, typer.Option("--force", help="Draft studies outside the scope of the model as well, with a notice.")
     ] = False,
@@ -147,7 +157,14 @@ def draft(
     set_verbosity(verbose=verbose, quiet=quiet)
     drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
     _check_options(drawings, output, resume=resume)
-    chosen_format = get_format(output_format)
+    chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
+    document_options = parse_document_options(
+        patient_id=patient_id,
+        accession=accession,
+        paper=paper,
+        basic_text_sr=basic_text_sr,
+        fhir_version=fhir_version,
+    )
     check_device(device)
     context.with_resource(image_memory_limit(limit_memory))
     decoding = choose_decoding(method, candidates, seed)
@@ -160,24 +177,34 @@ def draft(
         "force": force,
     }
     check_model_options(overrides, locations, options["attributes"], checkpoint)
-    written = 0
     places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
-    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype, "format": output_format}
+    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype}
+    settings |= document_settings(document_options, revises)
+    written = 0
     hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
     with stop_on_signals(hint) as check_stop:
-        studies, refused = read_input(paths, view, as_study=as_study)
+        studies, unread = read_input(paths, view, as_study=as_study)
         if studies:
             studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
-            refused += outside
+            unread += outside
+        refused: list[Sequence[ReportGenError]] = [[error] for error in unread]
         _check_drawings(drawings, len(studies))
+        check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
-            manifest = _digest_manifest(checkpoint)
-            settings["manifest"] = manifest
-            with open_output(studies, output, chosen_format, settings=settings, resume=resume) as target:
+            settings["manifest"] = _digest_manifest(checkpoint)
+            with open_output(
+                studies,
+                output,
+                chosen_formats,
+                settings=settings,
+                resume=resume,
+                overwrite=overwrite,
+                as_version=revises is not None,
+            ) as target:
                 refused += target.refused
                 if target.studies:  # the model takes seconds to load
                     drafter = load_drafter(checkpoint, base=base, device=device, dtype=dtype)
-                    if _digest_manifest(checkpoint) != manifest:  # a training run replaces its best checkpoint
+                    if _digest_manifest(checkpoint) != settings["manifest"]:  # a training run replaces its best one
                         raise CheckpointError(
                             f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
                         )
@@ -188,17 +215,19 @@ def draft(
                         limits=study_limits(max_views, timeout),
                         **options,
                     )
-                    failed = _write_all(
-                        target, results, drafter, check_stop, attention=attention, preprocessing=show_preprocessing
+                    documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
+                    failed = write_drafts(
+                        target, results, documents, check_stop, attention=attention, preprocessing=show_preprocessing
                     )
                     refused += failed
                     written = len(target.studies) - len(failed)
-    for error in refused:
+    errors = [error for of_study in refused for error in of_study]
+    for error in errors:
         print_error(str(error))
     if output is not None:
         print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
-    if refused:
-        raise typer.Exit(StudyError.exit_code)
+    if errors:
+        raise typer.Exit(max(error.exit_code for error in errors))
 
 
 def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, resume: bool) -> None:
@@ -224,49 +253,7 @@ def _digest_manifest(checkpoint: Path | None) -> str:
     return manifest_digest(checkpoint)
 
 
-def _write_all(
-    target: DraftOutput,
-    results: Iterable[Report | StudyError],
-    drafter: Drafter,
-    check_stop: Callable[[], None],
-    *,
-    attention: Path | None,
-    preprocessing: Path | None,
-) -> list[StudyError]:
-    """Write each draft as soon as it is there, and draw what the user asked for.
+def _read_model_card(checkpoint: Path | None) -> str:
+    from report_gen.model import read_model_card
 
-    Returns:
-        The errors of studies that cannot be drafted.
-    """
-    from report_gen.terminal import track
-
-    refused = []
-    tracked = track(results, total=len(target.studies), description="drafting")
-    for number, (study, result) in enumerate(zip(target.studies, tracked, strict=True)):
-        check_stop()
-        try:
-            if isinstance(result, StudyError):
-                raise result
-            target.write(number, result)
-        except StudyError as error:
-            refused.append(error)
-            continue
-        if attention:
-            _draw_attention(drafter, study, result, attention)
-        if preprocessing:
-            _draw_preprocessing(drafter, study, preprocessing)
-    return refused
-
-
-def _draw_attention(drafter: Drafter, study: Study, report: Report, path: Path) -> None:
-    from report_gen.files import write_atomically
-    from report_gen.outputs.overlay import format_overlay  # imports matplotlib, which takes a second
-
-    write_atomically(path, format_overlay(report, drafter.attention_map(study)))
-
-
-def _draw_preprocessing(drafter: Drafter, study: Study, path: Path) -> None:
-    from report_gen.files import write_atomically
-    from report_gen.outputs.preprocessing_figure import format_preprocessing  # imports matplotlib as well
-
-    write_atomically(path, format_preprocessing(drafter.preprocessing_stages(study)))
+    return read_model_card(checkpoint)

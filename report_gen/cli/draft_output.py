@@ -7,14 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from report_gen.errors import StudyError, UsageError
-from report_gen.outputs import DraftDocument, OutputFormat
+from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
+from report_gen.outputs import DraftDocument, OutputFormat, format_names, get_format
 from report_gen.terminal import print_json, print_notice, print_text
 
 if TYPE_CHECKING:
     from report_gen.outputs.draft_file import DraftFile
+    from report_gen.outputs.draft_plan import StudyPlan
     from report_gen.outputs.journal import DraftJournal
-    from report_gen.records import Report, Study
+    from report_gen.records import Study
 
 
 class DraftOutput(Protocol):
@@ -22,19 +23,21 @@ class DraftOutput(Protocol):
 
     studies: Sequence[Study]
     """The studies to draft."""
-    refused: Sequence[StudyError]
-    """The errors of studies whose draft must not be written."""
+    refused: Sequence[Sequence[ReportGenError]]
+    """The errors of each study of which no file may be written."""
 
-    def write(self, number: int, report: Report) -> None:
-        """Write the draft of a study.
+    def needs_attention(self, number: int) -> bool:
+        """Return whether a format in which a study is written needs the attention of its findings."""
+
+    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+        """Write the draft of a study in every format. If a format fails, the other formats are still written.
 
         Args:
             number: Index of the study in `studies`.
-            report: The draft.
+            document: The draft.
 
-        Raises:
-            StudyError: The draft would replace a file that a user changed.
-            OutputError: The draft cannot be written.
+        Returns:
+            An error for each file of the study that is not written.
         """
 
 
@@ -42,45 +45,60 @@ class DraftOutput(Protocol):
 def open_output(
     studies: Sequence[Study],
     folder: Path | None,
-    output_format: OutputFormat,
+    formats: Sequence[OutputFormat],
     *,
     settings: Mapping[str, Any],
-    resume: bool,
+    resume: bool = False,
+    overwrite: bool = False,
+    as_version: bool = False,
 ) -> Iterator[DraftOutput]:
     """Open the output of a batch.
 
     Args:
         studies: All studies of the batch.
         folder: Folder of the drafts. None: standard output.
-        output_format: Format of the drafts.
-        settings: What determines the drafts beside the images and the version of the program, see `DraftJournal`.
-        resume: Omit the studies whose draft the folder has, and print a notice on their number.
+        formats: Formats of the drafts; standard output takes one text format.
+        settings: What determines the drafts beside the images, the format and the version of the program, see
+            `name_drafts`.
+        resume: Omit the files that the folder has, and print a notice on the number of complete studies.
+        overwrite: Replace drafts that were edited, and print a notice on each.
+        as_version: Write every draft under a new name, whatever the folder has.
 
     Raises:
         OutputError: The folder cannot be written.
-        UsageError: Drafts of this format cannot be printed.
     """
     if folder is None:
+        (output_format,) = formats
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
+    from report_gen.outputs.draft_plan import StudyPlan, name_drafts, plan_study
     from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
+    by_suffix = {output_format.suffix: {**settings, "format": output_format.name} for output_format in formats}
+    if len(by_suffix) < len(formats):
+        names = ", ".join(output_format.name for output_format in formats)
+        raise UsageError(f"--format: files of {names} would have the same name; write them to different folders")
+    suffixes = {get_format(name).suffix for name in format_names()}
     with open_journal(folder, resume=resume) as journal:
-        files = journal.name_drafts(studies, output_format.suffix, settings=settings)
-        if resume:
-            resumed = journal.resume(files)
-            files, refused = resumed.remaining, resumed.refused
-            print_notice(f"{resumed.drafted} of {len(studies)} studies were drafted before")
-            if resumed.edited:
-                first, number = resumed.edited[0], len(resumed.edited)
-                print_notice(
-                    f"drafts that were changed since they were written: {number}, such as {first}; all are kept"
-                )
+        named = name_drafts(journal, studies, by_suffix, other_suffixes=suffixes - by_suffix.keys())
+        if as_version:
+            plans = [StudyPlan(files[0].study, files, (), ()) for files in named]
         else:
-            files, refused = journal.replaceable(files)
-        yield _DraftFolder(journal, files, refused, output_format)
+            plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
+        if resume:
+            _print_resumed(plans)
+        yield _DraftFolder(journal, plans, formats, overwrite=overwrite, as_version=as_version)
+
+
+def _print_resumed(plans: Sequence[StudyPlan]) -> None:
+    complete = sum(plan.is_complete for plan in plans)
+    print_notice(f"{complete} of {len(plans)} studies were drafted before")
+    if edited := [path for plan in plans for path in plan.edited]:
+        print_notice(
+            f"drafts that were changed since they were written: {len(edited)}, such as {edited[0]}; all are kept"
+        )
 
 
 class _StandardOutput:
@@ -89,37 +107,68 @@ class _StandardOutput:
     def __init__(self, studies: Sequence[Study], output_format: OutputFormat) -> None:
         from report_gen.files import file_name, unique_names
 
-        if not output_format.is_text:
-            raise UsageError(f"--format {output_format.name} cannot be printed; choose a folder with --output")
         self.studies = studies
-        self.refused: Sequence[StudyError] = ()
+        self.refused: Sequence[Sequence[ReportGenError]] = ()
         self._format = output_format
         self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
 
-    def write(self, number: int, report: Report) -> None:
-        document = self._format.render(DraftDocument(report=report, study=self.studies[number])).decode()
+    def needs_attention(self, number: int) -> bool:
+        return self._format.needs_attention
+
+    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+        try:
+            text = self._format.render(document).decode()
+        except StudyError as error:
+            return [error]
         if self._format.media_type == "application/json":
-            print_json(document.rstrip("\n"))
+            print_json(text.rstrip("\n"))
         elif self._format.media_type != "text/plain" or len(self.studies) == 1:
-            print_text(document.rstrip("\n"))
+            print_text(text.rstrip("\n"))
         else:
-            print_text(f"=== {self._names[number]} ===\n{document}")
+            print_text(f"=== {self._names[number]} ===\n{text}")
+        return ()
 
 
 class _DraftFolder:
-    """Writes one file per draft."""
+    """Writes one file per draft and format."""
 
     def __init__(
         self,
         journal: DraftJournal,
-        files: Sequence[DraftFile],
-        refused: Sequence[StudyError],
-        output_format: OutputFormat,
+        plans: Sequence[StudyPlan],
+        formats: Sequence[OutputFormat],
+        *,
+        overwrite: bool,
+        as_version: bool,
     ) -> None:
-        self.studies: Sequence[Study] = tuple(file.study for file in files)
-        self.refused = refused
-        self._journal, self._files, self._format = journal, files, output_format
+        self._plans = [plan for plan in plans if plan.remaining]
+        self.studies: Sequence[Study] = tuple(plan.study for plan in self._plans)
+        self.refused: Sequence[Sequence[ReportGenError]] = tuple(
+            plan.refused for plan in plans if plan.refused and not plan.remaining
+        )
+        self._journal, self._overwrite, self._as_version = journal, overwrite, as_version
+        self._formats = {output_format.suffix: output_format for output_format in formats}
 
-    def write(self, number: int, report: Report) -> None:
-        file = self._files[number]
-        self._journal.write(file, self._format.render(DraftDocument(report=report, study=file.study)))
+    def needs_attention(self, number: int) -> bool:
+        return any(self._formats[file.suffix].needs_attention for file in self._plans[number].remaining)
+
+    def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
+        errors: list[ReportGenError] = list(self._plans[number].refused)
+        is_renamed = False
+        for file in self._plans[number].remaining:
+            try:
+                is_renamed |= self._write(file.with_digits(self._journal.folder) if is_renamed else file, document)
+            except (StudyError, OutputError) as error:
+                errors.append(error)
+        return errors
+
+    def _write(self, file: DraftFile, document: DraftDocument) -> bool:
+        """Write one file. Return whether another process has taken the name for other images."""
+        content = self._formats[file.suffix].render(document)
+        if self._as_version:
+            self._journal.write_version(file, content)
+            return False
+        written = self._journal.write(file, content, overwrite=self._overwrite)
+        if written.replaced.is_edited:
+            print_notice(f"{self._journal.folder / written.file.name}: was edited, and is replaced (--overwrite)")
+        return written.file.name != file.name

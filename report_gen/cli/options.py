@@ -206,7 +206,9 @@ def parse_overrides(settings: Sequence[str]) -> tuple[dict[str, FindingState], d
         name, _, value = (part.strip() for part in setting.partition("="))
         state, _, words = (part.strip().lower() for part in value.partition(":"))
         if state not in states:
-            raise UsageError(f"--finding {setting!r}: write NAME=STATE with a state of {', '.join(states)}")
+            raise UsageError(
+                f"--finding {setting!r}: write NAME=STATE or NAME=STATE:LOCATION with a state of {', '.join(states)}"
+            )
         chosen = states[state]
         if overrides.setdefault(name, chosen) is not chosen:
             raise UsageError(f"--finding {setting!r}: {name!r} already has another state; give one state")

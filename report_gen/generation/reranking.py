@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
 
-from report_gen.auditing import audit_text
+from report_gen.auditing import audit_text, find_repeated_findings, is_fragment
 from report_gen.labeling import findings_in_state, label_findings, locate_findings, mismatched_attributes
 from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, split_sentences
@@ -36,6 +36,9 @@ _MISMATCH: Mapping[tuple[FindingState, FindingState], float] = MappingProxyType(
 
 A contradiction weighs twice as much as an omission. An absent finding need not be mentioned.
 """
+
+_REPEATED_FINDING = 0.5
+"""Weight of a finding that a section states again: less than that of an omitted finding."""
 
 _ATTRIBUTE_MISMATCH = 2.0
 """Weight of an attribute for which the text names another value: as much as a contradicted finding."""
@@ -117,25 +120,27 @@ def inconsistency(
     *,
     schema: FindingSchema,
 ) -> float:
-    """Return how much a text contradicts its conditioning and itself; 0 means not at all.
+    """Return how much a text contradicts its conditioning and itself, and how badly it is formed; 0 means not at all.
 
     The sum of `mismatch_score`, `location_mismatch`, 1 for each flag of `audit_text`, 1 for each finding that one
-    sentence denies (also as part of "lungs are clear") and another states, and 2 for each contradicted attribute.
+    sentence denies (also as part of "lungs are clear") and another states, 2 for each contradicted attribute, 1 for
+    each fragment of a sentence, and 0.5 for each finding that a further sentence of a section states again.
 
     Args:
-        text: A report.
+        text: A report, one section per line.
         states: The finding states [F] that conditioned the decoder.
         attributes: The attributes that conditioned the decoder, "" for unknown.
         locations: The locations [F] that conditioned the decoder; empty for a model without locations.
         schema: The F findings of the model.
     """
     present = findings_in_state(text, FindingState.PRESENT, schema)
-    denied = [
-        findings_in_state(sentence.text, FindingState.ABSENT, schema) & present for sentence in split_sentences(text)
-    ]
+    sentences = [sentence.text for sentence in split_sentences(text)]
+    denied = [findings_in_state(sentence, FindingState.ABSENT, schema) & present for sentence in sentences]
     contradicted = _ATTRIBUTE_MISMATCH * len(mismatched_attributes(text, attributes))
     mismatch = mismatch_score(text, states, schema) + location_mismatch(text, locations, schema)
-    return mismatch + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted
+    fragments = sum(map(is_fragment, sentences))
+    repeated = sum(_REPEATED_FINDING * len(find_repeated_findings(section, schema)) for section in text.splitlines())
+    return mismatch + len(audit_text(text, schema)) + sum(map(len, denied)) + contradicted + fragments + repeated
 
 
 def mismatch_score(text: str, states: Sequence[FindingState], schema: FindingSchema) -> float:

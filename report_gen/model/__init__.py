@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         PrefixConditioning,
         conditioning_type,
     )
-    from report_gen.model.config_file import EMBEDDED, find_checkpoint, manifest_digest, read_config
+    from report_gen.model.config_file import EMBEDDED, find_checkpoint, manifest_digest, read_config, read_model_card
     from report_gen.model.decoder import ReportDecoder
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
@@ -46,7 +46,7 @@ else:
                 "PrefixConditioning",
                 "conditioning_type",
             ),
-            "config_file": ("EMBEDDED", "find_checkpoint", "manifest_digest", "read_config"),
+            "config_file": ("EMBEDDED", "find_checkpoint", "manifest_digest", "read_config", "read_model_card"),
             "decoder": ("ReportDecoder",),
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
@@ -92,6 +92,7 @@ __all__ = [
     "manifest_digest",
     "predict_locations",
     "read_config",
+    "read_model_card",
     "resolve_device",
     "resolve_dtype",
     "save_checkpoint",

@@ -31,6 +31,7 @@ MAX_BYTES = {
     TOKENIZER: 64 * _MIB,
     TOKENIZER_JSON: 32 * _MIB,
     TRAINING: 64 * _MIB,
+    CARD: _MIB,
 }
 """Largest size of each file, bytes. The size of the weights is compared with their own header, see `weights.py`."""
 

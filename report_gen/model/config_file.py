@@ -13,7 +13,7 @@ import pydantic
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError
 from report_gen.labeling.labeler import finding_labeler
-from report_gen.model.checkpoint_files import CONFIG, MANIFEST, parse_json, read_file
+from report_gen.model.checkpoint_files import CARD, CONFIG, MANIFEST, parse_json, read_file
 from report_gen.model.migration import migrate_config
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
@@ -68,6 +68,19 @@ def manifest_digest(folder: str | os.PathLike[str] | None = None) -> str:
         CheckpointError: There is no checkpoint, or no manifest.
     """
     return hashlib.sha256(read_file(find_checkpoint(folder) / MANIFEST)).hexdigest()
+
+
+def read_model_card(folder: str | os.PathLike[str] | None = None) -> str:
+    """Return the model card of a checkpoint, Markdown; "" if it has none. The manifest does not cover it.
+
+    Args:
+        folder: As in `find_checkpoint`.
+
+    Raises:
+        CheckpointError: There is no checkpoint, or its model card cannot be read.
+    """
+    path = find_checkpoint(folder) / CARD
+    return read_file(path).decode(errors="replace") if path.exists() else ""
 
 
 def parse_config(path: Path, content: bytes) -> ModelConfig:

@@ -5,7 +5,7 @@ registry, and it is imported on its own.
 """
 
 from report_gen.outputs.document import DocumentOptions, DraftDocument
-from report_gen.outputs.formats import OutputFormat, format_names, get_format
+from report_gen.outputs.formats import OutputFormat, find_format, format_names, get_format
 from report_gen.outputs.json import format_json, json_schema
 from report_gen.outputs.text import format_text
 
@@ -13,6 +13,7 @@ __all__ = [
     "DocumentOptions",
     "DraftDocument",
     "OutputFormat",
+    "find_format",
     "format_json",
     "format_names",
     "format_text",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from report_gen.outputs.source_header import SourceHeader, read_source_header
 from report_gen.records import Heatmap, Report, Study
+
+if TYPE_CHECKING:
+    from report_gen.outputs.source_header import SourceHeader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class DraftDocument:
         Raises:
             StudyError: An image of the study cannot be read any more.
         """
+        from report_gen.outputs.source_header import read_source_header  # imports pydicom, which --help does not need
+
         return read_source_header(
             self.study, patient_id=self.options.patient_id, accession_number=self.options.accession_number
         )

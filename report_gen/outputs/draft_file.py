@@ -17,45 +17,60 @@ _DIGITS = 12
 """Digits of the digest of the images in a file name."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DraftFile:
-    """A draft that was requested, and the file that it is written to."""
+    """A document of a draft that was requested, and the file that it is written to."""
 
     study: Study
-    name: str
-    """File name with its suffix."""
+    stem: str
+    """File name without its suffix. All documents of a study that are requested together have the same stem."""
     suffix: str
     """Suffix with its dot."""
+    reserved: str
+    """Longest suffix of the documents that have the stem, for which a file name has to have room."""
     images: str
     """SHA-256 of the digests of the images, in their order."""
     request: str
-    """SHA-256 of everything that determines the draft, except the name."""
+    """SHA-256 of everything that determines the document, except the name."""
+
+    @property
+    def name(self) -> str:
+        """File name with its suffix."""
+        return self.stem + self.suffix
 
     @classmethod
-    def of_study(cls, study: Study, suffix: str, *, folder: Path, settings: Mapping[str, Any]) -> DraftFile:
+    def of_study(
+        cls, study: Study, suffix: str, *, folder: Path, settings: Mapping[str, Any], reserved: str = ""
+    ) -> DraftFile:
         """Return the file with the name of a study.
 
         Args:
             study: The study. The content of its files determines everything that the headers say.
             suffix: Suffix of the file, with the dot.
             folder: Folder of the file.
-            settings: Values that JSON can write: options, program version and checkpoint.
+            settings: Values that JSON can write: format, options, program version and checkpoint.
+            reserved: Longest suffix of the documents of the study. Default: `suffix`.
         """
         digests = [image.sha256 for image in study.images]
         views = [image.view_position for image in study.images]
         request = {"images": digests, "views": views, "settings": settings}
         return cls(
-            study,
-            name=file_name(study.name, suffix=suffix, folder=folder) + suffix,
+            study=study,
+            stem=file_name(study.name, suffix=reserved or suffix, folder=folder),
             suffix=suffix,
+            reserved=reserved or suffix,
             images=digest(json.dumps(digests)),
             request=digest(json.dumps(request, sort_keys=True, allow_nan=False)),
         )
 
     def with_digits(self, folder: Path) -> DraftFile:
         """Return the file with digits of the images in its name, so that no other study has it."""
-        name = file_name(f"{self.study.name}-{self.images[:_DIGITS]}", suffix=self.suffix, folder=folder)
-        return replace(self, name=name + self.suffix)
+        stem = file_name(f"{self.study.name}-{self.images[:_DIGITS]}", suffix=self.reserved, folder=folder)
+        return replace(self, stem=stem)
+
+    def with_version(self, number: int, folder: Path) -> DraftFile:
+        """Return the file with the number of a version in its name."""
+        return replace(self, stem=file_name(f"{self.stem}-v{number}", suffix=self.suffix, folder=folder))
 
 
 def digest(text: str) -> str:

@@ -22,10 +22,14 @@ class OutputFormat:
     """Suffix of its files, with the dot."""
     media_type: str
     """Media type of its content (RFC 6838), for HTTP and for DICOM."""
+    summary: str
+    """What the format is, in a few words, for the help of the command line."""
     render: Callable[[DraftDocument], bytes]
     """Writes the content of the file. Text is encoded as UTF-8."""
     needs_attention: bool = False
     """Whether the format shows where the findings are, so that `DraftDocument.attention` must be computed."""
+    has_versions: bool = False
+    """Whether a document states which earlier one it replaces, `DraftDocument.revises`."""
 
     @property
     def is_text(self) -> bool:
@@ -52,12 +56,30 @@ def format_names() -> tuple[str, ...]:
     return tuple(_FORMATS)
 
 
+def find_format(file_name: str) -> OutputFormat | None:
+    """Return the format whose suffix a file name has, the longest if it has several; None if it has none."""
+    found = [output for output in _FORMATS.values() if file_name.lower().endswith(output.suffix)]
+    return max(found, key=lambda output: len(output.suffix), default=None)
+
+
 def _render_text(draft: DraftDocument) -> bytes:
     return format_text(draft.report).encode()
 
 
 def _render_json(draft: DraftDocument) -> bytes:
     return format_json(draft.report).encode()
+
+
+def _render_html(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.page import format_html
+
+    return format_html(draft)
+
+
+def _render_pdf(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.page import format_pdf
+
+    return format_pdf(draft)
 
 
 def _render_dicom_sr(draft: DraftDocument) -> bytes:
@@ -87,28 +109,63 @@ def _render_dicom_sc(draft: DraftDocument) -> bytes:
 _FORMATS: Mapping[str, OutputFormat] = {
     output.name: output
     for output in (
-        OutputFormat(name="txt", suffix=".txt", media_type="text/plain", render=_render_text),
-        OutputFormat(name="json", suffix=".json", media_type="application/json", render=_render_json),
-        OutputFormat(name="dicom-sr", suffix=".sr.dcm", media_type="application/dicom", render=_render_dicom_sr),
+        OutputFormat(name="txt", suffix=".txt", media_type="text/plain", summary="plain text", render=_render_text),
+        OutputFormat(
+            name="json",
+            suffix=".json",
+            media_type="application/json",
+            summary="sections, findings and provenance",
+            render=_render_json,
+        ),
+        OutputFormat(
+            name="html",
+            suffix=".html",
+            media_type="text/html",
+            summary="a page for readers, with images",
+            render=_render_html,
+            needs_attention=True,
+        ),
+        OutputFormat(
+            name="pdf",
+            suffix=".pdf",
+            media_type="application/pdf",
+            summary="the same page for print",
+            render=_render_pdf,
+            needs_attention=True,
+        ),
+        OutputFormat(
+            name="dicom-sr",
+            suffix=".sr.dcm",
+            media_type="application/dicom",
+            summary="structured report for viewers",
+            render=_render_dicom_sr,
+            has_versions=True,
+        ),
         OutputFormat(
             name="dicom-sr-findings",
             suffix=".findings.dcm",
             media_type="application/dicom",
+            summary="coded findings for programs",
             render=_render_dicom_sr_findings,
+            has_versions=True,
         ),
         OutputFormat(
             name="dicom-pdf",
             suffix=".pdf.dcm",
             media_type="application/dicom",
+            summary="the page as a DICOM object",
             render=_render_dicom_pdf,
             needs_attention=True,
+            has_versions=True,
         ),
         OutputFormat(
             name="dicom-sc",
             suffix=".sc.dcm",
             media_type="application/dicom",
+            summary="key image with the findings",
             render=_render_dicom_sc,
             needs_attention=True,
+            has_versions=True,
         ),
     )
 }

@@ -1,6 +1,6 @@
 """Record which drafts a folder has, so that a batch that was stopped can go on where it was.
 
-The folder of the drafts has a hidden file `.drafts.jsonl` with one line for each draft:
+The folder of the drafts has a hidden file `.drafts.jsonl` with one line for each file of a draft:
 
     {"file": "...", "images": "...", "request": "...", "draft": "..."}
 
@@ -20,21 +20,20 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import count
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
 import pydantic
 
 from report_gen.config import FrozenModel
 from report_gen.errors import OutputError, StudyError
-from report_gen.files import name_key, output_error, remove_temporary_files, unique_names, write_atomically
+from report_gen.files import name_key, output_error, remove_temporary_files, write_atomically
 from report_gen.outputs.draft_file import DraftFile, digest
-from report_gen.records import Study
 
 JOURNAL = ".drafts.jsonl"
 """Name of the journal in the folder of the drafts."""
@@ -44,19 +43,6 @@ _LINE_BYTES = 1000
 """Bytes that are kept of an unfinished line; an entry has 310."""
 
 _Digest = Annotated[str, pydantic.Field(pattern="^[0-9a-f]{64}$")]
-
-
-@dataclass(frozen=True)
-class ResumedBatch:
-    """The drafts of a batch that a folder has, and those that remain."""
-
-    remaining: tuple[DraftFile, ...]
-    drafted: int
-    """Number of drafts that the folder has."""
-    edited: tuple[Path, ...]
-    """Those among them that were changed after they were written."""
-    refused: tuple[StudyError, ...]
-    """The errors of studies whose draft would replace a file that is kept, see `DraftJournal.replaceable`."""
 
 
 class DraftState(Enum):
@@ -70,11 +56,24 @@ class DraftState(Enum):
     CHANGED = "a draft of the same images with other options, changed after it was written"
     FOREIGN = "another file"
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the file belongs to the images of the draft."""
+        return self in (DraftState.CURRENT, DraftState.OUTDATED) or self.is_edited
 
-_OWN = (DraftState.CURRENT, DraftState.OUTDATED, DraftState.EDITED, DraftState.CHANGED)
-"""States of a file that belongs to the images of the draft."""
-_KEPT = (DraftState.EDITED, DraftState.CHANGED, DraftState.FOREIGN)
-"""States of a file that is no unchanged draft."""
+    @property
+    def is_edited(self) -> bool:
+        """Whether the file is a draft of the images that was changed after it was written."""
+        return self in (DraftState.EDITED, DraftState.CHANGED)
+
+
+class WrittenDraft(NamedTuple):
+    """A draft that was written."""
+
+    file: DraftFile
+    """The file, which has another name than requested if a draft of other images had that name."""
+    replaced: DraftState
+    """What had the name of the file before."""
 
 
 class DraftJournal:
@@ -86,46 +85,17 @@ class DraftJournal:
     """
 
     def __init__(self, folder: Path, descriptor: int) -> None:
-        self._folder, self._descriptor = folder, descriptor
+        self.folder, self._descriptor = folder, descriptor
         self._entries = defaultdict[str, list[_Entry]](list)
         """By the digest of the file name."""
         self._position, self._last_line = 0, b""
         self._read_on()
-        if self._last_line:  # torn by a power failure; the next entry needs a line of its own
-            self._append(b"\n")
-
-    def name_drafts(
-        self, studies: Sequence[Study], suffix: str, *, settings: Mapping[str, Any]
-    ) -> tuple[DraftFile, ...]:
-        """Choose the file of each study's draft, and compute the digests of what determines the draft.
-
-        The name is that of the study, see `file_name`. Digits of the images' digest are added if several studies of
-        the batch have the name, or if the folder has a draft of other images with this name. A study whose draft is in
-        the folder keeps its name.
-
-        Args:
-            studies: Studies of one batch. The content of their files determines everything that the headers say.
-            suffix: Suffix of the files, with the dot.
-            settings: Values that JSON can write: options, program version and checkpoint.
-        """
-        files = [DraftFile.of_study(study, suffix, folder=self._folder, settings=settings) for study in studies]
-        keys = Counter(name_key(file.name) for file in files)
-        chosen = [self._choose_name(file, repeated=keys[name_key(file.name)] > 1) for file in files]
-        # Copies of one study under one name have the same digits.
-        names = unique_names(file.name.removesuffix(suffix) for file in chosen)
-        return tuple(replace(file, name=f"{name}{suffix}") for file, name in zip(chosen, names, strict=True))
-
-    def _choose_name(self, draft_file: DraftFile, *, repeated: bool) -> DraftFile:
-        with_digits = draft_file.with_digits(self._folder)
-        for candidate in (draft_file, with_digits):
-            if self.state(candidate) in _OWN:
-                return candidate
-        taken = self.state(draft_file) is DraftState.OTHER_STUDY
-        return with_digits if repeated or taken else draft_file
+        if self._last_line:  # torn by a power failure; the line may be complete except for its end
+            self._append(b"")
 
     def state(self, draft_file: DraftFile) -> DraftState:
         """Return what lies under the name of a draft."""
-        path = self._folder / draft_file.name
+        path = self.folder / draft_file.name
         try:
             if not stat.S_ISREG(path.stat().st_mode):
                 return DraftState.FOREIGN
@@ -150,34 +120,7 @@ class DraftJournal:
             return DraftState.CURRENT if is_requested else DraftState.OUTDATED
         return DraftState.EDITED if is_requested else DraftState.CHANGED
 
-    def resume(self, draft_files: Iterable[DraftFile]) -> ResumedBatch:
-        """Find out which drafts of a batch the folder has. A file that was changed since it was written is kept."""
-        states = [(draft_file, self.state(draft_file)) for draft_file in draft_files]
-
-        def those(*wanted: DraftState) -> tuple[DraftFile, ...]:
-            return tuple(draft_file for draft_file, state in states if state in wanted)
-
-        edited = those(DraftState.EDITED)
-        return ResumedBatch(
-            remaining=those(DraftState.ABSENT, DraftState.OUTDATED),
-            drafted=len(those(DraftState.CURRENT)) + len(edited),
-            edited=tuple(self._folder / draft_file.name for draft_file in edited),
-            refused=tuple(map(self._refusal, those(DraftState.CHANGED, DraftState.FOREIGN))),
-        )
-
-    def replaceable(self, draft_files: Iterable[DraftFile]) -> tuple[tuple[DraftFile, ...], tuple[StudyError, ...]]:
-        """Return the drafts that may be written, and an error for each of the others.
-
-        A file that a user edited, or that report-gen did not write, is never replaced.
-        """
-        states = [(draft_file, self.state(draft_file)) for draft_file in draft_files]
-        kept = [draft_file for draft_file, state in states if state in _KEPT]
-        return (
-            tuple(draft_file for draft_file, state in states if state not in _KEPT),
-            tuple(map(self._refusal, kept)),
-        )
-
-    def write(self, draft_file: DraftFile, document: bytes) -> None:
+    def write(self, draft_file: DraftFile, document: bytes, *, overwrite: bool = False) -> WrittenDraft:
         """Record a draft, then write it. An earlier file of that name is replaced if it is an unchanged draft.
 
         A draft of other images with this name is kept, and the new draft gets digits of its images in its name.
@@ -185,22 +128,41 @@ class DraftJournal:
         Args:
             draft_file: Name and request of the draft.
             document: Content of the file.
+            overwrite: Also replace a draft of the same images that was edited.
 
         Raises:
             StudyError: The earlier file is not an unchanged draft.
             OutputError: The journal or the draft cannot be written. An earlier file of that name is unchanged.
         """
         # The file is compared again, because a user or another process may have written it meanwhile.
-        for candidate in (draft_file, draft_file.with_digits(self._folder)):
+        for candidate in (draft_file, draft_file.with_digits(self.folder)):
             state = self.state(candidate)
-            if state in _KEPT:
-                raise self._refusal(candidate)
-            if state is not DraftState.OTHER_STUDY:
-                self._record(candidate, document)
-                with suppress(FileExistsError):  # another process has just written a file of that name
-                    write_atomically(self._folder / candidate.name, document, replace=state is not DraftState.ABSENT)
-                    return
-        raise self._refusal(draft_file)
+            if state is DraftState.FOREIGN or (state.is_edited and not overwrite):
+                raise self.refusal(candidate, state)
+            if state is not DraftState.OTHER_STUDY and self._write(candidate, document, state):
+                return WrittenDraft(candidate, state)
+        raise self.refusal(draft_file, DraftState.OTHER_STUDY)
+
+    def write_version(self, draft_file: DraftFile, document: bytes) -> WrittenDraft:
+        """Record a draft, then write it under the first free name of a version: NAME-v2, NAME-v3 and so on.
+
+        Raises:
+            OutputError: The journal or the draft cannot be written.
+        """
+        for number in count(2):
+            candidate = draft_file.with_version(number, self.folder)
+            if self.state(candidate) is DraftState.ABSENT and self._write(candidate, document, DraftState.ABSENT):
+                return WrittenDraft(candidate, DraftState.ABSENT)
+        raise AssertionError  # `count` does not end
+
+    def _write(self, draft_file: DraftFile, document: bytes, state: DraftState) -> bool:
+        """Record and write a draft. Return False if another process has just written a file of that name."""
+        self._record(draft_file, document)
+        try:
+            write_atomically(self.folder / draft_file.name, document, replace=state is not DraftState.ABSENT)
+        except FileExistsError:
+            return False
+        return True
 
     def _record(self, draft_file: DraftFile, document: bytes) -> None:
         entry = _Entry(
@@ -211,19 +173,24 @@ class DraftJournal:
         )
         self._append(entry.model_dump_json().encode() + b"\n")
 
-    def _refusal(self, draft_file: DraftFile) -> StudyError:
-        """Return the error of a study whose draft would replace a file that is not an unchanged draft."""
-        reason = "was edited or not written by report-gen, so it is kept; move it away, or choose another folder"
-        return StudyError(self._folder / draft_file.name, reason)
+    def refusal(self, draft_file: DraftFile, state: DraftState) -> StudyError:
+        """Return the error of a study whose draft would replace a file that is kept."""
+        reason = "is no draft that report-gen wrote here, so it is kept; move it away, or choose another folder"
+        if state.is_edited:
+            reason = "was edited, so it is kept; move it away, choose another folder, or replace it with --overwrite"
+        return StudyError(self.folder / draft_file.name, reason)
 
     def _append(self, line: bytes) -> None:
         """Write a line to the disk in one call, so that lines of processes that draft into one folder do not mix."""
+        self._read_on()
+        if self._last_line:  # torn by a power failure or a full disk; the next entry needs a line of its own
+            line = b"\n" + line
         try:
             if os.write(self._descriptor, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._descriptor)
         except OSError as error:
-            raise output_error(self._folder / JOURNAL, error) from error
+            raise output_error(self.folder / JOURNAL, error) from error
 
     def _read_on(self) -> None:
         """Read the entries that were appended since the last call, also by other processes. Other lines are ignored."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from report_gen.outputs.present_findings import finding_label, present_findings
 from report_gen.outputs.text import format_text
-from report_gen.records import Finding, FindingState, Heatmap, Report
+from report_gen.records import Heatmap, Report
 from report_gen.rendering.figures import draw_attention
 
 
@@ -16,21 +17,11 @@ def format_overlay(report: Report, attention: Heatmap) -> bytes:
         report: Draft.
         attention: Attention weights of the same study. A finding that has none is not drawn.
     """
-    present = [
-        finding
-        for finding in report.findings
-        if finding.state is FindingState.PRESENT and finding.name in attention.weights
-    ]
-    present.sort(key=lambda finding: finding.probability or 0.0, reverse=True)
+    present = [finding for finding in present_findings(report) if finding.name in attention.weights]
     return draw_attention(
         attention.image,
-        {_title(finding): attention.weights[finding.name] for finding in present},
+        {finding_label(finding): attention.weights[finding.name] for finding in present},
         square=attention.square,
         part=attention.part,
         text=format_text(report),
     )
-
-
-def _title(finding: Finding) -> str:
-    probability = "" if finding.probability is None else f" {finding.probability:.2f}"
-    return f"{finding.name}{probability}{', overridden' if finding.overridden else ''}"

@@ -26,6 +26,7 @@ from report_gen.auditing import is_fragment
         "There are emphysematous changes, particularly.",
         "There is streaky opacities.",
         "The right lower lobe pneumonia.",
+        "Small effusions, left greater than right with small effusions, left greater than right.",
     ],
 )
 def test_fragments(sentence: str) -> None:
@@ -45,6 +46,7 @@ def test_fragments(sentence: str) -> None:
         "There is prominence of the interstitial markings.",
         "There is effusion with basilar opacities.",
         "The right lung is clear.",
+        "Scarring of the left lower lobe and an opacity of the left lower lobe.",
     ],
 )
 def test_sentences(sentence: str) -> None:

@@ -10,6 +10,7 @@ from report_gen.auditing import (
     FlagKind,
     audit_text,
     find_contradictions,
+    find_repeated_findings,
     find_repeated_sentences,
     has_deidentification_mark,
     mentions_prior,
@@ -17,6 +18,7 @@ from report_gen.auditing import (
     remove_deidentified_words,
     replace_deidentification_marks,
 )
+from report_gen.labeling import chest_xray
 from report_gen.records import FindingPhrases, FindingSchema
 
 
@@ -181,6 +183,22 @@ def test_contradictory_texts(text: str) -> None:
 )
 def test_texts_without_a_contradiction(text: str) -> None:
     assert find_contradictions(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("section", "repeated"),
+    [
+        ("Severe cardiomegaly. Mild cardiomegaly.", ("Cardiomegaly",)),
+        ("Possible edema. Edema. Effusion. Pulmonary edema.", ("Edema", "Edema")),
+        ("Left effusion. Small right effusion.", ()),
+        ("Left effusion. Bilateral effusions.", ("Pleural Effusion",)),
+        ("No edema. Edema.", ()),
+        ("Left basilar opacity. Right apical opacity. Opacity.", ()),
+        ("Effusion with edema and effusion.", ()),
+    ],
+)
+def test_findings_that_a_section_states_again(section: str, repeated: tuple[str, ...]) -> None:
+    assert find_repeated_findings(section, chest_xray()) == repeated
 
 
 def test_repeated_sentences() -> None:

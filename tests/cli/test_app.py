@@ -18,7 +18,7 @@ def test_version(report_gen: Command) -> None:
 def test_help_names_every_command_and_shell_completion(report_gen: Command) -> None:
     answer = report_gen("--help")
     assert answer.code == 0
-    for word in ("draft", "demo", "score", "evaluate", "corpus", "train", "report-gen --install-completion"):
+    for word in ("draft", "send", "demo", "score", "evaluate", "corpus", "train", "report-gen --install-completion"):
         assert word in answer.out
     assert report_gen("draft", "--help").code == 0
 

@@ -228,7 +228,7 @@ def test_an_empty_folder_is_refused(draft: Command, tmp_path: Path) -> None:
         (["--device", "cuda:99"], "device 'cuda:99' is not available on this machine"),
         (["--dtype", "float16"], "float16"),
         (["--view", "side"], "side"),
-        (["--finding", "Edema"], "write NAME=STATE with a state of present, absent, uncertain, unknown"),
+        (["--finding", "Edema"], "NAME=STATE:LOCATION with a state of present, absent, uncertain, unknown"),
         (["--finding", "Edema=maybe"], "write NAME=STATE"),
         (["--finding", "Edema=present", "--finding", "Edema=absent"], "already has another state; give one state"),
         (["--finding", "Edema=absent:left"], "a finding that is absent has no location; give NAME=absent"),

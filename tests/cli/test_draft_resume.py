@@ -149,7 +149,7 @@ def test_an_edited_draft_is_kept_and_said(draft: Command, studies: Path, out: Pa
     assert (out / "study-1.txt").read_text() == "signed"
     answer = draft(studies, "-o", out, "--resume", "--seed", 1)  # another request, which the edited draft is not
     assert answer.code == 3
-    assert answer.err.splitlines()[-2].startswith(f"report-gen: {out / 'study-1.txt'}: was edited or not written by")
+    assert answer.err.splitlines()[-2].startswith(f"report-gen: {out / 'study-1.txt'}: was edited, so it is kept")
     assert (out / "study-1.txt").read_text() == "signed"
 
 
@@ -158,7 +158,7 @@ def test_without_resume_only_unchanged_drafts_are_replaced(draft: Command, studi
     (out / "study-1.txt").write_text("signed")
     answer = draft(studies / "study-0", studies / "study-1", "-o", out, "--seed", 1)
     assert answer.code == 3
-    assert f"{out / 'study-1.txt'}: was edited or not written by report-gen, so it is kept" in answer.err
+    assert f"{out / 'study-1.txt'}: was edited, so it is kept; move it away" in answer.err
     assert "1; studies refused: 1" in answer.err
     assert contents(out)["study-1.txt"] != first["study-1.txt"]
     (out / "study-1.txt").unlink()

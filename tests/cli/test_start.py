@@ -15,6 +15,7 @@ from tests.builders import write_manifest
 MODEL_LIBRARIES = {"torch", "torchvision", "transformers", "timm", "accelerate", "peft"}
 DATA_LIBRARIES = {"datasets", "pyarrow", "pandas"}
 IMAGE_LIBRARIES = {"pydicom", "PIL", "gdcm"}
+NETWORK_LIBRARIES = {"pynetdicom", "urllib3"}
 NUMERIC_LIBRARIES = {"numpy", "scipy", "matplotlib"}
 DUPLICATE_LIBRARIES = {"scipy", "datasketch", "imagehash"}
 
@@ -41,11 +42,11 @@ def loaded_modules(*calls: list[str], exit_code: int = 0) -> set[str]:
 
 
 def test_help_and_explain_load_no_library_for_models_data_images_or_numbers() -> None:
-    commands = [[], ["draft"], ["demo"], ["score"], ["evaluate"], ["train"], ["corpus"]]
+    commands = [[], ["draft"], ["send"], ["demo"], ["score"], ["evaluate"], ["train"], ["corpus"]]
     commands += [["corpus", name] for name in ("check", "split", "convert", "clean")]
     loaded = loaded_modules(*([*command, "--help"] for command in commands), ["--version"], ["train", "--explain"])
     assert "report_gen_training" in loaded
-    assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES | IMAGE_LIBRARIES | NUMERIC_LIBRARIES)
+    assert not loaded & (MODEL_LIBRARIES | DATA_LIBRARIES | IMAGE_LIBRARIES | NUMERIC_LIBRARIES | NETWORK_LIBRARIES)
 
 
 def test_score_loads_no_library_for_models_data_or_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

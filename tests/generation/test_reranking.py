@@ -105,6 +105,19 @@ def test_candidates_are_needed_for_contradictions_and_unknown_states(
     assert needs_candidates(text, states, schema=SCHEMA) is expected
 
 
+def test_the_candidate_that_is_formed_best_is_kept() -> None:
+    states = states_of(Cardiomegaly=PRESENT)
+    candidates = [
+        ("The heart is enlarged.\nThere may be of the of the size.", 0.9),
+        ("The heart is enlarged.\nSevere cardiomegaly. Mild cardiomegaly.", 0.9),
+        ("The heart is enlarged.\nCardiomegaly.", 0.6),
+    ]
+    costs = [inconsistency(text, states, schema=SCHEMA) for text, _ in candidates]
+    assert costs == [1.0, 0.5, 0.0]
+    assert select_candidate(candidates, states, schema=SCHEMA) == 2
+    assert needs_candidates(candidates[0][0], states, schema=SCHEMA)
+
+
 LEFT, RIGHT, BOTH = (FindingLocation(side) for side in (Side.LEFT, Side.RIGHT, Side.BOTH))
 LEFT_BASE = FindingLocation(Side.LEFT, frozenset({Zone.LOWER}))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import pytest
 from report_gen.errors import OutputError, StudyError
 from report_gen.outputs import journal as journals
 from report_gen.outputs.draft_file import DraftFile
-from report_gen.outputs.journal import JOURNAL, DraftState, open_journal
+from report_gen.outputs.draft_plan import name_drafts, plan_study
+from report_gen.outputs.journal import JOURNAL, DraftJournal, DraftState, open_journal
 from report_gen.records import Image, Series, Study, ViewPosition
 
 DRAFT = b"DRAFT\nThe lungs are clear.\n"
@@ -66,7 +66,9 @@ def test_a_request_depends_on_every_image_and_its_view(tmp_path: Path, other: St
     assert draft_file(tmp_path, other).request != draft_file(tmp_path).request
 
 
-@pytest.mark.parametrize("changed", [{"seed": 1}, {"overrides": {}}, {"indication": "Fever"}, {"format": "json"}])
+@pytest.mark.parametrize(
+    "changed", [{"seed": 1}, {"overrides": {}}, {"indication": "Fever"}, {"format": "json"}, {"paper": "Letter"}]
+)
 def test_a_request_depends_on_every_setting(tmp_path: Path, changed: dict[str, Any]) -> None:
     assert draft_file(tmp_path, **changed).request != draft_file(tmp_path).request
 
@@ -132,31 +134,48 @@ def test_lines_that_are_no_entry_are_ignored(tmp_path: Path, line: bytes) -> Non
     assert state_of(tmp_path, file) is DraftState.CURRENT
 
 
-def test_a_batch_is_resumed(tmp_path: Path) -> None:
-    names = ["absent", "current", "outdated", "edited", "foreign", "folder"]
-    files = {name: draft_file(tmp_path, study(name)) for name in names}
-    with open_journal(tmp_path) as journal:
-        for name in ("current", "edited"):
-            journal.write(files[name], name.encode())
-        journal.write(draft_file(tmp_path, study("outdated"), seed=1), b"outdated")
-    (tmp_path / "edited.txt").write_text("edited by a radiologist")
-    (tmp_path / "foreign.txt").write_text("mine")
-    (tmp_path / "folder.txt").mkdir()
-    with open_journal(tmp_path, resume=True) as journal:
-        batch = journal.resume(files.values())
-    assert batch.remaining == (files["absent"], files["outdated"])
-    assert batch.drafted == 2
-    assert batch.edited == (tmp_path / "edited.txt",)
-    assert [error.path for error in batch.refused] == [tmp_path / "foreign.txt", tmp_path / "folder.txt"]
-    assert "was edited or not written by report-gen, so it is kept; move it away" in str(batch.refused[0])
+PLANS = {  # by the state of the file: written, kept as done, or refused
+    DraftState.ABSENT: ("write", "write", "write", "write"),
+    DraftState.CURRENT: ("write", "keep", "write", "keep"),
+    DraftState.OUTDATED: ("write", "write", "write", "write"),
+    DraftState.EDITED: ("refuse", "keep", "write", "write"),
+    DraftState.CHANGED: ("refuse", "refuse", "write", "write"),
+    DraftState.FOREIGN: ("refuse", "refuse", "refuse", "refuse"),
+    DraftState.OTHER_STUDY: ("write", "write", "write", "write"),
+}
+"""Without options, with resume, with overwrite, and with both. Beside a draft of other images the name changes."""
 
 
-def test_remaining_drafts_keep_their_order(tmp_path: Path) -> None:
-    files = [draft_file(tmp_path, study(name)) for name in "abcd"]
+@pytest.mark.parametrize("state", DraftState)
+@pytest.mark.parametrize(("resume", "overwrite"), [(False, False), (True, False), (False, True), (True, True)])
+def test_the_state_of_a_file_decides_whether_it_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: DraftState, resume: bool, overwrite: bool
+) -> None:
+    file = draft_file(tmp_path)
     with open_journal(tmp_path) as journal:
-        for file in files[::2]:
-            journal.write(replace(file, request="0" * 64), file.name.encode())  # outdated
-        assert list(journal.resume(files).remaining) == files
+        monkeypatch.setattr(journal, "state", lambda _: state)
+        plan = plan_study(journal, [file], resume=resume, overwrite=overwrite)
+    expected = PLANS[state][resume + 2 * overwrite]
+    assert plan.remaining == ((file,) if expected == "write" else ())
+    assert [error.path for error in plan.refused] == ([tmp_path / file.name] if expected == "refuse" else [])
+    assert plan.edited == ((tmp_path / file.name,) if state is DraftState.EDITED and expected == "keep" else ())
+    assert plan.is_complete is (expected == "keep")
+
+
+def test_a_folder_is_a_foreign_file(tmp_path: Path) -> None:
+    (tmp_path / draft_file(tmp_path).name).mkdir()
+    assert state_of(tmp_path, draft_file(tmp_path)) is DraftState.FOREIGN
+
+
+def test_a_study_is_complete_with_all_its_files_only(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        (files,) = name_drafts(journal, [study()], {".txt": SETTINGS, ".json": SETTINGS, ".sr.dcm": SETTINGS})
+        assert [file.name for file in files] == ["MILLER^JANE.txt", "MILLER^JANE.json", "MILLER^JANE.sr.dcm"]
+        for number, file in enumerate(files):
+            plan = plan_study(journal, files, resume=True)
+            assert (plan.remaining, plan.is_complete) == (files[number:], False)
+            journal.write(file, DRAFT)
+        assert plan_study(journal, files, resume=True).is_complete
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -164,15 +183,78 @@ def test_a_file_that_a_user_wrote_is_never_replaced(tmp_path: Path, resume: bool
     file = draft_file(tmp_path)
     (tmp_path / file.name).write_text("mine")
     with open_journal(tmp_path, resume=resume) as journal:
-        assert journal.replaceable([file])[0] == ()
-        with pytest.raises(StudyError, match="so it is kept; move it away, or choose another folder"):
-            journal.write(file, DRAFT)
+        assert plan_study(journal, [file]).remaining == ()
+        for overwrite in (False, True):
+            with pytest.raises(StudyError, match="so it is kept; move it away, or choose another folder"):
+                journal.write(file, DRAFT, overwrite=overwrite)
     assert (tmp_path / file.name).read_text() == "mine"
     (tmp_path / file.name).unlink()
     with open_journal(tmp_path, resume=resume) as journal:
-        assert journal.replaceable([file]) == ((file,), ())
+        assert plan_study(journal, [file]).remaining == (file,)
         journal.write(file, DRAFT)
     assert (tmp_path / file.name).read_bytes() == DRAFT
+
+
+def test_an_edited_draft_is_replaced_on_request_only(tmp_path: Path) -> None:
+    file = draft_file(tmp_path)
+    with open_journal(tmp_path) as journal:
+        journal.write(file, DRAFT)
+        (tmp_path / file.name).write_text("signed")
+        with pytest.raises(StudyError, match=r"was edited, so it is kept; .* replace it with --overwrite"):
+            journal.write(file, b"new")
+        assert (tmp_path / file.name).read_text() == "signed"
+        assert journal.write(file, b"new", overwrite=True).replaced is DraftState.EDITED
+    assert state_of(tmp_path, file) is DraftState.CURRENT
+
+
+def test_a_version_has_a_new_name_and_replaces_nothing(tmp_path: Path) -> None:
+    file = draft_file(tmp_path)
+    with open_journal(tmp_path) as journal:
+        journal.write(file, b"first")
+        (tmp_path / "MILLER^JANE-v2.txt").write_text("mine")
+        names = [journal.write_version(file, text).file.name for text in (b"second", b"third")]
+    assert names == ["MILLER^JANE-v3.txt", "MILLER^JANE-v4.txt"]
+    contents = [path.read_text() for path in sorted(tmp_path.glob("*.txt"))]
+    assert contents == ["mine", "second", "third", "first"]
+
+
+def test_all_files_of_a_study_have_one_stem(tmp_path: Path) -> None:
+    """`cxr.txt` of one patient beside `cxr.pdf` of another would be read as one study."""
+    write_all(tmp_path, study("cxr", A))
+    with open_journal(tmp_path) as journal:
+        (files,) = name_drafts(journal, [study("cxr", B)], {".pdf": SETTINGS, ".txt": SETTINGS})
+        (alone,) = name_drafts(journal, [study("cxr", B)], {".pdf": SETTINGS}, other_suffixes=[".txt"])
+    assert {file.stem for file in (*files, *alone)} == {f"cxr-{files[0].images[:12]}"}
+
+
+def test_names_that_a_suffix_makes_equal_differ(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        named = name_drafts(journal, [study("a", A), study("a.fhir", B)], {".json": SETTINGS, ".fhir.json": SETTINGS})
+    names = [file.name for files in named for file in files]
+    assert len(set(names)) == 4
+
+
+def test_the_longest_suffix_has_room_in_a_name(tmp_path: Path) -> None:
+    with open_journal(tmp_path) as journal:
+        (files,) = name_drafts(journal, [study("L" * 300)], {".txt": SETTINGS, ".findings.dcm": SETTINGS})
+        for file in files:
+            journal.write(file, DRAFT)
+    assert [len(file.name) for file in files] == [246, 255]
+    assert files[0].stem == files[1].stem
+
+
+def test_a_line_that_a_full_disk_tore_costs_no_other_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch goes on after a failure, so the same process appends again."""
+    first, second = (draft_file(tmp_path, study(name)) for name in "ab")
+    write = os.write
+    with open_journal(tmp_path) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+            with pytest.raises(OutputError, match="No space"):
+                journal.write(first, DRAFT)
+        journal.write(second, DRAFT)
+    assert state_of(tmp_path, first) is DraftState.ABSENT
+    assert state_of(tmp_path, second) is DraftState.CURRENT
 
 
 def test_processes_may_draft_into_one_folder(tmp_path: Path) -> None:
@@ -244,10 +326,16 @@ A, B, C = ("a" * 64, "b" * 64, "c" * 64)
 def write_all(folder: Path, *studies: Study, resume: bool = False) -> list[str]:
     """Draft studies into a folder, one process. The draft of a study is its first digest. Return the names."""
     with open_journal(folder, resume=resume) as journal:
-        files = journal.name_drafts(studies, ".txt", settings=SETTINGS)
-        for file in journal.resume(files).remaining if resume else files:
-            journal.write(file, file.study.images[0].sha256.encode())
-    return [file.name for file in files]
+        batch = name_drafts(journal, studies, {".txt": SETTINGS})
+        for files in batch:
+            for file in plan_study(journal, files, resume=True).remaining if resume else files:
+                journal.write(file, file.study.images[0].sha256.encode())
+    return [file.name for (file,) in batch]
+
+
+def name_draft(journal: DraftJournal, found: Study) -> DraftFile:
+    ((file,),) = name_drafts(journal, [found], {".txt": SETTINGS})
+    return file
 
 
 def drafts(folder: Path) -> list[str]:
@@ -291,8 +379,8 @@ def test_a_draft_that_another_process_wrote_meanwhile_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_comparison: bool
 ) -> None:
     with open_journal(tmp_path) as one, open_journal(tmp_path) as other:
-        (first,) = one.name_drafts([study("cxr", A)], ".txt", settings=SETTINGS)
-        (second,) = other.name_drafts([study("cxr", B)], ".txt", settings=SETTINGS)
+        first = name_draft(one, study("cxr", A))
+        second = name_draft(other, study("cxr", B))
         assert first.name == second.name == "cxr.txt"
         other.write(second, B.encode())
         if after_comparison:  # the file is compared before the other process writes it
@@ -306,10 +394,10 @@ def test_a_draft_that_another_process_wrote_meanwhile_is_kept(
 def test_a_file_belongs_to_the_study_that_wrote_it_last(tmp_path: Path, edited: bool) -> None:
     """The draft of B was filed elsewhere, and A was drafted under its name, perhaps with the same text."""
     with open_journal(tmp_path) as journal:
-        (of_b,) = journal.name_drafts([study("cxr", B)], ".txt", settings=SETTINGS)
+        of_b = name_draft(journal, study("cxr", B))
         journal.write(of_b, DRAFT)
         (tmp_path / of_b.name).unlink()
-        (of_a,) = journal.name_drafts([study("cxr", A)], ".txt", settings=SETTINGS)
+        of_a = name_draft(journal, study("cxr", A))
         assert of_a.name == of_b.name
         journal.write(of_a, DRAFT)
     if edited:

@@ -1,7 +1,7 @@
 """The training engine: a step, a stage, the loop over stages, the session; validation, model building, checkpoints."""
 
 from .checkpoint_choice import choose_studies, draft_studies
-from .model_building import build_model, describe_decoder
+from .model_building import build_model, describe_decoder, fill_encoder
 from .session import build_for_corpora, train
 from .stage import RunContext, Stage
 from .train_step import forward
@@ -14,6 +14,7 @@ __all__ = [
     "choose_studies",
     "describe_decoder",
     "draft_studies",
+    "fill_encoder",
     "forward",
     "train",
 ]

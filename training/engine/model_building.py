@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import timm
 import torch
@@ -12,6 +13,7 @@ from report_gen.config import AttributeConfig, EncoderConfig, LocationConfig, Mo
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import (
     Encode,
+    ImageEncoder,
     Pretrained,
     ReportModel,
     conditioning_type,
@@ -130,8 +132,8 @@ def _initialize(
         decoder = config.decoder.model_copy(update={"transformer": pretrained.configuration})
         model = _build(config.model_copy(update={"decoder": decoder}), pretrained=pretrained, encode=encode)
     if chosen.encoder_weights is not None:
-        _fill_encoder(model, recipe)
-    if chosen.image_weights is not None:
+        fill_encoder(model.encoder, recipe)
+    if chosen.image_folders:
         _fill_image_side(model, recipe)
     return model
 
@@ -169,8 +171,13 @@ def _checkpoint_activations(model: ReportModel) -> None:
         ) from error
 
 
-def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
-    backbone, source = model.encoder.backbone, recipe.model.encoder_weights
+def fill_encoder(encoder: ImageEncoder, recipe: Recipe) -> None:
+    """Load the weights that `model.encoder_weights` names.
+
+    Raises:
+        RecipeError: The weights cannot be read, or they are those of another encoder.
+    """
+    backbone, source = encoder.backbone, recipe.model.encoder_weights
     if source == "pretrained":
         weights = _pretrained_weights(recipe.model.encoder)
     else:
@@ -188,19 +195,25 @@ def _fill_encoder(model: ReportModel, recipe: Recipe) -> None:
 
 
 def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
-    """Load the encoder and the heads of a checkpoint; what depends on the decoder stays new.
+    """Load the encoder and the heads of one checkpoint or the mean of several; what depends on the decoder stays new.
 
     If the image size differs, the position embeddings are interpolated.
     """
-    folder = recipe.resolve(str(recipe.model.image_weights))
+    folders = [recipe.resolve(name) for name in recipe.model.image_folders]
     image_side = read_image_side(recipe)
     if image_side is not None and image_side.attributes != model.config.attributes:
         raise RecipeError(
-            f"{folder}: its attributes have other values than those of the training studies; use the same corpora, or "
-            "remove attributes"
+            f"{folders[0]}: its attributes have other values than those of the training studies; use the same corpora, "
+            "or remove attributes"
         )
-    weights = read_image_weights(find_checkpoint(folder))
     wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs_to_image(name)}
+    sources = [_read_weights(folder, wanted) for folder in folders]
+    model.load_state_dict({name: _mean([weights[name] for weights in sources]) for name in wanted}, strict=False)
+
+
+def _read_weights(folder: Path, wanted: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Read the weights of a checkpoint and check that they include the wanted tensors."""
+    weights = read_image_weights(find_checkpoint(folder))
     for name in _POSITION_EMBEDDINGS & weights.keys():
         weights[name] = _interpolate(weights[name], wanted[name].shape)
     unfit = [name for name, tensor in wanted.items() if name not in weights or weights[name].shape != tensor.shape]
@@ -210,7 +223,14 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
             f"have another shape, such as {unfit[0]}; use a checkpoint with the same encoder, findings, attributes and "
             "locations"
         )
-    model.load_state_dict({name: weights[name] for name in wanted}, strict=False)
+    return weights
+
+
+def _mean(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the mean of one tensor of several checkpoints; a counter, which is no weight, is that of the first."""
+    if not tensors[0].is_floating_point():
+        return tensors[0]
+    return torch.stack([tensor.float() for tensor in tensors]).mean(0)
 
 
 def _interpolate(embedding: torch.Tensor, shape: torch.Size) -> torch.Tensor:

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
-from torch.nn import functional as F
 
 from report_gen.config import (
     ClaheStep,
@@ -32,16 +31,14 @@ from report_gen.config import (
     PercentilesStep,
     PreprocessingStep,
 )
-from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
 from report_gen.files import write_atomically
 from report_gen.imaging.transform import ImageTransform
-from report_gen.labeling import chest_xray
 from report_gen.metrics import Difference, Floats, Score, auroc_scores, compare_mean_auroc
-from report_gen.model import EMBEDDED, ImageEncoder, load_checkpoint
-from report_gen.terminal import bars, run_app
+from report_gen.model import EMBEDDED, load_checkpoint
+from report_gen.terminal import run_app
 
-from ..data import ImageCache, cache_images
+from .linear_probe import Radiographs, encode, fit_and_predict, load_radiographs
 
 _BORDERS, _BANDS = CropBordersStep(name="crop_borders"), CropBandsStep(name="crop_bands")
 _MEDIAN, _MEANS = MedianStep(name="median"), NonLocalMeansStep(name="non_local_means")
@@ -54,26 +51,6 @@ ARMS: Mapping[str, tuple[PreprocessingStep, ...]] = {
     "both crops, percentiles, clahe": (_BORDERS, _BANDS, _PERCENTILES, _CLAHE),
 }
 """The compared steps with their default parameters."""
-
-_SOFT = 0.7
-"""Weight of the soft labels in the targets, as in the recipe chest_xray."""
-_BATCH = 32
-_ITERATIONS = 200
-
-
-@dataclass(frozen=True, eq=False)
-class Radiographs:
-    """The S radiographs of training and validation patients."""
-
-    paths: tuple[str, ...]
-    patients: NDArray[np.str_]
-    validation: NDArray[np.bool_]
-    """[S]."""
-    findings: tuple[str, ...]
-    labels: Floats
-    """[S,F], 1 or 0."""
-    targets: Floats
-    """[S,F], 0..1, what the probe is fitted to: the labels, mixed with soft labels where the corpus has them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     crossed: dict[str, Floats] = {}
     for name, steps in ARMS.items():
         transform = ImageTransform.from_config(config, steps)
-        features = encode(encoder, radiographs, transform, options.output / "cache", name)
+        features = encode(encoder, radiographs.paths, transform, options.output / "cache", name)
         held_out[name] = predict_validation(features, radiographs, options.strength)
         crossed[name] = cross_validate(features, radiographs, options.strength, options.folds)
     scores = {
@@ -112,59 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Console().print(table, soft_wrap=True, highlight=False, markup=False)
 
 
-def load_radiographs(corpora: Sequence[Path]) -> Radiographs:
-    """Read the training and validation radiographs of corpora in the layout `nih`.
-
-    Raises:
-        CorpusError: A corpus cannot be read, or training or validation patients are missing.
-    """
-    rows = [row for path in corpora for row in read_corpus(path, layout="nih") if row["split"] != "test"]
-    if {row["split"] for row in rows} != {"train", "val"}:
-        raise CorpusError(f"{', '.join(map(str, corpora))}: training and validation patients are needed; add a corpus")
-    schema = chest_xray()
-    labels = np.array([row["labels"] for row in rows], dtype=np.float64)  # [S,F], NaN where the corpus has no label
-    soft = np.array([row["soft_labels"] for row in rows], dtype=np.float64)
-    labeled = np.isfinite(labels).all(axis=0)
-    labeled &= np.array([name in schema.stated for name in schema.findings])  # "No Finding" follows from the others
-    return Radiographs(
-        paths=tuple(row["images"][0] for row in rows),
-        patients=np.array([row["patient_id"] for row in rows]),
-        validation=np.array([row["split"] == "val" for row in rows]),
-        findings=tuple(name for name, known in zip(schema.findings, labeled, strict=True) if known),
-        labels=labels[:, labeled],
-        targets=np.where(np.isfinite(soft), _SOFT * soft + (1 - _SOFT) * labels, labels)[:, labeled],
-    )
-
-
-@torch.inference_mode()
-def encode(
-    encoder: ImageEncoder, radiographs: Radiographs, transform: ImageTransform, cache: Path, name: str
-) -> torch.Tensor:
-    """Return the mean patch features [S,D_img] of all radiographs, preprocessed as in training.
-
-    Raises:
-        CorpusError: A radiograph cannot be read.
-    """
-    with bars() as progress:
-        images, unreadable = cache_images(
-            cache,
-            radiographs.paths,
-            transform,
-            on_progress=lambda what, done, total: progress.show(f"{name}: {what}", done, total),
-        )
-        if unreadable:
-            raise CorpusError(f"{unreadable[0].path}: {unreadable[0].reason}")
-        batches = range(0, len(radiographs.paths), _BATCH)
-        features = [
-            encoder(transform.normalize(_squares(images, radiographs.paths[start : start + _BATCH]))).mean(1)
-            for start in progress.track(batches, total=len(batches), description=f"{name}: features")
-        ]
-    return torch.cat(features).double()
-
-
 def predict_validation(features: torch.Tensor, radiographs: Radiographs, strength: float) -> Floats:
     """Return probabilities [S,F] of a probe that is fitted to the training patients."""
-    return _fit_and_predict(features, radiographs.targets, ~radiographs.validation, strength)
+    return fit_and_predict(features, radiographs.targets, ~radiographs.validation, strength)
 
 
 def cross_validate(features: torch.Tensor, radiographs: Radiographs, strength: float, folds: int) -> Floats:
@@ -174,36 +101,7 @@ def cross_validate(features: torch.Tensor, radiographs: Radiographs, strength: f
     probabilities = np.empty_like(radiographs.labels)
     for number in range(folds):
         own = fold == number
-        probabilities[own] = _fit_and_predict(features, radiographs.targets, ~own, strength)[own]
-    return probabilities
-
-
-def _fit_and_predict(features: torch.Tensor, targets: Floats, fitted: NDArray[np.bool_], strength: float) -> Floats:
-    """Fit a logistic regression with an L2 penalty for every finding, and return its probabilities [S,F].
-
-    Args:
-        features: [S,D_img].
-        targets: [S,F], 0..1.
-        fitted: [S], the radiographs to fit to.
-        strength: Factor of the squared weights in the loss; the features are standardized.
-    """
-    rows, truth = torch.from_numpy(fitted), torch.from_numpy(targets)
-    deviation, mean = torch.std_mean(features[rows], dim=0)
-    values = (features - mean) / deviation.clamp_min(1e-6)
-    weights = torch.zeros(values.shape[1], truth.shape[1], dtype=torch.float64, requires_grad=True)
-    bias = torch.zeros(truth.shape[1], dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
-
-    def loss() -> torch.Tensor:
-        optimizer.zero_grad()
-        likelihood = F.binary_cross_entropy_with_logits(values[rows] @ weights + bias, truth[rows])
-        total = likelihood + strength * weights.square().sum() / truth.shape[1]
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    optimizer.step(loss)  # type: ignore[no-untyped-call]
-    with torch.no_grad():
-        probabilities: Floats = torch.sigmoid(values @ weights + bias).numpy()
+        probabilities[own] = fit_and_predict(features, radiographs.targets, ~own, strength)[own]
     return probabilities
 
 
@@ -246,11 +144,6 @@ def _cells(one: ArmScores, *, is_base: bool) -> tuple[str, str]:
     low, high = one.mean.interval or (np.nan, np.nan)
     gain = f"{one.gain.second - one.gain.first:+.3f} ({one.gain.interval[0]:+.3f} to {one.gain.interval[1]:+.3f})"
     return f"{one.mean.value:.3f} ({low:.3f} to {high:.3f})", "" if is_base else gain
-
-
-def _squares(images: ImageCache, paths: Sequence[str]) -> torch.Tensor:
-    """Return decoded images [n,size,size] in 0..1."""
-    return torch.from_numpy(np.stack([images.read(Path(path)) for path in paths])).float() / 255
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from report_gen.config import ModelConfig
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import read_config
@@ -11,15 +13,17 @@ from .schema import Recipe
 
 
 def read_image_side(recipe: Recipe) -> ModelConfig | None:
-    """Return the configuration of the checkpoint that `model.image_weights` names; None if it is not given.
+    """Return the configuration of the first checkpoint that `model.image_weights` names; None if it names none.
 
     Raises:
-        RecipeError: The checkpoint is missing or damaged, or it differs from the recipe in the encoder, the
+        RecipeError: A checkpoint is missing or damaged, or it differs from the recipe in the encoder, the
             preprocessing, the findings or the use of locations. The image size may differ.
     """
-    if recipe.model.image_weights is None:
-        return None
-    folder = recipe.resolve(recipe.model.image_weights)
+    configs = [_read_config(recipe, recipe.resolve(name)) for name in recipe.model.image_folders]
+    return configs[0] if configs else None
+
+
+def _read_config(recipe: Recipe, folder: Path) -> ModelConfig:
     try:
         config = read_config(folder)
     except CheckpointError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -59,11 +59,12 @@ class ModelRecipe(FrozenModel):
     """The image encoder, a timm model."""
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
-    image_weights: str | None = None
+    image_weights: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """A checkpoint folder of report-gen, relative to `data`, whose encoder and heads of findings, locations and
     attributes are used, so that several decoders can be trained on one image encoder, or an encoder first on small
     images. The encoder, the preprocessing, the findings, the attributes and `locations` must be the same; of the
-    encoder, the image size may differ."""
+    encoder, the image size may differ. The weights of several folders are averaged (model soup; Wortsman et al., ICML
+    2022), which needs runs that started from the same weights."""
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
@@ -88,6 +89,12 @@ class ModelRecipe(FrozenModel):
     """Attributes (`modality`, `plane`, `body_part`) that the model recognizes and that condition the decoder."""
     attribute_support: int = Field(default=20, ge=1, le=1_000_000_000)
     """Training studies with images that an attribute value needs; rarer values count as unknown."""
+
+    @property
+    def image_folders(self) -> tuple[str, ...]:
+        """The folders that `image_weights` names."""
+        folders = self.image_weights or ()
+        return (folders,) if isinstance(folders, str) else folders
 
     @property
     def base(self) -> str | None:

@@ -109,6 +109,21 @@ def test_position_embeddings_are_interpolated_to_another_image_size(tmp_path: Pa
             np.testing.assert_allclose(after, np.interp(places, np.arange(grid), before), rtol=0, atol=1e-6)
 
 
+def test_the_image_sides_of_several_checkpoints_are_averaged(tmp_path: Path) -> None:
+    sources = []
+    for number in range(3):
+        model = build(tiny_recipe(tmp_path, seed=number))
+        write_checkpoint(tmp_path / f"run{number}" / "best", model=model)
+        sources.append(model.state_dict())
+    chosen = with_image_weights(tmp_path, image_weights=["run0", "run1", "run2"])
+    averaged = build(chosen).state_dict()
+    for name in ("projector.finding_queries", *(name for name in averaged if name.startswith("encoder."))):
+        mean = np.mean([source[name].numpy() for source in sources], axis=0)
+        np.testing.assert_allclose(averaged[name].numpy(), mean, rtol=0, atol=1e-6, err_msg=name)
+    with pytest.raises(RecipeError, match=r"model\.image_weights: .*nowhere"):
+        build(with_image_weights(tmp_path, image_weights=["run0", "nowhere"]))
+
+
 def test_a_damaged_image_side_is_refused(tmp_path: Path) -> None:
     weights = image_side(tmp_path)
     shorter = {name: tensor.clone() for name, tensor in weights.items() if name != "projector.finding_bias"}

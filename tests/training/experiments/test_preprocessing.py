@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from report_gen_training.experiments import preprocessing
-from report_gen_training.experiments.preprocessing import (
-    Radiographs,
-    cross_validate,
-    load_radiographs,
-    main,
-    predict_validation,
-)
+from report_gen_training.experiments.linear_probe import Radiographs, load_radiographs
+from report_gen_training.experiments.preprocessing import cross_validate, main, predict_validation
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from tests.builders import corner_image, write_checkpoint, write_png
+from tests.builders import write_checkpoint
 from tests.image_steps import step
-
-
-def write_nih(folder: Path, patients: int) -> Path:
-    """Write radiographs of the layout `nih`: a bright left upper corner is an effusion, a right one an atelectasis."""
-    rows = []
-    for number in range(patients):
-        place = number % 2
-        write_png(folder / "images" / f"{number}.png", corner_image(place))
-        label = ("Effusion", "Atelectasis")[place]
-        rows.append((f"{number}.png", label, str(number), "PA"))
-    with (folder / "labels.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("Image Index", "Finding Labels", "Patient ID", "View Position"), *rows])
-    return folder
-
-
-def synthetic(patients: int = 60) -> tuple[torch.Tensor, Radiographs]:
-    """Return features whose first column is the label of the first finding, and noise for the second."""
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 2, (patients, 2)).astype(np.float64)
-    features = random.normal(size=(patients, 5))
-    features[:, 0] += 6 * labels[:, 0]
-    radiographs = Radiographs(
-        paths=tuple(map(str, range(patients))),
-        patients=np.array([str(number // 2) for number in range(patients)]),
-        validation=np.arange(patients) >= 40,
-        findings=("Edema", "Fracture"),
-        labels=labels,
-        targets=labels,
-    )
-    return torch.from_numpy(features), radiographs
+from tests.linear_probes import synthetic, write_nih
 
 
 def test_the_probe_separates_what_the_features_separate() -> None:

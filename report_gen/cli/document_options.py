@@ -1,0 +1,196 @@
+"""Options of `report-gen draft` that concern the documents of a draft, and the checks of their values."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from report_gen.errors import StudyError, UsageError
+from report_gen.outputs import DocumentOptions, OutputFormat, find_format, format_names, get_format
+
+if TYPE_CHECKING:
+    from report_gen.records import Study
+
+_DEFAULT_FORMAT = "txt"
+_LONGEST = {"--patient-id": 64, "--accession": 16}
+"""Longest value by option, characters: value representations LO and SH of DICOM (PS3.5 6.2)."""
+
+
+def _list_formats() -> str:
+    return "; ".join(f"{name}: {get_format(name).summary}" for name in format_names())
+
+
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        autocompletion=format_names,
+        show_default=False,
+        help=f"{_list_formats()}. May be repeated: every study gets a file of each format, with the same draft. Binary "
+        f"formats, and several formats, need --output. Default: {_DEFAULT_FORMAT}.",
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace drafts of the same images that were edited since they were written, and name each. Without it "
+        "only unchanged drafts are replaced. A file that report-gen did not write, and a draft of other images, are "
+        "kept in any case.",
+    ),
+]
+Revises = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write a new version of this earlier document of one study, which states that it replaces the earlier "
+        "one. It has the format of FILE and the name NAME-v2, NAME-v3 and so on; no file is overwritten.",
+    ),
+]
+PatientId = Annotated[
+    str | None, typer.Option(metavar="ID", help="Patient ID of one study whose images have no DICOM header.")
+]
+Accession = Annotated[
+    str | None, typer.Option(metavar="NUMBER", help="Accession number of one study whose images have no DICOM header.")
+]
+Paper = Annotated[Literal["A4", "Letter"], typer.Option(case_sensitive=False, help="Paper size of pages.")]
+BasicTextSr = Annotated[
+    bool,
+    typer.Option("--basic-text-sr", help="Write Basic Text SR instead of Enhanced SR, for old archives."),
+]
+FhirVersion = Annotated[Literal["R4B", "R5"], typer.Option(case_sensitive=False, help="Version of FHIR.")]
+
+
+def choose_formats(
+    names: Sequence[str] | None, output: Path | None, revises: Path | None, *, resume: bool, overwrite: bool
+) -> tuple[OutputFormat, ...]:
+    """Return the formats in which drafts are written, each once.
+
+    Raises:
+        UsageError: A format is unknown, or options do not fit together.
+        StudyError: The file of --revises does not exist.
+    """
+    formats = tuple(get_format(name) for name in dict.fromkeys(names or ()))
+    if revises is not None:
+        formats = (_format_of_version(revises, formats, resume=resume, overwrite=overwrite),)
+    formats = formats or (get_format(_DEFAULT_FORMAT),)
+    if output is None:
+        for output_format in formats:
+            if not output_format.is_text:
+                raise UsageError(f"--format {output_format.name} cannot be printed; choose a folder with --output")
+        needs_folder = {"several formats": len(formats) > 1, "--revises": bool(revises), "--overwrite": overwrite}
+        for what, is_needed in needs_folder.items():
+            if is_needed:
+                raise UsageError(f"{what}: files need a folder; name the folder with --output")
+    return formats
+
+
+def _format_of_version(
+    revises: Path, formats: Sequence[OutputFormat], *, resume: bool, overwrite: bool
+) -> OutputFormat:
+    """Return the format of the document that is to be replaced."""
+    for option, is_given in (("--resume", resume), ("--overwrite", overwrite)):
+        if is_given:
+            raise UsageError(f"{option}: --revises writes a new file and overwrites none; leave {option} out")
+    if not revises.is_file():
+        raise StudyError(revises, "is no file, so no document can replace it; check the path after --revises")
+    by_name = find_format(revises.name)
+    found = formats[0] if formats else by_name
+    if found is None:
+        raise UsageError(f"--revises {revises}: its name has no suffix of a format; name the format with --format")
+    if len(formats) > 1 or (by_name is not None and found is not by_name and found.suffix != by_name.suffix):
+        raise UsageError(f"--revises {revises}: the new version has the format of this file; leave --format out")
+    if not found.has_versions:
+        raise UsageError(
+            f"--revises {revises}: documents of the format {found.name} do not state which one they replace; "
+            "write the draft to another folder"
+        )
+    return found
+
+
+def document_settings(options: DocumentOptions, revises: Path | None) -> dict[str, Any]:
+    """Return what determines a document beside its draft, as values that JSON can write.
+
+    Values that are the default are left out, so that a new option does not make every earlier document outdated.
+
+    Raises:
+        StudyError: The file of --revises cannot be read.
+    """
+    settings = {
+        field.name: getattr(options, field.name)
+        for field in fields(options)
+        if getattr(options, field.name) != field.default
+    }
+    if revises is not None:
+        try:
+            settings["revises"] = hashlib.sha256(revises.read_bytes()).hexdigest()
+        except OSError as error:
+            raise StudyError(revises, f"cannot be read ({error.strerror}); check the file") from error
+    return settings
+
+
+def parse_document_options(
+    *,
+    patient_id: str | None,
+    accession: str | None,
+    paper: Literal["A4", "Letter"],
+    basic_text_sr: bool,
+    fhir_version: Literal["R4B", "R5"],
+) -> DocumentOptions:
+    """Return the options of documents.
+
+    Raises:
+        UsageError: A patient ID or an accession number is no value that DICOM can have. The message does not quote it.
+    """
+    for option, value in (("--patient-id", patient_id), ("--accession", accession)):
+        longest = _LONGEST[option]
+        if value is not None and (
+            not value.strip() or len(value) > longest or "\\" in value or not value.isprintable()
+        ):
+            raise UsageError(f"{option}: give up to {longest} characters without backslashes and control characters")
+    return DocumentOptions(
+        patient_id=patient_id,
+        accession_number=accession,
+        paper=paper,
+        basic_text_sr=basic_text_sr,
+        fhir_version=fhir_version,
+    )
+
+
+def check_document_options(
+    options: DocumentOptions, revises: Path | None, studies: Sequence[Study], *, refused: int
+) -> None:
+    """Check the options of documents against the studies.
+
+    Args:
+        options: The options.
+        revises: Value of --revises.
+        studies: The studies that will be drafted.
+        refused: Number of the others; the options could have been meant for one of them.
+
+    Raises:
+        UsageError: An option is for one study and there are several, or a DICOM header states what it sets.
+    """
+    for option, value in (
+        ("--revises", revises),
+        ("--patient-id", options.patient_id),
+        ("--accession", options.accession_number),
+    ):
+        if value is None or not studies:
+            continue
+        if len(studies) + refused > 1:
+            raise UsageError(
+                f"{option} is for one study, and there are {len(studies) + refused}; draft them one by one"
+            )
+        if option != "--revises" and _has_header(studies[0]):
+            raise UsageError(f"{option}: the DICOM header of the study states it; leave the option out")
+
+
+def _has_header(study: Study) -> bool:
+    return study.study_instance_uid is not None or any(image.sop_instance_uid for image in study.images)

@@ -1,0 +1,140 @@
+"""`report-gen send`: send DICOM files to an archive."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from report_gen.errors import UsageError
+from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_text, set_verbosity, stop_on_signals
+
+if TYPE_CHECKING:
+    from report_gen.sending import DicomNode, DicomObject, Receiver, SendResult, TlsFiles, WebService
+
+
+def send(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="DICOM files, or folders of which the DICOM files are sent.")
+    ],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="AET@HOST:PORT|URL",
+            help="DICOM node for C-STORE, such as ORTHANC@127.0.0.1:4242, or root URL of a DICOMweb service for "
+            "STOW-RS, such as http://127.0.0.1:8042/dicom-web. The environment variable REPORT_GEN_STOW_TOKEN may have "
+            "the token of the service, or `Basic ...`.",
+        ),
+    ],
+    allow_remote: Annotated[
+        bool,
+        typer.Option("--allow-remote", help="Send to another computer. Data of patients leave this one."),
+    ] = False,
+    calling_aet: Annotated[
+        str, typer.Option(metavar="AET", help="AE title of this sender, for C-STORE.")
+    ] = "REPORT_GEN",
+    tls: Annotated[bool, typer.Option("--tls", help="Encrypt C-STORE. STOW-RS is encrypted by an https URL.")] = False,
+    tls_ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Trusted certificates, PEM. Default: those of the system."),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Certificate of this sender, PEM, if the receiver wants one.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Private key of --tls-cert, PEM. Default: in its file.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="Time that the receiver may take for an answer.")
+    ] = 30,
+    retries: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=10,
+            help="Further attempts after a failure that may pass: no connection, no answer, receiver busy. They wait "
+            "1, 2, 4 ... up to 30 seconds.",
+        ),
+    ] = 3,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Send DICOM files to an archive by C-STORE or STOW-RS.
+
+    Prints `stored`, `failed` or `not sent` and the name of each file. A file that the receiver refuses does not stop
+    the others. The exit code is 7 if the receiver did not store a file, and 3 if a file is no DICOM file.
+    """
+    set_verbosity(verbose=verbose, quiet=quiet)
+    from report_gen.sending import (  # imports pydicom
+        AUTHORIZATION_VARIABLE,
+        check_ae_title,
+        find_objects,
+        open_receiver,
+        parse_destination,
+    )
+
+    destination = parse_destination(
+        to, allow_remote=allow_remote, with_tls=tls, token=os.environ.get(AUTHORIZATION_VARIABLE, "")
+    )
+    calling_aet = check_ae_title(calling_aet, "--calling-aet")
+    certificates = _tls_files(destination, with_tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key)
+    if not destination.is_loopback:
+        how = "" if destination.is_encrypted else " without encryption"
+        print_notice(f"data of patients leave this computer{how}, for {destination}")
+    with stop_on_signals("files that are listed as stored are in the archive; send the others again"):
+        found = find_objects(paths)
+        for refusal in found.refused:
+            print_error(str(refusal))
+        if found.ignored:
+            print_notice(f"files of folders that are not DICOM and are not sent: {found.ignored}")
+        with open_receiver(
+            destination, found.objects, calling_aet=calling_aet, timeout=timeout, tls=certificates
+        ) as receiver:
+            results = _send_all(receiver, found.objects, retries)
+    number = Counter(result.outcome.value for result in results)
+    print_notice(
+        f"stored by {destination}: {number['stored']}; failed: {number['failed']}; not sent: "
+        f"{number['not sent'] + len(found.refused)}"
+    )
+    errors = [*found.refused, *(result.error for result in results if result.error)]
+    if errors:
+        raise typer.Exit(max(error.exit_code for error in errors))
+
+
+def _tls_files(
+    destination: DicomNode | WebService, *, with_tls: bool, ca: Path | None, certificate: Path | None, key: Path | None
+) -> TlsFiles:
+    """Return the certificates of the options.
+
+    Raises:
+        UsageError: The options do not fit together.
+    """
+    from report_gen.sending import TlsFiles, WebService
+
+    if with_tls and isinstance(destination, WebService):
+        raise UsageError("--tls is for C-STORE; STOW-RS is encrypted by an https URL")
+    if (ca or certificate or key) and not destination.is_encrypted:
+        raise UsageError("--tls-ca, --tls-cert and --tls-key need --tls or an https URL")
+    if key and not certificate:
+        raise UsageError("--tls-key is the key of a certificate; name the certificate with --tls-cert")
+    return TlsFiles(ca, certificate, key)
+
+
+def _send_all(receiver: Receiver, objects: Sequence[DicomObject], retries: int) -> list[SendResult]:
+    """Send files, and print what happened to each as soon as it is known."""
+    from report_gen.sending import send_files
+
+    results = []
+    for result in send_files(receiver, objects, retries=retries):
+        results.append(result)
+        print_text(f"{result.outcome}\t{result.path}")
+        if result.warning:
+            print_notice(f"{result.path}: stored with a warning of the receiver: {result.warning}")
+        if result.error:
+            print_error(str(result.error))
+    return results

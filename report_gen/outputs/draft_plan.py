@@ -1,0 +1,114 @@
+"""Plan which files of a batch of drafts are written to a folder: their names, and which of them the folder has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from report_gen.errors import StudyError
+from report_gen.files import name_key, unique_names
+from report_gen.outputs.draft_file import DraftFile
+from report_gen.outputs.journal import DraftJournal, DraftState
+from report_gen.records import Study
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The files of one study, of which each is in one format."""
+
+    study: Study
+    remaining: tuple[DraftFile, ...]
+    """Files to write."""
+    edited: tuple[Path, ...]
+    """Files that were changed since they were written, and are kept because they are the requested drafts."""
+    refused: tuple[StudyError, ...]
+    """An error for each file that must not be written, because it would replace a file that is kept."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the folder has all files of the study."""
+        return not self.remaining and not self.refused
+
+
+def plan_study(
+    journal: DraftJournal, files: Sequence[DraftFile], *, resume: bool = False, overwrite: bool = False
+) -> StudyPlan:
+    """Find out which files of a study are to be written.
+
+    A file that report-gen did not write is never replaced, and one that a user edited only by `overwrite`.
+
+    Args:
+        journal: Journal of the folder.
+        files: The files of one study.
+        resume: Omit the files that the folder has, also if they were edited.
+        overwrite: Replace files that were edited.
+    """
+    remaining, edited, refused = list[DraftFile](), list[Path](), list[StudyError]()
+    for file in files:
+        state = journal.state(file)
+        if resume and state is DraftState.CURRENT:
+            continue
+        if state is DraftState.FOREIGN:
+            refused.append(journal.refusal(file, state))
+        elif overwrite or not state.is_edited:
+            remaining.append(file)
+        elif resume and state is DraftState.EDITED:
+            edited.append(journal.folder / file.name)
+        else:
+            refused.append(journal.refusal(file, state))
+    return StudyPlan(files[0].study, tuple(remaining), tuple(edited), tuple(refused))
+
+
+def name_drafts(
+    journal: DraftJournal,
+    studies: Iterable[Study],
+    settings: Mapping[str, Mapping[str, Any]],
+    *,
+    other_suffixes: Collection[str] = (),
+) -> tuple[tuple[DraftFile, ...], ...]:
+    """Choose the files of each study's draft, and compute the digests of what determines them.
+
+    The files of a study differ in their suffix only. Their stem is the name of the study, see `file_name`. Digits of
+    the images' digest are added if several studies of the batch have the name, or if the folder has a draft of other
+    images with this name, also in another format. A study whose draft is in the folder keeps its name.
+
+    Args:
+        journal: Journal of the folder.
+        studies: Studies of one batch. The content of their files determines everything that the headers say.
+        settings: By suffix, with its dot, of each file of a study: values that JSON can write, which determine the file
+            beside the images.
+        other_suffixes: Suffixes of formats that are not requested, but may be in the folder.
+    """
+    reserved = max(settings, key=len)
+    batch = [
+        tuple(
+            DraftFile.of_study(study, suffix, folder=journal.folder, settings=values, reserved=reserved)
+            for suffix, values in settings.items()
+        )
+        for study in studies
+    ]
+    # `a.b` with the suffix `.c` and `a` with the suffix `.b.c` are the same name.
+    keys = Counter(name_key(file.name) for files in batch for file in files)
+    chosen = [
+        _choose_stem(journal, files, other_suffixes, repeated=any(keys[name_key(file.name)] > 1 for file in files))
+        for files in batch
+    ]
+    # Copies of one study under one name have the same digits.
+    stems = unique_names(files[0].stem for files in chosen)
+    return tuple(tuple(replace(file, stem=stem) for file in files) for files, stem in zip(chosen, stems, strict=True))
+
+
+def _choose_stem(
+    journal: DraftJournal, files: tuple[DraftFile, ...], other_suffixes: Collection[str], *, repeated: bool
+) -> tuple[DraftFile, ...]:
+    with_digits = tuple(file.with_digits(journal.folder) for file in files)
+    for candidates in (files, with_digits):
+        states = [journal.state(file) for file in candidates]
+        if DraftState.OTHER_STUDY not in states and any(state.is_own for state in states):
+            return candidates
+    others = (replace(files[0], suffix=suffix) for suffix in other_suffixes)
+    taken = any(journal.state(file) is DraftState.OTHER_STUDY for file in (*files, *others))
+    return with_digits if repeated or taken else files

@@ -1,0 +1,17 @@
+"""List and name the present findings of a draft, for documents that show where they are."""
+
+from __future__ import annotations
+
+from report_gen.records import Finding, FindingState, Report
+
+
+def present_findings(report: Report) -> tuple[Finding, ...]:
+    """Return the present findings, the most probable first."""
+    present = [finding for finding in report.findings if finding.state is FindingState.PRESENT]
+    return tuple(sorted(present, key=lambda finding: finding.probability or 0.0, reverse=True))
+
+
+def finding_label(finding: Finding) -> str:
+    """Return a finding with its probability in one line: "Pneumonia 0.50, overridden"."""
+    probability = "" if finding.probability is None else f" {finding.probability:.2f}"
+    return f"{finding.name}{probability}{', overridden' if finding.overridden else ''}"

@@ -1,0 +1,92 @@
+"""Find DICOM files to send, and read what their transfer needs from the file meta information."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import UID
+
+from report_gen.errors import StudyError
+from report_gen.imaging import raise_study_errors
+
+_PREFIX = slice(128, 132)
+_NO_DICOM = "is no DICOM file, so no archive takes it; draft with a DICOM format, such as --format dicom-sr"
+
+
+@dataclass(frozen=True)
+class DicomObject:
+    """A DICOM file with the identifiers of its content (PS3.10 7.1)."""
+
+    path: Path
+    sop_class_uid: UID
+    sop_instance_uid: UID
+    transfer_syntax_uid: UID
+
+
+@dataclass(frozen=True)
+class FoundObjects:
+    """DICOM files to send."""
+
+    objects: tuple[DicomObject, ...]
+    refused: tuple[StudyError, ...]
+    """The errors of files that cannot be sent."""
+    ignored: int
+    """Number of files in folders that are not DICOM."""
+
+
+def find_objects(paths: Iterable[Path]) -> FoundObjects:
+    """Read the identifiers of files, and of the DICOM files in folders. Hidden files and subfolders are left out.
+
+    Args:
+        paths: Files and folders. A file that is named and is not DICOM is an error.
+    """
+    objects, refused, ignored = list[DicomObject](), list[StudyError](), 0
+    for path in dict.fromkeys(paths):
+        try:
+            if not path.is_dir():
+                objects.append(_read_object(path))
+                continue
+            with raise_study_errors(path):
+                files = sorted(file for file in path.iterdir() if not file.name.startswith(".") and file.is_file())
+            dicom = [file for file in files if _has_prefix(file)]
+            ignored += len(files) - len(dicom)
+            if not dicom:
+                raise StudyError(path, "the folder contains no DICOM file; draft with --format dicom-sr")
+        except StudyError as error:
+            refused.append(error)
+            continue
+        for file in dicom:
+            try:
+                objects.append(_read_object(file))
+            except StudyError as error:
+                refused.append(error)
+    return FoundObjects(tuple(objects), tuple(refused), ignored)
+
+
+def _has_prefix(path: Path) -> bool:
+    """Return whether a file has the prefix DICM (PS3.10 7.1)."""
+    with raise_study_errors(path), path.open("rb") as file:
+        return file.read(_PREFIX.stop)[_PREFIX] == b"DICM"
+
+
+def _read_object(path: Path) -> DicomObject:
+    with raise_study_errors(path):
+        if not path.exists():
+            raise StudyError(path, "does not exist; check the path")
+        if not path.is_file():
+            raise StudyError(path, "is no regular file; give a DICOM file")
+        if not _has_prefix(path):
+            raise StudyError(path, _NO_DICOM)
+        meta = read_file_meta_info(path)
+        for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
+            if not UID(str(meta.get(keyword, ""))).is_valid:
+                raise StudyError(path, f"the file meta information has no valid {keyword}; repair it with dcmconv")
+        return DicomObject(
+            path=path,
+            sop_class_uid=UID(meta.MediaStorageSOPClassUID),
+            sop_instance_uid=UID(meta.MediaStorageSOPInstanceUID),
+            transfer_syntax_uid=UID(meta.TransferSyntaxUID),
+        )

@@ -1,0 +1,66 @@
+"""Open the receiver of a destination."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from report_gen.errors import UsageError
+from report_gen.sending.destination import DicomNode, WebService
+from report_gen.sending.dicom_object import DicomObject
+from report_gen.sending.tls import TlsFiles
+
+
+class Receiver(Protocol):
+    """Stores DICOM files."""
+
+    def store(self, item: DicomObject) -> str:
+        """Send a file and wait for the answer.
+
+        Returns:
+            What the receiver changed in the file, "" if nothing.
+
+        Raises:
+            SendError: The receiver did not store the file.
+            ReceiverError: The receiver cannot be reached, or takes no file of this sender.
+            StudyError: The file cannot be read.
+        """
+
+
+@contextmanager
+def open_receiver(
+    destination: DicomNode | WebService,
+    objects: Sequence[DicomObject],
+    *,
+    calling_aet: str = "REPORT_GEN",
+    timeout: float = 30,
+    tls: TlsFiles = TlsFiles(),  # noqa: B008 - frozen
+) -> Iterator[Receiver]:
+    """Open a receiver. The connection is made for the first file.
+
+    Args:
+        destination: Where to.
+        objects: All files that will be sent; a DICOM node has to be told their kinds in advance.
+        calling_aet: Application entity title of this sender.
+        timeout: Seconds that the receiver may take for an answer.
+        tls: Certificates, if the destination uses TLS.
+
+    Raises:
+        UsageError: A library of the extra `clinical` is missing, or a certificate cannot be read.
+    """
+    try:
+        if isinstance(destination, WebService):
+            from report_gen.sending.stow import StowService
+
+            with StowService(destination, timeout=timeout, tls=tls) as service:
+                yield service
+        else:
+            from report_gen.sending.c_store import StorageProvider
+
+            with StorageProvider(destination, objects, calling_aet=calling_aet, timeout=timeout, tls=tls) as provider:
+                yield provider
+    except ModuleNotFoundError as error:
+        if error.name not in ("pynetdicom", "urllib3"):
+            raise
+        raise UsageError(f'sending needs the library {error.name}; pip install "report-gen[clinical]"') from error

@@ -1,0 +1,314 @@
+"""`report-gen draft` in several formats: one draft, several files, which are complete or resumed together."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from report_gen import files as file_module
+from report_gen.drafting import Drafter
+from report_gen.errors import StudyError
+from report_gen.outputs import DraftDocument, OutputFormat, formats
+from report_gen.records import BANNER, Report, Study
+from tests.builders import noise_image, write_png
+from tests.cli.conftest import Command
+from tests.cli.test_draft_resume import contents
+from tests.dicom_files import write_dicom
+
+BINARY = b"\x00BINARY"
+
+
+@pytest.fixture
+def documents(monkeypatch: pytest.MonkeyPatch) -> list[DraftDocument]:
+    """The documents that the formats `page` (binary) and `map` (needs attention) get; `map` has versions."""
+    rendered: list[DraftDocument] = []
+
+    def render(document: DraftDocument) -> bytes:
+        rendered.append(document)
+        if document.study.name == "study-refused":
+            raise StudyError(document.study.path, "the header has no UID")
+        return BINARY + document.report.provenance.weights_sha256.encode()
+
+    added = {
+        "page": OutputFormat(
+            name="page", suffix=".page.bin", media_type="application/pdf", summary="a page", render=render
+        ),
+        "map": OutputFormat(
+            name="map",
+            suffix=".map.bin",
+            media_type="application/dicom",
+            summary="a map",
+            render=render,
+            needs_attention=True,
+            has_versions=True,
+        ),
+    }
+    monkeypatch.setattr(formats, "_FORMATS", {**formats._FORMATS, **added})
+    return rendered
+
+
+@pytest.fixture
+def maps(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the studies whose attention is computed."""
+    names: list[str] = []
+    attention_map = Drafter.attention_map
+
+    def counted(self: Drafter, study: Study) -> Any:
+        names.append(study.name)
+        return attention_map(self, study)
+
+    monkeypatch.setattr(Drafter, "attention_map", counted)
+    return names
+
+
+@pytest.fixture
+def drafted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the studies that reach the drafter."""
+    names: list[str] = []
+    draft_all = Drafter.draft_all
+
+    def counted(self: Drafter, studies: list[Study], **options: Any) -> Iterator[Report | StudyError]:
+        names.extend(study.name for study in studies)
+        return draft_all(self, studies, **options)
+
+    monkeypatch.setattr(Drafter, "draft_all", counted)
+    return names
+
+
+@pytest.fixture
+def studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three studies."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    for number in range(3):
+        write_png(tmp_path / "in" / f"study-{number}" / "chest.png", noise_image(number))
+    return tmp_path / "in"
+
+
+ALL = ("--format", "txt", "--format", "page", "--format", "map", "--format", "txt")
+
+
+def names(*kinds: str) -> list[str]:
+    return sorted(f"study-{number}{suffix}" for number in range(3) for suffix in kinds)
+
+
+def test_one_draft_is_written_in_several_formats(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument], maps: list[str], drafted: list[str]
+) -> None:
+    answer = draft(studies, "-o", tmp_path / "out", *ALL, "--paper", "letter", "--fhir-version", "R5")
+    assert answer.code == 0
+    assert answer.err.endswith(f"notice: drafts written to {tmp_path / 'out'}: 3; studies refused: 0\n")
+    assert sorted(contents(tmp_path / "out")) == names(".txt", ".page.bin", ".map.bin")
+    assert drafted == maps == ["study-0", "study-1", "study-2"]
+    page, attention_map = documents[:2]
+    assert page.report is attention_map.report
+    assert page.attention is not None
+    assert (page.options.paper, page.options.fhir_version, page.options.basic_text_sr) == ("Letter", "R5", False)
+    assert "tiny" in page.model_card.casefold() or page.model_card == "card"
+
+
+def test_attention_is_computed_only_if_a_format_needs_it(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument], maps: list[str]
+) -> None:
+    assert draft(studies, "-o", tmp_path / "out", "--format", "page").code == 0
+    assert (maps, documents[0].attention) == ([], None)
+    assert draft(studies, "-o", tmp_path / "out", "--format", "page", "--format", "map", "--resume").code == 0
+    assert maps == ["study-0", "study-1", "study-2"]
+
+
+def test_a_study_is_resumed_until_all_its_files_are_there(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument], drafted: list[str]
+) -> None:
+    out = tmp_path / "out"
+    draft(studies, "-o", out, *ALL)
+    complete = contents(out)
+    (out / "study-1.page.bin").unlink()
+    before = {path: path.stat().st_mtime_ns for path in out.glob("study*")}
+    drafted.clear()
+    answer = draft(studies, "-o", out, *ALL, "--resume")
+    assert answer.code == 0
+    assert "notice: 2 of 3 studies were drafted before\n" in answer.err
+    assert drafted == ["study-1"]
+    assert contents(out) == complete
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    drafted.clear()
+    assert draft(studies, "-o", out, "--format", "map", "--resume").code == 0
+    assert drafted == []
+
+
+@pytest.mark.parametrize("options", [("--paper", "Letter"), ("--basic-text-sr",), ("--fhir-version", "R5")])
+def test_options_of_documents_write_them_again(
+    draft: Command,
+    studies: Path,
+    tmp_path: Path,
+    documents: list[DraftDocument],
+    drafted: list[str],
+    options: tuple[str, ...],
+) -> None:
+    one = studies / "study-0"
+    draft(one, "-o", tmp_path / "out", "--format", "page")
+    drafted.clear()
+    draft(one, "-o", tmp_path / "out", "--format", "page", "--resume", *options)
+    assert drafted == ["study-0"]
+
+
+def test_a_format_that_fails_costs_its_own_file_only(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]
+) -> None:
+    write_png(studies / "study-refused" / "chest.png", noise_image(7))
+    answer = draft(studies, "-o", tmp_path / "out", "--format", "page", "--format", "txt")
+    assert answer.code == 3
+    error, summary = answer.err.splitlines()[-2:]
+    assert error.endswith("chest.png: the header has no UID")
+    assert summary.endswith(": 3; studies refused: 1")
+    assert sorted(contents(tmp_path / "out")) == sorted([*names(".txt", ".page.bin"), "study-refused.txt"])
+
+
+def test_a_disk_that_is_full_at_the_third_file(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third of six files cannot be written. Afterwards only this file is missing, and --resume writes it."""
+    write, calls = file_module._write, []
+
+    def full(path: Path, pieces: Any, *, replace: bool = True) -> None:
+        calls.append(path.name)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, pieces, replace=replace)
+
+    command = (studies, "-o", tmp_path / "out", "--format", "txt", "--format", "page")
+    with monkeypatch.context() as patch:
+        patch.setattr(file_module, "_write", full)
+        answer = draft(*command)
+    assert answer.code == 5
+    assert f"{tmp_path / 'out' / 'study-1.txt'}: cannot be written (No space left on device); free disk" in answer.err
+    assert answer.err.endswith(": 2; studies refused: 1\n")
+    assert sorted(contents(tmp_path / "out")) == [name for name in names(".txt", ".page.bin") if name != "study-1.txt"]
+    assert draft(*command, "--resume").code == 0
+    assert sorted(contents(tmp_path / "out")) == names(".txt", ".page.bin")
+
+
+def test_an_edited_file_is_replaced_on_request_and_named(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]
+) -> None:
+    out = tmp_path / "out"
+    (out).mkdir()
+    (out / "study-2.page.bin").write_text("mine")
+    command = (studies, "-o", out, "--format", "txt", "--format", "page")
+    draft(*command)
+    first = contents(out)
+    (out / "study-1.txt").write_text("signed")
+    answer = draft(*command, "--seed", 1)
+    assert answer.code == 3
+    assert f"{out / 'study-1.txt'}: was edited, so it is kept; move it away, choose another folder, or" in answer.err
+    answer = draft(*command, "--overwrite")
+    assert answer.code == 3
+    assert f"notice: {out / 'study-1.txt'}: was edited, and is replaced (--overwrite)\n" in answer.err
+    assert f"{out / 'study-2.page.bin'}: is no draft that report-gen wrote here, so it is kept" in answer.err
+    assert contents(out) == first
+    assert first["study-2.page.bin"] == b"mine"
+
+
+def test_resume_with_overwrite_writes_edited_files_again(draft: Command, studies: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    draft(studies, "-o", out)
+    first = contents(out)
+    (out / "study-1.txt").write_text("signed")
+    answer = draft(studies, "-o", out, "--resume", "--overwrite")
+    assert (answer.code, contents(out)) == (0, first)
+    assert "2 of 3 studies were drafted before" in answer.err
+
+
+def test_a_version_is_written_beside_the_earlier_document(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]
+) -> None:
+    out, one = tmp_path / "out", studies / "study-0"
+    draft(one, "-o", out, "--format", "map")
+    earlier = out / "study-0.map.bin"
+    earlier.write_bytes(earlier.read_bytes() + b"edited")
+    before = earlier.read_bytes()
+    for _ in range(2):
+        answer = draft(one, "-o", out, "--revises", earlier, "--finding", "Edema=present")
+        assert (answer.code, documents[-1].revises) == (0, earlier)
+    assert sorted(contents(out)) == ["study-0-v2.map.bin", "study-0-v3.map.bin", "study-0.map.bin"]
+    assert earlier.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--format", "page"], 2, "--format page cannot be printed; choose a folder with --output"),
+        (["--format", "txt", "--format", "json"], 2, "several formats: files need a folder; name the folder with"),
+        (["--overwrite"], 2, "--overwrite: files need a folder"),
+        (["--format", "word"], 2, "unknown output format 'word'; choose from txt, json"),
+        (["--paper", "A3"], 2, "paper"),
+        (["--revises", "{map}", "-o", "out", "--resume"], 2, "leave --resume out"),
+        (["--revises", "{map}", "-o", "out", "--overwrite"], 2, "leave --overwrite out"),
+        (["--revises", "{map}", "-o", "out", "--format", "txt"], 2, "has the format of this file; leave --format out"),
+        (["--revises", "{map}"], 2, "--format map cannot be printed"),
+        (["--revises", "{txt}", "-o", "out"], 2, "documents of the format txt do not state which one they replace"),
+        (["--revises", "{odd}", "-o", "out"], 2, "its name has no suffix of a format; name the format with --format"),
+        (["--revises", "absent.map.bin", "-o", "out"], 3, "absent.map.bin: is no file, so no document can replace it"),
+        (["--patient-id", "A\\B"], 2, "--patient-id: give up to 64 characters without backslashes"),
+        (["--patient-id", "x" * 65], 2, "--patient-id: give up to 64 characters"),
+        (["--accession", "x" * 17], 2, "--accession: give up to 16 characters"),
+        (["--accession", "a\nb"], 2, "--accession: give up to 16 characters"),
+    ],
+)
+def test_options_that_do_not_fit_together(
+    draft: Command,
+    studies: Path,
+    tmp_path: Path,
+    documents: list[DraftDocument],
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {"map": "a.map.bin", "txt": "a.txt", "odd": "IM0001"}
+    for name in files.values():
+        Path(name).write_bytes(BINARY)
+    answer = draft(studies / "study-0", *(option.format(**files) for option in options))
+    assert (answer.code, answer.out) == (code, "")
+    assert message in answer.err
+    assert not Path("out").exists()
+
+
+def test_options_of_one_study(draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]) -> None:
+    earlier = tmp_path / "a.map.bin"
+    earlier.write_bytes(BINARY)
+    for option, value in (("--patient-id", "MRN-1"), ("--accession", "A1"), ("--revises", earlier)):
+        answer = draft(studies, "-o", tmp_path / "out", option, value)
+        assert answer.code == 2
+        assert f"{option} is for one study, and there are 3; draft them one by one" in answer.err
+        assert "MRN-1" not in answer.err
+    answer = draft(studies / "study-0", "-o", tmp_path / "out", "--format", "page", "--patient-id", "MRN-1")
+    assert answer.code == 0
+    assert documents[-1].source.attributes.PatientID == "MRN-1"
+    pixels = np.arange(1024, dtype=np.uint16).reshape(32, 32)
+    dicom = write_dicom(tmp_path / "a.dcm", pixels)
+    answer = draft(dicom, "--patient-id", "MRN-1")
+    assert answer.code == 2
+    assert "--patient-id: the DICOM header of the study states it; leave the option out" in answer.err
+
+
+def test_the_attention_of_a_black_image(draft: Command, tmp_path: Path, documents: list[DraftDocument]) -> None:
+    image = write_png(tmp_path / "black.png", np.zeros_like(noise_image(0)))
+    answer = draft(image, "-o", tmp_path / "out", "--format", "map")
+    assert (answer.code, sorted(contents(tmp_path / "out"))) == (0, ["black.map.bin"]), answer.err
+
+
+def test_the_help_lists_every_format_with_its_summary(report_gen: Command) -> None:
+    text = " ".join(report_gen("draft", "--help").out.split())
+    for output_format in formats._FORMATS.values():
+        assert f"{output_format.name}: {output_format.summary}" in text
+
+
+def test_a_printed_draft_begins_with_the_banner(draft: Command, studies: Path) -> None:
+    answer = draft(studies / "study-0", "--format", "txt", "--format", "txt")
+    assert (answer.code, answer.out.startswith(BANNER)) == (0, True)

@@ -1,0 +1,332 @@
+"""The page of a draft: what it escapes, loads, shows and prints, judged by an HTML parser and by readers of PDF."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from report_gen.errors import UsageError
+from report_gen.imaging import read_study
+from report_gen.outputs import DocumentOptions, DraftDocument
+from report_gen.records import (
+    BANNER,
+    Box,
+    Finding,
+    FindingState,
+    Heatmap,
+    Report,
+    Section,
+    SectionName,
+    Sentence,
+    Study,
+)
+from tests.dicom_files import write_dicom
+
+pytest.importorskip("jinja2", reason="the extra clinical is not installed")
+
+from report_gen.outputs.key_image import key_image
+from report_gen.outputs.page import format_html, format_pdf
+from report_gen.rendering.fonts import east_asian_fonts
+
+HOSTILE = "<script>alert(1)</script> & \"quoted\" 'single' {{7*7}} {% raw %} <img src=http://x.example/a.png>"
+
+
+class Page(HTMLParser):
+    """Elements and visible text of a page, read by the parser of the standard library."""
+
+    def __init__(self, html: bytes) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.text += " "  # a new cell or line
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def write_picture(path: Path) -> Path:
+    """Write a gray ramp of 32 rows and 64 columns."""
+    PillowImage.fromarray(np.arange(32 * 64, dtype=np.uint16).reshape(32, 64).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Study:
+    return read_study(write_picture(tmp_path / "chest.png"))
+
+
+def attention(study: Study) -> Heatmap:
+    """Attention of "Pneumonia" in one patch of a 4 by 4 grid."""
+    image = study.images[0]
+    weights = np.full((4, 4), 0.01, dtype=np.float32)
+    weights[2, 3] = 0.85
+    pixels = np.full((image.rows, image.columns), 0.5, dtype=np.float32)
+    part = Box(0, 0, image.rows, image.columns)
+    return Heatmap(image=pixels, square=(0.0, -16.0, 64.0), part=part, weights={"Pneumonia": weights})
+
+
+def images(page: Page) -> list[PillowImage.Image]:
+    prefix = "data:image/jpeg;base64,"
+    sources = [str(one["src"]) for one in page.all("img")]
+    assert all(source.startswith(prefix) for source in sources)
+    return [PillowImage.open(io.BytesIO(base64.b64decode(source.removeprefix(prefix)))) for source in sources]
+
+
+def pdf_pages(pdf: bytes) -> list[str]:
+    """Text of each page, with single spaces."""
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    return [" ".join(page.extract_text().split()) for page in pypdf.PdfReader(io.BytesIO(pdf)).pages]
+
+
+@pytest.fixture(scope="module")
+def pango() -> None:
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError) as error:
+        pytest.skip(f"WeasyPrint cannot be loaded: {error}")
+
+
+def test_nothing_of_a_draft_is_markup_or_a_template(report: Report, tmp_path: Path) -> None:
+    path = write_picture(tmp_path / "{{7*7}} <b>&'.png")
+    hostile = replace(
+        report,
+        sections=(Section(SectionName.FINDINGS, (Sentence(HOSTILE, 0.4),)),),
+        findings=(Finding(name=HOSTILE, state=FindingState.PRESENT),),
+        notices=(HOSTILE,),
+        provenance=replace(report.provenance, model_name=HOSTILE, decoding=MappingProxyType({HOSTILE: HOSTILE})),
+    )
+    study = read_study(path)
+    draft = DraftDocument(report=hostile, study=study, attention=attention(study))
+    page = Page(format_html(draft))
+    names = {tag for tag, _ in page.elements}
+    assert not names & {"script", "b", "link", "iframe", "object", "form", "a"}
+    assert page.text.count(HOSTILE) >= 5  # a sentence, a notice, a finding, the model, the decoding
+    assert "{{7*7}} <b>&'" in page.text
+    assert "49" not in re.sub(r"[0-9a-f]{64}", "", page.text)
+    assert [one["src"] for one in page.all("img") if "data:" not in str(one["src"])] == []
+
+
+def test_controls_of_texts_are_removed(report: Report, picture: Study) -> None:
+    text = Page(format_html(DraftDocument(report=report, study=picture))).text
+    assert "Clear [31mlungs." in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_the_page_loads_nothing_and_its_policy_allows_its_own_style_only(report: Report, picture: Study) -> None:
+    html = format_html(DraftDocument(report=report, study=picture, attention=attention(picture))).decode()
+    page = Page(html.encode())
+    policy = next(str(one["content"]) for one in page.all("meta") if one.get("http-equiv") == "Content-Security-Policy")
+    style = html[html.index("<style>") + len("<style>") : html.index("</style>")]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    assert not re.search(r"url\(|@import|https?://", html)
+    assert not any("style" in attributes or "href" in attributes for _, attributes in page.elements)
+
+
+def test_the_page_is_accessible(report: Report, picture: Study) -> None:
+    page = Page(format_html(DraftDocument(report=report, study=picture, attention=attention(picture))))
+    assert page.all("html") == [{"lang": "en"}]
+    assert len(page.all("h1")) == 1
+    assert all(one["alt"] for one in page.all("img"))
+    assert "1 Pneumonia 0.50, overridden" in " ".join(page.text.split())
+    assert "Pneumonia" in str(page.all("img")[1]["alt"])
+    ids = {one["id"] for _, one in page.elements if "id" in one}
+    assert {one["aria-labelledby"] for _, one in page.elements if "aria-labelledby" in one} <= ids
+
+
+def test_images_keep_their_aspect_ratio(report: Report, picture: Study) -> None:
+    draft = DraftDocument(report=report, study=picture, attention=attention(picture))
+    page = Page(format_html(draft))
+    assert [image.size for image in images(page)] == [(640, 320), (640, 320)]
+    assert [(one["width"], one["height"]) for one in page.all("img")] == [("640", "320")] * 2
+
+
+def test_the_outline_is_drawn_around_the_patch_with_attention(report: Report, picture: Study) -> None:
+    page = Page(format_html(DraftDocument(report=report, study=picture, attention=attention(picture))))
+    rgb = np.asarray(images(page)[1].convert("RGB")).astype(int)
+    rows, columns = np.nonzero(np.ptp(rgb, axis=-1) > 60)  # the image itself is gray
+    # Patch [2,3] of 16 pixels covers rows 16 to 32 and columns 48 to 64 of the image, which is enlarged ten times.
+    assert 400 < columns.min() < 560 < columns.max()
+    assert 80 < rows.min() < 240 < rows.max()
+
+
+def test_findings_are_sorted_and_described(report: Report, picture: Study) -> None:
+    text = " ".join(Page(format_html(DraftDocument(report=report, study=picture))).text.split())
+    assert "Pneumonia present 0.50 left; mid, lower zones state, location" in text
+    assert text.index("Pneumonia present") < text.index("Edema absent 0.12") < text.index("Fracture unknown")
+
+
+def test_a_draft_without_findings_and_sentences_says_so(report: Report, picture: Study) -> None:
+    empty = replace(report, sections=(), findings=(), notices=())
+    text = Page(format_html(DraftDocument(report=empty, study=picture, attention=attention(picture)))).text
+    assert "The draft has no text." in text
+    assert "The model states no findings." in text
+    assert "No finding is present in the draft." in text
+    assert "Notices" not in text
+
+
+def test_a_picture_without_a_header_is_identified_by_its_file_or_the_options(report: Report, picture: Study) -> None:
+    assert "Patient unknown - chest" in Page(format_html(DraftDocument(report=report, study=picture))).text
+    options = DocumentOptions(patient_id="P-7", accession_number="A-8")
+    text = " ".join(Page(format_html(DraftDocument(report=report, study=picture, options=options))).text.split())
+    assert "ID P-7" in text
+    assert "Accession number A-8" in text
+
+
+def test_a_header_is_shown_as_people_write_it(report: Report, tmp_path: Path) -> None:
+    path = write_dicom(
+        tmp_path / "a.dcm",
+        SpecificCharacterSet="ISO_IR 192",
+        PatientName="Yamada^Tarou=\u5c71\u7530^\u592a\u90ce",
+        PatientID="42",
+        PatientBirthDate="19700102",
+        PatientSex="F",
+        PatientAge="042Y",
+        StudyDate="20260304",
+    )
+    text = " ".join(Page(format_html(DraftDocument(report=report, study=read_study(path)))).text.split())
+    assert "Yamada, Tarou (\u5c71\u7530 \u592a\u90ce) - ID 42" in text
+    assert "Born 1970-01-02" in text
+    assert "Sex female" in text
+    assert "Age 42 years" in text
+    assert "Study date 2026-03-04" in text
+
+
+def test_a_study_with_many_images_shows_four_of_them(report: Report, picture: Study) -> None:
+    (series,) = picture.series
+    many = replace(picture, series=(replace(series, images=series.images * 9),))
+    page = Page(format_html(DraftDocument(report=report, study=many)))
+    assert len(page.all("img")) == 4
+    assert "4 of 9 images are shown." in page.text
+
+
+@pytest.mark.usefixtures("pango")
+@pytest.mark.parametrize(("paper", "size"), [("A4", (595.28, 841.89)), ("Letter", (612.0, 792.0))])
+def test_each_sheet_of_a_long_report_has_banner_patient_and_number(
+    report: Report, picture: Study, paper: str, size: tuple[float, float]
+) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    sentences = tuple(Sentence(f"Sentence {number} of the report.", number / 200) for number in range(200))
+    long = replace(report, sections=(Section(SectionName.FINDINGS, sentences),))
+    options = DocumentOptions(patient_id="P-7", paper=paper)  # type: ignore[arg-type]
+    pdf = format_pdf(DraftDocument(report=long, study=picture, options=options))
+    pages = pdf_pages(pdf)
+    assert len(pages) >= 4
+    for number, text in enumerate(pages, 1):
+        assert BANNER in text
+        assert "ID P-7" in text
+        assert f"Page {number} of {len(pages)}" in text
+    assert all(f"Sentence {number} of the report." in " ".join(pages) for number in range(200))
+    reader = pypdf.PdfReader(io.BytesIO(pdf))
+    assert all(
+        (float(page.mediabox.width), float(page.mediabox.height)) == pytest.approx(size, abs=0.1)
+        for page in reader.pages
+    )
+
+
+@pytest.mark.usefixtures("pango")
+def test_metadata_of_the_pdf_name_no_patient_and_give_the_language(report: Report, tmp_path: Path) -> None:
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    path = write_dicom(tmp_path / "a.dcm", PatientName="Secret^Name", PatientID="42")
+    reader = pypdf.PdfReader(io.BytesIO(format_pdf(DraftDocument(report=report, study=read_study(path)))))
+    assert reader.metadata is not None
+    assert reader.metadata.title == "Draft radiology report"
+    assert reader.metadata.creator == "report-gen 0.1.0"
+    assert "Secret" not in str(reader.metadata)
+    root = reader.trailer["/Root"]
+    assert root["/Lang"] == "en"
+    assert root["/MarkInfo"]["/Marked"]
+    assert "/K" in root["/StructTreeRoot"]  # the tree of the tags
+
+
+@pytest.mark.usefixtures("pango")
+def test_the_same_draft_gives_the_same_pdf(report: Report, picture: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    draft = DraftDocument(report=report, study=picture)
+    assert format_pdf(draft) == format_pdf(draft)
+
+
+@pytest.mark.usefixtures("pango")
+def test_names_in_other_scripts_are_drawn_with_a_font_that_has_them(report: Report, tmp_path: Path) -> None:
+    pytest.importorskip("justmytype_intl_cjk", reason="the font package of the extra clinical is not installed")
+    pypdf = pytest.importorskip("pypdf", reason="pypdf is not installed")
+    names = ("Żółć", "Παπάς", "Жуков", "山田太郎", "かな", "김희중")
+    path = write_dicom(
+        tmp_path / "a.dcm", SpecificCharacterSet="ISO_IR 192", PatientName=" ".join(names), PatientID="42"
+    )
+    page = pypdf.PdfReader(io.BytesIO(format_pdf(DraftDocument(report=report, study=read_study(path))))).pages[0]
+    assert all(name in page.extract_text() for name in names)
+    fonts = {font.get_object()["/BaseFont"].partition("+")[2] for font in page["/Resources"]["/Font"].values()}
+    # A character that no font has is drawn as a box in the first font, so the fonts tell what was drawn.
+    assert fonts >= {"Draft-Sans-Bold", "Noto-Sans-JP-Bold", "Noto-Sans-KR-Bold"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fonts"),
+    [
+        ("Müller Παπάς Жуков", ()),
+        ("山田 たろう", ("Noto Sans JP", "Noto Sans SC", "Noto Sans TC")),
+        ("김희중", ("Noto Sans KR",)),
+        ("王小东", ("Noto Sans SC", "Noto Sans TC")),
+    ],
+)
+def test_fonts_are_chosen_by_the_letters_of_a_text(text: str, fonts: tuple[str, ...]) -> None:
+    assert east_asian_fonts(text) == fonts
+
+
+def test_the_key_image_has_the_banner_above_the_radiograph(report: Report, picture: Study) -> None:
+    draft = DraftDocument(report=report, study=picture, attention=attention(picture))
+    image = key_image(draft)
+    assert image.dtype == np.uint8
+    gray = np.flatnonzero((image == 128).all(axis=2).mean(axis=1) > 0.9)  # rows of the radiograph, which is gray
+    assert image.shape[1] == 1024
+    rows = np.flatnonzero((image[:, 0] == 128).all(axis=1))
+    assert len(rows) == 512  # 32 by 64 pixels, enlarged 16 times
+    assert 0 < rows[0] <= gray[0]
+    assert image[: rows[0]].max() > 200  # the letters of the banner
+    assert image[rows[-1] + 1 :].max() > 200  # and those of the findings
+    without = key_image(replace(draft, attention=None))
+    assert without.shape[1] == 1024
+
+
+def test_a_key_image_of_a_large_radiograph_is_reduced(report: Report, picture: Study) -> None:
+    pixels = np.zeros((3000, 1500), dtype=np.float32)
+    large = replace(attention(picture), image=pixels, square=(-750.0, 0.0, 3000.0), part=Box(0, 0, 3000, 1500))
+    image = key_image(DraftDocument(report=report, study=picture, attention=large))
+    assert image.shape[1] == 1024
+    assert image.shape[0] > 2048
+
+
+def test_a_missing_library_is_named_with_the_extra(
+    report: Report, picture: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
+    with pytest.raises(UsageError, match=r'need WeasyPrint.*pip install "report-gen\[clinical\]"'):
+        format_pdf(DraftDocument(report=report, study=picture))
+
+
+def test_an_unknown_paper_size_is_refused_with_the_choices(report: Report, picture: Study) -> None:
+    options = DocumentOptions(paper="A3")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="'A3'; choose from A4, Letter"):
+        format_html(DraftDocument(report=report, study=picture, options=options))

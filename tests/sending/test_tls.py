@@ -1,0 +1,78 @@
+"""TLS of both ways to send, with a certificate that OpenSSL writes for the test."""
+
+from __future__ import annotations
+
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from report_gen.errors import ReceiverError
+from report_gen.sending import (
+    DicomNode,
+    Outcome,
+    SendResult,
+    TlsFiles,
+    WebService,
+    find_objects,
+    open_receiver,
+    send_files,
+)
+from tests.sending.archives import dicom_node, sr_file, stow_reply, stow_service
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate of 127.0.0.1 with its key, in one file."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", "key.pem", "-out", "cert.pem", "-days", "2", "-subj", "/CN=archive"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
+    path = folder / "both.pem"
+    path.write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
+    return path
+
+
+@pytest.fixture
+def server(certificate: Path) -> ssl.SSLContext:
+    """The settings of a receiver that asks for the certificate of the sender."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    context.load_verify_locations(certificate)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def send(destination: DicomNode | WebService, file: Path, tls: TlsFiles) -> SendResult:
+    objects = find_objects([file]).objects
+    with open_receiver(destination, objects, timeout=5, tls=tls) as receiver:
+        (result,) = send_files(receiver, objects, retries=0)
+    return result
+
+
+# pynetdicom leaves the socket of a refused connection to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
+def test_certificates_of_both_sides_are_verified(
+    tmp_path: Path, server: ssl.SSLContext, certificate: Path, way: str
+) -> None:
+    file, trusted = sr_file(tmp_path / "a.dcm"), TlsFiles(ca=certificate, certificate=certificate)
+    with (
+        dicom_node(ssl_context=server) as node,
+        stow_service(stow_reply(stored="1.2.3"), ssl_context=server) as web,
+    ):
+        destinations = {
+            "C-STORE": DicomNode("ARCHIVE", "127.0.0.1", node.port, with_tls=True),
+            "STOW-RS": WebService(web.url),
+        }
+        result = send(destinations[way], file, trusted)
+        assert result.outcome is Outcome.STORED, result.error
+        result = send(destinations[way], file, TlsFiles())
+    assert isinstance(result.error, ReceiverError)
+    assert "TLS failed (self" in str(result.error)
+    assert str(result.error).endswith("; check --tls-ca and --tls-cert")

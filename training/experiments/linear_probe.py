@@ -1,0 +1,146 @@
+"""Fit a logistic regression to the frozen features of radiographs, to compare what features and data are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from report_gen.corpora import is_of_source, read_corpus
+from report_gen.errors import CorpusError
+from report_gen.imaging.transform import ImageTransform
+from report_gen.labeling import chest_xray
+from report_gen.metrics import Floats
+from report_gen.model import ImageEncoder
+from report_gen.terminal import bars
+
+from ..data import ImageCache, cache_images
+
+_SOFT = 0.7
+"""Weight of the soft labels in the targets, as in the recipe chest_xray."""
+_BATCH = 32
+_ITERATIONS = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Radiographs:
+    """The S radiographs of training and validation patients."""
+
+    paths: tuple[str, ...]
+    patients: NDArray[np.str_]
+    validation: NDArray[np.bool_]
+    """[S]."""
+    findings: tuple[str, ...]
+    labels: Floats
+    """[S,F], 1 or 0."""
+    targets: Floats
+    """[S,F], 0..1, what the probe is fitted to: the labels, mixed with soft labels where the corpus has them."""
+
+
+def load_radiographs(
+    corpora: Sequence[Path], *, validation_sources: Sequence[str] = (), with_normal: bool = False
+) -> Radiographs:
+    """Read the training and validation radiographs of corpora in the layout `nih`.
+
+    Training radiographs of patients who are validation or test patients of another corpus are left out.
+
+    Args:
+        corpora: Folders that number the same patients.
+        validation_sources: Sources of the validation radiographs, for corpora with a column `source`; empty for all.
+        with_normal: Whether "No Finding" is one of the findings, although it follows from the others.
+
+    Raises:
+        CorpusError: A corpus cannot be read, or training or validation patients are missing.
+    """
+    rows = [row for path in corpora for row in read_corpus(path, layout="nih")]
+    held_out = {row["patient_id"] for row in rows if row["split"] != "train"}
+    rows = [row for row in rows if _is_used(row, held_out, validation_sources)]
+    if {row["split"] for row in rows} != {"train", "val"}:
+        raise CorpusError(f"{', '.join(map(str, corpora))}: training and validation patients are needed; add a corpus")
+    schema = chest_xray()
+    labels = np.array([row["labels"] for row in rows], dtype=np.float64)  # [S,F], NaN where the corpus has no label
+    soft = np.array([row["soft_labels"] for row in rows], dtype=np.float64)
+    labeled = np.isfinite(labels).all(axis=0)
+    used = (*schema.stated, schema.normal) if with_normal else schema.stated
+    labeled &= np.array([name in used for name in schema.findings])
+    return Radiographs(
+        paths=tuple(row["images"][0] for row in rows),
+        patients=np.array([row["patient_id"] for row in rows]),
+        validation=np.array([row["split"] == "val" for row in rows]),
+        findings=tuple(name for name, known in zip(schema.findings, labeled, strict=True) if known),
+        labels=labels[:, labeled],
+        targets=np.where(np.isfinite(soft), _SOFT * soft + (1 - _SOFT) * labels, labels)[:, labeled],
+    )
+
+
+def _is_used(row: Mapping[str, Any], held_out: Collection[str], validation_sources: Sequence[str]) -> bool:
+    if row["split"] == "train":
+        return row["patient_id"] not in held_out
+    is_chosen = not validation_sources or any(is_of_source(row["source"], one) for one in validation_sources)
+    return row["split"] == "val" and (is_chosen or row["source"] is None)
+
+
+@torch.inference_mode()
+def encode(
+    encoder: ImageEncoder, paths: Sequence[str], transform: ImageTransform, cache: Path, name: str
+) -> torch.Tensor:
+    """Return the mean patch features [S,D_img] of radiographs, preprocessed as in training.
+
+    Raises:
+        CorpusError: A radiograph cannot be read.
+    """
+    with bars() as progress:
+        images, unreadable = cache_images(
+            cache,
+            paths,
+            transform,
+            on_progress=lambda what, done, total: progress.show(f"{name}: {what}", done, total),
+        )
+        if unreadable:
+            raise CorpusError(f"{unreadable[0].path}: {unreadable[0].reason}")
+        batches = range(0, len(paths), _BATCH)
+        features = [
+            encoder(transform.normalize(_squares(images, paths[start : start + _BATCH]))).mean(1)
+            for start in progress.track(batches, total=len(batches), description=f"{name}: features")
+        ]
+    return torch.cat(features).double()
+
+
+def fit_and_predict(features: torch.Tensor, targets: Floats, fitted: NDArray[np.bool_], strength: float) -> Floats:
+    """Fit a logistic regression with an L2 penalty for every finding, and return its probabilities [S,F].
+
+    Args:
+        features: [S,D_img].
+        targets: [S,F], 0..1.
+        fitted: [S], the radiographs to fit to.
+        strength: Factor of the squared weights in the loss; the features are standardized.
+    """
+    rows, truth = torch.from_numpy(fitted), torch.from_numpy(targets)
+    deviation, mean = torch.std_mean(features[rows], dim=0)
+    values = (features - mean) / deviation.clamp_min(1e-6)
+    weights = torch.zeros(values.shape[1], truth.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(truth.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights, bias], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        likelihood = F.binary_cross_entropy_with_logits(values[rows] @ weights + bias, truth[rows])
+        total = likelihood + strength * weights.square().sum() / truth.shape[1]
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        probabilities: Floats = torch.sigmoid(values @ weights + bias).numpy()
+    return probabilities
+
+
+def _squares(images: ImageCache, paths: Sequence[str]) -> torch.Tensor:
+    """Return decoded images [n,size,size] in 0..1."""
+    return torch.from_numpy(np.stack([images.read(Path(path)) for path in paths])).float() / 255
