@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.corpora.examples import Example, is_file
-from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
 from report_gen.corpora.text_files import read_text
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
 from report_gen.imaging import StudyCollection, is_dicom, read_studies
 from report_gen.labeling import cut_report, header_values
+from report_gen.reading import StructuredReport, read_structured_report
 from report_gen.records import Study
 
 _FILES_EXAMINED = 200

@@ -29,7 +29,7 @@ class OutputFormat:
     @property
     def is_text(self) -> bool:
         """Whether the content may be printed on a terminal."""
-        return self.media_type.startswith("text/") or self.media_type == "application/json"
+        return self.media_type.startswith("text/") or self.media_type in ("application/json", "application/fhir+json")
 
 
 def get_format(name: str) -> OutputFormat:
@@ -59,10 +59,30 @@ def _render_json(draft: DraftDocument) -> bytes:
     return format_json(draft.report).encode()
 
 
+def _render_fhir(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.fhir import format_fhir
+
+    return format_fhir(draft)
+
+
+def _render_hl7(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.hl7 import format_hl7
+
+    return format_hl7(draft)
+
+
 _FORMATS: Mapping[str, OutputFormat] = {
     output.name: output
     for output in (
         OutputFormat(name="txt", suffix=".txt", media_type="text/plain", render=_render_text),
         OutputFormat(name="json", suffix=".json", media_type="application/json", render=_render_json),
+        OutputFormat(
+            name="fhir",
+            suffix=".fhir.json",
+            media_type="application/fhir+json",
+            render=_render_fhir,
+            needs_attention=True,  # for the page in PDF
+        ),
+        OutputFormat(name="hl7", suffix=".hl7", media_type="application/hl7-v2", render=_render_hl7),
     )
 }

@@ -10,8 +10,11 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling import HEADINGS, cut_report
+from report_gen.reading.plain_reports import plain_report
+from report_gen.records import Report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
 LARGEST_FILE = 2**24
@@ -80,6 +83,18 @@ def read_structured_report(path: Path) -> StructuredReport | None:
             written=f"{dataset.get('ContentDate') or ''} {dataset.get('ContentTime') or ''}",
             texts=_texts(dataset),
         )
+
+
+def read_sr_report(path: Path) -> Report:
+    """Return the report in a DICOM structured report.
+
+    Raises:
+        StudyError: The file is malformed, is not a text SR, or has no text.
+    """
+    found = read_structured_report(path)
+    if found is None:
+        raise StudyError(path, "not a DICOM SR with text; give a Basic Text, Enhanced or Comprehensive SR")
+    return plain_report(found.texts, found.study_instance_uid or None)
 
 
 def _texts(dataset: Dataset) -> dict[str, str]:
