@@ -51,16 +51,18 @@ class Segment:
 
     def lines(self, number: int) -> list[str]:
         """Return the lines of a formatted text, without empty ones. Repetitions are lines as well."""
-        parts = self.raw(number).split(self.separators[2])
-        broken = re.escape(self.separators[3]) + r"\.(?:br|sp\+?\d*)" + re.escape(self.separators[3])
-        lines = (line for part in parts for line in re.split(broken, part))
-        return [text for line in lines if (text := " ".join(self._unescape(line).split()))]
+        text = "\n".join(self._unescape(part) for part in self.raw(number).split(self.separators[2]))
+        return [words for line in text.split("\n") if (words := " ".join(line.split()))]
 
     def _unescape(self, text: str) -> str:
-        """Replace the escape sequences of separators; others, such as highlighting, are removed (HL7 2.5.1 2.7)."""
+        """Replace the escape sequences of separators and line breaks (HL7 2.5.1 2.7); others are removed.
+
+        The sequences are read from left to right: the text `\\.br\\` is escaped as
+        `\\E\\.br\\E\\`, which contains what looks like a line break.
+        """
         mark = re.escape(self.separators[3])
-        names = dict(zip("FSRET", self.separators[:5], strict=True))
-        return re.sub(f"{mark}([^{mark}]{{0,40}}){mark}", lambda match: names.get(match[1], ""), text)
+        meanings = dict(zip("FSRET", self.separators[:5], strict=True)) | {".br": "\n", ".sp": "\n"}
+        return re.sub(f"{mark}([^{mark}]{{0,40}}){mark}", lambda match: meanings.get(match[1], ""), text)
 
 
 def parse_message(content: bytes) -> list[Segment]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from report_gen.errors import UsageError
+from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
 from report_gen.outputs.demographics import NameParts, date_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
@@ -31,6 +31,8 @@ _PRELIMINARY = "P"
 """Status of OBR-25 (table 0123) and OBX-11 (table 0085). C is a correction of a final result, so a new version of a draft
 is preliminary as well: it replaces the earlier message because it has the same filler order number (OBR-3)."""
 
+_REMEDY = "give an earlier file of the format hl7 and the same study"
+
 
 def format_hl7(draft: DraftDocument) -> bytes:
     """Write a draft as an ORU^R01 message in ER7, UTF-8, with CR at the end of each segment.
@@ -42,8 +44,8 @@ def format_hl7(draft: DraftDocument) -> bytes:
         draft: The draft. With `draft.revises`, the message replaces the message in that file.
 
     Raises:
-        StudyError: An image of the study cannot be read any more.
-        UsageError: The file that the draft revises is not a message of report-gen about the same study.
+        StudyError: An image of the study cannot be read any more, or the file that the draft revises is not a message of
+            report-gen about the same study.
     """
     earlier = None if draft.revises is None else _read_earlier(draft.revises, draft)
     segments = [
@@ -74,12 +76,12 @@ def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
     if header.component(3) != PROGRAM or not re.fullmatch(r"2\.25\.\d{1,39}", request.component(3)):
         raise _not_ours(path)
     if request.component(20) != _study_uid(draft):
-        raise UsageError(f"{path}: a draft of another study; give --revises a draft of the same study")
+        raise StudyError(path, f"the earlier version belongs to another study; {_REMEDY}")
     return _Earlier(request.component(3), header.component(10))
 
 
-def _not_ours(path: Path) -> UsageError:
-    return UsageError(f"{path}: not an HL7 message that report-gen wrote; give --revises a draft of the format hl7")
+def _not_ours(path: Path) -> StudyError:
+    return StudyError(path, f"not an HL7 message that report-gen wrote; {_REMEDY}")
 
 
 def _study_uid(draft: DraftDocument) -> str:
@@ -251,7 +253,7 @@ def _origin(report: Report) -> Iterator[_Observation]:
         (WEIGHTS, provenance.weights_sha256),
         (PROGRAM_VERSION, provenance.program_version),
     ):
-        yield _Observation(name=_coded(name), kind="ST", value=escape(strip_controls(text)))
+        yield _Observation(name=_coded(name), kind="TX", value=escape(strip_controls(text)))
 
 
 def _state(state: FindingState) -> str:

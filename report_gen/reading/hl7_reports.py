@@ -136,5 +136,12 @@ def _provenance(request: Segment, observations: Sequence[Segment]) -> Provenance
         model_name=text(hl7.MODEL),
         weights_sha256=text(hl7.WEIGHTS),
         program_version=text(hl7.PROGRAM_VERSION),
-        created=datetime.strptime(request.component(22), "%Y%m%d%H%M%S%z").isoformat(),
+        created=_created(request.component(22)),
     )
+
+
+def _created(text: str) -> str:
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S%z").isoformat()
+    except ValueError:
+        raise ValueError("OBR-22 is not a time with seconds and time zone") from None

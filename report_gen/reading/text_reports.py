@@ -11,6 +11,7 @@ from report_gen.records import BANNER, Report, Section, SectionName, split_sente
 
 _NOTICE = "NOTICE: "
 _MODEL = re.compile(r"Drafted by (.*), weights ([0-9a-f]{0,12})\.")
+_OUTSIDE = "there is text outside of the sections"
 _HEADINGS = {f"{name.value}:": name for name in SectionName}
 
 
@@ -26,7 +27,10 @@ def parse_text_report(text: str) -> Report:
         raise ValueError("the text does not begin with the banner of a draft and end with its model")
     body = lines[1:-1]
     first = next((index for index, line in enumerate(body) if line in _HEADINGS), len(body))
-    notices = tuple(line.removeprefix(_NOTICE) for line in body[:first] if line.startswith(_NOTICE))
+    head = [line for line in body[:first] if line]
+    if not all(line.startswith(_NOTICE) for line in head):
+        raise ValueError(_OUTSIDE)
+    notices = tuple(line.removeprefix(_NOTICE) for line in head)
     origin = replace(empty_provenance(), model_name=model[1], weights_sha256=model[2])
     return Report(sections=_sections(body[first:]), findings=(), notices=notices, provenance=origin)
 
@@ -39,5 +43,5 @@ def _sections(lines: Sequence[str]) -> tuple[Section, ...]:
         if line in _HEADINGS:
             sections.append(Section(_HEADINGS[line], split_sentences(next(remaining, ""))))
         elif line:
-            raise ValueError("there is text outside of the sections")
+            raise ValueError(_OUTSIDE)
     return tuple(sections)

@@ -19,7 +19,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_text_and_json_are_registered(report: Report, study: Study) -> None:
-    assert format_names() == ("txt", "json")
+    assert format_names() == ("txt", "json", "fhir", "hl7")
     assert get_format("txt").render(DraftDocument(report=report, study=study)).decode() == format_text(report)
     assert get_format("json").render(DraftDocument(report=report, study=study)).decode() == format_json(report)
     assert json.loads(get_format("json").render(DraftDocument(report=report, study=study)))["sections"]
@@ -31,9 +31,9 @@ def test_each_format_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.suffix.startswith(".")
     assert found.media_type.count("/") == 1
-    assert found.is_text
+    assert found.is_text is (name in ("txt", "json", "fhir"))
 
 
 def test_an_unknown_format_is_refused_with_the_choices() -> None:
-    with pytest.raises(UsageError, match=r"'pdf'.*txt, json"):
-        get_format("pdf")
+    with pytest.raises(UsageError, match=r"'docx'.*txt, json"):
+        get_format("docx")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from report_gen.errors import UsageError
+from report_gen.errors import StudyError
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.fhir import origin, terms
 from report_gen.outputs.fhir.checking import check_bundle
@@ -19,6 +19,8 @@ from report_gen.outputs.fhir.terms import Json
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
 from report_gen.strict_json import parse_json
+
+_REMEDY = "give an earlier file of the format fhir and the same study"
 
 
 def format_fhir(draft: DraftDocument) -> bytes:
@@ -36,9 +38,9 @@ def format_fhir(draft: DraftDocument) -> bytes:
         Indented JSON in UTF-8.
 
     Raises:
-        StudyError: An image of the study cannot be read any more.
-        UsageError: The file that the draft revises is not a Bundle of the same study, or fhir.resources is not
-            installed.
+        StudyError: An image of the study cannot be read any more, or the file that the draft revises is not a Bundle of
+            the same study.
+        UsageError: The package fhir.resources is not installed.
         OutputError: The Bundle is not valid, which is a fault of report-gen.
     """
     context = _context(draft)
@@ -80,7 +82,7 @@ def _next_version(draft: DraftDocument, path: Path, study_uid: str) -> FhirConte
     """Return the context of the version that follows the one in a file.
 
     Raises:
-        UsageError: The file is not a Bundle that report-gen wrote, or is about another study.
+        StudyError: The file is not a Bundle that report-gen wrote, or is about another study.
     """
     try:
         bundle = parse_json(read_report_file(path))
@@ -96,9 +98,7 @@ def _next_version(draft: DraftDocument, path: Path, study_uid: str) -> FhirConte
             raise ValueError("another program wrote the Bundle")
         earlier_study = resources["ImagingStudy"]["identifier"][0]["value"]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{path}: not a FHIR Bundle that report-gen wrote; give --revises a draft of the format fhir"
-        ) from error
+        raise StudyError(path, f"not a FHIR Bundle that report-gen wrote; {_REMEDY}") from error
     if earlier_study != f"urn:oid:{study_uid}":
-        raise UsageError(f"{path}: a draft of another study; give --revises a draft of the same study")
+        raise StudyError(path, f"the earlier version belongs to another study; {_REMEDY}")
     return replace(earlier, version=earlier.version + 1, replaces=replaces)

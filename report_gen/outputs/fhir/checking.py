@@ -7,7 +7,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
-from report_gen.errors import OutputError, UsageError
+from report_gen.errors import OutputError
+from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.fhir.terms import FhirVersion, Json
 
 _STATUSES: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -44,12 +45,8 @@ def check_bundle(bundle: Json, version: FhirVersion) -> None:
 
 def _schema_faults(bundle: Json, version: FhirVersion) -> Iterator[str]:
     """Yield what fhir.resources finds wrong."""
-    try:
+    with clinical_extra("fhir"):
         module = import_module(f"fhir.resources{'' if version == 'R5' else '.R4B'}.bundle")
-    except ImportError as error:
-        raise UsageError(
-            'the format fhir needs the package fhir.resources; install it with pip install "report-gen[clinical]"'
-        ) from error
     try:
         module.Bundle.model_validate(bundle)
     except ValueError as error:  # pydantic's ValidationError; its first line has no content of the draft
