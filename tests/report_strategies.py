@@ -53,13 +53,16 @@ def probabilities() -> st.SearchStrategy[float | None]:
 
 SENTENCES = st.builds(Sentence, texts(), probabilities())
 SECTIONS = st.lists(st.sampled_from(SectionName), unique=True).flatmap(
-    lambda names: st.tuples(*(st.builds(Section, st.just(name), st.lists(SENTENCES, max_size=4).map(tuple)) for name in names))
+    lambda names: st.tuples(
+        *(st.builds(Section, st.just(name), st.lists(SENTENCES, max_size=4).map(tuple)) for name in names)
+    )
 )
 LOCATIONS = st.builds(FindingLocation, st.sampled_from(Side), st.frozensets(st.sampled_from(Zone)))
 FINDINGS = st.lists(
     st.builds(
         Finding,
-        name=st.sampled_from(("Pneumonia", "Edema", "Side", "Notice", "Upper zone")) | texts().map(lambda text: strip_controls(text)[:60].strip()),
+        name=st.sampled_from(("Pneumonia", "Edema", "Side", "Notice", "Upper zone"))
+        | texts().map(lambda text: strip_controls(text)[:60].strip()),
         state=st.sampled_from(FindingState),
         probability=probabilities(),
         overridden=st.booleans(),
@@ -105,9 +108,7 @@ REPORTS = st.builds(
         program_version=st.just("0.1.0"),
         created=st.integers(0, 4_102_444_800).map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat()),
         study_instance_uid=st.none() | UIDS,
-        inputs=st.lists(
-            st.builds(InputFile, sha256=DIGESTS, sop_instance_uid=st.none() | UIDS), max_size=2
-        ).map(tuple),
+        inputs=st.lists(st.builds(InputFile, sha256=DIGESTS, sop_instance_uid=st.none() | UIDS), max_size=2).map(tuple),
         decoding=SETTINGS,
         preprocessing=st.lists(STEPS.map(lambda step: {"name": "median", **step}), max_size=2).map(tuple),
     ),

@@ -1,4 +1,4 @@
-"""Read the reports that lie beside the images of a corpus: texts, and files of other formats that contain one report."""
+"""Read the reports that lie beside the images of a corpus: texts, and files of other formats with one report each."""
 
 from __future__ import annotations
 

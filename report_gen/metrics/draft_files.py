@@ -38,7 +38,8 @@ def read_draft_folder(folder: Path) -> dict[str, str]:
                 reports[name] = text
     if not reports:
         raise CorpusError(
-            f"{folder}: contains no drafts or reports ({', '.join(_PREFERRED)}); give the folder of `report-gen draft -o`"
+            f"{folder}: contains no drafts or reports ({', '.join(_PREFERRED)}); "
+            "give the folder of `report-gen draft -o`"
         )
     return reports
 

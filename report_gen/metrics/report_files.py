@@ -1,4 +1,4 @@
-"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json and plain text, or from files of reports."""
+"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json, plain text, or files of one report."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def read_reports(
 
     Args:
         path: File of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
-            Or a folder with one file per study, such as the output folder of `report-gen draft`, or one file of FHIR, HL7
-            or DICOM SR.
+            Or a folder with one file per study, such as the output folder of `report-gen draft`, or one FHIR, HL7 or
+            DICOM SR file.
         role: Whether columns of predictions or of references are preferred.
         id_column: Name of the id column; found by name if None.
         split: Which split of an annotation.json is read.

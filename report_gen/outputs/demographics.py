@@ -46,7 +46,7 @@ def name_parts(attributes: Dataset, keyword: str) -> NameParts | None:
 def date_of(attributes: Dataset, keyword: str) -> date | None:
     """Return a date (VR DA); None if it is absent or no date."""
     try:
-        return datetime.strptime(text_of(attributes, keyword), "%Y%m%d").date()  # noqa: DTZ007 - a date has no zone
+        return datetime.strptime(text_of(attributes, keyword), "%Y%m%d").date()
     except ValueError:
         return None
 

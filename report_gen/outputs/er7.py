@@ -1,7 +1,7 @@
 """Encode and parse HL7 v2 messages in the encoding ER7 (HL7 2.5.1 chapter 2).
 
-hl7apy 1.3.5 is not used for this: it escapes the sequence `\\.br\\` of a text, and it takes a text such as `\\F\\` for an
-escape sequence and does not escape it. The tests judge the messages with it.
+hl7apy 1.3.5 is not used for this: it escapes the line break `\\.br\\` once more, and it takes a text such as `\\F\\`
+for an escape sequence and does not escape it. The tests judge the messages with it.
 """
 
 from __future__ import annotations

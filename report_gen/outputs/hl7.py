@@ -28,8 +28,8 @@ DICOM_STUDY = Code("113014", "DCM", "DICOM Study")
 """Name of the observation with the Study Instance UID (IHE Radiology, results distribution)."""
 
 _PRELIMINARY = "P"
-"""Status of OBR-25 (table 0123) and OBX-11 (table 0085). C is a correction of a final result, so a new version of a draft
-is preliminary as well: it replaces the earlier message because it has the same filler order number (OBR-3)."""
+"""Status of OBR-25 (table 0123) and OBX-11 (table 0085). C is a correction of a final result. A new version of a draft
+is therefore preliminary as well: it replaces the earlier message because it has its filler order number (OBR-3)."""
 
 _REMEDY = "give an earlier file of the format hl7 and the same study"
 
@@ -44,8 +44,8 @@ def format_hl7(draft: DraftDocument) -> bytes:
         draft: The draft. With `draft.revises`, the message replaces the message in that file.
 
     Raises:
-        StudyError: An image of the study cannot be read any more, or the file that the draft revises is not a message of
-            report-gen about the same study.
+        StudyError: An image of the study cannot be read any more, or the file that the draft revises is not a message
+            of report-gen about the same study.
     """
     earlier = None if draft.revises is None else _read_earlier(draft.revises, draft)
     segments = [

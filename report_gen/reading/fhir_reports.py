@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -54,7 +54,7 @@ class _Valued(_Fhir):
     """What an Observation and its components have in common."""
 
     code: _Text
-    extension: list[_Extension] = []
+    extension: list[_Extension] = Field(default_factory=list)
     value_string: str | None = None
     value_boolean: bool | None = None
     value_codeable_concept: _Text | None = None
@@ -69,8 +69,8 @@ class _Valued(_Fhir):
 
 
 class _Observation(_Valued):
-    category: list[_Text] = []
-    component: list[_Valued] = []
+    category: list[_Text] = Field(default_factory=list)
+    component: list[_Valued] = Field(default_factory=list)
 
     def is_about(self, category: str) -> bool:
         return any(one.text == category for one in self.category)
@@ -91,10 +91,10 @@ class _Reference(_Fhir):
 
 class _DiagnosticReport(_Fhir):
     status: str
-    result: list[_Reference] = []
+    result: list[_Reference] = Field(default_factory=list)
     conclusion: str = ""
-    note: list[_Text] = []
-    extension: list[_Extension] = []
+    note: list[_Text] = Field(default_factory=list)
+    extension: list[_Extension] = Field(default_factory=list)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class _Entry(_Fhir):
 
 
 class _Bundle(_Fhir):
-    entry: Annotated[list[_Entry], Field(max_length=100_000)] = []
+    entry: list[_Entry] = Field(default_factory=list, max_length=100_000)
 
 
 def parse_fhir_report(document: Mapping[str, Any]) -> Report:

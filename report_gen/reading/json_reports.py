@@ -46,7 +46,7 @@ class ProvenanceModel(ReadModel):
     created: str
     study_instance_uid: str | None
     inputs: list[_Input]
-    decoding: dict[str, str | int | float | bool]
+    decoding: dict[str, str | int | float | bool | None]
     preprocessing: list[dict[str, str | int | float]] = []
 
     def record(self) -> Provenance:

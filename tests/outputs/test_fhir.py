@@ -239,7 +239,9 @@ def test_other_faults_of_a_bundle_are_found(draft: DraftDocument) -> None:
             check_bundle(bundle, "R4B")
 
 
-def test_the_page_is_attached_if_its_library_is_installed(draft: DraftDocument, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_is_attached_if_its_library_is_installed(
+    draft: DraftDocument, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def without_library(_: DraftDocument) -> bytes:
         raise UsageError("no library")
 
@@ -256,5 +258,5 @@ def test_the_page_is_attached_if_its_library_is_installed(draft: DraftDocument, 
 
 def test_a_missing_library_is_named(draft: DraftDocument, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fhir.resources.R4B.bundle", None)
-    with pytest.raises(UsageError, match=r'report-gen\[clinical\]'):
+    with pytest.raises(UsageError, match=r"report-gen\[clinical\]"):
         format_fhir(draft)

@@ -105,7 +105,7 @@ def test_no_text_makes_a_segment_or_a_field(report: Report, tmp_path: Path) -> N
     assert len(names) == len([one[0] for one in segments(format_hl7(new_draft(report, tmp_path)))]) - 1
 
 
-@settings(ROUND_TRIPS, max_examples=30)
+@settings(ROUND_TRIPS, max_examples=20)
 @given(report=REPORTS)
 def test_hl7apy_accepts_any_draft(report: Report, tmp_path: Path) -> None:
     """At the tolerant level, because hl7apy 1.3.5 parses OBX-5 as ST, at most 199 characters, before it reads OBX-2."""

@@ -106,9 +106,7 @@ def tree(findings: str, impression: str) -> tuple[Dataset, ...]:
 
 @pytest.mark.parametrize("storage", [BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage])
 def test_structured_reports_give_their_text(tmp_path: Path, storage: str) -> None:
-    path = document(
-        tmp_path / "a.dcm", *tree("The heart is enlarged. No effusion.", "Cardiomegaly."), kind=storage
-    )
+    path = document(tmp_path / "a.dcm", *tree("The heart is enlarged. No effusion.", "Cardiomegaly."), kind=storage)
     found = read_report(path)
     assert found.sections == SECTIONS
     assert found.provenance.study_instance_uid == f"{STUDY_UID}.1"

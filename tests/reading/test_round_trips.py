@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,8 +13,8 @@ from pydicom import Dataset
 from report_gen import read_report
 from report_gen.outputs import DocumentOptions, DraftDocument, get_format
 from report_gen.outputs.source_header import SourceHeader, SourceImage
-from report_gen.records import Image, Report, Series, Study, split_sentences, strip_controls
 from report_gen.reading.plain_reports import empty_provenance
+from report_gen.records import Image, Report, Series, Study, split_sentences, strip_controls
 from tests.report_strategies import REPORTS, ROUND_TRIPS, as_written, without_confidence
 
 RoundTrip = Callable[..., Report]

@@ -1,4 +1,6 @@
-"""Write a draft as a FHIR Bundle in JSON, after the HL7 guide "AI Transparency on FHIR" (hl7.org/fhir/uv/aitransparency).
+"""Write a draft as a FHIR Bundle in JSON, after the HL7 guide "AI Transparency on FHIR".
+
+The guide: hl7.org/fhir/uv/aitransparency
 
 The package imports `fhir.resources` only when a bundle is checked.
 """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.demographics import date_of
+from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.fhir.terms import AIAST, URI, FhirVersion, Json
 
 

@@ -18,8 +18,8 @@ from report_gen.outputs.text import format_text
 from report_gen.records import BANNER, Report, SectionName, strip_controls
 
 _REVISED = {"R4B": "amended", "R5": "modified"}
-"""Status of a new version. R5 has a status for reports that were never final (hl7.org/fhir/R5/valueset-diagnostic-report-
-status.html); R4B knows changes of final reports only, so the Observations stay preliminary and the banner comes first."""
+"""Status of a new version. R5 has a status for changes of a report that was never final; R4B has not. There the
+Observations stay preliminary, and the banner comes first (hl7.org/fhir/R5/valueset-diagnostic-report-status.html)."""
 
 
 def diagnostic_report(context: FhirContext, results: Sequence[str]) -> Json:
@@ -84,7 +84,7 @@ def _conclusion(report: Report) -> str:
 
 
 def _presented_forms(context: FhirContext) -> list[Json]:
-    """Return the draft as text, and as a page if the PDF library is installed. Otherwise the title says what is missing."""
+    """Return the draft as text, and as a page if the PDF library is installed. Otherwise the title says so."""
     title = "Draft report"
     pdf = None
     try:
