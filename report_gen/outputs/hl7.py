@@ -182,7 +182,7 @@ class _Observation:
                 3: self.name,
                 4: self.sub_id,
                 5: self.value,
-                9: "" if self.probability is None else f"{round(self.probability, 4):g}",
+                9: "" if self.probability is None else f"{self.probability:.4f}".rstrip("0").rstrip("."),
                 11: _PRELIMINARY,
                 17: _coded(SET_BY_USER) if self.set_by_user else "",
             },

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from report_gen.outputs.fhir import terms
 from report_gen.reading.json_reports import Probability, ProvenanceModel, ReadModel, validated
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance
+from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word
 from report_gen.records import (
     ATTRIBUTES,
     BANNER,
@@ -177,7 +177,7 @@ def _section(observation: _Observation) -> Section:
         for one in observation.component
         if one.code.text == terms.SENTENCE
     )
-    return Section(SectionName(observation.code.text), sentences or split_sentences(observation.text))
+    return Section(known_word(SectionName, observation.code.text), sentences or split_sentences(observation.text))
 
 
 def _finding(observation: _Observation) -> Finding:
@@ -186,11 +186,11 @@ def _finding(observation: _Observation) -> Finding:
     known = [probability for probability in probabilities if probability is not None]
     return Finding(
         name=observation.code.text,
-        state=FindingState(observation.text) if observation.text else FindingState.UNKNOWN,
+        state=known_word(FindingState, observation.text) if observation.text else FindingState.UNKNOWN,
         probability=observation.confidence,
         overridden=observation.states(terms.STATE_SET),
         location=FindingLocation(
-            Side(side.text) if side is not None and side.text else Side.UNKNOWN,
+            known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,
             frozenset(zone for zone, part in zones.items() if part is not None and part.value_boolean),
         ),
         location_overridden=observation.states(terms.LOCATION_SET),
@@ -202,7 +202,7 @@ def _finding(observation: _Observation) -> Finding:
 def _attribute(observation: _Observation) -> Attribute:
     name = next((name for name in ATTRIBUTES if name == observation.code.text), None)
     if name is None:
-        raise ValueError(f"there is no image attribute {observation.code.text[:30]!r}")
+        raise ValueError("it has an unknown image attribute")
     predicted = observation.part(terms.PREDICTED)
     return Attribute(
         name=name,

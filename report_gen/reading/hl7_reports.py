@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +11,7 @@ from itertools import groupby
 from report_gen.outputs import hl7
 from report_gen.outputs.codes import SECTIONS
 from report_gen.outputs.er7 import Segment, parse_message
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, plain_report
+from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word, plain_report
 from report_gen.records import (
     Finding,
     FindingLocation,
@@ -18,7 +19,6 @@ from report_gen.records import (
     Provenance,
     Report,
     Section,
-    SectionName,
     Sentence,
     Side,
     Zone,
@@ -81,7 +81,7 @@ def _sections(observations: Sequence[Segment]) -> Iterator[Section]:
     names = {code.value: name for name, code in SECTIONS.items()}
     for one in observations:
         if (name := names.get(one.component(_NAME))) is not None:
-            yield Section(SectionName(name), tuple(map(Sentence, one.lines(_VALUE))))
+            yield Section(name, tuple(map(Sentence, one.lines(_VALUE))))
 
 
 def _findings(observations: Sequence[Segment]) -> Iterator[Finding]:
@@ -101,7 +101,9 @@ def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
         state=_state(finding),
         probability=_probability(finding),
         overridden=_is_set_by_user(finding),
-        location=FindingLocation(Side.UNKNOWN if side is None else Side(side.component(_VALUE, 2)), present),
+        location=FindingLocation(
+            Side.UNKNOWN if side is None else known_word(Side, side.component(_VALUE, 2)), present
+        ),
         location_overridden=any(map(_is_set_by_user, parts.values())),
         side_probability=None if side is None else _probability(side),
         zone_probabilities=tuple(probabilities) if len(probabilities) == len(Zone) else None,
@@ -110,12 +112,12 @@ def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
 
 def _state(observation: Segment) -> FindingState:
     text = observation.component(_VALUE, 2)
-    return FindingState.UNKNOWN if text == hl7.UNKNOWN else FindingState(text)
+    return FindingState.UNKNOWN if text == hl7.UNKNOWN else known_word(FindingState, text)
 
 
 def _probability(observation: Segment) -> float | None:
     text = observation.raw(_PROBABILITY)
-    if text and not 0 <= float(text) <= 1:
+    if text and not re.fullmatch(r"0|1|0\.\d{1,20}", text):
         raise ValueError("OBX-9 is not a probability")
     return float(text) if text else None
 

@@ -1,11 +1,15 @@
-"""Make reports of texts without a draft's provenance."""
+"""Make reports of texts without a draft's provenance, and values of the words in a draft."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
 
 from report_gen.labeling import cut_report
 from report_gen.records import Provenance, Report, Section, SectionName, split_sentences
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 def plain_report(texts: Mapping[str, str], study_instance_uid: str | None = None) -> Report:
@@ -30,6 +34,18 @@ def plain_report(texts: Mapping[str, str], study_instance_uid: str | None = None
 def cut_plain_report(text: str, study_instance_uid: str | None = None) -> Report:
     """Return the report in a text, split by its headings. Text without headings belongs to the findings."""
     return plain_report(cut_report(text), study_instance_uid)
+
+
+def known_word(words: type[_Word], text: str) -> _Word:
+    """Return the member with this value.
+
+    Raises:
+        ValueError: There is none. The message does not repeat the text, which may identify a patient.
+    """
+    try:
+        return words(text)
+    except ValueError:
+        raise ValueError(f"it has an unknown {words.__name__}") from None
 
 
 def empty_provenance(study_instance_uid: str | None = None) -> Provenance:

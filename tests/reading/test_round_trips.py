@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from pydicom import Dataset
 
 from report_gen import read_report
+from report_gen.errors import StudyError
 from report_gen.outputs import DocumentOptions, DraftDocument, get_format
 from report_gen.outputs.source_header import SourceHeader, SourceImage
 from report_gen.reading.plain_reports import empty_provenance
@@ -33,10 +36,10 @@ def round_trip(tmp_path_factory: pytest.TempPathFactory) -> RoundTrip:
         image=image, sop_class_uid="1.2.4", sop_instance_uid="1.2.5", series_instance_uid="1.2.6", frames=1
     )
 
-    def write_and_read(report: Report, format_name: str, **options: str) -> Report:
+    def write_and_read(report: Report, format_name: str, path: Path | None = None, **options: str) -> Report:
         draft = DraftDocument(report=report, study=study, options=DocumentOptions(**options))  # type: ignore[arg-type]
         vars(draft)["source"] = SourceHeader(attributes=attributes, images=(source_image,))
-        path = folder / f"a{get_format(format_name).suffix}"
+        path = path or folder / f"a{get_format(format_name).suffix}"
         path.write_bytes(get_format(format_name).render(draft))
         return read_report(path)
 
@@ -78,3 +81,24 @@ def test_text_keeps_sections_notices_and_the_model(round_trip: RoundTrip, report
     assert found.provenance == replace(
         empty_provenance(), model_name=expected.provenance.model_name, weights_sha256=digits
     )
+
+
+@pytest.mark.parametrize("format_name", ["txt", "json", "fhir", "hl7"])
+def test_a_damaged_file_is_read_or_refused(
+    tmp_path: Path, round_trip: RoundTrip, report: Report, format_name: str
+) -> None:
+    """Whatever bytes are changed, there is a report or one error of one line."""
+    round_trip(report, format_name, path=tmp_path / "a")
+    content = (tmp_path / "a").read_bytes()
+    random = Random(7)
+    junk = (b"", b"\xff", b"{", b"|", b'"', b"9", b"\\", b"\r")
+    messages = []
+    for _ in range(150):
+        start, length = random.randrange(len(content)), random.choice((0, 1, 1, 30))
+        (tmp_path / "x").write_bytes(content[:start] + random.choice(junk) + content[start + length :])
+        try:
+            read_report(tmp_path / "x")
+        except StudyError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert not [message for message in messages if "\n" in message]
