@@ -31,7 +31,7 @@ class Code:
     meaning: str
 
 
-REPORT = Code("18748-4", "LN", "Diagnostic imaging report")  # LOINC 18748-4; PS3.16 CID 7000
+REPORT = Code("18748-4", "LN", "Diagnostic imaging report")  # pydicom, CID 7000
 PROBABILITY = Code("122157", "DCM", "Probability")  # pydicom
 PRESENCE = Code("121052", "DCM", "Presence of property")  # pydicom
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
@@ -67,6 +68,8 @@ class StructuredReport:
     """Content Date (0008,0023) and Content Time (0008,0033)."""
     texts: dict[str, str] = field(repr=False)
     """By field name of `Example`."""
+    has_headings: bool = True
+    """Whether findings or impression have a heading; otherwise the document was split by its text."""
     embedded: str | None = field(default=None, repr=False)
     """The draft as JSON, if report-gen wrote the file and no archive has removed the private element."""
 
@@ -85,11 +88,14 @@ def read_structured_report(path: Path) -> StructuredReport | None:
         dataset = read_attributes(path, _KEYWORDS)
         if dataset.get("SOPClassUID") not in STORAGES:
             return None
+        texts = _texts(dataset)
+        has_headings = bool(set(texts) & {"findings", "impression"})
         return StructuredReport(
             path=path,
             study_instance_uid=str(dataset.get("StudyInstanceUID") or ""),
             written=f"{dataset.get('ContentDate') or ''} {dataset.get('ContentTime') or ''}",
-            texts=_texts(dataset),
+            texts=_joined(texts) if has_headings else cut_report("\n\n".join(chain(*texts.values()))),
+            has_headings=has_headings,
             embedded=_embedded(dataset),
         )
 
@@ -119,7 +125,8 @@ def _draft(found: StructuredReport) -> Report | None:
         return None
     names = [name.value.lower() for name in SectionName]
     stated = {section.name.value.lower(): section.text for section in report.sections if section.text}
-    return report if stated == {name: text for name, text in found.texts.items() if name in names} else None
+    shown = {name: text for name, text in found.texts.items() if name in names and found.has_headings}
+    return report if stated == shown else None
 
 
 def _embedded(dataset: Dataset) -> str | None:
@@ -129,13 +136,16 @@ def _embedded(dataset: Dataset) -> str | None:
         return None
 
 
-def _texts(dataset: Dataset) -> dict[str, str]:
-    """Return the texts under known headings. A document without such headings is split by its text."""
+def _texts(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the texts of each section, in document order. Texts without a heading have the section ""."""
     texts: dict[str, list[str]] = defaultdict(list)
     for section, text in _walk(dataset, ""):
         texts[section].append(text)
-    if not set(texts) & {"findings", "impression"}:
-        return cut_report("\n\n".join(text for found in texts.values() for text in found))
+    return texts
+
+
+def _joined(texts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the text of each section that is read, on one line."""
     return {name: " ".join(" ".join(texts[name]).split()) for name in texts if name and name != _OMITTED}
 
 

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import Dataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from report_gen import read_report
 from report_gen.errors import StudyError
-from report_gen.outputs import DocumentOptions, DraftDocument, get_format
+from report_gen.outputs import DocumentOptions, DraftDocument, format_names, get_format
 from report_gen.outputs.source_header import SourceHeader, SourceImage
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import Image, Report, Series, Study, split_sentences, strip_controls
@@ -31,13 +33,17 @@ def round_trip(tmp_path_factory: pytest.TempPathFactory) -> RoundTrip:
     study = Study(name="a", series=(Series(images=(image,), modality="DX"),))
     attributes = Dataset()
     attributes.StudyInstanceUID, attributes.StudyDate = "1.2.3", "20260102"
-    attributes.PatientID, attributes.PatientName = "P^|~\\&1", "Łukasiewicz^Jan&^|~=山田^太郎"
+    attributes.PatientID, attributes.PatientName = "P^|~&1", "Łukasiewicz^Jan&^|~=山田^太郎"
     source_image = SourceImage(
-        image=image, sop_class_uid="1.2.4", sop_instance_uid="1.2.5", series_instance_uid="1.2.6", frames=1
+        image=image,
+        sop_class_uid=DigitalXRayImageStorageForPresentation,
+        sop_instance_uid="1.2.5",
+        series_instance_uid="1.2.6",
+        frames=1,
     )
 
-    def write_and_read(report: Report, format_name: str, path: Path | None = None, **options: str) -> Report:
-        draft = DraftDocument(report=report, study=study, options=DocumentOptions(**options))  # type: ignore[arg-type]
+    def write_and_read(report: Report, format_name: str, path: Path | None = None, **options: Any) -> Report:
+        draft = DraftDocument(report=report, study=study, options=DocumentOptions(**options))
         vars(draft)["source"] = SourceHeader(attributes=attributes, images=(source_image,))
         path = path or folder / f"a{get_format(format_name).suffix}"
         path.write_bytes(get_format(format_name).render(draft))
@@ -81,6 +87,13 @@ def test_text_keeps_sections_notices_and_the_model(round_trip: RoundTrip, report
     assert found.provenance == replace(
         empty_provenance(), model_name=expected.provenance.model_name, weights_sha256=digits
     )
+
+
+@pytest.mark.skipif("dicom-sr" not in format_names(), reason="the format dicom-sr is not registered")
+@settings(ROUND_TRIPS, max_examples=100)
+@given(report=REPORTS, basic=st.booleans())
+def test_dicom_sr_keeps_everything(round_trip: RoundTrip, report: Report, basic: bool) -> None:
+    assert round_trip(report, "dicom-sr", basic_text_sr=basic) == as_written(report)
 
 
 @pytest.mark.parametrize("format_name", ["txt", "json", "fhir", "hl7"])
