@@ -5,7 +5,7 @@
 | JSON | everything; probabilities have four decimals |
 | FHIR | everything, as in JSON |
 | HL7 | sections, sentences without confidence, findings, notices, model, weights, program version, time and study |
-| DICOM SR | everything, as in JSON, if its private element agrees with the visible text; otherwise the text |
+| DICOM SR | text of the sections and the study; sentences are split again |
 | TXT | sections, notices, name of the model and 12 digits of the weights; sentences are split again |
 
 Control characters are removed from texts when a draft is written. A report of another program has its texts only.

@@ -14,10 +14,8 @@ from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRSt
 from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling import HEADINGS, cut_report
-from report_gen.reading.json_reports import parse_json_report
 from report_gen.reading.plain_reports import plain_report
-from report_gen.records import Report, SectionName
-from report_gen.strict_json import parse_json
+from report_gen.records import BANNER, Report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
 LARGEST_FILE = 2**24
@@ -33,11 +31,7 @@ _KEYWORDS = (
     "ConceptNameCodeSequence",
     "TextValue",
     "ContentSequence",
-    "00990010",
-    "00991001",
 )
-_PRIVATE_GROUP, _PRIVATE_CREATOR, _PRIVATE_ELEMENT = 0x0099, "report-gen", 0x01
-"""Private element in which a draft of report-gen contains itself as JSON."""
 _OMITTED = "omitted"
 """Name of the section of content that is not read."""
 _SECTIONS: Mapping[tuple[str, str], str] = {
@@ -70,8 +64,6 @@ class StructuredReport:
     """By field name of `Example`."""
     has_headings: bool = True
     """Whether findings or impression have a heading; otherwise the document was split by its text."""
-    embedded: str | None = field(default=None, repr=False)
-    """The draft as JSON, if report-gen wrote the file and no archive has removed the private element."""
 
 
 def read_structured_report(path: Path) -> StructuredReport | None:
@@ -96,7 +88,6 @@ def read_structured_report(path: Path) -> StructuredReport | None:
             written=f"{dataset.get('ContentDate') or ''} {dataset.get('ContentTime') or ''}",
             texts=_joined(texts) if has_headings else cut_report("\n\n".join(chain(*texts.values()))),
             has_headings=has_headings,
-            embedded=_embedded(dataset),
         )
 
 
@@ -109,31 +100,8 @@ def read_sr_report(path: Path) -> Report:
     found = read_structured_report(path)
     if found is None:
         raise StudyError(path, "not a DICOM SR with text; give a Basic Text, Enhanced or Comprehensive SR")
-    return _draft(found) or plain_report(found.texts, found.study_instance_uid or None)
-
-
-def _draft(found: StructuredReport) -> Report | None:
-    """Return the draft that the file contains as JSON; None without it, or if its sentences are not those of the tree.
-
-    A person or another program may have changed the tree. What viewers show is then the report.
-    """
-    if found.embedded is None:
-        return None
-    try:
-        report = parse_json_report(parse_json(found.embedded))
-    except ValueError:
-        return None
-    names = [name.value.lower() for name in SectionName]
-    stated = {section.name.value.lower(): section.text for section in report.sections if section.text}
-    shown = {name: text for name, text in found.texts.items() if name in names and found.has_headings}
-    return report if stated == shown else None
-
-
-def _embedded(dataset: Dataset) -> str | None:
-    try:
-        return str(dataset.private_block(_PRIVATE_GROUP, _PRIVATE_CREATOR)[_PRIVATE_ELEMENT].value)
-    except KeyError:
-        return None
+    is_empty_draft = not found.has_headings and any(BANNER in text for text in found.texts.values())
+    return plain_report({} if is_empty_draft else found.texts, found.study_instance_uid or None)
 
 
 def _texts(dataset: Dataset) -> dict[str, list[str]]:
