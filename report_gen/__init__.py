@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from report_gen.labeling import label_findings
     from report_gen.metrics import score_reports
     from report_gen.model import load_checkpoint
+    from report_gen.reading import read_report
     from report_gen.records import Report, Study
 
     __version__: str
@@ -33,6 +34,7 @@ __all__ = [
     "load_checkpoint",
     "load_pixels",
     "read_corpus",
+    "read_report",
     "read_studies",
     "read_study",
     "score_reports",
@@ -47,6 +49,7 @@ _load = lazy_exports(
         "labeling.labeler": ("label_findings",),
         "metrics.scoring": ("score_reports",),
         "model": ("load_checkpoint",),
+        "reading.report_files": ("read_report",),
         "records.report": ("Report",),
         "records.study": ("Study",),
     },

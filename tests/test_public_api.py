@@ -23,7 +23,7 @@ from tests.builders import noise_image, write_checkpoint, write_manifest, write_
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 FUNCTIONS = {"label_findings", "load_checkpoint", "load_pixels", "read_corpus", "read_studies", "read_study"}
-FUNCTIONS |= {"score_reports"}
+FUNCTIONS |= {"read_report", "score_reports"}
 CLASSES = {"Drafter", "Report", "Study"}
 
 

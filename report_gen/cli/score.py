@@ -24,7 +24,8 @@ def score(
         Path,
         typer.Argument(
             metavar="PREDICTIONS",
-            help="Drafts: CSV or JSONL with study_id and report, one text per line, or a folder of `draft -o`.",
+            help="Drafts: CSV or JSONL with study_id and report, one text per line, or a folder of `draft -o` "
+            "(JSON, TXT, FHIR, HL7 or DICOM SR).",
         ),
     ],
     references: Annotated[

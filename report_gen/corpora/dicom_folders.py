@@ -1,8 +1,9 @@
-"""Layout `dicom`: a folder of DICOM studies with reports beside them, as text files or DICOM structured reports.
+"""Layout `dicom`: a folder of DICOM studies with reports beside them, as files or DICOM structured reports.
 
 A structured report belongs to the study with its Study Instance UID. Other reports belong to the only study whose
 images lie in their folder or below it. If a folder contains several studies, the name of the report must be the Study
-Instance UID or the name of an image. A text file may also lie beside the folder of a study, with the folder's name.
+Instance UID or the name of an image. A file may also lie beside the folder of a study, with the folder's name. It is a
+text, an HL7 message, a FHIR document, or a draft of report-gen as JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from report_gen.corpora.examples import Example, is_file
-from report_gen.corpora.structured_reports import StructuredReport, read_structured_report
-from report_gen.corpora.text_files import read_text
+from report_gen.corpora.report_texts import REPORT_SUFFIXES, read_report_texts, report_stem
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
 from report_gen.imaging import StudyCollection, is_dicom, read_studies
-from report_gen.labeling import cut_report, header_values
+from report_gen.labeling import header_values
+from report_gen.reading import StructuredReport, read_structured_report
 from report_gen.records import Study
 
 _FILES_EXAMINED = 200
@@ -89,7 +90,7 @@ class _Reports:
         if reports:
             return max(reports, key=lambda report: report.written).texts
         text = self._text_file(study, folders)
-        return {} if text is None else cut_report(read_text(text))
+        return {} if text is None else read_report_texts(text)
 
     def _own_folders(self, study: Study) -> Iterator[Path]:
         """Yield the folder of the images and its parents, as long as they contain no other study, up to the root."""
@@ -100,17 +101,23 @@ class _Reports:
 
     def _text_file(self, study: Study, own_folders: list[Path]) -> Path | None:
         for folder in own_folders:
-            texts = sorted(folder.glob("*.txt"))
+            texts = [file for file in sorted(folder.iterdir()) if report_stem(file) is not None and is_file(file)]
             if len(texts) > 1:
                 raise CorpusError(f"{folder}: contains {len(texts)} text files for one study; keep only the report")
             if texts:
                 return texts[0]
         common = self._folders[study.name]
         stems = {study.name, study.study_instance_uid or study.name, *(image.path.stem for image in study.images)}
-        candidates = [common / f"{Path(stem).name}.txt" for stem in sorted(stems)]
+        candidates = [common / Path(stem).name for stem in sorted(stems)]
         if own_folders:
-            candidates = [folder.parent / f"{folder.name}.txt" for folder in own_folders if folder != self._root]
-        return next((candidate for candidate in candidates if is_file(candidate)), None)
+            candidates = [folder for folder in own_folders if folder != self._root]
+        return next(filter(None, map(_report_beside, candidates)), None)
+
+
+def _report_beside(path: Path) -> Path | None:
+    """Return the report with the name of a folder or of an image without suffix; None if there is none."""
+    candidates = (path.parent / f"{path.name}{suffix}" for suffix in REPORT_SUFFIXES)
+    return next((one for one in candidates if is_file(one) and report_stem(one) is not None), None)
 
 
 def _common_folder(study: Study) -> Path:

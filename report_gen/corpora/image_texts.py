@@ -1,4 +1,6 @@
-"""Layout `image-text`: a folder of images, each with its report in a text file of the same name (a.png, a.txt).
+"""Layout `image-text`: a folder of images, each with its report in a file of the same name (a.png, a.txt).
+
+The report is a text, an HL7 message, a FHIR document, or a draft of report-gen as JSON.
 
 Folders named train, val or test give the split. The patients are unknown.
 """
@@ -13,9 +15,8 @@ from typing import Any
 
 from report_gen.corpora.examples import Example
 from report_gen.corpora.image_paths import has_image_suffix
+from report_gen.corpora.report_texts import read_report_texts, report_stem
 from report_gen.corpora.table_folders import split_of_name
-from report_gen.corpora.text_files import read_text
-from report_gen.labeling import cut_report
 from report_gen.records import ViewPosition
 
 _FILES_EXAMINED = 400
@@ -36,7 +37,7 @@ def read(path: Path) -> Iterator[Example]:
     """
     for image, text in _pairs(path):
         name = image.relative_to(path)
-        sections: dict[str, Any] = dict(cut_report(read_text(text))) if text is not None else {}
+        sections: dict[str, Any] = dict(read_report_texts(text)) if text is not None else {}
         yield Example(
             study_id=name.with_suffix("").as_posix(),
             images=(str(image.resolve()),),
@@ -50,7 +51,8 @@ def _pairs(root: Path) -> Iterator[tuple[Path, Path | None]]:
     """Yield each image at or below a folder with its text file."""
     for folder, folders, names in os.walk(root):
         folders.sort()
-        texts = {Path(name).stem: name for name in names if name.lower().endswith(".txt")}
+        reports = ((report_stem(Path(folder, name)), name) for name in sorted(names, reverse=True))
+        texts = {stem: name for stem, name in reports if stem is not None}  # of several reports a text comes first
         for name in sorted(names):
             if has_image_suffix(name) and not name.lower().endswith(_DICOM):
                 text = texts.get(Path(name).stem)

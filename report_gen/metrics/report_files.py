@@ -1,4 +1,4 @@
-"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json and plain text, or a folder of drafts."""
+"""Read reports by study id from CSV, TSV, JSON lines, JSON, annotation.json, plain text, or files of one report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from report_gen.csv_header import find_separator, skip_separator_line
 from report_gen.errors import CorpusError
-from report_gen.metrics.draft_files import read_draft_folder, strip_draft
+from report_gen.metrics.draft_files import REPORT_SUFFIXES, read_draft_folder, read_report_text, strip_draft
 from report_gen.records import BANNER
 
 Role = Literal["prediction", "reference"]
@@ -60,7 +60,8 @@ def read_reports(
 
     Args:
         path: File of reports; the format follows the suffix. In plain text files the line numbers, from 1, are the ids.
-            Or a folder with one file per study, such as the output folder of `report-gen draft`.
+            Or a folder with one file per study, such as the output folder of `report-gen draft`, or one FHIR, HL7 or
+            DICOM SR file.
         role: Whether columns of predictions or of references are preferred.
         id_column: Name of the id column; found by name if None.
         split: Which split of an annotation.json is read.
@@ -71,9 +72,13 @@ def read_reports(
     reader = _READERS.get(path.suffix.lower())
     if not path.exists():
         raise CorpusError(f"{path}: there is no such file; check the path")
-    if reader is None and not path.is_dir():
-        raise CorpusError(f"{path}: the suffix names no known format; use one of {', '.join(sorted(_READERS))}")
+    is_report = path.is_file() and path.name.endswith(REPORT_SUFFIXES)
+    if reader is None and not path.is_dir() and not is_report:
+        known = ", ".join(sorted((*_READERS, *REPORT_SUFFIXES)))
+        raise CorpusError(f"{path}: the suffix names no known format; use one of {known}")
     try:
+        if is_report:
+            return read_report_text(path)
         if path.is_dir() or reader is None:
             return read_draft_folder(path)
         reports = _by_id(path, reader(path, split), role, id_column)

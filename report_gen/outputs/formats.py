@@ -34,7 +34,7 @@ class OutputFormat:
     @property
     def is_text(self) -> bool:
         """Whether the content may be printed on a terminal."""
-        return self.media_type.startswith("text/") or self.media_type == "application/json"
+        return self.media_type.startswith("text/") or self.media_type in ("application/json", "application/fhir+json")
 
 
 def get_format(name: str) -> OutputFormat:
@@ -106,6 +106,18 @@ def _render_dicom_sc(draft: DraftDocument) -> bytes:
     return format_dicom_sc(draft)
 
 
+def _render_fhir(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.fhir import format_fhir
+
+    return format_fhir(draft)
+
+
+def _render_hl7(draft: DraftDocument) -> bytes:
+    from report_gen.outputs.hl7 import format_hl7
+
+    return format_hl7(draft)
+
+
 _FORMATS: Mapping[str, OutputFormat] = {
     output.name: output
     for output in (
@@ -165,6 +177,23 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="key image with the findings",
             render=_render_dicom_sc,
             needs_attention=True,
+            has_versions=True,
+        ),
+        OutputFormat(
+            name="fhir",
+            suffix=".fhir.json",
+            media_type="application/fhir+json",
+            summary="FHIR bundle",
+            render=_render_fhir,
+            needs_attention=True,  # for the page in PDF
+            has_versions=True,
+        ),
+        OutputFormat(
+            name="hl7",
+            suffix=".hl7",
+            media_type="application/hl7-v2",
+            summary="HL7 v2 message ORU^R01",
+            render=_render_hl7,
             has_versions=True,
         ),
     )

@@ -42,7 +42,7 @@ def format_json(report: Report) -> str:
         "sections": [_section(section) for section in report.sections],
         "findings": [_finding(finding) for finding in report.findings],
         "attributes": [_attribute(attribute) for attribute in report.attributes],
-        "provenance": _provenance(report.provenance),
+        "provenance": provenance_document(report.provenance),
     }
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
@@ -52,6 +52,22 @@ def json_schema() -> dict[str, Any]:
     text = (resources.files("report_gen.outputs") / "report.schema.json").read_text(encoding="utf-8")
     schema: dict[str, Any] = json.loads(text)
     return schema
+
+
+def provenance_document(provenance: Provenance) -> dict[str, Any]:
+    """Return the value of the key `provenance` of the document."""
+    document: dict[str, Any] = {
+        "model_name": strip_controls(provenance.model_name),
+        "weights_sha256": provenance.weights_sha256,
+        "program_version": provenance.program_version,
+        "created": provenance.created,
+        "study_instance_uid": provenance.study_instance_uid,
+        "inputs": [{"sha256": file.sha256, "sop_instance_uid": file.sop_instance_uid} for file in provenance.inputs],
+        "decoding": dict(provenance.decoding),
+    }
+    if provenance.preprocessing:  # documents of models without steps stay as they were before there were steps
+        document["preprocessing"] = [dict(step) for step in provenance.preprocessing]
+    return document
 
 
 def _section(section: Section) -> dict[str, Any]:
@@ -103,18 +119,3 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
         "from_header": attribute.from_header,
         "overridden": attribute.overridden,
     }
-
-
-def _provenance(provenance: Provenance) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "model_name": strip_controls(provenance.model_name),
-        "weights_sha256": provenance.weights_sha256,
-        "program_version": provenance.program_version,
-        "created": provenance.created,
-        "study_instance_uid": provenance.study_instance_uid,
-        "inputs": [{"sha256": file.sha256, "sop_instance_uid": file.sop_instance_uid} for file in provenance.inputs],
-        "decoding": dict(provenance.decoding),
-    }
-    if provenance.preprocessing:  # documents of models without steps stay as they were before there were steps
-        document["preprocessing"] = [dict(step) for step in provenance.preprocessing]
-    return document

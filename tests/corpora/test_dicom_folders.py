@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydicom import Dataset
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import BasicTextSRStorage, EnhancedSRStorage, ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
+from pydicom.uid import BasicTextSRStorage, EnhancedSRStorage, KeyObjectSelectionDocumentStorage
 
+from report_gen import read_study
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
+from report_gen.outputs import DraftDocument, get_format
+from report_gen.records import Provenance, Report, parse_report
+from tests.builders import noise_image, write_png
 from tests.dicom_files import STUDY_UID, write_dicom
+from tests.sr_files import code, content, document
 
 REPORT = "FINDINGS: Clear.\nIMPRESSION: Normal.\n"
 
@@ -21,41 +24,6 @@ def radiograph(path: Path, study: str = "1", number: int = 1, **attributes: Any)
     uid = f"{STUDY_UID}.{study}"
     values = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "SOPInstanceUID": f"{uid}.1.{number}"}
     return write_dicom(path, **{**values, "InstanceNumber": number, "ViewPosition": "PA", **attributes})
-
-
-def code(value: str, scheme: str, meaning: str = "x") -> list[Dataset]:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
-    return [item]
-
-
-def content(kind: str, concept: list[Dataset], *children: Dataset, text: str = "", how: str = "CONTAINS") -> Dataset:
-    item = Dataset()
-    item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = how, kind, concept
-    if text:
-        item.TextValue = text
-    if children:
-        item.ContentSequence = list(children)
-    return item
-
-
-def document(
-    path: Path, *children: Dataset, study: str = "1", kind: str = BasicTextSRStorage, **attributes: Any
-) -> Path:
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = kind, f"{STUDY_UID}.{study}.9"
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = kind, f"{STUDY_UID}.{study}.9", "SR"
-    dataset.StudyInstanceUID, dataset.PatientName = f"{STUDY_UID}.{study}", "Doe^Jane"
-    dataset.ValueType, dataset.ConceptNameCodeSequence = "CONTAINER", code("18748-4", "LN", "Diagnostic Imaging Report")
-    dataset.ContentDate, dataset.ContentTime = "20240101", "120000"
-    dataset.ContentSequence = list(children)
-    for keyword, value in attributes.items():
-        setattr(dataset, keyword, value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    dataset.save_as(path)
-    return path
 
 
 TID_2000 = (
@@ -193,3 +161,47 @@ def test_modality_and_body_part_come_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "a" / "report.txt").write_text(REPORT, encoding="utf-8")
     (row,) = read_corpus(tmp_path, layout="dicom")
     assert (row["modality"], row["plane"], row["body_part"]) == ("CT", "", "head")
+
+
+def write_draft(path: Path, *, format_name: str, images: Path) -> None:
+    provenance = Provenance(
+        model_name="tiny",
+        weights_sha256="0" * 64,
+        program_version="1",
+        created="2026-01-01T00:00:00+00:00",
+        study_instance_uid=None,
+        inputs=(),
+        decoding={},
+    )
+    draft = Report(sections=parse_report(REPORT), findings=(), notices=("Blank.",), provenance=provenance)
+    path.write_bytes(get_format(format_name).render(DraftDocument(report=draft, study=read_study(images))))
+
+
+@pytest.mark.parametrize("name", ["txt", "json", "fhir", "hl7"])
+@pytest.mark.parametrize("place", ["a/report", "a"])
+def test_a_draft_beside_the_images_of_a_study(tmp_path: Path, name: str, place: str) -> None:
+    image = radiograph(tmp_path / "a" / "1.dcm")
+    (tmp_path / "a" / "sidecar.json").write_text("{}")
+    write_draft(tmp_path / f"{place}{get_format(name).suffix}", format_name=name, images=image)
+    radiograph(tmp_path / "b" / "1.dcm", study="2")
+    first, second = read_corpus(tmp_path)
+    assert (first["findings"], first["impression"]) == ("Clear.", "Normal.")
+    assert second["findings"] == ""
+
+
+def test_a_damaged_message_beside_the_images_is_named(tmp_path: Path) -> None:
+    radiograph(tmp_path / "a" / "1.dcm")
+    (tmp_path / "a" / "x.hl7").write_text("MSH|")
+    with pytest.raises(CorpusError, match=r"x\.hl7: not a report, or damaged"):
+        read_corpus(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["txt", "json", "fhir", "hl7"])
+def test_a_draft_with_the_name_of_a_picture(tmp_path: Path, name: str) -> None:
+    image = write_png(tmp_path / "a.png", noise_image())
+    (tmp_path / "b.json").write_text("{}")
+    write_png(tmp_path / "b.png", noise_image(1))
+    write_draft(tmp_path / f"a{get_format(name).suffix}", format_name=name, images=image)
+    first, second = read_corpus(tmp_path, layout="image-text")
+    assert (first["study_id"], first["findings"], first["impression"]) == ("a", "Clear.", "Normal.")
+    assert second["findings"] == ""

@@ -6,13 +6,19 @@ import csv
 from pathlib import Path
 
 import pytest
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
+from report_gen import read_study
 from report_gen.errors import CorpusError
 from report_gen.metrics.draft_files import strip_draft
 from report_gen.metrics.report_files import read_reports
+from report_gen.outputs import DraftDocument, get_format
 from report_gen.outputs.json import format_json
 from report_gen.outputs.text import format_text
 from report_gen.records import Provenance, Report, parse_report
+from tests.dicom_files import write_dicom
+from tests.sr_files import code, content
+from tests.sr_files import document as structured_report
 
 TEXT = "The heart is enlarged. No effusion."
 
@@ -69,3 +75,26 @@ def test_other_json_in_a_folder_is_refused(tmp_path: Path, content: str) -> None
 def test_a_folder_without_drafts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="contains no drafts"):
         read_reports(tmp_path)
+
+
+def test_a_folder_of_drafts_and_reports_in_clinical_formats(tmp_path: Path) -> None:
+    study = read_study(write_dicom(tmp_path / "images" / "a.dcm"))
+    document = DraftDocument(report=draft(), study=study)
+    for name, suffix in (("fhir", ".fhir.json"), ("hl7", ".hl7")):
+        (tmp_path / f"1.2.{name}{suffix}").write_bytes(get_format(name).render(document))
+    findings = content("CONTAINER", code("121070", "DCM"), content("TEXT", code("121071", "DCM"), text=TEXT))
+    structured_report(tmp_path / "1.2.sr.sr.dcm", findings)
+    structured_report(tmp_path / "other.dcm", findings)
+    structured_report(tmp_path / "key.dcm", kind=KeyObjectSelectionDocumentStorage)
+    assert read_reports(tmp_path) == dict.fromkeys(("1.2.fhir", "1.2.hl7", "1.2.sr", "other"), TEXT)
+    for name in ("1.2.fhir.fhir.json", "1.2.hl7.hl7", "1.2.sr.sr.dcm"):
+        assert list(read_reports(tmp_path / name).values()) == [TEXT]
+    with pytest.raises(CorpusError, match=r"key\.dcm: a DICOM object without the text of a report"):
+        read_reports(tmp_path / "key.dcm")
+
+
+def test_a_damaged_report_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.hl7").write_text("MSH|")
+    for path in (tmp_path, tmp_path / "x.hl7"):
+        with pytest.raises(CorpusError, match=r"x\.hl7: not a draft .*the message does not begin with an MSH segment"):
+            read_reports(path)

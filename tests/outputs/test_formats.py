@@ -33,7 +33,7 @@ def test_each_format_describes_itself(name: str) -> None:
     assert found.name == name
     assert found.suffix.startswith(".")
     assert found.media_type.count("/") == 1
-    assert found.is_text is (name in ("txt", "json", "html"))
+    assert found.is_text is (name in ("txt", "json", "html", "fhir"))
     assert found.summary
     assert find_format(f"study{found.suffix.upper()}") is found
 

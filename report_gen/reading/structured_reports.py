@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
+from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling import HEADINGS, cut_report
+from report_gen.reading.plain_reports import plain_report
+from report_gen.records import BANNER, Report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
 LARGEST_FILE = 2**24
@@ -58,6 +62,8 @@ class StructuredReport:
     """Content Date (0008,0023) and Content Time (0008,0033)."""
     texts: dict[str, str] = field(repr=False)
     """By field name of `Example`."""
+    has_headings: bool = True
+    """Whether findings or impression have a heading; otherwise the document was split by its text."""
 
 
 def read_structured_report(path: Path) -> StructuredReport | None:
@@ -74,21 +80,40 @@ def read_structured_report(path: Path) -> StructuredReport | None:
         dataset = read_attributes(path, _KEYWORDS)
         if dataset.get("SOPClassUID") not in STORAGES:
             return None
+        texts = _texts(dataset)
+        has_headings = bool(set(texts) & {"findings", "impression"})
         return StructuredReport(
             path=path,
             study_instance_uid=str(dataset.get("StudyInstanceUID") or ""),
             written=f"{dataset.get('ContentDate') or ''} {dataset.get('ContentTime') or ''}",
-            texts=_texts(dataset),
+            texts=_joined(texts) if has_headings else cut_report("\n\n".join(chain(*texts.values()))),
+            has_headings=has_headings,
         )
 
 
-def _texts(dataset: Dataset) -> dict[str, str]:
-    """Return the texts under known headings. A document without such headings is split by its text."""
+def read_sr_report(path: Path) -> Report:
+    """Return the report in a DICOM structured report.
+
+    Raises:
+        StudyError: The file is malformed, is not a text SR, or has no text.
+    """
+    found = read_structured_report(path)
+    if found is None:
+        raise StudyError(path, "not a DICOM SR with text; give a Basic Text, Enhanced or Comprehensive SR")
+    is_empty_draft = not found.has_headings and any(BANNER in text for text in found.texts.values())
+    return plain_report({} if is_empty_draft else found.texts, found.study_instance_uid or None)
+
+
+def _texts(dataset: Dataset) -> dict[str, list[str]]:
+    """Return the texts of each section, in document order. Texts without a heading have the section ""."""
     texts: dict[str, list[str]] = defaultdict(list)
     for section, text in _walk(dataset, ""):
         texts[section].append(text)
-    if not set(texts) & {"findings", "impression"}:
-        return cut_report("\n\n".join(text for found in texts.values() for text in found))
+    return texts
+
+
+def _joined(texts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the text of each section that is read, on one line."""
     return {name: " ".join(" ".join(texts[name]).split()) for name in texts if name and name != _OMITTED}
 
 

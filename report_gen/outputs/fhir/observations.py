@@ -1,0 +1,110 @@
+"""FHIR Observations of a draft: sections, findings and image attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from report_gen.outputs.codes import SECTIONS, SIDES, STATES, finding_code
+from report_gen.outputs.fhir import terms
+from report_gen.outputs.fhir.context import FhirContext
+from report_gen.outputs.fhir.terms import Json, concept, confidence
+from report_gen.records import Attribute, Finding, FindingState, Section, Side, Zone, strip_controls
+
+_IMAGING: Json = {
+    "coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "imaging"}],
+}
+
+
+def observations(context: FhirContext) -> Iterator[tuple[str, Json]]:
+    """Yield the URL and the resource of each Observation: sections, findings, attributes, in the order of the draft."""
+    report = context.draft.report
+    for number, section in enumerate(report.sections, start=1):
+        yield _observation(context, terms.SECTION, str(number), _section(section))
+    for finding in report.findings:
+        yield _observation(context, terms.FINDING, finding.name, _finding(finding))
+    for attribute in report.attributes:
+        yield _observation(context, terms.ATTRIBUTE, attribute.name, _attribute(attribute))
+
+
+def _observation(context: FhirContext, category: str, name: str, content: Json) -> tuple[str, Json]:
+    """Return the URL and the resource of an Observation with this content."""
+    resource: Json = {
+        "resourceType": "Observation",
+        "meta": context.ai_meta(),
+        **({"extension": content.pop("extension")} if "extension" in content else {}),
+        "identifier": [context.identifier(category, name)],
+        "status": "preliminary",
+        "category": [_IMAGING, concept(category)],
+        "code": content.pop("code"),
+        "subject": context.reference("Patient"),
+        **context.effective(),
+        "issued": context.created,
+        **content,
+        "derivedFrom": [context.reference("ImagingStudy")],
+        "device": context.reference("Device"),  # `performer` cannot be a Device in R4B
+    }
+    if not resource.get("component", True):
+        del resource["component"]  # FHIR has no empty lists
+    return context.url(category, name), resource
+
+
+def _section(section: Section) -> Json:
+    text = strip_controls(section.text)
+    return {
+        "code": concept(section.name.value, SECTIONS[section.name]),
+        **({"valueString": text} if text else {"dataAbsentReason": terms.UNKNOWN}),
+        "component": [
+            {**confidence(sentence.confidence), "code": concept(terms.SENTENCE), "valueString": words}
+            for sentence in section.sentences
+            if (words := strip_controls(sentence.text))
+        ],
+    }
+
+
+def _finding(finding: Finding) -> Json:
+    state: Json = {"dataAbsentReason": terms.UNKNOWN}
+    if finding.state is not FindingState.UNKNOWN:
+        state = {"valueCodeableConcept": concept(finding.state.value, STATES[finding.state])}
+    return {
+        **confidence(finding.probability),
+        "code": concept(strip_controls(finding.name), finding_code(finding.name)),
+        **state,
+        "component": [
+            *_location(finding),
+            *_flag(terms.STATE_SET, finding.overridden),
+            *_flag(terms.LOCATION_SET, finding.location_overridden),
+        ],
+    }
+
+
+def _location(finding: Finding) -> Iterator[Json]:
+    """Yield the components with the side and the zones of a finding, as far as anything is known about them."""
+    side, zones = finding.location.side, finding.location.zones
+    if side is not Side.UNKNOWN or finding.side_probability is not None:
+        value: Json = {"dataAbsentReason": terms.UNKNOWN}
+        if side is not Side.UNKNOWN:
+            value = {"valueCodeableConcept": concept(side.value, SIDES[side])}
+        yield {**confidence(finding.side_probability), "code": concept(terms.SIDE), **value}
+    if zones or finding.zone_probabilities is not None:
+        probabilities = finding.zone_probabilities or (None,) * len(Zone)
+        for zone, probability in zip(Zone, probabilities, strict=True):
+            yield {**confidence(probability), "code": concept(terms.ZONES[zone]), "valueBoolean": zone in zones}
+
+
+def _attribute(attribute: Attribute) -> Json:
+    value, predicted = strip_controls(attribute.value), strip_controls(attribute.predicted)
+    return {
+        **confidence(attribute.probability),
+        "code": concept(attribute.name),
+        **({"valueCodeableConcept": concept(value)} if value else {"dataAbsentReason": terms.UNKNOWN}),
+        "component": [
+            *([{"code": concept(terms.PREDICTED), "valueString": predicted}] if predicted else []),
+            *_flag(terms.FROM_HEADER, attribute.from_header),
+            *_flag(terms.VALUE_SET, attribute.overridden),
+        ],
+    }
+
+
+def _flag(text: str, is_set: bool) -> list[Json]:
+    """Return a component that states a fact, or none if the fact is false."""
+    return [{"code": concept(text), "valueBoolean": True}] if is_set else []

@@ -1,0 +1,103 @@
+"""FHIR DiagnosticReport of a draft."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+
+from report_gen.errors import UsageError
+from report_gen.outputs.codes import REPORT
+from report_gen.outputs.demographics import text_of
+from report_gen.outputs.fhir import terms
+from report_gen.outputs.fhir.context import FhirContext
+from report_gen.outputs.fhir.terms import Json, concept
+from report_gen.outputs.page import format_pdf
+from report_gen.outputs.text import format_text
+from report_gen.records import BANNER, Report, SectionName, strip_controls
+
+_REVISED = {"R4B": "amended", "R5": "modified"}
+"""Status of a new version. R5 has a status for changes of a report that was never final; R4B has not. There the
+Observations stay preliminary, and the banner comes first (hl7.org/fhir/R5/valueset-diagnostic-report-status.html)."""
+
+
+def diagnostic_report(context: FhirContext, results: Sequence[str]) -> Json:
+    """Return the DiagnosticReport. Neither a performer nor an interpreter is stated, because no person has signed it.
+
+    Args:
+        context: The draft.
+        results: URLs of the Observations, in the order of the draft.
+    """
+    report = context.draft.report
+    return {
+        "resourceType": "DiagnosticReport",
+        "meta": context.ai_meta(),
+        "text": _narrative(report),
+        **_notes(context),
+        "identifier": [{"system": terms.URI, "value": context.report_url}, *_accession(context)],
+        "status": "preliminary" if context.version == 1 else _REVISED[context.fhir_version],
+        "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}]}],
+        "code": concept(REPORT.meaning, REPORT),
+        "subject": context.reference("Patient"),
+        **context.effective(),
+        "issued": context.created,
+        **({"result": [{"reference": url} for url in results]} if results else {}),
+        "study" if context.is_r5 else "imagingStudy": [context.reference("ImagingStudy")],
+        "conclusion": _conclusion(report),
+        "presentedForm": _presented_forms(context),
+    }
+
+
+def _narrative(report: Report) -> Json:
+    """Return the whole draft as escaped XHTML (hl7.org/fhir/narrative.html), the banner first."""
+    paragraphs = [f"<b>{html.escape(BANNER)}</b>"]
+    paragraphs += [html.escape(f"NOTICE: {strip_controls(notice)}") for notice in report.notices]
+    paragraphs += [
+        f"<b>{section.name.value}</b><br/>{html.escape(strip_controls(section.text))}" for section in report.sections
+    ]
+    body = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+    return {"status": "generated", "div": f'<div xmlns="http://www.w3.org/1999/xhtml">{body}</div>'}
+
+
+def _notes(context: FhirContext) -> Json:
+    """Return the notices as annotations: R4B has no `DiagnosticReport.note`, so they are an extension there."""
+    notes = [{"text": text} for notice in context.draft.report.notices if (text := strip_controls(notice))]
+    if not notes:
+        return {}
+    if context.is_r5:
+        return {"note": notes}
+    return {"extension": [{"url": terms.NOTE_EXTENSION, "valueAnnotation": note} for note in notes]}
+
+
+def _accession(context: FhirContext) -> list[Json]:
+    number = text_of(context.draft.source.attributes, "AccessionNumber")
+    kind = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
+    return [{"type": kind, "value": number}] if number else []
+
+
+def _conclusion(report: Report) -> str:
+    """Return the banner and the impression, or the findings of a draft without impression: viewers show this text."""
+    texts = {section.name: strip_controls(section.text) for section in report.sections}
+    text = texts.get(SectionName.IMPRESSION) or texts.get(SectionName.FINDINGS) or ""
+    return f"{BANNER}\n\n{text}".strip()
+
+
+def _presented_forms(context: FhirContext) -> list[Json]:
+    """Return the draft as text, and as a page if the PDF library is installed. Otherwise the title says so."""
+    title = "Draft report"
+    pdf = None
+    try:
+        pdf = format_pdf(context.draft)
+    except UsageError:
+        title = 'Draft report; without a PDF, because the extra "clinical" of report-gen is not installed'
+    text = format_text(context.draft.report).encode()
+    forms = [attachment(text, "text/plain; charset=utf-8", title, created=context.created)]
+    if pdf is not None:
+        forms.append(attachment(pdf, "application/pdf", title, created=context.created))
+    return forms
+
+
+def attachment(data: bytes, media_type: str, title: str, *, created: str) -> Json:
+    """Return an Attachment that holds its data."""
+    encoded = base64.b64encode(data).decode("ascii")
+    return {"contentType": media_type, "data": encoded, "title": title, "creation": created}

@@ -1,0 +1,30 @@
+"""Read files of reports from outside, with a limit of their size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from report_gen.errors import StudyError
+
+LARGEST_FILE = 2**25
+"""Largest file of a report, bytes. A draft has about ten thousand, with a PDF page a few million."""
+
+
+def read_report_file(path: Path) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        StudyError: The file does not exist, is no regular file, is too large, or cannot be read.
+    """
+    try:
+        if not path.exists():
+            raise StudyError(path, "there is no such file; check the path")
+        if not path.is_file():  # a pipe or a device may never end
+            raise StudyError(path, "not a regular file; give the file of a report")
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise StudyError(path, f"cannot be read ({error.strerror}); check the file") from error
+    if len(content) > LARGEST_FILE:
+        raise StudyError(path, f"larger than {LARGEST_FILE // 2**20} MiB, so it is no report; give another file")
+    return content

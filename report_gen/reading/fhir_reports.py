@@ -1,0 +1,225 @@
+"""Read reports from FHIR documents in JSON: Bundles of `report_gen.outputs.fhir`, and conclusions of other programs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from report_gen.outputs.fhir import terms
+from report_gen.reading.json_reports import Probability, ProvenanceModel, ReadModel, validated
+from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word
+from report_gen.records import (
+    ATTRIBUTES,
+    BANNER,
+    Attribute,
+    Finding,
+    FindingLocation,
+    FindingState,
+    Provenance,
+    Report,
+    Section,
+    SectionName,
+    Sentence,
+    Side,
+    Zone,
+    split_sentences,
+)
+from report_gen.strict_json import parse_json
+
+_READABLE = ("registered", "partial", "preliminary", "modified", "final", "amended", "corrected", "appended", "unknown")
+"""Statuses of a report that has not been withdrawn (hl7.org/fhir/valueset-diagnostic-report-status.html)."""
+
+
+class _Fhir(ReadModel):
+    """An element or a resource, with the members that are read."""
+
+    model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False, alias_generator=to_camel)
+
+
+class _Text(_Fhir):
+    text: str = ""
+
+
+class _Extension(_Fhir):
+    url: str
+    value_decimal: Probability | None = None
+    value_annotation: _Text | None = None
+
+
+class _Valued(_Fhir):
+    """What an Observation and its components have in common."""
+
+    code: _Text
+    extension: list[_Extension] = Field(default_factory=list)
+    value_string: str | None = None
+    value_boolean: bool | None = None
+    value_codeable_concept: _Text | None = None
+
+    @property
+    def confidence(self) -> float | None:
+        return next((one.value_decimal for one in self.extension if one.url == terms.AI_CONFIDENCE), None)
+
+    @property
+    def text(self) -> str:
+        return self.value_codeable_concept.text if self.value_codeable_concept else self.value_string or ""
+
+
+class _Observation(_Valued):
+    category: list[_Text] = Field(default_factory=list)
+    component: list[_Valued] = Field(default_factory=list)
+
+    def is_about(self, category: str) -> bool:
+        return any(one.text == category for one in self.category)
+
+    def part(self, text: str) -> _Valued | None:
+        """Return the component with this text as its code."""
+        return next((one for one in self.component if one.code.text == text), None)
+
+    def states(self, text: str) -> bool:
+        """Return whether a component states this fact."""
+        part = self.part(text)
+        return part is not None and part.value_boolean is True
+
+
+class _Reference(_Fhir):
+    reference: str = ""
+
+
+class _DiagnosticReport(_Fhir):
+    status: str
+    result: list[_Reference] = Field(default_factory=list)
+    conclusion: str = ""
+    note: list[_Text] = Field(default_factory=list)
+    extension: list[_Extension] = Field(default_factory=list)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        annotations = (one.value_annotation for one in self.extension if one.url == terms.NOTE_EXTENSION)
+        return tuple(note.text for note in (*self.note, *annotations) if note is not None and note.text)
+
+
+class _Attachment(_Fhir):
+    title: str = ""
+    data: str = ""
+
+
+class _Content(_Fhir):
+    attachment: _Attachment
+
+
+class _Document(_Fhir):
+    content: list[_Content]
+
+
+class _Entry(_Fhir):
+    full_url: str = ""
+    resource: dict[str, Any]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The ways to refer to the resource: its URL, and its type with its id."""
+        return self.full_url, f"{self.resource.get('resourceType')}/{self.resource.get('id')}"
+
+
+class _Bundle(_Fhir):
+    entry: list[_Entry] = Field(default_factory=list, max_length=100_000)
+
+
+def parse_fhir_report(document: Mapping[str, Any]) -> Report:
+    """Return the report in a FHIR Bundle or in a DiagnosticReport.
+
+    Args:
+        document: The parsed JSON.
+
+    Raises:
+        ValueError: The document is not valid, has no DiagnosticReport or several, or its report was withdrawn.
+    """
+    kind = document.get("resourceType")
+    entries = validated(_Bundle, document).entry if kind == "Bundle" else [_Entry(resource=dict(document))]
+    reports = [entry for entry in entries if entry.resource.get("resourceType") == "DiagnosticReport"]
+    if len(reports) != 1:
+        raise ValueError(f"the FHIR document has {len(reports)} resources of the type DiagnosticReport, not 1")
+    report = validated(_DiagnosticReport, reports[0].resource)
+    if report.status not in _READABLE:
+        raise ValueError(f"the DiagnosticReport has the status {report.status[:30]!r}")
+    observations = _observations(report.result, entries)
+    sections = tuple(_section(one) for one in observations if one.is_about(terms.SECTION))
+    provenance = _provenance(entries)
+    if not sections and provenance is None:
+        return cut_plain_report(report.conclusion.removeprefix(BANNER))
+    return Report(
+        sections=sections,
+        findings=tuple(_finding(one) for one in observations if one.is_about(terms.FINDING)),
+        notices=report.notices,
+        provenance=provenance or empty_provenance(),
+        attributes=tuple(_attribute(one) for one in observations if one.is_about(terms.ATTRIBUTE)),
+    )
+
+
+def _observations(results: Sequence[_Reference], entries: Sequence[_Entry]) -> list[_Observation]:
+    """Return the Observations that a report refers to, in its order. References that lead elsewhere are left out."""
+    by_name = {
+        name: entry.resource
+        for entry in entries
+        for name in entry.names
+        if entry.resource.get("resourceType") == "Observation"
+    }
+    return [validated(_Observation, by_name[one.reference]) for one in results if one.reference in by_name]
+
+
+def _section(observation: _Observation) -> Section:
+    sentences = tuple(
+        Sentence(one.value_string or "", one.confidence)
+        for one in observation.component
+        if one.code.text == terms.SENTENCE
+    )
+    return Section(known_word(SectionName, observation.code.text), sentences or split_sentences(observation.text))
+
+
+def _finding(observation: _Observation) -> Finding:
+    side, zones = observation.part(terms.SIDE), {zone: observation.part(terms.ZONES[zone]) for zone in Zone}
+    probabilities = [None if part is None else part.confidence for part in zones.values()]
+    known = [probability for probability in probabilities if probability is not None]
+    return Finding(
+        name=observation.code.text,
+        state=known_word(FindingState, observation.text) if observation.text else FindingState.UNKNOWN,
+        probability=observation.confidence,
+        overridden=observation.states(terms.STATE_SET),
+        location=FindingLocation(
+            known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,
+            frozenset(zone for zone, part in zones.items() if part is not None and part.value_boolean),
+        ),
+        location_overridden=observation.states(terms.LOCATION_SET),
+        side_probability=None if side is None else side.confidence,
+        zone_probabilities=tuple(known) if len(known) == len(Zone) else None,
+    )
+
+
+def _attribute(observation: _Observation) -> Attribute:
+    name = next((name for name in ATTRIBUTES if name == observation.code.text), None)
+    if name is None:
+        raise ValueError("it has an unknown image attribute")
+    predicted = observation.part(terms.PREDICTED)
+    return Attribute(
+        name=name,
+        value=observation.text,
+        probability=observation.confidence,
+        predicted="" if predicted is None else predicted.text,
+        from_header=observation.states(terms.FROM_HEADER),
+        overridden=observation.states(terms.VALUE_SET),
+    )
+
+
+def _provenance(entries: Sequence[_Entry]) -> Provenance | None:
+    """Return the provenance that a draft has as an attachment; None in documents of other programs."""
+    for entry in entries:
+        if entry.resource.get("resourceType") == "DocumentReference":
+            for content in validated(_Document, entry.resource).content:
+                if content.attachment.title == terms.PROVENANCE_TITLE:
+                    data = base64.b64decode(content.attachment.data, validate=True)
+                    return validated(ProvenanceModel, parse_json(data)).record()
+    return None

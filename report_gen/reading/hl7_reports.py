@@ -1,0 +1,149 @@
+"""Read reports from HL7 v2 messages (ORU^R01): drafts of `report_gen.outputs.hl7`, and texts of other programs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+from itertools import groupby
+
+from report_gen.outputs import hl7
+from report_gen.outputs.codes import SECTIONS
+from report_gen.outputs.er7 import Segment, parse_message
+from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word, plain_report
+from report_gen.records import (
+    Finding,
+    FindingLocation,
+    FindingState,
+    Provenance,
+    Report,
+    Section,
+    Sentence,
+    Side,
+    Zone,
+)
+
+_NAME, _SUB_ID, _VALUE, _PROBABILITY, _METHOD = 3, 4, 5, 9, 17
+"""Fields of an OBX segment (HL7 2.5.1 7.4.2)."""
+_TEXT_TYPES = ("FT", "TX", "ST")
+_SUFFIXES = {"GDT": "findings", "IMP": "impression"}
+"""Section of the suffixes by which radiology systems mark the lines of a report (HL7 2.5.1 7.1.4)."""
+
+
+def parse_hl7_report(content: bytes) -> Report:
+    """Return the report in a message.
+
+    Args:
+        content: The message, encoded in UTF-8.
+
+    Raises:
+        ValueError: The content is not an ORU message, contains several reports, or is not valid.
+    """
+    segments = parse_message(content)
+    kind = segments[0].component(9)
+    requests = [segment for segment in segments if segment.name == "OBR"]
+    if kind != "ORU" or len(requests) != 1:
+        raise ValueError(f"the message has the type {kind[:10]!r} and {len(requests)} reports; give an ORU with one")
+    observations = [segment for segment in segments if segment.name == "OBX"]
+    if segments[0].component(3) != hl7.PROGRAM:
+        return _text_of_others(observations)
+    unnumbered = [one for one in observations if not one.raw(_SUB_ID)]
+    return Report(
+        sections=tuple(_sections(unnumbered)),
+        findings=tuple(_findings(observations)),
+        notices=tuple(" ".join(one.lines(_VALUE)) for one in unnumbered if one.component(_NAME, 2) == hl7.NOTICE),
+        provenance=_provenance(requests[0], unnumbered),
+    )
+
+
+def _text_of_others(observations: Sequence[Segment]) -> Report:
+    """Return the text of a message of another program, by the codes and suffixes of its lines or by its headings."""
+    texts: dict[str, list[str]] = {}
+    for one in observations:
+        if one.component(2) in _TEXT_TYPES:
+            texts.setdefault(_section_name(one), []).extend(one.lines(_VALUE))
+    if texts.get("findings") or texts.get("impression"):
+        return plain_report({name: " ".join(lines) for name, lines in texts.items()})
+    return cut_plain_report("\n".join(line for lines in texts.values() for line in lines))
+
+
+def _section_name(observation: Segment) -> str:
+    """Return "findings", "impression" or an empty string."""
+    code = observation.raw(_NAME).split(observation.separators[1])[0]
+    for name, section_code in SECTIONS.items():
+        if code == section_code.value:
+            return name.value.lower()
+    return _SUFFIXES.get(code.rpartition(observation.separators[4])[2], "")
+
+
+def _sections(observations: Sequence[Segment]) -> Iterator[Section]:
+    names = {code.value: name for name, code in SECTIONS.items()}
+    for one in observations:
+        if (name := names.get(one.component(_NAME))) is not None:
+            yield Section(name, tuple(map(Sentence, one.lines(_VALUE))))
+
+
+def _findings(observations: Sequence[Segment]) -> Iterator[Finding]:
+    numbered = (one for one in observations if one.raw(_SUB_ID))
+    for _, group in groupby(numbered, key=lambda one: one.raw(_SUB_ID).partition(".")[0]):
+        finding, *parts = group
+        yield _finding(finding, {part.component(_NAME, 2): part for part in parts})
+
+
+def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
+    side = parts.get(hl7.SIDE)
+    zones = {zone: parts[hl7.ZONES[zone]] for zone in Zone if hl7.ZONES[zone] in parts}
+    present = frozenset(zone for zone, part in zones.items() if _state(part) is FindingState.PRESENT)
+    probabilities = [probability for part in zones.values() if (probability := _probability(part)) is not None]
+    return Finding(
+        name=finding.component(_NAME, 2),
+        state=_state(finding),
+        probability=_probability(finding),
+        overridden=_is_set_by_user(finding),
+        location=FindingLocation(
+            Side.UNKNOWN if side is None else known_word(Side, side.component(_VALUE, 2)), present
+        ),
+        location_overridden=any(map(_is_set_by_user, parts.values())),
+        side_probability=None if side is None else _probability(side),
+        zone_probabilities=tuple(probabilities) if len(probabilities) == len(Zone) else None,
+    )
+
+
+def _state(observation: Segment) -> FindingState:
+    text = observation.component(_VALUE, 2)
+    return FindingState.UNKNOWN if text == hl7.UNKNOWN else known_word(FindingState, text)
+
+
+def _probability(observation: Segment) -> float | None:
+    text = observation.raw(_PROBABILITY)
+    if text and not re.fullmatch(r"0|1|0\.\d{1,20}", text):
+        raise ValueError("OBX-9 is not a probability")
+    return float(text) if text else None
+
+
+def _is_set_by_user(observation: Segment) -> bool:
+    return observation.component(_METHOD, 2) == hl7.SET_BY_USER
+
+
+def _provenance(request: Segment, observations: Sequence[Segment]) -> Provenance:
+    named = {one.component(_NAME, 2): one for one in reversed(observations)}
+
+    def text(name: str) -> str:
+        return named[name].component(_VALUE) if name in named else ""
+
+    study = named.get(hl7.DICOM_STUDY.meaning)
+    return replace(
+        empty_provenance(None if study is None else study.component(_VALUE, 2)),
+        model_name=text(hl7.MODEL),
+        weights_sha256=text(hl7.WEIGHTS),
+        program_version=text(hl7.PROGRAM_VERSION),
+        created=_created(request.component(22)),
+    )
+
+
+def _created(text: str) -> str:
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S%z").isoformat()
+    except ValueError:
+        raise ValueError("OBR-22 is not a time with seconds and time zone") from None

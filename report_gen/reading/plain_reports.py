@@ -1,0 +1,61 @@
+"""Make reports of texts without a draft's provenance, and values of the words in a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from report_gen.labeling import cut_report
+from report_gen.records import Provenance, Report, Section, SectionName, split_sentences
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+def plain_report(texts: Mapping[str, str], study_instance_uid: str | None = None) -> Report:
+    """Return the report with the texts under `findings` and `impression`.
+
+    Args:
+        texts: Text by the name of the section in lower case, as `cut_report` returns it. Other sections are left out.
+        study_instance_uid: The study, if known.
+    """
+    return Report(
+        sections=tuple(
+            Section(name, sentences)
+            for name in SectionName
+            if (sentences := split_sentences(texts.get(name.value.lower(), "")))
+        ),
+        findings=(),
+        notices=(),
+        provenance=empty_provenance(study_instance_uid),
+    )
+
+
+def cut_plain_report(text: str, study_instance_uid: str | None = None) -> Report:
+    """Return the report in a text, split by its headings. Text without headings belongs to the findings."""
+    return plain_report(cut_report(text), study_instance_uid)
+
+
+def known_word(words: type[_Word], text: str) -> _Word:
+    """Return the member with this value.
+
+    Raises:
+        ValueError: There is none. The message does not repeat the text, which may identify a patient.
+    """
+    try:
+        return words(text)
+    except ValueError:
+        raise ValueError(f"it has an unknown {words.__name__}") from None
+
+
+def empty_provenance(study_instance_uid: str | None = None) -> Provenance:
+    """Return the provenance of a report about whose origin nothing is known."""
+    return Provenance(
+        model_name="",
+        weights_sha256="",
+        program_version="",
+        created="",
+        study_instance_uid=study_instance_uid,
+        inputs=(),
+        decoding={},
+    )

@@ -1,0 +1,63 @@
+"""Read a report from a file of any known format."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from report_gen.errors import StudyError
+from report_gen.imaging import is_dicom
+from report_gen.outputs.report_file import read_report_file
+from report_gen.records import BANNER, Report
+from report_gen.strict_json import parse_json
+
+
+def read_report(path: str | os.PathLike[str]) -> Report:
+    """Read a report from a file. The format follows from the content, not from the name of the file.
+
+    Drafts of report-gen are read as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) and DICOM SR. `report_gen.reading` says what
+    each format keeps. FHIR, HL7 and DICOM SR of other programs give the text of findings and impression; their
+    provenance is empty.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The report. What the file does not state is empty.
+
+    Raises:
+        StudyError: The file cannot be read, is larger than 32 MiB, is damaged, or is not a report.
+    """
+    path = Path(path)
+    content = read_report_file(path)
+    start = content[:200].lstrip(b"\xef\xbb\xbf\v \t\r\n")
+    if is_dicom(content[:132]):
+        from report_gen.reading.structured_reports import read_sr_report
+
+        return read_sr_report(path)
+    if not start.startswith((b"MSH", b"{", BANNER.encode())):
+        raise StudyError(path, "not a report; give a draft as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) or a DICOM SR")
+    try:
+        return _read(content, start)
+    except ValueError as error:
+        raise StudyError(path, f"not a report, or damaged ({error}); write or export the file again") from error
+
+
+def _read(content: bytes, start: bytes) -> Report:
+    """Return the report in the content of a file. Each reader raises ValueError for damaged content.
+
+    Each reader is imported when it is needed, because pydantic takes a tenth of a second.
+    """
+    if start.startswith(b"MSH"):
+        from report_gen.reading.hl7_reports import parse_hl7_report
+
+        return parse_hl7_report(content)
+    if start.startswith(b"{"):
+        from report_gen.reading.fhir_reports import parse_fhir_report
+        from report_gen.reading.json_reports import parse_json_report
+
+        document = parse_json(content)
+        return parse_fhir_report(document) if "resourceType" in document else parse_json_report(document)
+    from report_gen.reading.text_reports import parse_text_report
+
+    return parse_text_report(content.decode("utf-8-sig"))

@@ -1,0 +1,47 @@
+"""Read drafts in the format TXT."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from report_gen.reading.plain_reports import empty_provenance
+from report_gen.records import BANNER, Report, Section, SectionName, split_sentences
+
+_NOTICE = "NOTICE: "
+_MODEL = re.compile(r"Drafted by (.*), weights ([0-9a-f]{0,12})\.")
+_OUTSIDE = "there is text outside of the sections"
+_HEADINGS = {f"{name.value}:": name for name in SectionName}
+
+
+def parse_text_report(text: str) -> Report:
+    """Return the draft that `format_text` wrote.
+
+    Raises:
+        ValueError: The text does not have the lines of a draft.
+    """
+    lines = [line.removesuffix("\r") for line in text.rstrip().split("\n")]
+    model = _MODEL.fullmatch(lines[-1])
+    if lines[0] != BANNER or model is None:
+        raise ValueError("the text does not begin with the banner of a draft and end with its model")
+    body = lines[1:-1]
+    first = next((index for index, line in enumerate(body) if line in _HEADINGS), len(body))
+    head = [line for line in body[:first] if line]
+    if not all(line.startswith(_NOTICE) for line in head):
+        raise ValueError(_OUTSIDE)
+    notices = tuple(line.removeprefix(_NOTICE) for line in head)
+    origin = replace(empty_provenance(), model_name=model[1], weights_sha256=model[2])
+    return Report(sections=_sections(body[first:]), findings=(), notices=notices, provenance=origin)
+
+
+def _sections(lines: Sequence[str]) -> tuple[Section, ...]:
+    """Return the sections: each is a heading, a line of text that may be empty, and an empty line."""
+    sections: list[Section] = []
+    remaining = iter(lines)
+    for line in remaining:
+        if line in _HEADINGS:
+            sections.append(Section(_HEADINGS[line], split_sentences(next(remaining, ""))))
+        elif line:
+            raise ValueError(_OUTSIDE)
+    return tuple(sections)

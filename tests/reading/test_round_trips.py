@@ -1,0 +1,119 @@
+"""A draft that is written and read again is the same draft, as far as the format holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydicom import Dataset
+from pydicom.uid import DigitalXRayImageStorageForPresentation
+
+from report_gen import read_report
+from report_gen.errors import StudyError
+from report_gen.outputs import DocumentOptions, DraftDocument, format_names, get_format
+from report_gen.outputs.source_header import SourceHeader, SourceImage
+from report_gen.reading.plain_reports import empty_provenance
+from report_gen.records import Image, Report, Series, Study, split_sentences, strip_controls
+from tests.report_strategies import REPORTS, ROUND_TRIPS, as_written, without_confidence
+
+RoundTrip = Callable[..., Report]
+
+
+@pytest.fixture(scope="module")
+def round_trip(tmp_path_factory: pytest.TempPathFactory) -> RoundTrip:
+    """A function that writes a draft in a format and reads the file."""
+    folder = tmp_path_factory.mktemp("reports")
+    image = Image(path=folder / "a.dcm", sha256="00" * 32, rows=1, columns=1)
+    study = Study(name="a", series=(Series(images=(image,), modality="DX"),))
+    attributes = Dataset()
+    attributes.StudyInstanceUID, attributes.StudyDate = "1.2.3", "20260102"
+    attributes.PatientID, attributes.PatientName = "P^|~&1", "Łukasiewicz^Jan&^|~=山田^太郎"
+    source_image = SourceImage(
+        image=image,
+        sop_class_uid=DigitalXRayImageStorageForPresentation,
+        sop_instance_uid="1.2.5",
+        series_instance_uid="1.2.6",
+        frames=1,
+    )
+
+    def write_and_read(report: Report, format_name: str, path: Path | None = None, **options: Any) -> Report:
+        draft = DraftDocument(report=report, study=study, options=DocumentOptions(**options))
+        vars(draft)["source"] = SourceHeader(attributes=attributes, images=(source_image,))
+        path = path or folder / f"a{get_format(format_name).suffix}"
+        path.write_bytes(get_format(format_name).render(draft))
+        return read_report(path)
+
+    return write_and_read
+
+
+@ROUND_TRIPS
+@given(report=REPORTS)
+def test_json_keeps_everything(round_trip: RoundTrip, report: Report) -> None:
+    assert round_trip(report, "json") == as_written(report)
+
+
+@ROUND_TRIPS
+@given(report=REPORTS, version=st.sampled_from(("R4B", "R5")))
+def test_fhir_keeps_everything(round_trip: RoundTrip, report: Report, version: str) -> None:
+    assert round_trip(report, "fhir", fhir_version=version) == as_written(report)
+
+
+@ROUND_TRIPS
+@given(report=REPORTS)
+def test_hl7_keeps_sections_findings_notices_and_the_model(round_trip: RoundTrip, report: Report) -> None:
+    found, expected = round_trip(report, "hl7"), as_written(report)
+    assert found.sections == tuple(map(without_confidence, expected.sections))
+    assert found.findings == expected.findings
+    assert found.notices == expected.notices
+    assert found.provenance == replace(expected.provenance, inputs=(), decoding={}, preprocessing=())
+
+
+@ROUND_TRIPS
+@given(report=REPORTS)
+def test_text_keeps_sections_notices_and_the_model(round_trip: RoundTrip, report: Report) -> None:
+    found, expected = round_trip(report, "txt"), as_written(report)
+    assert [(section.name, section.text) for section in found.sections] == [
+        (section.name, strip_controls(section.text)) for section in expected.sections
+    ]
+    assert all(section.sentences == split_sentences(section.text) for section in found.sections)
+    assert found.notices == expected.notices
+    digits = expected.provenance.weights_sha256[:12]
+    assert found.provenance == replace(
+        empty_provenance(), model_name=expected.provenance.model_name, weights_sha256=digits
+    )
+
+
+@pytest.mark.skipif("dicom-sr" not in format_names(), reason="the format dicom-sr is not registered")
+@settings(ROUND_TRIPS, max_examples=50)
+@given(report=REPORTS, basic=st.booleans())
+def test_dicom_sr_keeps_the_text_of_the_sections(round_trip: RoundTrip, report: Report, basic: bool) -> None:
+    found = round_trip(report, "dicom-sr", basic_text_sr=basic)
+    texts = {section.name: section.text for section in as_written(report).sections if section.text}
+    assert {section.name: section.text for section in found.sections} == texts
+
+
+@pytest.mark.parametrize("format_name", ["txt", "json", "fhir", "hl7"])
+def test_a_damaged_file_is_read_or_refused(
+    tmp_path: Path, round_trip: RoundTrip, report: Report, format_name: str
+) -> None:
+    """Whatever bytes are changed, there is a report or one error of one line."""
+    round_trip(report, format_name, path=tmp_path / "a")
+    content = (tmp_path / "a").read_bytes()
+    random = Random(7)  # noqa: S311 - the same changes in every run
+    junk = (b"", b"\xff", b"{", b"|", b'"', b"9", b"\\", b"\r")
+    messages = []
+    for _ in range(150):
+        start, length = random.randrange(len(content)), random.choice((0, 1, 1, 30))
+        (tmp_path / "x").write_bytes(content[:start] + random.choice(junk) + content[start + length :])
+        try:
+            read_report(tmp_path / "x")
+        except StudyError as error:
+            messages.append(str(error))
+    assert len(messages) > 10
+    assert not [message for message in messages if "\n" in message]

@@ -1,0 +1,162 @@
+"""Generated drafts with everything that a format must contain or escape, and what a format keeps of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+
+from report_gen.records import (
+    ATTRIBUTES,
+    Attribute,
+    Finding,
+    FindingLocation,
+    FindingState,
+    InputFile,
+    Provenance,
+    Report,
+    Section,
+    SectionName,
+    Sentence,
+    Side,
+    Zone,
+    strip_controls,
+)
+
+ROUND_TRIPS = settings(
+    max_examples=500,
+    derandomize=True,  # the same reports in every run
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),  # to shrink a failure takes minutes
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+FRAGMENTS = (
+    *("^~\\&|", "\\F\\", "\\.br\\", "\\E", "a\r\nb", "\n", "\x1b[31m", "\x00", "\u202e", "\ud800", "\ufeff", "\u2028"),
+    *("<script>alert(1)</script>", "]]>", "&amp;", '"', "'", "{{ x }}", "${x}", "%s", "=1+1", "MSH|", "OBX|1|"),
+    *("FINDINGS:", "IMPRESSION:", "NOTICE: ", "Drafted by x, weights 012345.", "DRAFT", "1. 2. 3.", "Dr. A. Ł."),
+    *("肺は正常です。", "Легкие чистые.", "الرئتان", "e\u0301", "\U0001fac1", "No effusion.", "word " * 300),
+)
+
+
+def texts() -> st.SearchStrategy[str]:
+    """Return texts that have something left when control characters are removed."""
+    pieces = st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=30), min_size=1, max_size=4)
+    return pieces.map("".join).filter(strip_controls)
+
+
+def probabilities() -> st.SearchStrategy[float | None]:
+    return st.none() | st.floats(0, 1)
+
+
+SENTENCES = st.builds(Sentence, texts(), probabilities())
+SECTIONS = st.lists(st.sampled_from(SectionName), unique=True).flatmap(
+    lambda names: st.tuples(
+        *(st.builds(Section, st.just(name), st.lists(SENTENCES, max_size=4).map(tuple)) for name in names)
+    )
+)
+LOCATIONS = st.builds(FindingLocation, st.sampled_from(Side), st.frozensets(st.sampled_from(Zone)))
+FINDINGS = st.lists(
+    st.builds(
+        Finding,
+        name=st.sampled_from(("Pneumonia", "Edema", "Side", "Notice", "Upper zone"))
+        | texts().map(lambda text: strip_controls(text)[:60].strip()),
+        state=st.sampled_from(FindingState),
+        probability=probabilities(),
+        overridden=st.booleans(),
+        location=LOCATIONS,
+        location_overridden=st.booleans(),
+        side_probability=probabilities(),
+        zone_probabilities=st.none() | st.tuples(*[st.floats(0, 1)] * len(Zone)),
+    ),
+    max_size=4,
+    unique_by=lambda finding: finding.name,
+)
+ATTRIBUTE_LISTS = st.lists(
+    st.builds(
+        Attribute,
+        name=st.sampled_from(ATTRIBUTES),
+        value=st.just("") | texts(),
+        probability=probabilities(),
+        predicted=st.just("") | texts(),
+        from_header=st.booleans(),
+        overridden=st.booleans(),
+    ),
+    max_size=3,
+    unique_by=lambda attribute: attribute.name,
+)
+UIDS = st.integers(0, 2**128 - 1).map(lambda number: f"2.25.{number}")
+DIGESTS = st.integers(0, 2**256 - 1).map(lambda number: f"{number:064x}")
+SETTINGS = st.dictionaries(
+    st.text("abc_", min_size=1, max_size=5),
+    st.text("aé^|\n<\\", max_size=5) | st.integers(-(2**40), 2**40) | st.floats(-1e6, 1e6) | st.booleans(),
+    max_size=3,
+)
+STEPS = st.dictionaries(st.text("abc_", min_size=1, max_size=5), st.integers(0, 9) | st.floats(0, 1), max_size=2)
+REPORTS = st.builds(
+    Report,
+    sections=SECTIONS,
+    findings=FINDINGS.map(tuple),
+    notices=st.lists(texts(), max_size=2).map(tuple),
+    attributes=ATTRIBUTE_LISTS.map(tuple),
+    provenance=st.builds(
+        Provenance,
+        model_name=st.just("") | texts(),
+        weights_sha256=DIGESTS,
+        program_version=st.just("0.1.0"),
+        created=st.integers(0, 4_102_444_800).map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat()),
+        study_instance_uid=st.none() | UIDS,
+        inputs=st.lists(st.builds(InputFile, sha256=DIGESTS, sop_instance_uid=st.none() | UIDS), max_size=2).map(tuple),
+        decoding=SETTINGS,
+        preprocessing=st.lists(STEPS.map(lambda step: {"name": "median", **step}), max_size=2).map(tuple),
+    ),
+)
+"""Drafts of any content that the records allow."""
+
+
+def as_written(report: Report) -> Report:
+    """Return what JSON and FHIR keep of a draft: texts without control characters, probabilities of four decimals."""
+    return replace(
+        report,
+        sections=tuple(
+            Section(
+                section.name,
+                tuple(Sentence(strip_controls(one.text), _rounded(one.confidence)) for one in section.sentences),
+            )
+            for section in report.sections
+        ),
+        findings=tuple(map(_finding, report.findings)),
+        notices=tuple(map(strip_controls, report.notices)),
+        attributes=tuple(map(_attribute, report.attributes)),
+        provenance=replace(report.provenance, model_name=strip_controls(report.provenance.model_name)),
+    )
+
+
+def without_confidence(section: Section) -> Section:
+    """Return a section as HL7 keeps it."""
+    return Section(section.name, tuple(Sentence(sentence.text) for sentence in section.sentences))
+
+
+def _finding(finding: Finding) -> Finding:
+    zones = finding.zone_probabilities
+    return replace(
+        finding,
+        probability=_rounded(finding.probability),
+        side_probability=_rounded(finding.side_probability),
+        zone_probabilities=None if zones is None else tuple(round(one, 4) for one in zones),
+    )
+
+
+def _attribute(attribute: Attribute) -> Attribute:
+    return replace(
+        attribute,
+        value=strip_controls(attribute.value),
+        predicted=strip_controls(attribute.predicted),
+        probability=_rounded(attribute.probability),
+    )
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 4)
