@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -25,6 +25,7 @@ from accelerate import Accelerator
 from rich.console import Console
 from rich.table import Table
 
+from report_gen.auditing import is_fragment
 from report_gen.config import STATES
 from report_gen.errors import UsageError
 from report_gen.files import write_atomically
@@ -55,6 +56,8 @@ class DecoderFigures:
     """Findings on which a draft differs from its conditioning."""
     mismatched_locations: float
     """Findings that a draft states on a side that its conditioning does not contain."""
+    fragments: float
+    """Part of the sentences that are incomplete or ungrammatical, as far as `report_gen.auditing.is_fragment` tells."""
     distinct: float
     """Number of different drafts divided by the number of drafts."""
     seconds: float
@@ -119,6 +122,7 @@ def measure(folder: Path, decoding: Decoding, *, drafts: int) -> DecoderFigures:
         nats_per_token=nats / tokens,
         mismatched_findings=fmean([len(one.findings) for one in drafted]),
         mismatched_locations=fmean([len(one.locations) for one in drafted]),
+        fragments=fmean([is_fragment(sentence) for one in drafted for sentence in one.sentences] or [False]),
         distinct=len({one.text for one in drafted}) / len(drafted),
         seconds=fmean([one.seconds for one in drafted]),
         peak_bytes=peak_memory(),
@@ -146,6 +150,7 @@ def _measure_loss(checkpoint: Checkpoint, batches: Iterator[Batch]) -> tuple[flo
 class _Draft:
     conditioning: str
     text: str
+    sentences: tuple[str, ...]
     findings: tuple[str, ...]
     """Findings on which the text differs from the conditioning."""
     locations: tuple[str, ...]
@@ -165,6 +170,7 @@ def _draft(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> _Draft:
     return _Draft(
         conditioning=_describe(schema, states, locations),
         text=text,
+        sentences=tuple(sentence.text for section in sections for sentence in section.sentences),
         findings=mismatched_findings(text, states, schema),
         locations=mismatched_locations(text, known, schema),
         seconds=seconds,
@@ -183,24 +189,22 @@ def _describe(schema: FindingSchema, states: Sequence[FindingState], locations: 
 
 def _table(figures: dict[Path, DecoderFigures]) -> Table:
     table = Table(title=f"Decoders of finished runs, {torch.get_num_threads()} threads")
-    table.add_column("run")
-    for heading in (
-        *("million\nparameters", "nats\nper word", "nats\nper token", "mismatched\nfindings", "wrong\nsides"),
-        *("distinct", "seconds\nper draft", "peak\nMB"),
-    ):
-        table.add_column(heading, justify="right")
-    for folder, one in figures.items():
-        table.add_row(
-            str(folder),
-            f"{one.parameters / 1e6:.1f}",
-            f"{one.nats_per_word:.3f}",
-            f"{one.nats_per_token:.3f}",
-            f"{one.mismatched_findings:.2f}",
-            f"{one.mismatched_locations:.2f}",
-            f"{one.distinct:.0%}",
-            f"{one.seconds:.2f}",
-            f"{one.peak_bytes / 1e6:.0f}",
-        )
+    table.add_column("")
+    for folder in figures:
+        table.add_column(folder.name, justify="right")
+    rows: dict[str, Callable[[DecoderFigures], str]] = {
+        "million parameters": lambda one: f"{one.parameters / 1e6:.1f}",
+        "nats per word": lambda one: f"{one.nats_per_word:.3f}",
+        "nats per token": lambda one: f"{one.nats_per_token:.3f}",
+        "mismatched findings per draft": lambda one: f"{one.mismatched_findings:.2f}",
+        "findings on a wrong side per draft": lambda one: f"{one.mismatched_locations:.2f}",
+        "badly formed sentences": lambda one: f"{one.fragments:.1%}",
+        "distinct drafts": lambda one: f"{one.distinct:.0%}",
+        "seconds per draft": lambda one: f"{one.seconds:.2f}",
+        "peak memory, MB": lambda one: f"{one.peak_bytes / 1e6:.0f}",
+    }
+    for name, value in rows.items():
+        table.add_row(name, *map(value, figures.values()))
     return table
 
 

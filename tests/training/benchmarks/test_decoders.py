@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from report_gen_training.benchmarks.decoders import main, measure
 from report_gen_training.engine import train
 from report_gen_training.recipe import Recipe
 
+from report_gen.auditing import is_fragment
 from report_gen.errors import UsageError
 from report_gen.generation import Decoding, mismatched_findings
 from report_gen.labeling import label_findings
 from report_gen.model import load_checkpoint
+from report_gen.records import parse_report
 from tests.builders import tiny_recipe, write_manifest
 
 REPORTS = (
@@ -69,12 +72,15 @@ def test_the_loss_is_that_of_the_validation(run: Path) -> None:
         for shown, report in zip(figures.texts, REPORTS, strict=True)
     ]
     assert figures.mismatched_findings == sum(map(len, mismatched)) / 4
+    sections = [section for shown in figures.texts for section in parse_report(shown.split("\n", 1)[1])]
+    faults = [is_fragment(sentence.text) for section in sections for sentence in section.sentences]
+    assert figures.fragments == (sum(faults) / len(faults) if faults else 0)
 
 
 def test_the_command_measures_in_a_process_of_its_own(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = run.parent / "texts.md"
     main([str(run), "--drafts", "2", "--method", "greedy", "--candidates", "1", "--texts", str(texts)])
-    assert "nats" in capsys.readouterr().out
+    assert re.search(r"nats per word +│ +\d+\.\d{3} ", capsys.readouterr().out)
     assert texts.read_text().count("[") == 2
 
 
