@@ -83,9 +83,12 @@ def generate_texts(
     else:
         candidates = [[text] for text in generate(studies, decoding)]
         if further := decoding.candidates - 1:
-            firsts = [texts[0].text for texts in candidates]
+            firsts = [texts[0] for texts in candidates]
             rows = [
-                n for n in studies if needs_candidates(firsts[n], states[n], attributes[n], locations[n], schema=schema)
+                n
+                for n in studies
+                if firsts[n].doubtful_words
+                or needs_candidates(firsts[n].text, states[n], attributes[n], locations[n], schema=schema)
             ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
@@ -93,7 +96,9 @@ def generate_texts(
     selected = []
     for n, texts in enumerate(candidates):
         pairs = [(one.text, one.confidence) for one in texts]
-        selected.append(texts[select_candidate(pairs, states[n], attributes[n], locations[n], schema=schema)])
+        doubtful = [one.doubtful_words for one in texts]
+        chosen = select_candidate(pairs, states[n], attributes[n], locations[n], schema=schema, doubtful_words=doubtful)
+        selected.append(texts[chosen])
     if not decoding.remove_unsupported:
         return selected
     return [without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]

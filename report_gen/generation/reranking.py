@@ -51,6 +51,7 @@ def select_candidate(
     locations: Sequence[FindingLocation] = (),
     *,
     schema: FindingSchema,
+    doubtful_words: Sequence[int] = (),
 ) -> int:
     """Return the index of the candidate to keep; of several equally good ones the first.
 
@@ -60,6 +61,7 @@ def select_candidate(
         attributes: The attributes that conditioned the decoder, "" for unknown.
         locations: The locations [F] that conditioned the decoder; empty for a model without locations.
         schema: The F findings of the model.
+        doubtful_words: Number of doubtful words of each candidate, see `GeneratedText`; empty for none.
     """
     if len(candidates) == 1:
         return 0
@@ -67,10 +69,10 @@ def select_candidate(
     if not _any_known(states):
         allowed = fewest_contradictions(texts, attributes)
         return allowed[most_agreed([texts[index] for index in allowed])]
-    # A low confidence costs at most 1, as much as an omitted finding.
+    # A low confidence costs at most 1, as much as an omitted finding or a doubtful word.
     costs = [
-        inconsistency(text, states, attributes, locations, schema=schema) + 1 - (confidence or 0.0)
-        for text, confidence in candidates
+        inconsistency(text, states, attributes, locations, schema=schema) + 1 - (confidence or 0.0) + doubtful
+        for (text, confidence), doubtful in zip(candidates, doubtful_words or [0] * len(candidates), strict=True)
     ]
     return costs.index(min(costs))
 

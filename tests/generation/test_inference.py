@@ -77,6 +77,17 @@ def test_confidence_stays_in_its_range(probability: float) -> None:
     assert sentence.confidence == pytest.approx(probability, abs=1e-6)
 
 
+def test_a_word_with_an_improbable_continuation_is_doubtful() -> None:
+    ids = tokenizer().encode("The zypical heart.")
+    ends = [len(tokenizer().decode(ids[: count + 1])) for count in range(len(ids))]
+    starts = [0, *ends[:-1]]
+    inside = [n for n, start in enumerate(starts) if len("The z") <= start < len("The zypical")]
+    assert len(inside) > 1  # the vocabulary does not know the word
+    for improbable, count in ((inside[:1], 1), (inside, 1), ([0, len(ids) - 1], 0), ([], 0)):
+        probabilities = tuple(0.1 if n in improbable else 0.9 for n in range(len(ids)))
+        assert compose_text(GeneratedTokens(tuple(ids), probabilities), tokenizer()).doubtful_words == count
+
+
 def test_an_empty_text_has_no_sections() -> None:
     assert compose_text(GeneratedTokens((), ()), tokenizer()).sections == ()
 

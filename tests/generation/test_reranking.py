@@ -118,6 +118,13 @@ def test_the_candidate_that_is_formed_best_is_kept() -> None:
     assert needs_candidates(candidates[0][0], states, schema=SCHEMA)
 
 
+def test_a_candidate_without_doubtful_words_is_preferred() -> None:
+    states = states_of(Pleural_Effusion=PRESENT)
+    candidates = [("Small sizedular effusion.", 0.9), ("Small effusion.", 0.6), ("No effusion.", 0.9)]
+    assert select_candidate(candidates, states, schema=SCHEMA) == 0
+    assert select_candidate(candidates, states, schema=SCHEMA, doubtful_words=(1, 0, 0)) == 1
+
+
 LEFT, RIGHT, BOTH = (FindingLocation(side) for side in (Side.LEFT, Side.RIGHT, Side.BOTH))
 LEFT_BASE = FindingLocation(Side.LEFT, frozenset({Zone.LOWER}))
 
