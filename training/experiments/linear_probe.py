@@ -53,7 +53,8 @@ def load_radiographs(
     Args:
         corpora: Folders that number the same patients.
         validation_sources: Sources of the validation radiographs, for corpora with a column `source`; empty for all.
-        with_normal: Whether "No Finding" is one of the findings, although it follows from the others.
+        with_normal: Whether "No Finding" is one of the findings, although it follows from the others. The few radiographs
+            for which it is not known are left out.
 
     Raises:
         CorpusError: A corpus cannot be read, or training or validation patients are missing.
@@ -61,9 +62,11 @@ def load_radiographs(
     rows = [row for path in corpora for row in read_corpus(path, layout="nih")]
     held_out = {row["patient_id"] for row in rows if row["split"] != "train"}
     rows = [row for row in rows if _is_used(row, held_out, validation_sources)]
+    schema = chest_xray()
+    if with_normal:
+        rows = [row for row in rows if row["labels"][schema.index(schema.normal)] is not None]
     if {row["split"] for row in rows} != {"train", "val"}:
         raise CorpusError(f"{', '.join(map(str, corpora))}: training and validation patients are needed; add a corpus")
-    schema = chest_xray()
     labels = np.array([row["labels"] for row in rows], dtype=np.float64)  # [S,F], NaN where the corpus has no label
     soft = np.array([row["soft_labels"] for row in rows], dtype=np.float64)
     labeled = np.isfinite(labels).all(axis=0)
@@ -83,7 +86,7 @@ def _is_used(row: Mapping[str, Any], held_out: Collection[str], validation_sourc
     if row["split"] == "train":
         return row["patient_id"] not in held_out
     is_chosen = not validation_sources or any(is_of_source(row["source"], one) for one in validation_sources)
-    return row["split"] == "val" and (is_chosen or row["source"] is None)
+    return row["split"] == "val" and (is_chosen or not row["source"])
 
 
 @torch.inference_mode()
