@@ -53,8 +53,8 @@ def load_radiographs(
     Args:
         corpora: Folders that number the same patients.
         validation_sources: Sources of the validation radiographs, for corpora with a column `source`; empty for all.
-        with_normal: Whether "No Finding" is one of the findings, although it follows from the others. The few radiographs
-            for which it is not known are left out.
+        with_normal: Whether "No Finding" is one of the findings, although it follows from the others. The few
+            radiographs for which it is not known are left out.
 
     Raises:
         CorpusError: A corpus cannot be read, or training or validation patients are missing.
