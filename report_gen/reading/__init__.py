@@ -5,8 +5,13 @@
 | JSON | everything; probabilities have four decimals |
 | FHIR | everything, as in JSON |
 | HL7 | sections, sentences without confidence, findings, notices, model, weights, program version, time and study |
-| DICOM SR | text of the sections and the study; sentences are split again |
+| DICOM SR (`dicom-sr`) | as HL7, and UIDs of the images; of a finding its state, side, zones and probability |
+| DICOM SR (`dicom-sr-findings`) | as `dicom-sr`, but no sections |
 | TXT | sections, notices, name of the model and 12 digits of the weights; sentences are split again |
+
+The format `dicom-sr` has the findings in the order present, uncertain, absent, and none of unknown state; Basic Text SR
+has two decimals of a probability. The format `dicom-sr-findings` has side and zones only of findings with a known site.
+Neither has a location of an absent finding. Both name a study of pictures by a derived UID.
 
 Control characters are removed from texts when a draft is written. A report of another program has its texts only.
 """

@@ -15,9 +15,9 @@ from report_gen.strict_json import parse_json
 def read_report(path: str | os.PathLike[str]) -> Report:
     """Read a report from a file. The format follows from the content, not from the name of the file.
 
-    Drafts of report-gen are read as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) and DICOM SR. `report_gen.reading` says what
-    each format keeps. FHIR, HL7 and DICOM SR of other programs give the text of findings and impression; their
-    provenance is empty.
+    Drafts of report-gen are read as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) and DICOM SR (text or coded findings).
+    `report_gen.reading` says what each format keeps. FHIR, HL7 and DICOM SR of other programs give the text of findings
+    and impression; their provenance is empty.
 
     Args:
         path: The file.
@@ -32,9 +32,10 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     content = read_report_file(path)
     start = content[:200].lstrip(b"\xef\xbb\xbf\v \t\r\n")
     if is_dicom(content[:132]):
+        from report_gen.reading.draft_objects import read_draft_object
         from report_gen.reading.structured_reports import read_sr_report
 
-        return read_sr_report(path)
+        return read_draft_object(path) or read_sr_report(path)
     if not start.startswith((b"MSH", b"{", BANNER.encode())):
         raise StudyError(path, "not a report; give a draft as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) or a DICOM SR")
     try:
