@@ -120,16 +120,14 @@ def measure_format(name: str, reports: int, image: Path) -> Cost:
 def _report(study: Study, number: int) -> Report:
     """Return a draft of usual length: six sentences of findings, two of impression, eleven findings of the model."""
     sentence = f"There is a small left pleural effusion, measuring {number} mm, with atelectasis at the base."
-    location = FindingLocation(Side.LEFT, frozenset({Zone.LOWER}))
+    lower_left, unknown = FindingLocation(Side.LEFT, frozenset({Zone.LOWER})), FindingLocation()
     return Report(
         sections=tuple(
             Section(name, (Sentence(sentence, 0.9),) * count)
             for name, count in ((SectionName.FINDINGS, 6), (SectionName.IMPRESSION, 2))
         ),
         findings=tuple(
-            Finding(
-                name=name, state=state, probability=0.5, location=location if state.is_stated else FindingLocation()
-            )
+            Finding(name=name, state=state, probability=0.5, location=lower_left if state.is_stated else unknown)
             for state, names in _FINDINGS.items()
             for name in names
         ),
@@ -155,7 +153,7 @@ def _attention(study: Study) -> Heatmap:
     return Heatmap(
         image=pixels,
         square=(0.0, 0.0, float(max(rows, columns))),
-        part=Box(top=0, left=0, bottom=rows, right=columns),
+        part=Box(top=0, left=0, rows=rows, columns=columns),
         weights={name: weights for names in _FINDINGS.values() for name in names},
     )
 
