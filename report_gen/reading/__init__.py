@@ -16,7 +16,20 @@ Neither has a location of an absent finding. Both name a study of pictures by a 
 Control characters are removed from texts when a draft is written. A report of another program has its texts only.
 """
 
-from report_gen.reading.report_files import read_report
-from report_gen.reading.structured_reports import StructuredReport, read_structured_report
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from report_gen.reading.report_files import read_report
+    from report_gen.reading.structured_reports import StructuredReport, read_structured_report
+else:  # drafts in JSON and TXT are read without pydicom
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "report_files": ("read_report",),
+            "structured_reports": ("StructuredReport", "read_structured_report"),
+        },
+    )
 
 __all__ = ["StructuredReport", "read_report", "read_structured_report"]
