@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     table = Table(title=f"one report and {options.reports} reports, radiograph of {options.size} x {options.size}")
     for heading in ("format", "first, s", "memory, MB", "bytes", f"{options.reports}, s", "memory, MB", "MB in all"):
-        table.add_column(heading, justify="left" if heading == "format" else "right")
+        table.add_column(heading, justify="left" if heading == "format" else "right", no_wrap=heading == "format")
     with tempfile.TemporaryDirectory() as folder:
         image = write_phantom(folder, rows=options.size, columns=options.size)
         for name in track(options.format, total=len(options.format), description="formats"):
