@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 settings.register_profile("report_gen", deadline=None)  # a busy machine may take any time for an example
+settings.register_profile("thorough", deadline=None, max_examples=500)
 settings.load_profile("report_gen")
 
 

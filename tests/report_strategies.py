@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from report_gen.records import (
     ATTRIBUTES,
+    UNKNOWN_LOCATION,
     Attribute,
     Finding,
     FindingLocation,
@@ -32,6 +33,9 @@ ROUND_TRIPS = settings(
     phases=(Phase.explicit, Phase.generate),  # to shrink a failure takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
+
+SLOW_ROUND_TRIPS = settings(ROUND_TRIPS, max_examples=500 if settings.default.max_examples >= 500 else 30)
+"""For formats that take a tenth of a second: 500 examples with `pytest --hypothesis-profile thorough`, otherwise 30."""
 
 FRAGMENTS = (
     *("^~\\&|", "\\F\\", "\\.br\\", "\\E", "a\r\nb", "\n", "\x1b[31m", "\x00", "\u202e", "\ud800", "\ufeff", "\u2028"),
@@ -61,7 +65,7 @@ LOCATIONS = st.builds(FindingLocation, st.sampled_from(Side), st.frozensets(st.s
 FINDINGS = st.lists(
     st.builds(
         Finding,
-        name=st.sampled_from(("Pneumonia", "Edema", "Side", "Notice", "Upper zone"))
+        name=st.sampled_from(("Pneumonia", "Edema", "Cardiomegaly", "Side", "Notice", "Upper zone"))
         | texts().map(lambda text: strip_controls(text)[:60].strip()),
         state=st.sampled_from(FindingState),
         probability=probabilities(),
@@ -131,6 +135,25 @@ def as_written(report: Report) -> Report:
         notices=tuple(map(strip_controls, report.notices)),
         attributes=tuple(map(_attribute, report.attributes)),
         provenance=replace(report.provenance, model_name=strip_controls(report.provenance.model_name)),
+    )
+
+
+def as_stated(finding: Finding, *, decimals: int, has_site: bool = True) -> Finding:
+    """Return what DICOM SR keeps of a finding.
+
+    Args:
+        finding: The finding.
+        decimals: Decimals of its probability.
+        has_site: Whether the format can state its location.
+    """
+    probability = finding.probability
+    return replace(
+        finding,
+        name=strip_controls(finding.name),
+        probability=None if probability is None else float(f"{probability:.{decimals}f}"),
+        location=finding.location if finding.state.is_stated and has_site else UNKNOWN_LOCATION,
+        side_probability=None,
+        zone_probabilities=None,
     )
 
 

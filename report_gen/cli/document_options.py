@@ -73,13 +73,15 @@ def choose_formats(
     """Return the formats in which drafts are written, each once.
 
     Raises:
-        UsageError: A format is unknown, or options do not fit together.
+        UsageError: A format is unknown, its library is missing, or options do not fit together.
         StudyError: The file of --revises does not exist.
     """
     formats = tuple(get_format(name) for name in dict.fromkeys(names or ()))
     if revises is not None:
         formats = (_format_of_version(revises, formats, resume=resume, overwrite=overwrite),)
     formats = formats or (get_format(_DEFAULT_FORMAT),)
+    for output_format in formats:
+        output_format.check_libraries()
     if output is None:
         for output_format in formats:
             if not output_format.is_text:

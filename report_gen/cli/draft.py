@@ -203,6 +203,8 @@ def draft(
             ) as target:
                 refused += target.refused
                 if target.studies:  # the model takes seconds to load
+                    for output_format in chosen_formats:
+                        output_format.load_libraries()
                     drafter = load_drafter(checkpoint, base=base, device=device, dtype=dtype)
                     if _digest_manifest(checkpoint) != settings["manifest"]:  # a training run replaces its best one
                         raise CheckpointError(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from report_gen.errors import CorpusError, UsageError
+from report_gen.metrics.draft_files import notice_versions
 from report_gen.metrics.report_files import list_ids, read_reports
 
 
@@ -38,12 +39,14 @@ def join_files(
     """
     if predictions.exists() and references.exists() and predictions.samefile(references):
         raise UsageError(f"{predictions}: given both as predictions and as references; give two files")
-    return join_reports(
+    joined = join_reports(
         read_reports(predictions, role="prediction", id_column=id_column),
         read_reports(references, role="reference", id_column=id_column),
         source=str(predictions),
         allow_missing=allow_missing,
     )
+    versions = (*notice_versions(predictions), *notice_versions(references))
+    return replace(joined, notices=(*versions, *joined.notices))
 
 
 def join_reports(

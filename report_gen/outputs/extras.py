@@ -1,27 +1,60 @@
-"""Name the extra of the package when an optional library is missing."""
+"""Find and load the optional libraries, which belong to the extra `clinical` of the package."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 
 from report_gen.errors import UsageError
 
 
 @contextmanager
-def clinical_extra(format_name: str) -> Iterator[None]:
+def clinical_extra(what: str) -> Iterator[None]:
     """Convert the error about a missing library into one that tells how to install it.
 
     Args:
-        format_name: The output format that needs the library.
+        what: What needs the libraries that are imported in the block, such as "the format pdf".
 
     Raises:
-        UsageError: A library is missing.
+        UsageError: A library, or a system library that it loads, is missing.
     """
     try:
         yield
     except ModuleNotFoundError as error:
+        raise _missing(what, error.name or "") from error
+    except OSError as error:  # the binding of WeasyPrint finds no shared library
         raise UsageError(
-            f"the output format {format_name} needs {error.name}, which is not installed; "
-            'install it with: pip install "report-gen[clinical]"'
+            f"{what} needs the system library Pango, which cannot be loaded; install it (Debian: apt-get install "
+            "libpango-1.0-0 libpangoft2-1.0-0, macOS: brew install pango), or choose the format html"
         ) from error
+
+
+def check_libraries(what: str, libraries: Iterable[str]) -> None:
+    """Check whether libraries are installed. They are not imported, so that a command starts quickly.
+
+    Raises:
+        UsageError: A library is missing.
+    """
+    for name in libraries:
+        with clinical_extra(what):
+            if find_spec(name) is None:  # raises ModuleNotFoundError if a parent package is missing
+                raise _missing(what, name)
+
+
+def load_libraries(what: str, libraries: Iterable[str]) -> None:
+    """Import libraries.
+
+    Raises:
+        UsageError: A library, or a system library that it loads, is missing.
+    """
+    for name in libraries:
+        with clinical_extra(what):
+            import_module(name)
+
+
+def _missing(what: str, name: str) -> UsageError:
+    return UsageError(
+        f'{what} needs the library {name}, which is not installed; install it with: pip install "report-gen[clinical]"'
+    )

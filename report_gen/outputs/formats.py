@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.extras import clinical_extra
+from report_gen.outputs.extras import check_libraries, clinical_extra, load_libraries
 from report_gen.outputs.json import format_json
 from report_gen.outputs.text import format_text
 
@@ -26,6 +26,8 @@ class OutputFormat:
     """What the format is, in a few words, for the help of the command line."""
     render: Callable[[DraftDocument], bytes]
     """Writes the content of the file. Text is encoded as UTF-8."""
+    libraries: tuple[str, ...] = ()
+    """Modules of the extra `clinical` without which the format cannot be written."""
     needs_attention: bool = False
     """Whether the format shows where the findings are, so that `DraftDocument.attention` must be computed."""
     has_versions: bool = False
@@ -35,6 +37,22 @@ class OutputFormat:
     def is_text(self) -> bool:
         """Whether the content may be printed on a terminal."""
         return self.media_type.startswith("text/") or self.media_type in ("application/json", "application/fhir+json")
+
+    def check_libraries(self) -> None:
+        """Check whether the libraries of the format are installed, without importing them.
+
+        Raises:
+            UsageError: A library is missing. The message says how to install it.
+        """
+        check_libraries(f"the format {self.name}", self.libraries)
+
+    def load_libraries(self) -> None:
+        """Import the libraries of the format. A draft that takes seconds can be made afterwards.
+
+        Raises:
+            UsageError: A library, or a system library that it loads, is missing.
+        """
+        load_libraries(f"the format {self.name}", self.libraries)
 
 
 def get_format(name: str) -> OutputFormat:
@@ -83,25 +101,25 @@ def _render_pdf(draft: DraftDocument) -> bytes:
 
 
 def _render_dicom_sr(draft: DraftDocument) -> bytes:
-    with clinical_extra("dicom-sr"):
+    with clinical_extra("the format dicom-sr"):
         from report_gen.outputs.dicom import format_dicom_sr
     return format_dicom_sr(draft)
 
 
 def _render_dicom_sr_findings(draft: DraftDocument) -> bytes:
-    with clinical_extra("dicom-sr-findings"):
+    with clinical_extra("the format dicom-sr-findings"):
         from report_gen.outputs.dicom import format_dicom_sr_findings
     return format_dicom_sr_findings(draft)
 
 
 def _render_dicom_pdf(draft: DraftDocument) -> bytes:
-    with clinical_extra("dicom-pdf"):
+    with clinical_extra("the format dicom-pdf"):
         from report_gen.outputs.dicom import format_dicom_pdf
     return format_dicom_pdf(draft)
 
 
 def _render_dicom_sc(draft: DraftDocument) -> bytes:
-    with clinical_extra("dicom-sc"):
+    with clinical_extra("the format dicom-sc"):
         from report_gen.outputs.dicom import format_dicom_sc
     return format_dicom_sc(draft)
 
@@ -135,6 +153,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="text/html",
             summary="a page for readers, with images",
             render=_render_html,
+            libraries=("jinja2",),
             needs_attention=True,
         ),
         OutputFormat(
@@ -143,6 +162,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/pdf",
             summary="the same page for print",
             render=_render_pdf,
+            libraries=("jinja2", "weasyprint"),
             needs_attention=True,
         ),
         OutputFormat(
@@ -151,6 +171,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/dicom",
             summary="structured report for viewers",
             render=_render_dicom_sr,
+            libraries=("highdicom",),
             has_versions=True,
         ),
         OutputFormat(
@@ -159,6 +180,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/dicom",
             summary="coded findings for programs",
             render=_render_dicom_sr_findings,
+            libraries=("highdicom",),
             has_versions=True,
         ),
         OutputFormat(
@@ -167,6 +189,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/dicom",
             summary="the page as a DICOM object",
             render=_render_dicom_pdf,
+            libraries=("jinja2", "weasyprint", "highdicom"),
             needs_attention=True,
             has_versions=True,
         ),
@@ -176,6 +199,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/dicom",
             summary="key image with the findings",
             render=_render_dicom_sc,
+            libraries=("highdicom",),
             needs_attention=True,
             has_versions=True,
         ),
@@ -185,6 +209,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/fhir+json",
             summary="FHIR bundle",
             render=_render_fhir,
+            libraries=("fhir.resources",),
             needs_attention=True,  # for the page in PDF
             has_versions=True,
         ),

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.page_content import page_content
 from report_gen.records import BANNER, strip_controls
 from report_gen.rendering.fonts import EAST_ASIAN_FONTS, east_asian_fonts, font_file
@@ -76,17 +77,10 @@ def format_pdf(draft: DraftDocument) -> bytes:
         UsageError: WeasyPrint or its system library Pango is not installed, or the paper size is unknown.
     """
     page = format_html(draft).decode()
-    try:
+    with clinical_extra("the format pdf"):
         import weasyprint
         from weasyprint.text.fonts import FontConfiguration
         from weasyprint.urls import URLFetcher
-    except ImportError as error:
-        raise _missing_library("WeasyPrint") from error
-    except OSError as error:  # its binding finds no shared library
-        raise UsageError(
-            "the format pdf needs the system library Pango, which cannot be loaded; install it (Debian: apt-get "
-            "install libpango-1.0-0 libpangoft2-1.0-0, macOS: brew install pango), or choose the format html"
-        ) from error
     fonts = FontConfiguration()
     faces = weasyprint.CSS(
         string=_font_faces(page), font_config=fonts, url_fetcher=URLFetcher(allowed_protocols=("file",))
@@ -116,10 +110,8 @@ def _content_security_policy(style: str) -> str:
 @cache
 def _environment() -> Environment:
     """Return the templates. Every value is escaped and loses its control characters where it is written."""
-    try:
+    with clinical_extra("the format html"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise _missing_library("Jinja2") from error
     return Environment(
         loader=PackageLoader("report_gen.outputs"),
         autoescape=True,
@@ -134,9 +126,3 @@ def _markup(text: str) -> Any:
     from markupsafe import Markup
 
     return Markup(text)  # noqa: S704 - the fonts and the style sheet above, never a text of a draft
-
-
-def _missing_library(name: str) -> UsageError:
-    return UsageError(
-        f'the formats html and pdf need {name}, which is not installed; pip install "report-gen[clinical]"'
-    )

@@ -5,13 +5,31 @@
 | JSON | everything; probabilities have four decimals |
 | FHIR | everything, as in JSON |
 | HL7 | sections, sentences without confidence, findings, notices, model, weights, program version, time and study |
-| DICOM SR | text of the sections and the study; sentences are split again |
+| DICOM SR (`dicom-sr`) | as HL7, and UIDs of the images; of a finding its state, side, zones and probability |
+| DICOM SR (`dicom-sr-findings`) | as `dicom-sr`, but no sections |
 | TXT | sections, notices, name of the model and 12 digits of the weights; sentences are split again |
+
+The format `dicom-sr` has the findings in the order present, uncertain, absent, and none of unknown state; Basic Text SR
+has two decimals of a probability. The format `dicom-sr-findings` has side and zones only of findings with a known site.
+Neither has a location of an absent finding. Both name a study of pictures by a derived UID.
 
 Control characters are removed from texts when a draft is written. A report of another program has its texts only.
 """
 
-from report_gen.reading.report_files import read_report
-from report_gen.reading.structured_reports import StructuredReport, read_structured_report
+from typing import TYPE_CHECKING
+
+from report_gen.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from report_gen.reading.report_files import read_report
+    from report_gen.reading.structured_reports import StructuredReport, read_structured_report
+else:  # drafts in JSON and TXT are read without pydicom
+    __getattr__ = lazy_exports(
+        __name__,
+        {
+            "report_files": ("read_report",),
+            "structured_reports": ("StructuredReport", "read_structured_report"),
+        },
+    )
 
 __all__ = ["StructuredReport", "read_report", "read_structured_report"]

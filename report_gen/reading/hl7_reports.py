@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 from itertools import groupby
 
 from report_gen.outputs import hl7
 from report_gen.outputs.codes import SECTIONS
 from report_gen.outputs.er7 import Segment, parse_message
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word, plain_report
+from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_time, known_word, plain_report
 from report_gen.records import (
     Finding,
     FindingLocation,
@@ -138,12 +137,5 @@ def _provenance(request: Segment, observations: Sequence[Segment]) -> Provenance
         model_name=text(hl7.MODEL),
         weights_sha256=text(hl7.WEIGHTS),
         program_version=text(hl7.PROGRAM_VERSION),
-        created=_created(request.component(22)),
+        created=known_time(request.component(22), "OBR-22"),
     )
-
-
-def _created(text: str) -> str:
-    try:
-        return datetime.strptime(text, "%Y%m%d%H%M%S%z").isoformat()
-    except ValueError:
-        raise ValueError("OBR-22 is not a time with seconds and time zone") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
@@ -46,6 +47,22 @@ def known_word(words: type[_Word], text: str) -> _Word:
         return words(text)
     except ValueError:
         raise ValueError(f"it has an unknown {words.__name__}") from None
+
+
+def known_time(text: str, where: str) -> str:
+    """Return a time of HL7 or DICOM, `20260102030405+0000`, in ISO 8601.
+
+    Args:
+        text: The time.
+        where: Name of its field, for the message.
+
+    Raises:
+        ValueError: The text is not a time with seconds and time zone.
+    """
+    try:
+        return datetime.strptime(text, "%Y%m%d%H%M%S%z").isoformat()
+    except ValueError:
+        raise ValueError(f"{where} is not a time with seconds and time zone") from None
 
 
 def empty_provenance(study_instance_uid: str | None = None) -> Provenance:

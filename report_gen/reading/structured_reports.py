@@ -15,7 +15,7 @@ from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling import HEADINGS, cut_report
 from report_gen.reading.plain_reports import plain_report
-from report_gen.records import BANNER, Report
+from report_gen.records import Report
 
 STORAGES = (BasicTextSRStorage, EnhancedSRStorage, ComprehensiveSRStorage)
 LARGEST_FILE = 2**24
@@ -92,7 +92,7 @@ def read_structured_report(path: Path) -> StructuredReport | None:
 
 
 def read_sr_report(path: Path) -> Report:
-    """Return the report in a DICOM structured report.
+    """Return the report in a DICOM structured report of another program.
 
     Raises:
         StudyError: The file is malformed, is not a text SR, or has no text.
@@ -100,8 +100,7 @@ def read_sr_report(path: Path) -> Report:
     found = read_structured_report(path)
     if found is None:
         raise StudyError(path, "not a DICOM SR with text; give a Basic Text, Enhanced or Comprehensive SR")
-    is_empty_draft = not found.has_headings and any(BANNER in text for text in found.texts.values())
-    return plain_report({} if is_empty_draft else found.texts, found.study_instance_uid or None)
+    return plain_report(found.texts, found.study_instance_uid or None)
 
 
 def _texts(dataset: Dataset) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from report_gen.errors import UsageError
+from report_gen.outputs.extras import clinical_extra
 from report_gen.sending.destination import DicomNode, WebService
 from report_gen.sending.dicom_object import DicomObject
 from report_gen.sending.tls import TlsFiles
@@ -49,18 +49,15 @@ def open_receiver(
     Raises:
         UsageError: A library of the extra `clinical` is missing, or a certificate cannot be read.
     """
-    try:
-        if isinstance(destination, WebService):
+    if isinstance(destination, WebService):
+        with clinical_extra("sending"):
             from report_gen.sending.stow import StowService
 
-            with StowService(destination, timeout=timeout, tls=tls) as service:
-                yield service
-        else:
+        with StowService(destination, timeout=timeout, tls=tls) as service:
+            yield service
+    else:
+        with clinical_extra("sending"):
             from report_gen.sending.c_store import StorageProvider
 
-            with StorageProvider(destination, objects, calling_aet=calling_aet, timeout=timeout, tls=tls) as provider:
-                yield provider
-    except ModuleNotFoundError as error:
-        if error.name not in ("pynetdicom", "urllib3"):
-            raise
-        raise UsageError(f'sending needs the library {error.name}; pip install "report-gen[clinical]"') from error
+        with StorageProvider(destination, objects, calling_aet=calling_aet, timeout=timeout, tls=tls) as provider:
+            yield provider

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from report_gen import files as file_module
 from report_gen.drafting import Drafter
 from report_gen.errors import StudyError
-from report_gen.outputs import DraftDocument, OutputFormat, formats
+from report_gen.outputs import DraftDocument, OutputFormat, extras, formats, get_format
 from report_gen.records import BANNER, Report, Study
 from tests.builders import noise_image, write_png
 from tests.cli.conftest import Command
@@ -277,6 +278,32 @@ def test_options_that_do_not_fit_together(
     assert (answer.code, answer.out) == (code, "")
     assert message in answer.err
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "library"), [(name, library) for name in formats.format_names() for library in get_format(name).libraries]
+)
+def test_a_missing_library_is_found_before_a_study_is_read(
+    report_gen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, library: str
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    answer = report_gen("draft", tmp_path / "absent", "-o", tmp_path / "out", "--format", name)
+    assert answer.code == 2
+    assert f"the format {name} needs the library {library}, which is not installed; install it with" in answer.err
+    assert 'pip install "report-gen[clinical]"' in answer.err
+
+
+def test_a_missing_system_library_is_found_before_the_model_is_loaded(
+    draft: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("cannot load library 'libpango-1.0-0'")
+
+    monkeypatch.setattr(extras, "import_module", refuse)
+    monkeypatch.setattr("report_gen.cli.draft.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
+    answer = draft(studies / "study-0", "-o", tmp_path / "out", "--format", "pdf")
+    assert answer.code == 2
+    assert "the format pdf needs the system library Pango, which cannot be loaded; install it" in answer.err
 
 
 def test_options_of_one_study(draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]) -> None:

@@ -145,7 +145,8 @@ def test_a_missing_library_names_the_extra(
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
     answer = report_gen("send", sr_file(tmp_path / "a.dcm"), "--to", "A@127.0.0.1:104")
     assert answer.code == 2
-    assert 'sending needs the library pynetdicom; pip install "report-gen[clinical]"' in answer.err
+    assert "sending needs the library pynetdicom, which is not installed; install it with" in answer.err
+    assert 'pip install "report-gen[clinical]"' in answer.err
 
 
 def test_sending_loads_no_library_for_models(tmp_path: Path) -> None:

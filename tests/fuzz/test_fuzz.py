@@ -26,6 +26,8 @@ TARGETS = (
     "prompt",
     "score",
     "score-features",
+    "report",
+    "report-dicom",
 )
 
 SECONDS = 1.5

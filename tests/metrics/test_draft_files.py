@@ -11,6 +11,7 @@ from pydicom.uid import KeyObjectSelectionDocumentStorage
 from report_gen import read_study
 from report_gen.errors import CorpusError
 from report_gen.metrics.draft_files import strip_draft
+from report_gen.metrics.joining import join_files
 from report_gen.metrics.report_files import read_reports
 from report_gen.outputs import DraftDocument, get_format
 from report_gen.outputs.json import format_json
@@ -91,6 +92,27 @@ def test_a_folder_of_drafts_and_reports_in_clinical_formats(tmp_path: Path) -> N
         assert list(read_reports(tmp_path / name).values()) == [TEXT]
     with pytest.raises(CorpusError, match=r"key\.dcm: a DICOM object without the text of a report"):
         read_reports(tmp_path / "key.dcm")
+
+
+def test_the_newest_version_of_a_study_counts(tmp_path: Path) -> None:
+    """The names are those of `draft --revises`. Versions are numbers: 10 is newer than 9."""
+    study = read_study(write_dicom(tmp_path / "images" / "a.dcm"))
+    (tmp_path / "a.json").write_text(format_json(draft("FINDINGS: First.")))
+    for version in (2, 9, 10):
+        document = DraftDocument(report=draft(f"FINDINGS: Version {version}."), study=study)
+        (tmp_path / f"a-v{version}.fhir.json").write_bytes(get_format("fhir").render(document))
+    (tmp_path / "b.json").write_text(format_json(draft("FINDINGS: Only.")))
+    (tmp_path / "c-v2.json").write_text(format_json(draft("FINDINGS: The name of a study.")))
+    expected = {"a": "Version 10.", "b": "Only.", "c-v2": "The name of a study."}
+    structured_report(tmp_path / "a-v11.sc.dcm", kind=KeyObjectSelectionDocumentStorage)
+    assert read_reports(tmp_path) == expected
+    with (tmp_path / "references.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "report"], *expected.items()])
+    joined = join_files(tmp_path, tmp_path / "references.csv")
+    assert joined.predictions == joined.references == tuple(expected.values())
+    assert joined.notices == (
+        f"{tmp_path}: studies with several versions: 1; the newest counts, such as a-v10.fhir.json",
+    )
 
 
 def test_a_damaged_report_is_named(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_missing_library_is_an_error_that_names_the_extra(
     for module in [module for module in sys.modules if module.startswith(("highdicom", "report_gen.outputs.dicom"))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "highdicom", None)
-    with pytest.raises(UsageError, match=rf"{name} needs highdicom.*report-gen\[clinical\]"):
+    with pytest.raises(UsageError, match=rf"{name} needs the library highdicom.*report-gen\[clinical\]"):
         get_format(name).render(DraftDocument(report=report, study=study))
 
 

@@ -322,7 +322,7 @@ def test_a_missing_library_is_named_with_the_extra(
     report: Report, picture: Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "weasyprint", None)
-    with pytest.raises(UsageError, match=r'need WeasyPrint.*pip install "report-gen\[clinical\]"'):
+    with pytest.raises(UsageError, match=r'needs the library weasyprint.*pip install "report-gen\[clinical\]"'):
         format_pdf(DraftDocument(report=report, study=picture))
 
 

@@ -9,18 +9,36 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydicom import Dataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from report_gen import read_report
 from report_gen.errors import StudyError
-from report_gen.outputs import DocumentOptions, DraftDocument, format_names, get_format
+from report_gen.outputs import DocumentOptions, DraftDocument, get_format
+from report_gen.outputs.codes import finding_site
 from report_gen.outputs.source_header import SourceHeader, SourceImage
 from report_gen.reading.plain_reports import empty_provenance
-from report_gen.records import Image, Report, Series, Study, split_sentences, strip_controls
-from tests.report_strategies import REPORTS, ROUND_TRIPS, as_written, without_confidence
+from report_gen.records import (
+    FindingState,
+    Image,
+    InputFile,
+    Provenance,
+    Report,
+    Series,
+    Study,
+    split_sentences,
+    strip_controls,
+)
+from tests.report_strategies import (
+    REPORTS,
+    ROUND_TRIPS,
+    SLOW_ROUND_TRIPS,
+    as_stated,
+    as_written,
+    without_confidence,
+)
 
 RoundTrip = Callable[..., Report]
 
@@ -89,16 +107,43 @@ def test_text_keeps_sections_notices_and_the_model(round_trip: RoundTrip, report
     )
 
 
-@pytest.mark.skipif("dicom-sr" not in format_names(), reason="the format dicom-sr is not registered")
-@settings(ROUND_TRIPS, max_examples=50)
+@SLOW_ROUND_TRIPS
 @given(report=REPORTS, basic=st.booleans())
-def test_dicom_sr_keeps_the_text_of_the_sections(round_trip: RoundTrip, report: Report, basic: bool) -> None:
-    found = round_trip(report, "dicom-sr", basic_text_sr=basic)
-    texts = {section.name: section.text for section in as_written(report).sections if section.text}
-    assert {section.name: section.text for section in found.sections} == texts
+def test_dicom_sr_keeps_sections_stated_findings_notices_and_origin(
+    round_trip: RoundTrip, report: Report, basic: bool
+) -> None:
+    found, expected = round_trip(report, "dicom-sr", basic_text_sr=basic), as_written(report)
+    assert found.sections == tuple(map(without_confidence, expected.sections))
+    decimals = 2 if basic else 4
+    assert found.findings == tuple(
+        as_stated(finding, decimals=decimals)
+        for state in (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT)
+        for finding in report.findings
+        if finding.state is state
+    )
+    assert found.notices == expected.notices
+    assert found.provenance == of_dicom(expected.provenance)
 
 
-@pytest.mark.parametrize("format_name", ["txt", "json", "fhir", "hl7"])
+@SLOW_ROUND_TRIPS
+@given(report=REPORTS)
+def test_dicom_sr_findings_keeps_findings_notices_and_origin(round_trip: RoundTrip, report: Report) -> None:
+    found, expected = round_trip(report, "dicom-sr-findings"), as_written(report)
+    assert found.sections == ()
+    assert found.findings == tuple(
+        as_stated(finding, decimals=4, has_site=finding_site(finding.name) is not None) for finding in report.findings
+    )
+    assert found.notices == expected.notices
+    assert found.provenance == of_dicom(expected.provenance)
+
+
+def of_dicom(provenance: Provenance) -> Provenance:
+    """Return what DICOM SR keeps of the origin of a draft; study and image are those of the header."""
+    image = InputFile(sha256="", sop_instance_uid="1.2.5")
+    return replace(provenance, study_instance_uid="1.2.3", inputs=(image,), decoding={}, preprocessing=())
+
+
+@pytest.mark.parametrize("format_name", ["txt", "json", "fhir", "hl7", "dicom-sr", "dicom-sr-findings"])
 def test_a_damaged_file_is_read_or_refused(
     tmp_path: Path, round_trip: RoundTrip, report: Report, format_name: str
 ) -> None:

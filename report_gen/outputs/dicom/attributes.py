@@ -20,9 +20,9 @@ from report_gen.outputs.codes import IMAGING_PROCEDURE, PROCEDURES, Code
 from report_gen.outputs.dicom.identity import ObjectIdentity
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.source_header import SourceImage, derived_uid
+from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.records import Provenance, strip_controls
 
-MANUFACTURER = "report-gen"
 SERIES_DESCRIPTION = "DRAFT by report-gen, not for diagnosis"
 
 _REQUIRED = (

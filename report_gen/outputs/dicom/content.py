@@ -13,8 +13,9 @@ from highdicom.sr import (
 )
 from pydicom.sr.codedict import codes
 
-from report_gen.outputs.dicom.attributes import MANUFACTURER, device_uid, procedure_of
+from report_gen.outputs.dicom.attributes import device_uid, procedure_of
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.records import BANNER, strip_controls
 
 LANGUAGE = CodedConcept(value="en-US", scheme_designator="RFC5646", meaning="English (United States)")

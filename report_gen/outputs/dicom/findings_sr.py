@@ -30,7 +30,6 @@ from report_gen.outputs.codes import (
     finding_site,
 )
 from report_gen.outputs.dicom.attributes import (
-    MANUFACTURER,
     add_predecessor,
     equipment_arguments,
     evidence_of,
@@ -48,6 +47,7 @@ from report_gen.outputs.dicom.content import (
 from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.source_header import derived_uid
+from report_gen.outputs.sr_terms import MANUFACTURER, describe_user_settings
 from report_gen.records import Finding, Side, Zone, strip_controls
 
 _SERIES_NUMBER = 9602
@@ -127,12 +127,8 @@ def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> 
     if code is None:  # TID 1501 is extensible: a text instead of the code
         group[0].ContentSequence.append(text_item(codes.DCM.Finding, strip_controls(finding.name)))
     if finding.overridden or finding.location_overridden:
-        what = " and ".join(
-            word
-            for word, is_set in (("state", finding.overridden), ("location", finding.location_overridden))
-            if is_set
-        )
-        group[0].ContentSequence.append(text_item(codes.DCM.Comment, f"The user set the {what}."))
+        comment = describe_user_settings(state=finding.overridden, location=finding.location_overridden)
+        group[0].ContentSequence.append(text_item(codes.DCM.Comment, comment))
     return group
 
 

@@ -45,7 +45,7 @@ def check_bundle(bundle: Json, version: FhirVersion) -> None:
 
 def _schema_faults(bundle: Json, version: FhirVersion) -> Iterator[str]:
     """Yield what fhir.resources finds wrong."""
-    with clinical_extra("fhir"):
+    with clinical_extra("the format fhir"):
         module = import_module(f"fhir.resources{'' if version == 'R5' else '.R4B'}.bundle")
     try:
         module.Bundle.model_validate(bundle)
