@@ -68,7 +68,7 @@ def long_string(text: str) -> str:
 
 
 def draft_title(kind: str) -> str:
-    """Return the Series Description of a kind of document. The kind is at its beginning, because viewers cut the end."""
+    """Return the Series Description of a kind of document. It begins with the kind, because viewers cut its end."""
     return f"DRAFT {kind}, not for diagnosis, by report-gen"
 
 
