@@ -150,7 +150,9 @@ def output_error(path: Path, error: OSError) -> OutputError:
     if path.is_dir() and isinstance(error, IsADirectoryError | OSError) and error.errno in (errno.EISDIR, errno.EBUSY):
         return OutputError(f"{path}: cannot be written, because it is a folder; give the name of a file")
     reason = error.strerror or type(error).__name__
-    return OutputError(f"{path}: cannot be written ({reason}); free disk space or choose another path")
+    is_forbidden = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
+    remedy = "choose another path" if is_forbidden else "free disk space or choose another path"
+    return OutputError(f"{path}: cannot be written ({reason}); {remedy}")
 
 
 def unique_names(names: Iterable[str]) -> list[str]:

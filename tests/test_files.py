@@ -14,6 +14,7 @@ import pytest
 from report_gen.errors import OutputError
 from report_gen.files import (
     file_name,
+    output_error,
     recover_folder,
     remove_temporary_files,
     unique_names,
@@ -232,3 +233,12 @@ def test_bytes_of_a_name_that_are_not_utf8_are_escaped_in_text(tmp_path: Path) -
     write_atomically(path, json.dumps({"path": "latin1_\udce9 é"}, ensure_ascii=False))
     assert json.loads(path.read_text(encoding="utf-8")) == {"path": "latin1_\udce9 é"}
     assert b"latin1_\\udce9 \xc3\xa9" in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [(errno.EROFS, "choose another path"), (errno.ENOSPC, "free disk space or choose another path")],
+)
+def test_the_remedy_depends_on_why_a_path_cannot_be_written(number: int, remedy: str) -> None:
+    error = output_error(Path("a.txt"), OSError(number, os.strerror(number)))
+    assert str(error) == f"a.txt: cannot be written ({os.strerror(number)}); {remedy}"

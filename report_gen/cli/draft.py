@@ -224,8 +224,8 @@ def draft(
                     refused += failed
                     written = len(target.studies) - len(failed)
     errors = [error for of_study in refused for error in of_study]
-    for error in errors:
-        print_error(str(error))
+    for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
+        print_error(message)
     if output is not None:
         print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
     if errors:

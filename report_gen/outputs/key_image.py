@@ -29,7 +29,7 @@ _MOST_OUTLINES = 4
 
 ATTENTION_NOTE = (
     "Outlines: where the attention of the model for a finding is at least half of its maximum. They show what the "
-    "model used, not the extent of the finding."
+    "model used, not the extent of the finding. The number behind a finding is its calibrated probability."
 )
 
 

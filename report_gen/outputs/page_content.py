@@ -163,6 +163,7 @@ def _sentence(sentence: Sentence) -> dict[str, str]:
     confidence = sentence.confidence
     if confidence is None:
         return {"text": sentence.text, "level": "none", "confidence": ""}
+    confidence = round(confidence, 2)  # the mark belongs to the number that the reader sees
     level = "high" if confidence >= _HIGH else "medium" if confidence >= _MEDIUM else "low"
     return {"text": sentence.text, "level": level, "confidence": f"{confidence:.2f}"}
 

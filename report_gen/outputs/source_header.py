@@ -126,7 +126,11 @@ def _read_header(image: Image) -> Dataset | None:
         dataset.decode()
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
             if not dataset.get(keyword):
-                raise StudyError(image.path, f"the header has no {keyword}, so no document can refer to the image")
+                raise StudyError(
+                    image.path,
+                    f"the header has no {keyword}, so no document can refer to the image; export it from the archive "
+                    "again, or choose --format txt or json",
+                )
         return dataset
 
 

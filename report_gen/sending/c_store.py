@@ -6,10 +6,12 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from pydicom import Dataset, dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -75,8 +77,7 @@ class StorageProvider:
         association = self._associate(item)
         if not any(context.abstract_syntax == item.sop_class_uid for context in association.accepted_contexts):
             raise self._not_supported(item)
-        with raise_study_errors(item.path):
-            dataset = dcmread(item.path)
+        dataset = _read(item.path)
         started = time.monotonic()
         try:
             status = association.send_c_store(dataset)
@@ -193,3 +194,18 @@ class StorageProvider:
 def _context_of(item: DicomObject) -> _Context:
     syntax = item.transfer_syntax_uid
     return _Context(item.sop_class_uid, _UNCOMPRESSED if syntax in _UNCOMPRESSED else (syntax,))
+
+
+def _read(path: Path) -> Dataset:
+    """Read a file. A value of odd length, which the standard does not allow (PS3.5 7.1.1), gets its padding.
+
+    Nodes end the association at such a value without an answer. pydicom writes a value with padding only if it was
+    decoded before.
+    """
+    with raise_study_errors(path):
+        dataset = dcmread(path)
+        for tag in list(dataset.keys()):
+            element = dataset.get_item(tag)
+            if isinstance(element, RawDataElement) and len(element.value or b"") % 2:
+                dataset[tag]
+        return dataset

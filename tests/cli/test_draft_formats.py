@@ -169,6 +169,18 @@ def test_a_format_that_fails_costs_its_own_file_only(
     assert sorted(contents(tmp_path / "out")) == sorted([*names(".txt", ".page.bin"), "study-refused.txt"])
 
 
+def test_a_header_without_uids_is_one_sentence_for_all_formats(draft: Command, tmp_path: Path) -> None:
+    path = write_dicom(tmp_path / "a.dcm", StudyInstanceUID="")
+    formats_of_documents = ("--format", "dicom-sr", "--format", "fhir", "--format", "hl7", "--format", "txt")
+    answer = draft(path, "--quiet", "-o", tmp_path / "out", *formats_of_documents)
+    assert answer.code == 3
+    assert answer.err == (
+        f"report-gen: {path}: the header has no StudyInstanceUID, so no document can refer to the image; export it "
+        "from the archive again, or choose --format txt or json\n"
+    )
+    assert sorted(contents(tmp_path / "out")) == ["a.txt"]
+
+
 def test_a_disk_that_is_full_at_the_third_file(
     draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument], monkeypatch: pytest.MonkeyPatch
 ) -> None:

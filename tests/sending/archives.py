@@ -47,6 +47,8 @@ class Node:
     stored: list[str] = field(default_factory=list)
     attempts: int = 0
     calling: list[str] = field(default_factory=list)
+    sizes: list[int] = field(default_factory=list)
+    """Length of each encoded data set."""
 
 
 @contextmanager
@@ -69,6 +71,7 @@ def dicom_node(
 
     def store(event: Any) -> int:
         node.attempts += 1
+        node.sizes.append(len(event.request.DataSet.getvalue()))
         answer = remaining.pop(0) if remaining else 0x0000
         if answer == "abort":
             event.assoc.abort()

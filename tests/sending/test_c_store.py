@@ -63,6 +63,17 @@ def test_a_node_that_only_takes_implicit_vr_gets_it(tmp_path: Path) -> None:
     assert result.outcome is Outcome.STORED
 
 
+def test_a_value_of_odd_length_is_padded(tmp_path: Path) -> None:
+    """Values have an even length (PS3.5 7.1.1); Orthanc ends the association at another one without an answer."""
+    path = sr_file(tmp_path / "odd.dcm")
+    even = path.read_bytes()
+    path.write_bytes(even + b"\xe0\x7f\x10\x00OB\x00\x00\x03\x00\x00\x00abc")  # Pixel Data, 3 bytes
+    with dicom_node() as node:
+        (result,) = send(node, [path])
+    assert result.outcome is Outcome.STORED
+    assert [size % 2 for size in node.sizes] == [0]
+
+
 @pytest.mark.parametrize(
     ("status", "reason"),
     [

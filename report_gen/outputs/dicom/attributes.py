@@ -23,8 +23,6 @@ from report_gen.outputs.source_header import SourceImage, derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.records import Provenance, strip_controls
 
-SERIES_DESCRIPTION = "DRAFT by report-gen, not for diagnosis"
-
 _REQUIRED = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
@@ -68,15 +66,25 @@ def long_string(text: str) -> str:
     return strip_controls(text).replace("\\", "/")[:64].strip()
 
 
-def equipment_arguments(draft: DraftDocument) -> dict[str, Any]:
-    """Return the arguments of highdicom's classes about the General Equipment Module (PS3.3 C.7.5.1) and the times."""
+def draft_title(kind: str) -> str:
+    """Return the Series Description of a kind of document. It begins with the kind, because viewers cut its end."""
+    return f"DRAFT {kind}, not for diagnosis, by report-gen"
+
+
+def equipment_arguments(draft: DraftDocument, *, kind: str) -> dict[str, Any]:
+    """Return the arguments of highdicom's classes about the General Equipment Module (PS3.3 C.7.5.1) and the times.
+
+    Args:
+        draft: The draft.
+        kind: What the document is, for its title.
+    """
     provenance = draft.report.provenance
     time = _local_time(provenance)
     return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": long_string(provenance.model_name) or "unknown",
         "software_versions": long_string(provenance.program_version) or "unknown",
-        "series_description": SERIES_DESCRIPTION,
+        "series_description": draft_title(kind),
         "content_date": time.date(),
         "content_time": time.time(),
         "specific_character_set": "ISO_IR 192",

@@ -9,7 +9,6 @@ from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian
 
 from report_gen.outputs.codes import REPORT
 from report_gen.outputs.dicom.attributes import (
-    SERIES_DESCRIPTION,
     add_predecessor,
     equipment_arguments,
     finish,
@@ -45,7 +44,7 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
     # Encapsulated Document Module, PS3.3 C.24.2
     dataset.AcquisitionDateTime = ""
     dataset.BurnedInAnnotation = "YES"  # the page names the patient
-    dataset.DocumentTitle = SERIES_DESCRIPTION
+    dataset.DocumentTitle = dataset.SeriesDescription
     dataset.ConceptNameCodeSequence = [to_concept(REPORT)]
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
@@ -59,7 +58,7 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
 
 def _set_equipment(dataset: Dataset, draft: DraftDocument) -> None:
     """Set the Series, General Equipment and SC Equipment Modules and the content time."""
-    arguments = equipment_arguments(draft)
+    arguments = equipment_arguments(draft, kind="page")
     dataset.Modality = "DOC"
     dataset.SeriesDescription = arguments["series_description"]
     dataset.Manufacturer = arguments["manufacturer"]

@@ -85,7 +85,7 @@ def format_dicom_sr_findings(draft: DraftDocument) -> bytes:
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
         instance_number=identity.instance_number,
-        **equipment_arguments(draft),
+        **equipment_arguments(draft, kind="coded findings"),
     )
     add_predecessor(dataset, identity)
     return finish(dataset, draft)

@@ -32,7 +32,7 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
         sop_class_uid=SecondaryCaptureImageStorage,
         series_number=_SERIES_NUMBER,
     )
-    arguments = equipment_arguments(draft)
+    arguments = equipment_arguments(draft, kind="key image")
     time = arguments.pop("content_time")
     date = arguments.pop("content_date")
     dataset = SCImage(

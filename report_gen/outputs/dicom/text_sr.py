@@ -65,7 +65,7 @@ def format_dicom_sr(draft: DraftDocument) -> bytes:
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
         instance_number=identity.instance_number,
-        **equipment_arguments(draft),
+        **equipment_arguments(draft, kind="report"),
     )
     # highdicom has no class for Basic Text SR. Its content is a subset of that of Enhanced SR (PS3.3 A.35.1, A.35.2).
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class_uid

@@ -8,6 +8,7 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
+from report_gen.outputs import get_format
 from report_gen.outputs.dicom import format_dicom_pdf, format_dicom_sc
 from tests.outputs.dicom.conftest import KEY_IMAGE, PDF, Draft
 
@@ -40,3 +41,12 @@ def test_the_key_image_is_a_secondary_capture(draft: Draft) -> None:
 def test_a_picture_is_not_referred_to(draft: Draft) -> None:
     assert "SourceInstanceSequence" not in dcmread(BytesIO(format_dicom_pdf(draft("picture"))))
     assert "SourceImageSequence" not in dcmread(BytesIO(format_dicom_sc(draft("picture"))))
+
+
+def test_the_series_of_a_draft_can_be_told_apart_in_a_list(draft: Draft) -> None:
+    """OHIF shows 22 characters of a Series Description."""
+    names = ("dicom-sr", "dicom-sr-findings", "dicom-pdf", "dicom-sc")
+    objects = [dcmread(BytesIO(get_format(name).render(draft()))) for name in names]
+    descriptions = [dataset.SeriesDescription for dataset in objects]
+    assert len({description[:22] for description in descriptions}) == len(names)
+    assert all(text.startswith("DRAFT ") and "not for diagnosis" in text and len(text) <= 64 for text in descriptions)
