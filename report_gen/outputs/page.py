@@ -51,9 +51,12 @@ def format_html(draft: DraftDocument) -> bytes:
     """
     if draft.options.paper not in _PAPER:
         raise UsageError(f"unknown paper size {draft.options.paper!r}; choose from {', '.join(_PAPER)}")
-    environment = _environment()
+    environment, content = _environment(), page_content(draft)
     style = environment.get_template("page.css.j2").render(
-        banner=BANNER, size=_PAPER[draft.options.paper], fonts=_markup(", ".join(f'"{name}"' for name in _FONTS))
+        banner=BANNER,
+        size=_PAPER[draft.options.paper],
+        fonts=_markup(", ".join(f'"{name}"' for name in _FONTS)),
+        identity=_markup(_css_text(content["identity"])),
     )
     page = environment.get_template("page.html.j2").render(
         title=_TITLE,
@@ -61,7 +64,7 @@ def format_html(draft: DraftDocument) -> bytes:
         style=_markup(style),
         policy=_content_security_policy(style),
         provenance=draft.report.provenance,
-        **page_content(draft),
+        **content,
     )
     return page.encode()
 
@@ -101,6 +104,11 @@ def _font_faces(page: str) -> str:
     )
 
 
+def _css_text(text: str) -> str:
+    """Escape a text for a CSS string, in which a backslash and the code point stand for a character (CSS 2.1, 4.3.7)."""
+    return "".join(one if one.isalnum() and one.isascii() else f"\\{ord(one):x} " for one in strip_controls(text))
+
+
 def _content_security_policy(style: str) -> str:
     """Return the policy that allows the embedded images and this style, and nothing else (CSP Level 3, 6.1)."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -125,4 +133,4 @@ def _markup(text: str) -> Any:
     """Mark a text of this program as safe: it is written as it is."""
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704 - the fonts and the style sheet above, never a text of a draft
+    return Markup(text)  # noqa: S704 - the fonts, the style sheet and the escaped identity above

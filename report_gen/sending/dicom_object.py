@@ -10,10 +10,11 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
-from report_gen.imaging import raise_study_errors
+from report_gen.imaging import is_dicom, raise_study_errors
 
 _PREFIX = slice(128, 132)
 _NO_DICOM = "is no DICOM file, so no archive takes it; draft with a DICOM format, such as --format dicom-sr"
+_NO_PREFIX = "lacks the prefix of a DICOM file, which archives require (PS3.10 7.1); convert it with dcmconv +F"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def _read_object(path: Path) -> DicomObject:
         if not path.is_file():
             raise StudyError(path, "is no regular file; give a DICOM file")
         if not _has_prefix(path):
-            raise StudyError(path, _NO_DICOM)
+            with path.open("rb") as file:
+                raise StudyError(path, _NO_PREFIX if is_dicom(file.read(_PREFIX.stop)) else _NO_DICOM)
         meta = read_file_meta_info(path)
         for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
             if not UID(str(meta.get(keyword, ""))).is_valid:

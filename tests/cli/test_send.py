@@ -32,6 +32,16 @@ def test_each_file_has_a_result_and_the_others_go_on(report_gen: Command, tmp_pa
     assert node.stored == ["1.2.0", "1.2.2"]
 
 
+def test_a_file_without_the_prefix_of_dicom_is_named(report_gen: Command, tmp_path: Path) -> None:
+    path = sr_file(tmp_path / "a.dcm", uid="1.2.3")
+    path.write_bytes(path.read_bytes()[132:])
+    answer = report_gen("send", path, "--to", "ARCHIVE@127.0.0.1:11112")
+    assert answer.code == 3
+    assert (
+        "lacks the prefix of a DICOM file, which archives require (PS3.10 7.1); convert it with dcmconv" in answer.err
+    )
+
+
 def test_a_folder_of_drafts_is_sent_without_its_other_files(report_gen: Command, tmp_path: Path) -> None:
     sr_file(tmp_path / "out" / "chest.dcm", uid="1.2.3")
     (tmp_path / "out" / "chest.txt").write_text("DRAFT")

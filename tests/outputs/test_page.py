@@ -124,6 +124,17 @@ def test_nothing_of_a_draft_is_markup_or_a_template(report: Report, tmp_path: Pa
     assert [one["src"] for one in page.all("img") if "data:" not in str(one["src"])] == []
 
 
+def test_the_patient_in_the_margin_of_each_sheet_is_escaped_for_the_style(report: Report, tmp_path: Path) -> None:
+    name = 'O"}</style><script>*^\u592a'
+    write_dicom(tmp_path / "a.dcm", SpecificCharacterSet="ISO_IR 192", PatientName=name, PatientID="42")
+    html = format_html(DraftDocument(report=report, study=read_study(tmp_path / "a.dcm"))).decode()
+    assert html.count("<style>") == html.count("</style>") == 1
+    assert not any(tag == "script" for tag, _ in Page(html.encode()).elements)
+    (escaped,) = re.findall(r'@bottom-left \{ content: "([^"]*)"', html)
+    shown = re.sub(r"\\([0-9a-f]+) ", lambda found: chr(int(found[1], 16)), escaped)
+    assert shown == 'O"}</style><script>*, \u592a - ID 42'
+
+
 def test_controls_of_texts_are_removed(report: Report, picture: Study) -> None:
     text = Page(format_html(DraftDocument(report=report, study=picture))).text
     assert "Clear [31mlungs." in text

