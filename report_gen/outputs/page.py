@@ -105,7 +105,7 @@ def _font_faces(page: str) -> str:
 
 
 def _css_text(text: str) -> str:
-    """Escape a text for a CSS string, in which a backslash and the code point stand for a character (CSS 2.1, 4.3.7)."""
+    """Escape a text for a CSS string: a backslash and the code point stand for a character (CSS 2.1, 4.3.7)."""
     return "".join(one if one.isalnum() and one.isascii() else f"\\{ord(one):x} " for one in strip_controls(text))
 
 
