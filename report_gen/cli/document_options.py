@@ -32,8 +32,8 @@ Formats = Annotated[
         metavar="NAME",
         autocompletion=format_names,
         show_default=False,
-        help=f"{_list_formats()}. May be repeated: every study gets a file of each format, with the same draft. Binary "
-        f"formats, and several formats, need --output. Default: {_DEFAULT_FORMAT}.",
+        help=f"{_list_formats()}. May be repeated: every study gets a file of each format, with the same draft. PDF, "
+        f"DICOM and HL7 formats, and several formats, need --output. Default: {_DEFAULT_FORMAT}.",
     ),
 ]
 Overwrite = Annotated[
@@ -49,8 +49,8 @@ Revises = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Write a new version of this earlier document of one study, which states that it replaces the earlier "
-        "one. It has the format of FILE and the name NAME-v2, NAME-v3 and so on; no file is overwritten.",
+        help="Write a new version of FILE, an earlier DICOM, FHIR or HL7 document of one study. The new document "
+        "states that it replaces FILE. It has the name of the study with -v2, -v3 and so on; no file is overwritten.",
     ),
 ]
 PatientId = Annotated[
@@ -59,12 +59,16 @@ PatientId = Annotated[
 Accession = Annotated[
     str | None, typer.Option(metavar="NUMBER", help="Accession number of one study whose images have no DICOM header.")
 ]
-Paper = Annotated[Literal["A4", "Letter"], typer.Option(case_sensitive=False, help="Paper size of pages.")]
+Paper = Annotated[
+    Literal["A4", "Letter"], typer.Option(case_sensitive=False, help="Paper size of html, pdf, dicom-pdf and fhir.")
+]
 BasicTextSr = Annotated[
     bool,
-    typer.Option("--basic-text-sr", help="Write Basic Text SR instead of Enhanced SR, for old archives."),
+    typer.Option("--basic-text-sr", help="Format dicom-sr: Basic Text SR instead of Enhanced SR, for old archives."),
 ]
-FhirVersion = Annotated[Literal["R4B", "R5"], typer.Option(case_sensitive=False, help="Version of FHIR.")]
+FhirVersion = Annotated[
+    Literal["R4B", "R5"], typer.Option(case_sensitive=False, help="FHIR version of the format fhir.")
+]
 
 
 def choose_formats(
@@ -101,7 +105,7 @@ def _format_of_version(
         if is_given:
             raise UsageError(f"{option}: --revises writes a new file and overwrites none; leave {option} out")
     if not revises.is_file():
-        raise StudyError(revises, "is no file, so no document can replace it; check the path after --revises")
+        raise StudyError(revises, "does not exist or is not a file; check the path after --revises")
     by_name = find_format(revises.name)
     found = formats[0] if formats else by_name
     if found is None:
@@ -110,8 +114,8 @@ def _format_of_version(
         raise UsageError(f"--revises {revises}: the new version has the format of this file; leave --format out")
     if not found.has_versions:
         raise UsageError(
-            f"--revises {revises}: documents of the format {found.name} do not state which one they replace; "
-            "write the draft to another folder"
+            f"--revises {revises}: documents of the format {found.name} cannot state which earlier document "
+            "they replace; write the draft to another folder"
         )
     return found
 
@@ -155,7 +159,7 @@ def parse_document_options(
         if value is not None and (
             not value.strip() or len(value) > longest or "\\" in value or not value.isprintable()
         ):
-            raise UsageError(f"{option}: give up to {longest} characters without backslashes and control characters")
+            raise UsageError(f"{option}: use 1 to {longest} characters, without backslash or control character")
     return DocumentOptions(
         patient_id=patient_id,
         accession_number=accession,
@@ -191,7 +195,7 @@ def check_document_options(
                 f"{option} is for one study, and there are {len(studies) + refused}; draft them one by one"
             )
         if option != "--revises" and _has_header(studies[0]):
-            raise UsageError(f"{option}: the DICOM header of the study states it; leave the option out")
+            raise UsageError(f"{option}: the study has a DICOM header, which is never overridden; leave the option out")
 
 
 def _has_header(study: Study) -> bool:

@@ -33,7 +33,7 @@ def send(
     ],
     allow_remote: Annotated[
         bool,
-        typer.Option("--allow-remote", help="Send to another computer. Data of patients leave this one."),
+        typer.Option("--allow-remote", help="Allow a receiver on another computer. Data of patients leave this one."),
     ] = False,
     calling_aet: Annotated[
         str, typer.Option(metavar="AET", help="AE title of this sender, for C-STORE.")
@@ -47,7 +47,8 @@ def send(
         Path | None, typer.Option(metavar="FILE", help="Certificate of this sender, PEM, if the receiver wants one.")
     ] = None,
     tls_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Private key of --tls-cert, PEM. Default: in its file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Private key of --tls-cert, PEM. Default: that file."),
     ] = None,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="Time that the receiver may take for an answer.")
@@ -57,7 +58,7 @@ def send(
         typer.Option(
             min=0,
             max=10,
-            help="Further attempts after a failure that may pass: no connection, no answer, receiver busy. They wait "
+            help="Further attempts after a transient failure: no connection, no answer, receiver busy. The waits are "
             "1, 2, 4 ... up to 30 seconds.",
         ),
     ] = 3,
@@ -66,8 +67,8 @@ def send(
 ) -> None:
     """Send DICOM files to an archive by C-STORE or STOW-RS.
 
-    Prints `stored`, `failed` or `not sent` and the name of each file. A file that the receiver refuses does not stop
-    the others. The exit code is 7 if the receiver did not store a file, and 3 if a file is no DICOM file.
+    Prints `stored`, `failed` or `not sent` and the name of each DICOM file. A file that the receiver refuses does
+    not stop the others. The exit code is 7 if the receiver did not store a file, and 3 if a file is not a DICOM file.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.sending import (  # imports pydicom

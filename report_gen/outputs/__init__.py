@@ -1,4 +1,4 @@
-"""Write drafts to files. Every format begins with the notice that the document is a draft.
+"""Write drafts to files. Every format contains the banner that the document is a draft.
 
 `report_gen.outputs.overlay` needs the attention maps of a model and draws with matplotlib. It is therefore not in the
 registry, and it is imported on its own.

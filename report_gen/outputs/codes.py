@@ -6,7 +6,8 @@ code names the source:
 - pydicom: the dictionaries of PS3.16 in `pydicom.sr` (pydicom 3.0); CID is the context group.
 - RadLex 4.3: RadLex terms in the road map of the ACR/RSNA Open Imaging Data project (openimagingdata/CDEStaging,
   definitions/upmedic/roadmap.md), or with an exact match in a reviewed mapping of the CheXpert labels to RadLex 4.3.
-- OHDSI: SNOMED CT concepts by which Stanford's INSPECT labels studies of the OHDSI vocabulary (arXiv:2411.09361).
+- OHDSI: SNOMED CT concepts of the OHDSI vocabulary by which studies of Stanford's INSPECT are labeled
+  (arXiv:2411.09361).
 - HL7: SNOMED CT concepts in value sets and concept maps of HL7 FHIR implementation guides.
 
 A finding without a code is written as text. The table does not use SNOMED CT 287272002 for cardiomegaly, although

@@ -31,7 +31,7 @@ class DocumentOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DraftDocument:
-    """What an output format writes: a draft, its study, and what the draft was made from."""
+    """A draft with its study and the other data that output formats write."""
 
     report: Report
     study: Study

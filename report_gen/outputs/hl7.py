@@ -29,7 +29,7 @@ DICOM_STUDY = Code("113014", "DCM", "DICOM Study")
 
 _PRELIMINARY = "P"
 """Status of OBR-25 (table 0123) and OBX-11 (table 0085). C is a correction of a final result. A new version of a draft
-is therefore preliminary as well: it replaces the earlier message because it has its filler order number (OBR-3)."""
+is therefore preliminary as well: it replaces the earlier message, whose filler order number (OBR-3) it repeats."""
 
 _REMEDY = "give an earlier file of the format hl7 and the same study"
 

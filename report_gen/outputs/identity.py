@@ -1,4 +1,4 @@
-"""Identity of a report, which all versions and formats of the report share."""
+"""Derive the identity of a report, which its versions in the formats fhir and hl7 share."""
 
 from __future__ import annotations
 

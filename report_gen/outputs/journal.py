@@ -1,11 +1,11 @@
-"""Record which drafts a folder has, so that a batch that was stopped can go on where it was.
+"""Record which drafts a folder has, so that a batch that was stopped can continue where it stopped.
 
 The folder of the drafts has a hidden file `.drafts.jsonl` with one line for each file of a draft:
 
     {"file": "...", "images": "...", "request": "...", "draft": "..."}
 
 These are the SHA-256 of the file name, of the digests of the images, of everything that determines the draft, and of
-the content of the file. No draft ever replaces that of other images, whose study may have the same name.
+the content of the file. A draft never replaces a draft of other images, whose study may have the same name.
 
 A line is on the disk before its draft gets its final name. A draft with its final name is therefore complete and has
 a line, even if the process is killed. A line without such a draft belongs to a draft that was not written. The
@@ -73,7 +73,7 @@ class WrittenDraft(NamedTuple):
     file: DraftFile
     """The file, which has another name than requested if a draft of other images had that name."""
     replaced: DraftState
-    """What had the name of the file before."""
+    """State of the file that had this name before."""
 
 
 class DraftJournal:
@@ -94,7 +94,7 @@ class DraftJournal:
             self._append(b"")
 
     def state(self, draft_file: DraftFile) -> DraftState:
-        """Return what lies under the name of a draft."""
+        """Return the state of the file that has the name of a draft."""
         path = self.folder / draft_file.name
         try:
             if not stat.S_ISREG(path.stat().st_mode):
@@ -175,7 +175,7 @@ class DraftJournal:
 
     def refusal(self, draft_file: DraftFile, state: DraftState) -> StudyError:
         """Return the error of a study whose draft would replace a file that is kept."""
-        reason = "is no draft that report-gen wrote here, so it is kept; move it away, or choose another folder"
+        reason = "is not a draft of this study, so it is kept; move it away, or choose another folder"
         if state.is_edited:
             reason = "was edited, so it is kept; move it away, choose another folder, or replace it with --overwrite"
         return StudyError(self.folder / draft_file.name, reason)

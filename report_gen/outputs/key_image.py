@@ -28,8 +28,8 @@ _MOST_OUTLINES = 4
 """More outlines over one another cannot be told apart."""
 
 ATTENTION_NOTE = (
-    "Outlines: where the attention of the model for a finding is at least half of its maximum. They show what the "
-    "model used, not the extent of the finding. The number behind a finding is its calibrated probability."
+    "An outline surrounds the area where the attention of the model for a finding is at least half of its maximum. "
+    "It shows what the model used, not the extent of the finding. The number after a finding is its probability."
 )
 
 

@@ -1,4 +1,4 @@
-"""Read files of reports from outside, with a limit of their size."""
+"""Read report files of any origin, up to a size limit."""
 
 from __future__ import annotations
 

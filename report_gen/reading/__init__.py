@@ -13,7 +13,8 @@ The format `dicom-sr` has the findings in the order present, uncertain, absent, 
 has two decimals of a probability. The format `dicom-sr-findings` has side and zones only of findings with a known site.
 Neither has a location of an absent finding. Both name a study of pictures by a derived UID.
 
-Control characters are removed from texts when a draft is written. A report of another program has its texts only.
+Control characters are removed from texts when a draft is written. Of a report of another program only the texts are
+kept.
 """
 
 from typing import TYPE_CHECKING

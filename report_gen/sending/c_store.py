@@ -84,7 +84,9 @@ class StorageProvider:
         except ValueError as error:
             raise self._not_supported(item, "with the transfer syntax " + item.transfer_syntax_uid.name) from error
         except AttributeError as error:
-            raise SendError(f"{item.path}: the header and the file meta information differ; export the file") from error
+            raise SendError(
+                f"{item.path}: the header and the file meta information differ; export the file again"
+            ) from error
         except RuntimeError as error:  # the node ended the association after it was checked
             raise self._lost(item) from error
         if "Status" in status:

@@ -1,4 +1,4 @@
-"""Send files one after the other, and try again after failures that may pass."""
+"""Send files one after the other, and try again after transient failures."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def send_files(receiver: Receiver, objects: Sequence[DicomObject], *, retries: i
     """Send files in their order.
 
     Args:
-        receiver: Where to.
+        receiver: The receiver.
         objects: The files.
-        retries: Repetitions of one file after a failure that may pass.
+        retries: Repetitions of one file after a transient failure.
 
     Yields:
         A result for each file. A file that fails does not stop the others, but a receiver that fails does.

@@ -13,7 +13,7 @@ from report_gen.errors import StudyError
 from report_gen.imaging import is_dicom, raise_study_errors
 
 _PREFIX = slice(128, 132)
-_NO_DICOM = "is no DICOM file, so no archive takes it; draft with a DICOM format, such as --format dicom-sr"
+_NO_DICOM = "is not a DICOM file, so archives do not accept it; draft with a DICOM format, such as --format dicom-sr"
 _NO_PREFIX = "lacks the prefix of a DICOM file, which archives require (PS3.10 7.1); convert it with dcmconv +F"
 
 

@@ -40,8 +40,8 @@ def open_receiver(
     """Open a receiver. The connection is made for the first file.
 
     Args:
-        destination: Where to.
-        objects: All files that will be sent; a DICOM node has to be told their kinds in advance.
+        destination: The receiver's address.
+        objects: All files that will be sent; their SOP classes and transfer syntaxes are proposed to a DICOM node.
         calling_aet: Application entity title of this sender.
         timeout: Seconds that the receiver may take for an answer.
         tls: Certificates, if the destination uses TLS.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS, code_to_category
 
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
-"""Refused: out of resources, the only failure of PS3.4 table B.2-1 that may pass."""
+"""Refused: out of resources, the only transient failure of PS3.4 table B.2-1."""
 _UNSUPPORTED_SYNTAX = 0xC122
 """Failure reason of STOW-RS (PS3.18 table I.2-2) that C-STORE does not have."""
 

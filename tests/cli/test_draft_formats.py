@@ -221,7 +221,7 @@ def test_an_edited_file_is_replaced_on_request_and_named(
     answer = draft(*command, "--overwrite")
     assert answer.code == 3
     assert f"notice: {out / 'study-1.txt'}: was edited, and is replaced (--overwrite)\n" in answer.err
-    assert f"{out / 'study-2.page.bin'}: is no draft that report-gen wrote here, so it is kept" in answer.err
+    assert f"{out / 'study-2.page.bin'}: is not a draft of this study, so it is kept" in answer.err
     assert contents(out) == first
     assert first["study-2.page.bin"] == b"mine"
 
@@ -263,13 +263,13 @@ def test_a_version_is_written_beside_the_earlier_document(
         (["--revises", "{map}", "-o", "out", "--overwrite"], 2, "leave --overwrite out"),
         (["--revises", "{map}", "-o", "out", "--format", "txt"], 2, "has the format of this file; leave --format out"),
         (["--revises", "{map}"], 2, "--format map cannot be printed"),
-        (["--revises", "{txt}", "-o", "out"], 2, "documents of the format txt do not state which one they replace"),
+        (["--revises", "{txt}", "-o", "out"], 2, "documents of the format txt cannot state which earlier document"),
         (["--revises", "{odd}", "-o", "out"], 2, "its name has no suffix of a format; name the format with --format"),
-        (["--revises", "absent.map.bin", "-o", "out"], 3, "absent.map.bin: is no file, so no document can replace it"),
-        (["--patient-id", "A\\B"], 2, "--patient-id: give up to 64 characters without backslashes"),
-        (["--patient-id", "x" * 65], 2, "--patient-id: give up to 64 characters"),
-        (["--accession", "x" * 17], 2, "--accession: give up to 16 characters"),
-        (["--accession", "a\nb"], 2, "--accession: give up to 16 characters"),
+        (["--revises", "absent.map.bin", "-o", "out"], 3, "absent.map.bin: does not exist or is not a file"),
+        (["--patient-id", "A\\B"], 2, "--patient-id: use 1 to 64 characters, without backslash"),
+        (["--patient-id", "x" * 65], 2, "--patient-id: use 1 to 64 characters"),
+        (["--accession", "x" * 17], 2, "--accession: use 1 to 16 characters"),
+        (["--accession", "a\nb"], 2, "--accession: use 1 to 16 characters"),
     ],
 )
 def test_options_that_do_not_fit_together(
@@ -333,7 +333,7 @@ def test_options_of_one_study(draft: Command, studies: Path, tmp_path: Path, doc
     dicom = write_dicom(tmp_path / "a.dcm", pixels)
     answer = draft(dicom, "--patient-id", "MRN-1")
     assert answer.code == 2
-    assert "--patient-id: the DICOM header of the study states it; leave the option out" in answer.err
+    assert "--patient-id: the study has a DICOM header, which is never overridden; leave the option out" in answer.err
 
 
 def test_the_attention_of_a_black_image(draft: Command, tmp_path: Path, documents: list[DraftDocument]) -> None:

@@ -24,7 +24,7 @@ def test_each_file_has_a_result_and_the_others_go_on(report_gen: Command, tmp_pa
     assert answer.code == 7
     assert answer.out == f"stored\t{files[0]}\nfailed\t{files[1]}\nstored\t{files[2]}\n"
     lines = [line.removeprefix("report-gen: ") for line in answer.err.splitlines()]
-    assert lines[0].startswith(f"{text}: is no DICOM file, so no archive takes it; draft with a DICOM format")
+    assert lines[0].startswith(f"{text}: is not a DICOM file, so archives do not accept it; draft with a DICOM format")
     assert lines[1] == f"{tmp_path / 'absent.dcm'}: does not exist; check the path"
     assert lines[2].startswith(f"{files[1]}: refused by ARCHIVE@127.0.0.1:{node.port}: 0x0122 Refused: SOP Class Not")
     assert lines[3] == f"notice: stored by ARCHIVE@127.0.0.1:{node.port}: 2; failed: 1; not sent: 2"
@@ -112,7 +112,7 @@ def test_another_computer_needs_an_option(report_gen: Command, tmp_path: Path, t
     answer = report_gen("send", sr_file(tmp_path / "a.dcm"), "--to", to)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == (
-        f"report-gen: --to {to}: is another computer; add --allow-remote if data of patients may leave this one\n"
+        f"report-gen: --to {to}: is on another computer; add --allow-remote if data of patients may leave this one\n"
     )
 
 

@@ -53,7 +53,7 @@ _PATCHES = 24
 
 @dataclass(frozen=True)
 class Cost:
-    """What it takes to write reports in a format."""
+    """Time, file size and memory of reports in one format."""
 
     first_seconds: float
     """Time of the first report, with the import of the libraries."""

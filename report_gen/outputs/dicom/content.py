@@ -40,7 +40,7 @@ def procedure_item(draft: DraftDocument) -> CodeContentItem:
 
 
 def draft_item() -> TextContentItem:
-    """Return the draft sentence, the first item of each tree: viewers show neither the flags nor the series."""
+    """Return the banner, the first item of each tree, because viewers show neither the flags nor the series."""
     return text_item(codes.DCM.PreliminaryReport, BANNER)
 
 

@@ -1,4 +1,4 @@
-"""Write the key image of a draft, the radiograph with the findings' overlay, as a Secondary Capture image."""
+"""Write the key image of a draft, the radiograph with outlines of present findings, as a Secondary Capture image."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
     dataset.PatientOrientation = []  # type 2C, PS3.3 C.7.6.1: unknown, the key image has texts beside the radiograph
     dataset.ImageLaterality = _laterality(draft)  # PS3.3 C.7.6.1
     dataset.ConversionType = "WSD"  # workstation (PS3.3 C.8.6.1)
-    dataset.BurnedInAnnotation = "YES"  # the draft sentence, and what the radiograph may show
+    dataset.BurnedInAnnotation = "YES"  # the banner, and what the radiograph may show
     dataset.DerivationDescription = _DERIVATION
     if draft.source.dicom_images:  # General Reference Module, PS3.3 C.12.4
         operation = codes.DCM.SourceImageForImageProcessingOperation  # CID 7202
@@ -62,6 +62,6 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
 
 
 def _laterality(draft: DraftDocument) -> str:
-    """Return the side of the body part. A paired body part states it, so that an unknown one is unpaired: a chest."""
+    """Return the side of the body part. A body part without a stated side counts as unpaired, such as a chest."""
     laterality = draft.study.images[0].laterality
     return Laterality.UNPAIRED.value if laterality is Laterality.UNKNOWN else laterality.value

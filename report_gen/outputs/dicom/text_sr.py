@@ -42,10 +42,10 @@ _ORDER = (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT)
 def format_dicom_sr(draft: DraftDocument) -> bytes:
     """Write a draft as a DICOM structured report that viewers show as text.
 
-    The tree begins with the draft sentence. A container has the notices. Findings and impression are containers with
+    The tree begins with the banner. A container has the notices. Findings and impression are containers with
     one text for each sentence. A last container has one text for each finding of the model whose state is known, with
     its calibrated probability; Basic Text SR has no numbers, so the probability is in the text only. The confidence of
-    a sentence is not written, because it is a probability of words and not of what they say.
+    a sentence is not written, because it is the probability of the words, not of the statement.
 
     The flags are PARTIAL, UNVERIFIED and PRELIMINARY. A study of pictures without headers has no evidence, because no
     object exists that could be referred to.

@@ -26,9 +26,9 @@ _REMEDY = "give an earlier file of the format fhir and the same study"
 def format_fhir(draft: DraftDocument) -> bytes:
     """Write a draft as a FHIR Bundle in JSON.
 
-    The Bundle is a collection and not a transaction, because only the hospital knows which patient of its server the
-    Patient ID of the images names. Every reference resolves within the Bundle, and every URL is derived from the study
-    and the draft, so that the same draft gives the same Bundle.
+    The Bundle is a collection and not a transaction, because only the hospital knows which patient on its server
+    has the Patient ID of the images. Every reference resolves within the Bundle, and every URL is derived from the
+    study and the draft, so that the same draft gives the same Bundle.
 
     Args:
         draft: The draft; `draft.options.fhir_version` is the version of FHIR. With `draft.revises`, the Bundle is the

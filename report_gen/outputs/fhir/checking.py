@@ -19,7 +19,7 @@ _STATUSES: Mapping[str, frozenset[str]] = MappingProxyType(
         "Observation": frozenset({"preliminary"}),
     }
 )
-"""The statuses that a draft may have: those of the value sets that do not claim that a person has signed it.
+"""The statuses that a draft may have. In R4B `amended` is the only status of a new version, see `report.py`.
 
 fhir.resources 8.3.0 accepts any word as a status.
 """

@@ -1,4 +1,4 @@
-"""What the resources of one FHIR document share: the draft, the FHIR version, and their references to each other."""
+"""Define the data that the resources of one FHIR document share: draft, FHIR version and references."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from report_gen.outputs.fhir.terms import AIAST, URI, FhirVersion, Json
 
 @dataclass(frozen=True, kw_only=True)
 class FhirContext:
-    """A draft on its way into FHIR."""
+    """The draft, the FHIR version and the identifiers from which the resources of one document are made."""
 
     draft: DraftDocument
     report_id: uuid.UUID

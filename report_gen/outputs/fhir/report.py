@@ -89,7 +89,7 @@ def _presented_forms(context: FhirContext) -> list[Json]:
     try:
         pdf = format_pdf(context.draft)
     except UsageError:
-        title = 'Draft report; without a PDF, because the extra "clinical" of report-gen is not installed'
+        title = "Draft report; without a PDF, because WeasyPrint or its system library Pango is not installed"
     text = format_text(context.draft.report).encode()
     forms = [attachment(text, "text/plain; charset=utf-8", title, created=context.created)]
     if pdf is not None:
