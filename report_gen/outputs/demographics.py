@@ -45,8 +45,10 @@ def name_parts(attributes: Dataset, keyword: str) -> NameParts | None:
 
 def date_of(attributes: Dataset, keyword: str) -> date | None:
     """Return a date (VR DA); None if it is absent or no date."""
+    text = text_of(attributes, keyword)
     try:
-        return datetime.strptime(text_of(attributes, keyword), "%Y%m%d").date()
+        # Without the check of its length, 1970111 would be read as 1 November 1970.
+        return datetime.strptime(text, "%Y%m%d").date() if len(text) == 8 else None
     except ValueError:
         return None
 

@@ -18,4 +18,6 @@ def derive_report_id(draft: DraftDocument) -> uuid.UUID:
     The time of the draft does not belong to its identity: the same draft, made twice, is the same report.
     """
     undated = replace(draft.report, provenance=replace(draft.report.provenance, created=""))
-    return uuid.uuid5(_NAMESPACE, str(draft.source.attributes.StudyInstanceUID) + format_json(undated))
+    options = draft.options
+    identifiers = "\0".join((options.patient_id or "", options.accession_number or ""))
+    return uuid.uuid5(_NAMESPACE, str(draft.source.attributes.StudyInstanceUID) + format_json(undated) + identifiers)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from dataclasses import dataclass
 
 from pydicom import Dataset
+from pydicom.uid import UID
 
 from report_gen.errors import StudyError
 from report_gen.imaging import is_dicom, raise_study_errors, read_attributes
@@ -69,8 +71,8 @@ class SourceHeader:
     """Patient, study and images that a document is about."""
 
     attributes: Dataset
-    """Attributes of patient and study (`PATIENT_KEYWORDS`, `STUDY_KEYWORDS`) of the first image that has a header, with
-    decoded texts. It always has a StudyInstanceUID."""
+    """Attributes of patient and study (`PATIENT_KEYWORDS`, `STUDY_KEYWORDS`) of the first image whose header has a
+    Patient ID, else of the first one that has a header, with decoded texts. It always has a StudyInstanceUID."""
     images: tuple[SourceImage, ...]
     """The images of the study in their order."""
 
@@ -94,21 +96,23 @@ def read_source_header(
         accession_number: Accession number of a study without headers.
 
     Raises:
-        StudyError: A file cannot be read any more, or a DICOM header lacks a UID that documents refer to.
+        StudyError: A file cannot be read any more or was changed since the study was read, so that it may be of another
+            patient, or a DICOM header lacks a UID that documents refer to.
     """
     headers = [_read_header(image) for image in study.images]
-    first = next((header for header in headers if header is not None), None)
+    read = [header for header in headers if header is not None]
+    first = next((header for header in read if header.get("PatientID")), read[0] if read else None)
     attributes = Dataset()
     if first is None:
         digests = [image.sha256 for image in study.images]
-        attributes.StudyInstanceUID = derived_uid("study", *digests)
+        attributes.StudyInstanceUID = derived_uid("study", *digests, patient_id or "")  # of one patient only
         attributes.PatientID, attributes.AccessionNumber = patient_id or "", accession_number or ""
     else:
         for keyword in (*PATIENT_KEYWORDS, *STUDY_KEYWORDS):
             if keyword in first:
                 attributes.add(first[keyword])
-    images = zip(study.images, headers, strict=True)
-    return SourceHeader(attributes=attributes, images=tuple(_source_image(*pair) for pair in images))
+    images = [_source_image(image, header) for image, header in zip(study.images, headers, strict=True)]
+    return SourceHeader(attributes=attributes, images=tuple(images))
 
 
 def derived_uid(*parts: str) -> str:
@@ -120,18 +124,26 @@ def _read_header(image: Image) -> Dataset | None:
     """Return the attributes of a DICOM file, or None for a picture."""
     with raise_study_errors(image.path):
         with image.path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != image.sha256:
+                raise StudyError(image.path, "was changed since it was drafted; draft the study again")
+            file.seek(0)
             if not is_dicom(file.read(132)):
                 return None
         dataset = read_attributes(image.path, _KEYWORDS)
         dataset.decode()
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
-            if not dataset.get(keyword):
+            if not _is_uid(dataset.get(keyword)):
                 raise StudyError(
                     image.path,
-                    f"the header has no {keyword}, so no document can refer to the image; export it from the archive "
-                    "again, or choose --format txt or json",
+                    f"the header has no valid {keyword}, so no document can refer to the image; export it from the "
+                    "archive again, or choose --format txt or json",
                 )
         return dataset
+
+
+def _is_uid(value: object) -> bool:
+    """Return whether a value is one valid UID (PS3.5 9.1): not missing, not several, no other characters."""
+    return isinstance(value, str) and UID(value).is_valid
 
 
 def _source_image(image: Image, header: Dataset | None) -> SourceImage:
@@ -143,10 +155,11 @@ def _source_image(image: Image, header: Dataset | None) -> SourceImage:
             series_instance_uid=derived_uid("series", image.sha256),
             frames=1,
         )
-    return SourceImage(
-        image=image,
-        sop_class_uid=str(header.SOPClassUID),
-        sop_instance_uid=str(header.SOPInstanceUID),
-        series_instance_uid=str(header.SeriesInstanceUID),
-        frames=int(header.get("NumberOfFrames") or 1),
-    )
+    with raise_study_errors(image.path):
+        return SourceImage(
+            image=image,
+            sop_class_uid=str(header.SOPClassUID),
+            sop_instance_uid=str(header.SOPInstanceUID),
+            series_instance_uid=str(header.SeriesInstanceUID),
+            frames=int(header.get("NumberOfFrames") or 1),
+        )

@@ -56,7 +56,7 @@ class WebService:
 
     @property
     def is_encrypted(self) -> bool:
-        return self.url.startswith("https:")
+        return urlsplit(self.url).scheme == "https"
 
     def __str__(self) -> str:
         return self.url

@@ -175,8 +175,8 @@ def test_a_header_without_uids_is_one_sentence_for_all_formats(draft: Command, t
     answer = draft(path, "--quiet", "-o", tmp_path / "out", *formats_of_documents)
     assert answer.code == 3
     assert answer.err == (
-        f"report-gen: {path}: the header has no StudyInstanceUID, so no document can refer to the image; export it "
-        "from the archive again, or choose --format txt or json\n"
+        f"report-gen: {path}: the header has no valid StudyInstanceUID, so no document can refer to the image; export "
+        "it from the archive again, or choose --format txt or json\n"
     )
     assert sorted(contents(tmp_path / "out")) == ["a.txt"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image as Picture
 from pydicom import dcmread
 
-from report_gen import read_study
+from report_gen import read_studies, read_study
 from report_gen.errors import StudyError
 from report_gen.outputs.source_header import derived_uid, read_source_header
 from tests.dicom_files import write_dicom
@@ -64,6 +65,33 @@ def test_a_file_that_has_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").unlink()
     with pytest.raises(StudyError, match=r"a\.png"):
         read_source_header(study)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.png"])
+def test_a_file_that_changed_since_it_was_read_may_be_of_another_patient(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    write_dicom(path) if name == "a.dcm" else picture(path)
+    study = read_study(path)
+    write_dicom(path, PatientID="OTHER") if name == "a.dcm" else picture(path, 8)
+    with pytest.raises(StudyError, match="was changed since it was drafted; draft the study again"):
+        read_source_header(study)
+
+
+@pytest.mark.parametrize("value", ["1.2.3\r99999", "1.2_ABC", ["1.2.3", "1.2.4"]])
+def test_uids_that_would_break_a_document_are_refused(tmp_path: Path, value: str | list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_dicom(tmp_path / "a.dcm", SeriesInstanceUID=value)
+    with pytest.raises(StudyError, match="no valid SeriesInstanceUID"):
+        read_source_header(read_study(tmp_path / "a.dcm"))
+
+
+def test_the_patient_is_that_of_a_header_that_names_one(tmp_path: Path) -> None:
+    write_dicom(tmp_path / "a.dcm", PatientID="", PatientName="", InstanceNumber=1)
+    write_dicom(tmp_path / "b.dcm", PatientID="P7", PatientName="Doe^Jane", InstanceNumber=2, SOPInstanceUID="1.2.9")
+    (study,) = read_studies(tmp_path).studies
+    assert len(study.images) == 2
+    assert read_source_header(study).attributes.PatientID == "P7"
 
 
 def test_a_derived_uid_is_valid_and_separates_its_parts() -> None:

@@ -13,8 +13,12 @@ from report_gen.errors import StudyError
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.json import format_json
 from report_gen.outputs.source_header import derived_uid
+from report_gen.outputs.sr_terms import MANUFACTURER
 
-_KEYWORDS = ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber"]
+_KEYWORDS = [
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber"),
+    *("Manufacturer", "VerificationFlag", "PreliminaryFlag"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,10 @@ def identify_object(
     provenance = draft.report.provenance
     undated = replace(draft.report, provenance=replace(provenance, created=""))
     series_uid = derived_uid("series", study_uid, format_name, sop_class_uid, provenance.weights_sha256)
-    instance = ("instance", series_uid, format_json(undated), draft.options.paper)
+    options = draft.options
+    paper = options.paper if format_name == "dicom-pdf" else ""
+    identifiers = (options.patient_id or "", options.accession_number or "")
+    instance = ("instance", series_uid, format_json(undated), paper, *identifiers)
     if draft.revises is None:
         return ObjectIdentity(
             sop_class_uid=sop_class_uid,
@@ -90,6 +97,10 @@ def _read_earlier(path: Path, format_name: str, sop_class_uid: UID, study_uid: s
         raise StudyError(
             path, f"the earlier version is {found}, the new one {sop_class_uid.name}; give one of its kind"
         )
+    if earlier.get("Manufacturer") != MANUFACTURER:
+        raise StudyError(path, "was not written by report-gen, so no draft replaces it; give a draft of report-gen")
+    if earlier.get("VerificationFlag") == "VERIFIED" or earlier.get("PreliminaryFlag") == "FINAL":
+        raise StudyError(path, "is verified or final, so no draft replaces it; store the new draft beside it")
     if earlier.get("StudyInstanceUID") != study_uid:
         raise StudyError(path, "the earlier version belongs to another study; give one of the same study")
     return earlier

@@ -53,8 +53,9 @@ def test_another_model_is_another_series_and_another_device(draft: Draft, report
 
 @pytest.mark.parametrize("source", ["dicom", "picture"])
 def test_two_sop_classes_never_share_a_series(source: str, draft: Draft) -> None:
+    basic = DocumentOptions(patient_id="P9", accession_number="A9", basic_text_sr=True)
     objects = [render(name, draft(source)) for name in FORMATS]
-    objects.append(render("dicom-sr", draft(source, options=DocumentOptions(basic_text_sr=True))))
+    objects.append(render("dicom-sr", draft(source, options=basic)))
     for one, other in itertools.combinations(objects, 2):
         assert one.SOPClassUID != other.SOPClassUID
         assert one.SeriesInstanceUID != other.SeriesInstanceUID
@@ -91,3 +92,37 @@ def test_a_revision_of_something_else_is_refused(draft: Draft, written: Write, t
         render("dicom-sr", draft(revises=text))
     with pytest.raises(StudyError, match=r"gone\.dcm: .*cannot be read"):
         render("dicom-sr", draft(revises=tmp_path / "gone.dcm"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Manufacturer": "OtherVendor"}, "not written by report-gen"),
+        ({"VerificationFlag": "VERIFIED"}, "verified or final"),
+        ({"PreliminaryFlag": "FINAL"}, "verified or final"),
+    ],
+)
+def test_a_draft_never_replaces_what_a_person_signed_or_another_program_wrote(
+    changes: dict[str, str], message: str, draft: Draft, written: Write
+) -> None:
+    path = written("dicom-sr", draft())
+    dataset = dcmread(path)
+    for keyword, value in changes.items():
+        setattr(dataset, keyword, value)
+    dataset.save_as(path)
+    with pytest.raises(StudyError, match=message):
+        render("dicom-sr", draft(revises=path))
+
+
+def test_a_picture_of_two_patients_has_two_studies(draft: Draft) -> None:
+    one, other = (
+        render("dicom-sr", draft("picture", options=DocumentOptions(patient_id=patient))) for patient in ("111", "222")
+    )
+    assert one.StudyInstanceUID != other.StudyInstanceUID
+    assert one.SOPInstanceUID != other.SOPInstanceUID
+
+
+def test_the_paper_size_belongs_to_the_page_only(draft: Draft) -> None:
+    options = [DocumentOptions(paper=paper) for paper in ("A4", "Letter")]  # type: ignore[arg-type]
+    for name, count in (("dicom-sr", 1), ("dicom-pdf", 2)):
+        assert len({str(render(name, draft(options=one)).SOPInstanceUID) for one in options}) == count
