@@ -29,6 +29,10 @@ _TEXT_TYPES = ("FT", "TX", "ST")
 _SUFFIXES = {"GDT": "findings", "IMP": "impression"}
 """Section of the suffixes by which radiology systems mark the lines of a report (HL7 2.5.1 7.1.4)."""
 
+_REPORT_STATUS, _STATUS = 25, 11
+_WITHDRAWN = frozenset("DWX")
+"""Statuses of results that do not count: deleted, posted as wrong, not obtained (HL7 table 0085)."""
+
 
 def parse_hl7_report(content: bytes) -> Report:
     """Return the report in a message.
@@ -37,14 +41,16 @@ def parse_hl7_report(content: bytes) -> Report:
         content: The message, encoded in UTF-8.
 
     Raises:
-        ValueError: The content is not an ORU message, contains several reports, or is not valid.
+        ValueError: The content is not an ORU message, contains several reports, is not valid, or was withdrawn.
     """
     segments = parse_message(content)
     kind = segments[0].component(9)
     requests = [segment for segment in segments if segment.name == "OBR"]
     if kind != "ORU" or len(requests) != 1:
         raise ValueError(f"the message has the type {kind[:10]!r} and {len(requests)} reports; give an ORU with one")
-    observations = [segment for segment in segments if segment.name == "OBX"]
+    if requests[0].component(_REPORT_STATUS) == "X":
+        raise ValueError("the report was withdrawn (OBR-25 X)")
+    observations = [one for one in segments if one.name == "OBX" and one.component(_STATUS) not in _WITHDRAWN]
     if segments[0].component(3) != hl7.PROGRAM:
         return _text_of_others(observations)
     unnumbered = [one for one in observations if not one.raw(_SUB_ID)]

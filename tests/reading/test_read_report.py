@@ -149,6 +149,7 @@ DRAFT = json.loads(format_json(REPORT))
         ("MSH", "does not begin with an MSH segment"),
         ("MSH|^~\\&|a||||||ADT^A01", "the message has the type 'ADT' and 0 reports"),
         (HL7_HEAD + "OBR|2\r", "the type 'ORU' and 2 reports"),
+        (HL7_HEAD.replace("|F\r", "|X\r"), "was withdrawn"),
         (b"MSH|^~\\&|\xff", "damaged"),
         (HL7_HEAD.replace("|RIS|", "|report-gen|"), "OBR-22 is not a time"),
     ],
@@ -203,3 +204,9 @@ def test_a_report_without_sections(tmp_path: Path) -> None:
     empty = replace(REPORT, sections=(), notices=())
     assert read_report(write(tmp_path / "a.json", format_json(empty))) == empty
     assert read_report(write(tmp_path / "a.txt", format_text(empty))).sections == ()
+
+
+def test_results_that_were_withdrawn_do_not_count(tmp_path: Path) -> None:
+    lines = "OBX|1|TX|X&IMP||Right text.||||||F\rOBX|2|TX|X&IMP||Wrong patient.||||||W\r"
+    (section,) = read_report(write(tmp_path / "a.hl7", HL7_HEAD + lines)).sections
+    assert section.text == "Right text."
