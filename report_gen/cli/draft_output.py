@@ -101,12 +101,21 @@ def _print_resumed(plans: Sequence[StudyPlan]) -> None:
         )
 
 
+_PRINTED_TOGETHER = ("txt", "json")
+"""Formats whose documents of several studies stay apart on standard output."""
+
+
 class _StandardOutput:
     """Prints drafts, under the names of their studies if there are several."""
 
     def __init__(self, studies: Sequence[Study], output_format: OutputFormat) -> None:
         from report_gen.files import file_name, unique_names
 
+        if len(studies) > 1 and output_format.name not in _PRINTED_TOGETHER:
+            raise UsageError(
+                f"--format {output_format.name}: {len(studies)} documents cannot be printed one after the other; "
+                "choose a folder with --output"
+            )
         self.studies = studies
         self.refused: Sequence[Sequence[ReportGenError]] = ()
         self._format = output_format
@@ -120,9 +129,9 @@ class _StandardOutput:
             text = self._format.render(document).decode()
         except StudyError as error:
             return [error]
-        if self._format.media_type == "application/json":
+        if self._format.media_type.endswith("json"):
             print_json(text.rstrip("\n"))
-        elif self._format.media_type != "text/plain" or len(self.studies) == 1:
+        elif len(self.studies) == 1:
             print_text(text.rstrip("\n"))
         else:
             print_text(f"=== {self._names[number]} ===\n{text}")

@@ -97,6 +97,14 @@ def names(*kinds: str) -> list[str]:
     return sorted(f"study-{number}{suffix}" for number in range(3) for suffix in kinds)
 
 
+def test_pages_of_several_studies_are_not_printed_as_one(draft: Command, studies: Path, drafted: list[str]) -> None:
+    answer = draft(studies, "--format", "html")
+    assert (answer.code, answer.out, drafted) == (2, "", [])
+    assert (
+        "--format html: 3 documents cannot be printed one after the other; choose a folder with --output" in answer.err
+    )
+
+
 def test_one_draft_is_written_in_several_formats(
     draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument], maps: list[str], drafted: list[str]
 ) -> None:
