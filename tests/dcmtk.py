@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pydicom.uid import HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000TransferSyntaxes
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging.decoder_warnings import silence_decoder_warnings
+from report_gen.imaging.decoder_settings import configure_decoders
 from report_gen.imaging.dicom import describe_dicom, read_dicom_image
 from report_gen.imaging.dicom_file import is_dicom
 
@@ -86,7 +86,7 @@ def has_dcmtk() -> bool:
 
 def main(folders: list[str]) -> int:
     """Print the counts of each folder, and the files whose renderings are not equal. Return the exit code."""
-    silence_decoder_warnings()
+    configure_decoders()
     compared = {folder: list(compare_folder(Path(folder))) for folder in folders}
     lines = [f"| folder | images | {' | '.join(OUTCOMES)} |", "|---" * (2 + len(OUTCOMES)) + "|"]
     for folder, comparisons in compared.items():

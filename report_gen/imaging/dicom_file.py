@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 from report_gen.errors import StudyError, is_out_of_memory
 from report_gen.imaging.bounded_file import BoundedFile
-from report_gen.imaging.decoder_warnings import silence_decoder_warnings
+from report_gen.imaging.decoder_settings import configure_decoders
 from report_gen.imaging.limits import MAX_INFLATED_BYTES
 from report_gen.imaging.memory import memory_errors, memory_limit
 
@@ -75,7 +75,7 @@ def raise_study_errors(path: Path) -> Iterator[None]:
 
     pydicom parses an attribute on first access, so the block must also contain the code that uses the attributes.
     """
-    silence_decoder_warnings()
+    configure_decoders()
     with memory_errors(path):
         try:
             yield

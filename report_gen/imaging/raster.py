@@ -17,7 +17,7 @@ from PIL.ImageFile import ImageFile
 
 from report_gen.errors import StudyError, is_out_of_memory
 from report_gen.imaging.bounded_file import MAX_HEADER_BYTES, BoundedFile
-from report_gen.imaging.decoder_warnings import silence_decoder_warnings
+from report_gen.imaging.decoder_settings import configure_decoders
 from report_gen.imaging.limits import MAX_PICTURE_BYTES, MAX_PIXELS, check_pixel_count
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.memory import image_memory, memory_errors
@@ -133,7 +133,7 @@ def _scaled_notice(bits: int) -> str:
 @contextmanager
 def _open(path: Path) -> Iterator[ImageFile]:
     """Open a file, check it before it is decoded, and decode it. Exceptions of Pillow become a StudyError."""
-    silence_decoder_warnings()  # the limit of check_pixel_count is below the size at which Pillow warns
+    configure_decoders()  # the limit of check_pixel_count is below the size at which Pillow warns
     # Opened by name, Pillow maps an uncompressed TIFF into memory and shears it when it applies the orientation.
     with (
         memory_errors(path),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -235,7 +236,12 @@ def test_a_decompression_bomb_is_refused_undecoded(tmp_path: Path, side: int) ->
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
-def test_truncated_images_are_refused_and_never_padded(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("padded_by_another_library", [False, True])
+def test_truncated_images_are_refused_and_never_padded(
+    tmp_path: Path, suffix: str, padded_by_another_library: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WeasyPrint, which writes the format pdf, has Pillow pad truncated images in the whole process."""
+    monkeypatch.setattr(PIL.ImageFile, "LOAD_TRUNCATED_IMAGES", padded_by_another_library)
     noise = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
     path = save(tmp_path / f"a.{suffix}", noise)
     content = path.read_bytes()

@@ -58,10 +58,14 @@ class Orthanc:
         return {one["0020000E"]["Value"][0]: one["00080060"]["Value"][0] for one in series}
 
 
+_STORESCU = shutil.which("storescu", path="/usr/bin:/usr/local/bin:/opt/homebrew/bin")
+"""Program of DCMTK; pynetdicom installs another one of the same name into the environment."""
+
+
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
-    if program is None or not PLUGIN.is_file() or shutil.which("storescu") is None:
+    if program is None or not PLUGIN.is_file() or _STORESCU is None:
         pytest.skip("a PACS is missing: apt-get install orthanc orthanc-dicomweb dcmtk")
     folder = tmp_path_factory.mktemp("orthanc")
     server = Orthanc(_free_port(), _free_port())
@@ -95,7 +99,7 @@ def test_orthanc_lists_all_objects_under_the_study_of_the_image(
     document = draft()
     source = document.study.images[0].path
     for path in (source, written("dicom-sr", document), written("dicom-sc", document)):
-        command = ["storescu", "-R", "-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom_port), path]
+        command = [_STORESCU, "-R", "-aec", "ORTHANC", "127.0.0.1", str(orthanc.dicom_port), path]
         subprocess.run(command, check=True, timeout=60)
     for name in ("dicom-sr-findings", "dicom-pdf"):
         answer = orthanc.stow(written(name, document))

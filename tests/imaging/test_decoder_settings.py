@@ -12,7 +12,7 @@ import pytest
 from pydicom import dcmread
 
 from report_gen.imaging import load_pixels, read_study
-from report_gen.imaging.decoder_warnings import silence_decoder_warnings
+from report_gen.imaging.decoder_settings import configure_decoders
 from tests.dicom_files import write_dicom
 
 PIXELS = np.arange(64, dtype=np.uint8).reshape(8, 8)
@@ -49,8 +49,8 @@ def test_a_png_that_pillow_warns_about_is_read(tmp_path: Path) -> None:
 
 def test_other_warnings_and_filters_are_kept() -> None:
     before = list(warnings.filters)
-    silence_decoder_warnings()
-    silence_decoder_warnings()
+    configure_decoders()
+    configure_decoders()
     assert [one for one in warnings.filters if one in before] == before
     assert len(warnings.filters) <= len(before) + 1
     with pytest.raises(UserWarning, match="ours"):
