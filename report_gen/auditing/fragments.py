@@ -24,7 +24,7 @@ def tidy_sentence(sentence: str) -> str:
 
 
 def _repeats_words(sentence: str) -> bool:
-    """Return whether a sequence of `_REPEATED_WORDS` words occurs twice, as in "with small effusions, with small"."""
+    """Return whether a sequence of `_REPEATED_WORDS` words occurs twice, as in a sentence that begins again."""
     words = re.findall(r"[^\W_]+", sentence.lower())
     sequences = list(zip(*(words[start:] for start in range(_REPEATED_WORDS)), strict=False))
     return len(set(sequences)) < len(sequences)

@@ -1,23 +1,24 @@
-"""Derive the identity of a report, which its versions in the formats fhir and hl7 share."""
+"""Derive the identity of a report, so that the same draft, made twice, is the same document."""
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
+from uuid import UUID
 
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.json import format_json
-
-_NAMESPACE = uuid.UUID("0b0f2f0e-2f0a-4c55-9a0e-7f4f6c1f9d6d")
-"""Namespace of the identities of reports."""
+from report_gen.outputs.source_header import derived_uuid
 
 
-def derive_report_id(draft: DraftDocument) -> uuid.UUID:
-    """Return the identity of the first version of a report, derived from study and draft (RFC 9562 5.5).
+def derive_report_id(draft: DraftDocument) -> UUID:
+    """Return the identity of the first version of a report, which the formats fhir and hl7 share."""
+    return derived_uuid("report", str(draft.source.attributes.StudyInstanceUID), *identifying_content(draft))
 
-    The time of the draft does not belong to its identity: the same draft, made twice, is the same report.
+
+def identifying_content(draft: DraftDocument) -> tuple[str, ...]:
+    """Return what makes a draft another one of its study: its content, and the identifiers that the user has set.
+
+    The time of the draft does not belong to its identity.
     """
     undated = replace(draft.report, provenance=replace(draft.report.provenance, created=""))
-    options = draft.options
-    identifiers = "\0".join((options.patient_id or "", options.accession_number or ""))
-    return uuid.uuid5(_NAMESPACE, str(draft.source.attributes.StudyInstanceUID) + format_json(undated) + identifiers)
+    return format_json(undated), draft.options.patient_id or "", draft.options.accession_number or ""

@@ -116,8 +116,13 @@ def read_source_header(
 
 
 def derived_uid(*parts: str) -> str:
-    """Return a UID that depends on the parts only, derived from a UUID of version 5 (PS3.5 B.2, RFC 9562 5.5)."""
-    return f"2.25.{uuid.uuid5(_NAMESPACE, chr(0).join(parts)).int}"
+    """Return a UID that depends on the parts only, derived from a UUID (PS3.5 B.2)."""
+    return f"2.25.{derived_uuid(*parts).int}"
+
+
+def derived_uuid(*parts: str) -> uuid.UUID:
+    """Return a UUID that depends on the parts only, of version 5 (RFC 9562 5.5)."""
+    return uuid.uuid5(_NAMESPACE, chr(0).join(parts))
 
 
 def _read_header(image: Image) -> Dataset | None:

@@ -1,8 +1,7 @@
 """Write drafts as DICOM objects: structured reports, a page in PDF, and a key image.
 
-Every object is filed under the study of its images: patient and study attributes are those of the first header. It
-states in its own way that it is a preliminary draft of a device, and names the model by a Device UID that is derived
-from the weights.
+Every object is filed under the study of its images: patient and study attributes are those of one header. Each object
+states that it is a preliminary draft of a device, and names the model by a Device UID that is derived from the weights.
 """
 
 from report_gen.outputs.dicom.encapsulated_pdf import format_dicom_pdf

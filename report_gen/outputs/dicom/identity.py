@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -11,7 +11,7 @@ from pydicom.uid import UID
 
 from report_gen.errors import StudyError
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.json import format_json
+from report_gen.outputs.identity import identifying_content
 from report_gen.outputs.source_header import derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
 
@@ -54,13 +54,9 @@ def identify_object(
         StudyError: `DraftDocument.revises` is no object of this format and study.
     """
     study_uid = str(draft.source.attributes.StudyInstanceUID)
-    provenance = draft.report.provenance
-    undated = replace(draft.report, provenance=replace(provenance, created=""))
-    series_uid = derived_uid("series", study_uid, format_name, sop_class_uid, provenance.weights_sha256)
-    options = draft.options
-    paper = options.paper if format_name == "dicom-pdf" else ""
-    identifiers = (options.patient_id or "", options.accession_number or "")
-    instance = ("instance", series_uid, format_json(undated), paper, *identifiers)
+    series_uid = derived_uid("series", study_uid, format_name, sop_class_uid, draft.report.provenance.weights_sha256)
+    paper = draft.options.paper if format_name == "dicom-pdf" else ""
+    instance = ("instance", series_uid, *identifying_content(draft), paper)
     if draft.revises is None:
         return ObjectIdentity(
             sop_class_uid=sop_class_uid,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from report_gen.outputs.codes import Code
-from report_gen.records import SectionName, Zone
+from report_gen.records import Zone
 
 FhirVersion = Literal["R4B", "R5"]
 Json = dict[str, Any]
@@ -58,8 +58,6 @@ PREDICTED, FROM_HEADER, VALUE_SET = "predicted from the image", "value of the DI
 """Text of the code of a component of an Observation."""
 PROVENANCE_TITLE = "Provenance of the draft"
 """Title of the attachment with the provenance as `report-gen draft --format json` writes it."""
-
-SECTION_TITLES = {SectionName.FINDINGS: "Findings", SectionName.IMPRESSION: "Impression"}
 
 
 def concept(text: str, code: Code | None = None) -> Json:
