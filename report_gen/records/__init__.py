@@ -34,6 +34,7 @@ from report_gen.records.report import (
     split_sentences,
     strip_controls,
 )
+from report_gen.records.slices import Acquisition, SlicePlane, Vector
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "UNKNOWN_ATTRIBUTES",
     "UNKNOWN_LOCATION",
     "ZONE_HEIGHTS",
+    "Acquisition",
     "Attribute",
     "AttributeName",
     "Box",
@@ -66,7 +68,9 @@ __all__ = [
     "Sentence",
     "Series",
     "Side",
+    "SlicePlane",
     "Study",
+    "Vector",
     "ViewPosition",
     "Zone",
     "first_indication",

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from report_gen.records.slices import Acquisition, SlicePlane
+
 
 class ViewPosition(StrEnum):
     """Direction of the beam through the patient in a radiograph."""
@@ -95,7 +97,7 @@ class Laterality(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One image, which is one file."""
+    """One image: a file, or a frame of a file with several."""
 
     path: Path
     sha256: str
@@ -103,12 +105,20 @@ class Image:
     rows: int
     columns: int
     """Size of the image that `load_pixels` returns: upright, and resampled if the pixels are not square."""
+    frame: int | None = None
+    """Index of the frame in the file, from 0. None: the file has one image."""
     sop_instance_uid: str | None = None
     instance_number: int | None = None
     view_position: ViewPosition = ViewPosition.UNKNOWN
     laterality: Laterality = Laterality.UNKNOWN
     pixel_spacing: tuple[float, float] | None = None
     """Distance between rows and distance between columns, millimeters."""
+    plane: SlicePlane | None = None
+    """Position in the patient of an image that is a slice of a volume."""
+    acquisition: Acquisition | None = None
+    """What distinguishes the image from others of its series that show the same place."""
+    image_type: tuple[str, ...] = ()
+    """Values of DICOM Image Type (0008,0008), or Frame Type (0008,9007) of a frame, in upper case."""
     for_processing: bool = False
     """Whether the pixels are raw detector values, DICOM Presentation Intent Type (0008,0068) FOR PROCESSING."""
     quality_control: bool = False

@@ -1,0 +1,59 @@
+"""Records of the slices of a volume: where a slice lies in the patient, and what distinguishes it from others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Vector = tuple[float, float, float]
+"""Coordinates of the patient coordinate system of DICOM, which increase to the left, to the back and to the head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicePlane:
+    """Position of a slice in the patient (Image Plane Module, PS3.3 C.7.6.2), for pixels as they are stored."""
+
+    position: Vector
+    """Image Position (Patient): center of the first pixel, millimeters."""
+    row_direction: Vector
+    """Unit vector along a row, in which the column index increases."""
+    column_direction: Vector
+    """Unit vector along a column, in which the row index increases."""
+    spacing: tuple[float, float]
+    """Distance between rows and distance between columns, millimeters."""
+    thickness: float | None = None
+    """Slice Thickness (0018,0050), millimeters."""
+
+    @property
+    def normal(self) -> Vector:
+        """Unit vector perpendicular to the slice: the cross product of row direction and column direction."""
+        (a, b, c), (d, e, f) = self.row_direction, self.column_direction
+        return b * f - c * e, c * d - a * f, a * e - b * d
+
+    def location_along(self, normal: Vector) -> float:
+        """Return the coordinate of the slice along a unit vector, millimeters."""
+        return sum(one * other for one, other in zip(self.position, normal, strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acquisition:
+    """What distinguishes images of one series that show the same place: one part of a dynamic or multi-echo series.
+
+    An attribute that the header does not state is None.
+    """
+
+    number: int | None = None
+    """Acquisition Number (0020,0012)."""
+    temporal_position: int | None = None
+    """Temporal Position Identifier (0020,0100) or Temporal Position Index (0020,9128)."""
+    echo_time: float | None = None
+    """Echo Time (0018,0081) or Effective Echo Time (0018,9082), milliseconds."""
+    b_value: float | None = None
+    """Diffusion b-value (0018,9087), seconds per square millimeter."""
+    contrast_agent: bool | None = None
+    """Whether the header names a contrast agent (0018,0010); None if it does not have the attribute."""
+    trigger_time: float | None = None
+    """Trigger Time (0018,1060) or Nominal Cardiac Trigger Delay Time (0020,9153), milliseconds."""
+    kind: str | None = None
+    """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes."""
+    seconds: float | None = None
+    """Time of the acquisition after midnight, seconds, from Acquisition DateTime or Acquisition Time."""
