@@ -1,8 +1,9 @@
-"""Find DICOM files to send, and read what their transfer needs from the file meta information."""
+"""Find DICOM files to send, read what their transfer needs, and put the versions of a document in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
-from report_gen.imaging import is_dicom, raise_study_errors
+from report_gen.imaging import is_dicom, raise_study_errors, read_attributes
 
 _PREFIX = slice(128, 132)
 _NO_DICOM = "is not a DICOM file, so archives do not accept it; draft with a DICOM format, such as --format dicom-sr"
@@ -25,6 +26,10 @@ class DicomObject:
     sop_class_uid: UID
     sop_instance_uid: UID
     transfer_syntax_uid: UID
+    series_instance_uid: str = ""
+    """Series of the object; "" if the header does not say so."""
+    instance_number: int = 0
+    """Number of the object in its series; 0 if the header does not say so."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,9 @@ class FoundObjects:
 
 def find_objects(paths: Iterable[Path]) -> FoundObjects:
     """Read the identifiers of files, and of the DICOM files in folders. Hidden files and subfolders are left out.
+
+    The files have the order of the paths, and in a folder that of their names, except that the objects of one series
+    have the order of their instance numbers: an earlier version of a document comes before the one that replaces it.
 
     Args:
         paths: Files and folders. A file that is named and is not DICOM is an error.
@@ -64,7 +72,19 @@ def find_objects(paths: Iterable[Path]) -> FoundObjects:
                 objects.append(_read_object(file))
             except StudyError as error:
                 refused.append(error)
-    return FoundObjects(tuple(objects), tuple(refused), ignored)
+    return FoundObjects(tuple(_in_series_order(objects)), tuple(refused), ignored)
+
+
+def _in_series_order(objects: Sequence[DicomObject]) -> list[DicomObject]:
+    """Sort the objects of each series by their numbers. Each series keeps the places of its objects."""
+    by_series = defaultdict[str, list[DicomObject]](list)
+    for item in objects:
+        by_series[item.series_instance_uid].append(item)
+    remaining = {
+        series: iter(items if not series else sorted(items, key=lambda item: item.instance_number))
+        for series, items in by_series.items()
+    }
+    return [next(remaining[item.series_instance_uid]) for item in objects]
 
 
 def _has_prefix(path: Path) -> bool:
@@ -86,9 +106,25 @@ def _read_object(path: Path) -> DicomObject:
         for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
             if not UID(str(meta.get(keyword, ""))).is_valid:
                 raise StudyError(path, f"the file meta information has no valid {keyword}; repair it with dcmconv")
+        series, number = _read_place(path)
         return DicomObject(
             path=path,
             sop_class_uid=UID(meta.MediaStorageSOPClassUID),
             sop_instance_uid=UID(meta.MediaStorageSOPInstanceUID),
             transfer_syntax_uid=UID(meta.TransferSyntaxUID),
+            series_instance_uid=series,
+            instance_number=number,
         )
+
+
+def _read_place(path: Path) -> tuple[str, int]:
+    """Return the series of an object and its number there, or "" and 0 if its header is malformed.
+
+    The receiver decides whether it takes a file, so a malformed header is no error here.
+    """
+    try:
+        with raise_study_errors(path):
+            header = read_attributes(path, ("SeriesInstanceUID", "InstanceNumber"))
+            return str(header.get("SeriesInstanceUID") or ""), int(header.get("InstanceNumber") or 0)
+    except StudyError:
+        return "", 0

@@ -60,16 +60,18 @@ class StowService:
 
     def __init__(self, service: WebService, *, timeout: float, tls: TlsFiles) -> None:
         self._service, self._timeout = service, timeout
-        self._url = f"{service.url}/studies"
-        self._pool = urllib3.PoolManager(
-            retries=False, timeout=timeout, ssl_context=tls.context() if service.is_encrypted else None
+        self._path = f"{service.path}/studies"
+        self._pool = (
+            urllib3.HTTPSConnectionPool(service.host, service.port, timeout=timeout, ssl_context=tls.context())
+            if service.is_encrypted
+            else urllib3.HTTPConnectionPool(service.host, service.port, timeout=timeout)
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
-        self._pool.clear()
+        self._pool.close()
 
     def store(self, item: DicomObject) -> str:
         """Send a file and wait for the answer, see `Receiver.store`."""
@@ -92,7 +94,13 @@ class StowService:
         deadline = time.monotonic() + self._timeout
         try:
             response = self._pool.request(
-                "POST", self._url, body=body, headers=headers, redirect=False, preload_content=False
+                "POST",
+                self._path,
+                body=body,
+                headers=headers,
+                retries=False,
+                redirect=False,
+                preload_content=False,
             )
             content = b""
             try:
