@@ -24,7 +24,9 @@ def clinical_extra(what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise _missing(what, error.name or "") from error
-    except OSError as error:  # the binding of WeasyPrint finds no shared library
+    except OSError as error:
+        if error.errno is not None:  # of the system; cffi, by which WeasyPrint loads Pango, gives no number
+            raise UsageError(f"{what}: a library cannot be read ({error}); check the installation") from error
         raise UsageError(
             f"{what} needs the system library Pango, which cannot be loaded; install it (Debian: apt-get install "
             "libpango-1.0-0 libpangoft2-1.0-0, macOS: brew install pango), or choose the format html"
