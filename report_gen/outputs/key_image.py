@@ -1,4 +1,4 @@
-"""Draw the key image of a draft: the radiograph with outlines of its present findings and with the draft banner.
+"""Draw the key image of a draft: the radiograph with outlines of its present findings, and the banner of the draft.
 
 Outlines are drawn instead of colors over the image, because they hide no anatomy and are readable in a print in black
 and white. Each has a number and its own dashes as well as a color.
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageDraw
+from PIL import ImageDraw, ImageFont
 
 from report_gen.imaging import load_pixels
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.present_findings import finding_label, present_findings
+from report_gen.outputs.text import model_line, notice_line
 from report_gen.records import BANNER, Finding, Heatmap, Report
 from report_gen.rendering.outlines import draw_outlines, find_outline, label_font, outline_color
 
@@ -24,8 +25,12 @@ LARGEST_SIDE = 2048
 """Largest width and height of the radiograph in a key image, pixels."""
 _SMALLEST_SIDE = 1024
 """Least larger side: the texts would not fit beside a smaller radiograph, so it is enlarged."""
+_LEAST_WIDTH = 20
+"""Least width of a key image, in heights of its text: a narrower radiograph has black margins beside it."""
 _MOST_OUTLINES = 4
 """More outlines over one another cannot be told apart."""
+
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 ATTENTION_NOTE = (
     "An outline surrounds the area where the attention of the model for a finding is at least half of its maximum. "
@@ -46,9 +51,10 @@ class OutlinedImage:
 
 
 def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
-    """Draw the radiograph of a draft, the outlines of its present findings and the banner.
+    """Draw the radiograph of a draft, the outlines of its present findings and the texts that every draft has.
 
-    The banner is above the radiograph and the names of the findings are below it, so that they hide no anatomy.
+    Banner and notices are above the radiograph, the names of the findings and of the model are below it, so that they
+    hide no anatomy.
 
     Args:
         draft: Draft. Without `attention`, its first image is drawn without outlines.
@@ -69,11 +75,13 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
         size = fit_size(draft.attention.image.shape, _SMALLEST_SIDE, LARGEST_SIDE)
         drawn = outline_findings(draft.report, draft.attention, size=size)
     text_size = max(14, round(max(size) / 60))
-    above = _text_strip([(BANNER, "#ffd54f")], size[0], text_size)
-    below = _text_strip([*_legend(drawn)], size[0], text_size)
-    canvas = PillowImage.new("RGB", (size[0], above.height + size[1] + below.height))
+    width = max(size[0], _LEAST_WIDTH * text_size)
+    notices = [(notice_line(notice), "white") for notice in draft.report.notices]
+    above = _text_strip([(BANNER, "#ffd54f"), *notices], width, text_size)
+    below = _text_strip([*_legend(drawn), (model_line(draft.report), "#bdbdbd")], width, text_size)
+    canvas = PillowImage.new("RGB", (width, above.height + size[1] + below.height))
     canvas.paste(above, (0, 0))
-    canvas.paste(drawn.image, (0, above.height))
+    canvas.paste(drawn.image, ((width - size[0]) // 2, above.height))
     canvas.paste(below, (0, above.height + size[1]))
     return np.asarray(canvas)
 
@@ -120,19 +128,28 @@ def _legend(drawn: OutlinedImage) -> Iterator[tuple[str, str]]:
 def _text_strip(lines: Sequence[tuple[str, str]], width: int, size: int) -> PillowImage.Image:
     """Draw lines of text on black, wrapped to a width; each line is a text and its color."""
     font, margin = label_font(size), size // 2
-    wrapped: list[tuple[str, str]] = []
-    for text, color in lines:
-        line = ""
-        for word in text.split():
-            longer = f"{line} {word}".strip()
-            if line and font.getlength(longer) > width - 2 * margin:
-                wrapped.append((line, color))
-                longer = word
-            line = longer
-        wrapped.append((line, color))
+    wrapped = [(line, color) for text, color in lines for line in _wrap(text, font, width - 2 * margin)]
     height = round(1.4 * size)
     strip = PillowImage.new("RGB", (width, len(wrapped) * height + 2 * margin))
     draw = ImageDraw.Draw(strip)
     for number, (line, color) in enumerate(wrapped):
         draw.text((margin, margin + number * height), line, fill=color, font=font)
     return strip
+
+
+def _wrap(text: str, font: _Font, width: int) -> Iterator[str]:
+    """Yield the lines of a text that is wrapped to a width, pixels. A word that is wider than a line is divided."""
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and font.getlength(longer) > width:
+            yield line
+            longer = word
+        while font.getlength(longer) > width:
+            end = len(longer) - 1
+            while end > 1 and font.getlength(longer[:end]) > width:
+                end -= 1
+            yield longer[:end]
+            longer = longer[end:]
+        line = longer
+    yield line

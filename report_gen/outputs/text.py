@@ -16,11 +16,21 @@ def format_text(report: Report) -> str:
     Returns:
         Text of several lines.
     """
-    provenance = report.provenance
     blocks = [
         [BANNER],
-        [f"NOTICE: {strip_controls(notice)}" for notice in report.notices],
+        [notice_line(notice) for notice in report.notices],
         *([f"{section.name.value}:", strip_controls(section.text)] for section in report.sections),
-        [f"Drafted by {strip_controls(provenance.model_name)}, weights {provenance.weights_sha256[:12]}."],
+        [model_line(report)],
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def notice_line(notice: str) -> str:
+    """Return a notice as a line of text."""
+    return f"NOTICE: {strip_controls(notice)}"
+
+
+def model_line(report: Report) -> str:
+    """Return the line that names the model of a draft."""
+    provenance = report.provenance
+    return f"Drafted by {strip_controls(provenance.model_name)}, weights {provenance.weights_sha256[:12]}."

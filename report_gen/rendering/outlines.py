@@ -84,11 +84,13 @@ def draw_outlines(
             for dash in _dashes(curve * scale, [length * width for length in _DASHES[index % len(_DASHES)]]):
                 draw.line(dash, fill="black", width=width + 4, joint="curve")
                 draw.line(dash, fill=outline_color(index), width=width, joint="curve")
+    radius = 5 * width
+    border = np.maximum(np.array(size) - radius, radius)
     taken: list[_Point] = []
     for index, outline in numbered:
-        for curve in outline.curves:
-            taken.append(_free_point(curve * scale, taken))
-            _draw_number(draw, taken[-1], index, width)
+        for curve in outline.curves:  # an outline may leave the image, its number may not
+            taken.append(_free_point(np.clip(curve * scale, radius, border), taken))
+            _draw_number(draw, taken[-1], index, radius)
     return canvas
 
 
@@ -133,8 +135,7 @@ def _free_point(curve: NDArray[np.float64], taken: Sequence[_Point]) -> _Point:
     return float(x), float(y)
 
 
-def _draw_number(draw: ImageDraw.ImageDraw, center: _Point, index: int, width: int) -> None:
+def _draw_number(draw: ImageDraw.ImageDraw, center: _Point, index: int, radius: int) -> None:
     x, y = center
-    radius = 5 * width
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=outline_color(index), outline="black", width=2)
-    draw.text(center, str(index + 1), fill="black", font=label_font(6.5 * width), anchor="mm")
+    draw.text(center, str(index + 1), fill="black", font=label_font(1.3 * radius), anchor="mm")
