@@ -199,7 +199,7 @@ def draft(
                 settings=settings,
                 resume=resume,
                 overwrite=overwrite,
-                as_version=revises is not None,
+                revises=revises,
             ) as target:
                 refused += target.refused
                 if target.studies:  # the model takes seconds to load

@@ -50,7 +50,7 @@ def open_output(
     settings: Mapping[str, Any],
     resume: bool = False,
     overwrite: bool = False,
-    as_version: bool = False,
+    revises: Path | None = None,
 ) -> Iterator[DraftOutput]:
     """Open the output of a batch.
 
@@ -62,7 +62,8 @@ def open_output(
             `name_drafts`.
         resume: Omit the files that the folder has, and print a notice on the number of complete studies.
         overwrite: Replace drafts that were edited, and print a notice on each.
-        as_version: Write every draft under a new name, whatever the folder has.
+        revises: Document of which a new version is written, under a name of its own. There are then one study and one
+            format.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -72,7 +73,7 @@ def open_output(
         yield _StandardOutput(studies, output_format)
         return
     from report_gen import __version__
-    from report_gen.outputs.draft_plan import StudyPlan, name_drafts, plan_study
+    from report_gen.outputs.draft_plan import name_drafts, plan_study, plan_version
     from report_gen.outputs.journal import open_journal
 
     settings = {**settings, "program_version": __version__}
@@ -83,13 +84,14 @@ def open_output(
     suffixes = {get_format(name).suffix for name in format_names()}
     with open_journal(folder, resume=resume) as journal:
         named = name_drafts(journal, studies, by_suffix, other_suffixes=suffixes - by_suffix.keys())
-        if as_version:
-            plans = [StudyPlan(files[0].study, files, (), ()) for files in named]
+        read_version = formats[0].read_version
+        if revises is not None and read_version is not None:
+            plans = [plan_version(journal, file, revises, read_version) for (file,) in named]
         else:
             plans = [plan_study(journal, files, resume=resume, overwrite=overwrite) for files in named]
         if resume:
             _print_resumed(plans)
-        yield _DraftFolder(journal, plans, formats, overwrite=overwrite, as_version=as_version)
+        yield _DraftFolder(journal, plans, formats, overwrite=overwrite, as_version=revises is not None)
 
 
 def _print_resumed(plans: Sequence[StudyPlan]) -> None:
@@ -127,7 +129,7 @@ class _StandardOutput:
     def write(self, number: int, document: DraftDocument) -> Sequence[ReportGenError]:
         try:
             text = self._format.render(document).decode()
-        except StudyError as error:
+        except (StudyError, OutputError) as error:
             return [error]
         if self._format.media_type.endswith("json"):
             print_json(text.rstrip("\n"))

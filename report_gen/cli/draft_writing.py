@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from report_gen.cli.draft_output import DraftOutput
-from report_gen.errors import ReportGenError, StudyError, UsageError
+from report_gen.errors import OutputError, ReportGenError, StudyError, UsageError
 from report_gen.outputs import DocumentOptions, DraftDocument
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ def write_drafts(
     Returns:
         The errors of each study that cannot be drafted, or of which a file is not written.
     """
-    from report_gen.files import write_atomically
     from report_gen.terminal import track
 
     refused = list[Sequence[ReportGenError]]()
@@ -75,13 +75,25 @@ def write_drafts(
         except StudyError as error:
             refused.append([error])
             continue
-        if errors := target.write(number, document):
-            refused.append(errors)
+        errors = list(target.write(number, document))
         if attention:
-            write_atomically(attention, _draw_attention(document))
+            errors += _draw(attention, partial(_draw_attention, document))
         if preprocessing:
-            write_atomically(preprocessing, _draw_preprocessing(documents.drafter, study))
+            errors += _draw(preprocessing, partial(_draw_preprocessing, documents.drafter, study))
+        if errors:
+            refused.append(errors)
     return refused
+
+
+def _draw(path: Path, draw: Callable[[], bytes]) -> list[ReportGenError]:
+    """Write a drawing. Return the error if it cannot be drawn or written."""
+    from report_gen.files import write_atomically
+
+    try:
+        write_atomically(path, draw())
+    except (StudyError, OutputError) as error:
+        return [error]
+    return []
 
 
 def _draw_attention(document: DraftDocument) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from report_gen.errors import StudyError
 from report_gen.files import name_key, unique_names
 from report_gen.outputs.draft_file import DraftFile
 from report_gen.outputs.journal import DraftJournal, DraftState
+from report_gen.outputs.versions import DocumentVersion, find_newer
 from report_gen.records import Study
 
 
@@ -60,6 +61,35 @@ def plan_study(
         else:
             refused.append(journal.refusal(file, state))
     return StudyPlan(files[0].study, tuple(remaining), tuple(edited), tuple(refused))
+
+
+def plan_version(
+    journal: DraftJournal, file: DraftFile, revises: Path, read_version: Callable[[Path], DocumentVersion]
+) -> StudyPlan:
+    """Plan a new version of a document, unless the document was replaced by a newer version.
+
+    Newer versions are looked for beside the document and in the folder of the journal.
+
+    Args:
+        journal: Journal of the folder that the new version is written to.
+        file: The file of the study without the number of a version.
+        revises: The document to replace.
+        read_version: Returns the version of a file of this format, or raises StudyError if the file has none.
+    """
+    try:
+        newer = find_newer(
+            revises,
+            read_version,
+            folders=(journal.folder, revises.parent),
+            stems=(file.stem,),
+            suffix=file.suffix,
+        )
+    except StudyError as error:
+        return StudyPlan(file.study, (), (), (error,))
+    if newer is None:
+        return StudyPlan(file.study, (file,), (), ())
+    reason = f"was already replaced by the newer version {newer}; name that file with --revises, or move it away"
+    return StudyPlan(file.study, (), (), (StudyError(revises, reason),))
 
 
 def name_drafts(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.extras import check_libraries, clinical_extra, load_libraries
 from report_gen.outputs.json import format_json
 from report_gen.outputs.text import format_text
+from report_gen.outputs.versions import DocumentVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +32,14 @@ class OutputFormat:
     """Modules of the extra `clinical` without which the format cannot be written."""
     needs_attention: bool = False
     """Whether the format shows where the findings are, so that `DraftDocument.attention` must be computed."""
-    has_versions: bool = False
-    """Whether a document states which earlier one it replaces, `DraftDocument.revises`."""
+    read_version: Callable[[Path], DocumentVersion] | None = None
+    """Reads which version of which document a file is, or raises StudyError if report-gen did not write it. None: no
+    document states which earlier one it replaces, `DraftDocument.revises`."""
+
+    @property
+    def has_versions(self) -> bool:
+        """Whether a document states which earlier one it replaces."""
+        return self.read_version is not None
 
     @property
     def is_text(self) -> bool:
@@ -124,16 +132,34 @@ def _render_dicom_sc(draft: DraftDocument) -> bytes:
     return format_dicom_sc(draft)
 
 
+def _read_dicom_version(path: Path) -> DocumentVersion:
+    with clinical_extra("--revises"):
+        from report_gen.outputs.dicom.identity import read_object_version
+    return read_object_version(path)
+
+
 def _render_fhir(draft: DraftDocument) -> bytes:
     from report_gen.outputs.fhir import format_fhir
 
     return format_fhir(draft)
 
 
+def _read_fhir_version(path: Path) -> DocumentVersion:
+    from report_gen.outputs.fhir import read_bundle_version
+
+    return read_bundle_version(path)
+
+
 def _render_hl7(draft: DraftDocument) -> bytes:
     from report_gen.outputs.hl7 import format_hl7
 
     return format_hl7(draft)
+
+
+def _read_hl7_version(path: Path) -> DocumentVersion:
+    from report_gen.outputs.hl7 import read_message_version
+
+    return read_message_version(path)
 
 
 _FORMATS: Mapping[str, OutputFormat] = {
@@ -172,7 +198,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="structured report for viewers",
             render=_render_dicom_sr,
             libraries=("highdicom",),
-            has_versions=True,
+            read_version=_read_dicom_version,
         ),
         OutputFormat(
             name="dicom-sr-findings",
@@ -181,7 +207,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             summary="coded findings for programs",
             render=_render_dicom_sr_findings,
             libraries=("highdicom",),
-            has_versions=True,
+            read_version=_read_dicom_version,
         ),
         OutputFormat(
             name="dicom-pdf",
@@ -191,7 +217,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             render=_render_dicom_pdf,
             libraries=("jinja2", "weasyprint", "highdicom"),
             needs_attention=True,
-            has_versions=True,
+            read_version=_read_dicom_version,
         ),
         OutputFormat(
             name="dicom-sc",
@@ -201,7 +227,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             render=_render_dicom_sc,
             libraries=("highdicom",),
             needs_attention=True,
-            has_versions=True,
+            read_version=_read_dicom_version,
         ),
         OutputFormat(
             name="fhir",
@@ -211,7 +237,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             render=_render_fhir,
             libraries=("fhir.resources",),
             needs_attention=True,  # for the page in PDF
-            has_versions=True,
+            read_version=_read_fhir_version,
         ),
         OutputFormat(
             name="hl7",
@@ -219,7 +245,7 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/hl7-v2",
             summary="HL7 v2 message ORU^R01",
             render=_render_hl7,
-            has_versions=True,
+            read_version=_read_hl7_version,
         ),
     )
 }

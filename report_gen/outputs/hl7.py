@@ -13,9 +13,10 @@ from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
 from report_gen.outputs.demographics import NameParts, date_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, encode_segment, escape, parse_message
+from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segment, escape, parse_message
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
+from report_gen.outputs.versions import DocumentVersion
 from report_gen.records import BANNER, Finding, FindingState, Report, Side, Zone, strip_controls
 
 PROGRAM = "report-gen"
@@ -67,7 +68,22 @@ class _Earlier:
     control_id: str
 
 
-def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
+def read_message_version(path: Path) -> DocumentVersion:
+    """Return the version of a message: its filler order number, and its time in seconds, because it has no number.
+
+    Raises:
+        StudyError: The file is not a message that report-gen wrote.
+    """
+    header, request = _read_message(path)
+    try:
+        time = datetime.strptime(header.component(7), "%Y%m%d%H%M%S%z")
+    except ValueError as error:
+        raise _not_ours(path) from error
+    return DocumentVersion(request.component(3), int(time.timestamp()))
+
+
+def _read_message(path: Path) -> tuple[Segment, Segment]:
+    """Return the segments MSH and OBR of a message that report-gen wrote."""
     try:
         segments = {segment.name: segment for segment in reversed(parse_message(read_report_file(path)))}
         header, request = segments["MSH"], segments["OBR"]
@@ -75,6 +91,11 @@ def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
         raise _not_ours(path) from error
     if header.component(3) != PROGRAM or not re.fullmatch(r"2\.25\.\d{1,39}", request.component(3)):
         raise _not_ours(path)
+    return header, request
+
+
+def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
+    header, request = _read_message(path)
     if request.component(20) != _study_uid(draft):
         raise StudyError(path, f"the earlier version belongs to another study; {_REMEDY}")
     return _Earlier(request.component(3), header.component(10))

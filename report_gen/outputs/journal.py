@@ -144,12 +144,12 @@ class DraftJournal:
         raise self.refusal(draft_file, DraftState.OTHER_STUDY)
 
     def write_version(self, draft_file: DraftFile, document: bytes) -> WrittenDraft:
-        """Record a draft, then write it under the first free name of a version: NAME-v2, NAME-v3 and so on.
+        """Record a draft, then write it under the name of the next version: NAME-v2, NAME-v3 and so on.
 
         Raises:
             OutputError: The journal or the draft cannot be written.
         """
-        for number in count(2):
+        for number in count(draft_file.newest_version(self.folder) + 1):
             candidate = draft_file.with_version(number, self.folder)
             if self.state(candidate) is DraftState.ABSENT and self._write(candidate, document, DraftState.ABSENT):
                 return WrittenDraft(candidate, DraftState.ABSENT)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from report_gen import files as file_module
 from report_gen.drafting import Drafter
-from report_gen.errors import StudyError
+from report_gen.errors import OutputError, StudyError
 from report_gen.outputs import DraftDocument, OutputFormat, extras, formats, get_format
+from report_gen.outputs.versions import DocumentVersion
 from report_gen.records import BANNER, Report, Study
 from tests.builders import noise_image, write_png
 from tests.cli.conftest import Command
@@ -22,6 +25,12 @@ from tests.cli.test_draft_resume import contents
 from tests.dicom_files import write_dicom
 
 BINARY = b"\x00BINARY"
+
+
+def read_map_version(path: Path) -> DocumentVersion:
+    """Return the number in the name of a file of the format `map`."""
+    number = path.name.removesuffix(".map.bin").partition("-v")[2]
+    return DocumentVersion(path.name.partition("-v")[0], int(number or 1))
 
 
 @pytest.fixture
@@ -46,7 +55,7 @@ def documents(monkeypatch: pytest.MonkeyPatch) -> list[DraftDocument]:
             summary="a map",
             render=render,
             needs_attention=True,
-            has_versions=True,
+            read_version=read_map_version,
         ),
     }
     monkeypatch.setattr(formats, "_FORMATS", {**formats._FORMATS, **added})
@@ -252,11 +261,90 @@ def test_a_version_is_written_beside_the_earlier_document(
     earlier = out / "study-0.map.bin"
     earlier.write_bytes(earlier.read_bytes() + b"edited")
     before = earlier.read_bytes()
-    for _ in range(2):
-        answer = draft(one, "-o", out, "--revises", earlier, "--finding", "Edema=present")
-        assert (answer.code, documents[-1].revises) == (0, earlier)
+    second = out / "study-0-v2.map.bin"
+    for revised in (earlier, second):
+        answer = draft(one, "-o", out, "--revises", revised, "--finding", "Edema=present")
+        assert (answer.code, documents[-1].revises) == (0, revised)
     assert sorted(contents(out)) == ["study-0-v2.map.bin", "study-0-v3.map.bin", "study-0.map.bin"]
     assert earlier.read_bytes() == before
+
+
+def test_a_name_shows_the_order_of_versions(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]
+) -> None:
+    """`score` takes the version with the largest number; the user has moved the second one away."""
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("study-0.map.bin", "study-0-v3.map.bin", "study-0-v9.txt", "study-01-v9.map.bin"):
+        (out / name).write_bytes(BINARY)
+    assert draft(studies / "study-0", "-o", out, "--revises", out / "study-0-v3.map.bin").code == 0
+    assert "study-0-v4.map.bin" in contents(out)
+
+
+def test_a_version_that_was_replaced_is_not_replaced_again(draft: Command, tmp_path: Path, drafted: list[str]) -> None:
+    """Both would have one number in one series, of which viewers show the last instance."""
+    pixels = np.arange(1024, dtype=np.uint16).reshape(32, 32)
+    study, out = write_dicom(tmp_path / "chest.dcm", pixels), tmp_path / "out"
+    assert draft(study, "-o", out, "--format", "dicom-sr").code == 0
+    first = out / "chest.sr.dcm"
+    assert draft(study, "-o", out, "--revises", first, "--finding", "Edema=present").code == 0
+    drafted.clear()
+    answer = draft(study, "-o", out, "--revises", first, "--finding", "Edema=absent")
+    second = out / "chest-v2.sr.dcm"
+    assert (answer.code, drafted) == (3, [])
+    assert answer.err == (
+        f"report-gen: {first}: was already replaced by the newer version {second}; name that file with --revises, or "
+        f"move it away\nreport-gen: notice: drafts written to {out}: 0; studies refused: 1\n"
+    )
+    assert draft(study, "-o", out, "--revises", second, "--finding", "Edema=absent").code == 0
+    paths = (first, second, out / "chest-v3.sr.dcm")
+    assert [dcmread(path).InstanceNumber for path in paths] == [1, 2, 3]
+    assert len({dcmread(path).SeriesInstanceUID for path in paths}) == 1
+
+
+def test_a_file_that_is_no_draft_is_refused_before_the_model_is_loaded(
+    draft: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.sr.dcm").write_bytes(b"x" * 200)
+    monkeypatch.setattr("report_gen.cli.draft.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
+    answer = draft(studies / "study-0", "-o", tmp_path / "out", "--revises", tmp_path / "a.sr.dcm")
+    assert answer.code == 3
+    assert "a.sr.dcm: not a DICOM file; give a DICOM draft of report-gen" in answer.err
+
+
+def test_a_draft_that_cannot_be_printed_costs_only_itself(
+    draft: Command, studies: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = get_format("txt").render
+
+    def refuse(document: DraftDocument) -> bytes:
+        if document.study.name == "study-1":
+            raise OutputError("the document is not valid; report the fault")
+        return render(document)
+
+    text = replace(get_format("txt"), render=refuse)
+    monkeypatch.setattr(formats, "_FORMATS", {**formats._FORMATS, "txt": text})
+    answer = draft(studies)
+    assert answer.code == 5
+    assert answer.err.endswith("report-gen: the document is not valid; report the fault\n")
+    assert ["=== study-0 ===" in answer.out, "=== study-1 ===" in answer.out, "=== study-2 ===" in answer.out] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_a_drawing_that_cannot_be_written_is_reported_beside_the_other_errors(
+    draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]
+) -> None:
+    path = write_png(studies / "study-refused" / "chest.png", noise_image(7))
+    (tmp_path / "where.png").mkdir()
+    command = ("--format", "page", "--attention", tmp_path / "where.png")
+    answer = draft(path.parent, "-o", tmp_path / "out", *command)
+    assert answer.code == 5
+    assert "chest.png: the header has no UID\n" in answer.err
+    assert f"{tmp_path / 'where.png'}: cannot be written" in answer.err
+    assert answer.err.endswith(": 0; studies refused: 1\n")
 
 
 @pytest.mark.parametrize(

@@ -10,15 +10,18 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
+from report_gen.imaging import raise_study_errors
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.identity import identifying_content
 from report_gen.outputs.source_header import derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
+from report_gen.outputs.versions import DocumentVersion
 
-_KEYWORDS = [
-    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "InstanceNumber"),
-    *("Manufacturer", "VerificationFlag", "PreliminaryFlag"),
-]
+_UIDS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+_NUMBERS = ("SeriesNumber", "InstanceNumber")
+_FLAGS = ("Manufacturer", "VerificationFlag", "PreliminaryFlag")
+_LARGEST_NUMBER = 2**31 - 2
+"""Largest Instance Number that can have a successor (PS3.5 6.2, VR IS)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +42,12 @@ def identify_object(
 ) -> ObjectIdentity:
     """Return the identity of the object of a draft.
 
-    UIDs are derived from the content, so that an archive that gets the same draft twice stores it once. The series
-    depends on study, format, SOP class and weights: two SOP classes never share a series, which viewers cannot show.
-    The instance depends on the draft as well, but not on its time. A new version belongs to the series of the earlier
-    one, because viewers show the last instance of a series of reports.
+    UIDs are derived from the content, so that an archive that gets the same draft twice stores it once. The time of
+    the draft does not belong to its content.
+
+    Each draft has a series of its own, and a new version is the next instance of the series of the earlier one, because
+    viewers show the last instance of a series of reports. The series also depends on format and SOP class: two SOP
+    classes never share a series, which viewers cannot show.
 
     Args:
         draft: The draft.
@@ -54,13 +59,12 @@ def identify_object(
         StudyError: `DraftDocument.revises` is no object of this format and study.
     """
     study_uid = str(draft.source.attributes.StudyInstanceUID)
-    series_uid = derived_uid("series", study_uid, format_name, sop_class_uid, draft.report.provenance.weights_sha256)
     paper = draft.options.paper if format_name == "dicom-pdf" else ""
-    instance = ("instance", series_uid, *identifying_content(draft), paper)
+    series_uid = derived_uid("series", study_uid, format_name, sop_class_uid, *identifying_content(draft), paper)
     if draft.revises is None:
         return ObjectIdentity(
             sop_class_uid=sop_class_uid,
-            sop_instance_uid=derived_uid(*instance),
+            sop_instance_uid=derived_uid("instance", series_uid),
             series_instance_uid=series_uid,
             series_number=series_number,
             instance_number=1,
@@ -69,34 +73,56 @@ def identify_object(
     earlier = _read_earlier(draft.revises, format_name, sop_class_uid, study_uid)
     return ObjectIdentity(
         sop_class_uid=sop_class_uid,
-        sop_instance_uid=derived_uid(*instance, str(earlier.SOPInstanceUID)),
+        sop_instance_uid=derived_uid("instance", series_uid, str(earlier.SOPInstanceUID)),
         series_instance_uid=str(earlier.SeriesInstanceUID),
-        series_number=int(earlier.get("SeriesNumber") or series_number),
-        instance_number=int(earlier.get("InstanceNumber") or 0) + 1,
+        series_number=int(earlier.SeriesNumber),
+        instance_number=int(earlier.InstanceNumber) + 1,
         predecessor=earlier,
     )
 
 
+def read_object_version(path: Path) -> DocumentVersion:
+    """Return the version of a DICOM object: its series, and its number in the series.
+
+    Raises:
+        StudyError: The file is no DICOM object that report-gen wrote.
+    """
+    found = _read_draft_object(path)
+    return DocumentVersion(str(found.SeriesInstanceUID), int(found.InstanceNumber))
+
+
 def _read_earlier(path: Path, format_name: str, sop_class_uid: UID, study_uid: str) -> Dataset:
-    try:
-        earlier = dcmread(path, specific_tags=[*_KEYWORDS])
-    except OSError as error:
-        reason = f"the earlier version cannot be read ({error.strerror}); check the path"
-        raise StudyError(path, reason) from error
-    except InvalidDicomError as error:
-        raise StudyError(path, f"not a DICOM file; give an earlier file of the format {format_name}") from error
-    for keyword in ("SOPInstanceUID", "SeriesInstanceUID"):
-        if not earlier.get(keyword):
-            raise StudyError(path, f"the earlier version has no {keyword}; give a file that report-gen wrote")
-    if earlier.get("SOPClassUID") != sop_class_uid:
-        found = UID(str(earlier.get("SOPClassUID") or "")).name or "an object without SOP class"
+    """Return the UIDs and numbers of the object that a draft is to replace.
+
+    Raises:
+        StudyError: The draft cannot replace the object.
+    """
+    earlier = _read_draft_object(path)
+    if earlier.SOPClassUID != sop_class_uid:
         raise StudyError(
-            path, f"the earlier version is {found}, the new one {sop_class_uid.name}; give one of its kind"
+            path,
+            f"the earlier version is {UID(earlier.SOPClassUID).name}, the new one {sop_class_uid.name}; give one of "
+            f"the format {format_name}",
         )
-    if earlier.get("Manufacturer") != MANUFACTURER:
-        raise StudyError(path, "was not written by report-gen, so no draft replaces it; give a draft of report-gen")
     if earlier.get("VerificationFlag") == "VERIFIED" or earlier.get("PreliminaryFlag") == "FINAL":
         raise StudyError(path, "is verified or final, so no draft replaces it; store the new draft beside it")
-    if earlier.get("StudyInstanceUID") != study_uid:
+    if earlier.StudyInstanceUID != study_uid:
         raise StudyError(path, "the earlier version belongs to another study; give one of the same study")
     return earlier
+
+
+def _read_draft_object(path: Path) -> Dataset:
+    """Return the identity of a DICOM object that report-gen wrote, with valid UIDs and numbers."""
+    with raise_study_errors(path):
+        try:
+            found = dcmread(path, specific_tags=[*_UIDS, *_NUMBERS, *_FLAGS], stop_before_pixels=True)
+        except InvalidDicomError as error:
+            raise StudyError(path, "not a DICOM file; give a DICOM draft of report-gen") from error
+        if found.get("Manufacturer") != MANUFACTURER:
+            raise StudyError(path, "was not written by report-gen, so no draft replaces it; give a draft of report-gen")
+        valid = {keyword: UID(str(found.get(keyword, ""))).is_valid for keyword in _UIDS}
+        valid |= {keyword: 0 < int(found.get(keyword) or 0) <= _LARGEST_NUMBER for keyword in _NUMBERS}
+        for keyword, is_valid in valid.items():
+            if not is_valid:
+                raise StudyError(path, f"the earlier version has no valid {keyword}; give a draft of report-gen")
+        return found

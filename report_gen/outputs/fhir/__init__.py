@@ -5,6 +5,6 @@ The guide: hl7.org/fhir/uv/aitransparency
 The package imports `fhir.resources` only when a bundle is checked.
 """
 
-from report_gen.outputs.fhir.bundle import format_fhir
+from report_gen.outputs.fhir.bundle import format_fhir, read_bundle_version
 
-__all__ = ["format_fhir"]
+__all__ = ["format_fhir", "read_bundle_version"]

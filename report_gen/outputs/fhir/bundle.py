@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from report_gen.errors import StudyError
 from report_gen.outputs.document import DraftDocument
@@ -18,6 +19,7 @@ from report_gen.outputs.fhir.report import diagnostic_report
 from report_gen.outputs.fhir.terms import Json
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
+from report_gen.outputs.versions import DocumentVersion
 from report_gen.strict_json import parse_json
 
 _REMEDY = "give an earlier file of the format fhir and the same study"
@@ -78,6 +80,30 @@ def _context(draft: DraftDocument) -> FhirContext:
     return _next_version(draft, draft.revises, study_uid)
 
 
+def read_bundle_version(path: Path) -> DocumentVersion:
+    """Return the version of the report in a Bundle.
+
+    Raises:
+        StudyError: The file is not a Bundle that report-gen wrote.
+    """
+    try:
+        resources = _resources(parse_json(read_report_file(path)))
+        report_id, version = _identity(resources["DiagnosticReport"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise StudyError(path, f"not a FHIR Bundle that report-gen wrote; {_REMEDY}") from error
+    return DocumentVersion(str(report_id), version)
+
+
+def _resources(bundle: Any) -> dict[str, Any]:
+    """Return the first resource of each type."""
+    return {entry["resource"]["resourceType"]: entry["resource"] for entry in reversed(bundle["entry"])}
+
+
+def _identity(report: Any) -> tuple[uuid.UUID, int]:
+    """Return the identity of a report and the number of its version."""
+    return uuid.UUID(report["identifier"][0]["value"]), int(report["meta"]["versionId"])
+
+
 def _next_version(draft: DraftDocument, path: Path, study_uid: str) -> FhirContext:
     """Return the context of the version that follows the one in a file.
 
@@ -86,14 +112,9 @@ def _next_version(draft: DraftDocument, path: Path, study_uid: str) -> FhirConte
     """
     try:
         bundle = parse_json(read_report_file(path))
-        resources = {entry["resource"]["resourceType"]: entry["resource"] for entry in reversed(bundle["entry"])}
-        report, replaces = resources["DiagnosticReport"], str(bundle["identifier"]["value"])
-        earlier = FhirContext(
-            draft=draft,
-            report_id=uuid.UUID(report["identifier"][0]["value"]),
-            version=int(report["meta"]["versionId"]),
-            replaces=None,
-        )
+        resources, replaces = _resources(bundle), str(bundle["identifier"]["value"])
+        report_id, version = _identity(resources["DiagnosticReport"])
+        earlier = FhirContext(draft=draft, report_id=report_id, version=version, replaces=None)
         if replaces != earlier.bundle_url:
             raise ValueError("another program wrote the Bundle")
         earlier_study = resources["ImagingStudy"]["identifier"][0]["value"]
