@@ -75,8 +75,14 @@ def look_up_table(data: list[int], first: int, bits: int) -> list[Dataset]:
     return [item]
 
 
-def coded(value: str, scheme: str) -> Dataset:
+def item(**attributes: Any) -> Dataset:
+    """Return an item of a sequence."""
+    dataset = Dataset()
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
+    return dataset
+
+
+def coded(value: str, scheme: str, meaning: str = "view") -> Dataset:
     """Return the item of a code sequence."""
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, "view"
-    return item
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)

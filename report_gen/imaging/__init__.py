@@ -3,7 +3,7 @@
 `report_gen.imaging.transform` needs torch and is therefore not imported here.
 """
 
-from report_gen.imaging.body_parts import known_body_parts
+from report_gen.imaging.body_parts import known_body_parts, shows_only_chest
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
 from report_gen.imaging.loaded_image import LoadedImage
@@ -33,4 +33,5 @@ __all__ = [
     "read_pixels",
     "read_studies",
     "read_study",
+    "shows_only_chest",
 ]

@@ -18,6 +18,10 @@ VOCABULARY = "body_parts.toml"
 _IGNORED = "ignored"
 """Key of the phrases that contain words of body parts and name none."""
 
+_CHEST = "chest"
+_SEVERAL_PARTS = re.compile("neck *chest|chest *abd", re.IGNORECASE)
+"""Body Part Examined (0018,0015) of regions of which the chest is one, such as CHESTABDOMEN (PS3.16 Annex L)."""
+
 _LOGOGRAPHIC = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 """Japanese kana, Chinese characters and Korean syllables. These scripts do not separate words by spaces."""
 
@@ -70,6 +74,12 @@ def named_body_parts(text: str, *, is_coded: bool = False) -> frozenset[str]:
     """
     vocabulary = _vocabulary(is_coded)
     return frozenset(part for words in _spellings(text) for part in vocabulary.parts_of(words) if part)
+
+
+def shows_only_chest(all_series: Sequence[Series]) -> bool:
+    """Return whether the headers of the series of a study name the chest and no other body part."""
+    named = frozenset().union(*(part for one in all_series for part in header_body_parts(one).by_attribute.values()))
+    return named == {_CHEST} and not any(_SEVERAL_PARTS.search(series.body_part or "") for series in all_series)
 
 
 def known_body_parts() -> frozenset[str]:

@@ -70,10 +70,14 @@ def is_dicom(head: bytes) -> bool:
 
 
 @contextmanager
-def raise_study_errors(path: Path) -> Iterator[None]:
+def raise_study_errors(path: Path, reason: str = _BROKEN) -> Iterator[None]:
     """Convert exceptions of the operating system and of pydicom into a StudyError, and silence pydicom's warnings.
 
     pydicom parses an attribute on first access, so the block must also contain the code that uses the attributes.
+
+    Args:
+        path: The file whose attributes are used.
+        reason: What is wrong if pydicom refuses them, and what to do.
     """
     configure_decoders()
     with memory_errors(path):
@@ -83,14 +87,14 @@ def raise_study_errors(path: Path) -> Iterator[None]:
             if isinstance(error.__context__, StudyError):  # pydicom hides the error of a bounded file
                 raise error.__context__ from None
             if error.errno is None:  # pydicom found no item where one must be
-                raise StudyError(path, _BROKEN) from error
+                raise StudyError(path, reason) from error
             if is_out_of_memory(error):
                 raise
             raise StudyError(path, f"cannot be read ({error.strerror}); check the file") from error
         except _MALFORMED as error:
             if is_out_of_memory(error):
                 raise
-            raise StudyError(path, _BROKEN) from error
+            raise StudyError(path, reason) from error
 
 
 @contextmanager

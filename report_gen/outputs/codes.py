@@ -9,6 +9,8 @@ code names the source:
 - OHDSI: SNOMED CT concepts of the OHDSI vocabulary by which studies of Stanford's INSPECT are labeled
   (arXiv:2411.09361).
 - HL7: SNOMED CT concepts in value sets and concept maps of HL7 FHIR implementation guides.
+- Playbook: codes of the LOINC/RSNA Radiology Playbook as the documentation of Azure AI Health Insights lists them
+  (MicrosoftDocs, Radiology Insights, RadiologyProcedureInference, appendix A).
 
 A finding without a code is written as text. The table does not use SNOMED CT 287272002 for cardiomegaly, although
 pydicom has it under this name (CID 12248): the concept is the enlarged septal foramen of the heart.
@@ -81,6 +83,9 @@ PROCEDURES: Mapping[str, Code] = {
     "MR": Code("25056-3", "LN", "MRI unspecified body region"),  # pydicom, CID 100
 }
 """Imaging procedures by Modality (0008,0060), for a header that does not state the procedure."""
+CHEST_RADIOGRAPHY = Code("30745-4", "LN", "XR Chest Views")  # Playbook
+"""Imaging procedure of chest radiographs. The codes for one view (36554-4) and for two (36643-5) are not used: the
+procedure may have more images than the program got."""
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")  # pydicom, CID 100
 
 _FINDINGS: Mapping[str, Code] = {

@@ -5,30 +5,56 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
-from pydicom import Dataset
+from pydicom import DataElement, Dataset
+from pydicom.datadict import dictionary_VR
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
 from report_gen.imaging import is_dicom, raise_study_errors, read_attributes
 from report_gen.records import Image, Study
 
+IDENTIFIERS = ("StudyInstanceUID", "PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
+"""Attributes by which archives file an object. A document is refused rather than written without one of them."""
+
 PATIENT_KEYWORDS = (
     "PatientName",
     "PatientID",
     "IssuerOfPatientID",
+    "TypeOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "SourcePatientGroupIdentificationSequence",
+    "GroupOfPatientsIdentificationSequence",
     "OtherPatientIDsSequence",
+    "OtherPatientNames",
     "PatientBirthDate",
+    "PatientBirthTime",
+    "PatientBirthDateInAlternativeCalendar",
+    "PatientDeathDateInAlternativeCalendar",
+    "PatientAlternativeCalendar",
     "PatientSex",
+    "QualityControlSubject",
+    "StrainDescription",
+    "StrainNomenclature",
+    "StrainStockSequence",
+    "StrainAdditionalInformation",
+    "StrainCodeSequence",
+    "GeneticModificationsSequence",
     "PatientSpeciesDescription",
     "PatientSpeciesCodeSequence",
     "PatientBreedDescription",
     "PatientBreedCodeSequence",
     "BreedRegistrationSequence",
     "ResponsiblePerson",
+    "ResponsiblePersonRole",
     "ResponsibleOrganization",
+    "PatientIdentityRemoved",
+    "DeidentificationMethod",
+    "DeidentificationMethodCodeSequence",
 )
-"""Attributes of the Patient Module (PS3.3 C.7.1.1) that are copied."""
+"""Attributes of the Patient Module (PS3.3 C.7.1.1) that are copied: all that identify the patient or say what the
+patient is. The ethnic group, photographs and comments are not needed to file a document, and are left out."""
 
 STUDY_KEYWORDS = (
     "StudyInstanceUID",
@@ -38,16 +64,35 @@ STUDY_KEYWORDS = (
     "AccessionNumber",
     "IssuerOfAccessionNumberSequence",
     "ReferringPhysicianName",
+    "ReferringPhysicianIdentificationSequence",
+    "ConsultingPhysicianName",
+    "ConsultingPhysicianIdentificationSequence",
+    "PhysiciansOfRecord",
+    "PhysiciansOfRecordIdentificationSequence",
+    "RequestingService",
+    "RequestingServiceCodeSequence",
+    "ReferencedStudySequence",
     "StudyDescription",
     "ProcedureCodeSequence",
+    "ReasonForPerformedProcedureCodeSequence",
     "PatientAge",
     "PatientSize",
     "PatientWeight",
+    "PatientSexNeutered",
+    "AdmissionID",
+    "IssuerOfAdmissionIDSequence",
+    "ServiceEpisodeID",
+    "IssuerOfServiceEpisodeIDSequence",
 )
-"""Attributes of the General Study and Patient Study Modules (PS3.3 C.7.2) that are copied."""
+"""Attributes of the General Study and Patient Study Modules (PS3.3 C.7.2) that are copied: those that an object of the
+same study repeats (IHE RAD TF-2x appendix A), with the issuers of its identifiers. The physicians who read the study
+are left out, because a draft was read by none; so are diagnoses, allergies and other parts of the history."""
 
 _IMAGE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "NumberOfFrames")
 _KEYWORDS = ("SpecificCharacterSet", *PATIENT_KEYWORDS, *STUDY_KEYWORDS, *_IMAGE_KEYWORDS)
+
+_TEXTS = frozenset(("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UI", "UT"))
+"""Value representations whose values are characters (PS3.5 6.2)."""
 
 _NAMESPACE = uuid.UUID("6f0e6e0c-5d0b-4d54-9a55-6b1a1f4b8a0e")
 """Namespace of the UIDs that report-gen derives."""
@@ -134,8 +179,7 @@ def _read_header(image: Image) -> Dataset | None:
             file.seek(0)
             if not is_dicom(file.read(132)):
                 return None
-        dataset = read_attributes(image.path, _KEYWORDS)
-        dataset.decode()
+        dataset = _standard_values(read_attributes(image.path, _KEYWORDS), image.path)
         for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
             if not _is_uid(dataset.get(keyword)):
                 raise StudyError(
@@ -144,6 +188,49 @@ def _read_header(image: Image) -> Dataset | None:
                     "archive again, or choose --format txt or json",
                 )
         return dataset
+
+
+def _standard_values(header: Dataset, path: Path) -> Dataset:
+    """Return the attributes of a header with decoded texts and the VR of the data dictionary (PS3.6).
+
+    A value that cannot be read is left out, so that a wrong weight does not cost the document.
+
+    Raises:
+        StudyError: The value that cannot be read is one by which archives file the document.
+    """
+    standard = Dataset()
+    for keyword in _KEYWORDS:
+        if keyword not in header:
+            continue
+        try:
+            with raise_study_errors(path):
+                standard.add(_standard_element(header, keyword))
+        except StudyError:
+            if keyword in IDENTIFIERS:
+                raise
+    return standard
+
+
+def _standard_element(header: Dataset, keyword: str) -> DataElement:
+    """Return an attribute with the VR of the data dictionary.
+
+    Raises:
+        ValueError: The value is a text where a sequence must be, or the reverse. pydicom raises other exceptions.
+    """
+    element = header[keyword]
+    expected = dictionary_VR(keyword)
+    decoded = Dataset()
+    decoded.SpecificCharacterSet = header.get("SpecificCharacterSet", "")
+    decoded.add(element)
+    decoded.decode()
+    for nested in decoded.iterall():
+        nested.value  # noqa: B018 - pydicom converts a value when it is read
+    if expected == element.VR:
+        return element
+    if not {expected, element.VR} <= _TEXTS:
+        raise ValueError(f"{keyword} has the VR {element.VR}")
+    values = element.value if element.VM > 1 else [element.value]
+    return DataElement(element.tag, expected, [str(value) for value in values])
 
 
 def _is_uid(value: object) -> bool:

@@ -30,7 +30,7 @@ from tests.dicom_files import write_dicom
 from tests.fuzz.example import Example, Target
 from tests.fuzz.values import ODD_TEXTS, changed_trees, to_json
 
-_REPORT = Report(
+REPORT = Report(
     sections=parse_report("FINDINGS: The heart is enlarged. Café é. IMPRESSION: Small left effusion."),
     findings=(
         Finding(
@@ -64,8 +64,8 @@ def _drafts() -> dict[str, bytes]:
     """Return the draft by format. The page in PDF is left out of the FHIR document, because it is not read."""
     with TemporaryDirectory() as folder:
         study = read_study(write_dicom(Path(folder) / "a.dcm"))
-        basic = DraftDocument(report=_REPORT, study=study, options=DocumentOptions(basic_text_sr=True))
-        draft = DraftDocument(report=_REPORT, study=study)
+        basic = DraftDocument(report=REPORT, study=study, options=DocumentOptions(basic_text_sr=True))
+        draft = DraftDocument(report=REPORT, study=study)
         names = ("txt", "json", "fhir", "hl7", "dicom-sr", "dicom-sr-findings")
         drafts = {name: get_format(name).render(draft) for name in names}
         bundle = json.loads(drafts["fhir"])

@@ -28,6 +28,7 @@ TARGETS = (
     "score-features",
     "report",
     "report-dicom",
+    "documents",
 )
 
 SECONDS = 1.5

@@ -10,7 +10,7 @@ from report_gen.outputs import codes
 from report_gen.outputs.codes import Code, finding_code, finding_site
 from report_gen.records import FindingState, SectionName, Side, Zone
 
-FROM_ELSEWHERE = {"8186001", "95436008", "233604007", "46621007", "RID4650", "87433001", "51615001"}
+FROM_ELSEWHERE = {"8186001", "95436008", "233604007", "46621007", "RID4650", "87433001", "51615001", "30745-4"}
 """Codes that are not in PS3.16; the comments of the table name their sources."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -10,16 +12,17 @@ from highdicom import ContributingEquipment
 from highdicom.sr import CodedConcept
 from pydicom import DataElement, Dataset
 from pydicom.config import RAISE
+from pydicom.datadict import dictionary_has_tag, dictionary_VM
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
 from pydicom.uid import SecondaryCaptureImageStorage
 from pydicom.valuerep import validate_value
 
-from report_gen.errors import StudyError
-from report_gen.outputs.codes import IMAGING_PROCEDURE, PROCEDURES, Code
+from report_gen.imaging import raise_study_errors, shows_only_chest
+from report_gen.outputs.codes import CHEST_RADIOGRAPHY, IMAGING_PROCEDURE, PROCEDURES, Code
 from report_gen.outputs.dicom.identity import ObjectIdentity
 from report_gen.outputs.document import DraftDocument
-from report_gen.outputs.source_header import SourceImage, derived_uid
+from report_gen.outputs.source_header import IDENTIFIERS, SourceImage, derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.records import Provenance, strip_controls
 
@@ -29,8 +32,7 @@ _REQUIRED = (
 )
 """Attributes of type 2 of the Patient and General Study Modules (PS3.3 C.7.1.1, C.7.2.1): empty if unknown."""
 
-_IDENTIFIERS = ("StudyInstanceUID", "PatientName", "PatientID", "AccessionNumber", "StudyID")
-"""Attributes by which archives file an object. They are copied even if a value does not follow its VR."""
+_NOT_COPIED = "its header cannot be copied to a DICOM object; export the study again, or repair it with dcmconv"
 
 
 def device_uid(provenance: Provenance) -> str:
@@ -48,12 +50,22 @@ def evidence_of(draft: DraftDocument) -> list[Dataset]:
 
 
 def procedure_of(draft: DraftDocument) -> CodedConcept:
-    """Return the imaging procedure of a study, as its header states it or as its modality implies."""
+    """Return the imaging procedure of a study, as its header states it or as its modality and body part imply."""
     for item in draft.source.attributes.get("ProcedureCodeSequence") or ():
-        if item.get("CodeValue") and item.get("CodingSchemeDesignator") and item.get("CodeMeaning"):
-            stated = Code(str(item.CodeValue), str(item.CodingSchemeDesignator), str(item.CodeMeaning))
-            return to_concept(stated)
-    return to_concept(PROCEDURES.get(draft.study.series[0].modality or "", IMAGING_PROCEDURE))
+        if _is_code(item):
+            return CodedConcept.from_dataset(item)
+    implied = {PROCEDURES.get(series.modality or "", IMAGING_PROCEDURE) for series in draft.study.series}
+    procedure = implied.pop() if len(implied) == 1 else IMAGING_PROCEDURE
+    if procedure == PROCEDURES["DX"] and shows_only_chest(draft.study.series):
+        procedure = CHEST_RADIOGRAPHY
+    return to_concept(procedure)
+
+
+def _is_code(item: Dataset) -> bool:
+    """Return whether the item of a code sequence is complete and valid (PS3.3 8.8)."""
+    values = [keyword for keyword in ("CodeValue", "LongCodeValue", "URNCodeValue") if keyword in item]
+    stated = all(item.get(keyword) for keyword in (*values, "CodingSchemeDesignator", "CodeMeaning"))
+    return len(values) == 1 and stated and all(map(_is_valid, item))
 
 
 def to_concept(code: Code) -> CodedConcept:
@@ -97,14 +109,11 @@ def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
     Args:
         dataset: The object; its patient and study attributes are replaced.
         draft: The draft.
-
-    Raises:
-        StudyError: An attribute of the source cannot be written.
     """
     for keyword in _REQUIRED:
         setattr(dataset, keyword, "")
     for element in draft.source.attributes:
-        if element.keyword in _IDENTIFIERS or _is_valid(element):
+        if element.keyword in IDENTIFIERS or _is_valid(element):
             dataset[element.tag] = element
     dataset.SpecificCharacterSet = "ISO_IR 192"  # UTF-8: names of any script
     dataset.ContributingEquipmentSequence = [_contributing_equipment(draft)]  # highdicom adds itself and the time
@@ -113,35 +122,57 @@ def finish(dataset: Dataset, draft: DraftDocument) -> bytes:
     if not draft.source.dicom_images:  # type 1C, PS3.3 C.17.2: nothing that a picture could be referred to by
         dataset.pop("CurrentRequestedProcedureEvidenceSequence", None)
     file = BytesIO()
-    try:
-        dataset.save_as(file, enforce_file_format=True)
-    except (ValueError, TypeError, AttributeError, UnicodeError) as error:
-        path = draft.source.images[0].image.path
-        raise StudyError(path, f"its header cannot be copied to a DICOM object ({error}); repair the header") from error
+    dataset.save_as(file, enforce_file_format=True)
     return file.getvalue()
 
 
+@contextmanager
+def header_errors(draft: DraftDocument) -> Iterator[None]:
+    """Convert the exceptions of highdicom and pydicom about values of the source into a StudyError.
+
+    Raises:
+        StudyError: An attribute of the source cannot be written.
+    """
+    with raise_study_errors(draft.source.images[0].image.path, _NOT_COPIED):
+        yield
+
+
 def _is_valid(element: DataElement) -> bool:
-    """Return whether a value follows its VR, unlike a Patient's Age `62`: the object is left without the value."""
-    value = str(element.value) if element.VR in ("DS", "IS") else element.value  # numbers as they are written
+    """Return whether values follow their VR, unlike a Patient's Age `62`: the object is left without other values.
+
+    A sequence is valid if all attributes of its items are.
+    """
+    if element.VR == "SQ":
+        return all(_is_valid(nested) for item in element.value for nested in item)
+    values = element.value if element.VM > 1 else [element.value]
+    if len(values) > 1 and dictionary_has_tag(element.tag) and dictionary_VM(element.tag) == "1":
+        return False
     try:
-        validate_value(element.VR, value, RAISE)
+        for value in values:  # numbers as they are written
+            validate_value(element.VR, str(value) if element.VR in ("DS", "IS") else value, RAISE)
     except ValueError:
         return False
     return True
 
 
 def add_predecessor(dataset: Dataset, identity: ObjectIdentity) -> None:
-    """Refer to the object that this one replaces (PredecessorDocumentsSequence, PS3.3 C.17.2.2)."""
+    """Refer to the document that this one replaces (PredecessorDocumentsSequence, PS3.3 C.17.2.2 and C.24.2)."""
     if identity.predecessor is None:
         return
     series = Dataset()
     series.SeriesInstanceUID = identity.series_instance_uid
-    series.ReferencedSOPSequence = [_reference(identity.sop_class_uid, str(identity.predecessor.SOPInstanceUID))]
+    series.ReferencedSOPSequence = [predecessor_reference(identity.predecessor)]
+    purpose = CodedConcept.from_code(codes.DCM.ReplacedReport)  # CID 7009
+    series.ReferencedSOPSequence[0].PurposeOfReferenceCodeSequence = [purpose]
     study = Dataset()
     study.StudyInstanceUID = str(identity.predecessor.StudyInstanceUID)
     study.ReferencedSeriesSequence = [series]
     dataset.PredecessorDocumentsSequence = [study]
+
+
+def predecessor_reference(predecessor: Dataset) -> Dataset:
+    """Return a reference to the object that this one replaces."""
+    return _reference(str(predecessor.SOPClassUID), str(predecessor.SOPInstanceUID))
 
 
 def source_reference(image: SourceImage, purpose: PydicomCode) -> Dataset:

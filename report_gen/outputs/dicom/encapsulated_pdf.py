@@ -12,6 +12,7 @@ from report_gen.outputs.dicom.attributes import (
     add_predecessor,
     equipment_arguments,
     finish,
+    header_errors,
     source_reference,
     to_concept,
 )
@@ -35,25 +36,20 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
     identity = identify_object(
         draft, format_name="dicom-pdf", sop_class_uid=EncapsulatedPDFStorage, series_number=_SERIES_NUMBER
     )
-    dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.SOPClassUID, dataset.SOPInstanceUID = identity.sop_class_uid, identity.sop_instance_uid
-    dataset.SeriesInstanceUID, dataset.SeriesNumber = identity.series_instance_uid, identity.series_number
-    dataset.InstanceNumber = identity.instance_number
-    _set_equipment(dataset, draft)
-    # Encapsulated Document Module, PS3.3 C.24.2
-    dataset.AcquisitionDateTime = ""
-    dataset.BurnedInAnnotation = "YES"  # the page names the patient
-    dataset.DocumentTitle = dataset.SeriesDescription
-    dataset.ConceptNameCodeSequence = [to_concept(REPORT)]
-    dataset.VerificationFlag = "UNVERIFIED"
-    dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    _set_document(dataset, format_pdf(draft))
-    purpose = codes.DCM.SourceImage  # CID 7060
-    if sources := [source_reference(image, purpose) for image in draft.source.dicom_images]:
-        dataset.SourceInstanceSequence = sources
-    add_predecessor(dataset, identity)
-    return finish(dataset, draft)
+    page = format_pdf(draft)
+    with header_errors(draft):
+        dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.SOPClassUID, dataset.SOPInstanceUID = identity.sop_class_uid, identity.sop_instance_uid
+        dataset.SeriesInstanceUID, dataset.SeriesNumber = identity.series_instance_uid, identity.series_number
+        dataset.InstanceNumber = identity.instance_number
+        _set_equipment(dataset, draft)
+        _set_document(dataset, page)
+        purpose = codes.DCM.SourceImage  # CID 7060
+        if sources := [source_reference(image, purpose) for image in draft.source.dicom_images]:
+            dataset.SourceInstanceSequence = sources
+        add_predecessor(dataset, identity)
+        return finish(dataset, draft)
 
 
 def _set_equipment(dataset: Dataset, draft: DraftDocument) -> None:
@@ -70,6 +66,12 @@ def _set_equipment(dataset: Dataset, draft: DraftDocument) -> None:
 
 
 def _set_document(dataset: Dataset, page: bytes) -> None:
-    """Set the document, padded to even length, and its true length."""
+    """Set the Encapsulated Document Module (PS3.3 C.24.2). The page is padded to even length."""
+    dataset.AcquisitionDateTime = ""
+    dataset.BurnedInAnnotation = "YES"  # the page names the patient
+    dataset.DocumentTitle = dataset.SeriesDescription
+    dataset.ConceptNameCodeSequence = [to_concept(REPORT)]
+    dataset.VerificationFlag = "UNVERIFIED"
+    dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
     dataset.EncapsulatedDocumentLength = len(page)
     dataset.EncapsulatedDocument = page + b"\0" * (len(page) % 2)

@@ -34,6 +34,7 @@ from report_gen.outputs.dicom.attributes import (
     equipment_arguments,
     evidence_of,
     finish,
+    header_errors,
     procedure_of,
     to_concept,
 )
@@ -78,17 +79,18 @@ def format_dicom_sr_findings(draft: DraftDocument) -> bytes:
         sop_class_uid=Comprehensive3DSRStorage,
         series_number=_SERIES_NUMBER,
     )
-    dataset = Comprehensive3DSR(
-        evidence=evidence_of(draft),
-        content=_report(draft, identity),
-        series_instance_uid=identity.series_instance_uid,
-        series_number=identity.series_number,
-        sop_instance_uid=identity.sop_instance_uid,
-        instance_number=identity.instance_number,
-        **equipment_arguments(draft, kind="coded findings"),
-    )
-    add_predecessor(dataset, identity)
-    return finish(dataset, draft)
+    with header_errors(draft):
+        dataset = Comprehensive3DSR(
+            evidence=evidence_of(draft),
+            content=_report(draft, identity),
+            series_instance_uid=identity.series_instance_uid,
+            series_number=identity.series_number,
+            sop_instance_uid=identity.sop_instance_uid,
+            instance_number=identity.instance_number,
+            **equipment_arguments(draft, kind="coded findings"),
+        )
+        add_predecessor(dataset, identity)
+        return finish(dataset, draft)
 
 
 def _report(draft: DraftDocument, identity: ObjectIdentity) -> MeasurementReport:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 from highdicom.sc import SCImage
+from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from report_gen.outputs.dicom.attributes import equipment_arguments, finish, source_reference
-from report_gen.outputs.dicom.identity import identify_object
+from report_gen.outputs.dicom.attributes import (
+    equipment_arguments,
+    finish,
+    header_errors,
+    predecessor_reference,
+    source_reference,
+)
+from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
 from report_gen.outputs.document import DraftDocument
 from report_gen.records import Laterality
 
@@ -17,6 +26,10 @@ _DERIVATION = "Outlines of the model's attention to present findings over the ra
 
 def format_dicom_sc(draft: DraftDocument) -> bytes:
     """Write the key image of a draft as a DICOM Secondary Capture image (PS3.3 A.8.1).
+
+    The banner, the notices and the model are drawn into the image. A new version is the next instance of the series. An
+    image has no Predecessor Documents Sequence, and no code says that an image replaces another one (PS3.16 CID 7201),
+    so the replaced image is a Referenced Image (PS3.3 C.12.4) and the Derivation Description says that it is replaced.
 
     Args:
         draft: The draft with its attention.
@@ -32,11 +45,20 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
         sop_class_uid=SecondaryCaptureImageStorage,
         series_number=_SERIES_NUMBER,
     )
+    pixels = key_image(draft)
+    with header_errors(draft):
+        dataset = _secondary_capture(draft, identity, pixels)
+        _add_references(dataset, draft, identity)
+        return finish(dataset, draft)
+
+
+def _secondary_capture(draft: DraftDocument, identity: ObjectIdentity, pixels: NDArray[np.uint8]) -> Dataset:
+    """Return an image with pixels [H,W,3], without references to other images."""
     arguments = equipment_arguments(draft, kind="key image")
     time = arguments.pop("content_time")
     date = arguments.pop("content_date")
     dataset = SCImage(
-        key_image(draft),
+        pixels,
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
@@ -54,11 +76,18 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
     dataset.ImageLaterality = _laterality(draft)  # PS3.3 C.7.6.1
     dataset.ConversionType = "WSD"  # workstation (PS3.3 C.8.6.1)
     dataset.BurnedInAnnotation = "YES"  # the banner, and what the radiograph may show
+    return dataset
+
+
+def _add_references(dataset: Dataset, draft: DraftDocument, identity: ObjectIdentity) -> None:
+    """Set the General Reference Module (PS3.3 C.12.4): the radiograph, and the key image that this one replaces."""
     dataset.DerivationDescription = _DERIVATION
-    if draft.source.dicom_images:  # General Reference Module, PS3.3 C.12.4
+    if draft.source.dicom_images:
         operation = codes.DCM.SourceImageForImageProcessingOperation  # CID 7202
         dataset.SourceImageSequence = [source_reference(draft.source.dicom_images[0], operation)]
-    return finish(dataset, draft)
+    if identity.predecessor is not None:
+        dataset.ReferencedImageSequence = [predecessor_reference(identity.predecessor)]
+        dataset.DerivationDescription += f" Replaces the image {identity.predecessor.SOPInstanceUID}."
 
 
 def _laterality(draft: DraftDocument) -> str:

@@ -20,7 +20,14 @@ from pydicom.sr.coding import Code
 from pydicom.uid import BasicTextSRStorage, EnhancedSRStorage
 
 from report_gen.outputs.codes import PROBABILITY, REPORT, SECTIONS, SENTENCES
-from report_gen.outputs.dicom.attributes import add_predecessor, equipment_arguments, evidence_of, finish, to_concept
+from report_gen.outputs.dicom.attributes import (
+    add_predecessor,
+    equipment_arguments,
+    evidence_of,
+    finish,
+    header_errors,
+    to_concept,
+)
 from report_gen.outputs.dicom.content import (
     LANGUAGE,
     draft_item,
@@ -58,19 +65,20 @@ def format_dicom_sr(draft: DraftDocument) -> bytes:
     """
     sop_class_uid = BasicTextSRStorage if draft.options.basic_text_sr else EnhancedSRStorage
     identity = identify_object(draft, format_name="dicom-sr", sop_class_uid=sop_class_uid, series_number=_SERIES_NUMBER)
-    dataset = EnhancedSR(
-        evidence=evidence_of(draft),
-        content=_root(draft),
-        series_instance_uid=identity.series_instance_uid,
-        series_number=identity.series_number,
-        sop_instance_uid=identity.sop_instance_uid,
-        instance_number=identity.instance_number,
-        **equipment_arguments(draft, kind="report"),
-    )
-    # highdicom has no class for Basic Text SR. Its content is a subset of that of Enhanced SR (PS3.3 A.35.1, A.35.2).
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class_uid
-    add_predecessor(dataset, identity)
-    return finish(dataset, draft)
+    with header_errors(draft):
+        dataset = EnhancedSR(
+            evidence=evidence_of(draft),
+            content=_root(draft),
+            series_instance_uid=identity.series_instance_uid,
+            series_number=identity.series_number,
+            sop_instance_uid=identity.sop_instance_uid,
+            instance_number=identity.instance_number,
+            **equipment_arguments(draft, kind="report"),
+        )
+        # highdicom has no class for Basic Text SR, whose content is a subset of that of Enhanced SR (PS3.3 A.35.1).
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class_uid
+        add_predecessor(dataset, identity)
+        return finish(dataset, draft)
 
 
 def _root(draft: DraftDocument) -> ContainerContentItem:

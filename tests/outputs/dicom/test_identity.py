@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import Dataset, dcmread
@@ -38,10 +39,12 @@ def test_the_time_of_a_draft_does_not_belong_to_its_identity(name: str, draft: D
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_another_draft_is_another_instance_of_the_series(name: str, draft: Draft) -> None:
+def test_another_draft_has_a_series_of_its_own(name: str, draft: Draft) -> None:
+    """Both would be the first instance of the series, of which viewers show the last one."""
     one, other = render(name, draft()), render(name, draft(notices=()))
     assert one.SOPInstanceUID != other.SOPInstanceUID
-    assert one.SeriesInstanceUID == other.SeriesInstanceUID
+    assert one.SeriesInstanceUID != other.SeriesInstanceUID
+    assert one.InstanceNumber == other.InstanceNumber == 1
 
 
 def test_another_model_is_another_series_and_another_device(draft: Draft, report: Report) -> None:
@@ -71,12 +74,28 @@ def test_a_revision_is_the_next_instance_of_the_series(name: str, draft: Draft, 
     assert later.SeriesInstanceUID == earlier.SeriesInstanceUID
     assert later.SOPInstanceUID != earlier.SOPInstanceUID
     assert (earlier.InstanceNumber, later.InstanceNumber) == (1, 2)
-    if name != "dicom-sc":  # images have no such attribute
+    if name == "dicom-sc":  # images have no such attribute
+        (reference,) = later.ReferencedImageSequence
+        assert later.DerivationDescription.endswith(f" Replaces the image {earlier.SOPInstanceUID}.")
+        assert "ReferencedImageSequence" not in earlier
+    else:
         (study,) = later.PredecessorDocumentsSequence
         (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
         assert study.StudyInstanceUID == STUDY_UID
-        assert reference.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+        assert reference.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Replaced report"
         assert "PredecessorDocumentsSequence" not in earlier
+    assert reference.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+    assert reference.ReferencedSOPClassUID == earlier.SOPClassUID
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_third_version_follows_the_second(name: str, draft: Draft, written: Write, tmp_path: Path) -> None:
+    first = written(name, draft()).rename(tmp_path / "first.dcm")
+    second = written(name, draft(revises=first)).rename(tmp_path / "second.dcm")
+    third = render(name, draft(revises=second))
+    assert third.InstanceNumber == 3
+    assert third.SeriesInstanceUID == dcmread(first).SeriesInstanceUID
+    assert len({third.SOPInstanceUID, dcmread(second).SOPInstanceUID, dcmread(first).SOPInstanceUID}) == 3
 
 
 def test_a_revision_of_something_else_is_refused(draft: Draft, written: Write, tmp_path: Path) -> None:
@@ -100,10 +119,18 @@ def test_a_revision_of_something_else_is_refused(draft: Draft, written: Write, t
         ({"Manufacturer": "OtherVendor"}, "not written by report-gen"),
         ({"VerificationFlag": "VERIFIED"}, "verified or final"),
         ({"PreliminaryFlag": "FINAL"}, "verified or final"),
+        ({"SeriesNumber": ""}, "no valid SeriesNumber"),
+        ({"SeriesNumber": "0"}, "no valid SeriesNumber"),
+        ({"InstanceNumber": "-1"}, "no valid InstanceNumber"),
+        ({"InstanceNumber": "2147483647"}, "no valid InstanceNumber"),
+        ({"InstanceNumber": ["1", "2"]}, "malformed DICOM"),
+        ({"SeriesInstanceUID": "1.2.x"}, "no valid SeriesInstanceUID"),
+        ({"SOPInstanceUID": ["1.2", "1.3"]}, "no valid SOPInstanceUID"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_a_draft_never_replaces_what_a_person_signed_or_another_program_wrote(
-    changes: dict[str, str], message: str, draft: Draft, written: Write
+    changes: dict[str, Any], message: str, draft: Draft, written: Write
 ) -> None:
     path = written("dicom-sr", draft())
     dataset = dcmread(path)
