@@ -13,17 +13,16 @@ from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
 from report_gen.outputs.demographics import NameParts, date_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, encode_segment, escape, parse_message
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
 from report_gen.records import BANNER, Finding, FindingState, Report, Side, Zone, strip_controls
 
-PROGRAM = "report-gen"
 DRAFT, NOTICE = "Draft", "Notice"
 MODEL, WEIGHTS, PROGRAM_VERSION = "Model", "Weights SHA-256", "Program version"
 SIDE, ZONES = "Side", {zone: f"{zone.value.capitalize()} zone" for zone in Zone}
 SET_BY_USER = "Set by the user"
-UNKNOWN = "unknown"
 DICOM_STUDY = Code("113014", "DCM", "DICOM Study")
 """Name of the observation with the Study Instance UID (IHE Radiology, results distribution)."""
 
@@ -224,7 +223,7 @@ def _location(finding: Finding, number: int) -> Iterator[_Observation]:
         yield _Observation(
             name=_coded(SIDE),
             kind="CE",
-            value=_coded(UNKNOWN) if side is Side.UNKNOWN else _coded(side.value, SIDES[side]),
+            value=_coded(side.value, SIDES.get(side)),
             sub_id=f"{number}.1",
             probability=finding.side_probability,
             set_by_user=by_user,
@@ -257,7 +256,7 @@ def _origin(report: Report) -> Iterator[_Observation]:
 
 
 def _state(state: FindingState) -> str:
-    return _coded(UNKNOWN) if state is FindingState.UNKNOWN else _coded(state.value, STATES[state])
+    return _coded(STATE_WORDS[state], None if state is FindingState.UNKNOWN else STATES[state])
 
 
 def _coded(text: str, code: Code | None = None) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.page_content import page_content
 from report_gen.records import BANNER, strip_controls
@@ -61,6 +62,7 @@ def format_html(draft: DraftDocument) -> bytes:
     page = environment.get_template("page.html.j2").render(
         title=_TITLE,
         banner=BANNER,
+        program=PROGRAM,
         style=_markup(style),
         policy=_content_security_policy(style),
         provenance=draft.report.provenance,

@@ -15,9 +15,10 @@ from pydicom.valuerep import PersonName
 from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
 from report_gen.outputs.present_findings import finding_label, present_findings
-from report_gen.records import Finding, FindingState, Heatmap, Report, Sentence, Side, Zone
+from report_gen.records import Finding, Heatmap, Report, Sentence, Side, Zone
 from report_gen.rendering.outlines import resize
 
 _MOST_IMAGES = 4
@@ -30,7 +31,6 @@ _LONGEST = 200
 """Characters of a header value that the page shows."""
 _MEDIUM, _HIGH = 0.5, 0.8
 """Confidence from which a sentence has the mark of medium and of high confidence."""
-_STATES = (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT, FindingState.UNKNOWN)
 _SEX = {"M": "male", "F": "female", "O": "other"}  # defined terms of Patient's Sex, PS3.3 C.7.1.1
 
 
@@ -170,14 +170,15 @@ def _sentence(sentence: Sentence) -> dict[str, str]:
 
 def _sorted_findings(report: Report) -> list[Finding]:
     """Return the findings by state and then by probability, so that the important ones come first."""
-    return sorted(report.findings, key=lambda finding: (_STATES.index(finding.state), -(finding.probability or 0.0)))
+    states = list(STATE_WORDS)
+    return sorted(report.findings, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
 
 
 def _finding(finding: Finding) -> dict[str, str]:
     overridden = (("state", finding.overridden), ("location", finding.location_overridden))
     return {
         "name": finding.name,
-        "state": "unknown" if finding.state is FindingState.UNKNOWN else finding.state.value,
+        "state": STATE_WORDS[finding.state],
         "probability": "" if finding.probability is None else _probability(finding.probability),
         "location": _location(finding),
         "overridden": ", ".join(name for name, is_set in overridden if is_set),
@@ -209,7 +210,7 @@ def _origin(report: Report) -> Iterator[tuple[str, str]]:
     provenance = report.provenance
     yield "Model", provenance.model_name
     yield "Weights, SHA-256", provenance.weights_sha256
-    yield "Program", f"report-gen {provenance.program_version}"
+    yield "Program", f"{PROGRAM} {provenance.program_version}"
     yield "Drafted", provenance.created
     if provenance.study_instance_uid:
         yield "Study Instance UID", provenance.study_instance_uid

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
 from report_gen.outputs.fhir import terms
 from report_gen.reading.json_reports import Probability, ProvenanceModel, ReadModel, validated
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word
+from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_state, known_word
 from report_gen.records import (
     ATTRIBUTES,
     BANNER,
@@ -186,14 +187,14 @@ def _finding(observation: _Observation) -> Finding:
     known = [probability for probability in probabilities if probability is not None]
     return Finding(
         name=observation.code.text,
-        state=known_word(FindingState, observation.text) if observation.text else FindingState.UNKNOWN,
+        state=known_state(observation.text) if observation.text else FindingState.UNKNOWN,
         probability=observation.confidence,
-        overridden=observation.states(terms.STATE_SET),
+        overridden=observation.states(STATE_SET),
         location=FindingLocation(
             known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,
             frozenset(zone for zone, part in zones.items() if part is not None and part.value_boolean),
         ),
-        location_overridden=observation.states(terms.LOCATION_SET),
+        location_overridden=observation.states(LOCATION_SET),
         side_probability=None if side is None else side.confidence,
         zone_probabilities=tuple(known) if len(known) == len(Zone) else None,
     )

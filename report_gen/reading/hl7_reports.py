@@ -9,8 +9,16 @@ from itertools import groupby
 
 from report_gen.outputs import hl7
 from report_gen.outputs.codes import SECTIONS
+from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.er7 import Segment, parse_message
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_time, known_word, plain_report
+from report_gen.reading.plain_reports import (
+    cut_plain_report,
+    empty_provenance,
+    known_state,
+    known_time,
+    known_word,
+    plain_report,
+)
 from report_gen.records import (
     Finding,
     FindingLocation,
@@ -51,7 +59,7 @@ def parse_hl7_report(content: bytes) -> Report:
     if requests[0].component(_REPORT_STATUS) == "X":
         raise ValueError("the report was withdrawn (OBR-25 X)")
     observations = [one for one in segments if one.name == "OBX" and one.component(_STATUS) not in _WITHDRAWN]
-    if segments[0].component(3) != hl7.PROGRAM:
+    if segments[0].component(3) != PROGRAM:
         return _text_of_others(observations)
     unnumbered = [one for one in observations if not one.raw(_SUB_ID)]
     return Report(
@@ -116,8 +124,7 @@ def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
 
 
 def _state(observation: Segment) -> FindingState:
-    text = observation.component(_VALUE, 2)
-    return FindingState.UNKNOWN if text == hl7.UNKNOWN else known_word(FindingState, text)
+    return known_state(observation.component(_VALUE, 2))
 
 
 def _probability(observation: Segment) -> float | None:

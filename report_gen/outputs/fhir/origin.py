@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from report_gen.outputs.demographics import date_of, name_parts, text_of
+from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.report import attachment
@@ -71,7 +72,7 @@ def device(context: FhirContext) -> Json:
     resource: Json = {
         "resourceType": "Device",
         "identifier": [{"system": terms.SHA256, "value": provenance.weights_sha256}, context.identifier("Device")],
-        "manufacturer": "report-gen",
+        "manufacturer": PROGRAM,
         "type": [_ARTIFICIAL_INTELLIGENCE] if context.is_r5 else _ARTIFICIAL_INTELLIGENCE,
     }
     if context.draft.model_card:
