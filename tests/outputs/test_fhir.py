@@ -17,7 +17,7 @@ from fhir.resources.R4B.bundle import Bundle as BundleR4B
 
 from report_gen import read_report, read_study
 from report_gen.errors import OutputError, StudyError, UsageError
-from report_gen.outputs import DocumentOptions, DraftDocument
+from report_gen.outputs import DocumentOptions, DraftDocument, format_text
 from report_gen.outputs.fhir import format_fhir
 from report_gen.outputs.fhir.checking import check_bundle
 from report_gen.records import BANNER, Report, Section, SectionName, Sentence
@@ -30,7 +30,7 @@ AIAST = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "AIAST")
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the page, which takes a second."""
-    monkeypatch.setattr("report_gen.outputs.fhir.report.format_pdf", lambda _: b"%PDF-1.7")
+    monkeypatch.setattr("report_gen.outputs.page.format_pdf", lambda _: b"%PDF-1.7")
 
 
 @pytest.fixture
@@ -244,20 +244,24 @@ def test_other_faults_of_a_bundle_are_found(draft: DraftDocument) -> None:
             check_bundle(bundle, "R4B")
 
 
-def test_the_page_is_attached_if_its_library_is_installed(
+def test_the_text_and_the_page_are_attached(draft: DraftDocument) -> None:
+    (report,) = resources(format_fhir(draft))["DiagnosticReport"]
+    text, page = report["presentedForm"]
+    assert text["contentType"] == "text/plain; charset=utf-8"
+    assert base64.b64decode(text["data"]).decode() == format_text(draft.report)
+    assert page["contentType"] == "application/pdf"
+    assert base64.b64decode(page["data"]) == b"%PDF-1.7"
+
+
+def test_without_the_library_of_the_page_there_is_no_bundle(
     draft: DraftDocument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_library(_: DraftDocument) -> bytes:
-        raise UsageError("no library")
+        raise UsageError("the format pdf needs the system library Pango")
 
-    for page, media_types in (
-        (lambda _: b"%PDF-1.7", ["text/plain; charset=utf-8", "application/pdf"]),
-        (without_library, ["text/plain; charset=utf-8"]),
-    ):
-        monkeypatch.setattr("report_gen.outputs.fhir.report.format_pdf", page)
-        (report,) = resources(format_fhir(draft))["DiagnosticReport"]
-        assert [form["contentType"] for form in report["presentedForm"]] == media_types
-        assert ("without a PDF" in report["presentedForm"][0]["title"]) == (len(media_types) == 1)
+    monkeypatch.setattr("report_gen.outputs.page.format_pdf", without_library)
+    with pytest.raises(UsageError, match="Pango"):
+        format_fhir(draft)
 
 
 def test_a_missing_library_is_named(draft: DraftDocument, monkeypatch: pytest.MonkeyPatch) -> None:

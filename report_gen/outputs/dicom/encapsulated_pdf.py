@@ -30,8 +30,6 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
     Raises:
         StudyError: The source cannot be read or copied, or `revises` is no earlier version.
     """
-    from report_gen.outputs.page import format_pdf
-
     identity = identify_object(
         draft, format_name="dicom-pdf", sop_class_uid=EncapsulatedPDFStorage, series_number=_SERIES_NUMBER
     )
@@ -48,7 +46,7 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
     dataset.ConceptNameCodeSequence = [to_concept(REPORT)]
     dataset.VerificationFlag = "UNVERIFIED"
     dataset.MIMETypeOfEncapsulatedDocument = "application/pdf"
-    _set_document(dataset, format_pdf(draft))
+    _set_document(dataset, draft.pdf)
     purpose = codes.DCM.SourceImage  # CID 7060
     if sources := [source_reference(image, purpose) for image in draft.source.dicom_images]:
         dataset.SourceInstanceSequence = sources

@@ -40,7 +40,7 @@ def format_fhir(draft: DraftDocument) -> bytes:
     Raises:
         StudyError: An image of the study cannot be read any more, or the file that the draft revises is not a Bundle of
             the same study.
-        UsageError: The package fhir.resources is not installed.
+        UsageError: The package fhir.resources, WeasyPrint or its system library Pango is not installed.
         OutputError: The Bundle is not valid, which is a fault of report-gen.
     """
     context = _context(draft)
