@@ -76,6 +76,10 @@ def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
         raise _not_ours(path)
     if request.component(20) != _study_uid(draft):
         raise StudyError(path, f"the earlier version belongs to another study; {_REMEDY}")
+    if request.component(25) != _PRELIMINARY:
+        raise StudyError(
+            path, "it is final or withdrawn (OBR-25), so no draft replaces it; write the new draft beside it"
+        )
     return _Earlier(request.component(3), header.component(10))
 
 

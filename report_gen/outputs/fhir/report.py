@@ -32,7 +32,7 @@ def diagnostic_report(context: FhirContext, results: Sequence[str]) -> Json:
         "meta": context.ai_meta(),
         "text": _narrative(report),
         **_notes(context),
-        "identifier": [{"system": terms.URI, "value": context.report_url}, *_accession(context)],
+        "identifier": [context.report_identifier, *_accession(context)],
         "status": "preliminary" if context.version == 1 else _REVISED[context.fhir_version],
         "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}]}],
         "code": concept(REPORT.meaning, REPORT),
