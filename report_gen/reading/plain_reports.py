@@ -11,6 +11,11 @@ from report_gen.labeling import cut_report
 from report_gen.outputs.draft_terms import STATES_BY_WORD
 from report_gen.records import FindingState, Provenance, Report, Section, SectionName, split_sentences
 
+
+class WithdrawnReportError(ValueError):
+    """A report that its author has withdrawn, so that it must not be read."""
+
+
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
