@@ -11,7 +11,7 @@ from pathlib import Path
 
 from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
-from report_gen.outputs.demographics import NameParts, date_of, name_parts, text_of
+from report_gen.outputs.demographics import NameParts, date_of, identifier_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, encode_segment, escape, parse_message
@@ -116,7 +116,7 @@ def _patient(draft: DraftDocument) -> str:
         "PID",
         {
             1: "1",
-            3: _patient_id(text_of(header, "PatientID"), text_of(header, "IssuerOfPatientID")),
+            3: _patient_id(identifier_of(header, "PatientID"), identifier_of(header, "IssuerOfPatientID")),
             5: "^^^^^^U" if name is None else _name(name),  # name type "unspecified", table 0200
             7: f"{born:%Y%m%d}" if born else "",
             8: sex if sex in ("M", "F", "O") else "U",
@@ -146,7 +146,7 @@ def _request(draft: DraftDocument, filler_number: str) -> str:
             4: _coded(REPORT.meaning, REPORT),
             7: f"{day:%Y%m%d}" if day else "",
             16: "" if referring is None else f"^{_name(referring)}",
-            18: escape(text_of(header, "AccessionNumber")),  # placer field 1, as in IHE Radiology
+            18: escape(identifier_of(header, "AccessionNumber")),  # placer field 1, as in IHE Radiology
             20: escape(_study_uid(draft)),  # filler field 1
             22: _time(draft.report.provenance.created),
             24: "RAD",

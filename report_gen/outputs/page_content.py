@@ -14,6 +14,7 @@ from pydicom.valuerep import PersonName
 
 from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
+from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
@@ -81,8 +82,8 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
 def _identity(draft: DraftDocument) -> str:
     """Return name and ID of the patient, which every sheet of paper must have."""
     header = draft.source.attributes
-    name = _person_name(header.get("PatientName"))
-    identifier = _value(header, "PatientID")
+    name = _person_name(raw_text(header, "PatientName"))
+    identifier = identifier_of(header, "PatientID")
     if not name and not identifier:
         return f"Patient unknown - {shorten(draft.study.name, _LONGEST)}"
     return " - ".join(part for part in (name, identifier and f"ID {identifier}") if part)
@@ -98,8 +99,8 @@ def _study_facts(draft: DraftDocument) -> Iterator[tuple[str, str]]:
         ("Age", _age(_value(header, "PatientAge"))),
         ("Study date", _date(_value(header, "StudyDate"))),
         ("Study", _value(header, "StudyDescription")),
-        ("Accession number", _value(header, "AccessionNumber")),
-        ("File", shorten(draft.study.name, _LONGEST) if _value(header, "PatientID") and not dicom else ""),
+        ("Accession number", identifier_of(header, "AccessionNumber")),
+        ("File", shorten(draft.study.name, _LONGEST) if identifier_of(header, "PatientID") and not dicom else ""),
     )
     yield from ((name, value) for name, value in facts if value)
 
@@ -229,13 +230,12 @@ def _origin(report: Report) -> Iterator[tuple[str, str]]:
 
 def _value(header: Dataset, keyword: str) -> str:
     """Return the text of an attribute, empty if it is missing."""
-    value = header.get(keyword)
-    return "" if value is None else shorten(str(value), _LONGEST)
+    return shorten(raw_text(header, keyword), _LONGEST)
 
 
-def _person_name(name: PersonName | None) -> str:
+def _person_name(name: str) -> str:
     """Return a name as people write it: its alphabetic group, then the ideographic and phonetic ones (PS3.5 6.2.1)."""
-    groups = [] if name is None else [str(group) for group in PersonName(str(name)).components]
+    groups = [str(group) for group in PersonName(name).components]
     alphabetic, *others = [_name_group(group) for group in groups] or [""]
     others = [group.replace(", ", " ") for group in others if group]
     if alphabetic and others:

@@ -7,7 +7,7 @@ import html
 from collections.abc import Sequence
 
 from report_gen.outputs.codes import REPORT
-from report_gen.outputs.demographics import text_of
+from report_gen.outputs.demographics import identifier_of
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept
@@ -68,7 +68,7 @@ def _notes(context: FhirContext) -> Json:
 
 
 def _accession(context: FhirContext) -> list[Json]:
-    number = text_of(context.draft.source.attributes, "AccessionNumber")
+    number = identifier_of(context.draft.source.attributes, "AccessionNumber")
     kind = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
     return [{"type": kind, "value": number}] if number else []
 
