@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
-from report_gen.records import strip_controls
+from report_gen.records import remove_controls, strip_controls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +28,7 @@ def name_parts(attributes: Dataset, keyword: str) -> NameParts | None:
 
     The alphabetic representation is preferred, then the ideographic and the phonetic one.
     """
-    name = attributes.get(keyword)
-    if not name:
-        return None
-    groups = [group for group in str(name).split("=") if group.strip("^ ")]
+    groups = [group for group in raw_text(attributes, keyword).split("=") if group.strip("^ ")]
     if not groups:
         return None
     person = PersonName(groups[0])
@@ -53,7 +51,26 @@ def date_of(attributes: Dataset, keyword: str) -> date | None:
         return None
 
 
+def identifier_of(attributes: Dataset, keyword: str) -> str:
+    """Return an identifier, such as the Patient ID, as all formats write it; empty if it is absent.
+
+    It is the value of the header without the spaces around it, which are not significant (PS3.5 6.2). Spaces within it
+    and backslashes belong to it. Control characters, which only DICOM could write, are removed.
+    """
+    return remove_controls(raw_text(attributes, keyword)).strip(" ")
+
+
 def text_of(attributes: Dataset, keyword: str) -> str:
-    """Return a value as text on one line; empty if it is absent."""
+    """Return a value as text on one line, with white space reduced to single spaces; empty if it is absent."""
+    return strip_controls(raw_text(attributes, keyword))
+
+
+def raw_text(attributes: Dataset, keyword: str) -> str:
+    """Return a value as the header has it; empty if it is absent.
+
+    A backslash separates values, and pydicom splits at it. In an attribute of one value it is a fault of the header.
+    """
     value = attributes.get(keyword)
-    return "" if value is None else strip_controls(str(value))
+    if isinstance(value, MultiValue):
+        return "\\".join(map(str, value))
+    return "" if value is None else str(value)

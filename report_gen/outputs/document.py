@@ -56,3 +56,15 @@ class DraftDocument:
         return read_source_header(
             self.study, patient_id=self.options.patient_id, accession_number=self.options.accession_number
         )
+
+    @cached_property
+    def pdf(self) -> bytes:
+        """The page of the draft as a PDF file. It takes half a second, so the formats that contain it share it.
+
+        Raises:
+            StudyError: An image of the study cannot be read any more.
+            UsageError: WeasyPrint or its system library Pango is not installed.
+        """
+        from report_gen.outputs.page import format_pdf
+
+        return format_pdf(self)

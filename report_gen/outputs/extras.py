@@ -29,7 +29,8 @@ def clinical_extra(what: str) -> Iterator[None]:
             raise UsageError(f"{what}: a library cannot be read ({error}); check the installation") from error
         raise UsageError(
             f"{what} needs the system library Pango, which cannot be loaded; install it (Debian: apt-get install "
-            "libpango-1.0-0 libpangoft2-1.0-0, macOS: brew install pango), or choose the format html"
+            "libpango-1.0-0 libpangoft2-1.0-0, macOS: brew install pango), or choose a format that contains no PDF, "
+            "such as html or hl7"
         ) from error
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-from report_gen.records import UNKNOWN_LOCATION, Finding, FindingLocation, FindingState, Side, Zone, strip_controls
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS, STATES_BY_WORD
+from report_gen.records import UNKNOWN_LOCATION, Finding, FindingLocation, Side, Zone, strip_controls
 
-_WORDS = {state: "unknown" if state is FindingState.UNKNOWN else state.value for state in FindingState}
-_STATES = {word: state for state, word in _WORDS.items()}
-_STATE_SET, _LOCATION_SET = "state set by the user", "location set by the user"
 _PROBABILITY = re.compile(r"probability ([01]\.\d+)")
 
 
@@ -19,12 +17,12 @@ def describe_finding(finding: Finding) -> str:
     finding that is stated, the probability with two decimals, and what the user set. Probabilities of side and zones
     are left out.
     """
-    parts = [_WORDS[finding.state]]
+    parts = [STATE_WORDS[finding.state]]
     if finding.state.is_stated and finding.location.known:
         parts.append(_describe_location(finding.location))
     if finding.probability is not None:
         parts.append(f"probability {finding.probability:.2f}")
-    parts += [_STATE_SET] * finding.overridden + [_LOCATION_SET] * finding.location_overridden
+    parts += [STATE_SET] * finding.overridden + [LOCATION_SET] * finding.location_overridden
     return f"{strip_controls(finding.name)}: {'; '.join(parts)}."
 
 
@@ -32,21 +30,21 @@ def parse_finding(line: str) -> Finding | None:
     """Return the finding of a line of `describe_finding`; None for another text."""
     name, separator, rest = line.removesuffix(".").rpartition(": ")
     state, *parts = rest.split("; ")
-    if not line.endswith(".") or not separator or state not in _STATES:
+    if not line.endswith(".") or not separator or state not in STATES_BY_WORD:
         return None
     location, probability = UNKNOWN_LOCATION, None
     for part in parts:
         if number := _PROBABILITY.fullmatch(part):
             probability = float(number[1])
-        elif part not in (_STATE_SET, _LOCATION_SET):
+        elif part not in (STATE_SET, LOCATION_SET):
             location = _parse_location(part)
     return Finding(
         name=name,
-        state=_STATES[state],
+        state=STATES_BY_WORD[state],
         probability=probability,
-        overridden=_STATE_SET in parts,
+        overridden=STATE_SET in parts,
         location=location,
-        location_overridden=_LOCATION_SET in parts,
+        location_overridden=LOCATION_SET in parts,
     )
 
 

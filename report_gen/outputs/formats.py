@@ -103,9 +103,7 @@ def _render_html(draft: DraftDocument) -> bytes:
 
 
 def _render_pdf(draft: DraftDocument) -> bytes:
-    from report_gen.outputs.page import format_pdf
-
-    return format_pdf(draft)
+    return draft.pdf
 
 
 def _render_dicom_sr(draft: DraftDocument) -> bytes:
@@ -235,8 +233,8 @@ _FORMATS: Mapping[str, OutputFormat] = {
             media_type="application/fhir+json",
             summary="FHIR bundle",
             render=_render_fhir,
-            libraries=("fhir.resources",),
-            needs_attention=True,  # for the page in PDF
+            libraries=("fhir.resources", "jinja2", "weasyprint"),  # the bundle contains the page in PDF
+            needs_attention=True,
             read_version=_read_fhir_version,
         ),
         OutputFormat(

@@ -11,20 +11,19 @@ from pathlib import Path
 
 from report_gen.errors import StudyError
 from report_gen.outputs.codes import REPORT, SECTIONS, SIDES, STATES, Code, finding_code
-from report_gen.outputs.demographics import NameParts, date_of, name_parts, text_of
+from report_gen.outputs.demographics import NameParts, date_of, identifier_of, name_parts, text_of
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
 from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segment, escape, parse_message
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
 from report_gen.outputs.versions import DocumentVersion
 from report_gen.records import BANNER, Finding, FindingState, Report, Side, Zone, strip_controls
 
-PROGRAM = "report-gen"
 DRAFT, NOTICE = "Draft", "Notice"
 MODEL, WEIGHTS, PROGRAM_VERSION = "Model", "Weights SHA-256", "Program version"
 SIDE, ZONES = "Side", {zone: f"{zone.value.capitalize()} zone" for zone in Zone}
 SET_BY_USER = "Set by the user"
-UNKNOWN = "unknown"
 DICOM_STUDY = Code("113014", "DCM", "DICOM Study")
 """Name of the observation with the Study Instance UID (IHE Radiology, results distribution)."""
 
@@ -98,6 +97,10 @@ def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
     header, request = _read_message(path)
     if request.component(20) != _study_uid(draft):
         raise StudyError(path, f"the earlier version belongs to another study; {_REMEDY}")
+    if request.component(25) != _PRELIMINARY:
+        raise StudyError(
+            path, "it is final or withdrawn (OBR-25), so no draft replaces it; write the new draft beside it"
+        )
     return _Earlier(request.component(3), header.component(10))
 
 
@@ -134,7 +137,7 @@ def _patient(draft: DraftDocument) -> str:
         "PID",
         {
             1: "1",
-            3: _patient_id(text_of(header, "PatientID"), text_of(header, "IssuerOfPatientID")),
+            3: _patient_id(identifier_of(header, "PatientID"), identifier_of(header, "IssuerOfPatientID")),
             5: "^^^^^^U" if name is None else _name(name),  # name type "unspecified", table 0200
             7: f"{born:%Y%m%d}" if born else "",
             8: sex if sex in ("M", "F", "O") else "U",
@@ -164,7 +167,7 @@ def _request(draft: DraftDocument, filler_number: str) -> str:
             4: _coded(REPORT.meaning, REPORT),
             7: f"{day:%Y%m%d}" if day else "",
             16: "" if referring is None else f"^{_name(referring)}",
-            18: escape(text_of(header, "AccessionNumber")),  # placer field 1, as in IHE Radiology
+            18: escape(identifier_of(header, "AccessionNumber")),  # placer field 1, as in IHE Radiology
             20: escape(_study_uid(draft)),  # filler field 1
             22: _time(draft.report.provenance.created),
             24: "RAD",
@@ -245,7 +248,7 @@ def _location(finding: Finding, number: int) -> Iterator[_Observation]:
         yield _Observation(
             name=_coded(SIDE),
             kind="CE",
-            value=_coded(UNKNOWN) if side is Side.UNKNOWN else _coded(side.value, SIDES[side]),
+            value=_coded(side.value, SIDES.get(side)),
             sub_id=f"{number}.1",
             probability=finding.side_probability,
             set_by_user=by_user,
@@ -278,7 +281,7 @@ def _origin(report: Report) -> Iterator[_Observation]:
 
 
 def _state(state: FindingState) -> str:
-    return _coded(UNKNOWN) if state is FindingState.UNKNOWN else _coded(state.value, STATES[state])
+    return _coded(STATE_WORDS[state], None if state is FindingState.UNKNOWN else STATES[state])
 
 
 def _coded(text: str, code: Code | None = None) -> str:

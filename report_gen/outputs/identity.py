@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
+from report_gen.outputs.demographics import identifier_of
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.json import format_json
 from report_gen.outputs.source_header import derived_uuid
@@ -16,9 +17,10 @@ def derive_report_id(draft: DraftDocument) -> UUID:
 
 
 def identifying_content(draft: DraftDocument) -> tuple[str, ...]:
-    """Return what makes a draft another one of its study: its content, and the identifiers that the user has set.
+    """Return what makes a draft another one of its study: its content, and the identifiers of patient and study.
 
     The time of the draft does not belong to its identity.
     """
     undated = replace(draft.report, provenance=replace(draft.report.provenance, created=""))
-    return format_json(undated), draft.options.patient_id or "", draft.options.accession_number or ""
+    identifiers = (identifier_of(draft.source.attributes, keyword) for keyword in ("PatientID", "AccessionNumber"))
+    return format_json(undated), *identifiers

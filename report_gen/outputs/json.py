@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+from report_gen.outputs.draft_terms import STATE_WORDS
 from report_gen.records import (
     BANNER,
     Attribute,
     Finding,
-    FindingState,
     Provenance,
     Report,
     Section,
@@ -87,11 +87,9 @@ def _rounded(probability: float | None) -> float | None:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    # UNKNOWN is an alias of NOT_MENTIONED, which is the word for a text and not for an image.
-    state = "unknown" if finding.state is FindingState.UNKNOWN else finding.state.value
     return {
         "name": finding.name,
-        "state": state,
+        "state": STATE_WORDS[finding.state],
         "probability": _rounded(finding.probability),
         "overridden": finding.overridden,
         "location": {

@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from report_gen.errors import UsageError
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.page_content import page_content
-from report_gen.records import BANNER, strip_controls
+from report_gen.records import BANNER, remove_controls
 from report_gen.rendering.fonts import EAST_ASIAN_FONTS, east_asian_fonts, font_file
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def format_html(draft: DraftDocument) -> bytes:
     page = environment.get_template("page.html.j2").render(
         title=_TITLE,
         banner=BANNER,
+        program=PROGRAM,
         style=_markup(style),
         policy=_content_security_policy(style),
         provenance=draft.report.provenance,
@@ -106,7 +108,7 @@ def _font_faces(page: str) -> str:
 
 def _css_text(text: str) -> str:
     """Escape a text for a CSS string: a backslash and the code point stand for a character (CSS 2.1, 4.3.7)."""
-    return "".join(one if one.isalnum() and one.isascii() else f"\\{ord(one):x} " for one in strip_controls(text))
+    return "".join(one if one.isalnum() and one.isascii() else f"\\{ord(one):x} " for one in remove_controls(text))
 
 
 def _content_security_policy(style: str) -> str:
@@ -125,7 +127,7 @@ def _environment() -> Environment:
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
-        finalize=lambda value: strip_controls(value) if type(value) is str else value,
+        finalize=lambda value: remove_controls(value) if type(value) is str else value,
     )
 
 

@@ -14,10 +14,12 @@ from pydicom.valuerep import PersonName
 
 from report_gen.controls import shorten
 from report_gen.imaging import load_pixels
+from report_gen.outputs.demographics import identifier_of, raw_text
 from report_gen.outputs.document import DraftDocument
+from report_gen.outputs.draft_terms import PROGRAM, STATE_WORDS
 from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findings
 from report_gen.outputs.present_findings import finding_label, present_findings
-from report_gen.records import Finding, FindingState, Heatmap, Report, Sentence, Side, Zone
+from report_gen.records import Finding, Heatmap, Report, Sentence, Side, Zone
 from report_gen.rendering.outlines import resize
 
 _MOST_IMAGES = 4
@@ -30,7 +32,6 @@ _LONGEST = 200
 """Characters of a header value that the page shows."""
 _MEDIUM, _HIGH = 0.5, 0.8
 """Confidence from which a sentence has the mark of medium and of high confidence."""
-_STATES = (FindingState.PRESENT, FindingState.UNCERTAIN, FindingState.ABSENT, FindingState.UNKNOWN)
 _SEX = {"M": "male", "F": "female", "O": "other"}  # defined terms of Patient's Sex, PS3.3 C.7.1.1
 
 
@@ -81,8 +82,8 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
 def _identity(draft: DraftDocument) -> str:
     """Return name and ID of the patient, which every sheet of paper must have."""
     header = draft.source.attributes
-    name = _person_name(header.get("PatientName"))
-    identifier = _value(header, "PatientID")
+    name = _person_name(raw_text(header, "PatientName"))
+    identifier = identifier_of(header, "PatientID")
     if not name and not identifier:
         return f"Patient unknown - {shorten(draft.study.name, _LONGEST)}"
     return " - ".join(part for part in (name, identifier and f"ID {identifier}") if part)
@@ -98,8 +99,8 @@ def _study_facts(draft: DraftDocument) -> Iterator[tuple[str, str]]:
         ("Age", _age(_value(header, "PatientAge"))),
         ("Study date", _date(_value(header, "StudyDate"))),
         ("Study", _value(header, "StudyDescription")),
-        ("Accession number", _value(header, "AccessionNumber")),
-        ("File", shorten(draft.study.name, _LONGEST) if _value(header, "PatientID") and not dicom else ""),
+        ("Accession number", identifier_of(header, "AccessionNumber")),
+        ("File", shorten(draft.study.name, _LONGEST) if identifier_of(header, "PatientID") and not dicom else ""),
     )
     yield from ((name, value) for name, value in facts if value)
 
@@ -170,14 +171,15 @@ def _sentence(sentence: Sentence) -> dict[str, str]:
 
 def _sorted_findings(report: Report) -> list[Finding]:
     """Return the findings by state and then by probability, so that the important ones come first."""
-    return sorted(report.findings, key=lambda finding: (_STATES.index(finding.state), -(finding.probability or 0.0)))
+    states = list(STATE_WORDS)
+    return sorted(report.findings, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
 
 
 def _finding(finding: Finding) -> dict[str, str]:
     overridden = (("state", finding.overridden), ("location", finding.location_overridden))
     return {
         "name": finding.name,
-        "state": "unknown" if finding.state is FindingState.UNKNOWN else finding.state.value,
+        "state": STATE_WORDS[finding.state],
         "probability": "" if finding.probability is None else _probability(finding.probability),
         "location": _location(finding),
         "overridden": ", ".join(name for name, is_set in overridden if is_set),
@@ -209,7 +211,7 @@ def _origin(report: Report) -> Iterator[tuple[str, str]]:
     provenance = report.provenance
     yield "Model", provenance.model_name
     yield "Weights, SHA-256", provenance.weights_sha256
-    yield "Program", f"report-gen {provenance.program_version}"
+    yield "Program", f"{PROGRAM} {provenance.program_version}"
     yield "Drafted", provenance.created
     if provenance.study_instance_uid:
         yield "Study Instance UID", provenance.study_instance_uid
@@ -228,13 +230,12 @@ def _origin(report: Report) -> Iterator[tuple[str, str]]:
 
 def _value(header: Dataset, keyword: str) -> str:
     """Return the text of an attribute, empty if it is missing."""
-    value = header.get(keyword)
-    return "" if value is None else shorten(str(value), _LONGEST)
+    return shorten(raw_text(header, keyword), _LONGEST)
 
 
-def _person_name(name: PersonName | None) -> str:
+def _person_name(name: str) -> str:
     """Return a name as people write it: its alphabetic group, then the ideographic and phonetic ones (PS3.5 6.2.1)."""
-    groups = [] if name is None else [str(group) for group in PersonName(str(name)).components]
+    groups = [str(group) for group in PersonName(name).components]
     alphabetic, *others = [_name_group(group) for group in groups] or [""]
     others = [group.replace(", ", " ") for group in others if group]
     if alphabetic and others:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from pydicom import DataElement, Dataset
 from pydicom.datadict import dictionary_VR
+from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
 from report_gen.imaging import is_dicom, raise_study_errors, read_attributes
+from report_gen.outputs.demographics import raw_text
 from report_gen.records import Image, Study
 
 IDENTIFIERS = ("StudyInstanceUID", "PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber", "StudyID")
@@ -88,6 +90,9 @@ STUDY_KEYWORDS = (
 same study repeats (IHE RAD TF-2x appendix A), with the issuers of its identifiers. The physicians who read the study
 are left out, because a draft was read by none; so are diagnoses, allergies and other parts of the history."""
 
+_STRIPPED = ("PatientID", "IssuerOfPatientID", "AccessionNumber")
+"""Attributes that lose the spaces around their values, see `identifier_of`: all formats then have the same value."""
+
 _IMAGE_KEYWORDS = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality", "NumberOfFrames")
 _KEYWORDS = ("SpecificCharacterSet", *PATIENT_KEYWORDS, *STUDY_KEYWORDS, *_IMAGE_KEYWORDS)
 
@@ -149,13 +154,17 @@ def read_source_header(
     first = next((header for header in read if header.get("PatientID")), read[0] if read else None)
     attributes = Dataset()
     if first is None:
-        digests = [image.sha256 for image in study.images]
-        attributes.StudyInstanceUID = derived_uid("study", *digests, patient_id or "")  # of one patient only
-        attributes.PatientID, attributes.AccessionNumber = patient_id or "", accession_number or ""
+        digests, patient_id = [image.sha256 for image in study.images], (patient_id or "").strip(" ")
+        attributes.StudyInstanceUID = derived_uid("study", *digests, patient_id)  # of one patient only
+        attributes.PatientID, attributes.AccessionNumber = patient_id, (accession_number or "").strip(" ")
     else:
         for keyword in (*PATIENT_KEYWORDS, *STUDY_KEYWORDS):
             if keyword in first:
                 attributes.add(first[keyword])
+        for keyword in _STRIPPED:
+            text = raw_text(first, keyword)
+            if isinstance(first.get(keyword), str | MultiValue) and text != text.strip(" "):
+                attributes[keyword].value = text.strip(" ")
     images = [_source_image(image, header) for image, header in zip(study.images, headers, strict=True)]
     return SourceHeader(attributes=attributes, images=tuple(images))
 

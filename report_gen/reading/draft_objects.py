@@ -14,8 +14,9 @@ from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, EnhancedSR
 
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.outputs.codes import PRESENCE, PROBABILITY, SECTIONS, SIDES, STATES, ZONES, Code
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
 from report_gen.outputs.finding_lines import parse_finding
-from report_gen.outputs.sr_terms import LOCATION_SET, MANUFACTURER, STATE_SET
+from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.reading.plain_reports import empty_provenance, known_time
 from report_gen.records import (
     Finding,

@@ -9,9 +9,16 @@ from typing import Any
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
 from report_gen.outputs.fhir import terms
 from report_gen.reading.json_reports import Probability, ProvenanceModel, ReadModel, validated
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_word
+from report_gen.reading.plain_reports import (
+    WithdrawnReportError,
+    cut_plain_report,
+    empty_provenance,
+    known_state,
+    known_word,
+)
 from report_gen.records import (
     ATTRIBUTES,
     BANNER,
@@ -31,7 +38,11 @@ from report_gen.records import (
 from report_gen.strict_json import parse_json
 
 _READABLE = ("registered", "partial", "preliminary", "modified", "final", "amended", "corrected", "appended", "unknown")
-"""Statuses of a report that has not been withdrawn (hl7.org/fhir/valueset-diagnostic-report-status.html)."""
+"""Statuses of a report that may be read (hl7.org/fhir/valueset-diagnostic-report-status.html)."""
+
+
+_WITHDRAWN = ("cancelled", "entered-in-error")
+"""Statuses of a report, an observation and a document that must not be used."""
 
 
 class _Fhir(ReadModel):
@@ -69,6 +80,7 @@ class _Valued(_Fhir):
 
 
 class _Observation(_Valued):
+    status: str
     category: list[_Text] = Field(default_factory=list)
     component: list[_Valued] = Field(default_factory=list)
 
@@ -112,6 +124,7 @@ class _Content(_Fhir):
 
 
 class _Document(_Fhir):
+    status: str
     content: list[_Content]
 
 
@@ -136,7 +149,8 @@ def parse_fhir_report(document: Mapping[str, Any]) -> Report:
         document: The parsed JSON.
 
     Raises:
-        ValueError: The document is not valid, has no DiagnosticReport or several, or its report was withdrawn.
+        ValueError: The document is not valid, or has no DiagnosticReport or several.
+        WithdrawnReportError: The report was withdrawn.
     """
     kind = document.get("resourceType")
     entries = validated(_Bundle, document).entry if kind == "Bundle" else [_Entry(resource=dict(document))]
@@ -144,6 +158,8 @@ def parse_fhir_report(document: Mapping[str, Any]) -> Report:
     if len(reports) != 1:
         raise ValueError(f"the FHIR document has {len(reports)} resources of the type DiagnosticReport, not 1")
     report = validated(_DiagnosticReport, reports[0].resource)
+    if report.status in _WITHDRAWN:
+        raise WithdrawnReportError(f"the report was withdrawn (DiagnosticReport.status {report.status})")
     if report.status not in _READABLE:
         raise ValueError(f"the DiagnosticReport has the status {report.status[:30]!r}")
     observations = _observations(report.result, entries)
@@ -161,14 +177,18 @@ def parse_fhir_report(document: Mapping[str, Any]) -> Report:
 
 
 def _observations(results: Sequence[_Reference], entries: Sequence[_Entry]) -> list[_Observation]:
-    """Return the Observations that a report refers to, in its order. References that lead elsewhere are left out."""
+    """Return the Observations that a report refers to, in its order.
+
+    References that lead elsewhere and withdrawn Observations are left out.
+    """
     by_name = {
         name: entry.resource
         for entry in entries
         for name in entry.names
         if entry.resource.get("resourceType") == "Observation"
     }
-    return [validated(_Observation, by_name[one.reference]) for one in results if one.reference in by_name]
+    found = [validated(_Observation, by_name[one.reference]) for one in results if one.reference in by_name]
+    return [one for one in found if one.status not in _WITHDRAWN]
 
 
 def _section(observation: _Observation) -> Section:
@@ -186,14 +206,14 @@ def _finding(observation: _Observation) -> Finding:
     known = [probability for probability in probabilities if probability is not None]
     return Finding(
         name=observation.code.text,
-        state=known_word(FindingState, observation.text) if observation.text else FindingState.UNKNOWN,
+        state=known_state(observation.text) if observation.text else FindingState.UNKNOWN,
         probability=observation.confidence,
-        overridden=observation.states(terms.STATE_SET),
+        overridden=observation.states(STATE_SET),
         location=FindingLocation(
             known_word(Side, side.text) if side is not None and side.text else Side.UNKNOWN,
             frozenset(zone for zone, part in zones.items() if part is not None and part.value_boolean),
         ),
-        location_overridden=observation.states(terms.LOCATION_SET),
+        location_overridden=observation.states(LOCATION_SET),
         side_probability=None if side is None else side.confidence,
         zone_probabilities=tuple(known) if len(known) == len(Zone) else None,
     )
@@ -218,8 +238,9 @@ def _provenance(entries: Sequence[_Entry]) -> Provenance | None:
     """Return the provenance that a draft has as an attachment; None in documents of other programs."""
     for entry in entries:
         if entry.resource.get("resourceType") == "DocumentReference":
-            for content in validated(_Document, entry.resource).content:
-                if content.attachment.title == terms.PROVENANCE_TITLE:
+            document = validated(_Document, entry.resource)
+            for content in document.content:
+                if content.attachment.title == terms.PROVENANCE_TITLE and document.status not in _WITHDRAWN:
                     data = base64.b64decode(content.attachment.data, validate=True)
                     return validated(ProvenanceModel, parse_json(data)).record()
     return None

@@ -9,8 +9,17 @@ from itertools import groupby
 
 from report_gen.outputs import hl7
 from report_gen.outputs.codes import SECTIONS
+from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.er7 import Segment, parse_message
-from report_gen.reading.plain_reports import cut_plain_report, empty_provenance, known_time, known_word, plain_report
+from report_gen.reading.plain_reports import (
+    WithdrawnReportError,
+    cut_plain_report,
+    empty_provenance,
+    known_state,
+    known_time,
+    known_word,
+    plain_report,
+)
 from report_gen.records import (
     Finding,
     FindingLocation,
@@ -30,8 +39,14 @@ _SUFFIXES = {"GDT": "findings", "IMP": "impression"}
 """Section of the suffixes by which radiology systems mark the lines of a report (HL7 2.5.1 7.1.4)."""
 
 _REPORT_STATUS, _STATUS = 25, 11
-_WITHDRAWN = frozenset("DWX")
-"""Statuses of results that do not count: deleted, posted as wrong, not obtained (HL7 table 0085)."""
+"""Fields of OBR and OBX."""
+_NO_RESULT = frozenset("DINOWX")
+"""Statuses of an OBX whose value is no result (HL7 table 0085): D deleted, I pending, N not asked, O description of the
+order, W wrong, for example of another patient, X cannot be obtained."""
+_ORDER_CONTROL, _ORDER_STATUS = 1, 5
+"""Fields of ORC."""
+_CANCELED = frozenset(("CA", "CR", "OC"))
+"""Order control codes (HL7 table 0119): cancel the order, canceled as requested, order canceled."""
 
 
 def parse_hl7_report(content: bytes) -> Report:
@@ -41,25 +56,38 @@ def parse_hl7_report(content: bytes) -> Report:
         content: The message, encoded in UTF-8.
 
     Raises:
-        ValueError: The content is not an ORU message, contains several reports, is not valid, or was withdrawn.
+        ValueError: The content is not an ORU message, contains several reports, or is not valid.
+        WithdrawnReportError: The report or its order was withdrawn.
     """
     segments = parse_message(content)
     kind = segments[0].component(9)
     requests = [segment for segment in segments if segment.name == "OBR"]
     if kind != "ORU" or len(requests) != 1:
         raise ValueError(f"the message has the type {kind[:10]!r} and {len(requests)} reports; give an ORU with one")
-    if requests[0].component(_REPORT_STATUS) == "X":
-        raise ValueError("the report was withdrawn (OBR-25 X)")
-    observations = [one for one in segments if one.name == "OBX" and one.component(_STATUS) not in _WITHDRAWN]
-    if segments[0].component(3) != hl7.PROGRAM:
-        return _text_of_others(observations)
-    unnumbered = [one for one in observations if not one.raw(_SUB_ID)]
+    _refuse_withdrawn(segments)
+    observations = [one for one in segments if one.name == "OBX"]
+    results = [one for one in observations if _is_result(one)]
+    if segments[0].component(3) != PROGRAM:
+        return _text_of_others(results)
+    unnumbered = [one for one in results if not one.raw(_SUB_ID)]
     return Report(
         sections=tuple(_sections(unnumbered)),
         findings=tuple(_findings(observations)),
         notices=tuple(" ".join(one.lines(_VALUE)) for one in unnumbered if one.component(_NAME, 2) == hl7.NOTICE),
         provenance=_provenance(requests[0], unnumbered),
     )
+
+
+def _refuse_withdrawn(segments: Sequence[Segment]) -> None:
+    for one in segments:
+        if one.name == "OBR" and one.component(_REPORT_STATUS) == "X":
+            raise WithdrawnReportError("the report was withdrawn (OBR-25 X)")
+        if one.name == "ORC" and (one.component(_ORDER_CONTROL) in _CANCELED or one.component(_ORDER_STATUS) == "CA"):
+            raise WithdrawnReportError("the order of the report was canceled (ORC)")
+
+
+def _is_result(observation: Segment) -> bool:
+    return observation.component(_STATUS) not in _NO_RESULT
 
 
 def _text_of_others(observations: Sequence[Segment]) -> Report:
@@ -93,7 +121,10 @@ def _findings(observations: Sequence[Segment]) -> Iterator[Finding]:
     numbered = (one for one in observations if one.raw(_SUB_ID))
     for _, group in groupby(numbered, key=lambda one: one.raw(_SUB_ID).partition(".")[0]):
         finding, *parts = group
-        yield _finding(finding, {part.component(_NAME, 2): part for part in parts})
+        if "." in finding.raw(_SUB_ID):
+            raise ValueError("a location belongs to no finding")
+        if _is_result(finding):
+            yield _finding(finding, {part.component(_NAME, 2): part for part in parts if _is_result(part)})
 
 
 def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
@@ -116,8 +147,7 @@ def _finding(finding: Segment, parts: dict[str, Segment]) -> Finding:
 
 
 def _state(observation: Segment) -> FindingState:
-    text = observation.component(_VALUE, 2)
-    return FindingState.UNKNOWN if text == hl7.UNKNOWN else known_word(FindingState, text)
+    return known_state(observation.component(_VALUE, 2))
 
 
 def _probability(observation: Segment) -> float | None:

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from report_gen.outputs.draft_terms import STATES_BY_WORD
 from report_gen.outputs.json import SCHEMA_VERSION
 from report_gen.records import (
     Attribute,
     AttributeName,
     Finding,
     FindingLocation,
-    FindingState,
     InputFile,
     Provenance,
     Report,
@@ -94,7 +94,7 @@ class _FindingModel(ReadModel):
         zones = self.zone_probabilities
         return Finding(
             name=self.name,
-            state=FindingState.UNKNOWN if self.state == "unknown" else FindingState(self.state),
+            state=STATES_BY_WORD[self.state],
             probability=self.probability,
             overridden=self.overridden,
             location=FindingLocation(self.location.side, frozenset(self.location.zones)),

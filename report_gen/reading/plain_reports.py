@@ -8,7 +8,13 @@ from enum import StrEnum
 from typing import TypeVar
 
 from report_gen.labeling import cut_report
-from report_gen.records import Provenance, Report, Section, SectionName, split_sentences
+from report_gen.outputs.draft_terms import STATES_BY_WORD
+from report_gen.records import FindingState, Provenance, Report, Section, SectionName, split_sentences
+
+
+class WithdrawnReportError(ValueError):
+    """A report that its author has withdrawn, so that it must not be read."""
+
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
@@ -47,6 +53,17 @@ def known_word(words: type[_Word], text: str) -> _Word:
         return words(text)
     except ValueError:
         raise ValueError(f"it has an unknown {words.__name__}") from None
+
+
+def known_state(word: str) -> FindingState:
+    """Return the state of a finding with this word in documents.
+
+    Raises:
+        ValueError: There is none. The message does not repeat the word, which may identify a patient.
+    """
+    if word not in STATES_BY_WORD:
+        raise ValueError("it has an unknown state of a finding")
+    return STATES_BY_WORD[word]
 
 
 def known_time(text: str, where: str) -> str:

@@ -7,12 +7,16 @@ from pathlib import Path
 
 from report_gen.errors import StudyError
 from report_gen.outputs.report_file import read_report_file
+from report_gen.reading.plain_reports import WithdrawnReportError
 from report_gen.records import BANNER, Report
 from report_gen.strict_json import parse_json
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:
     """Read a report from a file. The format follows from the content, not from the name of the file.
+
+    What its author has withdrawn is not read: in FHIR a report or an observation that is cancelled or entered in error,
+    in HL7 a canceled order or an observation without a result (OBR-25, ORC, OBX-11). A DICOM SR has no such status.
 
     Drafts of report-gen are read as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) and DICOM SR (text or coded findings).
     `report_gen.reading` says what each format keeps. FHIR, HL7 and DICOM SR of other programs give the text of findings
@@ -25,7 +29,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         The report. What the file does not state is empty.
 
     Raises:
-        StudyError: The file cannot be read, is larger than 32 MiB, is damaged, or is not a report.
+        StudyError: The file cannot be read, is larger than 32 MiB, is damaged, is not a report, or was withdrawn.
     """
     path = Path(path)
     content = read_report_file(path)
@@ -34,6 +38,8 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         return _read_dicom(path, content[:132])
     try:
         return _read(content, start)
+    except WithdrawnReportError as error:
+        raise StudyError(path, f"{error}; give the report that replaces it") from error
     except ValueError as error:
         raise StudyError(path, f"not a report, or damaged ({error}); write or export the file again") from error
 

@@ -31,6 +31,7 @@ from report_gen.records.report import (
     Sentence,
     format_report,
     parse_report,
+    remove_controls,
     split_sentences,
     strip_controls,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "location_from_parts",
     "location_to_parts",
     "parse_report",
+    "remove_controls",
     "split_sentences",
     "strip_controls",
 ]

@@ -183,10 +183,15 @@ def _is_sentence_boundary(before: str, word: str) -> bool:
 
 
 def strip_controls(text: str) -> str:
+    """Return the text of `remove_controls` with white space reduced to single spaces."""
+    return " ".join(remove_controls(text).split())
+
+
+def remove_controls(text: str) -> str:
     """Return the text on one line, without control, format and surrogate characters, which a terminal would act on."""
     unwanted = {
         ord(character): " " if character.isspace() else ""
         for character in set(text)  # a table for all characters is far faster than a look-up of each
         if unicodedata.category(character).startswith("C")
     }
-    return " ".join(text.translate(unwanted).split())
+    return text.translate(unwanted)

@@ -401,17 +401,18 @@ def test_a_missing_library_is_found_before_a_study_is_read(
     assert 'pip install "report-gen[clinical]"' in answer.err
 
 
+@pytest.mark.parametrize("name", ["pdf", "dicom-pdf", "fhir"])
 def test_a_missing_system_library_is_found_before_the_model_is_loaded(
-    draft: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    draft: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("cannot load library 'libpango-1.0-0'")
 
     monkeypatch.setattr(extras, "import_module", refuse)
     monkeypatch.setattr("report_gen.cli.draft.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
-    answer = draft(studies / "study-0", "-o", tmp_path / "out", "--format", "pdf")
+    answer = draft(studies / "study-0", "-o", tmp_path / "out", "--format", name)
     assert answer.code == 2
-    assert "the format pdf needs the system library Pango, which cannot be loaded; install it" in answer.err
+    assert f"the format {name} needs the system library Pango, which cannot be loaded; install it" in answer.err
 
 
 def test_options_of_one_study(draft: Command, studies: Path, tmp_path: Path, documents: list[DraftDocument]) -> None:

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import pytest
 from fhir.resources.bundle import Bundle as BundleR5
 from fhir.resources.R4B.bundle import Bundle as BundleR4B
 
 from report_gen import read_report, read_study
 from report_gen.errors import OutputError, StudyError, UsageError
-from report_gen.outputs import DocumentOptions, DraftDocument
+from report_gen.outputs import DocumentOptions, DraftDocument, format_text
 from report_gen.outputs.fhir import format_fhir
 from report_gen.outputs.fhir.checking import check_bundle
-from report_gen.records import BANNER, Report, Section, SectionName, Sentence
+from report_gen.records import BANNER, Box, Heatmap, Report, Section, SectionName, Sentence
 from tests.dicom_files import write_dicom
 
 BUNDLES = {"R4B": BundleR4B, "R5": BundleR5}
@@ -30,7 +31,7 @@ AIAST = ("http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "AIAST")
 @pytest.fixture(autouse=True)
 def page(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the page, which takes a second."""
-    monkeypatch.setattr("report_gen.outputs.fhir.report.format_pdf", lambda _: b"%PDF-1.7")
+    monkeypatch.setattr("report_gen.outputs.page.format_pdf", lambda _: b"%PDF-1.7")
 
 
 @pytest.fixture
@@ -204,6 +205,63 @@ def test_a_revision_is_the_next_version_of_the_same_report(
     assert read_report(second).notices == ("Corrected.",)
 
 
+def identities(content: bytes) -> tuple[str, set[str]]:
+    """Return the identifier of the report, and the identifier of the Bundle with the URLs of its entries."""
+    bundle = json.loads(content)
+    report = bundle["entry"][0]["resource"]["identifier"][0]["value"]
+    return report, {bundle["identifier"]["value"], *(entry["fullUrl"] for entry in bundle["entry"])}
+
+
+def test_two_revisions_of_one_version_are_two_bundles_of_one_report(draft: DraftDocument, tmp_path: Path) -> None:
+    (first := tmp_path / "1.fhir.json").write_bytes(format_fhir(draft))
+    revisions = [
+        replace(draft, report=replace(draft.report, notices=(notice,)), revises=first)
+        for notice in ("Corrected.", "Corrected again.")
+    ]
+    found = [identities(content) for content in (first.read_bytes(), *map(format_fhir, revisions))]
+    assert len({report for report, _ in found}) == 1
+    urls = [url for _, of_bundle in found for url in of_bundle]
+    assert len(set(urls)) == len(urls)
+    assert identities(format_fhir(replace(revisions[0]))) == found[1]
+    (second := tmp_path / "2.fhir.json").write_bytes(format_fhir(revisions[0]))
+    (other := tmp_path / "3.fhir.json").write_bytes(format_fhir(revisions[1]))
+    third, fourth = (replace(revisions[0], revises=path) for path in (second, other))
+    assert not identities(format_fhir(third))[1] & identities(format_fhir(fourth))[1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"options": DocumentOptions(fhir_version="R5")},
+        {"options": DocumentOptions(paper="Letter")},
+        {"model_card": "# another card"},
+        {"attention": Heatmap(image=np.zeros((1, 1), np.float32), square=(0, 0, 1), part=Box(0, 0, 1, 1), weights={})},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_bundles_of_other_content_share_nothing_but_the_report(draft: DraftDocument, change: dict[str, Any]) -> None:
+    first, second = identities(format_fhir(draft)), identities(format_fhir(replace(draft, **change)))
+    assert first[0] == second[0]
+    assert not first[1] & second[1]
+
+
+@pytest.mark.parametrize("status", ["final", "entered-in-error", "cancelled", "corrected"])
+def test_a_bundle_that_is_no_draft_any_more_is_not_revised(draft: DraftDocument, tmp_path: Path, status: str) -> None:
+    bundle = json.loads(format_fhir(draft))
+    bundle["entry"][0]["resource"]["status"] = status
+    (tmp_path / "x.json").write_text(json.dumps(bundle))
+    with pytest.raises(StudyError, match="is final or withdrawn, so no draft replaces it"):
+        format_fhir(replace(draft, revises=tmp_path / "x.json"))
+
+
+def test_a_bundle_with_another_identifier_is_not_revised(draft: DraftDocument, tmp_path: Path) -> None:
+    bundle = json.loads(format_fhir(draft))
+    bundle["identifier"]["value"] = "urn:uuid:6f0e6e0c-5d0b-4d54-9a55-6b1a1f4b8a0e"
+    (tmp_path / "x.json").write_text(json.dumps(bundle))
+    with pytest.raises(StudyError, match="not a FHIR Bundle that report-gen wrote"):
+        format_fhir(replace(draft, revises=tmp_path / "x.json"))
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"entry": [{"resource": {"resourceType": "Patient"}}]}'])
 def test_only_a_bundle_of_report_gen_is_revised(draft: DraftDocument, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
@@ -244,20 +302,24 @@ def test_other_faults_of_a_bundle_are_found(draft: DraftDocument) -> None:
             check_bundle(bundle, "R4B")
 
 
-def test_the_page_is_attached_if_its_library_is_installed(
+def test_the_text_and_the_page_are_attached(draft: DraftDocument) -> None:
+    (report,) = resources(format_fhir(draft))["DiagnosticReport"]
+    text, page = report["presentedForm"]
+    assert text["contentType"] == "text/plain; charset=utf-8"
+    assert base64.b64decode(text["data"]).decode() == format_text(draft.report)
+    assert page["contentType"] == "application/pdf"
+    assert base64.b64decode(page["data"]) == b"%PDF-1.7"
+
+
+def test_without_the_library_of_the_page_there_is_no_bundle(
     draft: DraftDocument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_library(_: DraftDocument) -> bytes:
-        raise UsageError("no library")
+        raise UsageError("the format pdf needs the system library Pango")
 
-    for page, media_types in (
-        (lambda _: b"%PDF-1.7", ["text/plain; charset=utf-8", "application/pdf"]),
-        (without_library, ["text/plain; charset=utf-8"]),
-    ):
-        monkeypatch.setattr("report_gen.outputs.fhir.report.format_pdf", page)
-        (report,) = resources(format_fhir(draft))["DiagnosticReport"]
-        assert [form["contentType"] for form in report["presentedForm"]] == media_types
-        assert ("without a PDF" in report["presentedForm"][0]["title"]) == (len(media_types) == 1)
+    monkeypatch.setattr("report_gen.outputs.page.format_pdf", without_library)
+    with pytest.raises(UsageError, match="Pango"):
+        format_fhir(draft)
 
 
 def test_a_missing_library_is_named(draft: DraftDocument, monkeypatch: pytest.MonkeyPatch) -> None:

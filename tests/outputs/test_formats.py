@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
+from report_gen import read_study
 from report_gen.errors import UsageError
-from report_gen.outputs import DraftDocument, find_format, format_json, format_names, format_text, get_format
+from report_gen.outputs import (
+    DocumentOptions,
+    DraftDocument,
+    find_format,
+    format_json,
+    format_names,
+    format_text,
+    get_format,
+)
 from report_gen.records import Image, Report, Series, Study
+from tests.dicom_files import write_dicom
 
 
 @pytest.fixture
@@ -58,6 +72,28 @@ def test_a_missing_library_is_an_error_that_names_the_extra(
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(UsageError, match=rf"{name} needs the library highdicom.*report-gen\[clinical\]"):
         get_format(name).render(DraftDocument(report=report, study=study))
+
+
+def test_formats_that_contain_the_page_share_one_rendering(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendered: list[bytes] = []
+
+    def render(_: DraftDocument) -> bytes:
+        rendered.append(b"%PDF-1.7 " + bytes([len(rendered) % 256]))
+        return rendered[-1]
+
+    monkeypatch.setattr("report_gen.outputs.page.format_pdf", render)
+    draft = DraftDocument(report=report, study=read_study(write_dicom(tmp_path / "a.dcm")))
+    page = get_format("pdf").render(draft)
+    encapsulated = dcmread(BytesIO(get_format("dicom-pdf").render(draft)))
+    bundle = json.loads(get_format("fhir").render(draft))
+    _, attached = bundle["entry"][0]["resource"]["presentedForm"]
+    assert rendered == [page]
+    assert encapsulated.EncapsulatedDocument[: encapsulated.EncapsulatedDocumentLength] == page
+    assert base64.b64decode(attached["data"]) == page
+    other = replace(draft, options=DocumentOptions(paper="Letter"))
+    assert get_format("pdf").render(other) == rendered[1]
 
 
 def test_the_registry_loads_no_library_for_dicom_objects() -> None:

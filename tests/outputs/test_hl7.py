@@ -148,3 +148,22 @@ def test_a_message_of_another_study_is_not_revised(report: Report, tmp_path: Pat
     (tmp_path / "x.hl7").write_bytes(format_hl7(new_draft(report, tmp_path)))
     with pytest.raises(StudyError, match="belongs to another study"):
         format_hl7(replace(new_draft(report, tmp_path, StudyInstanceUID="1.2.3.4"), revises=tmp_path / "x.hl7"))
+
+
+@pytest.mark.parametrize("status", ["F", "C", "X"])
+def test_a_message_that_is_no_draft_any_more_is_not_revised(report: Report, tmp_path: Path, status: str) -> None:
+    draft = new_draft(report, tmp_path)
+    content = format_hl7(draft)
+    assert content.count(b"|RAD|P\r") == 1
+    (tmp_path / "x.hl7").write_bytes(content.replace(b"|RAD|P\r", f"|RAD|{status}\r".encode()))
+    with pytest.raises(StudyError, match=r"is final or withdrawn \(OBR-25\), so no draft replaces it"):
+        format_hl7(replace(draft, revises=tmp_path / "x.hl7"))
+
+
+def test_two_revisions_of_one_message_are_two_messages_about_one_report(report: Report, tmp_path: Path) -> None:
+    draft = new_draft(report, tmp_path)
+    (first := tmp_path / "1.hl7").write_bytes(format_hl7(draft))
+    revised = [replace(draft, report=replace(report, notices=(one,)), revises=first) for one in ("One.", "Two.")]
+    found = [segments(content) for content in (first.read_bytes(), *map(format_hl7, revised))]
+    assert len({message[2][3] for message in found}) == 1
+    assert len({message[0][9] for message in found}) == 3

@@ -32,24 +32,6 @@ def drafter() -> Drafter:
     return Drafter.load()
 
 
-@pytest.fixture(autouse=True)
-def one_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the PDF file of a draft once. Three formats contain it, and it takes a second."""
-    from report_gen.outputs import page
-    from report_gen.outputs.fhir import report as fhir_report
-
-    made: dict[int, bytes] = {}
-    original = page.format_pdf
-
-    def once(draft: DraftDocument) -> bytes:
-        if id(draft) not in made:
-            made[id(draft)] = original(draft)
-        return made[id(draft)]
-
-    monkeypatch.setattr(page, "format_pdf", once)
-    monkeypatch.setattr(fhir_report, "format_pdf", once)
-
-
 @pytest.mark.parametrize(
     "name",
     [

@@ -15,5 +15,5 @@ __all__ = ["report"]
 def _without_page() -> Iterator[None]:
     """Leave the page out of FHIR bundles: it takes a second, and is not read back."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("report_gen.outputs.fhir.report.format_pdf", lambda _: b"%PDF-1.7")
+        patch.setattr("report_gen.outputs.page.format_pdf", lambda _: b"%PDF-1.7")
         yield

@@ -145,11 +145,9 @@ DRAFT = json.loads(format_json(REPORT))
         ('{"resourceType": "Bundle", "entry": [{}]}', "entry.0.resource: Field required"),
         ('{"resourceType": "DiagnosticReport"}', "status: Field required"),
         ('{"resourceType": "DiagnosticReport", "status": "bogus"}', "has the status 'bogus'"),
-        ('{"resourceType": "DiagnosticReport", "status": "entered-in-error"}', "has the status 'entered-in-error'"),
         ("MSH", "does not begin with an MSH segment"),
         ("MSH|^~\\&|a||||||ADT^A01", "the message has the type 'ADT' and 0 reports"),
         (HL7_HEAD + "OBR|2\r", "the type 'ORU' and 2 reports"),
-        (HL7_HEAD.replace("|F\r", "|X\r"), "was withdrawn"),
         (b"MSH|^~\\&|\xff", "damaged"),
         (HL7_HEAD.replace("|RIS|", "|report-gen|"), "OBR-22 is not a time"),
     ],
@@ -206,7 +204,50 @@ def test_a_report_without_sections(tmp_path: Path) -> None:
     assert read_report(write(tmp_path / "a.txt", format_text(empty))).sections == ()
 
 
-def test_results_that_were_withdrawn_do_not_count(tmp_path: Path) -> None:
-    lines = "OBX|1|TX|X&IMP||Right text.||||||F\rOBX|2|TX|X&IMP||Wrong patient.||||||W\r"
+@pytest.mark.parametrize("status", ["D", "I", "N", "O", "W", "X"])
+def test_values_that_are_no_results_do_not_count(tmp_path: Path, status: str) -> None:
+    """HL7 table 0085."""
+    lines = f"OBX|1|TX|X&IMP||Right text.||||||F\rOBX|2|TX|X&IMP||Wrong patient.||||||{status}\r"
     (section,) = read_report(write(tmp_path / "a.hl7", HL7_HEAD + lines)).sections
     assert section.text == "Right text."
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"resourceType": "DiagnosticReport", "status": "entered-in-error"}', "status entered-in-error"),
+        ('{"resourceType": "DiagnosticReport", "status": "cancelled", "conclusion": "IMPRESSION: A."}', "cancelled"),
+        (HL7_HEAD.replace("|F\r", "|X\r"), "the report was withdrawn (OBR-25 X)"),
+        (HL7_HEAD.replace("OBR|", "ORC|CA\rOBR|"), "the order of the report was canceled (ORC)"),
+        (HL7_HEAD.replace("OBR|", "ORC|SC|1|||CA\rOBR|"), "the order of the report was canceled (ORC)"),
+    ],
+)
+def test_a_report_that_was_withdrawn_is_not_read(tmp_path: Path, content: str, reason: str) -> None:
+    with pytest.raises(StudyError) as raised:
+        read_report(write(tmp_path / "x", content))
+    assert reason in str(raised.value)
+    assert str(raised.value).endswith("; give the report that replaces it")
+
+
+@pytest.mark.parametrize(
+    ("withdrawn", "found"),
+    [
+        ((), [("Edema", "left"), ("Pneumonia", "unknown")]),
+        (("^Edema|1|",), [("Pneumonia", "unknown")]),
+        (("^Side|1.1|",), [("Edema", "unknown"), ("Pneumonia", "unknown")]),
+        (("^Pneumonia|2|",), [("Edema", "left")]),
+    ],
+)
+def test_findings_of_a_message_that_were_withdrawn_are_not_read(
+    tmp_path: Path, withdrawn: tuple[str, ...], found: list[tuple[str, str]]
+) -> None:
+    """The side of a withdrawn finding must not become a finding."""
+    head = HL7_HEAD.replace("|RIS|", "|report-gen|").replace("|||F\r", "20260101000000+0000|||P\r")
+    lines = [
+        "OBX|1|CE|^Edema|1|^present||||||P",
+        "OBX|2|CE|^Side|1.1|^left||||||P",
+        "OBX|3|CE|^Pneumonia|2|^absent||||||P",
+    ]
+    lines = [line[:-1] + "W" if any(part in line for part in withdrawn) else line for line in lines]
+    findings = read_report(write(tmp_path / "a.hl7", head + "\r".join(lines))).findings
+    assert [(finding.name, finding.location.side) for finding in findings] == found

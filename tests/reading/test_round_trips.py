@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -18,6 +20,7 @@ from report_gen import read_report
 from report_gen.errors import StudyError
 from report_gen.outputs import DocumentOptions, DraftDocument, get_format
 from report_gen.outputs.codes import finding_site
+from report_gen.outputs.fhir.terms import PROVENANCE_TITLE
 from report_gen.outputs.source_header import SourceHeader, SourceImage
 from report_gen.reading.plain_reports import empty_provenance
 from report_gen.records import (
@@ -141,6 +144,31 @@ def of_dicom(provenance: Provenance) -> Provenance:
     """Return what DICOM SR keeps of the origin of a draft; study and image are those of the header."""
     image = InputFile(sha256="", sop_instance_uid="1.2.5")
     return replace(provenance, study_instance_uid="1.2.3", inputs=(image,), decoding={}, preprocessing=())
+
+
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error"])
+def test_withdrawn_resources_of_a_bundle_are_not_read(
+    tmp_path: Path, round_trip: RoundTrip, report: Report, status: str
+) -> None:
+    original = round_trip(report, "fhir", path=tmp_path / "a.fhir.json")
+    bundle = json.loads((tmp_path / "a.fhir.json").read_bytes())
+
+    def read_with(withdrawn: str) -> Report:
+        changed = deepcopy(bundle)
+        for resource in (entry["resource"] for entry in changed["entry"]):
+            title = resource.get("content", [{}])[0].get("attachment", {}).get("title")
+            if withdrawn in (resource.get("code", {}).get("text"), title):
+                resource["status"] = status
+        (tmp_path / "b.fhir.json").write_text(json.dumps(changed))
+        return read_report(tmp_path / "b.fhir.json")
+
+    pneumonia = [finding for finding in original.findings if finding.name != "Pneumonia"]
+    assert read_with("Pneumonia") == replace(original, findings=tuple(pneumonia))
+    assert read_with("FINDINGS") == replace(original, sections=original.sections[1:])
+    assert read_with("plane") == replace(original, attributes=())
+    assert read_with(PROVENANCE_TITLE) == replace(original, provenance=empty_provenance())
+    with pytest.raises(StudyError, match="the report was withdrawn"):
+        read_with("Diagnostic imaging report")
 
 
 @pytest.mark.parametrize("format_name", ["txt", "json", "fhir", "hl7", "dicom-sr", "dicom-sr-findings"])

@@ -31,12 +31,10 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
     Raises:
         StudyError: The source cannot be read or copied, or `revises` is no earlier version.
     """
-    from report_gen.outputs.page import format_pdf
-
     identity = identify_object(
         draft, format_name="dicom-pdf", sop_class_uid=EncapsulatedPDFStorage, series_number=_SERIES_NUMBER
     )
-    page = format_pdf(draft)
+    page = draft.pdf
     with header_errors(draft):
         dataset = FileDataset("", {}, file_meta=FileMetaDataset(), preamble=b"\0" * 128)
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

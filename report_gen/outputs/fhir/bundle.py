@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from report_gen.errors import StudyError
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.fhir import origin, terms
-from report_gen.outputs.fhir.checking import check_bundle
-from report_gen.outputs.fhir.context import FhirContext
+from report_gen.outputs.fhir.checking import DRAFT_STATUSES, check_bundle
+from report_gen.outputs.fhir.context import FhirContext, derive_url
 from report_gen.outputs.fhir.observations import observations
 from report_gen.outputs.fhir.report import diagnostic_report
 from report_gen.outputs.fhir.terms import Json
-from report_gen.outputs.identity import derive_report_id
+from report_gen.outputs.identity import derive_report_id, identifying_content
 from report_gen.outputs.report_file import read_report_file
+from report_gen.outputs.source_header import derived_uuid
 from report_gen.outputs.versions import DocumentVersion
 from report_gen.strict_json import parse_json
 
+_REPORT = "DiagnosticReport"
 _REMEDY = "give an earlier file of the format fhir and the same study"
 
 
@@ -29,8 +31,11 @@ def format_fhir(draft: DraftDocument) -> bytes:
     """Write a draft as a FHIR Bundle in JSON.
 
     The Bundle is a collection and not a transaction, because only the hospital knows which patient on its server
-    has the Patient ID of the images. Every reference resolves within the Bundle, and every URL is derived from the
-    study and the draft, so that the same draft gives the same Bundle.
+    has the Patient ID of the images. Every reference resolves within the Bundle.
+
+    The identifier of the Bundle and the URLs of its entries are derived from the content, except its time: the same
+    draft has the same ones again, and another draft, another version of the report or of FHIR has others. The business
+    identifiers of the DiagnosticReport and the other resources stay the same for all versions of a report.
 
     Args:
         draft: The draft; `draft.options.fhir_version` is the version of FHIR. With `draft.revises`, the Bundle is the
@@ -42,7 +47,7 @@ def format_fhir(draft: DraftDocument) -> bytes:
     Raises:
         StudyError: An image of the study cannot be read any more, or the file that the draft revises is not a Bundle of
             the same study.
-        UsageError: The package fhir.resources is not installed.
+        UsageError: The package fhir.resources, WeasyPrint or its system library Pango is not installed.
         OutputError: The Bundle is not valid, which is a fault of report-gen.
     """
     context = _context(draft)
@@ -62,7 +67,7 @@ def _entries(context: FhirContext) -> Iterator[tuple[str, Json]]:
     """Yield the URL and the resource of each entry, the report first."""
     results = list(observations(context))
     urls = [url for url, _ in results]
-    report_url = context.report_url
+    report_url = context.url(_REPORT)
     yield report_url, diagnostic_report(context, urls)
     yield from results
     yield context.url("Patient"), origin.patient(context)
@@ -74,10 +79,16 @@ def _entries(context: FhirContext) -> Iterator[tuple[str, Json]]:
 
 
 def _context(draft: DraftDocument) -> FhirContext:
-    study_uid = str(draft.source.attributes.StudyInstanceUID)
-    if draft.revises is None:
-        return FhirContext(draft=draft, report_id=derive_report_id(draft), version=1, replaces=None)
-    return _next_version(draft, draft.revises, study_uid)
+    earlier = None if draft.revises is None else _read_earlier(draft.revises, draft)
+    report_id = derive_report_id(draft) if earlier is None else earlier.report_id
+    replaces = None if earlier is None else earlier.bundle_id
+    return FhirContext(
+        draft=draft,
+        report_id=report_id,
+        bundle_id=_derive_bundle_id(draft, report_id, replaces),
+        version=1 if earlier is None else earlier.version + 1,
+        replaces=None if replaces is None else replaces.urn,
+    )
 
 
 def read_bundle_version(path: Path) -> DocumentVersion:
@@ -87,39 +98,66 @@ def read_bundle_version(path: Path) -> DocumentVersion:
         StudyError: The file is not a Bundle that report-gen wrote.
     """
     try:
-        resources = _resources(parse_json(read_report_file(path)))
-        report_id, version = _identity(resources["DiagnosticReport"])
+        report_id, version = _identity(_first_entries(parse_json(read_report_file(path)))[_REPORT]["resource"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StudyError(path, f"not a FHIR Bundle that report-gen wrote; {_REMEDY}") from error
     return DocumentVersion(str(report_id), version)
 
 
-def _resources(bundle: Any) -> dict[str, Any]:
-    """Return the first resource of each type."""
-    return {entry["resource"]["resourceType"]: entry["resource"] for entry in reversed(bundle["entry"])}
+def _first_entries(bundle: Any) -> dict[str, Any]:
+    """Return the first entry of each type of resource."""
+    return {entry["resource"]["resourceType"]: entry for entry in reversed(bundle["entry"])}
 
 
-def _identity(report: Any) -> tuple[uuid.UUID, int]:
+def _identity(report: Any) -> tuple[UUID, int]:
     """Return the identity of a report and the number of its version."""
-    return uuid.UUID(report["identifier"][0]["value"]), int(report["meta"]["versionId"])
+    return UUID(report["identifier"][0]["value"]), int(report["meta"]["versionId"])
 
 
-def _next_version(draft: DraftDocument, path: Path, study_uid: str) -> FhirContext:
-    """Return the context of the version that follows the one in a file.
+def _derive_bundle_id(draft: DraftDocument, report_id: UUID, replaces: UUID | None) -> UUID:
+    """Return an identity that depends on everything that the Bundle contains, except the time of the draft."""
+    page = (draft.options.paper, "outlines" if draft.attention is not None else "")
+    return derived_uuid(
+        "bundle",
+        draft.options.fhir_version,
+        str(report_id),
+        str(replaces or ""),
+        *identifying_content(draft),
+        *page,
+        draft.model_card,
+    )
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """The Bundle that a draft replaces."""
+
+    report_id: UUID
+    bundle_id: UUID
+    version: int
+
+
+def _read_earlier(path: Path, draft: DraftDocument) -> _Earlier:
+    """Return the identity of the Bundle that a draft replaces.
 
     Raises:
-        StudyError: The file is not a Bundle that report-gen wrote, or is about another study.
+        StudyError: The file is not a Bundle that report-gen wrote, is about another study, or is no draft any more.
     """
     try:
         bundle = parse_json(read_report_file(path))
-        resources, replaces = _resources(bundle), str(bundle["identifier"]["value"])
-        report_id, version = _identity(resources["DiagnosticReport"])
-        earlier = FhirContext(draft=draft, report_id=report_id, version=version, replaces=None)
-        if replaces != earlier.bundle_url:
+        entries = _first_entries(bundle)
+        report, study = entries[_REPORT]["resource"], entries["ImagingStudy"]["resource"]
+        report_id, version = _identity(report)
+        earlier = _Earlier(report_id=report_id, bundle_id=UUID(bundle["identifier"]["value"]), version=version)
+        if entries[_REPORT]["fullUrl"] != derive_url(earlier.bundle_id, _REPORT):
             raise ValueError("another program wrote the Bundle")
-        earlier_study = resources["ImagingStudy"]["identifier"][0]["value"]
+        study_url, status = study["identifier"][0]["value"], str(report["status"])
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise StudyError(path, f"not a FHIR Bundle that report-gen wrote; {_REMEDY}") from error
-    if earlier_study != f"urn:oid:{study_uid}":
+    if study_url != f"urn:oid:{draft.source.attributes.StudyInstanceUID}":
         raise StudyError(path, f"the earlier version belongs to another study; {_REMEDY}")
-    return replace(earlier, version=earlier.version + 1, replaces=replaces)
+    if status not in DRAFT_STATUSES:
+        raise StudyError(
+            path, "its DiagnosticReport is final or withdrawn, so no draft replaces it; write the new draft beside it"
+        )
+    return earlier

@@ -11,18 +11,17 @@ from report_gen.errors import OutputError
 from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.fhir.terms import FhirVersion, Json
 
+DRAFT_STATUSES = frozenset({"preliminary", "amended", "modified"})
+"""The statuses that the DiagnosticReport of a draft may have, see `report.py`."""
 _STATUSES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "DiagnosticReport": frozenset({"preliminary", "amended", "modified"}),
+        "DiagnosticReport": DRAFT_STATUSES,
         "DocumentReference": frozenset({"current"}),
         "ImagingStudy": frozenset({"available"}),
         "Observation": frozenset({"preliminary"}),
     }
 )
-"""The statuses that a draft may have. In R4B `amended` is the only status of a new version, see `report.py`.
-
-fhir.resources 8.3.0 accepts any word as a status.
-"""
+"""The statuses that the resources of a draft may have; fhir.resources 8.3.0 accepts any word as a status."""
 _R5_ONLY = frozenset({"modified"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from report_gen.outputs.codes import SECTIONS, SIDES, STATES, finding_code
+from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET, STATE_WORDS
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept, confidence
@@ -64,15 +65,15 @@ def _section(section: Section) -> Json:
 def _finding(finding: Finding) -> Json:
     state: Json = {"dataAbsentReason": terms.UNKNOWN}
     if finding.state is not FindingState.UNKNOWN:
-        state = {"valueCodeableConcept": concept(finding.state.value, STATES[finding.state])}
+        state = {"valueCodeableConcept": concept(STATE_WORDS[finding.state], STATES[finding.state])}
     return {
         **confidence(finding.probability),
         "code": concept(strip_controls(finding.name), finding_code(finding.name)),
         **state,
         "component": [
             *_location(finding),
-            *_flag(terms.STATE_SET, finding.overridden),
-            *_flag(terms.LOCATION_SET, finding.location_overridden),
+            *_flag(STATE_SET, finding.overridden),
+            *_flag(LOCATION_SET, finding.location_overridden),
         ],
     }
 

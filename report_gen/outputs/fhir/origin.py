@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from report_gen.outputs.demographics import date_of, name_parts, text_of
+from report_gen.outputs.demographics import date_of, identifier_of, name_parts, text_of
+from report_gen.outputs.draft_terms import PROGRAM
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.report import attachment
@@ -31,8 +32,8 @@ def patient(context: FhirContext) -> Json:
     """Return the Patient as the DICOM header states it."""
     header = context.draft.source.attributes
     identifiers: list[Json] = [context.identifier("Patient")]
-    if number := text_of(header, "PatientID"):
-        issuer = text_of(header, "IssuerOfPatientID")
+    if number := identifier_of(header, "PatientID"):
+        issuer = identifier_of(header, "IssuerOfPatientID")
         identifiers.insert(0, {"value": number, **({"assigner": {"display": issuer}} if issuer else {})})
     born = date_of(header, "PatientBirthDate")
     return {
@@ -71,7 +72,7 @@ def device(context: FhirContext) -> Json:
     resource: Json = {
         "resourceType": "Device",
         "identifier": [{"system": terms.SHA256, "value": provenance.weights_sha256}, context.identifier("Device")],
-        "manufacturer": "report-gen",
+        "manufacturer": PROGRAM,
         "type": [_ARTIFICIAL_INTELLIGENCE] if context.is_r5 else _ARTIFICIAL_INTELLIGENCE,
     }
     if context.draft.model_card:

@@ -6,13 +6,11 @@ import base64
 import html
 from collections.abc import Sequence
 
-from report_gen.errors import UsageError
 from report_gen.outputs.codes import REPORT
-from report_gen.outputs.demographics import text_of
+from report_gen.outputs.demographics import identifier_of
 from report_gen.outputs.fhir import terms
 from report_gen.outputs.fhir.context import FhirContext
 from report_gen.outputs.fhir.terms import Json, concept
-from report_gen.outputs.page import format_pdf
 from report_gen.outputs.text import format_text
 from report_gen.records import BANNER, Report, SectionName, strip_controls
 
@@ -34,7 +32,7 @@ def diagnostic_report(context: FhirContext, results: Sequence[str]) -> Json:
         "meta": context.ai_meta(),
         "text": _narrative(report),
         **_notes(context),
-        "identifier": [{"system": terms.URI, "value": context.report_url}, *_accession(context)],
+        "identifier": [context.report_identifier, *_accession(context)],
         "status": "preliminary" if context.version == 1 else _REVISED[context.fhir_version],
         "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0074", "code": "RAD"}]}],
         "code": concept(REPORT.meaning, REPORT),
@@ -70,7 +68,7 @@ def _notes(context: FhirContext) -> Json:
 
 
 def _accession(context: FhirContext) -> list[Json]:
-    number = text_of(context.draft.source.attributes, "AccessionNumber")
+    number = identifier_of(context.draft.source.attributes, "AccessionNumber")
     kind = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "ACSN"}]}
     return [{"type": kind, "value": number}] if number else []
 
@@ -83,18 +81,12 @@ def _conclusion(report: Report) -> str:
 
 
 def _presented_forms(context: FhirContext) -> list[Json]:
-    """Return the draft as text, and as a page if the PDF library is installed. Otherwise the title says so."""
-    title = "Draft report"
-    pdf = None
-    try:
-        pdf = format_pdf(context.draft)
-    except UsageError:
-        title = "Draft report; without a PDF, because WeasyPrint or its system library Pango is not installed"
-    text = format_text(context.draft.report).encode()
-    forms = [attachment(text, "text/plain; charset=utf-8", title, created=context.created)]
-    if pdf is not None:
-        forms.append(attachment(pdf, "application/pdf", title, created=context.created))
-    return forms
+    """Return the draft as text and as a page. Neither may be missing: readers of a hospital are shown the page."""
+    title, draft = "Draft report", context.draft
+    return [
+        attachment(format_text(draft.report).encode(), "text/plain; charset=utf-8", title, created=context.created),
+        attachment(draft.pdf, "application/pdf", title, created=context.created),
+    ]
 
 
 def attachment(data: bytes, media_type: str, title: str, *, created: str) -> Json:

@@ -53,7 +53,6 @@ SECTION, FINDING, ATTRIBUTE = "report section", "finding", "image attribute"
 """Text of the category of an Observation: what the Observation is about."""
 SENTENCE = "sentence"
 SIDE, ZONES = "side", {zone: f"{zone.value} zone" for zone in Zone}
-STATE_SET, LOCATION_SET = "state set by the user", "location set by the user"
 PREDICTED, FROM_HEADER, VALUE_SET = "predicted from the image", "value of the DICOM header", "value set by the user"
 """Text of the code of a component of an Observation."""
 PROVENANCE_TITLE = "Provenance of the draft"

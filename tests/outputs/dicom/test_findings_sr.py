@@ -51,7 +51,7 @@ def test_each_finding_has_state_probability_site_algorithm_and_image(draft: Draf
     texts = {item.name.meaning: item.value for item in pneumonia[0].ContentSequence if item.value_type.value == "TEXT"}
     assert texts["Algorithm Name"] == "tiny"
     assert texts["Algorithm Version"] == f"0.1.0, weights {'0123456789abcdef' * 4}"
-    assert texts["Comment"] == "The user set the state and location."
+    assert texts["Comment"] == "state set by the user; location set by the user."
     assert [one.value for one in found["Edema"].get_qualitative_evaluations()] == [codes.SCT.Absent]
     assert [one.value for one in found["Fracture"].get_qualitative_evaluations()] == [codes.SCT.Undetermined]
     assert found["Fracture"].get_measurements() == []
