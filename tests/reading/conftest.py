@@ -11,9 +11,12 @@ from tests.outputs.conftest import report
 __all__ = ["report"]
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _without_page() -> Iterator[None]:
-    """Leave the page out of FHIR bundles: it takes a second, and is not read back."""
+    """Leave the page out of FHIR bundles: it takes a second, and is not read back.
+
+    A fixture of the package would still be active while a process runs files of other folders (pytest-xdist).
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("report_gen.outputs.page.format_pdf", lambda _: b"%PDF-1.7")
         yield
