@@ -138,6 +138,37 @@ def write_slices(
     return SliceFiles(folder, values)
 
 
+def read_slices(folder: Path) -> Study:
+    """Return the study of a folder that `write_slices` wrote, in the order of the names of the files."""
+    images = []
+    for path in sorted(folder.iterdir()):
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        cosines = list(map(float, dataset.ImageOrientationPatient))
+        plane = SlicePlane(
+            position=tuple(map(float, dataset.ImagePositionPatient)),  # type: ignore[arg-type]
+            row_direction=tuple(cosines[:3]),  # type: ignore[arg-type]
+            column_direction=tuple(cosines[3:]),  # type: ignore[arg-type]
+            spacing=tuple(map(float, dataset.PixelSpacing)),  # type: ignore[arg-type]
+            thickness=float(dataset.SliceThickness),
+        )
+        acquisition = Acquisition(
+            echo_time=dataset.get("EchoTime"), temporal_position=dataset.get("TemporalPositionIdentifier")
+        )
+        images.append(
+            Image(
+                path=path,
+                sha256="",
+                rows=dataset.Rows,
+                columns=dataset.Columns,
+                instance_number=int(dataset.InstanceNumber),
+                plane=plane,
+                acquisition=acquisition,
+                image_type=tuple(dataset.ImageType),
+            )
+        )
+    return Study(name="study", series=(Series(images=tuple(images), modality=dataset.Modality, series_number=7),))
+
+
 def load_stored(images: Iterable[Image]) -> Iterator[NDArray[np.float32]]:
     """Yield the values of images after the rescale, read by pydicom."""
     for image in images:

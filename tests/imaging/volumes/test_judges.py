@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
 from numpy.typing import NDArray
 
 from report_gen.imaging.volumes import SliceStack, find_stacks
-from report_gen.records import Acquisition, Image, Series, SlicePlane, Study, Vector
+from report_gen.records import Vector
 from tests.slice_files import (
     AXIAL,
     CORONAL,
@@ -26,6 +25,7 @@ from tests.slice_files import (
     assert_same_volume,
     dcm2niix_volumes,
     load_stored,
+    read_slices,
     simpleitk_volume,
     write_slices,
 )
@@ -49,37 +49,6 @@ def _along_normal(directions: tuple[Vector, Vector], distances: Sequence[float])
     return [np.array([-10.0, -20.0, 5.0]) + distance * normal for distance in distances]
 
 
-def _series(folder: Path) -> Study:
-    """Return the study of a folder in the order of the names of the files."""
-    images = []
-    for path in sorted(folder.iterdir()):
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        cosines = list(map(float, dataset.ImageOrientationPatient))
-        plane = SlicePlane(
-            position=tuple(map(float, dataset.ImagePositionPatient)),  # type: ignore[arg-type]
-            row_direction=tuple(cosines[:3]),  # type: ignore[arg-type]
-            column_direction=tuple(cosines[3:]),  # type: ignore[arg-type]
-            spacing=tuple(map(float, dataset.PixelSpacing)),  # type: ignore[arg-type]
-            thickness=float(dataset.SliceThickness),
-        )
-        acquisition = Acquisition(
-            echo_time=dataset.get("EchoTime"), temporal_position=dataset.get("TemporalPositionIdentifier")
-        )
-        images.append(
-            Image(
-                path=path,
-                sha256="",
-                rows=dataset.Rows,
-                columns=dataset.Columns,
-                instance_number=int(dataset.InstanceNumber),
-                plane=plane,
-                acquisition=acquisition,
-                image_type=tuple(dataset.ImageType),
-            )
-        )
-    return Study(name="study", series=(Series(images=tuple(images), modality=dataset.Modality, series_number=7),))
-
-
 def _values(stack: SliceStack) -> NDArray[np.float32]:
     return np.stack(list(load_stored(stack.images)))
 
@@ -100,7 +69,7 @@ def test_order_matrix_and_values_are_those_of_both_judges(
 ) -> None:
     distances = [3.0 * number for number in range(8)]
     write_slices(tmp_path / name, _along_normal(directions, distances[:: -1 if backwards else 1]), directions)
-    (stack,) = find_stacks(_series(tmp_path / name)).stacks
+    (stack,) = find_stacks(read_slices(tmp_path / name)).stacks
     assert (stack.plane, stack.notices) == (plane, ())
     assert stack.affine is not None
     assert stack.affine[axis, 2] > 0
@@ -114,7 +83,7 @@ def test_the_order_of_instance_numbers_does_not_matter(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     numbers = [int(number) for number in random.permutation(9)]
     write_slices(tmp_path / "a", [(0, 0, 2.5 * number) for number in range(9)], InstanceNumber=numbers)
-    (stack,) = find_stacks(_series(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
     assert [image.instance_number for image in stack.images] == numbers
     assert stack.affine is not None
     assert_same_volume(_values(stack), stack.affine, simpleitk_volume(tmp_path / "a"))
@@ -124,7 +93,7 @@ def test_values_with_a_rescale_of_each_slice_are_those_of_both_judges(tmp_path: 
     slopes = [1.0, 1.5, 2.0, 0.5, 1.0]
     positions = [(0, 0, 2.0 * number) for number in range(5)]
     write_slices(tmp_path / "a", positions, RescaleSlope=slopes, RescaleIntercept=-1024)
-    (stack,) = find_stacks(_series(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
     assert stack.affine is not None
     assert_same_volume(_values(stack), stack.affine, simpleitk_volume(tmp_path / "a"))
     (judge,) = dcm2niix_volumes(tmp_path / "a").values()
@@ -134,7 +103,7 @@ def test_values_with_a_rescale_of_each_slice_are_those_of_both_judges(tmp_path: 
 def test_tilted_slices_have_the_sheared_matrix_of_simpleitk(tmp_path: Path) -> None:
     positions = [(-10, -20, 5 + 2.5 * number) for number in range(8)]
     write_slices(tmp_path / "a", positions, TILTED, GantryDetectorTilt=15)
-    (stack,) = find_stacks(_series(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
     assert stack.affine is not None
     assert stack.tilt == pytest.approx(15, abs=0.01)
     assert stack.spacing == pytest.approx(2.5 * np.cos(TILT), abs=1e-4)
@@ -153,7 +122,7 @@ def test_tilted_slices_have_the_sheared_matrix_of_simpleitk(tmp_path: Path) -> N
 def test_slices_around_a_gap_have_the_places_of_dcm2niix(tmp_path: Path) -> None:
     locations = [2.5 * number for number in range(12) if number not in (5, 6)]
     write_slices(tmp_path / "a", [(0, 0, z) for z in locations])
-    (stack,) = find_stacks(_series(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
     assert stack.affine is not None
     assert stack.spacing == pytest.approx(2.5)
     assert stack.notices == ("2 slices are missing: neighbors are up to 7.5 mm apart, and 2.5 mm elsewhere",)
@@ -166,7 +135,7 @@ def test_echoes_are_the_volumes_of_dcm2niix(tmp_path: Path) -> None:
     positions = [(0, 0, 2.5 * number) for number in range(6)]
     echoes = {"EchoTime": [10.0] * 6 + [20.0] * 6, "EchoNumbers": [1] * 6 + [2] * 6}
     write_slices(tmp_path / "a", positions * 2, modality="MR", **echoes)
-    stacks = find_stacks(_series(tmp_path / "a")).stacks
+    stacks = find_stacks(read_slices(tmp_path / "a")).stacks
     assert [stack.part for stack in stacks] == ["echo time 10 ms", "echo time 20 ms"]
     judges = dcm2niix_volumes(tmp_path / "a")
     for stack, judge in zip(stacks, ("_e1", "_e2"), strict=True):
@@ -182,7 +151,7 @@ def test_temporal_positions_are_the_times_of_dcm2niix(tmp_path: Path, slice_by_s
     phases: dict[str, Any] = {"TemporalPositionIdentifier": [time + 1 for _, time in pairs]}
     positions = [(0, 0, 2.5 * number) for number, _ in pairs]
     write_slices(tmp_path / "a", positions, modality="MR", NumberOfTemporalPositions=4, **phases)
-    stacks = find_stacks(_series(tmp_path / "a")).stacks
+    stacks = find_stacks(read_slices(tmp_path / "a")).stacks
     assert [stack.part for stack in stacks] == [f"temporal position {number}" for number in (1, 2, 3, 4)]
     (judge,) = dcm2niix_volumes(tmp_path / "a").values()
     values = np.stack([_values(stack) for stack in stacks])
@@ -195,7 +164,7 @@ def test_a_localizer_within_the_series_is_set_aside(tmp_path: Path) -> None:
     judge = simpleitk_volume(tmp_path / "a")
     (path,) = scout.values
     path.rename(tmp_path / "a" / "scout.dcm")
-    found = find_stacks(_series(tmp_path / "a"))
+    found = find_stacks(read_slices(tmp_path / "a"))
     (stack,) = found.stacks
     assert list(map(str, found.set_aside)) == ["1 image: localizer"]
     assert stack.affine is not None
