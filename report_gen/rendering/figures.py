@@ -1,4 +1,4 @@
-"""Draw figures as PNG with matplotlib: reliability diagrams, attention over an image, and preprocessing."""
+"""Draw figures as PNG with matplotlib: reliability diagrams, attention over an image, preprocessing, and slices."""
 
 from __future__ import annotations
 
@@ -173,6 +173,27 @@ def draw_preprocessing(rows: Sequence[Sequence[Panel]], *, caption: str) -> byte
         for axes, panel in zip(row, panels, strict=False):
             _draw_image(axes, panel.image, panel.title)
             _outline(axes, panel.outline, panel.image)
+    return _png(figure)
+
+
+def draw_strips(strips: Sequence[tuple[str, NDArray[np.float32]]], *, caption: str, width: float = 20.0) -> bytes:
+    """Draw wide images below each other, each with a title above it.
+
+    Args:
+        strips: Title and display intensities [H,W] in 0..1 of each image.
+        caption: Text below the figure.
+        width: Width of the figure, inches.
+
+    Returns:
+        A PNG file.
+    """
+    heights = [width * image.shape[0] / image.shape[1] + 0.4 for _, image in strips]
+    figure = Figure(figsize=(width, sum(heights) + 0.4), dpi=120, layout="constrained")
+    figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
+    grid = figure.subplots(len(strips), 1, squeeze=False, height_ratios=heights).ravel()
+    for axes, (title, image) in zip(grid, strips, strict=True):
+        axes.set_axis_off()
+        _draw_image(axes, image, title)
     return _png(figure)
 
 

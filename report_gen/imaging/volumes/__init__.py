@@ -10,6 +10,7 @@ from report_gen.imaging.volumes.resampling import (
 from report_gen.imaging.volumes.sampling import chunks, sample_by_content, sample_evenly, slice_contents
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection
 from report_gen.imaging.volumes.stacks import find_stacks
+from report_gen.imaging.volumes.views import Sampling, StackViews, stack_views
 from report_gen.imaging.volumes.volume import LoadImages, Progress, Volume
 from report_gen.imaging.volumes.windows import (
     CT_WINDOWS,
@@ -30,9 +31,11 @@ __all__ = [
     "LoadImages",
     "Progress",
     "ResampledVolume",
+    "Sampling",
     "SetAside",
     "SliceStack",
     "StackCollection",
+    "StackViews",
     "Volume",
     "Window",
     "apply_windows",
@@ -49,4 +52,5 @@ __all__ = [
     "sample_evenly",
     "sample_values",
     "slice_contents",
+    "stack_views",
 ]

@@ -1,0 +1,60 @@
+"""Draw slices of the stacks of a study on one contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.transform import resize
+
+from report_gen.imaging.volumes import SliceStack, StackViews, Window
+from report_gen.rendering.figures import draw_strips
+
+_SIDE = 160
+"""Largest side of a slice on the sheet, pixels."""
+_LEAST_SIDE = 8
+_GAP = 2
+"""Pixels between slices."""
+_CAPTION = "Slices from foot to head, front to back or right to left; cines in time. Numbers count from 1."
+
+
+def format_stacks(shown: Iterable[tuple[str, SliceStack, StackViews]]) -> bytes:
+    """Draw one row of slices for each window of each stack, as a PNG file.
+
+    The PNG shows the patient's images, so it must be protected like the study.
+
+    Args:
+        shown: Title, stack and views of each stack, at least one.
+    """
+    strips = [strip for title, stack, views in shown for strip in _strips(title, stack, views)]
+    return draw_strips(strips, caption=_CAPTION)
+
+
+def _strips(title: str, stack: SliceStack, views: StackViews) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield the title and the slices [H,W], side by side, of each window."""
+    numbers = _listed(views.indices)
+    plane = stack.images[0].plane
+    spacing = plane.spacing if plane else (1.0, 1.0)
+    for channel, window in enumerate(views.windows):
+        yield f"{title}, {_described(window)}, slices {numbers}", _side_by_side(views.intensities[:, channel], spacing)
+
+
+def _side_by_side(slices: NDArray[np.float32], spacing: tuple[float, float]) -> NDArray[np.float32]:
+    """Return slices [V,H,W] beside each other with square pixels, the largest side `_SIDE` pixels long."""
+    extents = np.multiply(slices.shape[1:], spacing)
+    rows, columns = (max(_LEAST_SIDE, round(_SIDE * extent / extents.max())) for extent in extents)
+    strip = np.ones((rows, len(slices) * (columns + _GAP) - _GAP), dtype=np.float32)
+    for number, image in enumerate(slices):
+        left = number * (columns + _GAP)
+        strip[:, left : left + columns] = resize(image, (rows, columns), order=1, anti_aliasing=True).clip(0, 1)
+    return strip
+
+
+def _described(window: Window) -> str:
+    low, high = window.center - window.width / 2, window.center + window.width / 2
+    return f"{window.name} window ({low:.4g} to {high:.4g})"
+
+
+def _listed(indices: Sequence[int]) -> str:
+    return ", ".join(str(index + 1) for index in indices)
