@@ -1,4 +1,4 @@
-"""Group files of one image each into studies, and refuse files that contradict each other."""
+"""Group files into studies, and refuse files that contradict each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from report_gen.errors import StudyError
-from report_gen.imaging.dicom import read_dicom_image
+from report_gen.imaging.dicom import open_frames
 from report_gen.imaging.patient import is_human
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.picture_names import differ_like_patients, name_views
@@ -27,10 +27,10 @@ _MAX_AGE_DIFFERENCE = 1.0
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """Files of one study, each as a study of one image."""
+    """Files of one study, each as a study of its images."""
 
     singles: tuple[Study, ...]
-    """One record per file: a study with one image."""
+    """One record per file: a study with the image of the file, or with its frames."""
     name: str
     """Name of the merged study."""
 
@@ -144,21 +144,25 @@ def _without_copies(singles: Sequence[Study]) -> list[Study]:
     """Return one file for each SOP Instance UID, which is unique among all images (PS3.5 9)."""
     first: dict[str, Study] = {}
     for single in singles:
-        (image,) = single.images
-        known = first.setdefault(image.sop_instance_uid or image.sha256, single).images[0]
-        if known.sha256 != image.sha256 and not _same_pixels(known.path, image.path):
-            reason = f"differs from {known.path}, but has the same SOP Instance UID; keep one of the two files"
+        image = single.images[0]
+        known = first.setdefault(image.sop_instance_uid or image.sha256, single)
+        if known.images[0].sha256 != image.sha256 and not _same_pixels(known, single):
+            reason = f"differs from {_path(known)}, but has the same SOP Instance UID; keep one of the two files"
             raise StudyError(image.path, reason)
     return list(first.values())
 
 
-def _same_pixels(one: Path, other: Path) -> bool:
-    return np.array_equal(read_dicom_image(one).pixels, read_dicom_image(other).pixels)
+def _same_pixels(one: Study, other: Study) -> bool:
+    if len(one.images) != len(other.images):
+        return False
+    with open_frames(_path(one)) as file, open_frames(_path(other)) as copy:
+        frames = [image.frame for image in one.images]
+        return all(np.array_equal(file.image(frame).pixels, copy.image(frame).pixels) for frame in frames)
 
 
 def _in_order(group: Sequence[Series]) -> tuple[Image, ...]:
-    images = [series.images[0] for series in group]
-    return tuple(sorted(images, key=lambda image: (_number(image.instance_number), image.path)))
+    images = [image for series in group for image in series.images]
+    return tuple(sorted(images, key=lambda image: (_number(image.instance_number), image.path, image.frame or 0)))
 
 
 def _path(single: Study) -> Path:
