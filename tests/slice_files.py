@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 import dcm2niix
 import nibabel
 import numpy as np
-import pydicom
 import SimpleITK
 from numpy.typing import NDArray
 from pydicom.uid import CTImageStorage, MRImageStorage
@@ -136,45 +135,6 @@ def write_slices(
         dicom(stored, **of_slice).save_as(path, enforce_file_format=True)
         values[path] = stored
     return SliceFiles(folder, values)
-
-
-def read_slices(folder: Path) -> Study:
-    """Return the study of a folder that `write_slices` wrote, in the order of the names of the files."""
-    images = []
-    for path in sorted(folder.iterdir()):
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        cosines = list(map(float, dataset.ImageOrientationPatient))
-        plane = SlicePlane(
-            position=tuple(map(float, dataset.ImagePositionPatient)),  # type: ignore[arg-type]
-            row_direction=tuple(cosines[:3]),  # type: ignore[arg-type]
-            column_direction=tuple(cosines[3:]),  # type: ignore[arg-type]
-            spacing=tuple(map(float, dataset.PixelSpacing)),  # type: ignore[arg-type]
-            thickness=float(dataset.SliceThickness),
-        )
-        acquisition = Acquisition(
-            echo_time=dataset.get("EchoTime"), temporal_position=dataset.get("TemporalPositionIdentifier")
-        )
-        images.append(
-            Image(
-                path=path,
-                sha256="",
-                rows=dataset.Rows,
-                columns=dataset.Columns,
-                instance_number=int(dataset.InstanceNumber),
-                plane=plane,
-                acquisition=acquisition,
-                image_type=tuple(dataset.ImageType),
-            )
-        )
-    return Study(name="study", series=(Series(images=tuple(images), modality=dataset.Modality, series_number=7),))
-
-
-def load_stored(images: Iterable[Image]) -> Iterator[NDArray[np.float32]]:
-    """Yield the values of images after the rescale, read by pydicom."""
-    for image in images:
-        dataset = pydicom.dcmread(image.path)
-        pixels = dataset.pixel_array.astype(np.float64)
-        yield (pixels * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Geometry of slices: whether a plane is usable, how it lies in the patient, and which planes are parallel.
+"""Geometry of slices: how a plane lies in the patient, in which direction slices are ordered, and angles.
 
 Coordinates are those of the patient (PS3.3 C.7.6.2.1.1), millimeters: they increase to the left, to the back and to the
 head (LPS).
@@ -11,8 +11,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.records import SlicePlane
-
 PlaneName = Literal["axial", "coronal", "sagittal", "oblique"]
 Floats = NDArray[np.float64]
 
@@ -24,25 +22,6 @@ _AXIS_NAMES: tuple[PlaneName, ...] = ("sagittal", "coronal", "axial")
 _MIN_COSINE = 0.8
 """Least cosine of the angle between the normal and an axis of the patient for a plane that is named after the axis: 37
 degrees. The threshold is that of GDCM (`gdcm::Orientation`) and PixelMed. CT gantries tilt by up to 30 degrees."""
-_DIRECTION_ERROR = 0.01
-"""Largest deviation of the length of a direction from 1, and of the cosine between the two directions from 0. Headers
-round to two decimals at worst; an angle of 90.6 degrees has this cosine."""
-
-
-def plane_problem(plane: SlicePlane) -> str | None:
-    """Return why a plane cannot be part of a volume, as the end of "the header states ...", or None."""
-    directions = np.array([plane.row_direction, plane.column_direction])
-    if not np.isfinite([*plane.position, *plane.row_direction, *plane.column_direction]).all():
-        return "a position or orientation that is not a number"
-    if not all(np.isfinite(plane.spacing)):
-        return "a pixel spacing that is not a number"
-    if min(plane.spacing) <= 0:
-        return "a pixel spacing of 0 or less"
-    if np.abs(np.linalg.norm(directions, axis=1) - 1).max() > _DIRECTION_ERROR:
-        return "row and column directions that are not unit vectors"
-    if abs(directions[0] @ directions[1]) > _DIRECTION_ERROR:
-        return "row and column directions that are not perpendicular"
-    return None
 
 
 def stack_direction(normal: Floats) -> Floats:

@@ -6,14 +6,10 @@ import re
 from typing import Literal
 
 from report_gen.imaging.modality import UNINFORMATIVE_MODALITIES
-from report_gen.imaging.volumes.geometry import plane_problem
 from report_gen.records import Image, Series
 
 Use = Literal["slice", "reformat", "aside"]
 """How an image is used: as a slice; as a slice if the study has no others, because it repeats them; or not at all."""
-
-WRONG_PLANE = "the header states "
-"""Beginning of the reason for which an image with a plane is no slice."""
 
 _LOCALIZER = re.compile(r"LOCALI[SZ]ER|SCOUT|TOPOGRAM")
 """Terms of Image Type: LOCALIZER is the value of the standard (PS3.3 C.8.2.1.1.1, C.8.16.1.3)."""
@@ -53,9 +49,6 @@ def classify_image(image: Image, series: Series) -> tuple[Use, str]:
     projection = next((name for name, terms in _PROJECTIONS.items() if is_derived and _has_term(image, terms)), None)
     if projection:
         return "aside", f"derived: {projection}"
-    problem = plane_problem(image.plane) if image.plane else None
-    if problem:
-        return "aside", f"{WRONG_PLANE}{problem}"
     if is_derived and _has_term(image, _REFORMATS):
         return "reformat", "derived: reformatted slices"
     return "slice", ""

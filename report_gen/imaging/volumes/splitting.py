@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ one after the other, such as the stations of a long scan."""
 _Part = tuple[str, tuple[Image, ...]]
 """What distinguishes some images of a series, and these images."""
 _Value = tuple[Any, ...]
-_Key = tuple[str, int]
+_Key = tuple[Path, int | None]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def split_by_acquisition(images: Sequence[Image], direction: Floats) -> Parts:
         images: Images of one grid.
         direction: Unit vector [3] along which places are counted.
     """
-    places = dict(zip(map(image_key, images), places_along(images, direction), strict=True))
+    places = dict(zip((image.key for image in images), places_along(images, direction), strict=True))
     if len(set(places.values())) == len(images):
         return Parts((("", tuple(images)),))
     return _split("", tuple(images), places, _attributes(images))
@@ -114,7 +115,7 @@ def _split(
     Images of a single place are a cine: they are split by what they show, but not by when they were acquired, and only
     if several images of each kind remain.
     """
-    counts = Counter(places[image_key(image)] for image in images)
+    counts = Counter(places[image.key] for image in images)
     if len(counts) == len(images):
         return Parts(((label, images),))
     is_cine = len(counts) == 1
@@ -128,7 +129,7 @@ def _split(
             return Parts(tuple(one for each in found for one in each.parts), max(each.unexplained for each in found))
     if not is_cine and len(set(counts.values())) == 1:
         repetitions = next(iter(counts.values()))
-        ordered = _by_rank(images, places, lambda image: (*instance_order(image), image_key(image)))
+        ordered = _by_rank(images, places, lambda image: (*instance_order(image), image.key))
         named = (
             (", ".join(filter(None, (label, f"repetition {number} of {repetitions}"))), ordered[number - 1])
             for number in range(1, repetitions + 1)
@@ -159,13 +160,13 @@ def _parts_by(attribute: _Attribute, images: Sequence[Image], places: Mapping[_K
     by_place: dict[int, set[_Value]] = defaultdict(set)
     by_value: dict[_Value, list[Image]] = defaultdict(list)
     for image in images:
-        by_place[places[image_key(image)]].add(attribute.value_of(image))
+        by_place[places[image.key]].add(attribute.value_of(image))
         by_value[attribute.value_of(image)].append(image)
     most = max(map(len, by_place.values()))
     if most == 1:
         return []
     if len(by_value) == most:
-        if _are_parallel([{places[image_key(image)] for image in part} for part in by_value.values()]):
+        if _are_parallel([{places[image.key] for image in part} for part in by_value.values()]):
             return [(attribute.name_of(value), tuple(by_value[value])) for value in sorted(by_value)]
         return []
     repeated = sum(len(values) > 1 for values in by_place.values())
@@ -188,14 +189,14 @@ def _by_rank(
     """Return the images with the least value of their place, those with the second, and so on."""
     by_place: dict[int, list[Image]] = defaultdict(list)
     for image in images:
-        by_place[places[image_key(image)]].append(image)
+        by_place[places[image.key]].append(image)
     ranks: dict[_Key, int] = {}
     for group in by_place.values():
         values = sorted({value_of(image) for image in group})
-        ranks |= {image_key(image): values.index(value_of(image)) for image in group}
+        ranks |= {image.key: values.index(value_of(image)) for image in group}
     parts: list[list[Image]] = [[] for _ in range(max(ranks.values()) + 1)]
     for image in images:
-        parts[ranks[image_key(image)]].append(image)
+        parts[ranks[image.key]].append(image)
     return [tuple(part) for part in parts]
 
 
@@ -203,7 +204,7 @@ def _attributes(images: Sequence[Image]) -> tuple[_Attribute, ...]:
     """Return the attributes, those first that change what an image shows and not only when it was acquired."""
     fields = _fields_of_view(images)
     return (
-        _Attribute(lambda image: (fields[image_key(image)],), lambda value: f"field of view {value[0] + 1}"),
+        _Attribute(lambda image: (fields[image.key],), lambda value: f"field of view {value[0] + 1}"),
         _Attribute(_optional("kind"), lambda value: _kind_name(value[1])),
         _Attribute(_optional("echo_time"), _with_unit("echo time", "ms")),
         _Attribute(_optional("b_value"), _with_unit("b-value", "s/mm2")),
@@ -251,14 +252,9 @@ def _fields_of_view(images: Sequence[Image]) -> dict[_Key, int]:
             break
         near = np.abs(offsets - offsets[first]).max(axis=1) <= _SAME_FIELD
         numbers[near & (numbers < 0)] = number
-    return dict(zip(map(image_key, images), map(int, numbers), strict=True))
+    return dict(zip((image.key for image in images), map(int, numbers), strict=True))
 
 
 def instance_order(image: Image) -> tuple[bool, int]:
     """Return a sort key that puts images without instance number last."""
     return image.instance_number is None, image.instance_number or 0
-
-
-def image_key(image: Image) -> _Key:
-    """Return what identifies an image within its study, and sorts after the instance number."""
-    return str(image.path), -1 if image.frame is None else image.frame

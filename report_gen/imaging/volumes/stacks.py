@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from report_gen.imaging.modality import SLICE_MODALITIES
 from report_gen.imaging.volumes.geometry import plane_name, stack_direction
 from report_gen.imaging.volumes.ordering import stack_of_slices, stack_without_places
-from report_gen.imaging.volumes.set_aside import WRONG_PLANE, classify_image
+from report_gen.imaging.volumes.set_aside import classify_image
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection
 from report_gen.imaging.volumes.splitting import split_by_acquisition, split_by_grid
 from report_gen.records import Image, Series, Study
 
 _NO_POSITION = "no position in the patient, which other images of the series have"
+"""Reason for an image of which the reader states no other."""
 _DUPLICATE = "duplicate of a slice of the same place and acquisition"
+_Key = TypeVar("_Key")
+
 _SINGLE = "single image without position in the patient"
 
 
@@ -31,7 +35,7 @@ def find_stacks(study: Study) -> StackCollection:
     ordered by their position along the normal and never by instance number.
 
     Set aside are localizers, dose reports, maximum and minimum intensity projections, secondary captures, phantoms,
-    planes that are not usable, duplicates, and images without position in a series whose others have one. Reformatted
+    duplicates, and images without position in a series whose others have one. Reformatted
     slices (MPR) are set aside if the study has other slices, which they repeat.
 
     Frames of one file without positions, such as an ultrasound cine, are a stack in the order of time, and so are
@@ -89,15 +93,13 @@ def _find_in_series(series: Series, *, with_reformats: bool) -> _Found:
             found.aside[reason].append(image)
     placed = [image for image in slices if image.plane is not None]
     others = [image for image in slices if image.plane is None]
-    if placed and others:
-        found.aside[_NO_POSITION] += others
-        found.notice(f"{_images(len(others))} without a position in the patient, which the others have, left out")
+    if placed:
+        for problem, images in _grouped(others, lambda image: image.plane_problem or _NO_POSITION).items():
+            found.aside[problem] += images
+            found.notice(f"{_images(len(images))} left out: {problem}")
+        _add_placed(placed, found)
     elif others:
         _add_unplaced(others, found)
-    for reason, images in found.aside.items():
-        if reason.startswith(WRONG_PLANE):
-            found.notice(f"{_images(len(images))} left out, because {reason}")
-    _add_placed(placed, found)
     return found
 
 
@@ -141,29 +143,30 @@ def _notice_mixture(groups: Sequence[Sequence[Image]], found: _Found) -> None:
 def _add_unplaced(images: Sequence[Image], found: _Found) -> None:
     """Add the stacks of images of a series in which no image has a plane."""
     series = found.series
-    by_file = _grouped(images, lambda image: image.path)
+    by_file = _grouped(images, lambda image: image.path).values()
     cines = [group for group in by_file if len(group) > 1]
     for number, group in enumerate(cines, start=1):
         part = f"cine {number} of {len(cines)}" if len(cines) > 1 else ""
         found.stacks.append(stack_without_places(group, series, part=part))
     singles = [image for group in by_file if len(group) == 1 for image in group]
-    sizes = _grouped(singles, lambda image: (image.rows, image.columns))
-    for group in sizes:
+    for group in _grouped(singles, lambda image: (image.rows, image.columns)).values():
         if series.modality in SLICE_MODALITIES and len(group) > 1:
+            problems = ", ".join(sorted({image.plane_problem for image in group if image.plane_problem}))
             notice = (
-                "no image states its position in the patient: the slices are in the order of their instance numbers, "
-                "and their distances and the direction of the order are not known"
+                f"no image has a usable position in the patient{f' ({problems})' if problems else ''}: the slices are "
+                "in the order of their instance numbers, and their distances and the direction of the order are not "
+                "known"
             )
             found.stacks.append(stack_without_places(group, series, notice=notice))
         else:
             found.aside[_SINGLE] += group
 
 
-def _grouped(images: Sequence[Image], key: Callable[[Image], object]) -> list[list[Image]]:
-    groups: dict[object, list[Image]] = defaultdict(list)
+def _grouped(images: Sequence[Image], key: Callable[[Image], _Key]) -> dict[_Key, list[Image]]:
+    groups: dict[_Key, list[Image]] = defaultdict(list)
     for image in images:
         groups[key(image)].append(image)
-    return list(groups.values())
+    return groups
 
 
 def _images(number: int) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from report_gen.imaging import load_many, read_study
 from report_gen.imaging.volumes import SliceStack, find_stacks
 from report_gen.records import Vector
 from tests.slice_files import (
@@ -24,8 +25,6 @@ from tests.slice_files import (
     SAGITTAL,
     assert_same_volume,
     dcm2niix_volumes,
-    load_stored,
-    read_slices,
     simpleitk_volume,
     write_slices,
 )
@@ -50,7 +49,7 @@ def _along_normal(directions: tuple[Vector, Vector], distances: Sequence[float])
 
 
 def _values(stack: SliceStack) -> NDArray[np.float32]:
-    return np.stack(list(load_stored(stack.images)))
+    return np.stack(list(load_many(stack.images)))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,7 @@ def test_order_matrix_and_values_are_those_of_both_judges(
 ) -> None:
     distances = [3.0 * number for number in range(8)]
     write_slices(tmp_path / name, _along_normal(directions, distances[:: -1 if backwards else 1]), directions)
-    (stack,) = find_stacks(read_slices(tmp_path / name)).stacks
+    (stack,) = find_stacks(read_study(tmp_path / name)).stacks
     assert (stack.plane, stack.notices) == (plane, ())
     assert stack.affine is not None
     assert stack.affine[axis, 2] > 0
@@ -83,7 +82,7 @@ def test_the_order_of_instance_numbers_does_not_matter(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     numbers = [int(number) for number in random.permutation(9)]
     write_slices(tmp_path / "a", [(0, 0, 2.5 * number) for number in range(9)], InstanceNumber=numbers)
-    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_study(tmp_path / "a")).stacks
     assert [image.instance_number for image in stack.images] == numbers
     assert stack.affine is not None
     assert_same_volume(_values(stack), stack.affine, simpleitk_volume(tmp_path / "a"))
@@ -93,7 +92,7 @@ def test_values_with_a_rescale_of_each_slice_are_those_of_both_judges(tmp_path: 
     slopes = [1.0, 1.5, 2.0, 0.5, 1.0]
     positions = [(0, 0, 2.0 * number) for number in range(5)]
     write_slices(tmp_path / "a", positions, RescaleSlope=slopes, RescaleIntercept=-1024)
-    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_study(tmp_path / "a")).stacks
     assert stack.affine is not None
     assert_same_volume(_values(stack), stack.affine, simpleitk_volume(tmp_path / "a"))
     (judge,) = dcm2niix_volumes(tmp_path / "a").values()
@@ -103,7 +102,7 @@ def test_values_with_a_rescale_of_each_slice_are_those_of_both_judges(tmp_path: 
 def test_tilted_slices_have_the_sheared_matrix_of_simpleitk(tmp_path: Path) -> None:
     positions = [(-10, -20, 5 + 2.5 * number) for number in range(8)]
     write_slices(tmp_path / "a", positions, TILTED, GantryDetectorTilt=15)
-    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_study(tmp_path / "a")).stacks
     assert stack.affine is not None
     assert stack.tilt == pytest.approx(15, abs=0.01)
     assert stack.spacing == pytest.approx(2.5 * np.cos(TILT), abs=1e-4)
@@ -122,7 +121,7 @@ def test_tilted_slices_have_the_sheared_matrix_of_simpleitk(tmp_path: Path) -> N
 def test_slices_around_a_gap_have_the_places_of_dcm2niix(tmp_path: Path) -> None:
     locations = [2.5 * number for number in range(12) if number not in (5, 6)]
     write_slices(tmp_path / "a", [(0, 0, z) for z in locations])
-    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
+    (stack,) = find_stacks(read_study(tmp_path / "a")).stacks
     assert stack.affine is not None
     assert stack.spacing == pytest.approx(2.5)
     assert stack.notices == ("2 slices are missing: neighbors are up to 7.5 mm apart, and 2.5 mm elsewhere",)
@@ -135,7 +134,7 @@ def test_echoes_are_the_volumes_of_dcm2niix(tmp_path: Path) -> None:
     positions = [(0, 0, 2.5 * number) for number in range(6)]
     echoes = {"EchoTime": [10.0] * 6 + [20.0] * 6, "EchoNumbers": [1] * 6 + [2] * 6}
     write_slices(tmp_path / "a", positions * 2, modality="MR", **echoes)
-    stacks = find_stacks(read_slices(tmp_path / "a")).stacks
+    stacks = find_stacks(read_study(tmp_path / "a")).stacks
     assert [stack.part for stack in stacks] == ["echo time 10 ms", "echo time 20 ms"]
     judges = dcm2niix_volumes(tmp_path / "a")
     for stack, judge in zip(stacks, ("_e1", "_e2"), strict=True):
@@ -151,7 +150,7 @@ def test_temporal_positions_are_the_times_of_dcm2niix(tmp_path: Path, slice_by_s
     phases: dict[str, Any] = {"TemporalPositionIdentifier": [time + 1 for _, time in pairs]}
     positions = [(0, 0, 2.5 * number) for number, _ in pairs]
     write_slices(tmp_path / "a", positions, modality="MR", NumberOfTemporalPositions=4, **phases)
-    stacks = find_stacks(read_slices(tmp_path / "a")).stacks
+    stacks = find_stacks(read_study(tmp_path / "a")).stacks
     assert [stack.part for stack in stacks] == [f"temporal position {number}" for number in (1, 2, 3, 4)]
     (judge,) = dcm2niix_volumes(tmp_path / "a").values()
     values = np.stack([_values(stack) for stack in stacks])
@@ -160,11 +159,12 @@ def test_temporal_positions_are_the_times_of_dcm2niix(tmp_path: Path, slice_by_s
 
 def test_a_localizer_within_the_series_is_set_aside(tmp_path: Path) -> None:
     write_slices(tmp_path / "a", [(0, 0, 2.5 * number) for number in range(6)])
-    scout = write_slices(tmp_path / "b", [(-10, 0, 50)], SAGITTAL, ImageType=("ORIGINAL", "PRIMARY", "LOCALIZER"))
+    localizer = {"ImageType": ("ORIGINAL", "PRIMARY", "LOCALIZER"), "SOPInstanceUID": "1.2.3"}
+    scout = write_slices(tmp_path / "b", [(-10, 0, 50)], SAGITTAL, **localizer)
     judge = simpleitk_volume(tmp_path / "a")
     (path,) = scout.values
     path.rename(tmp_path / "a" / "scout.dcm")
-    found = find_stacks(read_slices(tmp_path / "a"))
+    found = find_stacks(read_study(tmp_path / "a"))
     (stack,) = found.stacks
     assert list(map(str, found.set_aside)) == ["1 image: localizer"]
     assert stack.affine is not None

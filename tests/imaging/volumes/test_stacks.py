@@ -11,14 +11,17 @@ from typing import Any
 
 import gdcm
 import numpy as np
+import pydicom
 import pytest
 from highdicom.spatial import get_volume_positions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from report_gen.errors import StudyError
+from report_gen.imaging import read_studies, read_study
 from report_gen.imaging.volumes import SliceStack, StackCollection, find_stacks
 from report_gen.records import Image, SlicePlane, Study, Vector
-from tests.slice_files import AXIAL, CORONAL, SAGITTAL, slice_image, slices_at, study_of
+from tests.slice_files import AXIAL, CORONAL, SAGITTAL, slice_image, slices_at, study_of, write_slices
 
 
 def _stacks(*groups: Sequence[Image], **changes: Any) -> tuple[SliceStack, ...]:
@@ -352,7 +355,9 @@ def test_phantoms_captures_and_images_without_position_are_set_aside() -> None:
         "1 image: secondary capture",
         "1 image: no position in the patient, which other images of the series have",
     ]
-    assert found.notices == ("series 1: 1 image without a position in the patient, which the others have, left out",)
+    assert found.notices == (
+        "series 1: 1 image left out: no position in the patient, which other images of the series have",
+    )
 
 
 def test_radiographs_are_no_stack() -> None:
@@ -378,29 +383,60 @@ def test_cines_are_stacks_in_the_order_of_their_frames() -> None:
 # --- series that are wrong
 
 
-def _with_plane(images: Sequence[Image], index: int, **changes: Any) -> list[Image]:
-    changed = images[index]
-    assert changed.plane is not None
-    plane = dataclasses.replace(changed.plane, **changes)
-    return [*images[:index], dataclasses.replace(changed, plane=plane), *images[index + 1 :]]
-
-
 @pytest.mark.parametrize(
-    ("changes", "problem"),
+    ("attributes", "problem"),
     [
-        ({"spacing": (0.0, 0.8)}, "a pixel spacing of 0 or less"),
-        ({"spacing": (math.nan, 0.8)}, "a pixel spacing that is not a number"),
-        ({"position": (0.0, math.nan, 0.0)}, "a position or orientation that is not a number"),
-        ({"row_direction": (math.inf, 0.0, 0.0)}, "a position or orientation that is not a number"),
-        ({"row_direction": (0.0, 0.0, 0.0)}, "row and column directions that are not unit vectors"),
-        ({"column_direction": (0.1, 0.995, 0.0)}, "row and column directions that are not perpendicular"),
+        ({"PixelSpacing": (0.0, 0.8)}, "Pixel Spacing is not two positive distances"),
+        ({"PixelSpacing": None}, "Pixel Spacing is missing"),
+        ({"ImagePositionPatient": None}, "Image Position (Patient) is missing"),
+        (
+            {"ImageOrientationPatient": (1.0, 0.0, 0.0, 0.1, 0.995, 0.0)},
+            "Image Orientation (Patient) is not two perpendicular unit vectors",
+        ),
     ],
 )
-def test_a_plane_that_is_not_usable_is_left_out_with_one_sentence(changes: dict[str, Any], problem: str) -> None:
-    found = find_stacks(study_of(_with_plane(slices_at(range(6)), 5, **changes)))
+def test_a_slice_without_a_usable_plane_is_left_out_with_one_sentence(
+    tmp_path: Path, attributes: dict[str, Any], problem: str
+) -> None:
+    write_slices(tmp_path, [(0, 0, 2 * number) for number in range(6)])
+    dataset = pydicom.dcmread(tmp_path / "0003.dcm")
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, list(value) if value else value)
+    dataset.save_as(tmp_path / "0003.dcm")
+    found = find_stacks(read_study(tmp_path))
     assert [len(stack.images) for stack in found.stacks] == [5]
-    assert found.notices == (f"series 1: 1 image left out, because the header states {problem}",)
-    assert _aside(found) == [f"1 image: the header states {problem}"]
+    assert found.notices == (f"series 7: 1 image left out: {problem}",)
+    assert _aside(found) == [f"1 image: {problem}"]
+
+
+def test_a_spacing_that_is_no_number_leaves_the_order_of_instance_numbers(tmp_path: Path) -> None:
+    write_slices(tmp_path, [(0, 0, 2 * number) for number in range(4)])
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes().replace(b"0.7\\0.8 ", b"nan\\nan "))
+    (stack,) = find_stacks(read_study(tmp_path)).stacks
+    assert _numbers(stack) == [1, 2, 3, 4]
+    assert stack.notices == (
+        "no image has a usable position in the patient (Pixel Spacing is not two positive distances): the slices are "
+        "in the order of their instance numbers, and their distances and the direction of the order are not known",
+    )
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence_and_a_missing_slice(tmp_path: Path) -> None:
+    written = write_slices(tmp_path, [(0, 0, 2 * number) for number in range(6)])
+    broken = list(written.values)[3]
+    broken.write_bytes(broken.read_bytes()[:900])
+    found = read_studies(tmp_path)
+    (study,), (error,) = found.studies, found.refused
+    assert error.path == broken
+    assert study.unreadable_images == 1
+    (stack,) = find_stacks(study).stacks
+    assert stack.notices == ("1 slice is missing: neighbors are up to 4 mm apart, and 2 mm elsewhere",)
+
+
+def test_two_patients_in_one_series_are_refused(tmp_path: Path) -> None:
+    write_slices(tmp_path, [(0, 0, 2 * number) for number in range(4)], PatientID=["A", "A", "B", "B"])
+    with pytest.raises(StudyError, match="two patients share one Study Instance UID"):
+        read_study(tmp_path)
 
 
 def test_slices_without_any_position_are_in_the_order_of_instance_numbers() -> None:
@@ -408,8 +444,8 @@ def test_slices_without_any_position_are_in_the_order_of_instance_numbers() -> N
     (stack,) = found.stacks
     assert _numbers(stack) == [1, 2, 3]
     assert stack.notices == (
-        "no image states its position in the patient: the slices are in the order of their instance numbers, and their "
-        "distances and the direction of the order are not known",
+        "no image has a usable position in the patient: the slices are in the order of their instance numbers, and "
+        "their distances and the direction of the order are not known",
     )
 
 
@@ -459,9 +495,9 @@ _PLANES = st.one_of(
         lambda position, directions, spacing: SlicePlane(
             position=position, row_direction=directions[0], column_direction=directions[1], spacing=spacing
         ),
-        st.tuples(*(st.sampled_from([0.0, 1.0, 2.5, -7.0, math.nan]),) * 3),
+        st.tuples(*(st.sampled_from([0.0, 1.0, 2.5, -7.0]),) * 3),
         st.sampled_from([AXIAL, CORONAL, SAGITTAL]),
-        st.sampled_from([(1.0, 1.0), (0.0, 1.0)]),
+        st.sampled_from([(1.0, 1.0), (2.0, 1.0)]),
     ),
 )
 _TYPES = st.sampled_from([(), ("ORIGINAL", "PRIMARY", "LOCALIZER"), ("DERIVED", "SECONDARY", "MPR")])

@@ -16,7 +16,7 @@ from nibabel.processing import resample_to_output
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging import limit_memory
+from report_gen.imaging import limit_memory, load_many, read_study
 from report_gen.imaging.volumes import SliceStack, Volume, find_stacks, resample_isotropic
 from report_gen.imaging.volumes.interpolation import interpolation_matrix
 from report_gen.records import Image, Vector
@@ -26,8 +26,6 @@ from tests.slice_files import (
     RAS,
     SAGITTAL,
     dcm2niix_volumes,
-    load_stored,
-    read_slices,
     slice_image,
     slices_at,
     study_of,
@@ -209,8 +207,8 @@ def test_tilted_slices_are_sheared_as_dcm2niix_shears_them(tmp_path: Path) -> No
     write_slices(
         tmp_path / "a", positions, tilted, spacing=(1, 1), shape=(20, 16), GantryDetectorTilt=math.degrees(angle)
     )
-    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
-    resampled = resample_isotropic(Volume(stack, load_stored), 1.0)
+    (stack,) = find_stacks(read_study(tmp_path / "a")).stacks
+    resampled = resample_isotropic(Volume(stack, load_many), 1.0)
     judge = dcm2niix_volumes(tmp_path / "a")["_Tilt_1"]
     assert resampled.values.shape == (33, 28, 16)
     theirs = judge.values.T[:, ::-1]
@@ -230,8 +228,8 @@ def test_tilted_slices_are_sheared_as_dcm2niix_shears_them(tmp_path: Path) -> No
 def test_missing_slices_are_interpolated_as_dcm2niix_interpolates_them(tmp_path: Path) -> None:
     locations = [2.0 * number for number in range(12) if number not in (5, 6)]
     write_slices(tmp_path / "a", [(0, 0, z) for z in locations], spacing=(2, 2))
-    (stack,) = find_stacks(read_slices(tmp_path / "a")).stacks
-    resampled = resample_isotropic(Volume(stack, load_stored), 2.0)
+    (stack,) = find_stacks(read_study(tmp_path / "a")).stacks
+    resampled = resample_isotropic(Volume(stack, load_many), 2.0)
     judge = dcm2niix_volumes(tmp_path / "a")["_Eq_1"]
     np.testing.assert_allclose(resampled.values[:, ::-1], judge.values.T, atol=1)  # dcm2niix rounds to integers
 
@@ -291,7 +289,7 @@ def test_a_spacing_that_is_no_length_is_an_error(spacing: float) -> None:
     [
         (slices_at([3]), "there is one slice only"),
         ([slice_image(n, (0, 0, 3)) for n in range(3)], "all 3 images show one place"),
-        ([slice_image(n, None) for n in range(3)], "no image states its position"),
+        ([slice_image(n, None) for n in range(3)], "no image has a usable position"),
         ([slice_image(n, None, path=Path("a.dcm"), frame=n) for n in range(3)], "its images have no position"),
     ],
 )
