@@ -19,16 +19,20 @@ _GAP = 2
 _CAPTION = "Slices from foot to head, front to back or right to left; cines in time. Numbers count from 1."
 
 
-def format_stacks(shown: Iterable[tuple[str, SliceStack, StackViews]]) -> bytes:
-    """Draw one row of slices for each window of each stack, as a PNG file.
+def format_stacks(shown: Iterable[tuple[str, SliceStack, StackViews]]) -> bytes | None:
+    """Draw one row of slices for each window of each stack, as a PNG file; None if there is no stack.
 
     The PNG shows the patient's images, so it must be protected like the study.
 
     Args:
-        shown: Title, stack and views of each stack, at least one.
+        shown: Title, stack and views of each stack. The views are not kept.
     """
     strips = [strip for title, stack, views in shown for strip in _strips(title, stack, views)]
-    return draw_strips(strips, caption=_CAPTION)
+    width = max((image.shape[1] for _, image in strips), default=0)
+    padded = [
+        (title, np.pad(image, ((0, 0), (0, width - image.shape[1])), constant_values=1)) for title, image in strips
+    ]
+    return draw_strips(padded, caption=_CAPTION) if padded else None
 
 
 def _strips(title: str, stack: SliceStack, views: StackViews) -> Iterator[tuple[str, NDArray[np.float32]]]:

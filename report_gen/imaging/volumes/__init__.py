@@ -11,7 +11,7 @@ from report_gen.imaging.volumes.sampling import chunks, sample_by_content, sampl
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection
 from report_gen.imaging.volumes.stacks import find_stacks
 from report_gen.imaging.volumes.views import Sampling, StackViews, stack_views
-from report_gen.imaging.volumes.volume import LoadImages, Progress, Volume
+from report_gen.imaging.volumes.volume import LoadImages, Progress, Volume, open_volume
 from report_gen.imaging.volumes.windows import (
     CT_WINDOWS,
     ChosenWindows,
@@ -44,6 +44,7 @@ __all__ = [
     "ct_windows",
     "find_stacks",
     "look_like_hounsfield",
+    "open_volume",
     "plan_grid",
     "resample_isotropic",
     "resampled_slices",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.imaging.modality import SLICE_MODALITIES
 from report_gen.imaging.volumes.geometry import PlaneName
 from report_gen.records import Image
 
@@ -48,6 +49,14 @@ class SliceStack:
     series_instance_uid: str | None = None
     notices: tuple[str, ...] = ()
     """Sentences for the user about missing, duplicate or irregular slices and the like."""
+
+    @property
+    def is_displayed(self) -> bool:
+        """Whether slices are shown as their headers say, because their values have no meaning of their own.
+
+        These are cines without positions, such as ultrasound and angiography.
+        """
+        return self.plane is None and self.modality not in (None, *SLICE_MODALITIES)
 
 
 @dataclass(frozen=True, kw_only=True)

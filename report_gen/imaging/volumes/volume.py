@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
+from report_gen.imaging.loading import load_many
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.records import Image
 
@@ -19,6 +21,14 @@ units for CT, on the stored grid, NaN where a pixel is padding."""
 
 Progress = Callable[[int], None]
 """A function that is called with the number of slices that are done. An error that it raises ends the work."""
+
+
+def open_volume(stack: SliceStack) -> Volume:
+    """Return the volume of a stack whose values are read from its files.
+
+    The values of a stack that is displayed (`SliceStack.is_displayed`) are intensities in 0..1.
+    """
+    return Volume(stack, partial(load_many, display=stack.is_displayed))
 
 
 def no_progress(done: int) -> None:

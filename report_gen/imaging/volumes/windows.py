@@ -56,6 +56,9 @@ _WHOLE_RANGE = ("lung", "soft tissue", "bone")
 _CHEST, _ABDOMEN = frozenset({"chest", "ribs", "breast"}), frozenset({"abdomen", "pelvis", "fetus"})
 _HEAD, _SPINE = frozenset({"head", "teeth"}), frozenset({"spine"})
 
+DISPLAY = Window("display", 0.5, 1.0)
+"""Window of intensities in 0..1."""
+
 NO_BODY_PART = "the header names no body part, so the CT windows are lung, soft tissue and bone"
 LIKE_HOUNSFIELD = (
     "no modality is stated; the values look like Hounsfield units (air at -1000), so windows of CT are used"
@@ -100,9 +103,11 @@ def choose_windows(volume: Volume) -> ChosenWindows:
     CT has three by the body parts that the header names, see `ct_windows`. Other modalities have one from the 0.5th to
     the 99.5th percentile of the whole stack, so that slices remain comparable: values of MR have no unit, and those of
     PET are not converted to SUV. A stack without modality, such as NIfTI, has the windows of CT if its values look like
-    Hounsfield units, with a notice.
+    Hounsfield units, with a notice. A stack that is displayed as its headers say has the window from 0 to 1.
     """
     stack = volume.stack
+    if stack.is_displayed:
+        return ChosenWindows((DISPLAY,))
     if stack.modality == "CT":
         return _ct_windows_of(stack)
     sample = sample_values(volume)
