@@ -17,7 +17,7 @@ from report_gen.imaging.bounded_file import BoundedFile
 from report_gen.imaging.color import luma, palette_luma
 from report_gen.imaging.decoding import decode, read_pixel_data
 from report_gen.imaging.dicom_file import read_with_groups
-from report_gen.imaging.functional_groups import promote_functional_groups
+from report_gen.imaging.functional_groups import promote_groups, promote_shared_groups
 from report_gen.imaging.grayscale import to_grayscale, to_values
 from report_gen.imaging.header import HEADER_KEYWORDS
 from report_gen.imaging.limits import check_pixel_count
@@ -45,6 +45,7 @@ class DicomFrames:
     def __init__(self, file: BoundedFile, path: Path) -> None:
         self._file, self._path = file, path
         self._dataset, self._groups = read_with_groups(file, HEADER_KEYWORDS)
+        promote_shared_groups(self._dataset)
         # Rows, bits and transfer syntax are those of all frames, and so are the window and the rescale of most files.
         self._location = check_pixels(self._dataset, file, path)
         self.count = frame_count(self._dataset, path)
@@ -64,7 +65,7 @@ class DicomFrames:
         header.file_meta = self._dataset.file_meta
         implicit, little = map(bool, self._dataset.original_encoding)
         header.set_original_encoding(implicit, little, self._dataset.original_character_set)
-        promote_functional_groups(header, self._groups.read(frame))
+        promote_groups(header, self._groups.read(frame))
         header.NumberOfFrames = 1
         check_pixel_count(*square_size(header.Rows, header.Columns, pixel_aspect(header)), self._path)
         return header

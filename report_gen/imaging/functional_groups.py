@@ -1,7 +1,7 @@
 """Read the functional groups of the frames of an enhanced object (PS3.3 C.7.6.16).
 
 An enhanced object keeps window, rescale, spacing, position and shutter in its functional groups, other objects at the
-top of the data set. `promote_functional_groups` copies them there, so that one code reads both.
+top of the data set. `promote_groups` copies them there, so that one code reads both.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import MutableSequence, Sequence
 from typing import Literal
 
 from pydicom import Dataset, filereader
+from pydicom.tag import Tag
 
 from report_gen.imaging.bounded_file import BoundedFile
 from report_gen.imaging.fragments import ITEM
@@ -54,11 +55,16 @@ _MACROS = {
     "USImageDescriptionSequence": _FRAME_TYPE,
 }
 
-_SHARED, _PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+_ATTRIBUTES = {
+    Tag(macro): frozenset(Tag(attribute) for attribute in attributes) for macro, attributes in _MACROS.items()
+}
+"""The tags of the attributes of each macro."""
+
+_SHARED = "SharedFunctionalGroupsSequence"
 PER_FRAME_TAG = 0x52009230
 """Tag of the Per-frame Functional Groups Sequence."""
 FUNCTIONAL_GROUP_KEYWORDS = (_SHARED, *_MACROS)
-"""Attributes that must be read so that `promote_functional_groups` finds the shared functional groups."""
+"""Attributes that must be read so that `promote_shared_groups` finds the shared functional groups."""
 
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -151,19 +157,20 @@ def find_frame_groups(file: BoundedFile, dataset: Dataset) -> FrameGroups:
     return FrameGroups(file, starts, is_implicit=is_implicit, is_little=is_little, encoding=encoding)
 
 
-def promote_functional_groups(dataset: Dataset, frame: Dataset) -> None:
-    """Copy the attributes of the functional groups of one frame to the top, where they replace others.
+def promote_shared_groups(dataset: Dataset) -> None:
+    """Copy the attributes of the functional groups that all frames share to the top of the data set."""
+    for group in (dataset.get(_SHARED) or ())[:1]:
+        promote_groups(dataset, group)
 
-    Groups of the frame take precedence over shared ones. The data set is changed.
+
+def promote_groups(dataset: Dataset, groups: Dataset) -> None:
+    """Copy the attributes of functional groups to the top of the data set, where they replace others.
 
     Args:
-        dataset: Attributes of the file, those of the shared groups included.
-        frame: Groups of the frame, from `FrameGroups`.
+        dataset: Attributes of the file or frame; they are changed.
+        groups: Groups of the frame, from `FrameGroups`, or shared groups. Those of the frame take precedence.
     """
-    shared = (dataset.get(_SHARED) or ())[:1]
-    for group in (*shared, frame):
-        for macro, attributes in _MACROS.items():
-            for item in (group.get(macro) or ())[:1]:
-                for attribute in attributes:
-                    if attribute in item:
-                        dataset[attribute] = item[attribute]
+    for tag in groups.keys() & _ATTRIBUTES.keys():
+        for item in (groups[tag].value or ())[:1]:
+            for attribute in item.keys() & _ATTRIBUTES[tag]:
+                dataset[attribute] = item[attribute]

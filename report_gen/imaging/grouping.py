@@ -79,8 +79,13 @@ def group_pictures(singles: Iterable[Study], *, as_study: bool = False) -> tuple
     return groups, guesses
 
 
+def group_volumes(singles: Iterable[Study]) -> list[StudyFiles]:
+    """Return a study for each NIfTI file, which has no identifier of the patient or of the study."""
+    return [StudyFiles((single,), single.name) for single in singles]
+
+
 def join_pictures(singles: Sequence[Study]) -> StudyFiles:
-    """Group pictures as one study, which takes the name of the folder of the first."""
+    """Group pictures and volumes as one study, which takes the name of the folder of the first."""
     return StudyFiles(tuple(singles), _path(singles[0]).parent.resolve().name)
 
 
@@ -88,8 +93,8 @@ def merge_files(files: StudyFiles) -> Study:
     """Merge the files of a study, with series and images in the order of their numbers.
 
     A series has one Series Instance UID, one modality and one body part, so that an image of the hand in a series of
-    the chest keeps its body part. Copies of one image count once: equal files, and files with the same SOP Instance UID
-    whose displayed pixels are equal.
+    the chest keeps its body part. A file of several frames without that UID, such as a NIfTI, is a series. Copies of
+    one image count once: equal files, and files with the same SOP Instance UID whose displayed pixels are equal.
 
     Raises:
         StudyError: The files name two patients or state ages or species that differ, or one SOP Instance UID belongs to
@@ -102,10 +107,11 @@ def merge_files(files: StudyFiles) -> Study:
             reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
             raise StudyError(_path(singles[0]).parent, reason)
     # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
-    by_series: dict[Series, list[Series]] = defaultdict(list)
+    by_series: dict[tuple[Series, Path | None], list[Series]] = defaultdict(list)
     for single in _without_copies(singles):
         one = single.series[0]
-        by_series[dataclasses.replace(one, images=(), series_number=None)].append(one)
+        volume = _path(single) if not one.series_instance_uid and len(one.images) > 1 else None
+        by_series[dataclasses.replace(one, images=(), series_number=None), volume].append(one)
     ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
     series = tuple(dataclasses.replace(group[0], images=_in_order(group)) for group in ordered)
     return dataclasses.replace(

@@ -17,7 +17,7 @@ from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUT
 from report_gen.imaging.modality import is_for_processing, modality_of
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
 from report_gen.imaging.planes import PLANE_KEYWORDS, slice_plane
-from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size
+from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size, square_spacing
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
@@ -205,7 +205,7 @@ def _with_frame(image: Image, header: Dataset, frame: int | None, later: float |
         frame=frame,
         rows=rows,
         columns=columns,
-        pixel_spacing=_spacing(header),
+        pixel_spacing=square_spacing(pixel_spacing(header)),
         plane=found.plane,
         plane_problem=found.problem,
         acquisition=acquisition(header, later=later),
@@ -275,14 +275,6 @@ def _laterality(dataset: Dataset) -> Laterality:
         if value in {side.value for side in Laterality} - {Laterality.UNKNOWN.value}:
             return Laterality(value)
     return Laterality.UNKNOWN
-
-
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the pixel spacing after the image is resampled to square pixels, millimeters."""
-    spacing = pixel_spacing(dataset)
-    if spacing is None or pixel_aspect(dataset) == 1:
-        return spacing
-    return min(spacing), min(spacing)
 
 
 def _indication(dataset: Dataset) -> str | None:

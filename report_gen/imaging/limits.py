@@ -15,6 +15,9 @@ MAX_FRAMES = 2**16
 MAX_INFLATED_BYTES = 4 * MAX_PIXELS
 """Largest size of a deflated data set after inflation. The largest image of 16 bits takes half of it."""
 
+MAX_VOLUME_BYTES = 2**33
+"""Largest compressed NIfTI file after inflation. Functional MR of an hour takes half of it."""
+
 MAX_PICTURE_BYTES = 8 * MAX_PIXELS
 """Largest PNG, JPEG, TIFF or WebP file: the largest image with four samples of 16 bits, not compressed."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeGuard
 
 from pydicom import Dataset
 
@@ -40,7 +41,7 @@ def slice_plane(dataset: Dataset) -> FoundPlane:
     if not _is_slice(dataset):
         return FoundPlane()
     position, cosines = (number_values(dataset, keyword) for keyword in PLANE_KEYWORDS[:2])
-    if len(position) != 3 or max(map(abs, position)) > _FARTHEST:
+    if not is_position(position):
         return FoundPlane(problem=_problem(dataset, "ImagePositionPatient", "is not three coordinates"))
     if len(cosines) != 6:
         return FoundPlane(problem=_problem(dataset, "ImageOrientationPatient", "is not six direction cosines"))
@@ -48,17 +49,27 @@ def slice_plane(dataset: Dataset) -> FoundPlane:
     if directions is None:
         return FoundPlane(problem=_problem(dataset, "ImageOrientationPatient", "is not two perpendicular unit vectors"))
     spacing = number_values(dataset, "PixelSpacing")
-    if len(spacing) != 2 or not all(_LEAST_SPACING <= distance <= _LARGEST_SPACING for distance in spacing):
+    if not is_spacing(spacing):
         return FoundPlane(problem=_problem(dataset, "PixelSpacing", "is not two positive distances"))
     thickness = number_value(dataset, "SliceThickness")
     plane = SlicePlane(
-        position=(position[0], position[1], position[2]),
+        position=position,
         row_direction=directions[0],
         column_direction=directions[1],
-        spacing=(spacing[0], spacing[1]),
+        spacing=spacing,
         thickness=thickness if thickness and thickness > 0 else None,
     )
     return FoundPlane(plane)
+
+
+def is_position(numbers: tuple[float, ...]) -> TypeGuard[Vector]:
+    """Return whether numbers are coordinates of a place in or near the patient."""
+    return len(numbers) == 3 and all(abs(number) <= _FARTHEST for number in numbers)
+
+
+def is_spacing(numbers: tuple[float, ...]) -> TypeGuard[tuple[float, float]]:
+    """Return whether numbers are distances between rows and between columns."""
+    return len(numbers) == 2 and all(_LEAST_SPACING <= number <= _LARGEST_SPACING for number in numbers)
 
 
 def _is_slice(dataset: Dataset) -> bool:
@@ -70,7 +81,7 @@ def _is_slice(dataset: Dataset) -> bool:
     return modality in SLICE_MODALITIES or (is_stated and (modality not in PROJECTION_MODALITIES or is_enhanced))
 
 
-def perpendicular_directions(row: tuple[float, ...], column: tuple[float, ...]) -> tuple[Vector, Vector] | None:
+def perpendicular_directions(row: Sequence[float], column: Sequence[float]) -> tuple[Vector, Vector] | None:
     """Return exact unit vectors for two rounded ones, or None if they are no perpendicular unit vectors.
 
     Args:
@@ -88,7 +99,7 @@ def perpendicular_directions(row: tuple[float, ...], column: tuple[float, ...]) 
     return along, _scaled(rest, 1 / math.hypot(*rest))
 
 
-def _scaled(vector: tuple[float, ...], factor: float) -> Vector:
+def _scaled(vector: Sequence[float], factor: float) -> Vector:
     x, y, z = vector
     return x * factor, y * factor, z * factor
 

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from report_gen.errors import NotAnImageError, StudyError, without_traceback
 from report_gen.files import unique_names
-from report_gen.imaging.dicom_file import is_dicom
 from report_gen.imaging.discovery import FoundFiles, find_files
-from report_gen.imaging.grouping import PictureFolder, group_dicom, group_pictures, join_pictures, merge_files
-from report_gen.imaging.image_files import FORMATS, describe_file, read_head
+from report_gen.imaging.grouping import (
+    PictureFolder,
+    StudyFiles,
+    group_dicom,
+    group_pictures,
+    group_volumes,
+    join_pictures,
+    merge_files,
+)
+from report_gen.imaging.image_files import FORMATS, FileFormat, describe_file
 from report_gen.imaging.reading_notices import (
     describe_links,
     describe_passed_over,
@@ -46,7 +53,7 @@ def read_study(path: str | os.PathLike[str], *, as_study: bool = False) -> Study
     Files without an image are ignored if they lie beside images.
 
     Args:
-        path: A DICOM, PNG, JPEG, TIFF or WebP file, or a folder of such files.
+        path: A DICOM, NIfTI, PNG, JPEG, TIFF or WebP file, or a folder of such files.
         as_study: See `read_studies`.
 
     Returns:
@@ -68,15 +75,16 @@ def read_study(path: str | os.PathLike[str], *, as_study: bool = False) -> Study
 def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> StudyCollection:
     """Read every study at or below paths. A file that cannot be read does not stop the others.
 
-    A file is a study of its own. In a folder DICOM files are grouped by Study Instance UID. The other images of one
-    folder, called pictures, are one study if there are at most six and their names do not differ like those of
-    patients; otherwise each is a study of its own. Hidden files and devices are ignored. Symbolic links are followed
-    if their target lies below the folder.
+    A file is a study of its own, with an image for each of its frames or slices. In a folder DICOM files are grouped
+    by Study Instance UID, and each NIfTI file is a study of its own. The other images of one folder, called pictures,
+    are one study if there are at most six and their names do not differ like those of patients; otherwise each is a
+    study of its own. Hidden files and devices are ignored. Symbolic links are followed if their target lies below the
+    folder.
 
     Args:
-        paths: DICOM, PNG, JPEG, TIFF or WebP files, or folders.
-        as_study: Join the pictures of each folder, and the pictures among `paths`, whatever their number and names are.
-            DICOM files are grouped by Study Instance UID.
+        paths: DICOM, NIfTI, PNG, JPEG, TIFF or WebP files, or folders.
+        as_study: Join the pictures and NIfTI files of each folder, and those among `paths`, whatever their number and
+            names are. DICOM files are grouped by Study Instance UID.
 
     Returns:
         The studies, each with a name of its own, and the errors of the files and studies that were refused.
@@ -125,26 +133,21 @@ def _read_sources(paths: Sequence[Path], *, as_study: bool) -> list[_Source]:
 def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = False) -> _Source:
     """Read the files of a source and merge them into studies, in the order of Study Instance UIDs and paths."""
     source = _Source(folder, found, refused=list(found.unreadable))
-    dicom: list[Study] = []
-    pictures: list[Study] = []
+    singles: dict[FileFormat, list[Study]] = {kind: [] for kind in FileFormat}
     for path in found.files:
         try:
-            single = describe_file(path)
+            kind, single = describe_file(path)
         except NotAnImageError as error:
             source.without_image.append(without_traceback(error))
         except StudyError as error:
             if folder is None or not is_media_index(error):
                 source.refused.append(without_traceback(error))
         else:
-            (dicom if is_dicom(read_head(path)) else pictures).append(single)
+            singles[kind].append(single)
     if folder is None and not as_study:
-        source.studies = dicom + pictures  # one file, which keeps its name
+        source.studies = [study for of_kind in singles.values() for study in of_kind]  # one file, which keeps its name
         return source
-    if folder is None:
-        groups = [join_pictures(pictures)] if pictures else []
-    else:
-        groups, source.guesses = group_pictures(pictures, as_study=as_study)
-    groups = [*group_dicom(dicom), *groups]
+    groups, source.guesses = _group(singles, folder, as_study=as_study)
     unreadable = count_unreadable(groups, [error.path for error in source.refused])
     for group, number in zip(groups, unreadable, strict=True):
         try:
@@ -153,6 +156,20 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
             source.refused.append(without_traceback(error))
     source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     return source
+
+
+def _group(
+    singles: Mapping[FileFormat, list[Study]], folder: Path | None, *, as_study: bool
+) -> tuple[list[StudyFiles], list[PictureFolder]]:
+    """Return the files of each study, and the folders whose pictures were grouped by a guess."""
+    dicom, volumes, pictures = (singles[kind] for kind in FileFormat)
+    if as_study:
+        volumes, pictures = [], volumes + pictures
+    groups = [*group_dicom(dicom), *group_volumes(volumes)]
+    if folder is None:
+        return groups + ([join_pictures(pictures)] if pictures else []), []
+    of_pictures, guesses = group_pictures(pictures, as_study=as_study)
+    return groups + of_pictures, guesses
 
 
 def _refuse_without_image(source: _Source, *, beside_images: bool) -> None:
