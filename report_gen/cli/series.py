@@ -13,7 +13,7 @@ from report_gen.errors import ReportGenError, StudyError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity, track
 
 if TYPE_CHECKING:
-    from report_gen.imaging.volumes import SliceStack, StackCollection, StackViews
+    from report_gen.imaging.volumes import StackCollection, StackViews
 
 _MAX_VIEWS = 128
 """Largest number of slices in a row of the sheet."""
@@ -72,7 +72,7 @@ def _draw(
 
     errors: list[StudyError] = []
 
-    def shown() -> Iterator[tuple[str, SliceStack, StackViews]]:
+    def shown() -> Iterator[tuple[str, StackViews]]:
         stacks = [
             (f"{name}, stack {number}" if len(collections) > 1 else f"stack {number}", stack)
             for name, collection in collections
@@ -89,7 +89,7 @@ def _draw(
                 continue
             for notice in chosen.notices:
                 print_notice(f"{title}: {notice}")
-            yield title, stack, chosen
+            yield title, chosen
 
     sheet = format_stacks(shown())
     if sheet is None:

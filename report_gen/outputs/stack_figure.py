@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
-from report_gen.imaging.volumes import SliceStack, StackViews, Window
+from report_gen.imaging.volumes import StackViews, Window
 from report_gen.rendering.figures import draw_strips
 
 _SIDE = 160
@@ -19,15 +19,15 @@ _GAP = 2
 _CAPTION = "Slices from foot to head, front to back or right to left; cines in time. Numbers count from 1."
 
 
-def format_stacks(shown: Iterable[tuple[str, SliceStack, StackViews]]) -> bytes | None:
+def format_stacks(shown: Iterable[tuple[str, StackViews]]) -> bytes | None:
     """Draw one row of slices for each window of each stack, as a PNG file; None if there is no stack.
 
     The PNG shows the patient's images, so it must be protected like the study.
 
     Args:
-        shown: Title, stack and views of each stack. The views are not kept.
+        shown: Title and views of each stack. The views are not kept.
     """
-    strips = [strip for title, stack, views in shown for strip in _strips(title, stack, views)]
+    strips = [strip for title, views in shown for strip in _strips(title, views)]
     width = max((image.shape[1] for _, image in strips), default=0)
     padded = [
         (title, np.pad(image, ((0, 0), (0, width - image.shape[1])), constant_values=1)) for title, image in strips
@@ -35,11 +35,10 @@ def format_stacks(shown: Iterable[tuple[str, SliceStack, StackViews]]) -> bytes 
     return draw_strips(padded, caption=_CAPTION) if padded else None
 
 
-def _strips(title: str, stack: SliceStack, views: StackViews) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def _strips(title: str, views: StackViews) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the title and the slices [H,W], side by side, of each window."""
     numbers = _listed(views.indices)
-    plane = stack.images[0].plane
-    spacing = plane.spacing if plane else (1.0, 1.0)
+    spacing = views.spacing or (1.0, 1.0)
     for channel, window in enumerate(views.windows):
         yield f"{title}, {_described(window)}, slices {numbers}", _side_by_side(views.intensities[:, channel], spacing)
 

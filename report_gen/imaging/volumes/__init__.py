@@ -1,5 +1,6 @@
 """Order the images of a study into stacks of slices, and show stacks as views for an image encoder. Needs no torch."""
 
+from report_gen.imaging.volumes.display_orientation import DisplayTransform, display_transform
 from report_gen.imaging.volumes.resampling import (
     IsotropicGrid,
     ResampledVolume,
@@ -27,6 +28,7 @@ from report_gen.imaging.volumes.windows import (
 __all__ = [
     "CT_WINDOWS",
     "ChosenWindows",
+    "DisplayTransform",
     "IsotropicGrid",
     "LoadImages",
     "Progress",
@@ -42,6 +44,7 @@ __all__ = [
     "choose_windows",
     "chunks",
     "ct_windows",
+    "display_transform",
     "find_stacks",
     "look_like_hounsfield",
     "open_volume",

@@ -32,7 +32,7 @@ def stack_direction(normal: Floats) -> Floats:
     by less than 0.001 the head has precedence over the back, and the back over the left.
     """
     unit = np.asarray(normal / np.linalg.norm(normal), dtype=np.float64)
-    return unit if unit[_main_axis(unit)] > 0 else -unit
+    return unit if unit[main_axis(unit)] > 0 else -unit
 
 
 def plane_name(normal: Floats) -> PlaneName:
@@ -40,7 +40,7 @@ def plane_name(normal: Floats) -> PlaneName:
 
     The angle of the image within its plane does not count, so that an axial slice that is turned stays axial.
     """
-    axis = _main_axis(normal)
+    axis = main_axis(normal)
     return _AXIS_NAMES[axis] if abs(normal[axis]) > _MIN_COSINE else "oblique"
 
 
@@ -50,7 +50,7 @@ def angles_to(vectors: Floats, vector: Floats) -> Floats:
     return np.asarray(np.degrees(np.arctan2(sines, vectors @ vector)))
 
 
-def _main_axis(unit: Floats) -> int:
+def main_axis(unit: Floats) -> int:
     """Return the index of the component of largest size; of nearly equal ones the last."""
     sizes = np.abs(unit)
     return int(np.flatnonzero(sizes > sizes.max() - 1e-3)[-1])

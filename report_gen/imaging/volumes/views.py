@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.imaging.volumes.display_orientation import display_transform
 from report_gen.imaging.volumes.sampling import sample_by_content, sample_evenly, slice_contents
 from report_gen.imaging.volumes.volume import Progress, Values, Volume, no_progress
 from report_gen.imaging.volumes.windows import Window, apply_windows, choose_windows
@@ -27,9 +28,12 @@ class StackViews:
     indices: tuple[int, ...]
     """Indices of the V slices, in the order of the stack."""
     intensities: Values
-    """[V,C,H,W] in 0..1, one channel for each window, on the stored grid."""
+    """[V,C,H,W] in 0..1, one channel for each window. Slices are turned as radiologists look at them, see
+    `display_transform`, and not resampled."""
     windows: tuple[Window, ...]
     """The C windows."""
+    spacing: tuple[float, float] | None = None
+    """Distance between rows and between columns of the views, millimeters. None: there is no position."""
     notices: tuple[str, ...] = ()
     """Sentences for the user about the choice of the windows."""
 
@@ -37,7 +41,7 @@ class StackViews:
 def stack_views(
     volume: Volume, views: int, *, sampling: Sampling = "content", progress: Progress = no_progress
 ) -> StackViews:
-    """Return V slices of a stack, shown with the windows of its modality and body part.
+    """Return V slices of a stack, shown with the windows of its modality and body part, and turned for display.
 
     Args:
         volume: The stack.
@@ -54,7 +58,12 @@ def stack_views(
     else:
         indices = sample_by_content(_contents(volume, chosen.windows), views)
     images = [apply_windows(values, chosen.windows) for values in volume.slices(indices, progress=progress)]
-    return StackViews(indices, np.stack(images), chosen.windows, chosen.notices)
+    plane = volume.stack.images[0].plane
+    if plane is None:
+        return StackViews(indices, np.stack(images), chosen.windows, notices=chosen.notices)
+    transform = display_transform(plane)
+    turned = np.ascontiguousarray(transform.apply(np.stack(images)))
+    return StackViews(indices, turned, chosen.windows, transform.spacing(plane.spacing), chosen.notices)
 
 
 def _contents(volume: Volume, windows: tuple[Window, ...]) -> NDArray[np.float64]:

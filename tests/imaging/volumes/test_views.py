@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from numpy.typing import NDArray
 
 from report_gen.imaging import load_many, load_pixels, read_study
 from report_gen.imaging.volumes import CT_WINDOWS, Volume, apply_windows, find_stacks, open_volume, stack_views
-from report_gen.records import Image
+from report_gen.records import Image, Vector
 from tests.dicom_files import write_dicom
-from tests.slice_files import slices_at, study_of, write_slices
+from tests.slice_files import AXIAL, CORONAL, SAGITTAL, slice_image, slices_at, study_of, write_slices
 
 
 def test_views_are_the_windowed_values_of_the_chosen_slices(tmp_path: Path) -> None:
@@ -56,6 +57,41 @@ def test_contents_of_a_long_stack_are_interpolated() -> None:
     assert done == list(range(1, 11))
     assert len(loaded) == 128 + 10
     np.testing.assert_allclose(indices, np.arange(110, 300, 20), atol=4)
+
+
+@pytest.mark.parametrize(
+    ("directions", "code"),
+    [
+        (AXIAL, "LPS"),
+        (((-1.0, 0.0, 0.0), (0.0, -1.0, 0.0)), "LPS"),  # NIfTI: to the right and to the front
+        (((0.0, -1.0, 0.0), (1.0, 0.0, 0.0)), "LPS"),
+        (((0.96, 0.28, 0.0), (-0.28, 0.96, 0.0)), "LPS"),
+        (CORONAL, "LIP"),
+        (((0.0, 0.0, 1.0), (-1.0, 0.0, 0.0)), "LIP"),
+        (SAGITTAL, "PIL"),
+        (((0.0, -1.0, 0.0), (0.0, 0.0, 1.0)), "PIL"),
+    ],
+)
+def test_slices_are_turned_as_simpleitk_turns_them(directions: tuple[Vector, Vector], code: str) -> None:
+    images = [
+        slice_image(number, 3 * number * np.cross(*directions), directions, rows=8, columns=6) for number in range(4)
+    ]
+
+    def load(images: Iterable[Image]) -> Iterator[NDArray[np.float32]]:
+        for image in images:
+            yield np.random.default_rng(image.instance_number).uniform(0, 1, (8, 6)).astype(np.float32)
+
+    (stack,) = find_stacks(study_of(images, modality="MR")).stacks
+    views = stack_views(Volume(stack, load), 4)
+    image = SimpleITK.GetImageFromArray(np.stack(list(load(stack.images))))
+    assert stack.affine is not None
+    lengths = np.linalg.norm(stack.affine[:3, :3], axis=0)
+    image.SetSpacing(lengths.tolist())
+    image.SetDirection((stack.affine[:3, :3] / lengths).ravel().tolist())
+    turned = SimpleITK.DICOMOrient(image, code)
+    expected = apply_windows(SimpleITK.GetArrayFromImage(turned), views.windows)[0]
+    np.testing.assert_array_equal(views.intensities[:, 0], expected)
+    assert views.spacing == pytest.approx(turned.GetSpacing()[1::-1])
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
