@@ -46,8 +46,8 @@ def stack_of_slices(
     for place, image in zip(places, images, strict=True):
         by_place[place].append(image)
     kept = [min(by_place[place], key=instance_order) for place in sorted(by_place)]
-    duplicates = [image for image in images if not any(image is one for one in kept)] if len(kept) < len(images) else []
-    return _stack(kept, series, direction, part, ()), duplicates
+    keys = {image.key for image in kept}
+    return _stack(kept, series, direction, part, ()), [image for image in images if image.key not in keys]
 
 
 def stack_without_places(images: Sequence[Image], series: Series, *, part: str = "", notice: str = "") -> SliceStack:

@@ -192,8 +192,8 @@ def _by_rank(
         by_place[places[image.key]].append(image)
     ranks: dict[_Key, int] = {}
     for group in by_place.values():
-        values = sorted({value_of(image) for image in group})
-        ranks |= {image.key: values.index(value_of(image)) for image in group}
+        order = {value: rank for rank, value in enumerate(sorted({value_of(image) for image in group}))}
+        ranks.update((image.key, order[value_of(image)]) for image in group)
     parts: list[list[Image]] = [[] for _ in range(max(ranks.values()) + 1)]
     for image in images:
         parts[ranks[image.key]].append(image)

@@ -20,9 +20,9 @@ from report_gen.records import Image, Series, Study
 _NO_POSITION = "no position in the patient, which other images of the series have"
 """Reason for an image of which the reader states no other."""
 _DUPLICATE = "duplicate of a slice of the same place and acquisition"
-_Key = TypeVar("_Key")
-
 _SINGLE = "single image without position in the patient"
+
+_Key = TypeVar("_Key")
 
 
 def find_stacks(study: Study) -> StackCollection:
@@ -35,8 +35,8 @@ def find_stacks(study: Study) -> StackCollection:
     ordered by their position along the normal and never by instance number.
 
     Set aside are localizers, dose reports, maximum and minimum intensity projections, secondary captures, phantoms,
-    duplicates, and images without position in a series whose others have one. Reformatted
-    slices (MPR) are set aside if the study has other slices, which they repeat.
+    duplicates, and images without position in a series whose others have one. Reformatted slices (MPR) are set aside if
+    the study has other slices, which they repeat.
 
     Frames of one file without positions, such as an ultrasound cine, are a stack in the order of time, and so are
     images of CT, MR, PT or NM without any position, by instance number and with a notice.
