@@ -45,7 +45,8 @@ _load = lazy_exports(
     {
         "corpora": ("read_corpus",),
         "drafting.drafter": ("Drafter",),
-        "imaging.reading": ("load_pixels", "read_studies", "read_study"),
+        "imaging.loading": ("load_pixels",),
+        "imaging.reading": ("read_studies", "read_study"),
         "labeling.labeler": ("label_findings",),
         "metrics.scoring": ("score_reports",),
         "model": ("load_checkpoint",),

@@ -14,6 +14,7 @@ from report_gen.cli.evaluate import evaluate
 from report_gen.cli.offline import ONLINE_COMMANDS, work_offline
 from report_gen.cli.score import score
 from report_gen.cli.send import send
+from report_gen.cli.series import series
 from report_gen.terminal import print_text, run_app
 
 COMMAND_GROUP = "report_gen.commands"
@@ -35,7 +36,7 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_common_options)
-    for command in (draft, send, demo, score, evaluate):
+    for command in (draft, series, send, demo, score, evaluate):
         app.command()(command)
     app.add_typer(corpus.app, name="corpus")
     for entry_point in entry_points(group=COMMAND_GROUP):

@@ -132,6 +132,7 @@ def _structured_reports(found: StudyCollection) -> Iterator[StructuredReport]:
         CorpusError: A file is broken.
     """
     broken = [error for error in found.refused if not isinstance(error, NotAnImageError)]
+    broken += _files_with_frames(found)
     for error in found.passed_over:
         if error.kind:
             try:
@@ -143,6 +144,13 @@ def _structured_reports(found: StudyCollection) -> Iterator[StructuredReport]:
                     yield report
     if broken:
         raise CorpusError(f"{broken[0]}. This is the first of {len(broken)} broken files; repair or remove them.")
+
+
+def _files_with_frames(found: StudyCollection) -> Iterator[StudyError]:
+    """Yield an error for each file with several images: the table of a corpus has one image for each file."""
+    frames = Counter(image.path for study in found.studies for image in study.images if image.frame is not None)
+    for path, number in frames.items():
+        yield StudyError(path, f"has {number} frames, and a corpus has one image in each file; export each as a file")
 
 
 def _is_dicom(path: Path) -> bool:

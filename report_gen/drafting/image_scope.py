@@ -42,7 +42,7 @@ def apply_recognition(
     images: Sequence[Image],
     recognized: Sequence[Recognition],
     *,
-    confirmed: Container[Path],
+    confirmed: Container[tuple[Path, int | None]],
     scope: ScopeConfig,
     force: bool,
 ) -> RecognizedImages:
@@ -51,7 +51,7 @@ def apply_recognition(
     Args:
         images: The images of a study.
         recognized: What each of the images shows.
-        confirmed: Paths of the images whose header states that they are in the scope, see `confirmed_images`.
+        confirmed: Keys of the images whose header states that they are in the scope, see `confirmed_images`.
         scope: Scope of the model.
         force: Keep a study that would be refused, with a notice.
 
@@ -62,7 +62,7 @@ def apply_recognition(
     outside = {
         index: found
         for index, (image, recognition) in enumerate(zip(images, recognized, strict=True))
-        if (found := _violation(image, recognition, scope)) and image.path not in confirmed
+        if (found := _violation(image, recognition, scope)) and image.key not in confirmed
     }
     kept = [index for index in range(len(images)) if index not in outside]
     notices = _appearance_notices([(images[index], recognized[index]) for index in kept], scope)

@@ -6,17 +6,11 @@
 from report_gen.imaging.body_parts import known_body_parts, shows_only_chest
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
+from report_gen.imaging.image_files import IMAGE_SUFFIXES
 from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, read_pixels
 from report_gen.imaging.memory import limit_memory, memory_errors
-from report_gen.imaging.reading import (
-    IMAGE_SUFFIXES,
-    StudyCollection,
-    load_image,
-    load_pixels,
-    read_pixels,
-    read_studies,
-    read_study,
-)
+from report_gen.imaging.reading import StudyCollection, read_studies, read_study
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -26,7 +20,9 @@ __all__ = [
     "known_body_parts",
     "limit_memory",
     "load_image",
+    "load_many",
     "load_pixels",
+    "load_values",
     "memory_errors",
     "raise_study_errors",
     "read_attributes",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.errors import BytesLengthException
+from pydicom.multival import MultiValue
 
 LONGEST_TEXT = 10_240
 """Longest text that is taken from a header, characters: that of the value representation LT (PS3.5 6.2)."""
@@ -18,6 +20,22 @@ def optional_value(dataset: Dataset, keyword: str) -> Any:
         return dataset.get(keyword)
     except (BytesLengthException, TypeError, ValueError):
         return None
+
+
+def number_value(dataset: Dataset, keyword: str) -> float | None:
+    """Return the number of an optional attribute, or None if it is absent, malformed or not one finite number."""
+    numbers = number_values(dataset, keyword)
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def number_values(dataset: Dataset, keyword: str) -> tuple[float, ...]:
+    """Return the numbers of an optional attribute; none if it is absent, malformed or contains NaN or infinity."""
+    value = optional_value(dataset, keyword)
+    try:
+        numbers = tuple(map(float, value if isinstance(value, MultiValue | list | tuple) else (value,)))
+    except (TypeError, ValueError):
+        return ()
+    return numbers if all(map(math.isfinite, numbers)) else ()
 
 
 def text_value(dataset: Dataset, keyword: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Read and decode the stored values of a DICOM image."""
+"""Read and decode the stored values of one frame of a DICOM file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
-from pydicom import FileDataset
+from pydicom import Dataset
 from pydicom.dataelem import RawDataElement
 from pydicom.encaps import get_frame
 from pydicom.pixels.decoders.base import get_decoder
@@ -17,7 +17,9 @@ from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 
 from report_gen.errors import StudyError, is_out_of_memory
 from report_gen.imaging.codestream import CodedFormat, coded_format
+from report_gen.imaging.fragments import ITEM, Fragments
 from report_gen.imaging.gdcm import decode_with_gdcm
+from report_gen.imaging.native_frames import read_native_frame
 from report_gen.imaging.pixel_checks import PixelLocation
 
 _PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
@@ -26,27 +28,39 @@ _PLUGINS = ("pylibjpeg", "pillow", "pyjpegls", "gdcm")
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
-def read_pixel_data(dataset: FileDataset, file: BinaryIO, location: PixelLocation) -> None:
-    """Read the pixels of the frame into the data set, as pydicom does, but no padding and nothing after them.
+def read_pixel_data(dataset: Dataset, file: BinaryIO, location: PixelLocation, frame: int) -> None:
+    """Read the pixels of one frame into the data set, as if the file had no other, no padding and nothing after them.
 
     Args:
-        dataset: Attributes before the pixels.
+        dataset: Attributes of the frame, with Number of Frames 1.
         file: The file that contains them.
         location: Where the pixels lie, from `check_pixels`.
+        frame: Index of the frame.
     """
-    file.seek(location.start)
-    value = file.read(location.size)
     tag = Tag(location.keyword)
-    length = _UNDEFINED_LENGTH if location.is_encapsulated else len(value)
-    implicit, little = dataset.original_encoding
-    dataset[tag] = RawDataElement(tag, location.vr, length, value, location.start, bool(implicit), bool(little))
+    implicit, little = map(bool, dataset.original_encoding)
+    if location.fragments is None:
+        value = read_native_frame(dataset, file, location, frame)
+        length = len(value)
+    else:
+        value, length = _encapsulated(file, location.fragments, frame), _UNDEFINED_LENGTH
+    dataset[tag] = RawDataElement(tag, location.vr, length, value, location.start, implicit, little)
 
 
-def decode(dataset: FileDataset, path: Path) -> tuple[NDArray[Any], int]:
-    """Decode the first frame.
+def _encapsulated(file: BinaryIO, fragments: Fragments, frame: int) -> bytes:
+    """Return the fragments of one frame behind an empty offset table (PS3.5 A.4)."""
+    parts = [ITEM + bytes(4)]
+    for fragment in fragments.of(frame):
+        file.seek(fragment.start)
+        parts += [ITEM, fragment.size.to_bytes(4, "little"), file.read(fragment.size)]
+    return b"".join(parts)
+
+
+def decode(dataset: Dataset, path: Path) -> tuple[NDArray[Any], int]:
+    """Decode a frame.
 
     Args:
-        dataset: Attributes and pixels that `check_pixels` accepted.
+        dataset: Attributes that `check_pixels` accepted, and pixels of the frame from `read_pixel_data`.
         path: The file, named in errors.
 
     Returns:
@@ -70,11 +84,11 @@ def decode(dataset: FileDataset, path: Path) -> tuple[NDArray[Any], int]:
     return values, _precision(dataset, coded)
 
 
-def _precision(dataset: FileDataset, coded: CodedFormat | None) -> int:
+def _precision(dataset: Dataset, coded: CodedFormat | None) -> int:
     return int(dataset.BitsAllocated) if coded is None else coded.precision
 
 
-def _first_success(dataset: FileDataset, syntax: UID, path: Path) -> NDArray[Any]:
+def _first_success(dataset: Dataset, syntax: UID, path: Path) -> NDArray[Any]:
     """Return the pixels of the first decoder that does not fail."""
     failure: Exception | None = None
     for plugin in _plugins(dataset, syntax):
@@ -97,7 +111,7 @@ def _first_success(dataset: FileDataset, syntax: UID, path: Path) -> NDArray[Any
     raise StudyError(path, reason) from failure
 
 
-def _plugins(dataset: FileDataset, syntax: UID) -> tuple[str, ...]:
+def _plugins(dataset: Dataset, syntax: UID) -> tuple[str, ...]:
     if not syntax.is_encapsulated:
         return ("",)
     if syntax == RLELossless:  # the faster pylibjpeg-rle panics on damaged data: not an Exception

@@ -15,7 +15,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -27,6 +27,7 @@ from pydicom.uid import (
 from report_gen.errors import StudyError, is_out_of_memory
 from report_gen.imaging.bounded_file import BoundedFile
 from report_gen.imaging.decoder_settings import configure_decoders
+from report_gen.imaging.functional_groups import PER_FRAME_TAG, FrameGroups, find_frame_groups
 from report_gen.imaging.limits import MAX_INFLATED_BYTES
 from report_gen.imaging.memory import memory_errors, memory_limit
 
@@ -131,17 +132,39 @@ def read_dataset(file: BoundedFile, keywords: tuple[str, ...], *, last: int | No
     Raises:
         StudyError: The file declares more data than a header has, see `BoundedFile`.
     """
+    return read_with_groups(file, keywords, last=last)[0]
+
+
+def read_with_groups(
+    file: BoundedFile, keywords: tuple[str, ...], *, last: int | None = None
+) -> tuple[FileDataset, FrameGroups]:
+    """Read attributes as `read_dataset` does, and find the functional groups of the frames, which are read later."""
+    tags: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
+
+    def is_end(tag: BaseTag, *_: object) -> bool:
+        return tag in _PIXELS or (last is not None and tag > last)
+
     file.seek(0)
     with file.bounded():
         dataset = filereader.read_partial(
-            file,
-            lambda tag, *_: tag in _PIXELS or (last is not None and tag > last),
-            force=True,
-            specific_tags=[Tag(keyword) for keyword in keywords],
+            file, lambda tag, *_: tag == PER_FRAME_TAG or is_end(tag), force=True, specific_tags=tags
         )
+    groups = FrameGroups(file)
+    if last is None and _is_at_groups(file, dataset):
+        groups = find_frame_groups(file, dataset)
+        implicit, little = map(bool, dataset.original_encoding)
+        with file.bounded():
+            rest = filereader.read_dataset(file, implicit, little, stop_when=is_end, specific_tags=tags)
+        dataset.update(rest)
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
-    return dataset
+    return dataset, groups
+
+
+def _is_at_groups(file: BinaryIO, dataset: FileDataset) -> bool:
+    start, tag = file.tell(), file.read(4)
+    file.seek(start)
+    return tag == struct.pack("<HH" if dataset.original_encoding[1] else ">HH", *divmod(PER_FRAME_TAG, 2**16))
 
 
 def _read_meta(file: BinaryIO) -> Dataset | None:

@@ -44,8 +44,8 @@ _ATTRIBUTES = (
 """The attributes that the decoder needs; the child process receives no others."""
 
 
-def decode_with_gdcm(dataset: FileDataset) -> NDArray[Any]:
-    """Decode the first frame of compressed pixels to stored values [H,W] or [H,W,3].
+def decode_with_gdcm(dataset: Dataset) -> NDArray[Any]:
+    """Decode one frame of compressed pixels to stored values [H,W] or [H,W,3].
 
     Raises:
         RuntimeError: GDCM failed, crashed or padded a truncated image.
@@ -62,7 +62,7 @@ def decode_with_gdcm(dataset: FileDataset) -> NDArray[Any]:
     return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
 
 
-def _pixel_module(dataset: FileDataset) -> bytes:
+def _pixel_module(dataset: Dataset) -> bytes:
     """Return a DICOM file with the attributes that the decoder needs."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = dataset.file_meta.TransferSyntaxUID

@@ -64,20 +64,46 @@ def to_grayscale(
     """
     notices: list[str] = []
     levels = _gray_levels(stored, visible)
-    if stored.dtype.kind == "f":
+    table, padding = _modality_values(levels, dataset, precision, notices)
+    counts = np.where(padding, 0, levels.counts)
+    table = _apply_voi(table, counts, dataset, notices)
+    table = _apply_presentation(table, dataset, notices)
+    table[padding] = 0
+    intensities: NDArray[np.float32] = table.astype(np.float32)[levels.index]
+    return LoadedImage(intensities, tuple(notices))
+
+
+def to_values(stored: NDArray[Any], dataset: Dataset, *, precision: int) -> NDArray[np.float32]:
+    """Convert pixels to the values [H,W] after the modality LUT, NaN where a pixel is padding.
+
+    Args:
+        stored: Values [H,W] as they lie in Bits Allocated, or floating-point values.
+        dataset: Attributes of the image.
+        precision: Number of allocated bits that the decoder filled.
+
+    Raises:
+        ValueError: The look-up tables of the header contradict each other. pydicom may raise other errors.
+    """
+    levels = _gray_levels(stored, None)
+    table, padding = _modality_values(levels, dataset, precision, [])
+    table[padding] = np.nan
+    with np.errstate(over="ignore"):  # of numbers of 64 bits, to infinity
+        values: NDArray[np.float32] = table.astype(np.float32)[levels.index]
+    return values
+
+
+def _modality_values(
+    levels: _GrayLevels, dataset: Dataset, precision: int, notices: list[str]
+) -> tuple[Levels, NDArray[np.bool_]]:
+    """Return the value of each level after the modality LUT, and which levels are padding."""
+    if levels.allocated.dtype.kind == "f":
         values = np.nan_to_num(levels.allocated.astype(np.float64))
         padding = _is_float_padding(levels.allocated, dataset)
     else:
         bits = _stored_bits(levels, dataset, precision, notices)
         values = bits.extract(levels.allocated).astype(np.float64)
         padding = _is_padding(levels.allocated, values, bits, dataset)
-    counts = np.where(padding, 0, levels.counts)
-    table = _apply_modality(values, dataset, notices)
-    table = _apply_voi(table, counts, dataset, notices)
-    table = _apply_presentation(table, dataset, notices)
-    table[padding] = 0
-    intensities: NDArray[np.float32] = table.astype(np.float32)[levels.index]
-    return LoadedImage(intensities, tuple(notices))
+    return _apply_modality(values, dataset, notices), padding
 
 
 def _gray_levels(stored: NDArray[Any], visible: NDArray[np.bool_] | None) -> _GrayLevels:

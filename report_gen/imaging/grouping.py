@@ -1,4 +1,4 @@
-"""Group files of one image each into studies, and refuse files that contradict each other."""
+"""Group files into studies, and refuse files that contradict each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from report_gen.errors import StudyError
-from report_gen.imaging.dicom import read_dicom_image
+from report_gen.imaging.dicom import open_frames
 from report_gen.imaging.patient import is_human
 from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.picture_names import differ_like_patients, name_views
@@ -27,10 +27,10 @@ _MAX_AGE_DIFFERENCE = 1.0
 
 @dataclass(frozen=True)
 class StudyFiles:
-    """Files of one study, each as a study of one image."""
+    """Files of one study, each as a study of its images."""
 
     singles: tuple[Study, ...]
-    """One record per file: a study with one image."""
+    """One record per file: a study with the image of the file, or with its frames."""
     name: str
     """Name of the merged study."""
 
@@ -79,8 +79,13 @@ def group_pictures(singles: Iterable[Study], *, as_study: bool = False) -> tuple
     return groups, guesses
 
 
+def group_volumes(singles: Iterable[Study]) -> list[StudyFiles]:
+    """Return a study for each NIfTI file, which has no identifier of the patient or of the study."""
+    return [StudyFiles((single,), single.name) for single in singles]
+
+
 def join_pictures(singles: Sequence[Study]) -> StudyFiles:
-    """Group pictures as one study, which takes the name of the folder of the first."""
+    """Group pictures and volumes as one study, which takes the name of the folder of the first."""
     return StudyFiles(tuple(singles), _path(singles[0]).parent.resolve().name)
 
 
@@ -88,8 +93,8 @@ def merge_files(files: StudyFiles) -> Study:
     """Merge the files of a study, with series and images in the order of their numbers.
 
     A series has one Series Instance UID, one modality and one body part, so that an image of the hand in a series of
-    the chest keeps its body part. Copies of one image count once: equal files, and files with the same SOP Instance UID
-    whose displayed pixels are equal.
+    the chest keeps its body part. A file of several frames without that UID, such as a NIfTI, is a series. Copies of
+    one image count once: equal files, and files with the same SOP Instance UID whose displayed pixels are equal.
 
     Raises:
         StudyError: The files name two patients or state ages or species that differ, or one SOP Instance UID belongs to
@@ -102,10 +107,11 @@ def merge_files(files: StudyFiles) -> Study:
             reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
             raise StudyError(_path(singles[0]).parent, reason)
     # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
-    by_series: dict[Series, list[Series]] = defaultdict(list)
+    by_series: dict[tuple[Series, Path | None], list[Series]] = defaultdict(list)
     for single in _without_copies(singles):
         one = single.series[0]
-        by_series[dataclasses.replace(one, images=(), series_number=None)].append(one)
+        volume = _path(single) if not one.series_instance_uid and len(one.images) > 1 else None
+        by_series[dataclasses.replace(one, images=(), series_number=None), volume].append(one)
     ordered = sorted(by_series.values(), key=lambda group: (_number(group[0].series_number), group[0].images[0].path))
     series = tuple(dataclasses.replace(group[0], images=_in_order(group)) for group in ordered)
     return dataclasses.replace(
@@ -144,21 +150,25 @@ def _without_copies(singles: Sequence[Study]) -> list[Study]:
     """Return one file for each SOP Instance UID, which is unique among all images (PS3.5 9)."""
     first: dict[str, Study] = {}
     for single in singles:
-        (image,) = single.images
-        known = first.setdefault(image.sop_instance_uid or image.sha256, single).images[0]
-        if known.sha256 != image.sha256 and not _same_pixels(known.path, image.path):
-            reason = f"differs from {known.path}, but has the same SOP Instance UID; keep one of the two files"
+        image = single.images[0]
+        known = first.setdefault(image.sop_instance_uid or image.sha256, single)
+        if known.images[0].sha256 != image.sha256 and not _same_pixels(known, single):
+            reason = f"differs from {_path(known)}, but has the same SOP Instance UID; keep one of the two files"
             raise StudyError(image.path, reason)
     return list(first.values())
 
 
-def _same_pixels(one: Path, other: Path) -> bool:
-    return np.array_equal(read_dicom_image(one).pixels, read_dicom_image(other).pixels)
+def _same_pixels(one: Study, other: Study) -> bool:
+    if len(one.images) != len(other.images):
+        return False
+    with open_frames(_path(one)) as file, open_frames(_path(other)) as copy:
+        frames = [image.frame for image in one.images]
+        return all(np.array_equal(file.image(frame).pixels, copy.image(frame).pixels) for frame in frames)
 
 
 def _in_order(group: Sequence[Series]) -> tuple[Image, ...]:
-    images = [series.images[0] for series in group]
-    return tuple(sorted(images, key=lambda image: (_number(image.instance_number), image.path)))
+    images = [image for series in group for image in series.images]
+    return tuple(sorted(images, key=lambda image: (_number(image.instance_number), image.path, image.frame or 0)))
 
 
 def _path(single: Study) -> Path:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
+from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS, acquisition, frame_seconds, image_type
 from report_gen.imaging.attributes import code_meaning, optional_value, text_value
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
-from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size
+from report_gen.imaging.planes import PLANE_KEYWORDS, slice_plane
+from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size, square_spacing
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
@@ -47,7 +52,6 @@ HEADER_KEYWORDS = (
     "NumberOfFrames",
     "Rows",
     "Columns",
-    "PixelSpacing",
     "PixelAspectRatio",
     "BitsAllocated",
     "BitsStored",
@@ -82,6 +86,8 @@ HEADER_KEYWORDS = (
     "PresentationLUTSequence",
     "PresentationLUTShape",
     *PATIENT_KEYWORDS,
+    *PLANE_KEYWORDS,
+    *ACQUISITION_KEYWORDS,
     *FUNCTIONAL_GROUP_KEYWORDS,
     *SHUTTER_KEYWORDS,
 )
@@ -132,42 +138,78 @@ _ROW_DIRECTIONS = {
 }
 
 
-def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
-    """Return the study that the header of one file describes: one image, named after the file."""
-    rows, columns = square_size(int(dataset.Rows), int(dataset.Columns), pixel_aspect(dataset))
-    image = Image(
+def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, frames: int) -> Study:
+    """Return the study that the headers of the frames of one file describe, named after the file.
+
+    Args:
+        headers: Attributes of each frame, those of its functional groups included.
+        path: The file.
+        sha256: SHA-256 of the file.
+        frames: Number of frames.
+    """
+    headers = iter(headers)
+    first = next(headers)
+    seconds = frame_seconds(first, frames) if frames > 1 else None
+    common = Image(
         path=path,
         sha256=sha256,
-        rows=rows,
-        columns=columns,
-        sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
-        instance_number=_integer(dataset, "InstanceNumber"),
-        view_position=_view_position(dataset),
-        laterality=_laterality(dataset),
-        pixel_spacing=_spacing(dataset),
-        for_processing=is_for_processing(dataset),
-        quality_control=(text_value(dataset, "QualityControlImage") or "").upper() == "YES",
-        indication=_indication(dataset),
+        rows=0,
+        columns=0,
+        sop_instance_uid=_uid(first, "SOPInstanceUID"),
+        instance_number=_integer(first, "InstanceNumber"),
+        view_position=_view_position(first),
+        laterality=_laterality(first),
+        for_processing=is_for_processing(first),
+        quality_control=(text_value(first, "QualityControlImage") or "").upper() == "YES",
+        indication=_indication(first),
+    )
+    images = tuple(
+        _with_frame(common, header, frame if frames > 1 else None, None if seconds is None else seconds[frame])
+        for frame, header in enumerate(chain((first,), headers))
     )
     series = Series(
-        images=(image,),
-        series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
-        series_number=_integer(dataset, "SeriesNumber"),
-        modality=modality_of(dataset),
-        body_part=text_value(dataset, "BodyPartExamined"),
-        anatomic_region=code_meaning(dataset, "AnatomicRegionSequence"),
-        descriptions=tuple(filter(None, (text_value(dataset, name) for name in ("SeriesDescription", "ProtocolName")))),
-        study_description=text_value(dataset, "StudyDescription"),
+        images=images,
+        series_instance_uid=_uid(first, "SeriesInstanceUID"),
+        series_number=_integer(first, "SeriesNumber"),
+        modality=modality_of(first),
+        body_part=text_value(first, "BodyPartExamined"),
+        anatomic_region=code_meaning(first, "AnatomicRegionSequence"),
+        descriptions=tuple(filter(None, (text_value(first, name) for name in ("SeriesDescription", "ProtocolName")))),
+        study_description=text_value(first, "StudyDescription"),
     )
     return Study(
         name=path.stem,
         series=(series,),
-        study_instance_uid=_uid(dataset, "StudyInstanceUID"),
-        patient_id=text_value(dataset, "PatientID"),
-        patient_age=patient_age(dataset),
-        patient_sex=text_value(dataset, "PatientSex"),
-        patient_species=patient_species(dataset),
-        indication=image.indication,
+        study_instance_uid=_uid(first, "StudyInstanceUID"),
+        patient_id=text_value(first, "PatientID"),
+        patient_age=patient_age(first),
+        patient_sex=text_value(first, "PatientSex"),
+        patient_species=patient_species(first),
+        indication=common.indication,
+    )
+
+
+def _with_frame(image: Image, header: Dataset, frame: int | None, later: float | None) -> Image:
+    """Return the record of a frame.
+
+    Args:
+        image: What is common to the frames of the file.
+        header: Attributes of the frame.
+        frame: Index of the frame, None if the file has no other.
+        later: Seconds after the first frame.
+    """
+    rows, columns = square_size(int(header.Rows), int(header.Columns), pixel_aspect(header))
+    found = slice_plane(header)
+    return dataclasses.replace(
+        image,
+        frame=frame,
+        rows=rows,
+        columns=columns,
+        pixel_spacing=square_spacing(pixel_spacing(header)),
+        plane=found.plane,
+        plane_problem=found.problem,
+        acquisition=acquisition(header, later=later),
+        image_type=image_type(header),
     )
 
 
@@ -233,14 +275,6 @@ def _laterality(dataset: Dataset) -> Laterality:
         if value in {side.value for side in Laterality} - {Laterality.UNKNOWN.value}:
             return Laterality(value)
     return Laterality.UNKNOWN
-
-
-def _spacing(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the pixel spacing after the image is resampled to square pixels, millimeters."""
-    spacing = pixel_spacing(dataset)
-    if spacing is None or pixel_aspect(dataset) == 1:
-        return spacing
-    return min(spacing), min(spacing)
 
 
 def _indication(dataset: Dataset) -> str | None:

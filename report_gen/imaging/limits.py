@@ -9,8 +9,14 @@ from report_gen.errors import StudyError
 MAX_PIXELS = 64 * 2**20
 """Largest number of pixels in one image. A chest radiograph has 8 to 16 million."""
 
+MAX_FRAMES = 2**16
+"""Largest number of frames of a file, or of slices of a NIfTI file. Dynamic PET of the whole body has some 40,000."""
+
 MAX_INFLATED_BYTES = 4 * MAX_PIXELS
 """Largest size of a deflated data set after inflation. The largest image of 16 bits takes half of it."""
+
+MAX_VOLUME_BYTES = 2**33
+"""Largest compressed NIfTI file after inflation. Functional MR of an hour takes half of it."""
 
 MAX_PICTURE_BYTES = 8 * MAX_PIXELS
 """Largest PNG, JPEG, TIFF or WebP file: the largest image with four samples of 16 bits, not compressed."""

@@ -21,6 +21,9 @@ _COLOR = 20
 _RESAMPLING = 16, 12
 """Bytes per pixel before and after resampling to square pixels."""
 
+_NIFTI = 40
+"""Bytes per pixel of a NIfTI slice, beside two copies of the stored value: numbers of 64 bits and their percentiles."""
+
 _ONE_BAND = 16
 """Bytes per pixel of a gray picture."""
 _SEVERAL_BANDS = 24
@@ -46,10 +49,25 @@ def dicom_memory(dataset: Dataset, stored: int, aspect: float) -> int:
         per_pixel = _COLOR * (1 + sample_bytes)
     else:
         per_pixel = _GRAY if sample_bytes <= 2 else _WIDE_GRAY + 2 * sample_bytes
+    return 2 * stored + max(per_pixel * pixels, _resampling(int(dataset.Rows), int(dataset.Columns), aspect))
+
+
+def nifti_memory(rows: int, columns: int, sample_bytes: int, aspect: float) -> int:
+    """Return the most memory that reading a slice of a NIfTI file takes, bytes.
+
+    Args:
+        rows: Rows of the slice.
+        columns: Columns of the slice.
+        sample_bytes: Bytes of a stored value.
+        aspect: Height of a pixel divided by its width.
+    """
+    return (_NIFTI + 2 * sample_bytes) * rows * columns + _resampling(rows, columns, aspect)
+
+
+def _resampling(rows: int, columns: int, aspect: float) -> int:
     before, after = _RESAMPLING
-    rows, columns = square_size(int(dataset.Rows), int(dataset.Columns), aspect)
-    resampling = before * pixels + after * rows * columns if aspect != 1 else 0
-    return 2 * stored + max(per_pixel * pixels, resampling)
+    square_rows, square_columns = square_size(rows, columns, aspect)
+    return before * rows * columns + after * square_rows * square_columns if aspect != 1 else 0
 
 
 def raster_memory(image: ImageFile, stored: int) -> int:

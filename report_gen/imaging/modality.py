@@ -9,6 +9,9 @@ from report_gen.imaging.attributes import text_value
 SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
 """Modalities (PS3.3 C.7.3.1.1.1) whose series are the slices of a volume."""
 
+PROJECTION_MODALITIES = frozenset({"CR", "DX", "IO", "MG", "PX", "RF", "RG", "RTIMAGE", "XA"})
+"""Modalities whose images are projections through the patient. Their multi-frame objects may be slices as well."""
+
 UNINFORMATIVE_MODALITIES = frozenset({"OT", "SC"})
 """Modalities that say how an image was exported, not how it was acquired: other, secondary capture."""
 

@@ -19,7 +19,8 @@ from pydicom.uid import (
 )
 
 from report_gen.errors import NotAnImageError, StudyError
-from report_gen.imaging.limits import check_pixel_count
+from report_gen.imaging.fragments import ITEM, Fragments, find_fragments
+from report_gen.imaging.limits import MAX_FRAMES, check_pixel_count
 from report_gen.imaging.memory import format_bytes
 
 SAMPLES_PER_PIXEL = {
@@ -43,34 +44,30 @@ PIXEL_KEYWORDS = {
 
 _FLOAT_BITS = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}
 
-_ITEM = b"\xfe\xff\x00\xe0"
-"""Item tag (FFFE,E000), which begins a fragment of encapsulated pixels (PS3.5 A.4)."""
-
-_CODESTREAMS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", _ITEM)
+_CODESTREAMS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", ITEM)
 """First bytes of JPEG and JPEG 2000 codestreams and of encapsulated pixels."""
 
 _PIXEL_VRS = (b"OB", b"OW", b"OF", b"OD", b"UN")
 
 _UNDEFINED_LENGTH = b"\xff\xff\xff\xff"
 
-_MAX_FRAGMENTS = 2**16
-"""Most fragments of the only frame. Encoders write one, some write one for every 32 or 64 kilobytes."""
-
 _MAX_OVERHEAD = 2**20
-"""Most bytes of the compressed frame beyond twice the size of its pixels, such as a color profile. RLE may double."""
+"""Most bytes of a compressed frame beyond twice the size of its pixels, such as a color profile. RLE may double."""
 
 
 class PixelLocation(NamedTuple):
-    """Where the pixels of the first frame lie in the file."""
+    """Where the pixels of the frames lie in the file."""
 
     keyword: str
     """The attribute that holds them."""
     vr: str | None
     """Value representation of the element, None if the file does not state it."""
     start: int
-    size: int
-    """Bytes. A native element may declare more than the image needs, which is padding."""
-    is_encapsulated: bool
+    """Offset of the first byte of the value."""
+    end: int
+    """End of the pixels that are not compressed. The element may declare more, which is padding."""
+    fragments: Fragments | None
+    """Fragments of the frames; None if the pixels are not encapsulated."""
 
 
 _LABEL_MAP_SEGMENTATION = UID("1.2.840.10008.5.1.4.1.1.66.7")  # newer than the dictionary of pydicom 3.0
@@ -117,9 +114,23 @@ def check_pixels(dataset: FileDataset, file: BinaryIO, path: Path) -> PixelLocat
     start = file.tell()
     file_size = file.seek(0, os.SEEK_END)
     file.seek(start)
-    is_encapsulated = dataset.file_meta.TransferSyntaxUID.is_encapsulated
-    check = _check_encapsulated if is_encapsulated else _check_native
-    return PixelLocation(keyword, vr, start, check(dataset, length, file, file_size, path), is_encapsulated)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return PixelLocation(keyword, vr, start, start, _check_encapsulated(dataset, length, file, file_size, path))
+    return PixelLocation(keyword, vr, start, _check_native(dataset, length, file, file_size, path), None)
+
+
+def frame_count(dataset: Dataset, path: Path) -> int:
+    """Return Number of Frames (0028,0008), 1 if the header states none.
+
+    Raises:
+        StudyError: The number is negative or larger than `MAX_FRAMES`.
+    """
+    count = int(dataset.get("NumberOfFrames") or 1)
+    if count < 1:
+        raise StudyError(path, "malformed: negative Number of Frames; export the image again")
+    if count > MAX_FRAMES:
+        raise StudyError(path, f"{count} frames exceed the limit of {MAX_FRAMES}; export fewer frames in a file")
+    return count
 
 
 def _pixel_keyword(dataset: FileDataset, tag: bytes, path: Path) -> str:
@@ -156,8 +167,7 @@ def _check_module(dataset: Dataset, keyword: str, path: Path) -> None:
         raise StudyError(path, "malformed: unknown Photometric Interpretation; export it as MONOCHROME2")
     if SAMPLES_PER_PIXEL[interpretation] != int(dataset.SamplesPerPixel):
         raise StudyError(path, "malformed: Samples per Pixel contradicts Photometric Interpretation; export it again")
-    if int(dataset.get("NumberOfFrames") or 1) != 1:
-        raise StudyError(path, "several frames in one file are not supported; export each frame as a file")
+    frame_count(dataset, path)
     if keyword in _FLOAT_BITS:
         if int(dataset.BitsAllocated) != _FLOAT_BITS[keyword] or interpretation != "MONOCHROME2":
             raise StudyError(path, "malformed: the header contradicts the floating-point pixels; export it again")
@@ -188,7 +198,7 @@ def _check_decoder(syntax: UID, path: Path) -> None:
 
 
 def _check_native(dataset: Dataset, length: bytes, file: BinaryIO, file_size: int, path: Path) -> int:
-    """Return the number of bytes of the pixels."""
+    """Return the end of the pixels of all frames."""
     start = file.tell()
     expected = get_expected_length(dataset)
     declared = int.from_bytes(length, "little" if dataset.original_encoding[1] else "big")
@@ -198,26 +208,20 @@ def _check_native(dataset: Dataset, length: bytes, file: BinaryIO, file_size: in
         raise StudyError(path, f"{reason}; correct the Transfer Syntax UID or export the image again")
     if start + expected > file_size:
         raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again")
-    return min(expected + expected % 2, file_size - start)  # words of a big endian file end after the padding byte
+    return min(start + expected + expected % 2, file_size)  # words of a big endian file end after the padding byte
 
 
-def _check_encapsulated(dataset: Dataset, length: bytes, file: BinaryIO, file_size: int, path: Path) -> int:
-    """Return the number of bytes of the offset table and of all fragments."""
-    start = end = file.tell()
-    if length != _UNDEFINED_LENGTH and file.read(4) != _ITEM:
+def _check_encapsulated(dataset: Dataset, length: bytes, file: BinaryIO, file_size: int, path: Path) -> Fragments:
+    """Return the fragments of each frame."""
+    start = file.tell()
+    if length != _UNDEFINED_LENGTH and file.read(4) != ITEM:
         reason = "malformed: the pixels are not encapsulated, but the transfer syntax says that they are compressed"
         raise StudyError(path, f"{reason}; correct the Transfer Syntax UID or export the image again")
-    for _ in range(_MAX_FRAGMENTS):
-        file.seek(end)
-        item = file.read(8)
-        if item[:4] != _ITEM:
-            break
-        end += 8 + int.from_bytes(item[4:], "little")
-    else:
-        raise StudyError(path, f"malformed: more than {_MAX_FRAGMENTS} fragments of pixels; export the image again")
-    if end > file_size:
-        raise StudyError(path, "truncated: the file ends within its pixels; copy or export it again")
-    if end - start > 2 * get_expected_length(dataset) + _MAX_OVERHEAD:
-        reason = f"malformed: {format_bytes(end - start)} of compressed pixels for {dataset.Rows} x {dataset.Columns}"
+    file.seek(start)
+    frames = frame_count(dataset, path)
+    fragments = find_fragments(file, file_size, frames, path)
+    largest = max(map(fragments.size, range(frames)))
+    if largest > 2 * -(-get_expected_length(dataset) // frames) + _MAX_OVERHEAD:
+        reason = f"malformed: {format_bytes(largest)} of compressed pixels for {dataset.Rows} x {dataset.Columns}"
         raise StudyError(path, f"{reason} pixels; export the image again")
-    return end - start
+    return fragments

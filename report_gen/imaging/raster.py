@@ -80,6 +80,27 @@ def describe_raster(path: Path, sha256: str) -> Image:
     return Image(path=path, sha256=sha256, rows=rows, columns=columns)
 
 
+class RasterFile:
+    """A picture file, whose only image is read when it is loaded.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def image(self, frame: int | None) -> LoadedImage:
+        """Return the display intensities; see `read_raster_image`."""
+        if frame is not None:
+            raise StudyError(self._path, f"has one image, but not frame {frame}; read the study again")
+        return read_raster_image(self._path)
+
+    def values(self, frame: int | None) -> NDArray[np.float32]:
+        """Return the display intensities, because a picture has no other values."""
+        return self.image(frame).pixels
+
+
 def read_raster_image(path: Path) -> LoadedImage:
     """Return the display intensities. Color becomes luma, and transparency black.
 

@@ -1,4 +1,4 @@
-"""Read studies from files and folders, and load the pixels of their images.
+"""Read studies from files and folders.
 
 The format of a file is recognized by its content, not by its name.
 """
@@ -6,24 +6,24 @@ The format of a file is recognized by its content, not by its name.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from report_gen.errors import NotAnImageError, StudyError, without_traceback
 from report_gen.files import unique_names
-from report_gen.imaging.dicom import describe_dicom, read_dicom_image
-from report_gen.imaging.dicom_file import is_dicom
 from report_gen.imaging.discovery import FoundFiles, find_files
-from report_gen.imaging.grouping import PictureFolder, group_dicom, group_pictures, join_pictures, merge_files
-from report_gen.imaging.loaded_image import LoadedImage
-from report_gen.imaging.raster import describe_raster, is_raster, read_raster_image
+from report_gen.imaging.grouping import (
+    PictureFolder,
+    StudyFiles,
+    group_dicom,
+    group_pictures,
+    group_volumes,
+    join_pictures,
+    merge_files,
+)
+from report_gen.imaging.image_files import FORMATS, FileFormat, describe_file
 from report_gen.imaging.reading_notices import (
     describe_links,
     describe_passed_over,
@@ -31,20 +31,7 @@ from report_gen.imaging.reading_notices import (
     is_media_index,
 )
 from report_gen.imaging.unreadable import count_unreadable
-from report_gen.records import Image, Series, Study
-
-IMAGE_SUFFIXES = frozenset({".dcm", ".dicom", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
-"""A file with such a name that is not an image is reported as broken, not as another kind of file."""
-
-_UNSUPPORTED_SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".j2k", ".jp2", ".jxl", ".mha", ".mhd", ".nii", ".nrrd"})
-"""Images of other formats. They are errors also beside images, because they may belong to a study."""
-
-_PROGRAMS = (b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe")
-"""First bytes of programs for Linux and macOS, such as the viewer on a CD of images. Their names have no suffix."""
-
-_HEAD_BYTES = 132
-"""Length of the DICOM preamble and prefix, enough to recognize every format."""
-_FORMATS = "DICOM, PNG, JPEG, TIFF or WebP"
+from report_gen.records import Study
 
 
 @dataclass(frozen=True)
@@ -66,7 +53,7 @@ def read_study(path: str | os.PathLike[str], *, as_study: bool = False) -> Study
     Files without an image are ignored if they lie beside images.
 
     Args:
-        path: A DICOM, PNG, JPEG, TIFF or WebP file, or a folder of such files.
+        path: A DICOM, NIfTI, PNG, JPEG, TIFF or WebP file, or a folder of such files.
         as_study: See `read_studies`.
 
     Returns:
@@ -88,15 +75,16 @@ def read_study(path: str | os.PathLike[str], *, as_study: bool = False) -> Study
 def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> StudyCollection:
     """Read every study at or below paths. A file that cannot be read does not stop the others.
 
-    A file is a study of its own. In a folder DICOM files are grouped by Study Instance UID. The other images of one
-    folder, called pictures, are one study if there are at most six and their names do not differ like those of
-    patients; otherwise each is a study of its own. Hidden files and devices are ignored. Symbolic links are followed
-    if their target lies below the folder.
+    A file is a study of its own, with an image for each of its frames or slices. In a folder DICOM files are grouped
+    by Study Instance UID, and each NIfTI file is a study of its own. The other images of one folder, called pictures,
+    are one study if there are at most six and their names do not differ like those of patients; otherwise each is a
+    study of its own. Hidden files and devices are ignored. Symbolic links are followed if their target lies below the
+    folder.
 
     Args:
-        paths: DICOM, PNG, JPEG, TIFF or WebP files, or folders.
-        as_study: Join the pictures of each folder, and the pictures among `paths`, whatever their number and names are.
-            DICOM files are grouped by Study Instance UID.
+        paths: DICOM, NIfTI, PNG, JPEG, TIFF or WebP files, or folders.
+        as_study: Join the pictures and NIfTI files of each folder, and those among `paths`, whatever their number and
+            names are. DICOM files are grouped by Study Instance UID.
 
     Returns:
         The studies, each with a name of its own, and the errors of the files and studies that were refused.
@@ -112,40 +100,6 @@ def read_studies(*paths: str | os.PathLike[str], as_study: bool = False) -> Stud
         passed_over=tuple(error for source in sources for error in source.without_image),
         notices=tuple(_notices(sources)),
     )
-
-
-def load_pixels(image: Image) -> NDArray[np.float32]:
-    """Load the display intensities of an image.
-
-    Args:
-        image: An image of a study that `read_study` or `read_studies` returned.
-
-    Returns:
-        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform. The pixels are square.
-
-    Raises:
-        StudyError: The pixels are truncated, malformed or not supported.
-    """
-    return load_image(image).pixels
-
-
-def load_image(image: Image) -> LoadedImage:
-    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
-    return _read_image(image.path)
-
-
-def read_pixels(path: Path) -> NDArray[np.float32]:
-    """Load the display intensities of a file without its record; see `load_pixels`."""
-    return _read_image(path).pixels
-
-
-def _read_image(path: Path) -> LoadedImage:
-    read = read_dicom_image if is_dicom(_head(path)) else read_raster_image
-    image = read(path)
-    pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)
-    if pixels.min() == pixels.max():
-        pixels = np.zeros_like(pixels)
-    return LoadedImage(pixels, image.notices)
 
 
 @dataclass
@@ -179,26 +133,21 @@ def _read_sources(paths: Sequence[Path], *, as_study: bool) -> list[_Source]:
 def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = False) -> _Source:
     """Read the files of a source and merge them into studies, in the order of Study Instance UIDs and paths."""
     source = _Source(folder, found, refused=list(found.unreadable))
-    dicom: list[Study] = []
-    pictures: list[Study] = []
+    singles: dict[FileFormat, list[Study]] = {kind: [] for kind in FileFormat}
     for path in found.files:
         try:
-            single = _read_file(path)
+            kind, single = describe_file(path)
         except NotAnImageError as error:
             source.without_image.append(without_traceback(error))
         except StudyError as error:
             if folder is None or not is_media_index(error):
                 source.refused.append(without_traceback(error))
         else:
-            (dicom if is_dicom(_head(path)) else pictures).append(single)
+            singles[kind].append(single)
     if folder is None and not as_study:
-        source.studies = dicom + pictures  # one file, which keeps its name
+        source.studies = [study for of_kind in singles.values() for study in of_kind]  # one file, which keeps its name
         return source
-    if folder is None:
-        groups = [join_pictures(pictures)] if pictures else []
-    else:
-        groups, source.guesses = group_pictures(pictures, as_study=as_study)
-    groups = [*group_dicom(dicom), *groups]
+    groups, source.guesses = _group(singles, folder, as_study=as_study)
     unreadable = count_unreadable(groups, [error.path for error in source.refused])
     for group, number in zip(groups, unreadable, strict=True):
         try:
@@ -207,6 +156,20 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
             source.refused.append(without_traceback(error))
     source.studies.sort(key=lambda study: (study.study_instance_uid or "", study.images[0].path))
     return source
+
+
+def _group(
+    singles: Mapping[FileFormat, list[Study]], folder: Path | None, *, as_study: bool
+) -> tuple[list[StudyFiles], list[PictureFolder]]:
+    """Return the files of each study, and the folders whose pictures were grouped by a guess."""
+    dicom, volumes, pictures = (singles[kind] for kind in FileFormat)
+    if as_study:
+        volumes, pictures = [], volumes + pictures
+    groups = [*group_dicom(dicom), *group_volumes(volumes)]
+    if folder is None:
+        return groups + ([join_pictures(pictures)] if pictures else []), []
+    of_pictures, guesses = group_pictures(pictures, as_study=as_study)
+    return groups + of_pictures, guesses
 
 
 def _refuse_without_image(source: _Source, *, beside_images: bool) -> None:
@@ -221,7 +184,7 @@ def _refuse_without_image(source: _Source, *, beside_images: bool) -> None:
     elif not source.studies and not source.refused:
         source.is_empty, found = True, source.found
         details = (*describe_passed_over(source.without_image), *describe_links(found.outside, found.dangling))
-        reason = "; ".join(("no images found", *details, f"give a folder with {_FORMATS} files"))
+        reason = "; ".join(("no images found", *details, f"give a folder with {FORMATS} files"))
         source.refused.append(NotAnImageError(source.folder, reason))
 
 
@@ -236,52 +199,5 @@ def _notices(sources: Sequence[_Source]) -> Iterator[str]:
     yield from describe_pictures([folder for source in read for folder in source.guesses])
 
 
-def _read_file(path: Path) -> Study:
-    """Read one file as a study of one image, named after the file."""
-    head = _head(path)
-    if is_dicom(head):
-        return _hashed(describe_dicom(path, ""))
-    if is_raster(head):
-        return _hashed(Study(name=path.stem, series=(Series(images=(describe_raster(path, ""),)),)))
-    suffix = path.suffix.lower()
-    may_be_dicom = suffix[1:].isdigit() or not suffix[1:]  # files of DICOM media have no suffix, others end like a UID
-    if not head and (suffix in IMAGE_SUFFIXES or may_be_dicom):
-        raise StudyError(path, "the file is empty; copy or export it again")
-    if suffix in IMAGE_SUFFIXES:
-        raise StudyError(path, f"has the name of an image but is not one; give a {_FORMATS} file")
-    if suffix in _UNSUPPORTED_SUFFIXES or path.name.lower().endswith(".nii.gz"):
-        raise StudyError(path, f"is an image in a format that is not supported; export it as {_FORMATS}")
-    if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
-        raise StudyError(path, f"is neither an image nor a text; give a {_FORMATS} file")
-    raise NotAnImageError(path, f"is not an image; give a {_FORMATS} file")
-
-
-def _hashed(single: Study) -> Study:
-    """Return a study of one image with the hash of its file, which is computed last because it reads the whole file."""
-    (series,), (image,) = single.series, single.images
-    image = dataclasses.replace(image, sha256=_sha256(image.path))
-    return dataclasses.replace(single, series=(dataclasses.replace(series, images=(image,)),))
-
-
 def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises if a parent folder may not be entered
-
-
-def _head(path: Path) -> bytes:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise StudyError(path, "is not a regular file; give a file or a folder")
-        with path.open("rb") as file:
-            return file.read(_HEAD_BYTES)
-    except (FileNotFoundError, ValueError) as error:
-        raise StudyError(path, "does not exist; check the path") from error
-    except OSError as error:
-        raise StudyError(path, f"cannot be read ({error.strerror}); check its permissions") from error
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise StudyError(path, f"cannot be read ({error.strerror}); check the disk") from error

@@ -56,11 +56,11 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_vi
 
     Raises:
         ScopeError: The study, or every image of it, is outside the scope. `force` does not lift the two limits that
-            protect the memory: on the number of images, and on series of slices.
+            protect the memory: on the number of images, and on slices and frames.
     """
     violations = list(_study_violations(study, scope))
     by_image = {
-        image.path: found
+        image.key: found
         for series in study.series
         for image in series.images
         if (found := tuple(_image_violations(image, series, scope)))
@@ -71,7 +71,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_vi
     elif by_image:
         reasons = "; ".join(dict.fromkeys(found[0].reason for found in by_image.values()))
         notices.append(f"{len(by_image)} of {len(study.images)} images left out: {reasons}")
-        study = study.with_images([image for image in study.images if image.path not in by_image])
+        study = study.with_images([image for image in study.images if image.key not in by_image])
     # A CT with a placeholder as age is refused for what it is.
     violations.sort(key=lambda violation: violation.code != "modality")
     too_large = _size_violation(study, max_views or scope.max_images)
@@ -91,10 +91,10 @@ def accepts_view(accepted: Collection[str], view: ViewPosition) -> bool:
     return view in accepted or (view.is_frontal and ViewPosition.FRONTAL in accepted)
 
 
-def confirmed_images(study: Study, scope: ScopeConfig) -> frozenset[Path]:
-    """Return the paths of the images whose header states a modality and a body part of the scope, and no other part."""
+def confirmed_images(study: Study, scope: ScopeConfig) -> frozenset[tuple[Path, int | None]]:
+    """Return the keys of the images whose header states a modality and a body part of the scope, and no other part."""
     return frozenset(
-        image.path
+        image.key
         for series in study.series
         for image in series.images
         if series.modality in scope.modalities and _confirms(header_body_parts(series), scope.body_parts)
@@ -106,7 +106,7 @@ def _confirms(named: HeaderBodyParts, accepted: Collection[str]) -> bool:
 
 
 def _size_violation(study: Study, max_images: int) -> _Violation | None:
-    """Return why a study is too large: it is a volume, or has more images than a model is given at once."""
+    """Return why a study is too large: it is a volume or a cine, or has more images than a model is given at once."""
     slices = Counter(
         series.modality for series in study.series for _ in series.images if series.modality in SLICE_MODALITIES
     )
@@ -114,6 +114,10 @@ def _size_violation(study: Study, max_images: int) -> _Violation | None:
         if number > 1:
             reason = f"{number} {modality} images in one study; volumes are not supported, give one image"
             return _Violation("volume", reason)
+    parts = sum(image.plane is not None or image.frame is not None for image in study.images)
+    if parts > 1:
+        reason = f"{parts} slices or frames in one study; volumes and cines are not supported, give one image"
+        return _Violation("volume", reason)
     if len(study.images) > max_images:
         reason = (
             f"{len(study.images)} images in one study, and the limit is {max_images}; give fewer images, each study in "

@@ -38,9 +38,18 @@ def pixel_aspect(dataset: Dataset) -> float:
 
     Pixel Aspect Ratio (0028,0034) is used if there is no spacing, as its definition requires (PS3.3 C.7.6.3.1.7).
     """
-    pair = pixel_spacing(dataset) or _positive_pair(optional_value(dataset, "PixelAspectRatio"))
-    aspect = 1.0 if pair is None else pair[0] / pair[1]
+    return aspect_of(pixel_spacing(dataset) or _positive_pair(optional_value(dataset, "PixelAspectRatio")))
+
+
+def aspect_of(spacing: tuple[float, float] | None) -> float:
+    """Return the first distance divided by the second, 1 if they are nearly equal or not known."""
+    aspect = 1.0 if spacing is None else spacing[0] / spacing[1]
     return aspect if abs(math.log(aspect)) > _TOLERANCE else 1.0
+
+
+def square_spacing(spacing: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return the distances between rows and columns of an image after `resample_to_square`, millimeters."""
+    return spacing if spacing is None or aspect_of(spacing) == 1 else (min(spacing), min(spacing))
 
 
 def square_size(rows: int, columns: int, aspect: float) -> tuple[int, int]:

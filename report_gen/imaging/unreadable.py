@@ -48,8 +48,8 @@ def _study_uid(path: Path) -> str | None:
 
 
 def _folders(group: StudyFiles) -> set[Path]:
-    return {image.path.parent for single in group.singles for image in single.images}
+    return {single.path.parent for single in group.singles}
 
 
 def _stems(group: StudyFiles) -> list[str]:
-    return [image.path.stem for single in group.singles for image in single.images]
+    return [single.path.stem for single in group.singles]

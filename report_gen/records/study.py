@@ -115,6 +115,8 @@ class Image:
     """Distance between rows and distance between columns, millimeters."""
     plane: SlicePlane | None = None
     """Position in the patient of an image that is a slice of a volume."""
+    plane_problem: str | None = None
+    """Why a slice has no plane: which attribute of its header is missing or contradicts itself. No patient data."""
     acquisition: Acquisition | None = None
     """What distinguishes the image from others of its series that show the same place."""
     image_type: tuple[str, ...] = ()
@@ -125,6 +127,11 @@ class Image:
     """Whether the image shows a phantom, DICOM Quality Control Image (0028,0300) YES."""
     indication: str | None = field(default=None, repr=False)
     """Reason for the examination that the header of this image states."""
+
+    @property
+    def key(self) -> tuple[Path, int | None]:
+        """File and frame, which distinguish the image from all others. A file may have several frames."""
+        return self.path, self.frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,9 +180,9 @@ class Study:
 
     @property
     def path(self) -> Path:
-        """The file of a study with one image, else the folder of its first image."""
+        """The file of a study whose images lie in one file, else the folder of its first image."""
         first = self.images[0].path
-        return first if len(self.images) == 1 else first.parent
+        return first if all(image.path == first for image in self.images) else first.parent
 
     def with_view(self, view: ViewPosition) -> Study:
         """Return a copy in which images of unknown view have this view; a known view is kept."""
@@ -187,13 +194,13 @@ class Study:
         return replace(self, series=tuple(series))
 
     def with_images(self, images: Sequence[Image]) -> Study:
-        """Return a copy with these images only. They are found by their paths, and may have other attributes.
+        """Return a copy with these images only. They are found by file and frame, and may have other attributes.
 
         The indication of an image that is left out is left out as well.
         """
-        by_path = {image.path: image for image in images}
+        by_key = {image.key: image for image in images}
         remaining = (
-            replace(one, images=tuple(by_path[image.path] for image in one.images if image.path in by_path))
+            replace(one, images=tuple(by_key[image.key] for image in one.images if image.key in by_key))
             for one in self.series
         )
         indication = self.indication

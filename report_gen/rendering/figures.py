@@ -1,4 +1,4 @@
-"""Draw figures as PNG with matplotlib: reliability diagrams, attention over an image, and preprocessing."""
+"""Draw figures as PNG with matplotlib: reliability diagrams, attention over an image, preprocessing, and slices."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from scipy.stats import binomtest
 from report_gen.records import Box
 
 _COLUMNS = 4
+_DPI = 120
 _PANEL, _LARGE_PANEL = 2.4, 4.6
 """Side length of a small panel and of the large panel, inches."""
 _WRAP, _LINE_HEIGHT = 64, 0.165
@@ -81,7 +82,7 @@ def draw_reliability(pooled: Reliability, single: Sequence[Reliability], *, capt
     columns = min(len(single), _COLUMNS)
     figure = Figure(
         figsize=(_LARGE_PANEL + columns * _PANEL, max(1.35 * _LARGE_PANEL, rows * _PANEL)),
-        dpi=120,
+        dpi=_DPI,
         layout="constrained",
     )
     figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
@@ -124,7 +125,7 @@ def draw_attention(
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, _WRAP) or [""]]
     images_height = rows * (side * min(1.5, image.shape[0] / image.shape[1]) + 0.5) + 0.5
     height = max(images_height, len(lines) * _LINE_HEIGHT + 0.3)
-    figure = Figure(figsize=(columns * side + _LARGE_PANEL, height), dpi=120, layout="constrained")
+    figure = Figure(figsize=(columns * side + _LARGE_PANEL, height), dpi=_DPI, layout="constrained")
     images, page = figure.subfigures(1, 2, width_ratios=(columns * side, _LARGE_PANEL), squeeze=False)[0]
     images.supxlabel(
         "Color: attention of a finding above uniform attention: what the model used, not where the finding is.\n"
@@ -164,7 +165,7 @@ def draw_preprocessing(rows: Sequence[Sequence[Panel]], *, caption: str) -> byte
     """
     columns, side = max(map(len, rows)), _LARGE_PANEL * 0.75
     heights = [side * max(min(1.5, panel.image.shape[0] / panel.image.shape[1]) for panel in row) + 0.5 for row in rows]
-    figure = Figure(figsize=(columns * side, sum(heights) + 0.5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(columns * side, sum(heights) + 0.5), dpi=_DPI, layout="constrained")
     figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
     for axes in grid.ravel():
@@ -173,6 +174,27 @@ def draw_preprocessing(rows: Sequence[Sequence[Panel]], *, caption: str) -> byte
         for axes, panel in zip(row, panels, strict=False):
             _draw_image(axes, panel.image, panel.title)
             _outline(axes, panel.outline, panel.image)
+    return _png(figure)
+
+
+def draw_strips(strips: Sequence[tuple[str, NDArray[np.float32]]], *, caption: str) -> bytes:
+    """Draw wide images below each other at their size in pixels, each with a title above it.
+
+    Args:
+        strips: Title and display intensities [H,W] in 0..1 of each image, all of one width.
+        caption: Text below the figure.
+
+    Returns:
+        A PNG file.
+    """
+    heights = [image.shape[0] / _DPI + 0.4 for _, image in strips]
+    width = max(_LARGE_PANEL, max(image.shape[1] for _, image in strips) / _DPI)
+    figure = Figure(figsize=(width, sum(heights) + 0.4), dpi=_DPI, layout="constrained")
+    figure.supxlabel(replace_missing_glyphs(caption), fontsize="small", parse_math=False)
+    grid = figure.subplots(len(strips), 1, squeeze=False, height_ratios=heights).ravel()
+    for axes, (title, image) in zip(grid, strips, strict=True):
+        axes.set_axis_off()
+        _draw_image(axes, image, title)
     return _png(figure)
 
 

@@ -36,8 +36,8 @@ def apply(
 ) -> Any:
     given = images(*views)
     seen = [Recognition(image_class, 0.9) for image_class in classes]
-    paths = {given[index].path for index in confirmed}
-    return apply_recognition(given, seen, confirmed=paths, scope=FRONTAL, force=force)
+    keys = {given[index].key for index in confirmed}
+    return apply_recognition(given, seen, confirmed=keys, scope=FRONTAL, force=force)
 
 
 UNKNOWN, PA, LATERAL = ViewPosition.UNKNOWN, ViewPosition.PA, ViewPosition.LATERAL

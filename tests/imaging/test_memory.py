@@ -90,7 +90,7 @@ def png(path: Path, *chunks: bytes, size: tuple[int, int] = (64, 64)) -> Path:
 
 
 def test_a_giant_file_with_a_small_image_is_read_by_offset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("report_gen.imaging.reading._sha256", lambda _: "")  # hashing 15 GB takes a minute
+    monkeypatch.setattr("report_gen.imaging.image_files._sha256", lambda _: "")  # hashing 15 GB takes a minute
     head, pixels = halves(dicom(PIXELS))
     compressed = dicom(PIXELS)
     compress(compressed, RLELossless)

@@ -19,8 +19,8 @@ from tests.dicom_files import dicom, write_dicom
 SIDE = 1500
 MEASURE = """
 import os, resource, sys
-from report_gen.imaging import dicom, raster
-from report_gen.imaging.reading import read_pixels
+from report_gen.imaging import frames, raster
+from report_gen.imaging import read_pixels
 
 def peak(path):
     used = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
@@ -28,7 +28,7 @@ def peak(path):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used
 
 needs = []
-for module, name in ((dicom, "dicom_memory"), (raster, "raster_memory")):
+for module, name in ((frames, "dicom_memory"), (raster, "raster_memory")):
     function = getattr(module, name)
     setattr(module, name, lambda *a, function=function: needs.append(function(*a)) or 1)
 from pathlib import Path

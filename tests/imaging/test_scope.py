@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from report_gen.config import ScopeConfig
 from report_gen.errors import ScopeError
 from report_gen.imaging import read_study
 from report_gen.imaging.scope import accepts_view, apply_scope, confirmed_images
-from report_gen.records import Image, Series, Study, ViewPosition
+from report_gen.records import Image, Series, SlicePlane, Study, ViewPosition
 from tests.dicom_files import write_dicom
 
 CHEST = ScopeConfig(
@@ -174,6 +175,30 @@ def test_volumes_and_too_many_images_are_refused_even_if_forced(force: bool) -> 
         apply_scope(many, CHEST, force=force)
 
 
+@pytest.mark.parametrize("modality", [None, "DX", "US"])
+def test_frames_and_slices_of_any_modality_are_refused(modality: str | None) -> None:
+    """A NIfTI has no modality, and a cine has that of a projection or of ultrasound."""
+    cine = Study(
+        name="cine",
+        series=(Series(images=tuple(replace(image("a.dcm"), frame=n) for n in range(30)), modality=modality),),
+    )
+    with pytest.raises(ScopeError, match=r"study.a\.dcm: .* \[volume\]: 30 slices or frames in one study; volumes and"):
+        apply_scope(cine, ScopeConfig(), force=True)
+    plane = SlicePlane(position=(0, 0, 0), row_direction=(1, 0, 0), column_direction=(0, 1, 0), spacing=(1, 1))
+    slices = tuple(replace(image(f"{n}.dcm"), plane=plane) for n in range(2))
+    volume = Study(name="volume", series=(Series(images=slices, modality=modality),))
+    with pytest.raises(ScopeError, match="2 slices or frames in one study"):
+        apply_scope(volume, ScopeConfig())
+
+
+def test_frames_of_one_file_are_not_confused() -> None:
+    frames = tuple(replace(image("a.dcm"), frame=number, for_processing=number == 1) for number in range(3))
+    study = Study(name="s", series=(Series(images=frames, modality="DX", body_part="CHEST"),))
+    assert study.path == Path("study", "a.dcm")
+    assert study.with_images([frames[2]]).images == (frames[2],)
+    assert confirmed_images(study, CHEST) == {(Path("study", "a.dcm"), number) for number in range(3)}
+
+
 def test_slices_in_a_series_each_are_a_volume() -> None:
     slices = Study(name="ct", series=tuple(series(f"{number}.dcm", modality="CT") for number in range(3)))
     with pytest.raises(ScopeError, match=r"\[volume\]: 3 CT images in one study"):
@@ -252,7 +277,7 @@ def test_headers_that_state_modality_and_body_part_confirm_an_image() -> None:
             series("d", modality=None),
         ),
     )
-    assert {path.name for path in confirmed_images(found, CHEST)} == {"a", "b"}
+    assert {path.name for path, _ in confirmed_images(found, CHEST)} == {"a", "b"}
 
 
 @pytest.mark.parametrize(

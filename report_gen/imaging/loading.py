@@ -1,0 +1,92 @@
+"""Load the pixels of images: display intensities, and values such as Hounsfield units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report_gen.imaging.image_files import ImageFile, open_image_file
+from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.records import Image
+
+
+def load_pixels(image: Image) -> NDArray[np.float32]:
+    """Load the display intensities of an image.
+
+    Args:
+        image: An image of a study that `read_study` or `read_studies` returned.
+
+    Returns:
+        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform. The pixels are square.
+
+    Raises:
+        StudyError: The pixels are truncated, malformed or not supported.
+    """
+    return load_image(image).pixels
+
+
+def load_image(image: Image) -> LoadedImage:
+    """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
+    with open_image_file(image.path) as file:
+        return _displayed(file, image.frame)
+
+
+def load_values(image: Image) -> NDArray[np.float32]:
+    """Load the values of an image on its stored grid, which `Image.plane` describes.
+
+    Args:
+        image: An image of a study that `read_study` or `read_studies` returned.
+
+    Returns:
+        Values [H,W] after the modality LUT or Rescale Slope and Intercept of the file or frame: Hounsfield units for
+        CT. They are not resampled to square pixels, not windowed, and not inverted by MONOCHROME1. Padding (Pixel
+        Padding Value) is NaN. A picture and a color image have no such values: their intensities in 0..1 are returned.
+
+    Raises:
+        StudyError: The pixels are truncated, malformed or not supported.
+    """
+    with open_image_file(image.path) as file:
+        return _stored_values(file, image.frame)
+
+
+def load_many(images: Iterable[Image], *, display: bool = False) -> Iterator[NDArray[np.float32]]:
+    """Yield the values of many images in their order, each file opened once for consecutive images of it.
+
+    The memory is that of one image: neither the other frames of a file nor the images before are kept.
+
+    Args:
+        images: Images of studies that `read_study` or `read_studies` returned.
+        display: Yield display intensities as `load_pixels` does, instead of the values of `load_values`.
+
+    Yields:
+        An array [H,W] for each image.
+
+    Raises:
+        StudyError: The pixels of an image are truncated, malformed or not supported.
+    """
+    for path, of_file in groupby(images, key=lambda image: image.path):
+        with open_image_file(path) as file:
+            for image in of_file:
+                yield _displayed(file, image.frame).pixels if display else _stored_values(file, image.frame)
+
+
+def read_pixels(path: Path) -> NDArray[np.float32]:
+    """Load the display intensities of a file with one image, without its record; see `load_pixels`."""
+    with open_image_file(path) as file:
+        return _displayed(file, None).pixels
+
+
+def _displayed(file: ImageFile, frame: int | None) -> LoadedImage:
+    image = file.image(frame)
+    pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)
+    if pixels.min() == pixels.max():
+        pixels = np.zeros_like(pixels)
+    return LoadedImage(pixels, image.notices)
+
+
+def _stored_values(file: ImageFile, frame: int | None) -> NDArray[np.float32]:
+    return np.ascontiguousarray(file.values(frame), dtype=np.float32)

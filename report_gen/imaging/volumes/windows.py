@@ -1,0 +1,187 @@
+"""Windows: ranges of values that are shown between black and white, for CT by body part, else by percentiles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from report_gen.imaging.volumes.sampling import sample_evenly
+from report_gen.imaging.volumes.slice_stack import SliceStack
+from report_gen.imaging.volumes.volume import Values, Volume
+
+
+@dataclass(frozen=True)
+class Window:
+    """A range of values that is shown between black and white."""
+
+    name: str
+    center: float
+    width: float
+    """Above 0."""
+
+    def apply(self, values: Values) -> Values:
+        """Return intensities in 0..1 of the same shape; NaN, which is padding, becomes 0.
+
+        The function is LINEAR_EXACT (PS3.3 C.11.2.1.3.2). LINEAR differs by half a unit, for values that are integers.
+        """
+        intensities = (values - np.float32(self.center - self.width / 2)) / np.float32(self.width)
+        known: Values = np.nan_to_num(intensities, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
+        return known.clip(0, 1)
+
+
+CT_WINDOWS = {
+    window.name: window
+    for window in (
+        Window("lung", -600, 1500),
+        Window("mediastinum", 50, 350),
+        Window("abdomen", 50, 400),
+        Window("liver", 30, 150),
+        Window("brain", 40, 80),
+        Window("subdural", 75, 215),
+        Window("stroke", 40, 40),
+        Window("soft tissue", 40, 375),
+        Window("spine", 50, 250),
+        Window("bone", 400, 1800),
+    )
+}
+"""Centers and widths in Hounsfield units by the article "Windowing (CT)" of Radiopaedia
+(https://radiopaedia.org/articles/windowing-ct). It gives ranges for subdural (50 to 100, 130 to 300) and soft tissue of
+head and neck (20 to 60, 350 to 400): these are their middles. Bone is its window for the bone of the spine."""
+
+_WHOLE_RANGE = ("lung", "soft tissue", "bone")
+"""Windows that together show all tissues from air to bone."""
+_CHEST, _ABDOMEN = frozenset({"chest", "ribs", "breast"}), frozenset({"abdomen", "pelvis", "fetus"})
+_HEAD, _SPINE = frozenset({"head", "teeth"}), frozenset({"spine"})
+
+DISPLAY = Window("display", 0.5, 1.0)
+"""Window of intensities in 0..1."""
+
+NO_BODY_PART = "the header names no body part, so the CT windows are lung, soft tissue and bone"
+LIKE_HOUNSFIELD = (
+    "no modality is stated; the values look like Hounsfield units (air at -1000), so windows of CT are used"
+)
+
+_PERCENTILES = (0.5, 99.5)
+"""Percentiles of all values of a stack that become black and white, as in TorchIO and nnU-Net."""
+_MAX_SLICES, _MAX_VALUES = 64, 2**22
+"""Slices and values from which the percentiles are computed. They are spread evenly; 4 million values have an error of
+0.003 percentage points."""
+_AIR, _TISSUE = (-1100.0, -850.0), (-200.0, 300.0)
+"""Hounsfield units of air, and of all soft tissues from fat to enhanced vessels."""
+_LEAST_SHARE = 0.02
+"""Least share of air and of tissue in values that look like Hounsfield units."""
+
+
+@dataclass(frozen=True)
+class ChosenWindows:
+    """The windows that show a stack, and what users should know of the choice."""
+
+    windows: tuple[Window, ...]
+    """Three for CT, else one."""
+    notices: tuple[str, ...] = ()
+
+
+def apply_windows(values: Values, windows: Sequence[Window]) -> Values:
+    """Return one image of intensities for each window.
+
+    Args:
+        values: [H,W] or [S,H,W], in the units of the windows; NaN is padding.
+        windows: The windows, C of them.
+
+    Returns:
+        Intensities [C,H,W] or [C,S,H,W] in 0..1; padding is black.
+    """
+    return np.stack([window.apply(values) for window in windows])
+
+
+def choose_windows(volume: Volume) -> ChosenWindows:
+    """Choose the windows that show a stack.
+
+    CT has three by the body parts that the header names, see `ct_windows`. Other modalities have one from the 0.5th to
+    the 99.5th percentile of the whole stack, so that slices remain comparable: values of MR have no unit, and those of
+    PET are not converted to SUV. A stack without modality, such as NIfTI, has the windows of CT if its values look like
+    Hounsfield units, with a notice. A stack that is displayed as its headers say has the window from 0 to 1.
+    """
+    stack = volume.stack
+    if stack.is_displayed:
+        return ChosenWindows((DISPLAY,))
+    if stack.modality == "CT":
+        return _ct_windows_of(stack)
+    sample = sample_values(volume)
+    if stack.modality is None and look_like_hounsfield(sample):
+        chosen = _ct_windows_of(stack)
+        return ChosenWindows(chosen.windows, (LIKE_HOUNSFIELD, *chosen.notices))
+    return ChosenWindows((robust_window(sample),))
+
+
+def ct_windows(body_parts: Iterable[str]) -> tuple[Window, ...]:
+    """Return three windows for a CT of these body parts.
+
+    Chest: lung, mediastinum, bone. Head: brain, subdural, bone. Abdomen or pelvis: abdomen, liver, bone. Spine: spine,
+    soft tissue, bone. Others, none, and several of these: lung, soft tissue, bone.
+
+    Args:
+        body_parts: Terms of `known_body_parts`.
+    """
+    parts = frozenset(body_parts)
+    for region, names in (
+        (_CHEST, ("lung", "mediastinum", "bone")),
+        (_HEAD, ("brain", "subdural", "bone")),
+        (_ABDOMEN, ("abdomen", "liver", "bone")),
+        (_SPINE, ("spine", "soft tissue", "bone")),
+    ):
+        if parts and parts <= region:
+            return tuple(CT_WINDOWS[name] for name in names)
+    return tuple(CT_WINDOWS[name] for name in _WHOLE_RANGE)
+
+
+def robust_window(sample: NDArray[np.float32]) -> Window:
+    """Return the window between the 0.5th and the 99.5th percentile of values; of equal values one that is black.
+
+    Args:
+        sample: Finite values [N] of a whole stack, see `sample_values`.
+    """
+    if not sample.size:
+        return Window("percentiles", 0.5, 1.0)
+    low, high = (float(value) for value in np.percentile(sample, _PERCENTILES))
+    if high <= low:  # nearly all values are equal, such as the background of a mask
+        low, high = float(sample.min()), float(sample.max())
+    width = high - low if high > low else 1.0
+    return Window("percentiles", low + width / 2, width)
+
+
+def look_like_hounsfield(sample: NDArray[np.float32]) -> bool:
+    """Return whether values look like Hounsfield units: some are those of air, some of tissue, and few are lower.
+
+    Values of MR are not negative, and normalized ones are small. Scanners fill the corners with -1024 to -3024.
+
+    Args:
+        sample: Finite values [N] of a whole stack.
+    """
+    if not sample.size:
+        return False
+    shares = [float(np.mean((sample >= low) & (sample <= high))) for low, high in (_AIR, _TISSUE)]
+    return min(shares) >= _LEAST_SHARE and float(sample.min()) >= -4096 and float(sample.max()) <= 32767
+
+
+def sample_values(volume: Volume) -> NDArray[np.float32]:
+    """Return finite values [N] of a stack: every pixel of small ones, else pixels of slices that are spread evenly."""
+    indices = sample_evenly(len(volume), _MAX_SLICES)
+    limit = max(1, _MAX_VALUES // max(1, len(indices)))
+    parts = []
+    for values in volume.slices(indices):
+        flat = values.ravel()
+        # A step that shares no factor with the number of columns does not sample the same columns again and again.
+        step = -(-flat.size // limit)
+        while step > 1 and np.gcd(step, values.shape[1]) > 1:
+            step += 1
+        part = flat[::step]
+        parts.append(part[np.isfinite(part)])
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+
+def _ct_windows_of(stack: SliceStack) -> ChosenWindows:
+    return ChosenWindows(ct_windows(stack.body_parts), () if stack.body_parts else (NO_BODY_PART,))

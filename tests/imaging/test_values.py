@@ -1,0 +1,118 @@
+"""Values after the modality transformation: Hounsfield units, compared with SimpleITK (GDCM) and by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydicom.uid import (
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from report_gen.imaging import load_many, load_pixels, load_values, read_study
+from tests.builders import write_png
+from tests.dicom_files import look_up_table, write_dicom
+from tests.volume_files import OBLIQUE, slices, write_slices
+
+sitk = pytest.importorskip("SimpleITK")
+
+SYNTAXES = (
+    *(ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian),
+    *(RLELossless, JPEGLSLossless, JPEG2000Lossless),
+)
+
+
+def values_of(path: Path) -> NDArray[np.float32]:
+    return load_values(read_study(path).images[0])
+
+
+def judged(path: Path) -> NDArray[Any]:
+    """Return the values of SimpleITK."""
+    return np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(path), sitk.sitkFloat64))[0])
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda syntax: syntax.keyword)
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.uint8])
+def test_values_are_those_of_simpleitk(tmp_path: Path, syntax: UID, dtype: Any) -> None:
+    stored = slices(1, dtype=dtype, top=min(3000, np.iinfo(dtype).max))
+    if syntax == ExplicitVRBigEndian:
+        stored = stored.astype(stored.dtype.newbyteorder(">"))
+    (path,) = write_slices(tmp_path, stored, syntax=syntax, RescaleSlope="1.5", RescaleIntercept=-1024)
+    found = values_of(path)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, judged(path), rtol=1e-6)
+    np.testing.assert_allclose(found, stored[0] * 1.5 - 1024, rtol=1e-6)
+
+
+def test_each_slice_has_its_own_rescale_and_stays_on_its_grid(tmp_path: Path) -> None:
+    """A PET series. The pixels are not square, and `load_pixels` resamples them."""
+    stored = slices(4, dtype=np.uint16)
+    rescales = [{"RescaleSlope": f"{0.5 + number / 7:.6f}", "RescaleIntercept": 0} for number in range(4)]
+    write_slices(tmp_path, stored, per_slice=rescales, spacing=(2, 4), Modality="PT", orientation=OBLIQUE)
+    study = read_study(tmp_path)
+    found = list(load_many(study.images))
+    assert [one.shape for one in found] == [stored.shape[1:]] * 4
+    for values, image, pixels, rescale in zip(found, study.images, stored, rescales, strict=True):
+        np.testing.assert_allclose(values, judged(image.path), rtol=1e-6)
+        np.testing.assert_allclose(values, pixels * float(rescale["RescaleSlope"]), rtol=1e-6)
+        assert (image.rows, image.columns) == load_pixels(image).shape == (40, 72)
+
+
+def test_overlay_bits_and_unused_bits_do_not_belong_to_the_values(tmp_path: Path) -> None:
+    stored = slices(1, dtype=np.uint16, top=4096)[0]
+    overlay = stored | (np.arange(stored.size).reshape(stored.shape) % 7 == 0) * np.uint16(0x8000)
+    write_dicom(tmp_path / "overlay.dcm", overlay.astype(np.uint16), BitsStored=12, Modality="CT")
+    np.testing.assert_array_equal(values_of(tmp_path / "overlay.dcm"), stored)
+    np.testing.assert_array_equal(values_of(tmp_path / "overlay.dcm"), judged(tmp_path / "overlay.dcm"))
+    signed = (stored.astype(np.int16) - 2048) & 0x0FFF
+    write_dicom(tmp_path / "signed.dcm", signed.astype(np.uint16), BitsStored=12, PixelRepresentation=1)
+    np.testing.assert_array_equal(values_of(tmp_path / "signed.dcm"), stored.astype(np.int32) - 2048)
+    np.testing.assert_array_equal(values_of(tmp_path / "signed.dcm"), judged(tmp_path / "signed.dcm"))
+
+
+def test_polarity_and_window_do_not_change_values(tmp_path: Path) -> None:
+    stored = slices(1, dtype=np.uint16)[0]
+    for number, photometric in enumerate(("MONOCHROME1", "MONOCHROME2")):
+        path = write_dicom(
+            tmp_path / f"{number}.dcm", stored, PhotometricInterpretation=photometric, WindowCenter=40, WindowWidth=80
+        )
+        np.testing.assert_array_equal(values_of(path), stored)
+
+
+def test_padding_is_nan_and_other_pixels_are_those_of_simpleitk(tmp_path: Path) -> None:
+    stored = slices(1)[0]
+    stored[:5] = -2000
+    (path,) = write_slices(tmp_path, stored[None], RescaleIntercept=-24, PixelPaddingValue=-2000)
+    found = values_of(path)
+    assert np.isnan(found[:5]).all()
+    np.testing.assert_allclose(found[5:], judged(path)[5:])
+    assert not np.isnan(load_pixels(read_study(path).images[0])).any()
+
+
+def test_floating_point_pixels_and_tables(tmp_path: Path) -> None:
+    values = np.linspace(-3, 5, 12, dtype=np.float32).reshape(3, 4)
+    values[0, 0] = np.inf
+    write_dicom(tmp_path / "f.dcm", values, PixelData=None, FloatPixelData=values.tobytes(), BitsStored=None)
+    found = values_of(tmp_path / "f.dcm")
+    assert np.isnan(found[0, 0])
+    np.testing.assert_array_equal(found.ravel()[1:], values.ravel()[1:])
+    indices = np.arange(4, dtype=np.uint8).reshape(2, 2)
+    write_dicom(tmp_path / "lut.dcm", indices, ModalityLUTSequence=look_up_table([5, 70, 800, 9000], 0, 16))
+    assert values_of(tmp_path / "lut.dcm").tolist() == [[5, 70], [800, 9000]]
+
+
+def test_pictures_and_color_have_their_intensities(tmp_path: Path) -> None:
+    gray = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    np.testing.assert_array_equal(values_of(write_png(tmp_path / "a.png", gray)), gray / np.float32(255))
+    red = np.zeros((2, 2, 3), np.uint8)
+    red[..., 0] = 255
+    assert values_of(write_dicom(tmp_path / "red.dcm", red)) == pytest.approx(np.full((2, 2), 0.299))
