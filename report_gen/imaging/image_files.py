@@ -39,6 +39,9 @@ _PROGRAMS = (b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xe
 
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of a ZIP archive, with files and without."""
+
 _HEAD_BYTES = 4096
 """Enough to recognize every format: the longest header before its signature is that of a compressed NIfTI."""
 
@@ -100,6 +103,15 @@ def open_image_file(path: Path) -> Iterator[ImageFile]:
         yield RasterFile(path)
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a ZIP archive by its content. False if it cannot be read."""
+    try:
+        head = _read_head(path)
+    except StudyError:
+        return False
+    return head.startswith(_ZIP) and _recognize(head) is None  # a DICOM file may begin with any 128 bytes
+
+
 def _recognize(head: bytes) -> FileFormat | None:
     if is_dicom(head):
         return FileFormat.DICOM
@@ -131,6 +143,9 @@ def _not_an_image(path: Path, head: bytes) -> StudyError:
         return StudyError(path, f"has the name of an image but is not one; give a {FORMATS} file")
     if suffix in _UNSUPPORTED_SUFFIXES:
         return StudyError(path, f"is an image in a format that is not supported; export it as {FORMATS}")
+    if head.startswith(_ZIP):
+        reason = "is a ZIP archive, which is unpacked only if it is named itself; give it to `draft`, or unpack it"
+        return NotAnImageError(path, f"{reason} (open_archives in Python)")
     if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
         return StudyError(path, f"is neither an image nor a text; give a {FORMATS} file")
     return NotAnImageError(path, f"is not an image; give a {FORMATS} file")
