@@ -18,6 +18,7 @@ from report_gen.imaging.color import luma, palette_luma
 from report_gen.imaging.decoding import decode, read_pixel_data
 from report_gen.imaging.dicom_file import read_with_groups
 from report_gen.imaging.functional_groups import promote_groups, promote_shared_groups
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.grayscale import to_grayscale, to_values
 from report_gen.imaging.header import HEADER_KEYWORDS
 from report_gen.imaging.limits import check_pixel_count
@@ -37,13 +38,14 @@ class DicomFrames:
     Args:
         file: The file, which `open_dicom` opened.
         path: Its path, named in errors.
+        gdcm: Decodes what no other decoder does.
 
     Raises:
         StudyError: The header contradicts itself or the pixels, or the pixels are truncated or not supported.
     """
 
-    def __init__(self, file: BoundedFile, path: Path) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: BoundedFile, path: Path, gdcm: GdcmProcess) -> None:
+        self._file, self._path, self._gdcm = file, path, gdcm
         self._dataset, self._groups = read_with_groups(file, HEADER_KEYWORDS)
         promote_shared_groups(self._dataset)
         # Rows, bits and transfer syntax are those of all frames, and so are the window and the rescale of most files.
@@ -114,7 +116,7 @@ class DicomFrames:
         need = dicom_memory(header, size, pixel_aspect(header))
         with image_memory(self._path, header.Rows, header.Columns, need):
             read_pixel_data(header, self._file, self._location, index)
-            yield header, *decode(header, self._path)
+            yield header, *decode(header, self._path, self._gdcm)
 
     def _index(self, frame: int | None) -> int:
         if frame is None and self.count > 1:

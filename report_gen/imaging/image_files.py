@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging.dicom import describe_dicom, open_frames
 from report_gen.imaging.dicom_file import is_dicom
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.nifti import describe_nifti, open_nifti
 from report_gen.imaging.nifti_header import is_nifti
@@ -86,15 +87,19 @@ def describe_file(path: Path) -> tuple[FileFormat, Study]:
 
 
 @contextmanager
-def open_image_file(path: Path) -> Iterator[ImageFile]:
+def open_image_file(path: Path, gdcm: GdcmProcess | None = None) -> Iterator[ImageFile]:
     """Open a file whose images are loaded within the block.
+
+    Args:
+        path: The file.
+        gdcm: Decodes frames that no other decoder decodes; files may share it. Default: one for this file alone.
 
     Raises:
         StudyError: The file is not an image, or its header is damaged.
     """
     found = _recognize(_read_head(path))
     if found is FileFormat.DICOM:
-        with open_frames(path) as frames:
+        with open_frames(path, gdcm) as frames:
             yield frames
     elif found is FileFormat.NIFTI:
         with open_nifti(path) as slices:
