@@ -25,6 +25,7 @@ from report_gen.imaging.limits import check_pixel_count
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.memory import image_memory
 from report_gen.imaging.memory_need import dicom_memory
+from report_gen.imaging.nuclear import NuclearFrames
 from report_gen.imaging.pixel_checks import check_pixels, frame_count
 from report_gen.imaging.shutter import shutter_intensity, visible_pixels
 from report_gen.imaging.square_pixels import pixel_aspect, resample_to_square, square_size
@@ -52,6 +53,7 @@ class DicomFrames:
         self._location = check_pixels(self._dataset, file, path)
         self.count = frame_count(self._dataset, path)
         """Number of frames."""
+        self._nuclear = NuclearFrames(self._dataset, self.count)
         if 0 < len(self._groups) < self.count:
             reason = f"malformed: {self.count} frames, but functional groups of {len(self._groups)}; export it again"
             raise StudyError(path, reason)
@@ -68,6 +70,7 @@ class DicomFrames:
         implicit, little = map(bool, self._dataset.original_encoding)
         header.set_original_encoding(implicit, little, self._dataset.original_character_set)
         promote_groups(header, self._groups.read(frame))
+        self._nuclear.promote(header, frame)
         header.NumberOfFrames = 1
         check_pixel_count(*square_size(header.Rows, header.Columns, pixel_aspect(header)), self._path)
         return header
