@@ -26,7 +26,8 @@ class BoundedFile(io.BufferedReader):
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO, path: Path) -> None:
         super().__init__(raw)
-        self._path = path
+        self.path = path
+        """The path, named in errors."""
         self._bytes: int | None = None
         self._reads = 0
         self._problem = self._remedy = ""
@@ -62,7 +63,7 @@ class BoundedFile(io.BufferedReader):
     @property
     def name(self) -> str:
         """The path: pydicom asks for it, and a file in memory has none."""
-        return str(self._path)
+        return str(self.path)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as a file does, within the limits of `bounded`.
@@ -83,4 +84,4 @@ class BoundedFile(io.BufferedReader):
         return data
 
     def _too_large(self, unit: str) -> StudyError:
-        return StudyError(self._path, f"{self._problem} too many {unit}; {self._remedy}")
+        return StudyError(self.path, f"{self._problem} too many {unit}; {self._remedy}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -396,3 +397,22 @@ def test_the_notices_of_a_frame_are_its_own(tmp_path: Path) -> None:
     first, second = (load_image(image) for image in saved(tmp_path / "a.dcm", dataset).images)
     assert first.notices == ()
     assert "the window of the header shows the whole image black or white" in second.notices[0]
+
+
+def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
+    """The pixels of one frame are held at a time; a record takes some hundred bytes."""
+
+    def peak(count: int) -> int:
+        dataset = enhanced(np.tile(slices(1, 128, 128), (count, 1, 1)))
+        dataset.save_as(tmp_path / f"{count}.dcm")
+        del dataset
+        tracemalloc.start()
+        try:
+            images = read_study(tmp_path / f"{count}.dcm").images
+            assert sum(values.shape == (128, 128) for values in load_many(images)) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak(2), peak(200)
+    assert many < few + 200 * 3000  # the file has 6.5 MB, and 13 MB as floating-point numbers
