@@ -23,7 +23,7 @@ from report_gen.cli.document_options import (
     document_settings,
     parse_document_options,
 )
-from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope
+from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope, unpacked
 from report_gen.cli.draft_output import open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
@@ -54,7 +54,11 @@ _COMPLETE = "every file that was written is complete"
 def draft(
     context: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="DICOM, PNG, JPEG, TIFF or WebP files, or folders of studies.")
+        list[Path],
+        typer.Argument(
+            metavar="PATH",
+            help="DICOM, NIfTI, PNG, JPEG, TIFF or WebP files, folders of studies, or ZIP archives of them.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -86,7 +90,7 @@ def draft(
         bool,
         typer.Option(
             "--as-study",
-            help="Join the PNG, JPEG, TIFF and WebP images of each folder, or of the command line, into one study. "
+            help="Join the images of each folder, or of the command line, that are not DICOM into one study. "
             "DICOM files are grouped by StudyInstanceUID.",
         ),
     ] = False,
@@ -182,8 +186,8 @@ def draft(
     settings |= document_settings(document_options, revises)
     written = 0
     hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
-    with stop_on_signals(hint) as check_stop:
-        studies, unread = read_input(paths, view, as_study=as_study)
+    with stop_on_signals(hint) as check_stop, unpacked(paths) as archives:
+        studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
             studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
             unread += outside
@@ -225,7 +229,7 @@ def draft(
                     written = len(target.studies) - len(failed)
     errors = [error for of_study in refused for error in of_study]
     for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
-        print_error(message)
+        print_error(archives.restore_names(message))
     if output is not None:
         print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
     if errors:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from report_gen.records import FindingLocation, FindingState, ViewPosition
 from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
+    from report_gen.imaging import UnpackedArchives
     from report_gen.records import Study
 
 _log = logging.getLogger(__name__)
@@ -36,16 +38,25 @@ def check_model_options(
         check_overrides(overrides, locations, attributes, read_config(checkpoint))
 
 
+@contextmanager
+def unpacked(paths: Iterable[Path]) -> Iterator[UnpackedArchives]:
+    """Unpack the ZIP archives among paths; see `open_archives`."""
+    from report_gen.imaging import open_archives
+
+    with open_archives(paths) as archives:
+        yield archives
+
+
 def read_input(
-    paths: Iterable[Path], view: ViewPosition | None, *, as_study: bool
+    archives: UnpackedArchives, view: ViewPosition | None, *, as_study: bool
 ) -> tuple[list[Study], list[StudyError]]:
     """Read every study at the paths; also return the errors of studies that cannot be read."""
     from report_gen.imaging import read_studies
 
-    found = read_studies(*paths, as_study=as_study)
+    found = read_studies(*archives.paths, as_study=as_study)
     for notice in found.notices:
-        print_notice(notice)
-    studies, refused = list(found.studies), list(found.refused)
+        print_notice(archives.restore_names(notice))
+    studies, refused = list(found.studies), [*archives.refused, *found.refused]
     _log.info("studies read: %d, refused: %d", len(studies), len(refused))
     if view is not None:
         studies = [study.with_view(view) for study in studies]

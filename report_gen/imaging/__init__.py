@@ -3,6 +3,7 @@
 `report_gen.imaging.transform` needs torch and is therefore not imported here.
 """
 
+from report_gen.imaging.archive import UnpackedArchives, open_archives
 from report_gen.imaging.body_parts import known_body_parts, shows_only_chest
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
@@ -16,6 +17,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "LoadedImage",
     "StudyCollection",
+    "UnpackedArchives",
     "is_dicom",
     "known_body_parts",
     "limit_memory",
@@ -24,6 +26,7 @@ __all__ = [
     "load_pixels",
     "load_values",
     "memory_errors",
+    "open_archives",
     "raise_study_errors",
     "read_attributes",
     "read_pixels",

@@ -26,23 +26,35 @@ class BoundedFile(io.BufferedReader):
 
     def __init__(self, raw: io.RawIOBase | io.BytesIO, path: Path) -> None:
         super().__init__(raw)
-        self._path = path
+        self.path = path
+        """The path, named in errors."""
         self._bytes: int | None = None
         self._reads = 0
+        self._problem = self._remedy = ""
 
     @contextmanager
-    def bounded(self, size: int | None = None, reads: int | None = None) -> Iterator[None]:
+    def bounded(
+        self,
+        size: int | None = None,
+        reads: int | None = None,
+        *,
+        problem: str = "the data before and beside the pixels have",
+        remedy: str = "export the image without private data",
+    ) -> Iterator[None]:
         """Limit what is read within the block. A value of any declared size is not allocated before it is there.
 
         Args:
             size: Bytes; by default those of a header.
             reads: Number of calls of `read`; by default those of a header.
+            problem: Beginning of the message, to which "too many bytes" is added.
+            remedy: What to do about it.
 
         Raises:
             StudyError: More is read; raised by `read`.
         """
         self._bytes = MAX_HEADER_BYTES if size is None else size
         self._reads = MAX_HEADER_READS if reads is None else reads
+        self._problem, self._remedy = problem, remedy
         try:
             yield
         finally:
@@ -51,7 +63,7 @@ class BoundedFile(io.BufferedReader):
     @property
     def name(self) -> str:
         """The path: pydicom asks for it, and a file in memory has none."""
-        return str(self._path)
+        return str(self.path)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read as a file does, within the limits of `bounded`.
@@ -72,5 +84,4 @@ class BoundedFile(io.BufferedReader):
         return data
 
     def _too_large(self, unit: str) -> StudyError:
-        reason = f"the data before and beside the pixels have too many {unit}; export the image without private data"
-        return StudyError(self._path, reason)
+        return StudyError(self.path, f"{self._problem} too many {unit}; {self._remedy}")

@@ -18,7 +18,7 @@ from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 from report_gen.errors import StudyError, is_out_of_memory
 from report_gen.imaging.codestream import CodedFormat, coded_format
 from report_gen.imaging.fragments import ITEM, Fragments
-from report_gen.imaging.gdcm import decode_with_gdcm
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.native_frames import read_native_frame
 from report_gen.imaging.pixel_checks import PixelLocation
 
@@ -56,12 +56,13 @@ def _encapsulated(file: BinaryIO, fragments: Fragments, frame: int) -> bytes:
     return b"".join(parts)
 
 
-def decode(dataset: Dataset, path: Path) -> tuple[NDArray[Any], int]:
+def decode(dataset: Dataset, path: Path, gdcm: GdcmProcess) -> tuple[NDArray[Any], int]:
     """Decode a frame.
 
     Args:
         dataset: Attributes that `check_pixels` accepted, and pixels of the frame from `read_pixel_data`.
         path: The file, named in errors.
+        gdcm: Decodes what no other decoder does.
 
     Returns:
         The values [H,W], or [H,W,3] with YBR converted to RGB, each with all of its Bits Allocated; and the precision:
@@ -78,7 +79,7 @@ def decode(dataset: Dataset, path: Path) -> tuple[NDArray[Any], int]:
             raise StudyError(path, "malformed: header and compressed pixels differ in size; export the image again")
         if coded is not None and coded.samples != dataset.SamplesPerPixel:  # OpenJPEG would decode thousands of them
             raise StudyError(path, "malformed: header and compressed pixels differ in samples; export the image again")
-    values = _first_success(dataset, syntax, path)
+    values = _first_success(dataset, syntax, path, gdcm)
     if values.shape[:2] != (dataset.Rows, dataset.Columns):
         raise StudyError(path, "malformed: header and pixels differ in size; export the image again")
     return values, _precision(dataset, coded)
@@ -88,13 +89,13 @@ def _precision(dataset: Dataset, coded: CodedFormat | None) -> int:
     return int(dataset.BitsAllocated) if coded is None else coded.precision
 
 
-def _first_success(dataset: Dataset, syntax: UID, path: Path) -> NDArray[Any]:
+def _first_success(dataset: Dataset, syntax: UID, path: Path, gdcm: GdcmProcess) -> NDArray[Any]:
     """Return the pixels of the first decoder that does not fail."""
     failure: Exception | None = None
     for plugin in _plugins(dataset, syntax):
         try:
             if plugin == "gdcm":
-                return decode_with_gdcm(dataset)
+                return gdcm.decode(dataset)
             return pixel_array(
                 dataset,
                 decoding_plugin=plugin,

@@ -13,6 +13,7 @@ from pydicom import FileDataset
 
 from report_gen.imaging.dicom_file import open_dicom, raise_study_errors, read_dataset
 from report_gen.imaging.frames import DicomFrames
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.header import study_from_headers
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.pixel_checks import check_is_image
@@ -31,19 +32,23 @@ def describe_dicom(path: Path, sha256: str) -> Study:
     """
     with raise_study_errors(path), open_dicom(path) as file:
         check_is_image(read_dataset(file, ("SOPClassUID",), last=_SOP_CLASS), path)
-        frames = DicomFrames(file, path)
+        frames = DicomFrames(file, path, GdcmProcess())
         return study_from_headers(frames.headers(), path, sha256, frames.count)
 
 
 @contextmanager
-def open_frames(path: Path) -> Iterator[DicomFrames]:
+def open_frames(path: Path, gdcm: GdcmProcess | None = None) -> Iterator[DicomFrames]:
     """Open a file whose frames are loaded within the block.
+
+    Args:
+        path: The file.
+        gdcm: Decodes what no other decoder does. Default: one for this file alone.
 
     Raises:
         StudyError: See `describe_dicom`.
     """
-    with raise_study_errors(path), open_dicom(path) as file:
-        yield DicomFrames(file, path)
+    with raise_study_errors(path), open_dicom(path) as file, GdcmProcess() as own:
+        yield DicomFrames(file, path, gdcm or own)
 
 
 def read_dicom_image(path: Path, frame: int | None = None) -> LoadedImage:

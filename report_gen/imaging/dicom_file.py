@@ -30,6 +30,7 @@ from report_gen.imaging.decoder_settings import configure_decoders
 from report_gen.imaging.functional_groups import PER_FRAME_TAG, FrameGroups, find_frame_groups
 from report_gen.imaging.limits import MAX_INFLATED_BYTES
 from report_gen.imaging.memory import memory_errors, memory_limit
+from report_gen.imaging.sequence_checks import check_items
 
 _META = b"\x02\x00"
 """Group of the file meta information (PS3.10 7.1), which is always little endian."""
@@ -156,6 +157,7 @@ def read_with_groups(
         with file.bounded():
             rest = filereader.read_dataset(file, implicit, little, stop_when=is_end, specific_tags=tags)
         dataset.update(rest)
+    check_items(dataset, file.path)
     if "TransferSyntaxUID" not in dataset.file_meta:
         dataset.file_meta.TransferSyntaxUID = _guessed_syntax(dataset)
     return dataset, groups

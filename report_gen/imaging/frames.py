@@ -18,12 +18,14 @@ from report_gen.imaging.color import luma, palette_luma
 from report_gen.imaging.decoding import decode, read_pixel_data
 from report_gen.imaging.dicom_file import read_with_groups
 from report_gen.imaging.functional_groups import promote_groups, promote_shared_groups
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.grayscale import to_grayscale, to_values
 from report_gen.imaging.header import HEADER_KEYWORDS
 from report_gen.imaging.limits import check_pixel_count
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.memory import image_memory
 from report_gen.imaging.memory_need import dicom_memory
+from report_gen.imaging.nuclear import NuclearFrames
 from report_gen.imaging.pixel_checks import check_pixels, frame_count
 from report_gen.imaging.shutter import shutter_intensity, visible_pixels
 from report_gen.imaging.square_pixels import pixel_aspect, resample_to_square, square_size
@@ -37,19 +39,21 @@ class DicomFrames:
     Args:
         file: The file, which `open_dicom` opened.
         path: Its path, named in errors.
+        gdcm: Decodes what no other decoder does.
 
     Raises:
         StudyError: The header contradicts itself or the pixels, or the pixels are truncated or not supported.
     """
 
-    def __init__(self, file: BoundedFile, path: Path) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: BoundedFile, path: Path, gdcm: GdcmProcess) -> None:
+        self._file, self._path, self._gdcm = file, path, gdcm
         self._dataset, self._groups = read_with_groups(file, HEADER_KEYWORDS)
         promote_shared_groups(self._dataset)
         # Rows, bits and transfer syntax are those of all frames, and so are the window and the rescale of most files.
         self._location = check_pixels(self._dataset, file, path)
         self.count = frame_count(self._dataset, path)
         """Number of frames."""
+        self._nuclear = NuclearFrames(self._dataset, self.count)
         if 0 < len(self._groups) < self.count:
             reason = f"malformed: {self.count} frames, but functional groups of {len(self._groups)}; export it again"
             raise StudyError(path, reason)
@@ -66,6 +70,7 @@ class DicomFrames:
         implicit, little = map(bool, self._dataset.original_encoding)
         header.set_original_encoding(implicit, little, self._dataset.original_character_set)
         promote_groups(header, self._groups.read(frame))
+        self._nuclear.promote(header, frame)
         header.NumberOfFrames = 1
         check_pixel_count(*square_size(header.Rows, header.Columns, pixel_aspect(header)), self._path)
         return header
@@ -114,7 +119,7 @@ class DicomFrames:
         need = dicom_memory(header, size, pixel_aspect(header))
         with image_memory(self._path, header.Rows, header.Columns, need):
             read_pixel_data(header, self._file, self._location, index)
-            yield header, *decode(header, self._path)
+            yield header, *decode(header, self._path, self._gdcm)
 
     def _index(self, frame: int | None) -> int:
         if frame is None and self.count > 1:

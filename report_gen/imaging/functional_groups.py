@@ -16,6 +16,7 @@ from pydicom.tag import Tag
 from report_gen.imaging.bounded_file import BoundedFile
 from report_gen.imaging.fragments import ITEM
 from report_gen.imaging.limits import MAX_FRAMES
+from report_gen.imaging.sequence_checks import check_items
 
 SHUTTER_KEYWORDS = (
     "ShutterShape",
@@ -115,6 +116,7 @@ class FrameGroups:
         self._file.seek(self._starts[frame])
         with self._file.bounded(_MAX_ITEM_BYTES, _MAX_ITEM_READS):
             item = filereader.read_sequence_item(self._file, self._is_implicit, self._is_little, self._encoding)
+        check_items(item or Dataset(), self._file.path)
         return item or Dataset()
 
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from typing import IO, Any
+from contextlib import suppress
+from tempfile import TemporaryFile
+from threading import Timer
+from typing import IO, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,10 @@ TIMEOUT_SECONDS = 120
 """Limit for one frame. A chest radiograph takes about 0.25 s."""
 MEMORY_BYTES = 4 * 2**30
 """Limit on the address space of the child process."""
+
+_COMMAND = (sys.executable, "-P", "-W", "ignore", __file__)
+_SIZE_BYTES = 8
+"""Bytes of the number before each request and each answer."""
 
 _NO_MEMORY = (b"bad_alloc", b"MemoryError", b"gdcm: \n")
 """How the child process says that memory is exhausted: GDCM, Python, and pydicom, which quotes a MemoryError as ""."""
@@ -44,22 +51,106 @@ _ATTRIBUTES = (
 """The attributes that the decoder needs; the child process receives no others."""
 
 
-def decode_with_gdcm(dataset: Dataset) -> NDArray[Any]:
-    """Decode one frame of compressed pixels to stored values [H,W] or [H,W,3].
+class GdcmProcess:
+    """Decodes frames with GDCM in a child process, which is started for the first frame and ends with the context.
 
-    Raises:
-        RuntimeError: GDCM failed, crashed or padded a truncated image.
-        MemoryError: The memory of the child process, or of this one, does not suffice.
-        subprocess.TimeoutExpired: GDCM did not finish in `TIMEOUT_SECONDS`.
+    Starting it takes a second, so the frames of many files share it. A child that failed is replaced.
     """
-    command = [sys.executable, "-P", "-W", "ignore", __file__]
-    source = _pixel_module(dataset)
-    done = subprocess.run(command, input=source, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)  # noqa: S603 - no shell, own program
-    if done.returncode and any(words in done.stderr for words in _NO_MEMORY):
-        raise MemoryError("GDCM has not enough memory")
-    if done.returncode or _PADDED in done.stderr:
-        raise RuntimeError(f"GDCM ended with {done.returncode}")
-    return np.asarray(np.load(io.BytesIO(done.stdout), allow_pickle=False))
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def decode(self, dataset: Dataset) -> NDArray[Any]:
+        """Decode one frame of compressed pixels to stored values [H,W] or [H,W,3].
+
+        Raises:
+            RuntimeError: GDCM failed, crashed or padded a truncated image.
+            MemoryError: The memory of the child process, or of this one, does not suffice.
+            subprocess.TimeoutExpired: GDCM did not finish in `TIMEOUT_SECONDS`.
+        """
+        request = _pixel_module(dataset)
+        self._child = self._child or _Child()
+        try:
+            answer = self._child.ask(request)
+        except BaseException:
+            self._stop()
+            raise
+        return np.asarray(np.load(io.BytesIO(answer), allow_pickle=False))
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+        self._child = None
+
+
+class _Child:
+    """A process that runs this file."""
+
+    def __init__(self) -> None:
+        self._log = TemporaryFile(buffering=0)  # noqa: SIM115 - closed by stop
+        self._process = subprocess.Popen(  # noqa: S603 - no shell, own program
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
+        )
+        self._requests, self._answers = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+        self._is_late = False
+
+    def ask(self, request: bytes) -> bytes:
+        """Return the answer to a request, a file in the format of NumPy; see `GdcmProcess.decode`."""
+        timer = Timer(TIMEOUT_SECONDS, self._end_late)
+        timer.start()
+        try:
+            answer = self._exchange(request)
+        finally:
+            timer.cancel()
+        if self._is_late:
+            raise subprocess.TimeoutExpired(_COMMAND, TIMEOUT_SECONDS)
+        if answer is None:
+            self._process.kill()
+            code, messages = self._process.wait(), self._read_log()
+            if any(words in messages for words in _NO_MEMORY):
+                raise MemoryError("GDCM has not enough memory")
+            raise RuntimeError(f"GDCM ended with {code}")
+        if _PADDED in self._read_log():
+            raise RuntimeError("GDCM padded a truncated image")
+        return answer
+
+    def stop(self) -> None:
+        """End the process and wait for it."""
+        self._process.kill()
+        with suppress(BrokenPipeError), self._process:  # closes the pipes
+            pass
+        self._log.close()
+
+    def _end_late(self) -> None:
+        self._is_late = True
+        self._process.kill()
+
+    def _exchange(self, request: bytes) -> bytes | None:
+        """Send a request and return the answer; None if the process ended before it was complete."""
+        try:
+            self._requests.write(len(request).to_bytes(_SIZE_BYTES, "big") + request)
+            self._requests.flush()
+        except BrokenPipeError:
+            return None
+        size = int.from_bytes(self._answers.read(_SIZE_BYTES), "big")
+        if not 0 < size <= MEMORY_BYTES:
+            return None
+        answer = self._answers.read(size)
+        return answer if len(answer) == size else None
+
+    def _read_log(self) -> bytes:
+        """Return what the process has printed since the last frame. It shares the position in the log."""
+        self._log.seek(0)
+        messages = self._log.read()
+        self._log.seek(0)
+        self._log.truncate()
+        return messages
 
 
 def _pixel_module(dataset: Dataset) -> bytes:
@@ -75,20 +166,30 @@ def _pixel_module(dataset: Dataset) -> bytes:
     return buffer.getvalue()
 
 
-def _main(source: IO[bytes], target: IO[bytes]) -> None:
+def _serve(source: IO[bytes], target: IO[bytes]) -> None:
+    """Answer requests until the source ends. Each is a DICOM file behind its size, and so is the answer."""
     if sys.platform != "win32":
         import resource
 
         _, most = resource.getrlimit(resource.RLIMIT_AS)  # under `ulimit -v` it cannot be raised
         limit = MEMORY_BYTES if most == resource.RLIM_INFINITY else min(MEMORY_BYTES, most)
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    dataset = dcmread(io.BytesIO(source.read()))
+    while size := int.from_bytes(source.read(_SIZE_BYTES), "big"):
+        answer = io.BytesIO()
+        np.save(answer, _decode(source.read(size)))
+        target.write(len(answer.getvalue()).to_bytes(_SIZE_BYTES, "big"))
+        target.write(answer.getbuffer())
+        target.flush()
+
+
+def _decode(request: bytes) -> NDArray[Any]:
+    dataset = dcmread(io.BytesIO(request))
     if dataset.file_meta.TransferSyntaxUID == JPEGExtended12Bit:
         # GDCM chooses its JPEG decoder by the codestream. Its decoder of 12 bits gives the same values as DCMTK's, but
         # pydicom refuses to call it under the UID of this process.
         dataset.file_meta.TransferSyntaxUID = JPEGLossless
-    np.save(target, pixel_array(dataset, decoding_plugin="gdcm", allow_excess_frames=False, correct_unused_bits=False))
+    return pixel_array(dataset, decoding_plugin="gdcm", allow_excess_frames=False, correct_unused_bits=False)
 
 
 if __name__ == "__main__":
-    _main(sys.stdin.buffer, sys.stdout.buffer)
+    _serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -15,6 +15,7 @@ from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS, acquisition, fr
 from report_gen.imaging.attributes import code_meaning, optional_value, text_value
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
+from report_gen.imaging.nuclear import NUCLEAR_KEYWORDS
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
 from report_gen.imaging.planes import PLANE_KEYWORDS, slice_plane
 from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size, square_spacing
@@ -88,6 +89,7 @@ HEADER_KEYWORDS = (
     *PATIENT_KEYWORDS,
     *PLANE_KEYWORDS,
     *ACQUISITION_KEYWORDS,
+    *NUCLEAR_KEYWORDS,
     *FUNCTIONAL_GROUP_KEYWORDS,
     *SHUTTER_KEYWORDS,
 )

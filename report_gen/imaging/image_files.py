@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from report_gen.errors import NotAnImageError, StudyError
 from report_gen.imaging.dicom import describe_dicom, open_frames
 from report_gen.imaging.dicom_file import is_dicom
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.nifti import describe_nifti, open_nifti
 from report_gen.imaging.nifti_header import is_nifti
@@ -38,6 +39,9 @@ _PROGRAMS = (b"\x7fELF", b"\xca\xfe\xba\xbe", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xe
 """First bytes of programs for Linux and macOS, such as the viewer on a CD of images. Their names have no suffix."""
 
 _NIFTI_SUFFIXES = (".nii", ".nii.gz")
+
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""First bytes of a ZIP archive, with files and without."""
 
 _HEAD_BYTES = 4096
 """Enough to recognize every format: the longest header before its signature is that of a compressed NIfTI."""
@@ -83,21 +87,34 @@ def describe_file(path: Path) -> tuple[FileFormat, Study]:
 
 
 @contextmanager
-def open_image_file(path: Path) -> Iterator[ImageFile]:
+def open_image_file(path: Path, gdcm: GdcmProcess | None = None) -> Iterator[ImageFile]:
     """Open a file whose images are loaded within the block.
+
+    Args:
+        path: The file.
+        gdcm: Decodes frames that no other decoder decodes; files may share it. Default: one for this file alone.
 
     Raises:
         StudyError: The file is not an image, or its header is damaged.
     """
     found = _recognize(_read_head(path))
     if found is FileFormat.DICOM:
-        with open_frames(path) as frames:
+        with open_frames(path, gdcm) as frames:
             yield frames
     elif found is FileFormat.NIFTI:
         with open_nifti(path) as slices:
             yield slices
     else:
         yield RasterFile(path)
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a ZIP archive by its content. False if it cannot be read."""
+    try:
+        head = _read_head(path)
+    except StudyError:
+        return False
+    return head.startswith(_ZIP) and _recognize(head) is None  # a DICOM file may begin with any 128 bytes
 
 
 def _recognize(head: bytes) -> FileFormat | None:
@@ -131,6 +148,9 @@ def _not_an_image(path: Path, head: bytes) -> StudyError:
         return StudyError(path, f"has the name of an image but is not one; give a {FORMATS} file")
     if suffix in _UNSUPPORTED_SUFFIXES:
         return StudyError(path, f"is an image in a format that is not supported; export it as {FORMATS}")
+    if head.startswith(_ZIP):
+        reason = "is a ZIP archive, which is unpacked only if it is named itself; give it to `draft`, or unpack it"
+        return NotAnImageError(path, f"{reason} (open_archives in Python)")
     if may_be_dicom and b"\0" in head and not head.startswith(_PROGRAMS):
         return StudyError(path, f"is neither an image nor a text; give a {FORMATS} file")
     return NotAnImageError(path, f"is not an image; give a {FORMATS} file")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.image_files import ImageFile, open_image_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.records import Image
@@ -68,10 +69,11 @@ def load_many(images: Iterable[Image], *, display: bool = False) -> Iterator[NDA
     Raises:
         StudyError: The pixels of an image are truncated, malformed or not supported.
     """
-    for path, of_file in groupby(images, key=lambda image: image.path):
-        with open_image_file(path) as file:
-            for image in of_file:
-                yield _displayed(file, image.frame).pixels if display else _stored_values(file, image.frame)
+    with GdcmProcess() as gdcm:
+        for path, of_file in groupby(images, key=lambda image: image.path):
+            with open_image_file(path, gdcm) as file:
+                for image in of_file:
+                    yield _displayed(file, image.frame).pixels if display else _stored_values(file, image.frame)
 
 
 def read_pixels(path: Path) -> NDArray[np.float32]:

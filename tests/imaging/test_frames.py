@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
+    NuclearMedicineImageStorage,
     RLELossless,
     UltrasoundMultiFrameImageStorage,
 )
@@ -316,6 +318,54 @@ def test_frames_of_single_bits(tmp_path: Path, columns: int) -> None:
     np.testing.assert_array_equal(list(load_many(saved(tmp_path / "a.dcm", dataset).images)), frames)
 
 
+@pytest.mark.parametrize("spacing", [4.0, -4.0])
+def test_reconstructed_slices_of_nuclear_medicine_lie_where_simpleitk_has_them(tmp_path: Path, spacing: float) -> None:
+    """Their position is that of the first detector (PS3.3 C.8.4.15)."""
+    frames = slices(4, dtype=np.uint16)
+    dataset = nuclear(frames, SpacingBetweenSlices=spacing, SliceVector=[1, 2, 3, 4])
+    images = saved(tmp_path / "a.dcm", dataset).images
+    np.testing.assert_array_equal(list(load_many(images)), frames)
+    normal = np.array([-0.48, 0.64, 0.6])
+    for number, image in enumerate(images):
+        assert image.plane is not None
+        np.testing.assert_allclose(image.plane.position, np.array([-10, 20, -30]) + number * spacing * normal)
+    if spacing > 0:  # SimpleITK does not stack in front of the first slice
+        sitk = pytest.importorskip("SimpleITK")
+        judge = sitk.ReadImage(str(tmp_path / "a.dcm"))
+        for number, image in enumerate(images):
+            assert image.plane is not None
+            expected = judge.TransformIndexToPhysicalPoint((0, 0, number))
+            np.testing.assert_allclose(image.plane.position, expected, atol=1e-5)
+
+
+def test_gated_slices_of_nuclear_medicine(tmp_path: Path) -> None:
+    vectors = {"TimeSlotVector": [1, 1, 2, 2], "SliceVector": [1, 2, 1, 2]}
+    study = saved(tmp_path / "a.dcm", nuclear(slices(4, dtype=np.uint16), SpacingBetweenSlices=4, **vectors))
+    assert [one.acquisition and one.acquisition.temporal_position for one in study.images] == [1, 1, 2, 2]
+    planes = [one.plane for one in study.images]
+    assert planes[:2] == planes[2:]
+    assert planes[0] != planes[1]
+
+
+def test_slices_of_nuclear_medicine_without_a_distance_have_no_plane(tmp_path: Path) -> None:
+    study = saved(tmp_path / "a.dcm", nuclear(slices(2, dtype=np.uint16)))
+    assert [one.plane for one in study.images] == [None, None]
+    assert study.images[0].plane_problem == "Image Position (Patient) is missing"
+
+
+def nuclear(frames: NDArray[Any], **attributes: Any) -> FileDataset:
+    detector = item(ImagePositionPatient=[-10, 20, -30], ImageOrientationPatient=list(OBLIQUE))
+    values = {
+        "SOPClassUID": NuclearMedicineImageStorage,
+        "Modality": "NM",
+        "ImageType": ["ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION"],
+        "DetectorInformationSequence": [detector],
+        "PixelSpacing": [3, 3],
+        "FrameTime": None,
+    }
+    return cine(frames, **(values | attributes))
+
+
 def test_samples_of_pydicom_with_two_frames() -> None:
     from pydicom import dcmread
     from pydicom.data import get_testdata_file
@@ -347,3 +397,22 @@ def test_the_notices_of_a_frame_are_its_own(tmp_path: Path) -> None:
     first, second = (load_image(image) for image in saved(tmp_path / "a.dcm", dataset).images)
     assert first.notices == ()
     assert "the window of the header shows the whole image black or white" in second.notices[0]
+
+
+def test_memory_does_not_grow_with_the_number_of_frames(tmp_path: Path) -> None:
+    """The pixels of one frame are held at a time; a record takes some hundred bytes."""
+
+    def peak(count: int) -> int:
+        dataset = enhanced(np.tile(slices(1, 128, 128), (count, 1, 1)))
+        dataset.save_as(tmp_path / f"{count}.dcm")
+        del dataset
+        tracemalloc.start()
+        try:
+            images = read_study(tmp_path / f"{count}.dcm").images
+            assert sum(values.shape == (128, 128) for values in load_many(images)) == count
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    few, many = peak(2), peak(200)
+    assert many < few + 200 * 3000  # the file has 6.5 MB, and 13 MB as floating-point numbers

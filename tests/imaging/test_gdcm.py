@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate
 
 from report_gen.errors import StudyError
 from report_gen.imaging import decoding, gdcm
 from report_gen.imaging.dicom import read_dicom_image
-from report_gen.imaging.gdcm import decode_with_gdcm
+from report_gen.imaging.gdcm import GdcmProcess
 
+SERVER = "import runpy, sys; sys.argv = ['gdcm']; runpy.run_path({file!r}, run_name='__main__')"
 LOSSLESS_JPEG_LS = Path(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm", download=False)))
+
+
+def decode_with_gdcm(dataset: Dataset) -> NDArray[Any]:
+    with GdcmProcess() as process:
+        return process.decode(dataset)
+
+
+def run_instead(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Run another program as the child process."""
+    monkeypatch.setattr(gdcm, "_COMMAND", (sys.executable, "-W", "ignore", "-c", program))
 
 
 def test_pixels_equal_those_of_the_uncompressed_file() -> None:
@@ -42,20 +57,20 @@ def test_file_meta_information_without_preamble(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_dicom_image(path).pixels, read_dicom_image(LOSSLESS_JPEG_LS).pixels)
 
 
-def test_the_child_process_receives_no_data_of_the_patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    received: list[bytes] = []
-
-    def run(*_: object, **options: bytes) -> object:
-        received.append(options["input"])
-        return subprocess.CompletedProcess([], 1, b"", b"")
-
-    monkeypatch.setattr(gdcm.subprocess, "run", run)
+def test_the_child_process_receives_no_data_of_the_patient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    received = tmp_path / "received"
+    run_instead(
+        monkeypatch,
+        "import sys; size = int.from_bytes(sys.stdin.buffer.read(8), 'big'); "
+        f"open({str(received)!r}, 'wb').write(sys.stdin.buffer.read(size))",
+    )
     dataset = dcmread(LOSSLESS_JPEG_LS)
     assert dataset.PatientID.encode() in LOSSLESS_JPEG_LS.read_bytes()
     with pytest.raises(RuntimeError):
         decode_with_gdcm(dataset)
-    assert dataset.PatientID.encode() not in received[0]
-    assert str(dataset.PatientName).encode() not in received[0]
+    assert received.read_bytes()[128:132] == b"DICM"
+    assert dataset.PatientID.encode() not in received.read_bytes()
+    assert str(dataset.PatientName).encode() not in received.read_bytes()
 
 
 def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
@@ -67,24 +82,49 @@ def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "expected"),
+    ("program", "expected"),
     [
-        (subprocess.CompletedProcess([], -6, b"", b"terminate called"), RuntimeError),
-        (subprocess.CompletedProcess([], 0, b"", b"Corrupt JPEG data: premature end of data segment"), RuntimeError),
-        (subprocess.TimeoutExpired([], 1), subprocess.TimeoutExpired),
+        ("import os; os.abort()", RuntimeError),
+        ("import sys; sys.stdin.buffer.read(8); sys.exit('terminate called after std::bad_alloc')", MemoryError),
+        ("import sys; sys.stdout.buffer.write(b'\\xff' * 8)", RuntimeError),
+        ("import sys; sys.stdout.buffer.write((100).to_bytes(8, 'big') + b'short')", RuntimeError),
+        ("import sys; sys.stderr.write('premature end of data segment'); sys.stderr.flush(); " + SERVER, RuntimeError),
+        ("import time; time.sleep(60)", subprocess.TimeoutExpired),
     ],
 )
 def test_crash_padding_and_timeout_are_refused(
-    monkeypatch: pytest.MonkeyPatch, ending: object, expected: type[Exception]
+    monkeypatch: pytest.MonkeyPatch, program: str, expected: type[Exception]
 ) -> None:
-    def run(*_: object, **__: object) -> object:
-        if isinstance(ending, Exception):
-            raise ending
-        return ending
-
-    monkeypatch.setattr(gdcm.subprocess, "run", run)
+    if expected is subprocess.TimeoutExpired:
+        monkeypatch.setattr(gdcm, "TIMEOUT_SECONDS", 0.5)
+    run_instead(monkeypatch, program.format(file=gdcm.__file__) if program.endswith(SERVER) else program)
     with pytest.raises(expected):
         decode_with_gdcm(dcmread(LOSSLESS_JPEG_LS))
     monkeypatch.setattr(decoding, "_PLUGINS", ("gdcm",))  # the extra `clinical` brings another decoder
-    with pytest.raises(StudyError, match=r"JPEG-LS Lossless.* malformed"):
+    with pytest.raises(StudyError, match=r"JPEG-LS Lossless.* malformed|not enough memory"):
         read_dicom_image(LOSSLESS_JPEG_LS)
+
+
+def test_frames_share_a_process_and_a_failed_one_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    popen = subprocess.Popen
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        started.append(1)
+        return popen(*arguments, **options)
+
+    monkeypatch.setattr(gdcm.subprocess, "Popen", counted)
+    good, bad = dcmread(LOSSLESS_JPEG_LS), dcmread(LOSSLESS_JPEG_LS)
+    bad.PixelData = encapsulate([b"not a codestream"])
+    bad["PixelData"].is_undefined_length = True
+    with GdcmProcess() as process:
+        first = process.decode(good)
+        np.testing.assert_array_equal(process.decode(good), first)
+        assert len(started) == 1
+        with pytest.raises(RuntimeError):
+            process.decode(bad)
+        np.testing.assert_array_equal(process.decode(good), first)
+        assert len(started) == 2
+        child = process._child and process._child._process
+    assert child is not None
+    assert child.returncode is not None

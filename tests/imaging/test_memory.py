@@ -131,6 +131,10 @@ def hostile_dicom() -> dict[str, tuple[tuple[bytes | int, ...], str]]:
     before, rest = halves(dicom(PIXELS), b"\x20\x00\x0d\x00")
     private_sequence = element(0x7001, 0x1001, b"UN", 0xFFFFFFFF)
     lut = element(0x28, 0x3010, b"SQ", 0xFFFFFFFF)
+    group = ITEM[:4] + struct.pack("<I", GIANT + 12) + element(0x5200, 0x1001, b"OB", GIANT)
+    many = element(0x0020, 0x9113, b"SQ", 8 * 100_000) + ITEM * 100_000
+    items_in_a_group = ITEM[:4] + struct.pack("<I", len(many)) + many
+    frames = (halves(dicom(PIXELS, NumberOfFrames=1_000_000))[0],)
     compressed = dicom(PIXELS)
     compress(compressed, RLELossless)
     rle_head, rle = halves(compressed)
@@ -147,6 +151,40 @@ def hostile_dicom() -> dict[str, tuple[tuple[bytes | int, ...], str]]:
         "command group": ((meta, struct.pack("<HHI", 0, 0x9999, GIANT), GIANT, data_set), TOO_MUCH),
         "elements": ((head, EMPTY_PRIVATE * 20_000, pixels), TOO_MUCH),
         "private items": ((head, private_sequence, ITEM * 20_000, SEQUENCE_END, pixels), TOO_MUCH),
+        "items of defined length": (
+            (head, element(0x28, 0x3010, b"SQ", 8 * 300_000), ITEM * 300_000, pixels),
+            "the sequences of the header have more than 16384 items",
+        ),
+        "nested items of defined length": (
+            (
+                head,
+                lut,
+                OPEN_ITEM,
+                element(0x28, 0x3010, b"SQ", 8 * 300_000),
+                ITEM * 300_000,
+                ITEM_END,
+                SEQUENCE_END,
+                pixels,
+            ),
+            "the sequences of the header have more than 16384 items",
+        ),
+        "groups of defined length": (
+            (head, element(0x5200, 0x9230, b"SQ", 8 * 300_000), ITEM * 300_000, pixels),
+            "malformed DICOM",
+        ),
+        "groups of undefined length": (
+            (head, element(0x5200, 0x9230, b"SQ", 0xFFFFFFFF), (OPEN_ITEM + ITEM_END) * 300_000, SEQUENCE_END, pixels),
+            "malformed DICOM",
+        ),
+        "giant group": (
+            (head, element(0x5200, 0x9230, b"SQ", 0xFFFFFFFF), group, GIANT, SEQUENCE_END, pixels),
+            "too many bytes",
+        ),
+        "items in a group": (
+            (head, element(0x5200, 0x9230, b"SQ", 0xFFFFFFFF), items_in_a_group, SEQUENCE_END, pixels),
+            "the sequences of the header have more than 16384 items",
+        ),
+        "frames": ((*frames, pixels), "1000000 frames exceed the limit of 65536"),
         "look-up tables": ((head, lut, ITEM * 20_000, SEQUENCE_END, pixels), TOO_MUCH),
         "fragment": (
             (rle_head, rle[:12], ITEM, giant_item, GIANT, SEQUENCE_END),

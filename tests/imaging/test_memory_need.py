@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import PIL.Image
 import pytest
@@ -19,25 +20,29 @@ from tests.dicom_files import dicom, write_dicom
 SIDE = 1500
 MEASURE = """
 import os, resource, sys
-from report_gen.imaging import frames, raster
-from report_gen.imaging import read_pixels
+from report_gen.imaging import frames, load_pixels, load_values, nifti, raster, read_study
+
+def load(path):
+    image = read_study(path).images[-1]
+    load_pixels(image)
+    load_values(image)
 
 def peak(path):
     used = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
-    read_pixels(path)
+    load(path)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used
 
 needs = []
-for module, name in ((frames, "dicom_memory"), (raster, "raster_memory")):
+for module, name in ((frames, "dicom_memory"), (nifti, "nifti_memory"), (raster, "raster_memory")):
     function = getattr(module, name)
     setattr(module, name, lambda *a, function=function: needs.append(function(*a)) or 1)
 from pathlib import Path
-for warm in sys.argv[1:3]:  # loads the decoders
-    read_pixels(Path(warm))
-for path in sys.argv[3:]:
+for warm in sys.argv[1:4]:  # loads the decoders
+    load(Path(warm))
+for path in sys.argv[4:]:
     if not (child := os.fork()):  # a process of its own has a peak of its own
         measured = peak(Path(path))
-        print(path, measured, needs[-1], flush=True)
+        print(path, measured, max(needs), flush=True)
         os._exit(0)
     os.waitpid(child, 0)
 """
@@ -53,6 +58,11 @@ def write_all(folder: Path) -> None:
     twelve = image(np.uint16, 4000)
     write_dicom(folder / "small.dcm", np.arange(4, dtype=np.uint8).reshape(2, 2))
     PIL.Image.fromarray(image(np.uint8, 250)[:8, :8]).save(folder / "small.png")
+    nibabel.Nifti1Image(image(np.int16, 250)[:8, :8, None], np.eye(4)).to_filename(folder / "small.nii.gz")
+    nibabel.Nifti1Image(twelve.astype(np.int16)[..., None], np.eye(4)).to_filename(folder / "int16.nii")
+    nibabel.Nifti1Image(image(np.float64, 1)[..., None], np.diag([1, 1.5, 1, 1])).to_filename(folder / "float64.nii.gz")
+    several = np.stack([twelve] * 3)
+    write_dicom(folder / "frames.dcm", twelve, NumberOfFrames=3, PixelData=several.tobytes(), BitsStored=12)
     write_dicom(folder / "gray8.dcm", image(np.uint8, 250))
     write_dicom(folder / "gray16.dcm", twelve, BitsStored=12)
     write_dicom(folder / "missed_bits.dcm", twelve, BitsStored=10)
@@ -78,13 +88,13 @@ def write_all(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc, fork and the unit of ru_maxrss")
 def test_the_need_is_never_less_than_the_peak_and_not_far_above_it(tmp_path: Path) -> None:
     write_all(tmp_path)
-    small = {tmp_path / "small.dcm", tmp_path / "small.png"}
+    small = {tmp_path / "small.dcm", tmp_path / "small.nii.gz", tmp_path / "small.png"}
     paths = [*sorted(small), *sorted(set(tmp_path.iterdir()) - small)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     command = [sys.executable, "-c", MEASURE, *map(str, paths)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=True)
     lines = [line.rsplit(" ", 2) for line in done.stdout.splitlines()]
-    assert len(lines) == len(paths) - 2
+    assert len(lines) == len(paths) - 3
     overhead = 4e6  # modules and buffers of the decoders, whatever the size of the image is
     for path, peak, need in lines:
         assert int(peak) <= int(need) + overhead, (path, peak, need)
