@@ -73,12 +73,12 @@ def split_by_scope(
     from report_gen.imaging.scope import apply_scope
     from report_gen.model import read_config
 
-    scope = read_config(checkpoint).scope
+    config = read_config(checkpoint)
     kept: list[Study] = []
     refused: list[StudyError] = []
     for study in studies:
         try:
-            apply_scope(study, scope, force=force, max_views=max_views)
+            apply_scope(study, config.scope, force=force, max_views=max_views, volumes=config.volumes is not None)
         except StudyError as error:
             refused.append(error)
         else:

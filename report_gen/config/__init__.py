@@ -29,6 +29,7 @@ from report_gen.config.steps import (
     PercentilesStep,
     PreprocessingStep,
 )
+from report_gen.config.volumes import VolumeConfig
 
 __all__ = [
     "CONDITIONING_TRAITS",
@@ -62,5 +63,6 @@ __all__ = [
     "Scalar",
     "ScopeConfig",
     "TrainedViews",
+    "VolumeConfig",
     "check_transformer",
 ]

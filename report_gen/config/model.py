@@ -20,6 +20,7 @@ from report_gen.config.architecture import (
 from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.steps import PreprocessingStep
+from report_gen.config.volumes import VolumeConfig
 from report_gen.records import LOCATION_PARTS, AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
@@ -216,6 +217,8 @@ class ModelConfig(FrozenModel):
     encoder: EncoderConfig
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order."""
+    volumes: VolumeConfig | None = None
+    """How the model is given slices of volumes; None for a model of single images, which refuses volumes."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     adapter: AdapterConfig | None = None

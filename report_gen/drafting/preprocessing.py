@@ -19,10 +19,11 @@ from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError, without_traceback
 from report_gen.imaging import load_image, memory_errors
-from report_gen.imaging.scope import apply_scope, confirmed_images
+from report_gen.imaging.scope import ScopedStudy, apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
+from report_gen.imaging.volumes import choose_views, has_slices
 from report_gen.model import Checkpoint
-from report_gen.records import Image, PreprocessedImage, ViewPosition
+from report_gen.records import Image, PreprocessedImage, Study, ViewPosition
 
 _CPU = torch.device("cpu")
 
@@ -129,7 +130,7 @@ class StudyPreprocessor:
         """
         deadline = Deadline(request.study, limits.seconds)
         try:
-            scoped = apply_scope(request.study, self._scope, force=force, max_views=limits.max_views)
+            scoped = self._apply_scope(request.study, force=force, max_views=limits.max_views)
             images = scoped.study.images
             fitted = self._gray_squares(images) if blank else self._fit_images(images, deadline)
             request = replace(request, study=scoped.study)
@@ -197,6 +198,16 @@ class StudyPreprocessor:
             StudyError: An image cannot be read.
         """
         return tuple(self._transform.stages(load_image(image).pixels) for image in loaded.images)
+
+    def _apply_scope(self, study: Study, *, force: bool, max_views: int | None) -> ScopedStudy:
+        """Remove the images outside the scope, and choose slices of a volume for a model that takes volumes."""
+        volumes = self._model.config.volumes
+        scoped = apply_scope(study, self._scope, force=force, max_views=max_views, volumes=volumes is not None)
+        if volumes is None or not has_slices(scoped.study):
+            return scoped
+        views = min(volumes.views, max_views or volumes.views)
+        chosen = choose_views(scoped.study, views, sampling=volumes.sampling)
+        return ScopedStudy(chosen.study, (*scoped.notices, *chosen.notices))
 
     def _encode(
         self,

@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.imaging.display_orientation import display_transform
 from report_gen.imaging.gdcm import GdcmProcess
 from report_gen.imaging.image_files import ImageFile, open_image_file
 from report_gen.imaging.loaded_image import LoadedImage
+from report_gen.imaging.square_pixels import aspect_of, resample_to_square
+from report_gen.imaging.windowing import apply_window
 from report_gen.records import Image
 
 
@@ -19,10 +22,11 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
     """Load the display intensities of an image.
 
     Args:
-        image: An image of a study that `read_study` or `read_studies` returned.
+        image: An image of a study that `read_study` or `read_studies` returned. Its `window` may be set.
 
     Returns:
-        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform. The pixels are square.
+        Intensities [H,W] in 0..1, 0 = black, C-contiguous; zeros if the image is uniform. The pixels are square. An
+        image with a window is turned as radiologists look at it.
 
     Raises:
         StudyError: The pixels are truncated, malformed or not supported.
@@ -33,7 +37,7 @@ def load_pixels(image: Image) -> NDArray[np.float32]:
 def load_image(image: Image) -> LoadedImage:
     """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
     with open_image_file(image.path) as file:
-        return _displayed(file, image.frame)
+        return _shown(file, image)
 
 
 def load_values(image: Image) -> NDArray[np.float32]:
@@ -73,13 +77,24 @@ def load_many(images: Iterable[Image], *, display: bool = False) -> Iterator[NDA
         for path, of_file in groupby(images, key=lambda image: image.path):
             with open_image_file(path, gdcm) as file:
                 for image in of_file:
-                    yield _displayed(file, image.frame).pixels if display else _stored_values(file, image.frame)
+                    yield _shown(file, image).pixels if display else _stored_values(file, image.frame)
 
 
 def read_pixels(path: Path) -> NDArray[np.float32]:
     """Load the display intensities of a file with one image, without its record; see `load_pixels`."""
     with open_image_file(path) as file:
         return _displayed(file, None).pixels
+
+
+def _shown(file: ImageFile, image: Image) -> LoadedImage:
+    """Return the intensities within the window of an image, or else as the file says."""
+    if image.window is None:
+        return _displayed(file, image.frame)
+    pixels, spacing = apply_window(_stored_values(file, image.frame), image.window), image.pixel_spacing
+    if image.plane is not None:
+        transform = display_transform(image.plane)
+        pixels, spacing = transform.apply(pixels), transform.spacing(image.plane.spacing)
+    return LoadedImage(np.ascontiguousarray(resample_to_square(pixels, aspect_of(spacing))))
 
 
 def _displayed(file: ImageFile, frame: int | None) -> LoadedImage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydicom import Dataset, uid
 
 from report_gen.imaging.attributes import text_value
+from report_gen.records import Study
 
 SLICE_MODALITIES = frozenset({"CT", "MR", "PT", "NM"})
 """Modalities (PS3.3 C.7.3.1.1.1) whose series are the slices of a volume."""
@@ -129,3 +130,12 @@ def is_for_processing(dataset: Dataset) -> bool:
     """Return whether Presentation Intent Type (0008,0068) or the SOP class says that the pixels are raw values."""
     intent = (text_value(dataset, "PresentationIntentType") or "").upper()
     return intent == "FOR PROCESSING" or text_value(dataset, "SOPClassUID") in _FOR_PROCESSING
+
+
+def has_slices(study: Study) -> bool:
+    """Return whether a study has slices or frames, and not only radiographs and pictures."""
+    return any(
+        image.plane is not None or image.frame is not None or series.modality in SLICE_MODALITIES
+        for series in study.series
+        for image in series.images
+    )

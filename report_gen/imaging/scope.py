@@ -14,7 +14,7 @@ from pathlib import Path
 from report_gen.config import ScopeConfig
 from report_gen.errors import ScopeError
 from report_gen.imaging.body_parts import HeaderBodyParts, header_body_parts
-from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES
+from report_gen.imaging.modality import DEFINED_MODALITIES, SLICE_MODALITIES, UNINFORMATIVE_MODALITIES, has_slices
 from report_gen.imaging.patient import is_human
 from report_gen.records import Image, Series, Study, ViewPosition
 
@@ -41,7 +41,9 @@ class _Violation:
     """Clause that completes "the image is outside the scope of the model: ..."."""
 
 
-def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_views: int | None = None) -> ScopedStudy:
+def apply_scope(
+    study: Study, scope: ScopeConfig, *, force: bool = False, max_views: int | None = None, volumes: bool = False
+) -> ScopedStudy:
     """Remove the images for which a model was not made, by the headers of a study.
 
     Args:
@@ -50,6 +52,7 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_vi
         force: Keep a study that would be refused, and say in a notice why it is outside the scope. Single images are
             still left out.
         max_views: Largest number of images of a study. Default: that of the scope.
+        volumes: Whether the model takes slices and frames, of which some are chosen for it.
 
     Returns:
         The study with the remaining images, and notices.
@@ -74,7 +77,9 @@ def apply_scope(study: Study, scope: ScopeConfig, *, force: bool = False, max_vi
         study = study.with_images([image for image in study.images if image.key not in by_image])
     # A CT with a placeholder as age is refused for what it is.
     violations.sort(key=lambda violation: violation.code != "modality")
-    too_large = _size_violation(study, max_views or scope.max_images)
+    too_large = None
+    if not (volumes and has_slices(study)):
+        too_large = _size_violation(study, max_views or scope.max_images)
     if violations and not force:
         raise _scope_error(study, violations[0], "" if too_large else FORCE_HINT)
     if too_large:

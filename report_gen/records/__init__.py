@@ -35,7 +35,7 @@ from report_gen.records.report import (
     split_sentences,
     strip_controls,
 )
-from report_gen.records.slices import Acquisition, SlicePlane, Vector
+from report_gen.records.slices import Acquisition, SlicePlane, Vector, Window
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "Study",
     "Vector",
     "ViewPosition",
+    "Window",
     "Zone",
     "first_indication",
     "format_report",

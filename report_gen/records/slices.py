@@ -1,4 +1,4 @@
-"""Records of the slices of a volume: where a slice lies in the patient, and what distinguishes it from others."""
+"""Records of the slices of a volume: where a slice lies in the patient, what distinguishes it, and how it is shown."""
 
 from __future__ import annotations
 
@@ -57,3 +57,13 @@ class Acquisition:
     """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes."""
     seconds: float | None = None
     """Time of the acquisition after midnight, seconds, from Acquisition DateTime or Acquisition Time."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A range of values that is shown between black and white."""
+
+    name: str
+    center: float
+    width: float
+    """Above 0."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from report_gen.records.slices import Acquisition, SlicePlane
+from report_gen.records.slices import Acquisition, SlicePlane, Window
 
 
 class ViewPosition(StrEnum):
@@ -119,6 +119,9 @@ class Image:
     """Why a slice has no plane: which attribute of its header is missing or contradicts itself. No patient data."""
     acquisition: Acquisition | None = None
     """What distinguishes the image from others of its series that show the same place."""
+    window: Window | None = None
+    """Range of values that `load_pixels` shows, and the slice is turned as radiologists look at it. None: the display
+    attributes of the header, and the image as it is stored."""
     image_type: tuple[str, ...] = ()
     """Values of DICOM Image Type (0008,0008), or Frame Type (0008,9007) of a frame, in upper case."""
     for_processing: bool = False
@@ -194,15 +197,15 @@ class Study:
         return replace(self, series=tuple(series))
 
     def with_images(self, images: Sequence[Image]) -> Study:
-        """Return a copy with these images only. They are found by file and frame, and may have other attributes.
+        """Return a copy with these images only, in their order within each series.
 
-        The indication of an image that is left out is left out as well.
+        Images are found by file and frame, and may have other attributes than those of the study. The indication of an
+        image that is left out is left out as well.
         """
-        by_key = {image.key: image for image in images}
-        remaining = (
-            replace(one, images=tuple(by_key[image.key] for image in one.images if image.key in by_key))
-            for one in self.series
-        )
+        remaining = []
+        for one in self.series:
+            keys = {image.key for image in one.images}
+            remaining.append(replace(one, images=tuple(image for image in images if image.key in keys)))
         indication = self.indication
         if indication is not None and indication in {image.indication for image in self.images}:
             indication = first_indication(images)

@@ -1,6 +1,7 @@
 """Order the images of a study into stacks of slices, and show stacks as views for an image encoder. Needs no torch."""
 
-from report_gen.imaging.volumes.display_orientation import DisplayTransform, display_transform
+from report_gen.imaging.display_orientation import DisplayTransform, display_transform
+from report_gen.imaging.modality import has_slices
 from report_gen.imaging.volumes.resampling import (
     IsotropicGrid,
     ResampledVolume,
@@ -11,12 +12,12 @@ from report_gen.imaging.volumes.resampling import (
 from report_gen.imaging.volumes.sampling import chunks, sample_by_content, sample_evenly, slice_contents
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection
 from report_gen.imaging.volumes.stacks import find_stacks
-from report_gen.imaging.volumes.views import Sampling, StackViews, stack_views
+from report_gen.imaging.volumes.study_views import StudyViews, choose_views, share_views
+from report_gen.imaging.volumes.views import ChosenSlices, Sampling, StackViews, choose_slices, stack_views
 from report_gen.imaging.volumes.volume import LoadImages, Progress, Volume, open_volume
 from report_gen.imaging.volumes.windows import (
     CT_WINDOWS,
     ChosenWindows,
-    Window,
     apply_windows,
     choose_windows,
     ct_windows,
@@ -24,9 +25,11 @@ from report_gen.imaging.volumes.windows import (
     robust_window,
     sample_values,
 )
+from report_gen.records import Window
 
 __all__ = [
     "CT_WINDOWS",
+    "ChosenSlices",
     "ChosenWindows",
     "DisplayTransform",
     "IsotropicGrid",
@@ -38,14 +41,18 @@ __all__ = [
     "SliceStack",
     "StackCollection",
     "StackViews",
+    "StudyViews",
     "Volume",
     "Window",
     "apply_windows",
+    "choose_slices",
+    "choose_views",
     "choose_windows",
     "chunks",
     "ct_windows",
     "display_transform",
     "find_stacks",
+    "has_slices",
     "look_like_hounsfield",
     "open_volume",
     "plan_grid",
@@ -55,6 +62,7 @@ __all__ = [
     "sample_by_content",
     "sample_evenly",
     "sample_values",
+    "share_views",
     "slice_contents",
     "stack_views",
 ]

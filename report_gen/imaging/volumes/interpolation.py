@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from report_gen.imaging.volumes.geometry import Floats
+from report_gen.imaging.slice_geometry import Floats
 
 
 def interpolation_matrix(nodes: Floats, centers: Floats, *, spacing: float, margin: float = 0.0) -> csr_array:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from report_gen.imaging.body_parts import header_body_parts
-from report_gen.imaging.volumes.geometry import Floats, plane_name
+from report_gen.imaging.slice_geometry import Floats, plane_name
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.spacing import SliceSpacing, measure_spacing
 from report_gen.imaging.volumes.splitting import instance_order, locations_along, places_along

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from report_gen.errors import StudyError
 from report_gen.imaging.memory import format_bytes, memory_limit
-from report_gen.imaging.volumes.geometry import Floats, stack_direction
+from report_gen.imaging.slice_geometry import Floats, stack_direction
 from report_gen.imaging.volumes.interpolation import interpolation_matrix
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.volume import Progress, Values, Volume, no_progress

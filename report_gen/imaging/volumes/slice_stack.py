@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.imaging.modality import SLICE_MODALITIES
-from report_gen.imaging.volumes.geometry import PlaneName
+from report_gen.imaging.slice_geometry import PlaneName
 from report_gen.records import Image
 
 

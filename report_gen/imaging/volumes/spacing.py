@@ -7,7 +7,7 @@ from itertools import groupby
 
 import numpy as np
 
-from report_gen.imaging.volumes.geometry import Floats
+from report_gen.imaging.slice_geometry import Floats
 
 _TOLERANCE, _ROUNDING = 0.1, 0.1
 """Largest distance of a slice from its place in a regular stack: a tenth of the spacing, or 0.1 millimeters if that is

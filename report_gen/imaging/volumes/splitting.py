@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.imaging.volumes.geometry import MAX_ANGLE, Floats, angles_to
+from report_gen.imaging.slice_geometry import MAX_ANGLE, Floats, angles_to
 from report_gen.records import Acquisition, Image
 
 SAME_PLACE = 0.01

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from report_gen.imaging.modality import SLICE_MODALITIES
-from report_gen.imaging.volumes.geometry import plane_name, stack_direction
+from report_gen.imaging.slice_geometry import plane_name, stack_direction
 from report_gen.imaging.volumes.ordering import stack_of_slices, stack_without_places
 from report_gen.imaging.volumes.set_aside import classify_image
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection

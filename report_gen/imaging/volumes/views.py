@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from report_gen.imaging.volumes.display_orientation import display_transform
+from report_gen.imaging.display_orientation import display_transform
 from report_gen.imaging.volumes.sampling import sample_by_content, sample_evenly, slice_contents
 from report_gen.imaging.volumes.volume import Progress, Values, Volume, no_progress
-from report_gen.imaging.volumes.windows import Window, apply_windows, choose_windows
+from report_gen.imaging.volumes.windows import apply_windows, choose_windows
+from report_gen.records import Window
 
 Sampling = Literal["content", "even"]
 """How slices are chosen: see `sample_by_content` and `sample_evenly`."""
@@ -38,6 +39,36 @@ class StackViews:
     """Sentences for the user about the choice of the windows."""
 
 
+@dataclass(frozen=True)
+class ChosenSlices:
+    """The slices of a stack that are shown to a model, and the windows in which they are shown."""
+
+    indices: tuple[int, ...]
+    """Indices of the V slices, in the order of the stack."""
+    windows: tuple[Window, ...]
+    notices: tuple[str, ...] = ()
+    """Sentences for the user about the choice of the windows."""
+
+
+def choose_slices(volume: Volume, views: int, *, sampling: Sampling = "content") -> ChosenSlices:
+    """Choose V slices of a stack, and the windows of its modality and body part.
+
+    Args:
+        volume: The stack.
+        views: Number V of slices, at least 1; all of a stack that has fewer.
+        sampling: How they are chosen.
+
+    Raises:
+        StudyError: A slice cannot be read.
+    """
+    chosen = choose_windows(volume)
+    if sampling == "even" or len(volume) <= views:
+        indices = sample_evenly(len(volume), views)
+    else:
+        indices = sample_by_content(_contents(volume, chosen.windows), views)
+    return ChosenSlices(indices, chosen.windows, chosen.notices)
+
+
 def stack_views(
     volume: Volume, views: int, *, sampling: Sampling = "content", progress: Progress = no_progress
 ) -> StackViews:
@@ -52,18 +83,14 @@ def stack_views(
     Raises:
         StudyError: A slice cannot be read.
     """
-    chosen = choose_windows(volume)
-    if sampling == "even" or len(volume) <= views:
-        indices = sample_evenly(len(volume), views)
-    else:
-        indices = sample_by_content(_contents(volume, chosen.windows), views)
-    images = [apply_windows(values, chosen.windows) for values in volume.slices(indices, progress=progress)]
+    chosen = choose_slices(volume, views, sampling=sampling)
+    images = [apply_windows(values, chosen.windows) for values in volume.slices(chosen.indices, progress=progress)]
     plane = volume.stack.images[0].plane
     if plane is None:
-        return StackViews(indices, np.stack(images), chosen.windows, notices=chosen.notices)
+        return StackViews(chosen.indices, np.stack(images), chosen.windows, notices=chosen.notices)
     transform = display_transform(plane)
     turned = np.ascontiguousarray(transform.apply(np.stack(images)))
-    return StackViews(indices, turned, chosen.windows, transform.spacing(plane.spacing), chosen.notices)
+    return StackViews(chosen.indices, turned, chosen.windows, transform.spacing(plane.spacing), chosen.notices)
 
 
 def _contents(volume: Volume, windows: tuple[Window, ...]) -> NDArray[np.float64]:

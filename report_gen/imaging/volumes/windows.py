@@ -11,26 +11,8 @@ from numpy.typing import NDArray
 from report_gen.imaging.volumes.sampling import sample_evenly
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.volume import Values, Volume
-
-
-@dataclass(frozen=True)
-class Window:
-    """A range of values that is shown between black and white."""
-
-    name: str
-    center: float
-    width: float
-    """Above 0."""
-
-    def apply(self, values: Values) -> Values:
-        """Return intensities in 0..1 of the same shape; NaN, which is padding, becomes 0.
-
-        The function is LINEAR_EXACT (PS3.3 C.11.2.1.3.2). LINEAR differs by half a unit, for values that are integers.
-        """
-        intensities = (values - np.float32(self.center - self.width / 2)) / np.float32(self.width)
-        known: Values = np.nan_to_num(intensities, copy=False, nan=0.0, posinf=1.0, neginf=0.0)
-        return known.clip(0, 1)
-
+from report_gen.imaging.windowing import apply_window
+from report_gen.records import Window
 
 CT_WINDOWS = {
     window.name: window
@@ -94,7 +76,7 @@ def apply_windows(values: Values, windows: Sequence[Window]) -> Values:
     Returns:
         Intensities [C,H,W] or [C,S,H,W] in 0..1; padding is black.
     """
-    return np.stack([window.apply(values) for window in windows])
+    return np.stack([apply_window(values, window) for window in windows])
 
 
 def choose_windows(volume: Volume) -> ChosenWindows:

@@ -24,6 +24,7 @@ from report_gen.imaging.volumes import (
     sample_values,
 )
 from report_gen.imaging.volumes.windows import LIKE_HOUNSFIELD, NO_BODY_PART
+from report_gen.imaging.windowing import apply_window
 from report_gen.records import Image
 from tests.slice_files import slices_at, study_of
 
@@ -66,7 +67,7 @@ def _ct(shape: tuple[int, int, int] = (8, 20, 20)) -> NDArray[np.float64]:
 def test_ct_windows_have_the_limits_of_radiopaedia(name: str, low: float, high: float) -> None:
     window = CT_WINDOWS[name]
     values = np.array([[low - 1, low, window.center, high, high + 1]], dtype=np.float32)
-    np.testing.assert_array_equal(window.apply(values), [[0, 0, 0.5, 1, 1]])
+    np.testing.assert_array_equal(apply_window(values, window), [[0, 0, 0.5, 1, 1]])
 
 
 def test_a_window_is_applied_as_pydicom_applies_it() -> None:

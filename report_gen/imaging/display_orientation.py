@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from report_gen.imaging.volumes.geometry import main_axis
-from report_gen.imaging.volumes.volume import Values
+from report_gen.imaging.slice_geometry import main_axis
 from report_gen.records import SlicePlane
 
 _TO_LEFT, _TO_BACK, _TO_FOOT = (1, 0, 0), (0, 1, 0), (0, 0, -1)
@@ -24,7 +24,7 @@ class DisplayTransform:
     """Whether the order of the rows is reversed, after the transposition."""
     flip_columns: bool = False
 
-    def apply(self, values: Values) -> Values:
+    def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return slices [...,H,W] as they are displayed; a view of the array."""
         turned = values.swapaxes(-1, -2) if self.transpose else values
         return turned[..., :: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]

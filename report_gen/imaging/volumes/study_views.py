@@ -1,0 +1,97 @@
+"""Choose the slices of a study that a model gets, as images with a window."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from report_gen.errors import StudyError
+from report_gen.imaging.display_orientation import display_transform
+from report_gen.imaging.volumes.slice_stack import SliceStack
+from report_gen.imaging.volumes.stacks import find_stacks
+from report_gen.imaging.volumes.views import ChosenSlices, Sampling, choose_slices
+from report_gen.imaging.volumes.volume import open_volume
+from report_gen.records import Image, Study, Window
+
+
+@dataclass(frozen=True)
+class StudyViews:
+    """A study with the slices that a model gets."""
+
+    study: Study
+    """The study with V images. Slices have a `window`, so that `load_pixels` shows them as the model gets them."""
+    notices: tuple[str, ...]
+    """Which slices and windows were chosen, what was set aside, and what is missing or irregular."""
+
+
+def choose_views(study: Study, views: int, *, sampling: Sampling = "content") -> StudyViews:
+    """Choose V slices of a study with slices.
+
+    The slices are shared out equally among the stacks. If there are more stacks than V, those with most slices are
+    shown. A slice is shown in the first window of its modality and body part, see `choose_windows`.
+
+    Args:
+        study: A study with slices or frames, see `has_slices`.
+        views: Number V of slices, at least 1.
+        sampling: How the slices of a stack are chosen.
+
+    Raises:
+        StudyError: No image of the study belongs to a stack, or a slice cannot be read.
+    """
+    found = find_stacks(study)
+    notices = [*found.notices, *(f"set aside: {aside}" for aside in found.set_aside)]
+    if not found.stacks:
+        reason = "has no series of slices" + "".join(f"; {notice}" for notice in notices)
+        raise StudyError(study.path, f"{reason}; give a series of CT or MR slices")
+    images: list[Image] = []
+    shares = share_views([len(stack.images) for stack in found.stacks], views)
+    for number, (stack, share) in enumerate(zip(found.stacks, shares, strict=True), start=1):
+        name = f"stack {number}: " if len(found.stacks) > 1 else ""
+        if not share:
+            notices.append(f"{name}its {len(stack.images)} slices are not shown to the model, which takes {views}")
+            continue
+        chosen = choose_slices(open_volume(stack), share, sampling=sampling)
+        window = None if stack.is_displayed else chosen.windows[0]
+        images += [_shown_in(stack.images[index], window) for index in chosen.indices]
+        notices += [name + notice for notice in _describe(stack, chosen, window)]
+    return StudyViews(study.with_images(images), tuple(notices))
+
+
+def share_views(slices: Sequence[int], views: int) -> tuple[int, ...]:
+    """Return how many of V views each stack gets: equal numbers, as far as it has slices.
+
+    Args:
+        slices: Number of slices of each stack.
+        views: V, at least 1.
+    """
+    largest_first = sorted(range(len(slices)), key=lambda index: (-slices[index], index))[:views]
+    shares = [0] * len(slices)
+    left = min(views, sum(slices[index] for index in largest_first))
+    while left:
+        for index in largest_first:
+            if left and shares[index] < slices[index]:
+                shares[index] += 1
+                left -= 1
+    return tuple(shares)
+
+
+def _shown_in(image: Image, window: Window | None) -> Image:
+    """Return an image that is shown in a window, with its size and spacing after it is turned."""
+    if window is None or image.plane is None or not display_transform(image.plane).transpose:
+        return replace(image, window=window)
+    spacing = None if image.pixel_spacing is None else (image.pixel_spacing[1], image.pixel_spacing[0])
+    return replace(image, window=window, rows=image.columns, columns=image.rows, pixel_spacing=spacing)
+
+
+def _describe(stack: SliceStack, chosen: ChosenSlices, window: Window | None) -> Iterator[str]:
+    """Yield which slices a model gets and in which window, and the notices of the stack."""
+    number = len(stack.images)
+    kind = f"{stack.plane} slices" if stack.plane else "images"
+    shown = "" if window is None else f", {window.name} window (center {window.center:.4g}, width {window.width:.4g})"
+    if len(chosen.indices) < number:
+        numbers = ", ".join(str(index + 1) for index in chosen.indices)
+        yield f"{len(chosen.indices)} of {number} {kind} were given to the model (numbers {numbers}){shown}"
+    elif window is not None:
+        yield f"all {number} {kind} were given to the model{shown}"
+    # Only the first window is shown to the model, but a wrong body part would make it the wrong one.
+    yield from (*stack.notices, *chosen.notices)
