@@ -28,6 +28,7 @@ from report_gen.outputs.extras import clinical_extra
 from report_gen.outputs.page_content import page_content
 from report_gen.records import BANNER, remove_controls
 from report_gen.rendering.fonts import EAST_ASIAN_FONTS, east_asian_fonts, font_file
+from report_gen.rendering.outlines import OUTLINE_COLORS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -58,6 +59,7 @@ def format_html(draft: DraftDocument) -> bytes:
         size=_PAPER[draft.options.paper],
         fonts=_markup(", ".join(f'"{name}"' for name in _FONTS)),
         identity=_markup(_css_text(content["identity"])),
+        colors=OUTLINE_COLORS,
     )
     page = environment.get_template("page.html.j2").render(
         title=_TITLE,

@@ -22,12 +22,14 @@ from report_gen.outputs.present_findings import finding_label, present_findings
 from report_gen.records import Finding, Heatmap, Report, Sentence, Side, Zone
 from report_gen.rendering.outlines import resize
 
-_MOST_IMAGES = 4
+_MOST_IMAGES = 7
 """Images of a study that the page shows."""
 _MOST_INPUTS = 8
 """Input files that the page lists."""
 _SIDES = (640, 1024)
 """Range of the larger side of an image in the page, pixels: 1024 on 80 mm are more than 300 dpi."""
+_SMALL_SIDES = (320, 640)
+"""The same for the further images, which are smaller."""
 _LONGEST = 200
 """Characters of a header value that the page shows."""
 _MEDIUM, _HIGH = 0.5, 0.8
@@ -60,12 +62,12 @@ def page_content(draft: DraftDocument) -> dict[str, Any]:
         StudyError: An image of the study cannot be read any more.
     """
     report = draft.report
-    figures = list(_figures(draft))
     return {
         "identity": _identity(draft),
         "study": list(_study_facts(draft)),
         "notices": report.notices,
-        "figures": figures,
+        "figures": list(_figures(draft)),
+        "further": list(_further_figures(draft)),
         "images_note": _images_note(draft),
         "sections": [
             {
@@ -106,21 +108,26 @@ def _study_facts(draft: DraftDocument) -> Iterator[tuple[str, str]]:
 
 
 def _figures(draft: DraftDocument) -> Iterator[Figure]:
-    """Yield the images of the study, and after the first of them the image with the outlines."""
+    """Yield the first image of the study, and the image with the outlines."""
+    yield _plain_figure(draft, 0, _SIDES)
+    if draft.attention is not None:
+        yield _outlined_figure(draft, draft.attention)
+
+
+def _further_figures(draft: DraftDocument) -> Iterator[Figure]:
+    """Yield the other images of the study; of a study with many images, some of each part of it."""
+    count = len(draft.study.images)
+    shown = min(count, _MOST_IMAGES)
+    for number in range(1, shown):
+        yield _plain_figure(draft, number * count // shown, _SMALL_SIDES)
+
+
+def _plain_figure(draft: DraftDocument, index: int, sides: tuple[int, int]) -> Figure:
     images = draft.study.images
-    shown = (
-        images
-        if len(images) <= _MOST_IMAGES
-        else [images[n * len(images) // _MOST_IMAGES] for n in range(_MOST_IMAGES)]
-    )
-    for position, image in enumerate(shown):
-        pixels = load_pixels(image)
-        view = image.view_position.label
-        name = f"Image {images.index(image) + 1} of {len(images)}, view {view}"
-        picture = resize(pixels, fit_size(pixels.shape, *_SIDES))
-        yield _figure(picture, alternative=f"{name}, without markings", caption=name)
-        if position == 0 and draft.attention is not None:
-            yield _outlined_figure(draft, draft.attention)
+    pixels = load_pixels(images[index])
+    name = f"Image {index + 1} of {len(images)}, view {images[index].view_position.label}"
+    picture = resize(pixels, fit_size(pixels.shape, *sides))
+    return _figure(picture, alternative=f"{name}, without markings", caption=name)
 
 
 def _outlined_figure(draft: DraftDocument, attention: Heatmap) -> Figure:
@@ -175,14 +182,14 @@ def _sorted_findings(report: Report) -> list[Finding]:
     return sorted(report.findings, key=lambda finding: (states.index(finding.state), -(finding.probability or 0.0)))
 
 
-def _finding(finding: Finding) -> dict[str, str]:
-    overridden = (("state", finding.overridden), ("location", finding.location_overridden))
+def _finding(finding: Finding) -> dict[str, str | bool]:
     return {
         "name": finding.name,
         "state": STATE_WORDS[finding.state],
         "probability": "" if finding.probability is None else _probability(finding.probability),
         "location": _location(finding),
-        "overridden": ", ".join(name for name, is_set in overridden if is_set),
+        "state_set": finding.overridden,
+        "location_set": finding.location_overridden,
     }
 
 
@@ -212,7 +219,7 @@ def _origin(report: Report) -> Iterator[tuple[str, str]]:
     yield "Model", provenance.model_name
     yield "Weights, SHA-256", provenance.weights_sha256
     yield "Program", f"{PROGRAM} {provenance.program_version}"
-    yield "Drafted", provenance.created
+    yield "Drafted", provenance.created.replace("T", " ").replace("+00:00", " UTC")
     if provenance.study_instance_uid:
         yield "Study Instance UID", provenance.study_instance_uid
     for number, file in enumerate(provenance.inputs[:_MOST_INPUTS], 1):

@@ -39,7 +39,7 @@ from report_gen.outputs.key_image import key_image
 from report_gen.outputs.page import format_html, format_pdf
 from report_gen.rendering.fonts import east_asian_fonts
 
-HOSTILE = "<script>alert(1)</script> & \"quoted\" 'single' {{7*7}} {% raw %} <img src=http://x.example/a.png>"
+HOSTILE = "<script>alert(1)</script> & \"quoted\" 'single' {{7*191}} {% raw %} <img src=http://x.example/a.png>"
 
 
 class Page(HTMLParser):
@@ -105,7 +105,7 @@ def pango() -> None:
 
 
 def test_nothing_of_a_draft_is_markup_or_a_template(report: Report, tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "{{7*7}} <b>&'.png")
+    path = write_picture(tmp_path / "{{7*191}} <b>&'.png")
     hostile = replace(
         report,
         sections=(Section(SectionName.FINDINGS, (Sentence(HOSTILE, 0.4),)),),
@@ -119,8 +119,8 @@ def test_nothing_of_a_draft_is_markup_or_a_template(report: Report, tmp_path: Pa
     names = {tag for tag, _ in page.elements}
     assert not names & {"script", "b", "link", "iframe", "object", "form", "a"}
     assert page.text.count(HOSTILE) >= 5  # a sentence, a notice, a finding, the model, the decoding
-    assert "{{7*7}} <b>&'" in page.text
-    assert "49" not in re.sub(r"[0-9a-f]{64}", "", page.text)
+    assert "{{7*191}} <b>&'" in page.text
+    assert "1337" not in re.sub(r"[0-9a-f]{64}", "", page.text)
     assert [one["src"] for one in page.all("img") if "data:" not in str(one["src"])] == []
 
 
@@ -184,7 +184,7 @@ def test_the_outline_is_drawn_around_the_patch_with_attention(report: Report, pi
 
 def test_findings_are_sorted_and_described(report: Report, picture: Study) -> None:
     text = " ".join(Page(format_html(DraftDocument(report=report, study=picture))).text.split())
-    assert "Pneumonia present 0.50 left; mid, lower zones state, location" in text
+    assert "Pneumonia present set by the reader 0.50 left; mid, lower zones set by the reader" in text
     assert text.index("Pneumonia present") < text.index("Edema absent 0.12") < text.index("Fracture unknown")
 
 
@@ -224,12 +224,33 @@ def test_a_header_is_shown_as_people_write_it(report: Report, tmp_path: Path) ->
     assert "Study date 2026-03-04" in text
 
 
-def test_a_study_with_many_images_shows_four_of_them(report: Report, picture: Study) -> None:
+@pytest.mark.parametrize(
+    ("count", "shown"), [(1, [1]), (6, [1, 2, 3, 4, 5, 6]), (7, [1, 2, 3, 4, 5, 6, 7]), (9, [1, 2, 3, 4, 6, 7, 8])]
+)
+def test_a_study_with_many_images_shows_seven_of_them(
+    report: Report, picture: Study, count: int, shown: list[int]
+) -> None:
     (series,) = picture.series
-    many = replace(picture, series=(replace(series, images=series.images * 9),))
+    many = replace(picture, series=(replace(series, images=series.images * count),))
     page = Page(format_html(DraftDocument(report=report, study=many)))
-    assert len(page.all("img")) == 4
-    assert "4 of 9 images are shown." in page.text
+    assert [int(number) for number in re.findall(rf"Image (\d+) of {count},", page.text)] == shown
+    assert len(page.all("img")) == len(shown)
+    assert (f"7 of {count} images are shown." in page.text) == (count > 7)
+
+
+def test_the_text_of_the_report_comes_before_its_images(report: Report, picture: Study) -> None:
+    text = Page(format_html(DraftDocument(report=report, study=picture))).text
+    order = ["Patient unknown", "Lateral view only.", "Clear [31mlungs.", "Normal.", "Image 1 of 1", "Findings of the"]
+    assert sorted(order, key=text.index) == order
+
+
+@pytest.mark.usefixtures("pango")
+def test_many_images_do_not_leave_the_first_sheet_empty(report: Report, picture: Study) -> None:
+    """Images in rows may be on different sheets."""
+    (series,) = picture.series
+    six = replace(picture, series=(replace(series, images=series.images * 6),))
+    first, *_ = pdf_pages(format_pdf(DraftDocument(report=report, study=six, attention=attention(six))))
+    assert "Image 1 of 6" in first
 
 
 @pytest.mark.usefixtures("pango")
