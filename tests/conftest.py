@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.orthanc import Orthanc, running_orthanc
+
 # The models are small: threads that wait for more work, beside several test processes, only slow each other down. These
 # variables are read when PyTorch is imported, here and in child processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -28,6 +30,13 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("no real data: set REPORT_GEN_SHARED")
     return folder
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Return an empty archive for the tests of a module. They are skipped if Orthanc is not installed."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,10 @@
-"""A draft with every kind of content that an output must contain or escape."""
+"""A draft with every kind of content that an output must contain or escape, and a browser."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +22,20 @@ from report_gen.records import (
     Side,
     Zone,
 )
+from tests.chromium import running_chromium
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Return a browser for the tests of a module. They are skipped if it is not installed."""
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
 def report() -> Report:
     return Report(
         sections=(

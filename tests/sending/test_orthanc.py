@@ -2,87 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from report_gen.sending import DicomNode, Outcome, WebService, find_objects, open_receiver, send_files
+from tests.orthanc import Orthanc
 from tests.sending.archives import sr_file
-
-PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("Orthanc") is None or not PLUGIN.exists(), reason="orthanc and orthanc-dicomweb are not installed"
-)
-
-
-@dataclass(frozen=True)
-class Orthanc:
-    """A running Orthanc."""
-
-    dicom_port: int
-    http_port: int
-
-    def instances(self) -> set[str]:
-        """The SOP Instance UIDs of what is stored."""
-        url = f"http://127.0.0.1:{self.http_port}/instances?expand"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in json.load(answer)}
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    folder, found = tmp_path_factory.mktemp("orthanc"), Orthanc(free_port(), free_port())
-    settings: dict[str, Any] = {
-        "HttpPort": found.http_port,
-        "DicomPort": found.dicom_port,
-        "DicomAet": "ORTHANC",
-        "DicomCheckCalledAet": True,
-        "StorageDirectory": str(folder),
-        "IndexDirectory": str(folder),
-        "RemoteAccessAllowed": False,
-        "AuthenticationEnabled": False,
-        "DicomAlwaysAllowStore": True,
-        "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
-        "Plugins": [str(PLUGIN)],
-    }
-    (folder / "settings.json").write_text(json.dumps(settings))
-    process = subprocess.Popen(
-        ["Orthanc", folder / "settings.json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(300):
-            try:
-                found.instances()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield found
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_orthanc_stores_what_is_sent_both_ways(orthanc: Orthanc, tmp_path: Path) -> None:
     """Orthanc writes an empty FailedSOPSequence on success."""
     destinations = {
         "1.2.3.1": DicomNode("ORTHANC", "127.0.0.1", orthanc.dicom_port),
-        "1.2.3.2": WebService(f"http://127.0.0.1:{orthanc.http_port}/dicom-web"),
+        "1.2.3.2": WebService(f"{orthanc.url}/dicom-web"),
     }
     for uid, destination in destinations.items():
         objects = find_objects([sr_file(tmp_path / f"{uid}.dcm", uid=uid)]).objects
@@ -101,6 +32,6 @@ def test_orthanc_rejects_another_title(orthanc: Orthanc, tmp_path: Path) -> None
 
 def test_a_url_without_the_service(orthanc: Orthanc, tmp_path: Path) -> None:
     objects = find_objects([sr_file(tmp_path / "a.dcm")]).objects
-    with open_receiver(WebService(f"http://127.0.0.1:{orthanc.http_port}"), objects) as receiver:
+    with open_receiver(WebService(orthanc.url), objects) as receiver:
         (result,) = send_files(receiver, objects)
     assert "give the root of its DICOMweb service" in str(result.error)

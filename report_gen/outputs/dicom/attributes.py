@@ -79,7 +79,10 @@ def long_string(text: str) -> str:
 
 
 def draft_title(kind: str) -> str:
-    """Return the Series Description of a kind of document. It begins with the kind, because viewers cut its end."""
+    """Return the Series Description of a kind of document. It begins with the kind, because viewers cut its end.
+
+    Beside an image OHIF shows 17 characters, beside other documents 20 to 24.
+    """
     return f"DRAFT {kind}, not for diagnosis, by report-gen"
 
 

@@ -52,7 +52,7 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
 
 def _set_equipment(dataset: Dataset, draft: DraftDocument) -> None:
     """Set the Series, General Equipment and SC Equipment Modules and the content time."""
-    arguments = equipment_arguments(draft, kind="page")
+    arguments = equipment_arguments(draft, kind="PDF report")
     dataset.Modality = "DOC"
     dataset.SeriesDescription = arguments["series_description"]
     dataset.Manufacturer = arguments["manufacturer"]

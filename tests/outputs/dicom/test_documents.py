@@ -25,6 +25,7 @@ def test_the_page_is_the_encapsulated_document(draft: Draft) -> None:
     dataset = dcmread(BytesIO(format_dicom_pdf(document)))
     assert dataset.SOPClassUID == EncapsulatedPDFStorage
     assert dataset.Modality == "DOC"
+    assert dataset.DocumentTitle == "DRAFT PDF report, not for diagnosis, by report-gen"
     assert dataset.EncapsulatedDocumentLength == len(PDF)
     assert dataset.EncapsulatedDocument == PDF + b"\0" * (len(PDF) % 2)
     assert dataset.BurnedInAnnotation == "YES"
