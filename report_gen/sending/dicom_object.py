@@ -26,10 +26,10 @@ class DicomObject:
     sop_class_uid: UID
     sop_instance_uid: UID
     transfer_syntax_uid: UID
-    series_instance_uid: str = ""
-    """Series of the object; "" if the header does not say so."""
+    study_instance_uid: str = ""
+    """Study of the object; "" if the header does not say so."""
     instance_number: int = 0
-    """Number of the object in its series; 0 if the header does not say so."""
+    """Instance Number, in a draft the number of its version; 0 if the header does not say so."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,9 @@ class FoundObjects:
 def find_objects(paths: Iterable[Path]) -> FoundObjects:
     """Read the identifiers of files, and of the DICOM files in folders. Hidden files and subfolders are left out.
 
-    The files have the order of the paths, and in a folder that of their names, except that the objects of one series
-    have the order of their instance numbers: an earlier version of a document comes before the one that replaces it.
+    The files have the order of the paths, and in a folder that of their names, except that the objects of one study and
+    SOP class have the order of their instance numbers: an earlier version of a document comes before the one that
+    replaces it, although each version has a series of its own.
 
     Args:
         paths: Files and folders. A file that is named and is not DICOM is an error.
@@ -72,19 +73,19 @@ def find_objects(paths: Iterable[Path]) -> FoundObjects:
                 objects.append(_read_object(file))
             except StudyError as error:
                 refused.append(error)
-    return FoundObjects(tuple(_in_series_order(objects)), tuple(refused), ignored)
+    return FoundObjects(tuple(_in_version_order(objects)), tuple(refused), ignored)
 
 
-def _in_series_order(objects: Sequence[DicomObject]) -> list[DicomObject]:
-    """Sort the objects of each series by their numbers. Each series keeps the places of its objects."""
-    by_series = defaultdict[str, list[DicomObject]](list)
+def _in_version_order(objects: Sequence[DicomObject]) -> list[DicomObject]:
+    """Sort the objects of each study and SOP class by their numbers. Each group keeps the places of its objects."""
+    groups = defaultdict[tuple[str, UID], list[DicomObject]](list)
     for item in objects:
-        by_series[item.series_instance_uid].append(item)
+        groups[item.study_instance_uid, item.sop_class_uid].append(item)
     remaining = {
-        series: iter(items if not series else sorted(items, key=lambda item: item.instance_number))
-        for series, items in by_series.items()
+        (study, sop_class): iter(items if not study else sorted(items, key=lambda item: item.instance_number))
+        for (study, sop_class), items in groups.items()
     }
-    return [next(remaining[item.series_instance_uid]) for item in objects]
+    return [next(remaining[item.study_instance_uid, item.sop_class_uid]) for item in objects]
 
 
 def _has_prefix(path: Path) -> bool:
@@ -106,25 +107,25 @@ def _read_object(path: Path) -> DicomObject:
         for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
             if not UID(str(meta.get(keyword, ""))).is_valid:
                 raise StudyError(path, f"the file meta information has no valid {keyword}; repair it with dcmconv")
-        series, number = _read_place(path)
+        study, number = _read_place(path)
         return DicomObject(
             path=path,
             sop_class_uid=UID(meta.MediaStorageSOPClassUID),
             sop_instance_uid=UID(meta.MediaStorageSOPInstanceUID),
             transfer_syntax_uid=UID(meta.TransferSyntaxUID),
-            series_instance_uid=series,
+            study_instance_uid=study,
             instance_number=number,
         )
 
 
 def _read_place(path: Path) -> tuple[str, int]:
-    """Return the series of an object and its number there, or "" and 0 if its header is malformed.
+    """Return the study of an object and its instance number, or "" and 0 if its header is malformed.
 
     The receiver decides whether it takes a file, so a malformed header is no error here.
     """
     try:
         with raise_study_errors(path):
-            header = read_attributes(path, ("SeriesInstanceUID", "InstanceNumber"))
-            return str(header.get("SeriesInstanceUID") or ""), int(header.get("InstanceNumber") or 0)
+            header = read_attributes(path, ("StudyInstanceUID", "InstanceNumber"))
+            return str(header.get("StudyInstanceUID") or ""), int(header.get("InstanceNumber") or 0)
     except StudyError:
         return "", 0

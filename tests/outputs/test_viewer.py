@@ -215,11 +215,6 @@ def test_the_report_is_shown_after_the_coded_findings(viewer: Viewer, drafts: di
     assert "1.2. Findings" in viewer.sections()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="a revision belongs to the series of the earlier version, and OHIF shows the first instance of a series",
-)
 def test_a_revised_report_is_shown(viewer: Viewer, drafts: dict[str, StoredDraft]) -> None:
     viewer.open_study(drafts["revised"])
     viewer.show(drafts["revised"].objects["dicom-sr"])

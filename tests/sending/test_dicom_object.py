@@ -12,10 +12,11 @@ from report_gen.sending import find_objects
 from tests.sending.archives import sr_file
 
 
-def write(path: Path, series: str, number: Any) -> Path:
+def write(path: Path, study: str, number: Any) -> Path:
     sr_file(path, uid=f"1.2.{abs(hash(path.name)) % 10**9 + 1}")
     dataset = dcmread(path)
-    dataset.SeriesInstanceUID, dataset.InstanceNumber = series, number
+    dataset.StudyInstanceUID, dataset.InstanceNumber = study, number
+    dataset.SeriesInstanceUID = dataset.SOPInstanceUID + ".1"  # each version has a series of its own
     dataset.save_as(path)
     return path
 
@@ -34,10 +35,10 @@ def test_an_earlier_version_comes_before_the_one_that_replaces_it(tmp_path: Path
     assert names(*sorted(tmp_path.iterdir(), reverse=True)) == expected
 
 
-def test_other_series_keep_their_places(tmp_path: Path) -> None:
+def test_other_studies_keep_their_places(tmp_path: Path) -> None:
     files = [
-        write(tmp_path / name, series, number)
-        for name, series, number in (
+        write(tmp_path / name, study, number)
+        for name, study, number in (
             ("d", "1.1", 3),
             ("c", "1.2", 1),
             ("b", "1.1", 1),

@@ -20,7 +20,7 @@ from pydicom.valuerep import validate_value
 
 from report_gen.imaging import raise_study_errors, shows_only_chest
 from report_gen.outputs.codes import CHEST_RADIOGRAPHY, IMAGING_PROCEDURE, PROCEDURES, Code
-from report_gen.outputs.dicom.identity import ObjectIdentity
+from report_gen.outputs.dicom.identity import ObjectIdentity, Predecessor
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.source_header import IDENTIFIERS, SourceImage, derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
@@ -78,19 +78,22 @@ def long_string(text: str) -> str:
     return strip_controls(text).replace("\\", "/")[:64].strip()
 
 
-def draft_title(kind: str) -> str:
+def draft_title(kind: str, version: int) -> str:
     """Return the Series Description of a kind of document. It begins with the kind, because viewers cut its end.
 
-    Beside an image OHIF shows 17 characters, beside other documents 20 to 24.
+    Beside an image OHIF shows 17 characters, beside other documents 20 to 24. The number of a later version tells its
+    series from those of the versions that it replaces.
     """
-    return f"DRAFT {kind}, not for diagnosis, by report-gen"
+    number = "" if version == 1 else f" {version}"
+    return f"DRAFT{number} {kind}, not for diagnosis, by report-gen"
 
 
-def equipment_arguments(draft: DraftDocument, *, kind: str) -> dict[str, Any]:
+def equipment_arguments(draft: DraftDocument, identity: ObjectIdentity, *, kind: str) -> dict[str, Any]:
     """Return the arguments of highdicom's classes about the General Equipment Module (PS3.3 C.7.5.1) and the times.
 
     Args:
         draft: The draft.
+        identity: Identity of the object.
         kind: What the document is, for its title.
     """
     provenance = draft.report.provenance
@@ -99,7 +102,7 @@ def equipment_arguments(draft: DraftDocument, *, kind: str) -> dict[str, Any]:
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": long_string(provenance.model_name) or "unknown",
         "software_versions": long_string(provenance.program_version) or "unknown",
-        "series_description": draft_title(kind),
+        "series_description": draft_title(kind, identity.version),
         "content_date": time.date(),
         "content_time": time.time(),
         "specific_character_set": "ISO_IR 192",
@@ -159,23 +162,25 @@ def _is_valid(element: DataElement) -> bool:
 
 
 def add_predecessor(dataset: Dataset, identity: ObjectIdentity) -> None:
-    """Refer to the document that this one replaces (PredecessorDocumentsSequence, PS3.3 C.17.2.2 and C.24.2)."""
-    if identity.predecessor is None:
+    """Refer to all earlier versions of a document (PredecessorDocumentsSequence, PS3.3 C.17.2.2 and C.24.2)."""
+    if not identity.predecessors:
         return
-    series = Dataset()
-    series.SeriesInstanceUID = identity.series_instance_uid
-    series.ReferencedSOPSequence = [predecessor_reference(identity.predecessor)]
-    purpose = CodedConcept.from_code(codes.DCM.ReplacedReport)  # CID 7009
-    series.ReferencedSOPSequence[0].PurposeOfReferenceCodeSequence = [purpose]
     study = Dataset()
-    study.StudyInstanceUID = str(identity.predecessor.StudyInstanceUID)
-    study.ReferencedSeriesSequence = [series]
+    study.StudyInstanceUID = identity.study_instance_uid
+    study.ReferencedSeriesSequence = []
+    for predecessor in identity.predecessors:
+        reference = predecessor_reference(predecessor)
+        reference.PurposeOfReferenceCodeSequence = [CodedConcept.from_code(codes.DCM.ReplacedReport)]  # CID 7009
+        series = Dataset()
+        series.SeriesInstanceUID = predecessor.series_instance_uid
+        series.ReferencedSOPSequence = [reference]
+        study.ReferencedSeriesSequence.append(series)
     dataset.PredecessorDocumentsSequence = [study]
 
 
-def predecessor_reference(predecessor: Dataset) -> Dataset:
-    """Return a reference to the object that this one replaces."""
-    return _reference(str(predecessor.SOPClassUID), str(predecessor.SOPInstanceUID))
+def predecessor_reference(predecessor: Predecessor) -> Dataset:
+    """Return a reference to an earlier version."""
+    return _reference(predecessor.sop_class_uid, predecessor.sop_instance_uid)
 
 
 def source_reference(image: SourceImage, purpose: PydicomCode) -> Dataset:

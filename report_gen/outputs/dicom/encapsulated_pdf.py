@@ -16,7 +16,7 @@ from report_gen.outputs.dicom.attributes import (
     source_reference,
     to_concept,
 )
-from report_gen.outputs.dicom.identity import identify_object
+from report_gen.outputs.dicom.identity import ObjectIdentity, identify_object
 from report_gen.outputs.document import DraftDocument
 
 _SERIES_NUMBER = 9603
@@ -40,8 +40,8 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
         dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         dataset.SOPClassUID, dataset.SOPInstanceUID = identity.sop_class_uid, identity.sop_instance_uid
         dataset.SeriesInstanceUID, dataset.SeriesNumber = identity.series_instance_uid, identity.series_number
-        dataset.InstanceNumber = identity.instance_number
-        _set_equipment(dataset, draft)
+        dataset.InstanceNumber = identity.version
+        _set_equipment(dataset, draft, identity)
         _set_document(dataset, page)
         purpose = codes.DCM.SourceImage  # CID 7060
         if sources := [source_reference(image, purpose) for image in draft.source.dicom_images]:
@@ -50,9 +50,9 @@ def format_dicom_pdf(draft: DraftDocument) -> bytes:
         return finish(dataset, draft)
 
 
-def _set_equipment(dataset: Dataset, draft: DraftDocument) -> None:
+def _set_equipment(dataset: Dataset, draft: DraftDocument, identity: ObjectIdentity) -> None:
     """Set the Series, General Equipment and SC Equipment Modules and the content time."""
-    arguments = equipment_arguments(draft, kind="PDF report")
+    arguments = equipment_arguments(draft, identity, kind="PDF report")
     dataset.Modality = "DOC"
     dataset.SeriesDescription = arguments["series_description"]
     dataset.Manufacturer = arguments["manufacturer"]

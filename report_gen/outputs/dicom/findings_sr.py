@@ -86,8 +86,8 @@ def format_dicom_sr_findings(draft: DraftDocument) -> bytes:
             series_instance_uid=identity.series_instance_uid,
             series_number=identity.series_number,
             sop_instance_uid=identity.sop_instance_uid,
-            instance_number=identity.instance_number,
-            **equipment_arguments(draft, kind="coded findings"),
+            instance_number=identity.version,
+            **equipment_arguments(draft, identity, kind="coded findings"),
         )
         add_predecessor(dataset, identity)
         return finish(dataset, draft)
@@ -144,9 +144,7 @@ def _empty_group(draft: DraftDocument, identity: ObjectIdentity) -> Measurements
 
 
 def _tracking(name: str, identity: ObjectIdentity) -> TrackingIdentifier:
-    return TrackingIdentifier(
-        uid=derived_uid("tracking", identity.series_instance_uid, name), identifier=strip_controls(name)
-    )
+    return TrackingIdentifier(uid=derived_uid("tracking", identity.document_uid, name), identifier=strip_controls(name))
 
 
 def _algorithm(draft: DraftDocument) -> AlgorithmIdentification:

@@ -27,9 +27,9 @@ _DERIVATION = "Outlines of the model's attention to present findings over the ra
 def format_dicom_sc(draft: DraftDocument) -> bytes:
     """Write the key image of a draft as a DICOM Secondary Capture image (PS3.3 A.8.1).
 
-    The banner, the notices and the model are drawn into the image. A new version is the next instance of the series. An
-    image has no Predecessor Documents Sequence, and no code says that an image replaces another one (PS3.16 CID 7201),
-    so the replaced image is a Referenced Image (PS3.3 C.12.4) and the Derivation Description says that it is replaced.
+    The banner, the notices and the model are drawn into the image. An image has no Predecessor Documents Sequence, and
+    no code says that an image replaces another one (PS3.16 CID 7201), so the earlier versions are Referenced Images
+    (PS3.3 C.12.4), and the Derivation Description names the one that is replaced.
 
     Args:
         draft: The draft with its attention.
@@ -54,7 +54,7 @@ def format_dicom_sc(draft: DraftDocument) -> bytes:
 
 def _secondary_capture(draft: DraftDocument, identity: ObjectIdentity, pixels: NDArray[np.uint8]) -> Dataset:
     """Return an image with pixels [H,W,3], without references to other images."""
-    arguments = equipment_arguments(draft, kind="key image")
+    arguments = equipment_arguments(draft, identity, kind="key image")
     time = arguments.pop("content_time")
     date = arguments.pop("content_date")
     dataset = SCImage(
@@ -67,7 +67,7 @@ def _secondary_capture(draft: DraftDocument, identity: ObjectIdentity, pixels: N
         series_instance_uid=identity.series_instance_uid,
         series_number=identity.series_number,
         sop_instance_uid=identity.sop_instance_uid,
-        instance_number=identity.instance_number,
+        instance_number=identity.version,
         **arguments,
     )
     dataset.ContentDate, dataset.ContentTime = date.strftime("%Y%m%d"), time.strftime("%H%M%S")
@@ -80,14 +80,14 @@ def _secondary_capture(draft: DraftDocument, identity: ObjectIdentity, pixels: N
 
 
 def _add_references(dataset: Dataset, draft: DraftDocument, identity: ObjectIdentity) -> None:
-    """Set the General Reference Module (PS3.3 C.12.4): the radiograph, and the key image that this one replaces."""
+    """Set the General Reference Module (PS3.3 C.12.4): the radiograph, and earlier versions of this one."""
     dataset.DerivationDescription = _DERIVATION
     if draft.source.dicom_images:
         operation = codes.DCM.SourceImageForImageProcessingOperation  # CID 7202
         dataset.SourceImageSequence = [source_reference(draft.source.dicom_images[0], operation)]
-    if identity.predecessor is not None:
-        dataset.ReferencedImageSequence = [predecessor_reference(identity.predecessor)]
-        dataset.DerivationDescription += f" Replaces the image {identity.predecessor.SOPInstanceUID}."
+    if identity.predecessors:
+        dataset.ReferencedImageSequence = list(map(predecessor_reference, identity.predecessors))
+        dataset.DerivationDescription += f" Replaces the image {identity.predecessors[-1].sop_instance_uid}."
 
 
 def _laterality(draft: DraftDocument) -> str:

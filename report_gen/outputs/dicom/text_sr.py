@@ -72,8 +72,8 @@ def format_dicom_sr(draft: DraftDocument) -> bytes:
             series_instance_uid=identity.series_instance_uid,
             series_number=identity.series_number,
             sop_instance_uid=identity.sop_instance_uid,
-            instance_number=identity.instance_number,
-            **equipment_arguments(draft, kind="report"),
+            instance_number=identity.version,
+            **equipment_arguments(draft, identity, kind="report"),
         )
         # highdicom has no class for Basic Text SR, whose content is a subset of that of Enhanced SR (PS3.3 A.35.1).
         dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class_uid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +15,8 @@ from pydicom.uid import UID
 
 from report_gen.errors import StudyError
 from report_gen.outputs import DocumentOptions, DraftDocument, get_format
+from report_gen.outputs.dicom.identity import read_object_version
+from report_gen.outputs.versions import DocumentVersion
 from report_gen.records import Report
 from tests.dicom_files import STUDY_UID
 from tests.outputs.dicom.conftest import Draft
@@ -67,35 +69,67 @@ def test_two_sop_classes_never_share_a_series(source: str, draft: Draft) -> None
     assert all(UID(one.SOPInstanceUID).is_valid and UID(one.SeriesInstanceUID).is_valid for one in objects)
 
 
+def replaced_by(name: str, later: Dataset) -> list[Dataset]:
+    """Return the references of an object to its earlier versions."""
+    if name == "dicom-sc":  # images have no Predecessor Documents Sequence
+        return list(later.get("ReferencedImageSequence", ()))
+    (study,) = later.get("PredecessorDocumentsSequence") or (Dataset(),)
+    return [
+        reference for series in study.get("ReferencedSeriesSequence", ()) for reference in series.ReferencedSOPSequence
+    ]
+
+
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_revision_is_the_next_instance_of_the_series(name: str, draft: Draft, written: Write, tmp_path: Path) -> None:
+def test_a_revision_has_a_series_of_its_own(name: str, draft: Draft, written: Write, tmp_path: Path) -> None:
+    """OHIF shows the first text report of a series only, so the replaced version would be the one that is read."""
     path = written(name, draft()).rename(tmp_path / "earlier.dcm")
     earlier, later = dcmread(path), render(name, draft(revises=path))
-    assert later.SeriesInstanceUID == earlier.SeriesInstanceUID
+    assert later.SeriesInstanceUID != earlier.SeriesInstanceUID
     assert later.SOPInstanceUID != earlier.SOPInstanceUID
     assert (earlier.InstanceNumber, later.InstanceNumber) == (1, 2)
-    if name == "dicom-sc":  # images have no such attribute
-        (reference,) = later.ReferencedImageSequence
-        assert later.DerivationDescription.endswith(f" Replaces the image {earlier.SOPInstanceUID}.")
-        assert "ReferencedImageSequence" not in earlier
-    else:
-        (study,) = later.PredecessorDocumentsSequence
-        (reference,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
-        assert study.StudyInstanceUID == STUDY_UID
-        assert reference.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Replaced report"
-        assert "PredecessorDocumentsSequence" not in earlier
+    kind = earlier.SeriesDescription.removeprefix("DRAFT ")
+    assert later.SeriesDescription == f"DRAFT 2 {kind}"
+    assert len(later.SeriesDescription) <= 64
+    (reference,) = replaced_by(name, later)
     assert reference.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
     assert reference.ReferencedSOPClassUID == earlier.SOPClassUID
+    assert replaced_by(name, earlier) == []
+    if name == "dicom-sc":
+        assert later.DerivationDescription.endswith(f" Replaces the image {earlier.SOPInstanceUID}.")
+    else:
+        (study,) = later.PredecessorDocumentsSequence
+        assert study.StudyInstanceUID == STUDY_UID
+        assert study.ReferencedSeriesSequence[0].SeriesInstanceUID == earlier.SeriesInstanceUID
+        assert reference.PurposeOfReferenceCodeSequence[0].CodeMeaning == "Replaced report"
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_the_third_version_follows_the_second(name: str, draft: Draft, written: Write, tmp_path: Path) -> None:
+def test_the_third_version_refers_to_both_earlier_ones(name: str, draft: Draft, written: Write, tmp_path: Path) -> None:
     first = written(name, draft()).rename(tmp_path / "first.dcm")
     second = written(name, draft(revises=first)).rename(tmp_path / "second.dcm")
     third = render(name, draft(revises=second))
     assert third.InstanceNumber == 3
-    assert third.SeriesInstanceUID == dcmread(first).SeriesInstanceUID
-    assert len({third.SOPInstanceUID, dcmread(second).SOPInstanceUID, dcmread(first).SOPInstanceUID}) == 3
+    uids = [str(dcmread(path).SOPInstanceUID) for path in (first, second)]
+    assert [str(one.ReferencedSOPInstanceUID) for one in replaced_by(name, third)] == uids
+    assert third.SOPInstanceUID not in uids
+    third.save_as(tmp_path / "third.dcm", enforce_file_format=True)
+    versions = [read_object_version(tmp_path / f"{one}.dcm") for one in ("first", "second", "third")]
+    assert versions == [DocumentVersion(uids[0], number) for number in (1, 2, 3)]
+
+
+def test_findings_keep_their_tracking_uid_in_a_later_version(draft: Draft, written: Write) -> None:
+    path = written("dicom-sr-findings", draft())
+    datasets = dcmread(path), render("dicom-sr-findings", draft(revises=path))
+    one, other = ([str(item.UID) for item in items_of(dataset) if "UID" in item] for dataset in datasets)
+    assert one
+    assert one == other
+
+
+def items_of(dataset: Dataset) -> Iterator[Dataset]:
+    """Yield all content items of a structured report."""
+    for item in dataset.get("ContentSequence", ()):
+        yield item
+        yield from items_of(item)
 
 
 def test_a_revision_of_something_else_is_refused(draft: Draft, written: Write, tmp_path: Path) -> None:

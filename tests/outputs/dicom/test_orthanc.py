@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 
 from report_gen.outputs import DraftDocument
 from tests.dicom_files import STUDY_UID
@@ -57,12 +58,9 @@ def test_orthanc_keeps_a_revision_beside_the_earlier_report(
     for path in (earlier, later, later):  # the same draft twice is one object
         orthanc.stow(path)
     study_uid = str(draft("picture").source.attributes.StudyInstanceUID)
-    (series,) = [
-        series for series, modality in orthanc.modalities(study_uid).items() if _is_series_of(later, series, modality)
-    ]
-    instances = orthanc.get(f"/dicom-web/studies/{study_uid}/series/{series}/instances")
-    assert sorted(one["00200013"]["Value"][0] for one in instances) == [1, 2]
-
-
-def _is_series_of(path: Path, series: str, modality: str) -> bool:
-    return modality == "SR" and series.encode() in path.read_bytes()
+    modalities = orthanc.modalities(study_uid)
+    for number, path in enumerate((earlier, later), start=1):
+        series = str(dcmread(path).SeriesInstanceUID)
+        assert modalities[series] == "SR"
+        (instance,) = orthanc.get(f"/dicom-web/studies/{study_uid}/series/{series}/instances")
+        assert instance["00200013"]["Value"] == [number]
