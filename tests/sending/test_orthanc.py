@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -15,8 +14,17 @@ from typing import Any
 
 import pytest
 
-from report_gen.sending import DicomNode, Outcome, WebService, find_objects, open_receiver, send_files
+from report_gen.sending import (
+    DicomNode,
+    Outcome,
+    WebService,
+    find_objects,
+    open_commitment,
+    open_receiver,
+    send_files,
+)
 from tests.sending.archives import sr_file
+from tests.sending.keepers import free_port
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
@@ -31,6 +39,8 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    sender_port: int
+    """Port where Orthanc expects the sender SENDER."""
 
     def instances(self) -> set[str]:
         """The SOP Instance UIDs of what is stored."""
@@ -39,15 +49,9 @@ class Orthanc:
             return {instance["MainDicomTags"]["SOPInstanceUID"] for instance in json.load(answer)}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @pytest.fixture(scope="module")
 def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    folder, found = tmp_path_factory.mktemp("orthanc"), Orthanc(free_port(), free_port())
+    folder, found = tmp_path_factory.mktemp("orthanc"), Orthanc(free_port(), free_port(), free_port())
     settings: dict[str, Any] = {
         "HttpPort": found.http_port,
         "DicomPort": found.dicom_port,
@@ -58,6 +62,7 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowStore": True,
+        "DicomModalities": {"sender": ["SENDER", "127.0.0.1", found.sender_port]},
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
         "Plugins": [str(PLUGIN)],
     }
@@ -104,3 +109,29 @@ def test_a_url_without_the_service(orthanc: Orthanc, tmp_path: Path) -> None:
     with open_receiver(WebService(f"http://127.0.0.1:{orthanc.http_port}"), objects) as receiver:
         (result,) = send_files(receiver, objects)
     assert "give the root of its DICOMweb service" in str(result.error)
+
+
+def test_orthanc_commits_to_keep_what_it_has(orthanc: Orthanc, tmp_path: Path) -> None:
+    """Orthanc answers on an association that it opens to the registered sender."""
+    paths = [sr_file(tmp_path / f"{number}.dcm", uid=f"1.2.4.{number}") for number in range(2)]
+    stored, absent = find_objects(paths).objects
+    node = DicomNode("ORTHANC", "127.0.0.1", orthanc.dicom_port)
+    with open_commitment(node, calling_aet="SENDER", port=orthanc.sender_port) as commitment:
+        with open_receiver(node, [stored], calling_aet="SENDER") as receiver:
+            (sent,) = send_files(receiver, [stored])
+        kept, missing = commitment.request([stored, absent])
+    assert sent.outcome is Outcome.STORED
+    assert (kept.outcome, kept.error) == (Outcome.COMMITTED, None)
+    assert missing.outcome is Outcome.NOT_COMMITTED
+    assert "does not commit to keep the file (0x0112" in str(missing.error)
+
+
+def test_orthanc_refuses_a_sender_that_it_does_not_know(orthanc: Orthanc, tmp_path: Path) -> None:
+    objects = find_objects([sr_file(tmp_path / "a.dcm")]).objects
+    node = DicomNode("ORTHANC", "127.0.0.1", orthanc.dicom_port)
+    with open_commitment(node, calling_aet="STRANGER", timeout=5) as commitment:
+        (result,) = commitment.request(objects)
+    assert result.outcome is Outcome.NOT_COMMITTED
+    assert "ended the connection at the request for storage commitment; register the AE title STRANGER" in str(
+        result.error
+    )
