@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-AE_TITLE = "ORTHANC"
+AE_TITLE, SENDER = "ORTHANC", "SENDER"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")  # /usr/lib/orthanc has no file that Orthanc loads
 
 
@@ -28,6 +28,8 @@ class Orthanc:
 
     http_port: int
     dicom_port: int
+    sender_port: int
+    """Port at which Orthanc expects the sender `SENDER`, for the answers to requests for storage commitment."""
 
     @property
     def url(self) -> str:
@@ -70,7 +72,7 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
     program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
     if program is None or not _PLUGIN.is_file():
         pytest.skip("an archive is missing: apt-get install orthanc orthanc-dicomweb")
-    server = Orthanc(_free_port(), _free_port())
+    server = Orthanc(free_port(), free_port(), free_port())
     configuration = {
         "HttpPort": server.http_port,
         "DicomPort": server.dicom_port,
@@ -81,6 +83,7 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowStore": True,
+        "DicomModalities": {"sender": [SENDER, "127.0.0.1", server.sender_port]},
         "ConcurrentJobs": 1,
         "Plugins": [str(_PLUGIN)],
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
@@ -96,7 +99,8 @@ def running_orthanc(folder: Path) -> Iterator[Orthanc]:
             process.wait(30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this computer that no server uses."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 

@@ -50,8 +50,8 @@ Revises = Annotated[
     typer.Option(
         metavar="FILE",
         help="Write a new version of FILE, an earlier DICOM, FHIR or HL7 document of one study. The new document "
-        "states that it replaces FILE (a key image is the next image of its series). It has the name of the study with "
-        "-v2, -v3 and so on; no file is overwritten.",
+        "states that it replaces FILE. It has the name of the study with -v2, -v3 and so on; no file is overwritten. "
+        "If a newer version of FILE is beside it or in the folder of --output, the study is refused.",
     ),
 ]
 PatientId = Annotated[

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from report_gen.errors import UsageError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_text, set_verbosity, stop_on_signals
 
 if TYPE_CHECKING:
-    from report_gen.sending import DicomNode, DicomObject, Receiver, SendResult, TlsFiles, WebService
+    from report_gen.sending import DicomNode, DicomObject, SendResult, TlsFiles, WebService
 
 
 def send(
@@ -62,20 +62,38 @@ def send(
             "1, 2, 4 ... up to 30 seconds.",
         ),
     ] = 3,
+    commit: Annotated[
+        bool,
+        typer.Option(
+            "--commit",
+            help="Ask the DICOM node to commit to keep the files (storage commitment), and wait for its answer for the "
+            "time of --timeout.",
+        ),
+    ] = False,
+    commit_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            metavar="PORT",
+            help="Port of this computer on which the node answers to --commit, as it is registered there for "
+            "--calling-aet. Default: the node answers on the connection of the request.",
+        ),
+    ] = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
     """Send DICOM files to an archive by C-STORE or STOW-RS.
 
-    Prints `stored`, `failed` or `not sent` and the name of each DICOM file. A file that the receiver refuses does
-    not stop the others. The exit code is 7 if the receiver did not store a file, and 3 if a file is not a DICOM file.
+    Prints `stored`, `failed` or `not sent` and the name of each DICOM file, and with --commit afterwards `committed` or
+    `not committed` for each file that was stored. A file that the receiver refuses does not stop the others. The exit
+    code is 7 if the receiver did not store a file or does not commit to keep it, and 3 if a file is not a DICOM file.
     """
     set_verbosity(verbose=verbose, quiet=quiet)
     from report_gen.sending import (  # imports pydicom
         AUTHORIZATION_VARIABLE,
         check_ae_title,
         find_objects,
-        open_receiver,
         parse_destination,
     )
 
@@ -84,6 +102,7 @@ def send(
     )
     calling_aet = check_ae_title(calling_aet, "--calling-aet")
     certificates = _tls_files(destination, with_tls=tls, ca=tls_ca, certificate=tls_cert, key=tls_key)
+    keeper = _commitment_node(destination, commit=commit, port=commit_port)
     if not destination.is_loopback:
         how = "" if destination.is_encrypted else " without encryption"
         print_notice(f"data of patients leave this computer{how}, for {destination}")
@@ -93,15 +112,12 @@ def send(
             print_error(str(refusal))
         if found.ignored:
             print_notice(f"files of folders that are not DICOM and are not sent: {found.ignored}")
-        with open_receiver(
-            destination, found.objects, calling_aet=calling_aet, timeout=timeout, tls=certificates
-        ) as receiver:
-            results = _send_all(receiver, found.objects, retries)
-    number = Counter(result.outcome.value for result in results)
-    print_notice(
-        f"stored by {destination}: {number['stored']}; failed: {number['failed']}; not sent: "
-        f"{number['not sent'] + len(found.refused)}"
-    )
+        connection: dict[str, Any] = {"calling_aet": calling_aet, "timeout": timeout, "tls": certificates}
+        if keeper is None:
+            results = _send(destination, found.objects, retries, connection)
+        else:
+            results = _send_and_commit(keeper, found.objects, retries, connection, commit_port)
+    _print_totals(destination, results, refused=len(found.refused), commit=commit)
     errors = [*found.refused, *(result.error for result in results if result.error)]
     if errors:
         raise typer.Exit(max(error.exit_code for error in errors))
@@ -126,16 +142,70 @@ def _tls_files(
     return TlsFiles(ca, certificate, key)
 
 
-def _send_all(receiver: Receiver, objects: Sequence[DicomObject], retries: int) -> list[SendResult]:
-    """Send files, and print what happened to each as soon as it is known."""
-    from report_gen.sending import send_files
+def _commitment_node(destination: DicomNode | WebService, *, commit: bool, port: int | None) -> DicomNode | None:
+    """Return the node that is asked for storage commitment; None if the options do not ask for it.
 
-    results = []
-    for result in send_files(receiver, objects, retries=retries):
-        results.append(result)
+    Raises:
+        UsageError: The options do not fit together.
+    """
+    from report_gen.sending import WebService
+
+    if commit and isinstance(destination, WebService):
+        raise UsageError("--commit is for C-STORE; a DICOMweb service has no storage commitment")
+    if port is not None and not commit:
+        raise UsageError("--commit-port is the port for the answer to --commit; give --commit as well")
+    if port is not None and destination.is_encrypted:
+        raise UsageError("--commit-port: answers are not encrypted there; leave it out, or leave --tls out")
+    return destination if commit and not isinstance(destination, WebService) else None
+
+
+def _send(
+    destination: DicomNode | WebService, objects: Sequence[DicomObject], retries: int, connection: Mapping[str, Any]
+) -> list[SendResult]:
+    """Send files, and print what happened to each."""
+    from report_gen.sending import open_receiver, send_files
+
+    with open_receiver(destination, objects, **connection) as receiver:
+        return _print_results(send_files(receiver, objects, retries=retries))
+
+
+def _send_and_commit(
+    node: DicomNode,
+    objects: Sequence[DicomObject],
+    retries: int,
+    connection: Mapping[str, Any],
+    port: int | None,
+) -> list[SendResult]:
+    """Send files, ask the node to commit to keep those that it stored, and print what happened to each."""
+    from report_gen.sending import Outcome, open_commitment
+
+    with open_commitment(node, port=port, **connection) as commitment:
+        results = _send(node, objects, retries, connection)
+        stored = {result.path for result in results if result.outcome is Outcome.STORED}
+        kept = [item for item in objects if item.path in stored]
+        return results + _print_results(commitment.request(kept)) if kept else results
+
+
+def _print_results(results: Iterable[SendResult]) -> list[SendResult]:
+    """Print what happened to each file as soon as it is known. Return the results."""
+    printed = []
+    for result in results:
+        printed.append(result)
         print_text(f"{result.outcome}\t{result.path}")
         if result.warning:
             print_notice(f"{result.path}: stored with a warning of the receiver: {result.warning}")
         if result.error:
             print_error(str(result.error))
-    return results
+    return printed
+
+
+def _print_totals(
+    destination: DicomNode | WebService, results: Sequence[SendResult], *, refused: int, commit: bool
+) -> None:
+    number = Counter(result.outcome.value for result in results)
+    print_notice(
+        f"stored by {destination}: {number['stored']}; failed: {number['failed']}; not sent: "
+        f"{number['not sent'] + refused}"
+    )
+    if commit:
+        print_notice(f"committed by {destination}: {number['committed']}; not committed: {number['not committed']}")

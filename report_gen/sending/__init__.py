@@ -1,4 +1,4 @@
-"""Send DICOM files to an archive: C-STORE (PS3.4 Annex B) and STOW-RS (PS3.18 10.5).
+"""Send DICOM files to an archive: C-STORE (PS3.4 Annex B) with storage commitment (Annex J), and STOW-RS (PS3.18 10.5).
 
 The libraries for the network are imported when a receiver is opened, and belong to the extra `clinical`.
 """
@@ -12,7 +12,7 @@ from report_gen.sending.destination import (
     parse_destination,
 )
 from report_gen.sending.dicom_object import DicomObject, FoundObjects, find_objects
-from report_gen.sending.receivers import Receiver, open_receiver
+from report_gen.sending.receivers import Receiver, open_commitment, open_receiver
 from report_gen.sending.tls import TlsFiles
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "WebService",
     "check_ae_title",
     "find_objects",
+    "open_commitment",
     "open_receiver",
     "parse_destination",
     "send_files",

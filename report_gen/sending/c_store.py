@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,27 +11,21 @@ from typing import NamedTuple, Self
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
-from report_gen.errors import ReceiverError, SendError
+from report_gen.errors import SendError
 from report_gen.imaging import raise_study_errors
+from report_gen.sending.association import DicomPeer
 from report_gen.sending.destination import DicomNode
 from report_gen.sending.dicom_object import DicomObject
 from report_gen.sending.status import describe_status, is_transient, is_warning
-from report_gen.sending.tls import TlsFiles, tls_reason
+from report_gen.sending.tls import TlsFiles
 
 _MAX_CONTEXTS = 128
 """Presentation contexts of one association: their identifiers are the odd numbers below 256 (PS3.8 9.3.2.2)."""
 _UNCOMPRESSED = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 """Transfer syntaxes of which one can be written as the other; each node takes the second one (PS3.5 10.1)."""
-
-_TRANSIENT_REJECTION = 2
-"""Result of a rejection: 1 for permanent, 2 for transient (PS3.8 9.3.4)."""
-_UNKNOWN_CALLED_TITLE = (1, 7)
-_UNKNOWN_CALLING_TITLE = (1, 3)
-"""Source and reason of a rejection (PS3.8 9.3.4)."""
 
 
 class _Context(NamedTuple):
@@ -57,12 +49,9 @@ class StorageProvider:
     def __init__(
         self, node: DicomNode, objects: Sequence[DicomObject], *, calling_aet: str, timeout: float, tls: TlsFiles
     ) -> None:
-        self._node, self._timeout = node, timeout
-        self._tls = (tls.context(), node.host) if node.with_tls else None
+        self._node = node
+        self._peer = DicomPeer(node, calling_aet=calling_aet, timeout=timeout, tls=tls)
         self._contexts = list(dict.fromkeys(map(_context_of, objects)))
-        self._entity = AE(calling_aet)
-        self._entity.connection_timeout = self._entity.acse_timeout = timeout
-        self._entity.dimse_timeout = self._entity.network_timeout = timeout
         self._association: Association | None = None
         self._proposed: Sequence[_Context] = ()
 
@@ -92,11 +81,8 @@ class StorageProvider:
         if "Status" in status:
             return self._check_status(item, status)
         self._close(abort=True)  # the next attempt needs an association of its own
-        if time.monotonic() - started >= self._timeout:
-            raise ReceiverError(
-                f"{self._node}: gave no answer in {self._timeout:.0f} s; check the receiver or raise --timeout",
-                is_transient=True,
-            )
+        if time.monotonic() - started >= self._peer.timeout:
+            raise self._peer.silent()
         raise self._lost(item)
 
     def _check_status(self, item: DicomObject, status: Dataset) -> str:
@@ -118,24 +104,11 @@ class StorageProvider:
         self._close(abort=False)
         start = self._contexts.index(context) if len(self._contexts) > _MAX_CONTEXTS else 0
         self._proposed = self._contexts[start : start + _MAX_CONTEXTS]
-        try:
-            association = self._entity.associate(
-                self._node.host,
-                self._node.port,
-                contexts=[build_context(uid, list(syntaxes)) for uid, syntaxes in self._proposed],
-                ae_title=self._node.ae_title,
-                tls_args=self._tls,
-            )
-        except OSError as error:  # the name of the host cannot be resolved
-            raise self._unreachable(error) from error
-        self._association = association
-        if association.is_established:
-            return association
-        if association.is_rejected:
-            raise self._rejected(association)
-        if association.rejected_contexts:  # none was accepted
+        contexts = [build_context(uid, list(syntaxes)) for uid, syntaxes in self._proposed]
+        self._association = self._peer.associate(contexts)
+        if self._association is None:
             raise self._not_supported(item)
-        raise self._diagnose()
+        return self._association
 
     def _close(self, *, abort: bool) -> None:
         association, self._association = self._association, None
@@ -149,47 +122,6 @@ class StorageProvider:
     def _lost(self, item: DicomObject) -> SendError:
         return SendError(
             f"{item.path}: {self._node} ended the connection; see the log of the receiver", is_transient=True
-        )
-
-    def _rejected(self, association: Association) -> ReceiverError:
-        answer = association.acceptor.primitive
-        if answer is None:
-            return self._diagnose()
-        reason = (answer.result_source, answer.diagnostic)
-        if reason == _UNKNOWN_CALLED_TITLE:
-            return ReceiverError(f"{self._node}: does not have this AE title; correct the part of --to before the @")
-        if reason == _UNKNOWN_CALLING_TITLE:
-            return ReceiverError(
-                f"{self._node}: does not know the AE title {self._entity.ae_title}; register it there, or give "
-                "another one with --calling-aet"
-            )
-        return ReceiverError(
-            f"{self._node}: rejected the connection ({answer.reason_str}); see the log of the receiver",
-            is_transient=answer.result == _TRANSIENT_REJECTION,
-        )
-
-    def _diagnose(self) -> ReceiverError:
-        """Return why no association was made, which pynetdicom only writes to its log."""
-        try:
-            with socket.create_connection((self._node.host, self._node.port), timeout=self._timeout) as connection:
-                if self._tls:
-                    context, name = self._tls
-                    context.wrap_socket(connection, server_hostname=name).close()
-        except OSError as error:
-            return self._unreachable(error)
-        hint = "check --tls, and whether" if self._node.with_tls else "check whether it needs --tls, and whether"
-        return ReceiverError(
-            f"{self._node}: gave no answer of a DICOM node; {hint} the port is right", is_transient=True
-        )
-
-    def _unreachable(self, error: OSError) -> ReceiverError:
-        if isinstance(error, ssl.SSLError):
-            return ReceiverError(f"{self._node}: TLS failed ({tls_reason(error)}); check --tls-ca and --tls-cert")
-        is_permanent = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
-        reason = "timed out" if isinstance(error, TimeoutError) else error.strerror
-        return ReceiverError(
-            f"{self._node}: cannot be reached ({reason}); check host and port, and whether the receiver runs",
-            is_transient=not is_permanent,
         )
 
 

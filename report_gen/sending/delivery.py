@@ -27,6 +27,9 @@ class Outcome(StrEnum):
     FAILED = "failed"
     NOT_SENT = "not sent"
     """The receiver had failed before."""
+    COMMITTED = "committed"
+    """The receiver has taken responsibility for a file that it stored."""
+    NOT_COMMITTED = "not committed"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
-"""Open the receiver of a destination."""
+"""Open the receiver of a destination, and the request for storage commitment."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from report_gen.outputs.extras import clinical_extra
 from report_gen.sending.destination import DicomNode, WebService
 from report_gen.sending.dicom_object import DicomObject
 from report_gen.sending.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from report_gen.sending.commitment import StorageCommitment
 
 
 class Receiver(Protocol):
@@ -61,3 +64,31 @@ def open_receiver(
 
         with StorageProvider(destination, objects, calling_aet=calling_aet, timeout=timeout, tls=tls) as provider:
             yield provider
+
+
+@contextmanager
+def open_commitment(
+    node: DicomNode,
+    *,
+    calling_aet: str = "REPORT_GEN",
+    timeout: float = 30,
+    tls: TlsFiles = TlsFiles(),  # noqa: B008 - frozen
+    port: int | None = None,
+) -> Iterator[StorageCommitment]:
+    """Prepare a request for storage commitment. If a port is given, this sender listens on it within the context.
+
+    Args:
+        node: The DICOM node that stores the files.
+        calling_aet: Application entity title of this sender.
+        timeout: Seconds that the node may take for an answer.
+        tls: Certificates, if the node uses TLS.
+        port: Port on which the node may answer; None for answers on the association of the request only.
+
+    Raises:
+        UsageError: A library of the extra `clinical` is missing, or the port cannot be used.
+    """
+    with clinical_extra("sending"):
+        from report_gen.sending.commitment import StorageCommitment
+
+    with StorageCommitment(node, calling_aet=calling_aet, timeout=timeout, tls=tls, port=port) as commitment:
+        yield commitment

@@ -9,7 +9,9 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.cli.test_start import MODEL_LIBRARIES, loaded_modules
+from tests.orthanc import free_port
 from tests.sending.archives import dicom_node, sr_file
+from tests.sending.keepers import Keeper, running
 
 TOKEN = "s3cret-t0ken"  # noqa: S105 - of a test
 
@@ -91,6 +93,10 @@ def test_a_receiver_that_is_down_is_one_sentence(report_gen: Command, tmp_path: 
         (["--to", "A@127.0.0.1:104", "--tls", "--tls-ca", "absent.pem"], "--tls-ca absent.pem: no certificates"),
         (["--to", "A@127.0.0.1:104", "--tls", "--tls-cert", "absent.pem"], "--tls-cert absent.pem: no certificate"),
         (["--to", "https://127.0.0.1/", "--tls"], "--tls is for C-STORE"),
+        (["--to", "http://127.0.0.1/x", "--commit"], "--commit is for C-STORE"),
+        (["--to", "A@127.0.0.1:104", "--commit-port", "104"], "give --commit as well"),
+        (["--to", "A@127.0.0.1:104", "--tls", "--commit", "--commit-port", "104"], "answers are not encrypted there"),
+        (["--to", "A@127.0.0.1:104", "--commit", "--commit-port", "65536"], "commit-port"),
         (["--to", "A@127.0.0.1:104", "--timeout", "0"], "timeout"),
         (["--to", "A@127.0.0.1:104", "--retries", "-1"], "retries"),
         ([], "--to"),
@@ -141,6 +147,23 @@ def test_a_token_is_never_sent_unencrypted_to_another_computer(
     assert TOKEN not in answer.err
 
 
+def test_what_the_node_commits_to_keep_is_printed(report_gen: Command, tmp_path: Path) -> None:
+    files = [sr_file(tmp_path / f"{number}.dcm", uid=f"1.2.{number}") for number in range(2)]
+    keeper = Keeper(failed={"1.2.1": 0x0110})
+    with running(keeper):
+        to = f"ARCHIVE@127.0.0.1:{keeper.own_port}"
+        answer = report_gen("send", *files, "--to", to, "--commit", "--timeout", 5)
+    assert answer.code == 7
+    assert answer.out == (f"stored\t{files[0]}\nstored\t{files[1]}\ncommitted\t{files[0]}\nnot committed\t{files[1]}\n")
+    assert f"report-gen: {files[1]}: {to} does not commit to keep the file (0x0110" in answer.err
+    assert f"notice: committed by {to}: 1; not committed: 1\n" in answer.err
+    keeper = Keeper(port=free_port(), title="REPORT_GEN")
+    with running(keeper):
+        to = f"ARCHIVE@127.0.0.1:{keeper.own_port}"
+        answer = report_gen("send", files[0], "--to", to, "--commit", "--commit-port", keeper.port, "--timeout", 5)
+    assert (answer.code, answer.out) == (0, f"stored\t{files[0]}\ncommitted\t{files[0]}\n")
+
+
 def test_a_password_in_a_url_is_not_repeated(report_gen: Command, tmp_path: Path) -> None:
     answer = report_gen("send", sr_file(tmp_path / "a.dcm"), "--to", f"http://user:{TOKEN}@127.0.0.1/dicom-web")
     assert answer.code == 2
@@ -150,8 +173,8 @@ def test_a_password_in_a_url_is_not_repeated(report_gen: Command, tmp_path: Path
 def test_a_missing_library_names_the_extra(
     report_gen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("report_gen.sending.c_store", "report_gen.sending.status"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("association", "c_store", "status"):
+        monkeypatch.delitem(sys.modules, f"report_gen.sending.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "pynetdicom", None)
     answer = report_gen("send", sr_file(tmp_path / "a.dcm"), "--to", "A@127.0.0.1:104")
     assert answer.code == 2
