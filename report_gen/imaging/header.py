@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS, acquisition, frame_seconds, image_type
+from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS, acquisition_of, begun_later, frame_seconds, image_type
 from report_gen.imaging.attributes import code_meaning, optional_value, text_value
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
@@ -151,7 +151,6 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
     """
     headers = iter(headers)
     first = next(headers)
-    seconds = frame_seconds(first, frames) if frames > 1 else None
     common = Image(
         path=path,
         sha256=sha256,
@@ -165,12 +164,10 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         quality_control=(text_value(first, "QualityControlImage") or "").upper() == "YES",
         indication=_indication(first),
     )
-    images = tuple(
-        _with_frame(common, header, frame if frames > 1 else None, None if seconds is None else seconds[frame])
-        for frame, header in enumerate(chain((first,), headers))
-    )
     series = Series(
-        images=images,
+        images=(_described(common, first),)
+        if frames == 1
+        else tuple(_frames(common, chain((first,), headers), frames)),
         series_instance_uid=_uid(first, "SeriesInstanceUID"),
         series_number=_integer(first, "SeriesNumber"),
         modality=modality_of(first),
@@ -191,26 +188,36 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
     )
 
 
-def _with_frame(image: Image, header: Dataset, frame: int | None, later: float | None) -> Image:
+def _frames(common: Image, headers: Iterable[Dataset], count: int) -> Iterator[Image]:
+    """Yield the records of the frames of a file. Frames that share a header differ in time only."""
+    previous, described, seconds = None, common, None
+    for frame, header in enumerate(headers):
+        if header is not previous:
+            previous, described = header, _described(common, header)
+            seconds = frame_seconds(header, count) if frame == 0 else None
+        acquisition = described.acquisition
+        if seconds is not None:
+            acquisition = begun_later(acquisition, seconds[frame])
+        yield dataclasses.replace(described, frame=frame, acquisition=acquisition)
+
+
+def _described(image: Image, header: Dataset) -> Image:
     """Return the record of a frame.
 
     Args:
         image: What is common to the frames of the file.
         header: Attributes of the frame.
-        frame: Index of the frame, None if the file has no other.
-        later: Seconds after the first frame.
     """
     rows, columns = square_size(int(header.Rows), int(header.Columns), pixel_aspect(header))
     found = slice_plane(header)
     return dataclasses.replace(
         image,
-        frame=frame,
         rows=rows,
         columns=columns,
         pixel_spacing=square_spacing(pixel_spacing(header)),
         plane=found.plane,
         plane_problem=found.problem,
-        acquisition=acquisition(header, later=later),
+        acquisition=acquisition_of(header),
         image_type=image_type(header),
     )
 

@@ -54,6 +54,8 @@ class Acquisition:
     trigger_time: float | None = None
     """Trigger Time (0018,1060) or Nominal Cardiac Trigger Delay Time (0020,9153), milliseconds."""
     kind: str | None = None
-    """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes."""
+    """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes. Complex Image
+    Component (0008,9208), such as PHASE, follows if it is not MAGNITUDE."""
     seconds: float | None = None
-    """Time of the acquisition after midnight, seconds, from Acquisition DateTime or Acquisition Time."""
+    """Time of the acquisition after midnight, seconds, from Acquisition DateTime or Acquisition Time, or that of a frame.
+    A cine whose header states no such time counts from its first frame, a NIfTI from its first volume."""
