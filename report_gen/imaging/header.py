@@ -164,10 +164,10 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         quality_control=(text_value(first, "QualityControlImage") or "").upper() == "YES",
         indication=_indication(first),
     )
+    every = chain((first,), headers)
+    images = (_described(common, first),) if frames == 1 else tuple(_frames(common, every, frames))
     series = Series(
-        images=(_described(common, first),)
-        if frames == 1
-        else tuple(_frames(common, chain((first,), headers), frames)),
+        images=images,
         series_instance_uid=_uid(first, "SeriesInstanceUID"),
         series_number=_integer(first, "SeriesNumber"),
         modality=modality_of(first),
@@ -194,7 +194,10 @@ def _frames(common: Image, headers: Iterable[Dataset], count: int) -> Iterator[I
     for frame, header in enumerate(headers):
         if header is not previous:
             previous, described = header, _described(common, header)
-            seconds = frame_seconds(header, count) if frame == 0 else None
+        if (
+            frame == 0 and "SharedFunctionalGroupsSequence" not in header
+        ):  # frames of enhanced objects state their times
+            seconds = frame_seconds(header, count)
         acquisition = described.acquisition
         if seconds is not None:
             acquisition = begun_later(acquisition, seconds[frame])
