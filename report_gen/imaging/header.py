@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS, acquisition_of, begun_later, frame_seconds, image_type
+from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS
 from report_gen.imaging.attributes import code_meaning, optional_value, text_value
+from report_gen.imaging.frame_records import frame_images
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
 from report_gen.imaging.nuclear import NUCLEAR_KEYWORDS
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
-from report_gen.imaging.planes import PLANE_KEYWORDS, slice_plane
-from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size, square_spacing
+from report_gen.imaging.planes import PLANE_KEYWORDS
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
@@ -164,10 +163,8 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         quality_control=(text_value(first, "QualityControlImage") or "").upper() == "YES",
         indication=_indication(first),
     )
-    every = chain((first,), headers)
-    images = (_described(common, first),) if frames == 1 else tuple(_frames(common, every, frames))
     series = Series(
-        images=images,
+        images=tuple(frame_images(common, chain((first,), headers), frames)),
         series_instance_uid=_uid(first, "SeriesInstanceUID"),
         series_number=_integer(first, "SeriesNumber"),
         modality=modality_of(first),
@@ -185,43 +182,6 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         patient_sex=text_value(first, "PatientSex"),
         patient_species=patient_species(first),
         indication=common.indication,
-    )
-
-
-def _frames(common: Image, headers: Iterable[Dataset], count: int) -> Iterator[Image]:
-    """Yield the records of the frames of a file. Frames that share a header differ in time only."""
-    previous, described, seconds = None, common, None
-    for frame, header in enumerate(headers):
-        if header is not previous:
-            previous, described = header, _described(common, header)
-        if (
-            frame == 0 and "SharedFunctionalGroupsSequence" not in header
-        ):  # frames of enhanced objects state their times
-            seconds = frame_seconds(header, count)
-        acquisition = described.acquisition
-        if seconds is not None:
-            acquisition = begun_later(acquisition, seconds[frame])
-        yield dataclasses.replace(described, frame=frame, acquisition=acquisition)
-
-
-def _described(image: Image, header: Dataset) -> Image:
-    """Return the record of a frame.
-
-    Args:
-        image: What is common to the frames of the file.
-        header: Attributes of the frame.
-    """
-    rows, columns = square_size(int(header.Rows), int(header.Columns), pixel_aspect(header))
-    found = slice_plane(header)
-    return dataclasses.replace(
-        image,
-        rows=rows,
-        columns=columns,
-        pixel_spacing=square_spacing(pixel_spacing(header)),
-        plane=found.plane,
-        plane_problem=found.problem,
-        acquisition=acquisition_of(header),
-        image_type=image_type(header),
     )
 
 
