@@ -57,5 +57,5 @@ class Acquisition:
     """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes. Complex Image
     Component (0008,9208), such as PHASE, follows if it is not MAGNITUDE."""
     seconds: float | None = None
-    """Time of the acquisition or frame after midnight, seconds, from Acquisition DateTime or Acquisition Time. Times of a
-    cine whose header states neither begin at its first frame, those of a NIfTI at its first volume."""
+    """Time of the acquisition or frame after midnight, seconds: Acquisition DateTime, else Acquisition Time. The times
+    of a cine without such a time begin at its first frame, those of a NIfTI at its first volume."""
