@@ -115,8 +115,8 @@ def compare_folder(folder: Path) -> Iterator[Comparison]:
 def compare(path: Path) -> Comparison | None:
     """Return the comparison of one file, or None if the file is no image."""
     try:
-        describe_dicom(path, "")
-        ours: NDArray[np.float32] | None = read_dicom_image(path).pixels
+        first = describe_dicom(path, "").images[0]
+        ours: NDArray[np.float32] | None = read_dicom_image(path, first.frame).pixels  # DCMTK renders the first frame
         refusal = ""
     except NotAnImageError:
         return None

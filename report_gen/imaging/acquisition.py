@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydicom import Dataset
 from pydicom.multival import MultiValue
@@ -49,12 +50,11 @@ def image_type(dataset: Dataset) -> tuple[str, ...]:
     return ()
 
 
-def acquisition(dataset: Dataset, *, later: float | None = None) -> Acquisition | None:
+def acquisition_of(dataset: Dataset) -> Acquisition | None:
     """Return what distinguishes an image from others of its series, or None if the header states nothing of it.
 
     Args:
         dataset: Attributes of the image, those of its functional groups included.
-        later: Seconds after the first frame of a cine, see `frame_seconds`.
     """
     found = Acquisition(
         number=_integer(dataset, "FrameAcquisitionNumber", "AcquisitionNumber"),
@@ -64,9 +64,20 @@ def acquisition(dataset: Dataset, *, later: float | None = None) -> Acquisition 
         contrast_agent=_contrast_agent(dataset),
         trigger_time=_first_number(dataset, "NominalCardiacTriggerDelayTime", "TriggerTime"),
         kind=_kind(dataset),
-        seconds=_seconds(dataset, later),
+        seconds=_seconds(dataset),
     )
     return None if found == Acquisition() else found
+
+
+def begun_later(first: Acquisition | None, seconds: float) -> Acquisition:
+    """Return the acquisition of a frame of a cine, whose time is after midnight if that of the first frame is known.
+
+    Args:
+        first: Acquisition of the first frame.
+        seconds: Time after the first frame, from `frame_seconds`.
+    """
+    first = first or Acquisition()
+    return replace(first, seconds=(first.seconds or 0) + seconds)
 
 
 def frame_seconds(dataset: Dataset, count: int) -> Sequence[float] | None:
@@ -116,13 +127,13 @@ def _kind(dataset: Dataset) -> str | None:
     return "\\".join(values)[:LONGEST_TEXT] or None
 
 
-def _seconds(dataset: Dataset, later: float | None) -> float | None:
-    """Return the time of a frame after midnight; that of a cine without such a time after its first frame."""
+def _seconds(dataset: Dataset) -> float | None:
+    """Return the time of a frame after midnight, or after the first one if the header states no other."""
     own = _first_time(dataset, "FrameAcquisitionDateTime", "FrameReferenceDateTime")
     if own is not None:
         return own
     begin = _first_time(dataset, "AcquisitionDateTime", "AcquisitionTime")
-    offset = number_value(dataset, "TemporalPositionTimeOffset") if later is None else later
+    offset = number_value(dataset, "TemporalPositionTimeOffset")
     if offset is None:
         return begin
     return offset if begin is None else begin + offset

@@ -36,7 +36,7 @@ _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 """Bit of the flags of a file (APPNOTE.TXT 4.4.4)."""
 _DAMAGED = (
-    *(EOFError, NotImplementedError, OverflowError, RuntimeError, TypeError, ValueError),
+    *(EOFError, LookupError, NotImplementedError, OverflowError, RuntimeError, TypeError, ValueError),
     *(struct.error, zipfile.BadZipFile, zlib.error),
 )
 """Exceptions that `zipfile` raises on damaged and manipulated archives."""
@@ -103,7 +103,7 @@ def unpack(path: Path, folder: Path) -> None:
             with file.bounded(_LARGEST_DIRECTORY, problem="its list of files has", remedy="unpack it"):
                 archive = zipfile.ZipFile(file)
             with archive:
-                members = [member for member in archive.infolist() if not member.is_dir()]
+                members = [member for member in archive.infolist() if not member.filename.endswith("/")]
                 _check_members(members, path, folder)
                 for member, target in zip(members, _targets(members, path, folder), strict=True):
                     target.parent.mkdir(parents=True, exist_ok=True)

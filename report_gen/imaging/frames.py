@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,11 @@ class DicomFrames:
             raise StudyError(path, reason)
 
     def headers(self) -> Iterator[Dataset]:
-        """Yield the attributes of each frame; see `header`."""
-        for frame in range(self.count):
-            yield self.header(frame)
+        """Yield the attributes of each frame; see `header`. Frames without attributes of their own share the object."""
+        if not self._groups and not self._nuclear:
+            yield from repeat(self.header(0), self.count)
+        else:
+            yield from map(self.header, range(self.count))
 
     def header(self, frame: int) -> Dataset:
         """Return the attributes of a frame: those of the file, and those of its functional groups at the top."""

@@ -32,7 +32,7 @@ SHUTTER_KEYWORDS = (
 """Attributes of the Display Shutter (PS3.3 C.7.6.11)."""
 
 _FRAME_TYPE = ("FrameType", "ComplexImageComponent")
-_MACROS = {
+MACROS = {
     "PixelMeasuresSequence": ("PixelSpacing", "SliceThickness"),  # PS3.3 C.7.6.16.2.1
     "PlanePositionSequence": ("ImagePositionPatient",),  # PS3.3 C.7.6.16.2.3
     "PlaneOrientationSequence": ("ImageOrientationPatient",),  # PS3.3 C.7.6.16.2.4
@@ -55,16 +55,17 @@ _MACROS = {
     "XRay3DFrameTypeSequence": _FRAME_TYPE,
     "USImageDescriptionSequence": _FRAME_TYPE,
 }
+"""The attributes that are read of each macro of the functional groups."""
 
 _ATTRIBUTES = {
-    Tag(macro): frozenset(Tag(attribute) for attribute in attributes) for macro, attributes in _MACROS.items()
+    Tag(macro): frozenset(Tag(attribute) for attribute in attributes) for macro, attributes in MACROS.items()
 }
 """The tags of the attributes of each macro."""
 
 _SHARED = "SharedFunctionalGroupsSequence"
 PER_FRAME_TAG = 0x52009230
 """Tag of the Per-frame Functional Groups Sequence."""
-FUNCTIONAL_GROUP_KEYWORDS = (_SHARED, *_MACROS)
+FUNCTIONAL_GROUP_KEYWORDS = (_SHARED, *MACROS)
 """Attributes that must be read so that `promote_shared_groups` finds the shared functional groups."""
 
 _SEQUENCE_END = b"\xfe\xff\xdd\xe0"

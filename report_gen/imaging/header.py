@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable
 from itertools import chain
@@ -11,14 +10,14 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS, acquisition, frame_seconds, image_type
+from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS
 from report_gen.imaging.attributes import code_meaning, optional_value, text_value
+from report_gen.imaging.frame_records import frame_images
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
 from report_gen.imaging.nuclear import NUCLEAR_KEYWORDS
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
-from report_gen.imaging.planes import PLANE_KEYWORDS, slice_plane
-from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size, square_spacing
+from report_gen.imaging.planes import PLANE_KEYWORDS
 from report_gen.records import Image, Laterality, Series, Study, ViewPosition
 
 HEADER_KEYWORDS = (
@@ -151,7 +150,6 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
     """
     headers = iter(headers)
     first = next(headers)
-    seconds = frame_seconds(first, frames) if frames > 1 else None
     common = Image(
         path=path,
         sha256=sha256,
@@ -165,12 +163,8 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         quality_control=(text_value(first, "QualityControlImage") or "").upper() == "YES",
         indication=_indication(first),
     )
-    images = tuple(
-        _with_frame(common, header, frame if frames > 1 else None, None if seconds is None else seconds[frame])
-        for frame, header in enumerate(chain((first,), headers))
-    )
     series = Series(
-        images=images,
+        images=tuple(frame_images(common, chain((first,), headers), frames)),
         series_instance_uid=_uid(first, "SeriesInstanceUID"),
         series_number=_integer(first, "SeriesNumber"),
         modality=modality_of(first),
@@ -188,30 +182,6 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         patient_sex=text_value(first, "PatientSex"),
         patient_species=patient_species(first),
         indication=common.indication,
-    )
-
-
-def _with_frame(image: Image, header: Dataset, frame: int | None, later: float | None) -> Image:
-    """Return the record of a frame.
-
-    Args:
-        image: What is common to the frames of the file.
-        header: Attributes of the frame.
-        frame: Index of the frame, None if the file has no other.
-        later: Seconds after the first frame.
-    """
-    rows, columns = square_size(int(header.Rows), int(header.Columns), pixel_aspect(header))
-    found = slice_plane(header)
-    return dataclasses.replace(
-        image,
-        frame=frame,
-        rows=rows,
-        columns=columns,
-        pixel_spacing=square_spacing(pixel_spacing(header)),
-        plane=found.plane,
-        plane_problem=found.problem,
-        acquisition=acquisition(header, later=later),
-        image_type=image_type(header),
     )
 
 

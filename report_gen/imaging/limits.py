@@ -9,8 +9,11 @@ from report_gen.errors import StudyError
 MAX_PIXELS = 64 * 2**20
 """Largest number of pixels in one image. A chest radiograph has 8 to 16 million."""
 
-MAX_FRAMES = 2**16
-"""Largest number of frames of a file, or of slices of a NIfTI file. Dynamic PET of the whole body has some 40,000."""
+MAX_FRAMES = 2**15
+"""Largest number of frames of a DICOM file. An enhanced MR of diffusion or function has some 10,000."""
+
+MAX_SLICES = 2**17
+"""Largest number of slices of a NIfTI file. Functional MR of an hour has some 100,000."""
 
 MAX_INFLATED_BYTES = 4 * MAX_PIXELS
 """Largest size of a deflated data set after inflation. The largest image of 16 bits takes half of it."""

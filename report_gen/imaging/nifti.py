@@ -52,7 +52,7 @@ def describe_nifti(path: Path, sha256: str) -> Study:
             _check_inflated(file, layout, path, remaining=layout.end - len(head))
         elif path.stat().st_size < layout.end:
             raise _truncated(path)
-    planes = [layout.plane(index) for index in range(layout.slices)]
+    planes = list(layout.planes())
     spacing = layout.spacing
     rows, columns = square_size(layout.rows, layout.columns, aspect_of(spacing))
     images = []

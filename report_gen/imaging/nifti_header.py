@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging.limits import MAX_FRAMES, check_pixel_count
+from report_gen.imaging.limits import MAX_SLICES, check_pixel_count
 from report_gen.imaging.planes import FoundPlane, is_position, is_spacing, perpendicular_directions
 from report_gen.imaging.square_pixels import aspect_of, square_size
 from report_gen.records import SlicePlane
@@ -93,31 +95,38 @@ class NiftiLayout:
     @property
     def spacing(self) -> tuple[float, float] | None:
         """Distance between rows and between columns, millimeters."""
-        plane = self.plane(0).plane
+        plane = next(self.planes()).plane
         return self.voxel_spacing if plane is None else plane.spacing
 
-    def plane(self, index: int) -> FoundPlane:
-        """Return the plane of a slice of a volume, or why it has none."""
+    def planes(self) -> Iterator[FoundPlane]:
+        """Yield the plane of each slice of a volume, or why it has none."""
         if self.affine is None:
-            return FoundPlane(problem=self.affine_problem)
-        along_row, along_column, between, first = self.affine.T
-        with np.errstate(over="ignore"):
-            spacing = (float(np.linalg.norm(along_column)), float(np.linalg.norm(along_row)))
-            position = tuple(map(float, first + index * between))
-            thickness = float(np.linalg.norm(between))
-        if not is_spacing(spacing) or not is_position(position):
-            return FoundPlane(problem="the affine of the NIfTI header gives no distances or no position")
-        directions = perpendicular_directions((along_row / spacing[1]).tolist(), (along_column / spacing[0]).tolist())
-        if directions is None:
-            return FoundPlane(problem="the affine of the NIfTI header shears the slices")
-        plane = SlicePlane(
-            position=position,
-            row_direction=directions[0],
-            column_direction=directions[1],
-            spacing=spacing,
-            thickness=thickness if 0 < thickness < math.inf else None,
+            yield from repeat(FoundPlane(problem=self.affine_problem), self.slices)
+            return
+        along_row, along_column, between, first = self.affine.T.tolist()
+        column_distance, row_distance, thickness = (math.hypot(*step) for step in (along_row, along_column, between))
+        spacing = (row_distance, column_distance)
+        if not is_spacing(spacing):
+            yield from repeat(FoundPlane(problem="the affine of the NIfTI header gives no distances"), self.slices)
+            return
+        directions = perpendicular_directions(
+            [value / column_distance for value in along_row], [value / row_distance for value in along_column]
         )
-        return FoundPlane(plane)
+        for index in range(self.slices):
+            position = tuple(start + index * step for start, step in zip(first, between, strict=True))
+            if directions is None:
+                yield FoundPlane(problem="the affine of the NIfTI header shears the slices")
+            elif not is_position(position):
+                yield FoundPlane(problem="the affine of the NIfTI header gives no position")
+            else:
+                plane = SlicePlane(
+                    position=position,
+                    row_direction=directions[0],
+                    column_direction=directions[1],
+                    spacing=spacing,
+                    thickness=thickness if 0 < thickness < math.inf else None,
+                )
+                yield FoundPlane(plane)
 
 
 def inflated_head(head: bytes) -> bytes:
@@ -161,8 +170,8 @@ def read_layout(head: bytes, path: Path) -> NiftiLayout:
         raise StudyError(path, "has more than four dimensions, which is not supported; export each volume as a file")
     columns, rows, slices, volumes = sizes[:4]
     check_pixel_count(rows, columns, path)
-    if slices * volumes > MAX_FRAMES:
-        reason = f"{slices * volumes} slices exceed the limit of {MAX_FRAMES}; export fewer volumes in a file"
+    if slices * volumes > MAX_SLICES:
+        reason = f"{slices * volumes} slices exceed the limit of {MAX_SLICES}; export fewer volumes in a file"
         raise StudyError(path, reason)
     code = _TYPES.get(int(header["datatype"]))
     if code is None:

@@ -33,6 +33,9 @@ class NuclearFrames:
         self._detectors = (optional_value(dataset, "DetectorInformationSequence") or ())[:1]
         self._slot, self._time, self._slice = (_vector(dataset, keyword, count) for keyword in _VECTORS)
 
+    def __bool__(self) -> bool:
+        return self._is_nuclear
+
     def promote(self, header: Dataset, frame: int) -> None:
         """Copy the position and the time of a frame to the top of its data set.
 

@@ -54,9 +54,11 @@ class Acquisition:
     trigger_time: float | None = None
     """Trigger Time (0018,1060) or Nominal Cardiac Trigger Delay Time (0020,9153), milliseconds."""
     kind: str | None = None
-    """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes."""
+    """Values of Image Type (0008,0008) from the third on, such as WATER or M_FFE, joined by backslashes. Complex Image
+    Component (0008,9208), such as PHASE, follows if it is not MAGNITUDE."""
     seconds: float | None = None
-    """Time of the acquisition after midnight, seconds, from Acquisition DateTime or Acquisition Time."""
+    """Time of the acquisition or frame after midnight, seconds: Acquisition DateTime, else Acquisition Time. The times
+    of a cine without such a time begin at its first frame, those of a NIfTI at its first volume."""
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,10 @@ def test_a_file_that_is_a_folder_as_well_is_refused(tmp_path: Path) -> None:
 
 def test_names_that_no_file_can_have_are_refused(tmp_path: Path) -> None:
     assert "cannot be unpacked (File name too long)" in refusal(zipped(tmp_path / "a.zip", {"a" * 300: b"x"}))
-    assert "a file without a name" in refusal(zipped(tmp_path / "b.zip", {"..": b"x"}))
+    for number, name in enumerate((b"../.", b"\0abc")):  # zipfile ends a name at NUL
+        path = zipped(tmp_path / f"{number}.zip", {"name": b"x"})
+        path.write_bytes(path.read_bytes().replace(b"name", name))
+        assert "a file without a name" in refusal(path)
 
 
 def test_archives_that_inflate_are_refused_before_a_file_is_written(

@@ -347,7 +347,7 @@ def _pixels_of(name: str) -> Any:
         ({"BitsStored": 40, "HighBit": 15}, "Bits"),
         ({"BitsStored": 0, "HighBit": 0}, "Bits"),
         ({"NumberOfFrames": 2}, "truncated"),
-        ({"NumberOfFrames": 2_000_000_000}, "exceed the limit of 65536"),
+        ({"NumberOfFrames": 2_000_000_000}, "exceed the limit of 32768"),
         ({"NumberOfFrames": -2}, "negative Number of Frames"),
         ({"Rows": 4}, "truncated"),
         ({"RescaleSlope": "NaN", "RescaleIntercept": 0}, "malformed"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
@@ -19,6 +20,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     NuclearMedicineImageStorage,
     RLELossless,
@@ -67,6 +69,45 @@ def test_shuffled_frames_with_a_rescale_each(tmp_path: Path, syntax: UID, dtype:
         assert (image.plane.spacing, image.plane.thickness) == ((0.7, 0.9), 2.5)
         assert image.image_type == ("ORIGINAL", "PRIMARY", "VOLUME", "NONE")
     np.testing.assert_array_equal(load_values(images[2]), list(load_many(images))[2])
+
+
+def test_lossless_jpeg_of_gdcm(tmp_path: Path) -> None:
+    """Many CT archives use it. Its frames share one child process."""
+    import gdcm
+
+    enhanced(slices(3, 64, 64)).save_as(tmp_path / "raw.dcm")
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(tmp_path / "raw.dcm"))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFileName(str(tmp_path / "a.dcm"))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    assert dcmread(tmp_path / "a.dcm").file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    images = read_study(tmp_path / "a.dcm").images
+    np.testing.assert_array_equal(list(load_many(images)), slices(3, 64, 64) - 1024.0)
+
+
+def test_frames_of_floating_point_pixels(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).random((3, 4, 5)).astype(np.float32)
+    dataset = cine(frames, PixelData=None, FloatPixelData=frames.tobytes(), BitsStored=None, Modality="OT")
+    np.testing.assert_array_equal(list(load_many(saved(tmp_path / "a.dcm", dataset).images)), frames)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_overlay_bits_and_polarity_of_frames(tmp_path: Path, photometric: str) -> None:
+    volume = slices(2, dtype=np.uint16, top=4096)
+    overlay = volume | np.uint16(0x8000) * (np.indices(volume.shape).sum(axis=0) % 7 == 0)
+    dataset = enhanced(overlay.astype(np.uint16), BitsStored=12, PhotometricInterpretation=photometric)
+    images = saved(tmp_path / "a.dcm", dataset).images
+    np.testing.assert_array_equal(list(load_many(images)), volume - 1024.0)
+    brightest = volume[1].argmax() if photometric == "MONOCHROME2" else volume[1].argmin()
+    assert load_pixels(images[1]).ravel()[brightest] == 1
 
 
 def test_geometry_and_values_are_those_of_simpleitk(tmp_path: Path) -> None:
@@ -367,7 +408,6 @@ def nuclear(frames: NDArray[Any], **attributes: Any) -> FileDataset:
 
 
 def test_samples_of_pydicom_with_two_frames() -> None:
-    from pydicom import dcmread
     from pydicom.data import get_testdata_file
 
     for name in ("SC_rgb_rle_2frame.dcm", "SC_rgb_rle_16bit_2frame.dcm", "SC_rgb_rle_32bit_2frame.dcm"):

@@ -184,7 +184,7 @@ def hostile_dicom() -> dict[str, tuple[tuple[bytes | int, ...], str]]:
             (head, element(0x5200, 0x9230, b"SQ", 0xFFFFFFFF), items_in_a_group, SEQUENCE_END, pixels),
             "the sequences of the header have more than 16384 items",
         ),
-        "frames": ((*frames, pixels), "1000000 frames exceed the limit of 65536"),
+        "frames": ((*frames, pixels), "1000000 frames exceed the limit of 32768"),
         "look-up tables": ((head, lut, ITEM * 20_000, SEQUENCE_END, pixels), TOO_MUCH),
         "fragment": (
             (rle_head, rle[:12], ITEM, giant_item, GIANT, SEQUENCE_END),

@@ -205,7 +205,7 @@ def test_files_of_one_patient_may_be_joined(tmp_path: Path) -> None:
         (lambda header: header.set_sform(None, 0) or header.set_qform(None, 0), "states no orientation"),
         (lambda header: header["srow_x"].fill(np.nan), "NaN or infinity"),
         (lambda header: header["srow_x"].fill(0) or header["srow_y"].fill(0), "gives no distances"),
-        (lambda header: header["srow_x"].__setitem__(3, 1e30), "gives no distances or no position"),
+        (lambda header: header["srow_x"].__setitem__(3, 1e30), "gives no position"),
         (lambda header: header["srow_x"].__setitem__(0, 2.0), "shears the slices"),
     ],
 )
@@ -245,7 +245,7 @@ def test_a_quaternion_that_is_no_rotation_gives_no_plane(tmp_path: Path) -> None
         ([(DIM + 2, struct.pack("<h", -5))], "impossible dimensions"),
         ([(DIM, struct.pack("<6h", 5, 5, 4, 3, 1, 2))], "more than four dimensions"),
         ([(DIM, struct.pack("<4h", 3, 20000, 20000, 3))], "exceed the limit of 67108864"),
-        ([(DIM, struct.pack("<5h", 4, 5, 4, 30000, 30000))], "900000000 slices exceed the limit of 65536"),
+        ([(DIM, struct.pack("<5h", 4, 5, 4, 30000, 30000))], "900000000 slices exceed the limit of 131072"),
         ([(DIM, struct.pack("<4h", 3, 5, 4, 4))], "truncated or damaged"),
         ([(VOX_OFFSET, struct.pack("<f", 0))], "begin within the header"),
         ([(VOX_OFFSET, struct.pack("<f", np.nan))], "begin within the header"),

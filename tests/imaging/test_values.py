@@ -21,7 +21,7 @@ from pydicom.uid import (
 from report_gen.imaging import load_many, load_pixels, load_values, read_study
 from tests.builders import write_png
 from tests.dicom_files import look_up_table, write_dicom
-from tests.volume_files import OBLIQUE, slices, write_slices
+from tests.volume_files import AXIAL, OBLIQUE, slices, write_slices
 
 sitk = pytest.importorskip("SimpleITK")
 
@@ -65,6 +65,38 @@ def test_each_slice_has_its_own_rescale_and_stays_on_its_grid(tmp_path: Path) ->
         np.testing.assert_allclose(values, judged(image.path), rtol=1e-6)
         np.testing.assert_allclose(values, pixels * float(rescale["RescaleSlope"]), rtol=1e-6)
         assert (image.rows, image.columns) == load_pixels(image).shape == (40, 72)
+
+
+@pytest.mark.parametrize("orientation", [AXIAL, OBLIQUE], ids=["axial", "oblique"])
+def test_a_series_lies_where_the_series_reader_of_simpleitk_has_it(
+    tmp_path: Path, orientation: tuple[float, ...]
+) -> None:
+    """The files are not in the order of the slices, and each slice has a rescale of its own."""
+    stored = slices(5)
+    rescales = [{"RescaleSlope": 1 + number, "RescaleIntercept": -100 * number} for number in range(5)]
+    paths = write_slices(
+        tmp_path / "written", stored, per_slice=rescales, orientation=orientation, spacing=(0.7, 0.9), step=2.5
+    )
+    for number, path in enumerate(paths):
+        path.rename(tmp_path / f"{(3 * number) % 5}.dcm")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(tmp_path)))
+    reader.SetOutputPixelType(sitk.sitkFloat64)
+    judge = reader.Execute()
+    planes = {image: image.plane for image in read_study(tmp_path).images}
+    normal = np.array(judge.GetDirection()).reshape(3, 3)[:, 2]
+    ordered = sorted(planes, key=lambda image: np.dot(normal, planes[image].position if planes[image] else (0, 0, 0)))
+    np.testing.assert_allclose(list(load_many(ordered)), sitk.GetArrayFromImage(judge), rtol=1e-6)
+    for index, image in enumerate(ordered):
+        plane = image.plane
+        assert plane is not None
+        assert plane.spacing == pytest.approx(judge.GetSpacing()[1::-1])
+        np.testing.assert_allclose(plane.position, judge.TransformIndexToPhysicalPoint((0, 0, index)), atol=1e-5)
+        np.testing.assert_allclose(
+            [*plane.row_direction, *plane.column_direction, *plane.normal],
+            np.array(judge.GetDirection()).reshape(3, 3).T.ravel(),
+            atol=1e-6,
+        )
 
 
 def test_overlay_bits_and_unused_bits_do_not_belong_to_the_values(tmp_path: Path) -> None:
