@@ -15,6 +15,7 @@ from report_gen.records.location import (
     location_from_parts,
     location_to_parts,
 )
+from report_gen.records.offsets import view_offsets
 from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
@@ -34,7 +35,7 @@ from report_gen.records.report import (
     split_sentences,
     strip_controls,
 )
-from report_gen.records.slices import Acquisition, SlicePlane, Vector
+from report_gen.records.slices import Acquisition, SlicePlane, Vector, ViewOffset
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "SlicePlane",
     "Study",
     "Vector",
+    "ViewOffset",
     "ViewPosition",
     "Zone",
     "first_indication",
@@ -81,4 +83,5 @@ __all__ = [
     "parse_report",
     "split_sentences",
     "strip_controls",
+    "view_offsets",
 ]

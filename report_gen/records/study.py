@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from report_gen.records.slices import Acquisition, SlicePlane
+from report_gen.records.slices import Acquisition, SlicePlane, ViewOffset
 
 
 class ViewPosition(StrEnum):
@@ -117,6 +117,8 @@ class Image:
     """Position in the patient of an image that is a slice of a volume."""
     acquisition: Acquisition | None = None
     """What distinguishes the image from others of its series that show the same place."""
+    offset: ViewOffset | None = None
+    """Offset from the other images of the study that a corpus states; None: that of the header, see `view_offsets`."""
     image_type: tuple[str, ...] = ()
     """Values of DICOM Image Type (0008,0008), or Frame Type (0008,9007) of a frame, in upper case."""
     for_processing: bool = False
