@@ -20,6 +20,7 @@ from report_gen.config.model import (
     Scalar,
 )
 from report_gen.config.scope import DeclaredScope, ImageClass, RecognizerConfig, ScopeConfig, TrainedViews
+from report_gen.config.sequence import SequenceConfig
 from report_gen.config.steps import (
     ClaheStep,
     CropBandsStep,
@@ -62,6 +63,7 @@ __all__ = [
     "RecognizerConfig",
     "Scalar",
     "ScopeConfig",
+    "SequenceConfig",
     "TrainedViews",
     "VolumeConfig",
     "check_transformer",

@@ -17,6 +17,7 @@ from report_gen.records import (
     Section,
     SectionName,
     Sentence,
+    ViewOffset,
     ViewPosition,
 )
 
@@ -58,6 +59,8 @@ class CorpusStudy:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
+    offsets: tuple[ViewOffset, ...] = ()
+    """Offset of each image; empty if nothing is known of them."""
 
 
 _BOX = [
@@ -66,6 +69,8 @@ _BOX = [
     ("image", pa.int32()),
 ]
 """Columns of a `FindingBox`."""
+OFFSET_TYPE = pa.list_(pa.float32(), len(ViewOffset._fields))
+"""Type of a `ViewOffset`."""
 
 
 def study_columns(findings: int) -> pa.Schema:
@@ -88,6 +93,7 @@ def study_columns(findings: int) -> pa.Schema:
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+            ("offsets", pa.list_(OFFSET_TYPE)),
         ]
     )
 
@@ -122,4 +128,5 @@ def study_from_row(row: Row) -> CorpusStudy:
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
+        offsets=tuple(ViewOffset(*offset) for offset in row["offsets"]),
     )

@@ -20,6 +20,7 @@ from report_gen.records import (
     FindingSchema,
     FindingState,
     Section,
+    ViewOffset,
     ViewPosition,
     format_report,
     location_to_parts,
@@ -89,6 +90,8 @@ class TrainingExample:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
+    offsets: tuple[ViewOffset, ...] = ()
+    """Offset of each image; empty if nothing is known of them."""
     without_places: EncodedReport | None = None
     """The report without sides and zones, if it has the same sections and states; None if there are no locations."""
 
@@ -157,6 +160,7 @@ def encode_study(
         loss_weight=study.loss_weight,
         normalization=study.normalization,
         attributes=study.attributes,
+        offsets=study.offsets,
         without_places=_encode_without_places(study.sections, encode, schema) if places.any() else None,
     )
 

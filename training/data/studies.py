@@ -12,9 +12,9 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import FindingBox, is_of_source, read_corpus
+from report_gen.corpora import FindingBox, is_of_source, offsets_of_row, read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewPosition
+from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewOffset, ViewPosition
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
@@ -225,6 +225,7 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, s
         loss_weight=corpus.loss_weight,
         normalization=() if corpus.mean is None or corpus.std is None else (corpus.mean, corpus.std),
         attributes=tuple(row[name] for name in ATTRIBUTES),
+        offsets=tuple(offset or ViewOffset() for offset in offsets_of_row(row)) if corpus.use_images else (),
     )
 
 

@@ -105,7 +105,8 @@ class Rates(FrozenModel):
     differ from those of the pretrained weights, so that a head trained on the frozen encoder would lose its
     features."""
     projector: float = Field(default=0.0, ge=0)
-    """Learning rate of the projector and of the heads for findings, locations and attributes; 0 freezes them."""
+    """Learning rate of the sequence encoder, the projector and the heads for findings, locations and attributes; 0
+    freezes them."""
     decoder: float = Field(default=0.0, ge=0)
     """Learning rate of the decoder and of the embeddings of states, locations and attributes; 0 freezes them."""
 

@@ -173,6 +173,20 @@ def test_images_or_texts_alone(tmp_path: Path) -> None:
     assert (len(image.images), image.sections) == (1, ())
 
 
+def test_offsets_of_the_images(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_png(tmp_path / "images" / f"{name}.png", noise_image())
+    images = {"images": ["a.png", "b.png"]}
+    manifest(tmp_path, FULL | images | {"offsets_mm": [5, None], "offsets_days": [0, -7]}, FULL | images)
+    stated, unstated = read(recipe(tmp_path))
+    assert list(map(list, stated.offsets)) == [
+        pytest.approx([5, np.nan, 0], nan_ok=True),
+        pytest.approx([np.nan, np.nan, -7], nan_ok=True),
+    ]
+    assert list(map(list, unstated.offsets)) == [pytest.approx([np.nan, np.nan, 0], nan_ok=True)] * 2
+    assert read(recipe(tmp_path, corpus={"use_images": False}))[0].offsets == ()
+
+
 def test_excluded_studies_are_left_out(tmp_path: Path) -> None:
     manifest(tmp_path, FULL, FULL, FULL)
     found = read(recipe(tmp_path, corpus={"exclude": ["0", "2"]}))
