@@ -23,7 +23,8 @@ IMAGE_LIBRARIES = {"pydicom", "PIL", "gdcm"}
 NETWORK_LIBRARIES = {"pynetdicom", "urllib3"}
 NUMERIC_LIBRARIES = {"numpy", "scipy", "matplotlib"}
 CLINICAL_LIBRARIES = {"highdicom", "jinja2", "weasyprint", "fhir", "pynetdicom"}
-DUPLICATE_LIBRARIES = {"scipy", "datasketch", "imagehash"}
+DUPLICATE_LIBRARIES = {"datasketch", "imagehash"}
+"""SciPy is not among them: `datasets` loads nibabel where it is installed, and nibabel the top of SciPy."""
 
 PROGRAM = """
 import json, sys
