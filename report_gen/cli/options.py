@@ -78,7 +78,9 @@ NoJava = Annotated[bool, typer.Option("--no-java", help="Omit METEOR 1.5, which 
 Findings = Annotated[
     Path | None,
     typer.Option(
-        "--findings", metavar="FILE", help="TOML file with findings and their phrases. Default: chest radiographs."
+        "--findings",
+        metavar="FILE",
+        help="TOML file with findings and their phrases, or the built-in ct_mr. Default: chest radiographs.",
     ),
 ]
 
