@@ -55,7 +55,8 @@ LimitMemory = Annotated[
     ),
 ]
 _LAYOUTS = (
-    *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-cases", "hf", "imagefolder"),
+    *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-series", "medpix-cases"),
+    *("hf", "imagefolder"),
     *("coco", "manifest", "table", "dicom", "image-text"),
 )
 """Names of `corpora.LAYOUTS`; a test compares both, because importing the registry takes seconds."""

@@ -24,7 +24,7 @@ from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_r
 from .patient_split import check_sources
 from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
-from .targets import mix_targets, read_labels, replace_soft_labels
+from .targets import mix_targets, read_labels, replace_soft_labels, report_labels
 from .templates import template_report
 from .text_augmentation import augment_texts
 from .text_cleaning import CleaningRules, Sides, clean_report, clean_sections, drop_contradictions
@@ -203,7 +203,17 @@ def _clean_all(
 ) -> Iterator[CorpusStudy]:
     for row, split, label, target in zip(rows, splits, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
+            study = replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
+            yield _label_text(study, row, rules, schema) if corpus.label_texts else study
+
+
+def _label_text(study: CorpusStudy, row: Mapping[str, Any], rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
+    """Return a study without a text and without labels with the labels that its report gives, if it has a report."""
+    sections = clean_report(row, rules)
+    if not sections or not np.isnan(study.targets).all():
+        return study
+    labels = report_labels(sections, schema)
+    return replace(study, labels=labels, targets=labels)
 
 
 def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
