@@ -27,9 +27,8 @@ from report_gen.records import (
 from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
-from .corpus_study import CorpusStudy
+from .corpus_study import CorpusStudy, text_labels
 from .location_targets import location_targets, unknown_location
-from .targets import report_labels
 from .text_cleaning import without_places
 
 
@@ -129,7 +128,7 @@ def encode_study(
     states = _states(study.sections, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
-        labels = targets = report_labels(study.sections, schema)
+        labels = targets = text_labels(study.sections, schema)
     encode = partial(_encode_report, tokenizer=tokenizer, max_report_tokens=max_report_tokens, schema=schema)
     report = encode(study.sections)
     places = _locations(report.text if locations else "", schema)

@@ -20,11 +20,11 @@ from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
 from .concepts import KnownConcepts
-from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, unknown_labels
+from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, text_labels, unknown_labels
 from .patient_split import check_sources
 from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
-from .targets import mix_targets, read_labels, replace_soft_labels, report_labels
+from .targets import mix_targets, read_labels, replace_soft_labels
 from .templates import template_report
 from .text_augmentation import augment_texts
 from .text_cleaning import CleaningRules, Sides, clean_report, clean_sections, drop_contradictions
@@ -212,7 +212,7 @@ def _label_text(study: CorpusStudy, row: Mapping[str, Any], rules: CleaningRules
     sections = clean_report(row, rules)
     if not sections or not np.isnan(study.targets).all():
         return study
-    labels = report_labels(sections, schema)
+    labels = text_labels(sections, schema)
     return replace(study, labels=labels, targets=labels)
 
 

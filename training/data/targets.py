@@ -13,16 +13,12 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from report_gen.labeling import label_findings
-from report_gen.records import FindingSchema, FindingState, Section, format_report
+from report_gen.records import FindingSchema
 
 _LARGEST_SHIFT = 40.0
 """Largest change of a logit; with it, a probability is 0 or 1 in float32."""
 MIN_LABELS = 3
 """Positive and negative labels that a calibration needs."""
-
-_LABELS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
-"""Labels from a report where a corpus has none; an uncertain finding gives no label."""
 
 Floats = NDArray[np.float64]
 
@@ -36,12 +32,6 @@ class Labels(NamedTuple):
     """[S,F] probabilities of another model, NaN if unknown."""
     adjudicated: NDArray[np.bool_]
     """[S,F] whether readers agreed on the label."""
-
-
-def report_labels(sections: tuple[Section, ...], schema: FindingSchema) -> NDArray[np.float32]:
-    """Return the labels [F] that a report gives: 1, 0 also for findings that it does not mention, NaN if uncertain."""
-    states = label_findings(format_report(sections), schema)
-    return np.array([_LABELS.get(states[name], np.nan) for name in schema.findings], dtype=np.float32)
 
 
 def read_labels(dataset: Dataset, schema: FindingSchema) -> Labels:
