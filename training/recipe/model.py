@@ -16,6 +16,7 @@ from report_gen.config import (
     FrozenModel,
     PreprocessingStep,
     ProjectorConfig,
+    ShortText,
 )
 from report_gen.records import AttributeName
 
@@ -52,6 +53,8 @@ class DecoderRecipe(DecoderConfig):
 
 
 class ModelRecipe(FrozenModel):
+    notice: ShortText = ""
+    """First notice of every draft of the model, such as that it is a demonstration; empty for none."""
     conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
     which writes features as digits into the prompt and serves as a baseline."""
