@@ -2,7 +2,7 @@
 
 from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANSFORMER_KEYS, check_transformer
-from report_gen.config.base import FrozenModel
+from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.model import (
     CONDITIONING_TRAITS,
     MAX_STEPS,
@@ -64,6 +64,7 @@ __all__ = [
     "Scalar",
     "ScopeConfig",
     "SequenceConfig",
+    "ShortText",
     "TrainedViews",
     "VolumeConfig",
     "check_transformer",

@@ -211,6 +211,8 @@ class ModelConfig(FrozenModel):
     """Version of this record; `model/migration.py` migrates earlier ones."""
     name: ShortText
     """Name of the model in the provenance of every draft."""
+    notice: ShortText = ""
+    """First notice of every draft, such as that the model is a demonstration; empty for none."""
     conditioning: ConditioningName = "prefix"
     """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
     features written as digits before the prompt (`numbers`, a baseline)."""

@@ -10,8 +10,9 @@ from typing import Any
 from report_gen.corpora import is_of_source, offsets_of_row
 from report_gen.errors import CorpusError
 from report_gen.imaging import read_study
+from report_gen.labeling import report_labels
 from report_gen.metrics import TrainingReports
-from report_gen.records import Study, ViewPosition
+from report_gen.records import FindingSchema, Study, ViewPosition
 
 Row = Mapping[str, Any]
 """One study of a corpus, as `report_gen.corpora.read_corpus` yields it."""
@@ -61,6 +62,16 @@ def nearest_candidates(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
         row
         for row in corpus
         if row["split"] == "train" and row["images"] and has_report(row) and row["study_id"] not in drafted
+    ]
+
+
+def label_reports(rows: Iterable[Row], schema: FindingSchema) -> list[Row]:
+    """Return the rows; those without labels get the labels of their findings text, as `report_labels` reads them."""
+    return [
+        {**row, "labels": list(report_labels(row["findings"], schema))}
+        if has_report(row) and not has_labels(row)
+        else row
+        for row in rows
     ]
 
 

@@ -106,6 +106,12 @@ def test_the_embedded_checkpoint_computes_what_it_did_before_there_were_sequence
         assert torch.equal(getattr(found, name), getattr(expected, name))
 
 
+def test_a_model_of_version_5_has_no_notice(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny")
+    edit_config(folder, lambda config: (config.update(schema_version=5), config.pop("notice")))
+    assert load_checkpoint(folder).model.config.notice == ""
+
+
 @pytest.mark.parametrize("config", [[], [["schema_version", 2]], 2, None])
 def test_a_configuration_that_is_no_object_is_refused(config: Any) -> None:
     with pytest.raises(ValueError, match="the configuration is not a JSON object"):

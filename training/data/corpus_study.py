@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from report_gen.corpora import FindingBox
+from report_gen.labeling import report_labels
 from report_gen.records import (
     ATTRIBUTES,
     UNKNOWN_ATTRIBUTES,
@@ -19,6 +20,7 @@ from report_gen.records import (
     Sentence,
     ViewOffset,
     ViewPosition,
+    format_report,
 )
 
 from .arrow_rows import Row
@@ -27,6 +29,11 @@ from .arrow_rows import Row
 def unknown_labels(schema: FindingSchema) -> NDArray[np.float32]:
     """Return the labels [F] of a study without any: NaN."""
     return np.full(len(schema.findings), np.nan, dtype=np.float32)
+
+
+def text_labels(sections: tuple[Section, ...], schema: FindingSchema) -> NDArray[np.float32]:
+    """Return the labels [F] that a report gives, NaN for uncertain findings; see `report_labels`."""
+    return np.array(report_labels(format_report(sections), schema), dtype=np.float32)
 
 
 @dataclass(frozen=True)

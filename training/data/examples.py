@@ -18,7 +18,6 @@ from report_gen.records import (
     UNKNOWN_ATTRIBUTES,
     UNKNOWN_LOCATION,
     FindingSchema,
-    FindingState,
     Section,
     ViewOffset,
     ViewPosition,
@@ -29,12 +28,9 @@ from report_gen.records import (
 from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
-from .corpus_study import CorpusStudy
+from .corpus_study import CorpusStudy, text_labels
 from .location_targets import location_targets, unknown_location
 from .text_cleaning import without_places
-
-_TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
-"""Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +131,7 @@ def encode_study(
     states = _states(study.sections, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
-        labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
+        labels = targets = text_labels(study.sections, schema)
     encode = partial(_encode_report, tokenizer=tokenizer, max_report_tokens=max_report_tokens, schema=schema)
     report = encode(study.sections)
     places = _locations(report.text if locations else "", schema)

@@ -20,7 +20,7 @@ from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
 from .concepts import KnownConcepts
-from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, unknown_labels
+from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, text_labels, unknown_labels
 from .patient_split import check_sources
 from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
@@ -203,7 +203,17 @@ def _clean_all(
 ) -> Iterator[CorpusStudy]:
     for row, split, label, target in zip(rows, splits, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
+            study = replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
+            yield _label_text(study, row, rules, schema) if corpus.label_texts else study
+
+
+def _label_text(study: CorpusStudy, row: Mapping[str, Any], rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
+    """Return a study without a text and without labels with the labels that its report gives, if it has a report."""
+    sections = clean_report(row, rules)
+    if not sections or not np.isnan(study.targets).all():
+        return study
+    labels = text_labels(sections, schema)
+    return replace(study, labels=labels, targets=labels)
 
 
 def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:

@@ -108,6 +108,7 @@ def _initialize(
         )
     config = ModelConfig(
         name=recipe.name,
+        notice=chosen.notice,
         conditioning=chosen.conditioning,
         vocabulary_size=vocabulary_size,
         encoder=chosen.encoder,

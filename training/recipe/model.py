@@ -17,6 +17,7 @@ from report_gen.config import (
     PreprocessingStep,
     ProjectorConfig,
     SequenceConfig,
+    ShortText,
 )
 from report_gen.records import AttributeName
 
@@ -53,6 +54,8 @@ class DecoderRecipe(DecoderConfig):
 
 
 class ModelRecipe(FrozenModel):
+    notice: ShortText = ""
+    """First notice of every draft of the model, such as that it is a demonstration; empty for none."""
     conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
     which writes features as digits into the prompt and serves as a baseline."""

@@ -226,7 +226,7 @@ class Recipe(FrozenModel):
     text: TextRecipe = Field(default_factory=TextRecipe)
     """Cleaning and encoding of the reports."""
     findings: str = "chest_xray"
-    """Findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
+    """Findings that the model learns: `chest_xray`, `ct_mr`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
     """The training corpora."""
     augmentation: AugmentationRecipe = Field(default_factory=AugmentationRecipe)
