@@ -8,12 +8,13 @@ from pathlib import Path
 from pydicom import Dataset
 from pydicom.multival import MultiValue
 
-from report_gen.imaging.attributes import code_meaning, optional_value, text_value
+from report_gen.imaging.attributes import LONGEST_TEXT, code_meaning, optional_value, text_value
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
 from report_gen.imaging.square_pixels import pixel_aspect, pixel_spacing, square_size
-from report_gen.records import Image, Laterality, Series, Study, ViewPosition
+from report_gen.imaging.study_time import TIME_KEYWORDS, study_time
+from report_gen.records import Image, Laterality, Series, Study, ViewPosition, strip_controls
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",
@@ -25,6 +26,7 @@ HEADER_KEYWORDS = (
     "PatientID",
     "PatientSex",
     "AdditionalPatientHistory",
+    "AdmittingDiagnosesDescription",
     "PresentationIntentType",
     "AnatomicRegionSequence",
     "QualityControlImage",
@@ -82,6 +84,7 @@ HEADER_KEYWORDS = (
     "PresentationLUTSequence",
     "PresentationLUTShape",
     *PATIENT_KEYWORDS,
+    *TIME_KEYWORDS,
     *FUNCTIONAL_GROUP_KEYWORDS,
     *SHUTTER_KEYWORDS,
 )
@@ -168,6 +171,8 @@ def study_from_header(dataset: Dataset, path: Path, sha256: str) -> Study:
         patient_sex=text_value(dataset, "PatientSex"),
         patient_species=patient_species(dataset),
         indication=image.indication,
+        admitting_diagnoses=_admitting_diagnoses(dataset),
+        study_time=study_time(dataset),
     )
 
 
@@ -253,3 +258,11 @@ def _indication(dataset: Dataset) -> str | None:
         if reason:
             return reason
     return text_value(dataset, "ReasonForStudy") or text_value(dataset, "AdditionalPatientHistory")
+
+
+def _admitting_diagnoses(dataset: Dataset) -> str | None:
+    """Return the values of Admitting Diagnoses Description (0008,1080), separated by semicolons."""
+    value = optional_value(dataset, "AdmittingDiagnosesDescription")
+    values = value if isinstance(value, MultiValue) else [value]
+    text = "; ".join(one for one in values if isinstance(one, str) and one)
+    return strip_controls(text[:LONGEST_TEXT]) or None

@@ -139,8 +139,13 @@ def read_pixels(path: Path) -> NDArray[np.float32]:
     return _read_image(path).pixels
 
 
+def is_dicom_file(path: Path) -> bool:
+    """Return whether a file may be DICOM by its content. Raises StudyError if it cannot be read."""
+    return is_dicom(_head(path))
+
+
 def _read_image(path: Path) -> LoadedImage:
-    read = read_dicom_image if is_dicom(_head(path)) else read_raster_image
+    read = read_dicom_image if is_dicom_file(path) else read_raster_image
     image = read(path)
     pixels = np.ascontiguousarray(image.pixels, dtype=np.float32)
     if pixels.min() == pixels.max():
@@ -190,7 +195,7 @@ def _read_source(folder: Path | None, found: FoundFiles, *, as_study: bool = Fal
             if folder is None or not is_media_index(error):
                 source.refused.append(without_traceback(error))
         else:
-            (dicom if is_dicom(_head(path)) else pictures).append(single)
+            (dicom if is_dicom_file(path) else pictures).append(single)
     if folder is None and not as_study:
         source.studies = dicom + pictures  # one file, which keeps its name
         return source

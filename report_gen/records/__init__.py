@@ -36,6 +36,7 @@ from report_gen.records.report import (
 )
 from report_gen.records.slices import Acquisition, SlicePlane, Vector
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
+from report_gen.records.study_time import StudyTime
 
 __all__ = [
     "ATTRIBUTES",
@@ -70,6 +71,7 @@ __all__ = [
     "Side",
     "SlicePlane",
     "Study",
+    "StudyTime",
     "Vector",
     "ViewPosition",
     "Zone",
