@@ -210,3 +210,12 @@ def test_results_that_were_withdrawn_do_not_count(tmp_path: Path) -> None:
     lines = "OBX|1|TX|X&IMP||Right text.||||||F\rOBX|2|TX|X&IMP||Wrong patient.||||||W\r"
     (section,) = read_report(write(tmp_path / "a.hl7", HL7_HEAD + lines)).sections
     assert section.text == "Right text."
+
+
+def test_the_comparison_of_a_report_of_another_program(tmp_path: Path) -> None:
+    message = f"{HL7_HEAD}OBX|1|TX|X||COMPARISON: Radiograph of May.\nOBX|2|TX|X||FINDINGS: No effusion.\r"
+    found = read_report(write(tmp_path / "a.hl7", message)).sections
+    assert [(section.name.value, section.text) for section in found] == [
+        ("COMPARISON", "Radiograph of May."),
+        ("FINDINGS", "No effusion."),
+    ]
