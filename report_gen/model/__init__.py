@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
+    from report_gen.model.finding_changes import DECIDED_CHANGES, change_probabilities, decide_changes
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.location_head import PredictedLocations, predict_locations
     from report_gen.model.pretrained_source import load_source_tokenizer
@@ -51,6 +52,7 @@ else:
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
+            "finding_changes": ("DECIDED_CHANGES", "change_probabilities", "decide_changes"),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "location_head": ("PredictedLocations", "predict_locations"),
             "pretrained_source": ("load_source_tokenizer",),
@@ -62,6 +64,7 @@ else:
     )
 
 __all__ = [
+    "DECIDED_CHANGES",
     "EMBEDDED",
     "MANIFEST",
     "TOKEN_ROWS",
@@ -83,7 +86,9 @@ __all__ = [
     "VisualFeatures",
     "base_digest",
     "build_from_configuration",
+    "change_probabilities",
     "conditioning_type",
+    "decide_changes",
     "find_checkpoint",
     "load_checkpoint",
     "load_pretrained",

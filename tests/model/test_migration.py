@@ -68,9 +68,9 @@ def test_migration_leaves_its_argument_alone() -> None:
     assert config == {"format": 1, "findings": {"taught": [True]}}
 
 
-@pytest.mark.parametrize("config", [{"schema_version": 6}, {"format": 0}, {}])
+@pytest.mark.parametrize("config", [{"schema_version": 7}, {"format": 0}, {}])
 def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"schema version (6|0|None) is not known; this release reads 1 to 5"):
+    with pytest.raises(ValueError, match=r"schema version (7|0|None) is not known; this release reads 1 to 6"):
         migrate_config(config)
 
 
