@@ -23,7 +23,7 @@ from report_gen.cli.document_options import (
     document_settings,
     parse_document_options,
 )
-from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope
+from report_gen.cli.draft_input import check_model_options, make_request, read_input, split_by_scope
 from report_gen.cli.draft_output import open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
@@ -44,6 +44,7 @@ from report_gen.cli.options import (
     parse_overrides,
     study_limits,
 )
+from report_gen.cli.prior_input import Prior, PriorReport, check_prior_options, prior_settings, read_priors
 from report_gen.errors import CheckpointError, ReportGenError, UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
@@ -66,6 +67,12 @@ def draft(
     ] = None,
     base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
+    technique: Annotated[str | None, typer.Option(help="How the images were acquired.")] = None,
+    prior: Prior = None,
+    prior_report: PriorReport = None,
+    comparison: Annotated[
+        str | None, typer.Option(help="Text of the section COMPARISON. Default: names the prior study.")
+    ] = None,
     finding: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,6 +164,7 @@ def draft(
     set_verbosity(verbose=verbose, quiet=quiet)
     drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
     _check_options(drawings, output, resume=resume)
+    check_prior_options(prior or (), prior_report)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
     document_options = parse_document_options(
         patient_id=patient_id,
@@ -174,11 +182,12 @@ def draft(
         "locations": locations,
         "attributes": parse_attributes(attribute or ()),
         "indication": indication,
-        "force": force,
+        "technique": technique,
+        "comparison": comparison,
     }
     check_model_options(overrides, locations, options["attributes"], checkpoint)
     places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
-    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype}
+    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype, "force": force}
     settings |= document_settings(document_options, revises)
     written = 0
     hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
@@ -191,12 +200,14 @@ def draft(
         _check_drawings(drawings, len(studies))
         check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
+            priors = dict(zip(studies, read_priors(studies, prior or (), prior_report), strict=True))
             settings["manifest"] = _digest_manifest(checkpoint)
             with open_output(
                 studies,
                 output,
                 chosen_formats,
                 settings=settings,
+                own_settings=list(map(prior_settings, priors.values())) if prior else (),
                 resume=resume,
                 overwrite=overwrite,
                 as_version=revises is not None,
@@ -211,11 +222,11 @@ def draft(
                             f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
                         )
                     results = drafter.draft_all(
-                        target.studies,
+                        [make_request(study, priors=priors[study], **options) for study in target.studies],
                         decoding=decoding,
                         batch_size=batch_size,
+                        force=force,
                         limits=study_limits(max_views, timeout),
-                        **options,
                     )
                     documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
                     failed = write_drafts(

@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 from report_gen.config import VIEWS
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
+from report_gen.drafting.prior_studies import PriorInput
+from report_gen.drafting.prompt_values import prompt_values
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
@@ -63,6 +65,9 @@ class PreprocessedStudy:
 
     loaded: LoadedStudy
     prompt: FittedPrompt
+    prior: PriorInput | None = None
+    comparison: str = ""
+    """Text of the section COMPARISON, empty without a comparison."""
 
 
 class _FittedImages(NamedTuple):
@@ -140,12 +145,16 @@ class StudyPreprocessor:
         except StudyError as error:
             return without_traceback(error)
 
-    def prepare(self, loaded: LoadedStudy, *, max_report_tokens: int) -> PreprocessedStudy | StudyError:
+    def prepare(
+        self, loaded: LoadedStudy, *, max_report_tokens: int, prior: PriorInput | None = None, comparison: str = ""
+    ) -> PreprocessedStudy | StudyError:
         """Fit the prompt of a study into the positions of the decoder.
 
         Args:
             loaded: The images.
             max_report_tokens: Maximum number of report tokens that the user wants.
+            prior: The prior study with which the study is compared.
+            comparison: Text of the section COMPARISON.
 
         Returns:
             The study, or the error for which this study alone is refused.
@@ -155,9 +164,7 @@ class StudyPreprocessor:
         prompt = fit_prompt(
             self._prompt,
             self._tokenizer,
-            indication=request.indication or request.study.indication or "",
-            views=views_of_prompt(loaded.views, self._trained_views),
-            technique=request.technique or "",
+            prompt_values(request, views_of_prompt(loaded.views, self._trained_views), comparison),
             free_positions=self._model.decoder.positions - visual_positions - 1,
             max_report_tokens=max_report_tokens,
         )
@@ -167,7 +174,7 @@ class StudyPreprocessor:
                 "decoder and leave none for a report; give fewer images"
             )
             return StudyError(request.study.path, reason)
-        return PreprocessedStudy(loaded, prompt)
+        return PreprocessedStudy(loaded, prompt, prior, comparison)
 
     def collate(self, batch: Sequence[LoadedStudy]) -> ImageBatch:
         """Stack the images of B studies on the device; missing views are zero and masked."""
@@ -210,8 +217,6 @@ class StudyPreprocessor:
         is_blank = not squares.any()
         if is_blank:
             notices = (*notices, "every pixel of the image has the same value; check the export")
-        if request.priors:
-            notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
         views = tuple(image.view_position for image in images)
         features = []

@@ -10,11 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from report_gen.errors import StudyError, UsageError
 from report_gen.imaging import differing_attributes, header_body_parts, is_dicom_file
 from report_gen.labeling import value_of_term
 from report_gen.records import Report, Study
+
+if TYPE_CHECKING:  # loads torch
+    from report_gen.drafting.preprocessing import LoadedStudy
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,14 @@ class CheckedPrior:
     """Whether modality and body part are those of the study, as far as the headers state them."""
     notices: tuple[str, ...] = ()
     """What the reader of the draft must know about the prior study."""
+
+
+@dataclass(frozen=True)
+class PriorInput:
+    """The prior study with which a study is compared."""
+
+    checked: CheckedPrior
+    loaded: LoadedStudy
 
 
 def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:

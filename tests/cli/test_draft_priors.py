@@ -1,0 +1,139 @@
+"""`report-gen draft --prior`: the prior study by path or found in the folder, its report, and wrong options."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from report_gen.errors import StudyError, UsageError
+from tests.builders import FINDINGS, THRESHOLDS, noise_image, tiny_config, tiny_model, write_checkpoint, write_png
+from tests.cli.conftest import Command
+from tests.dicom_files import write_dicom
+
+
+@pytest.fixture(scope="module")
+def comparing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint that states every change that is more probable than 0.01."""
+    zeros = [0.0] * len(FINDINGS)
+    changes = {"trained": [name != "No Finding" for name in FINDINGS], "bias": zeros, "persistence": zeros}
+    config = tiny_config(findings={"present": THRESHOLDS}, changes=changes | {"threshold": 0.01})
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoints") / "comparing", model=tiny_model(config))
+
+
+@pytest.fixture
+def draft(report_gen: Command, comparing: Path) -> Command:
+    return lambda *arguments: report_gen("draft", "--checkpoint", comparing, "--candidates", 1, *arguments)
+
+
+def chest(folder: Path, day: int, **attributes: Any) -> Path:
+    """Write a radiograph of a day in January 2024."""
+    values = {"StudyDate": f"202401{day:02}", "StudyInstanceUID": f"1.{day}", "SOPInstanceUID": f"1.{day}.1"}
+    values |= {"BodyPartExamined": "CHEST", "PatientID": "SECRET1"}
+    return write_dicom(folder / f"{day}.dcm", noise_image(day).astype(np.uint16), **values | attributes)
+
+
+def sections(text: str) -> dict[str, str]:
+    return {section["name"]: section["text"] for section in json.loads(text)["sections"]}
+
+
+def test_a_prior_by_its_path(draft: Command, tmp_path: Path) -> None:
+    now, then = chest(tmp_path, 13), chest(tmp_path, 1)
+    answer = draft(now, "--prior", then, "--format", "json")
+    assert (answer.code, answer.err) == (0, "")
+    assert sections(answer.out)["COMPARISON"] == "Chest radiograph, 12 days earlier."
+    assert json.loads(answer.out)["provenance"]["comparison"]["days_earlier"] == 12
+    assert not any(word in answer.out for word in ("SECRET", "20240101", "20240113"))
+    text = draft(now, "--prior", then, "--prior", chest(tmp_path, 9)).out
+    assert "COMPARISON:\nChest radiograph, 4 days earlier.\n" in text
+
+
+def test_priors_that_are_found_in_the_folder(draft: Command, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for day in (1, 9, 13):
+        chest(folder, day)
+    chest(folder, 14, PatientID="SECRET2")
+    answer = draft(folder, "--prior", "auto", "-o", out, "--format", "json")
+    assert answer.code == 0
+    assert "studies with a prior study: 2 of 4" in answer.err
+    found = {file.stem: sections(file.read_text()).get("COMPARISON") for file in out.glob("*.json")}
+    assert found == {
+        "1.1": None,
+        "1.9": "Chest radiograph, 8 days earlier.",
+        "1.13": "Chest radiograph, 4 days earlier.",
+        "1.14": None,
+    }
+
+
+@pytest.mark.parametrize("content", ["FINDINGS: Pulmonary edema.", "MSH"])
+def test_the_report_of_the_prior(draft: Command, tmp_path: Path, content: str) -> None:
+    report = tmp_path / "prior.txt"
+    report.write_text(content)
+    arguments = (chest(tmp_path, 13), "--prior", chest(tmp_path, 1), "--prior-report", report, "--format", "json")
+    answer = draft(*arguments, "--finding", "Edema=present")
+    if content == "MSH":
+        assert answer.code == StudyError.exit_code
+        assert "not a report, or damaged" in answer.err
+        return
+    comparison = json.loads(answer.out)["provenance"]["comparison"]
+    assert comparison["with_report"] is True
+    assert comparison["changes"]["Edema"] == "unchanged"
+
+
+def test_technique_and_comparison_in_words(draft: Command, tmp_path: Path) -> None:
+    path = write_png(tmp_path / "a.png", noise_image())
+    answer = draft(path, "--technique", "Portable.", "--comparison", "Radiograph of May.")
+    assert "COMPARISON:\nRadiograph of May.\n" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "message"),
+    [
+        (["--prior", "auto", "--prior", "{then}"], UsageError.exit_code, "leave the other --prior out"),
+        (["--prior-report", "{then}"], UsageError.exit_code, "name the study with one --prior PATH"),
+        (["--prior", "auto", "--prior-report", "{then}"], UsageError.exit_code, "name the study with one --prior PATH"),
+        (["{then}", "--prior", "{then}"], UsageError.exit_code, "and there are 2; use --prior auto"),
+        (["--prior", "{other}"], StudyError.exit_code, "it shows another patient (Patient ID differ)"),
+        (["--prior", "{now}"], StudyError.exit_code, "it is the same study"),
+        (["--prior", "nowhere.dcm"], StudyError.exit_code, "does not exist"),
+        (["--prior", "{then}", "--prior-report", "{then}"], StudyError.exit_code, "not a DICOM SR with text"),
+    ],
+)
+def test_wrong_priors_are_refused(
+    draft: Command, tmp_path: Path, options: list[str], exit_code: int, message: str
+) -> None:
+    now, then = chest(tmp_path, 13), chest(tmp_path, 1)
+    other = chest(tmp_path, 2, PatientID="SECRET2")
+    answer = draft(now, *(option.format(now=now, then=then, other=other) for option in options))
+    assert answer.code == exit_code
+    assert message in answer.err
+    assert "SECRET" not in answer.err
+    assert answer.out == ""
+
+
+def test_a_draft_with_another_prior_is_drafted_again(draft: Command, tmp_path: Path) -> None:
+    now, first, second, out = chest(tmp_path, 13), chest(tmp_path, 1), chest(tmp_path, 2), tmp_path / "out"
+    for prior, before in ((first, 0), (first, 1), (second, 0), (second, 1)):
+        answer = draft(now, "--prior", prior, "-o", out, "--resume")
+        assert answer.code == 0
+        assert f"{before} of 1 studies were drafted before" in answer.err
+    report = tmp_path / "prior.txt"
+    for text, before in (("Clear lungs.", 0), ("Clear lungs.", 1), ("Edema.", 0)):
+        report.write_text(text)
+        answer = draft(now, "--prior", second, "--prior-report", report, "-o", out, "--resume")
+        assert f"{before} of 1 studies were drafted before" in answer.err
+
+
+def test_an_earlier_study_that_arrives_later_changes_only_the_drafts_that_it_precedes(
+    draft: Command, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for day in (1, 13):
+        chest(folder, day)
+    draft(folder, "--prior", "auto", "-o", out, "--resume")
+    chest(folder, 9)
+    answer = draft(folder, "--prior", "auto", "-o", out, "--resume")
+    assert "1 of 3 studies were drafted before" in answer.err
