@@ -200,7 +200,8 @@ def draft(
         _check_drawings(drawings, len(studies))
         check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
-            priors = dict(zip(studies, read_priors(studies, prior or (), prior_report), strict=True))
+            found = read_priors(studies, prior or (), prior_report, view, as_study=as_study)
+            priors = dict(zip(studies, found, strict=True))
             settings["manifest"] = _digest_manifest(checkpoint)
             with open_output(
                 studies,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from report_gen.cli.draft_input import read_input
 from report_gen.errors import UsageError
 from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
     from report_gen.drafting import PriorStudy
-    from report_gen.records import Study
+    from report_gen.records import Study, ViewPosition
 
 AUTO = "auto"
 """Value of --prior that finds the prior study of each study among the others."""
@@ -44,7 +45,12 @@ def check_prior_options(prior: Sequence[str], prior_report: Path | None) -> None
 
 
 def read_priors(
-    studies: Sequence[Study], prior: Sequence[str], prior_report: Path | None
+    studies: Sequence[Study],
+    prior: Sequence[str],
+    prior_report: Path | None,
+    view: ViewPosition | None,
+    *,
+    as_study: bool,
 ) -> list[tuple[PriorStudy, ...]]:
     """Return the prior studies of each study.
 
@@ -52,6 +58,8 @@ def read_priors(
         studies: The studies to draft.
         prior: Values of --prior.
         prior_report: Value of --prior-report.
+        view: View of images whose files do not specify one.
+        as_study: Whether the pictures of each folder are one study.
 
     Raises:
         UsageError: The options name prior studies, and there are several studies to draft.
@@ -60,7 +68,6 @@ def read_priors(
     if not prior:
         return [()] * len(studies)
     from report_gen.drafting import PriorStudy, find_priors
-    from report_gen.imaging import read_studies
 
     if AUTO in prior:
         found = find_priors(studies)
@@ -68,17 +75,17 @@ def read_priors(
         return [() if one is None else (one,) for one in found]
     if len(studies) > 1:
         raise UsageError(f"--prior names the prior of one study, and there are {len(studies)}; use --prior auto")
-    collection = read_studies(*prior)
-    if collection.refused:
-        raise collection.refused[0]
+    priors, refused = read_input(map(Path, prior), view, as_study=as_study)
+    if refused:
+        raise refused[0]
     if prior_report is None:
-        return [tuple(map(PriorStudy, collection.studies))] * len(studies)
+        return [tuple(map(PriorStudy, priors))] * len(studies)
     from report_gen.reading import read_report
 
-    if len(collection.studies) != 1:
-        raise UsageError(f"--prior-report is the report of one study, and --prior names {len(collection.studies)}")
+    if len(priors) != 1:
+        raise UsageError(f"--prior-report is the report of one study, and --prior names {len(priors)}")
     report = read_report(prior_report, plain_text=True)
-    return [(PriorStudy(collection.studies[0], report=report),)] * len(studies)
+    return [(PriorStudy(priors[0], report=report),)] * len(studies)
 
 
 def prior_settings(priors: Sequence[PriorStudy]) -> Mapping[str, Any]:
@@ -86,7 +93,7 @@ def prior_settings(priors: Sequence[PriorStudy]) -> Mapping[str, Any]:
     return {
         "priors": [
             {
-                "images": [image.sha256 for image in prior.study.images],
+                "images": [[image.sha256, image.view_position.value] for image in prior.study.images],
                 "report": None if prior.report is None else [section.text for section in prior.report.sections],
             }
             for prior in priors

@@ -127,6 +127,15 @@ def test_a_draft_with_another_prior_is_drafted_again(draft: Command, tmp_path: P
         assert f"{before} of 1 studies were drafted before" in answer.err
 
 
+def test_the_view_of_a_prior_without_a_header_can_be_set(draft: Command, tmp_path: Path) -> None:
+    now, then = (write_png(tmp_path / f"{number}.png", noise_image(number)) for number in (1, 2))
+    out = tmp_path / "out"
+    for view, before in (("PA", 0), ("PA", 1), ("AP", 0)):
+        answer = draft(now, "--prior", then, "--view", view, "-o", out, "--resume")
+        assert f"{before} of 1 studies were drafted before" in answer.err
+    assert "COMPARISON:\nEarlier study.\n" in (out / "1.txt").read_text()
+
+
 def test_an_earlier_study_that_arrives_later_changes_only_the_drafts_that_it_precedes(
     draft: Command, tmp_path: Path
 ) -> None:
