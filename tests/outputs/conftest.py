@@ -22,6 +22,15 @@ from report_gen.records import (
 )
 
 
+@pytest.fixture(scope="session")
+def pango() -> None:
+    """Skip a test of PDF files where its libraries are missing."""
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError) as error:
+        pytest.skip(f"WeasyPrint cannot be loaded: {error}")
+
+
 @pytest.fixture
 def report() -> Report:
     return Report(
