@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -23,7 +24,14 @@ from report_gen.cli.document_options import (
     document_settings,
     parse_document_options,
 )
-from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope
+from report_gen.cli.draft_input import (
+    check_model_options,
+    choose_checkpoints,
+    models_of,
+    read_input,
+    read_scopes,
+    split_by_scope,
+)
 from report_gen.cli.draft_output import open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
@@ -48,6 +56,9 @@ from report_gen.errors import CheckpointError, ReportGenError, UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
 
+if TYPE_CHECKING:
+    from report_gen.drafting import Drafter, DrafterSet
+
 _COMPLETE = "every file that was written is complete"
 
 
@@ -62,7 +73,11 @@ def draft(
     ] = None,
     formats: Formats = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint folder, or name of an embedded model. Default: of the embedded models the first one that "
+            "was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a demonstration)."
+        ),
     ] = None,
     base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
@@ -176,7 +191,8 @@ def draft(
         "indication": indication,
         "force": force,
     }
-    check_model_options(overrides, locations, options["attributes"], checkpoint)
+    checkpoints = choose_checkpoints(checkpoint)
+    checkpoints = check_model_options(overrides, locations, options["attributes"], checkpoints)
     places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
     settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype}
     settings |= document_settings(document_options, revises)
@@ -185,13 +201,14 @@ def draft(
     with stop_on_signals(hint) as check_stop:
         studies, unread = read_input(paths, view, as_study=as_study)
         if studies:
-            studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
+            scopes = read_scopes(checkpoints)
+            studies, outside = split_by_scope(studies, scopes, force=force, max_views=max_views)
             unread += outside
         refused: list[Sequence[ReportGenError]] = [[error] for error in unread]
         _check_drawings(drawings, len(studies))
         check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
-            settings["manifest"] = _digest_manifest(checkpoint)
+            settings["manifest"] = _digest_manifests(checkpoints)
             with open_output(
                 studies,
                 output,
@@ -205,21 +222,18 @@ def draft(
                 if target.studies:  # the model takes seconds to load
                     for output_format in chosen_formats:
                         output_format.load_libraries()
-                    drafter = load_drafter(checkpoint, base=base, device=device, dtype=dtype)
-                    if _digest_manifest(checkpoint) != settings["manifest"]:  # a training run replaces its best one
-                        raise CheckpointError(
-                            f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
-                        )
-                    results = drafter.draft_all(
+                    load = partial(_load_unchanged, checkpoints, settings["manifest"], base, device, dtype)
+                    drafted = _drafter_set(load).draft_all(
                         target.studies,
+                        models_of(target.studies, scopes, force=force, max_views=max_views),
                         decoding=decoding,
                         batch_size=batch_size,
                         limits=study_limits(max_views, timeout),
                         **options,
                     )
-                    documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
+                    documents = DocumentComposer(_read_model_cards(checkpoints), document_options, revises)
                     failed = write_drafts(
-                        target, results, documents, check_stop, attention=attention, preprocessing=show_preprocessing
+                        target, drafted, documents, check_stop, attention=attention, preprocessing=show_preprocessing
                     )
                     refused += failed
                     written = len(target.studies) - len(failed)
@@ -249,13 +263,34 @@ def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
             raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")
 
 
-def _digest_manifest(checkpoint: Path | None) -> str:
+def _drafter_set(load: Callable[[str], Drafter]) -> DrafterSet:
+    from report_gen.drafting import DrafterSet
+
+    return DrafterSet(load)
+
+
+def _load_unchanged(
+    checkpoints: Mapping[str, Path],
+    digests: str,
+    base: Path | None,
+    device: str,
+    dtype: Literal["auto", "float32", "bfloat16"],
+    name: str,
+) -> Drafter:
+    """Load a model, unless one of the checkpoints was replaced since their manifests were read."""
+    drafter = load_drafter(checkpoints[name], base=base, device=device, dtype=dtype)
+    if _digest_manifests(checkpoints) != digests:  # a training run replaces its best one
+        raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
+    return drafter
+
+
+def _digest_manifests(checkpoints: Mapping[str, Path]) -> str:
     from report_gen.model import manifest_digest
 
-    return manifest_digest(checkpoint)
+    return " ".join(map(manifest_digest, checkpoints.values()))
 
 
-def _read_model_card(checkpoint: Path | None) -> str:
+def _read_model_cards(checkpoints: Mapping[str, Path]) -> dict[str, str]:
     from report_gen.model import read_model_card
 
-    return read_model_card(checkpoint)
+    return {name: read_model_card(folder) for name, folder in checkpoints.items()}

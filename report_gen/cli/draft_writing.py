@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from report_gen.errors import ReportGenError, StudyError, UsageError
 from report_gen.outputs import DocumentOptions, DraftDocument
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter
+    from report_gen.drafting import Drafted, Drafter
     from report_gen.records import Report, Study
 
 
@@ -20,19 +20,24 @@ if TYPE_CHECKING:
 class DocumentComposer:
     """Puts drafts together with what their documents contain beside them."""
 
-    drafter: Drafter
-    model_card: str
+    model_cards: Mapping[str, str]
+    """Model card of each model by its name; the first model is the default one."""
     options: DocumentOptions
     revises: Path | None
 
-    def compose(self, study: Study, report: Report, *, with_attention: bool) -> DraftDocument:
+    @property
+    def default_model(self) -> str:
+        """Name of the model whose use the user expects."""
+        return next(iter(self.model_cards))
+
+    def compose(self, study: Study, report: Report, drafted: Drafted, *, with_attention: bool) -> DraftDocument:
         """Return the document of a study, with the attention of the findings if the model has findings."""
-        with_attention = with_attention and bool(self.drafter.schema.stated)
+        with_attention = with_attention and bool(drafted.drafter.schema.stated)
         return DraftDocument(
             report=report,
             study=study,
-            attention=self.drafter.attention_map(study) if with_attention else None,
-            model_card=self.model_card,
+            attention=drafted.drafter.attention_map(study) if with_attention else None,
+            model_card=self.model_cards[drafted.model],
             options=self.options,
             revises=self.revises,
         )
@@ -40,7 +45,7 @@ class DocumentComposer:
 
 def write_drafts(
     target: DraftOutput,
-    results: Iterable[Report | StudyError],
+    results: Iterable[Drafted],
     documents: DocumentComposer,
     check_stop: Callable[[], None],
     *,
@@ -51,7 +56,7 @@ def write_drafts(
 
     Args:
         target: Where the drafts are written.
-        results: A report or an error for each study of `target`.
+        results: A report or an error for each study of `target`, with the model that gave it.
         documents: Puts a draft together with what its documents contain beside it.
         check_stop: Raises an exception if a signal has stopped the command.
         attention: File for a drawing of the attention; None if none is requested.
@@ -61,26 +66,28 @@ def write_drafts(
         The errors of each study that cannot be drafted, or of which a file is not written.
     """
     from report_gen.files import write_atomically
-    from report_gen.terminal import track
+    from report_gen.terminal import print_notice, track
 
     refused = list[Sequence[ReportGenError]]()
     tracked = track(results, total=len(target.studies), description="drafting")
-    for number, (study, result) in enumerate(zip(target.studies, tracked, strict=True)):
+    for number, (study, drafted) in enumerate(zip(target.studies, tracked, strict=True)):
         check_stop()
         try:
-            if isinstance(result, StudyError):
-                raise result
+            if isinstance(drafted.result, StudyError):
+                raise drafted.result
             with_attention = target.needs_attention(number) or attention is not None
-            document = documents.compose(study, result, with_attention=with_attention)
+            document = documents.compose(study, drafted.result, drafted, with_attention=with_attention)
         except StudyError as error:
             refused.append([error])
             continue
+        if drafted.model != documents.default_model:
+            print_notice(f"{study.name}: drafted by the embedded model {drafted.model}")
         if errors := target.write(number, document):
             refused.append(errors)
         if attention:
             write_atomically(attention, _draw_attention(document))
         if preprocessing:
-            write_atomically(preprocessing, _draw_preprocessing(documents.drafter, study))
+            write_atomically(preprocessing, _draw_preprocessing(drafted.drafter, study))
     return refused
 
 
