@@ -92,6 +92,8 @@ def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportMod
             parameter.add_(0.2 * torch.randn_like(parameter))
         for parameter in model.decoder.parameters():
             parameter.mul_(5 if parameter.ndim > 1 else 1)
+        for parameter in model.sequence.parameters() if model.sequence is not None else ():
+            parameter.add_(0.2 * torch.randn_like(parameter))
     return model
 
 

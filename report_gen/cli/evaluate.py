@@ -64,6 +64,14 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE.png", help="Draw the calibration of the finding probabilities; needs labels."),
     ] = None,
+    label_reports: Annotated[
+        bool,
+        typer.Option(
+            "--label-reports",
+            help="Label studies that the corpus does not label from their reports; findings that a report does not "
+            "mention count as absent.",
+        ),
+    ] = False,
     method: Method = "beam",
     candidates: Candidates = 8,
     bootstrap: Annotated[
@@ -108,6 +116,8 @@ def evaluate(
             )
         )
         rows = evaluation.select_studies(studies, split, source)
+        if label_reports:
+            rows = evaluation.label_reports(rows, schema)
         if (html or csv) and not any(map(evaluation.has_report, rows)):
             raise UsageError("--html and --csv show reports, and none of these studies has findings; use --json")
         if calibration:

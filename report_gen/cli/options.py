@@ -55,7 +55,8 @@ LimitMemory = Annotated[
     ),
 ]
 _LAYOUTS = (
-    *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-cases", "hf", "imagefolder"),
+    *("r2gen", "indiana", "openi", "mimic-cxr", "mimic-cxr-jpg", "nih", "medpix", "medpix-series", "medpix-cases"),
+    *("hf", "imagefolder"),
     *("coco", "manifest", "table", "dicom", "image-text"),
 )
 """Names of `corpora.LAYOUTS`; a test compares both, because importing the registry takes seconds."""
@@ -78,7 +79,9 @@ NoJava = Annotated[bool, typer.Option("--no-java", help="Omit METEOR 1.5, which 
 Findings = Annotated[
     Path | None,
     typer.Option(
-        "--findings", metavar="FILE", help="TOML file with findings and their phrases. Default: chest radiographs."
+        "--findings",
+        metavar="FILE",
+        help="TOML file with findings and their phrases, or the built-in ct_mr. Default: chest radiographs.",
     ),
 ]
 

@@ -2,7 +2,7 @@
 
 from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANSFORMER_KEYS, check_transformer
-from report_gen.config.base import FrozenModel
+from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.model import (
     CONDITIONING_TRAITS,
     MAX_STEPS,
@@ -20,6 +20,7 @@ from report_gen.config.model import (
     Scalar,
 )
 from report_gen.config.scope import DeclaredScope, ImageClass, RecognizerConfig, ScopeConfig, TrainedViews
+from report_gen.config.sequence import SequenceConfig
 from report_gen.config.steps import (
     ClaheStep,
     CropBandsStep,
@@ -62,6 +63,8 @@ __all__ = [
     "RecognizerConfig",
     "Scalar",
     "ScopeConfig",
+    "SequenceConfig",
+    "ShortText",
     "TrainedViews",
     "VolumeConfig",
     "check_transformer",

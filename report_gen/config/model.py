@@ -19,6 +19,7 @@ from report_gen.config.architecture import (
 )
 from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.scope import ScopeConfig, TrainedViews
+from report_gen.config.sequence import SequenceConfig
 from report_gen.config.steps import PreprocessingStep
 from report_gen.config.volumes import VolumeConfig
 from report_gen.records import LOCATION_PARTS, AttributeName, FindingSchema, FindingState, ViewPosition
@@ -206,10 +207,12 @@ class AttributeConfig(FrozenModel):
 class ModelConfig(FrozenModel):
     """The configuration of a model."""
 
-    schema_version: Literal[5] = 5
+    schema_version: Literal[6] = 6
     """Version of this record; `model/migration.py` migrates earlier ones."""
     name: ShortText
     """Name of the model in the provenance of every draft."""
+    notice: ShortText = ""
+    """First notice of every draft, such as that the model is a demonstration; empty for none."""
     conditioning: ConditioningName = "prefix"
     """How the decoder is conditioned: visual tokens before the text (`prefix`) or in cross-attention layers, or pooled
     features written as digits before the prompt (`numbers`, a baseline)."""
@@ -219,6 +222,8 @@ class ModelConfig(FrozenModel):
     """Steps that change every image before it is fitted into the square of the encoder, in order."""
     volumes: VolumeConfig | None = None
     """How the model is given slices of volumes; None for a model of single images, which refuses volumes."""
+    sequence: SequenceConfig | None = None
+    """The sequence encoder; None for a model that sees every view by itself until the projector pools them."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     decoder: DecoderConfig = Field(default_factory=DecoderConfig)
     adapter: AdapterConfig | None = None

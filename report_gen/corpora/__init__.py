@@ -10,12 +10,14 @@ from datasets import Dataset
 from report_gen.corpora import nih
 from report_gen.corpora.columns import USUAL_NAMES, ColumnMapping, ColumnUse, list_names
 from report_gen.corpora.examples import (
+    IMAGE_COLUMNS,
     SPLITS,
     Example,
     build_dataset,
     corpus_features,
     is_file,
     is_of_source,
+    offsets_of_row,
     without_missing_images,
 )
 from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images, location_of_boxes
@@ -29,6 +31,7 @@ from report_gen.records import FindingSchema
 
 __all__ = [
     "IMAGES",
+    "IMAGE_COLUMNS",
     "LAYOUTS",
     "SPLITS",
     "USUAL_NAMES",
@@ -43,6 +46,7 @@ __all__ = [
     "is_of_source",
     "list_names",
     "location_of_boxes",
+    "offsets_of_row",
     "read_columns",
     "read_corpus",
     "read_nih_labels",

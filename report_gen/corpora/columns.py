@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from report_gen.corpora.examples import OFFSET_COLUMNS
 from report_gen.errors import CorpusError, UsageError
 from report_gen.records import ATTRIBUTES, FindingSchema
 
@@ -58,6 +59,7 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "body_part": ("body_part", "body_part_examined", "body_region", "anatomical_region"),
     "source": ("source", "data_source", "hospital"),
     "stored_px": ("stored_px",),
+    **{name: (name,) for name in OFFSET_COLUMNS},
     "finding_boxes": ("finding_boxes",),
     "adjudicated_findings": ("adjudicated_findings",),
     "split": ("split", "set", "subset", "partition", "data_split", "dataset_split"),

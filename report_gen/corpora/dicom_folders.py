@@ -9,6 +9,7 @@ text, an HL7 message, a FHIR document, or a draft of report-gen as JSON.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,13 +17,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora.examples import Example, is_file
+from report_gen.corpora.examples import Example, is_file, per_image
 from report_gen.corpora.report_texts import REPORT_SUFFIXES, read_report_texts, report_stem
 from report_gen.errors import CorpusError, NotAnImageError, StudyError
 from report_gen.imaging import StudyCollection, is_dicom, read_studies
 from report_gen.labeling import header_values
 from report_gen.reading import StructuredReport, read_structured_report
-from report_gen.records import Study
+from report_gen.records import Study, view_offsets
 
 _FILES_EXAMINED = 200
 _log = logging.getLogger(__name__)
@@ -53,12 +54,15 @@ def read(path: Path) -> Iterator[Example]:
         columns: dict[str, Any] = (
             dict(header_values(study)) | {"indication": study.indication or ""} | reports.of(study)
         )
+        offsets = view_offsets(study.images)
         with_report += bool(columns.get("findings") or columns.get("impression"))
         yield Example(
             study_id=study.name,
             patient_id=study.patient_id or "",
             images=tuple(str(image.path.resolve()) for image in study.images),
             view_positions=tuple(image.view_position.value for image in study.images),
+            offsets_mm=per_image(None if math.isnan(offset.mm) else offset.mm for offset in offsets),
+            offsets_seconds=per_image(None if math.isnan(offset.seconds) else offset.seconds for offset in offsets),
             **columns,
         )
     if not with_report:

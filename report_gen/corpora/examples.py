@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import compress, islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
@@ -19,10 +19,16 @@ from datasets.arrow_writer import ArrowWriter
 from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images
 from report_gen.files import output_error
 from report_gen.labeling import chest_xray
-from report_gen.records import ATTRIBUTES, FindingSchema
+from report_gen.records import ATTRIBUTES, FindingSchema, ViewOffset
+
+T = TypeVar("T")
 
 SPLITS = ("train", "val", "test")
 
+OFFSET_COLUMNS = tuple(f"offsets_{unit}" for unit in ViewOffset._fields)
+"""Columns with the offsets of the images of a study, in the order of `ViewOffset`."""
+IMAGE_COLUMNS = ("images", "view_positions", *OFFSET_COLUMNS)
+"""Columns with one value for each image of a study; those of the offsets are empty if no offset is known."""
 
 _BOX = {
     "finding": Value("string"),
@@ -41,6 +47,7 @@ def corpus_features(schema: FindingSchema) -> Features:
             "patient_id": Value("string"),
             "images": List(Value("string")),
             "view_positions": List(Value("string")),
+            **dict.fromkeys(OFFSET_COLUMNS, List(Value("float64"))),
             "indication": Value("string"),
             "comparison": Value("string"),
             "findings": Value("string"),
@@ -71,6 +78,12 @@ class Example:
     """Absolute paths in the order of the corpus. The first image is not always the frontal view."""
     view_positions: tuple[str, ...] = ()
     """Value of `ViewPosition` for each image; UNKNOWN if the corpus does not specify it."""
+    offsets_mm: tuple[float | None, ...] = ()
+    """`ViewOffset.mm` of each image, None where it is not known; empty if it is known for none."""
+    offsets_seconds: tuple[float | None, ...] = ()
+    """`ViewOffset.seconds` of each image, as for the millimeters."""
+    offsets_days: tuple[float | None, ...] = ()
+    """`ViewOffset.days` of each image, as for the millimeters."""
     indication: str = ""
     comparison: str = ""
     findings: str = ""
@@ -156,12 +169,24 @@ def without_missing_images(example: Example) -> Example:
     existing = [is_file(image) for image in example.images]
     if all(existing):
         return example
-    return replace(
-        example,
-        images=tuple(compress(example.images, existing)),
-        view_positions=tuple(compress(example.view_positions, existing)),
-        finding_boxes=tuple(boxes_of_kept_images(example.finding_boxes, existing)),
-    )
+    kept: dict[str, Any] = {name: tuple(compress(getattr(example, name), existing)) for name in IMAGE_COLUMNS}
+    return replace(example, **kept, finding_boxes=tuple(boxes_of_kept_images(example.finding_boxes, existing)))
+
+
+def per_image(values: Iterable[T | None]) -> tuple[T | None, ...]:
+    """Return the values of the images of a study; empty if none is known."""
+    listed = tuple(values)
+    return listed if any(value is not None for value in listed) else ()
+
+
+def offsets_of_row(row: Mapping[str, Any]) -> tuple[ViewOffset | None, ...]:
+    """Return the offset of each image of a row; None for an image of which the corpus states none."""
+    columns = (row.get(name) or (None,) * len(row["images"]) for name in OFFSET_COLUMNS)
+    stated = [
+        {unit: value for unit, value in zip(ViewOffset._fields, values, strict=True) if value is not None}
+        for values in zip(*columns, strict=True)
+    ]
+    return tuple(ViewOffset(**known) if known else None for known in stated)
 
 
 def is_of_source(source: str, name: str) -> bool:

@@ -68,6 +68,7 @@ LAYOUTS: Mapping[str, Layout] = {
     "mimic-cxr-jpg": Layout(mimic.matches_jpeg, _labeled(mimic.read_jpeg)),
     "nih": Layout(nih.matches, _labeled(nih.read)),
     "medpix": Layout(medpix.matches, _plain(medpix.read_images)),
+    "medpix-series": Layout(medpix.never_matches, _plain(medpix.read_series)),
     "medpix-cases": Layout(medpix.never_matches, _plain(medpix.read_cases)),
     "hf": _tabular(saved_datasets.matches, saved_datasets.tables),
     "imagefolder": _tabular(imagefolder.matches, imagefolder.tables),

@@ -6,6 +6,8 @@ The fields of a row and the usual names of their columns are in `columns.USUAL_N
     patient
     images          a list, or names separated by `;`, relative to the folder of the table
     views           one per image, or one for all: PA, AP, frontal, lateral ...
+    offsets_mm, offsets_seconds, offsets_days
+                    one per image, empty if unknown: distance from a fixed image along the slices, in time and in date
     indication, comparison
     findings, impression
                     or a complete `report`, which `cut_report` splits into sections

@@ -1,7 +1,10 @@
-"""Layouts `medpix` and `medpix-cases`: MedPix 2.0 (Siragusa et al., Data Science and Engineering 2025) as tables.
+"""Layouts `medpix`, `medpix-series`, `medpix-cases`: MedPix 2.0 (Siragusa et al., Data Science and Engineering 2025).
 
 A folder with train.csv, val.csv and optionally test.csv, or one such table. Each row is one CT or MR image of a
 teaching case, with its caption and the history, findings and diagnosis of the case. A case is in one split only.
+
+The caption of a series is repeated for each of its images. In the layout `medpix-series`, the images of a case that
+have one modality and one caption are one study.
 
 The optional columns `type`, `plane` and `location_category` specify modality, plane and body part of an image.
 Montages, 3D reconstructions and photographs have no plane.
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from report_gen.corpora.examples import Example, split_name
@@ -20,6 +24,8 @@ from report_gen.errors import CorpusError
 from report_gen.labeling import value_of_term
 from report_gen.records import ViewPosition
 
+MAX_SERIES = 8
+"""Largest number of images of a series; of more images, so many are taken at even distances."""
 FILES = ("train.csv", "val.csv", "test.csv")
 COLUMNS = ("image", "case_id", "split", "caption", "history", "findings", "diagnosis")
 PLANES = ("axial", "coronal", "sagittal")
@@ -37,13 +43,33 @@ def matches(path: Path) -> bool:
 
 
 def never_matches(path: Path) -> bool:
-    """Return False: the layout of cases has the same files as that of images, so it must be requested."""
+    """Return False: series and cases have the same files as the layout of images, so they must be requested."""
     return False
 
 
 def read_images(path: Path) -> Iterator[Example]:
     """Yield one example per image, with its caption as findings. Placeholder captions become empty."""
     return (_example(row, table, Path(row["image"]).stem, findings=_text(row, "caption")) for table, row in _rows(path))
+
+
+def read_series(path: Path) -> Iterator[Example]:
+    """Yield one example per series: at most `MAX_SERIES` images of a case, in the order of the file.
+
+    The study id is the name of its first image. An image without a caption is a study by itself.
+
+    Raises:
+        CorpusError: Rows of one series contradict each other.
+    """
+    first: dict[tuple[str, ...], str] = {}
+    study_ids = [first.setdefault(_series_key(row), Path(row["image"]).stem) for _, row in _rows(path)]
+    rows = (
+        (
+            f"{table}: the row of {row['image']}",
+            _example(row, table, study_id, findings=_text(row, "caption")),
+        )
+        for study_id, (table, row) in zip(study_ids, _rows(path), strict=True)
+    )
+    return map(_shorten_series, join_rows(study_ids, rows))
 
 
 def read_cases(path: Path) -> Iterator[Example]:
@@ -60,6 +86,26 @@ def read_cases(path: Path) -> Iterator[Example]:
         for table, row in _rows(path)
     )
     return join_rows((row["case_id"] for _, row in _rows(path)), rows)
+
+
+def _series_key(row: dict[str, str]) -> tuple[str, ...]:
+    """Return what the images of one series share."""
+    caption = _text(row, "caption")
+    modality = value_of_term("modality", row.get("type", ""))
+    return (row["case_id"], modality, caption) if caption else (row["case_id"], modality, caption, row["image"])
+
+
+def _shorten_series(example: Example) -> Example:
+    """Return an example with at most `MAX_SERIES` images, the first and the last among them."""
+    count = len(example.images)
+    if count <= MAX_SERIES:
+        return example
+    kept = [round(place * (count - 1) / (MAX_SERIES - 1)) for place in range(MAX_SERIES)]
+    return replace(
+        example,
+        images=tuple(example.images[place] for place in kept),
+        view_positions=tuple(example.view_positions[place] for place in kept),
+    )
 
 
 def _rows(path: Path) -> Iterator[tuple[Path, dict[str, str]]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from report_gen.corpora.columns import SECTIONS, SOFT, TEXT_FIELDS, ColumnUse
-from report_gen.corpora.examples import Example, is_file, split_name
+from report_gen.corpora.examples import OFFSET_COLUMNS, Example, is_file, per_image, split_name
 from report_gen.corpora.finding_boxes import FindingBox
 from report_gen.corpora.image_paths import has_image_suffix
 from report_gen.errors import CorpusError
@@ -60,6 +60,7 @@ def example_of_row(
         patient_id=_text(row, use, "patient_id", location),
         images=paths,
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
+        **_offsets(row, use, location, len(images)),
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
         soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
@@ -222,6 +223,27 @@ def _annotations(row: Row, use: ColumnUse, location: str, schema: FindingSchema,
             box for box in (_box(box, location, images) for box in boxes) if box.finding in schema.findings
         ),
     }
+
+
+def _offsets(row: Row, use: ColumnUse, location: str, images: int) -> dict[str, Any]:
+    """Return the offsets of the images of a row, of each kind one for each image, or none if none is known."""
+    offsets = {}
+    for name in OFFSET_COLUMNS:
+        values = _split_list(_value(row, use, name))
+        listed = values if isinstance(values, list) else [values]
+        numbers = per_image(None if _is_empty(value) else _number(value) for value in listed)
+        are_valid = all(number is None or abs(number) <= _MAX_OFFSET for number in numbers)
+        if not are_valid or len(numbers) not in (0, images):
+            raise CorpusError(
+                f"{location}: {_column(use, name)!r} needs a number from -{_MAX_OFFSET} to {_MAX_OFFSET}, or nothing, "
+                f"for each of the {images} images; correct the value, or give distances from the first image"
+            )
+        offsets[name] = numbers
+    return offsets
+
+
+_MAX_OFFSET = 100_000
+"""Largest offset of an image; a day has 86,400 seconds, and float32 resolves a hundredth of a second up to here."""
 
 
 def _box(values: Any, location: str, images: int) -> FindingBox:

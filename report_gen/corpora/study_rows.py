@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from report_gen.corpora.examples import Example
+from report_gen.corpora.examples import IMAGE_COLUMNS, Example, per_image
 from report_gen.errors import CorpusError
 from report_gen.records import ATTRIBUTES
 
@@ -52,8 +52,8 @@ def join_examples(earlier: Example, later: Example, location: str) -> Example:
     joined: dict[str, Any] = {}
     for name in (field.name for field in fields(Example)):
         first, second = getattr(earlier, name), getattr(later, name)
-        if name in ("images", "view_positions"):
-            joined[name] = first + second
+        if name in IMAGE_COLUMNS:
+            joined[name] = _join_images(earlier, later, name)
         elif name in ATTRIBUTES:
             joined[name] = first if first == second else ""
         elif first == second or second in missing:
@@ -66,3 +66,8 @@ def join_examples(earlier: Example, later: Example, location: str) -> Example:
                 "study its own id (--columns study=NAME, if another column has the ids)"
             )
     return Example(**joined)
+
+
+def _join_images(earlier: Example, later: Example, name: str) -> tuple[object, ...]:
+    """Return the values of the images of both rows; a row may have none."""
+    return per_image(value for row in (earlier, later) for value in getattr(row, name) or (None,) * len(row.images))

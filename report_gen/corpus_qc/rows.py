@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
-from report_gen.corpora import IMAGES, FindingBox, boxes_of_kept_images, is_file
+from report_gen.corpora import IMAGE_COLUMNS, IMAGES, FindingBox, boxes_of_kept_images, is_file
 from report_gen.errors import OutputError
 from report_gen.files import remove_temporary_files, write_pieces
 from report_gen.labeling import chest_xray
@@ -50,7 +50,7 @@ def leave_out_missing(dataset: Dataset) -> tuple[Dataset, int, int]:
         if exists and not any(exists):
             dropped += 1
             continue
-        columns = {name: list(compress(row[name], exists)) for name in ("images", "view_positions")}
+        columns = {name: list(compress(row[name], exists)) for name in IMAGE_COLUMNS}
         boxes = boxes_of_kept_images((FindingBox(**box) for box in row["finding_boxes"]), exists)
         kept.append({**row, **columns, "finding_boxes": [box._asdict() for box in boxes]})
     table = pa.Table.from_pylist(kept, schema=dataset.features.arrow_schema)

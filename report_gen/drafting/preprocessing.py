@@ -20,10 +20,10 @@ from report_gen.drafting.views import choose_images, trained_views, views_of_pro
 from report_gen.errors import StudyError, without_traceback
 from report_gen.imaging import load_image, memory_errors
 from report_gen.imaging.scope import ScopedStudy, apply_scope, confirmed_images
-from report_gen.imaging.transform import ImageTransform, Placement, collate_view_positions
+from report_gen.imaging.transform import ImageTransform, Placement, collate_view_offsets, collate_view_positions
 from report_gen.imaging.volumes import choose_views, has_slices
 from report_gen.model import Checkpoint
-from report_gen.records import Image, PreprocessedImage, Study, ViewPosition
+from report_gen.records import Image, PreprocessedImage, Study, ViewPosition, view_offsets
 
 _CPU = torch.device("cpu")
 
@@ -86,6 +86,8 @@ class ImageBatch(NamedTuple):
     """[B,V] bool, False for missing views."""
     patch_features: torch.Tensor
     """[B,V,N,D_img], output of the encoder."""
+    view_offsets: torch.Tensor
+    """[B,V,3], `ViewOffset` of each view."""
 
 
 class StudyPreprocessor:
@@ -180,6 +182,7 @@ class StudyPreprocessor:
             view_positions.to(self._device),
             view_mask.to(self._device),
             pad_sequence([item.patch_features for item in batch], batch_first=True),
+            collate_view_offsets([view_offsets(item.images) for item in batch]).to(self._device),
         )
 
     def load_first_image(self, loaded: LoadedStudy) -> tuple[NDArray[np.float32], Placement]:

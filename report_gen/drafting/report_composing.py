@@ -55,7 +55,7 @@ class ReportComposer:
         notices: Sequence[str],
         decoding: Decoding,
     ) -> Report:
-        """Return the report of a generated text, with the given notices, then the notices of its audit.
+        """Return the report of a generated text, with the notice of the model, the given ones, and those of its audit.
 
         Args:
             study: The study.
@@ -66,7 +66,7 @@ class ReportComposer:
             notices: Notices about the study; those of the audit follow.
             decoding: Options of the generation, for the provenance.
         """
-        notices = (*notices, *prompt.notices)
+        notices = (*self._own_notice(), *notices, *prompt.notices)
         if not text.ended:
             notices = (
                 *notices,
@@ -110,10 +110,15 @@ class ReportComposer:
         return Report(
             sections=_BLANK_SECTIONS,
             findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in config.finding_schema.findings),
-            notices=tuple(notices),
+            notices=(*self._own_notice(), *notices),
             provenance=self._provenance(study, decoding.options()),
             attributes=unknown_attributes(config.attributes),
         )
+
+    def _own_notice(self) -> tuple[str, ...]:
+        """Return the notice of the model, which every draft has; nothing if it has none."""
+        notice = self._checkpoint.model.config.notice
+        return (notice,) if notice else ()
 
     def _provenance(self, study: Study, options: Mapping[str, str | int | float | bool]) -> Provenance:
         machine: dict[str, str | int] = {

@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from report_gen.corpora import is_of_source
+from report_gen.corpora import is_of_source, offsets_of_row
 from report_gen.errors import CorpusError
 from report_gen.imaging import read_study
+from report_gen.labeling import report_labels
 from report_gen.metrics import TrainingReports
-from report_gen.records import Study, ViewPosition
+from report_gen.records import FindingSchema, Study, ViewPosition
 
 Row = Mapping[str, Any]
 """One study of a corpus, as `report_gen.corpora.read_corpus` yields it."""
@@ -64,6 +65,16 @@ def nearest_candidates(corpus: Iterable[Row], rows: Sequence[Row]) -> list[Row]:
     ]
 
 
+def label_reports(rows: Iterable[Row], schema: FindingSchema) -> list[Row]:
+    """Return the rows; those without labels get the labels of their findings text, as `report_labels` reads them."""
+    return [
+        {**row, "labels": list(report_labels(row["findings"], schema))}
+        if has_report(row) and not has_labels(row)
+        else row
+        for row in rows
+    ]
+
+
 def has_labels(row: Row) -> bool:
     """Return whether the corpus labels at least one finding of a study."""
     return any(label is not None for label in row["labels"])
@@ -75,17 +86,18 @@ def has_report(row: Row) -> bool:
 
 
 def study_from_row(row: Row) -> Study:
-    """Read the images of a corpus row as one study, with the view positions of the corpus.
+    """Read the images of a corpus row as one study, with the view positions and offsets of the corpus.
 
-    An image whose view the corpus does not specify keeps that of its header, as in drafting the file itself.
+    An image whose view or offset the corpus does not specify keeps that of its header, as in drafting the file itself.
 
     Raises:
         StudyError: An image cannot be read.
     """
     series = []
-    for path, view in zip(row["images"], row["view_positions"], strict=True):
+    for path, view, offset in zip(row["images"], row["view_positions"], offsets_of_row(row), strict=True):
         (one,) = read_study(Path(path)).series
+        stated: dict[str, Any] = {} if offset is None else {"offset": offset}
         if view != ViewPosition.UNKNOWN:
-            one = replace(one, images=tuple(replace(image, view_position=ViewPosition(view)) for image in one.images))
-        series.append(one)
+            stated["view_position"] = ViewPosition(view)
+        series.append(replace(one, images=tuple(replace(image, **stated) for image in one.images)))
     return Study(name=row["study_id"], series=tuple(series), indication=row["indication"] or None)

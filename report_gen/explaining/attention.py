@@ -21,6 +21,7 @@ def attention_heatmap(
     view_positions: torch.Tensor,
     view_mask: torch.Tensor,
     patch_features: torch.Tensor | None = None,
+    view_offsets: torch.Tensor | None = None,
     image: NDArray[np.float32],
     placement: Placement,
 ) -> Heatmap:
@@ -30,10 +31,11 @@ def attention_heatmap(
         model: Model with a finding head.
         pixel_values: [1,V,C,H,W], with view_positions [1,V] and view_mask [1,V].
         patch_features: [1,V,N,D_img], output of the encoder, if it was run already.
+        view_offsets: [1,V,3], `ViewOffset` of each view, if they are known.
         image: The first view before preprocessing, [H,W] 0..1.
         placement: Where the image lies in the square of `pixel_values`.
     """
-    visual = model.encode_images(pixel_values, view_positions, view_mask, patch_features)
+    visual = model.encode_images(pixel_values, view_positions, view_mask, patch_features, view_offsets)
     (weights,) = _first_view_weights(model, visual)
     return Heatmap(image=image, square=placement.square, part=placement.part, weights=weights)
 

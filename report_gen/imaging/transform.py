@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.config import EncoderConfig, PreprocessingStep
 from report_gen.imaging.preprocessing import Check, go_on, preprocess, preprocessing_stages
-from report_gen.records import Box, PreprocessedImage
+from report_gen.records import Box, PreprocessedImage, ViewOffset
 
 
 @dataclass(frozen=True)
@@ -142,3 +143,13 @@ def collate_view_positions(view_positions: Sequence[Sequence[int]]) -> tuple[tor
     rows = [torch.tensor(row, dtype=torch.long) for row in view_positions]
     masks = [torch.ones(len(row), dtype=torch.bool) for row in view_positions]
     return pad_sequence(rows, batch_first=True), pad_sequence(masks, batch_first=True)
+
+
+def collate_view_offsets(view_offsets: Sequence[Sequence[ViewOffset]]) -> torch.Tensor:
+    """Return the view offsets of B studies [B,V,3] float32; NaN for unknown ones and for missing views.
+
+    Args:
+        view_offsets: An offset for each view of each study.
+    """
+    rows = [torch.tensor(row, dtype=torch.float32).reshape(-1, len(ViewOffset._fields)) for row in view_offsets]
+    return pad_sequence(rows, batch_first=True, padding_value=math.nan)

@@ -9,6 +9,7 @@ from report_gen.labeling.labeler import (
     findings_in_state,
     label_findings,
     locate_findings,
+    report_labels,
     sentence_spans,
 )
 from report_gen.labeling.phrases import Role
@@ -33,6 +34,7 @@ __all__ = [
     "locate_findings",
     "mismatched_attributes",
     "named_values",
+    "report_labels",
     "sentence_spans",
     "value_of_term",
 ]

@@ -154,6 +154,20 @@ def label_findings(text: str, schema: FindingSchema | None = None) -> dict[str, 
     return finding_labeler(schema or chest_xray()).label(text)
 
 
+def report_labels(text: str, schema: FindingSchema) -> tuple[float | None, ...]:
+    """Return the labels [F] of a study that only its report gives, as corpora have them.
+
+    Args:
+        text: The report.
+        schema: The F findings.
+
+    Returns:
+        1 for a present finding, 0 for an absent one and for one that the report does not mention, None for an uncertain
+        one.
+    """
+    return tuple(_LABELS.get(state) for state in label_findings(text, schema).values())
+
+
 def findings_in_state(text: str, state: FindingState, schema: FindingSchema | None = None) -> set[str]:
     """Return the findings that have a given state in a text.
 
@@ -211,6 +225,8 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 _LOCATED = (FindingState.PRESENT, FindingState.UNCERTAIN)
 """States of findings that have a location."""
+
+_LABELS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
 
 _STRENGTH = {
     FindingState.NOT_MENTIONED: 0,

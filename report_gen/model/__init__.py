@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from report_gen.model.projector import Projector, VisualFeatures
     from report_gen.model.recognizer import ImageRecognizer, Recognition
     from report_gen.model.report_model import ReportModel, ReportModelOutput
+    from report_gen.model.sequence import SequenceEncoder, build_sequence_encoder
     from report_gen.model.weights import stored_tensors
 else:
     __getattr__ = lazy_exports(
@@ -57,6 +58,7 @@ else:
             "projector": ("Projector", "VisualFeatures"),
             "recognizer": ("ImageRecognizer", "Recognition"),
             "report_model": ("ReportModel", "ReportModelOutput"),
+            "sequence": ("SequenceEncoder", "build_sequence_encoder"),
             "weights": ("stored_tensors",),
         },
     )
@@ -80,9 +82,11 @@ __all__ = [
     "ReportDecoder",
     "ReportModel",
     "ReportModelOutput",
+    "SequenceEncoder",
     "VisualFeatures",
     "base_digest",
     "build_from_configuration",
+    "build_sequence_encoder",
     "conditioning_type",
     "find_checkpoint",
     "load_checkpoint",

@@ -14,7 +14,7 @@ from report_gen.labeling import chest_xray
 
 Config = dict[str, Any]
 
-CURRENT_VERSION = 5
+CURRENT_VERSION = 6
 """Schema version of `config.json` that this release writes."""
 
 
@@ -68,9 +68,15 @@ def _from_version_4(config: Config) -> Config:
     return {**config, "schema_version": 5}
 
 
+def _from_version_5(config: Config) -> Config:
+    """Migrate version 5, whose models had no sequence encoder, no volumes and no notice."""
+    return {**config, "schema_version": 6}
+
+
 _MIGRATIONS: Mapping[object, Callable[[Config], Config]] = {
     1: _from_version_1,
     2: _from_version_2,
     3: _from_version_3,
     4: _from_version_4,
+    5: _from_version_5,
 }

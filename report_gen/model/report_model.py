@@ -1,4 +1,4 @@
-"""The report model: image encoder, projector and decoder."""
+"""The report model: image encoder, sequence encoder, projector and decoder."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from report_gen.model.finding_decision import decide_states
 from report_gen.model.language_model import Pretrained, build_from_configuration, build_gpt2
 from report_gen.model.projector import Projector, VisualFeatures
 from report_gen.model.recognizer import ImageRecognizer
+from report_gen.model.sequence import build_sequence_encoder
+from report_gen.records import ViewOffset
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ class ReportModel(nn.Module):
             attributes=[len(attribute.values) for attribute in config.attributes],
             locations=config.locations is not None,
         )
+        self.sequence = (
+            None if config.sequence is None else build_sequence_encoder(config.sequence, image_width=self.encoder.width)
+        )
         recognizer = config.scope.recognizer
         self.recognizer = None if recognizer is None else ImageRecognizer(recognizer, image_width=self.encoder.width)
 
@@ -94,6 +99,8 @@ class ReportModel(nn.Module):
 
     def visual_positions(self, views: int) -> int:
         """Return the largest number of decoder positions that a study with so many views takes before its prompt."""
+        if self.sequence is not None and self.sequence.pools_views:
+            views = min(views, 1)
         return self.conditioning.positions(
             findings=len(self.projector.finding_bias),
             attributes=len(self.config.attributes),
@@ -112,6 +119,7 @@ class ReportModel(nn.Module):
         patch_features: torch.Tensor | None = None,
         attribute_values: torch.Tensor | None = None,
         finding_locations: torch.Tensor | None = None,
+        view_offsets: torch.Tensor | None = None,
     ) -> ReportModelOutput:
         """Compute the logits of the texts and of all heads, as far as the batch has their inputs.
 
@@ -123,10 +131,11 @@ class ReportModel(nn.Module):
             patch_features: [B,V,N,D_img], stored output of the encoder; with V > 0 the encoder is not run.
             attribute_values: [B,A] that condition the decoder, see `visual_tokens`.
             finding_locations: [B,F,P] that condition the decoder, see `visual_tokens`.
+            view_offsets: [B,V,3] of the views from each other, see `encode_images`.
         """
-        visual = (
-            self.encode_images(pixel_values, view_positions, view_mask, patch_features) if view_mask.shape[1] else None
-        )
+        visual = None
+        if view_mask.shape[1]:
+            visual = self.encode_images(pixel_values, view_positions, view_mask, patch_features, view_offsets)
         heads = ReportModelOutput(None, None)
         if visual is not None:
             has_locations = visual.location_logits is not None
@@ -152,6 +161,7 @@ class ReportModel(nn.Module):
         view_positions: torch.Tensor,
         view_mask: torch.Tensor,
         patch_features: torch.Tensor | None = None,
+        view_offsets: torch.Tensor | None = None,
     ) -> VisualFeatures:
         """Compute the visual features of B studies.
 
@@ -159,11 +169,18 @@ class ReportModel(nn.Module):
             pixel_values: [B,V,C,H,W], with view_positions [B,V] and view_mask [B,V] bool, False for missing views.
             view_positions: [B,V], indices into `VIEWS`.
             patch_features: [B,V,N,D_img], stored output of the encoder; with V > 0 the encoder is not run.
+            view_offsets: [B,V,3] float32, `ViewOffset` of each view, NaN where it is not known. A model without
+                sequence encoder ignores them; None stands for views of one day of which nothing else is known.
         """
         if patch_features is None or not patch_features.shape[1]:
             patch_features = self.encoder(pixel_values.flatten(0, 1)).unflatten(0, view_mask.shape)  # [B,V,N,D_img]
         else:  # stored with fewer bits
             patch_features = patch_features.to(self.projector.norm.weight.dtype)
+        if self.sequence is not None:
+            if view_offsets is None:
+                view_offsets = torch.tensor(ViewOffset(), device=view_mask.device).expand(*view_mask.shape, -1)
+            patch_features, view_mask = self.sequence(patch_features, view_mask, view_offsets)
+            view_positions = view_positions[:, : view_mask.shape[1]]  # of the first view, if the views become one
         visual: VisualFeatures = self.projector(patch_features, view_positions, view_mask)
         return self.conditioning.encode_patches(visual, patch_features, view_mask, self.decoder.embed)
 

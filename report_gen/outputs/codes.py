@@ -8,7 +8,8 @@ code names the source:
   definitions/upmedic/roadmap.md), or with an exact match in a reviewed mapping of the CheXpert labels to RadLex 4.3.
 - OHDSI: SNOMED CT concepts of the OHDSI vocabulary by which studies of Stanford's INSPECT are labeled
   (arXiv:2411.09361).
-- HL7: SNOMED CT concepts in value sets and concept maps of HL7 FHIR implementation guides.
+- HL7: SNOMED CT concepts in value sets and concept maps of HL7 FHIR implementation guides; "MedDRA ... is equivalent"
+  is the map from MedDRA to SNOMED CT in such a guide.
 - Playbook: codes of the LOINC/RSNA Radiology Playbook as the documentation of Azure AI Health Insights lists them
   (MicrosoftDocs, Radiology Insights, RadiologyProcedureInference, appendix A).
 
@@ -89,12 +90,11 @@ procedure may have more images than the program got."""
 IMAGING_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")  # pydicom, CID 100
 
 _FINDINGS: Mapping[str, Code] = {
-    "No Finding": Code("111286", "DCM", "No abnormality"),  # pydicom, CID 6030
     "Cardiomegaly": Code("8186001", "SCT", "Cardiomegaly"),  # OHDSI; index code of openimagingdata/findingmodel
     "Lung Opacity": Code("112001", "DCM", "Opacity"),  # pydicom, CID 6104
     "Edema": Code("19242006", "SCT", "Pulmonary edema"),  # pydicom, CID 3700
-    "Consolidation": Code("95436008", "SCT", "Lung consolidation"),  # OHDSI; RadLex 4.3 RID43255
-    "Pneumonia": Code("233604007", "SCT", "Pneumonia"),  # OHDSI; RadLex 4.3 RID5350
+    "Consolidation": Code("95436008", "SCT", "Lung consolidation"),  # OHDSI
+    "Pneumonia": Code("233604007", "SCT", "Pneumonia"),  # HL7 (the problem of the C-CDA example)
     "Atelectasis": Code("46621007", "SCT", "Atelectasis"),  # OHDSI; HL7 (MedDRA 10003598 is equivalent)
     "Pneumothorax": Code("36118008", "SCT", "Pneumothorax"),  # pydicom, CID 6105
     "Pleural Effusion": Code("60046008", "SCT", "Pleural effusion"),  # pydicom, CID 645
@@ -104,8 +104,10 @@ _FINDINGS: Mapping[str, Code] = {
 }
 """Codes of the findings of the schema `chest_xray`.
 
-These have none: Enlarged Cardiomediastinum and Pleural Other, for which neither terminology has a concept; Lung Lesion,
-which is a nodule or a mass; Support Devices; and Hernia, which is hiatal or diaphragmatic.
+These have none: No Finding, because "No abnormality" of PS3.16 (111286, CID 6030) is a result of the pathology of the
+breast, and a study without findings may show support devices and so be no normal result; Enlarged Cardiomediastinum and
+Pleural Other, for which neither terminology has a concept; Lung Lesion, which is a nodule or a mass; Support Devices;
+and Hernia, which is hiatal or diaphragmatic.
 """
 
 _SITES: Mapping[str, Code] = {

@@ -15,6 +15,7 @@ from report_gen.records.location import (
     location_from_parts,
     location_to_parts,
 )
+from report_gen.records.offsets import view_offsets
 from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
@@ -35,7 +36,7 @@ from report_gen.records.report import (
     split_sentences,
     strip_controls,
 )
-from report_gen.records.slices import Acquisition, SlicePlane, Vector, Window
+from report_gen.records.slices import Acquisition, SlicePlane, Vector, ViewOffset, Window
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "SlicePlane",
     "Study",
     "Vector",
+    "ViewOffset",
     "ViewPosition",
     "Window",
     "Zone",
@@ -84,4 +86,5 @@ __all__ = [
     "remove_controls",
     "split_sentences",
     "strip_controls",
+    "view_offsets",
 ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Vector = tuple[float, float, float]
 """Coordinates of the patient coordinate system of DICOM, which increase to the left, to the back and to the head."""
@@ -69,3 +71,17 @@ class Window:
     center: float
     width: float
     """Above 0."""
+
+
+class ViewOffset(NamedTuple):
+    """Distance of an image from a reference image of its study; NaN if it is not known.
+
+    Any image may be the reference, as long as it is the same for all images of the study.
+    """
+
+    mm: float = math.nan
+    """Along the normal of the slices, millimeters."""
+    seconds: float = math.nan
+    """Time of the acquisition, seconds."""
+    days: float = 0.0
+    """Date of the examination, days; negative for an earlier one."""

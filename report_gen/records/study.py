@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
-from report_gen.records.slices import Acquisition, SlicePlane, Window
+from report_gen.records.slices import Acquisition, SlicePlane, ViewOffset, Window
 
 
 class ViewPosition(StrEnum):
@@ -122,6 +122,8 @@ class Image:
     window: Window | None = None
     """Range of values that `load_pixels` shows, and the slice is turned as radiologists look at it. None: the display
     attributes of the header, and the image as it is stored."""
+    offset: ViewOffset | None = None
+    """Offset from the other images of the study that a corpus states; None: that of the header, see `view_offsets`."""
     image_type: tuple[str, ...] = ()
     """Values of DICOM Image Type (0008,0008), or Frame Type (0008,9007) of a frame, in upper case."""
     for_processing: bool = False

@@ -9,10 +9,10 @@ import pytest
 from pydicom.uid import BasicTextSRStorage, EnhancedSRStorage, KeyObjectSelectionDocumentStorage
 
 from report_gen import read_study
-from report_gen.corpora import read_corpus
+from report_gen.corpora import dicom_folders, read_corpus
 from report_gen.errors import CorpusError
 from report_gen.outputs import DraftDocument, get_format
-from report_gen.records import Provenance, Report, parse_report
+from report_gen.records import Provenance, Report, ViewOffset, parse_report
 from tests.builders import noise_image, write_png
 from tests.dicom_files import STUDY_UID, write_dicom
 from tests.sr_files import code, content, document
@@ -52,6 +52,16 @@ def test_a_text_beside_the_images_of_a_study(tmp_path: Path) -> None:
     assert first["view_positions"] == ["PA", "LATERAL"]
     assert (first["indication"], first["findings"], first["impression"]) == ("Fever.", "Clear.", "Normal.")
     assert (second["findings"], second["patient_id"]) == ("", "P2")
+
+
+def test_the_offsets_of_the_headers_are_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    radiograph(tmp_path / "a" / "1.dcm")
+    radiograph(tmp_path / "a" / "2.dcm", number=2)
+    (tmp_path / "a" / "report.txt").write_text(REPORT)
+    offsets = (ViewOffset(), ViewOffset(seconds=31.5))
+    monkeypatch.setattr(dicom_folders, "view_offsets", lambda images: offsets[: len(images)])
+    (study,) = read_corpus(tmp_path)
+    assert (study["offsets_mm"], study["offsets_seconds"], study["offsets_days"]) == ([], [None, 31.5], [])
 
 
 @pytest.mark.parametrize("kind", [BasicTextSRStorage, EnhancedSRStorage])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from math import nan
 from pathlib import Path
 
 import pytest
 
-from report_gen.corpora import read_corpus
+from report_gen.corpora import offsets_of_row, read_corpus
 from report_gen.errors import CorpusError
 from report_gen.labeling import chest_xray
 
@@ -82,6 +83,11 @@ def test_soft_labels(tmp_path: Path) -> None:
         ("id,edema\n1,0.5\n", "label of a finding must be 1, 0, -1 or empty"),
         ("id,edema\n1,yes\n", "label of a finding must be 1, 0, -1 or empty"),
         ("id,findings,soft edema\n1,x,1.5\n", "soft label of a finding must be a number from 0 to 1, or empty"),
+        ("id,image,findings,offsets_mm\n1,a.png;b.png,x,5\n", "'offsets_mm' needs a number .* of the 2 images"),
+        ("id,image,findings,offsets_mm\n1,a.png,x,near\n", "'offsets_mm' needs a number from -100000 to 100000"),
+        ("id,image,findings,offsets_days\n1,a.png,x,inf\n", "'offsets_days' needs a number"),
+        ("id,image,findings,offsets_seconds\n1,a.png,x,1700000000\n", "'offsets_seconds' needs a number"),
+        ("id,findings,offsets_seconds\n1,x,5\n", "'offsets_seconds' needs a number .* of the 0 images"),
         ("id,findings,soft edema\n1,x,high\n", "soft label of a finding must be a number from 0 to 1, or empty"),
     ],
 )
@@ -118,3 +124,41 @@ def test_attributes_in_dicom_terms_or_other_words(tmp_path: Path) -> None:
     path.write_text("id,findings,Modality,plane,body_part\n1,A.,mri,Axial,left paw\n2,B.,,,\n", encoding="utf-8")
     attributes = [(row["modality"], row["plane"], row["body_part"]) for row in read_corpus(path)]
     assert attributes == [("MR", "axial", "left paw"), ("", "", "")]
+
+
+def test_offsets_of_the_images_in_lists_and_in_rows_of_one_image(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    lines = [
+        {"id": "1", "images": ["a.png", "b.png"], "offsets_mm": [0, -2.5], "offsets_seconds": [None, 12.5]},
+        {"id": "2", "images": ["a.png"]},
+        {"id": "3", "images": ["a.png"], "offsets_days": 0},
+        {"id": "3", "images": ["b.png"], "offsets_days": -400},
+        {"id": "4", "images": ["a.png"]},
+        {"id": "4", "images": ["b.png"], "offsets_mm": [3]},
+        {"id": "5", "images": ["a.png"]},
+        {"id": "5", "images": ["b.png"]},
+    ]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("".join(json.dumps(line | {"findings": "x"}) + "\n" for line in lines))
+    corpus = read_corpus(path)
+    assert corpus["offsets_mm"][:] == [[0, -2.5], [], [], [None, 3], []]
+    assert corpus["offsets_seconds"][:] == [[None, 12.5], [], [], [], []]
+    assert corpus["offsets_days"][:] == [[], [], [0, -400], [], []]
+    first, second, third, fourth, _ = map(offsets_of_row, corpus)
+    assert list(map(list, first)) == [pytest.approx([0, nan, 0], nan_ok=True), [-2.5, 12.5, 0]]
+    assert second == (None,)
+    assert third[1] is not None
+    assert third[1].days == -400
+    assert fourth[0] is None
+
+
+def test_offsets_in_the_cells_of_a_table(tmp_path: Path) -> None:
+    write_csv(tmp_path, "id,images,findings,offsets_mm\n1,a.png;b.png;c.png,x,0;;7.5\n2,a.png,x,\n")
+    assert read_corpus(tmp_path)["offsets_mm"][:] == [[0, None, 7.5], []]
+
+
+def test_a_missing_image_takes_its_offset_with_it(tmp_path: Path) -> None:
+    path = write_csv(tmp_path, "id,images,findings,offsets_mm\n1,a.png;no.png;c.png,x,0;5;7.5\n")
+    (study,) = read_corpus(path, require_images=False)
+    assert (len(study["images"]), study["offsets_mm"]) == (2, [0, 7.5])

@@ -50,6 +50,67 @@ def test_one_study_per_case_with_all_its_images(tmp_path: Path) -> None:
     assert (cases["C1"]["findings"], cases["C1"]["impression"]) == ("Two nodules.", "Sarcoid")
 
 
+SERIES_HEADING = HEADING.replace("\n", ",type,plane\n")
+
+
+def series_row(image: int, case: str, caption: str, kind: str, plane: str = "Axial") -> str:
+    return f"images/{image}.jpg,{case},train,{caption},Fever.,Two nodules.,Sarcoid,{kind},{plane}\n"
+
+
+def read_series(folder: Path, rows: list[str], images: int = 9) -> dict[str, list[str]]:
+    """Return the names of the images of each series."""
+    (folder / "images").mkdir(parents=True)
+    for number in range(1, images + 1):
+        (folder / "images" / f"{number}.jpg").touch()
+    (folder / "train.csv").write_text(SERIES_HEADING + "".join(rows), encoding="utf-8")
+    corpus = read_corpus(folder, layout="medpix-series")
+    return {study["study_id"]: [Path(image).stem for image in study["images"]] for study in corpus}
+
+
+def test_one_study_per_case_modality_and_caption(tmp_path: Path) -> None:
+    """The rows of a series need not be neighbors; another case, modality or caption is another series."""
+    rows = [
+        series_row(1, "C1", "A nodule.", "CT"),
+        series_row(2, "C1", "A cyst.", "CT"),
+        series_row(3, "C1", "A nodule.", "CT"),
+        series_row(4, "C1", "A nodule.", "MR"),
+        series_row(5, "C2", "A nodule.", "CT"),
+        series_row(6, "C1", "A nodule.", "CT"),
+    ]
+    found = read_series(tmp_path, rows)
+    assert found == {"1": ["1", "3", "6"], "2": ["2"], "4": ["4"], "5": ["5"]}
+
+
+def test_images_without_a_caption_are_studies_by_themselves(tmp_path: Path) -> None:
+    rows = [series_row(1, "C1", TEMPLATE, "CT"), series_row(2, "C1", TEMPLATE, "CT"), series_row(3, "C1", "", "CT")]
+    assert read_series(tmp_path, rows) == {"1": ["1"], "2": ["2"], "3": ["3"]}
+
+
+def test_a_series_has_at_most_eight_images_at_even_distances(tmp_path: Path) -> None:
+    def series(images: int) -> list[str]:
+        rows = [series_row(number, "C1", "A nodule.", "CT") for number in range(1, images + 1)]
+        return read_series(tmp_path / str(images), rows, images)["1"]
+
+    assert series(8) == [str(number) for number in range(1, 9)]
+    assert series(15) == ["1", "3", "5", "7", "9", "11", "13", "15"]
+    assert series(9) == ["1", "2", "3", "4", "6", "7", "8", "9"]
+
+
+def test_the_plane_of_a_series_is_that_of_all_its_images(tmp_path: Path) -> None:
+    rows = [
+        series_row(1, "C1", "A nodule.", "CT"),
+        series_row(2, "C1", "A nodule.", "CT", "Coronal"),
+        series_row(3, "C2", "A nodule.", "CT", "Coronal"),
+        series_row(4, "C2", "A nodule.", "CT", "Coronal"),
+    ]
+    read_series(tmp_path, rows)
+    corpus = {study["study_id"]: study for study in read_corpus(tmp_path, layout="medpix-series")}
+    assert {name: (study["modality"], study["plane"]) for name, study in corpus.items()} == {
+        "1": ("CT", ""),
+        "3": ("CT", "coronal"),
+    }
+
+
 def test_one_table_by_itself(tmp_path: Path) -> None:
     folder = write_tables(tmp_path, TRAIN)
     assert read_corpus(folder / "val.csv")["split"][:] == ["val"]
@@ -98,6 +159,10 @@ def test_the_1850_images_of_602_cases(shared: Path) -> None:
     assert Counter(cases["split"]) == {"train": 535, "val": 67}
     assert sum(map(len, cases["images"])) == 1850
     assert max(map(len, cases["images"])) == 31
+    series = read_corpus(shared / "data" / "medpix2", layout="medpix-series")
+    assert Counter(series["split"]) == {"train": 1126, "val": 136}
+    assert max(map(len, series["images"])) == 8
+    assert set(series["patient_id"]) == set(cases["patient_id"])
 
 
 def test_modality_plane_and_body_part_of_optional_columns(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from datasets import Dataset
 from rich.console import Console
 
-from report_gen.corpora import corpus_features, read_corpus
+from report_gen.corpora import IMAGE_COLUMNS, corpus_features, read_corpus
 from report_gen.corpus_qc import CorpusCheck, ExampleImages, check_corpus, render_check, write_html, write_json
 from report_gen.corpus_qc.results import Duplicates, FindingCounts, TrainOverlap
 from report_gen.labeling import chest_xray
@@ -33,8 +33,7 @@ def corpus(*rows: dict[str, Any]) -> Dataset:
     unlabeled = [None] * len(FINDINGS)
     empty = {
         **dict.fromkeys(("patient_id", "indication", "comparison", "findings", "impression"), ""),
-        "images": [],
-        "view_positions": [],
+        **{name: [] for name in IMAGE_COLUMNS},
         "labels": unlabeled,
         "soft_labels": unlabeled,
         "adjudicated_findings": [],

@@ -24,6 +24,8 @@ def test_every_column_is_read_back(tmp_path: Path) -> None:
             "patient_id": "p",
             "images": [str(tmp_path / "in" / "a;b.png"), "/elsewhere/c.png", str(tmp_path / "d.png")],
             "view_positions": ["PA", "LATERAL", "UNKNOWN"],
+            "offsets_mm": [0.0, -2.5, None],
+            "offsets_seconds": [1 / 3, 86_400.0, 0.0],
             "indication": 'Cough, "dry";\u2028fever.',
             "findings": "Überall klar.\nZweite Zeile.",
             "labels": labels,

@@ -37,6 +37,23 @@ def test_a_notice_counts_the_removed_sentences(removed: int, tmp_path: Path) -> 
     assert len(stated) == (1 if removed else 0)
 
 
+def test_every_draft_begins_with_the_notice_of_the_model(tmp_path: Path) -> None:
+    checkpoint = tiny_checkpoint()
+    checkpoint.model.config = checkpoint.model.config.model_copy(update={"notice": "a demonstration"})
+    composer = ReportComposer(checkpoint, device=torch.device("cpu"), dtype=torch.float32)
+    written = composer.compose(
+        study(tmp_path),
+        findings=tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in FINDINGS),
+        attributes=(),
+        text=GeneratedText(parse_report("FINDINGS: Clear lungs."), 0.5),
+        prompt=FittedPrompt([5, 6], 40, ()),
+        notices=("another",),
+        decoding=Decoding(),
+    )
+    blank = composer.compose_blank(study(tmp_path), notices=("another",), decoding=Decoding())
+    assert written.notices[:2] == blank.notices == ("a demonstration", "another")
+
+
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_text_that_was_cut_at_its_limit_has_a_notice(ended: bool, tmp_path: Path) -> None:
     report = ReportComposer(tiny_checkpoint(), device=torch.device("cpu"), dtype=torch.float32).compose(

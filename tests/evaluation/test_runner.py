@@ -25,14 +25,18 @@ from report_gen.errors import CorpusError, UsageError
 from report_gen.evaluation import (
     Evaluation,
     evaluate,
+    known_labels,
+    label_reports,
     nearest_candidates,
     render_evaluation,
     select_studies,
     training_reports,
 )
 from report_gen.generation import Decoding
+from report_gen.labeling import chest_xray
 from report_gen.metrics import ScoreMethod
 from report_gen.model import load_checkpoint
+from report_gen.records import FindingState
 from tests.builders import CORNERS, corner_image, tiny_recipe, write_corner_corpus, write_manifest, write_png
 
 LABELS = ("Cardiomegaly", "Pleural Effusion", "No Finding", "Fracture")
@@ -190,6 +194,23 @@ def test_reports_alone_are_compared_by_findings_section_and_with_training_report
     assert result.reports.baselines[-1]["BLEU-4"].value == pytest.approx(1)
     assert {one.name: one.second - one.first for one in result.reports.against_baselines["image 1-NN"]}["BLEU-4"] == 0
     assert "Against the reports with blank images" in printed(result)
+
+
+def test_reports_label_the_studies_that_the_corpus_does_not_label(tmp_path: Path) -> None:
+    write_png(tmp_path / "a.png", corner_image(0))
+    rows = [
+        {"study_id": "text", "images": ["a.png"], "findings": "Large effusion. No fracture. Possible edema."},
+        {"study_id": "both", "images": ["a.png"], "findings": "Large effusion.", "Edema": 1},
+        {"study_id": "labels", "images": ["a.png"], "findings": "", "Edema": 0},
+    ]
+    write_manifest(tmp_path, rows)
+    text, both, labels = label_reports(select_studies(read_corpus(tmp_path), "all"), chest_xray())
+    found = known_labels(text, chest_xray())
+    assert {name for name, state in found.items() if state is FindingState.PRESENT} == {"Pleural Effusion"}
+    assert found["Fracture"] is found["Cardiomegaly"] is FindingState.ABSENT
+    assert set(chest_xray().findings) - found.keys() == {"Edema"}
+    assert known_labels(both, chest_xray()) == {"Edema": FindingState.PRESENT}
+    assert known_labels(labels, chest_xray()) == {"Edema": FindingState.ABSENT}
 
 
 def test_each_study_is_compared_with_its_known_labels_and_texts(image_model: Drafter, tmp_path: Path) -> None:

@@ -79,10 +79,11 @@ def test_weights_are_returned_by_name_row_by_row_as_the_model_gives_them(
     heatmap = Drafter(checkpoint).attention_map(read_study(image))
     for name, weights in heatmap.weights.items():
         np.testing.assert_array_equal(weights, expected[schema.findings.index(name)])
-    pixel_values, view_positions, view_mask, _ = given
+    pixel_values, view_positions, view_mask, _, view_offsets = given
     assert pixel_values.shape == (1, 1, 1, SIZE, SIZE)
     assert view_positions.tolist() == [[VIEWS.index(ViewPosition.LATERAL)]]
     assert view_mask.tolist() == [[True]]
+    assert view_offsets.shape == (1, 1, 3)
 
 
 def test_an_image_in_a_view_that_the_model_does_not_know_is_passed_over(tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ ROWS: list[dict[str, Any]] = [
         "patient_id": "p1",
         "image": "a.png;b.png",
         "view": "PA;lateral",
+        "offsets_mm": "0;-2.5",
+        "offsets_days": "0;",
         "indication": "Cough.",
         "findings": 'The heart is "normal", the lungs are clear; no effusion.',
         "impression": "No acute disease.",

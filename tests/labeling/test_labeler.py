@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, sentence_spans
+from report_gen.labeling import Mention, chest_xray, find_mentions, label_findings, load_schema, sentence_spans
 from report_gen.labeling.phrases import build_vocabulary
-from report_gen.records import FindingState, Side
+from report_gen.records import FindingSchema, FindingState, Side
 
 FINDINGS = chest_xray().findings
 
@@ -38,7 +38,7 @@ def read_vocabulary(name: str) -> dict[str, Any]:
     return tomllib.loads((files("report_gen.labeling") / "vocabularies" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-CUES, CHEST = read_vocabulary("cues"), read_vocabulary("chest_xray")
+CUES = read_vocabulary("cues")
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row["text"])
@@ -196,32 +196,37 @@ def test_every_example_of_a_cue_contains_the_cue(name: str, cue: dict[str, list[
     assert without == []
 
 
-def test_the_vocabulary_is_well_formed() -> None:
-    assert {entry["name"] for entry in CHEST["finding"]} == set(FINDINGS) - {"No Finding"}
-    assert all(entry["reason"] for table in ("finding", "outside", "anatomy") for entry in CHEST[table])
+@pytest.mark.parametrize("schema", [chest_xray(), load_schema("ct_mr")], ids=lambda schema: schema.name)
+def test_the_vocabulary_is_well_formed(schema: FindingSchema) -> None:
+    own = read_vocabulary(schema.vocabulary)
+    assert {entry["name"] for entry in own["finding"]} == set(schema.stated)
+    assert all(entry["reason"] for table in ("finding", "outside", "anatomy") for entry in own.get(table, ()))
     roles: dict[str, set[str]] = {}
-    for role, phrase in vocabulary_phrases():
+    phrases = list(vocabulary_phrases(own))
+    findings = {phrase for role, phrase in phrases if role == "finding"}
+    for role, phrase in phrases:
         assert re.fullmatch(rf"{PIECE}(?: {PIECE})*", phrase.replace("\n", " ")), phrase
         assert phrase == phrase.lower()
+        if role != "finding" and phrase in findings:
+            continue  # a finding has precedence over a quality or a cue that is the same phrase
         for word in phrase.strip("()").split("|") if re.fullmatch(r"\([^()]+\)", phrase) else [phrase]:
             roles.setdefault(word, set()).add(role)
     assert {phrase: found for phrase, found in roles.items() if len(found) > 1} == {}
 
 
-def vocabulary_phrases() -> Iterator[tuple[str, str]]:
+def vocabulary_phrases(own: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Return each phrase with its meaning. Of two meanings of one phrase, the labeler would use one by chance."""
-    for finding in CHEST["finding"]:
+    for finding in own["finding"]:
         yield from (("finding", phrase) for phrase in [*finding["phrases"], *finding.get("hints", [])])
     for name in ("outside", "anatomy"):
-        yield from ((name, phrase) for entry in CHEST[name] for phrase in entry["phrases"])
-    for vocabulary in (CUES, CHEST):
-        for entry in vocabulary["abnormality"]:
+        yield from ((name, phrase) for entry in own.get(name, ()) for phrase in entry["phrases"])
+    for vocabulary in (CUES, own):
+        for entry in vocabulary.get("abnormality", ()):
             yield from ((f"abnormality {entry.get('denied')}", phrase) for phrase in entry["phrases"])
         kinds = vocabulary.get("quality", {}).items()
         yield from ((f"quality {kind}", phrase) for kind, phrases in kinds for phrase in phrases)
-        yield from (
-            ("side", phrase) for place in vocabulary["place"] if begins_statement(place) for phrase in place["phrases"]
-        )
+        places = filter(begins_statement, vocabulary.get("place", ()))
+        yield from (("side", phrase) for place in places for phrase in place["phrases"])
         for name, cue in vocabulary["cue"].items():
             yield from ((f"cue {name}", phrase) for phrase in cue["phrases"])
 

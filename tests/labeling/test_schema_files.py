@@ -171,7 +171,7 @@ def test_a_bad_findings_file_is_refused(tmp_path: Path, before: str, after: str,
 
 
 def test_a_missing_findings_file_is_refused_with_the_built_in_ones(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"own\.toml: cannot be read .*; give a findings file .* chest_xray, none"):
+    with pytest.raises(UsageError, match=r"own\.toml: cannot be read .*; give a findings .* chest_xray, ct_mr, none"):
         load_schema(tmp_path / "own.toml")
 
 

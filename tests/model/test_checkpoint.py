@@ -63,6 +63,19 @@ def test_a_round_trip_generates_the_same_tokens(conditioning: str, encoder: str,
     assert loaded.tokenizer.to_bytes() == tokenizer().to_bytes()
 
 
+@pytest.mark.parametrize("kind", ["mean", "recurrent", "attention"])
+def test_a_sequence_encoder_is_part_of_a_checkpoint(kind: str, tmp_path: Path) -> None:
+    model = tiny_model(tiny_config(sequence={"kind": kind, "width": 16}))
+    folder = write_checkpoint(tmp_path / "tiny", model=model)
+    loaded = load_checkpoint(folder).model
+    assert loaded.config.sequence == model.config.sequence
+    assert generate(loaded) == generate(model)
+    if kind != "mean":
+        edit_config(folder, lambda config: config.update(sequence=None))
+        with pytest.raises(CheckpointError, match=r"tensors do not fit config\.json, such as sequence\."):
+            load_checkpoint(folder)
+
+
 def test_preprocessing_steps_are_part_of_a_checkpoint(tmp_path: Path) -> None:
     steps = (step("crop_bands", depth=0.1), step("clahe", tiles=4))
     write_checkpoint(tmp_path / "tiny", model=tiny_model(tiny_config(preprocessing=steps)))

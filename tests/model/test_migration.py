@@ -68,9 +68,9 @@ def test_migration_leaves_its_argument_alone() -> None:
     assert config == {"format": 1, "findings": {"taught": [True]}}
 
 
-@pytest.mark.parametrize("config", [{"schema_version": 6}, {"format": 0}, {}])
+@pytest.mark.parametrize("config", [{"schema_version": 7}, {"format": 0}, {}])
 def test_an_unknown_version_is_refused(config: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"schema version (6|0|None) is not known; this release reads 1 to 5"):
+    with pytest.raises(ValueError, match=r"schema version (7|0|None) is not known; this release reads 1 to 6"):
         migrate_config(config)
 
 
@@ -86,6 +86,30 @@ def test_a_checkpoint_of_version_4_contains_all_weights(tmp_path: Path) -> None:
     assert json.loads((folder / "config.json").read_text())["schema_version"] == CURRENT_VERSION
     edit_config(folder, lambda config: (config.update(schema_version=4), config.pop("adapter")))
     assert load_checkpoint(folder).model.config.adapter is None
+
+
+def test_a_checkpoint_of_version_5_has_no_sequence_encoder(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny")
+    edit_config(folder, lambda config: (config.update(schema_version=5), config.pop("sequence")))
+    assert load_checkpoint(folder).model.sequence is None
+
+
+@torch.inference_mode()
+def test_the_embedded_checkpoint_computes_what_it_did_before_there_were_sequence_encoders() -> None:
+    model = load_checkpoint().model
+    pixel_values = torch.randn(1, 2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    positions, mask = torch.zeros(1, 2, dtype=torch.long), torch.ones(1, 2, dtype=torch.bool)
+    found = model.encode_images(pixel_values, positions, mask, None, torch.tensor([[[0.0, 0, 0], [5, 9, -1]]]))
+    patch_features = model.encoder(pixel_values[0])[None]  # from the encoder to the projector, as in version 5
+    expected = model.projector(patch_features, positions, mask)
+    for name in ("finding_logits", "finding_attention", "patch_tokens", "location_logits"):
+        assert torch.equal(getattr(found, name), getattr(expected, name))
+
+
+def test_a_model_of_version_5_has_no_notice(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "tiny")
+    edit_config(folder, lambda config: (config.update(schema_version=5), config.pop("notice")))
+    assert load_checkpoint(folder).model.config.notice == ""
 
 
 @pytest.mark.parametrize("config", [[], [["schema_version", 2]], 2, None])

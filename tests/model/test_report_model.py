@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pydantic
 import pytest
 import torch
@@ -127,6 +129,53 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
 def test_a_configuration_survives_json() -> None:
     config = tiny_config(findings={"present": [0.1] * len(FINDINGS)}, projector={"patch_tokens": "all"})
     assert ModelConfig.model_validate_json(config.model_dump_json()) == config
+
+
+SEQUENCES = [{"kind": kind, "width": 16, "heads": 2} for kind in ("mean", "recurrent", "attention")]
+
+
+def offsets(step: float) -> torch.Tensor:
+    return torch.tensor([[[step * view, float("nan"), 0.0] for view in range(V)]] * B)
+
+
+@pytest.mark.parametrize("conditioning", ["prefix", "cross_attention", "numbers"])
+@pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence["kind"])
+@torch.inference_mode()
+def test_every_conditioning_gets_the_views_through_the_sequence_encoder(
+    conditioning: str, sequence: dict[str, Any]
+) -> None:
+    model, inputs = tiny_model(tiny_config(conditioning=conditioning, sequence=sequence)), batch()
+    near, far, unknown = (model(**inputs, view_offsets=given) for given in (offsets(1), offsets(30), None))
+    plain = tiny_model(tiny_config(conditioning=conditioning))(**inputs)
+    knows_offsets = sequence["kind"] != "mean"
+    for one, other in ((near, far), (near, unknown)):
+        assert (not torch.equal(one.finding_logits, other.finding_logits)) == knows_offsets
+        assert (not torch.equal(one.logits, other.logits)) == knows_offsets
+    assert not torch.allclose(near.finding_logits, plain.finding_logits, atol=1e-3)
+    averages_anyway = conditioning == "numbers" and not knows_offsets
+    assert torch.allclose(near.logits, plain.logits, atol=1e-3) == averages_anyway
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence["kind"])
+@torch.inference_mode()
+def test_stored_patch_features_pass_the_sequence_encoder(sequence: dict[str, Any]) -> None:
+    model, inputs = tiny_model(tiny_config(sequence=sequence)), batch() | {"view_offsets": offsets(4)}
+    features = model.encoder(inputs["pixel_values"].flatten(0, 1)).unflatten(0, (B, V))
+    found = model(**inputs | {"pixel_values": inputs["pixel_values"][:, :0], "patch_features": features})
+    assert torch.equal(found.finding_logits, model(**inputs).finding_logits)
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES, ids=lambda sequence: sequence["kind"])
+@torch.inference_mode()
+def test_views_that_become_one_take_the_positions_of_one(sequence: dict[str, Any]) -> None:
+    model = tiny_model(tiny_config(sequence=sequence, projector={"patch_tokens": "all", "hidden": 16}))
+    inputs, patches = batch(), model.encoder.grid**2
+    visual = model.encode_images(inputs["pixel_values"], inputs["view_positions"], inputs["view_mask"])
+    tokens, _ = model.visual_tokens(torch.full((B, 17), 1), visual)
+    expected = patches if sequence["kind"] == "mean" else V * patches
+    assert visual.finding_attention.shape == (B, 17, expected)
+    assert model.visual_positions(V) == tokens.shape[1] == 17 + expected
+    assert model.visual_positions(0) == 17
 
 
 ATTRIBUTES = [

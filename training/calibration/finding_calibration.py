@@ -81,7 +81,7 @@ def tune_findings(
     model.eval()
     logits = []
     for batch in batches:
-        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+        visual = model.encode_images(*batch.image_inputs)
         logits.append(visual.finding_logits.double().cpu().numpy())
     return fit_findings(
         np.concatenate(logits), labels, trained=trained, schema=model.config.finding_schema, costs=costs

@@ -29,7 +29,7 @@ def tune_locations(model: ReportModel, batches: Iterable[Batch], *, trained: Seq
     model.eval()
     logits, targets = [np.zeros((0, len(LOCATION_PARTS)))], [np.zeros((0, len(LOCATION_PARTS)))]
     for batch in batches:
-        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+        visual = model.encode_images(*batch.image_inputs)
         if visual.location_logits is not None:
             logits.append(visual.location_logits.double().flatten(0, 1).cpu().numpy())  # [B*F,P]
             targets.append(batch.location_targets.double().flatten(0, 1).cpu().numpy())

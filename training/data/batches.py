@@ -13,8 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from report_gen.config import STATES, VIEWS, AttributeConfig
-from report_gen.imaging.transform import ImageTransform, collate_view_positions
-from report_gen.records import ATTRIBUTES, FindingState, ViewPosition
+from report_gen.imaging.transform import ImageTransform, collate_view_offsets, collate_view_positions
+from report_gen.records import ATTRIBUTES, FindingState, ViewOffset, ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 
 from ..recipe import AugmentationRecipe, StageRecipe
@@ -46,6 +46,8 @@ class Batch(NamedTuple):
     """[B,V] indices into VIEWS."""
     view_mask: torch.Tensor
     """[B,V] bool: False where a study has fewer than V views."""
+    view_offsets: torch.Tensor
+    """[B,V,3] `ViewOffset` of each view, NaN where it is not known."""
     input_ids: torch.Tensor
     """[B,L] prompt, begin token, report, end token; L is 0 if the studies have no reports."""
     attention_mask: torch.Tensor
@@ -78,6 +80,11 @@ class Batch(NamedTuple):
     """B reference reports: the text that the labels encode, as `format_report` writes it."""
     study_ids: tuple[str, ...]
     """B study ids."""
+
+    @property
+    def image_inputs(self) -> tuple[torch.Tensor, ...]:
+        """The arguments of `ReportModel.encode_images`, in its order."""
+        return self.pixel_values, self.view_positions, self.view_mask, self.patch_features, self.view_offsets
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,7 @@ class BatchDataset(Dataset[Batch]):
             pixel_values=pixel_values,
             view_positions=view_positions,
             view_mask=view_mask,
+            view_offsets=collate_view_offsets([self._offsets(sample.example) for sample in samples]),
             input_ids=_pad(texts, PAD_ID),
             attention_mask=_pad([[1] * len(ids) for ids in texts], 0),
             labels=_pad(labels, IGNORED),
@@ -208,6 +216,11 @@ class BatchDataset(Dataset[Batch]):
         if not self._training or not example.locations.any() or example.needs_places:
             return False
         return random.random() < self._stage.location_dropout
+
+    @staticmethod
+    def _offsets(example: TrainingExample) -> Sequence[ViewOffset]:
+        """Return the offsets [V] of the images; a corpus may state none."""
+        return example.offsets or [ViewOffset()] * len(example.images)
 
     @staticmethod
     def _value(example: TrainingExample, attribute: AttributeConfig) -> int:

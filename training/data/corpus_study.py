@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from report_gen.corpora import FindingBox
+from report_gen.labeling import report_labels
 from report_gen.records import (
     ATTRIBUTES,
     UNKNOWN_ATTRIBUTES,
@@ -17,7 +18,9 @@ from report_gen.records import (
     Section,
     SectionName,
     Sentence,
+    ViewOffset,
     ViewPosition,
+    format_report,
 )
 
 from .arrow_rows import Row
@@ -26,6 +29,11 @@ from .arrow_rows import Row
 def unknown_labels(schema: FindingSchema) -> NDArray[np.float32]:
     """Return the labels [F] of a study without any: NaN."""
     return np.full(len(schema.findings), np.nan, dtype=np.float32)
+
+
+def text_labels(sections: tuple[Section, ...], schema: FindingSchema) -> NDArray[np.float32]:
+    """Return the labels [F] that a report gives, NaN for uncertain findings; see `report_labels`."""
+    return np.array(report_labels(format_report(sections), schema), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class CorpusStudy:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
+    offsets: tuple[ViewOffset, ...] = ()
+    """Offset of each image; empty if nothing is known of them."""
 
 
 _BOX = [
@@ -66,6 +76,8 @@ _BOX = [
     ("image", pa.int32()),
 ]
 """Columns of a `FindingBox`."""
+OFFSET_TYPE = pa.list_(pa.float32(), len(ViewOffset._fields))
+"""Type of a `ViewOffset`."""
 
 
 def study_columns(findings: int) -> pa.Schema:
@@ -88,6 +100,7 @@ def study_columns(findings: int) -> pa.Schema:
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+            ("offsets", pa.list_(OFFSET_TYPE)),
         ]
     )
 
@@ -122,4 +135,5 @@ def study_from_row(row: Row) -> CorpusStudy:
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
+        offsets=tuple(ViewOffset(*offset) for offset in row["offsets"]),
     )

@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from report_gen.records import ATTRIBUTES, LOCATION_PARTS, AttributeName, ViewPosition
+from report_gen.records import ATTRIBUTES, LOCATION_PARTS, AttributeName, ViewOffset, ViewPosition
 
 from .arrow_rows import Row, Rows, write_rows
 from .box_geometry import ExampleBox
+from .corpus_study import OFFSET_TYPE
 from .examples import EncodedReport, TrainingExample
 
 Examples = Mapping[str, Mapping[str, "ExampleStore"]]
@@ -55,6 +56,7 @@ def _columns(findings: int) -> pa.Schema:
             ("loss_weight", pa.float32()),
             ("normalization", pa.list_(pa.float32())),
             ("attributes", pa.list_(pa.string(), len(ATTRIBUTES))),
+            ("offsets", pa.list_(OFFSET_TYPE)),
             ("without_places", pa.struct(_REPORT)),
         ]
     )
@@ -229,6 +231,7 @@ def _from_row(row: Row) -> TrainingExample:
         loss_weight=row["loss_weight"],
         normalization=tuple(row["normalization"]),
         attributes=tuple(row["attributes"]),
+        offsets=tuple(ViewOffset(*offset) for offset in row["offsets"]),
         without_places=_report_from_row(row["without_places"]),
     )
 

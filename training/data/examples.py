@@ -18,8 +18,8 @@ from report_gen.records import (
     UNKNOWN_ATTRIBUTES,
     UNKNOWN_LOCATION,
     FindingSchema,
-    FindingState,
     Section,
+    ViewOffset,
     ViewPosition,
     format_report,
     location_to_parts,
@@ -28,12 +28,9 @@ from report_gen.records import (
 from report_gen.tokenizer import ReportTokenizer
 
 from .box_geometry import ExampleBox
-from .corpus_study import CorpusStudy
+from .corpus_study import CorpusStudy, text_labels
 from .location_targets import location_targets, unknown_location
 from .text_cleaning import without_places
-
-_TARGETS = {FindingState.PRESENT: 1.0, FindingState.ABSENT: 0.0, FindingState.NOT_MENTIONED: 0.0}
-"""Head targets from the report where a corpus has no labels; an uncertain finding gives no target."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +86,8 @@ class TrainingExample:
     """Mean and standard deviation by which the images are normalized; empty for those of the model."""
     attributes: tuple[str, ...] = UNKNOWN_ATTRIBUTES
     """Values in the order of `ATTRIBUTES`; empty if unknown."""
+    offsets: tuple[ViewOffset, ...] = ()
+    """Offset of each image; empty if nothing is known of them."""
     without_places: EncodedReport | None = None
     """The report without sides and zones, if it has the same sections and states; None if there are no locations."""
 
@@ -132,7 +131,7 @@ def encode_study(
     states = _states(study.sections, schema)
     labels, targets = study.labels, study.targets
     if study.images and study.sections and np.isnan(targets).all():
-        labels = targets = np.array([_TARGETS.get(STATES[state], np.nan) for state in states], dtype=np.float32)
+        labels = targets = text_labels(study.sections, schema)
     encode = partial(_encode_report, tokenizer=tokenizer, max_report_tokens=max_report_tokens, schema=schema)
     report = encode(study.sections)
     places = _locations(report.text if locations else "", schema)
@@ -157,6 +156,7 @@ def encode_study(
         loss_weight=study.loss_weight,
         normalization=study.normalization,
         attributes=study.attributes,
+        offsets=study.offsets,
         without_places=_encode_without_places(study.sections, encode, schema) if places.any() else None,
     )
 

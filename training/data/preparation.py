@@ -38,7 +38,7 @@ from .studies import CorpusStudies, open_corpus, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
 _CORPORA, _STUDIES, _EXAMPLES = "corpora", "studies", "examples"
-_VERSION = 6
+_VERSION = 7
 """Version of the code that makes examples. Raise it to discard stored ones."""
 
 

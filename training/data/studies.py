@@ -12,15 +12,15 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import FindingBox, is_of_source, read_corpus
+from report_gen.corpora import FindingBox, is_of_source, offsets_of_row, read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewPosition
+from report_gen.records import ATTRIBUTES, FindingSchema, Section, SectionName, ViewOffset, ViewPosition
 
 from ..recipe import CorpusRecipe, Recipe, TextRecipe
 from ..run import OnProgress, ignore_progress, report_progress
 from .arrow_rows import Row, Rows, write_rows
 from .concepts import KnownConcepts
-from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, unknown_labels
+from .corpus_study import CorpusStudy, study_columns, study_from_row, study_to_row, text_labels, unknown_labels
 from .patient_split import check_sources
 from .sentence_bank import Report
 from .soft_label_files import read_soft_labels
@@ -203,7 +203,17 @@ def _clean_all(
 ) -> Iterator[CorpusStudy]:
     for row, split, label, target in zip(rows, splits, labels, targets, strict=True):
         if row["study_id"] not in corpus.exclude:
-            yield replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
+            study = replace(_clean(row, corpus, rules, schema), split=str(split), labels=label, targets=target)
+            yield _label_text(study, row, rules, schema) if corpus.label_texts else study
+
+
+def _label_text(study: CorpusStudy, row: Mapping[str, Any], rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
+    """Return a study without a text and without labels with the labels that its report gives, if it has a report."""
+    sections = clean_report(row, rules)
+    if not sections or not np.isnan(study.targets).all():
+        return study
+    labels = text_labels(sections, schema)
+    return replace(study, labels=labels, targets=labels)
 
 
 def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, schema: FindingSchema) -> CorpusStudy:
@@ -225,6 +235,7 @@ def _clean(row: Mapping[str, Any], corpus: CorpusRecipe, rules: CleaningRules, s
         loss_weight=corpus.loss_weight,
         normalization=() if corpus.mean is None or corpus.std is None else (corpus.mean, corpus.std),
         attributes=tuple(row[name] for name in ATTRIBUTES),
+        offsets=tuple(offset or ViewOffset() for offset in offsets_of_row(row)) if corpus.use_images else (),
     )
 
 

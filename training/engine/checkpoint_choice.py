@@ -103,7 +103,7 @@ def draft_studies(checkpoint: Checkpoint, batch: Batch, decoding: Decoding) -> l
     visual, states, values = None, batch.finding_states, batch.attribute_values
     parts = batch.finding_locations
     if batch.view_mask.shape[1]:
-        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+        visual = model.encode_images(*batch.image_inputs)
         decided = model.decide(model.probabilities(visual.finding_logits.double()))
         states = _with_no_finding(model.config.finding_schema, decided)
         values = model.decide_attributes(visual)

@@ -108,10 +108,12 @@ def _initialize(
         )
     config = ModelConfig(
         name=recipe.name,
+        notice=chosen.notice,
         conditioning=chosen.conditioning,
         vocabulary_size=vocabulary_size,
         encoder=chosen.encoder,
         preprocessing=chosen.preprocessing,
+        sequence=chosen.sequence,
         projector=chosen.projector,
         decoder=chosen.decoder.config,
         finding_schema=schema,
@@ -195,9 +197,10 @@ def fill_encoder(encoder: ImageEncoder, recipe: Recipe) -> None:
 
 
 def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
-    """Load the encoder and the heads of one checkpoint or the mean of several; what depends on the decoder stays new.
+    """Load the encoders and the heads of one checkpoint or the mean of several; what depends on the decoder stays new.
 
-    If the image size differs, the position embeddings are interpolated.
+    If the image size differs, the position embeddings are interpolated. A sequence encoder that the checkpoint lacks
+    stays new, and changes nothing before it is trained.
     """
     folders = [recipe.resolve(name) for name in recipe.model.image_folders]
     image_side = read_image_side(recipe)
@@ -207,6 +210,8 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
             "or remove attributes"
         )
     wanted = {name: tensor for name, tensor in model.state_dict().items() if belongs_to_image(name)}
+    if image_side is not None and image_side.sequence is None:
+        wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith("sequence.")}
     sources = [_read_weights(folder, wanted) for folder in folders]
     model.load_state_dict({name: _mean([weights[name] for weights in sources]) for name in wanted}, strict=False)
 

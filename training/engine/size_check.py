@@ -8,7 +8,7 @@ import psutil
 import torch
 
 from report_gen.errors import CheckpointError, RecipeError
-from report_gen.model import build_from_configuration
+from report_gen.model import build_from_configuration, build_sequence_encoder
 
 from ..recipe import Recipe
 
@@ -34,8 +34,8 @@ def check_sizes(recipe: Recipe, vocabulary_size: int) -> None:
     weights, keys = _count_weights(recipe, vocabulary_size)
     if weights * _BYTES > memory:
         raise RecipeError(
-            f"the weights of projector and decoder take {_gigabytes(weights * _BYTES)} or more, but this machine has "
-            f"{_gigabytes(memory)} of memory; lower {keys}"
+            f"the weights of the model without its image encoder take {_gigabytes(weights * _BYTES)} or more, but this "
+            f"machine has {_gigabytes(memory)} of memory; lower {keys}"
         )
 
 
@@ -59,6 +59,17 @@ def _check_pixels(recipe: Recipe, memory: int) -> None:
 
 
 def _count_weights(recipe: Recipe, vocabulary_size: int) -> tuple[int, str]:
+    """Return the least number of weights of sequence encoder, projector and decoder, and the keys that determine it."""
+    weights, keys = _count_decoder(recipe, vocabulary_size)
+    sequence = recipe.model.sequence
+    if sequence is None:
+        return weights, keys
+    with torch.device("meta"):
+        encoder = build_sequence_encoder(sequence, image_width=1)  # of the least width: no encoder is built yet
+    return weights + _count_parameters(encoder), ", or ".join(filter(None, (keys, "width or layers of model.sequence")))
+
+
+def _count_decoder(recipe: Recipe, vocabulary_size: int) -> tuple[int, str]:
     """Return the least number of weights of projector and decoder, and the keys that determine it."""
     projector, decoder = recipe.model.projector, recipe.model.decoder
     if recipe.model.decoder_weights is not None:
@@ -78,6 +89,10 @@ def _count_transformer(transformer: dict[str, Any], vocabulary_size: int) -> int
             model = build_from_configuration(transformer, vocabulary_size=vocabulary_size, cross_attention=False)
     except CheckpointError as error:  # a recipe, not a checkpoint, describes this model
         raise RecipeError(f"model.decoder.transformer: {error}") from error
+    return _count_parameters(model)
+
+
+def _count_parameters(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 

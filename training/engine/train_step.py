@@ -105,6 +105,7 @@ def forward(model: torch.nn.Module, batch: Batch, sampled: Sampled | None = None
         patch_features=batch.patch_features,  # [B,V,N,D_img]
         attribute_values=batch.attribute_values,  # [B,A]
         finding_locations=batch.finding_locations,  # [B,F,P]
+        view_offsets=batch.view_offsets,  # [B,V,3]
     )
     return output
 

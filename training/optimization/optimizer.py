@@ -106,8 +106,8 @@ def set_train_mode(model: ReportModel, rates: Rates) -> None:
 
 
 def belongs_to_image(name: str) -> bool:
-    """Return whether a tensor of the model belongs to its image side: the encoder, or a head that needs no decoder."""
-    return name.startswith("encoder.") or (
+    """Return whether a tensor of the model belongs to its image side: the encoders, or a head that needs no decoder."""
+    return name.startswith(("encoder.", "sequence.")) or (
         name.startswith("projector.") and _part(name) == "projector" and not name.startswith(_TO_DECODER)
     )
 
@@ -119,9 +119,11 @@ _TO_DECODER = ("projector.finding_mlp", "projector.patch_")
 def _part(name: str) -> str:
     """Return the model part of a parameter.
 
-    The embeddings of states, locations and attributes belong to the decoder, because texts alone train them.
+    The embeddings of states, locations and attributes belong to the decoder, because texts alone train them. The
+    sequence encoder belongs to the projector, because both are new beside a pretrained encoder.
     """
-    return "decoder" if _STATE_EMBEDDING.fullmatch(name) else name.partition(".")[0]
+    part = name.partition(".")[0]
+    return "decoder" if _STATE_EMBEDDING.fullmatch(name) else "projector" if part == "sequence" else part
 
 
 def _encoder_rates(model: ReportModel, rates: Rates) -> dict[str, float]:
@@ -145,4 +147,6 @@ def _encoder_rates(model: ReportModel, rates: Rates) -> dict[str, float]:
 def _modules(model: ReportModel, rates: Rates) -> Iterator[tuple[nn.Module, float]]:
     yield model.encoder, rates.encoder
     yield model.projector, rates.projector
+    if model.sequence is not None:
+        yield model.sequence, rates.projector
     yield model.decoder, rates.decoder

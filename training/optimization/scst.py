@@ -119,7 +119,7 @@ def _visual_tokens(model: ReportModel, batch: Batch) -> tuple[torch.Tensor, torc
     """Return the visual tokens [B,K,D_txt] of a batch and their mask [B,K]; it may have no images."""
     visual = None
     if batch.view_mask.shape[1]:
-        visual = model.encode_images(batch.pixel_values, batch.view_positions, batch.view_mask, batch.patch_features)
+        visual = model.encode_images(*batch.image_inputs)
     return model.visual_tokens(batch.finding_states, visual, batch.attribute_values, batch.finding_locations)
 
 

@@ -73,11 +73,19 @@ class CorpusRecipe(FrozenModel):
     """False uses only the reports."""
     use_texts: bool = True
     """False uses only the images and labels."""
+    label_texts: bool = False
+    """With `use_texts = false`: whether a study without labels is labeled from its report, which is then not used. A
+    finding that the report does not mention is absent, an uncertain one is unknown, as in a corpus with texts."""
 
     @model_validator(mode="after")
     def _check(self) -> CorpusRecipe:
         if (self.mean is None) != (self.std is None):
             raise ValueError("mean and std belong together; set both, or remove the one")
+        if self.label_texts and (self.use_texts or not self.use_images):
+            raise ValueError(
+                "label_texts has no effect unless use_texts = false and use_images = true: studies with a report are "
+                "always labeled from it; remove it, or set use_texts = false"
+            )
         if not self.augmented_texts and (self.augmented_normals or self.augmented_templates):
             raise ValueError(
                 "augmented_normals and augmented_templates need augmented_texts above 0; set it, or remove these keys"

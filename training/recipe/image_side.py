@@ -17,7 +17,8 @@ def read_image_side(recipe: Recipe) -> ModelConfig | None:
 
     Raises:
         RecipeError: A checkpoint is missing or damaged, or it differs from the recipe in the encoder, the
-            preprocessing, the findings or the use of locations. The image size may differ.
+            preprocessing, the findings, the use of locations or the sequence encoder. The image size may differ, and a
+            checkpoint without sequence encoder can be extended by one.
     """
     configs = [_read_config(recipe, recipe.resolve(name)) for name in recipe.model.image_folders]
     return configs[0] if configs else None
@@ -36,6 +37,7 @@ def _read_config(recipe: Recipe, folder: Path) -> ModelConfig:
             ("preprocessing", recipe.model.preprocessing, config.preprocessing),
             ("findings", load_finding_schema(recipe).findings, config.finding_schema.findings),
             ("locations", recipe.model.locations, config.locations is not None),
+            ("sequence", recipe.model.sequence, config.sequence or recipe.model.sequence),
         )
         if ours != theirs
     ]

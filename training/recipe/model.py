@@ -16,6 +16,8 @@ from report_gen.config import (
     FrozenModel,
     PreprocessingStep,
     ProjectorConfig,
+    SequenceConfig,
+    ShortText,
 )
 from report_gen.records import AttributeName
 
@@ -52,6 +54,8 @@ class DecoderRecipe(DecoderConfig):
 
 
 class ModelRecipe(FrozenModel):
+    notice: ShortText = ""
+    """First notice of every draft of the model, such as that it is a demonstration; empty for none."""
     conditioning: ConditioningName = "prefix"
     """How images condition the decoder: visual tokens before the text (`prefix`), cross-attention layers, or `numbers`,
     which writes features as digits into the prompt and serves as a baseline."""
@@ -60,14 +64,17 @@ class ModelRecipe(FrozenModel):
     encoder_weights: str | None = None
     """A safetensors file with weights in timm's naming, relative to `data`; `pretrained` loads timm's own weights."""
     image_weights: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """A checkpoint folder of report-gen, relative to `data`, whose encoder and heads of findings, locations and
-    attributes are used, so that several decoders can be trained on one image encoder, or an encoder first on small
-    images. The encoder, the preprocessing, the findings, the attributes and `locations` must be the same; of the
-    encoder, the image size may differ. The weights of several folders are averaged (model soup; Wortsman et al., ICML
-    2022), which needs runs that started from the same weights."""
+    """A checkpoint folder of report-gen, relative to `data`, whose encoder, sequence encoder and heads of findings,
+    locations and attributes are used, so that several decoders can be trained on one image encoder, or an encoder first
+    on small images. The encoder, the preprocessing, the findings, the attributes and `locations` must be the same; of
+    the encoder, the image size may differ. If the checkpoint has no sequence encoder, a new one may be added. The
+    weights of several folders are averaged (model soup; Wortsman et al., ICML 2022), which needs runs that started from
+    the same weights."""
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
+    sequence: SequenceConfig | None = None
+    """A sequence encoder, which relates the views of a study (slices, phases, prior images) before the projector."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
     decoder: DecoderRecipe = Field(default_factory=DecoderRecipe)
@@ -113,6 +120,11 @@ class ModelRecipe(FrozenModel):
             raise ValueError(
                 f"locations have no effect with conditioning = {self.conditioning!r}; remove locations, or change "
                 "conditioning"
+            )
+        if self.locations and self.sequence is not None and self.sequence.kind == "mean":
+            raise ValueError(
+                'locations need the attention over each view, but sequence.kind = "mean" makes the views one; remove '
+                "locations, or use another kind"
             )
         return self
 

@@ -105,7 +105,8 @@ class Rates(FrozenModel):
     differ from those of the pretrained weights, so that a head trained on the frozen encoder would lose its
     features."""
     projector: float = Field(default=0.0, ge=0)
-    """Learning rate of the projector and of the heads for findings, locations and attributes; 0 freezes them."""
+    """Learning rate of the sequence encoder, the projector and the heads for findings, locations and attributes; 0
+    freezes them."""
     decoder: float = Field(default=0.0, ge=0)
     """Learning rate of the decoder and of the embeddings of states, locations and attributes; 0 freezes them."""
 
@@ -225,7 +226,7 @@ class Recipe(FrozenModel):
     text: TextRecipe = Field(default_factory=TextRecipe)
     """Cleaning and encoding of the reports."""
     findings: str = "chest_xray"
-    """Findings that the model learns: `chest_xray`, `none`, or a findings file (TOML), relative to `data`."""
+    """Findings that the model learns: `chest_xray`, `ct_mr`, `none`, or a findings file (TOML), relative to `data`."""
     corpora: tuple[CorpusRecipe, ...] = Field(min_length=1)
     """The training corpora."""
     augmentation: AugmentationRecipe = Field(default_factory=AugmentationRecipe)

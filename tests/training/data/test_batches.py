@@ -21,7 +21,7 @@ from report_gen_training.run.events import ignore_progress
 from report_gen.config import STATES, VIEWS, AttributeConfig
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
-from report_gen.records import LOCATION_PARTS, FindingState, ViewPosition
+from report_gen.records import LOCATION_PARTS, FindingState, ViewOffset, ViewPosition
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from tests.builders import SIZE, noise_image, store, write_png
 
@@ -106,6 +106,18 @@ def test_reports_without_images_have_no_views() -> None:
 def test_images_without_reports_have_no_tokens(tmp_path: Path) -> None:
     found = batch(replace(with_images(tmp_path, 0), report_ids=(), abnormal=()))
     assert found.input_ids.shape == found.labels.shape == found.attention_mask.shape == (1, 0)
+
+
+def test_offsets_of_the_views(tmp_path: Path) -> None:
+    """Unknown offsets and those of missing views are NaN; images of one study are of one day if nothing is stated."""
+    stated = replace(with_images(tmp_path, 1, 2), offsets=(ViewOffset(mm=2.5, seconds=-4), ViewOffset(days=-30)))
+    found = batch(with_images(tmp_path, 0), stated)
+    nan = float("nan")
+    expected = torch.tensor([[[nan, nan, 0], [nan, nan, nan]], [[2.5, -4, 0], [nan, nan, -30]]])
+    torch.testing.assert_close(found.view_offsets, expected, rtol=0, atol=0, equal_nan=True)
+    assert found.view_offsets.dtype == torch.float32
+    assert batch(TEXT, TEXT).view_offsets.shape == (2, 0, 3)
+    assert found.image_inputs[-1] is found.view_offsets
 
 
 def test_missing_views_are_masked(tmp_path: Path) -> None:

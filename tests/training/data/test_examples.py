@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from report_gen_training.data.examples import TrainingExample, encode_study
 
 from report_gen.config import STATES
 from report_gen.labeling import chest_xray
-from report_gen.records import FindingState, ViewPosition, parse_report
+from report_gen.records import FindingState, ViewOffset, ViewPosition, parse_report
 from tests.builders import PROMPT, REPORTS, store, tokenizer
 
 FINDINGS = chest_xray().findings
@@ -193,6 +194,14 @@ def test_a_report_that_needs_its_places_has_no_other_text(text: str, needs_place
     assert example.needs_places is needs_places
     if needs_places:
         assert example.without_places is None
+
+
+def test_the_store_keeps_the_offsets_of_the_images() -> None:
+    offsets = (ViewOffset(), ViewOffset(mm=-2.5, seconds=12.25, days=-400.0))
+    example = replace(located(SIDED), offsets=offsets)
+    (stored,) = store(example)
+    assert list(map(list, stored.offsets)) == [pytest.approx([np.nan, np.nan, 0], nan_ok=True), [-2.5, 12.25, -400]]
+    assert store(located(SIDED))[0].offsets == ()
 
 
 def test_the_store_returns_what_it_was_given() -> None:

@@ -173,6 +173,36 @@ def test_images_or_texts_alone(tmp_path: Path) -> None:
     assert (len(image.images), image.sections) == (1, ())
 
 
+def test_offsets_of_the_images(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_png(tmp_path / "images" / f"{name}.png", noise_image())
+    images = {"images": ["a.png", "b.png"]}
+    manifest(tmp_path, FULL | images | {"offsets_mm": [5, None], "offsets_days": [0, -7]}, FULL | images)
+    stated, unstated = read(recipe(tmp_path))
+    assert list(map(list, stated.offsets)) == [
+        pytest.approx([5, np.nan, 0], nan_ok=True),
+        pytest.approx([np.nan, np.nan, -7], nan_ok=True),
+    ]
+    assert list(map(list, unstated.offsets)) == [pytest.approx([np.nan, np.nan, 0], nan_ok=True)] * 2
+    assert read(recipe(tmp_path, corpus={"use_images": False}))[0].offsets == ()
+
+
+def test_a_report_that_is_not_used_labels_its_image(tmp_path: Path) -> None:
+    """Present is 1, denied or not mentioned 0, uncertain unknown. Labels of the corpus are kept."""
+    write_png(tmp_path / "images" / "a.png", noise_image())
+    text = {"images": ["a.png"], "findings": "Large pleural effusion. No pneumothorax. Possible pneumonia."}
+    labeled = {"images": ["a.png"], "findings": "Large pleural effusion.", "edema": 1}
+    manifest(tmp_path, text, labeled, {"images": ["a.png"], "findings": ""})
+    found = read(recipe(tmp_path, corpus={"use_texts": False, "label_texts": True}))
+    assert [one.sections for one in found] == [(), (), ()]
+    names = ("Pleural Effusion", "Pneumothorax", "Fracture", "Pneumonia", "Edema")
+    targets = [[one.targets[FINDINGS.index(name)] for name in names] for one in found]
+    np.testing.assert_array_equal(targets, [[1, 0, 0, np.nan, 0], [np.nan] * 4 + [1], [np.nan] * 5])
+    np.testing.assert_array_equal(found[0].labels, found[0].targets)
+    (_, _, silent) = read(recipe(tmp_path, corpus={"use_texts": False}))
+    assert np.isnan(silent.targets).all()
+
+
 def test_excluded_studies_are_left_out(tmp_path: Path) -> None:
     manifest(tmp_path, FULL, FULL, FULL)
     found = read(recipe(tmp_path, corpus={"exclude": ["0", "2"]}))

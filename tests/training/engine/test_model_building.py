@@ -18,6 +18,7 @@ from report_gen_training.recipe.model import ModelRecipe
 from report_gen_training.recipe.schema import Recipe
 from safetensors.torch import save_file
 
+from report_gen.config import SequenceConfig
 from report_gen.errors import CheckpointError, RecipeError, UsageError
 from report_gen.generation import Decoding, generate_tokens
 from report_gen.model import ReportModel, load_checkpoint
@@ -78,6 +79,36 @@ def test_a_model_takes_the_image_side_of_a_checkpoint(tmp_path: Path) -> None:
     assert {"projector.finding_queries", "projector.row_embedding", "projector.finding_bias"} <= same
     assert "projector.finding_mlp.0.weight" not in same
     assert not any(name.startswith("decoder.") and "wte" in name for name in same)
+
+
+SEQUENCE = {"kind": "recurrent", "width": 16}
+
+
+@torch.inference_mode()
+def test_a_model_without_sequence_encoder_is_extended_by_one_that_changes_nothing(tmp_path: Path) -> None:
+    image_side(tmp_path)
+    plain, extended = (
+        build(with_image_weights(tmp_path, image_weights="run", sequence=sequence)).eval()
+        for sequence in (None, SEQUENCE)
+    )
+    assert extended.config.sequence == SequenceConfig.model_validate(SEQUENCE)
+    pixel_values, views = torch.randn(2, 3, 1, SIZE, SIZE), torch.zeros(2, 3).long()
+    offsets = torch.arange(18.0).reshape(2, 3, 3)
+    inputs = (pixel_values, views, torch.ones_like(views).bool(), None, offsets)
+    found, expected = extended.encode_images(*inputs), plain.encode_images(*inputs)
+    assert torch.equal(found.finding_logits, expected.finding_logits)
+    assert torch.equal(found.finding_attention, expected.finding_attention)
+
+
+def test_a_model_takes_the_sequence_encoder_of_a_checkpoint(tmp_path: Path) -> None:
+    source = image_side(tmp_path, sequence=SequenceConfig.model_validate(SEQUENCE))
+    model = build(with_image_weights(tmp_path, image_weights="run", sequence=SEQUENCE)).state_dict()
+    names = [name for name in model if name.startswith("sequence.")]
+    assert names
+    assert all(torch.equal(model[name], source[name]) for name in names)
+    for other in (None, SEQUENCE | {"width": 32}):
+        with pytest.raises(RecipeError, match="differs in sequence; use the settings of its recipe"):
+            build(with_image_weights(tmp_path, image_weights="run", sequence=other))
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from report_gen_training.recipe.schema import Recipe, StageRecipe
 from report_gen_training.run.events import Progress
 from torch.distributed.tensor import DTensor
 
+from report_gen.config import SequenceConfig
 from report_gen.errors import RecipeError
 from tests.builders import tiny_model
 
@@ -97,7 +98,9 @@ def test_a_sharded_model_learns_the_same_as_a_whole_one(tmp_path: Path, monkeypa
     recipe = small_recipe(
         write_corpora(tmp_path, studies=7), stage={"steps": 4, "batch_size": 5, "ema_decay": 0.0}, dropout=0.0
     )
-    recipe = recipe.model_copy(update={"save_minutes": 0.0})
+    sequence = SequenceConfig(kind="recurrent", width=16, dropout=0.0)  # its network keeps references to parameters
+    model = recipe.model.model_copy(update={"sequence": sequence})
+    recipe = recipe.model_copy(update={"save_minutes": 0.0, "model": model})
     finish(start(recipe, tmp_path / "whole"))
     for resume, dies_at in ((False, ("decoder", 3)), (True, None)):
         children = fork(train_sharded, (recipe, tmp_path / "sharded", resume, dies_at), processes=2)

@@ -19,7 +19,9 @@ from tests.builders import LLAMA, SIZE, tiny_recipe
 def recipe(tmp_path: Path, *, stage: dict[str, Any] | None = None, **changes: Any) -> Recipe:
     """Return a recipe whose parts of the model have other values."""
     model = tiny_recipe(tmp_path).model.model_dump()
-    return tiny_recipe(tmp_path, stage=stage, model=model | {name: model[name] | changes[name] for name in changes})
+    return tiny_recipe(
+        tmp_path, stage=stage, model=model | {name: (model[name] or {}) | changes[name] for name in changes}
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -36,12 +38,14 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> None:
         (200, {"decoder": {"layers": 256, "width": 2048}}, "51.5 GB"),
         (200, {"decoder": {"positions": 16_384, "width": 32_768}}, "105.3 GB"),
         (200, {"projector": {"hidden": 32_768}, "decoder": {"width": 32_768}}, "107.4 GB"),
+        # 12 width^2 weights of the layer, 2 layers of 12 * 32^2 of the decoder, and vectors
+        (200, {"sequence": {"kind": "attention", "width": 16_384, "layers": 1}}, "12.9 GB"),
+        # 2 directions of 4 gates with (1.5 width) * (width / 2) weights
+        (200, {"sequence": {"kind": "recurrent", "width": 32_768, "layers": 1}}, "25.8 GB"),
     ],
 )
 def test_weights(tmp_path: Path, vocabulary: int, changes: dict[str, Any], needed: str) -> None:
-    message = (
-        f"the weights of projector and decoder take {needed} or more, but this machine has 10.0 GB of memory; lower"
-    )
+    message = f"the weights of the model without its image encoder take {needed} or more, but this machine has 10.0 GB"
     with pytest.raises(RecipeError, match=message):
         build_model(recipe(tmp_path, **changes), vocabulary)
 

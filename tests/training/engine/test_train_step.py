@@ -26,6 +26,7 @@ INPUTS = (
     "patch_features",
     "attribute_values",
     "finding_locations",
+    "view_offsets",
 )
 
 STAGE = StageRecipe.model_validate(
@@ -67,6 +68,7 @@ def whole() -> Batch:
         pixel_values=torch.randn(4, 1, 1, SIZE, SIZE, generator=random),
         view_positions=torch.zeros(4, 1, dtype=torch.long),
         view_mask=torch.ones(4, 1, dtype=torch.bool),
+        view_offsets=torch.full((4, 1, 3), torch.nan),
         input_ids=ids,
         attention_mask=(positions < ends).long(),
         labels=ids.masked_fill(~labeled, IGNORED),

@@ -50,6 +50,19 @@ def test_a_part_with_a_rate_is_trained_and_the_others_are_frozen(model: ReportMo
     assert learning == {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
 
 
+def test_the_sequence_encoder_is_trained_and_frozen_with_the_projector() -> None:
+    model = tiny_model(tiny_config(sequence={"kind": "attention", "width": 16}))
+    parts, sequence = parameters_by_part(model), {id(parameter) for parameter in model.sequence.parameters()}
+    assert sequence < {id(parameter) for parameter in parts["projector"]}
+    assert {id(parameter) for part in parts.values() for parameter in part} == set(map(id, model.parameters()))
+    for rates, trained in ({"projector": 1e-3}, True), ({"decoder": 1e-3}, False):
+        recipe = stage(**rates)
+        build_optimizer(model, recipe)
+        set_train_mode(model, recipe.rates)
+        assert {parameter.requires_grad for parameter in model.sequence.parameters()} == {trained}
+        assert model.sequence.training is trained
+
+
 def test_rates_and_decay_of_the_groups(model: ReportModel) -> None:
     optimizer = build_optimizer(model, stage(encoder=1e-5, projector=2e-4, decoder=3e-3))
     by_parameter = {id(p): group for group in optimizer.param_groups for p in group["params"]}

@@ -55,6 +55,26 @@ def test_a_recipe_is_read_with_its_defaults(path: str) -> None:
     assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
 
 
+def test_a_sequence_encoder_is_a_table_of_the_model(tmp_path: Path) -> None:
+    recipe = load_recipe(str(write(tmp_path, RECIPE + '[model.sequence]\nkind = "recurrent"\ncell = "gru"\n')))
+    assert recipe.model.sequence is not None
+    assert (recipe.model.sequence.kind, recipe.model.sequence.cell, recipe.model.sequence.width) == (
+        "recurrent",
+        "gru",
+        256,
+    )
+    (table,) = [table for table in explain() if table.path == "model.sequence"]
+    assert "Off without this table." in table.meaning
+
+
+def test_locations_need_the_attention_over_each_view(tmp_path: Path) -> None:
+    text = RECIPE.replace("[model.encoder]", "[model]\nlocations = true\n[model.encoder]")
+    for kind in ("recurrent", "attention"):
+        assert load_recipe(str(write(tmp_path, f'{text}[model.sequence]\nkind = "{kind}"\n'))).model.locations
+    with pytest.raises(RecipeError, match="locations need the attention over each view"):
+        load_recipe(str(write(tmp_path, f'{text}[model.sequence]\nkind = "mean"\n')))
+
+
 def test_preprocessing_steps_keep_their_order(tmp_path: Path) -> None:
     steps = """
 [[model.preprocessing]]
