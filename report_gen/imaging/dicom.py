@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom import FileDataset
+from pydicom.dataelem import RawDataElement
 
+from report_gen.errors import StudyError
 from report_gen.imaging.dicom_file import open_dicom, raise_study_errors, read_dataset
 from report_gen.imaging.frames import DicomFrames
 from report_gen.imaging.gdcm import GdcmProcess
@@ -18,6 +20,8 @@ from report_gen.imaging.header import study_from_headers
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.pixel_checks import check_is_image
 from report_gen.records import Study
+
+_UNDEFINED_LENGTH = 0xFFFFFFFF
 
 _SOP_CLASS = 0x00080016
 """Tag of SOP Class UID, one of the first attributes."""
@@ -69,7 +73,11 @@ def read_attributes(path: Path, keywords: tuple[str, ...]) -> FileDataset:
         keywords: DICOM keywords of the attributes; the keywords of nested items are included.
 
     Raises:
-        StudyError: A deflated data set is too large.
+        StudyError: A deflated data set is too large, or the file ends within one of the attributes.
     """
     with open_dicom(path) as file:
-        return read_dataset(file, keywords)
+        dataset = read_dataset(file, keywords)
+    for element in dataset.values():  # pydicom shortens the last value, and with it the items of a sequence
+        if isinstance(element, RawDataElement) and len(element.value or b"") < element.length < _UNDEFINED_LENGTH:
+            raise StudyError(path, "truncated: the file ends within its header; copy or export it again")
+    return dataset

@@ -12,6 +12,7 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, EnhancedSRStorage
 
+from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.outputs.codes import PRESENCE, PROBABILITY, SECTIONS, SIDES, STATES, ZONES, Code
 from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
@@ -39,6 +40,7 @@ _KEYWORDS = (
     "CurrentRequestedProcedureEvidenceSequence",
     "ContentSequence",
 )
+_REPORTS = (EnhancedSRStorage, BasicTextSRStorage, Comprehensive3DSRStorage)
 _Word = TypeVar("_Word", bound=str)
 
 
@@ -49,12 +51,14 @@ def read_draft_object(path: Path) -> Report | None:
     the time from the contributing equipment.
 
     Raises:
-        StudyError: The file is malformed.
+        StudyError: The file is malformed or truncated.
     """
     with raise_study_errors(path):
         dataset = read_attributes(path, _KEYWORDS)
         if dataset.get("Manufacturer") != MANUFACTURER:
             return None
+        if dataset.get("SOPClassUID") in _REPORTS and "ContentSequence" not in dataset:
+            raise StudyError(path, "truncated: the file ends before its content; write or export the file again")
         if dataset.get("SOPClassUID") in (EnhancedSRStorage, BasicTextSRStorage):
             return _text_report(dataset)
         return _coded_report(dataset) if dataset.get("SOPClassUID") == Comprehensive3DSRStorage else None

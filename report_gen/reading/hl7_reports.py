@@ -69,6 +69,7 @@ def parse_hl7_report(content: bytes) -> Report:
     results = [one for one in observations if _is_result(one)]
     if segments[0].component(3) != PROGRAM:
         return _text_of_others(results)
+    _check_complete(observations)
     unnumbered = [one for one in results if not one.raw(_SUB_ID)]
     return Report(
         sections=tuple(_sections(unnumbered)),
@@ -84,6 +85,13 @@ def _refuse_withdrawn(segments: Sequence[Segment]) -> None:
             raise WithdrawnReportError("the report was withdrawn (OBR-25 X)")
         if one.name == "ORC" and (one.component(_ORDER_CONTROL) in _CANCELED or one.component(_ORDER_STATUS) == "CA"):
             raise WithdrawnReportError("the order of the report was canceled (ORC)")
+
+
+def _check_complete(observations: Sequence[Segment]) -> None:
+    """Raise ValueError if a message of report-gen was cut: the version of the program is its last observation."""
+    last = observations[-1] if observations else None
+    if last is None or last.component(_NAME, 2) != hl7.PROGRAM_VERSION or not last.raw(_STATUS):
+        raise ValueError("the message ends before its last observation")
 
 
 def _is_result(observation: Segment) -> bool:

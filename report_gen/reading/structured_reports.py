@@ -100,6 +100,8 @@ def read_sr_report(path: Path) -> Report:
     found = read_structured_report(path)
     if found is None:
         raise StudyError(path, "not a DICOM SR with text; give a Basic Text, Enhanced or Comprehensive SR")
+    if not any(found.texts.values()):
+        raise StudyError(path, "contains no text, or was cut before it; export the report again")
     return plain_report(found.texts, found.study_instance_uid or None)
 
 

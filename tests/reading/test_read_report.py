@@ -120,6 +120,9 @@ def test_other_dicom_objects_are_refused(tmp_path: Path) -> None:
         read_report(write(tmp_path / "b.dcm", path.read_bytes()[:200] + b"\xff" * 50))
 
 
+HL7_END = "OBX|9|TX|^Program version||1.0||||||P"
+"""Last observation of a message of report-gen."""
+
 DRAFT = json.loads(format_json(REPORT))
 
 
@@ -149,7 +152,8 @@ DRAFT = json.loads(format_json(REPORT))
         ("MSH|^~\\&|a||||||ADT^A01", "the message has the type 'ADT' and 0 reports"),
         (HL7_HEAD + "OBR|2\r", "the type 'ORU' and 2 reports"),
         (b"MSH|^~\\&|\xff", "damaged"),
-        (HL7_HEAD.replace("|RIS|", "|report-gen|"), "OBR-22 is not a time"),
+        (HL7_HEAD.replace("|RIS|", "|report-gen|"), "the message ends before its last observation"),
+        (HL7_HEAD.replace("|RIS|", "|report-gen|") + HL7_END, "OBR-22 is not a time"),
     ],
 )
 def test_other_and_damaged_files_have_one_clear_error(tmp_path: Path, content: str | bytes, reason: str) -> None:
@@ -247,6 +251,7 @@ def test_findings_of_a_message_that_were_withdrawn_are_not_read(
         "OBX|1|CE|^Edema|1|^present||||||P",
         "OBX|2|CE|^Side|1.1|^left||||||P",
         "OBX|3|CE|^Pneumonia|2|^absent||||||P",
+        HL7_END,
     ]
     lines = [line[:-1] + "W" if any(part in line for part in withdrawn) else line for line in lines]
     findings = read_report(write(tmp_path / "a.hl7", head + "\r".join(lines))).findings
