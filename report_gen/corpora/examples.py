@@ -194,6 +194,15 @@ def is_of_source(source: str, name: str) -> bool:
     return name in (source, source.partition("/")[0])
 
 
+SYNTHETIC = "synthetic"
+"""Source of synthetic images, which are training data only."""
+
+
+def is_synthetic(source: str) -> bool:
+    """Return whether a source is that of synthetic images."""
+    return is_of_source(source, SYNTHETIC)
+
+
 def is_file(path: Path | str) -> bool:
     """Return whether a file exists."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises if the name is too long for the file system

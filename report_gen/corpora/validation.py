@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from report_gen.corpora.examples import SPLITS, Example, is_file
+from report_gen.corpora.examples import SPLITS, Example, is_file, is_synthetic
 from report_gen.errors import CorpusError
 
 LONGEST_TEXT = 2**17
@@ -92,8 +92,15 @@ class CorpusValidator:
             yield f"unknown split {min(unknown)!r}; use {', '.join(SPLITS)}"
         if repeated := len(dataset) - pc.count_distinct(table["study_id"]).as_py():
             yield f"{repeated} study ids occur more than once; give each study one entry in one split"
+        if held_out := _count_held_out_synthetic(table):
+            yield f"{held_out} synthetic images are validation or test data; put them into the split train"
         if leaking := _count_patients_in_several_splits(table):
             yield f"patient leakage: {leaking} patients have studies in more than one split; keep each in one"
+
+
+def _count_held_out_synthetic(table: Any) -> int:
+    held_out = table.filter(pc.not_equal(table["split"], "train"))["source"].to_pylist()
+    return sum(map(is_synthetic, held_out))
 
 
 def _count_patients_in_several_splits(table: Any) -> int:

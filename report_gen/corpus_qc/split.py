@@ -10,7 +10,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import SPLITS
+from report_gen.corpora import SPLITS, is_synthetic
 from report_gen.corpus_qc.rows import Row, rows_of
 from report_gen.corpus_qc.study_features import STATES, labels_of, states_of
 from report_gen.corpus_qc.text_statistics import fingerprint
@@ -55,8 +55,10 @@ def split_corpus(
         schema: The findings with which the dataset was read. Default: those of chest radiographs.
 
     Raises:
-        CorpusError: A study occurs twice, or there are too few patients for the splits.
+        CorpusError: A study occurs twice or is synthetic, or there are too few patients for the splits.
     """
+    if any(map(is_synthetic, dataset["source"])):
+        raise CorpusError(f"{source}: contains synthetic images, which are training data only; split it without them")
     schema = schema or chest_xray()
     studies, patients, findings = _read(dataset, progress, schema)
     repeated = len(studies) - len(np.unique(studies))

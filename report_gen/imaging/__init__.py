@@ -12,12 +12,14 @@ from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, read_pixels
 from report_gen.imaging.memory import limit_memory, memory_errors
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
+from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "LoadedImage",
     "StudyCollection",
     "UnpackedArchives",
+    "encode_synthetic",
     "is_dicom",
     "known_body_parts",
     "limit_memory",
@@ -32,5 +34,6 @@ __all__ = [
     "read_pixels",
     "read_studies",
     "read_study",
+    "read_synthetic_rows",
     "shows_only_chest",
 ]

@@ -22,6 +22,7 @@ from report_gen.imaging.limits import MAX_PICTURE_BYTES, MAX_PIXELS, check_pixel
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.memory import image_memory, memory_errors
 from report_gen.imaging.memory_need import raster_memory, tile_size
+from report_gen.imaging.synthetic import synthetic_rows
 from report_gen.records import Image
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -77,7 +78,8 @@ def describe_raster(path: Path, sha256: str) -> Image:
     """
     with _open(path) as image:
         columns, rows = ImageOps.exif_transpose(image).size
-    return Image(path=path, sha256=sha256, rows=rows, columns=columns)
+        synthetic = synthetic_rows(image) is not None
+    return Image(path=path, sha256=sha256, rows=rows, columns=columns, synthetic=synthetic)
 
 
 class RasterFile:

@@ -161,6 +161,8 @@ def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Itera
         yield _Violation("view", f"the view is {image.view_position.label}, and the model was made for {views}")
     if image.quality_control:
         yield _Violation("quality-control", "a quality control image, which shows a phantom and no patient")
+    if image.synthetic:
+        yield _Violation("synthetic", "a synthetic image, which shows no patient")
     if image.for_processing:
         yield _Violation("for-processing", "raw detector values (FOR PROCESSING), which are not meant to be read")
 

@@ -130,6 +130,8 @@ class Image:
     """Whether the pixels are raw detector values, DICOM Presentation Intent Type (0008,0068) FOR PROCESSING."""
     quality_control: bool = False
     """Whether the image shows a phantom, DICOM Quality Control Image (0028,0300) YES."""
+    synthetic: bool = False
+    """Whether the file is marked as a synthetic image of report-gen, which shows no patient."""
     indication: str | None = field(default=None, repr=False)
     """Reason for the examination that the header of this image states."""
 

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging import load_pixels
+from report_gen.imaging import load_pixels, read_synthetic_rows
 from report_gen.imaging.transform import ImageTransform
 from report_gen.records import Image
 
 from .box_geometry import SquareGeometry
 
-VERSION = 3
+VERSION = 4
 """Version of the code that reads pixels and fits them into a square. Raise it to discard every cache."""
 
 
@@ -73,6 +73,7 @@ def decode(
     try:
         # rows and columns are unknown before decoding, and load_pixels does not need them.
         pixels = load_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))
+        pixels = pixels[: read_synthetic_rows(Path(path))]  # without the band that marks a synthetic image
     except StudyError as error:
         return UnreadableImage(path, error.reason)
     square, placement = transform.fit(pixels)

@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from report_gen.corpora import SPLITS, is_of_source
+from report_gen.corpora import SPLITS, is_of_source, is_synthetic
 from report_gen.errors import CorpusError, RecipeError
 
 from ..recipe import CorpusRecipe
@@ -28,7 +28,8 @@ def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Datase
     is among the `held_out_sources` of its corpus. A patient is test data if one such study is, else validation data if
     one is, else training data. All studies of a training patient train. Of another patient, the studies of that split
     and of the right sources are used, and the others are left out. Patients are compared over all corpora with the same
-    `patient_ids`. At last, studies outside the `use_splits` of their corpus are left out.
+    `patient_ids`. Synthetic images are never
+    validation or test data. At last, studies outside the `use_splits` of their corpus are left out.
 
     Args:
         corpora: Recipes of the corpora.
@@ -99,7 +100,8 @@ def _read(corpus: CorpusRecipe, dataset: Dataset) -> _Studies:
         patients=keys,
         splits=[_hold_out(split, "".join(key), corpus.hold_out) for split, key in zip(splits, keys, strict=True)],
         may_be_held_out=[
-            held_out is None or any(is_of_source(source, name) for name in held_out) for source in sources
+            not is_synthetic(source) and (held_out is None or any(is_of_source(source, name) for name in held_out))
+            for source in sources
         ],
         used=frozenset(corpus.use_splits),
     )

@@ -2,6 +2,7 @@
 
 from .checkpoint_choice import choose_studies, draft_studies
 from .model_building import build_model, describe_decoder, fill_encoder
+from .precision import is_bf16_faster
 from .session import build_for_corpora, train
 from .stage import RunContext, Stage
 from .train_step import forward
@@ -16,5 +17,6 @@ __all__ = [
     "draft_studies",
     "fill_encoder",
     "forward",
+    "is_bf16_faster",
     "train",
 ]

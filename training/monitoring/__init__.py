@@ -1,8 +1,8 @@
 """Monitoring of a run: curves, sample drafts, TensorBoard, and a dry run before it starts."""
 
-from .contact_sheet import draw_contact_sheet
+from .contact_sheet import Strip, draw_contact_sheet
 from .dry_run import dry_run, peak_memory
 from .dry_run_tables import render_dry_run
 from .monitored_run import train_watched
 
-__all__ = ["draw_contact_sheet", "dry_run", "peak_memory", "render_dry_run", "train_watched"]
+__all__ = ["Strip", "draw_contact_sheet", "dry_run", "peak_memory", "render_dry_run", "train_watched"]
