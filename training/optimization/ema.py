@@ -41,7 +41,7 @@ class MovingAverage:
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return a copy of the average on the CPU, by the names of the model's state."""
-        return {name: tensor.cpu().clone() for name, tensor in self._mean.items()}
+        return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in self._mean.items()}
 
     @torch.no_grad()
     def load(self, state: Mapping[str, torch.Tensor]) -> None:
