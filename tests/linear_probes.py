@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import timm
 import torch
 from report_gen_training.experiments.linear_probe import Radiographs
+from safetensors.torch import save_file
 
 from tests.builders import corner_image, write_png
 
@@ -40,3 +42,25 @@ def synthetic(patients: int = 60) -> tuple[torch.Tensor, Radiographs]:
         targets=labels,
     )
     return torch.from_numpy(features), radiographs
+
+
+def write_tiny_recipe(folder: Path) -> Path:
+    """Write a recipe of a tiny encoder with random weights, for the corpus `nih` in the folder."""
+    weights = timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict()
+    save_file(weights, folder / "encoder.safetensors")
+    path = folder / "tiny.toml"
+    path.write_text(
+        f"""
+        name = "tiny"
+        data = "{folder}"
+        corpora = [{{ name = "nih", path = "nih", layout = "nih" }}]
+        stages = [{{ name = "heads", corpora = ["nih"], steps = 1, rates = {{ projector = 1e-3 }} }}]
+        [model]
+        encoder_weights = "encoder.safetensors"
+        [model.encoder]
+        name = "test_resnet"
+        image_size = 32
+        channels = 1
+        """
+    )
+    return path

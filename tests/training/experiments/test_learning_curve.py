@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from report_gen_training.experiments.learning_curve import PARTS, main, measure_curve
 from report_gen_training.experiments.linear_probe import Radiographs, fit_and_predict, load_radiographs
-from safetensors.torch import save_file
 from scipy.stats import mannwhitneyu
 
 from report_gen.errors import CorpusError, UsageError
-from tests.linear_probes import write_nih
+from tests.linear_probes import write_nih, write_tiny_recipe
 
 
 def noisy_radiographs() -> tuple[torch.Tensor, Radiographs]:
@@ -69,24 +67,7 @@ def test_a_patient_of_the_validation_trains_in_no_corpus(tmp_path: Path) -> None
 
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
-    weights = timm.create_model("test_resnet", num_classes=0, in_chans=1).state_dict()
-    save_file(weights, tmp_path / "encoder.safetensors")
-    path = tmp_path / "tiny.toml"
-    path.write_text(
-        f"""
-        name = "tiny"
-        data = "{tmp_path}"
-        corpora = [{{ name = "nih", path = "nih", layout = "nih" }}]
-        stages = [{{ name = "heads", corpora = ["nih"], steps = 1, rates = {{ projector = 1e-3 }} }}]
-        [model]
-        encoder_weights = "encoder.safetensors"
-        [model.encoder]
-        name = "test_resnet"
-        image_size = 32
-        channels = 1
-        """
-    )
-    return path
+    return write_tiny_recipe(tmp_path)
 
 
 def test_a_whole_run(tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,28 +12,24 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from report_gen_training.synthesis import (
+    GeneratorRecipe,
+    ImageGenerator,
+    TrainingImages,
+    draw_images,
+    train_generator,
+    write_corpus,
+)
+from report_gen_training.synthesis.nearest import NearestImages
 
-from report_gen.cli.app import build_app
+from report_gen.config import ScopeConfig
 from report_gen.corpora import read_corpus
 from report_gen.corpus_qc import split_corpus
 from report_gen.errors import CorpusError, ScopeError, StoppedError, UsageError
 from report_gen.imaging import load_pixels, read_study
 from report_gen.imaging.scope import apply_scope
 from report_gen.imaging.synthetic import read_synthetic_rows
-from report_gen.config import ScopeConfig
 from report_gen.labeling import chest_xray
-from report_gen_training.synthesis import (
-    GeneratorRecipe,
-    ImageGenerator,
-    TrainingImages,
-    draw_images,
-    load_generator,
-    read_training_images,
-    train_generator,
-    write_corpus,
-)
-from report_gen_training.synthesis.nearest import NearestImages
-from typer.testing import CliRunner
 
 pytest.importorskip("diffusers", reason="needs diffusers: pip install report-gen[synthesis]")
 
@@ -106,9 +102,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path) -> N
     with pytest.raises(StoppedError, match="stopped by SIGTERM in step 5; continue with --resume"):
         train_generator(images, recipe, tmp_path / "parts", FINDINGS, on_step=stop)
     steps: list[int] = []
-    resumed = train_generator(
-        images, recipe, tmp_path / "parts", FINDINGS, on_step=lambda step, _: steps.append(step)
-    )
+    resumed = train_generator(images, recipe, tmp_path / "parts", FINDINGS, on_step=lambda step, _: steps.append(step))
     assert steps == list(range(6, 13))
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
@@ -173,7 +167,7 @@ def test_the_nearest_image_is_that_of_the_largest_correlation() -> None:
 
 @pytest.fixture
 def corpus(trained: tuple[ImageGenerator, TrainingImages, list[float]], tmp_path: Path) -> Path:
-    generator, images, _ = trained
+    _, images, _ = trained
     synthetic = draw_images(Copier(images), images, "Upper", 4)
     names = ("Pneumonia", "Hernia")  # findings of the schema, so that the manifest can be read
     write_corpus(tmp_path / "synthetic", synthetic, images, names)

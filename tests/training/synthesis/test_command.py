@@ -1,0 +1,103 @@
+"""The command `report-gen synthesize`: a whole run, and what a user may give that is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from report_gen_training.synthesis import GeneratorRecipe, generator_recipe
+from report_gen_training.synthesis.command import synthesize
+
+from report_gen.corpora import read_corpus
+from report_gen.errors import UsageError
+from report_gen.terminal import run_app
+from tests.linear_probes import write_nih
+
+pytest.importorskip("diffusers", reason="needs diffusers: pip install report-gen[synthesis]")
+
+SETTINGS = ("size=16", "channels=8,16", "steps=4", "batch_size=8", "precision=fp32")
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(synthesize)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, settings: tuple[str, ...] = ()) -> tuple[int, str, str]:
+        chosen = [part for setting in settings for part in ("--set", setting)]
+        monkeypatch.setattr(sys, "argv", ["synthesize", *arguments, *chosen])
+        with pytest.raises(SystemExit) as stop:
+            run_app(app)
+        out, err = capsys.readouterr()
+        assert "Traceback" not in err
+        return int(stop.value.code or 0), " ".join(out.split()), " ".join(err.split())
+
+    return run
+
+
+def test_a_corpus_is_drawn_and_drawn_again_from_the_same_generator(tmp_path: Path, command: Command) -> None:
+    write_nih(tmp_path / "nih", 60)
+    finding = ("--finding", "pleural effusion", "-n", "5")
+    code, out, err = command("nih", *finding, "-o", "first", settings=SETTINGS)
+    assert code == 0, err
+    assert "generator: generator 5 synthetic images: first (" in out
+    code, out, err = command("nih", *finding, "-o", "second")
+    assert code == 0, err
+    assert "generator: " not in out
+    assert read_corpus(tmp_path / "first")["study_id"] == read_corpus(tmp_path / "second")["study_id"]
+    write_nih(tmp_path / "more", 80)
+    wrong = {
+        "exists already": ("nih", *finding, "-o", "first"),
+        "no such finding; use one of": ("nih", "--finding", "Dragon"),
+        "--output needs --finding": ("nih", "-o", "third"),
+        "no such file or folder": ("missing", *finding, "-o", "third"),
+        "no training image has the finding": ("nih", "--finding", "Pneumonia"),
+        "is a generator with other settings": ("nih", "--set", "steps=9"),
+        "was trained on other images": ("more", *finding, "-o", "third"),
+    }
+    for sentence, arguments in wrong.items():
+        code, _, err = command(*arguments)
+        assert code not in (0, 1), sentence
+        assert sentence in err
+    (tmp_path / "generator" / "model.safetensors").write_bytes(b"short")
+    code, _, err = command("nih", *finding, "-o", "third")
+    assert code not in (0, 1)
+    assert "missing or damaged" in err
+
+
+def test_a_corpus_of_few_images_is_refused(tmp_path: Path, command: Command) -> None:
+    write_nih(tmp_path / "nih", 12)
+    code, _, err = command("nih", settings=SETTINGS)
+    assert code not in (0, 1)
+    assert "a generator needs at least 16" in err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("size", "--set size: write KEY=VALUE"),
+        ("sizes=32", "--set sizes: no such key; use size, channels"),
+        ("size=36", "the side must be a multiple of 8"),
+        ("size=9999", "--set size: Input should be less than or equal to 256"),
+        ("channels=10,20", "give multiples of 8"),
+        ("channels=", "give multiples of 8"),
+        ("steps=many", "--set steps: Input should be a valid integer"),
+        ("precision=fp16", "--set precision: Input should be 'auto', 'fp32' or 'bf16'"),
+        ("label_dropout=1", "--set label_dropout: Input should be less than 1"),
+    ],
+)
+def test_wrong_settings(setting: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        generator_recipe([setting])
+    assert message in str(caught.value)
+
+
+def test_settings_are_read() -> None:
+    assert generator_recipe(["channels=[16, 32]", "size=32", "learning_rate=1e-4"]) == GeneratorRecipe(
+        channels=(16, 32), size=32, learning_rate=1e-4
+    )
