@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,18 @@ from report_gen.sending import (
 )
 from tests.sending.archives import dicom_node, sr_file, stow_reply, stow_service
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
+    # pynetdicom leaves the socket of a connection that failed to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _collect_sockets() -> Iterator[None]:
+    """Collect the sockets that pynetdicom leaves, whose warnings would fail another test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +70,6 @@ def send(destination: DicomNode | WebService, file: Path, tls: TlsFiles) -> Send
     return result
 
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
 def test_certificates_of_both_sides_are_verified(
     tmp_path: Path, server: ssl.SSLContext, certificate: Path, way: str
@@ -80,7 +91,6 @@ def test_certificates_of_both_sides_are_verified(
     assert str(result.error).endswith("; check --tls-ca and --tls-cert")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
 def test_a_receiver_without_tls_is_not_a_fault_of_certificates(tmp_path: Path, way: str) -> None:
     with dicom_node() as node, stow_service(stow_reply(stored="1.2.3")) as web:
@@ -97,7 +107,6 @@ def test_a_receiver_without_tls_is_not_a_fault_of_certificates(tmp_path: Path, w
     assert not result.error.is_transient
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
 def test_a_receiver_that_closes_the_connection_before_tls(tmp_path: Path, way: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
