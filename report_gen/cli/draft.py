@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,12 +19,10 @@ from report_gen.cli.document_options import (
     Revises,
     check_document_options,
     choose_formats,
-    document_settings,
     parse_document_options,
 )
+from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope, unpacked
-from report_gen.cli.draft_output import open_output
-from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -39,12 +36,10 @@ from report_gen.cli.options import (
     check_png_name,
     choose_decoding,
     image_memory_limit,
-    load_drafter,
     parse_attributes,
     parse_overrides,
-    study_limits,
 )
-from report_gen.errors import CheckpointError, ReportGenError, UsageError
+from report_gen.errors import UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
 
@@ -159,10 +154,9 @@ def draft(
 ) -> None:
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
-    drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
-    _check_options(drawings, output, resume=resume)
+    _check_options({"--attention": attention, "--show-preprocessing": show_preprocessing}, output, resume=resume)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
-    document_options = parse_document_options(
+    documents = parse_document_options(
         patient_id=patient_id,
         accession=accession,
         paper=paper,
@@ -173,65 +167,55 @@ def draft(
     context.with_resource(image_memory_limit(limit_memory))
     decoding = choose_decoding(method, candidates, seed)
     overrides, locations = parse_overrides(finding or ())
-    options: dict[str, Any] = {
-        "overrides": overrides,
-        "locations": locations,
-        "attributes": parse_attributes(attribute or ()),
-        "indication": indication,
-        "force": force,
-    }
-    check_model_options(overrides, locations, options["attributes"], checkpoint)
-    places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
-    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype}
-    settings |= document_settings(document_options, revises)
-    written = 0
-    hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
+    drafts = DraftRequirements(
+        overrides=overrides,
+        locations=locations,
+        attributes=parse_attributes(attribute or ()),
+        indication=indication,
+        force=force,
+        decoding=decoding,
+    )
+    check_model_options(overrides, locations, drafts.attributes, checkpoint)
+    batch = DraftBatch(
+        checkpoint=checkpoint,
+        base=base,
+        device=device,
+        dtype=dtype,
+        drafts=drafts,
+        batch_size=batch_size,
+        max_views=max_views,
+        timeout=timeout,
+        formats=chosen_formats,
+        documents=documents,
+        output=output,
+        resume=resume,
+        overwrite=overwrite,
+        revises=revises,
+        attention=attention,
+        preprocessing=show_preprocessing,
+    )
+    _draft_paths(batch, paths, view, as_study=as_study)
+
+
+def _draft_paths(batch: DraftBatch, paths: Sequence[Path], view: ViewPosition | None, *, as_study: bool) -> None:
+    """Read and draft the studies at the paths, and print what was refused."""
+    hint = _COMPLETE if batch.output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
     with stop_on_signals(hint) as check_stop, unpacked(paths) as archives:
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
-            studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
+            studies, outside = split_by_scope(
+                studies, batch.checkpoint, force=batch.drafts.force, max_views=batch.max_views
+            )
             unread += outside
-        refused: list[Sequence[ReportGenError]] = [[error] for error in unread]
-        _check_drawings(drawings, len(studies))
-        check_document_options(document_options, revises, studies, refused=len(refused))
-        if studies:
-            settings["manifest"] = _digest_manifest(checkpoint)
-            with open_output(
-                studies,
-                output,
-                chosen_formats,
-                settings=settings,
-                resume=resume,
-                overwrite=overwrite,
-                revises=revises,
-            ) as target:
-                refused += target.refused
-                if target.studies:  # the model takes seconds to load
-                    for output_format in chosen_formats:
-                        output_format.load_libraries()
-                    drafter = load_drafter(checkpoint, base=base, device=device, dtype=dtype)
-                    if _digest_manifest(checkpoint) != settings["manifest"]:  # a training run replaces its best one
-                        raise CheckpointError(
-                            f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
-                        )
-                    results = drafter.draft_all(
-                        target.studies,
-                        decoding=decoding,
-                        batch_size=batch_size,
-                        limits=study_limits(max_views, timeout),
-                        **options,
-                    )
-                    documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
-                    failed = write_drafts(
-                        target, results, documents, check_stop, attention=attention, preprocessing=show_preprocessing
-                    )
-                    refused += failed
-                    written = len(target.studies) - len(failed)
-    errors = [error for of_study in refused for error in of_study]
+        _check_drawings(batch.drawings, len(studies))
+        check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
+        result = draft_batch(batch, studies, check_stop) if studies else BatchResult()
+        result.refused[:0] = [[error] for error in unread]
+    errors = list(result.errors())
     for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
         print_error(archives.restore_names(message))
-    if output is not None:
-        print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
+    if batch.output is not None:
+        print_notice(result.summary(batch.output))
     if errors:
         raise typer.Exit(max(error.exit_code for error in errors))
 
@@ -251,15 +235,3 @@ def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
     for option, path in drawings.items():
         if path and studies > 1:
             raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")
-
-
-def _digest_manifest(checkpoint: Path | None) -> str:
-    from report_gen.model import manifest_digest
-
-    return manifest_digest(checkpoint)
-
-
-def _read_model_card(checkpoint: Path | None) -> str:
-    from report_gen.model import read_model_card
-
-    return read_model_card(checkpoint)

@@ -25,6 +25,8 @@ class DraftOutput(Protocol):
     """The studies to draft."""
     refused: Sequence[Sequence[ReportGenError]]
     """The errors of each study of which no file may be written."""
+    files_written: int
+    """Number of files that were written to a folder."""
 
     def needs_attention(self, number: int) -> bool:
         """Return whether a format in which a study is written needs the attention of its findings."""
@@ -120,6 +122,7 @@ class _StandardOutput:
             )
         self.studies = studies
         self.refused: Sequence[Sequence[ReportGenError]] = ()
+        self.files_written = 0
         self._format = output_format
         self._names = unique_names(file_name(study.name, suffix=output_format.suffix) for study in studies)
 
@@ -157,6 +160,7 @@ class _DraftFolder:
         self.refused: Sequence[Sequence[ReportGenError]] = tuple(
             plan.refused for plan in plans if plan.refused and not plan.remaining
         )
+        self.files_written = 0
         self._journal, self._overwrite, self._as_version = journal, overwrite, as_version
         self._formats = {output_format.suffix: output_format for output_format in formats}
 
@@ -169,6 +173,7 @@ class _DraftFolder:
         for file in self._plans[number].remaining:
             try:
                 is_renamed |= self._write(file.with_digits(self._journal.folder) if is_renamed else file, document)
+                self.files_written += 1
             except (StudyError, OutputError) as error:
                 errors.append(error)
         return errors

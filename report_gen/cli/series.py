@@ -26,7 +26,11 @@ def series(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE.png", help="Draw slices of each stack to this PNG file, a row per window."
+            "--output",
+            "-o",
+            metavar="FILE.png",
+            help="Draw slices of each stack to this PNG file, a row per window. A single row is drawn "
+            "larger, in several lines.",
         ),
     ] = None,
     views: Annotated[int, typer.Option(min=1, max=_MAX_VIEWS, help="Slices of each stack that are drawn.")] = 16,

@@ -13,8 +13,9 @@ code names the source:
 - Playbook: codes of the LOINC/RSNA Radiology Playbook as the documentation of Azure AI Health Insights lists them
   (MicrosoftDocs, Radiology Insights, RadiologyProcedureInference, appendix A).
 
-A finding without a code is written as text. The table does not use SNOMED CT 287272002 for cardiomegaly, although
-pydicom has it under this name (CID 12248): the concept is the enlarged septal foramen of the heart.
+A finding without a code is written by its name, in the place that a format has for texts. The table does not use
+SNOMED CT 287272002 for cardiomegaly, although pydicom has it under this name (CID 12248): the concept is the enlarged
+septal foramen of the heart.
 """
 
 from __future__ import annotations

@@ -231,19 +231,36 @@ def open_journal(folder: Path, *, resume: bool = False) -> Iterator[DraftJournal
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(folder, error) from error
+    descriptor = _open_shared(path, resume=resume)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-    except OSError as error:
-        raise output_error(path, error) from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OutputError(f"{path}: is not a regular file; remove it or choose another folder")
-        if _lock_alone(descriptor) and resume:
-            remove_temporary_files(folder)
-        with suppress(OSError):  # the other processes of this folder hold shared locks as well
-            fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield DraftJournal(folder, descriptor)
     finally:
+        with suppress(OSError):
+            if os.fstat(descriptor).st_size == 0 and _lock_alone(descriptor):  # nothing was written
+                path.unlink()
+        os.close(descriptor)
+
+
+def _open_shared(path: Path, *, resume: bool) -> int:
+    """Open a journal with a shared lock, as every process of its folder has one. See `open_journal`."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            raise output_error(path, error) from error
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OutputError(f"{path}: is not a regular file; remove it or choose another folder")
+            if _lock_alone(descriptor) and resume:
+                remove_temporary_files(path.parent)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_SH)
+            with suppress(FileNotFoundError):  # another process has removed its empty journal
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from report_gen.errors import StudyError
 
+BROKEN_DICOM = "malformed DICOM, or cut; copy or export the report again"
+"""What is wrong with a report that pydicom cannot read, and what to do, for `raise_study_errors`."""
 LARGEST_FILE = 2**25
 """Largest file of a report, bytes. A draft has about ten thousand, with a PDF page a few million."""
 

@@ -17,6 +17,7 @@ from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.outputs.codes import PRESENCE, PROBABILITY, SECTIONS, SIDES, STATES, ZONES, Code
 from report_gen.outputs.draft_terms import LOCATION_SET, STATE_SET
 from report_gen.outputs.finding_lines import parse_finding
+from report_gen.outputs.report_file import BROKEN_DICOM
 from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.reading.plain_reports import empty_provenance, known_time
 from report_gen.records import (
@@ -53,7 +54,7 @@ def read_draft_object(path: Path) -> Report | None:
     Raises:
         StudyError: The file is malformed or truncated.
     """
-    with raise_study_errors(path):
+    with raise_study_errors(path, BROKEN_DICOM):
         dataset = read_attributes(path, _KEYWORDS)
         if dataset.get("Manufacturer") != MANUFACTURER:
             return None

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from report_gen.outputs.draft_terms import STATES_BY_WORD
 from report_gen.outputs.json import SCHEMA_VERSION
+from report_gen.reading.plain_reports import NoReportError
 from report_gen.records import (
     Attribute,
     AttributeName,
@@ -128,9 +129,12 @@ def parse_json_report(document: dict[str, Any]) -> Report:
         document: The parsed document.
 
     Raises:
-        ValueError: The document is not a draft, or has another version.
+        NoReportError: The document is not a draft.
+        ValueError: The document is damaged, or has another version.
     """
-    version = document.get("schema_version")
+    if "schema_version" not in document:
+        raise NoReportError("its JSON has neither the key schema_version of a draft nor the key resourceType of FHIR")
+    version = document["schema_version"]
     if version != SCHEMA_VERSION:
         raise ValueError(f"its schema_version is {str(version)[:20]}, and this program reads {SCHEMA_VERSION}")
     model = validated(_ReportModel, document)

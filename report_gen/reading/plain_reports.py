@@ -16,6 +16,10 @@ class WithdrawnReportError(ValueError):
     """A report that its author has withdrawn, so that it must not be read."""
 
 
+class NoReportError(ValueError):
+    """A document that is no report of a known format."""
+
+
 _Word = TypeVar("_Word", bound=StrEnum)
 
 

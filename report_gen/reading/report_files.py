@@ -7,9 +7,11 @@ from pathlib import Path
 
 from report_gen.errors import StudyError
 from report_gen.outputs.report_file import read_report_file
-from report_gen.reading.plain_reports import WithdrawnReportError
+from report_gen.reading.plain_reports import NoReportError, WithdrawnReportError
 from report_gen.records import BANNER, Report
 from report_gen.strict_json import parse_json
+
+_EXPECTED = "give a draft as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) or a DICOM SR"
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:
@@ -34,12 +36,16 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     path = Path(path)
     content = read_report_file(path)
     start = content[:200].lstrip(b"\xef\xbb\xbf\v \t\r\n")
-    if content[128:132] == b"DICM" or not start.startswith((b"MSH", b"{", BANNER.encode())):
+    if not start and not content.strip():
+        raise StudyError(path, "the file is empty; write or export it again")
+    if content[128:132] == b"DICM" or not start.startswith((b"MSH", b"{", b"[", BANNER.encode())):
         return _read_dicom(path, content[:132])
     try:
         return _read(content, start)
     except WithdrawnReportError as error:
         raise StudyError(path, f"{error}; give the report that replaces it") from error
+    except NoReportError as error:
+        raise StudyError(path, f"not a report ({error}); {_EXPECTED}") from error
     except ValueError as error:
         raise StudyError(path, f"not a report, or damaged ({error}); write or export the file again") from error
 
@@ -51,7 +57,7 @@ def _read_dicom(path: Path, head: bytes) -> Report:
     from report_gen.reading.structured_reports import read_sr_report
 
     if not is_dicom(head):
-        raise StudyError(path, "not a report; give a draft as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) or a DICOM SR")
+        raise StudyError(path, f"not a report; {_EXPECTED}")
     return read_draft_object(path) or read_sr_report(path)
 
 
@@ -64,8 +70,10 @@ def _read(content: bytes, start: bytes) -> Report:
         from report_gen.reading.hl7_reports import parse_hl7_report
 
         return parse_hl7_report(content)
-    if start.startswith(b"{"):
+    if start.startswith((b"{", b"[")):
         document = parse_json(content)
+        if not isinstance(document, dict):
+            raise NoReportError("its JSON is a list and no object")
         if "resourceType" in document:
             from report_gen.reading.fhir_reports import parse_fhir_report
 

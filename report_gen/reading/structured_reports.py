@@ -9,11 +9,12 @@ from itertools import chain
 from pathlib import Path
 
 from pydicom import Dataset
-from pydicom.uid import BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
+from pydicom.uid import UID, BasicTextSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors, read_attributes
 from report_gen.labeling import HEADINGS, cut_report
+from report_gen.outputs.report_file import BROKEN_DICOM
 from report_gen.reading.plain_reports import plain_report
 from report_gen.records import Report
 
@@ -74,7 +75,7 @@ def read_structured_report(path: Path) -> StructuredReport | None:
     Raises:
         StudyError: The file is malformed.
     """
-    with raise_study_errors(path):
+    with raise_study_errors(path, BROKEN_DICOM):
         if path.stat().st_size > LARGEST_FILE:
             return None
         dataset = read_attributes(path, _KEYWORDS)
@@ -99,10 +100,25 @@ def read_sr_report(path: Path) -> Report:
     """
     found = read_structured_report(path)
     if found is None:
-        raise StudyError(path, "not a DICOM SR with text; give a Basic Text, Enhanced or Comprehensive SR")
+        raise StudyError(path, _why_no_text_sr(path))
     if not any(found.texts.values()):
         raise StudyError(path, "contains no text, or was cut before it; export the report again")
     return plain_report(found.texts, found.study_instance_uid or None)
+
+
+def _why_no_text_sr(path: Path) -> str:
+    """Return why `read_structured_report` found no text SR in a DICOM file, and what to do."""
+    with raise_study_errors(path, BROKEN_DICOM):
+        if path.stat().st_size > LARGEST_FILE:
+            return f"larger than {LARGEST_FILE // 2**20} MiB, so it is no DICOM SR with text; give another file"
+        sop_class = UID(str(read_attributes(path, ("SOPClassUID",)).get("SOPClassUID") or ""))
+    if not sop_class:
+        return "it ends before its SOP Class UID, or has none; copy or export the report again"
+    kind = f"the class {sop_class.name}" if sop_class.name != sop_class else "another class"  # the UID may be any text
+    return (
+        f"no DICOM SR with text, but an object of {kind}; give a Basic Text, Enhanced or Comprehensive SR, or a "
+        "Comprehensive 3D SR of report-gen"
+    )
 
 
 def _texts(dataset: Dataset) -> dict[str, list[str]]:

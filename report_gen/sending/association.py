@@ -14,7 +14,7 @@ from pynetdicom.presentation import PresentationContext
 
 from report_gen.errors import ReceiverError
 from report_gen.sending.destination import DicomNode
-from report_gen.sending.tls import TlsFiles, tls_reason
+from report_gen.sending.tls import TlsFiles, tls_failure
 
 _TRANSIENT_REJECTION = 2
 """Result of a rejection: 1 for permanent, 2 for transient (PS3.8 9.3.4)."""
@@ -102,17 +102,18 @@ class DicomPeer:
             with socket.create_connection((self.node.host, self.node.port), timeout=self.timeout) as connection:
                 if self._tls:
                     context, name = self._tls
-                    context.wrap_socket(connection, server_hostname=name).close()
+                    try:
+                        context.wrap_socket(connection, server_hostname=name).close()
+                    except (ssl.SSLError, ConnectionError) as error:
+                        return tls_failure(self.node, error, without_tls="leave --tls out")
         except OSError as error:
             return self._unreachable(error)
-        hint = "check --tls, and whether" if self.node.with_tls else "check whether it needs --tls, and whether"
+        hint = "check --tls and --tls-cert" if self.node.with_tls else "check whether it needs --tls"
         return ReceiverError(
-            f"{self.node}: gave no answer of a DICOM node; {hint} the port is right", is_transient=True
+            f"{self.node}: gave no answer of a DICOM node; {hint}, and whether the port is right", is_transient=True
         )
 
     def _unreachable(self, error: OSError) -> ReceiverError:
-        if isinstance(error, ssl.SSLError):
-            return ReceiverError(f"{self.node}: TLS failed ({tls_reason(error)}); check --tls-ca and --tls-cert")
         is_permanent = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
         reason = "timed out" if isinstance(error, TimeoutError) else error.strerror
         return ReceiverError(

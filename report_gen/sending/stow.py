@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
+from http.client import BadStatusLine, IncompleteRead
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ from report_gen.imaging import raise_study_errors
 from report_gen.sending.destination import AUTHORIZATION_VARIABLE, WebService
 from report_gen.sending.dicom_object import DicomObject
 from report_gen.sending.status import describe_status, is_transient
-from report_gen.sending.tls import TlsFiles, tls_reason
+from report_gen.sending.tls import TlsFiles, tls_failure
 
 _LONGEST_ANSWER = 2**20
 _BLOCK_BYTES = 2**16
@@ -115,11 +115,10 @@ class StowService:
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             raise self._silent() from error
         except SSLError as error:
-            cause = error.args[0] if error.args else None
-            reason = tls_reason(cause) if isinstance(cause, ssl.SSLError) else "protocol error"
-            raise ReceiverError(f"{self._service}: TLS failed ({reason}); check --tls-ca and --tls-cert") from error
+            cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else None
+            raise tls_failure(self._service, cause, without_tls="give an http URL") from error
         except HTTPError as error:
-            raise self._unreachable(error) from error
+            raise self._broken(error) from error
         try:
             return response.status, json.loads(content)
         except (ValueError, RecursionError):
@@ -151,10 +150,7 @@ class StowService:
     def _check_answer(self, item: DicomObject, answer: Any) -> str:
         """Return the warnings of the Store Instances Response (PS3.18 10.5.3) of a file that was stored."""
         if not isinstance(answer, dict | list):
-            raise ReceiverError(
-                f"{self._service}: did not answer as a STOW-RS service; give the root of its DICOMweb service, such as "
-                "http://127.0.0.1:8042/dicom-web"
-            )
+            raise self._not_stow()
         failed = list(_items(answer, _FAILED_SEQUENCE))  # Orthanc writes an empty one if all files are stored
         if failed:
             codes = list(_codes(answer, _FAILED_SEQUENCE, _FAILURE_REASON))
@@ -174,12 +170,32 @@ class StowService:
             is_transient=True,
         )
 
-    def _unreachable(self, error: HTTPError) -> ReceiverError:
-        cause = error.__cause__ or error.__context__
-        reason = getattr(cause, "strerror", None) or "the connection was ended"
+    def _not_stow(self) -> ReceiverError:
+        return ReceiverError(
+            f"{self._service}: did not answer as a STOW-RS service; give the root of its DICOMweb service, such as "
+            "http://127.0.0.1:8042/dicom-web"
+        )
+
+    def _unreachable(self, error: NewConnectionError) -> ReceiverError:
+        reason = getattr(error.__cause__, "strerror", None) or "no connection"
         return ReceiverError(
             f"{self._service}: cannot be reached ({reason}); check host and port, and whether the receiver runs",
             is_transient=not isinstance(error, NameResolutionError),
+        )
+
+    def _broken(self, error: HTTPError) -> ReceiverError:
+        """Return the error of a connection that was made and gave no whole answer."""
+        cause = error.args[-1] if error.args else None
+        if isinstance(cause, BadStatusLine) and not isinstance(cause, ConnectionError):
+            return self._not_stow()
+        if isinstance(cause, IncompleteRead):
+            return ReceiverError(
+                f"{self._service}: closed the connection in its answer; see the log of the receiver", is_transient=True
+            )
+        hint = "see" if self._service.is_encrypted else "check whether it needs an https URL, and see"
+        return ReceiverError(
+            f"{self._service}: closed the connection before it answered; {hint} the log of the receiver",
+            is_transient=True,
         )
 
 

@@ -1,4 +1,4 @@
-"""Set up TLS from files of certificates."""
+"""Set up TLS from files of certificates, and say why a TLS connection was not made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from report_gen.errors import UsageError
+from report_gen.errors import ReceiverError, UsageError
+
+_NO_RECORD = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+"""Reasons of OpenSSL, by its version, for an answer that is not in the records of TLS (RFC 8446 5.1)."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,26 @@ class TlsFiles:
         return context
 
 
-def tls_reason(error: ssl.SSLError) -> str:
-    """Return why TLS failed, without the source line of OpenSSL."""
+def tls_failure(receiver: object, error: OSError | None, *, without_tls: str) -> ReceiverError:
+    """Return the error of a receiver with which no TLS connection was made.
+
+    Args:
+        receiver: The receiver.
+        error: Why TLS failed; None if the library does not say it.
+        without_tls: What to do to send without TLS.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return (error.reason or "protocol error").replace("_", " ").lower()
+        reason = error.verify_message
+    elif isinstance(error, ssl.SSLError) and error.reason in _NO_RECORD:
+        return ReceiverError(
+            f"{receiver}: does not speak TLS on this port; correct the port, or {without_tls} if it has no TLS"
+        )
+    elif isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ConnectionError):
+        return ReceiverError(
+            f"{receiver}: closed the connection before TLS was agreed; check whether this port has TLS, and "
+            "whether the receiver wants --tls-cert",
+            is_transient=True,
+        )
+    else:
+        reason = (getattr(error, "reason", None) or "protocol error").replace("_", " ").lower()
+    return ReceiverError(f"{receiver}: TLS failed ({reason}); check --tls-ca and --tls-cert")

@@ -195,6 +195,18 @@ def test_one_broken_study_is_refused_and_the_others_are_drafted(draft: Command, 
     assert summary == f"report-gen: notice: drafts written to {tmp_path / 'out'}: 2; studies refused: 1"
 
 
+def test_nothing_was_written(draft: Command, tmp_path: Path) -> None:
+    """A file that is refused when it is read makes no folder, and one that is refused later leaves no journal."""
+    out, image = tmp_path / "out", png(tmp_path, "chest", 0)
+    answer = draft(tmp_path / "absent.png", "-o", out)
+    assert answer.err.endswith(f"report-gen: notice: nothing was written to {out}; studies refused: 1\n")
+    assert not out.exists()
+    (out / "chest.txt").mkdir(parents=True)
+    answer = draft(image, "-o", out)
+    assert (answer.code, [path.name for path in out.iterdir()]) == (3, ["chest.txt"])
+    assert answer.err.endswith(f"report-gen: notice: nothing was written to {out}; studies refused: 1\n")
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("absent.dcm", None), ("zero.dcm", b""), ("text.dcm", b"Dear colleague,\n" * 20)]
 )

@@ -196,6 +196,10 @@ def test_a_header_without_uids_is_one_sentence_for_all_formats(draft: Command, t
         "it from the archive again, or choose --format txt or json\n"
     )
     assert sorted(contents(tmp_path / "out")) == ["a.txt"]
+    answer = draft(path, "-o", tmp_path / "out", "--overwrite", *formats_of_documents)
+    assert answer.err.endswith(
+        f"notice: drafts written to {tmp_path / 'out'}: 0; files of incomplete drafts: 1; studies refused: 1\n"
+    )
 
 
 def test_a_disk_that_is_full_at_the_third_file(
@@ -294,7 +298,7 @@ def test_a_version_that_was_replaced_is_not_replaced_again(draft: Command, tmp_p
     assert (answer.code, drafted) == (3, [])
     assert answer.err == (
         f"report-gen: {first}: was already replaced by the newer version {second}; name that file with --revises, or "
-        f"move it away\nreport-gen: notice: drafts written to {out}: 0; studies refused: 1\n"
+        f"move it away\nreport-gen: notice: nothing was written to {out}; studies refused: 1\n"
     )
     assert draft(study, "-o", out, "--revises", second, "--finding", "Edema=absent").code == 0
     paths = (first, second, out / "chest-v3.sr.dcm")
@@ -306,7 +310,7 @@ def test_a_file_that_is_no_draft_is_refused_before_the_model_is_loaded(
     draft: Command, studies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.sr.dcm").write_bytes(b"x" * 200)
-    monkeypatch.setattr("report_gen.cli.draft.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
+    monkeypatch.setattr("report_gen.cli.draft_batch.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
     answer = draft(studies / "study-0", "-o", tmp_path / "out", "--revises", tmp_path / "a.sr.dcm")
     assert answer.code == 3
     assert "a.sr.dcm: not a DICOM file; give a DICOM draft of report-gen" in answer.err
@@ -344,7 +348,7 @@ def test_a_drawing_that_cannot_be_written_is_reported_beside_the_other_errors(
     assert answer.code == 5
     assert "chest.png: the header has no UID\n" in answer.err
     assert f"{tmp_path / 'where.png'}: cannot be written" in answer.err
-    assert answer.err.endswith(": 0; studies refused: 1\n")
+    assert answer.err.endswith(f"notice: nothing was written to {tmp_path / 'out'}; studies refused: 1\n")
 
 
 @pytest.mark.parametrize(
@@ -409,7 +413,7 @@ def test_a_missing_system_library_is_found_before_the_model_is_loaded(
         raise OSError("cannot load library 'libpango-1.0-0'")
 
     monkeypatch.setattr(extras, "import_module", refuse)
-    monkeypatch.setattr("report_gen.cli.draft.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
+    monkeypatch.setattr("report_gen.cli.draft_batch.load_drafter", lambda *_, **__: pytest.fail("the model is loaded"))
     answer = draft(studies / "study-0", "-o", tmp_path / "out", "--format", name)
     assert answer.code == 2
     assert f"the format {name} needs the system library Pango, which cannot be loaded; install it" in answer.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -283,6 +284,38 @@ with open_journal(Path(sys.argv[1])):
     print("open", flush=True)
     sys.stdin.read()
 """
+
+
+def test_a_journal_without_entries_is_removed_by_the_last_process_that_has_it_open(tmp_path: Path) -> None:
+    with open_journal(tmp_path):
+        with open_journal(tmp_path):
+            pass
+        assert list(tmp_path.iterdir()) == [tmp_path / JOURNAL]
+    assert list(tmp_path.iterdir()) == []
+    with open_journal(tmp_path) as journal:
+        journal.write(draft_file(tmp_path), b"text")
+    with open_journal(tmp_path):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {JOURNAL, draft_file(tmp_path).name}
+
+
+def test_a_journal_that_another_process_removes_meanwhile_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry in a file without a name would be lost, and its draft would be taken for a file of the user."""
+    lock, removed = fcntl.flock, list[Path]()
+
+    def remove_first(descriptor: int, operation: int) -> None:
+        if operation == fcntl.LOCK_SH and not removed:
+            removed.append(tmp_path / JOURNAL)
+            removed[0].unlink()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(journals.fcntl, "flock", remove_first)
+    with open_journal(tmp_path) as journal:
+        journal.write(draft_file(tmp_path), b"text")
+    assert removed
+    assert state_of(tmp_path, draft_file(tmp_path)) is DraftState.CURRENT
 
 
 def test_the_lock_of_a_killed_process_is_gone(tmp_path: Path) -> None:

@@ -254,6 +254,19 @@ def test_many_images_do_not_leave_the_first_sheet_empty(report: Report, picture:
 
 
 @pytest.mark.usefixtures("pango")
+def test_the_table_of_findings_fills_the_sheet_of_the_images(report: Report, picture: Study) -> None:
+    """Every row is on one sheet only, and no sheet has fewer than three rows or a table without its head."""
+    names = [f"Finding number {number}" for number in range(60)]
+    findings = tuple(Finding(name=name, state=FindingState.UNKNOWN) for name in names)
+    pages = pdf_pages(format_pdf(DraftDocument(report=replace(report, findings=findings), study=picture)))
+    rows = [[name for name in names if f"{name} unknown" in text] for text in pages]
+    assert [name for sheet in rows for name in sheet] == names
+    assert len(rows[0]) >= 3
+    for sheet, text in zip(rows, pages, strict=True):
+        assert not sheet or (len(sheet) >= 3 and "Finding State Probability Location" in text)
+
+
+@pytest.mark.usefixtures("pango")
 @pytest.mark.parametrize(("paper", "size"), [("A4", (595.28, 841.89)), ("Letter", (612.0, 792.0))])
 def test_each_sheet_of_a_long_report_has_banner_patient_and_number(
     report: Report, picture: Study, paper: str, size: tuple[float, float]

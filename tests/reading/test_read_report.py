@@ -114,10 +114,17 @@ def test_structured_reports_give_their_text(tmp_path: Path, storage: str) -> Non
 
 def test_other_dicom_objects_are_refused(tmp_path: Path) -> None:
     path = document(tmp_path / "a.dcm", kind=KeyObjectSelectionDocumentStorage)
-    with pytest.raises(StudyError, match="not a DICOM SR with text; give a Basic Text"):
+    with pytest.raises(
+        StudyError, match="an object of the class Key Object Selection Document Storage; give a Basic Text"
+    ):
         read_report(path)
     with pytest.raises(StudyError):
         read_report(write(tmp_path / "b.dcm", path.read_bytes()[:200] + b"\xff" * 50))
+    with pytest.raises(StudyError, match="ends before its SOP Class UID, or has none; copy or export the report again"):
+        read_report(write(tmp_path / "c.dcm", path.read_bytes().partition(b"\x08\x00\x16\x00")[0]))  # 0008,0016
+    path = document(tmp_path / "d.dcm", kind="Jane Doe")
+    with pytest.raises(StudyError, match="an object of another class; give"):
+        read_report(path)
 
 
 HL7_END = "OBX|9|TX|^Program version||1.0||||||P"
@@ -129,7 +136,11 @@ DRAFT = json.loads(format_json(REPORT))
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "not a report; give a draft as JSON"),
+        ("", "the file is empty; write or export it again"),
+        (" \n" * 500, "the file is empty; write or export it again"),
+        ("[" * 100_000, "damaged (nested too deeply); write or export the file again"),
+        ('{"sections": ' + "[" * 100_000, "damaged (nested too deeply); write or export the file again"),
+        ("[]", "not a report (its JSON is a list and no object); give a draft as JSON"),
         ("Normal chest.", "not a report; give a draft as JSON"),
         ("<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><Bundle/>", "not a report; give a draft as JSON"),
         ("%PDF-1.7", "not a report; give a draft as JSON"),
@@ -137,7 +148,10 @@ DRAFT = json.loads(format_json(REPORT))
         (BANNER, "does not begin with the banner of a draft and end with its model"),
         (format_text(REPORT).replace("FINDINGS", "HISTORY"), "there is text outside of the sections"),
         ("{", "damaged"),
-        ("{}", "its schema_version is None"),
+        (
+            "{}",
+            "its JSON has neither the key schema_version of a draft nor the key resourceType of FHIR); give a draft as",
+        ),
         ('{"a": 1, "a": 2}', "the key 'a' occurs twice"),
         (json.dumps(DRAFT | {"schema_version": 2}), "its schema_version is 2, and this program reads 3"),
         (json.dumps(DRAFT | {"sections": 5}), "sections: Input should be a valid list"),

@@ -115,6 +115,10 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/dicom+json"),)
     seconds: float = 0
     """Time before the answer."""
+    is_closed: bool = False
+    """Whether the service closes the connection in place of an answer."""
+    missing: int = 0
+    """Bytes that are announced and not sent."""
 
 
 def stow_reply(*, stored: str = "", failed: int | None = None, warning: int | None = None, status: int = 200) -> Reply:
@@ -141,10 +145,13 @@ def stow_service(*replies: Reply, ssl_context: Any = None) -> Iterator[Web]:
             web.requests.append((self.path, dict(self.headers), body))
             reply = remaining.pop(0) if len(remaining) > 1 else remaining[0]
             time.sleep(reply.seconds)
+            if reply.is_closed:
+                self.close_connection = True
+                return
             self.send_response(reply.status)
             for name, value in reply.headers:
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
+            self.send_header("Content-Length", str(len(reply.body) + reply.missing))
             self.end_headers()
             self.wfile.write(reply.body)
 

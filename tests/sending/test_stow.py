@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import email
+import socket
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -134,6 +136,45 @@ def test_a_service_that_is_down_is_tried_again(tmp_path: Path, delays: list[floa
     (result,) = send(web.url, [sr_file(tmp_path / "a.dcm")])
     assert "cannot be reached (Connection refused); check host and port" in str(result.error)
     assert delays == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (Reply(is_closed=True), "closed the connection before it answered; check whether it needs an https URL, and"),
+        (Reply(body=STORED.body, missing=9), "closed the connection in its answer; see the log of the receiver"),
+    ],
+)
+def test_a_connection_that_the_service_closes_is_tried_again(
+    tmp_path: Path, delays: list[float], reply: Reply, reason: str
+) -> None:
+    """The service got the whole file, so it can be reached."""
+    file = sr_file(tmp_path / "a.dcm")
+    with stow_service(reply) as web:
+        (result,) = send(web.url, [file], retries=1)
+    assert isinstance(result.error, ReceiverError)
+    assert str(result.error).startswith(f"{web.url}: {reason}")
+    assert delays == [1]
+    assert [file.read_bytes() in body for _, _, body in web.requests] == [True, True]
+
+
+def test_a_port_of_another_protocol_is_no_stow_service(tmp_path: Path, delays: list[float]) -> None:
+    """A server of SSH answers with its name (RFC 4253 4.2)."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+                while connection.recv(4096):
+                    pass
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        (result,) = send(f"http://127.0.0.1:{server.getsockname()[1]}", [sr_file(tmp_path / "a.dcm")])
+        thread.join()
+    assert "did not answer as a STOW-RS service" in str(result.error)
+    assert delays == []
 
 
 def test_a_warning_is_passed_on(tmp_path: Path) -> None:

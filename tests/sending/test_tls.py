@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import socket
 import ssl
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +26,18 @@ from report_gen.sending import (
 )
 from tests.sending.archives import dicom_node, sr_file, stow_reply, stow_service
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed"),
+    # pynetdicom leaves the socket of a connection that failed to the garbage collector.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _collect_sockets() -> Iterator[None]:
+    """Collect the sockets that pynetdicom leaves, whose warnings would fail another test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +70,6 @@ def send(destination: DicomNode | WebService, file: Path, tls: TlsFiles) -> Send
     return result
 
 
-# pynetdicom leaves the socket of a refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
 def test_certificates_of_both_sides_are_verified(
     tmp_path: Path, server: ssl.SSLContext, certificate: Path, way: str
@@ -76,3 +89,41 @@ def test_certificates_of_both_sides_are_verified(
     assert isinstance(result.error, ReceiverError)
     assert "TLS failed (self" in str(result.error)
     assert str(result.error).endswith("; check --tls-ca and --tls-cert")
+
+
+@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
+def test_a_receiver_without_tls_is_not_a_fault_of_certificates(tmp_path: Path, way: str) -> None:
+    with dicom_node() as node, stow_service(stow_reply(stored="1.2.3")) as web:
+        destinations = {
+            "C-STORE": DicomNode("ARCHIVE", "127.0.0.1", node.port, with_tls=True),
+            "STOW-RS": WebService(web.url.replace("http:", "https:")),
+        }
+        result = send(destinations[way], sr_file(tmp_path / "a.dcm"), TlsFiles())
+    remedy = {"C-STORE": "leave --tls out", "STOW-RS": "give an http URL"}[way]
+    assert isinstance(result.error, ReceiverError)
+    assert str(result.error) == (
+        f"{destinations[way]}: does not speak TLS on this port; correct the port, or {remedy} if it has no TLS"
+    )
+    assert not result.error.is_transient
+
+
+@pytest.mark.parametrize("way", ["C-STORE", "STOW-RS"])
+def test_a_receiver_that_closes_the_connection_before_tls(tmp_path: Path, way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def close_each() -> None:
+            for _ in range(2 if way == "C-STORE" else 1):  # the second one finds the reason
+                server.accept()[0].close()
+
+        thread = threading.Thread(target=close_each)
+        thread.start()
+        destinations = {
+            "C-STORE": DicomNode("ARCHIVE", "127.0.0.1", port, with_tls=True),
+            "STOW-RS": WebService(f"https://127.0.0.1:{port}"),
+        }
+        result = send(destinations[way], sr_file(tmp_path / "a.dcm"), TlsFiles())
+        thread.join()
+    assert isinstance(result.error, ReceiverError)
+    assert str(result.error).startswith(f"{destinations[way]}: closed the connection before TLS was agreed; check")
+    assert result.error.is_transient

@@ -63,9 +63,10 @@ def format_dicom_sr_findings(draft: DraftDocument) -> bytes:
     """Write the findings of a draft as a DICOM structured report that programs read.
 
     Each finding is a measurement group (TID 1501) with its state, its probability, its side and zones as finding sites,
-    the algorithm, and references to the images. A finding without a code has its name as text. Coordinates are not
-    written: the attention of the finding head is on the finding in about half of the images only, and a comment says
-    so. A study of pictures without headers has no references to images.
+    the algorithm, and references to the images. The tracking identifier is the name of the finding, and all that
+    names a finding without a code. Coordinates are not written: the attention of the finding head is on the finding in
+    about half of the images only, and a comment says so. A study of pictures without headers has no references to
+    images.
 
     Args:
         draft: The draft.
@@ -119,6 +120,8 @@ def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> 
     )
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(finding.name, identity),
+        # TID 1501 encodes Finding (121071, DCM) as an optional CODE. A TEXT of this name in its place is no allowed
+        # extension: PS3.16 6.2.5 forbids another encoding of a concept for which the template has one.
         finding_type=None if code is None else to_concept(code),
         algorithm_id=_algorithm(draft),
         finding_sites=_sites(finding),
@@ -126,8 +129,6 @@ def _group(finding: Finding, draft: DraftDocument, identity: ObjectIdentity) -> 
         qualitative_evaluations=[QualitativeEvaluation(to_concept(PRESENCE), to_concept(STATES[finding.state]))],
         source_images=_source_images(draft),
     )
-    if code is None:  # TID 1501 is extensible: a text instead of the code
-        group[0].ContentSequence.append(text_item(codes.DCM.Finding, strip_controls(finding.name)))
     if finding.overridden or finding.location_overridden:
         comment = describe_user_settings(state=finding.overridden, location=finding.location_overridden)
         group[0].ContentSequence.append(text_item(codes.DCM.Comment, comment))

@@ -13,6 +13,7 @@ from report_gen.errors import StudyError
 from report_gen.imaging import raise_study_errors
 from report_gen.outputs.document import DraftDocument
 from report_gen.outputs.identity import identifying_content
+from report_gen.outputs.report_file import BROKEN_DICOM
 from report_gen.outputs.source_header import derived_uid
 from report_gen.outputs.sr_terms import MANUFACTURER
 from report_gen.outputs.versions import DocumentVersion
@@ -161,7 +162,7 @@ def _read_earlier(path: Path, format_name: str, sop_class_uid: UID, study_uid: s
 
 def _read_draft_object(path: Path) -> Dataset:
     """Return the identity of a DICOM object that report-gen wrote, with valid UIDs and numbers."""
-    with raise_study_errors(path):
+    with raise_study_errors(path, BROKEN_DICOM):
         try:
             found = dcmread(path, specific_tags=[*_UIDS, *_NUMBERS, *_FLAGS, *_PREDECESSORS], stop_before_pixels=True)
         except InvalidDicomError as error:

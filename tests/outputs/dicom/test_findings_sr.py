@@ -70,13 +70,17 @@ def test_a_finding_of_another_organ_has_the_zone_as_its_height(draft: Draft) -> 
     assert sites(group) == [("Thorax", "Bilateral", "Upper zone of lung")]
 
 
-def test_a_finding_without_a_code_is_written_as_text(draft: Draft) -> None:
+def test_a_finding_without_a_code_has_its_name_as_tracking_identifier_only(draft: Draft) -> None:
+    """TID 1501 encodes Finding as a CODE, and no extension may encode it in another way (PS3.16 6.2.5)."""
     findings = tuple(Finding(name=name, state=FindingState.PRESENT) for name in chest_xray().findings)
     found = groups(format_dicom_sr_findings(draft(findings=findings)))
     assert list(found) == list(chest_xray().findings)
     for name, group in found.items():
-        texts = [item.value for item in group[0].ContentSequence if item.name == codes.DCM.Finding]
-        assert texts == [name] if finding_code(name) is None else group.finding_type.value == finding_code(name).value
+        coded = [item for item in group[0].ContentSequence if item.name == codes.DCM.Finding]
+        code = finding_code(name)
+        assert [(item.ValueType, item.value.value) for item in coded] == (
+            [] if code is None else [("CODE", code.value)]
+        )
 
 
 def test_a_picture_is_not_referred_to(draft: Draft) -> None:

@@ -1,0 +1,161 @@
+"""Draft the studies of one call of `report-gen draft`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from report_gen.cli.document_options import document_settings
+from report_gen.cli.draft_output import DraftOutput, open_output
+from report_gen.cli.draft_writing import DocumentComposer, write_drafts
+from report_gen.cli.options import load_drafter, study_limits
+from report_gen.errors import CheckpointError, ReportGenError
+from report_gen.outputs import DocumentOptions, OutputFormat
+
+if TYPE_CHECKING:
+    from report_gen.drafting import Drafter
+    from report_gen.generation import Decoding
+    from report_gen.records import FindingLocation, FindingState, Study
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftRequirements:
+    """What the user asked for in all drafts of a call."""
+
+    overrides: Mapping[str, FindingState]
+    locations: Mapping[str, FindingLocation]
+    attributes: Mapping[str, str]
+    indication: str | None
+    force: bool
+    decoding: Decoding
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `Drafter.draft_all` by name."""
+        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+
+    def settings(self) -> dict[str, Any]:
+        """Return what determines the drafts, as values that JSON can write."""
+        places = {name: [location.side, *sorted(location.zones)] for name, location in self.locations.items()}
+        return self.arguments() | {"locations": places, "decoding": asdict(self.decoding)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraftBatch:
+    """The options of a call: the model, the drafts, and what is written of them."""
+
+    checkpoint: Path | None
+    base: str | None
+    device: str
+    dtype: Literal["auto", "float32", "bfloat16"]
+    drafts: DraftRequirements
+    batch_size: int
+    max_views: int | None
+    timeout: int
+    formats: Sequence[OutputFormat]
+    documents: DocumentOptions
+    output: Path | None
+    """Folder of the drafts; None for standard output."""
+    resume: bool
+    overwrite: bool
+    revises: Path | None
+    attention: Path | None
+    preprocessing: Path | None
+
+    @property
+    def drawings(self) -> Mapping[str, Path | None]:
+        """The files of the drawings, by option."""
+        return {"--attention": self.attention, "--show-preprocessing": self.preprocessing}
+
+
+@dataclass(kw_only=True)
+class BatchResult:
+    """What became of the studies of a call."""
+
+    complete: int = 0
+    """Studies of which every file was written."""
+    files: int = 0
+    """Files that were written to the folder of the drafts, also those of incomplete studies."""
+    refused: list[Sequence[ReportGenError]] = field(default_factory=list)
+    """The errors of each other study."""
+
+    def errors(self) -> Iterator[ReportGenError]:
+        """Yield the errors of all studies."""
+        for of_study in self.refused:
+            yield from of_study
+
+    def summary(self, output: Path) -> str:
+        """Return one sentence on what was written to the folder of the drafts."""
+        refused = f"studies refused: {len(self.refused)}"
+        if not self.files:
+            return f"nothing was written to {output}; {refused}"
+        incomplete = "" if self.complete else f"; files of incomplete drafts: {self.files}"
+        return f"drafts written to {output}: {self.complete}{incomplete}; {refused}"
+
+
+def draft_batch(batch: DraftBatch, studies: Sequence[Study], check_stop: Callable[[], None]) -> BatchResult:
+    """Draft studies, and write each draft as soon as it is there.
+
+    Args:
+        batch: The options.
+        studies: One study or more.
+        check_stop: Raises an exception if a signal has stopped the command.
+
+    Raises:
+        ReportGenError: The model cannot be loaded, or the output cannot be opened.
+    """
+    manifest = _digest_manifest(batch.checkpoint)
+    settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": manifest}
+    with open_output(
+        studies,
+        batch.output,
+        batch.formats,
+        settings=settings | document_settings(batch.documents, batch.revises),
+        resume=batch.resume,
+        overwrite=batch.overwrite,
+        revises=batch.revises,
+    ) as target:
+        result = BatchResult(refused=list(target.refused))
+        if target.studies:  # the model takes seconds to load
+            failed = _draft(batch, target, _load(batch, manifest), check_stop)
+            result.refused += failed
+            result.complete = len(target.studies) - len(failed)
+            result.files = target.files_written
+        return result
+
+
+def _load(batch: DraftBatch, manifest: str) -> Drafter:
+    """Load the libraries of the formats, then the model."""
+    for output_format in batch.formats:
+        output_format.load_libraries()
+    drafter = load_drafter(batch.checkpoint, base=batch.base, device=batch.device, dtype=batch.dtype)
+    if _digest_manifest(batch.checkpoint) != manifest:  # a training run replaces its best one
+        raise CheckpointError(
+            f"{batch.checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
+        )
+    return drafter
+
+
+def _draft(
+    batch: DraftBatch, target: DraftOutput, drafter: Drafter, check_stop: Callable[[], None]
+) -> list[Sequence[ReportGenError]]:
+    """Draft the studies of an output. Return the errors of each study that is not complete."""
+    from report_gen.model import read_model_card
+
+    results = drafter.draft_all(
+        target.studies,
+        batch_size=batch.batch_size,
+        limits=study_limits(batch.max_views, batch.timeout),
+        **batch.drafts.arguments(),
+    )
+    documents = DocumentComposer(drafter, read_model_card(batch.checkpoint), batch.documents, batch.revises)
+    return write_drafts(
+        target, results, documents, check_stop, attention=batch.attention, preprocessing=batch.preprocessing
+    )
+
+
+def _digest_manifest(checkpoint: Path | None) -> str:
+    from report_gen.model import manifest_digest
+
+    return manifest_digest(checkpoint)
