@@ -98,6 +98,7 @@ def _describe(stack: SliceStack, chosen: ChosenSlices, windows: Sequence[Window]
         numbers = ", ".join(str(index + 1) for index in chosen.indices)
         yield f"{len(chosen.indices)} of {number} {kind} were given to the model (numbers {numbers}){shown}"
     elif windows:
-        yield f"all {number} {kind} were given to the model{shown}"
+        given = f"the only {kind.removesuffix('s')} was" if number == 1 else f"all {number} {kind} were"
+        yield f"{given} given to the model{shown}"
     # Only the first window by body part is shown to a model, but a wrong body part would make it the wrong one.
     yield from (*stack.notices, *chosen.notices)
