@@ -83,6 +83,26 @@ def tiny_config(*, encoder: str = "test_vit", image_size: int = SIZE, **changes:
     return ModelConfig.model_validate(values | changes)
 
 
+CT_CHANNELS: dict[str, Any] = {
+    "encoder": {
+        "name": "test_vit",
+        "image_size": SIZE,
+        "channels": 3,
+        "arguments": {"img_size": SIZE},
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+    },
+    "volumes": {"views": 4, "sampling": "even", "windows": ["lung", "mediastinum", "bone"]},
+    "scope": {"modalities": ["CT"]},
+}
+"""Changes that make a model one of three windows of CT, normalized like ImageNet."""
+
+
+def three_window_config() -> ModelConfig:
+    """Return the configuration of a tiny model that gets three windows of CT."""
+    return ModelConfig.model_validate(tiny_config().model_dump() | CT_CHANNELS)
+
+
 def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportModel:
     """Return a model in evaluation mode with large weights, because weights near zero would hide errors."""
     torch.manual_seed(seed)

@@ -22,7 +22,9 @@ _MAX_STACKS = 100
 
 
 def series(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files or folders of studies with slices.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Files, folders or ZIP archives of studies with slices.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -44,18 +46,19 @@ def series(
     """List the stacks of slices of every study, what was set aside, and what is missing or irregular."""
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(output, "--output")
-    from report_gen.imaging import read_studies
+    from report_gen.imaging import open_archives, read_studies
     from report_gen.imaging.volumes import find_stacks
 
-    found = read_studies(*paths)
-    for notice in found.notices:
-        print_notice(notice)
-    collections = [(study.name, find_stacks(study)) for study in found.studies]
-    errors: list[ReportGenError] = list(found.refused)
-    if output is not None:
-        errors += _draw(collections, output, views=views, sampling=sampling)
-    for error in errors:
-        print_error(str(error))
+    with open_archives(paths) as archives:
+        found = read_studies(*archives.paths)
+        for notice in found.notices:
+            print_notice(archives.restore_names(notice))
+        collections = [(study.name, find_stacks(study)) for study in found.studies]
+        errors: list[ReportGenError] = [*archives.refused, *found.refused]
+        if output is not None:
+            errors += _draw(collections, output, views=views, sampling=sampling)
+        for error in errors:
+            print_error(archives.restore_names(str(error)))
     for name, collection in collections:  # last, because a pipe may end the command here
         _print(name, collection)
     if errors:

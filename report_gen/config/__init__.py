@@ -30,7 +30,7 @@ from report_gen.config.steps import (
     PercentilesStep,
     PreprocessingStep,
 )
-from report_gen.config.volumes import VolumeConfig
+from report_gen.config.volumes import VolumeConfig, WindowName, check_windows
 
 __all__ = [
     "CONDITIONING_TRAITS",
@@ -67,5 +67,7 @@ __all__ = [
     "ShortText",
     "TrainedViews",
     "VolumeConfig",
+    "WindowName",
     "check_transformer",
+    "check_windows",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 
 from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import (
@@ -21,7 +21,7 @@ from report_gen.config.base import FrozenModel, ShortText
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.sequence import SequenceConfig
 from report_gen.config.steps import PreprocessingStep
-from report_gen.config.volumes import VolumeConfig
+from report_gen.config.volumes import VolumeConfig, check_windows
 from report_gen.records import LOCATION_PARTS, AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
@@ -68,16 +68,23 @@ class EncoderConfig(FrozenModel):
     image_size: int = Field(default=224, ge=32, le=4096)
     """Side of the square that an image is fitted into, pixels."""
     channels: int = Field(default=3, ge=1, le=64)
-    """Channels of the encoder's input; the gray image is repeated."""
-    mean: float = 0.5
-    """Subtracted from intensities in 0..1."""
-    std: float = Field(default=0.5, gt=0)
-    """Divides the intensities after the mean is subtracted."""
+    """Channels C of the encoder's input. The gray image is repeated, unless `volumes.windows` gives each channel its
+    window."""
+    mean: float | tuple[float, ...] = 0.5
+    """Subtracted from intensities in 0..1: one number, or one for each channel."""
+    std: PositiveFloat | tuple[PositiveFloat, ...] = 0.5
+    """Divides the intensities after the mean is subtracted: one number, or one for each channel."""
 
     @model_validator(mode="after")
     def _check(self) -> EncoderConfig:
         check_encoder_name(self.name)
         check_encoder_arguments(self.arguments)
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if isinstance(values, tuple) and len(values) != self.channels:
+                raise ValueError(
+                    f"{name} has {len(values)} values, but the encoder has {self.channels} channels; give one number, "
+                    "or one for each channel"
+                )
         return self
 
 
@@ -264,6 +271,16 @@ class ModelConfig(FrozenModel):
                 f"findings.normal has a threshold, but schema {self.finding_schema.name!r} has no finding that means a "
                 "normal study; remove it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> ModelConfig:
+        check_windows(
+            self.volumes,
+            channels=self.encoder.channels,
+            modalities=self.scope.modalities,
+            has_preprocessing=bool(self.preprocessing),
+        )
         return self
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError, without_traceback
-from report_gen.imaging import load_image, memory_errors
+from report_gen.imaging import ONLY_HOUNSFIELD, load_image, load_windows, memory_errors
 from report_gen.imaging.scope import ScopedStudy, apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_offsets, collate_view_positions
 from report_gen.imaging.volumes import choose_views, has_slices
@@ -70,7 +70,7 @@ class _FittedImages(NamedTuple):
     """The V images of a study, fitted into the squares that the encoder gets."""
 
     squares: torch.Tensor
-    """[V,size,size] in 0..1."""
+    """[V,size,size] in 0..1, or [V,C,size,size] if each channel is a window."""
     placements: tuple[Placement, ...]
     notices: tuple[str, ...]
 
@@ -106,7 +106,7 @@ class StudyPreprocessor:
         self._scope, self._device, self._dtype = self._model.config.scope, device, dtype
         self._trained_views = trained_views(self._model)
         config = self._model.config
-        self._transform = ImageTransform.from_config(config.encoder, config.preprocessing)
+        self._transform = ImageTransform.from_config(config.encoder, config.preprocessing, config.volumes)
 
     @torch.inference_mode()
     def load(
@@ -209,7 +209,7 @@ class StudyPreprocessor:
         if volumes is None or not has_slices(scoped.study):
             return scoped
         views = min(volumes.views, max_views or volumes.views)
-        chosen = choose_views(scoped.study, views, sampling=volumes.sampling)
+        chosen = choose_views(scoped.study, views, sampling=volumes.sampling, windows=self._transform.windows)
         return ScopedStudy(chosen.study, (*scoped.notices, *chosen.notices))
 
     def _encode(
@@ -269,16 +269,26 @@ class StudyPreprocessor:
         fitted: list[tuple[torch.Tensor, Placement]] = []
         notices: list[tuple[str, ...]] = []
         for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
-            loaded = load_image(image)
+            pixels, found = self._load(image)
             with memory_errors(image.path):
-                fitted.append(self._transform.fit(loaded.pixels, check=deadline.check))
-            notices.append(loaded.notices)
+                fitted.append(self._transform.fit(pixels, check=deadline.check))
+            notices.append(found)
             deadline.check()
         squares, placements = zip(*fitted, strict=True)
         return _FittedImages(torch.stack(squares), placements, _image_notices(notices))
 
+    def _load(self, image: Image) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+        """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window, and its notices."""
+        windows = self._transform.windows
+        if not windows:
+            loaded = load_image(image)
+            return loaded.pixels, loaded.notices
+        if image.window is None:  # no slice of a CT
+            raise StudyError(image.path, f"has no Hounsfield units, {ONLY_HOUNSFIELD}")
+        return load_windows(image, windows), ()
+
     def _gray_squares(self, images: Sequence[Image]) -> _FittedImages:
-        squares = torch.full((len(images), self._transform.size, self._transform.size), _GRAY)
+        squares = torch.full((len(images), *self._transform.square_shape), _GRAY)
         return _FittedImages(squares, tuple(self._transform.place(image.rows, image.columns) for image in images), ())
 
 

@@ -9,13 +9,15 @@ from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
 from report_gen.imaging.image_files import IMAGE_SUFFIXES
 from report_gen.imaging.loaded_image import LoadedImage
-from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, read_pixels
+from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, load_windows, read_pixels
 from report_gen.imaging.memory import limit_memory, memory_errors
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
 from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
+from report_gen.imaging.windowing import ONLY_HOUNSFIELD
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "ONLY_HOUNSFIELD",
     "LoadedImage",
     "StudyCollection",
     "UnpackedArchives",
@@ -27,6 +29,7 @@ __all__ = [
     "load_many",
     "load_pixels",
     "load_values",
+    "load_windows",
     "memory_errors",
     "open_archives",
     "raise_study_errors",

@@ -137,13 +137,15 @@ def _stored_bits(levels: _GrayLevels, dataset: Dataset, precision: int, notices:
 def _is_padding(allocated: NDArray[Any], values: NDArray[Any], bits: StoredBits, dataset: Dataset) -> NDArray[np.bool_]:
     """Mark the levels between Pixel Padding Value and Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
 
-    Some devices write the padding of unsigned values as a negative number, or set padding pixels above Bits Stored.
+    Some devices write the padding of unsigned values as a negative number and that of signed values as an unsigned one,
+    such as 63536 for -2000, or set padding pixels above Bits Stored.
     """
     value, limit = dataset.get("PixelPaddingValue"), dataset.get("PixelPaddingRangeLimit")
     if value is None:
         return np.zeros(allocated.size, dtype=bool)
-    low, high = sorted((int(value), int(value if limit is None else limit)))
     cycle = 2 ** int(dataset.BitsAllocated)
+    ends = (int(value), int(value if limit is None else limit))
+    low, high = sorted(end - cycle if bits.is_signed and end >= cycle // 2 else end for end in ends)
     whole = allocated.astype(np.int64)
     if bits.is_signed or low < 0:
         whole[whole >= cycle // 2] -= cycle
@@ -166,15 +168,17 @@ def _apply_modality(values: Levels, dataset: Dataset, notices: list[str]) -> Lev
     lut = first_usable_lut(dataset, "ModalityLUTSequence")
     if lut is not None:
         return look_up(values, lut, dataset)
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    if slope in (None, "") or intercept in (None, ""):
-        return values
-    if not np.isfinite([float(slope), float(intercept)]).all():
+    found = (dataset.get("RescaleSlope"), dataset.get("RescaleIntercept"))
+    # The standard requires both. Without one of them GDCM and dcm2niix use 1 for the slope, and 0 for the intercept.
+    slope, intercept = (
+        default if value in (None, "") else float(value) for value, default in zip(found, (1.0, 0.0), strict=True)
+    )
+    if not np.isfinite([slope, intercept]).all():
         raise ValueError("Rescale Slope or Rescale Intercept is not a number")
     if slope == 0:  # the image would be uniform
         notices.append(_ZERO_SLOPE)
         return values
-    return values * float(slope) + float(intercept)
+    return values if (slope, intercept) == (1, 0) else values * slope + intercept
 
 
 def _apply_voi(values: Levels, counts: NDArray[np.int64], dataset: Dataset, notices: list[str]) -> Levels:

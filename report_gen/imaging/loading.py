@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from report_gen.imaging.image_files import ImageFile, open_image_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.square_pixels import aspect_of, resample_to_square
 from report_gen.imaging.windowing import apply_window
-from report_gen.records import Image
+from report_gen.records import Image, Window
 
 
 def load_pixels(image: Image) -> NDArray[np.float32]:
@@ -38,6 +38,23 @@ def load_image(image: Image) -> LoadedImage:
     """Load the display intensities of an image, as `load_pixels` does, and the notices that belong to them."""
     with open_image_file(image.path) as file:
         return _shown(file, image)
+
+
+def load_windows(image: Image, windows: Sequence[Window]) -> NDArray[np.float32]:
+    """Load the intensities of a slice in several windows.
+
+    Args:
+        image: A slice of a study that `read_study` or `read_studies` returned.
+        windows: C windows, in the units of `load_values`.
+
+    Returns:
+        Intensities [C,H,W] in 0..1, 0 = black, C-contiguous, each as `load_pixels` returns it for its window.
+
+    Raises:
+        StudyError: The pixels are truncated, malformed or not supported.
+    """
+    with open_image_file(image.path) as file:
+        return _in_windows(file, image, windows)
 
 
 def load_values(image: Image) -> NDArray[np.float32]:
@@ -90,11 +107,15 @@ def _shown(file: ImageFile, image: Image) -> LoadedImage:
     """Return the intensities within the window of an image, or else as the file says."""
     if image.window is None:
         return _displayed(file, image.frame)
-    pixels, spacing = apply_window(_stored_values(file, image.frame), image.window), image.pixel_spacing
+    return LoadedImage(_in_windows(file, image, (image.window,))[0])
+
+
+def _in_windows(file: ImageFile, image: Image, windows: Sequence[Window]) -> NDArray[np.float32]:
+    values, spacing = _stored_values(file, image.frame), image.pixel_spacing
     if image.plane is not None:
         transform = display_transform(image.plane)
-        pixels, spacing = transform.apply(pixels), transform.spacing(image.plane.spacing)
-    return LoadedImage(np.ascontiguousarray(resample_to_square(pixels, aspect_of(spacing))))
+        values, spacing = np.ascontiguousarray(transform.apply(values)), transform.spacing(image.plane.spacing)
+    return np.stack([resample_to_square(apply_window(values, window), aspect_of(spacing)) for window in windows])
 
 
 def _displayed(file: ImageFile, frame: int | None) -> LoadedImage:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
-from report_gen.config import EncoderConfig, PreprocessingStep
+from report_gen.config import EncoderConfig, PreprocessingStep, VolumeConfig
 from report_gen.imaging.preprocessing import Check, go_on, preprocess, preprocessing_stages
-from report_gen.records import Box, PreprocessedImage, ViewOffset
+from report_gen.imaging.volumes.windows import CT_WINDOWS
+from report_gen.records import Box, PreprocessedImage, ViewOffset, Window
 
 
 @dataclass(frozen=True)
@@ -65,30 +66,49 @@ class ImageTransform:
 
     Args:
         size: Side length of the square, pixels.
-        channels: C; the gray image is repeated.
-        mean: Mean of the intensities 0..1.
-        std: Standard deviation of the intensities 0..1.
+        channels: C; the gray image is repeated, unless each channel is a window.
+        mean: Mean of the intensities 0..1: one number, or one for each channel.
+        std: Standard deviation of the intensities 0..1, as for the mean.
         steps: Preprocessing steps before the image is resized, in order.
+        windows: The window of each channel; empty if display intensities are repeated.
     """
 
     size: int
     channels: int
-    mean: float
-    std: float
+    mean: float | tuple[float, ...]
+    std: float | tuple[float, ...]
     steps: tuple[PreprocessingStep, ...] = ()
+    windows: tuple[Window, ...] = ()
 
     @classmethod
-    def from_config(cls, encoder: EncoderConfig, steps: tuple[PreprocessingStep, ...]) -> ImageTransform:
+    def from_config(
+        cls, encoder: EncoderConfig, steps: tuple[PreprocessingStep, ...], volumes: VolumeConfig | None = None
+    ) -> ImageTransform:
         """Return the transform that an encoder and the preprocessing steps of its model need."""
-        return cls(size=encoder.image_size, channels=encoder.channels, mean=encoder.mean, std=encoder.std, steps=steps)
+        names = () if volumes is None or volumes.windows is None else volumes.windows
+        return cls(
+            size=encoder.image_size,
+            channels=encoder.channels,
+            mean=encoder.mean,
+            std=encoder.std,
+            steps=steps,
+            windows=tuple(CT_WINDOWS[name] for name in names),
+        )
+
+    @property
+    def square_shape(self) -> tuple[int, ...]:
+        """Shape of the square of an image: [size,size], or [C,size,size] if each channel is a window."""
+        return (len(self.windows),) * bool(self.windows) + (self.size, self.size)
 
     def fit(self, pixels: NDArray[np.float32], *, check: Check = go_on) -> tuple[torch.Tensor, Placement]:
-        """Fit display intensities [H,W] in 0..1 into [size,size] in 0..1. Return the square and its placement.
+        """Fit intensities in 0..1 into a square. Return the square, of `square_shape`, and its placement.
 
         Args:
-            pixels: Display intensities [H,W] in 0..1.
+            pixels: Display intensities [H,W] in 0..1, or the intensities [C,H,W] of the windows.
             check: Called before each preprocessing step and within slow ones; an error that it raises ends the work.
         """
+        if pixels.ndim == 3:
+            return self._letterbox(pixels, Box(0, 0, *pixels.shape[1:]))
         stage = preprocess(pixels, self.steps, check=check)
         return self._letterbox(stage.pixels, stage.box)
 
@@ -112,20 +132,30 @@ class ImageTransform:
         return Placement(rows, columns, self.size, scale, top, left)
 
     def _letterbox(self, pixels: NDArray[np.float32], box: Box) -> tuple[torch.Tensor, Placement]:
-        """Resize an image [H,W], which is this part of the loaded image, to [size,size]."""
-        rows, columns = pixels.shape
+        """Resize an image [...,H,W], which is this part of the loaded image, to [...,size,size]."""
+        rows, columns = pixels.shape[-2:]
         placement = self.place(rows, columns)
         _, _, height, width = placement.target
-        image = torch.from_numpy(np.ascontiguousarray(pixels))[None, None]  # [1,1,H,W]
-        resized = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True, align_corners=False)[0, 0]
-        square = torch.zeros(self.size, self.size)
-        square[placement.target.slices] = resized.clamp(0, 1)
+        image = torch.from_numpy(np.ascontiguousarray(pixels)).reshape(1, -1, rows, columns)  # [1,C,H,W]
+        resized = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+        square = torch.zeros(*pixels.shape[:-2], self.size, self.size)
+        square[..., *placement.target.slices] = resized.clamp(0, 1).reshape(*pixels.shape[:-2], height, width)
         return square, replace(placement, first_row=box.top, first_column=box.left)
 
     def normalize(self, squares: torch.Tensor) -> torch.Tensor:
-        """Normalize intensities [...,size,size] in 0..1 to pixel_values [...,C,size,size]."""
-        values = (squares - self.mean) / self.std
-        return values.unsqueeze(-3).expand(*squares.shape[:-2], self.channels, -1, -1)
+        """Normalize squares [...,*square_shape] in 0..1 to pixel_values [...,C,size,size]."""
+        channels = squares if self.windows else squares.unsqueeze(-3)
+        values = (channels - _of_channels(self.mean, channels)) / _of_channels(self.std, channels)
+        return values.expand(*channels.shape[:-3], self.channels, -1, -1)
+
+    def denormalize(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Return the intensities of pixel_values [...,C,size,size], of the same shape."""
+        return pixel_values * _of_channels(self.std, pixel_values) + _of_channels(self.mean, pixel_values)
+
+
+def _of_channels(number: float | tuple[float, ...], like: torch.Tensor) -> float | torch.Tensor:
+    """Return a number of all channels, or those of each channel as [C,1,1]."""
+    return like.new_tensor(number)[:, None, None] if isinstance(number, tuple) else number
 
 
 def _scaled(rows: int, columns: int, scale: float) -> tuple[int, int]:

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from report_gen.records import Window
 
+ONLY_HOUNSFIELD = "in which the windows of the model are stated; give a CT series as DICOM, or another model"
+"""End of the reason why a study that is no CT is refused."""
+
 
 def apply_window(values: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
     """Return intensities in 0..1 of the same shape; NaN, which is padding, becomes 0.

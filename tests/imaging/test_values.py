@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pydicom import dcmread
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -148,3 +149,34 @@ def test_pictures_and_color_have_their_intensities(tmp_path: Path) -> None:
     red = np.zeros((2, 2, 3), np.uint8)
     red[..., 0] = 255
     assert values_of(write_dicom(tmp_path / "red.dcm", red)) == pytest.approx(np.full((2, 2), 0.299))
+
+
+@pytest.mark.parametrize(
+    ("rescale", "slope", "intercept"),
+    [
+        ({"RescaleSlope": "2.5", "RescaleIntercept": None}, 2.5, 0),
+        ({"RescaleSlope": None, "RescaleIntercept": -1024}, 1, -1024),
+        ({"RescaleSlope": "", "RescaleIntercept": -1024}, 1, -1024),
+    ],
+)
+def test_a_rescale_of_which_a_part_is_missing_is_that_of_simpleitk(
+    tmp_path: Path, rescale: dict[str, Any], slope: float, intercept: float
+) -> None:
+    stored = slices(1)
+    (path,) = write_slices(tmp_path, stored, **rescale)
+    np.testing.assert_allclose(values_of(path), stored[0] * slope + intercept)
+    np.testing.assert_allclose(values_of(path), judged(path))
+
+
+def test_padding_of_signed_values_may_be_written_as_an_unsigned_number(tmp_path: Path) -> None:
+    """Devices write -2000 as 63536, with the value representation US."""
+    stored = slices(1)[0]
+    stored[:5] = -2000
+    (path,) = write_slices(tmp_path, stored[None])
+    dataset = dcmread(path)
+    dataset.add_new("PixelPaddingValue", "US", 63536)
+    dataset.save_as(path)
+    assert dcmread(path).PixelPaddingValue == 63536
+    found = values_of(path)
+    assert np.isnan(found[:5]).all()
+    np.testing.assert_array_equal(found[5:], stored[5:])

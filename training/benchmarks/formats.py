@@ -113,8 +113,8 @@ def measure_format(name: str, reports: int, image: Path) -> Cost:
         draft = DraftDocument(report=_report(study, number), study=study, attention=attention)
         sizes.append(len(output_format.render(draft)))
         if number == 0:
-            first_seconds, first_memory = time.perf_counter() - start, _peak_memory()
-    return Cost(first_seconds, time.perf_counter() - start, max(sizes), sum(sizes), first_memory, memory=_peak_memory())
+            first_seconds, first_memory = time.perf_counter() - start, peak_memory()
+    return Cost(first_seconds, time.perf_counter() - start, max(sizes), sum(sizes), first_memory, memory=peak_memory())
 
 
 def _report(study: Study, number: int) -> Report:
@@ -158,7 +158,7 @@ def _attention(study: Study) -> Heatmap:
     )
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Return the peak of the resident memory of this process, bytes."""
     if sys.platform == "linux":  # getrusage also counts the memory of the parent before the process was started
         return 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])

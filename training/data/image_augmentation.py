@@ -26,10 +26,13 @@ def augment(squares: torch.Tensor, changes: Sequence[ImageChange], recipe: Augme
     """Augment n images [n,size,size] in 0..1, each by its own change; the batch is for speed only.
 
     Args:
-        squares: The images.
+        squares: The images, or their channels [n,C,size,size], which change alike.
         changes: From `draw_change` with the same recipe.
         recipe: Which changes there are.
     """
+    if squares.ndim == 4:
+        of_channels = [change for change in changes for _ in range(squares.shape[1])]
+        return augment(squares.flatten(0, 1), of_channels, recipe).reshape(squares.shape)
     changed = _move(_reduce(squares, changes) if recipe.reduced_px else squares, changes)
     if recipe.gamma > 1:
         changed = changed.clamp(0, 1) ** torch.tensor([change.gamma for change in changes])[:, None, None]

@@ -47,16 +47,16 @@ _MIN_PARALLEL_SECONDS = 20.0
 class ImageCache:
     """Decoded images by path."""
 
-    def __init__(self, shards: Shards, places: Mapping[str, Place]) -> None:
-        self._shards, self._places = shards, places
+    def __init__(self, shards: Shards, places: Mapping[str, Place], shape: tuple[int, ...]) -> None:
+        self._shards, self._places, self._shape = shards, places, shape
 
     def read(self, path: Path) -> NDArray[np.uint8]:
-        """Return the image [size,size], read-only.
+        """Return the image [size,size], or [C,size,size] if each channel is a window, read-only.
 
         Raises:
             OutputError: The cache was removed or damaged during the run.
         """
-        return unpack_square(self._shards.payload(self._places[str(path)]))[0]
+        return self._unpack(path)[0]
 
     def geometry(self, path: Path) -> SquareGeometry:
         """Return where the image lies in its square.
@@ -64,7 +64,10 @@ class ImageCache:
         Raises:
             OutputError: See `read`.
         """
-        return unpack_square(self._shards.payload(self._places[str(path)]))[1]
+        return self._unpack(path)[1]
+
+    def _unpack(self, path: Path) -> tuple[NDArray[np.uint8], SquareGeometry]:
+        return unpack_square(self._shards.payload(self._places[str(path)]), self._shape)
 
     def sha256(self, path: Path) -> str:
         """Return the SHA-256 of the image file."""
@@ -95,7 +98,7 @@ def cache_images(
     missing = [path for path in wanted if known.get(path) not in places]
     stored = partial(_stored_keys, squares, secrets.token_hex(8))
     work = partial(decode, transform=transform, stored=stored)
-    writer, unreadable = _Writer(files, squares, shard_rows(payload_bytes(transform.size))), []
+    writer, unreadable = _Writer(files, squares, shard_rows(payload_bytes(transform.square_shape))), []
     for done, result in enumerate(_map(work, missing), start=1):
         if isinstance(result, UnreadableImage):
             unreadable.append(result)
@@ -108,16 +111,14 @@ def cache_images(
     places = shards.index()
     skipped = {image.path for image in unreadable}
     found = {path: places[known[path]] for path in wanted if path not in skipped}
-    return ImageCache(shards, found), tuple(unreadable)
+    return ImageCache(shards, found, transform.square_shape), tuple(unreadable)
 
 
 def _folder_name(transform: ImageTransform) -> str:
-    """Return the name of the folder for squares of this transform; other sizes and steps have other folders."""
+    """Return the name of the folder for squares of this transform, which depends on its size, steps and windows."""
     name = f"images-{transform.size}-{VERSION}"
-    if not transform.steps:
-        return name
-    steps = "".join(step.model_dump_json() for step in transform.steps)
-    return f"{name}-{hashlib.sha256(steps.encode()).hexdigest()[:16]}"
+    settings = "".join([*(step.model_dump_json() for step in transform.steps), *map(repr, transform.windows)])
+    return f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}" if settings else name
 
 
 def _map(

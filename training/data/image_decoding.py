@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging import load_pixels, read_synthetic_rows
+from report_gen.imaging import ONLY_HOUNSFIELD, load_pixels, load_windows, read_study, read_synthetic_rows
 from report_gen.imaging.transform import ImageTransform
 from report_gen.records import Image
 
@@ -71,33 +71,46 @@ def decode(
     if digest in stored():
         return DecodedImage(path, stamp, digest, None)
     try:
-        # rows and columns are unknown before decoding, and load_pixels does not need them.
-        pixels = load_pixels(Image(path=Path(path), sha256=digest, rows=0, columns=0))
-        pixels = pixels[: read_synthetic_rows(Path(path))]  # without the band that marks a synthetic image
+        pixels = _load(Path(path), digest, transform)
     except StudyError as error:
         return UnreadableImage(path, error.reason)
     square, placement = transform.fit(pixels)
-    rows, columns = pixels.shape
+    rows, columns = pixels.shape[-2:]
     left, top, side = placement.square  # in pixels of the image
     geometry = SquareGeometry(columns / side, -left / side, rows / side, -top / side)
     return DecodedImage(path, stamp, digest, pack_square((square * 255).round().byte().numpy(), geometry))
 
 
+def _load(path: Path, digest: str, transform: ImageTransform) -> NDArray[np.float32]:
+    """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window.
+
+    Raises:
+        StudyError: The file cannot be read, or there are windows, but it is no slice of a CT.
+    """
+    if not transform.windows:
+        # rows and columns are unknown before decoding, and load_pixels does not need them.
+        pixels = load_pixels(Image(path=path, sha256=digest, rows=0, columns=0))
+        return pixels[: read_synthetic_rows(path)]  # without the band that marks a synthetic image
+    study = read_study(path)
+    if len(study.images) > 1 or study.series[0].modality != "CT":
+        raise StudyError(path, f"is no single slice of a CT and has no Hounsfield units, {ONLY_HOUNSFIELD}")
+    return load_windows(study.images[0], transform.windows)
+
+
 def pack_square(square: NDArray[np.uint8], geometry: SquareGeometry) -> bytes:
-    """Return the payload of a square [size,size] in steps of 1/255: its rows, then its geometry in float32."""
+    """Return the payload of a square [...,size,size] in steps of 1/255: its rows, then its geometry in float32."""
     return square.tobytes() + np.array(geometry, dtype=np.float32).tobytes()
 
 
-def unpack_square(payload: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], SquareGeometry]:
-    """Return the square [size,size] of a payload, as a view of it, and its geometry."""
+def unpack_square(payload: NDArray[np.uint8], shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], SquareGeometry]:
+    """Return the square of a payload in its shape, as a view of it, and its geometry."""
     pixels, geometry = payload[:-_GEOMETRY_BYTES], payload[-_GEOMETRY_BYTES:].copy().view(np.float32)
-    size = math.isqrt(len(pixels))
-    return pixels.reshape(size, size), SquareGeometry(*geometry.tolist())
+    return pixels.reshape(shape), SquareGeometry(*geometry.tolist())
 
 
-def payload_bytes(size: int) -> int:
-    """Return the length of the payload of a square of `size` pixels."""
-    return size**2 + _GEOMETRY_BYTES
+def payload_bytes(shape: tuple[int, ...]) -> int:
+    """Return the length of the payload of a square of this shape."""
+    return math.prod(shape) + _GEOMETRY_BYTES
 
 
 def file_stamp(path: str) -> FileStamp:

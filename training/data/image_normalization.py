@@ -21,7 +21,7 @@ class IntensityMatching:
     """
 
     def __init__(self, transform: ImageTransform, own: Mapping[str, tuple[float, ...]]) -> None:
-        self._mean, self._std, self._own = transform.mean, transform.std, own
+        self._transform, self._own = transform, own
 
     def match(self, squares: torch.Tensor, paths: Sequence[Path]) -> torch.Tensor:
         """Return images [n,size,size] in 0..1 with matched intensities, which may be beyond 0..1.
@@ -33,10 +33,13 @@ class IntensityMatching:
         rows = [row for row, path in enumerate(paths) if str(path) in self._own]
         if not rows:
             return squares
+        model_mean, model_std = self._transform.mean, self._transform.std
+        if isinstance(model_mean, tuple) or isinstance(model_std, tuple):  # refused by the recipe
+            raise TypeError("images with statistics of their own need one mean and deviation for all channels")
         statistics = torch.tensor([self._own[str(paths[row])] for row in rows])  # [rows,2]
         mean, std = statistics[:, :, None, None].unbind(1)  # each [rows,1,1]
         matched = squares.clone()
-        matched[rows] = (squares[rows] - mean) / std * self._std + self._mean
+        matched[rows] = (squares[rows] - mean) / std * model_std + model_mean
         return matched
 
     def describe(self, path: Path) -> str:

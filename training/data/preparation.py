@@ -115,7 +115,7 @@ def prepare_sample(
 
 def image_transform(recipe: Recipe) -> ImageTransform:
     """Return the image transform of the recipe's model."""
-    return ImageTransform.from_config(recipe.model.encoder, recipe.model.preprocessing)
+    return ImageTransform.from_config(recipe.model.encoder, recipe.model.preprocessing, recipe.model.volumes)
 
 
 def shared_cache(recipe: Recipe, run: Run) -> Path:

@@ -100,7 +100,7 @@ def predict_images(checkpoint: Checkpoint, views: Sequence[View], cache: Path, d
         CorpusError: An image cannot be read.
     """
     config, model = checkpoint.model.config, checkpoint.model.to(device).eval()
-    transform = ImageTransform.from_config(config.encoder, config.preprocessing)
+    transform = ImageTransform.from_config(config.encoder, config.preprocessing, config.volumes)
     with bars() as progress:
         images, unreadable = cache_images(cache, [path for path, _ in views], transform, on_progress=progress.show)
         if unreadable:

@@ -12,7 +12,7 @@ import torch
 from report_gen.config import STATES, VIEWS
 from report_gen.records import FindingState
 
-from ..data import IGNORED, Batch, PreparedCorpora, TrainingData
+from ..data import IGNORED, Batch, PreparedCorpora, TrainingData, image_transform
 from ..recipe import Recipe
 from ..run import Processes
 from .contact_sheet import Strip
@@ -82,11 +82,11 @@ def _texts(batch: Batch, prepared: PreparedCorpora) -> Iterator[FirstText]:
 
 
 def _strips(batches: Sequence[Batch], recipe: Recipe, stage: str) -> list[Strip]:
-    encoder = recipe.model.encoder
+    transform = image_transform(recipe)
     squares, labels = [], []
     for batch in batches:
         for row, view in batch.view_mask.nonzero().tolist():
-            squares.append(batch.pixel_values[row, view, 0] * encoder.std + encoder.mean)
+            squares.append(transform.denormalize(batch.pixel_values[row, view])[0])
             labels.append(f"{batch.study_ids[row]} {VIEWS[batch.view_positions[row, view]]}")
     if not squares:
         return []

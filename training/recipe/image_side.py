@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from report_gen.config import ModelConfig
+from report_gen.config import ModelConfig, VolumeConfig, WindowName
 from report_gen.errors import CheckpointError, RecipeError
 from report_gen.model import read_config
 
@@ -35,6 +35,7 @@ def _read_config(recipe: Recipe, folder: Path) -> ModelConfig:
         for name, ours, theirs in (
             ("encoder", encoder, config.encoder),
             ("preprocessing", recipe.model.preprocessing, config.preprocessing),
+            ("volumes.windows", _windows(recipe.model.volumes), _windows(config.volumes)),
             ("findings", load_finding_schema(recipe).findings, config.finding_schema.findings),
             ("locations", recipe.model.locations, config.locations is not None),
             ("sequence", recipe.model.sequence, config.sequence or recipe.model.sequence),
@@ -47,3 +48,7 @@ def _read_config(recipe: Recipe, folder: Path) -> ModelConfig:
             "recipe, or another checkpoint"
         )
     return config
+
+
+def _windows(volumes: VolumeConfig | None) -> tuple[WindowName, ...] | None:
+    return None if volumes is None else volumes.windows

@@ -23,7 +23,7 @@ _LARGEST = 2**20
 """Largest recipe file, bytes."""
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 """NUL, and the surrogates that stand for bytes of the command line that are not UTF-8."""
-_VARIANTS = ("constrained-", "literal[")
+_VARIANTS = ("constrained-", "float", "literal[", "tuple[")
 """Beginnings of the names that pydantic gives to the alternatives of a value; they are not keys."""
 
 RENAMED_KEYS = {

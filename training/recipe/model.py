@@ -18,6 +18,8 @@ from report_gen.config import (
     ProjectorConfig,
     SequenceConfig,
     ShortText,
+    VolumeConfig,
+    check_windows,
 )
 from report_gen.records import AttributeName
 
@@ -73,6 +75,9 @@ class ModelRecipe(FrozenModel):
     preprocessing: tuple[PreprocessingStep, ...] = Field(default=(), max_length=MAX_STEPS)
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
+    volumes: VolumeConfig | None = None
+    """How drafts give the model slices of volumes; a model without it refuses volumes. `volumes.windows` is for
+    training as well: each image of the corpora must then be a slice of a CT in DICOM."""
     sequence: SequenceConfig | None = None
     """A sequence encoder, which relates the views of a study (slices, phases, prior images) before the projector."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
@@ -126,6 +131,16 @@ class ModelRecipe(FrozenModel):
                 'locations need the attention over each view, but sequence.kind = "mean" makes the views one; remove '
                 "locations, or use another kind"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_windows(self) -> ModelRecipe:
+        check_windows(
+            self.volumes,
+            channels=self.encoder.channels,
+            modalities=self.scope.modalities,
+            has_preprocessing=bool(self.preprocessing),
+        )
         return self
 
     @model_validator(mode="after")

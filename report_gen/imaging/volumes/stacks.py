@@ -147,19 +147,24 @@ def _add_unplaced(images: Sequence[Image], found: _Found) -> None:
     cines = [group for group in by_file if len(group) > 1]
     for number, group in enumerate(cines, start=1):
         part = f"cine {number} of {len(cines)}" if len(cines) > 1 else ""
-        found.stacks.append(stack_without_places(group, series, part=part))
+        notice = _unknown_places(group, "their file") if any(image.plane_problem for image in group) else ""
+        found.stacks.append(stack_without_places(group, series, part=part, notice=notice))
     singles = [image for group in by_file if len(group) == 1 for image in group]
     for group in _grouped(singles, lambda image: (image.rows, image.columns)).values():
         if series.modality in SLICE_MODALITIES and len(group) > 1:
-            problems = ", ".join(sorted({image.plane_problem for image in group if image.plane_problem}))
-            notice = (
-                f"no image has a usable position in the patient{f' ({problems})' if problems else ''}: the slices are "
-                "in the order of their instance numbers, and their distances and the direction of the order are not "
-                "known"
-            )
+            notice = _unknown_places(group, "their instance numbers")
             found.stacks.append(stack_without_places(group, series, notice=notice))
         else:
             found.aside[_SINGLE] += group
+
+
+def _unknown_places(images: Sequence[Image], order: str) -> str:
+    """Return a notice on slices without positions, which are in this order."""
+    problems = ", ".join(sorted({image.plane_problem for image in images if image.plane_problem}))
+    return (
+        f"no image has a usable position in the patient{f' ({problems})' if problems else ''}: the slices are in the "
+        f"order of {order}, and their distances, the direction of the order and the sides of the patient are not known"
+    )
 
 
 def _grouped(images: Sequence[Image], key: Callable[[Image], _Key]) -> dict[_Key, list[Image]]:

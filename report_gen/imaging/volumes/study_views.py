@@ -24,7 +24,9 @@ class StudyViews:
     """Which slices and windows were chosen, what was set aside, and what is missing or irregular."""
 
 
-def choose_views(study: Study, views: int, *, sampling: Sampling = "content") -> StudyViews:
+def choose_views(
+    study: Study, views: int, *, sampling: Sampling = "content", windows: Sequence[Window] = ()
+) -> StudyViews:
     """Choose V slices of a study with slices.
 
     The slices are shared out equally among the stacks. If there are more stacks than V, those with most slices are
@@ -34,9 +36,11 @@ def choose_views(study: Study, views: int, *, sampling: Sampling = "content") ->
         study: A study with slices or frames, see `has_slices`.
         views: Number V of slices, at least 1.
         sampling: How the slices of a stack are chosen.
+        windows: Windows in Hounsfield units that the model gets of each slice, in place of those of the body part.
 
     Raises:
-        StudyError: No image of the study belongs to a stack, or a slice cannot be read.
+        StudyError: No image of the study belongs to a stack, a slice cannot be read, or there are `windows`, but the
+            values are no Hounsfield units.
     """
     found = find_stacks(study)
     notices = [*found.notices, *(f"set aside: {aside}" for aside in found.set_aside)]
@@ -50,10 +54,10 @@ def choose_views(study: Study, views: int, *, sampling: Sampling = "content") ->
         if not share:
             notices.append(f"{name}its {len(stack.images)} slices are not shown to the model, which takes {views}")
             continue
-        chosen = choose_slices(open_volume(stack), share, sampling=sampling)
-        window = None if stack.is_displayed else chosen.windows[0]
-        images += [_shown_in(stack.images[index], window) for index in chosen.indices]
-        notices += [name + notice for notice in _describe(stack, chosen, window)]
+        chosen = choose_slices(open_volume(stack), share, sampling=sampling, windows=windows)
+        shown = () if stack.is_displayed else windows or chosen.windows[:1]
+        images += [_shown_in(stack.images[index], next(iter(shown), None)) for index in chosen.indices]
+        notices += [name + notice for notice in _describe(stack, chosen, shown)]
     return StudyViews(study.with_images(images), tuple(notices))
 
 
@@ -83,15 +87,18 @@ def _shown_in(image: Image, window: Window | None) -> Image:
     return replace(image, window=window, rows=image.columns, columns=image.rows, pixel_spacing=spacing)
 
 
-def _describe(stack: SliceStack, chosen: ChosenSlices, window: Window | None) -> Iterator[str]:
-    """Yield which slices a model gets and in which window, and the notices of the stack."""
+def _describe(stack: SliceStack, chosen: ChosenSlices, windows: Sequence[Window]) -> Iterator[str]:
+    """Yield which slices a model gets and in which windows, and the notices of the stack."""
     number = len(stack.images)
     kind = f"{stack.plane} slices" if stack.plane else "images"
-    shown = "" if window is None else f", {window.name} window (center {window.center:.4g}, width {window.width:.4g})"
+    shown = "".join(
+        f", {window.name} window (center {window.center:.4g}, width {window.width:.4g})" for window in windows
+    )
     if len(chosen.indices) < number:
         numbers = ", ".join(str(index + 1) for index in chosen.indices)
         yield f"{len(chosen.indices)} of {number} {kind} were given to the model (numbers {numbers}){shown}"
-    elif window is not None:
-        yield f"all {number} {kind} were given to the model{shown}"
-    # Only the first window is shown to the model, but a wrong body part would make it the wrong one.
+    elif windows:
+        given = f"the only {kind.removesuffix('s')} was" if number == 1 else f"all {number} {kind} were"
+        yield f"{given} given to the model{shown}"
+    # Only the first window by body part is shown to a model, but a wrong body part would make it the wrong one.
     yield from (*stack.notices, *chosen.notices)

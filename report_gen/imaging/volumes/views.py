@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from report_gen.imaging.display_orientation import display_transform
 from report_gen.imaging.volumes.sampling import sample_by_content, sample_evenly, slice_contents
 from report_gen.imaging.volumes.volume import Progress, Values, Volume, no_progress
-from report_gen.imaging.volumes.windows import apply_windows, choose_windows
+from report_gen.imaging.volumes.windows import apply_windows, choose_windows, confirm_windows
 from report_gen.records import Window
 
 Sampling = Literal["content", "even"]
@@ -50,18 +51,21 @@ class ChosenSlices:
     """Sentences for the user about the choice of the windows."""
 
 
-def choose_slices(volume: Volume, views: int, *, sampling: Sampling = "content") -> ChosenSlices:
+def choose_slices(
+    volume: Volume, views: int, *, sampling: Sampling = "content", windows: Sequence[Window] = ()
+) -> ChosenSlices:
     """Choose V slices of a stack, and the windows of its modality and body part.
 
     Args:
         volume: The stack.
         views: Number V of slices, at least 1; all of a stack that has fewer.
         sampling: How they are chosen.
+        windows: Windows in Hounsfield units in place of those of the modality and body part.
 
     Raises:
-        StudyError: A slice cannot be read.
+        StudyError: A slice cannot be read, or there are `windows`, but the values are no Hounsfield units.
     """
-    chosen = choose_windows(volume)
+    chosen = confirm_windows(volume, windows) if windows else choose_windows(volume)
     if sampling == "even" or len(volume) <= views:
         indices = sample_evenly(len(volume), views)
     else:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from report_gen.errors import StudyError
 from report_gen.imaging.volumes.sampling import sample_evenly
 from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.volume import Values, Volume
-from report_gen.imaging.windowing import apply_window
+from report_gen.imaging.windowing import ONLY_HOUNSFIELD, apply_window
 from report_gen.records import Window
 
 CT_WINDOWS = {
@@ -97,6 +98,22 @@ def choose_windows(volume: Volume) -> ChosenWindows:
         chosen = _ct_windows_of(stack)
         return ChosenWindows(chosen.windows, (LIKE_HOUNSFIELD, *chosen.notices))
     return ChosenWindows((robust_window(sample),))
+
+
+def confirm_windows(volume: Volume, windows: Sequence[Window]) -> ChosenWindows:
+    """Return windows in Hounsfield units for a stack whose values are Hounsfield units, as `choose_windows` decides.
+
+    Raises:
+        StudyError: The modality is another than CT, or there is none and the values do not look like Hounsfield units.
+    """
+    stack, path = volume.stack, volume.stack.images[0].path
+    if stack.modality == "CT":
+        return ChosenWindows(tuple(windows))
+    if stack.modality is not None:
+        raise StudyError(path, f"is {stack.modality} and not CT, {ONLY_HOUNSFIELD}")
+    if not look_like_hounsfield(sample_values(volume)):
+        raise StudyError(path, f"states no modality, and its values are no Hounsfield units, {ONLY_HOUNSFIELD}")
+    return ChosenWindows(tuple(windows), (LIKE_HOUNSFIELD,))
 
 
 def ct_windows(body_parts: Iterable[str]) -> tuple[Window, ...]:

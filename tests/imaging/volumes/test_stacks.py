@@ -417,7 +417,8 @@ def test_a_spacing_that_is_no_number_leaves_the_order_of_instance_numbers(tmp_pa
     assert _numbers(stack) == [1, 2, 3, 4]
     assert stack.notices == (
         "no image has a usable position in the patient (Pixel Spacing is not two positive distances): the slices are "
-        "in the order of their instance numbers, and their distances and the direction of the order are not known",
+        "in the order of their instance numbers, and their distances, the direction of the order and the sides of the "
+        "patient are not known",
     )
 
 
@@ -445,7 +446,7 @@ def test_slices_without_any_position_are_in_the_order_of_instance_numbers() -> N
     assert _numbers(stack) == [1, 2, 3]
     assert stack.notices == (
         "no image has a usable position in the patient: the slices are in the order of their instance numbers, and "
-        "their distances and the direction of the order are not known",
+        "their distances, the direction of the order and the sides of the patient are not known",
     )
 
 

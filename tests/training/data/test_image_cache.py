@@ -293,7 +293,7 @@ def test_the_work_can_be_pickled(tmp_path: Path, images: list[Path]) -> None:
     pickled = pickle.dumps(partial(decoding.decode, transform=TRANSFORM, stored=stored))
     work = pickle.loads(pickled)  # noqa: S301 - our own
     assert work(str(images[0])).payload is None
-    pixels, _ = decoding.unpack_square(np.frombuffer(work(str(images[1])).payload, dtype=np.uint8))
+    pixels, _ = decoding.unpack_square(np.frombuffer(work(str(images[1])).payload, np.uint8), (SIZE, SIZE))
     np.testing.assert_array_equal(pixels, square(images[1]))
 
 
