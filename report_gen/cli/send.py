@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 def send(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="FILE", help="DICOM files, or folders of which the DICOM files are sent.")
+        list[Path],
+        typer.Argument(metavar="FILE", help="DICOM files, drafts or images, or folders of which they are sent."),
     ],
     to: Annotated[
         str,

@@ -93,12 +93,10 @@ def generate_texts(
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
-    selected = []
-    for n, texts in enumerate(candidates):
-        pairs = [(one.text, one.confidence) for one in texts]
-        doubtful = [one.doubtful_words for one in texts]
-        chosen = select_candidate(pairs, states[n], attributes[n], locations[n], schema=schema, doubtful_words=doubtful)
-        selected.append(texts[chosen])
+    selected = [
+        select_candidate(texts, states[n], attributes[n], locations[n], schema=schema)
+        for n, texts in enumerate(candidates)
+    ]
     if not decoding.remove_unsupported:
         return selected
     return [without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]

@@ -12,6 +12,7 @@ from itertools import product
 from types import MappingProxyType
 
 from report_gen.auditing import audit_text, find_repeated_findings, is_fragment
+from report_gen.generation.text_composing import GeneratedText
 from report_gen.labeling import findings_in_state, label_findings, locate_findings, mismatched_attributes
 from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, split_sentences
@@ -45,36 +46,36 @@ _ATTRIBUTE_MISMATCH = 2.0
 
 
 def select_candidate(
-    candidates: Sequence[tuple[str, float | None]],
+    candidates: Sequence[GeneratedText],
     states: Sequence[FindingState],
     attributes: Mapping[AttributeName, str] = _NO_ATTRIBUTES,
     locations: Sequence[FindingLocation] = (),
     *,
     schema: FindingSchema,
-    doubtful_words: Sequence[int] = (),
-) -> int:
-    """Return the index of the candidate to keep; of several equally good ones the first.
+) -> GeneratedText:
+    """Return the candidate to keep; of several equally good ones the first.
 
     Args:
-        candidates: Texts, each with the confidence of the model in it, 0..1.
+        candidates: One text or more.
         states: The finding states [F] that conditioned the decoder.
         attributes: The attributes that conditioned the decoder, "" for unknown.
         locations: The locations [F] that conditioned the decoder; empty for a model without locations.
         schema: The F findings of the model.
-        doubtful_words: Number of doubtful words of each candidate, see `GeneratedText`; empty for none.
     """
     if len(candidates) == 1:
-        return 0
-    texts = [text for text, _ in candidates]
+        return candidates[0]
     if not _any_known(states):
-        allowed = fewest_contradictions(texts, attributes)
-        return allowed[most_agreed([texts[index] for index in allowed])]
+        allowed = fewest_contradictions([one.text for one in candidates], attributes)
+        return candidates[allowed[most_agreed([candidates[index].text for index in allowed])]]
     # A low confidence costs at most 1, as much as an omitted finding or a doubtful word.
     costs = [
-        inconsistency(text, states, attributes, locations, schema=schema) + 1 - (confidence or 0.0) + doubtful
-        for (text, confidence), doubtful in zip(candidates, doubtful_words or [0] * len(candidates), strict=True)
+        inconsistency(one.text, states, attributes, locations, schema=schema)
+        + 1
+        - (one.confidence or 0.0)
+        + one.doubtful_words
+        for one in candidates
     ]
-    return costs.index(min(costs))
+    return candidates[costs.index(min(costs))]
 
 
 def needs_candidates(

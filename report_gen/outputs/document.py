@@ -58,6 +58,18 @@ class DraftDocument:
         )
 
     @cached_property
+    def html(self) -> bytes:
+        """The page of the draft as HTML. It reads the images of the study, so the formats that contain it share it.
+
+        Raises:
+            StudyError: An image of the study cannot be read any more.
+            UsageError: Jinja2 is not installed.
+        """
+        from report_gen.outputs.page import format_html
+
+        return format_html(self)
+
+    @cached_property
     def pdf(self) -> bytes:
         """The page of the draft as a PDF file. It takes half a second, so the formats that contain it share it.
 

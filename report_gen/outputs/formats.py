@@ -97,9 +97,7 @@ def _render_json(draft: DraftDocument) -> bytes:
 
 
 def _render_html(draft: DraftDocument) -> bytes:
-    from report_gen.outputs.page import format_html
-
-    return format_html(draft)
+    return draft.html
 
 
 def _render_pdf(draft: DraftDocument) -> bytes:

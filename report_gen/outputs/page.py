@@ -83,7 +83,7 @@ def format_pdf(draft: DraftDocument) -> bytes:
         StudyError: An image of the study cannot be read any more.
         UsageError: WeasyPrint or its system library Pango is not installed, or the paper size is unknown.
     """
-    page = format_html(draft).decode()
+    page = draft.html.decode()
     with clinical_extra("the format pdf"):
         import weasyprint
         from weasyprint.text.fonts import FontConfiguration

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from report_gen.generation import mismatched_findings, mismatched_locations
+from report_gen.generation import GeneratedText, mismatched_findings, mismatched_locations
 from report_gen.generation.reranking import (
     fewest_contradictions,
     inconsistency,
@@ -15,7 +17,17 @@ from report_gen.generation.reranking import (
     select_candidate,
 )
 from report_gen.labeling import chest_xray
-from report_gen.records import UNKNOWN_LOCATION, AttributeName, FindingLocation, FindingState, Side, Zone
+from report_gen.records import (
+    UNKNOWN_LOCATION,
+    AttributeName,
+    FindingLocation,
+    FindingState,
+    Section,
+    SectionName,
+    Side,
+    Zone,
+    split_sentences,
+)
 
 SCHEMA = chest_xray()
 FINDINGS = SCHEMA.findings
@@ -28,6 +40,12 @@ TEXTS = {
     UNCERTAIN: "Possible pleural effusion.",
     UNKNOWN: "The image is rotated.",
 }
+
+
+def generated(text: str, confidence: float | None) -> GeneratedText:
+    """Return a text whose lines are its sections."""
+    sections = zip(SectionName, text.splitlines(), strict=False)
+    return GeneratedText(tuple(Section(name, split_sentences(line)) for name, line in sections), confidence)
 
 
 def states_of(**states: FindingState) -> list[FindingState]:
@@ -82,12 +100,14 @@ def test_contradicted_attributes_count() -> None:
 
 def test_confidence_decides_among_equally_consistent_texts() -> None:
     states = states_of(Pleural_Effusion=PRESENT)
-    candidates = [("Small effusion.", 0.4), ("Left effusion.", 0.6), ("No effusion.", 0.9), ("Effusion.", None)]
-    assert select_candidate(candidates, states, schema=SCHEMA) == 1
-    assert (
-        select_candidate(candidates[2:], states, schema=SCHEMA) == 1
-    )  # a contradiction costs more than a missing confidence
-    assert select_candidate(candidates[2:3], states, schema=SCHEMA) == 0
+    small, left, none, bare = (
+        generated(*one)
+        for one in (("Small effusion.", 0.4), ("Left effusion.", 0.6), ("No effusion.", 0.9), ("Effusion.", None))
+    )
+    assert select_candidate([small, left, none, bare], states, schema=SCHEMA) is left
+    # A contradiction costs more than a missing confidence.
+    assert select_candidate([none, bare], states, schema=SCHEMA) is bare
+    assert select_candidate([none], states, schema=SCHEMA) is none
 
 
 @pytest.mark.parametrize(
@@ -108,21 +128,23 @@ def test_candidates_are_needed_for_contradictions_and_unknown_states(
 def test_the_candidate_that_is_formed_best_is_kept() -> None:
     states = states_of(Cardiomegaly=PRESENT)
     candidates = [
-        ("The heart is enlarged.\nThere may be of the of the size.", 0.9),
-        ("The heart is enlarged.\nSevere cardiomegaly. Mild cardiomegaly.", 0.9),
-        ("The heart is enlarged.\nCardiomegaly.", 0.6),
+        generated("The heart is enlarged.\nThere may be of the of the size.", 0.9),
+        generated("The heart is enlarged.\nSevere cardiomegaly. Mild cardiomegaly.", 0.9),
+        generated("The heart is enlarged.\nCardiomegaly.", 0.6),
     ]
-    costs = [inconsistency(text, states, schema=SCHEMA) for text, _ in candidates]
+    costs = [inconsistency(one.text, states, schema=SCHEMA) for one in candidates]
     assert costs == [1.0, 0.5, 0.0]
-    assert select_candidate(candidates, states, schema=SCHEMA) == 2
-    assert needs_candidates(candidates[0][0], states, schema=SCHEMA)
+    assert select_candidate(candidates, states, schema=SCHEMA) is candidates[2]
+    assert needs_candidates(candidates[0].text, states, schema=SCHEMA)
 
 
 def test_a_candidate_without_doubtful_words_is_preferred() -> None:
     states = states_of(Pleural_Effusion=PRESENT)
-    candidates = [("Small sizedular effusion.", 0.9), ("Small effusion.", 0.6), ("No effusion.", 0.9)]
-    assert select_candidate(candidates, states, schema=SCHEMA) == 0
-    assert select_candidate(candidates, states, schema=SCHEMA, doubtful_words=(1, 0, 0)) == 1
+    invented, small, none = (
+        generated(*one) for one in (("Small sizedular effusion.", 0.9), ("Small effusion.", 0.6), ("No effusion.", 0.9))
+    )
+    assert select_candidate([invented, small, none], states, schema=SCHEMA) is invented
+    assert select_candidate([replace(invented, doubtful_words=1), small, none], states, schema=SCHEMA) is small
 
 
 LEFT, RIGHT, BOTH = (FindingLocation(side) for side in (Side.LEFT, Side.RIGHT, Side.BOTH))
@@ -154,11 +176,11 @@ def test_weights_of_mismatched_locations(text: str, location: FindingLocation, w
 
 def test_the_candidate_with_the_right_side_is_kept() -> None:
     locations = [LEFT if name == "Pleural Effusion" else UNKNOWN_LOCATION for name in SCHEMA.findings]
-    candidates = [("Right pleural effusion.", 0.9), ("Left pleural effusion.", 0.2)]
+    right, left = generated("Right pleural effusion.", 0.9), generated("Left pleural effusion.", 0.2)
     states = states_of(Pleural_Effusion=PRESENT)
-    assert select_candidate(candidates, states, {}, locations, schema=SCHEMA) == 1
-    assert select_candidate(candidates, states, schema=SCHEMA) == 0
-    assert needs_candidates(candidates[0][0], states, {}, locations, schema=SCHEMA)
-    assert mismatched_locations(candidates[0][0], locations, SCHEMA) == ("Pleural Effusion",)
-    assert mismatched_locations(candidates[1][0], locations, SCHEMA) == ()
-    assert mismatched_locations(candidates[0][0], (), SCHEMA) == ()
+    assert select_candidate([right, left], states, {}, locations, schema=SCHEMA) is left
+    assert select_candidate([right, left], states, schema=SCHEMA) is right
+    assert needs_candidates(right.text, states, {}, locations, schema=SCHEMA)
+    assert mismatched_locations(right.text, locations, SCHEMA) == ("Pleural Effusion",)
+    assert mismatched_locations(left.text, locations, SCHEMA) == ()
+    assert mismatched_locations(right.text, (), SCHEMA) == ()

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom import dcmread
@@ -24,6 +25,7 @@ from report_gen.outputs import (
     format_text,
     get_format,
 )
+from report_gen.outputs.page_content import page_content
 from report_gen.records import Image, Report, Series, Study
 from tests.dicom_files import write_dicom
 
@@ -94,6 +96,21 @@ def test_formats_that_contain_the_page_share_one_rendering(
     assert base64.b64decode(attached["data"]) == page
     other = replace(draft, options=DocumentOptions(paper="Letter"))
     assert get_format("pdf").render(other) == rendered[1]
+
+
+@pytest.mark.usefixtures("pango")
+def test_html_and_pdf_compose_the_page_once(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed: list[DraftDocument] = []
+
+    def count(draft: DraftDocument) -> dict[str, Any]:
+        composed.append(draft)
+        return page_content(draft)
+
+    monkeypatch.setattr("report_gen.outputs.page.page_content", count)
+    draft = DraftDocument(report=report, study=read_study(write_dicom(tmp_path / "a.dcm")))
+    assert get_format("html").render(draft).startswith(b"<!DOCTYPE html>")
+    assert get_format("pdf").render(draft).startswith(b"%PDF-")
+    assert composed == [draft]
 
 
 def test_the_registry_loads_no_library_for_dicom_objects() -> None:

@@ -3,8 +3,9 @@
 from .checkpoint_choice import choose_studies, draft_studies
 from .model_building import build_model, describe_decoder, fill_encoder
 from .precision import is_bf16_faster
+from .run_context import RunContext
 from .session import build_for_corpora, train
-from .stage import RunContext, Stage
+from .stage import Stage
 from .train_step import forward
 
 __all__ = [

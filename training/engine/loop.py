@@ -16,7 +16,8 @@ from ..data import Batch, BatchDataset, ExampleStore, PreparedCorpora, TrainingD
 from ..recipe import Recipe
 from ..run import LAST, Processes, TrainProgress, TrainState, explain_failures, snapshot
 from .resume_check import check_base_unchanged, check_state
-from .stage import RunContext, Stage
+from .run_context import RunContext
+from .stage import Stage
 
 
 def fit(context: RunContext) -> None:

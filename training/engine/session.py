@@ -40,7 +40,7 @@ from ..run import BEST, OnProgress, Progress, Run, Validation, catch_stop_signal
 from .loop import fit, validation_batches, validation_groups
 from .model_building import build_model, describe_decoder
 from .model_card import write_card
-from .stage import RunContext
+from .run_context import RunContext
 
 
 def train(

@@ -9,26 +9,24 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from accelerate.utils import send_to_device
 
 from report_gen.errors import RecipeError, StoppedError
-from report_gen.model import Checkpoint
 
-from ..data import Batch, PreparedCorpora, TrainingData, shared_cache, trained_findings
+from ..data import Batch, TrainingData, shared_cache, trained_findings
 from ..optimization import ScstSampler, set_train_mode
-from ..recipe import Recipe
-from ..run import OnProgress, Processes, Progress, Run, StopRequest, TrainState, Validation, snapshot
+from ..run import Processes, Progress, TrainState, Validation, snapshot
 from .checkpoint_choice import rank
 from .precision import measure_precision
 from .resume_check import MAX_SKIPPED
+from .run_context import RunContext
 from .sharding import build_trainable_model
 from .train_step import LossCounts, LossSums, MeanLosses, mean_losses, train_step
 from .validation import Validator
@@ -46,22 +44,6 @@ _LOGGED = (
     "tokens",
 )
 _LOGGED_OF_VALIDATION = ("loss", "losses", "scores", "score", "distinct", "collapsed", "accuracies", "chosen")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunContext:
-    """Objects that all stages of a run share."""
-
-    checkpoint: Checkpoint
-    """The model in training, its tokenizer and its prompt."""
-    recipe: Recipe
-    prepared: PreparedCorpora
-    run: Run
-    accelerator: Accelerator
-    stop: StopRequest
-    on_step: Callable[[Progress], None]
-    on_validation: Callable[[Validation], None]
-    on_progress: OnProgress
 
 
 class Stage:
