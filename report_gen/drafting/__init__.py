@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from report_gen.drafting.drafter import Drafter
     from report_gen.drafting.limits import StudyLimits
     from report_gen.drafting.preprocessing import LoadedStudy, StudyPreprocessor
+    from report_gen.drafting.prior_studies import PriorStudy, find_priors
     from report_gen.drafting.request import DraftRequest
 else:
     __getattr__ = lazy_exports(
@@ -21,6 +22,7 @@ else:
             "drafter": ("Drafter",),
             "limits": ("StudyLimits",),
             "preprocessing": ("LoadedStudy", "StudyPreprocessor"),
+            "prior_studies": ("PriorStudy", "find_priors"),
             "request": ("DraftRequest",),
         },
     )
@@ -29,8 +31,10 @@ __all__ = [
     "DraftRequest",
     "Drafter",
     "LoadedStudy",
+    "PriorStudy",
     "StudyLimits",
     "StudyPreprocessor",
     "check_overrides",
+    "find_priors",
     "resolve_states",
 ]

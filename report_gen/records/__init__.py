@@ -38,6 +38,7 @@ from report_gen.records.report import (
 )
 from report_gen.records.slices import Acquisition, SlicePlane, Vector, ViewOffset, Window
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
+from report_gen.records.study_time import StudyTime
 
 __all__ = [
     "ATTRIBUTES",
@@ -72,6 +73,7 @@ __all__ = [
     "Side",
     "SlicePlane",
     "Study",
+    "StudyTime",
     "Vector",
     "ViewOffset",
     "ViewPosition",

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from report_gen.drafting import Drafter, DraftRequest, preprocessing
+from report_gen.drafting import Drafter, DraftRequest, PriorStudy, preprocessing
 from report_gen.drafting import drafter as drafting
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.errors import CheckpointError, StudyError, UsageError
@@ -301,7 +301,7 @@ def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:
 
 def test_priors_that_no_model_reads_get_a_notice(tmp_path: Path) -> None:
     found, prior = study(tmp_path, 0), study(tmp_path, 1)
-    report = drafter().draft(DraftRequest(found, priors=(prior,)), decoding=BRIEF)
+    report = drafter().draft(DraftRequest(found, priors=(PriorStudy(prior),)), decoding=BRIEF)
     assert report.notices[0] == "1 prior studies were given, but the model does not read priors"
     assert text_of(report) == text_of(drafter().draft(found, decoding=BRIEF))
 
