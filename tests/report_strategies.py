@@ -40,7 +40,16 @@ SLOW_ROUND_TRIPS = settings(ROUND_TRIPS, max_examples=500 if settings.default.ma
 FRAGMENTS = (
     *("^~\\&|", "\\F\\", "\\.br\\", "\\E", "a\r\nb", "\n", "\x1b[31m", "\x00", "\u202e", "\ud800", "\ufeff", "\u2028"),
     *("<script>alert(1)</script>", "]]>", "&amp;", '"', "'", "{{ x }}", "${x}", "%s", "=1+1", "MSH|", "OBX|1|"),
-    *("FINDINGS:", "IMPRESSION:", "NOTICE: ", "Drafted by x, weights 012345.", "DRAFT", "1. 2. 3.", "Dr. A. Ł."),
+    *(
+        "COMPARISON:",
+        "FINDINGS:",
+        "IMPRESSION:",
+        "NOTICE: ",
+        "Drafted by x, weights 012345.",
+        "DRAFT",
+        "1. 2. 3.",
+        "Dr. A. Ł.",
+    ),
     *("肺は正常です。", "Легкие чистые.", "الرئتان", "e\u0301", "\U0001fac1", "No effusion.", "word " * 300),
 )
 

@@ -20,6 +20,7 @@ from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
     BANNER,
+    DESCRIBING_SECTIONS,
     UNKNOWN_ATTRIBUTES,
     Attribute,
     AttributeName,
@@ -43,6 +44,7 @@ from report_gen.records.study_time import StudyTime
 __all__ = [
     "ATTRIBUTES",
     "BANNER",
+    "DESCRIBING_SECTIONS",
     "LOCATION_PARTS",
     "MIDLINE",
     "UNKNOWN_ATTRIBUTES",

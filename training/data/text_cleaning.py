@@ -18,7 +18,15 @@ from report_gen.auditing import (
     tidy_sentence,
 )
 from report_gen.labeling import chest_xray, findings_in_state
-from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
+from report_gen.records import (
+    DESCRIBING_SECTIONS,
+    FindingSchema,
+    FindingState,
+    Section,
+    SectionName,
+    Sentence,
+    split_sentences,
+)
 
 from .concepts import KnownConcepts
 
@@ -84,7 +92,9 @@ def clean_report(example: Mapping[str, str], rules: CleaningRules) -> tuple[Sect
         example: A row of a corpus, with findings and impression.
         rules: What else is removed.
     """
-    texts = {name: _LOWER_CASE_START.sub(_upper, _NO_SPACE.sub(". ", example[name.lower()])) for name in SectionName}
+    texts = {
+        name: _LOWER_CASE_START.sub(_upper, _NO_SPACE.sub(". ", example[name.lower()])) for name in DESCRIBING_SECTIONS
+    }
     sections = (Section(name, tuple(split_sentences(_ENUMERATION.sub("", text)))) for name, text in texts.items())
     return clean_sections(sections, rules)
 
