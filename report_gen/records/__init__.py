@@ -1,6 +1,7 @@
 """Frozen records of studies, reports and findings. They read no files and need no torch."""
 
 from report_gen.records.box import Box
+from report_gen.records.change import ChangeState, PriorComparison
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 from report_gen.records.heatmap import FindingAttention, Heatmap
 from report_gen.records.location import (
@@ -54,6 +55,7 @@ __all__ = [
     "Attribute",
     "AttributeName",
     "Box",
+    "ChangeState",
     "Finding",
     "FindingAttention",
     "FindingLocation",
@@ -66,6 +68,7 @@ __all__ = [
     "Laterality",
     "NoFindingRule",
     "PreprocessedImage",
+    "PriorComparison",
     "Provenance",
     "Report",
     "Section",
