@@ -23,7 +23,7 @@ from report_gen.cli.document_options import (
     document_settings,
     parse_document_options,
 )
-from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope, unpacked
+from report_gen.cli.draft_input import check_model_options, make_request, read_input, split_by_scope, unpacked
 from report_gen.cli.draft_output import open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
@@ -43,6 +43,16 @@ from report_gen.cli.options import (
     parse_attributes,
     parse_overrides,
     study_limits,
+)
+from report_gen.cli.prior_input import (
+    AUTO,
+    Prior,
+    PriorDays,
+    PriorReport,
+    check_prior_options,
+    prior_paths,
+    prior_settings,
+    read_priors,
 )
 from report_gen.errors import CheckpointError, ReportGenError, UsageError
 from report_gen.records import ViewPosition
@@ -70,6 +80,13 @@ def draft(
     ] = None,
     base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
+    technique: Annotated[str | None, typer.Option(help="How the images were acquired.")] = None,
+    prior: Prior = None,
+    prior_report: PriorReport = None,
+    prior_days: PriorDays = None,
+    comparison: Annotated[
+        str | None, typer.Option(help="Text of the section COMPARISON. Default: names the prior study.")
+    ] = None,
     finding: Annotated[
         list[str] | None,
         typer.Option(
@@ -161,6 +178,7 @@ def draft(
     set_verbosity(verbose=verbose, quiet=quiet)
     drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
     _check_options(drawings, output, resume=resume)
+    check_prior_options(prior or (), prior_report, prior_days)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
     document_options = parse_document_options(
         patient_id=patient_id,
@@ -178,15 +196,20 @@ def draft(
         "locations": locations,
         "attributes": parse_attributes(attribute or ()),
         "indication": indication,
-        "force": force,
+        "technique": technique,
+        "comparison": comparison,
     }
     check_model_options(overrides, locations, options["attributes"], checkpoint)
     places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
-    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype}
+    settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype, "force": force}
     settings |= document_settings(document_options, revises)
     written = 0
     hint = _COMPLETE if output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
-    with stop_on_signals(hint) as check_stop, unpacked(paths) as archives:
+    with (
+        stop_on_signals(hint) as check_stop,
+        unpacked(paths) as archives,
+        unpacked(prior_paths(prior or ())) as prior_archives,
+    ):
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
             studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
@@ -195,12 +218,23 @@ def draft(
         _check_drawings(drawings, len(studies))
         check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
+            found = read_priors(
+                studies,
+                prior_archives,
+                is_auto=AUTO in (prior or ()),
+                report=prior_report,
+                days=prior_days,
+                view=view,
+                as_study=as_study,
+            )
+            priors = dict(zip(studies, found, strict=True))
             settings["manifest"] = _digest_manifest(checkpoint)
             with open_output(
                 studies,
                 output,
                 chosen_formats,
                 settings=settings,
+                own_settings=list(map(prior_settings, priors.values())) if prior else (),
                 resume=resume,
                 overwrite=overwrite,
                 revises=revises,
@@ -215,11 +249,11 @@ def draft(
                             f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
                         )
                     results = drafter.draft_all(
-                        target.studies,
+                        [make_request(study, priors=priors[study], **options) for study in target.studies],
                         decoding=decoding,
                         batch_size=batch_size,
+                        force=force,
                         limits=study_limits(max_views, timeout),
-                        **options,
                     )
                     documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
                     failed = write_drafts(
@@ -229,7 +263,7 @@ def draft(
                     written = len(target.studies) - len(failed)
     errors = [error for of_study in refused for error in of_study]
     for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
-        print_error(archives.restore_names(message))
+        print_error(prior_archives.restore_names(archives.restore_names(message)))
     if output is not None:
         print_notice(f"drafts written to {output}: {written}; studies refused: {len(refused)}")
     if errors:

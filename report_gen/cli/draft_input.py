@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from report_gen.errors import StudyError
 from report_gen.records import FindingLocation, FindingState, ViewPosition
 from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
+    from report_gen.drafting import DraftRequest
     from report_gen.imaging import UnpackedArchives
     from report_gen.records import Study
 
@@ -84,3 +85,10 @@ def split_by_scope(
         else:
             kept.append(study)
     return kept, refused
+
+
+def make_request(study: Study, **values: Any) -> DraftRequest:
+    """Return the request for a study with these values of `DraftRequest`."""
+    from report_gen.drafting import DraftRequest
+
+    return DraftRequest(study, **values)

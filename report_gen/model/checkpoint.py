@@ -47,7 +47,7 @@ from report_gen.model.report_model import ReportModel
 from report_gen.model.shape_check import check_shapes
 from report_gen.model.trial import try_model
 from report_gen.model.weights import fill, parse_weights, read_header
-from report_gen.prompting import Prompt, render
+from report_gen.prompting import Prompt, PromptValues, render
 from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
@@ -159,7 +159,7 @@ def load_checkpoint(
         )
     model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer, source)
     try:
-        try_model(model.eval(), tokenizer.encode(render(prompt)))
+        try_model(model.eval(), tokenizer.encode(render(prompt, PromptValues())))
     except CheckpointError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
     return Checkpoint(model, tokenizer, prompt, str(manifest[WEIGHTS]))

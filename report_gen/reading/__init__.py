@@ -23,14 +23,16 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.reading.report_files import read_report
+    from report_gen.reading.report_patients import names_other_patient
     from report_gen.reading.structured_reports import StructuredReport, read_structured_report
 else:  # drafts in JSON and TXT are read without pydicom
     __getattr__ = lazy_exports(
         __name__,
         {
             "report_files": ("read_report",),
+            "report_patients": ("names_other_patient",),
             "structured_reports": ("StructuredReport", "read_structured_report"),
         },
     )
 
-__all__ = ["StructuredReport", "read_report", "read_structured_report"]
+__all__ = ["StructuredReport", "names_other_patient", "read_report", "read_structured_report"]

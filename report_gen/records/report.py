@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
+from report_gen.records.change import PriorComparison
 from report_gen.records.findings import FindingState
 from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
@@ -116,6 +117,8 @@ class Provenance:
     decoding: Mapping[str, str | int | float | bool]
     preprocessing: tuple[Mapping[str, str | int | float], ...] = ()
     """The `name` and the parameters of each step that changed the images before they were resized, in order."""
+    comparison: PriorComparison | None = None
+    """The earlier study with which the draft was compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

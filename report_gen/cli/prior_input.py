@@ -1,0 +1,123 @@
+"""The options of `report-gen draft` about earlier studies, and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from report_gen.cli.draft_input import read_input
+from report_gen.errors import StudyError, UsageError
+from report_gen.terminal import print_notice
+
+if TYPE_CHECKING:
+    from report_gen.drafting import PriorStudy
+    from report_gen.imaging import UnpackedArchives
+    from report_gen.records import Report, Study, ViewPosition
+
+AUTO = "auto"
+"""Value of --prior that finds the prior study of each study among the others."""
+
+Prior = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATH|auto",
+        help="Earlier study of the patient. The draft is compared with the latest one. May be repeated. `auto` takes "
+        "the latest earlier study of the same patient, modality and body part among the studies at the paths.",
+    ),
+]
+PriorReport = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Report of the prior study: text, or a draft or report as JSON, FHIR, HL7 or DICOM SR. Needs --prior.",
+    ),
+]
+PriorDays = Annotated[
+    int | None,
+    typer.Option(min=0, help="Days from the prior study to the study. Default: from the headers. Needs --prior."),
+]
+
+
+def check_prior_options(prior: Sequence[str], prior_report: Path | None, prior_days: int | None) -> None:
+    """Raise UsageError if the options about earlier studies contradict each other."""
+    if AUTO in prior and len(prior) > 1:
+        raise UsageError("--prior auto finds the prior studies itself; leave the other --prior out")
+    for option, value in (("--prior-report", prior_report), ("--prior-days", prior_days)):
+        if value is not None and (AUTO in prior or len(prior) != 1):
+            raise UsageError(f"{option} is about one prior study; name the study with one --prior PATH")
+
+
+def prior_paths(prior: Sequence[str]) -> list[Path]:
+    """Return the paths that values of --prior name."""
+    return [Path(value) for value in prior if value != AUTO]
+
+
+def read_priors(
+    studies: Sequence[Study],
+    archives: UnpackedArchives,
+    *,
+    is_auto: bool,
+    report: Path | None,
+    days: int | None,
+    view: ViewPosition | None,
+    as_study: bool,
+) -> list[tuple[PriorStudy, ...]]:
+    """Return the prior studies of each study.
+
+    Args:
+        studies: The studies to draft.
+        archives: Paths of --prior.
+        is_auto: Whether the prior study of each study is found among the others.
+        report: Value of --prior-report.
+        days: Value of --prior-days.
+        view: View of images whose files do not specify one.
+        as_study: Whether the pictures of each folder are one study.
+
+    Raises:
+        UsageError: The options name prior studies, and there are several studies to draft.
+        StudyError: A prior study or its report cannot be read, or the report is that of another patient.
+    """
+    from report_gen.drafting import PriorStudy, find_priors
+
+    if is_auto:
+        found = find_priors(studies)
+        print_notice(f"studies with a prior study: {sum(one is not None for one in found)} of {len(studies)}")
+        return [() if one is None else (one,) for one in found]
+    if not archives.paths:
+        return [()] * len(studies)
+    if len(studies) > 1:
+        raise UsageError(f"--prior names the prior of one study, and there are {len(studies)}; use --prior auto")
+    priors, refused = read_input(archives, view, as_study=as_study)
+    if refused:
+        raise refused[0]
+    if len(priors) != 1 and (report is not None or days is not None):
+        raise UsageError(f"--prior-report and --prior-days are about one study, and --prior names {len(priors)}")
+    reports = {} if report is None else {priors[0]: _read_prior_report(report, priors[0])}
+    return [tuple(PriorStudy(one, report=reports.get(one), days_earlier=days) for one in priors)]
+
+
+def _read_prior_report(path: Path, prior: Study) -> Report:
+    """Read the report of a prior study; raise StudyError if it is that of another patient."""
+    from report_gen.reading import names_other_patient, read_report
+
+    report = read_report(path, plain_text=True)
+    if names_other_patient(path, prior.patient_id):
+        raise StudyError(path, "is the report of another patient (other Patient ID); give that of the prior study")
+    return report
+
+
+def prior_settings(priors: Sequence[PriorStudy]) -> Mapping[str, Any]:
+    """Return what distinguishes the prior studies of a study, as values that JSON can write."""
+    return {
+        "priors": [
+            {
+                "images": [[image.sha256, image.view_position.value] for image in prior.study.images],
+                "days": prior.days_earlier,
+                "report": None if prior.report is None else [section.text for section in prior.report.sections],
+            }
+            for prior in priors
+        ]
+    }
