@@ -44,16 +44,7 @@ from report_gen.cli.options import (
     parse_overrides,
     study_limits,
 )
-from report_gen.cli.prior_input import (
-    AUTO,
-    Prior,
-    PriorDays,
-    PriorReport,
-    check_prior_options,
-    prior_paths,
-    prior_settings,
-    read_priors,
-)
+from report_gen.cli.prior_input import Prior, PriorDays, PriorReport, parse_prior_options, prior_settings, read_priors
 from report_gen.errors import CheckpointError, ReportGenError, UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
@@ -178,7 +169,7 @@ def draft(
     set_verbosity(verbose=verbose, quiet=quiet)
     drawings = {"--attention": attention, "--show-preprocessing": show_preprocessing}
     _check_options(drawings, output, resume=resume)
-    check_prior_options(prior or (), prior_report, prior_days)
+    prior_options = parse_prior_options(prior or (), prior_report, prior_days)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
     document_options = parse_document_options(
         patient_id=patient_id,
@@ -208,7 +199,7 @@ def draft(
     with (
         stop_on_signals(hint) as check_stop,
         unpacked(paths) as archives,
-        unpacked(prior_paths(prior or ())) as prior_archives,
+        unpacked(prior_options.paths) as prior_archives,
     ):
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
@@ -218,23 +209,14 @@ def draft(
         _check_drawings(drawings, len(studies))
         check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
-            found = read_priors(
-                studies,
-                prior_archives,
-                is_auto=AUTO in (prior or ()),
-                report=prior_report,
-                days=prior_days,
-                view=view,
-                as_study=as_study,
-            )
-            priors = dict(zip(studies, found, strict=True))
+            priors = read_priors(studies, prior_options, prior_archives, view, as_study=as_study)
             settings["manifest"] = _digest_manifest(checkpoint)
             with open_output(
                 studies,
                 output,
                 chosen_formats,
                 settings=settings,
-                own_settings=list(map(prior_settings, priors.values())) if prior else (),
+                own_settings=[prior_settings(priors.get(study, ())) for study in studies] if prior else (),
                 resume=resume,
                 overwrite=overwrite,
                 revises=revises,
@@ -249,13 +231,15 @@ def draft(
                             f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
                         )
                     results = drafter.draft_all(
-                        [make_request(study, priors=priors[study], **options) for study in target.studies],
+                        [make_request(study, priors=priors.get(study, ()), **options) for study in target.studies],
                         decoding=decoding,
                         batch_size=batch_size,
                         force=force,
                         limits=study_limits(max_views, timeout),
                     )
-                    documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
+                    documents = DocumentComposer(
+                        drafter, _read_model_card(checkpoint), document_options, revises, priors
+                    )
                     failed = write_drafts(
                         target, results, documents, check_stop, attention=attention, preprocessing=show_preprocessing
                     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,38 +42,46 @@ PriorDays = Annotated[
 ]
 
 
-def check_prior_options(prior: Sequence[str], prior_report: Path | None, prior_days: int | None) -> None:
-    """Raise UsageError if the options about earlier studies contradict each other."""
+@dataclass(frozen=True)
+class PriorOptions:
+    """What the options about earlier studies name."""
+
+    paths: tuple[Path, ...]
+    """Paths of --prior."""
+    is_auto: bool
+    """Whether the prior study of each study is found among the others."""
+    report: Path | None
+    days: int | None
+
+    @property
+    def is_used(self) -> bool:
+        return self.is_auto or bool(self.paths)
+
+
+def parse_prior_options(prior: Sequence[str], report: Path | None, days: int | None) -> PriorOptions:
+    """Return the options about earlier studies. Raises UsageError if they contradict each other."""
     if AUTO in prior and len(prior) > 1:
         raise UsageError("--prior auto finds the prior studies itself; leave the other --prior out")
-    for option, value in (("--prior-report", prior_report), ("--prior-days", prior_days)):
+    for option, value in (("--prior-report", report), ("--prior-days", days)):
         if value is not None and (AUTO in prior or len(prior) != 1):
             raise UsageError(f"{option} is about one prior study; name the study with one --prior PATH")
-
-
-def prior_paths(prior: Sequence[str]) -> list[Path]:
-    """Return the paths that values of --prior name."""
-    return [Path(value) for value in prior if value != AUTO]
+    return PriorOptions(tuple(Path(value) for value in prior if value != AUTO), AUTO in prior, report, days)
 
 
 def read_priors(
     studies: Sequence[Study],
+    options: PriorOptions,
     archives: UnpackedArchives,
-    *,
-    is_auto: bool,
-    report: Path | None,
-    days: int | None,
     view: ViewPosition | None,
+    *,
     as_study: bool,
-) -> list[tuple[PriorStudy, ...]]:
+) -> dict[Study, tuple[PriorStudy, ...]]:
     """Return the prior studies of each study.
 
     Args:
         studies: The studies to draft.
-        archives: Paths of --prior.
-        is_auto: Whether the prior study of each study is found among the others.
-        report: Value of --prior-report.
-        days: Value of --prior-days.
+        options: The options.
+        archives: The paths of the options.
         view: View of images whose files do not specify one.
         as_study: Whether the pictures of each folder are one study.
 
@@ -80,23 +89,23 @@ def read_priors(
         UsageError: The options name prior studies, and there are several studies to draft.
         StudyError: A prior study or its report cannot be read, or the report is that of another patient.
     """
+    if not options.is_used:
+        return {}
     from report_gen.drafting import PriorStudy, find_priors
 
-    if is_auto:
+    if options.is_auto:
         found = find_priors(studies)
         print_notice(f"studies with a prior study: {sum(one is not None for one in found)} of {len(studies)}")
-        return [() if one is None else (one,) for one in found]
-    if not archives.paths:
-        return [()] * len(studies)
+        return {study: (one,) for study, one in zip(studies, found, strict=True) if one is not None}
     if len(studies) > 1:
         raise UsageError(f"--prior names the prior of one study, and there are {len(studies)}; use --prior auto")
     priors, refused = read_input(archives, view, as_study=as_study)
     if refused:
         raise refused[0]
-    if len(priors) != 1 and (report is not None or days is not None):
+    if len(priors) != 1 and (options.report is not None or options.days is not None):
         raise UsageError(f"--prior-report and --prior-days are about one study, and --prior names {len(priors)}")
-    reports = {} if report is None else {priors[0]: _read_prior_report(report, priors[0])}
-    return [tuple(PriorStudy(one, report=reports.get(one), days_earlier=days) for one in priors)]
+    report = None if options.report is None else _read_prior_report(options.report, priors[0])
+    return {studies[0]: tuple(PriorStudy(one, report=report, days_earlier=options.days) for one in priors)}
 
 
 def _read_prior_report(path: Path, prior: Study) -> Report:

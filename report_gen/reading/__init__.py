@@ -13,6 +13,8 @@ The format `dicom-sr` has the findings in the order present, uncertain, absent, 
 has two decimals of a probability. The format `dicom-sr-findings` has side and zones only of findings with a known site.
 Neither has a location of an absent finding. Both name a study of pictures by a derived UID.
 
+Only JSON and FHIR say how a draft was compared with a prior study; DICOM SR refers to its images as evidence.
+
 Control characters are removed from texts when a draft is written. Of a report of another program only the texts are
 kept.
 """

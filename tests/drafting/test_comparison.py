@@ -17,6 +17,7 @@ from report_gen.config import ChangeConfig, ScopeConfig
 from report_gen.drafting import Drafter, DraftRequest, PriorStudy
 from report_gen.drafting import drafter as drafting
 from report_gen.drafting.change_sentences import add_changes, change_sentence, describe_prior
+from report_gen.drafting.prior_loading import add_prior
 from report_gen.errors import StudyError
 from report_gen.generation import Decoding, GeneratedText
 from report_gen.imaging import load_pixels, read_study
@@ -27,7 +28,16 @@ from report_gen.outputs.json import json_schema
 from report_gen.phantom.dicom import draw_chest
 from report_gen.prompting import Prompt
 from report_gen.reading.plain_reports import cut_plain_report
-from report_gen.records import ChangeState, FindingState, Report, SectionName, Study, parse_report
+from report_gen.records import (
+    ChangeState,
+    FindingState,
+    Report,
+    SectionName,
+    Study,
+    ViewPosition,
+    parse_report,
+    view_offsets,
+)
 from tests.builders import FINDINGS, SIZE, THRESHOLDS, tiny_config, tiny_model, tokenizer, write_png
 from tests.builders import study as picture
 from tests.dicom_files import write_dicom
@@ -333,3 +343,39 @@ def test_the_prompt_names_the_prior_and_quotes_its_report(tmp_path: Path, monkey
     draft(model, study, PriorStudy(prior, report=report))
     draft(model, replace(study, admitting_diagnoses=None))
     assert prompts == ["Chest PA|Fever|Chest radiograph, 12 days earlier.|Clear lungs. Normal.", "Chest PA|||"]
+
+
+# ---- models that read the images of a prior study -----------------------------------------------------------------
+
+
+def test_the_images_of_a_prior_are_further_views_with_their_days(tmp_path: Path) -> None:
+    """A model that was trained with prior images reads them; another one with the same weights does not."""
+    study, prior = chest(tmp_path, 13, effusion=True), chest(tmp_path, 1, effusion=False)
+    found: dict[tuple[bool, int | None], list[float | None]] = {}
+    for reads_priors in (False, True):
+        sequence = {"kind": "attention", "width": 8, "heads": 2, "layers": 1, "priors": reads_priors}
+        model = make_drafter(tmp_path / "chests", changes=CHANGES.model_dump(), sequence=sequence)
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for parameter in model._model.sequence.parameters():  # type: ignore[union-attr]
+                parameter.copy_(torch.randn_like(parameter))
+        for days in (None, 12, 365):
+            report = draft(model, study, *([] if days is None else [PriorStudy(prior, days_earlier=days)]))
+            found[reads_priors, days] = [finding.probability for finding in report.findings]
+            assert [one.sha256 for one in report.provenance.inputs] == [study.images[0].sha256]
+            assert not any("left out" in notice for notice in report.notices)
+    assert found[False, None] == found[False, 12] == found[False, 365] == found[True, None]
+    assert found[True, None] != found[True, 12] != found[True, 365]
+
+
+def test_the_prompt_names_the_views_of_the_study_only(tmp_path: Path) -> None:
+    loaded = make_drafter(tmp_path / "chests")._preprocessor.load(DraftRequest(chest(tmp_path, 13, effusion=True)))
+    assert not isinstance(loaded, StudyError)
+    prior = replace(loaded, views=(ViewPosition.LATERAL,))
+    sequence = {"kind": "attention", "width": 8, "heads": 2, "priors": True}
+    request = replace(loaded.request, priors=(PriorStudy(chest(tmp_path, 1, effusion=False)),))
+    joined, _ = add_prior(replace(loaded, request=request), lambda _: prior, tiny_config(sequence=sequence))
+    assert joined.views == (loaded.views[0], ViewPosition.LATERAL)
+    assert joined.own_views == loaded.views
+    assert [offset.days for offset in view_offsets(joined.images)] == [0, -12]
+    assert joined.patch_features.shape[0] == joined.pixel_values.shape[0] == len(joined.placements) == 2
