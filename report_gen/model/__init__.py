@@ -10,7 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.model.adapter import TOKEN_ROWS
     from report_gen.model.base_source import base_digest, local_source
-    from report_gen.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.checkpoint import Checkpoint, load_checkpoint, replace_config, save_checkpoint
     from report_gen.model.checkpoint_files import MANIFEST
     from report_gen.model.conditioning import (
         Conditioning,
@@ -39,7 +39,7 @@ else:
         {
             "adapter": ("TOKEN_ROWS",),
             "base_source": ("base_digest", "local_source"),
-            "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "checkpoint": ("Checkpoint", "load_checkpoint", "replace_config", "save_checkpoint"),
             "checkpoint_files": ("MANIFEST",),
             "conditioning": (
                 "Conditioning",
@@ -102,6 +102,7 @@ __all__ = [
     "predict_locations",
     "read_config",
     "read_model_card",
+    "replace_config",
     "resolve_device",
     "resolve_dtype",
     "save_checkpoint",

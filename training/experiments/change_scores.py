@@ -1,8 +1,10 @@
-"""Score how well changes of findings between two studies are recognized, with intervals over patients."""
+"""Score how well changes of findings between two studies are told, with intervals over patients.
+
+Axes: P pairs of studies, F findings, and the four cases of `CASES`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,110 +13,115 @@ from numpy.typing import NDArray
 from report_gen.metrics import Floats, intervals, resamplings
 from report_gen.metrics.auroc import auroc
 
+CASES = ("new", "unchanged", "resolved", "absent")
+"""Cases of a finding in two studies: present in the later one only, in both, in the earlier one only, in neither."""
 MIN_CASES = 5
-"""Least number of new, unchanged and resolved cases of a finding that counts in the mean AUROC."""
-CHANGES = 3
-"""New, unchanged, resolved: the order of the last axis of scores, and of the first three cells."""
+"""Least number of new, of unchanged and of resolved cases of a finding that counts in the means."""
+
+Calls = NDArray[np.intp]
+"""[P,F], index into `CASES` that a method says of each finding."""
 
 
-class ScoredPairs(NamedTuple):
-    """Labels of P pairs."""
+class Estimate(NamedTuple):
+    """A score with its 95% interval over patients; NaN where it is not defined."""
 
-    cells: NDArray[np.bool_]
-    """[P,F,4]: new, unchanged, resolved, absent in both; none if a label is unknown."""
-    patients: NDArray[np.str_]
-    """[P]."""
+    value: float
+    low: float
+    high: float
 
-
-PairScores = Floats
-"""[P,F,3], higher where new, unchanged or resolved is more probable among the three."""
+    def __str__(self) -> str:
+        return "" if np.isnan(self.value) else f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def difference_scores(prior: Floats, present: Floats) -> PairScores:
-    """Return scores from the difference of the probabilities [P,F] of the two studies."""
-    difference = present - prior
-    scores: PairScores = np.stack([difference, -np.abs(difference), -difference], axis=-1)
-    return scores
-
-
-def relative_scores(probabilities: Floats) -> PairScores:
-    """Return the probabilities [P,F,3] of the changes, if at least one of the studies shows the finding."""
-    scores: PairScores = probabilities / probabilities.sum(-1, keepdims=True).clip(1e-12)
-    return scores
-
-
-def choose_limit(pairs: ScoredPairs, scores: PairScores) -> float:
-    """Return the score of "unchanged" from which on a finding is called unchanged, with the best balanced accuracy."""
-    values, truth, _ = _cases(pairs, scores)
-    limits = np.unique(values[:, 1])
-    accuracies = [_balanced_accuracy(values, truth, limit, np.ones(len(truth)))[()] for limit in limits]
-    return float(limits[int(np.argmax(accuracies))])
-
-
-def score_changes(
-    pairs: ScoredPairs, scores: PairScores, limit: float, *, draws: int, seed: int
-) -> list[tuple[float, float, float]]:
-    """Score the cases in which at least one study shows the finding.
+class JudgedPairs:
+    """Pairs with their true cases, and the draws of their patients that all scores share.
 
     Args:
-        pairs: P pairs.
-        scores: [P,F,3].
-        limit: See `choose_limit`.
+        cells: [P,F,4] which case each finding is; none if a label is unknown.
+        patients: [P] patient of each pair.
         draws: Bootstrap resamplings of the patients.
         seed: Seed of the bootstrap.
-
-    Returns:
-        Value and 95% interval of the mean AUROC of new, of unchanged and of resolved, over the findings with enough
-        cases, and of the balanced accuracy over all findings.
     """
-    patients, indices = np.unique(pairs.patients, return_inverse=True)
-    drawn = np.concatenate(list(resamplings(len(patients), draws, seed)))  # [draws,patients]
-    weights = np.concatenate([np.ones((1, len(patients))), drawn])[:, indices]  # [1+draws,P]
-    values, truth, rows = _cases(pairs, scores)
-    found = [
-        _mean([_auroc(pairs, scores, finding, change, weights) for finding in _frequent(pairs)], len(weights))
-        for change in range(CHANGES)
-    ]
-    found.append(_balanced_accuracy(values, truth, limit, weights[:, rows]))
-    return [(float(one[0]), *_interval(one[1:])) for one in found]
+
+    def __init__(self, cells: NDArray[np.bool_], patients: NDArray[np.str_], *, draws: int, seed: int) -> None:
+        names, indices = np.unique(patients, return_inverse=True)
+        drawn = np.concatenate([np.ones((1, len(names))), *resamplings(len(names), draws, seed)])
+        self.cells, self.patients = cells, len(names)
+        self._weights = drawn[:, indices]  # [1+draws,P]; the first row counts every pair once
+        counts = cells[..., :3].sum(0).min(-1)
+        self.frequent = np.flatnonzero(counts >= MIN_CASES)
+        """Findings that count in the means."""
+
+    def balanced_accuracy(self, calls: Calls) -> Floats:
+        """Return the mean recall of the four cases [1+draws,F]; NaN where a case does not occur."""
+        recalls = []
+        for case in range(len(CASES)):
+            of_case = self.cells[..., case]  # [P,F]
+            total, right = self._weights @ of_case, self._weights @ (of_case & (calls == case))
+            recalls.append(_ratio(right, total))
+        mean: Floats = np.mean(recalls, axis=0)
+        return mean
+
+    def auroc(self, scores: Floats, case: int) -> Floats:
+        """Return the AUROC [1+draws,F] of a case against the three others for scores [P,F]."""
+        known = self.cells.any(-1)
+        columns = []
+        for finding in range(self.cells.shape[1]):
+            rows = known[:, finding]
+            columns.append(
+                auroc(scores[rows, finding], self.cells[rows, finding, case], self._weights[:, rows])
+                if rows.any()
+                else np.full(len(self._weights), np.nan)
+            )
+        return np.stack(columns, axis=-1)
+
+    def mean(self, values: Floats) -> Floats:
+        """Return the means [1+draws] of values [1+draws,F] over the findings that count, as far as they are defined."""
+        known = np.isfinite(values[:, self.frequent])
+        return _ratio(np.where(known, values[:, self.frequent], 0.0).sum(-1), known.sum(-1))
+
+    def precision(self, stated: NDArray[np.bool_], case: int) -> tuple[int, int, Estimate]:
+        """Return how many statements [P,F] of a case the labels confirm, how many there are, and their ratio."""
+        judged = stated & self.cells.any(-1)
+        right = (judged & self.cells[..., case]).sum(1)  # [P]
+        ratio = _ratio(self._weights @ right, self._weights @ judged.sum(1))
+        return int(right.sum()), int(judged.sum()), estimate(ratio)
 
 
-def _mean(values: Sequence[Floats], count: int) -> Floats:
-    """Return the means [count] over the values that are defined; NaN where none is."""
-    stacked = np.ma.masked_invalid(np.reshape(values, (len(values), count)))
-    mean: Floats = np.ma.filled(stacked.mean(axis=0), np.nan) if len(values) else np.full(count, np.nan)
-    return mean
+def estimate(values: Floats) -> Estimate:
+    """Return the first of 1+draws values with the interval of the others that are defined."""
+    drawn = values[1:][np.isfinite(values[1:])]
+    low, high = intervals(drawn) if len(drawn) else (np.nan, np.nan)
+    return Estimate(float(values[0]), float(low), float(high))
 
 
-def _interval(drawn: Floats) -> tuple[float, float]:
-    defined = drawn[np.isfinite(drawn)]
-    low, high = intervals(defined[:, None])[:, 0].tolist() if len(defined) else (np.nan, np.nan)
-    return low, high
+def call_by_states(prior_present: NDArray[np.bool_], present: NDArray[np.bool_]) -> Calls:
+    """Return the cases that follow from whether each of two studies, read alone, shows a finding [P,F]."""
+    return np.select([~prior_present & present, prior_present & present, prior_present & ~present], [0, 1, 2], 3)
 
 
-def _frequent(pairs: ScoredPairs) -> list[int]:
-    counts = pairs.cells[..., :CHANGES].sum(0).min(-1)
-    return [finding for finding, count in enumerate(counts) if count >= MIN_CASES]
+def call_by_probabilities(probabilities: Floats, frequencies: Floats) -> Calls:
+    """Return the case whose probability is highest in relation to its frequency, which maximizes balanced accuracy.
+
+    Args:
+        probabilities: [P,F,4] of the cases.
+        frequencies: [F,4] of the cases in the training pairs.
+    """
+    return (probabilities / frequencies.clip(1e-9)).argmax(-1)
 
 
-def _cases(pairs: ScoredPairs, scores: PairScores) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
-    """Return scores [n,3], the true change [n] and the pair [n] of each case in which a study shows a finding."""
-    rows, findings, truth = np.nonzero(pairs.cells[..., :CHANGES])
-    return scores[rows, findings], truth, rows
+def difference_scores(prior: Floats, present: Floats) -> Floats:
+    """Return scores [P,F,3] of new, unchanged and resolved from the probabilities [P,F] of the two studies alone.
+
+    The later study alone ranks "unchanged" better than the negative absolute difference, which ranks absent findings
+    first; so the smaller of the two probabilities is used.
+    """
+    difference = present - prior
+    return np.stack([difference, np.minimum(prior, present), -difference], axis=-1)
 
 
-def _auroc(pairs: ScoredPairs, scores: PairScores, finding: int, change: int, weights: Floats) -> Floats:
-    shown = pairs.cells[:, finding, :CHANGES].any(-1)
-    return auroc(scores[shown, finding, change], pairs.cells[shown, finding, change], weights[:, shown])
-
-
-def _balanced_accuracy(values: Floats, truth: NDArray[np.intp], limit: float, weights: Floats) -> Floats:
-    """Return the mean recall of the three changes [...] under weights [..., n]."""
-    called = np.where(values[:, 1] >= limit, 1, np.where(values[:, 0] >= values[:, 2], 0, 2))
-    recalls = []
-    for change in range(CHANGES):
-        of_change = weights * (truth == change)
-        total, right = of_change.sum(-1), (of_change * (called == truth)).sum(-1)
-        recalls.append(np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0))
-    mean: Floats = np.mean(recalls, axis=0)
-    return mean
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """Divide element by element; NaN where the denominator is 0."""
+    quotient: Floats = np.full(np.shape(numerator), np.nan)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 0)
+    return quotient

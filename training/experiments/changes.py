@@ -1,118 +1,178 @@
-"""Fit and measure how findings change between two studies of a patient, with the follow-ups of ChestX-ray14.
+"""Fit and judge how findings change between two studies of a patient, with the follow-ups of ChestX-ray14.
 
     python -m report_gen_training.experiments.changes ../shared/data --output experiments/changes [--test]
 
 The corpora, and the split of their patients, are those of a recipe (`--recipe`). Every study is paired with the one
-before it. Parameters are fitted to the pairs of training patients, limits are chosen on those of validation patients.
-With `--test`, the pairs of test patients are scored as well; they choose nothing. OUTPUT gets changes.md, the features
-of the images, and changes.json: the parameters for the key `changes` of a checkpoint's config.json.
+before it, and a finding is new, unchanged (present in both), resolved, or absent in both. The labels say nothing about
+degrees, so "improved" and "worsened" cannot be judged. The joint probability of both studies
+(`report_gen/model/finding_changes.py`) is fitted to the pairs of training patients and judged on those of validation
+patients, who choose nothing. `--test` judges it on the pairs of test patients as well. It is compared with
 
-Four ways to score a change are compared, on the findings that at least one study of a pair shows:
+- majority: the most frequent case, which is "absent";
+- states: the difference of the states that each study alone gets (`ReportModel.decide`);
+- probabilities: the difference of the two calibrated probabilities, without a fit.
 
-- constant: every finding is unchanged;
-- difference: the difference of the two calibrated probabilities;
-- joint: the joint probability of both studies (`report_gen/model/finding_changes.py`);
-- head: a head on the features of both studies (`temporal_head.py`).
+OUTPUT gets changes.md, the finding logits of the images, and changes.json: the value of `changes` in the config.json of
+a checkpoint. `--write` puts it into the checkpoint that was judged.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
-from report_gen.config import ChangeConfig
+from report_gen.config import STATES, ChangeConfig
 from report_gen.files import write_atomically
 from report_gen.metrics import Floats
-from report_gen.model import Checkpoint, decide_changes, load_checkpoint, resolve_device
+from report_gen.model import (
+    DECIDED_CHANGES,
+    Checkpoint,
+    decide_changes,
+    find_checkpoint,
+    load_checkpoint,
+    read_config,
+    replace_config,
+    resolve_device,
+)
 from report_gen.records import FindingState
 from report_gen.terminal import run_app
 
-from ..calibration import fit_changes, predict_changes
-from .change_scores import PairScores, ScoredPairs, choose_limit, difference_scores, relative_scores, score_changes
+from ..calibration import LabeledPairs, fit_changes, predict_changes
+from .change_scores import (
+    CASES,
+    JudgedPairs,
+    call_by_probabilities,
+    call_by_states,
+    difference_scores,
+    estimate,
+)
 from .follow_up_images import FollowUpImages, load_follow_ups
-from .temporal_head import PairedFindings, TemporalHead, negative_log_likelihood, train_head
 
-_DECAYS = (1.0, 5.0, 20.0)
-"""Weight decays of the direction of the head, of which validation pairs choose one."""
 _DRAWS = 2000
-
-
-class _Head(NamedTuple):
-    """A trained head with the standardization of its features."""
-
-    head: TemporalHead
-    mean: torch.Tensor
-    """[F,D]."""
-    deviation: torch.Tensor
-    """[F,D]."""
-    decay: float
+_PRESENT = STATES.index(FindingState.PRESENT)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Raises ReportGenError with a message for the user."""
     options = _parse(arguments)
     checkpoint = load_checkpoint(options.checkpoint)
-    images = load_follow_ups(
-        options.recipe, options.data, checkpoint, cache=options.output, device=resolve_device(options.device)
-    )
+    device = resolve_device(options.device)
+    images = load_follow_ups(options.recipe, options.data, checkpoint, cache=options.output, device=device)
     trained = images.labeled & np.array(checkpoint.model.config.findings.reported)
     config = fit_changes(images.pairs("train"), trained=trained.tolist(), threshold=options.threshold)
-    head = _choose_head(images, trained, options.seed)
-    validation = _scores(images, "val", config, head, trained)
-    limits = {name: choose_limit(validation.pairs, scores) for name, scores in validation.methods.items()}
-    splits = {"val": validation}
-    if options.test:
-        splits["test"] = _scores(images, "test", config, head, trained)
-    lines = [f"Head: weight decay {head.decay:g}. Limits: " + ", ".join(f"{k} {v:.3f}" for k, v in limits.items()), ""]
-    for split, scored in splits.items():
-        lines += [*_table(split, scored, limits, options.seed), *_stated(images, split, config, checkpoint), ""]
-    table = "\n".join(lines)
+    splits = ("val", "test") if options.test else ("val",)
+    table = "\n".join(line for split in splits for line in _judge(images, split, config, checkpoint, options.seed))
     write_atomically(options.output / "changes.md", table)
     write_atomically(options.output / "changes.json", json.dumps(config.model_dump(), indent=2) + "\n")
+    if options.write:
+        folder = find_checkpoint(options.checkpoint)
+        replace_config(folder, read_config(folder).model_copy(update={"changes": config}))
     Console().print(table, soft_wrap=True, highlight=False, markup=False)
 
 
-class _Scored(NamedTuple):
-    pairs: ScoredPairs
-    methods: Mapping[str, PairScores]
-    likelihoods: Mapping[str, float]
-    """Mean negative log-likelihood of the four cases by the methods that give their probabilities."""
-
-
-def _scores(
-    images: FollowUpImages, split: str, config: ChangeConfig, head: _Head, trained: NDArray[np.bool_]
-) -> _Scored:
-    """Score the pairs of a split with every method."""
-    pairs = images.pairs(split)
-    cells = pairs.cells()[:, trained]
-    joint = predict_changes(pairs, config)[:, trained]
-    with torch.inference_mode():
-        found = images.paired_findings(split, trained)
-        logits = torch.cat([head.head(_standardized(found.rows(rows), head)) for rows in _blocks(len(cells))])
-        likelihood = negative_log_likelihood(logits, torch.from_numpy(cells)).item()
-    learned = logits.softmax(-1)[..., :3].double().numpy()
-    independent = predict_changes(pairs, _independent(config))[:, trained]
-    return _Scored(
-        ScoredPairs(cells, images.patients(split)),
-        {
-            "difference": difference_scores(pairs.prior[:, trained], pairs.present[:, trained]),
-            "joint": relative_scores(joint),
-            "head": relative_scores(learned),
-        },
-        {
-            "independent": _likelihood(independent, cells),
-            "joint": _likelihood(joint, cells),
-            "head": likelihood,
-        },
+def _judge(
+    images: FollowUpImages, split: str, config: ChangeConfig, checkpoint: Checkpoint, seed: int
+) -> Iterator[str]:
+    """Yield the lines of the table of a split."""
+    columns = np.flatnonzero(config.trained)
+    names = [checkpoint.model.config.finding_schema.findings[column] for column in columns]
+    pairs, training = images.pairs(split), images.pairs("train").cells()[:, columns]
+    judged = JudgedPairs(pairs.cells()[:, columns], images.patients(split), draws=_DRAWS, seed=seed)
+    joint = _all_cases(predict_changes(pairs, config)[:, columns])  # [P,F,4]
+    states, states_before = (_decide(checkpoint, one) for one in (pairs.present, pairs.prior))
+    by_states = call_by_states(states_before[:, columns] == _PRESENT, states[:, columns] == _PRESENT)
+    frequencies = training.sum(0) / training.any(-1).sum(0)[:, None]  # [F,4]
+    accuracies = [judged.balanced_accuracy(one) for one in (by_states, call_by_probabilities(joint, frequencies))]
+    areas = [judged.auroc(joint[..., case], case) for case in range(3)]
+    yield (
+        f"{split}: {len(joint)} pairs of {judged.patients} patients. Balanced accuracy of the four cases (majority: "
+        "0.250) and AUROC of a case against the three others; 95% intervals over patients."
     )
+    yield ""
+    heads = ["finding", *CASES, "states", "joint", "joint - states", *(f"AUROC {case}" for case in CASES[:3])]
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    scores = [*accuracies, accuracies[1] - accuracies[0], *areas]
+    for column, name in enumerate(names):
+        counts = judged.cells[:, column].sum(0)
+        enough = column in judged.frequent
+        cells = [str(estimate(one[:, column])) if enough else "" for one in scores]
+        yield f"| {' | '.join([name, *map(str, counts), *cells])} |"
+    counts = judged.cells.sum((0, 1))
+    cells = [str(estimate(judged.mean(one))) for one in scores]
+    yield f"| {' | '.join([f'mean of {len(judged.frequent)}', *map(str, counts), *cells])} |"
+    yield ""
+    yield from _ranking(pairs, judged, joint, columns, frequencies, config)
+    yield from _stated(judged, pairs, states, by_states, columns, config)
+
+
+def _ranking(
+    pairs: LabeledPairs,
+    judged: JudgedPairs,
+    joint: Floats,
+    columns: NDArray[np.intp],
+    frequencies: Floats,
+    config: ChangeConfig,
+) -> Iterator[str]:
+    """Yield how the joint probability compares with the probabilities of the studies alone."""
+    alone = difference_scores(pairs.prior[:, columns], pairs.present[:, columns])
+    parts = []
+    for case in range(3):
+        found, baseline = judged.auroc(joint[..., case], case), judged.auroc(alone[..., case], case)
+        means = [judged.mean(one) for one in (baseline, found - baseline)]
+        parts.append(f"{CASES[case]} {estimate(means[0])}, joint {estimate(means[1])} above")
+    yield f"Mean AUROC of the difference of the probabilities: {'; '.join(parts)}."
+    independent = _all_cases(predict_changes(pairs, _independent(config))[:, columns])
+    nats = {
+        "frequencies of the training pairs": _nats(np.broadcast_to(frequencies, joint.shape), judged),
+        "independent studies": _nats(independent, judged),
+        "joint": _nats(joint, judged),
+    }
+    yield (
+        "Negative log-likelihood of a case, nats: " + ", ".join(f"{name} {one:.4f}" for name, one in nats.items()) + "."
+    )
+
+
+def _stated(
+    judged: JudgedPairs,
+    pairs: LabeledPairs,
+    states: NDArray[np.intp],
+    by_states: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    config: ChangeConfig,
+) -> Iterator[str]:
+    """Yield how many of the changes that drafts would state are in the labels."""
+    order, probabilities = tuple(FindingState), torch.from_numpy(predict_changes(pairs, config))
+    stated = np.full(states.shape, len(CASES))
+    for pair, row in enumerate(states.tolist()):
+        changes = decide_changes(probabilities[pair], [order[state] for state in row], config.threshold)
+        for finding, change in enumerate(changes):
+            if change is not None:
+                stated[pair, finding] = DECIDED_CHANGES.index(change)
+    for name, calls in ((f"Drafts at the threshold {config.threshold:g}", stated[:, columns]), ("States", by_states)):
+        parts = []
+        for case in range(3):
+            right, count, precision = judged.precision(calls == case, case)
+            parts.append(f"{CASES[case]} {right} of {count}" + (f", {precision}" if count else ""))
+        yield f"{name} state, and the labels confirm: {'; '.join(parts)}."
+
+
+def _decide(checkpoint: Checkpoint, probabilities: Floats) -> NDArray[np.intp]:
+    """Return the states [P,F], indices into `STATES`, that each study alone gets."""
+    states: NDArray[np.intp] = checkpoint.model.decide(torch.from_numpy(probabilities)).numpy()
+    return states
+
+
+def _all_cases(changes: Floats) -> Floats:
+    """Return the probabilities [P,F,4] of the cases from those of the three changes."""
+    return np.concatenate([changes, 1 - changes.sum(-1, keepdims=True)], axis=-1)
 
 
 def _independent(config: ChangeConfig) -> ChangeConfig:
@@ -120,77 +180,8 @@ def _independent(config: ChangeConfig) -> ChangeConfig:
     return config.model_copy(update={"scale": 1.0, "bias": zeros, "persistence": zeros})
 
 
-def _likelihood(probabilities: Floats, cells: NDArray[np.bool_]) -> float:
-    all_cells = np.concatenate([probabilities, 1 - probabilities.sum(-1, keepdims=True)], axis=-1)
-    return float(-np.log(all_cells[cells].clip(1e-9)).mean())
-
-
-def _choose_head(images: FollowUpImages, trained: NDArray[np.bool_], seed: int) -> _Head:
-    """Train a head with each weight decay, and return the one that fits the validation pairs best."""
-    pairs, held_out = images.paired_findings("train", trained), images.paired_findings("val", trained)
-    cells = torch.from_numpy(images.pairs("train").cells()[:, trained])
-    truth = torch.from_numpy(images.pairs("val").cells()[:, trained])
-    deviation, mean = torch.std_mean(pairs.features.float(), dim=0)
-    heads: list[tuple[float, _Head]] = []
-    for decay in _DECAYS:
-        untrained = _Head(TemporalHead(*mean.shape), mean, deviation.clamp_min(1e-3), decay)
-        head = untrained._replace(
-            head=train_head(_standardized(pairs, untrained), cells, decay=decay, seed=seed),
-        )
-        with torch.inference_mode():
-            heads.append((negative_log_likelihood(head.head(_standardized(held_out, head)), truth).item(), head))
-    return min(heads, key=lambda pair: pair[0])[1]
-
-
-def _standardized(pairs: PairedFindings, head: _Head) -> PairedFindings:
-    """Return pairs with standardized features in half precision, which halves their memory."""
-
-    def standardize(features: torch.Tensor) -> torch.Tensor:
-        return ((features - head.mean) / head.deviation).to(features.dtype)
-
-    return pairs._replace(prior_features=standardize(pairs.prior_features), features=standardize(pairs.features))
-
-
-def _blocks(count: int) -> tuple[torch.Tensor, ...]:
-    return tuple(torch.split(torch.arange(count), 512))
-
-
-def _table(split: str, scored: _Scored, limits: Mapping[str, float], seed: int) -> list[str]:
-    """Return a Markdown table with the scores of every method, with 95% intervals over patients."""
-    counts = scored.pairs.cells.sum((0, 1))
-    patients = len(set(scored.pairs.patients))
-    lines = [
-        f"{split}: {len(scored.pairs.patients)} pairs of {patients} patients; findings new {counts[0]}, unchanged "
-        f"{counts[1]}, resolved {counts[2]}, absent in both {counts[3]}.",
-        "",
-        "| method | AUROC new | AUROC unchanged | AUROC resolved | balanced accuracy | nats per finding |",
-        "|---|---|---|---|---|---|",
-        "| constant | 0.500 | 0.500 | 0.500 | 0.333 | |",
-    ]
-    for name, scores in scored.methods.items():
-        found = score_changes(scored.pairs, scores, limits[name], draws=_DRAWS, seed=seed)
-        cells = [f"{value:.3f} ({low:.3f} to {high:.3f})" for value, low, high in found]
-        likelihood = f"{scored.likelihoods[name]:.4f}" if name in scored.likelihoods else ""
-        lines.append(f"| {name} | {' | '.join(cells)} | {likelihood} |")
-    return [*lines, "", f"Independent studies: {scored.likelihoods['independent']:.4f} nats per finding.", ""]
-
-
-def _stated(images: FollowUpImages, split: str, config: ChangeConfig, checkpoint: Checkpoint) -> list[str]:
-    """Return how many changes drafts would state, and how many of them the labels confirm."""
-    pairs = images.pairs(split)
-    states = checkpoint.model.decide(torch.from_numpy(images.present_probabilities(split)))
-    order = tuple(FindingState)
-    probabilities = torch.from_numpy(predict_changes(pairs, config))
-    cells, stated = pairs.cells(), {"new": [0, 0], "unchanged": [0, 0], "resolved": [0, 0]}
-    for pair, row in enumerate(states.tolist()):
-        changes = decide_changes(probabilities[pair], [order[state] for state in row], config.threshold)
-        for finding, change in enumerate(changes):
-            if change is not None and cells[pair, finding].any():
-                counted = stated[change.value]
-                counted[0] += 1
-                counted[1] += int(cells[pair, finding, list(stated).index(change.value)])
-    parts = ", ".join(f"{name} {right} of {all_}" for name, (all_, right) in stated.items())
-    return [f"Changes that a draft states at the threshold {config.threshold:g}, and the labels confirm: {parts}."]
+def _nats(probabilities: Floats, judged: JudgedPairs) -> float:
+    return float(-np.log(probabilities[judged.cells].clip(1e-9)).mean())
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -203,9 +194,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--recipe", default="chest_image_128", help="recipe with the corpora and the split of patients")
     parser.add_argument("--checkpoint", type=Path, help="checkpoint folder; default: the embedded checkpoint")
     parser.add_argument("--output", type=Path, default=Path("experiments/changes"), help="folder for results")
-    parser.add_argument("--threshold", type=float, default=0.4, help="minimum probability of a change that is stated")
-    parser.add_argument("--test", action="store_true", help="score the pairs of test patients as well")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the training of the head and of the intervals")
+    parser.add_argument("--threshold", type=float, default=0.5, help="minimum probability of a change that is stated")
+    parser.add_argument("--test", action="store_true", help="judge the pairs of test patients as well")
+    parser.add_argument("--write", action="store_true", help="write the parameters into the checkpoint")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the intervals")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser.parse_args(arguments)
 

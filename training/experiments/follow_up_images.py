@@ -23,9 +23,8 @@ from ..calibration import LabeledPairs
 from ..data import LEFT_OUT, StudyPair, assign_splits, pair_studies
 from ..recipe import load_recipe
 from .soft_labels import encode_views
-from .temporal_head import PairedFindings
 
-_FILE = "features.npz"
+_FILE = "logits.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +35,6 @@ class FollowUpImages:
     """[S,F], NaN if unknown."""
     probabilities: Floats
     """[S,F] calibrated."""
-    features: torch.Tensor
-    """[S,F,D] float16."""
     abnormal: list[int]
     """Indices of the findings, without the one that means "normal"."""
     by_split: Mapping[str, list[StudyPair]]
@@ -57,17 +54,6 @@ class FollowUpImages:
         return LabeledPairs(
             self.probabilities[prior], self.probabilities[present], self.labels[prior], self.labels[present]
         )
-
-    def paired_findings(self, split: str, used: NDArray[np.bool_]) -> PairedFindings:
-        """Return features and log-odds of some findings in the pairs of a split."""
-        prior, present = self._indices(split)
-        features = self.features[:, torch.from_numpy(used)]
-        logits = torch.from_numpy(self.probabilities[:, used]).logit(eps=1e-6)
-        return PairedFindings(features[prior], features[present], logits[prior], logits[present])
-
-    def present_probabilities(self, split: str) -> Floats:
-        """Return the probabilities [P,F] of the present studies of a split."""
-        return self.probabilities[self._indices(split)[1]]
 
     def patients(self, split: str) -> NDArray[np.str_]:
         """Return the patient [P] of each pair of a split."""
@@ -90,7 +76,7 @@ def load_follow_ups(
         recipe_name: Recipe with the corpora.
         data: Their folder.
         checkpoint: Encodes the images.
-        cache: Folder of decoded images and features.
+        cache: Folder of decoded images and finding logits.
         device: Where the model runs.
 
     Raises:
@@ -104,12 +90,11 @@ def load_follow_ups(
     by_split = {name: [one for one in pairs if rows[one.present]["split"] == name] for name in ("train", "val", "test")}
     if not all(by_split.values()):
         raise CorpusError(f"{data}: a split has no patient with several studies; add a corpus")
-    logits, features = _encode(rows, checkpoint, cache, device)
+    logits = _encode(rows, checkpoint, cache, device)
     schema = checkpoint.model.config.finding_schema
     return FollowUpImages(
         labels=np.array([row["labels"] for row in rows], dtype=np.float64),
         probabilities=checkpoint.model.probabilities(logits.double()).numpy(),
-        features=features,
         abnormal=list(map(schema.index, schema.stated)),
         by_split=by_split,
     )
@@ -132,24 +117,18 @@ def _read_rows(recipe_name: str, data: Path) -> list[dict[str, Any]]:
     return [row | {"split": of_patient.get(row["patient_id"], "val")} for row in rows.values()]
 
 
-def _encode(
-    rows: list[dict[str, Any]], checkpoint: Checkpoint, cache: Path, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return finding logits [S,F] and finding features [S,F,D], from the cache if it has them."""
-    names, file = np.array([row["study_id"] for row in rows]), cache / _FILE
+def _encode(rows: list[dict[str, Any]], checkpoint: Checkpoint, cache: Path, device: torch.device) -> torch.Tensor:
+    """Return finding logits [S,F], from the cache if it has those of the same weights."""
+    names, file = [row["study_id"] for row in rows], cache / _FILE
     if file.is_file():
         stored = np.load(file)
         place = {name: index for index, name in enumerate(stored["names"].tolist())}
-        if all(name in place for name in names.tolist()):
-            chosen = [place[name] for name in names.tolist()]
-            return torch.from_numpy(stored["logits"][chosen]), torch.from_numpy(stored["features"][chosen])
+        if str(stored["weights"]) == checkpoint.weights_sha256 and all(name in place for name in names):
+            return torch.from_numpy(stored["logits"][[place[name] for name in names]])
     views = [(row["images"][0], ViewPosition(row["view_positions"][0])) for row in rows]
-    parts = [
-        (visual.finding_logits.cpu(), visual.finding_features.half().cpu())
-        for visual in encode_views(checkpoint, views, cache / "images", device)
-    ]
-    logits, features = (torch.cat(part) for part in zip(*parts, strict=True))
+    encoded = encode_views(checkpoint, views, cache / "images", device)
+    logits = torch.cat([visual.finding_logits.cpu() for visual in encoded])
     content = io.BytesIO()
-    np.savez(content, names=names, logits=logits.numpy(), features=features.numpy())
+    np.savez(content, names=np.array(names), logits=logits.numpy(), weights=np.array(checkpoint.weights_sha256))
     write_atomically(file, content.getvalue())
-    return logits, features
+    return logits

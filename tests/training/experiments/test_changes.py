@@ -1,4 +1,4 @@
-"""Changes between two studies: scores against other implementations, a drawn task, and a whole run."""
+"""Changes between two studies: scores against other implementations and by hand, and a whole run."""
 
 from __future__ import annotations
 
@@ -10,133 +10,105 @@ import numpy as np
 import pytest
 import torch
 from report_gen_training.experiments.change_scores import (
-    ScoredPairs,
-    choose_limit,
+    Estimate,
+    JudgedPairs,
+    call_by_probabilities,
+    call_by_states,
     difference_scores,
-    relative_scores,
-    score_changes,
+    estimate,
 )
 from report_gen_training.experiments.changes import main
 from report_gen_training.experiments.follow_up_images import load_follow_ups
-from report_gen_training.experiments.temporal_head import (
-    PairedFindings,
-    TemporalHead,
-    negative_log_likelihood,
-    train_head,
-)
 from scipy.stats import mannwhitneyu
 
 from report_gen.config import ChangeConfig
 from report_gen.labeling import chest_xray
-from report_gen.model import change_probabilities, load_checkpoint
-from report_gen.phantom.dicom import draw_chest
+from report_gen.model import load_checkpoint
 from tests.builders import THRESHOLDS, noise_image, tiny_config, tiny_model, write_checkpoint, write_png
-
-GRID = 8
-
 
 # ---- scores -------------------------------------------------------------------------------------------------------
 
 
-def noisy_pairs(pairs: int = 300) -> tuple[ScoredPairs, np.ndarray]:
+def drawn(pairs: int = 300) -> tuple[JudgedPairs, np.ndarray, np.ndarray]:
+    """Return pairs with known cases of two findings, the index of each case, and probabilities that follow it."""
     random = np.random.default_rng(0)
-    cells = np.eye(4, dtype=bool)[random.integers(0, 4, (pairs, 2))]  # [P,2,4]
-    cells[:9, 0] = False
-    scores = random.random((pairs, 2, 3)) + 0.4 * cells[..., :3]
-    return ScoredPairs(cells, np.repeat([f"p{number}" for number in range(pairs // 3)], 3)), scores
+    case = random.integers(0, 4, (pairs, 2))
+    probabilities = random.dirichlet(np.ones(4), (pairs, 2)) + 0.3 * np.eye(4)[case]
+    patients = np.repeat([f"p{number}" for number in range(pairs // 3)], 3)
+    judged = JudgedPairs(np.eye(4, dtype=bool)[case], patients, draws=200, seed=0)
+    return judged, case, probabilities / probabilities.sum(-1, keepdims=True)
 
 
-def test_auroc_is_the_mean_mann_whitney_statistic_over_the_findings() -> None:
-    pairs, scores = noisy_pairs()
-    found = score_changes(pairs, scores, 0.5, draws=200, seed=0)
-    for change, (value, low, high) in enumerate(found[:3]):
-        expected = []
-        for finding in (0, 1):
-            shown = pairs.cells[:, finding, :3].any(-1)
-            of_change = pairs.cells[shown, finding, change]
-            values = scores[shown, finding, change]
-            statistic = mannwhitneyu(values[of_change], values[~of_change]).statistic
-            expected.append(statistic / (of_change.sum() * (~of_change).sum()))
-        assert value == pytest.approx(np.mean(expected))
+def test_balanced_accuracy_is_the_mean_share_of_each_case_that_is_called_so() -> None:
+    judged, case, probabilities = drawn()
+    calls = probabilities.argmax(-1)
+    found = judged.balanced_accuracy(calls)
+    for finding in (0, 1):
+        value, low, high = estimate(found[:, finding])
+        shares = [
+            np.mean(
+                [
+                    called == number
+                    for called, true in zip(calls[:, finding], case[:, finding], strict=True)
+                    if true == number
+                ]
+            )
+            for number in range(4)
+        ]
+        assert value == pytest.approx(np.mean(shares))
         assert low < value < high
 
 
-def test_balanced_accuracy_by_hand() -> None:
-    """Called unchanged from 0.5 on; right are 1 of 2 new, 1 of 1 unchanged, 0 of 1 resolved."""
-    cells = np.zeros((5, 1, 4), dtype=bool)
-    cells[range(5), 0, [0, 0, 1, 2, 3]] = True
-    scores = np.array([[0.9, 0.1, 0.0], [0.1, 0.5, 0.2], [0.0, 0.7, 0.9], [0.4, 0.3, 0.3], [1.0, 0.0, 0.0]])[:, None]
-    pairs = ScoredPairs(cells, np.array(list("aabbc")))
-    (*_, (accuracy, _, _)) = score_changes(pairs, scores, 0.5, draws=20, seed=0)
-    assert accuracy == pytest.approx((1 / 2 + 1 + 0) / 3)
+def test_auroc_is_the_mann_whitney_statistic() -> None:
+    judged, case, probabilities = drawn()
+    for number in range(3):
+        found = judged.auroc(probabilities[..., number], number)
+        for finding in (0, 1):
+            scores, truth = probabilities[:, finding, number], case[:, finding] == number
+            statistic = mannwhitneyu(scores[truth], scores[~truth]).statistic
+            assert found[0, finding] == pytest.approx(statistic / (truth.sum() * (~truth).sum()))
 
 
-def test_the_limit_with_the_best_balanced_accuracy_is_chosen() -> None:
-    cells = np.eye(4, dtype=bool)[[0, 1, 2, 1]][:, None]
-    scores = np.array([[0.5, 0.2, 0.3], [0.1, 0.6, 0.3], [0.2, 0.4, 0.4], [0.3, 0.45, 0.2]])[:, None]
-    assert choose_limit(ScoredPairs(cells, np.array(list("abcd"))), scores) == 0.45
+def test_pairs_with_an_unknown_label_do_not_count() -> None:
+    judged, _, probabilities = drawn()
+    cells = np.concatenate([judged.cells, np.zeros((3, 2, 4), dtype=bool)])
+    patients = np.array([*np.repeat([f"p{number}" for number in range(100)], 3), "x", "y", "z"])
+    more = JudgedPairs(cells, patients, draws=0, seed=0)
+    calls = np.concatenate([probabilities.argmax(-1), np.full((3, 2), 1)])
+    assert more.balanced_accuracy(calls)[0] == pytest.approx(judged.balanced_accuracy(calls[:-3])[0])
+    assert more.precision(calls == 1, 1)[:2] == judged.precision(calls[:-3] == 1, 1)[:2]
 
 
-def test_scores_of_the_difference_and_of_probabilities() -> None:
-    found = difference_scores(np.array([[0.2]]), np.array([[0.7]]))
-    np.testing.assert_allclose(found, [[[0.5, -0.5, -0.5]]])
-    np.testing.assert_allclose(relative_scores(np.array([[[0.1, 0.3, 0.1]]])), [[[0.2, 0.6, 0.2]]])
+def test_the_mean_leaves_out_a_finding_with_few_cases() -> None:
+    cells = np.zeros((40, 2, 4), dtype=bool)
+    cells[:, 0, 3] = cells[:, 1, 3] = True
+    for case in range(3):
+        cells[5 * case : 5 * case + 5, 0] = np.eye(4, dtype=bool)[case]
+        cells[4 * case : 4 * case + 4, 1] = np.eye(4, dtype=bool)[case]
+    judged = JudgedPairs(cells, np.array([str(number) for number in range(40)]), draws=10, seed=0)
+    assert judged.frequent.tolist() == [0]
 
 
-# ---- a drawn task -------------------------------------------------------------------------------------------------
+def test_precision_by_hand() -> None:
+    cells = np.zeros((4, 1, 4), dtype=bool)
+    cells[[0, 1, 2], 0, [0, 1, 0]] = True  # of the last pair a label is unknown
+    judged = JudgedPairs(cells, np.array(list("abcd")), draws=50, seed=0)
+    right, count, found = judged.precision(np.array([[True], [True], [False], [True]]), 0)
+    assert (right, count, found.value) == (1, 2, 0.5)
+    none = judged.precision(np.zeros((4, 1), dtype=bool), 0)
+    assert none[:2] == (0, 0)
+    assert str(none[2]) == ""
+    assert str(Estimate(0.5, 0.25, 1.0)) == "0.500 (0.250 to 1.000)"
 
 
-def drawn_chest(effusion: bool, seed: int) -> torch.Tensor:
-    """Return the mean gray levels [64] of the parts of a drawn chest, with or without an effusion."""
-    pixels = draw_chest(64, 64, seed=seed, effusion="left" if effusion else None) / 4095
-    return torch.from_numpy(pixels.reshape(GRID, 64 // GRID, GRID, -1).mean((1, 3)).ravel()).float()
-
-
-def drawn_pairs(count: int, seed: int) -> tuple[PairedFindings, torch.Tensor]:
-    """Return pairs of drawn chests whose effusion is new, unchanged, resolved or absent; probabilities say nothing."""
-    case = torch.arange(count) % 4
-    before, now = (case == 1) | (case == 2), (case == 0) | (case == 1)
-    features = [
-        torch.stack([drawn_chest(bool(shown), 1000 * seed + 2 * number + study) for number, shown in enumerate(states)])
-        for study, states in enumerate((before, now))
-    ]
-    logits = torch.zeros(count, 1)
-    cells = torch.eye(4, dtype=torch.bool)[case][:, None]
-    return PairedFindings(20 * features[0][:, None], 20 * features[1][:, None], logits, logits), cells
-
-
-def test_a_head_learns_appearing_and_disappearing_lesions_of_drawn_chests() -> None:
-    head = train_head(*repeated(*drawn_pairs(120, 1)), decay=0.0, seed=0)
-    pairs, cells = drawn_pairs(60, 2)
-    changed = cells[:, 0, 0] | cells[:, 0, 2]
-    called = head(pairs)[:, 0, [0, 2]].argmax(-1)  # new or resolved
-    assert (called[changed] == cells[changed, 0, 2].long()).all()
-    untrained = TemporalHead(1, GRID**2)
-    loss, start = (negative_log_likelihood(one(pairs), cells).item() for one in (head, untrained))
-    assert start == pytest.approx(np.log(4))
-    assert loss < start - 0.4
-
-
-def repeated(pairs: PairedFindings, cells: torch.Tensor, times: int = 40) -> tuple[PairedFindings, torch.Tensor]:
-    """Return each pair several times, so that the few epochs of a large corpus suffice."""
-    return PairedFindings(*(torch.cat([one] * times) for one in pairs)), torch.cat([cells] * times)
-
-
-def test_an_untrained_head_is_the_joint_distribution_of_independent_studies() -> None:
-    torch.manual_seed(0)
-    prior, present, features = torch.rand(5, 3), torch.rand(5, 3), torch.randn(2, 5, 3, 4)
-    logits = TemporalHead(3, 4)(PairedFindings(*features, prior.logit(), present.logit()))
-    config = ChangeConfig(trained=(True,) * 3, bias=(0.0,) * 3, persistence=(0.0,) * 3)
-    torch.testing.assert_close(logits.softmax(-1)[..., :3], change_probabilities(prior, present, config))
-
-
-def test_swapping_the_studies_swaps_new_and_resolved() -> None:
-    torch.manual_seed(0)
-    head = TemporalHead(3, 4)
-    torch.nn.init.normal_(head.direction)
-    one, other, a, b = torch.randn(5, 3, 4), torch.randn(5, 3, 4), torch.randn(5, 3), torch.randn(5, 3)
-    swapped = head(PairedFindings(other, one, b, a))
-    torch.testing.assert_close(head(PairedFindings(one, other, a, b)), swapped[..., [2, 1, 0, 3]])
+def test_calls_by_hand() -> None:
+    before, now = np.array([[False, True, True, False]]), np.array([[True, True, False, False]])
+    assert call_by_states(before, now).tolist() == [[0, 1, 2, 3]]
+    frequencies = np.array([[0.05, 0.05, 0.1, 0.8]])
+    found = call_by_probabilities(np.array([[[0.1, 0.05, 0.05, 0.8]], [[0.05, 0.05, 0.05, 0.85]]]), frequencies)
+    assert found.tolist() == [[0], [3]]
+    scores = difference_scores(np.array([[0.2]]), np.array([[0.7]]))
+    np.testing.assert_allclose(scores, [[[0.5, 0.2, -0.5]]])
 
 
 # ---- a whole run --------------------------------------------------------------------------------------------------
@@ -181,8 +153,20 @@ def test_a_whole_run_writes_parameters_that_a_checkpoint_can_have(
     names = {name for name, trained in zip(chest_xray().findings, config.trained, strict=True) if trained}
     assert names == {"Edema", "Pleural Effusion", "Lung Lesion"}
     assert tiny_config(changes=json.loads((output / "changes.json").read_text())).changes == config
-    main([*arguments, "--output", str(output), "--test", "--device", "cpu"])  # from the stored features
+    main([*arguments, "--output", str(output), "--test", "--device", "cpu"])  # from the stored logits
     assert (output / "changes.md").read_text() == table
+
+
+def test_the_parameters_are_written_into_the_checkpoint(corpus: Path) -> None:
+    folder = write_checkpoint(corpus / "checkpoint", model=tiny_model(tiny_config(findings={"present": THRESHOLDS})))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    arguments = [str(corpus), "--recipe", str(corpus / "tiny.toml"), "--checkpoint", str(folder), "--device", "cpu"]
+    main([*arguments, "--output", str(corpus / "out"), "--write"])
+    found = load_checkpoint(folder).model.config
+    assert found.changes == ChangeConfig.model_validate_json((corpus / "out" / "changes.json").read_text())
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} == {"config.json", "manifest.json"}
 
 
 def test_patients_of_several_splits_and_their_labels(corpus: Path) -> None:
