@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 """Value of --prior that finds the prior study of each study among the others."""
+_UNKNOWN = "unknown"
+"""Value of --prior-days for a prior study that is earlier by an unknown number of days."""
 
 Prior = Annotated[
     list[str] | None,
@@ -37,8 +40,12 @@ PriorReport = Annotated[
     ),
 ]
 PriorDays = Annotated[
-    int | None,
-    typer.Option(min=0, help="Days from the prior study to the study. Default: from the headers. Needs --prior."),
+    str | None,
+    typer.Option(
+        metavar="N|unknown",
+        help="Days from the prior study to the study. Default: from the headers. `unknown`: it is earlier, but not by "
+        "how much. Needs --prior.",
+    ),
 ]
 
 
@@ -52,20 +59,34 @@ class PriorOptions:
     """Whether the prior study of each study is found among the others."""
     report: Path | None
     days: int | None
+    is_earlier: bool
+    """Whether --prior-days says that the prior study is earlier."""
 
     @property
     def is_used(self) -> bool:
         return self.is_auto or bool(self.paths)
 
 
-def parse_prior_options(prior: Sequence[str], report: Path | None, days: int | None) -> PriorOptions:
+def parse_prior_options(prior: Sequence[str], report: Path | None, days: str | None) -> PriorOptions:
     """Return the options about earlier studies. Raises UsageError if they contradict each other."""
     if AUTO in prior and len(prior) > 1:
         raise UsageError("--prior auto finds the prior studies itself; leave the other --prior out")
     for option, value in (("--prior-report", report), ("--prior-days", days)):
         if value is not None and (AUTO in prior or len(prior) != 1):
             raise UsageError(f"{option} is about one prior study; name the study with one --prior PATH")
-    return PriorOptions(tuple(Path(value) for value in prior if value != AUTO), AUTO in prior, report, days)
+    return PriorOptions(
+        paths=tuple(Path(value) for value in prior if value != AUTO),
+        is_auto=AUTO in prior,
+        report=report,
+        days=None if days is None or days == _UNKNOWN else _parse_days(days),
+        is_earlier=days is not None,
+    )
+
+
+def _parse_days(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,5}", text):
+        raise UsageError(f"--prior-days is neither a whole number of days nor {_UNKNOWN!r}; correct it")
+    return int(text)
 
 
 def read_priors(
@@ -102,10 +123,14 @@ def read_priors(
     priors, refused = read_input(archives, view, as_study=as_study)
     if refused:
         raise refused[0]
-    if len(priors) != 1 and (options.report is not None or options.days is not None):
+    if len(priors) != 1 and (options.report is not None or options.is_earlier):
         raise UsageError(f"--prior-report and --prior-days are about one study, and --prior names {len(priors)}")
     report = None if options.report is None else _read_prior_report(options.report, priors[0])
-    return {studies[0]: tuple(PriorStudy(one, report=report, days_earlier=options.days) for one in priors)}
+    return {
+        studies[0]: tuple(
+            PriorStudy(one, report=report, days_earlier=options.days, is_earlier=options.is_earlier) for one in priors
+        )
+    }
 
 
 def _read_prior_report(path: Path, prior: Study) -> Report:

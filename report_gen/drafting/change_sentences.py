@@ -67,12 +67,12 @@ def add_changes(sections: Sequence[Section], changes: Mapping[str, ChangeState])
     return (Section(SectionName.FINDINGS, (*before, *added)), *others)
 
 
-def describe_prior(prior: Study, days_earlier: int, scope: ScopeConfig) -> str:
+def describe_prior(prior: Study, days_earlier: int | None, scope: ScopeConfig) -> str:
     """Return what the section COMPARISON says about an earlier study, such as "Chest radiograph, 12 days earlier.".
 
     Args:
         prior: The earlier study.
-        days_earlier: Calendar days.
+        days_earlier: Calendar days; None if they are not known.
         scope: Scope of the model, which the study has if its header states neither modality nor body part.
     """
     stated = [one.modality for one in prior.series if one.modality] or scope.modalities
@@ -80,6 +80,8 @@ def describe_prior(prior: Study, days_earlier: int, scope: ScopeConfig) -> str:
     kind = _MODALITIES.get(kinds.pop(), "study") if len(kinds) == 1 else "study"
     parts = frozenset().union(*(header_body_parts(one).stated for one in prior.series)) or frozenset(scope.body_parts)
     name = " ".join((*(parts if len(parts) == 1 else ()), kind))
+    if days_earlier is None:
+        return f"Earlier {name}."
     name = name[:1].upper() + name[1:]
     if days_earlier == 0:
         return f"{name}, earlier on the same day."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -63,12 +64,13 @@ def _load_prior(checked: CheckedPrior, load: _Load, config: ModelConfig) -> Load
     return "every pixel of its image has the same value" if loaded.is_blank else loaded
 
 
-def _with_prior_views(loaded: LoadedStudy, prior: LoadedStudy, days_earlier: int) -> LoadedStudy:
+def _with_prior_views(loaded: LoadedStudy, prior: LoadedStudy, days_earlier: int | None) -> LoadedStudy:
     """Return a study with the images of its prior study as further views, which are so many days earlier.
 
     The study of the request keeps its images, so that nothing else takes the images of the prior study for its own.
     """
-    offsets = (offset._replace(days=-days_earlier) for offset in view_offsets(prior.images))
+    days = math.nan if days_earlier is None else -days_earlier
+    offsets = (offset._replace(days=days) for offset in view_offsets(prior.images))
     images = (replace(image, offset=offset) for image, offset in zip(prior.images, offsets, strict=True))
     return replace(
         loaded,

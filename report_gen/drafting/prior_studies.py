@@ -6,6 +6,7 @@ state them, and earlier. Otherwise the study is refused, because a comparison wo
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -31,6 +32,8 @@ class PriorStudy:
     """The report of the prior study, from `read_report`."""
     days_earlier: int | None = None
     """Calendar days from the prior study to the study; None takes them from the headers."""
+    is_earlier: bool = False
+    """The user knows that the prior study is earlier, where the headers do not state by how many days."""
 
     def __post_init__(self) -> None:
         study: object = self.study
@@ -56,8 +59,8 @@ class CheckedPrior:
     """A prior study that may be compared with a study."""
 
     prior: PriorStudy
-    days_earlier: int
-    """Calendar days from the prior study to the study."""
+    days_earlier: int | None
+    """Calendar days from the prior study to the study; None if they are not known."""
     notices: tuple[str, ...] = ()
     """What the reader of the draft must know about the prior study."""
 
@@ -96,7 +99,7 @@ def latest_prior(study: Study, priors: Sequence[PriorStudy]) -> CheckedPrior | N
     """
     checked = [check_prior(study, prior) for prior in priors]
     checked.sort(key=lambda one: _recency(one.prior.study), reverse=True)
-    return min(checked, key=lambda one: one.days_earlier, default=None)
+    return min(checked, key=lambda one: math.inf if one.days_earlier is None else one.days_earlier, default=None)
 
 
 def find_priors(studies: Iterable[Study]) -> list[PriorStudy | None]:
@@ -133,17 +136,17 @@ def _recency(study: Study) -> tuple[date, time]:
     return (date.min, time.min) if when is None else (when.date, when.time or time.min)
 
 
-def _days_earlier(study: Study, prior: PriorStudy) -> int:
-    """Return the days from the prior study to the study; raise StudyError if it is not earlier."""
+def _days_earlier(study: Study, prior: PriorStudy) -> int | None:
+    """Return the days from the prior study to the study, None if unknown; raise StudyError if it is not earlier."""
     precedes = _precedes(prior.study, study)
     if precedes is False:
         raise _refusal(study, prior, "it is later, or of the same time; give an earlier one")
     if prior.days_earlier is not None:
         return prior.days_earlier
-    one, other = prior.study.study_time, study.study_time
-    if one is None or other is None or precedes is None:
+    if precedes is None and not prior.is_earlier:
         raise _refusal(study, prior, "the headers do not state which is earlier; give the days (--prior-days)")
-    return one.days_before(other)
+    one, other = prior.study.study_time, study.study_time
+    return None if one is None or other is None else one.days_before(other)
 
 
 def _is_same(one: Study, other: Study) -> bool:

@@ -44,7 +44,7 @@ class _Input(ReadModel):
 class _ComparisonModel(ReadModel):
     study_instance_uid: str | None
     inputs: list[_Input]
-    days_earlier: int = Field(ge=0)
+    days_earlier: int | None = Field(ge=0)
     with_report: bool
     method: str
     changes: dict[str, Annotated[ChangeState, Field(strict=False)]]

@@ -38,8 +38,8 @@ class PriorComparison:
     study_instance_uid: str | None
     inputs: tuple[InputFile, ...]
     """The images of the earlier study that the model got."""
-    days_earlier: int
-    """Calendar days between the studies."""
+    days_earlier: int | None
+    """Calendar days between the studies; None if they are not known."""
     with_report: bool = False
     """Whether the report of the earlier study was given."""
     method: str

@@ -114,6 +114,7 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["{then}", "--prior", "{then}"], UsageError.exit_code, "and there are 2; use --prior auto"),
         (["--prior-days", "3"], UsageError.exit_code, "--prior-days is about one prior study"),
         (["--prior", "{then}", "--prior", "{now}", "--prior-days", "3"], UsageError.exit_code, "--prior-days is about"),
+        (["--prior", "{then}", "--prior-days", "-1"], UsageError.exit_code, "neither a whole number of days nor"),
         (["--prior", "{other}"], StudyError.exit_code, "it shows another patient (other Patient ID); give another"),
         (["--prior", "{now}"], StudyError.exit_code, "it is the same study; give an earlier one"),
         (["--prior", "{later}"], StudyError.exit_code, "it is later, or of the same time; give an earlier one"),
@@ -158,6 +159,7 @@ def test_pictures_need_the_number_of_days(draft: Command, tmp_path: Path) -> Non
         answer = draft(now, "--prior", then, "--prior-days", days, "--view", view, "-o", out, "--resume")
         assert f"{before} of 1 studies were drafted before" in answer.err
     assert "COMPARISON:\nStudy, 4 days earlier.\n" in (out / "1.txt").read_text()
+    assert "COMPARISON:\nEarlier study.\n" in draft(now, "--prior", then, "--prior-days", "unknown").out
 
 
 def test_a_prior_in_an_archive(draft: Command, tmp_path: Path) -> None:

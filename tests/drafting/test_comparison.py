@@ -311,11 +311,12 @@ def test_changes_follow_the_findings_and_precede_the_impression() -> None:
         ({}, 12, "Chest radiograph, 12 days earlier."),
         ({}, 1, "Chest radiograph, 1 day earlier."),
         ({}, 0, "Chest radiograph, earlier on the same day."),
+        ({}, None, "Earlier chest radiograph."),
         ({"Modality": "CT", "BodyPartExamined": "HEAD"}, 3, "Head CT, 3 days earlier."),
         ({"Modality": "XA", "BodyPartExamined": None}, 3, "Chest study, 3 days earlier."),
     ],
 )
-def test_the_prior_in_words(tmp_path: Path, attributes: dict[str, Any], days: int, expected: str) -> None:
+def test_the_prior_in_words(tmp_path: Path, attributes: dict[str, Any], days: int | None, expected: str) -> None:
     scope = ScopeConfig(modalities=("CR", "DX"), body_parts=("chest",))
     assert describe_prior(chest(tmp_path, 1, effusion=False, **attributes), days, scope) == expected
 

@@ -82,6 +82,7 @@ def test_of_pictures_patient_is_unknown_and_the_days_must_be_given(tmp_path: Pat
     checked = check_prior(now, PriorStudy(then, days_earlier=12))
     assert checked.days_earlier == 12
     assert checked.notices == ("no common Patient ID: that the prior study is of the same patient was not checked",)
+    assert check_prior(now, PriorStudy(then, is_earlier=True)).days_earlier is None
     with pytest.raises(StudyError, match="do not state which is earlier"):
         check_prior(now, PriorStudy(then))
 

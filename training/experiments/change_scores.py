@@ -64,7 +64,7 @@ class JudgedPairs:
 
     def auroc(self, scores: Floats, case: int) -> Floats:
         """Return the AUROC [1+draws,F] of a case against the three others for scores [P,F]."""
-        known = self.cells.any(-1)
+        known: NDArray[np.bool_] = np.any(self.cells, axis=-1)
         columns = []
         for finding in range(self.cells.shape[1]):
             rows = known[:, finding]
@@ -107,7 +107,8 @@ def call_by_probabilities(probabilities: Floats, frequencies: Floats) -> Calls:
         probabilities: [P,F,4] of the cases.
         frequencies: [F,4] of the cases in the training pairs.
     """
-    return (probabilities / frequencies.clip(1e-9)).argmax(-1)
+    calls: Calls = np.argmax(probabilities / frequencies.clip(1e-9), axis=-1)
+    return calls
 
 
 def difference_scores(prior: Floats, present: Floats) -> Floats:
