@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -14,7 +14,6 @@ from report_gen.auditing import remove_deidentified_words
 from report_gen.errors import UsageError
 from report_gen.records import ViewPosition, strip_controls
 
-PLACEHOLDERS = ("indication", "views", "technique")
 LONGEST_PROMPT = 2**16
 """Longest prompt, characters. No decoder has positions for a longer text."""
 LONGEST_VALUE = 300
@@ -28,9 +27,32 @@ _LONGEST_MARK = 200
 """Characters at the end of a block in which a de-identification mark may begin that the next block ends."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PromptValues:
+    """What a prompt says about a study. An empty value is not known."""
+
+    indication: str = ""
+    """Why the study was ordered."""
+    views: str = ""
+    """The views of the study, see `describe_views`."""
+    technique: str = ""
+    """How the images were acquired."""
+    study_description: str = ""
+    """DICOM Study Description."""
+    admitting_diagnoses: str = ""
+    """DICOM Admitting Diagnoses Description."""
+    comparison: str = ""
+    """The earlier study with which the study is compared."""
+    prior_report: str = ""
+    """Findings and impression of the report of the earlier study."""
+
+
+PLACEHOLDERS = tuple(value.name for value in fields(PromptValues))
+
+
 @dataclass(frozen=True)
 class Prompt:
-    """A text with the placeholders `{indication}`, `{views}` and `{technique}`.
+    """A text with placeholders such as `{indication}`, each the name of a field of `PromptValues`.
 
     Raises:
         UsageError: The text is longer than `LONGEST_PROMPT`, or has another placeholder or a lone brace.
@@ -49,6 +71,11 @@ class Prompt:
             raise UsageError(f"{self.name}: unknown placeholder {{{unknown}}}; use {known}")
         if re.search(r"[{}]", _PLACEHOLDER.sub("", self.text)):
             raise UsageError(f"{self.name}: a brace outside a placeholder; remove it")
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """Names of the placeholders in the text."""
+        return frozenset(_PLACEHOLDER.findall(self.text))
 
 
 def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
@@ -72,7 +99,7 @@ def load_prompt(name_or_path: str | os.PathLike[str]) -> Prompt:
     return Prompt("\n".join(line for line in kept if line), name=str(file))
 
 
-def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: str = "") -> str:
+def render(prompt: Prompt, values: PromptValues) -> str:
     """Fill the placeholders of a prompt. A line whose placeholders are all empty is omitted.
 
     A value becomes one line of at most `LONGEST_VALUE` characters without control characters and de-identification
@@ -80,17 +107,14 @@ def render(prompt: Prompt, *, indication: str = "", views: str = "", technique: 
 
     Args:
         prompt: The prompt.
-        indication: Why the study was ordered.
-        views: The views of the study, see `describe_views`.
-        technique: How the images were acquired.
+        values: What is known about the study.
     """
-    given = {"indication": indication, "views": views, "technique": technique}
-    values = {name: cut_at_word(clean_value(value), LONGEST_VALUE) for name, value in given.items()}
+    cleaned = {name: cut_at_word(clean_value(getattr(values, name)), LONGEST_VALUE) for name in prompt.placeholders}
     lines = []
     for line in prompt.text.splitlines():
         names = _PLACEHOLDER.findall(line)
-        if not names or any(values[name] for name in names):
-            lines.append(_PLACEHOLDER.sub(lambda match: values[match[1]], line))
+        if not names or any(cleaned[name] for name in names):
+            lines.append(_PLACEHOLDER.sub(lambda match: cleaned[match[1]], line))
     return "\n".join(lines)
 
 

@@ -12,10 +12,12 @@ from report_gen.records import (
     ATTRIBUTES,
     UNKNOWN_LOCATION,
     Attribute,
+    ChangeState,
     Finding,
     FindingLocation,
     FindingState,
     InputFile,
+    PriorComparison,
     Provenance,
     Report,
     Section,
@@ -40,7 +42,16 @@ SLOW_ROUND_TRIPS = settings(ROUND_TRIPS, max_examples=500 if settings.default.ma
 FRAGMENTS = (
     *("^~\\&|", "\\F\\", "\\.br\\", "\\E", "a\r\nb", "\n", "\x1b[31m", "\x00", "\u202e", "\ud800", "\ufeff", "\u2028"),
     *("<script>alert(1)</script>", "]]>", "&amp;", '"', "'", "{{ x }}", "${x}", "%s", "=1+1", "MSH|", "OBX|1|"),
-    *("FINDINGS:", "IMPRESSION:", "NOTICE: ", "Drafted by x, weights 012345.", "DRAFT", "1. 2. 3.", "Dr. A. Ł."),
+    *(
+        "COMPARISON:",
+        "FINDINGS:",
+        "IMPRESSION:",
+        "NOTICE: ",
+        "Drafted by x, weights 012345.",
+        "DRAFT",
+        "1. 2. 3.",
+        "Dr. A. Ł.",
+    ),
     *("肺は正常です。", "Легкие чистые.", "الرئتان", "e\u0301", "\U0001fac1", "No effusion.", "word " * 300),
 )
 
@@ -99,6 +110,16 @@ SETTINGS = st.dictionaries(
     max_size=3,
 )
 STEPS = st.dictionaries(st.text("abc_", min_size=1, max_size=5), st.integers(0, 9) | st.floats(0, 1), max_size=2)
+INPUTS = st.lists(st.builds(InputFile, sha256=DIGESTS, sop_instance_uid=st.none() | UIDS), max_size=2).map(tuple)
+COMPARISONS = st.builds(
+    PriorComparison,
+    study_instance_uid=st.none() | UIDS,
+    inputs=INPUTS,
+    days_earlier=st.none() | st.integers(0, 10_000),
+    with_report=st.booleans(),
+    method=st.just("probabilities"),
+    changes=st.dictionaries(st.sampled_from(("Pneumonia", "Edema", "Cardiomegaly")), st.sampled_from(ChangeState)),
+)
 REPORTS = st.builds(
     Report,
     sections=SECTIONS,
@@ -112,9 +133,10 @@ REPORTS = st.builds(
         program_version=st.just("0.1.0"),
         created=st.integers(0, 4_102_444_800).map(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat()),
         study_instance_uid=st.none() | UIDS,
-        inputs=st.lists(st.builds(InputFile, sha256=DIGESTS, sop_instance_uid=st.none() | UIDS), max_size=2).map(tuple),
+        inputs=INPUTS,
         decoding=SETTINGS,
         preprocessing=st.lists(STEPS.map(lambda step: {"name": "median", **step}), max_size=2).map(tuple),
+        comparison=st.none() | COMPARISONS,
     ),
 )
 """Drafts of any content that the records allow."""

@@ -1,5 +1,6 @@
 """Checks of report texts that need no image: earlier studies, contradictions, repetition, sides, de-identification."""
 
+from report_gen.auditing.comparisons import remove_contradicted_comparisons, stated_change
 from report_gen.auditing.contradictions import Contradiction, find_contradictions
 from report_gen.auditing.deidentification_marks import (
     has_deidentification_mark,
@@ -8,7 +9,7 @@ from report_gen.auditing.deidentification_marks import (
 )
 from report_gen.auditing.fragments import is_fragment, tidy_sentence
 from report_gen.auditing.laterality import mentions_side
-from report_gen.auditing.priors import mentions_prior
+from report_gen.auditing.priors import mentions_prior, remove_prior
 from report_gen.auditing.repetition import find_repeated_findings, find_repeated_sentences
 from report_gen.auditing.side_removal import names_located_sides, remove_places, remove_sides
 from report_gen.auditing.text_audit import Flag, FlagKind, audit_text
@@ -28,11 +29,14 @@ __all__ = [
     "mentions_prior",
     "mentions_side",
     "names_located_sides",
+    "remove_contradicted_comparisons",
     "remove_deidentified_words",
     "remove_places",
+    "remove_prior",
     "remove_sides",
     "remove_unsupported",
     "remove_unsupported_sides",
     "replace_deidentification_marks",
+    "stated_change",
     "tidy_sentence",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from report_gen.auditing.fragments import tidy_sentence
+
 
 def mentions_prior(sentence: str) -> bool:
     """Return whether a sentence refers to an earlier study or to change since then.
@@ -11,6 +13,17 @@ def mentions_prior(sentence: str) -> bool:
     "No prior for comparison" counts as well, because it is also about studies that the model does not get.
     """
     return _PRIOR.search(_NOT_PRIOR.sub(" ", sentence)) is not None
+
+
+def remove_prior(sentence: str) -> str:
+    """Return a sentence without its comparison with an earlier study, or an empty string if nothing can remain.
+
+    "Stable cardiomegaly." becomes "Cardiomegaly.", but "The mediastinum is stable." states nothing else.
+    """
+    if not mentions_prior(sentence):
+        return sentence
+    remaining = tidy_sentence(_CHANGE.sub("", sentence))
+    return "" if mentions_prior(remaining) else remaining
 
 
 _PRIOR = re.compile(
@@ -42,4 +55,20 @@ _NOT_PRIOR = re.compile(
       | (?:recommend|suggest|advise|consider)\w*\b[^.]*  # a comparison that is still to come
     )\b""",
     re.IGNORECASE | re.VERBOSE,
+)
+_NOUN_FOLLOWS = (
+    r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
+    r"|greater|more|larger|worse|increase|decrease|change|improvement)\b)[a-z])"
+)
+# "Stable mediastinal contours" states no more than that they are stable.
+_NOT_NORMAL_ANATOMY = (
+    r"(?!(?:\s+(?!(?:of|with|in|to|at|enlarge\w*|prominent|borderline|abnormal|increased|wide\w*|dilated)\b)[\w-]+){0,4}?"
+    r"\s+(?:contours?|silhouettes?|appearances?|size|mediastinum|heart|structures|configuration"
+    r"|exam|examination|study|chest|radiograph|findings)\b)"
+)
+_CHANGE = re.compile(
+    rf"(?<!is )(?<!are )(?<!remain )(?<!remains )(?<!appears )\b"
+    rf"(?:stable|unchanged|persistent|residual|redemonstrated|interval|new|similar)(?: appearing)?{_NOUN_FOLLOWS}"
+    rf"{_NOT_NORMAL_ANATOMY}",
+    re.IGNORECASE,
 )

@@ -39,6 +39,7 @@ from report_gen.cli.options import (
     parse_attributes,
     parse_overrides,
 )
+from report_gen.cli.prior_input import Prior, PriorDays, PriorOptions, PriorReport, parse_prior_options, read_priors
 from report_gen.errors import UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
@@ -65,6 +66,13 @@ def draft(
     ] = None,
     base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
+    technique: Annotated[str | None, typer.Option(help="How the images were acquired.")] = None,
+    prior: Prior = None,
+    prior_report: PriorReport = None,
+    prior_days: PriorDays = None,
+    comparison: Annotated[
+        str | None, typer.Option(help="Text of the section COMPARISON. Default: names the prior study.")
+    ] = None,
     finding: Annotated[
         list[str] | None,
         typer.Option(
@@ -155,6 +163,7 @@ def draft(
     """Draft a report of every study."""
     set_verbosity(verbose=verbose, quiet=quiet)
     _check_options({"--attention": attention, "--show-preprocessing": show_preprocessing}, output, resume=resume)
+    prior_options = parse_prior_options(prior or (), prior_report, prior_days)
     chosen_formats = choose_formats(formats, output, revises, resume=resume, overwrite=overwrite)
     documents = parse_document_options(
         patient_id=patient_id,
@@ -172,6 +181,8 @@ def draft(
         locations=locations,
         attributes=parse_attributes(attribute or ()),
         indication=indication,
+        technique=technique,
+        comparison=comparison,
         force=force,
         decoding=decoding,
     )
@@ -194,13 +205,19 @@ def draft(
         attention=attention,
         preprocessing=show_preprocessing,
     )
-    _draft_paths(batch, paths, view, as_study=as_study)
+    _draft_paths(batch, paths, prior_options, view, as_study=as_study)
 
 
-def _draft_paths(batch: DraftBatch, paths: Sequence[Path], view: ViewPosition | None, *, as_study: bool) -> None:
+def _draft_paths(
+    batch: DraftBatch, paths: Sequence[Path], prior: PriorOptions, view: ViewPosition | None, *, as_study: bool
+) -> None:
     """Read and draft the studies at the paths, and print what was refused."""
     hint = _COMPLETE if batch.output is None else f"{_COMPLETE}; --resume drafts the remaining studies"
-    with stop_on_signals(hint) as check_stop, unpacked(paths) as archives:
+    with (
+        stop_on_signals(hint) as check_stop,
+        unpacked(paths) as archives,
+        unpacked(prior.paths) as prior_archives,
+    ):
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
             studies, outside = split_by_scope(
@@ -209,11 +226,14 @@ def _draft_paths(batch: DraftBatch, paths: Sequence[Path], view: ViewPosition | 
             unread += outside
         _check_drawings(batch.drawings, len(studies))
         check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
-        result = draft_batch(batch, studies, check_stop) if studies else BatchResult()
+        result = BatchResult()
+        if studies:
+            priors = read_priors(studies, prior, prior_archives, view, as_study=as_study)
+            result = draft_batch(batch, studies, priors, check_stop)
         result.refused[:0] = [[error] for error in unread]
     errors = list(result.errors())
     for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
-        print_error(archives.restore_names(message))
+        print_error(prior_archives.restore_names(archives.restore_names(message)))
     if batch.output is not None:
         print_notice(result.summary(batch.output))
     if errors:

@@ -11,11 +11,12 @@ from report_gen.cli.document_options import document_settings
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import load_drafter, study_limits
+from report_gen.cli.prior_input import prior_settings
 from report_gen.errors import CheckpointError, ReportGenError
 from report_gen.outputs import DocumentOptions, OutputFormat
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter
+    from report_gen.drafting import Drafter, DraftRequest, PriorStudy
     from report_gen.generation import Decoding
     from report_gen.records import FindingLocation, FindingState, Study
 
@@ -28,17 +29,31 @@ class DraftRequirements:
     locations: Mapping[str, FindingLocation]
     attributes: Mapping[str, str]
     indication: str | None
+    technique: str | None
+    comparison: str | None
     force: bool
     decoding: Decoding
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of `Drafter.draft_all` by name."""
-        return {name: getattr(self, name) for name in type(self).__dataclass_fields__}
+    def request(self, study: Study, priors: Sequence[PriorStudy]) -> DraftRequest:
+        """Return the request for the draft of a study."""
+        from report_gen.drafting import DraftRequest
+
+        return DraftRequest(
+            study,
+            priors=tuple(priors),
+            overrides=self.overrides,
+            locations=self.locations,
+            attributes=self.attributes,
+            indication=self.indication,
+            technique=self.technique,
+            comparison=self.comparison,
+        )
 
     def settings(self) -> dict[str, Any]:
         """Return what determines the drafts, as values that JSON can write."""
+        values = {name: getattr(self, name) for name in type(self).__dataclass_fields__}
         places = {name: [location.side, *sorted(location.zones)] for name, location in self.locations.items()}
-        return self.arguments() | {"locations": places, "decoding": asdict(self.decoding)}
+        return values | {"locations": places, "decoding": asdict(self.decoding)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +109,18 @@ class BatchResult:
         return f"drafts written to {output}: {self.complete}{incomplete}; {refused}"
 
 
-def draft_batch(batch: DraftBatch, studies: Sequence[Study], check_stop: Callable[[], None]) -> BatchResult:
+def draft_batch(
+    batch: DraftBatch,
+    studies: Sequence[Study],
+    priors: Mapping[Study, Sequence[PriorStudy]],
+    check_stop: Callable[[], None],
+) -> BatchResult:
     """Draft studies, and write each draft as soon as it is there.
 
     Args:
         batch: The options.
         studies: One study or more.
+        priors: Prior studies by study; studies without one may be missing.
         check_stop: Raises an exception if a signal has stopped the command.
 
     Raises:
@@ -112,13 +133,14 @@ def draft_batch(batch: DraftBatch, studies: Sequence[Study], check_stop: Callabl
         batch.output,
         batch.formats,
         settings=settings | document_settings(batch.documents, batch.revises),
+        own_settings=[prior_settings(priors.get(study, ())) for study in studies] if priors else (),
         resume=batch.resume,
         overwrite=batch.overwrite,
         revises=batch.revises,
     ) as target:
         result = BatchResult(refused=list(target.refused))
         if target.studies:  # the model takes seconds to load
-            failed = _draft(batch, target, _load(batch, manifest), check_stop)
+            failed = _draft(batch, target, _load(batch, manifest), priors, check_stop)
             result.refused += failed
             result.complete = len(target.studies) - len(failed)
             result.files = target.files_written
@@ -138,18 +160,23 @@ def _load(batch: DraftBatch, manifest: str) -> Drafter:
 
 
 def _draft(
-    batch: DraftBatch, target: DraftOutput, drafter: Drafter, check_stop: Callable[[], None]
+    batch: DraftBatch,
+    target: DraftOutput,
+    drafter: Drafter,
+    priors: Mapping[Study, Sequence[PriorStudy]],
+    check_stop: Callable[[], None],
 ) -> list[Sequence[ReportGenError]]:
     """Draft the studies of an output. Return the errors of each study that is not complete."""
     from report_gen.model import read_model_card
 
     results = drafter.draft_all(
-        target.studies,
+        [batch.drafts.request(study, priors.get(study, ())) for study in target.studies],
+        decoding=batch.drafts.decoding,
         batch_size=batch.batch_size,
+        force=batch.drafts.force,
         limits=study_limits(batch.max_views, batch.timeout),
-        **batch.drafts.arguments(),
     )
-    documents = DocumentComposer(drafter, read_model_card(batch.checkpoint), batch.documents, batch.revises)
+    documents = DocumentComposer(drafter, read_model_card(batch.checkpoint), batch.documents, batch.revises, priors)
     return write_drafts(
         target, results, documents, check_stop, attention=batch.attention, preprocessing=batch.preprocessing
     )

@@ -50,6 +50,7 @@ def open_output(
     formats: Sequence[OutputFormat],
     *,
     settings: Mapping[str, Any],
+    own_settings: Sequence[Mapping[str, Any]] = (),
     resume: bool = False,
     overwrite: bool = False,
     revises: Path | None = None,
@@ -62,6 +63,7 @@ def open_output(
         formats: Formats of the drafts; standard output takes one text format.
         settings: What determines the drafts beside the images, the format and the version of the program, see
             `name_drafts`.
+        own_settings: Further settings of each study; empty if there are none.
         resume: Omit the files that the folder has, and print a notice on the number of complete studies.
         overwrite: Replace drafts that were edited, and print a notice on each.
         revises: Document of which a new version is written, under a name of its own. There are then one study and one
@@ -85,7 +87,9 @@ def open_output(
         raise UsageError(f"--format: files of {names} would have the same name; write them to different folders")
     suffixes = {get_format(name).suffix for name in format_names()}
     with open_journal(folder, resume=resume) as journal:
-        named = name_drafts(journal, studies, by_suffix, other_suffixes=suffixes - by_suffix.keys())
+        named = name_drafts(
+            journal, studies, by_suffix, own_settings=own_settings, other_suffixes=suffixes - by_suffix.keys()
+        )
         read_version = formats[0].read_version
         if revises is not None and read_version is not None:
             plans = [plan_version(journal, file, revises, read_version) for (file,) in named]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from report_gen.errors import OutputError, ReportGenError, StudyError, UsageErro
 from report_gen.outputs import DocumentOptions, DraftDocument
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter
+    from report_gen.drafting import Drafter, PriorStudy
     from report_gen.records import Report, Study
 
 
@@ -25,6 +25,7 @@ class DocumentComposer:
     model_card: str
     options: DocumentOptions
     revises: Path | None
+    priors: Mapping[Study, Sequence[PriorStudy]]
 
     def compose(self, study: Study, report: Report, *, with_attention: bool) -> DraftDocument:
         """Return the document of a study, with the attention of the findings if the model has findings."""
@@ -36,6 +37,7 @@ class DocumentComposer:
             model_card=self.model_card,
             options=self.options,
             revises=self.revises,
+            priors=tuple(prior.study for prior in self.priors.get(study, ())),
         )
 
 

@@ -3,6 +3,7 @@
 from report_gen.config.adapter import AdapterConfig
 from report_gen.config.architecture import ENCODER_ARGUMENTS, MODEL_TYPES, TRANSFORMER_KEYS, check_transformer
 from report_gen.config.base import FrozenModel, ShortText
+from report_gen.config.changes import ChangeConfig
 from report_gen.config.model import (
     CONDITIONING_TRAITS,
     MAX_STEPS,
@@ -42,6 +43,7 @@ __all__ = [
     "VIEWS",
     "AdapterConfig",
     "AttributeConfig",
+    "ChangeConfig",
     "ClaheStep",
     "ConditioningName",
     "ConditioningTraits",

@@ -18,6 +18,7 @@ from report_gen.config.architecture import (
     check_transformer,
 )
 from report_gen.config.base import FrozenModel, ShortText
+from report_gen.config.changes import ChangeConfig
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.sequence import SequenceConfig
 from report_gen.config.steps import PreprocessingStep
@@ -245,6 +246,8 @@ class ModelConfig(FrozenModel):
     """Calibration and thresholds of the findings."""
     locations: LocationConfig | None = None
     """Calibration of the locations of findings; None for a model that does not know where a finding is."""
+    changes: ChangeConfig | None = None
+    """Changes of findings since an earlier study; None for a model that states none."""
     attributes: tuple[AttributeConfig, ...] = ()
     """Attributes that the model classifies; each takes one visual token."""
     scope: ScopeConfig = Field(default_factory=ScopeConfig)
@@ -260,6 +263,7 @@ class ModelConfig(FrozenModel):
         names = ("shift", "trained", "present", "uncertain")
         lists = {f"findings.{name}": getattr(self.findings, name) for name in names}
         lists["locations.trained"] = None if self.locations is None else self.locations.trained
+        lists["changes.trained"] = None if self.changes is None else self.changes.trained
         for name, values in lists.items():
             if values is not None and len(values) != count:
                 raise ValueError(

@@ -27,6 +27,10 @@ class SequenceConfig(FrozenModel):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Dropout of the layers and of what they add to the patch features."""
 
+    priors: bool = False
+    """Whether the model was trained with images of earlier studies as further views (offsets in days). If so, it gets
+    the images of the prior study of a draft as well."""
+
     @model_validator(mode="after")
     def _check_width(self) -> SequenceConfig:
         parts, name = {"recurrent": (2, "directions"), "attention": (self.heads, "heads")}.get(self.kind, (1, ""))

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from report_gen.drafting.conditioning_inputs import check_overrides, resolve_states
     from report_gen.drafting.drafter import Drafter
     from report_gen.drafting.limits import StudyLimits
-    from report_gen.drafting.preprocessing import LoadedStudy, StudyPreprocessor
+    from report_gen.drafting.prepared_study import LoadedStudy
+    from report_gen.drafting.preprocessing import StudyPreprocessor
+    from report_gen.drafting.prior_studies import PriorStudy, find_priors
     from report_gen.drafting.request import DraftRequest
 else:
     __getattr__ = lazy_exports(
@@ -20,7 +22,9 @@ else:
             "conditioning_inputs": ("check_overrides", "resolve_states"),
             "drafter": ("Drafter",),
             "limits": ("StudyLimits",),
-            "preprocessing": ("LoadedStudy", "StudyPreprocessor"),
+            "prepared_study": ("LoadedStudy",),
+            "preprocessing": ("StudyPreprocessor",),
+            "prior_studies": ("PriorStudy", "find_priors"),
             "request": ("DraftRequest",),
         },
     )
@@ -29,8 +33,10 @@ __all__ = [
     "DraftRequest",
     "Drafter",
     "LoadedStudy",
+    "PriorStudy",
     "StudyLimits",
     "StudyPreprocessor",
     "check_overrides",
+    "find_priors",
     "resolve_states",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from report_gen.drafting.preprocessing import LoadedStudy
+from report_gen.drafting.prepared_study import LoadedStudy
 from report_gen.explaining import finding_attention
 from report_gen.model import ReportModel, VisualFeatures
 from report_gen.records import FindingAttention, Study

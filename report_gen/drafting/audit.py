@@ -8,8 +8,8 @@ from report_gen.auditing import FlagKind, audit_text
 from report_gen.generation import mismatched_findings, mismatched_locations
 from report_gen.records import FindingLocation, FindingSchema, FindingState
 
-_REPORTED = (FlagKind.PRIOR, FlagKind.CONTRADICTION)
-"""Flags that become notices; a reader notices a repetition without help."""
+_REPORTED = (FlagKind.CONTRADICTION,)
+"""Flags that become notices. A reader notices a repetition without help, and unsupported comparisons are removed."""
 
 
 def draft_notices(

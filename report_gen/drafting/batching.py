@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from report_gen.drafting.limits import Deadline, StudyLimits
-from report_gen.drafting.preprocessing import PreprocessedStudy
+from report_gen.drafting.prepared_study import PreprocessedStudy
 from report_gen.errors import StudyError, StudyTimeoutError
 from report_gen.records import Report
 

@@ -14,12 +14,15 @@ from report_gen.arguments import check_count
 from report_gen.drafting.attention import OnAttention, pass_attention
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import DraftBatch, draft_in_time
+from report_gen.drafting.comparison import compare_studies
 from report_gen.drafting.conditioning_inputs import check_request
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
-from report_gen.drafting.preprocessing import LoadedStudy, PreprocessedStudy, StudyPreprocessor
+from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy
+from report_gen.drafting.preprocessing import StudyPreprocessor
+from report_gen.drafting.prior_loading import add_prior
 from report_gen.drafting.report_composing import ReportComposer
 from report_gen.drafting.request import DraftRequest, as_requests
-from report_gen.errors import CheckpointError, StudyError
+from report_gen.errors import CheckpointError, StudyError, without_traceback
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
@@ -193,11 +196,16 @@ class Drafter:
     def _prepare(
         self, request: DraftRequest, decoding: Decoding, limits: StudyLimits, *, blank: bool, force: bool
     ) -> _Prepared:
-        """Load a study and prepare it for the model."""
-        loaded = self._preprocessor.load(request, blank=blank, force=force, limits=limits)
+        """Load a study and its prior study, and prepare both for the model."""
+        load = partial(self._preprocessor.load, blank=blank, force=force, limits=limits)
+        loaded = load(request)
         if isinstance(loaded, StudyError) or loaded.is_blank:
             return loaded
-        return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens)
+        try:
+            loaded, prior = add_prior(loaded, load, self._model.config)
+        except StudyError as error:
+            return without_traceback(error)
+        return self._preprocessor.prepare(loaded, max_report_tokens=decoding.max_tokens, prior=prior)
 
     def _draft_batch(
         self, batch: Sequence[_Prepared], draft: DraftBatch, decoding: Decoding, limits: StudyLimits
@@ -222,6 +230,7 @@ class Drafter:
     ) -> list[Report]:
         visual = self._model.encode_images(*self._preprocessor.collate([item.loaded for item in batch]))
         conditioning = condition_batch(self._model, [item.loaded.request for item in batch], visual)
+        comparisons = compare_studies(self._model, batch, visual, conditioning.findings, self._preprocessor.collate)
         pass_attention(self._model, visual, [item.loaded for item in batch], on_attention)
         texts = generate_texts(
             self._checkpoint,
@@ -241,7 +250,7 @@ class Drafter:
                 f"the decoder of model {self._model.config.name!r} gives values that are not finite; "
                 "use another checkpoint"
             )
-        rows = zip(batch, conditioning.findings, conditioning.attributes, texts, strict=True)
+        rows = zip(batch, conditioning.findings, conditioning.attributes, texts, comparisons, strict=True)
         return [
             self._reports.compose(
                 item.loaded.request.study,
@@ -251,8 +260,10 @@ class Drafter:
                 prompt=item.prompt,
                 notices=item.loaded.notices,
                 decoding=decoding,
+                comparison=comparison,
+                comparison_text=item.comparison,
             )
-            for item, row, values, text in rows
+            for item, row, values, text, comparison in rows
         ]
 
     def features(self, studies: Iterable[Study]) -> Iterator[NDArray[np.float64] | StudyError]:

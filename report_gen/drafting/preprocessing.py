@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,10 @@ from torch.nn.utils.rnn import pad_sequence
 from report_gen.config import VIEWS
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
+from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy, PriorInput
+from report_gen.drafting.prompt_values import prompt_values
 from report_gen.drafting.request import DraftRequest
-from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
+from report_gen.drafting.token_budget import fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError, without_traceback
 from report_gen.imaging import ONLY_HOUNSFIELD, load_image, load_windows, memory_errors
@@ -23,7 +25,7 @@ from report_gen.imaging.scope import ScopedStudy, apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_offsets, collate_view_positions
 from report_gen.imaging.volumes import choose_views, has_slices
 from report_gen.model import Checkpoint
-from report_gen.records import Image, PreprocessedImage, Study, ViewPosition, view_offsets
+from report_gen.records import Image, PreprocessedImage, Study, view_offsets
 
 _CPU = torch.device("cpu")
 
@@ -32,38 +34,6 @@ _CHUNK = 4
 
 _GRAY = 0.5
 """Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
-
-
-@dataclass(frozen=True)
-class LoadedStudy:
-    """The images of a study that the headers leave in the scope of the model."""
-
-    request: DraftRequest
-    """The request, with the study of these images only."""
-    images: tuple[Image, ...]
-    """V images."""
-    views: tuple[ViewPosition, ...]
-    """[V], view of each image as the model gets it."""
-    pixel_values: torch.Tensor
-    """[V,C,size,size], input of the encoder."""
-    patch_features: torch.Tensor
-    """[V,N,D_img], output of the encoder."""
-    placements: tuple[Placement, ...]
-    """[V], position of each image in the square that the encoder gets."""
-    notices: tuple[str, ...]
-    """What the reader of the draft must know about the choice of images."""
-    is_blank: bool
-    """Whether every pixel of every image is black."""
-    seconds: float = 0.0
-    """Time that loading the study took."""
-
-
-@dataclass(frozen=True)
-class PreprocessedStudy:
-    """A study that is prepared for the model."""
-
-    loaded: LoadedStudy
-    prompt: FittedPrompt
 
 
 class _FittedImages(NamedTuple):
@@ -143,24 +113,25 @@ class StudyPreprocessor:
         except StudyError as error:
             return without_traceback(error)
 
-    def prepare(self, loaded: LoadedStudy, *, max_report_tokens: int) -> PreprocessedStudy | StudyError:
+    def prepare(
+        self, loaded: LoadedStudy, *, max_report_tokens: int, prior: PriorInput | None = None
+    ) -> PreprocessedStudy | StudyError:
         """Fit the prompt of a study into the positions of the decoder.
 
         Args:
             loaded: The images.
             max_report_tokens: Maximum number of report tokens that the user wants.
+            prior: The prior study with which the study is compared.
 
         Returns:
             The study, or the error for which this study alone is refused.
         """
-        request = loaded.request
+        request, name = loaded.request, "" if prior is None else prior.name
         visual_positions = self._model.visual_positions(len(loaded.images))
         prompt = fit_prompt(
             self._prompt,
             self._tokenizer,
-            indication=request.indication or request.study.indication or "",
-            views=views_of_prompt(loaded.views, self._trained_views),
-            technique=request.technique or "",
+            prompt_values(request, views_of_prompt(loaded.own_views, self._trained_views), request.comparison or name),
             free_positions=self._model.decoder.positions - visual_positions - 1,
             max_report_tokens=max_report_tokens,
         )
@@ -170,7 +141,7 @@ class StudyPreprocessor:
                 "decoder and leave none for a report; give fewer images"
             )
             return StudyError(request.study.path, reason)
-        return PreprocessedStudy(loaded, prompt)
+        return PreprocessedStudy(loaded, prompt, prior)
 
     def collate(self, batch: Sequence[LoadedStudy]) -> ImageBatch:
         """Stack the images of B studies on the device; missing views are zero and masked."""
@@ -224,8 +195,6 @@ class StudyPreprocessor:
         is_blank = not squares.any()
         if is_blank:
             notices = (*notices, "every pixel of the image has the same value; check the export")
-        if request.priors:
-            notices = (*notices, f"{len(request.priors)} prior studies were given, but the model does not read priors")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
         views = tuple(image.view_position for image in images)
         features = []

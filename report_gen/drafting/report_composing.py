@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
 from report_gen import __version__
+from report_gen.auditing import remove_contradicted_comparisons
 from report_gen.drafting.audit import draft_notices
+from report_gen.drafting.change_sentences import add_changes
+from report_gen.drafting.comparison import StudyComparison
 from report_gen.drafting.conditioning_inputs import unknown_attributes
 from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
@@ -23,6 +27,8 @@ from report_gen.records import (
     SectionName,
     Sentence,
     Study,
+    split_sentences,
+    strip_controls,
 )
 from report_gen.timestamp import creation_time
 
@@ -54,8 +60,13 @@ class ReportComposer:
         prompt: FittedPrompt,
         notices: Sequence[str],
         decoding: Decoding,
+        comparison: StudyComparison | None = None,
+        comparison_text: str = "",
     ) -> Report:
         """Return the report of a generated text, with the notice of the model, the given ones, and those of its audit.
+
+        What the text says about an earlier study is removed unless it agrees with the changes since then. The changes
+        are stated at the end of the findings.
 
         Args:
             study: The study.
@@ -65,36 +76,28 @@ class ReportComposer:
             prompt: The prompt, whose values may have been shortened.
             notices: Notices about the study; those of the audit follow.
             decoding: Options of the generation, for the provenance.
+            comparison: The prior study, and the changes since then; None without one.
+            comparison_text: Text of the section COMPARISON; without it there is no such section.
         """
-        notices = (*self._own_notice(), *notices, *prompt.notices)
-        if not text.ended:
-            notices = (
-                *notices,
-                f"the text was cut at its limit of {prompt.max_report_tokens} tokens and is incomplete",
-            )
-        if text.removed:
-            notices = (
-                *notices,
-                f"sentences removed because the model cannot detect what they describe: {text.removed}",
-            )
-        if text.unsided:
-            notices = (
-                *notices,
-                "sentences changed or removed because they name a side that the draft was not conditioned on: "
-                f"{text.unsided}",
-            )
         config = self._checkpoint.model.config
+        changes = {} if comparison is None else comparison.changes
+        described, compared = remove_contradicted_comparisons(text.sections, changes, config.finding_schema)
+        described = add_changes(described, changes)
         audited = draft_notices(
-            text.text,
+            "\n".join(section.text for section in described),
             [finding.state for finding in findings],
             config.finding_schema,
             [finding.location for finding in findings] if config.locations is not None else (),
         )
+        changed = _change_notices(text, prompt, compared=compared, composed=len(changes))
         return Report(
-            sections=text.sections,
+            sections=(*_comparison_section(comparison_text), *described),
             findings=findings,
-            notices=(*notices, *audited),
-            provenance=self._provenance(study, decoding.options() | _budget(prompt)),
+            notices=(*self._own_notice(), *notices, *prompt.notices, *changed, *audited),
+            provenance=replace(
+                self._provenance(study, decoding.options() | _budget(prompt)),
+                comparison=None if comparison is None else comparison.record(),
+            ),
             attributes=attributes,
         )
 
@@ -138,6 +141,38 @@ class ReportComposer:
             decoding={**options, **machine},
             preprocessing=tuple(step.model_dump() for step in self._checkpoint.model.config.preprocessing),
         )
+
+
+def _change_notices(text: GeneratedText, prompt: FittedPrompt, *, compared: int, composed: int) -> Iterator[str]:
+    """Yield what differs between the draft and the text that the model would have generated.
+
+    Args:
+        text: The generated text.
+        prompt: The prompt.
+        compared: Sentences without a comparison that they had.
+        composed: Sentences that were added.
+    """
+    if not text.ended:
+        yield f"the text was cut at its limit of {prompt.max_report_tokens} tokens and is incomplete"
+    if text.removed:
+        yield f"sentences removed because the model cannot detect what they describe: {text.removed}"
+    if text.unsided:
+        yield (
+            "sentences changed or removed because they name a side that the draft was not conditioned on: "
+            f"{text.unsided}"
+        )
+    if compared:
+        yield f"sentences changed or removed because they compare with an earlier study without support: {compared}"
+    if composed:
+        yield (
+            "sentences about changes since the prior study that were composed from the findings of both studies, and "
+            f"not generated: {composed}"
+        )
+
+
+def _comparison_section(text: str) -> tuple[Section, ...]:
+    sentences = split_sentences(strip_controls(text))
+    return (Section(SectionName.COMPARISON, sentences),) if sentences else ()
 
 
 def _budget(prompt: FittedPrompt) -> dict[str, str | int | float | bool]:

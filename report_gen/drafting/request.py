@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 
+from report_gen.drafting.prior_studies import PriorStudy
 from report_gen.errors import UsageError
 from report_gen.records import FindingLocation, FindingState, Study
 
@@ -19,12 +20,14 @@ class DraftRequest:
 
     study: Study
     _: KW_ONLY
-    priors: tuple[Study, ...] = ()
-    """Earlier studies of the patient. No model uses them yet, and the draft has a notice about it."""
+    priors: tuple[PriorStudy, ...] = ()
+    """Earlier studies of the patient. The draft is compared with the latest one."""
     indication: str | None = None
     """Why the study was ordered; None takes the indication of the study itself."""
     technique: str | None = None
     """How the images were acquired, in words."""
+    comparison: str | None = None
+    """Text of the section COMPARISON; None names the prior study with which the draft is compared."""
     overrides: Mapping[str, FindingState] = field(default_factory=dict)
     """Finding states set by the reader, by finding name. They take precedence over the model."""
     locations: Mapping[str, FindingLocation] = field(default_factory=dict)
@@ -35,10 +38,13 @@ class DraftRequest:
     model."""
 
     def __post_init__(self) -> None:
-        for study in (self.study, *self.priors):
-            if not isinstance(study, Study):
-                raise UsageError(f"a study is expected instead of {_kind(study)}; read it with read_study")
-        for name in ("indication", "technique"):
+        study: object = self.study
+        if not isinstance(study, Study):
+            raise UsageError(f"a study is expected instead of {_kind(study)}; read it with read_study")
+        for prior in self.priors:
+            if not isinstance(prior, PriorStudy):
+                raise UsageError(f"priors contains {_kind(prior)}; give PriorStudy(study) for each prior study")
+        for name in ("indication", "technique", "comparison"):
             text: object = getattr(self, name)
             if text is not None and not isinstance(text, str):
                 raise UsageError(f"the {name} is of type {_kind(text)}; give a text")

@@ -1,18 +1,32 @@
 """Divide the positions of the decoder between the prompt and the report of one study.
 
 The report has precedence: at least half of the positions are reserved for the report, or its maximum length if that is
-less. The technique and the indication are shortened to fit into the remaining positions. The other studies of a batch
-are not considered, so that the length of a draft never depends on their prompts.
+less. The values of the prompt are shortened to fit into the remaining positions, the report of the prior study first.
+The other studies of a batch are not considered, so that the length of a draft never depends on their prompts.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
-from report_gen.prompting import LONGEST_READ, LONGEST_VALUE, Prompt, clean_value, cut_at_word, render
+from report_gen.prompting import LONGEST_READ, LONGEST_VALUE, Prompt, PromptValues, clean_value, cut_at_word, render
 from report_gen.tokenizer import ReportTokenizer
+
+_PRECEDENCE: Mapping[str, str] = MappingProxyType(
+    {
+        "technique": "technique",
+        "indication": "indication",
+        "comparison": "comparison",
+        "study_description": "study description",
+        "admitting_diagnoses": "list of admitting diagnoses",
+        "prior_report": "report of the prior study",
+    }
+)
+"""Values of a prompt that may be shortened, each with its name in notices. The last ones are shortened first."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +44,8 @@ class FittedPrompt:
 def fit_prompt(
     prompt: Prompt,
     tokenizer: ReportTokenizer,
+    values: PromptValues,
     *,
-    indication: str,
-    views: str,
-    technique: str,
     free_positions: int,
     max_report_tokens: int,
 ) -> FittedPrompt | None:
@@ -42,36 +54,35 @@ def fit_prompt(
     Args:
         prompt: The prompt of the model.
         tokenizer: The tokenizer of the model.
-        indication: Why the study was ordered.
-        views: The views of the study, in words.
-        technique: How the images were acquired.
+        values: What the prompt says about the study; the values of `_PRECEDENCE` may be shortened.
         free_positions: Positions of the decoder for prompt and report: all but those of the visual tokens and of the
             begin token.
         max_report_tokens: Maximum number of report tokens that the user wants.
 
     Returns:
-        The prompt, or None if it leaves no position for a report even without indication and technique.
+        The prompt, or None if it leaves no position for a report even without the values of `_PRECEDENCE`.
     """
 
-    def encode(*, indication: str = "", technique: str = "") -> list[int]:
-        return tokenizer.encode(render(prompt, indication=indication, views=views, technique=technique))
+    def encode(**shortened: str) -> list[int]:
+        return tokenizer.encode(render(prompt, PromptValues(views=values.views, **shortened)))
+
+    def count_tokens(others: Mapping[str, str], name: str, value: str) -> int:
+        return len(encode(**{**others, name: value}))
 
     shortest = len(encode())
     if shortest >= free_positions:
         return None
     kept_for_report = min(max_report_tokens, (free_positions + 1) // 2)
     limit = max(free_positions - kept_for_report, shortest)
-    technique_used = _shorten(technique, lambda value: len(encode(technique=value)), limit)
-    indication_used = _shorten(indication, lambda value: len(encode(indication=value, technique=technique_used)), limit)
-    token_ids = encode(indication=indication_used, technique=technique_used)
-    return FittedPrompt(
-        token_ids,
-        min(max_report_tokens, free_positions - len(token_ids)),
-        (
-            *_notice(prompt, "technique", technique, technique_used),
-            *_notice(prompt, "indication", indication, indication_used),
-        ),
-    )
+    used: dict[str, str] = {}
+    notices: list[str] = []
+    for name, label in _PRECEDENCE.items():
+        if name in prompt.placeholders:
+            given: str = getattr(values, name)
+            used[name] = _shorten(given, partial(count_tokens, used, name), limit)
+            notices += _notice(label, given, used[name])
+    token_ids = encode(**used)
+    return FittedPrompt(token_ids, min(max_report_tokens, free_positions - len(token_ids)), tuple(notices))
 
 
 def _shorten(value: str, count_tokens: Callable[[str], int], limit: int) -> str:
@@ -85,10 +96,11 @@ def _shorten(value: str, count_tokens: Callable[[str], int], limit: int) -> str:
     return cut_at_word(cleaned, length)
 
 
-def _notice(prompt: Prompt, name: str, given: str, used: str) -> tuple[str, ...]:
-    if f"{{{name}}}" not in prompt.text or not given.strip():
+def _notice(label: str, given: str, used: str) -> tuple[str, ...]:
+    """Return a notice if a value of the prompt was shortened or left out."""
+    if not given.strip():
         return ()
     cleaned = clean_value(given)
     if len(used) < len(cleaned) or (used and len(given.rstrip()) > LONGEST_READ):
-        return (f"the {name} is too long: the model got only its first {len(used)} characters",)
-    return () if used else (f"the {name} was left out: no words that the model can use were found in it",)
+        return (f"the {label} is too long: the model got only its first {len(used)} characters",)
+    return () if used else (f"the {label} was left out: no words that the model can use were found in it",)

@@ -267,7 +267,7 @@ def _compare_with_reports(
 
 
 def _full_text(draft: Report) -> str:
-    return "\n".join(section.text for section in draft.sections)
+    return "\n".join(section.text for section in draft.describing_sections)
 
 
 def _findings_text(draft: Report) -> str:

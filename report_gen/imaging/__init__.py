@@ -4,13 +4,14 @@
 """
 
 from report_gen.imaging.archive import UnpackedArchives, open_archives
-from report_gen.imaging.body_parts import known_body_parts, shows_only_chest
+from report_gen.imaging.body_parts import header_body_parts, known_body_parts, shows_only_chest
 from report_gen.imaging.dicom import read_attributes
 from report_gen.imaging.dicom_file import is_dicom, raise_study_errors
-from report_gen.imaging.image_files import IMAGE_SUFFIXES
+from report_gen.imaging.image_files import IMAGE_SUFFIXES, is_dicom_file
 from report_gen.imaging.loaded_image import LoadedImage
 from report_gen.imaging.loading import load_image, load_many, load_pixels, load_values, load_windows, read_pixels
 from report_gen.imaging.memory import limit_memory, memory_errors
+from report_gen.imaging.patients import differing_attributes
 from report_gen.imaging.reading import StudyCollection, read_studies, read_study
 from report_gen.imaging.synthetic import encode_synthetic, read_synthetic_rows
 from report_gen.imaging.windowing import ONLY_HOUNSFIELD
@@ -21,8 +22,11 @@ __all__ = [
     "LoadedImage",
     "StudyCollection",
     "UnpackedArchives",
+    "differing_attributes",
     "encode_synthetic",
+    "header_body_parts",
     "is_dicom",
+    "is_dicom_file",
     "known_body_parts",
     "limit_memory",
     "load_image",

@@ -6,6 +6,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import time
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,12 @@ def merge_files(files: StudyFiles) -> Study:
         patient_sex=_first(single.patient_sex for single in singles),
         patient_species=_first(single.patient_species for single in singles),
         indication=first_indication(image for one in series for image in one.images),
+        admitting_diagnoses=_first(single.admitting_diagnoses for single in singles),
+        study_time=min(
+            filter(None, (single.study_time for single in singles)),
+            key=lambda known: (known.date, known.time or time.max),
+            default=None,
+        ),
     )
 
 

@@ -11,14 +11,15 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 
 from report_gen.imaging.acquisition import ACQUISITION_KEYWORDS
-from report_gen.imaging.attributes import code_meaning, optional_value, text_value
+from report_gen.imaging.attributes import LONGEST_TEXT, code_meaning, optional_value, text_value
 from report_gen.imaging.frame_records import frame_images
 from report_gen.imaging.functional_groups import FUNCTIONAL_GROUP_KEYWORDS, SHUTTER_KEYWORDS
 from report_gen.imaging.modality import is_for_processing, modality_of
 from report_gen.imaging.nuclear import NUCLEAR_KEYWORDS
 from report_gen.imaging.patient import PATIENT_KEYWORDS, patient_age, patient_species
 from report_gen.imaging.planes import PLANE_KEYWORDS
-from report_gen.records import Image, Laterality, Series, Study, ViewPosition
+from report_gen.imaging.study_time import TIME_KEYWORDS, study_time
+from report_gen.records import Image, Laterality, Series, Study, ViewPosition, strip_controls
 
 HEADER_KEYWORDS = (
     "SpecificCharacterSet",
@@ -30,6 +31,7 @@ HEADER_KEYWORDS = (
     "PatientID",
     "PatientSex",
     "AdditionalPatientHistory",
+    "AdmittingDiagnosesDescription",
     "PresentationIntentType",
     "AnatomicRegionSequence",
     "QualityControlImage",
@@ -89,6 +91,7 @@ HEADER_KEYWORDS = (
     *PLANE_KEYWORDS,
     *ACQUISITION_KEYWORDS,
     *NUCLEAR_KEYWORDS,
+    *TIME_KEYWORDS,
     *FUNCTIONAL_GROUP_KEYWORDS,
     *SHUTTER_KEYWORDS,
 )
@@ -182,6 +185,8 @@ def study_from_headers(headers: Iterable[Dataset], path: Path, sha256: str, fram
         patient_sex=text_value(first, "PatientSex"),
         patient_species=patient_species(first),
         indication=common.indication,
+        admitting_diagnoses=_admitting_diagnoses(first),
+        study_time=study_time(first),
     )
 
 
@@ -259,3 +264,11 @@ def _indication(dataset: Dataset) -> str | None:
         if reason:
             return reason
     return text_value(dataset, "ReasonForStudy") or text_value(dataset, "AdditionalPatientHistory")
+
+
+def _admitting_diagnoses(dataset: Dataset) -> str | None:
+    """Return the values of Admitting Diagnoses Description (0008,1080), separated by semicolons."""
+    value = optional_value(dataset, "AdmittingDiagnosesDescription")
+    values = value if isinstance(value, MultiValue) else [value]
+    text = "; ".join(one for one in values if isinstance(one, str) and one)
+    return strip_controls(text[:LONGEST_TEXT]) or None

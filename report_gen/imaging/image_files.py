@@ -108,6 +108,11 @@ def open_image_file(path: Path, gdcm: GdcmProcess | None = None) -> Iterator[Ima
         yield RasterFile(path)
 
 
+def is_dicom_file(path: Path) -> bool:
+    """Return whether a file may be DICOM by its content. Raises StudyError if it cannot be read."""
+    return is_dicom(_read_head(path))
+
+
 def is_archive(path: Path) -> bool:
     """Return whether a file is a ZIP archive by its content. False if it cannot be read."""
     try:

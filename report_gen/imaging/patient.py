@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime
 
 from pydicom import Dataset
 
 from report_gen.imaging.attributes import code_meaning, optional_value, text_value
-
-_STUDY_DATES = ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate")
-"""Attributes that date the examination, the preferred one first."""
+from report_gen.imaging.study_time import DATE_KEYWORDS, read_date
 
 PATIENT_KEYWORDS = (
-    *_STUDY_DATES,
+    *DATE_KEYWORDS,
     "PatientBirthDate",
     "PatientAge",
     "PatientSpeciesDescription",
@@ -73,15 +70,8 @@ def _words(text: str) -> list[str]:
 
 
 def _age_by_birth_date(dataset: Dataset) -> int | None:
-    born = _date(dataset, "PatientBirthDate")
-    imaged = next((day for keyword in _STUDY_DATES if (day := _date(dataset, keyword))), None)
+    born = read_date(dataset, "PatientBirthDate")
+    imaged = next((day for keyword in DATE_KEYWORDS if (day := read_date(dataset, keyword))), None)
     if born is None or imaged is None or imaged < born:
         return None
     return imaged.year - born.year - ((imaged.month, imaged.day) < (born.month, born.day))
-
-
-def _date(dataset: Dataset, keyword: str) -> date | None:
-    try:
-        return datetime.strptime(text_value(dataset, keyword) or "", "%Y%m%d").date()
-    except ValueError:
-        return None

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from report_gen.metrics.score_records import ScoreMethod, ScoreOptions, ScoreRun, SystemScores
     from report_gen.metrics.score_tables import render_differences, render_head, render_labels, render_table
     from report_gen.metrics.scoring import run_score, score_reports, score_texts
-    from report_gen.metrics.significance import Difference, SeedSpread, compare, seed_spread
+    from report_gen.metrics.significance import Difference, SeedSpread, compare, intervals, resamplings, seed_spread
     from report_gen.metrics.training_reports import TrainingReports, baseline_drafts
     from report_gen.metrics.verdicts import Verdict, check_image_use, headline_scores
     from report_gen.metrics.word_diff import mark_differences
@@ -81,7 +81,7 @@ else:
             "score_records": ("ScoreMethod", "ScoreOptions", "ScoreRun", "SystemScores"),
             "score_tables": ("render_differences", "render_head", "render_labels", "render_table"),
             "scoring": ("run_score", "score_reports", "score_texts"),
-            "significance": ("Difference", "SeedSpread", "compare", "seed_spread"),
+            "significance": ("Difference", "SeedSpread", "compare", "intervals", "resamplings", "seed_spread"),
             "training_reports": ("TrainingReports", "baseline_drafts"),
             "verdicts": ("Verdict", "check_image_use", "headline_scores"),
             "word_diff": ("mark_differences",),
@@ -146,6 +146,7 @@ __all__ = [
     "expected_error",
     "finding_measures",
     "headline_scores",
+    "intervals",
     "is_collapsed",
     "label_name",
     "label_reports",
@@ -160,6 +161,7 @@ __all__ = [
     "render_labels",
     "render_locations",
     "render_table",
+    "resamplings",
     "rouge_l_coco",
     "run_score",
     "run_to_dict",

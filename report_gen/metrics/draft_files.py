@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from report_gen.errors import CorpusError, StudyError
-from report_gen.records import BANNER, SectionName, parse_report
+from report_gen.records import BANNER, DESCRIBING_SECTIONS, SectionName, parse_report
 
 REPORT_SUFFIXES = (".fhir.json", ".hl7", ".sr.dcm", ".dcm")
 """Suffixes of files that contain one report, whatever program wrote it."""
@@ -74,11 +74,11 @@ def read_report_text(file: Path) -> dict[str, str]:
 
 
 def strip_draft(text: str) -> str:
-    """Return the report in the text of a draft, without banner, notices, headings and model; other texts unchanged."""
+    """Return what describes the images in the text of a draft, without headings; other texts unchanged."""
     if BANNER not in text:
         return text
     sections = parse_report(_TAIL.sub("", _HEAD.sub("", text, count=1)))
-    return " ".join(section.text for section in sections)
+    return " ".join(section.text for section in sections if section.name in DESCRIBING_SECTIONS)
 
 
 class _ReportFile(NamedTuple):
@@ -123,7 +123,7 @@ def _read(file: Path, suffix: str) -> str | None:
             return " ".join(texts[name] for name in ("findings", "impression") if name in texts) or None
         from report_gen.reading import read_report  # imports pydantic
 
-        return " ".join(section.text for section in read_report(file).sections)
+        return " ".join(section.text for section in read_report(file).describing_sections)
     except StudyError as error:
         raise CorpusError(
             f"{file}: not a draft of `report-gen draft` ({error.reason}); give a folder with drafts only, or a file, "

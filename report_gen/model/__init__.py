@@ -10,7 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.model.adapter import TOKEN_ROWS
     from report_gen.model.base_source import base_digest, local_source
-    from report_gen.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from report_gen.model.checkpoint import Checkpoint, load_checkpoint, replace_config, save_checkpoint
     from report_gen.model.checkpoint_files import MANIFEST
     from report_gen.model.conditioning import (
         Conditioning,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
     from report_gen.model.feature_numbers import Encode
+    from report_gen.model.finding_changes import DECIDED_CHANGES, change_probabilities, decide_changes
     from report_gen.model.language_model import Pretrained, build_from_configuration, load_pretrained
     from report_gen.model.location_head import PredictedLocations, predict_locations
     from report_gen.model.pretrained_source import load_source_tokenizer
@@ -38,7 +39,7 @@ else:
         {
             "adapter": ("TOKEN_ROWS",),
             "base_source": ("base_digest", "local_source"),
-            "checkpoint": ("Checkpoint", "load_checkpoint", "save_checkpoint"),
+            "checkpoint": ("Checkpoint", "load_checkpoint", "replace_config", "save_checkpoint"),
             "checkpoint_files": ("MANIFEST",),
             "conditioning": (
                 "Conditioning",
@@ -52,6 +53,7 @@ else:
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
             "feature_numbers": ("Encode",),
+            "finding_changes": ("DECIDED_CHANGES", "change_probabilities", "decide_changes"),
             "language_model": ("Pretrained", "build_from_configuration", "load_pretrained"),
             "location_head": ("PredictedLocations", "predict_locations"),
             "pretrained_source": ("load_source_tokenizer",),
@@ -64,6 +66,7 @@ else:
     )
 
 __all__ = [
+    "DECIDED_CHANGES",
     "EMBEDDED",
     "MANIFEST",
     "TOKEN_ROWS",
@@ -87,7 +90,9 @@ __all__ = [
     "base_digest",
     "build_from_configuration",
     "build_sequence_encoder",
+    "change_probabilities",
     "conditioning_type",
+    "decide_changes",
     "find_checkpoint",
     "load_checkpoint",
     "load_pretrained",
@@ -97,6 +102,7 @@ __all__ = [
     "predict_locations",
     "read_config",
     "read_model_card",
+    "replace_config",
     "resolve_device",
     "resolve_dtype",
     "save_checkpoint",

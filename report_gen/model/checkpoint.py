@@ -47,7 +47,7 @@ from report_gen.model.report_model import ReportModel
 from report_gen.model.shape_check import check_shapes
 from report_gen.model.trial import try_model
 from report_gen.model.weights import fill, parse_weights, read_header
-from report_gen.prompting import Prompt, render
+from report_gen.prompting import Prompt, PromptValues, render
 from report_gen.tokenizer import TOKENIZER_FILES, ReportTokenizer, parse_tokenizer
 
 SEALED = (CONFIG, WEIGHTS, PROMPT, TRAINING)
@@ -101,7 +101,7 @@ def save_checkpoint(
     }
     metadata = {"format": "pt"} | ({} if config.adapter is None else {BASE_SHA256: config.adapter.sha256})
     contents = {
-        CONFIG: config.model_dump_json(indent=2).encode() + b"\n",
+        CONFIG: _encode_config(config),
         WEIGHTS: save(weights, metadata=metadata),
         tokenizer.file_name: tokenizer.to_bytes(),
         PROMPT: prompt.text.encode(),
@@ -111,6 +111,26 @@ def save_checkpoint(
     contents[MANIFEST] = json.dumps(manifest, indent=2).encode() + b"\n"
     contents[CARD] = card.encode()
     write_folder(Path(folder), contents)
+
+
+def replace_config(folder: str | os.PathLike[str], config: ModelConfig) -> None:
+    """Write another configuration into a checkpoint. Its weights and its other files stay as they are.
+
+    Raises:
+        CheckpointError: The folder contains no checkpoint.
+        OutputError: The folder cannot be written.
+    """
+    folder = Path(folder)
+    manifest = parse_json(folder / MANIFEST, read_file(folder / MANIFEST))
+    contents = {name: read_file(folder / name) for name in (*manifest, CARD) if (folder / name).is_file()}
+    contents[CONFIG] = _encode_config(config)
+    manifest[CONFIG] = hashlib.sha256(contents[CONFIG]).hexdigest()
+    contents[MANIFEST] = json.dumps(manifest, indent=2).encode() + b"\n"
+    write_folder(folder, contents)
+
+
+def _encode_config(config: ModelConfig) -> bytes:
+    return config.model_dump_json(indent=2).encode() + b"\n"
 
 
 def load_checkpoint(
@@ -159,7 +179,7 @@ def load_checkpoint(
         )
     model = _build(config, folder / WEIGHTS, weights[WEIGHTS], tokenizer, source)
     try:
-        try_model(model.eval(), tokenizer.encode(render(prompt)))
+        try_model(model.eval(), tokenizer.encode(render(prompt, PromptValues())))
     except CheckpointError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
     return Checkpoint(model, tokenizer, prompt, str(manifest[WEIGHTS]))

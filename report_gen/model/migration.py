@@ -69,7 +69,7 @@ def _from_version_4(config: Config) -> Config:
 
 
 def _from_version_5(config: Config) -> Config:
-    """Migrate version 5, whose models had no sequence encoder, no volumes and no notice."""
+    """Migrate version 5, whose models had no sequence encoder, no volumes, no notice and no changes."""
     return {**config, "schema_version": 6}
 
 

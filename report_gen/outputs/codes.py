@@ -41,12 +41,15 @@ PROBABILITY = Code("122157", "DCM", "Probability")  # pydicom
 PRESENCE = Code("121052", "DCM", "Presence of property")  # pydicom
 
 SECTIONS: Mapping[SectionName, Code] = {
+    # LOINC calls the code "Radiology Comparison study (observation)".
+    SectionName.COMPARISON: Code("18834-2", "LN", "Previous Findings"),  # pydicom, CID 7001
     SectionName.FINDINGS: Code("59776-5", "LN", "Findings"),  # pydicom, CID 7001
     SectionName.IMPRESSION: Code("19005-8", "LN", "Impressions"),  # pydicom, CID 7001
 }
 """Headings of the sections."""
 
 SENTENCES: Mapping[SectionName, Code] = {
+    SectionName.COMPARISON: Code("121069", "DCM", "Previous Finding"),  # pydicom, CID 7002
     SectionName.FINDINGS: Code("121071", "DCM", "Finding"),  # pydicom, CID 7002
     SectionName.IMPRESSION: Code("121073", "DCM", "Impression"),  # pydicom, CID 7002
 }

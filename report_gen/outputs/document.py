@@ -43,6 +43,8 @@ class DraftDocument:
     options: DocumentOptions = field(default_factory=DocumentOptions)
     revises: Path | None = None
     """An earlier document of the same format and study, of which this one is a new version."""
+    priors: tuple[Study, ...] = ()
+    """Prior studies of the request. Documents refer to the one with which the draft was compared."""
 
     @cached_property
     def source(self) -> SourceHeader:
@@ -68,6 +70,22 @@ class DraftDocument:
         from report_gen.outputs.page import format_html
 
         return format_html(self)
+
+    @cached_property
+    def prior_source(self) -> SourceHeader | None:
+        """As `source`, of the images of the prior study with which the draft was compared; None without one.
+
+        Raises:
+            StudyError: An image of the prior study cannot be read any more.
+        """
+        from report_gen.outputs.source_header import read_source_header
+
+        compared = self.report.provenance.comparison
+        used = set() if compared is None else {file.sha256 for file in compared.inputs}
+        for study in self.priors:
+            if images := [image for image in study.images if image.sha256 in used]:
+                return read_source_header(study.with_images(images))
+        return None
 
     @cached_property
     def pdf(self) -> bytes:

@@ -97,6 +97,7 @@ def name_drafts(
     studies: Iterable[Study],
     settings: Mapping[str, Mapping[str, Any]],
     *,
+    own_settings: Sequence[Mapping[str, Any]] = (),
     other_suffixes: Collection[str] = (),
 ) -> tuple[tuple[DraftFile, ...], ...]:
     """Choose the files of each study's draft, and compute the digests of what determines them.
@@ -110,15 +111,17 @@ def name_drafts(
         studies: Studies of one batch. The content of their files determines everything that the headers say.
         settings: By suffix, with its dot, of each file of a study: values that JSON can write, which determine the file
             beside the images.
+        own_settings: Further such values of each study; empty if there are none.
         other_suffixes: Suffixes of formats that are not requested, but may be in the folder.
     """
     reserved = max(settings, key=len)
+    studies = list(studies)
     batch = [
         tuple(
-            DraftFile.of_study(study, suffix, folder=journal.folder, settings=values, reserved=reserved)
+            DraftFile.of_study(study, suffix, folder=journal.folder, settings={**values, **own}, reserved=reserved)
             for suffix, values in settings.items()
         )
-        for study in studies
+        for study, own in zip(studies, own_settings or [{}] * len(studies), strict=True)
     ]
     # `a.b` with the suffix `.c` and `a` with the suffix `.b.c` are the same name.
     keys = Counter(name_key(file.name) for files in batch for file in files)

@@ -44,9 +44,13 @@ class Segment:
         """Return a field as it is encoded; empty if the segment is shorter."""
         return self.fields[number] if number < len(self.fields) else ""
 
-    def component(self, number: int, component: int = 1) -> str:
-        """Return a component of the first repetition of a field, unescaped."""
-        parts = self.raw(number).split(self.separators[2])[0].split(self.separators[1])
+    def repetitions(self, number: int) -> int:
+        """Return how often a field is repeated; at least 1."""
+        return self.raw(number).count(self.separators[2]) + 1
+
+    def component(self, number: int, component: int = 1, *, repetition: int = 0) -> str:
+        """Return a component of the first repetition of a field, or of a later one, unescaped."""
+        parts = self.raw(number).split(self.separators[2])[repetition].split(self.separators[1])
         return self._unescape(parts[component - 1]) if component <= len(parts) else ""
 
     def lines(self, number: int) -> list[str]:

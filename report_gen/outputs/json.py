@@ -12,6 +12,8 @@ from report_gen.records import (
     BANNER,
     Attribute,
     Finding,
+    InputFile,
+    PriorComparison,
     Provenance,
     Report,
     Section,
@@ -62,12 +64,29 @@ def provenance_document(provenance: Provenance) -> dict[str, Any]:
         "program_version": provenance.program_version,
         "created": provenance.created,
         "study_instance_uid": provenance.study_instance_uid,
-        "inputs": [{"sha256": file.sha256, "sop_instance_uid": file.sop_instance_uid} for file in provenance.inputs],
+        "inputs": _inputs(provenance.inputs),
         "decoding": dict(provenance.decoding),
     }
     if provenance.preprocessing:  # documents of models without steps stay as they were before there were steps
         document["preprocessing"] = [dict(step) for step in provenance.preprocessing]
+    if provenance.comparison is not None:
+        document["comparison"] = _comparison(provenance.comparison)
     return document
+
+
+def _inputs(files: Sequence[InputFile]) -> list[dict[str, Any]]:
+    return [{"sha256": file.sha256, "sop_instance_uid": file.sop_instance_uid} for file in files]
+
+
+def _comparison(comparison: PriorComparison) -> dict[str, Any]:
+    return {
+        "study_instance_uid": comparison.study_instance_uid,
+        "inputs": _inputs(comparison.inputs),
+        "days_earlier": comparison.days_earlier,
+        "with_report": comparison.with_report,
+        "method": comparison.method,
+        "changes": {name: change.value for name, change in comparison.changes.items()},
+    }
 
 
 def _section(section: Section) -> dict[str, Any]:

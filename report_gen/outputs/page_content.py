@@ -230,6 +230,9 @@ def _origin(report: Report) -> Iterator[tuple[str, str]]:
     yield "Decoding", ", ".join(f"{name} {value}" for name, value in provenance.decoding.items())
     for step in provenance.preprocessing:
         yield "Preprocessing", ", ".join(f"{name} {value}" for name, value in step.items())
+    if (compared := provenance.comparison) is not None:
+        changes = ", ".join(f"{name} {change}" for name, change in compared.changes.items()) or "no change stated"
+        yield "Compared by", f"{compared.method}; images of the prior study: {len(compared.inputs)}; {changes}"
     for attribute in report.attributes:
         origin = "set by the reader" if attribute.overridden else "DICOM header" if attribute.from_header else "image"
         yield attribute.name.replace("_", " ").capitalize(), f"{attribute.value or 'unknown'} ({origin})"

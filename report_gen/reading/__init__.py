@@ -13,6 +13,8 @@ The format `dicom-sr` has the findings in the order present, uncertain, absent, 
 has two decimals of a probability. The format `dicom-sr-findings` has side and zones only of findings with a known site.
 Neither has a location of an absent finding. Both name a study of pictures by a derived UID.
 
+Only JSON and FHIR say how a draft was compared with a prior study; DICOM SR refers to its images as evidence.
+
 Control characters are removed from texts when a draft is written. Of a report of another program only the texts are
 kept.
 """
@@ -23,14 +25,16 @@ from report_gen.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from report_gen.reading.report_files import read_report
+    from report_gen.reading.report_patients import names_other_patient
     from report_gen.reading.structured_reports import StructuredReport, read_structured_report
 else:  # drafts in JSON and TXT are read without pydicom
     __getattr__ = lazy_exports(
         __name__,
         {
             "report_files": ("read_report",),
+            "report_patients": ("names_other_patient",),
             "structured_reports": ("StructuredReport", "read_structured_report"),
         },
     )
 
-__all__ = ["StructuredReport", "read_report", "read_structured_report"]
+__all__ = ["StructuredReport", "names_other_patient", "read_report", "read_structured_report"]

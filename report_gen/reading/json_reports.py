@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,9 +13,11 @@ from report_gen.reading.plain_reports import NoReportError
 from report_gen.records import (
     Attribute,
     AttributeName,
+    ChangeState,
     Finding,
     FindingLocation,
     InputFile,
+    PriorComparison,
     Provenance,
     Report,
     Section,
@@ -34,12 +37,25 @@ class ReadModel(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
+class _Input(ReadModel):
+    sha256: str
+    sop_instance_uid: str | None
+
+
+class _ComparisonModel(ReadModel):
+    study_instance_uid: str | None
+    inputs: list[_Input]
+    days_earlier: int | None = Field(ge=0)
+    with_report: bool
+    method: str
+    changes: dict[str, Annotated[ChangeState, Field(strict=False)]]
+
+    def record(self) -> PriorComparison:
+        return PriorComparison(**dict(self) | {"inputs": _files(self.inputs)})
+
+
 class ProvenanceModel(ReadModel):
     """Value of the key `provenance`."""
-
-    class _Input(ReadModel):
-        sha256: str
-        sop_instance_uid: str | None
 
     model_name: str
     weights_sha256: str
@@ -49,12 +65,13 @@ class ProvenanceModel(ReadModel):
     inputs: list[_Input]
     decoding: dict[str, str | int | float | bool | None]
     preprocessing: list[dict[str, str | int | float]] = []
+    comparison: _ComparisonModel | None = None
 
     def record(self) -> Provenance:
         """Return the record."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
-        values["inputs"] = tuple(InputFile(**dict(one)) for one in self.inputs)
-        return Provenance(**values | {"preprocessing": tuple(self.preprocessing)})
+        values |= {"inputs": _files(self.inputs), "preprocessing": tuple(self.preprocessing)}
+        return Provenance(**values | {"comparison": None if self.comparison is None else self.comparison.record()})
 
 
 class _SentenceModel(ReadModel):
@@ -145,6 +162,10 @@ def parse_json_report(document: dict[str, Any]) -> Report:
         provenance=model.provenance.record(),
         attributes=tuple(Attribute(**dict(attribute)) for attribute in model.attributes),
     )
+
+
+def _files(inputs: Sequence[_Input]) -> tuple[InputFile, ...]:
+    return tuple(InputFile(**dict(one)) for one in inputs)
 
 
 def validated(model: type[_Model], document: object) -> _Model:

@@ -24,7 +24,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 
 def plain_report(texts: Mapping[str, str], study_instance_uid: str | None = None) -> Report:
-    """Return the report with the texts under `findings` and `impression`.
+    """Return the report with the texts under `comparison`, `findings` and `impression`.
 
     Args:
         texts: Text by the name of the section in lower case, as `cut_report` returns it. Other sections are left out.

@@ -14,7 +14,7 @@ from report_gen.strict_json import parse_json
 _EXPECTED = "give a draft as JSON, TXT, FHIR (JSON), HL7 v2 (ER7) or a DICOM SR"
 
 
-def read_report(path: str | os.PathLike[str]) -> Report:
+def read_report(path: str | os.PathLike[str], *, plain_text: bool = False) -> Report:
     """Read a report from a file. The format follows from the content, not from the name of the file.
 
     What its author has withdrawn is not read: in FHIR a report or an observation that is cancelled or entered in error,
@@ -26,6 +26,7 @@ def read_report(path: str | os.PathLike[str]) -> Report:
 
     Args:
         path: The file.
+        plain_text: Also read a text that is no draft, and split it by its headings.
 
     Returns:
         The report. What the file does not state is empty.
@@ -39,6 +40,10 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     if not start and not content.strip():
         raise StudyError(path, "the file is empty; write or export it again")
     if content[128:132] == b"DICM" or not start.startswith((b"MSH", b"{", b"[", BANNER.encode())):
+        if plain_text and (text := _plain_text(content)):
+            from report_gen.reading.plain_reports import cut_plain_report
+
+            return cut_plain_report(text)
         return _read_dicom(path, content[:132])
     try:
         return _read(content, start)
@@ -48,6 +53,15 @@ def read_report(path: str | os.PathLike[str]) -> Report:
         raise StudyError(path, f"not a report ({error}); {_EXPECTED}") from error
     except ValueError as error:
         raise StudyError(path, f"not a report, or damaged ({error}); write or export the file again") from error
+
+
+def _plain_text(content: bytes) -> str:
+    """Return a text in UTF-8; empty for content of another kind, which has control characters."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return ""
+    return text if all(character >= " " or character.isspace() for character in text) else ""
 
 
 def _read_dicom(path: Path, head: bytes) -> Report:

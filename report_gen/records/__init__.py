@@ -1,6 +1,7 @@
 """Frozen records of studies, reports and findings. They read no files and need no torch."""
 
 from report_gen.records.box import Box
+from report_gen.records.change import ChangeState, PriorComparison
 from report_gen.records.findings import FindingPhrases, FindingSchema, FindingState, NoFindingRule
 from report_gen.records.heatmap import FindingAttention, Heatmap
 from report_gen.records.location import (
@@ -20,6 +21,7 @@ from report_gen.records.preprocessed_image import PreprocessedImage
 from report_gen.records.report import (
     ATTRIBUTES,
     BANNER,
+    DESCRIBING_SECTIONS,
     UNKNOWN_ATTRIBUTES,
     Attribute,
     AttributeName,
@@ -38,10 +40,12 @@ from report_gen.records.report import (
 )
 from report_gen.records.slices import Acquisition, SlicePlane, Vector, ViewOffset, Window
 from report_gen.records.study import Image, Laterality, Series, Study, ViewPosition, first_indication
+from report_gen.records.study_time import StudyTime
 
 __all__ = [
     "ATTRIBUTES",
     "BANNER",
+    "DESCRIBING_SECTIONS",
     "LOCATION_PARTS",
     "MIDLINE",
     "UNKNOWN_ATTRIBUTES",
@@ -51,6 +55,7 @@ __all__ = [
     "Attribute",
     "AttributeName",
     "Box",
+    "ChangeState",
     "Finding",
     "FindingAttention",
     "FindingLocation",
@@ -63,6 +68,7 @@ __all__ = [
     "Laterality",
     "NoFindingRule",
     "PreprocessedImage",
+    "PriorComparison",
     "Provenance",
     "Report",
     "Section",
@@ -72,6 +78,7 @@ __all__ = [
     "Side",
     "SlicePlane",
     "Study",
+    "StudyTime",
     "Vector",
     "ViewOffset",
     "ViewPosition",

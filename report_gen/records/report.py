@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
+from report_gen.records.change import PriorComparison
 from report_gen.records.findings import FindingState
 from report_gen.records.location import UNKNOWN_LOCATION, FindingLocation
 
@@ -61,10 +62,16 @@ class Attribute:
 
 
 class SectionName(StrEnum):
-    """Heading of a section."""
+    """Heading of a section, in the order of a report."""
 
+    COMPARISON = "COMPARISON"
+    """Names the earlier studies with which the study was compared. It describes no image."""
     FINDINGS = "FINDINGS"
     IMPRESSION = "IMPRESSION"
+
+
+DESCRIBING_SECTIONS: tuple[SectionName, ...] = (SectionName.FINDINGS, SectionName.IMPRESSION)
+"""Sections that describe the images: the only ones that a decoder generates and that scores compare."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,8 @@ class Provenance:
     decoding: Mapping[str, str | int | float | bool]
     preprocessing: tuple[Mapping[str, str | int | float], ...] = ()
     """The `name` and the parameters of each step that changed the images before they were resized, in order."""
+    comparison: PriorComparison | None = None
+    """The earlier study with which the draft was compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +133,11 @@ class Report:
     attributes: tuple[Attribute, ...] = ()
     """The attributes that the model has been trained on."""
 
+    @property
+    def describing_sections(self) -> tuple[Section, ...]:
+        """The sections that describe the images."""
+        return tuple(section for section in self.sections if section.name in DESCRIBING_SECTIONS)
+
 
 _HEADING = re.compile(r"\b(" + "|".join(SectionName) + r")\s*:\s*")
 _LIST_NUMBER = re.compile(r"\d{1,2}\.")
@@ -134,8 +148,8 @@ _OPENING, _CLOSING = "\"'([", "\"')]"
 def parse_report(text: str) -> tuple[Section, ...]:
     """Split a report text into its sections, in order of appearance.
 
-    A heading is `FINDINGS:` or `IMPRESSION:` in capital letters, anywhere in the text. Text before the first heading
-    belongs to the findings. Empty sections are omitted.
+    A heading is a `SectionName` with a colon, as in `FINDINGS:`, in capital letters, anywhere in the text. Text before
+    the first heading belongs to the findings. Empty sections are omitted.
     """
     pieces = _HEADING.split(text.strip())
     pairs = [(SectionName.FINDINGS.value, pieces[0]), *zip(pieces[1::2], pieces[2::2], strict=True)]

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from report_gen.records.slices import Acquisition, SlicePlane, ViewOffset, Window
+from report_gen.records.study_time import StudyTime
 
 
 class ViewPosition(StrEnum):
@@ -177,6 +178,10 @@ class Study:
     """DICOM Patient Species Description (0010,2201), else Patient Species Code Sequence (0010,2202), else the breed."""
     indication: str | None = field(default=None, repr=False)
     """Reason for the examination. From headers: that of the first image that states one."""
+    admitting_diagnoses: str | None = field(default=None, repr=False)
+    """DICOM Admitting Diagnoses Description (0008,1080)."""
+    study_time: StudyTime | None = field(default=None, repr=False)
+    """When the study was made; None for pictures and for headers without a date. Of several files the earliest."""
     unreadable_images: int = 0
     """Number of files that belong to the study and cannot be read."""
 
@@ -184,6 +189,11 @@ class Study:
     def images(self) -> tuple[Image, ...]:
         """The images of all series."""
         return tuple(image for series in self.series for image in series.images)
+
+    @property
+    def description(self) -> str | None:
+        """The Study Description of the first series that has one."""
+        return next(filter(None, (series.study_description for series in self.series)), None)
 
     @property
     def path(self) -> Path:

@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 
 from report_gen.cli.options import parse_overrides
-from report_gen.drafting import Drafter
+from report_gen.drafting import Drafter, DraftRequest
 from report_gen.errors import StudyError, UsageError
 from report_gen.outputs.journal import JOURNAL
 from report_gen.records import (
@@ -25,7 +25,6 @@ from report_gen.records import (
     FindingLocation,
     FindingState,
     Side,
-    Study,
     ViewPosition,
     Zone,
 )
@@ -308,9 +307,9 @@ def test_the_view_of_an_image_without_a_header_can_be_set(
 ) -> None:
     views = []
 
-    def draft_all(self: Drafter, studies: list[Study], **_: object) -> Iterator[StudyError]:
-        views.extend(image.view_position for study in studies for image in study.images)
-        return iter([StudyError(studies[0].images[0].path, "not drafted")])
+    def draft_all(self: Drafter, requests: list[DraftRequest], **_: object) -> Iterator[StudyError]:
+        views.extend(image.view_position for request in requests for image in request.study.images)
+        return iter([StudyError(requests[0].study.images[0].path, "not drafted")])
 
     monkeypatch.setattr(Drafter, "draft_all", draft_all)
     draft(png(tmp_path), *options)

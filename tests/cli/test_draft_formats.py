@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 
 from report_gen import files as file_module
-from report_gen.drafting import Drafter
+from report_gen.drafting import Drafter, DraftRequest
 from report_gen.errors import OutputError, StudyError
 from report_gen.outputs import DraftDocument, OutputFormat, extras, formats, get_format
 from report_gen.outputs.versions import DocumentVersion
@@ -82,9 +82,9 @@ def drafted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     draft_all = Drafter.draft_all
 
-    def counted(self: Drafter, studies: list[Study], **options: Any) -> Iterator[Report | StudyError]:
-        names.extend(study.name for study in studies)
-        return draft_all(self, studies, **options)
+    def counted(self: Drafter, requests: list[DraftRequest], **options: Any) -> Iterator[Report | StudyError]:
+        names.extend(request.study.name for request in requests)
+        return draft_all(self, requests, **options)
 
     monkeypatch.setattr(Drafter, "draft_all", counted)
     return names

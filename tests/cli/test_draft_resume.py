@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from report_gen.drafting import Drafter, StudyLimits
+from report_gen.drafting import Drafter, DraftRequest, StudyLimits
 from report_gen.errors import StudyError
 from report_gen.outputs.journal import JOURNAL
-from report_gen.records import Report, Study
+from report_gen.records import Report
 from tests.builders import noise_image, tiny_config, tiny_model, write_checkpoint, write_png
 from tests.cli.conftest import Command
 from tests.cli.test_start import MODEL_LIBRARIES, loaded_modules
@@ -45,9 +45,9 @@ def drafted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the studies that reach the drafter, which drafts none."""
     names: list[str] = []
 
-    def draft_all(self: Drafter, studies: list[Study], **_: Any) -> Iterator[StudyError]:
-        names.extend(study.name for study in studies)
-        return iter([StudyError(study.path, "not drafted") for study in studies])
+    def draft_all(self: Drafter, requests: list[DraftRequest], **_: Any) -> Iterator[StudyError]:
+        names.extend(request.study.name for request in requests)
+        return iter([StudyError(request.study.path, "not drafted") for request in requests])
 
     monkeypatch.setattr(Drafter, "draft_all", draft_all)
     return names
@@ -242,9 +242,11 @@ def test_the_limits_of_a_study_reach_the_drafter(
 ) -> None:
     given: list[StudyLimits] = []
 
-    def draft_all(self: Drafter, studies: list[Study], *, limits: StudyLimits, **_: Any) -> Iterator[StudyError]:
+    def draft_all(
+        self: Drafter, requests: list[DraftRequest], *, limits: StudyLimits, **_: Any
+    ) -> Iterator[StudyError]:
         given.append(limits)
-        return iter([StudyError(study.path, "not drafted") for study in studies])
+        return iter([StudyError(request.study.path, "not drafted") for request in requests])
 
     monkeypatch.setattr(Drafter, "draft_all", draft_all)
     for options in ((), ("--timeout", 0, "--max-views", 20)):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from report_gen.drafting import Drafter, DraftRequest, StudyLimits
+from report_gen.drafting import Drafter, DraftRequest, PriorStudy, StudyLimits
 from report_gen.errors import UsageError
 from report_gen.generation import Decoding
 from report_gen.records import FindingState, Report, Study
@@ -67,11 +67,16 @@ def test_what_is_no_study_is_refused(drafter: Drafter, one: Study, given: Any) -
         lambda: drafter.preprocessing_stages(given),
         lambda: list(drafter.features([given])),
         lambda: DraftRequest(given),
-        lambda: DraftRequest(one, priors=(given,)),
+        lambda: PriorStudy(given),
     ]
     for call in calls:
         with pytest.raises(UsageError, match=r"^a study is expected instead of \w+; read it with read_study$"):
             call()
+
+
+def test_a_prior_is_given_as_prior_study(one: Study) -> None:
+    with pytest.raises(UsageError, match=r"^priors contains Study; give PriorStudy\(study\) for each prior study$"):
+        DraftRequest(one, priors=(one,))  # type: ignore[arg-type]
 
 
 def test_a_single_study_is_no_list(drafter: Drafter, one: Study) -> None:

@@ -11,12 +11,6 @@ FINDINGS = SCHEMA.findings
 UNKNOWN = [FindingState.UNKNOWN] * len(FINDINGS)
 
 
-def test_a_sentence_about_an_earlier_study_gets_a_notice() -> None:
-    text = "Small pleural effusion. The effusion has increased since the prior study."
-    states = [FindingState.PRESENT if name == "Pleural Effusion" else FindingState.UNKNOWN for name in FINDINGS]
-    assert draft_notices(text, states, SCHEMA) == ("prior: The effusion has increased since the prior study.",)
-
-
 def test_a_contradiction_gets_a_notice_and_a_repetition_does_not() -> None:
     states = [FindingState.PRESENT if name == "Edema" else FindingState.UNKNOWN for name in FINDINGS]
     notices = draft_notices("Pulmonary edema. No pulmonary edema. Pulmonary edema.", states, SCHEMA)

@@ -23,7 +23,9 @@ from report_gen.imaging import read_study
 from report_gen.labeling import chest_xray
 from report_gen.model import Checkpoint, ReportModel, config_file
 from report_gen.outputs import format_json
+from report_gen.prompting import Prompt, PromptValues
 from report_gen.records import Finding, FindingState, Image, Report, Study, ViewPosition
+from report_gen.tokenizer import ReportTokenizer
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_config, tiny_model, tokenizer, write_checkpoint, write_png
 
 FINDINGS = chest_xray().findings
@@ -277,11 +279,11 @@ def test_the_indication_is_the_studys_own_unless_given(tmp_path: Path, monkeypat
 
 
 def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompts: list[tuple[str, str, str]] = []
+    prompts: list[PromptValues] = []
 
-    def fitting(*arguments: Any, indication: str, views: str, technique: str, **others: Any) -> FittedPrompt | None:
-        prompts.append((indication, views, technique))
-        return fit_prompt(*arguments, indication=indication, views=views, technique=technique, **others)
+    def fitting(prompt: Prompt, tokenizer: ReportTokenizer, values: PromptValues, **others: Any) -> FittedPrompt | None:
+        prompts.append(values)
+        return fit_prompt(prompt, tokenizer, values, **others)
 
     monkeypatch.setattr(preprocessing, "fit_prompt", fitting)
     model, found = drafter_predicting({"Edema": 0.9}), study(tmp_path)
@@ -289,7 +291,7 @@ def test_a_request_carries_its_own_values(tmp_path: Path, monkeypatch: pytest.Mo
     reports = list(model.draft_all([request, found], decoding=BRIEF))
     states = [by_name(report)["Edema"].state for report in reports if isinstance(report, Report)]
     assert states == [ABSENT, PRESENT]
-    assert prompts == [("Fever.", "", "Portable."), ("", "", "")]
+    assert prompts == [PromptValues(indication="Fever.", technique="Portable."), PromptValues()]
 
 
 def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:
@@ -297,13 +299,6 @@ def test_values_beside_a_request_are_refused(tmp_path: Path) -> None:
         UsageError, match="a DraftRequest carries its own indication, overrides, locations and attributes"
     ):
         drafter().draft(DraftRequest(study(tmp_path)), indication="Cough.")
-
-
-def test_priors_that_no_model_reads_get_a_notice(tmp_path: Path) -> None:
-    found, prior = study(tmp_path, 0), study(tmp_path, 1)
-    report = drafter().draft(DraftRequest(found, priors=(prior,)), decoding=BRIEF)
-    assert report.notices[0] == "1 prior studies were given, but the model does not read priors"
-    assert text_of(report) == text_of(drafter().draft(found, decoding=BRIEF))
 
 
 EIGHT = Decoding(method="sample", max_tokens=12, candidates=3)

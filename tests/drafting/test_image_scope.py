@@ -16,7 +16,9 @@ from report_gen.errors import ScopeError
 from report_gen.generation import Decoding
 from report_gen.imaging import read_studies, read_study
 from report_gen.model import Recognition
+from report_gen.prompting import Prompt, PromptValues
 from report_gen.records import Image, Report, ViewPosition
+from report_gen.tokenizer import ReportTokenizer
 from tests.builders import noise_image, study, tiny_checkpoint, tiny_config
 from tests.dicom_files import write_dicom
 
@@ -161,9 +163,9 @@ def test_the_header_of_an_image_that_is_left_out_is_not_used(tmp_path: Path, mon
     indications = []
     fit = preprocessing.fit_prompt
 
-    def fitting(*arguments: Any, indication: str, **others: Any) -> Any:
-        indications.append(indication)
-        return fit(*arguments, indication=indication, **others)
+    def fitting(prompt: Prompt, tokenizer: ReportTokenizer, values: PromptValues, **others: Any) -> Any:
+        indications.append(values.indication)
+        return fit(prompt, tokenizer, values, **others)
 
     monkeypatch.setattr(preprocessing, "fit_prompt", fitting)
     drafter = Drafter(tiny_checkpoint(tiny_config(scope={"body_parts": ("chest",)})))

@@ -15,7 +15,7 @@ from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.errors import StudyError
 from report_gen.generation import Decoding
 from report_gen.outputs import format_json
-from report_gen.prompting import LONGEST_VALUE, Prompt, render
+from report_gen.prompting import LONGEST_VALUE, Prompt, PromptValues, render
 from report_gen.records import Report, Study
 from tests.builders import PROMPT, THRESHOLDS, study, tiny_checkpoint, tiny_config, tokenizer
 
@@ -29,9 +29,7 @@ def fit(
     fitted = fit_prompt(
         prompt,
         tokenizer(),
-        indication=indication,
-        views="PA",
-        technique=technique,
+        PromptValues(indication=indication, views="PA", technique=technique),
         free_positions=free,
         max_report_tokens=wanted,
     )
@@ -40,7 +38,7 @@ def fit(
 
 
 def tokens(indication: str) -> int:
-    return len(tokenizer().encode(render(PROMPT, indication=indication, views="PA")))
+    return len(tokenizer().encode(render(PROMPT, PromptValues(indication=indication, views="PA"))))
 
 
 def test_a_prompt_that_fits_is_not_changed() -> None:
@@ -68,9 +66,7 @@ def test_the_prompt_alone_may_leave_a_shorter_report() -> None:
 
 
 def test_a_prompt_without_positions_for_a_report_is_refused() -> None:
-    prompt = fit_prompt(
-        PROMPT, tokenizer(), indication="", views="PA", technique="", free_positions=tokens(""), max_report_tokens=20
-    )
+    prompt = fit_prompt(PROMPT, tokenizer(), PromptValues(views="PA"), free_positions=tokens(""), max_report_tokens=20)
     assert prompt is None
 
 
@@ -111,6 +107,34 @@ def test_the_technique_precedes_the_indication() -> None:
     fitted = fit("Cough. " * 10, "Portable.", free=45, prompt=prompt)
     assert tokenizer().decode(fitted.token_ids).startswith("Portable. Cough.")
     assert [notice.split(" is ")[0] for notice in fitted.notices] == ["the indication"]
+
+
+def test_the_prior_report_is_shortened_first() -> None:
+    prompt = Prompt("{prior_report}\n{study_description}\n{admitting_diagnoses}\n{comparison}\n{indication}")
+    values = PromptValues(
+        indication="Cough.",
+        comparison="Chest, 3 days earlier.",
+        study_description="Chest.",
+        admitting_diagnoses="Fever.",
+        prior_report="The heart is enlarged. No pleural effusion. " * 3,
+    )
+
+    def fitted(free: int) -> FittedPrompt:
+        found = fit_prompt(prompt, tokenizer(), values, free_positions=free, max_report_tokens=10)
+        assert found is not None
+        return found
+
+    assert fitted(200).notices == ()
+    lines = [line for line in render(prompt, values).splitlines() if not line.startswith("The heart")]
+    others = len(tokenizer().encode("\n".join(lines)))
+    for free in (others + 20, others + 10):
+        (notice,) = fitted(free).notices
+        assert notice.startswith("the report of the prior study is too long: the model got only its first ")
+        assert tokenizer().decode(fitted(free).token_ids).endswith(" ".join(lines))
+    assert [notice.split(" is ")[0] for notice in fitted(others + 8).notices] == [
+        "the list of admitting diagnoses",
+        "the report of the prior study",
+    ]
 
 
 def test_a_value_that_the_prompt_does_not_use_needs_no_notice() -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from report_gen.drafting import Drafter, DraftRequest
-from report_gen.drafting.preprocessing import LoadedStudy, StudyPreprocessor
+from report_gen.drafting import Drafter, DraftRequest, LoadedStudy, StudyPreprocessor
 from report_gen.generation import Decoding
 from report_gen.imaging import read_study
 from report_gen.records import Acquisition, Image, SlicePlane, Study

@@ -21,7 +21,7 @@ from report_gen.metrics import ScoreOptions, run_score
 from report_gen.metrics.preset import load_preset
 from report_gen.model import load_checkpoint
 from report_gen.model.checkpoint import CONFIG, MANIFEST, WEIGHTS
-from report_gen.prompting import load_prompt, render
+from report_gen.prompting import PLACEHOLDERS, PromptValues, load_prompt, render
 from tests.builders import write_checkpoint
 from tests.checkpoint_damage import SEALED_FILES
 from tests.fuzz.example import Example, Files, Target
@@ -131,7 +131,8 @@ def _changed_prompts(_seeds: Sequence[Example]) -> SearchStrategy[Example]:
 
 
 def _read_prompt(path: Path) -> object:
-    return render(load_prompt(path), indication="Cough ___ {x}", views="PA", technique="\0")
+    values = dict.fromkeys(PLACEHOLDERS, "\0") | {"indication": "Cough ___ {x}", "views": "PA"}
+    return render(load_prompt(path), PromptValues(**values))
 
 
 def _csv(rows: Sequence[dict[str, object]], separator: str = ",") -> bytes:

@@ -54,7 +54,7 @@ def test_short_reports(text: str, expected: dict[str, str]) -> None:
     assert cut_report(text) == expected
 
 
-@given(st.lists(st.sampled_from(["FINDINGS:", "IMPRESSION:", "Clear.", "Stable.", "\n"])).map(" ".join))
+@given(st.lists(st.sampled_from(["COMPARISON:", "FINDINGS:", "IMPRESSION:", "Clear.", "Stable.", "\n"])).map(" ".join))
 def test_findings_and_impression_are_split_as_by_parse_report(text: str) -> None:
     text = f"FINDINGS: {text}"
     sections = parse_report(text)

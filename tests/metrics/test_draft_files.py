@@ -60,6 +60,19 @@ def test_drafts_that_were_pasted_into_a_table_are_stripped(tmp_path: Path) -> No
     assert strip_draft(" ".join(format_text(draft()).split())) == TEXT
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".json", ".fhir.json", ".hl7"])
+def test_the_section_comparison_is_not_scored(tmp_path: Path, suffix: str) -> None:
+    study = read_study(write_dicom(tmp_path / "images" / "a.dcm"))
+    with_prior = draft(
+        "COMPARISON: Chest radiograph, 12 days earlier. FINDINGS: The heart is enlarged. IMPRESSION: No effusion."
+    )
+    (format_name,) = (name for name in ("txt", "json", "fhir", "hl7") if get_format(name).suffix == suffix)
+    content = get_format(format_name).render(DraftDocument(report=with_prior, study=study))
+    assert b"12 days earlier" in content
+    (tmp_path / f"x{suffix}").write_bytes(content)
+    assert read_reports(tmp_path) == {"x": TEXT}
+
+
 def test_a_draft_in_a_file_of_lines_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("Clear.\n" + format_text(draft()))
     with pytest.raises(CorpusError, match="line 2 begins a draft, but this format has one text per line; give the fol"):

@@ -22,9 +22,12 @@ from report_gen.outputs import DocumentOptions, DraftDocument
 from report_gen.records import (
     BANNER,
     Box,
+    ChangeState,
     Finding,
     FindingState,
     Heatmap,
+    InputFile,
+    PriorComparison,
     Report,
     Section,
     SectionName,
@@ -242,6 +245,27 @@ def test_the_text_of_the_report_comes_before_its_images(report: Report, picture:
     text = Page(format_html(DraftDocument(report=report, study=picture))).text
     order = ["Patient unknown", "Lateral view only.", "Clear [31mlungs.", "Normal.", "Image 1 of 1", "Findings of the"]
     assert sorted(order, key=text.index) == order
+
+
+def test_the_prior_study_is_named_above_the_findings_with_the_changes_since_then(
+    report: Report, picture: Study
+) -> None:
+    named = Section(SectionName.COMPARISON, (Sentence("Chest radiograph, 12 days earlier."),))
+    comparison = PriorComparison(
+        study_instance_uid="1.2.9",
+        inputs=(InputFile(sha256="ee" * 32, sop_instance_uid=None),),
+        days_earlier=12,
+        method="joint probability",
+        changes={"Pneumonia": ChangeState.NEW},
+    )
+    compared = replace(
+        report,
+        sections=(named, *report.sections),
+        provenance=replace(report.provenance, comparison=comparison),
+    )
+    text = " ".join(Page(format_html(DraftDocument(report=compared, study=picture))).text.split())
+    assert text.index("Comparison") < text.index("Chest radiograph, 12 days earlier.") < text.index("Café sign.")
+    assert "joint probability; images of the prior study: 1; Pneumonia new" in text
 
 
 @pytest.mark.usefixtures("pango")

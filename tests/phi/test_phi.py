@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import write_checkpoint
+from tests.builders import FINDINGS, THRESHOLDS, tiny_config, tiny_model, write_checkpoint
 from tests.phi.console import Console, Traces
 from tests.phi.marks import (
     MARKS,
@@ -127,6 +127,29 @@ def test_a_draft(console: Console, checkpoint: Path, tmp_path: Path, options: li
     assert traces.code == 0, traces.contents["stderr"].decode()
     assert_allowed(traces, "draft --format json" if "json" in options else "draft")
     assert ("study uid" in traces.kinds.get("stdout", ())) == ("json" in options)
+
+
+def test_a_draft_with_a_prior_study(console: Console, tmp_path: Path) -> None:
+    zeros = [0.0] * len(FINDINGS)
+    changes = {"trained": [True] * len(FINDINGS), "bias": zeros, "persistence": zeros, "threshold": 0.01}
+    model = tiny_model(tiny_config(findings={"present": THRESHOLDS}, changes=changes))
+    checkpoint = write_checkpoint(tmp_path / "comparing", model=model)
+    file = write_marked_dicom(tmp_path / "ZFOLDER" / "ZFILE1.dcm", seed=1)
+    dated = {"StudyDate": "18230510", "SOPInstanceUID": "1.2.840.55555.2.2"}
+    prior = write_marked_dicom(tmp_path / "ZFOLDER" / "ZFILE2.dcm", seed=2, PatientID="ZPATIENT1", **dated)
+    other = write_marked_dicom(tmp_path / "ZFOLDER" / "ZFILE3.dcm", seed=3, **dated)
+    report = tmp_path / "ZFOLDER" / "ZFILE.txt"
+    report.write_text("FINDINGS: Small effusion. ZREPORT")
+    options = ("--checkpoint", checkpoint, "--candidates", 1, "--force", "-v", "-v", "--format", "json")
+    traces = console.run("draft", file, "--prior", prior, "--prior-report", report, *options)
+    assert traces.code == 0, traces.contents["stderr"].decode()
+    assert b"Chest radiograph, 7 days earlier." in traces.contents["stdout"]
+    assert b"18230510" not in traces.contents["stdout"] + traces.contents["stderr"]
+    assert_allowed(traces, "draft --format json")
+    traces = console.run("draft", file, "--prior", other, *options)
+    assert traces.code == 3
+    assert b"it shows another patient (other Patient ID)" in traces.contents["stderr"]
+    assert_allowed(traces, "draft --format json")
 
 
 def test_refusals_of_draft(console: Console, tmp_path: Path) -> None:

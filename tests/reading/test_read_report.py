@@ -270,3 +270,12 @@ def test_findings_of_a_message_that_were_withdrawn_are_not_read(
     lines = [line[:-1] + "W" if any(part in line for part in withdrawn) else line for line in lines]
     findings = read_report(write(tmp_path / "a.hl7", head + "\r".join(lines))).findings
     assert [(finding.name, finding.location.side) for finding in findings] == found
+
+
+def test_the_comparison_of_a_report_of_another_program(tmp_path: Path) -> None:
+    message = f"{HL7_HEAD}OBX|1|TX|X||COMPARISON: Radiograph of May.\nOBX|2|TX|X||FINDINGS: No effusion.\r"
+    found = read_report(write(tmp_path / "a.hl7", message)).sections
+    assert [(section.name.value, section.text) for section in found] == [
+        ("COMPARISON", "Radiograph of May."),
+        ("FINDINGS", "No effusion."),
+    ]

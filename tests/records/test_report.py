@@ -31,7 +31,27 @@ SENTENCES = st.builds(
 )
 SECTIONS = st.lists(st.builds(Section, st.sampled_from(SectionName), st.lists(SENTENCES, min_size=1).map(tuple)))
 FRAGMENTS = st.sampled_from(
-    ["FINDINGS", "IMPRESSION", ":", " ", "\n", "\x1c", ".", "!", "1.", "2.", "3", "Dr.", "A", "b", '"', "(", "½", "É"]
+    [
+        "COMPARISON",
+        "FINDINGS",
+        "IMPRESSION",
+        ":",
+        " ",
+        "\n",
+        "\x1c",
+        ".",
+        "!",
+        "1.",
+        "2.",
+        "3",
+        "Dr.",
+        "A",
+        "b",
+        '"',
+        "(",
+        "½",
+        "É",
+    ]
 )
 TEXTS = st.text() | st.lists(FRAGMENTS).map("".join)
 

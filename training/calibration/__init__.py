@@ -1,5 +1,6 @@
-"""Calibration on the validation studies: finding head, location head, and image recognizer."""
+"""Calibration on the validation studies: finding head, location head, and image recognizer; and changes of findings."""
 
+from .changes import LabeledPairs, fit_changes, predict_changes
 from .finding_calibration import Calibration, TunedFindings, fit_calibration, fit_findings, tune_findings
 from .locations import tune_locations
 from .recognizer import RecognizerResult, fit_recognizer
@@ -7,12 +8,15 @@ from .thresholds import fit_thresholds
 
 __all__ = [
     "Calibration",
+    "LabeledPairs",
     "RecognizerResult",
     "TunedFindings",
     "fit_calibration",
+    "fit_changes",
     "fit_findings",
     "fit_recognizer",
     "fit_thresholds",
+    "predict_changes",
     "tune_findings",
     "tune_locations",
 ]

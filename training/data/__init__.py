@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
+    from .patient_split import LEFT_OUT, assign_splits
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
     from .pretrained_vocabulary import keep_vocabulary, token_rows
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
     from .soft_label_files import write_soft_labels
+    from .study_pairs import StudyPair, pair_studies
     from .targets import MIN_LABELS, Floats
     from .trained_views import count_trained_views
     from .vocabulary import PatientText, learn_vocabulary
@@ -29,6 +31,7 @@ else:
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
             "image_cache": ("ImageCache", "cache_images"),
+            "patient_split": ("LEFT_OUT", "assign_splits"),
             "preparation": (
                 "PreparedCorpora",
                 "decode_images",
@@ -40,6 +43,7 @@ else:
             "pretrained_vocabulary": ("keep_vocabulary", "token_rows"),
             "recognizer_data": ("LabeledImage", "recognizer_images", "split_of_group"),
             "soft_label_files": ("write_soft_labels",),
+            "study_pairs": ("StudyPair", "pair_studies"),
             "targets": ("MIN_LABELS", "Floats"),
             "trained_views": ("count_trained_views",),
             "vocabulary": ("PatientText", "learn_vocabulary"),
@@ -48,6 +52,7 @@ else:
 
 __all__ = [
     "IGNORED",
+    "LEFT_OUT",
     "MIN_LABELS",
     "Batch",
     "BatchDataset",
@@ -58,8 +63,10 @@ __all__ = [
     "LabeledImage",
     "PatientText",
     "PreparedCorpora",
+    "StudyPair",
     "TrainingData",
     "TrainingExample",
+    "assign_splits",
     "cache_images",
     "count_trained_views",
     "decode_images",
@@ -67,6 +74,7 @@ __all__ = [
     "image_transform",
     "keep_vocabulary",
     "learn_vocabulary",
+    "pair_studies",
     "prepare",
     "prepare_sample",
     "recognizer_images",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from report_gen.config import STATES
 from report_gen.labeling import label_findings, locate_findings
-from report_gen.prompting import Prompt, describe_views, render
+from report_gen.prompting import Prompt, PromptValues, describe_views, render
 from report_gen.records import (
     LOCATION_PARTS,
     UNKNOWN_ATTRIBUTES,
@@ -212,7 +212,7 @@ def prompt_views(views: Sequence[ViewPosition], *, has_images: bool) -> tuple[tu
 def _encode_prompt(
     prompt: Prompt, indication: str, views: tuple[ViewPosition, ...], tokenizer: ReportTokenizer
 ) -> tuple[int, ...]:
-    return tuple(tokenizer.encode(render(prompt, indication=indication, views=describe_views(views), technique="")))
+    return tuple(tokenizer.encode(render(prompt, PromptValues(indication=indication, views=describe_views(views)))))
 
 
 def _encode_report(

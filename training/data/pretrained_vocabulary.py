@@ -7,7 +7,7 @@ from itertools import chain
 
 from report_gen.errors import CorpusError
 from report_gen.model import load_source_tokenizer
-from report_gen.records import SectionName
+from report_gen.records import DESCRIBING_SECTIONS
 from report_gen.tokenizer import PretrainedTokenizer, ReportTokenizer, convert, cut, source_rows
 
 from ..recipe import ModelRecipe
@@ -38,7 +38,7 @@ def keep_vocabulary(
     if not texts:
         raise CorpusError("the corpora contain no report text to cut a vocabulary to; check the training split")
     rare = rare_words(texts, min_patients)
-    lines = chain((" ".join(f"{name}:" for name in SectionName),), extra)
+    lines = chain((" ".join(f"{name}:" for name in DESCRIBING_SECTIONS),), extra)
     used = {piece for one in texts for piece in _frequent_pieces(whole, one.text, rare)}
     return cut(source, used | {piece for line in lines for piece, _, _ in whole.encode_spans(line)})
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 from itertools import product
 
 from report_gen.errors import RecipeError
-from report_gen.records import FindingSchema, Section, SectionName, Sentence
+from report_gen.records import DESCRIBING_SECTIONS, FindingSchema, Section, Sentence
 
 from .sentence_bank import Report
 
@@ -34,7 +34,7 @@ def template_report(schema: FindingSchema) -> Report:
     templates = tomllib.loads(file.read_text(encoding="utf-8"))
     return tuple(
         Section(name, tuple(Sentence(text) for one in templates.values() for text in _expand_all(one[name.lower()])))
-        for name in SectionName
+        for name in DESCRIBING_SECTIONS
     )
 
 

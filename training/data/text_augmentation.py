@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from report_gen.auditing import find_contradictions
-from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, format_report
+from report_gen.records import (
+    DESCRIBING_SECTIONS,
+    FindingSchema,
+    FindingState,
+    Section,
+    SectionName,
+    Sentence,
+    format_report,
+)
 
 from .sentence_bank import BankSentence, Report, SentenceBank
 
@@ -49,7 +57,9 @@ def augment_texts(
         accept: Returns whether a new report may be used.
     """
     bank = SentenceBank(reports if sentences is None else sentences, schema)
-    complete = [index for index, report in enumerate(reports) if {one.name for one in report} == set(SectionName)]
+    complete = [
+        index for index, report in enumerate(reports) if {one.name for one in report} == set(DESCRIBING_SECTIONS)
+    ]
     names = bank.frequent_findings(_MIN_SENTENCES)
     for _ in range(count if complete and schema.findings else 0):
         is_normal = normals > 0 and random.random() < normals

@@ -14,30 +14,22 @@ from report_gen.auditing import (
     mentions_side,
     names_located_sides,
     remove_places,
+    remove_prior,
     remove_sides,
-    tidy_sentence,
 )
 from report_gen.labeling import chest_xray, findings_in_state
-from report_gen.records import FindingSchema, FindingState, Section, SectionName, Sentence, split_sentences
+from report_gen.records import (
+    DESCRIBING_SECTIONS,
+    FindingSchema,
+    FindingState,
+    Section,
+    SectionName,
+    Sentence,
+    split_sentences,
+)
 
 from .concepts import KnownConcepts
 
-_NOUN_FOLLOWS = (
-    r"(?=\s+(?!(?:is|are|was|were|has|have|and|or|than|with|of|in|on|at|to|where|which"
-    r"|greater|more|larger|worse|increase|decrease|change|improvement)\b)[a-z])"
-)
-# "Stable mediastinal contours" states no more than that they are stable.
-_NOT_NORMAL_ANATOMY = (
-    r"(?!(?:\s+(?!(?:of|with|in|to|at|enlarge\w*|prominent|borderline|abnormal|increased|wide\w*|dilated)\b)[\w-]+){0,4}?"
-    r"\s+(?:contours?|silhouettes?|appearances?|size|mediastinum|heart|structures|configuration"
-    r"|exam|examination|study|chest|radiograph|findings)\b)"
-)
-_CHANGE = re.compile(
-    rf"(?<!is )(?<!are )(?<!remain )(?<!remains )(?<!appears )\b"
-    rf"(?:stable|unchanged|persistent|residual|redemonstrated|interval|new|similar)(?: appearing)?{_NOUN_FOLLOWS}"
-    rf"{_NOT_NORMAL_ANATOMY}",
-    re.IGNORECASE,
-)
 _UNKNOWABLE = re.compile(
     r"\b(?:fax|telephon|phone|discuss|notif|communicat|dictat|Dr\.|physician|emergency department"  # communication
     r"|lateral (?:view|film|projection|image|radiograph|decubitus)|(?:on|in) (?:the )?lateral\b"  # another view
@@ -84,7 +76,9 @@ def clean_report(example: Mapping[str, str], rules: CleaningRules) -> tuple[Sect
         example: A row of a corpus, with findings and impression.
         rules: What else is removed.
     """
-    texts = {name: _LOWER_CASE_START.sub(_upper, _NO_SPACE.sub(". ", example[name.lower()])) for name in SectionName}
+    texts = {
+        name: _LOWER_CASE_START.sub(_upper, _NO_SPACE.sub(". ", example[name.lower()])) for name in DESCRIBING_SECTIONS
+    }
     sections = (Section(name, tuple(split_sentences(_ENUMERATION.sub("", text)))) for name, text in texts.items())
     return clean_sections(sections, rules)
 
@@ -137,9 +131,7 @@ def clean_sentence(sentence: str, rules: CleaningRules) -> str:
     ):
         return ""
     if rules.drop_priors and mentions_prior(sentence):
-        sentence = tidy_sentence(_CHANGE.sub("", sentence))
-        if mentions_prior(sentence):
-            return ""
+        sentence = remove_prior(sentence)
     if rules.concepts is not None:
         sentence = rules.concepts.reduce(sentence)
     if rules.sides is Sides.DROP or (rules.sides is Sides.LOCATED and not names_located_sides(sentence, rules.schema)):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sentencepiece import SentencePieceTrainer
 
 from report_gen.errors import CorpusError
-from report_gen.records import SectionName
+from report_gen.records import DESCRIBING_SECTIONS
 from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID, LearnedTokenizer
 
 WORD = re.compile(r"[^\W\d_]+")
@@ -50,7 +50,7 @@ def learn_vocabulary(
             "the corpora contain no report text to learn a vocabulary from; check the corpus and its training split"
         )
     characters = sorted(set(string.printable).union(*(one.text for one in texts)))
-    lines = [*_without_rare_words(texts, min_patients), " ".join(f"{name}:" for name in SectionName), *extra]
+    lines = [*_without_rare_words(texts, min_patients), " ".join(f"{name}:" for name in DESCRIBING_SECTIONS), *extra]
     model = io.BytesIO()
     try:
         SentencePieceTrainer.train(

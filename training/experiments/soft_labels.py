@@ -12,7 +12,7 @@ corpus has, such as those of CheXNet, to the training.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError, UsageError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics import Floats
-from report_gen.model import Checkpoint, load_checkpoint, read_config, resolve_device
+from report_gen.model import Checkpoint, VisualFeatures, load_checkpoint, read_config, resolve_device
 from report_gen.records import ViewPosition
 from report_gen.terminal import bars, run_app
 
@@ -86,9 +86,30 @@ def read_images(corpora: Sequence[Path], split: str, *, only_missing: bool = Fal
     return views
 
 
-@torch.inference_mode()
 def predict_images(checkpoint: Checkpoint, views: Sequence[View], cache: Path, device: torch.device) -> Floats:
     """Return the calibrated probabilities [n,F] of each image; NaN for findings that the checkpoint does not report.
+
+    Args:
+        checkpoint: The model.
+        views: The n images.
+        cache: Folder of decoded images.
+        device: Where the model runs.
+
+    Raises:
+        CorpusError: An image cannot be read.
+    """
+    batches = encode_views(checkpoint, views, cache, device)
+    probabilities: Floats = np.concatenate(
+        [checkpoint.model.probabilities(visual.finding_logits.double()).cpu().numpy() for visual in batches]
+    )
+    probabilities[:, ~np.array(checkpoint.model.config.findings.reported)] = np.nan
+    return probabilities
+
+
+def encode_views(
+    checkpoint: Checkpoint, views: Sequence[View], cache: Path, device: torch.device
+) -> Iterator[VisualFeatures]:
+    """Yield the visual features of n images, each as a study of its own, batch by batch.
 
     Args:
         checkpoint: The model.
@@ -105,7 +126,6 @@ def predict_images(checkpoint: Checkpoint, views: Sequence[View], cache: Path, d
         images, unreadable = cache_images(cache, [path for path, _ in views], transform, on_progress=progress.show)
         if unreadable:
             raise CorpusError(f"{unreadable[0].path}: {unreadable[0].reason}")
-        rows = []
         starts = range(0, len(views), _BATCH)
         for start in progress.track(starts, total=len(starts), description=f"findings by {config.name}"):
             chosen = views[start : start + _BATCH]
@@ -113,11 +133,9 @@ def predict_images(checkpoint: Checkpoint, views: Sequence[View], cache: Path, d
             pixel_values = transform.normalize(squares)[:, None]  # [B,1,C,H,W]
             positions = torch.tensor([[VIEWS.index(view)] for _, view in chosen])
             mask = torch.ones_like(positions, dtype=torch.bool)
-            visual = model.encode_images(pixel_values.to(device), positions.to(device), mask.to(device))
-            rows.append(model.probabilities(visual.finding_logits.double()).cpu().numpy())
-    probabilities: Floats = np.concatenate(rows)
-    probabilities[:, ~np.array(config.findings.reported)] = np.nan
-    return probabilities
+            with torch.inference_mode():
+                visual = model.encode_images(pixel_values.to(device), positions.to(device), mask.to(device))
+            yield visual  # outside of the block, which would extend to the code of the caller
 
 
 def _read(images: ImageCache, views: Sequence[View]) -> NDArray[np.uint8]:

@@ -40,7 +40,7 @@ class TextRecipe(FrozenModel):
     drop_contradictions: bool = False
     """Remove sentences that deny what their report states, and reports whose impression states a finding that the
     findings section does not."""
-    sections: tuple[SectionName, ...] = (SectionName.FINDINGS,)
+    sections: tuple[Literal[SectionName.FINDINGS, SectionName.IMPRESSION], ...] = (SectionName.FINDINGS,)
     """Sections that a cleaned report must have; otherwise the study is used without its report."""
     max_report_tokens: int = Field(default=160, ge=8, le=1_000_000)
     """Maximum number R of report tokens; longer reports lose whole sentences."""

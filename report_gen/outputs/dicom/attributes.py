@@ -43,10 +43,14 @@ def device_uid(provenance: Provenance) -> str:
 def evidence_of(draft: DraftDocument) -> list[Dataset]:
     """Return the images as highdicom needs them: UIDs, and empty attributes of patient and study.
 
-    A study of pictures has one item, which names no object that exists: `finish` removes it from the references.
+    Images of the prior study follow, which highdicom writes to the Pertinent Other Evidence Sequence, because they
+    belong to another study (PS3.3 C.17.2). A study of pictures has one item, which names no object that exists:
+    `finish` removes it from the references.
     """
-    images = draft.source.dicom_images or draft.source.images[:1]
-    return [_evidence_item(image, str(draft.source.attributes.StudyInstanceUID)) for image in images]
+    source, prior = draft.source, draft.prior_source
+    images = [(image, source) for image in source.dicom_images or source.images[:1]]
+    images += [] if prior is None else [(image, prior) for image in prior.dicom_images]
+    return [_evidence_item(image, str(of_study.attributes.StudyInstanceUID)) for image, of_study in images]
 
 
 def procedure_of(draft: DraftDocument) -> CodedConcept:

@@ -105,6 +105,9 @@ def provenance(context: FhirContext, targets: Sequence[str]) -> Json:
     reason = {"coding": [dict(terms.AIAST)]}
     entities = [("source", context.reference("ImagingStudy"))]
     entities += [("source", context.reference("DocumentReference", SETTINGS))]
+    if (compared := context.draft.report.provenance.comparison) is not None and compared.study_instance_uid:
+        uid = {"system": terms.DICOM_UID, "value": f"urn:oid:{compared.study_instance_uid}"}
+        entities.append(("source", {"type": "ImagingStudy", "identifier": uid, "display": "prior study"}))
     if context.draft.model_card:  # R5 replaced the role "derivation"
         role = "source" if context.is_r5 else "derivation"
         entities.append((role, context.reference("DocumentReference", MODEL_CARD)))

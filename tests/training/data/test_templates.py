@@ -17,6 +17,7 @@ from report_gen.auditing import mentions_side, names_located_sides
 from report_gen.errors import RecipeError
 from report_gen.labeling import chest_xray, label_findings, locate_findings
 from report_gen.records import (
+    DESCRIBING_SECTIONS,
     UNKNOWN_LOCATION,
     FindingSchema,
     FindingState,
@@ -90,7 +91,7 @@ def test_each_sentence_is_known_and_has_a_form_without_places() -> None:
 
 def test_every_label_of_chest_x_ray_14_has_sentences_for_both_sections() -> None:
     report = template_report(SCHEMA)
-    assert [section.name for section in report] == list(SectionName)
+    assert [section.name for section in report] == list(DESCRIBING_SECTIONS)
     labels = set(SCHEMA.mappings["nih"].values())
     for section in report:
         states = [label_findings(sentence.text) for sentence in section.sentences]

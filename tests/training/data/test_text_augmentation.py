@@ -11,7 +11,7 @@ from report_gen_training.data.text_augmentation import augment_texts
 
 from report_gen.auditing import find_contradictions
 from report_gen.labeling import chest_xray, findings_in_state, label_findings, locate_findings
-from report_gen.records import FindingState, SectionName, Side, format_report, parse_report
+from report_gen.records import DESCRIBING_SECTIONS, FindingState, Side, format_report, parse_report
 
 FINDINGS = chest_xray().findings
 
@@ -76,7 +76,7 @@ def test_each_states_a_wanted_finding(made: list[Report]) -> None:
 def test_sections_are_kept_and_no_sentence_is_new_or_repeated(reports: list[Report], made: list[Report]) -> None:
     known = {sentence for report in reports for section in report for sentence in section.sentences}
     for report in made:
-        assert [section.name for section in report] == list(SectionName)
+        assert [section.name for section in report] == list(DESCRIBING_SECTIONS)
         for section in report:
             assert set(section.sentences) <= known
             assert len(set(section.sentences)) == len(section.sentences)

@@ -12,7 +12,7 @@ from sentencepiece import SentencePieceProcessor
 
 from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError
-from report_gen.records import Section, SectionName, Sentence, format_report, parse_report
+from report_gen.records import DESCRIBING_SECTIONS, Section, SectionName, Sentence, format_report, parse_report
 from tests.builders import patient_texts
 
 # U+2581 is sentencepiece's mark for a blank, U+2585 its mark for what it cannot represent.
@@ -112,7 +112,7 @@ def test_indiana_reports_survive_and_stay_short(shared: Path) -> None:
     corpus = read_corpus(shared / "data" / "iu_xray", layout="indiana")
     reports = {split: [] for split in ("train", "test")}
     for study in corpus.filter(lambda study: study["split"] != "val"):
-        texts = [f"{name}: {study[name.lower()]}" for name in SectionName if study[name.lower()]]
+        texts = [f"{name}: {study[name.lower()]}" for name in DESCRIBING_SECTIONS if study[name.lower()]]
         reports[study["split"]].append(" ".join(texts))
     tokenizer = learn_vocabulary(patient_texts(reports["train"]), size=2500)
     ids = [tokenizer.encode(text) for text in reports["test"]]

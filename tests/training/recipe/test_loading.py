@@ -253,3 +253,9 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_recipe_lists_the_packaged_ones(name: str) -> None:
     with pytest.raises(RecipeError, match=r"no such recipe; give a TOML file or one of .*chest_xray"):
         load_recipe(name)
+
+
+def test_a_comparison_is_no_section_of_training_texts(tmp_path: Path) -> None:
+    text = RECIPE.replace("[model.encoder]", '[text]\nsections = ["COMPARISON"]\n[model.encoder]', 1)
+    with pytest.raises(RecipeError, match=r"text\.sections.*FINDINGS"):
+        load_recipe(str(write(tmp_path, text)))

@@ -1,0 +1,197 @@
+"""Earlier studies of the patient: which ones a draft may be compared with. Loads no torch.
+
+A prior study that the user names must be comparable: of the same patient, modality and body part as far as the headers
+state them, and earlier. Otherwise the study is refused, because a comparison would be wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from datetime import date, time
+
+from report_gen.errors import StudyError, UsageError
+from report_gen.imaging import differing_attributes, header_body_parts, is_dicom_file
+from report_gen.labeling import value_of_term
+from report_gen.records import Report, Study
+
+
+@dataclass(frozen=True)
+class PriorStudy:
+    """An earlier study of the patient.
+
+    Raises:
+        UsageError: A value is of another type, or the number of days is negative.
+    """
+
+    study: Study
+    _: KW_ONLY
+    report: Report | None = field(default=None, repr=False)
+    """The report of the prior study, from `read_report`."""
+    days_earlier: int | None = None
+    """Calendar days from the prior study to the study; None takes them from the headers."""
+    is_earlier: bool = False
+    """The user knows that the prior study is earlier, where the headers do not state by how many days."""
+
+    def __post_init__(self) -> None:
+        study: object = self.study
+        if not isinstance(study, Study):
+            raise UsageError(f"a study is expected instead of {type(study).__name__}; read it with read_study")
+        report: object = self.report
+        if report is not None and not isinstance(report, Report):
+            raise UsageError(f"the report of a prior study is of type {type(report).__name__}; use read_report")
+        days: object = self.days_earlier
+        if days is not None and not (isinstance(days, int) and not isinstance(days, bool) and days >= 0):
+            raise UsageError(f"days_earlier is {days!r}; give a whole number of at least 0")
+
+    def days_before(self, study: Study) -> int | None:
+        """Return the calendar days from the prior study to a study; None if a header does not state its date."""
+        one, other = self.study.study_time, study.study_time
+        if self.days_earlier is not None or one is None or other is None:
+            return self.days_earlier
+        return one.days_before(other)
+
+
+@dataclass(frozen=True)
+class CheckedPrior:
+    """A prior study that may be compared with a study."""
+
+    prior: PriorStudy
+    days_earlier: int | None
+    """Calendar days from the prior study to the study; None if they are not known."""
+    notices: tuple[str, ...] = ()
+    """What the reader of the draft must know about the prior study."""
+
+
+def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
+    """Check that a study may be compared with a prior study.
+
+    Raises:
+        StudyError: The prior study is the same study, shows another patient, is of another modality or body part, is
+            not earlier, or has no date; or its report is that of another study.
+    """
+    earlier, notices = prior.study, list[str]()
+    if _is_same(study, earlier):
+        raise _refusal(study, prior, "it is the same study; give an earlier one")
+    differing = _differing_patient(study, earlier)
+    same_id = _patient_key(study) is not None and _patient_key(study) == _patient_key(earlier)
+    if differing == ["name"] and same_id:  # names change
+        notices.append("the name of the patient differs in the prior study, but the Patient ID is the same")
+    elif differing:
+        raise _refusal(study, prior, f"it shows another patient (other {' and '.join(differing)}); give another study")
+    elif not same_id:
+        notices.append("no common Patient ID: that the prior study is of the same patient was not checked")
+    if reason := _other_kind(study, earlier):
+        raise _refusal(study, prior, f"{reason}; give one of the same kind")
+    reported = None if prior.report is None else prior.report.provenance.study_instance_uid
+    if reported and earlier.study_instance_uid and reported != earlier.study_instance_uid:
+        raise _refusal(study, prior, "its report is that of another study; give the report of the prior study")
+    return CheckedPrior(prior, _days_earlier(study, prior), tuple(notices))
+
+
+def latest_prior(study: Study, priors: Sequence[PriorStudy]) -> CheckedPrior | None:
+    """Return the latest of several prior studies, after a check of all; None if there is none.
+
+    Raises:
+        StudyError: A prior study cannot be compared with the study, see `check_prior`.
+    """
+    checked = [check_prior(study, prior) for prior in priors]
+    checked.sort(key=lambda one: _recency(one.prior.study), reverse=True)
+    return min(checked, key=lambda one: math.inf if one.days_earlier is None else one.days_earlier, default=None)
+
+
+def find_priors(studies: Iterable[Study]) -> list[PriorStudy | None]:
+    """Return for each study the latest earlier one of the same patient, modality and body part; None if there is none.
+
+    Only DICOM studies with Patient ID and date are found, and none that has to be compared with a notice, because
+    anything else would be a guess.
+    """
+    studies = list(studies)
+    by_patient: Mapping[str, list[Study]] = defaultdict(list)
+    for study in studies:
+        if (key := _patient_key(study)) is not None and study.study_time is not None:
+            by_patient[key].append(study)
+    return [_find_prior(study, by_patient.get(_patient_key(study) or "", ())) for study in studies]
+
+
+def _find_prior(study: Study, candidates: Sequence[Study]) -> PriorStudy | None:
+    earlier = [PriorStudy(one) for one in candidates if _precedes(one, study)]
+    earlier.sort(key=lambda prior: _recency(prior.study), reverse=True)
+    return next((prior for prior in earlier if _is_certain(study, prior)), None)
+
+
+def _is_certain(study: Study, prior: PriorStudy) -> bool:
+    """Return whether a study may be compared with a prior study without a notice."""
+    try:
+        return not check_prior(study, prior).notices
+    except StudyError:
+        return False
+
+
+def _recency(study: Study) -> tuple[date, time]:
+    """Return a key that is greater for later studies."""
+    when = study.study_time
+    return (date.min, time.min) if when is None else (when.date, when.time or time.min)
+
+
+def _days_earlier(study: Study, prior: PriorStudy) -> int | None:
+    """Return the days from the prior study to the study, None if unknown; raise StudyError if it is not earlier."""
+    precedes = _precedes(prior.study, study)
+    if precedes is False:
+        raise _refusal(study, prior, "it is later, or of the same time; give an earlier one")
+    if prior.days_earlier is not None:
+        return prior.days_earlier
+    if precedes is None and not prior.is_earlier:
+        raise _refusal(study, prior, "the headers do not state which is earlier; give the days (--prior-days)")
+    one, other = prior.study.study_time, study.study_time
+    return None if one is None or other is None else one.days_before(other)
+
+
+def _is_same(one: Study, other: Study) -> bool:
+    if one.study_instance_uid is not None and one.study_instance_uid == other.study_instance_uid:
+        return True
+    return not {image.sha256 for image in one.images}.isdisjoint(image.sha256 for image in other.images)
+
+
+def _precedes(one: Study, other: Study) -> bool | None:
+    """Return whether a study is earlier than another one; None if the headers do not say."""
+    if one.study_time is None or other.study_time is None:
+        return None
+    return one.study_time.precedes(other.study_time)
+
+
+def _patient_key(study: Study) -> str | None:
+    """Return the Patient ID without differences of case and spaces; None if the header does not state it."""
+    return " ".join((study.patient_id or "").split()).casefold() or None
+
+
+def _differing_patient(one: Study, other: Study) -> list[str]:
+    """Return which attributes of the patient differ between the headers of two studies."""
+    paths = dict.fromkeys(image.path for study in (one, other) for image in study.images)  # a file may have many frames
+    return differing_attributes(filter(is_dicom_file, paths))
+
+
+def _other_kind(study: Study, prior: Study) -> str:
+    """Return why a prior study is of another kind than the study, by their headers; empty if it is of the same."""
+    here, there = _modalities(study), _modalities(prior)
+    if here and there and here.isdisjoint(there):
+        return "its modality is another one"
+    here, there = _body_parts(study), _body_parts(prior)
+    if here and there and here.isdisjoint(there):
+        return f"its header names {', '.join(sorted(there))}, and that of the study {', '.join(sorted(here))}"
+    return ""
+
+
+def _modalities(study: Study) -> frozenset[str]:
+    """Return the modalities of a study; CR, DX and RG are one."""
+    return frozenset(value_of_term("modality", series.modality) for series in study.series if series.modality)
+
+
+def _body_parts(study: Study) -> frozenset[str]:
+    return frozenset().union(*(header_body_parts(series).stated for series in study.series))
+
+
+def _refusal(study: Study, prior: PriorStudy, reason: str) -> StudyError:
+    return StudyError(study.path, f"cannot be compared with the prior study {prior.study.path}: {reason}")
