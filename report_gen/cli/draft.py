@@ -23,7 +23,17 @@ from report_gen.cli.document_options import (
     document_settings,
     parse_document_options,
 )
-from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope, unpacked
+from report_gen.cli.draft_input import read_input, unpacked
+from report_gen.cli.draft_models import (
+    check_model_options,
+    choose_checkpoints,
+    digest_manifests,
+    models_of,
+    open_drafters,
+    read_model_cards,
+    read_scopes,
+    split_by_scope,
+)
 from report_gen.cli.draft_output import open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
 from report_gen.cli.options import (
@@ -39,12 +49,11 @@ from report_gen.cli.options import (
     check_png_name,
     choose_decoding,
     image_memory_limit,
-    load_drafter,
     parse_attributes,
     parse_overrides,
     study_limits,
 )
-from report_gen.errors import CheckpointError, ReportGenError, UsageError
+from report_gen.errors import ReportGenError, UsageError
 from report_gen.records import ViewPosition
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
 
@@ -66,7 +75,11 @@ def draft(
     ] = None,
     formats: Formats = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint folder, or name of an embedded model. Default: of the embedded models the first one that "
+            "was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a demonstration)."
+        ),
     ] = None,
     base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
@@ -180,7 +193,8 @@ def draft(
         "indication": indication,
         "force": force,
     }
-    check_model_options(overrides, locations, options["attributes"], checkpoint)
+    checkpoints = choose_checkpoints(checkpoint)
+    checkpoints = check_model_options(overrides, locations, options["attributes"], checkpoints)
     places = {name: [location.side, *sorted(location.zones)] for name, location in locations.items()}
     settings = options | {"locations": places, "decoding": asdict(decoding), "dtype": dtype}
     settings |= document_settings(document_options, revises)
@@ -189,13 +203,14 @@ def draft(
     with stop_on_signals(hint) as check_stop, unpacked(paths) as archives:
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
-            studies, outside = split_by_scope(studies, checkpoint, force=force, max_views=max_views)
+            scopes = read_scopes(checkpoints)
+            studies, outside = split_by_scope(studies, scopes, force=force, max_views=max_views)
             unread += outside
         refused: list[Sequence[ReportGenError]] = [[error] for error in unread]
         _check_drawings(drawings, len(studies))
         check_document_options(document_options, revises, studies, refused=len(refused))
         if studies:
-            settings["manifest"] = _digest_manifest(checkpoint)
+            settings["manifest"] = digest_manifests(checkpoints)
             with open_output(
                 studies,
                 output,
@@ -209,21 +224,20 @@ def draft(
                 if target.studies:  # the model takes seconds to load
                     for output_format in chosen_formats:
                         output_format.load_libraries()
-                    drafter = load_drafter(checkpoint, base=base, device=device, dtype=dtype)
-                    if _digest_manifest(checkpoint) != settings["manifest"]:  # a training run replaces its best one
-                        raise CheckpointError(
-                            f"{checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
-                        )
-                    results = drafter.draft_all(
+                    drafters = open_drafters(
+                        checkpoints, scopes, digests=settings["manifest"], base=base, device=device, dtype=dtype
+                    )
+                    drafted = drafters.draft_all(
                         target.studies,
+                        models_of(target.studies, scopes, force=force, max_views=max_views),
                         decoding=decoding,
                         batch_size=batch_size,
                         limits=study_limits(max_views, timeout),
                         **options,
                     )
-                    documents = DocumentComposer(drafter, _read_model_card(checkpoint), document_options, revises)
+                    documents = DocumentComposer(read_model_cards(checkpoints), document_options, revises)
                     failed = write_drafts(
-                        target, results, documents, check_stop, attention=attention, preprocessing=show_preprocessing
+                        target, drafted, documents, check_stop, attention=attention, preprocessing=show_preprocessing
                     )
                     refused += failed
                     written = len(target.studies) - len(failed)
@@ -251,15 +265,3 @@ def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:
     for option, path in drawings.items():
         if path and studies > 1:
             raise UsageError(f"{option} draws one study, and there are {studies}; draft them one by one")
-
-
-def _digest_manifest(checkpoint: Path | None) -> str:
-    from report_gen.model import manifest_digest
-
-    return manifest_digest(checkpoint)
-
-
-def _read_model_card(checkpoint: Path | None) -> str:
-    from report_gen.model import read_model_card
-
-    return read_model_card(checkpoint)

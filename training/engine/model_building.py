@@ -113,6 +113,7 @@ def _initialize(
         vocabulary_size=vocabulary_size,
         encoder=chosen.encoder,
         preprocessing=chosen.preprocessing,
+        volumes=chosen.volumes,
         sequence=chosen.sequence,
         projector=chosen.projector,
         decoder=chosen.decoder.config,

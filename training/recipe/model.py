@@ -18,6 +18,7 @@ from report_gen.config import (
     ProjectorConfig,
     SequenceConfig,
     ShortText,
+    VolumeConfig,
 )
 from report_gen.records import AttributeName
 
@@ -75,6 +76,9 @@ class ModelRecipe(FrozenModel):
     too."""
     sequence: SequenceConfig | None = None
     """A sequence encoder, which relates the views of a study (slices, phases, prior images) before the projector."""
+    volumes: VolumeConfig | None = None
+    """How slices of volumes are chosen for the model when it drafts; without it the model refuses volumes. In training,
+    the images of a study are those that its corpus lists."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)
     """The projector from patch features to visual tokens."""
     decoder: DecoderRecipe = Field(default_factory=DecoderRecipe)
