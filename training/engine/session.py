@@ -22,7 +22,14 @@ from report_gen.config import AdapterConfig, AttributeConfig, FindingConfig, Loc
 from report_gen.model import Checkpoint, ReportModel, base_digest, local_source, save_checkpoint
 from report_gen.prompting import load_prompt
 
-from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings, tune_locations
+from ..calibration import (
+    RecognizerResult,
+    TunedFindings,
+    fit_recognizer,
+    tune_attributes,
+    tune_findings,
+    tune_locations,
+)
 from ..data import (
     ExampleStore,
     PreparedCorpora,
@@ -162,6 +169,7 @@ def _write_checkpoint(context: RunContext, folder: Path, adapter: AdapterConfig 
     config = model.config.model_copy(
         update={
             "findings": tuned.findings,
+            "attributes": _tune_attributes(model, recipe, prepared),
             "locations": locations,
             "scope": scope,
             "trained_views": views,
@@ -229,6 +237,12 @@ def _calibrating_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
     """Return the validation studies with images whose sources calibrate, by kind."""
     groups = [group.select(np.flatnonzero(group.calibrates)) for group in validation_groups(prepared)]
     return [group for group in groups if len(group)]
+
+
+def _tune_attributes(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> tuple[AttributeConfig, ...]:
+    """Fit the thresholds of the attribute heads. Without validation images every attribute is stated."""
+    batches = validation_batches(model, recipe, prepared, validation_groups(prepared))
+    return tune_attributes(model, batches, accuracies=recipe.decisions.attribute_accuracy)
 
 
 def _tune_locations(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> LocationConfig | None:
