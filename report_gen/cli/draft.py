@@ -235,7 +235,7 @@ def draft(
                         limits=study_limits(max_views, timeout),
                         **options,
                     )
-                    documents = DocumentComposer(read_model_cards(checkpoints), document_options, revises)
+                    documents = DocumentComposer(read_model_cards(checkpoints), document_options, revises, max_views)
                     failed = write_drafts(
                         target, drafted, documents, check_stop, attention=attention, preprocessing=show_preprocessing
                     )

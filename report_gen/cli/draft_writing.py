@@ -25,14 +25,17 @@ class DocumentComposer:
     """Model card of each model that may draft, by its name."""
     options: DocumentOptions
     revises: Path | None
+    max_views: int | None
+    """Largest number of images of a study; None for that of the model."""
 
-    def compose(self, study: Study, report: Report, drafted: Drafted, *, with_attention: bool) -> DraftDocument:
-        """Return the document of a study, with the attention of the findings if the model has findings."""
-        with_attention = with_attention and bool(drafted.drafter.schema.stated)
+    def compose(self, study: Study, report: Report, drafted: Drafted, *, with_images: bool) -> DraftDocument:
+        """Return the document of a study; with images, the attention of the findings if the model has findings."""
+        with_attention = with_images and bool(drafted.drafter.schema.stated)
         return DraftDocument(
             report=report,
             study=study,
             attention=drafted.drafter.attention_map(study) if with_attention else None,
+            given=drafted.drafter.given_slices(study, max_views=self.max_views) if with_images else (),
             model_card=self.model_cards[drafted.model],
             options=self.options,
             revises=self.revises,
@@ -70,8 +73,8 @@ def write_drafts(
         try:
             if isinstance(drafted.result, StudyError):
                 raise drafted.result
-            with_attention = target.needs_attention(number) or attention is not None
-            document = documents.compose(study, drafted.result, drafted, with_attention=with_attention)
+            with_images = target.needs_attention(number) or attention is not None
+            document = documents.compose(study, drafted.result, drafted, with_images=with_images)
         except StudyError as error:
             refused.append([error])
             continue
