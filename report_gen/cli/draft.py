@@ -22,7 +22,8 @@ from report_gen.cli.document_options import (
     parse_document_options,
 )
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
-from report_gen.cli.draft_input import check_model_options, read_input, split_by_scope, unpacked
+from report_gen.cli.draft_input import read_input, unpacked
+from report_gen.cli.draft_models import check_model_options, choose_checkpoints, read_scopes, split_by_scope
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -62,7 +63,11 @@ def draft(
     ] = None,
     formats: Formats = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Checkpoint folder. Default: the embedded chest X-ray model.")
+        Path | None,
+        typer.Option(
+            help="Checkpoint folder, or name of an embedded model. Default: of the embedded models the first one that "
+            "was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a demonstration)."
+        ),
     ] = None,
     base: Base = None,
     indication: Annotated[str | None, typer.Option(help="Reason for the examination.")] = None,
@@ -186,9 +191,9 @@ def draft(
         force=force,
         decoding=decoding,
     )
-    check_model_options(overrides, locations, drafts.attributes, checkpoint)
+    checkpoints = check_model_options(overrides, locations, drafts.attributes, choose_checkpoints(checkpoint))
     batch = DraftBatch(
-        checkpoint=checkpoint,
+        checkpoints=checkpoints,
         base=base,
         device=device,
         dtype=dtype,
@@ -220,16 +225,15 @@ def _draft_paths(
     ):
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
-            studies, outside = split_by_scope(
-                studies, batch.checkpoint, force=batch.drafts.force, max_views=batch.max_views
-            )
+            scopes = read_scopes(batch.checkpoints)
+            studies, outside = split_by_scope(studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
             unread += outside
         _check_drawings(batch.drawings, len(studies))
         check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
         result = BatchResult()
         if studies:
             priors = read_priors(studies, prior, prior_archives, view, as_study=as_study)
-            result = draft_batch(batch, studies, priors, check_stop)
+            result = draft_batch(batch, studies, scopes, priors, check_stop)
         result.refused[:0] = [[error] for error in unread]
     errors = list(result.errors())
     for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from report_gen.cli.document_options import document_settings
+from report_gen.cli.draft_models import digest_manifests, models_of, open_drafters, read_model_cards
 from report_gen.cli.draft_output import DraftOutput, open_output
 from report_gen.cli.draft_writing import DocumentComposer, write_drafts
-from report_gen.cli.options import load_drafter, study_limits
+from report_gen.cli.options import study_limits
 from report_gen.cli.prior_input import prior_settings
-from report_gen.errors import CheckpointError, ReportGenError
+from report_gen.errors import ReportGenError
 from report_gen.outputs import DocumentOptions, OutputFormat
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter, DraftRequest, PriorStudy
+    from report_gen.drafting import DrafterSet, DraftRequest, PriorStudy
     from report_gen.generation import Decoding
+    from report_gen.imaging.scope_choice import ModelScope
     from report_gen.records import FindingLocation, FindingState, Study
 
 
@@ -60,7 +62,8 @@ class DraftRequirements:
 class DraftBatch:
     """The options of a call: the model, the drafts, and what is written of them."""
 
-    checkpoint: Path | None
+    checkpoints: Mapping[str, Path]
+    """Folders of the models that may draft, by name."""
     base: str | None
     device: str
     dtype: Literal["auto", "float32", "bfloat16"]
@@ -112,6 +115,7 @@ class BatchResult:
 def draft_batch(
     batch: DraftBatch,
     studies: Sequence[Study],
+    scopes: Mapping[str, ModelScope],
     priors: Mapping[Study, Sequence[PriorStudy]],
     check_stop: Callable[[], None],
 ) -> BatchResult:
@@ -120,14 +124,15 @@ def draft_batch(
     Args:
         batch: The options.
         studies: One study or more.
+        scopes: Scope of each model, by its name.
         priors: Prior studies by study; studies without one may be missing.
         check_stop: Raises an exception if a signal has stopped the command.
 
     Raises:
         ReportGenError: The model cannot be loaded, or the output cannot be opened.
     """
-    manifest = _digest_manifest(batch.checkpoint)
-    settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": manifest}
+    digests = digest_manifests(batch.checkpoints)
+    settings = batch.drafts.settings() | {"dtype": batch.dtype, "manifest": digests}
     with open_output(
         studies,
         batch.output,
@@ -140,49 +145,38 @@ def draft_batch(
     ) as target:
         result = BatchResult(refused=list(target.refused))
         if target.studies:  # the model takes seconds to load
-            failed = _draft(batch, target, _load(batch, manifest), priors, check_stop)
+            for output_format in batch.formats:
+                output_format.load_libraries()
+            drafters = open_drafters(
+                batch.checkpoints, scopes, digests=digests, base=batch.base, device=batch.device, dtype=batch.dtype
+            )
+            models = models_of(target.studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
+            failed = _draft(batch, target, drafters, models, priors, check_stop)
             result.refused += failed
             result.complete = len(target.studies) - len(failed)
             result.files = target.files_written
         return result
 
 
-def _load(batch: DraftBatch, manifest: str) -> Drafter:
-    """Load the libraries of the formats, then the model."""
-    for output_format in batch.formats:
-        output_format.load_libraries()
-    drafter = load_drafter(batch.checkpoint, base=batch.base, device=batch.device, dtype=batch.dtype)
-    if _digest_manifest(batch.checkpoint) != manifest:  # a training run replaces its best one
-        raise CheckpointError(
-            f"{batch.checkpoint or 'embedded checkpoint'}: was replaced while it was loaded; draft again"
-        )
-    return drafter
-
-
 def _draft(
     batch: DraftBatch,
     target: DraftOutput,
-    drafter: Drafter,
+    drafters: DrafterSet,
+    models: Sequence[Sequence[str]],
     priors: Mapping[Study, Sequence[PriorStudy]],
     check_stop: Callable[[], None],
 ) -> list[Sequence[ReportGenError]]:
-    """Draft the studies of an output. Return the errors of each study that is not complete."""
-    from report_gen.model import read_model_card
-
-    results = drafter.draft_all(
+    """Draft the studies of an output, each with one of its models. Return the errors of each incomplete study."""
+    drafted = drafters.draft_all(
         [batch.drafts.request(study, priors.get(study, ())) for study in target.studies],
+        models,
         decoding=batch.drafts.decoding,
         batch_size=batch.batch_size,
         force=batch.drafts.force,
         limits=study_limits(batch.max_views, batch.timeout),
     )
-    documents = DocumentComposer(drafter, read_model_card(batch.checkpoint), batch.documents, batch.revises, priors)
+    cards = read_model_cards(batch.checkpoints)
+    documents = DocumentComposer(cards, batch.documents, batch.revises, priors, batch.max_views)
     return write_drafts(
-        target, results, documents, check_stop, attention=batch.attention, preprocessing=batch.preprocessing
+        target, drafted, documents, check_stop, attention=batch.attention, preprocessing=batch.preprocessing
     )
-
-
-def _digest_manifest(checkpoint: Path | None) -> str:
-    from report_gen.model import manifest_digest
-
-    return manifest_digest(checkpoint)

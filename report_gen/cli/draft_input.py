@@ -1,15 +1,15 @@
-"""What `report-gen draft` reads and checks before it loads a model, which takes seconds."""
+"""The studies that `report-gen draft` reads before it loads a model, which takes seconds."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from report_gen.errors import StudyError
-from report_gen.records import FindingLocation, FindingState, ViewPosition
+from report_gen.records import ViewPosition
 from report_gen.terminal import print_notice
 
 if TYPE_CHECKING:
@@ -17,25 +17,6 @@ if TYPE_CHECKING:
     from report_gen.records import Study
 
 _log = logging.getLogger(__name__)
-
-
-def check_model_options(
-    overrides: Mapping[str, FindingState],
-    locations: Mapping[str, FindingLocation],
-    attributes: Mapping[str, str],
-    checkpoint: Path | None,
-) -> None:
-    """Check the overrides of the user against the configuration of a checkpoint.
-
-    Raises:
-        UsageError: The model does not know a finding, a location, an attribute or a value.
-        CheckpointError: There are overrides, and the checkpoint has no valid configuration.
-    """
-    if overrides or locations or attributes:
-        from report_gen.drafting import check_overrides
-        from report_gen.model import read_config
-
-        check_overrides(overrides, locations, attributes, read_config(checkpoint))
 
 
 @contextmanager
@@ -61,26 +42,3 @@ def read_input(
     if view is not None:
         studies = [study.with_view(view) for study in studies]
     return studies, refused
-
-
-def split_by_scope(
-    studies: Iterable[Study], checkpoint: Path | None, *, force: bool, max_views: int | None
-) -> tuple[list[Study], list[StudyError]]:
-    """Return the studies that the model may draft by their headers, and the errors of the others.
-
-    The drafter decides the same once more. It is decided here first because a model takes seconds to load.
-    """
-    from report_gen.imaging.scope import apply_scope
-    from report_gen.model import read_config
-
-    config = read_config(checkpoint)
-    kept: list[Study] = []
-    refused: list[StudyError] = []
-    for study in studies:
-        try:
-            apply_scope(study, config.scope, force=force, max_views=max_views, volumes=config.volumes is not None)
-        except StudyError as error:
-            refused.append(error)
-        else:
-            kept.append(study)
-    return kept, refused

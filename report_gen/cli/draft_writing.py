@@ -13,7 +13,7 @@ from report_gen.errors import OutputError, ReportGenError, StudyError, UsageErro
 from report_gen.outputs import DocumentOptions, DraftDocument
 
 if TYPE_CHECKING:
-    from report_gen.drafting import Drafter, PriorStudy
+    from report_gen.drafting import Drafted, Drafter, PriorStudy
     from report_gen.records import Report, Study
 
 
@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 class DocumentComposer:
     """Puts drafts together with what their documents contain beside them."""
 
-    drafter: Drafter
-    model_card: str
+    model_cards: Mapping[str, str]
+    """Model card of each model that may draft, by its name."""
     options: DocumentOptions
     revises: Path | None
     priors: Mapping[Study, Sequence[PriorStudy]]
+    """Prior studies by study; studies without one may be missing."""
+    max_views: int | None
+    """Largest number of images of a study; None for that of the model."""
 
-    def compose(self, study: Study, report: Report, *, with_attention: bool) -> DraftDocument:
-        """Return the document of a study, with the attention of the findings if the model has findings."""
-        with_attention = with_attention and bool(self.drafter.schema.stated)
+    def compose(self, study: Study, report: Report, drafted: Drafted, *, with_images: bool) -> DraftDocument:
+        """Return the document of a study; with images, the attention of the findings if the model has findings."""
+        with_attention = with_images and bool(drafted.drafter.schema.stated)
         return DraftDocument(
             report=report,
             study=study,
-            attention=self.drafter.attention_map(study) if with_attention else None,
-            model_card=self.model_card,
+            attention=drafted.drafter.attention_map(study) if with_attention else None,
+            given=drafted.drafter.given_slices(study, max_views=self.max_views) if with_images else (),
+            model_card=self.model_cards[drafted.model],
             options=self.options,
             revises=self.revises,
             priors=tuple(prior.study for prior in self.priors.get(study, ())),
@@ -43,7 +47,7 @@ class DocumentComposer:
 
 def write_drafts(
     target: DraftOutput,
-    results: Iterable[Report | StudyError],
+    results: Iterable[Drafted],
     documents: DocumentComposer,
     check_stop: Callable[[], None],
     *,
@@ -54,7 +58,7 @@ def write_drafts(
 
     Args:
         target: Where the drafts are written.
-        results: A report or an error for each study of `target`.
+        results: A report or an error for each study of `target`, with the model that gave it.
         documents: Puts a draft together with what its documents contain beside it.
         check_stop: Raises an exception if a signal has stopped the command.
         attention: File for a drawing of the attention; None if none is requested.
@@ -63,25 +67,28 @@ def write_drafts(
     Returns:
         The errors of each study that cannot be drafted, or of which a file is not written.
     """
-    from report_gen.terminal import track
+    from report_gen.terminal import print_notice, track
 
-    refused = list[Sequence[ReportGenError]]()
+    refused, model = list[Sequence[ReportGenError]](), ""
     tracked = track(results, total=len(target.studies), description="drafting")
-    for number, (study, result) in enumerate(zip(target.studies, tracked, strict=True)):
+    for number, (study, drafted) in enumerate(zip(target.studies, tracked, strict=True)):
         check_stop()
         try:
-            if isinstance(result, StudyError):
-                raise result
-            with_attention = target.needs_attention(number) or attention is not None
-            document = documents.compose(study, result, with_attention=with_attention)
+            if isinstance(drafted.result, StudyError):
+                raise drafted.result
+            with_images = target.needs_attention(number) or attention is not None
+            document = documents.compose(study, drafted.result, drafted, with_images=with_images)
         except StudyError as error:
             refused.append([error])
             continue
+        if len(documents.model_cards) > 1 and drafted.model != model:  # one line is enough for a thousand radiographs
+            model = drafted.model
+            print_notice(f"{study.name}: drafted by the embedded model {model}")
         errors = list(target.write(number, document))
         if attention:
             errors += _draw(attention, partial(_draw_attention, document))
         if preprocessing:
-            errors += _draw(preprocessing, partial(_draw_preprocessing, documents.drafter, study))
+            errors += _draw(preprocessing, partial(_draw_preprocessing, drafted.drafter, study))
         if errors:
             refused.append(errors)
     return refused

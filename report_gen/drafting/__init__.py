@@ -10,6 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.drafting.conditioning_inputs import check_overrides, resolve_states
     from report_gen.drafting.drafter import Drafter
+    from report_gen.drafting.drafter_set import Drafted, DrafterSet
     from report_gen.drafting.limits import StudyLimits
     from report_gen.drafting.prepared_study import LoadedStudy
     from report_gen.drafting.preprocessing import StudyPreprocessor
@@ -21,6 +22,7 @@ else:
         {
             "conditioning_inputs": ("check_overrides", "resolve_states"),
             "drafter": ("Drafter",),
+            "drafter_set": ("Drafted", "DrafterSet"),
             "limits": ("StudyLimits",),
             "prepared_study": ("LoadedStudy",),
             "preprocessing": ("StudyPreprocessor",),
@@ -31,7 +33,9 @@ else:
 
 __all__ = [
     "DraftRequest",
+    "Drafted",
     "Drafter",
+    "DrafterSet",
     "LoadedStudy",
     "PriorStudy",
     "StudyLimits",

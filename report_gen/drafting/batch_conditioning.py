@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from report_gen.config import STATES
 from report_gen.drafting.conditioning_inputs import PredictedLocation, resolve_attributes, resolve_findings
 from report_gen.drafting.request import DraftRequest
 from report_gen.errors import CheckpointError
+from report_gen.imaging.slice_geometry import plane_name
 from report_gen.labeling import header_values
 from report_gen.model import ReportModel, VisualFeatures, predict_locations
 from report_gen.records import (
     LOCATION_PARTS,
     Attribute,
+    AttributeName,
     Finding,
     FindingLocation,
+    Study,
     location_from_parts,
     location_to_parts,
 )
@@ -127,7 +131,14 @@ def _resolve_attributes(
     probabilities = [logits.float().softmax(-1).tolist() for logits in visual.attribute_logits]  # [A,B,values]
     return [
         resolve_attributes(
-            known, [rows[index] for rows in probabilities], header_values(request.study), request.attributes
+            known, [rows[index] for rows in probabilities], _stated_values(request.study), request.attributes
         )
         for index, request in enumerate(requests)
     ]
+
+
+def _stated_values(study: Study) -> dict[AttributeName, str]:
+    """Return the attributes that the headers of a study state, among them the plane of slices if all have the same."""
+    planes = {plane_name(np.array(image.plane.normal)) if image.plane else None for image in study.images}
+    values = header_values(study)
+    return values | {"plane": plane} if len(planes) == 1 and (plane := planes.pop()) else values

@@ -234,7 +234,8 @@ def _resolve(
 ) -> Attribute:
     predicted = max(probabilities, key=lambda value: probabilities[value])
     from_header = header if header in attribute.values else ""
-    value = overrides.get(attribute.name, from_header or predicted)
+    certain = predicted if probabilities[predicted] >= attribute.threshold else ""
+    value = overrides.get(attribute.name, from_header or certain)
     return Attribute(
         name=attribute.name,
         value=value,

@@ -26,7 +26,16 @@ from report_gen.errors import CheckpointError, StudyError, without_traceback
 from report_gen.explaining import attention_heatmap
 from report_gen.generation import DEFAULT_DECODING, Decoding, generate_texts, study_generator
 from report_gen.model import Checkpoint, load_checkpoint, resolve_device, resolve_dtype
-from report_gen.records import FindingLocation, FindingSchema, FindingState, Heatmap, PreprocessedImage, Report, Study
+from report_gen.records import (
+    FindingLocation,
+    FindingSchema,
+    FindingState,
+    Heatmap,
+    Image,
+    PreprocessedImage,
+    Report,
+    Study,
+)
 
 _Prepared = PreprocessedStudy | LoadedStudy | StudyError
 """A study prepared for the model, a study whose images are blank, or the error for which a study alone is refused."""
@@ -287,6 +296,20 @@ class Drafter:
         image, placement = self._preprocessor.load_first_image(loaded)
         images = self._preprocessor.collate([loaded])
         return attention_heatmap(self._model, **images._asdict(), image=image, placement=placement)
+
+    def given_slices(self, study: Study, *, max_views: int | None = None) -> tuple[Image, ...]:
+        """Return the slices of a volume that the model is given, in the windows in which it gets them.
+
+        The result is empty for a model of single images, and for a study without slices.
+
+        Args:
+            study: The study.
+            max_views: Largest number of images of a study, as in `StudyLimits`.
+
+        Raises:
+            StudyError: The slices cannot be read.
+        """
+        return self._preprocessor.given_slices(study, max_views=max_views)
 
     def preprocessing_stages(self, study: Study) -> tuple[PreprocessedImage, ...]:
         """Return the images of a study that the model gets, as they are after every step of their preprocessing.

@@ -173,6 +173,16 @@ class StudyPreprocessor:
         """
         return tuple(self._transform.stages(load_image(image).pixels) for image in loaded.images)
 
+    def given_slices(self, study: Study, *, max_views: int | None) -> tuple[Image, ...]:
+        """Return the slices that are chosen for a model of volumes; nothing for another model, or without slices.
+
+        Raises:
+            StudyError: The slices cannot be read.
+        """
+        if self._model.config.volumes is None or not has_slices(study):
+            return ()
+        return self._apply_scope(study, force=True, max_views=max_views).study.images
+
     def _apply_scope(self, study: Study, *, force: bool, max_views: int | None) -> ScopedStudy:
         """Remove the images outside the scope, and choose slices of a volume for a model that takes volumes."""
         volumes = self._model.config.volumes

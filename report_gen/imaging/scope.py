@@ -97,7 +97,10 @@ def accepts_view(accepted: Collection[str], view: ViewPosition) -> bool:
 
 
 def confirmed_images(study: Study, scope: ScopeConfig) -> frozenset[tuple[Path, int | None]]:
-    """Return the keys of the images whose header states a modality and a body part of the scope, and no other part."""
+    """Return the keys of the images whose header states a modality and a body part of the scope, and no other part.
+
+    If the scope names no body parts, the modality suffices.
+    """
     return frozenset(
         image.key
         for series in study.series
@@ -107,7 +110,7 @@ def confirmed_images(study: Study, scope: ScopeConfig) -> frozenset[tuple[Path, 
 
 
 def _confirms(named: HeaderBodyParts, accepted: Collection[str]) -> bool:
-    return not named.stated.isdisjoint(accepted) and not named.contradicts(accepted)
+    return not accepted or (not named.stated.isdisjoint(accepted) and not named.contradicts(accepted))
 
 
 def _size_violation(study: Study, max_images: int) -> _Violation | None:

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
         PrefixConditioning,
         conditioning_type,
     )
-    from report_gen.model.config_file import EMBEDDED, find_checkpoint, manifest_digest, read_config, read_model_card
+    from report_gen.model.config_file import (
+        EMBEDDED,
+        embedded_checkpoints,
+        find_checkpoint,
+        manifest_digest,
+        read_config,
+        read_model_card,
+    )
     from report_gen.model.decoder import ReportDecoder
     from report_gen.model.device import resolve_device, resolve_dtype
     from report_gen.model.encoder import ImageEncoder
@@ -48,7 +55,14 @@ else:
                 "PrefixConditioning",
                 "conditioning_type",
             ),
-            "config_file": ("EMBEDDED", "find_checkpoint", "manifest_digest", "read_config", "read_model_card"),
+            "config_file": (
+                "EMBEDDED",
+                "embedded_checkpoints",
+                "find_checkpoint",
+                "manifest_digest",
+                "read_config",
+                "read_model_card",
+            ),
             "decoder": ("ReportDecoder",),
             "device": ("resolve_device", "resolve_dtype"),
             "encoder": ("ImageEncoder",),
@@ -93,6 +107,7 @@ __all__ = [
     "change_probabilities",
     "conditioning_type",
     "decide_changes",
+    "embedded_checkpoints",
     "find_checkpoint",
     "load_checkpoint",
     "load_pretrained",

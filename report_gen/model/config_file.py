@@ -17,7 +17,7 @@ from report_gen.model.checkpoint_files import CARD, CONFIG, MANIFEST, parse_json
 from report_gen.model.migration import migrate_config
 
 EMBEDDED = Path(__file__).parents[1] / "pretrained" / "chest_xray"
-"""The checkpoint that is part of the package."""
+"""The checkpoint of the package for chest radiographs, which is the default."""
 
 RUN_CHECKPOINT = "best"
 """Checkpoint in the folder of a training run."""
@@ -36,12 +36,18 @@ def read_config(folder: str | os.PathLike[str] | None = None) -> ModelConfig:
     return parse_config(path, read_file(path))
 
 
+def embedded_checkpoints() -> dict[str, Path]:
+    """Return the folders of the checkpoints of the package by their names, the default one first."""
+    others = sorted(path.parent for path in EMBEDDED.parent.glob(f"*/{CONFIG}"))
+    return {path.name: path for path in (EMBEDDED, *others)}
+
+
 def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of a checkpoint.
 
     Args:
-        folder: The checkpoint folder, or the folder of a training run, which contains it as `best`. None: the embedded
-            checkpoint.
+        folder: The checkpoint folder, or the folder of a training run, which contains it as `best`, or the name of an
+            embedded checkpoint if there is no such folder. None: the embedded checkpoint for chest radiographs.
 
     Raises:
         CheckpointError: There is no such folder.
@@ -51,6 +57,8 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
         if not (path / CONFIG).exists() and (path / RUN_CHECKPOINT / CONFIG).exists():
             path = path / RUN_CHECKPOINT
         is_folder = path.is_dir()
+        if not is_folder and str(folder) in (embedded := embedded_checkpoints()):
+            return embedded[str(folder)]
     except OSError as error:  # for example a name that is too long, or a folder above it that may not be read
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give another checkpoint folder") from error
     if not is_folder:

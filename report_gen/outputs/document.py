@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from report_gen.records import Heatmap, Report, Study
+from report_gen.records import Heatmap, Image, Report, Study
 
 if TYPE_CHECKING:
     from report_gen.outputs.source_header import SourceHeader
@@ -38,6 +38,9 @@ class DraftDocument:
     attention: Heatmap | None = None
     """Attention of the findings over the first image of the study; None if the format does not need it or the model has
     no findings."""
+    given: tuple[Image, ...] = ()
+    """The slices of a volume that the model was given, in the windows in which it got them; empty if it was given the
+    images of the study as they are."""
     model_card: str = ""
     """Model card of the checkpoint, Markdown."""
     options: DocumentOptions = field(default_factory=DocumentOptions)
@@ -45,6 +48,11 @@ class DraftDocument:
     """An earlier document of the same format and study, of which this one is a new version."""
     priors: tuple[Study, ...] = ()
     """Prior studies of the request. Documents refer to the one with which the draft was compared."""
+
+    @property
+    def shown(self) -> tuple[Image, ...]:
+        """The images that a page of the draft shows, those that the model was given."""
+        return self.given or self.study.images
 
     @cached_property
     def source(self) -> SourceHeader:

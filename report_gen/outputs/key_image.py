@@ -66,7 +66,7 @@ def key_image(draft: DraftDocument) -> NDArray[np.uint8]:
         StudyError: The image cannot be read any more.
     """
     if draft.attention is None:
-        pixels = load_pixels(draft.study.images[0])
+        pixels = load_pixels(draft.shown[0])
         size = fit_size(pixels.shape, _SMALLEST_SIDE, LARGEST_SIDE)
         drawn = OutlinedImage(
             image=draw_outlines(pixels, (), size=size), outlined=(), others=present_findings(draft.report)

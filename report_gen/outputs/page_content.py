@@ -108,24 +108,26 @@ def _study_facts(draft: DraftDocument) -> Iterator[tuple[str, str]]:
 
 
 def _figures(draft: DraftDocument) -> Iterator[Figure]:
-    """Yield the first image of the study, and the image with the outlines."""
+    """Yield the first image, and the image with the outlines."""
     yield _plain_figure(draft, 0, _SIDES)
     if draft.attention is not None:
         yield _outlined_figure(draft, draft.attention)
 
 
 def _further_figures(draft: DraftDocument) -> Iterator[Figure]:
-    """Yield the other images of the study; of a study with many images, some of each part of it."""
-    count = len(draft.study.images)
+    """Yield the other images; of many images, some of each part of the study."""
+    count = len(draft.shown)
     shown = min(count, _MOST_IMAGES)
     for number in range(1, shown):
         yield _plain_figure(draft, number * count // shown, _SMALL_SIDES)
 
 
 def _plain_figure(draft: DraftDocument, index: int, sides: tuple[int, int]) -> Figure:
-    images = draft.study.images
+    images = draft.shown
     pixels = load_pixels(images[index])
     name = f"Image {index + 1} of {len(images)}, view {images[index].view_position.label}"
+    if draft.given:
+        name = f"Slice {index + 1} of the {len(images)} that the model was given"
     picture = resize(pixels, fit_size(pixels.shape, *sides))
     return _figure(picture, alternative=f"{name}, without markings", caption=name)
 
@@ -161,7 +163,7 @@ def _images_note(draft: DraftDocument) -> str:
     parts = ["Images are reduced in size and must not be used for diagnosis."]
     count = len(draft.study.images)
     if count > _MOST_IMAGES:
-        parts.append(f"{_MOST_IMAGES} of {count} images are shown.")
+        parts.append(f"{min(_MOST_IMAGES, len(draft.shown))} of {count} images are shown.")
     if draft.attention is not None and present_findings(draft.report):
         parts.append(ATTENTION_NOTE)
     return " ".join(parts)

@@ -13,7 +13,7 @@ from report_gen.drafting.conditioning_inputs import (
 )
 from report_gen.errors import UsageError
 from report_gen.labeling.schema_files import chest_xray
-from report_gen.records import Attribute, FindingSchema, FindingState, NoFindingRule
+from report_gen.records import Attribute, AttributeName, FindingSchema, FindingState, NoFindingRule
 
 PLANE = AttributeConfig(name="plane", values=("axial", "coronal"))
 MODALITY = AttributeConfig(name="modality", values=("CT", "MR"))
@@ -38,6 +38,18 @@ def test_the_reader_takes_precedence_over_the_header() -> None:
     assert resolve("MR", modality="CT") == expected
     assert resolve("MR", modality="") == Attribute(name="modality", value="", predicted="CT", overridden=True)
     assert resolve(plane="axial") == resolve()
+
+
+def test_an_uncertain_value_stays_unknown_unless_the_header_or_the_reader_states_it() -> None:
+    def resolve_at(threshold: float, header: dict[AttributeName, str], overrides: dict[str, str]) -> Attribute:
+        known = [MODALITY.model_copy(update={"threshold": threshold})]
+        (attribute,) = resolve_attributes(known, [[0.75, 0.25]], header, overrides)
+        return attribute
+
+    assert resolve_at(0.75, {}, {}).value == "CT"
+    assert resolve_at(0.76, {}, {}) == Attribute(name="modality", value="", predicted="CT")
+    assert resolve_at(0.76, {"modality": "MR"}, {}).value == "MR"
+    assert resolve_at(0.76, {}, {"modality": "CT"}).value == "CT"
 
 
 @pytest.mark.parametrize(

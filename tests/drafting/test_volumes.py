@@ -37,6 +37,14 @@ def test_a_model_of_volumes_gets_slices_of_a_series(tmp_path: Path) -> None:
     assert any("brain window (center 40, width 80)" in notice for notice in report.notices)
 
 
+def test_the_geometry_of_the_slices_states_their_plane(tmp_path: Path) -> None:
+    values = {"name": "plane", "values": ("coronal", "axial")}
+    model = drafter(volumes={"views": 4}, attributes=(values,))
+    report = model.draft(read_study(series(tmp_path)), decoding=BRIEF)
+    (plane,) = report.attributes
+    assert (plane.value, plane.from_header) == ("axial", True)
+
+
 def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
     study = read_study(series(tmp_path))
     (one,) = study.series

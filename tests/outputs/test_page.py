@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 
 from report_gen.errors import UsageError
 from report_gen.imaging import read_study
+from report_gen.imaging.volumes import choose_views
 from report_gen.outputs import DocumentOptions, DraftDocument
 from report_gen.records import (
     BANNER,
@@ -35,6 +36,7 @@ from report_gen.records import (
     Study,
 )
 from tests.dicom_files import write_dicom
+from tests.slice_files import write_slices
 
 pytest.importorskip("jinja2", reason="the extra clinical is not installed")
 
@@ -399,3 +401,21 @@ def test_an_unknown_paper_size_is_refused_with_the_choices(report: Report, pictu
     options = DocumentOptions(paper="A3")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="'A3'; choose from A4, Letter"):
         format_html(DraftDocument(report=report, study=picture, options=options))
+
+
+def test_the_page_of_a_volume_shows_the_slices_that_the_model_was_given(tmp_path: Path, report: Report) -> None:
+    """The files have no window, so they show -1000 to 1000 HU; the model is given the brain window, 0 to 80 HU."""
+    pixels = np.full((40, 40), 75, dtype=np.int16)
+    pixels[0, 0], pixels[0, 1] = -1000, 1000
+    positions = [(0, 0, 2 * number) for number in range(20)]
+    write_slices(tmp_path / "ct", positions, shape=(40, 40), pixels=lambda _: pixels, BodyPartExamined="HEAD")
+    study = read_study(tmp_path / "ct")
+    given = choose_views(study, 4, sampling="even").study.images
+    page = Page(format_html(DraftDocument(report=report, study=study, given=given)))
+    assert "Slice 1 of the 4 that the model was given" in page.text
+    assert "view unknown" not in page.text
+    assert "4 of 20 images are shown." in page.text
+    source = page.all("img")[0]["src"]
+    assert source is not None
+    shown = np.asarray(PillowImage.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))))
+    assert np.median(shown) == pytest.approx(255 * 75 / 80, abs=3)

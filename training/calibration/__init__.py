@@ -1,5 +1,6 @@
-"""Calibration on the validation studies: finding head, location head, and image recognizer; and changes of findings."""
+"""Calibration on validation studies: heads for findings, locations and attributes, image recognizer, and changes."""
 
+from .attributes import fit_threshold, tune_attributes
 from .changes import LabeledPairs, fit_changes, predict_changes
 from .finding_calibration import Calibration, TunedFindings, fit_calibration, fit_findings, tune_findings
 from .locations import tune_locations
@@ -15,8 +16,10 @@ __all__ = [
     "fit_changes",
     "fit_findings",
     "fit_recognizer",
+    "fit_threshold",
     "fit_thresholds",
     "predict_changes",
+    "tune_attributes",
     "tune_findings",
     "tune_locations",
 ]

@@ -20,6 +20,7 @@ from report_gen.model import (
     find_checkpoint,
     load_pretrained,
 )
+from report_gen.records import AttributeName
 
 from ..optimization import add_adapters, belongs_to_image, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema, read_image_side
@@ -205,7 +206,7 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
     """
     folders = [recipe.resolve(name) for name in recipe.model.image_folders]
     image_side = read_image_side(recipe)
-    if image_side is not None and image_side.attributes != model.config.attributes:
+    if image_side is not None and _values(image_side) != _values(model.config):
         raise RecipeError(
             f"{folders[0]}: its attributes have other values than those of the training studies; use the same corpora, "
             "or remove attributes"
@@ -215,6 +216,10 @@ def _fill_image_side(model: ReportModel, recipe: Recipe) -> None:
         wanted = {name: tensor for name, tensor in wanted.items() if not name.startswith("sequence.")}
     sources = [_read_weights(folder, wanted) for folder in folders]
     model.load_state_dict({name: _mean([weights[name] for weights in sources]) for name in wanted}, strict=False)
+
+
+def _values(config: ModelConfig) -> list[tuple[AttributeName, tuple[str, ...]]]:
+    return [(attribute.name, attribute.values) for attribute in config.attributes]
 
 
 def _read_weights(folder: Path, wanted: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from report_gen.config import CONDITIONING_TRAITS, ModelConfig, ScopeConfig
+from report_gen.config import CONDITIONING_TRAITS, AttributeConfig, ModelConfig, ScopeConfig
 from report_gen.metrics import CALIBRATION_BINS
 from report_gen.records import BANNER
 
@@ -80,7 +80,7 @@ def _describe_findings(config: ModelConfig) -> str:
     schema, thresholds = config.finding_schema, config.findings.present
     trained = [name for name, value in zip(schema.findings, thresholds, strict=True) if value is not None]
     unknown = [name for name in schema.stated if name not in trained]
-    attributes = "; ".join(f"{one.name} ({', '.join(one.values)})" for one in config.attributes)
+    attributes = "; ".join(map(_describe_attribute, config.attributes))
     follows = schema.normal and config.findings.normal is None
     derived = f' "{schema.normal}" follows from the others.' if follows else ""
     conditioning = f"Unknown to the decoder: {', '.join(unknown) or 'none'}.{derived}"
@@ -93,6 +93,11 @@ def _describe_findings(config: ModelConfig) -> str:
             f"Attributes: {attributes or 'none'}.",
         )
     )
+
+
+def _describe_attribute(attribute: AttributeConfig) -> str:
+    certain = f", if its probability is at least {attribute.threshold:.2f}" if attribute.threshold else ""
+    return f"{attribute.name} ({', '.join(attribute.values)}{certain})"
 
 
 def _describe_locations(config: ModelConfig) -> str:

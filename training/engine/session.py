@@ -18,11 +18,18 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
 
 from report_gen import __version__
-from report_gen.config import AdapterConfig, FindingConfig, LocationConfig, ScopeConfig
+from report_gen.config import AdapterConfig, AttributeConfig, FindingConfig, LocationConfig, ScopeConfig
 from report_gen.model import Checkpoint, ReportModel, base_digest, local_source, save_checkpoint
 from report_gen.prompting import load_prompt
 
-from ..calibration import RecognizerResult, TunedFindings, fit_recognizer, tune_findings, tune_locations
+from ..calibration import (
+    RecognizerResult,
+    TunedFindings,
+    fit_recognizer,
+    tune_attributes,
+    tune_findings,
+    tune_locations,
+)
 from ..data import (
     ExampleStore,
     PreparedCorpora,
@@ -35,7 +42,7 @@ from ..data import (
     trained_locations,
 )
 from ..optimization import adapter_config, adapter_state, merged_state
-from ..recipe import Recipe
+from ..recipe import Recipe, read_image_side
 from ..run import BEST, OnProgress, Progress, Run, Validation, catch_stop_signals, ignore_progress
 from .loop import fit, validation_batches, validation_groups
 from .model_building import build_model, describe_decoder
@@ -69,7 +76,8 @@ def train(
     accelerator = _start_accelerate()
     with _open_run(folder, recipe, accelerator, resume=resume) as run:
         prompt = load_prompt(recipe.text.prompt)
-        build_model(recipe, recipe.text.vocabulary_size)  # fail before the images are decoded, not after
+        # Fail before the images are decoded, not after.
+        build_model(recipe, recipe.text.vocabulary_size, attributes=_attributes_of_weights(recipe))
         with accelerator.main_process_first():
             prepared = prepare(recipe, run, prompt, on_progress=on_progress)
         model = build_for_corpora(recipe, prepared).to(accelerator.device)
@@ -91,6 +99,13 @@ def train(
             _write_checkpoint(context, folder / BEST, adapter)
         accelerator.wait_for_everyone()
     return folder / BEST
+
+
+def _attributes_of_weights(recipe: Recipe) -> tuple[AttributeConfig, ...]:
+    """Return the attributes of the recipe as `model.image_weights` has them: their values come from the corpora."""
+    image_side = read_image_side(recipe)
+    known = () if image_side is None else image_side.attributes
+    return tuple(attribute for attribute in known if attribute.name in recipe.model.attributes)
 
 
 def build_for_corpora(recipe: Recipe, prepared: PreparedCorpora) -> ReportModel:
@@ -154,6 +169,7 @@ def _write_checkpoint(context: RunContext, folder: Path, adapter: AdapterConfig 
     config = model.config.model_copy(
         update={
             "findings": tuned.findings,
+            "attributes": _tune_attributes(model, recipe, prepared),
             "locations": locations,
             "scope": scope,
             "trained_views": views,
@@ -221,6 +237,12 @@ def _calibrating_groups(prepared: PreparedCorpora) -> list[ExampleStore]:
     """Return the validation studies with images whose sources calibrate, by kind."""
     groups = [group.select(np.flatnonzero(group.calibrates)) for group in validation_groups(prepared)]
     return [group for group in groups if len(group)]
+
+
+def _tune_attributes(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> tuple[AttributeConfig, ...]:
+    """Fit the thresholds of the attribute heads. Without validation images every attribute is stated."""
+    batches = validation_batches(model, recipe, prepared, validation_groups(prepared))
+    return tune_attributes(model, batches, accuracies=recipe.decisions.attribute_accuracy)
 
 
 def _tune_locations(model: ReportModel, recipe: Recipe, prepared: PreparedCorpora) -> LocationConfig | None:

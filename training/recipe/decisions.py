@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from report_gen.config import FrozenModel
+from report_gen.records import AttributeName
 
 
 class DecisionRecipe(FrozenModel):
@@ -18,3 +21,7 @@ class DecisionRecipe(FrozenModel):
     false_positive_cost: float = Field(default=1.0, gt=0, le=1000)
     """Cost of stating a finding that is not there, relative to that of missing one. Each finding gets the threshold
     with the highest expected F-measure for this cost; 1 gives the F1 score, more states fewer findings."""
+    attribute_accuracy: dict[AttributeName, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
+    """Share of right values among the values of an attribute that the model states, such as `{ modality = 0.97 }`. The
+    threshold on its probability is the lowest one with this share among the validation studies; the attribute of other
+    studies stays unknown to the decoder. An attribute that is not given is always stated."""

@@ -76,8 +76,8 @@ class ModelRecipe(FrozenModel):
     """Steps that change every image before it is fitted into the square of the encoder, in order; drafts use them
     too."""
     volumes: VolumeConfig | None = None
-    """How drafts give the model slices of volumes; a model without it refuses volumes. `volumes.windows` is for
-    training as well: each image of the corpora must then be a slice of a CT in DICOM."""
+    """How slices of volumes are chosen for the model when it drafts; without it the model refuses volumes. In training,
+    the images of a study are those that its corpus lists; with `volumes.windows` each is a slice of a CT in DICOM."""
     sequence: SequenceConfig | None = None
     """A sequence encoder, which relates the views of a study (slices, phases, prior images) before the projector."""
     projector: ProjectorConfig = Field(default_factory=ProjectorConfig)

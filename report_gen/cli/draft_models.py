@@ -1,0 +1,162 @@
+"""The models among which `report-gen draft` chooses by their scopes, before it loads one, which takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from report_gen.cli.options import load_drafter
+from report_gen.errors import CheckpointError, StudyError, UsageError
+from report_gen.records import FindingLocation, FindingState
+
+if TYPE_CHECKING:
+    from report_gen.drafting import Drafter, DrafterSet
+    from report_gen.imaging.scope_choice import ModelScope
+    from report_gen.records import Study
+
+
+def choose_checkpoints(checkpoint: Path | None) -> dict[str, Path]:
+    """Return the checkpoints that may draft, by name: the one that the user chose, or the embedded ones."""
+    from report_gen.model import embedded_checkpoints
+
+    return embedded_checkpoints() if checkpoint is None else {str(checkpoint): checkpoint}
+
+
+def check_model_options(
+    overrides: Mapping[str, FindingState],
+    locations: Mapping[str, FindingLocation],
+    attributes: Mapping[str, str],
+    checkpoints: Mapping[str, Path],
+) -> dict[str, Path]:
+    """Return the checkpoints whose model knows what the user overrides.
+
+    Args:
+        checkpoints: Folders of the models that may draft, by name.
+
+    Raises:
+        UsageError: No model knows the findings, locations, attributes and values. The error is that of the first one.
+        CheckpointError: There are overrides, and a checkpoint has no valid configuration.
+    """
+    if not (overrides or locations or attributes):
+        return dict(checkpoints)
+    from report_gen.drafting import check_overrides
+    from report_gen.model import read_config
+
+    known: dict[str, Path] = {}
+    faults: list[UsageError] = []
+    for name, folder in checkpoints.items():
+        try:
+            check_overrides(overrides, locations, attributes, read_config(folder))
+        except UsageError as error:
+            faults.append(error)
+        else:
+            known[name] = folder
+    if not known:
+        raise faults[0]
+    return known
+
+
+def read_scopes(checkpoints: Mapping[str, Path]) -> dict[str, ModelScope]:
+    """Return the scope of each model by its name.
+
+    Raises:
+        CheckpointError: A checkpoint has no valid configuration.
+    """
+    from report_gen.imaging.scope_choice import ModelScope
+    from report_gen.model import read_config
+
+    configs = {name: read_config(folder) for name, folder in checkpoints.items()}
+    return {name: ModelScope(config.scope, config.volumes is not None) for name, config in configs.items()}
+
+
+def split_by_scope(
+    studies: Iterable[Study], scopes: Mapping[str, ModelScope], *, force: bool, max_views: int | None
+) -> tuple[list[Study], list[StudyError]]:
+    """Return the studies that a model may draft by their headers, and the errors of the others.
+
+    The drafter decides the same once more. It is decided here first because a model takes seconds to load.
+    """
+    from report_gen.imaging.scope_choice import choose_models
+
+    kept: list[Study] = []
+    refused: list[StudyError] = []
+    for study in studies:
+        try:
+            choose_models(study, scopes, force=force, max_views=max_views)
+        except StudyError as error:
+            refused.append(error)
+        else:
+            kept.append(study)
+    return kept, refused
+
+
+def models_of(
+    studies: Iterable[Study], scopes: Mapping[str, ModelScope], *, force: bool, max_views: int | None
+) -> list[tuple[str, ...]]:
+    """Return the names of the models that may draft each study that `split_by_scope` has kept."""
+    from report_gen.imaging.scope_choice import choose_models
+
+    return [choose_models(study, scopes, force=force, max_views=max_views) for study in studies]
+
+
+def digest_manifests(checkpoints: Mapping[str, Path]) -> str:
+    """Return the SHA-256 of the manifest of each checkpoint, which identify the content of their files.
+
+    Raises:
+        CheckpointError: A checkpoint has no manifest.
+    """
+    from report_gen.model import manifest_digest
+
+    return " ".join(map(manifest_digest, checkpoints.values()))
+
+
+def read_model_cards(checkpoints: Mapping[str, Path]) -> dict[str, str]:
+    """Return the model card of each checkpoint by its name, Markdown.
+
+    Raises:
+        CheckpointError: A model card cannot be read.
+    """
+    from report_gen.model import read_model_card
+
+    return {name: read_model_card(folder) for name, folder in checkpoints.items()}
+
+
+def open_drafters(
+    checkpoints: Mapping[str, Path],
+    scopes: Mapping[str, ModelScope],
+    *,
+    digests: str,
+    base: str | None,
+    device: str,
+    dtype: Literal["auto", "float32", "bfloat16"],
+) -> DrafterSet:
+    """Return the drafters of the models, each of which is loaded when the first study needs it.
+
+    Args:
+        checkpoints: Folders of the models by name.
+        scopes: Scope of each model by its name.
+        digests: `digest_manifests` of the checkpoints, which must not change until a model is loaded.
+        base: As in `load_drafter`.
+        device: As in `load_drafter`.
+        dtype: As in `load_drafter`.
+    """
+    from report_gen.drafting import DrafterSet
+
+    return DrafterSet(partial(_load, checkpoints, digests, base, device, dtype), scopes)
+
+
+def _load(
+    checkpoints: Mapping[str, Path],
+    digests: str,
+    base: str | None,
+    device: str,
+    dtype: Literal["auto", "float32", "bfloat16"],
+    name: str,
+) -> Drafter:
+    """Load a model, unless one of the checkpoints was replaced since their manifests were read."""
+    drafter = load_drafter(checkpoints[name], base=base, device=device, dtype=dtype)
+    if digest_manifests(checkpoints) != digests:  # a training run replaces its best one
+        raise CheckpointError(f"{name}: was replaced while it was loaded; draft again")
+    return drafter
