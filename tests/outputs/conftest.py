@@ -36,6 +36,15 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
+def pango() -> None:
+    """Skip a test of PDF files where its libraries are missing."""
+    try:
+        import weasyprint  # noqa: F401
+    except (ImportError, OSError) as error:
+        pytest.skip(f"WeasyPrint cannot be loaded: {error}")
+
+
+@pytest.fixture(scope="session")
 def report() -> Report:
     return Report(
         sections=(

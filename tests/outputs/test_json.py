@@ -8,10 +8,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given
 
 from report_gen.outputs import format_json, json_schema
+from report_gen.outputs.json import SCHEMA_VERSION
 from report_gen.records import BANNER, Attribute, Finding, FindingState, Provenance, Report
 from tests.image_steps import step
+from tests.report_strategies import REPORTS, ROUND_TRIPS
 
 NOWHERE = {
     "location": {"side": "unknown", "zones": []},
@@ -25,8 +28,18 @@ def validate(document: Any) -> None:
     jsonschema.validate(document, json_schema(), cls=jsonschema.Draft202012Validator)
 
 
-def test_the_schema_is_valid() -> None:
-    jsonschema.Draft202012Validator.check_schema(json_schema())
+def test_the_schema_is_valid_and_names_its_version() -> None:
+    schema = json_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["$id"] == f"urn:report-gen:report:{SCHEMA_VERSION}"
+    assert schema["properties"]["schema_version"] == {"const": SCHEMA_VERSION}
+
+
+@ROUND_TRIPS
+@given(report=REPORTS)
+def test_any_draft_follows_the_schema(report: Report) -> None:
+    validate(json.loads(format_json(report)))
 
 
 def test_the_document(report: Report) -> None:

@@ -101,14 +101,6 @@ def pdf_pages(pdf: bytes) -> list[str]:
     return [" ".join(page.extract_text().split()) for page in pypdf.PdfReader(io.BytesIO(pdf)).pages]
 
 
-@pytest.fixture(scope="module")
-def pango() -> None:
-    try:
-        import weasyprint  # noqa: F401
-    except (ImportError, OSError) as error:
-        pytest.skip(f"WeasyPrint cannot be loaded: {error}")
-
-
 def test_nothing_of_a_draft_is_markup_or_a_template(report: Report, tmp_path: Path) -> None:
     path = write_picture(tmp_path / "{{7*191}} <b>&'.png")
     hostile = replace(
