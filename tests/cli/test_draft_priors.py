@@ -123,7 +123,7 @@ def bad_priors(tmp_path: Path) -> dict[str, Path]:
         (["--prior", "{undated}"], StudyError.exit_code, "do not state which is earlier; give the days (--prior-days)"),
         (["--prior", "nowhere.dcm"], StudyError.exit_code, "does not exist"),
         (["--prior", "{then}", "--prior-report", "nowhere.txt"], StudyError.exit_code, "there is no such file"),
-        (["--prior", "{then}", "--prior-report", "{then}"], StudyError.exit_code, "not a DICOM SR with text"),
+        (["--prior", "{then}", "--prior-report", "{then}"], StudyError.exit_code, "no DICOM SR with text"),
         (["--prior", "{then}", "--prior-report", "{report}"], StudyError.exit_code, "is the report of another patient"),
     ],
 )
