@@ -30,7 +30,7 @@ from report_gen.config.steps import (
     PercentilesStep,
     PreprocessingStep,
 )
-from report_gen.config.volumes import VolumeConfig, WindowName, check_windows
+from report_gen.config.volumes import VolumeConfig, WindowName, check_volumes
 
 __all__ = [
     "CONDITIONING_TRAITS",
@@ -69,5 +69,5 @@ __all__ = [
     "VolumeConfig",
     "WindowName",
     "check_transformer",
-    "check_windows",
+    "check_volumes",
 ]

@@ -20,6 +20,9 @@ MAX_NUMBER = 2**20
 MAX_TEXT = 64
 """Largest number of characters of a setting that is a text, such as the name of an activation function."""
 
+VOLUME_ENCODERS = frozenset({"astra_i3resnet152", "tiny_i3resnet"})
+"""Encoders of whole volumes, whose channels are the slices of a CT; see `model/inflated_resnet.py`."""
+
 _MAX_ITEMS = 1024
 _MAX_DEPTH = 3
 _MAX_FLOAT = 1e9
