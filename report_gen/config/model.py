@@ -16,6 +16,7 @@ from report_gen.config.architecture import (
     VOLUME_ENCODERS,
     check_encoder_arguments,
     check_encoder_name,
+    check_encoder_size,
     check_transformer,
 )
 from report_gen.config.base import FrozenModel, ShortText
@@ -85,12 +86,12 @@ class EncoderConfig(FrozenModel):
     @model_validator(mode="after")
     def _check(self) -> EncoderConfig:
         check_encoder_name(self.name)
+        check_encoder_size(self.name, channels=self.channels, image_size=self.image_size)
         check_encoder_arguments(self.arguments)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if isinstance(values, tuple) and len(values) != self.channels:
                 raise ValueError(
-                    f"{name} has {len(values)} values, but the encoder has {self.channels} channels; give one number, "
-                    "or one for each channel"
+                    f"{name} has {len(values)} values, but the encoder has {self.channels} channels; give one for each"
                 )
         return self
 

@@ -130,6 +130,8 @@ def test_other_planes_and_pictures_are_refused(tmp_path: Path) -> None:
         ({"volumes": {"windows": ["lung", "mediastinum", "bone"]}}, "set volumes = {} without windows"),
         ({"encoder": VOLUME_MODEL["encoder"] | {"mean": 0.5}}, "set encoder.mean = 0 and encoder.std = 1"),
         ({"encoder": VOLUME_MODEL["encoder"] | {"channels": 20}}, "is 20; give a multiple of 16, such as 160"),
+        ({"encoder": VOLUME_MODEL["encoder"] | {"image_size": 1024}}, "give at most 512 for slices of volumes"),
+        ({"encoder": {"name": "resnet10t", "channels": 96}}, "give at most 64, as only encoders of volumes take more"),
         ({"scope": {"modalities": ["MR"]}}, 'scope.modalities is MR; set scope.modalities = ["CT"], or choose'),
         ({"preprocessing": [{"name": "clahe"}]}, "remove preprocessing, or choose another encoder"),
         ({"locations": {"trained": [False] * len(THRESHOLDS)}}, "locations are those of radiographs"),
