@@ -103,6 +103,19 @@ def three_window_config() -> ModelConfig:
     return ModelConfig.model_validate(tiny_config().model_dump() | CT_CHANNELS)
 
 
+VOLUME_MODEL: dict[str, Any] = {
+    "encoder": {"name": "tiny_i3resnet", "image_size": 64, "channels": 32, "mean": 0, "std": 1},
+    "volumes": {},
+    "scope": {"modalities": ["CT"]},
+}
+"""Changes that make a model one of whole volumes of CT."""
+
+
+def volume_config(**changes: Any) -> ModelConfig:
+    """Return the configuration of a tiny model that gets whole volumes of CT."""
+    return ModelConfig.model_validate(tiny_config().model_dump() | VOLUME_MODEL | changes)
+
+
 def tiny_model(config: ModelConfig | None = None, *, seed: int = 0) -> ReportModel:
     """Return a model in evaluation mode with large weights, because weights near zero would hide errors."""
     torch.manual_seed(seed)

@@ -31,7 +31,7 @@ from report_gen.config.steps import (
     PercentilesStep,
     PreprocessingStep,
 )
-from report_gen.config.volumes import VolumeConfig, WindowName, check_windows
+from report_gen.config.volumes import VolumeConfig, WindowName, check_volumes
 
 __all__ = [
     "CONDITIONING_TRAITS",
@@ -71,5 +71,5 @@ __all__ = [
     "VolumeConfig",
     "WindowName",
     "check_transformer",
-    "check_windows",
+    "check_volumes",
 ]

@@ -20,6 +20,12 @@ MAX_NUMBER = 2**20
 MAX_TEXT = 64
 """Largest number of characters of a setting that is a text, such as the name of an activation function."""
 
+VOLUME_ENCODERS = frozenset({"astra_i3resnet152", "tiny_i3resnet"})
+"""Encoders of whole volumes, whose channels are the slices of a CT; see `model/inflated_resnet.py`."""
+
+_MAX_CHANNELS, _MAX_SLICE = 64, 512
+"""Most channels of images, and largest side of the slices of volumes, pixels: an input must fit into the memory."""
+
 _MAX_ITEMS = 1024
 _MAX_DEPTH = 3
 _MAX_FLOAT = 1e9
@@ -123,6 +129,14 @@ def check_encoder_name(name: str) -> str:
     if not _ARCHITECTURE.fullmatch(name):
         raise ValueError(f"timm has no encoder {name[:100]!r}; give the name of an architecture, not a hub or a folder")
     return name
+
+
+def check_encoder_size(name: str, *, channels: int, image_size: int) -> None:
+    """Raise ValueError if an image has more channels, or a volume larger slices, than an encoder needs."""
+    if name in VOLUME_ENCODERS and image_size > _MAX_SLICE:
+        raise ValueError(f"image_size is {image_size}; give at most {_MAX_SLICE} for slices of volumes")
+    if name not in VOLUME_ENCODERS and channels > _MAX_CHANNELS:
+        raise ValueError(f"channels is {channels}; give at most {_MAX_CHANNELS}, as only encoders of volumes take more")
 
 
 def check_encoder_arguments(arguments: Mapping[str, Any]) -> None:

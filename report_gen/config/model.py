@@ -13,8 +13,10 @@ from report_gen.config.architecture import (
     MAX_LAYERS,
     MAX_NUMBER,
     MAX_WIDTH,
+    VOLUME_ENCODERS,
     check_encoder_arguments,
     check_encoder_name,
+    check_encoder_size,
     check_transformer,
 )
 from report_gen.config.base import FrozenModel, ShortText
@@ -22,7 +24,7 @@ from report_gen.config.changes import ChangeConfig
 from report_gen.config.scope import ScopeConfig, TrainedViews
 from report_gen.config.sequence import SequenceConfig
 from report_gen.config.steps import PreprocessingStep
-from report_gen.config.volumes import VolumeConfig, check_windows
+from report_gen.config.volumes import VolumeConfig, check_volumes
 from report_gen.records import LOCATION_PARTS, AttributeName, FindingSchema, FindingState, ViewPosition
 
 STATES: tuple[FindingState, ...] = tuple(FindingState)
@@ -63,28 +65,34 @@ class EncoderConfig(FrozenModel):
     """The image encoder, a timm model."""
 
     name: str
-    """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`."""
+    """Any timm architecture, CNN or ViT, such as `mobilenetv2_100` or `vit_small_patch16_224`, or `astra_i3resnet152`,
+    which reads whole volumes of CT."""
     arguments: dict[str, Scalar] = Field(default_factory=dict)
     """Further keyword arguments of `timm.create_model` that shape the network; `config/architecture.py` lists them."""
     image_size: int = Field(default=224, ge=32, le=4096)
     """Side of the square that an image is fitted into, pixels."""
-    channels: int = Field(default=3, ge=1, le=64)
+    channels: int = Field(default=3, ge=1, le=256)
     """Channels C of the encoder's input. The gray image is repeated, unless `volumes.windows` gives each channel its
-    window."""
+    window. For an encoder of volumes, the number of slices that a volume is resampled to, a multiple of 16."""
     mean: float | tuple[float, ...] = 0.5
     """Subtracted from intensities in 0..1: one number, or one for each channel."""
     std: PositiveFloat | tuple[PositiveFloat, ...] = 0.5
     """Divides the intensities after the mean is subtracted: one number, or one for each channel."""
 
+    @property
+    def takes_volumes(self) -> bool:
+        """Whether the encoder reads whole volumes of CT, whose slices are its channels."""
+        return self.name in VOLUME_ENCODERS
+
     @model_validator(mode="after")
     def _check(self) -> EncoderConfig:
         check_encoder_name(self.name)
+        check_encoder_size(self.name, channels=self.channels, image_size=self.image_size)
         check_encoder_arguments(self.arguments)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if isinstance(values, tuple) and len(values) != self.channels:
                 raise ValueError(
-                    f"{name} has {len(values)} values, but the encoder has {self.channels} channels; give one number, "
-                    "or one for each channel"
+                    f"{name} has {len(values)} values, but the encoder has {self.channels} channels; give one for each"
                 )
         return self
 
@@ -280,13 +288,8 @@ class ModelConfig(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _check_windows(self) -> ModelConfig:
-        check_windows(
-            self.volumes,
-            channels=self.encoder.channels,
-            modalities=self.scope.modalities,
-            has_preprocessing=bool(self.preprocessing),
-        )
+    def _check_volumes(self) -> ModelConfig:
+        check_volumes(self)
         return self
 
     @model_validator(mode="after")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pydantic import Field
 
 from report_gen.config.base import FrozenModel
+
+if TYPE_CHECKING:
+    from report_gen.config.model import EncoderConfig
+    from report_gen.config.scope import DeclaredScope
 
 WindowName = Literal[
     "lung",
@@ -36,22 +40,59 @@ class VolumeConfig(FrozenModel):
     one window, by its modality and body part, and repeated in all channels."""
 
 
-def check_windows(
-    volumes: VolumeConfig | None, *, channels: int, modalities: Sequence[str], has_preprocessing: bool
-) -> None:
-    """Raise ValueError if a model of three windows does not fit its encoder, its scope or its preprocessing."""
-    if volumes is None or volumes.windows is None:
+class _Model(Protocol):
+    """What `check_volumes` reads of a model, in a checkpoint or in a recipe."""
+
+    @property
+    def encoder(self) -> EncoderConfig: ...
+    @property
+    def volumes(self) -> VolumeConfig | None: ...
+    @property
+    def scope(self) -> DeclaredScope: ...
+    @property
+    def preprocessing(self) -> Sequence[object]: ...
+    @property
+    def locations(self) -> object: ...
+
+
+def check_volumes(model: _Model) -> None:
+    """Raise ValueError if a model of windows or of whole volumes does not fit its encoder, its scope or its steps."""
+    encoder, volumes, modalities = model.encoder, model.volumes, model.scope.modalities
+    if encoder.takes_volumes:
+        _check_volume_encoder(encoder, volumes, has_locations=bool(model.locations))
+        setting, remedy = f"the encoder {encoder.name!r} reads", "choose another encoder"
+    elif volumes is not None and volumes.windows is not None:
+        if encoder.channels != len(volumes.windows):
+            raise ValueError(
+                f"volumes.windows has {len(volumes.windows)} windows, but encoder.channels is {encoder.channels}; set "
+                f"encoder.channels = {len(volumes.windows)}, or remove volumes.windows"
+            )
+        setting, remedy = "volumes.windows are ranges of", "remove volumes.windows"
+    else:
         return
-    if channels != len(volumes.windows):
-        raise ValueError(
-            f"volumes.windows has {len(volumes.windows)} windows, but encoder.channels is {channels}; set "
-            f"encoder.channels = {len(volumes.windows)}, or remove volumes.windows"
-        )
     if list(modalities) != ["CT"]:
         stated = f"is {', '.join(modalities)}" if modalities else "allows any modality"
         raise ValueError(
-            f"volumes.windows are ranges of Hounsfield units, which only CT has, but scope.modalities {stated}; set "
-            'scope.modalities = ["CT"], or remove volumes.windows'
+            f"{setting} Hounsfield units, which only CT has, but scope.modalities {stated}; set "
+            f'scope.modalities = ["CT"], or {remedy}'
         )
-    if has_preprocessing:
-        raise ValueError("preprocessing steps do not work on three windows; remove preprocessing, or volumes.windows")
+    if model.preprocessing:
+        raise ValueError(f"preprocessing steps work on gray images only; remove preprocessing, or {remedy}")
+
+
+def _check_volume_encoder(encoder: EncoderConfig, volumes: VolumeConfig | None, *, has_locations: bool) -> None:
+    if volumes is None or volumes.windows is not None:
+        raise ValueError(
+            f"the encoder {encoder.name!r} reads volumes in a window of its own; set volumes = {{}} without windows, "
+            "or choose another encoder"
+        )
+    if (encoder.mean, encoder.std) != (0, 1):
+        raise ValueError(
+            f"the encoder {encoder.name!r} was trained on intensities in 0..1; set encoder.mean = 0 and encoder.std = 1"
+        )
+    if encoder.channels % 16:
+        raise ValueError(
+            f"encoder.channels, the number of slices, is {encoder.channels}; give a multiple of 16, such as 160"
+        )
+    if has_locations:
+        raise ValueError("locations are those of radiographs; remove locations, or choose another encoder")

@@ -21,7 +21,7 @@ class LoadedStudy:
     request: DraftRequest
     """The request, with the study of these images only."""
     images: tuple[Image, ...]
-    """V images."""
+    """V images; the slice in the middle of a volume for an encoder of volumes, whose `request` has all slices."""
     views: tuple[ViewPosition, ...]
     """[V], view of each image as the model gets it."""
     pixel_values: torch.Tensor

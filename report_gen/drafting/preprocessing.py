@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.config import VIEWS
+from report_gen.drafting.image_fitting import FittedImages, fit_images
 from report_gen.drafting.image_scope import apply_recognition
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy, PriorInput
@@ -20,10 +21,10 @@ from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import fit_prompt
 from report_gen.drafting.views import choose_images, trained_views, views_of_prompt
 from report_gen.errors import StudyError, without_traceback
-from report_gen.imaging import ONLY_HOUNSFIELD, load_image, load_windows, memory_errors
+from report_gen.imaging import load_image
 from report_gen.imaging.scope import ScopedStudy, apply_scope, confirmed_images
 from report_gen.imaging.transform import ImageTransform, Placement, collate_view_offsets, collate_view_positions
-from report_gen.imaging.volumes import choose_views, has_slices
+from report_gen.imaging.volumes import choose_views, choose_volume, has_slices
 from report_gen.model import Checkpoint
 from report_gen.records import Image, PreprocessedImage, Study, view_offsets
 
@@ -31,18 +32,6 @@ _CPU = torch.device("cpu")
 
 _CHUNK = 4
 """Images that pass the encoder together, so that its memory does not grow with the images of a study."""
-
-_GRAY = 0.5
-"""Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
-
-
-class _FittedImages(NamedTuple):
-    """The V images of a study, fitted into the squares that the encoder gets."""
-
-    squares: torch.Tensor
-    """[V,size,size] in 0..1, or [V,C,size,size] if each channel is a window."""
-    placements: tuple[Placement, ...]
-    notices: tuple[str, ...]
 
 
 class ImageBatch(NamedTuple):
@@ -103,10 +92,10 @@ class StudyPreprocessor:
         deadline = Deadline(request.study, limits.seconds)
         try:
             scoped = self._apply_scope(request.study, force=force, max_views=limits.max_views)
-            images = scoped.study.images
-            fitted = self._gray_squares(images) if blank else self._fit_images(images, deadline)
-            request = replace(request, study=scoped.study)
-            loaded = self._encode(request, images, fitted, scoped.notices, deadline)
+            fitted = fit_images(self._transform, scoped.study.images, blank=blank, check=deadline.check)
+            loaded = self._encode(replace(request, study=scoped.study), fitted, scoped.notices, deadline)
+            if self._transform.volume_window is not None:  # neither recognized nor chosen by its view
+                return replace(loaded, seconds=deadline.spent)
             recognized = loaded if blank or loaded.is_blank else self._recognize(loaded, force=force)
             deadline.check()
             return replace(self._choose_views(recognized), seconds=deadline.spent)
@@ -187,6 +176,9 @@ class StudyPreprocessor:
         """Remove the images outside the scope, and choose slices of a volume for a model that takes volumes."""
         volumes = self._model.config.volumes
         scoped = apply_scope(study, self._scope, force=force, max_views=max_views, volumes=volumes is not None)
+        if self._transform.volume_window is not None:
+            volume = choose_volume(scoped.study, self._transform.volume_window)
+            return ScopedStudy(volume.study, (*scoped.notices, *volume.notices))
         if volumes is None or not has_slices(scoped.study):
             return scoped
         views = min(volumes.views, max_views or volumes.views)
@@ -196,8 +188,7 @@ class StudyPreprocessor:
     def _encode(
         self,
         request: DraftRequest,
-        images: tuple[Image, ...],
-        fitted: _FittedImages,
+        fitted: FittedImages,
         notices: tuple[str, ...],
         deadline: Deadline,
     ) -> LoadedStudy:
@@ -206,14 +197,14 @@ class StudyPreprocessor:
         if is_blank:
             notices = (*notices, "every pixel of the image has the same value; check the export")
         pixel_values = self._transform.normalize(squares).to(self._device, self._dtype)
-        views = tuple(image.view_position for image in images)
+        views = tuple(image.view_position for image in fitted.images)
         features = []
         for chunk in torch.split(pixel_values, _CHUNK):
             deadline.check()
             features.append(self._model.encoder(chunk))
         return LoadedStudy(
             request=request,
-            images=images,
+            images=fitted.images,
             views=views,
             pixel_values=pixel_values,
             patch_features=torch.cat(features),
@@ -243,33 +234,6 @@ class StudyPreprocessor:
         notices = (*loaded.notices, *chosen.notices)
         return _select(loaded, kept, images=chosen.images, views=chosen.views, notices=notices)
 
-    def _fit_images(self, images: Sequence[Image], deadline: Deadline) -> _FittedImages:
-        """Fit the images into squares; raise StudyError if one is broken or too slow."""
-        fitted: list[tuple[torch.Tensor, Placement]] = []
-        notices: list[tuple[str, ...]] = []
-        for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
-            pixels, found = self._load(image)
-            with memory_errors(image.path):
-                fitted.append(self._transform.fit(pixels, check=deadline.check))
-            notices.append(found)
-            deadline.check()
-        squares, placements = zip(*fitted, strict=True)
-        return _FittedImages(torch.stack(squares), placements, _image_notices(notices))
-
-    def _load(self, image: Image) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-        """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window, and its notices."""
-        windows = self._transform.windows
-        if not windows:
-            loaded = load_image(image)
-            return loaded.pixels, loaded.notices
-        if image.window is None:  # no slice of a CT
-            raise StudyError(image.path, f"has no Hounsfield units, {ONLY_HOUNSFIELD}")
-        return load_windows(image, windows), ()
-
-    def _gray_squares(self, images: Sequence[Image]) -> _FittedImages:
-        squares = torch.full((len(images), *self._transform.square_shape), _GRAY)
-        return _FittedImages(squares, tuple(self._transform.place(image.rows, image.columns) for image in images), ())
-
 
 def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], **changes: Any) -> LoadedStudy:
     """Return a study with the images at these indices, and with further changes.
@@ -286,14 +250,3 @@ def _select(loaded: LoadedStudy, kept: list[int], *, images: tuple[Image, ...], 
         images=images,
         **changes,
     )
-
-
-def _image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    """Return each notice of the V images once, and which images it is about if there are several."""
-    numbers: dict[str, list[str]] = {}
-    for number, of_image in enumerate(notices, 1):
-        for notice in of_image:
-            numbers.setdefault(notice, []).append(str(number))
-    if len(notices) == 1:
-        return tuple(numbers)
-    return tuple(f"image {', '.join(images)}: {notice}" for notice, images in numbers.items())

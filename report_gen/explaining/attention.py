@@ -59,10 +59,11 @@ def finding_attention(
 
 
 def _first_view_weights(model: ReportModel, visual: VisualFeatures) -> list[dict[str, NDArray[np.float32]]]:
-    """Return for each study the weights [grid,grid] over its first view by finding."""
-    grid, schema = model.encoder.grid, model.config.finding_schema
-    first_view = visual.finding_attention[:, :, : grid * grid].float()  # [B,F,N]
-    weights = first_view.reshape(*first_view.shape[:2], grid, grid).cpu().numpy()  # [B,F,grid,grid]
+    """Return for each study the weights [grid,grid] over its first view by finding; those of a volume are summed up."""
+    encoder, schema = model.encoder, model.config.finding_schema
+    first_view = visual.finding_attention[:, :, : encoder.patches].float()  # [B,F,N]
+    by_depth = first_view.reshape(*first_view.shape[:2], encoder.depth, encoder.grid, encoder.grid)
+    weights = by_depth.sum(2).cpu().numpy()  # [B,F,grid,grid]
     stated = [schema.index(name) for name in schema.stated]  # "normal" is nowhere in the image
     return [dict(zip(schema.stated, of_study[stated], strict=True)) for of_study in weights]
 

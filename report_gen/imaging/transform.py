@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.config import EncoderConfig, PreprocessingStep, VolumeConfig
 from report_gen.imaging.preprocessing import Check, go_on, preprocess, preprocessing_stages
-from report_gen.imaging.volumes.windows import CT_WINDOWS
+from report_gen.imaging.volumes.windows import CT_WINDOWS, VOLUME_WINDOW
 from report_gen.records import Box, PreprocessedImage, ViewOffset, Window
 
 
@@ -71,6 +71,7 @@ class ImageTransform:
         std: Standard deviation of the intensities 0..1, as for the mean.
         steps: Preprocessing steps before the image is resized, in order.
         windows: The window of each channel; empty if display intensities are repeated.
+        volume_window: The window of the C slices of a volume, for an encoder whose channels are slices.
     """
 
     size: int
@@ -79,6 +80,7 @@ class ImageTransform:
     std: float | tuple[float, ...]
     steps: tuple[PreprocessingStep, ...] = ()
     windows: tuple[Window, ...] = ()
+    volume_window: Window | None = None
 
     @classmethod
     def from_config(
@@ -93,12 +95,17 @@ class ImageTransform:
             std=encoder.std,
             steps=steps,
             windows=tuple(CT_WINDOWS[name] for name in names),
+            volume_window=VOLUME_WINDOW if encoder.takes_volumes else None,
         )
 
     @property
     def square_shape(self) -> tuple[int, ...]:
-        """Shape of the square of an image: [size,size], or [C,size,size] if each channel is a window."""
-        return (len(self.windows),) * bool(self.windows) + (self.size, self.size)
+        """Shape of the square of an image: [size,size], or [C,size,size] if channels are windows or slices."""
+        return (self.channels, self.size, self.size) if self._has_channels else (self.size, self.size)
+
+    @property
+    def _has_channels(self) -> bool:
+        return bool(self.windows) or self.volume_window is not None
 
     def fit(self, pixels: NDArray[np.float32], *, check: Check = go_on) -> tuple[torch.Tensor, Placement]:
         """Fit intensities in 0..1 into a square. Return the square, of `square_shape`, and its placement.
@@ -111,6 +118,25 @@ class ImageTransform:
             return self._letterbox(pixels, Box(0, 0, *pixels.shape[1:]))
         stage = preprocess(pixels, self.steps, check=check)
         return self._letterbox(stage.pixels, stage.box)
+
+    def fit_volume(
+        self, slices: Iterable[NDArray[np.float32]], *, check: Check = go_on
+    ) -> tuple[torch.Tensor, Placement]:
+        """Fit the slices of a volume into C squares. Return them [C,size,size] in 0..1, and the placement of a slice.
+
+        Each of the C slices is the mean of the slices of its part of the volume. If there are fewer, they are repeated.
+
+        Args:
+            slices: Intensities [H,W] in 0..1 of slices of one size, from foot to head; at least one.
+            check: Called before each slice; an error that it raises ends the work.
+        """
+        squares = []
+        for pixels in slices:
+            check()
+            square, placement = self._letterbox(pixels, Box(0, 0, *pixels.shape))
+            squares.append(square)
+        by_pixel = torch.stack(squares).permute(1, 2, 0)  # [size,size,S]
+        return F.adaptive_avg_pool1d(by_pixel, self.channels).permute(2, 0, 1).contiguous(), placement
 
     def stages(self, pixels: NDArray[np.float32]) -> PreprocessedImage:
         """Fit display intensities [H,W] in 0..1 into the square, and return the image after every step."""
@@ -144,7 +170,7 @@ class ImageTransform:
 
     def normalize(self, squares: torch.Tensor) -> torch.Tensor:
         """Normalize squares [...,*square_shape] in 0..1 to pixel_values [...,C,size,size]."""
-        channels = squares if self.windows else squares.unsqueeze(-3)
+        channels = squares if self._has_channels else squares.unsqueeze(-3)
         values = (channels - _of_channels(self.mean, channels)) / _of_channels(self.std, channels)
         return values.expand(*channels.shape[:-3], self.channels, -1, -1)
 

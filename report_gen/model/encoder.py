@@ -8,7 +8,7 @@ from torch import nn
 
 from report_gen.config import Scalar
 from report_gen.errors import CheckpointError
-from report_gen.model import gluon_resnet  # noqa: F401 - registers its architecture with timm
+from report_gen.model import gluon_resnet, inflated_resnet  # noqa: F401 - register their architectures with timm
 from report_gen.model.device import check_memory
 
 _BUILD_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -42,11 +42,15 @@ class ImageEncoder(nn.Module):
         except _BUILD_ERRORS as error:
             check_memory(error, f"the encoder {name!r}")
             raise CheckpointError(f"timm cannot build the encoder {name!r} ({error}); correct its arguments") from error
-        features = self._probe(name, torch.zeros(1, channels, image_size, image_size))
-        self.width: int = features.shape[1]
-        """Width D_img of the patch features."""
-        self.grid: int = features.shape[2]
-        """Rows and columns of the patch grid; N = grid * grid."""
+        self.width, rows, self.grid = self._feature_shape(name, channels, image_size)
+        """Width D_img of the patch features, and the columns of the patch grid, which are its rows at one depth."""
+        self.depth = rows // self.grid
+        """Depth of the patch grid; 1 unless the encoder takes volumes."""
+
+    @property
+    def patches(self) -> int:
+        """Number N of patches of an image or volume: depth * grid * grid."""
+        return self.depth * self.grid**2
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Return the patch features [B*V,N,D_img] of pixel_values [B*V,C,H,W], row by row of the patch grid."""
@@ -64,6 +68,13 @@ class ImageEncoder(nn.Module):
             intermediates_only=True,
         )  # [B*V,D_img,h,w]
         return features
+
+    def _feature_shape(self, name: str, channels: int, side: int) -> tuple[int, int, int]:
+        """Return width, rows and columns of the features. A volume would take half a minute to be encoded."""
+        if isinstance(self.backbone, inflated_resnet.InflatedResNet):
+            return self.backbone.feature_shape(channels, side)
+        _, width, rows, columns = self._probe(name, torch.zeros(1, channels, side, side)).shape
+        return width, rows, columns
 
     @torch.no_grad()
     def _probe(self, name: str, pixel_values: torch.Tensor) -> torch.Tensor:

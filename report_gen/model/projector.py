@@ -47,7 +47,8 @@ class Projector(nn.Module):
         findings: Number of findings F; 0 for a model without findings.
         image_width: Width D_img of the patch features.
         text_width: Width D_txt of the token embeddings.
-        grid: Rows and columns of the patch grid; N = grid * grid.
+        grid: Rows and columns of the patch grid; N = depth * grid * grid.
+        depth: Depth of the patch grid; 1 for images.
         patch_tokens: Number of attention-pooled patch tokens, "all" for one token per patch, or 0.
         hidden: Width inside the multi-layer perceptrons.
         dropout: Dropout of patch features and inside the multi-layer perceptrons.
@@ -62,6 +63,7 @@ class Projector(nn.Module):
         image_width: int,
         text_width: int,
         grid: int,
+        depth: int = 1,
         patch_tokens: int | Literal["all"],
         hidden: int,
         dropout: float,
@@ -72,7 +74,7 @@ class Projector(nn.Module):
         self.norm = nn.LayerNorm(image_width)
         self.dropout = nn.Dropout(dropout)
         self.view_embedding = nn.Embedding(len(VIEWS), image_width)
-        self.row_embedding = nn.Parameter(torch.zeros(grid, 1, image_width))
+        self.row_embedding = nn.Parameter(torch.zeros(depth * grid, 1, image_width))
         self.column_embedding = nn.Parameter(torch.zeros(1, grid, image_width))
         nn.init.zeros_(self.view_embedding.weight)
 

@@ -80,6 +80,7 @@ class ReportModel(nn.Module):
             image_width=self.encoder.width,
             text_width=self.decoder.width,
             grid=self.encoder.grid,
+            depth=self.encoder.depth,
             patch_tokens=conditioning.patch_tokens,
             hidden=config.projector.hidden,
             dropout=config.projector.dropout,
@@ -104,7 +105,7 @@ class ReportModel(nn.Module):
         return self.conditioning.positions(
             findings=len(self.projector.finding_bias),
             attributes=len(self.config.attributes),
-            patches=views * self.encoder.grid**2,
+            patches=views * self.encoder.patches,
         )
 
     def forward(

@@ -47,7 +47,7 @@ def try_model(model: ReportModel, prompt_ids: Sequence[int]) -> None:
 def _generate(model: ReportModel, prompt_ids: Sequence[int], *, tokens: int) -> None:
     """Compute what drafting computes after the encoder: visual tokens, logits, and tokens with the cache."""
     views = torch.zeros(1, 1, dtype=torch.long)  # [B,V]
-    features = torch.zeros(1, 1, model.encoder.grid**2, model.encoder.width)  # [B,V,N,D_img]
+    features = torch.zeros(1, 1, model.encoder.patches, model.encoder.width)  # [B,V,N,D_img]
     states = torch.full((1, len(model.config.finding_schema.findings)), STATES.index(FindingState.UNKNOWN))  # [B,F]
     visual = model.encode_images(torch.empty(0), views, torch.ones_like(views, dtype=torch.bool), features)
     visual_tokens, visual_mask = model.visual_tokens(states, visual)

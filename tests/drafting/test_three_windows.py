@@ -138,7 +138,7 @@ def test_a_picture_is_refused(tmp_path: Path) -> None:
         ({"scope": {"modalities": ["MR"]}}, "only CT has, but scope.modalities is MR; set"),
         ({"scope": {"modalities": ["CT", "MR"]}}, "scope.modalities is CT, MR; set"),
         ({"scope": {}}, "scope.modalities allows any modality; set"),
-        ({"preprocessing": [{"name": "clahe"}]}, "remove preprocessing, or volumes.windows"),
+        ({"preprocessing": [{"name": "clahe"}]}, "remove preprocessing, or remove volumes.windows"),
         ({"encoder": ENCODER | {"mean": (0.5, 0.5)}}, "mean has 2 values, but the encoder has 3 channels"),
         ({"encoder": ENCODER | {"std": (0.5, 0.0, 0.5)}}, "greater than 0"),
     ],

@@ -118,8 +118,11 @@ def test_the_channels_of_an_image_are_augmented_alike() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"corpora": [{"name": "images", "path": "images", "mean": 0.5, "std": 0.2}]}, "'images' has a mean and std"),
-        ({"recognizer": {"drawn": 4}}, "the recognizer draws gray images without Hounsfield units"),
+        (
+            {"corpora": [{"name": "images", "path": "images", "mean": 0.5, "std": 0.2}]},
+            "'images': mean and std do not suit",
+        ),
+        ({"recognizer": {"drawn": 4}}, "the recognizer draws images without Hounsfield units"),
     ],
 )
 def test_a_recipe_that_mixes_windows_with_gray_images_is_refused(

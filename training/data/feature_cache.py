@@ -98,7 +98,7 @@ def cache_features(
         OutputError: The folder cannot be written, or the disk is too small for the missing features.
     """
     digest = _digest(encoder, (VERSION, transform, augmentation, seed, bf16))
-    place, shape = folder / f"features-{digest}", (encoder.grid**2, encoder.width)
+    place, shape = folder / f"features-{digest}", (encoder.patches, encoder.width)
     matching = IntensityMatching(transform, own)
     keys = {path: images.sha256(Path(path)) + matching.describe(Path(path)) for path in variants}
     wanted = {path: [f"{keys[path]}-{number}" for number in range(count)] for path, count in variants.items()}

@@ -10,11 +10,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from report_gen.errors import StudyError
-from report_gen.imaging import ONLY_HOUNSFIELD, load_pixels, load_windows, read_study, read_synthetic_rows
-from report_gen.imaging.transform import ImageTransform
+from report_gen.imaging import (
+    ONLY_HOUNSFIELD,
+    load_many,
+    load_pixels,
+    load_windows,
+    read_study,
+    read_synthetic_rows,
+)
+from report_gen.imaging.transform import ImageTransform, Placement
+from report_gen.imaging.volumes import choose_volume
 from report_gen.records import Image
 
 from .box_geometry import SquareGeometry
@@ -71,30 +80,34 @@ def decode(
     if digest in stored():
         return DecodedImage(path, stamp, digest, None)
     try:
-        pixels = _load(Path(path), digest, transform)
+        square, placement, (rows, columns) = _fit(Path(path), digest, transform)
     except StudyError as error:
         return UnreadableImage(path, error.reason)
-    square, placement = transform.fit(pixels)
-    rows, columns = pixels.shape[-2:]
     left, top, side = placement.square  # in pixels of the image
     geometry = SquareGeometry(columns / side, -left / side, rows / side, -top / side)
     return DecodedImage(path, stamp, digest, pack_square((square * 255).round().byte().numpy(), geometry))
 
 
-def _load(path: Path, digest: str, transform: ImageTransform) -> NDArray[np.float32]:
-    """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window.
+def _fit(path: Path, digest: str, transform: ImageTransform) -> tuple[torch.Tensor, Placement, tuple[int, int]]:
+    """Return the square of a file, its placement, and the rows and columns of the image or slice.
 
     Raises:
-        StudyError: The file cannot be read, or there are windows, but it is no slice of a CT.
+        StudyError: The file cannot be read, or the model needs a slice or a volume of a CT, which it is not.
     """
+    if transform.volume_window is not None:
+        images = choose_volume(read_study(path), transform.volume_window).study.images
+        square, placement = transform.fit_volume(load_many(images, display=True))
+        return square, placement, (placement.rows, placement.columns)
     if not transform.windows:
         # rows and columns are unknown before decoding, and load_pixels does not need them.
         pixels = load_pixels(Image(path=path, sha256=digest, rows=0, columns=0))
-        return pixels[: read_synthetic_rows(path)]  # without the band that marks a synthetic image
+        pixels = pixels[: read_synthetic_rows(path)]  # without the band that marks a synthetic image
+        return *transform.fit(pixels), (pixels.shape[0], pixels.shape[1])
     study = read_study(path)
     if len(study.images) > 1 or study.series[0].modality != "CT":
         raise StudyError(path, f"is no single slice of a CT and has no Hounsfield units, {ONLY_HOUNSFIELD}")
-    return load_windows(study.images[0], transform.windows)
+    pixels = load_windows(study.images[0], transform.windows)
+    return *transform.fit(pixels), (pixels.shape[1], pixels.shape[2])
 
 
 def pack_square(square: NDArray[np.uint8], geometry: SquareGeometry) -> bytes:

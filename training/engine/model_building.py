@@ -25,6 +25,7 @@ from report_gen.records import AttributeName
 from ..optimization import add_adapters, belongs_to_image, frozen_parameters, is_adapter, learning_rates
 from ..recipe import Recipe, load_finding_schema, read_image_side
 from .size_check import check_sizes
+from .volume_weights import read_volume_weights
 from .weights_files import check_decoder_folder, read_encoder_weights, read_image_weights
 
 _POSITION_EMBEDDINGS = {"projector.row_embedding", "projector.column_embedding"}
@@ -183,7 +184,9 @@ def fill_encoder(encoder: ImageEncoder, recipe: Recipe) -> None:
     """
     backbone, source = encoder.backbone, recipe.model.encoder_weights
     if source == "pretrained":
-        weights = _pretrained_weights(recipe.model.encoder)
+        weights = (read_volume_weights if recipe.model.encoder.takes_volumes else _pretrained_weights)(
+            recipe.model.encoder
+        )
     else:
         weights = read_encoder_weights(recipe.resolve(str(source)))
     # The file may also hold the classification head, which the encoder does not have.

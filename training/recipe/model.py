@@ -19,7 +19,7 @@ from report_gen.config import (
     SequenceConfig,
     ShortText,
     VolumeConfig,
-    check_windows,
+    check_volumes,
 )
 from report_gen.records import AttributeName
 
@@ -134,13 +134,8 @@ class ModelRecipe(FrozenModel):
         return self
 
     @model_validator(mode="after")
-    def _check_windows(self) -> ModelRecipe:
-        check_windows(
-            self.volumes,
-            channels=self.encoder.channels,
-            modalities=self.scope.modalities,
-            has_preprocessing=bool(self.preprocessing),
-        )
+    def _check_volumes(self) -> ModelRecipe:
+        check_volumes(self)
         return self
 
     @model_validator(mode="after")

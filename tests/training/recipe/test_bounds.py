@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> str:
         ("text.vocabulary_size", 1_000_000),
         ("text.max_report_tokens", 1_000_000),
         ("model.encoder.image_size", 4096),
-        ("model.encoder.channels", 64),
+        ("model.encoder.channels", 256),
         ("model.projector.hidden", 32_768),
         ("model.projector.patch_tokens", 4096),
         ("model.projector.numbers", 4096),

@@ -1,0 +1,89 @@
+"""Load the images of a study and fit them into the squares that the encoder gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from report_gen.errors import StudyError
+from report_gen.imaging import ONLY_HOUNSFIELD, load_image, load_many, load_windows, memory_errors
+from report_gen.imaging.transform import ImageTransform, Placement
+from report_gen.records import Image
+
+_GRAY = 0.5
+"""Intensity of the images of the control `blank`. It is not 0: black images are not given to the model."""
+
+
+class FittedImages(NamedTuple):
+    """The V images of a study, fitted into the squares that the encoder gets."""
+
+    squares: torch.Tensor
+    """[V,size,size] in 0..1, or [V,C,size,size] if channels are windows, or the slices of a volume."""
+    placements: tuple[Placement, ...]
+    images: tuple[Image, ...]
+    """The images; for a volume the slice in the middle, which stands for it."""
+    notices: tuple[str, ...] = ()
+
+
+def fit_images(
+    transform: ImageTransform, images: tuple[Image, ...], *, check: Callable[[], None], blank: bool = False
+) -> FittedImages:
+    """Fit images into squares, or a volume into one square of C slices.
+
+    Args:
+        transform: The image transform of the model.
+        images: The images, or the slices of the volume from foot to head.
+        check: Called between the steps; an error that it raises ends the work.
+        blank: Return uniform gray in place of the images.
+
+    Raises:
+        StudyError: An image cannot be read, or the model gets windows and it is no slice of a CT.
+    """
+    is_volume = transform.volume_window is not None
+    shown = images[len(images) // 2 :][:1] if is_volume else images
+    if blank:
+        squares = torch.full((len(shown), *transform.square_shape), _GRAY)
+        return FittedImages(squares, tuple(transform.place(image.rows, image.columns) for image in shown), shown)
+    if is_volume:
+        with memory_errors(shown[0].path):
+            square, placement = transform.fit_volume(load_many(images, display=True), check=check)
+        return FittedImages(square[None], (placement,), shown)
+    return _fit_each(transform, images, check)
+
+
+def _fit_each(transform: ImageTransform, images: tuple[Image, ...], check: Callable[[], None]) -> FittedImages:
+    fitted: list[tuple[torch.Tensor, Placement]] = []
+    notices: list[tuple[str, ...]] = []
+    for image in images:  # one by one: an image of full size takes a thousand times the memory of its square
+        pixels, found = _load(transform, image)
+        with memory_errors(image.path):
+            fitted.append(transform.fit(pixels, check=check))
+        notices.append(found)
+        check()
+    squares, placements = zip(*fitted, strict=True)
+    return FittedImages(torch.stack(squares), placements, images, _image_notices(notices))
+
+
+def _load(transform: ImageTransform, image: Image) -> tuple[NDArray[np.float32], tuple[str, ...]]:
+    """Load the intensities [H,W] of an image, or [C,H,W] if each channel is a window, and its notices."""
+    if not transform.windows:
+        loaded = load_image(image)
+        return loaded.pixels, loaded.notices
+    if image.window is None:  # no slice of a CT
+        raise StudyError(image.path, f"has no Hounsfield units, {ONLY_HOUNSFIELD}")
+    return load_windows(image, transform.windows), ()
+
+
+def _image_notices(notices: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return each notice of the V images once, and which images it is about if there are several."""
+    numbers: dict[str, list[str]] = {}
+    for number, of_image in enumerate(notices, 1):
+        for notice in of_image:
+            numbers.setdefault(notice, []).append(str(number))
+    if len(notices) == 1:
+        return tuple(numbers)
+    return tuple(f"image {', '.join(images)}: {notice}" for notice, images in numbers.items())
