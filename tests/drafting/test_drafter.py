@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from report_gen.drafting import Drafter, DraftRequest, preprocessing
+from report_gen.drafting import Drafter, DraftRequest, image_fitting, preprocessing
 from report_gen.drafting import drafter as drafting
 from report_gen.drafting.token_budget import FittedPrompt, fit_prompt
 from report_gen.errors import CheckpointError, StudyError, UsageError
@@ -213,13 +213,13 @@ def test_notices_of_the_pixels_are_notices_of_the_draft(tmp_path: Path) -> None:
 def record_loaded_images(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return a list that gets the path of each image whose pixels are loaded from now on."""
     paths: list[Path] = []
-    read = preprocessing.load_image
+    read = image_fitting.load_image
 
     def recording(image: Image) -> Any:
         paths.append(image.path)
         return read(image)
 
-    monkeypatch.setattr(preprocessing, "load_image", recording)
+    monkeypatch.setattr(image_fitting, "load_image", recording)
     return paths
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from report_gen.config.model import MAX_STEPS
-from report_gen.drafting import Drafter, StudyLimits, limits, preprocessing
+from report_gen.drafting import Drafter, StudyLimits, image_fitting, limits
 from report_gen.errors import ScopeError, StudyError, StudyTimeoutError
 from report_gen.generation import Decoding
 from report_gen.imaging import load_image, read_study
@@ -55,7 +55,7 @@ def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable
         clock.now += seconds(image)
         return load_image(image)
 
-    monkeypatch.setattr(preprocessing, "load_image", load)
+    monkeypatch.setattr(image_fitting, "load_image", load)
 
 
 def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, seconds: float) -> None:

@@ -151,7 +151,7 @@ def test_a_run_killed_while_encoding_starts_over(data: Path, monkeypatch: pytest
         "corpora",
         "examples",
         "files",
-        "images-32-3",
+        "images-32-4",
     ]
 
 
@@ -168,8 +168,8 @@ def test_runs_may_share_their_images(data: Path, monkeypatch: pytest.MonkeyPatch
         image.touch()
     monkeypatch.setattr("report_gen_training.data.image_decoding.load_pixels", no_reading)
     prepare_run(data, tiny_recipe(data, cache="shared"), name="other")
-    assert (data / "shared" / "images-32-3").is_dir()
-    assert not (data / "other" / "cache" / "images-32-3").exists()
+    assert (data / "shared" / "images-32-4").is_dir()
+    assert not (data / "other" / "cache" / "images-32-4").exists()
 
 
 def test_unreadable_images_are_refused_with_their_number(data: Path) -> None:
