@@ -15,7 +15,7 @@ from report_gen import read_study
 from report_gen.outputs import DraftDocument
 from report_gen.outputs.draft_terms import STATE_WORDS
 from report_gen.outputs.page import format_html
-from report_gen.records import BANNER, Report, Study, strip_controls
+from report_gen.records import BANNER, Report, SectionName, Study, strip_controls
 from tests.dicom_files import write_dicom
 from tests.report_strategies import PDF_ROUND_TRIPS, REPORTS, ROUND_TRIPS
 
@@ -68,6 +68,9 @@ class Page(HTMLParser):
         return [" ".join(text.split()) for kind, text in self.texts if kind in kinds]
 
 
+HEADINGS = {name.value.capitalize() for name in SectionName}
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     folder: Path = tmp_path_factory.mktemp("study")
@@ -83,7 +86,7 @@ def test_the_page_has_the_texts_of_any_draft_and_no_markup_of_it(study: Study, r
     sentences = [sentence for section in report.sections for sentence in section.sentences]
     assert page.of("none", "low", "medium", "high") == [strip_controls(sentence.text) for sentence in sentences]
     headings = [section.name.value.capitalize() for section in report.sections]
-    assert [heading for heading in page.of("h2") if heading in ("Findings", "Impression")] == headings
+    assert [heading for heading in page.of("h2") if heading in HEADINGS] == headings
     assert page.of("li") == [strip_controls(notice) for notice in report.notices]
     states = {strip_controls(finding.name): STATE_WORDS[finding.state] for finding in report.findings}
     found = [text.removesuffix(" set by the reader") for text in page.of("state")]
