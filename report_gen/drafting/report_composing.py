@@ -77,6 +77,11 @@ class ReportComposer:
                 *notices,
                 f"sentences removed because the model cannot detect what they describe: {text.removed}",
             )
+        if text.contradicting:
+            notices = (
+                *notices,
+                f"sentences removed because they name another modality, plane or body part: {text.contradicting}",
+            )
         if text.unsided:
             notices = (
                 *notices,
