@@ -249,6 +249,10 @@ class Drafter:
             max_report_tokens=[item.prompt.max_report_tokens for item in batch],
             states=[[finding.state for finding in row] for row in conditioning.findings],
             attributes=[{attribute.name: attribute.value for attribute in row} for row in conditioning.attributes],
+            stated=[
+                {one.name: one.value for one in row if one.from_header or one.overridden}
+                for row in conditioning.attributes
+            ],
             locations=conditioning.locations,
             decoding=decoding,
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],

@@ -156,6 +156,8 @@ def _change_notices(text: GeneratedText, prompt: FittedPrompt, *, compared: int,
         yield f"the text was cut at its limit of {prompt.max_report_tokens} tokens and is incomplete"
     if text.removed:
         yield f"sentences removed because the model cannot detect what they describe: {text.removed}"
+    if text.contradicting:
+        yield f"sentences removed because they name another modality, plane or body part: {text.contradicting}"
     if text.unsided:
         yield (
             "sentences changed or removed because they name a side that the draft was not conditioned on: "

@@ -17,9 +17,16 @@ from report_gen.errors import UsageError
 from report_gen.generation.confidence import token_probabilities
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.interruption import call_before_token
-from report_gen.generation.reranking import needs_candidates, select_candidate
+from report_gen.generation.reranking import fewest_stated_contradictions, needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
-from report_gen.generation.text_composing import GeneratedText, GeneratedTokens, compose_text, without_unsupported
+from report_gen.generation.text_composing import (
+    GeneratedText,
+    GeneratedTokens,
+    compose_text,
+    without_contradictions,
+    without_unsupported,
+)
+from report_gen.labeling import contradicted_attributes
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.records import (
     AttributeName,
@@ -37,6 +44,7 @@ def generate_texts(
     prompt_ids: Sequence[Sequence[int]],
     states: Sequence[Sequence[FindingState]],
     attributes: Sequence[Mapping[AttributeName, str]] | None = None,
+    stated: Sequence[Mapping[AttributeName, str]] | None = None,
     locations: Sequence[Sequence[FindingLocation]] | None = None,
     decoding: Decoding,
     generators: Sequence[torch.Generator] = (),
@@ -53,6 +61,7 @@ def generate_texts(
         prompt_ids: Token ids of B prompts, without the begin token.
         states: The finding states [B][F] that condition the decoder.
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
+        stated: Those of them that the header or the reader states, which no sentence may contradict; None for none.
         locations: The locations [B][F] that condition the decoder; None for a model without locations.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
@@ -64,6 +73,7 @@ def generate_texts(
     """
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
+    stated = stated or [{} for _ in studies]
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
         tokens = generate_tokens(
@@ -88,18 +98,20 @@ def generate_texts(
                 n
                 for n in studies
                 if firsts[n].doubtful_words
+                or contradicted_attributes(firsts[n].text, stated[n])
                 or needs_candidates(firsts[n].text, states[n], attributes[n], locations[n], schema=schema)
             ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
             for row, texts in zip(rows, _grouped(sampled, further), strict=True):
                 candidates[row] += texts
-    selected = [
-        select_candidate(texts, states[n], attributes[n], locations[n], schema=schema)
-        for n, texts in enumerate(candidates)
-    ]
+    selected = []
+    for n, texts in enumerate(candidates):
+        consistent = [texts[index] for index in fewest_stated_contradictions([one.text for one in texts], stated[n])]
+        selected.append(select_candidate(consistent, states[n], attributes[n], locations[n], schema=schema))
     if not decoding.remove_unsupported:
         return selected
-    return [without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]
+    supported = [without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]
+    return [without_contradictions(supported[n], stated[n]) for n in studies]
 
 
 def generate_tokens(

@@ -13,7 +13,13 @@ from types import MappingProxyType
 
 from report_gen.auditing import audit_text, find_repeated_findings, is_fragment
 from report_gen.generation.text_composing import GeneratedText
-from report_gen.labeling import findings_in_state, label_findings, locate_findings, mismatched_attributes
+from report_gen.labeling import (
+    contradicted_attributes,
+    findings_in_state,
+    label_findings,
+    locate_findings,
+    mismatched_attributes,
+)
 from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, split_sentences
 
@@ -112,6 +118,19 @@ def most_agreed(texts: Sequence[str]) -> int:
 def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeName, str]) -> list[int]:
     """Return the indices of the texts that contradict the fewest attributes, in order."""
     counts = [len(mismatched_attributes(text, attributes)) for text in texts]
+    return [index for index, count in enumerate(counts) if count == min(counts)]
+
+
+def fewest_stated_contradictions(texts: Sequence[str], stated: Mapping[AttributeName, str]) -> list[int]:
+    """Return the indices of the texts with the fewest attributes that contradict those that a header states, in order.
+
+    A text contradicts the header already if it names another body part beside that of the header.
+
+    Args:
+        texts: The candidates.
+        stated: The attributes that headers or the reader state.
+    """
+    counts = [len(contradicted_attributes(text, stated)) for text in texts]
     return [index for index, count in enumerate(counts) if count == min(counts)]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from report_gen.auditing import has_deidentification_mark, remove_unsupported, remove_unsupported_sides
 from report_gen.generation.confidence import geometric_mean
+from report_gen.labeling import contradicted_attributes
 from report_gen.records import (
+    AttributeName,
     FindingLocation,
     FindingSchema,
     FindingState,
@@ -29,6 +31,8 @@ class GeneratedText:
     """Number of sentences that `Decoding.remove_unsupported` removed."""
     unsided: int = 0
     """Number of sentences that `Decoding.remove_unsupported` changed or removed because of a side."""
+    contradicting: int = 0
+    """Number of sentences that `Decoding.remove_unsupported` removed because of a modality, plane or body part."""
     ended: bool = True
     """Whether the model ended the text; False if it was cut at its maximum length."""
     finite: bool = True
@@ -108,6 +112,17 @@ def without_unsupported(
     if locations:
         sections, unsided = remove_unsupported_sides(sections, locations, schema)
     return replace(text, sections=sections, removed=removed, unsided=unsided)
+
+
+def without_contradictions(text: GeneratedText, stated: Mapping[AttributeName, str]) -> GeneratedText:
+    """Return the text without the sentences that name another modality, plane or body part than the stated ones."""
+    sections, removed = [], 0
+    for section in text.sections:
+        kept = tuple(one for one in section.sentences if not contradicted_attributes(one.text, stated))
+        removed += len(section.sentences) - len(kept)
+        if kept:
+            sections.append(replace(section, sentences=kept))
+    return replace(text, sections=tuple(sections), contradicting=removed)
 
 
 def _decode(token_ids: Sequence[int], tokenizer: ReportTokenizer) -> str:

@@ -1,6 +1,12 @@
 """Read reports: findings with states and locations, attributes of the study, sections; and the finding schemas."""
 
-from report_gen.labeling.attributes import header_values, mismatched_attributes, named_values, value_of_term
+from report_gen.labeling.attributes import (
+    contradicted_attributes,
+    header_values,
+    mismatched_attributes,
+    named_values,
+    value_of_term,
+)
 from report_gen.labeling.labeler import (
     FindingLabeler,
     Mention,
@@ -24,6 +30,7 @@ __all__ = [
     "Role",
     "built_in_schemas",
     "chest_xray",
+    "contradicted_attributes",
     "cut_report",
     "find_mentions",
     "finding_labeler",

@@ -48,6 +48,23 @@ def mismatched_attributes(text: str, values: Mapping[AttributeName, str]) -> tup
     )
 
 
+def contradicted_attributes(text: str, values: Mapping[AttributeName, str]) -> tuple[AttributeName, ...]:
+    """Return the attributes for which a text names another value than the given one, be it beside the given one.
+
+    Values that every image may show, such as bones, contradict nothing.
+
+    Args:
+        text: The report, or a sentence of it.
+        values: The value of each attribute; "" for an unknown value, which no text contradicts.
+    """
+    anywhere = _vocabulary()["anywhere"]
+    return tuple(
+        name
+        for name, value in values.items()
+        if value and set(named_values(name, text)) - {value, *anywhere.get(name, ())}
+    )
+
+
 def header_values(study: Study) -> dict[AttributeName, str]:
     """Return Modality (0008,0060) and Body Part Examined (0018,0015) of a study.
 

@@ -149,6 +149,7 @@ def choose(
     decoding: Decoding = Decoding(candidates=4),  # noqa: B008 - frozen
     states: Sequence[FindingState] = EFFUSION,
     attributes: Mapping[AttributeName, str] = MappingProxyType({}),
+    stated: Mapping[AttributeName, str] = MappingProxyType({}),
 ) -> list[str]:
     generated = generate_texts(
         tiny_checkpoint(),
@@ -156,6 +157,7 @@ def choose(
         prompt_ids=[[9]] * rows,
         states=[states] * rows,
         attributes=[attributes] * rows,
+        stated=[stated] * rows,
         decoding=decoding,
         generators=[study_generator(0, row) for row in range(rows)],
     )
@@ -167,6 +169,22 @@ def test_the_most_consistent_candidate_is_kept(texts: dict[str, list[str]]) -> N
     texts["sample"] = ["The heart is enlarged.", "Small pleural effusion.", "Left pleural effusion."]
     assert choose() == ["Small pleural effusion."]
     assert texts["calls"] == ["greedy: 1", "sample: 3"]
+
+
+def test_a_candidate_that_contradicts_the_header_is_not_kept(texts: dict[str, list[str]]) -> None:
+    """The first text states the effusion, as the second does, but also names a kidney in a chest."""
+    texts["greedy"] = ["Pleural effusion and a cyst of the kidney."]
+    texts["sample"] = ["Pleural effusion and a cyst of the lung."] * 3
+    assert choose(stated={"body_part": "chest"}) == ["Pleural effusion and a cyst of the lung."]
+    assert choose() == ["Pleural effusion and a cyst of the kidney."]
+
+
+def test_sentences_that_contradict_the_header_are_removed(texts: dict[str, list[str]]) -> None:
+    decoding = Decoding(remove_unsupported=True)
+    texts["greedy"] = ["Small pleural effusion. Pleural effusion beside the kidney."]
+    (kept,) = choose(stated={"body_part": "chest"}, decoding=decoding)
+    assert kept == "Small pleural effusion."
+    assert choose(decoding=decoding) == texts["greedy"]
 
 
 def test_a_consistent_text_needs_no_candidates(texts: dict[str, list[str]]) -> None:

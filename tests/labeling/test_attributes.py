@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from report_gen.corpora import read_corpus
-from report_gen.labeling import header_values, mismatched_attributes, named_values, value_of_term
+from report_gen.labeling import (
+    contradicted_attributes,
+    header_values,
+    mismatched_attributes,
+    named_values,
+    value_of_term,
+)
 from report_gen.records import ATTRIBUTES, AttributeName, Series, Study
 
 
@@ -65,6 +71,15 @@ def test_a_text_mismatches_an_attribute_only_if_it_names_other_values() -> None:
     assert mismatched_attributes("CT, compared with MRI.", values) == ()
     assert mismatched_attributes("A lesion.", values) == ()
     assert mismatched_attributes("Sagittal MRI.", {"modality": "", "plane": ""}) == ()
+
+
+def test_a_text_contradicts_an_attribute_also_if_it_names_the_value_as_well() -> None:
+    values: dict[AttributeName, str] = {"modality": "MR", "plane": "sagittal", "body_part": "head"}
+    assert contradicted_attributes("Sagittal MRI of the frontal lobe.", values) == ()
+    assert contradicted_attributes("A lesion of the frontal lobe and a cyst of the kidney.", values) == ("body_part",)
+    assert contradicted_attributes("Axial T1-weighted CT of the brain.", values) == ("modality", "plane")
+    assert contradicted_attributes("The cervical vertebrae are aligned.", values) == ()
+    assert contradicted_attributes("Axial CT of the kidney.", {"modality": "", "plane": ""}) == ()
 
 
 def imaged(*series: tuple[str | None, str | None]) -> Study:
