@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
+from pydicom.filereader import read_file_meta_info, read_partial
 from pydicom.uid import UID
 
 from report_gen.errors import StudyError
-from report_gen.imaging import is_dicom, raise_study_errors, read_attributes
+from report_gen.imaging import is_dicom, open_dicom, raise_study_errors, read_attributes
 
 _PREFIX = slice(128, 132)
 _NO_DICOM = "is not a DICOM file, so archives do not accept it; draft with a DICOM format, such as --format dicom-sr"
 _NO_PREFIX = "lacks the prefix of a DICOM file, which archives require (PS3.10 7.1); convert it with dcmconv +F"
+_TRUNCATED = "truncated or malformed: the file ends within an attribute; copy or export it again"
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def _read_object(path: Path) -> DicomObject:
         for keyword in ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID"):
             if not UID(str(meta.get(keyword, ""))).is_valid:
                 raise StudyError(path, f"the file meta information has no valid {keyword}; repair it with dcmconv")
+        _check_complete(path)
         study, number = _read_place(path)
         return DicomObject(
             path=path,
@@ -116,6 +119,23 @@ def _read_object(path: Path) -> DicomObject:
             study_instance_uid=study,
             instance_number=number,
         )
+
+
+def _check_complete(path: Path) -> None:
+    """Refuse a file that ends within an attribute, such as one that is still being copied.
+
+    pydicom shortens the last value of such a file. The archive would store the rest of the image or of the document
+    under the UID of the whole one.
+
+    Raises:
+        StudyError: The file ends within an attribute.
+    """
+    with raise_study_errors(path, _TRUNCATED), open_dicom(path) as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        read_partial(file, defer_size=0)  # skips the values
+        if file.tell() != size:  # beyond the end if a value is shorter than its length, before it without a delimiter
+            raise StudyError(path, _TRUNCATED)
 
 
 def _read_place(path: Path) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    DecodeError,
     HTTPError,
     NameResolutionError,
     NewConnectionError,
@@ -39,6 +40,7 @@ _BUSY = (
     HTTPStatus.GATEWAY_TIMEOUT,
 )
 _NO_SERVICE = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED)
+_WRONG_STUDY = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
 _NO_PERMISSION = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 # Tags of the Store Instances Response (PS3.18 I.2) in the DICOM JSON Model.
@@ -138,6 +140,10 @@ class StowService:
                 f"{self._service}: has no STOW-RS service ({name}); give the root of its DICOMweb service, such as "
                 "http://127.0.0.1:8042/dicom-web"
             )
+        if status in _WRONG_STUDY and self._path.endswith("/studies/studies"):  # read as a study named `studies`
+            raise ReceiverError(
+                f"{self._service}: refuses the request ({name}); give the root of its service, without /studies"
+            )
         if status >= HTTPStatus.BAD_REQUEST:
             codes = list(_codes(answer, _FAILED_SEQUENCE, _FAILURE_REASON))
             reason = ", ".join(map(describe_status, codes))
@@ -159,7 +165,7 @@ class StowService:
                 f"{item.path}: refused by {self._service}: {reason}; see the log of the receiver",
                 is_transient=any(map(is_transient, codes)),
             )
-        stored = {value for found in _items(answer, _STORED_SEQUENCE) for value in _values(found, _SOP_INSTANCE_UID)}
+        stored = [value for found in _items(answer, _STORED_SEQUENCE) for value in _values(found, _SOP_INSTANCE_UID)]
         if item.sop_instance_uid not in stored:
             raise SendError(f"{item.path}: {self._service} did not confirm that it stored the file; check the archive")
         return ", ".join(describe_status(code) for code in _codes(answer, _STORED_SEQUENCE, _WARNING_REASON))
@@ -186,7 +192,8 @@ class StowService:
     def _broken(self, error: HTTPError) -> ReceiverError:
         """Return the error of a connection that was made and gave no whole answer."""
         cause = error.args[-1] if error.args else None
-        if isinstance(cause, BadStatusLine) and not isinstance(cause, ConnectionError):
+        is_other_protocol = isinstance(cause, BadStatusLine) and not isinstance(cause, ConnectionError)
+        if is_other_protocol or isinstance(error, DecodeError):
             return self._not_stow()
         if isinstance(cause, IncompleteRead):
             return ReceiverError(

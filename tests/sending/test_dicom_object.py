@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from report_gen.sending import find_objects
 from tests.sending.archives import sr_file
@@ -50,9 +52,47 @@ def test_other_studies_keep_their_places(tmp_path: Path) -> None:
     assert names(*files) == ["b", "c", "e", "a", "d", "f"]
 
 
-@pytest.mark.parametrize("damage", [b"IS\x02\x00xy", b"XX\x02\x00\xff\xff"])
-def test_a_file_whose_header_is_malformed_is_sent_all_the_same(tmp_path: Path, damage: bytes) -> None:
+def test_a_file_whose_header_is_malformed_is_sent_all_the_same(tmp_path: Path) -> None:
     files = [write(tmp_path / name, "1.1", number) for name, number in (("b", 2), ("a", 1))]
-    files[1].write_bytes(files[1].read_bytes().replace(b"IS\x02\x001 ", damage))
+    files[1].write_bytes(files[1].read_bytes().replace(b"IS\x02\x001 ", b"IS\x02\x00xy"))
     assert names(*files) == ["b", "a"]
     assert not find_objects(files).refused
+
+
+PIXELS = b"\xe0\x7f\x10\x00OB\x00\x00\x06\x00\x00\x00abcdef"
+"""Pixel Data of six bytes."""
+FRAGMENTS = (
+    b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff"  # undefined length (PS3.5 A.4)
+    b"\xfe\xff\x00\xe0\x00\x00\x00\x00\xfe\xff\x00\xe0\x04\x00\x00\x00abcd\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+)
+ITEMS = (
+    b"\x08\x00\x99\x11SQ\x00\x00\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    b"\x08\x00\x55\x11UI\x04\x001.2\x00\xfe\xff\x0d\xe0\x00\x00\x00\x00\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+)
+
+
+@pytest.mark.parametrize(
+    ("element", "missing"),
+    [(PIXELS, 1), (PIXELS, 6), (PIXELS, 8), (FRAGMENTS, 8), (FRAGMENTS, 14), (ITEMS, 8), (ITEMS, 16), (ITEMS, 18)],
+)
+def test_a_file_that_is_cut_is_not_sent(tmp_path: Path, element: bytes, missing: int) -> None:
+    """pydicom shortens the last value, and an archive would keep the rest of the object under its UID."""
+    complete = write(tmp_path / "complete.dcm", "1.2", 1)
+    complete.write_bytes(complete.read_bytes() + element)
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(complete.read_bytes()[:-missing])
+    found = find_objects([cut, complete])
+    assert [item.path for item in found.objects] == [complete]
+    assert [str(error) for error in found.refused] == [
+        f"{cut}: truncated or malformed: the file ends within an attribute; copy or export it again"
+    ]
+
+
+def test_a_deflated_file_that_is_cut_is_not_sent(tmp_path: Path) -> None:
+    source = Path(str(get_testdata_file("image_dfl.dcm")))
+    assert dcmread(source).file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    cut = tmp_path / "cut.dcm"
+    cut.write_bytes(source.read_bytes()[:-100])
+    found = find_objects([source, cut])
+    assert [item.path for item in found.objects] == [source]
+    assert "truncated" in str(found.refused[0])

@@ -83,6 +83,10 @@ def test_a_token_is_sent_and_never_shown(tmp_path: Path, token: str, header: str
         (stow_reply(failed=0x0110), "0x0110 Processing Failure"),
         (stow_reply(stored="9.9"), "did not confirm that it stored the file"),
         (stow_reply(), "did not confirm that it stored the file"),
+        (
+            Reply(body=b'{"00081199": {"Value": [{"00081155": {"Value": [{}, []]}, "00081196": {"Value": ["x"]}}]}}'),
+            "did not confirm that it stored the file",
+        ),
     ],
 )
 def test_a_refused_file_is_not_sent_again_and_the_others_go_on(
@@ -108,6 +112,7 @@ def test_a_busy_service_is_asked_again(tmp_path: Path, delays: list[float], repl
         (Reply(body=b"<html>Welcome</html>", headers=HTML), "did not answer as a STOW-RS service"),
         (Reply(body=b"7"), "did not answer as a STOW-RS service"),
         (Reply(status=200), "did not answer as a STOW-RS service"),
+        (Reply(body=b"no gzip", headers=(("Content-Encoding", "gzip"),)), "did not answer as a STOW-RS service"),
         (Reply(status=404, body=b"<html>", headers=HTML), "has no STOW-RS service (HTTP 404 Not Found)"),
         (Reply(status=403), "does not permit the request (HTTP 403 Forbidden); set the token"),
         (Reply(status=302, headers=(("Location", "http://192.0.2.1/"),)), "redirects to another URL (HTTP 302 Found)"),
@@ -122,6 +127,15 @@ def test_a_service_that_takes_nothing_ends_the_batch(
     assert isinstance(results[0].error, ReceiverError)
     assert reason in str(results[0].error)
     assert (len(web.requests), delays) == (1, [])
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_the_address_of_the_transaction_is_not_the_root(tmp_path: Path, status: int) -> None:
+    """Orthanc reads /studies/studies as the study named `studies`, and refuses each file with 409."""
+    with stow_service(Reply(status=status)) as web:
+        results = send(f"{web.url}/studies", [sr_file(tmp_path / f"{n}.dcm") for n in range(2)])
+    assert [result.outcome for result in results] == [Outcome.FAILED, Outcome.NOT_SENT]
+    assert "give the root of its service, without /studies" in str(results[0].error)
 
 
 def test_a_service_that_hangs(tmp_path: Path) -> None:
