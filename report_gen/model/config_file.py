@@ -62,7 +62,10 @@ def find_checkpoint(folder: str | os.PathLike[str] | None = None) -> Path:
     except OSError as error:  # for example a name that is too long, or a folder above it that may not be read
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); give another checkpoint folder") from error
     if not is_folder:
-        raise CheckpointError(f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}")
+        named = ", ".join(embedded_checkpoints())
+        raise CheckpointError(
+            f"{path}: no such checkpoint folder; give the folder that contains {CONFIG}, or an embedded model: {named}"
+        )
     return path
 
 

@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from report_gen.errors import UsageError
-from report_gen.terminal import Quiet, Verbose, print_text, set_verbosity
+from report_gen.terminal import Quiet, Verbose, print_notice, print_text, set_verbosity
 
 if TYPE_CHECKING:
     from report_gen.records import FindingSchema
 
     from .generator import ImageGenerator
     from .training_images import TrainingImages
+
+
+_UNLIKE = 2.0
+"""Median distance to the nearest training image from which a notice is printed, in that between training patients."""
 
 
 def synthesize(
@@ -125,6 +129,8 @@ def _prepare(
 
 
 def _draw(model: ImageGenerator, images: TrainingImages, finding: str, count: int, folder: Path, seed: int) -> None:
+    import numpy as np
+
     from report_gen.terminal import bars
 
     from .corpus import write_corpus
@@ -133,6 +139,12 @@ def _draw(model: ImageGenerator, images: TrainingImages, finding: str, count: in
     with bars() as progress:
         synthetic = draw_images(model, images, finding, count, seed=seed, on_progress=progress.show)
     write_corpus(folder, synthetic, images, model.findings)
+    typical = float(np.median(synthetic.references))
+    if float(np.median(synthetic.nearest.distances)) > _UNLIKE * typical:
+        print_notice(
+            "the images are unlike the training images, so that the generator is not trained enough; use more "
+            "--set steps=... with another --generator"
+        )
     print_text(
         f"{count} synthetic images: {folder} ({synthetic.copies} discarded as copies of training images); "
         f"look at {folder / 'contact_sheet.png'} before you train with them"
