@@ -102,5 +102,6 @@ def _appearance_notices(kept: Sequence[tuple[Image, Recognition]], scope: ScopeC
         elif recognition.image_class == "lateral" and scope.views and image.view_position is not ViewPosition.LATERAL:
             notices.append("the image appears to be a lateral view, but its header states another view")
         elif recognition.image_class == "foreign":
-            notices.append(f"{_FOREIGN}, although its header states a modality and a body part of the scope")
+            stated = "a modality and a body part" if scope.body_parts else "a modality"
+            notices.append(f"{_FOREIGN}, although its header states {stated} of the scope")
     return list(dict.fromkeys(notices))

@@ -10,7 +10,7 @@ from report_gen.lazy import lazy_exports
 if TYPE_CHECKING:
     from report_gen.generation.decoding import DEFAULT_DECODING, Decoding
     from report_gen.generation.inference import generate_texts, generate_tokens
-    from report_gen.generation.reranking import mismatched_findings, mismatched_locations
+    from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
     from report_gen.generation.sampling import study_generator
     from report_gen.generation.text_composing import GeneratedText, GeneratedTokens
 else:
@@ -19,7 +19,7 @@ else:
         {
             "decoding": ("DEFAULT_DECODING", "Decoding"),
             "inference": ("generate_texts", "generate_tokens"),
-            "reranking": ("mismatched_findings", "mismatched_locations"),
+            "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
             "sampling": ("study_generator",),
             "text_composing": ("GeneratedText", "GeneratedTokens"),
         },
@@ -34,5 +34,6 @@ __all__ = [
     "generate_tokens",
     "mismatched_findings",
     "mismatched_locations",
+    "most_agreed",
     "study_generator",
 ]

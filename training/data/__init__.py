@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .example_store import ExampleStore, group_by_kind
     from .examples import TrainingExample
     from .image_cache import ImageCache, cache_images
-    from .patient_split import LEFT_OUT, assign_splits
+    from .patient_split import LEFT_OUT, assign_splits, is_held_out
     from .preparation import PreparedCorpora, decode_images, image_transform, prepare, prepare_sample, shared_cache
     from .pretrained_vocabulary import keep_vocabulary, token_rows
     from .recognizer_data import LabeledImage, recognizer_images, split_of_group
@@ -31,7 +31,7 @@ else:
             "example_store": ("ExampleStore", "group_by_kind"),
             "examples": ("TrainingExample",),
             "image_cache": ("ImageCache", "cache_images"),
-            "patient_split": ("LEFT_OUT", "assign_splits"),
+            "patient_split": ("LEFT_OUT", "assign_splits", "is_held_out"),
             "preparation": (
                 "PreparedCorpora",
                 "decode_images",
@@ -72,6 +72,7 @@ __all__ = [
     "decode_images",
     "group_by_kind",
     "image_transform",
+    "is_held_out",
     "keep_vocabulary",
     "learn_vocabulary",
     "pair_studies",

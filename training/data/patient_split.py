@@ -55,6 +55,11 @@ def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Datase
     return splits
 
 
+def is_held_out(patient: str, share: float) -> bool:
+    """Return whether a training patient is among this share that `hold_out` makes validation data, by a hash."""
+    return int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64 < share
+
+
 def check_sources(names: Iterable[str], sources: Iterable[str], key: str, corpus: str) -> None:
     """Check that a corpus has studies of every source that a key names.
 
@@ -113,8 +118,7 @@ def _hold_out(split: str, patient: str, share: float) -> str:
         return split
     if split == "val":
         return "test"
-    fraction = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") / 2**64
-    return "val" if split == "train" and fraction < share else split
+    return "val" if split == "train" and is_held_out(patient, share) else split
 
 
 def _patient_splits(corpora: Iterable[_Studies]) -> dict[tuple[str, str], str]:
