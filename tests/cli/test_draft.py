@@ -53,15 +53,15 @@ def test_a_draft_goes_to_standard_output_and_nothing_else_does(draft: Command, t
 @pytest.mark.parametrize(
     ("options", "exit_code", "message"),
     [
-        ([], StudyError.exit_code, "the header names hand, and the model was made for chest"),
+        ([], StudyError.exit_code, "chest_xray (CR, DX, RG; chest; PA, AP, FRONTAL; at least 16 years), ct_mr_slices"),
         (["--finding", "Pneumona=present"], UsageError.exit_code, "finding 'Pneumona' is not known; choose from "),
-        (["--attribute", "plane=axial"], UsageError.exit_code, "attribute 'plane' is not known"),
+        (["--attribute", "plane=axial", "--checkpoint", "chest_xray"], UsageError.exit_code, "attribute 'plane' is not known"),
     ],
 )
 def test_what_the_configuration_refuses_is_refused_without_loading_the_model(
     tmp_path: Path, options: list[str], exit_code: int, message: str
 ) -> None:
-    """The embedded model was made for chests of people older than 16 years; torch alone takes seconds to load."""
+    """No embedded model was made for hands; torch alone takes seconds to load."""
     hand = write_dicom(tmp_path / "hand.dcm", noise_image().astype(np.uint16), Modality="DX", BodyPartExamined="HAND")
     code = (
         "import sys; from report_gen.cli import main\n"
