@@ -55,7 +55,11 @@ def test_a_draft_goes_to_standard_output_and_nothing_else_does(draft: Command, t
     [
         ([], StudyError.exit_code, "chest_xray (CR, DX, RG; chest; PA, AP, FRONTAL; at least 16 years), ct_mr_slices"),
         (["--finding", "Pneumona=present"], UsageError.exit_code, "finding 'Pneumona' is not known; choose from "),
-        (["--attribute", "plane=axial", "--checkpoint", "chest_xray"], UsageError.exit_code, "attribute 'plane' is not known"),
+        (
+            ["--attribute", "plane=axial", "--checkpoint", "chest_xray"],
+            UsageError.exit_code,
+            "attribute 'plane' is not known",
+        ),
     ],
 )
 def test_what_the_configuration_refuses_is_refused_without_loading_the_model(
