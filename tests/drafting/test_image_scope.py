@@ -62,7 +62,7 @@ def test_a_foreign_image_is_left_out_of_a_study() -> None:
 def test_the_header_has_precedence_over_the_appearance() -> None:
     kept = apply([PA], ["foreign"], confirmed=(0,))
     assert kept.kept == [0]
-    assert "although its header states a modality and a body part" in kept.notices[0]
+    assert "although its header states a modality of the scope" in kept.notices[0]
 
 
 @pytest.mark.parametrize(
