@@ -88,14 +88,16 @@ class ScopeError(StudyError):
 
     Args:
         path: The file or folder of the study.
-        reason: Why the study is outside the scope of the model.
+        found: What is outside the scope of the model.
         code: Name of the rule, such as `body-part`; part of the message, so that scripts can tell the reasons apart.
+        made_for: What the model was made for instead; empty if `found` says it.
+        hint: What to do, from a semicolon on; empty if nothing can be done.
     """
 
-    def __init__(self, path: Path, reason: str, code: str) -> None:
-        super().__init__(path, reason)
-        self.args = (path, reason, code)  # so that the error can be pickled
-        self.code = code
+    def __init__(self, path: Path, found: str, code: str, made_for: str = "", hint: str = "") -> None:
+        super().__init__(path, (f"{found}, and the model was made for {made_for}" if made_for else found) + hint)
+        self.args = (path, found, code, made_for, hint)  # so that the error can be pickled
+        self.found, self.code, self.hint = found, code, hint
 
     def __str__(self) -> str:
         return f"{self.path}: outside the scope of the model [{self.code}]: {self.reason}"

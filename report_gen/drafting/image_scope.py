@@ -70,7 +70,7 @@ def apply_recognition(
         code, reason = outside[0]
         if not force:
             path = images[0].path
-            raise ScopeError(path if len(images) == 1 else path.parent, reason + FORCE_HINT, code)
+            raise ScopeError(path if len(images) == 1 else path.parent, reason, code, hint=FORCE_HINT)
         kept, notices = list(range(len(images))), [f"outside the scope of the model [{code}]: {reason}"]
     elif outside:
         reasons = "; ".join(dict.fromkeys(reason for _, reason in outside.values()))

@@ -37,8 +37,15 @@ class _Violation:
 
     code: str
     """Name of the rule, such as `body-part`."""
-    reason: str
+    found: str
     """Clause that completes "the image is outside the scope of the model: ..."."""
+    made_for: str = ""
+    """What the model was made for instead; empty if the clause says it."""
+
+    @property
+    def reason(self) -> str:
+        """The whole clause."""
+        return f"{self.found}, and the model was made for {self.made_for}" if self.made_for else self.found
 
 
 def apply_scope(
@@ -138,30 +145,24 @@ def _size_violation(study: Study, max_images: int) -> _Violation | None:
 def _study_violations(study: Study, scope: ScopeConfig) -> Iterator[_Violation]:
     species, age = study.patient_species, study.patient_age
     if scope.humans_only and species and not is_human(species):
-        yield _Violation("species", "the header names another species, and the model was made for humans")
+        yield _Violation("species", "the header names another species", "humans")
     if age is not None and scope.min_age is not None and age < scope.min_age:
-        yield _Violation(
-            "age", f"the patient is younger than {scope.min_age:g} years, and the model was made for older patients"
-        )
+        yield _Violation("age", f"the patient is younger than {scope.min_age:g} years", "older patients")
     if age is not None and scope.max_age is not None and age > scope.max_age:
-        yield _Violation(
-            "age", f"the patient is older than {scope.max_age:g} years, and the model was made for younger patients"
-        )
+        yield _Violation("age", f"the patient is older than {scope.max_age:g} years", "younger patients")
 
 
 def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Iterator[_Violation]:
     modality = series.modality
     if scope.modalities and modality and modality not in (*scope.modalities, *UNINFORMATIVE_MODALITIES):
-        expected = ", ".join(scope.modalities)
         named = modality if modality in DEFINED_MODALITIES else "none that the standard defines"
-        yield _Violation("modality", f"the modality is {named}, and the model was made for {expected}")
+        yield _Violation("modality", f"the modality is {named}", ", ".join(scope.modalities))
     parts = header_body_parts(series).stated
     if scope.body_parts and parts and not parts & set(scope.body_parts):
-        named, expected = ", ".join(sorted(parts)), ", ".join(scope.body_parts)
-        yield _Violation("body-part", f"the header names {named}, and the model was made for {expected}")
+        yield _Violation("body-part", f"the header names {', '.join(sorted(parts))}", ", ".join(scope.body_parts))
     if not (image.view_position is ViewPosition.UNKNOWN or accepts_view(scope.views, image.view_position)):
         views = ", ".join(view for view in scope.views if view != ViewPosition.UNKNOWN)
-        yield _Violation("view", f"the view is {image.view_position.label}, and the model was made for {views}")
+        yield _Violation("view", f"the view is {image.view_position.label}", views)
     if image.quality_control:
         yield _Violation("quality-control", "a quality control image, which shows a phantom and no patient")
     if image.synthetic:
@@ -171,7 +172,7 @@ def _image_violations(image: Image, series: Series, scope: ScopeConfig) -> Itera
 
 
 def _scope_error(study: Study, violation: _Violation, hint: str = "") -> ScopeError:
-    return ScopeError(study.path, violation.reason + hint, violation.code)
+    return ScopeError(study.path, violation.found, violation.code, violation.made_for, hint)
 
 
 def _unreadable_notices(study: Study) -> list[str]:

@@ -8,15 +8,13 @@ from typing import NamedTuple
 
 from report_gen.config import ScopeConfig
 from report_gen.errors import ScopeError
-from report_gen.imaging.scope import FORCE_HINT, apply_scope
+from report_gen.imaging.scope import apply_scope
 from report_gen.records import Study
 
 _MODALITY = "modality"
 """Code of the refusal for the modality of a study."""
 _LIMITS = frozenset({"volume", "image-count"})
 """Codes of refusals for the number of images, whose remedy is fewer images and not another model."""
-_MADE_FOR = ", and the model was made for "
-"""Words of a refusal before what a single model was made for."""
 
 
 class ModelScope(NamedTuple):
@@ -68,12 +66,10 @@ def name_all_models(path: Path, refusal: ScopeError, scopes: Mapping[str, ModelS
         refusal: Refusal by one of the models.
         scopes: Scope of each model by its name. The refusal by the only model stays as it is.
     """
-    _, reason, code = refusal.args
-    if len(scopes) == 1 or code in _LIMITS:
+    if len(scopes) == 1 or refusal.code in _LIMITS:
         return refusal
-    found, hint, _ = str(reason).partition(FORCE_HINT)
     made_for = ", ".join(f"{name} ({'; '.join(_limits(model.scope))})" for name, model in scopes.items())
-    return ScopeError(path, f"{found.partition(_MADE_FOR)[0]}; the embedded models are {made_for}{hint}", code)
+    return ScopeError(path, f"{refusal.found}; the embedded models are {made_for}", refusal.code, hint=refusal.hint)
 
 
 def _limits(scope: ScopeConfig) -> Iterator[str]:

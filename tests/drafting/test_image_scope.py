@@ -34,12 +34,17 @@ def images(*views: ViewPosition) -> list[Image]:
 
 
 def apply(
-    views: list[ViewPosition], classes: list[ImageClass], *, force: bool = False, confirmed: tuple[int, ...] = ()
+    views: list[ViewPosition],
+    classes: list[ImageClass],
+    *,
+    force: bool = False,
+    confirmed: tuple[int, ...] = (),
+    scope: ScopeConfig = FRONTAL,
 ) -> Any:
     given = images(*views)
     seen = [Recognition(image_class, 0.9) for image_class in classes]
     keys = {given[index].key for index in confirmed}
-    return apply_recognition(given, seen, confirmed=keys, scope=FRONTAL, force=force)
+    return apply_recognition(given, seen, confirmed=keys, scope=scope, force=force)
 
 
 UNKNOWN, PA, LATERAL = ViewPosition.UNKNOWN, ViewPosition.PA, ViewPosition.LATERAL
@@ -61,10 +66,14 @@ def test_a_foreign_image_is_left_out_of_a_study() -> None:
     )
 
 
-def test_the_header_has_precedence_over_the_appearance() -> None:
-    kept = apply([PA], ["foreign"], confirmed=(0,))
+@pytest.mark.parametrize(
+    ("scope", "stated"),
+    [(FRONTAL, "a modality"), (FRONTAL.model_copy(update={"body_parts": ("chest",)}), "a modality and a body part")],
+)
+def test_the_header_has_precedence_over_the_appearance(scope: ScopeConfig, stated: str) -> None:
+    kept = apply([PA], ["foreign"], confirmed=(0,), scope=scope)
     assert kept.kept == [0]
-    assert "although its header states a modality and a body part" in kept.notices[0]
+    assert f"although its header states {stated} of the scope" in kept.notices[0]
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_refusal_says_what_each_model_was_made_for(
     with pytest.raises(ScopeError) as refused:
         choose_models(dicom(tmp_path, **header), SCOPES)
     assert refused.value.code == code
-    assert refused.value.args[1] == f"{found}; {MODELS}; --force drafts it anyway"
+    assert refused.value.reason == f"{found}; {MODELS}; --force drafts it anyway"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -75,6 +76,14 @@ def test_training_and_drafting_give_the_encoder_the_same_values(tmp_path: Path) 
     assert isinstance(drafted, LoadedStudy)
     stored = torch.from_numpy(cache.read(path).copy()).float() / 255
     torch.testing.assert_close(TRANSFORM.normalize(stored), drafted.pixel_values[0], atol=0.5 / 255 + 1e-6, rtol=0)
+
+
+def test_another_number_of_slices_is_not_read_from_the_cache(tmp_path: Path) -> None:
+    path = str(write_volume(tmp_path / "a.nii.gz", 1))
+    for channels in (TRANSFORM.channels, TRANSFORM.channels + 16):
+        transform = replace(TRANSFORM, channels=channels)
+        cache, _ = cache_images(tmp_path / "cache", [path], transform, on_progress=lambda *_: None)
+        assert cache.read(Path(path)).shape == transform.square_shape
 
 
 def test_a_file_that_is_no_volume_is_unreadable(tmp_path: Path) -> None:

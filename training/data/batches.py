@@ -255,9 +255,8 @@ class BatchDataset(Dataset[Batch]):
             ]
             features = torch.stack([one.patch_features for one in cached])
             return no_pixels, _group_views(features, counts), [one.change for one in cached]
-        values = (
-            torch.from_numpy(np.stack(list(map(self._images.read, paths)))).float() / 255
-        )  # [sum of V,*square_shape]
+        squares = np.stack(list(map(self._images.read, paths)))  # [sum of V,*square_shape]
+        values = torch.from_numpy(squares).float() / 255
         changes: list[ImageChange | None] = [None] * len(paths)
         if self._augmentation is not None:
             drawn = [draw_change(random, self._augmentation) for random in randoms]

@@ -115,9 +115,11 @@ def cache_images(
 
 
 def _folder_name(transform: ImageTransform) -> str:
-    """Return the name of the folder for squares of this transform, which depends on its size, steps and windows."""
+    """Return the name of the folder for squares of this transform, which depends on its size, steps and channels."""
     name = f"images-{transform.size}-{VERSION}"
     settings = "".join([*(step.model_dump_json() for step in transform.steps), *map(repr, transform.windows)])
+    if transform.volume_window is not None:
+        settings += repr((transform.volume_window, transform.channels))
     return f"{name}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}" if settings else name
 
 

@@ -28,8 +28,8 @@ def assign_splits(corpora: Sequence[CorpusRecipe], datasets: Mapping[str, Datase
     is among the `held_out_sources` of its corpus. A patient is test data if one such study is, else validation data if
     one is, else training data. All studies of a training patient train. Of another patient, the studies of that split
     and of the right sources are used, and the others are left out. Patients are compared over all corpora with the same
-    `patient_ids`. Synthetic images are never
-    validation or test data. At last, studies outside the `use_splits` of their corpus are left out.
+    `patient_ids`. Synthetic images are never validation or test data. At last, studies outside the `use_splits` of
+    their corpus are left out.
 
     Args:
         corpora: Recipes of the corpora.

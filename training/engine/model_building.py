@@ -184,9 +184,8 @@ def fill_encoder(encoder: ImageEncoder, recipe: Recipe) -> None:
     """
     backbone, source = encoder.backbone, recipe.model.encoder_weights
     if source == "pretrained":
-        weights = (read_volume_weights if recipe.model.encoder.takes_volumes else _pretrained_weights)(
-            recipe.model.encoder
-        )
+        config = recipe.model.encoder
+        weights = read_volume_weights(config) if config.takes_volumes else _pretrained_weights(config)
     else:
         weights = read_encoder_weights(recipe.resolve(str(source)))
     # The file may also hold the classification head, which the encoder does not have.

@@ -24,18 +24,13 @@ from report_gen.corpora import read_corpus
 from report_gen.errors import CorpusError, UsageError
 from report_gen.files import write_atomically
 from report_gen.generation import most_agreed
-from report_gen.imaging.transform import ImageTransform
 from report_gen.metrics import Floats, Pairs, cider_d, load_preset, rouge_l_coco
-from report_gen.model import ImageEncoder
 from report_gen.terminal import run_app
 
 from ..data import is_held_out
-from ..engine import fill_encoder
-from ..recipe import load_recipe
-from .linear_probe import encode
+from .learning_curve import PARTS, draw_part, format_range
+from .linear_probe import add_recipe_options, encode, load_encoder
 
-PARTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Parts of the training cases whose captions can be copied."""
 NEIGHBORS = 16
 """Nearest images whose captions vote."""
 
@@ -70,13 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.repeats < 1:
         raise UsageError(f"--repeats {options.repeats}: must be 1 or more")
     images = load_images(options.corpus, hold_out=options.hold_out)
-    recipe = load_recipe(options.recipe, options.set)
-    config = recipe.model.encoder
-    encoder = ImageEncoder(
-        name=config.name, arguments=dict(config.arguments), image_size=config.image_size, channels=config.channels
-    ).eval()
-    fill_encoder(encoder, recipe)
-    transform = ImageTransform.from_config(config, recipe.model.preprocessing)
+    encoder, transform = load_encoder(options.recipe, options.set)
     features = encode(encoder, images.paths, transform, options.output / "cache", "images")
     points = measure_curve(features.numpy(), images, options.repeats)
     table = render(points, images)
@@ -125,7 +114,7 @@ def measure_curve(features: Floats, images: CaptionedImages, repeats: int) -> li
     points = []
     for part in PARTS:
         count = max(1, round(part * len(training)))
-        draws = [_draw(training, count, seed) for seed in range(repeats if part < 1 else 1)]
+        draws = [draw_part(training, count, seed) for seed in range(repeats if part < 1 else 1)]
         usable = [np.flatnonzero(np.isin(images.cases, chosen) & ~images.validation) for chosen in draws]
         points.append(
             CaptionPoint(
@@ -136,10 +125,6 @@ def measure_curve(features: Floats, images: CaptionedImages, repeats: int) -> li
             )
         )
     return points
-
-
-def _draw(cases: NDArray[np.str_], count: int, seed: int) -> NDArray[np.str_]:
-    return np.random.default_rng(seed).choice(cases, count, replace=False)
 
 
 def _copy(similarity: Floats, rows: NDArray[np.intp], captions: Sequence[str], neighbors: int) -> list[str]:
@@ -172,14 +157,9 @@ def render(points: Sequence[CaptionPoint], images: CaptionedImages) -> str:
         "|---|---|---|---|---|---|",
     ]
     for point in points:
-        cells = [_range([one[place] for one in scores]) for scores in (point.nearest, point.agreed) for place in (0, 1)]
+        cells = map(format_range, (*zip(*point.nearest, strict=True), *zip(*point.agreed, strict=True)))
         lines.append(f"| {point.cases:,} | {point.images:,.0f} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def _range(values: Sequence[float]) -> str:
-    mean = f"{np.mean(values):.3f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -189,10 +169,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="corpus in the layout medpix")
-    parser.add_argument("--recipe", default="ct_mr_slices", help="recipe whose encoder and preprocessing are used")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe; may be repeated"
-    )
+    add_recipe_options(parser, "ct_mr_slices")
     parser.add_argument("--hold-out", type=float, default=0.15, help="share of the training cases for validation")
     parser.add_argument("--output", type=Path, default=Path("experiments/caption_curve"), help="folder for results")
     parser.add_argument("--repeats", type=int, default=5, help="how often each part of the cases is drawn")

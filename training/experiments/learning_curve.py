@@ -25,15 +25,11 @@ from rich.console import Console
 
 from report_gen.errors import CorpusError, UsageError
 from report_gen.files import write_atomically
-from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
 from report_gen.metrics import Floats, auroc_scores
-from report_gen.model import ImageEncoder
 from report_gen.terminal import run_app
 
-from ..engine import fill_encoder
-from ..recipe import load_recipe
-from .linear_probe import Radiographs, encode, fit_and_predict, load_radiographs
+from .linear_probe import Radiographs, add_radiograph_options, encode, fit_and_predict, load_encoder, load_radiographs
 
 PARTS = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Parts of the training patients that probes are fitted to."""
@@ -58,15 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.repeats < 1:
         raise UsageError(f"--repeats {options.repeats}: must be 1 or more")
     radiographs = load_radiographs(options.corpora, validation_sources=options.validation_source, with_normal=True)
-    recipe = load_recipe(options.recipe, options.set)
-    if recipe.model.encoder_weights is None:
-        raise UsageError(f"{options.recipe}: has no encoder_weights; give a recipe with a pretrained encoder")
-    config = recipe.model.encoder
-    encoder = ImageEncoder(
-        name=config.name, arguments=dict(config.arguments), image_size=config.image_size, channels=config.channels
-    ).eval()
-    fill_encoder(encoder, recipe)
-    transform = ImageTransform.from_config(config, recipe.model.preprocessing)
+    encoder, transform = load_encoder(options.recipe, options.set)
     features = encode(encoder, radiographs.paths, transform, options.output / "cache", "radiographs")
     points = measure_curve(features, radiographs, options.strength, options.repeats)
     table = render(points, radiographs)
@@ -93,7 +81,7 @@ def measure_curve(features: torch.Tensor, radiographs: Radiographs, strength: fl
     points = []
     for part in PARTS:
         count = round(part * len(training))
-        draws = [_draw(training, count, seed) for seed in range(repeats if part < 1 else 1)]
+        draws = [draw_part(training, count, seed) for seed in range(repeats if part < 1 else 1)]
         fitted = [np.isin(radiographs.patients, chosen) & ~radiographs.validation for chosen in draws]
         scores = [_score(features, radiographs, rows, strength) for rows in fitted]
         points.append(
@@ -107,7 +95,8 @@ def measure_curve(features: torch.Tensor, radiographs: Radiographs, strength: fl
     return points
 
 
-def _draw(patients: NDArray[np.str_], count: int, seed: int) -> NDArray[np.str_]:
+def draw_part(patients: NDArray[np.str_], count: int, seed: int) -> NDArray[np.str_]:
+    """Return so many random patients."""
     return np.random.default_rng(seed).choice(patients, count, replace=False)
 
 
@@ -134,10 +123,9 @@ def render(points: Sequence[CurvePoint], radiographs: Radiographs) -> str:
         '| training patients | radiographs | mean AUROC | "No Finding" |',
         "|---|---|---|---|",
     ]
-    lines += [
-        f"| {point.patients:,} | {point.radiographs:,.0f} | {_range(point.mean_auroc)} | {_range(point.normal_auroc)} |"
-        for point in points
-    ]
+    for point in points:
+        mean, normal = format_range(point.mean_auroc), format_range(point.normal_auroc)
+        lines.append(f"| {point.patients:,} | {point.radiographs:,.0f} | {mean} | {normal} |")
     return "\n".join(lines) + "\n"
 
 
@@ -165,7 +153,8 @@ def draw(points: Sequence[CurvePoint]) -> bytes:
     return buffer.getvalue()
 
 
-def _range(values: Sequence[float]) -> str:
+def format_range(values: Sequence[float]) -> str:
+    """Return the mean of values, and their range if there are several."""
     mean = f"{np.mean(values):.3f}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.3f} to {max(values):.3f})"
 
@@ -176,20 +165,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("corpora", nargs="+", type=Path, metavar="CORPUS", help="corpora in the layout nih")
-    parser.add_argument("--recipe", default="chest_image_128", help="recipe whose encoder is used")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe; may be repeated"
-    )
-    parser.add_argument(
-        "--validation-source",
-        action="append",
-        default=[],
-        metavar="SOURCE",
-        help="source of validation radiographs, for corpora with a column `source`; may be repeated; default: all",
-    )
+    add_radiograph_options(parser)
     parser.add_argument("--output", type=Path, default=Path("experiments/learning_curve"), help="folder for results")
-    parser.add_argument("--strength", type=float, default=0.01, help="L2 penalty of the probe")
     parser.add_argument("--repeats", type=int, default=5, help="how often each part of the patients is drawn")
     return parser.parse_args(arguments)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,16 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from report_gen.corpora import is_of_source, read_corpus
-from report_gen.errors import CorpusError
+from report_gen.errors import CorpusError, UsageError
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
 from report_gen.metrics import Floats
 from report_gen.model import ImageEncoder
 from report_gen.terminal import bars
 
-from ..data import ImageCache, cache_images
+from ..data import ImageCache, cache_images, image_transform
+from ..engine import fill_encoder
+from ..recipe import load_recipe
 
 _SOFT = 0.7
 """Weight of the soft labels in the targets. The recipe chest_xray has 0.5."""
@@ -89,14 +92,54 @@ def _is_used(row: Mapping[str, Any], held_out: Collection[str], validation_sourc
     return row["split"] == "val" and (is_chosen or not row["source"])
 
 
+def add_recipe_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add the options that choose the encoder of an experiment, see `load_encoder`."""
+    parser.add_argument("--recipe", default=default, help="recipe whose encoder and preprocessing are used")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe; may be repeated"
+    )
+
+
+def add_radiograph_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options about the radiographs and the probes of an experiment, see `load_radiographs`."""
+    parser.add_argument("corpora", nargs="+", type=Path, metavar="CORPUS", help="corpora in the layout nih")
+    add_recipe_options(parser, "chest_image_128")
+    parser.add_argument(
+        "--validation-source",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="source of validation radiographs, for corpora with a column `source`; may be repeated; default: all",
+    )
+    parser.add_argument("--strength", type=float, default=0.01, help="L2 penalty of the probe")
+
+
+def load_encoder(recipe_name: str, settings: Sequence[str]) -> tuple[ImageEncoder, ImageTransform]:
+    """Return the encoder of a recipe with its pretrained weights, and its image transform.
+
+    Raises:
+        RecipeError: The recipe cannot be loaded.
+        UsageError: It has no pretrained encoder.
+    """
+    recipe = load_recipe(recipe_name, settings)
+    if recipe.model.encoder_weights is None:
+        raise UsageError(f"{recipe_name}: has no encoder_weights; give a recipe with a pretrained encoder")
+    config = recipe.model.encoder
+    encoder = ImageEncoder(
+        name=config.name, arguments=dict(config.arguments), image_size=config.image_size, channels=config.channels
+    ).eval()
+    fill_encoder(encoder, recipe)
+    return encoder, image_transform(recipe)
+
+
 @torch.inference_mode()
 def encode(
     encoder: ImageEncoder, paths: Sequence[str], transform: ImageTransform, cache: Path, name: str
 ) -> torch.Tensor:
-    """Return the mean patch features [S,D_img] of radiographs, preprocessed as in training.
+    """Return the mean patch features [S,D_img] of images, preprocessed as in training.
 
     Raises:
-        CorpusError: A radiograph cannot be read.
+        CorpusError: An image cannot be read.
     """
     with bars() as progress:
         images, unreadable = cache_images(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,16 +30,19 @@ from rich.console import Console
 from report_gen.errors import CorpusError, UsageError
 from report_gen.files import write_atomically
 from report_gen.imaging import encode_synthetic
-from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
 from report_gen.metrics import Difference, Floats, auroc_scores, compare_mean_auroc
-from report_gen.model import ImageEncoder
 from report_gen.terminal import bars, run_app
 
-from ..engine import fill_encoder
-from ..recipe import load_recipe
 from ..synthesis import TrainingImages, draw_images, load_generator, read_training_images
-from .linear_probe import Radiographs, encode, fit_and_predict, load_radiographs
+from .linear_probe import (
+    Radiographs,
+    add_radiograph_options,
+    encode,
+    fit_and_predict,
+    load_encoder,
+    load_radiographs,
+)
 
 _LEAST_POSITIVE = 5
 """Fewest validation radiographs with a finding, as for an AUROC in a score."""
@@ -66,7 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name: draw_images(generator, images, name, 2 * _count(radiographs, name), on_progress=progress.show)
             for name in findings
         }
-    encode_files = _load_encoder(options.recipe, options.set, cache)
+    encoder, transform = load_encoder(options.recipe, options.set)
+
+    def encode_files(paths: Sequence[str], task: str) -> torch.Tensor:
+        return encode(encoder, paths, transform, cache, task)
+
     features = encode_files(radiographs.paths, "radiographs")
     synthetic = {
         name: encode_files(_write_images(options.output / "images", one.pixels), f"synthetic, {name}")
@@ -206,20 +213,6 @@ def _fit(radiographs: Radiographs, features: torch.Tensor, added: Examples, stre
     return fit_and_predict(torch.cat([features, added[0]]), targets, fitted, strength)[:count]
 
 
-def _load_encoder(name: str, settings: Sequence[str], cache: Path) -> Callable[[Sequence[str], str], torch.Tensor]:
-    """Return a function that encodes image files, [n] paths to features [n,D_img]."""
-    recipe = load_recipe(name, settings)
-    if recipe.model.encoder_weights is None:
-        raise UsageError(f"{name}: has no encoder_weights; give a recipe with a pretrained encoder")
-    config = recipe.model.encoder
-    encoder = ImageEncoder(
-        name=config.name, arguments=dict(config.arguments), image_size=config.image_size, channels=config.channels
-    ).eval()
-    fill_encoder(encoder, recipe)
-    transform = ImageTransform.from_config(config, recipe.model.preprocessing)
-    return lambda paths, task: encode(encoder, paths, transform, cache, task)
-
-
 def _write_images(folder: Path, pixels: NDArray[np.uint8]) -> list[str]:
     """Write images [n,size,size] as marked PNG files, which the encoder reads without the mark. Return the paths."""
     paths = []
@@ -270,22 +263,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("corpora", nargs="+", type=Path, metavar="CORPUS", help="corpora in the layout nih")
+    add_radiograph_options(parser)
     parser.add_argument("--generator", type=Path, required=True, help="folder of the generator of these corpora")
     parser.add_argument("--findings", type=int, default=3, metavar="N", help="number of findings, the rarest first")
-    parser.add_argument("--recipe", default="chest_image_128", help="recipe whose encoder is used")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe; may be repeated"
-    )
-    parser.add_argument(
-        "--validation-source",
-        action="append",
-        default=[],
-        metavar="SOURCE",
-        help="source of validation radiographs, for corpora with a column `source`; may be repeated; default: all",
-    )
     parser.add_argument("--output", type=Path, default=Path("experiments/synthetic_images"), help="folder for results")
-    parser.add_argument("--strength", type=float, default=0.01, help="L2 penalty of the probe")
     return parser.parse_args(arguments)
 
 
