@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -102,11 +103,12 @@ def merge_files(files: StudyFiles) -> Study:
             two different images.
     """
     singles = files.singles
-    if len(singles) > 1 and singles[0].study_instance_uid:
-        differing = [*differing_attributes(map(_path, singles)), *_differing_values(singles)]
-        if differing:
-            reason = f"two patients share one Study Instance UID ({_listed(differing)} differ); separate their files"
-            raise StudyError(_path(singles[0]).parent, reason)
+    if len(singles) > 1 and singles[0].study_instance_uid and (differing := _differing(singles)):
+        raise StudyError(
+            _path(singles[0]).parent,
+            f"two patients share one Study Instance UID ({_listed(differing)} differ), as in "
+            f"{_listed(_differing_pair(singles))}; separate their files",
+        )
     # Files of one series may contradict each other, and an image of a hand in a series of chests stays one of a hand.
     by_series: dict[tuple[Series, Path | None], list[Series]] = defaultdict(list)
     for single in _without_copies(singles):
@@ -131,6 +133,19 @@ def merge_files(files: StudyFiles) -> Study:
             default=None,
         ),
     )
+
+
+def _differing(singles: Sequence[Study]) -> list[str]:
+    """Return what the files state about the patient that one patient cannot have, as words for a message."""
+    return [*differing_attributes(map(_path, singles)), *_differing_values(singles)]
+
+
+def _differing_pair(singles: Sequence[Study]) -> list[str]:
+    """Return two files that name two patients, among several files that do."""
+    count = bisect_left(range(len(singles)), True, key=lambda number: bool(_differing(singles[:number])))
+    second = singles[count - 1]  # the first that differs from those before it
+    first = next(single for single in singles if _differing([single, second]))
+    return [str(_path(first)), str(_path(second))]
 
 
 def _differing_values(singles: Sequence[Study]) -> Iterator[str]:

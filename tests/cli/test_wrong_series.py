@@ -111,9 +111,14 @@ def test_a_broken_slice(both: Both, tmp_path: Path, kept: int, fault: str) -> No
 
 
 def test_two_patients(both: Both, tmp_path: Path) -> None:
-    series(tmp_path / "a", PatientID=["A"] * 4 + ["B"] * 4, PatientName=["Doe^A"] * 4 + ["Roe^B"] * 4)
+    paths = series(tmp_path / "a", PatientID=["A"] * 4 + ["B"] * 4, PatientName=["Doe^A"] * 4 + ["Roe^B"] * 4)
     answers = both(tmp_path / "a")
-    reason = "two patients share one Study Instance UID (Patient ID and name differ); separate their files"
+    first, *others = sorted(paths)  # names are in random order
+    other = next(path for path in others if (path in paths[:4]) != (first in paths[:4]))
+    reason = (
+        f"two patients share one Study Instance UID (Patient ID and name differ), as in {first} and {other}; "
+        "separate their files"
+    )
     assert_refused(answers, f"{tmp_path / 'a'}: {reason}")
     assert not any("Doe" in answer.out + answer.err for answer in answers)
 

@@ -435,9 +435,12 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_a_missing_slice(tmp_path
 
 
 def test_two_patients_in_one_series_are_refused(tmp_path: Path) -> None:
-    write_slices(tmp_path, [(0, 0, 2 * number) for number in range(4)], PatientID=["A", "A", "B", "B"])
-    with pytest.raises(StudyError, match="two patients share one Study Instance UID"):
+    ids = ["A", "A", "A", "B", "A", "B"]
+    files = write_slices(tmp_path, [(0, 0, 2 * number) for number in range(6)], PatientID=ids)
+    with pytest.raises(StudyError, match="two patients share one Study Instance UID") as refusal:
         read_study(tmp_path)
+    named = {number for number, path in enumerate(files.values) if str(path) in str(refusal.value)}
+    assert sorted(ids[number] for number in named) == ["A", "B"]
 
 
 def test_slices_without_any_position_are_in_the_order_of_instance_numbers() -> None:
