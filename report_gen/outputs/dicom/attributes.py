@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code as PydicomCode
 from pydicom.uid import SecondaryCaptureImageStorage
-from pydicom.valuerep import validate_value
+from pydicom.valuerep import PersonName, validate_value
 
 from report_gen.imaging import raise_study_errors, shows_only_chest
 from report_gen.outputs.codes import CHEST_RADIOGRAPHY, IMAGING_PROCEDURE, PROCEDURES, Code
@@ -33,6 +34,20 @@ _REQUIRED = (
 """Attributes of type 2 of the Patient and General Study Modules (PS3.3 C.7.1.1, C.7.2.1): empty if unknown."""
 
 _NOT_COPIED = "its header cannot be copied to a DICOM object; export the study again, or repair it with dcmconv"
+
+
+_PARAGRAPHS = ("LT", "ST", "UT")
+"""Value representations of texts of several lines."""
+_CONTROL = re.compile("[\0-\x1f\x7f-\x9f]")
+_TEXT_CONTROL = re.compile("[\0-\x08\x0b\x0e-\x1f\x7f-\x9f]")
+"""Control characters besides tab, line feed, form feed and carriage return, which a text may have (PS3.5 6.1.3)."""
+_ENUMERATED = {
+    "PatientSex": ("", "M", "F", "O"),
+    "PatientSexNeutered": ("", "ALTERED", "UNALTERED"),
+    "QualityControlSubject": ("YES", "NO"),
+    "PatientIdentityRemoved": ("YES", "NO"),
+}
+"""Enumerated values of attributes that are copied (PS3.3 C.7.1.1, C.7.2.2), to which no others may be added."""
 
 
 def device_uid(provenance: Provenance) -> str:
@@ -159,10 +174,30 @@ def _is_valid(element: DataElement) -> bool:
         return False
     try:
         for value in values:  # numbers as they are written
+            _check_text(element, value)
             validate_value(element.VR, str(value) if element.VR in ("DS", "IS") else value, RAISE)
     except ValueError:
         return False
     return True
+
+
+def _check_text(element: DataElement, value: object) -> None:
+    """Check what pydicom does not: control characters, components of a name, and enumerated values.
+
+    Raises:
+        ValueError: A text has a control character (PS3.5 6.1.3), a name has too many components (PS3.5 6.2.1), or an
+            attribute has another value than the enumerated ones.
+    """
+    if not isinstance(value, str | PersonName):
+        return
+    text, representation = str(value), str(element.VR)
+    groups = text.split("=")
+    if (
+        (_TEXT_CONTROL if representation in _PARAGRAPHS else _CONTROL).search(text)
+        or (representation == "PN" and (len(groups) > 3 or any(group.count("^") > 4 for group in groups)))
+        or text not in _ENUMERATED.get(element.keyword, (text,))
+    ):
+        raise ValueError(element.keyword)
 
 
 def add_predecessor(dataset: Dataset, identity: ObjectIdentity) -> None:

@@ -156,3 +156,25 @@ def test_a_value_that_is_none_of_its_vr_is_left_out(draft: Draft) -> None:
     assert dataset.StudyDate == ""
     assert "PatientWeight" not in dataset
     assert dataset.PatientSex == "M"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "copied"),
+    [
+        ("PatientSex", "F", True),
+        ("PatientSex", "XXX", False),  # enumerated: M, F, O (PS3.3 C.7.1.1)
+        ("QualityControlSubject", "MAYBE", False),
+        ("StudyDescription", "Chest PA", True),
+        ("StudyDescription", "Chest\r\nPA", False),  # PS3.5 6.1.3: LO has no control characters
+        ("StudyDescription", "Chest\0PA", False),
+        ("ReferringPhysicianName", "Roe^Jane^^Dr^MD=Roe^Jane", True),
+        ("ReferringPhysicianName", "Roe^^^^^^", False),  # PS3.5 6.2.1: five components in a group
+        ("ReferringPhysicianName", "Roe=Roe=Roe=Roe", False),  # and three groups
+    ],
+)
+def test_a_value_that_the_standard_does_not_allow_is_left_out(
+    draft: Draft, keyword: str, value: str, *, copied: bool
+) -> None:
+    """`dciodvfy` calls each of the others an error."""
+    dataset = read(format_dicom_sr(draft(header={keyword: value})))
+    assert str(dataset.get(keyword) or "") == (value if copied else "")
