@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,21 @@ def test_a_folder_without_a_corpus_says_what_it_lacks(tmp_path: Path, files: lis
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(CorpusError, match=message):
         read_corpus(tmp_path)
+
+
+def test_a_folder_that_may_not_be_entered_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may enter every folder, so the answer of the system is set."""
+    folder, stat = tmp_path / "closed", Path.stat
+    folder.mkdir()
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if path.parent == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(CorpusError, match=r"closed: cannot be read \(Permission denied\); check its permissions"):
+        read_corpus(folder)
 
 
 def test_a_file_that_is_no_table_says_so(tmp_path: Path) -> None:
