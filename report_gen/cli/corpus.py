@@ -23,7 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_Corpus = Annotated[Path, typer.Argument(metavar="PATH", help="Corpus: a file or folder in a known layout.")]
+_Corpus = Annotated[
+    Path, typer.Argument(metavar="PATH", readable=False, help="Corpus: a file or folder in a known layout.")
+]
 _Output = Annotated[
     Path, typer.Option("--output", "-o", help="Folder for the new manifest.jsonl; it must not contain one.")
 ]

@@ -49,6 +49,7 @@ Revises = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
+        readable=False,
         help="Write a new version of FILE, an earlier DICOM, FHIR or HL7 document of one study. The new document "
         "states that it replaces FILE. It has the name of the study with -v2, -v3 and so on; no file is overwritten. "
         "If a newer version of FILE is beside it or in the folder of --output, the study is refused.",
@@ -136,7 +137,8 @@ def document_settings(options: DocumentOptions, revises: Path | None) -> dict[st
     }
     if revises is not None:
         try:
-            settings["revises"] = hashlib.sha256(revises.read_bytes()).hexdigest()
+            with revises.open("rb") as file:
+                settings["revises"] = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise StudyError(revises, f"cannot be read ({error.strerror}); check the file") from error
     return settings

@@ -54,6 +54,7 @@ def draft(
         list[Path],
         typer.Argument(
             metavar="PATH",
+            readable=False,  # not checked by typer, which would refuse the other studies as well
             help="DICOM, NIfTI, PNG, JPEG, TIFF or WebP files, folders of studies, or ZIP archives of them.",
         ),
     ],
@@ -65,8 +66,9 @@ def draft(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
+            readable=False,
             help="Checkpoint folder, or name of an embedded model. Default: of the embedded models the first one that "
-            "was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a demonstration)."
+            "was made for the study (chest_xray: chest radiographs; ct_mr_slices: CT and MR slices, a demonstration).",
         ),
     ] = None,
     base: Base = None,

@@ -105,7 +105,8 @@ def _print_resumed(plans: Sequence[StudyPlan]) -> None:
     print_notice(f"{complete} of {len(plans)} studies were drafted before")
     if edited := [path for plan in plans for path in plan.edited]:
         print_notice(
-            f"drafts that were changed since they were written: {len(edited)}, such as {edited[0]}; all are kept"
+            f"drafts that were changed since they were written: {len(edited)}, such as {edited[0]}; all are kept, and "
+            "replaced only with --overwrite"
         )
 
 

@@ -44,10 +44,16 @@ EMBEDDED = "embedded"
 
 def evaluate(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint folder, or `embedded` for the embedded model.")
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", readable=False, help="Checkpoint folder, or `embedded` for the embedded model."
+        ),
     ],
     corpus: Annotated[
-        Path, typer.Argument(metavar="CORPUS", help="Corpus with images, and with finding labels, reports or both.")
+        Path,
+        typer.Argument(
+            metavar="CORPUS", readable=False, help="Corpus with images, and with finding labels, reports or both."
+        ),
     ],
     base: Base = None,
     layout: Layout = None,

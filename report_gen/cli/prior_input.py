@@ -36,6 +36,7 @@ PriorReport = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
+        readable=False,
         help="Report of the prior study: text, or a draft or report as JSON, FHIR, HL7 or DICOM SR. Needs --prior.",
     ),
 ]

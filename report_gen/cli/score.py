@@ -24,12 +24,16 @@ def score(
         Path,
         typer.Argument(
             metavar="PREDICTIONS",
+            readable=False,
             help="Drafts: CSV or JSONL with study_id and report, one text per line, or a folder of `draft -o` "
             "(JSON, TXT, FHIR, HL7 or DICOM SR).",
         ),
     ],
     references: Annotated[
-        Path, typer.Argument(metavar="REFERENCES", help="Reference reports: the same formats, or an annotation.json.")
+        Path,
+        typer.Argument(
+            metavar="REFERENCES", readable=False, help="Reference reports: the same formats, or an annotation.json."
+        ),
     ],
     preset: Preset = "raw",
     train: Annotated[Path | None, typer.Option(help="Training reports, for vocabulary and baselines.")] = None,

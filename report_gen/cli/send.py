@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def send(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE", help="DICOM files, drafts or images, or folders of which they are sent."),
+        typer.Argument(
+            metavar="FILE", readable=False, help="DICOM files, drafts or images, or folders of which they are sent."
+        ),
     ],
     to: Annotated[
         str,

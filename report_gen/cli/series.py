@@ -23,7 +23,8 @@ _MAX_STACKS = 100
 
 def series(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Files, folders or ZIP archives of studies with slices.")
+        list[Path],
+        typer.Argument(metavar="PATH", readable=False, help="Files, folders or ZIP archives of studies with slices."),
     ],
     output: Annotated[
         Path | None,

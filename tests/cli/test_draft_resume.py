@@ -145,7 +145,7 @@ def test_an_edited_draft_is_kept_and_said(draft: Command, studies: Path, out: Pa
     answer = draft(studies, "-o", out, "--resume")
     assert answer.code == 0
     assert "notice: 2 of 3 studies were drafted before\n" in answer.err
-    assert f"changed since they were written: 1, such as {out / 'study-1.txt'}; all are kept\n" in answer.err
+    assert f"changed since they were written: 1, such as {out / 'study-1.txt'}; all are kept, and" in answer.err
     assert (out / "study-1.txt").read_text() == "signed"
     answer = draft(studies, "-o", out, "--resume", "--seed", 1)  # another request, which the edited draft is not
     assert answer.code == 3

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,26 @@ def test_each_file_has_a_result_and_the_others_go_on(report_gen: Command, tmp_pa
     assert lines[3] == f"notice: stored by ARCHIVE@127.0.0.1:{node.port}: 2; failed: 1; not sent: 2"
     assert len(lines) == 4
     assert node.stored == ["1.2.0", "1.2.2"]
+
+
+def test_a_file_that_may_not_be_read_costs_nothing_but_itself(
+    report_gen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typer would end the command. Root may read every file, so the answers of the system are set."""
+    files = [sr_file(tmp_path / f"{name}.dcm", uid=f"1.2.{number}") for number, name in enumerate("ab")]
+    access, open_path = os.access, Path.open
+
+    def opened(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == files[0]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_path(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: str(path) != str(files[0]) and access(path, mode))
+    monkeypatch.setattr(Path, "open", opened)
+    with dicom_node() as node:
+        answer = report_gen("send", *files, "--to", f"ARCHIVE@127.0.0.1:{node.port}")
+    assert (answer.code, answer.out) == (3, f"stored\t{files[1]}\n")
+    assert f"report-gen: {files[0]}: cannot be read (Permission denied); check the file\n" in answer.err
 
 
 def test_a_file_without_the_prefix_of_dicom_is_named(report_gen: Command, tmp_path: Path) -> None:
