@@ -204,7 +204,7 @@ class AttributeConfig(FrozenModel):
     values: tuple[ShortText, ...] = Field(min_length=1, max_length=MAX_VALUES)
     """Values in the order of the logits of the head."""
     threshold: float = Field(default=0.0, ge=0, le=1)
-    """Minimum probability of the most probable value. Below it the attribute stays unknown to the decoder."""
+    """Probability of the most probable value below which a text should not name the attribute."""
 
     @model_validator(mode="after")
     def _check(self) -> AttributeConfig:

@@ -206,6 +206,20 @@ def resolve_attributes(
     )
 
 
+def uncertain_attributes(known: Sequence[AttributeConfig], resolved: Sequence[Attribute]) -> frozenset[AttributeName]:
+    """Return the attributes that the model predicts with less than their thresholds, and no header or reader states.
+
+    Args:
+        known: The A attributes of the model.
+        resolved: The A attributes of a study, as they condition the decoder.
+    """
+    return frozenset(
+        attribute.name
+        for attribute, one in zip(known, resolved, strict=True)
+        if not (one.from_header or one.overridden) and (one.probability or 0.0) < attribute.threshold
+    )
+
+
 def unknown_attributes(known: Sequence[AttributeConfig]) -> tuple[Attribute, ...]:
     """Return unknown attributes, for a study whose images the model did not get."""
     return tuple(Attribute(name=attribute.name, value="") for attribute in known)
@@ -234,8 +248,7 @@ def _resolve(
 ) -> Attribute:
     predicted = max(probabilities, key=lambda value: probabilities[value])
     from_header = header if header in attribute.values else ""
-    certain = predicted if probabilities[predicted] >= attribute.threshold else ""
-    value = overrides.get(attribute.name, from_header or certain)
+    value = overrides.get(attribute.name, from_header or predicted)
     return Attribute(
         name=attribute.name,
         value=value,

@@ -15,7 +15,7 @@ from report_gen.drafting.attention import OnAttention, pass_attention
 from report_gen.drafting.batch_conditioning import condition_batch
 from report_gen.drafting.batching import DraftBatch, draft_in_time
 from report_gen.drafting.comparison import compare_studies
-from report_gen.drafting.conditioning_inputs import check_request
+from report_gen.drafting.conditioning_inputs import check_request, uncertain_attributes
 from report_gen.drafting.limits import NO_LIMITS, Deadline, StudyLimits
 from report_gen.drafting.prepared_study import LoadedStudy, PreprocessedStudy
 from report_gen.drafting.preprocessing import StudyPreprocessor
@@ -253,6 +253,7 @@ class Drafter:
                 {one.name: one.value for one in row if one.from_header or one.overridden}
                 for row in conditioning.attributes
             ],
+            unnamed=[uncertain_attributes(self._model.config.attributes, row) for row in conditioning.attributes],
             locations=conditioning.locations,
             decoding=decoding,
             generators=[_study_generator(item.loaded.request.study, decoding) for item in batch],

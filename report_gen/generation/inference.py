@@ -6,7 +6,7 @@ and its cache are those of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from report_gen.errors import UsageError
 from report_gen.generation.confidence import token_probabilities
 from report_gen.generation.decoding import Decoding
 from report_gen.generation.interruption import call_before_token
-from report_gen.generation.reranking import fewest_stated_contradictions, needs_candidates, select_candidate
+from report_gen.generation.reranking import claimed_attributes, fewest_claims, needs_candidates, select_candidate
 from report_gen.generation.sampling import sampling_processors
 from report_gen.generation.text_composing import (
     GeneratedText,
@@ -26,7 +26,6 @@ from report_gen.generation.text_composing import (
     without_contradictions,
     without_unsupported,
 )
-from report_gen.labeling import contradicted_attributes
 from report_gen.model import Checkpoint, ReportModel
 from report_gen.records import (
     AttributeName,
@@ -45,6 +44,7 @@ def generate_texts(
     states: Sequence[Sequence[FindingState]],
     attributes: Sequence[Mapping[AttributeName, str]] | None = None,
     stated: Sequence[Mapping[AttributeName, str]] | None = None,
+    unnamed: Sequence[Collection[AttributeName]] | None = None,
     locations: Sequence[Sequence[FindingLocation]] | None = None,
     decoding: Decoding,
     generators: Sequence[torch.Generator] = (),
@@ -62,6 +62,7 @@ def generate_texts(
         states: The finding states [B][F] that condition the decoder.
         attributes: The attributes that condition the decoder, B mappings from name to value, "" for unknown.
         stated: Those of them that the header or the reader states, which no sentence may contradict; None for none.
+        unnamed: Those of them that are too uncertain to be named if another candidate does without; None for none.
         locations: The locations [B][F] that condition the decoder; None for a model without locations.
         decoding: Method, length and number of candidates.
         generators: B random generators, see `study_generator`; needed where `decoding` samples.
@@ -73,7 +74,7 @@ def generate_texts(
     """
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
-    stated = stated or [{} for _ in studies]
+    stated, unnamed = stated or [{} for _ in studies], unnamed or [() for _ in studies]
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
         tokens = generate_tokens(
@@ -98,7 +99,7 @@ def generate_texts(
                 n
                 for n in studies
                 if firsts[n].doubtful_words
-                or contradicted_attributes(firsts[n].text, stated[n])
+                or claimed_attributes(firsts[n].text, stated[n], unnamed[n])
                 or needs_candidates(firsts[n].text, states[n], attributes[n], locations[n], schema=schema)
             ]
             sampled = generate(_repeated(rows, further), replace(decoding, method="sample")) if rows else []
@@ -106,8 +107,9 @@ def generate_texts(
                 candidates[row] += texts
     selected = []
     for n, texts in enumerate(candidates):
-        consistent = [texts[index] for index in fewest_stated_contradictions([one.text for one in texts], stated[n])]
-        selected.append(select_candidate(consistent, states[n], attributes[n], locations[n], schema=schema))
+        allowed = fewest_claims([one.text for one in texts], stated[n], unnamed[n])
+        kept = [texts[index] for index in allowed]
+        selected.append(select_candidate(kept, states[n], attributes[n], locations[n], schema=schema))
     if not decoding.remove_unsupported:
         return selected
     supported = [without_unsupported(selected[n], states[n], locations[n], schema) for n in studies]

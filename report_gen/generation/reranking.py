@@ -7,7 +7,7 @@ those that contradict the fewest attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
 
@@ -19,6 +19,7 @@ from report_gen.labeling import (
     label_findings,
     locate_findings,
     mismatched_attributes,
+    named_values,
 )
 from report_gen.metrics import Pairs, rouge_l_coco
 from report_gen.records import AttributeName, FindingLocation, FindingSchema, FindingState, split_sentences
@@ -121,17 +122,33 @@ def fewest_contradictions(texts: Sequence[str], attributes: Mapping[AttributeNam
     return [index for index, count in enumerate(counts) if count == min(counts)]
 
 
-def fewest_stated_contradictions(texts: Sequence[str], stated: Mapping[AttributeName, str]) -> list[int]:
-    """Return the indices of the texts with the fewest attributes that contradict those that a header states, in order.
-
-    A text contradicts the header already if it names another body part beside that of the header.
+def fewest_claims(
+    texts: Sequence[str], stated: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
+) -> list[int]:
+    """Return the indices, in order, of the texts with the fewest claims about attributes that are not supported.
 
     Args:
         texts: The candidates.
-        stated: The attributes that headers or the reader state.
+        stated: As in `claimed_attributes`.
+        unnamed: As in `claimed_attributes`.
     """
-    counts = [len(contradicted_attributes(text, stated)) for text in texts]
+    counts = [len(claimed_attributes(text, stated, unnamed)) for text in texts]
     return [index for index, count in enumerate(counts) if count == min(counts)]
+
+
+def claimed_attributes(
+    text: str, stated: Mapping[AttributeName, str], unnamed: Collection[AttributeName] = ()
+) -> tuple[AttributeName, ...]:
+    """Return the attributes for which a text names what the study does not support.
+
+    Args:
+        text: A report.
+        stated: The attributes that headers or the reader state. A text contradicts them already if it names another
+            body part beside theirs.
+        unnamed: Attributes that the model is uncertain of, and that a text had better not name.
+    """
+    named = tuple(name for name in unnamed if named_values(name, text))
+    return contradicted_attributes(text, stated) + named
 
 
 def inconsistency(

@@ -10,6 +10,7 @@ from report_gen.drafting.conditioning_inputs import (
     resolve_attributes,
     resolve_overrides,
     resolve_states,
+    uncertain_attributes,
 )
 from report_gen.errors import UsageError
 from report_gen.labeling.schema_files import chest_xray
@@ -40,16 +41,17 @@ def test_the_reader_takes_precedence_over_the_header() -> None:
     assert resolve(plane="axial") == resolve()
 
 
-def test_an_uncertain_value_stays_unknown_unless_the_header_or_the_reader_states_it() -> None:
-    def resolve_at(threshold: float, header: dict[AttributeName, str], overrides: dict[str, str]) -> Attribute:
+def test_an_uncertain_value_conditions_the_decoder_but_should_not_be_named() -> None:
+    def uncertain_at(threshold: float, header: dict[AttributeName, str], overrides: dict[str, str]) -> frozenset[str]:
         known = [MODALITY.model_copy(update={"threshold": threshold})]
-        (attribute,) = resolve_attributes(known, [[0.75, 0.25]], header, overrides)
-        return attribute
+        resolved = resolve_attributes(known, [[0.75, 0.25]], header, overrides)
+        assert resolved[0].value
+        return uncertain_attributes(known, resolved)
 
-    assert resolve_at(0.75, {}, {}).value == "CT"
-    assert resolve_at(0.76, {}, {}) == Attribute(name="modality", value="", predicted="CT")
-    assert resolve_at(0.76, {"modality": "MR"}, {}).value == "MR"
-    assert resolve_at(0.76, {}, {"modality": "CT"}).value == "CT"
+    assert uncertain_at(0.75, {}, {}) == set()
+    assert uncertain_at(0.76, {}, {}) == {"modality"}
+    assert uncertain_at(0.76, {"modality": "MR"}, {}) == set()
+    assert uncertain_at(0.76, {}, {"modality": "CT"}) == set()
 
 
 @pytest.mark.parametrize(

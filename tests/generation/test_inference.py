@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -150,6 +150,7 @@ def choose(
     states: Sequence[FindingState] = EFFUSION,
     attributes: Mapping[AttributeName, str] = MappingProxyType({}),
     stated: Mapping[AttributeName, str] = MappingProxyType({}),
+    unnamed: Collection[AttributeName] = (),
 ) -> list[str]:
     generated = generate_texts(
         tiny_checkpoint(),
@@ -158,6 +159,7 @@ def choose(
         states=[states] * rows,
         attributes=[attributes] * rows,
         stated=[stated] * rows,
+        unnamed=[unnamed] * rows,
         decoding=decoding,
         generators=[study_generator(0, row) for row in range(rows)],
     )
@@ -177,6 +179,13 @@ def test_a_candidate_that_contradicts_the_header_is_not_kept(texts: dict[str, li
     texts["sample"] = ["Pleural effusion and a cyst of the lung."] * 3
     assert choose(stated={"body_part": "chest"}) == ["Pleural effusion and a cyst of the lung."]
     assert choose() == ["Pleural effusion and a cyst of the kidney."]
+
+
+def test_a_candidate_without_an_uncertain_attribute_has_precedence(texts: dict[str, list[str]]) -> None:
+    texts["greedy"] = ["Small pleural effusion on CT."]
+    texts["sample"] = ["Small pleural effusion on MRI.", "Left pleural effusion.", "Left pleural effusion on CT."]
+    assert choose(unnamed={"modality"}) == ["Left pleural effusion."]
+    assert choose(unnamed={"plane"}) == texts["greedy"]
 
 
 def test_sentences_that_contradict_the_header_are_removed(texts: dict[str, list[str]]) -> None:

@@ -1,4 +1,4 @@
-"""Choose from which probability on an attribute (modality, plane, body part) is stated."""
+"""Choose from which probability on a draft may name an attribute (modality, plane, body part)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def tune_attributes(
     Args:
         model: The trained model.
         batches: Batches of S studies.
-        accuracies: Share of the stated values of an attribute that must be right, by attribute; others are always
-            stated.
+        accuracies: Share of the values with at least the threshold that must be right, by attribute; the threshold of
+            others is 0.
     """
     model.eval()
     attributes = model.config.attributes

@@ -96,7 +96,7 @@ def _describe_findings(config: ModelConfig) -> str:
 
 
 def _describe_attribute(attribute: AttributeConfig) -> str:
-    certain = f", if its probability is at least {attribute.threshold:.2f}" if attribute.threshold else ""
+    certain = f", named if its probability is at least {attribute.threshold:.2f}" if attribute.threshold else ""
     return f"{attribute.name} ({', '.join(attribute.values)}{certain})"
 
 

@@ -22,6 +22,6 @@ class DecisionRecipe(FrozenModel):
     """Cost of stating a finding that is not there, relative to that of missing one. Each finding gets the threshold
     with the highest expected F-measure for this cost; 1 gives the F1 score, more states fewer findings."""
     attribute_accuracy: dict[AttributeName, Annotated[float, Field(gt=0, le=1)]] = Field(default_factory=dict)
-    """Share of right values among the values of an attribute that the model states, such as `{ modality = 0.97 }`. The
-    threshold on its probability is the lowest one with this share among the validation studies; the attribute of other
-    studies stays unknown to the decoder. An attribute that is not given is always stated."""
+    """Share of right values among the values of an attribute that drafts may name, such as `{ modality = 0.97 }`. The
+    threshold on its probability is the lowest one with this share among the validation studies; for other studies
+    candidates that do not name the attribute have precedence. An attribute that is not given may always be named."""
