@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, wraps
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -140,15 +140,11 @@ def fix_next_token(model: ReportModel, monkeypatch: pytest.MonkeyPatch, logits: 
     fixed = torch.full((model.config.vocabulary_size,), -30.0)
     for token, logit in logits.items():
         fixed[token] = logit
-    language_model, forward = model.decoder.language_model, model.decoder.language_model.forward
 
-    @wraps(forward)  # `generate` reads the signature
-    def replaced(**arguments: Any) -> Any:
-        output = forward(**arguments)
-        output.logits = torch.zeros_like(output.logits) + fixed
-        return output
+    def replaced(hidden: torch.Tensor) -> torch.Tensor:
+        return fixed.expand(*hidden.shape[:-1], -1).clone()
 
-    monkeypatch.setattr(language_model, "forward", replaced)
+    monkeypatch.setattr(model.decoder.language_model.get_output_embeddings(), "forward", replaced)
 
 
 def write_checkpoint(folder: Path, *, model: ReportModel | None = None, **changes: Any) -> Path:

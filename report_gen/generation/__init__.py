@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from report_gen.generation.inference import generate_texts, generate_tokens
     from report_gen.generation.reranking import mismatched_findings, mismatched_locations, most_agreed
     from report_gen.generation.sampling import study_generator
-    from report_gen.generation.text_composing import GeneratedText, GeneratedTokens
+    from report_gen.generation.text_composing import GeneratedText
+    from report_gen.generation.tokens import GeneratedTokens
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -21,7 +22,8 @@ else:
             "inference": ("generate_texts", "generate_tokens"),
             "reranking": ("mismatched_findings", "mismatched_locations", "most_agreed"),
             "sampling": ("study_generator",),
-            "text_composing": ("GeneratedText", "GeneratedTokens"),
+            "text_composing": ("GeneratedText",),
+            "tokens": ("GeneratedTokens",),
         },
     )
 

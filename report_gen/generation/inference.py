@@ -1,38 +1,35 @@
 """Generate report texts. Drafting, validation during training and self-critical training all call this module.
 
-`generate_texts` returns finished texts, `generate_tokens` the token ids of one candidate per row. The loop over tokens
-and its cache are those of transformers.
+`generate_texts` returns finished texts, `generate_tokens` the token ids of one candidate per row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
+from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from report_gen.errors import UsageError
-from report_gen.generation.confidence import token_probabilities
+from report_gen.generation.cached_decoder import CachedDecoder
+from report_gen.generation.cached_generation import CachedTokenGenerator
 from report_gen.generation.decoding import Decoding
-from report_gen.generation.interruption import call_before_token
+from report_gen.generation.gpt2_decoder import Gpt2Decoder
+from report_gen.generation.llama_decoder import LlamaDecoder
 from report_gen.generation.reranking import claimed_attributes, fewest_claims, needs_candidates, select_candidate
-from report_gen.generation.sampling import sampling_processors
 from report_gen.generation.text_composing import (
     GeneratedText,
-    GeneratedTokens,
     compose_text,
     without_contradictions,
     without_unsupported,
 )
+from report_gen.generation.tokens import GeneratedTokens, TokenGenerator, TokenRequest
+from report_gen.generation.transformers_generation import TransformersTokenGenerator
 from report_gen.model import Checkpoint, ReportModel
-from report_gen.records import (
-    AttributeName,
-    FindingLocation,
-    FindingState,
-)
-from report_gen.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
+from report_gen.records import AttributeName, FindingLocation, FindingState
+from report_gen.tokenizer import BOS_ID, PAD_ID
 
 
 def generate_texts(
@@ -75,19 +72,20 @@ def generate_texts(
     studies, schema = range(len(states)), checkpoint.model.config.finding_schema
     attributes, locations = attributes or [{} for _ in studies], locations or [() for _ in studies]
     stated, unnamed = stated or [{} for _ in studies], unnamed or [() for _ in studies]
+    limits = _limits(
+        checkpoint.model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens for _ in studies]
+    )
+    generator = token_generator(checkpoint.model, visual_tokens, visual_mask, prompt_ids)
 
     def generate(rows: Sequence[int], decoding: Decoding) -> list[GeneratedText]:
-        tokens = generate_tokens(
-            checkpoint.model,
-            visual_tokens=visual_tokens[list(rows)],
-            visual_mask=visual_mask[list(rows)],
-            prompt_ids=[prompt_ids[row] for row in rows],
+        request = TokenRequest(
+            studies=rows,
+            limits=[limits[row] for row in rows],
             decoding=decoding,
             generators=[generators[row] for row in rows] if decoding.method == "sample" else (),
-            max_report_tokens=[max_report_tokens[row] for row in rows] if max_report_tokens else (),
             before_token=before_token,
         )
-        return [compose_text(one, checkpoint.tokenizer) for one in tokens]
+        return [compose_text(one, checkpoint.tokenizer) for one in generator.generate(request)]
 
     if decoding.method == "sample":
         candidates = _grouped(generate(_repeated(studies, decoding.candidates), decoding), decoding.candidates)
@@ -131,37 +129,64 @@ def generate_tokens(
     """Generate the token ids of one text per row. `Decoding.candidates` is not considered.
 
     The maximum length of a text is that of its row: the smaller of `max_report_tokens` and the positions that its own
-    visual tokens and prompt leave. Rows of different maximum length are generated in separate calls, so that no row
-    shortens another one.
+    visual tokens and prompt leave.
 
     Args:
+        model: The model.
         visual_tokens: [B,K,D_txt], with visual_mask [B,K].
+        visual_mask: Mask.
         prompt_ids: Token ids of B prompts, without the begin token.
         decoding: Method and length.
         generators: For the method `sample`, one per row; None decodes that row greedily.
         max_report_tokens: B maximum numbers of report tokens, by default `Decoding.max_tokens` for every row.
-        with_probabilities: Whether to compute the probability of each token, by one more forward pass.
+        with_probabilities: Whether to return the probability of each token.
         before_token: Called before each token. An error that it raises ends the generation.
 
     Raises:
         UsageError: A prompt leaves no positions for a report.
     """
     limits = _limits(model, visual_mask, prompt_ids, max_report_tokens or [decoding.max_tokens] * len(prompt_ids))
-    generated: dict[int, GeneratedTokens] = {}
-    for limit in dict.fromkeys(limits):
-        rows = [row for row, other in enumerate(limits) if other == limit]
-        tokens = _generate_rows(
+    request = TokenRequest(
+        studies=range(len(prompt_ids)),
+        limits=limits,
+        decoding=decoding,
+        generators=generators,
+        with_probabilities=with_probabilities,
+        before_token=before_token,
+    )
+    return token_generator(model, visual_tokens, visual_mask, prompt_ids).generate(request)
+
+
+@torch.inference_mode()
+def token_generator(
+    model: ReportModel, visual_tokens: torch.Tensor, visual_mask: torch.Tensor, prompt_ids: Sequence[Sequence[int]]
+) -> TokenGenerator:
+    """Return what generates texts for B studies: the fast generator for a decoder that it knows, or transformers.
+
+    Args:
+        model: The model.
+        visual_tokens: [B,K,D_txt], with visual_mask [B,K].
+        visual_mask: Mask.
+        prompt_ids: Token ids of B prompts, without the begin token.
+    """
+    input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
+    decoder = find_cached_decoder(model.decoder.language_model)
+    if decoder is None:
+        return TransformersTokenGenerator(
             model,
-            visual_tokens=visual_tokens[rows],
-            visual_mask=visual_mask[rows],
-            prompt_ids=[prompt_ids[row] for row in rows],
-            arguments=_generate_arguments(decoding, [generators[row] for row in rows] if generators else ())
-            | {"stopping_criteria": call_before_token(before_token)},
-            max_new_tokens=limit,
-            with_probabilities=with_probabilities,
+            visual_tokens=visual_tokens,
+            visual_mask=visual_mask,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
         )
-        generated |= zip(rows, tokens, strict=True)
-    return [generated[row] for row in range(len(limits))]
+    inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
+    return CachedTokenGenerator(decoder, decoder.begin(inputs))
+
+
+def find_cached_decoder(language_model: nn.Module) -> CachedDecoder | None:
+    """Return the fast decoder for a language model of transformers; None if there is none for its architecture."""
+    kinds: tuple[type[Gpt2Decoder] | type[LlamaDecoder], ...] = (Gpt2Decoder, LlamaDecoder)
+    return next((kind(language_model) for kind in kinds if kind.supports(language_model)), None)
 
 
 def _limits(
@@ -178,38 +203,6 @@ def _limits(
     return [min(*pair) for pair in zip(free, max_report_tokens, strict=True)]
 
 
-@torch.inference_mode()
-def _generate_rows(
-    model: ReportModel,
-    *,
-    visual_tokens: torch.Tensor,
-    visual_mask: torch.Tensor,
-    prompt_ids: Sequence[Sequence[int]],
-    arguments: dict[str, Any],
-    max_new_tokens: int,
-    with_probabilities: bool,
-) -> list[GeneratedTokens]:
-    """Generate one text per row, all with the same maximum length."""
-    input_ids, attention_mask = _begin_reports(prompt_ids, visual_tokens.device)
-    inputs = model.decoder.conditioned(visual_tokens, visual_mask, input_ids, attention_mask)
-    token_ids = model.decoder.language_model.generate(**inputs, **arguments, max_new_tokens=max_new_tokens)
-    # With `inputs_embeds` transformers returns the new tokens only, with `input_ids` the prompt as well.
-    token_ids = token_ids[:, input_ids.shape[1] :] if "input_ids" in inputs else token_ids  # [B,R]
-    probabilities: list[list[float]] = [[] for _ in prompt_ids]
-    finite = [True for _ in prompt_ids]
-    if with_probabilities:
-        given = token_probabilities(
-            model,
-            visual_tokens=visual_tokens,
-            visual_mask=visual_mask,
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_ids=token_ids,
-        )
-        probabilities, finite = given.tolist(), given.isfinite().all(1).tolist()
-    return [_cut_at_end(*row) for row in zip(token_ids.tolist(), probabilities, finite, strict=True)]
-
-
 def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Return prompts with the begin token [B,P] and their attention mask [B,P].
 
@@ -220,32 +213,6 @@ def _begin_reports(prompt_ids: Sequence[Sequence[int]], device: torch.device) ->
     ones = [torch.ones_like(row) for row in rows]
     attention_mask = pad_sequence(ones, batch_first=True, padding_side="left")
     return input_ids.to(device), attention_mask.to(device)
-
-
-def _generate_arguments(decoding: Decoding, generators: Sequence[torch.Generator | None]) -> dict[str, Any]:
-    """Return the keyword arguments of transformers' `generate`, which never samples itself, see `GumbelNoise`."""
-    arguments = {
-        "do_sample": False,
-        "num_beams": decoding.beams if decoding.method == "beam" else 1,
-        "bos_token_id": BOS_ID,
-        "eos_token_id": EOS_ID,
-        # Finished rows are filled with the end token: transformers drops an attention mask of ones, and then warns of
-        # every padding token among its inputs. Texts are cut at their first end token anyway.
-        "pad_token_id": EOS_ID,
-        "suppress_tokens": [PAD_ID, UNK_ID, BOS_ID],
-    }
-    if decoding.method == "beam":
-        return arguments | {"length_penalty": 1.0}
-    if decoding.method == "sample":
-        return arguments | {"logits_processor": sampling_processors(decoding, generators)}
-    return arguments
-
-
-def _cut_at_end(token_ids: list[int], probabilities: list[float], finite: bool) -> GeneratedTokens:
-    length = token_ids.index(EOS_ID) if EOS_ID in token_ids else len(token_ids)
-    return GeneratedTokens(
-        tuple(token_ids[:length]), tuple(probabilities[:length]), ended=EOS_ID in token_ids, finite=finite
-    )
 
 
 def _repeated(rows: Sequence[int], times: int) -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from report_gen.auditing import has_deidentification_mark, remove_unsupported, remove_unsupported_sides
 from report_gen.generation.confidence import geometric_mean
+from report_gen.generation.tokens import GeneratedTokens
 from report_gen.labeling import contradicted_attributes
 from report_gen.records import (
     AttributeName,
@@ -48,19 +49,6 @@ class GeneratedText:
 
 _DOUBTFUL = 0.35
 """In 262 candidates for abnormal studies this found six of nine invented words, and about one of 1,000 other words."""
-
-
-@dataclass(frozen=True)
-class GeneratedTokens:
-    """The token ids of one text without its end token, and the probability of each token."""
-
-    token_ids: tuple[int, ...]
-    probabilities: tuple[float, ...] = ()
-    """One per token, 0..1; empty if they were not requested."""
-    ended: bool = True
-    """Whether the model generated the end token; False if the text was cut at the largest length."""
-    finite: bool = True
-    """Whether all probabilities are finite; False if weights are so large that sums of their products overflow."""
 
 
 def compose_text(tokens: GeneratedTokens, tokenizer: ReportTokenizer) -> GeneratedText:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
 
 from report_gen.config.model import MAX_STEPS
 from report_gen.drafting import Drafter, StudyLimits, image_fitting, limits
@@ -60,16 +60,14 @@ def slow_images(monkeypatch: pytest.MonkeyPatch, clock: Clock, seconds: Callable
 
 def slow_steps(monkeypatch: pytest.MonkeyPatch, clock: Clock, drafter: Drafter, seconds: float) -> None:
     """Let the clock advance by some seconds per row whenever the decoder computes a token."""
-    language_model = drafter._model.decoder.language_model
-    forward = language_model.forward
+    output = drafter._model.decoder.language_model.get_output_embeddings()
+    forward = output.forward
 
-    @wraps(forward)  # `generate` reads the signature
-    def advance(**arguments: Any) -> Any:
-        output = forward(**arguments)
-        clock.now += seconds * len(output.logits)
-        return output
+    def advance(hidden: torch.Tensor) -> torch.Tensor:
+        clock.now += seconds * len(hidden)
+        return cast("torch.Tensor", forward(hidden))
 
-    monkeypatch.setattr(language_model, "forward", advance)
+    monkeypatch.setattr(output, "forward", advance)
 
 
 def test_a_study_that_loads_slowly_is_refused_alone(

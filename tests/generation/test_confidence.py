@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from report_gen.generation import Decoding, generate_tokens, study_generator
-from report_gen.generation.confidence import geometric_mean, token_probabilities
+from report_gen.generation.confidence import geometric_mean
+from report_gen.generation.transformers_generation import token_probabilities
 from report_gen.tokenizer import BOS_ID, PAD_ID
 from tests.builders import fix_next_token, tiny_config, tiny_model
 

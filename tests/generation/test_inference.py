@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from report_gen.generation import Decoding, GeneratedTokens, generate_texts, inference, study_generator
 from report_gen.generation.text_composing import compose_text
+from report_gen.generation.tokens import TokenGenerator, TokenRequest
 from report_gen.labeling import chest_xray
 from report_gen.records import AttributeName, FindingState, SectionName
 from tests.builders import tiny_checkpoint, tokenizer
@@ -135,11 +136,13 @@ def texts(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """Texts that replace those of the decoder, by method; `calls` lists method and rows of every call."""
     replaced: dict[str, list[str]] = {"greedy": [], "sample": [], "calls": []}
 
-    def stub(model: object, *, prompt_ids: list[list[int]], decoding: Decoding, **_: object) -> list[GeneratedTokens]:
-        replaced["calls"].append(f"{decoding.method}: {len(prompt_ids)}")
-        return [tokens_of(text) for text in replaced[decoding.method][: len(prompt_ids)]]
+    class Stub(TokenGenerator):
+        def generate(self, request: TokenRequest) -> list[GeneratedTokens]:
+            method = request.decoding.method
+            replaced["calls"].append(f"{method}: {len(request.studies)}")
+            return [tokens_of(text) for text in replaced[method][: len(request.studies)]]
 
-    monkeypatch.setattr(inference, "generate_tokens", stub)
+    monkeypatch.setattr(inference, "token_generator", lambda *_: Stub())
     return replaced
 
 

@@ -6,27 +6,25 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import chisquare
-from transformers import LogitsProcessorList
 
 from report_gen.generation import Decoding, generate_tokens, study_generator
-from report_gen.generation.sampling import GumbelNoise, sampling_processors
+from report_gen.generation.sampling import Sampler
 from tests.builders import fix_next_token, tiny_model
 
 LOGITS = torch.tensor([1.0, 0.0, -0.5, 2.0, 0.3, -2.0])
 DRAWS = 20_000
 
 
-def draw(processors: LogitsProcessorList, draws: int = DRAWS) -> np.ndarray:
+def draw(sampler: Sampler, draws: int = DRAWS) -> np.ndarray:
     """Counts of the sampled tokens over several calls for one row."""
-    ids = torch.zeros(1, 1, dtype=torch.long)
-    tokens = [int(processors(ids, LOGITS[None].clone()).argmax()) for _ in range(draws)]
+    tokens = [int(sampler(LOGITS[None], [0]).argmax()) for _ in range(draws)]
     return np.bincount(tokens, minlength=len(LOGITS))
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_samples_are_distributed_as_the_softmax(temperature: float) -> None:
     decoding = Decoding(method="sample", temperature=temperature, top_p=1.0)
-    counts = draw(sampling_processors(decoding, [study_generator(0, "study")]))
+    counts = draw(Sampler(decoding, [study_generator(0, "study")]))
     expected = DRAWS * (LOGITS / temperature).double().softmax(0).numpy()
     assert chisquare(counts, expected).pvalue > 1e-3
 
@@ -34,26 +32,36 @@ def test_samples_are_distributed_as_the_softmax(temperature: float) -> None:
 def test_top_p_keeps_the_most_probable_tokens_and_renormalizes() -> None:
     """The probabilities are 0.57, 0.21, 0.10, 0.08, 0.05, 0.01: the first two reach 0.75."""
     decoding = Decoding(method="sample", temperature=1.0, top_p=0.75)
-    counts = draw(sampling_processors(decoding, [study_generator(0, "study")]))
+    counts = draw(Sampler(decoding, [study_generator(0, "study")]))
     assert np.flatnonzero(counts).tolist() == [0, 3]
     expected = DRAWS * LOGITS[[0, 3]].double().softmax(0).numpy()
     assert chisquare(counts[[0, 3]], expected).pvalue > 1e-3
 
 
+PLAIN = Decoding(method="sample", temperature=1.0, top_p=1.0)
+
+
 def test_rows_draw_independently_of_each_other() -> None:
     scores = torch.zeros(3, 50)
-    ids = torch.zeros(3, 1, dtype=torch.long)
-    together = GumbelNoise([study_generator(0, name) for name in "abc"])(ids, scores)
-    alone = GumbelNoise([study_generator(0, "b")])(ids[:1], scores[:1])
+    together = Sampler(PLAIN, [study_generator(0, name) for name in "abc"])(scores, [0, 1, 2])
+    alone = Sampler(PLAIN, [study_generator(0, "b")])(scores[:1], [0])
     assert torch.equal(together[1], alone[0])
     assert not torch.equal(together[0], together[1])
 
 
 def test_a_row_without_a_generator_is_greedy() -> None:
     scores = torch.randn(2, 50)
-    found = GumbelNoise([None, study_generator(0, "a")])(torch.zeros(2, 1, dtype=torch.long), scores)
+    found = Sampler(PLAIN, [None, study_generator(0, "a")])(scores, [0, 1])
     assert torch.equal(found[0], scores[0])
     assert not torch.equal(found[1], scores[1])
+
+
+def test_a_candidate_that_ends_does_not_change_what_the_others_draw() -> None:
+    scores = torch.zeros(3, 50)
+    all_go_on, one_ended = (Sampler(PLAIN, [study_generator(0, "a")] * 3) for _ in range(2))
+    first = all_go_on(scores, [0, 1, 2])
+    torch.testing.assert_close(one_ended(scores[:2], [1, 2]), first[1:])
+    torch.testing.assert_close(one_ended(scores[:1], [2]), all_go_on(scores, [0, 1, 2])[2:])
 
 
 def test_the_generator_depends_on_seed_and_content_alone() -> None:

@@ -1,0 +1,98 @@
+"""Decoders whose arithmetic is written out here, for generation without the work of `generate` of transformers.
+
+A small decoder spends most of a step of `generate` outside its arithmetic: in the cache, the masks, the checks and the
+calls of modules. A `CachedDecoder` reads the weights of a model of transformers and computes the same numbers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
+
+from report_gen.generation.key_value_cache import CacheShape, KeyValueCache
+
+Layer = Callable[[torch.Tensor], torch.Tensor]
+
+
+class CachedDecoder(ABC):
+    """A causal language model that computes the logits of next tokens from cached keys and values.
+
+    Args:
+        shape: Layers and heads.
+        embeddings: Token embeddings.
+        output: Output layer.
+    """
+
+    def __init__(self, shape: CacheShape, *, embeddings: nn.Module, output: nn.Module) -> None:
+        self.shape = shape
+        self._embeddings = embeddings
+        self._output = output
+
+    def begin(self, inputs: Mapping[str, torch.Tensor]) -> Prefix:
+        """Compute what B texts begin with.
+
+        Args:
+            inputs: `Conditioning.decoder_inputs` for visual tokens and prompts, with P columns.
+        """
+        embedded = inputs["inputs_embeds"] if "inputs_embeds" in inputs else self._embeddings(inputs["input_ids"])
+        mask = inputs["attention_mask"]
+        cross, cross_mask = self._cross_attention(inputs)
+        dtype = self._cache_dtype(embedded)
+        cache = KeyValueCache(self.shape, mask, length=mask.shape[1], dtype=dtype, cross=cross, cross_mask=cross_mask)
+        hidden = self._hidden(embedded, cache.extend(mask.shape[1]), cache)
+        return Prefix(cache, self._output(hidden[:, -1]))
+
+    def step(self, token_ids: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+        """Append the tokens [N] to the texts of a cache and return the logits [N,vocabulary] of the next tokens."""
+        hidden = self._hidden(self._embeddings(token_ids[:, None]), cache.extend(1), cache)
+        logits: torch.Tensor = self._output(hidden[:, -1])
+        return logits
+
+    @abstractmethod
+    def _hidden(self, embedded: torch.Tensor, positions: torch.Tensor, cache: KeyValueCache) -> torch.Tensor:
+        """Return the input of the output layer [N,L,D] for token embeddings [N,L,D] at positions [N or 1,L]."""
+
+    def _cross_attention(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return keys and values of the cross-attention and their mask, see `KeyValueCache`."""
+        return None, None
+
+    @staticmethod
+    def _cache_dtype(embedded: torch.Tensor) -> torch.dtype:
+        """Return the type of keys and values: that of the weights, or of the autocast that computes them."""
+        kind = embedded.device.type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else embedded.dtype
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What B texts begin with: visual tokens, prompt and begin token. It is computed once for all their candidates."""
+
+    cache: KeyValueCache
+    logits: torch.Tensor
+    """Logits [B,vocabulary] of the first report tokens."""
+
+    def start(self, rows: Sequence[int], *, max_tokens: int) -> tuple[KeyValueCache, torch.Tensor]:
+        """Return a cache for texts that begin with `rows`, and the logits [N,vocabulary] of their first tokens."""
+        cache = self.cache.copies(rows, length=self.cache.filled + max_tokens)
+        return cache, self.logits[list(rows)]
+
+
+def affine(module: nn.Module) -> Layer:
+    """Return the function of a linear layer for inputs [rows,in], without the overhead of a call of a module.
+
+    A layer of another type, such as one with a low-rank adapter, is called as it is.
+    """
+    if type(module) is Conv1D:
+        weight: Any = module.weight
+        bias: Any = module.bias
+        return lambda inputs: torch.addmm(bias, inputs, weight)
+    if type(module) is nn.Linear:
+        return lambda inputs: functional.linear(inputs, module.weight, module.bias)
+    return module

@@ -1,0 +1,167 @@
+"""The keys and values of all layers of a decoder, in memory that is allocated once per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class CacheShape:
+    """What a cache has to know of a decoder."""
+
+    layers: int
+    key_value_heads: int
+    head_width: int
+    scale: float
+    """Factor of the products of queries and keys, usually 1 / sqrt(head_width)."""
+
+
+class KeyValueCache:
+    """Keys and values of N texts of one length.
+
+    The cache attends for the decoder. Per forward pass the decoder calls `extend` once and `attend` once per layer.
+
+    Args:
+        shape: Layers and heads of the decoder.
+        mask: Attention mask [N,P] of the first tokens, 1 or 0. Every later token is attended to.
+        length: Largest number of tokens T of a text, P included.
+        dtype: Type of the keys and values.
+        cross: Keys and values [2*layers,N,heads,K,head_width] that do not depend on the text, for cross-attention.
+        cross_mask: Which of the K are attended to [N,K] bool; None for all.
+    """
+
+    def __init__(
+        self,
+        shape: CacheShape,
+        mask: torch.Tensor,
+        *,
+        length: int,
+        dtype: torch.dtype,
+        cross: torch.Tensor | None = None,
+        cross_mask: torch.Tensor | None = None,
+    ) -> None:
+        texts, first = mask.shape
+        self._shape = shape
+        self._first = first
+        self._filled = 0
+        self._stored = torch.empty(
+            (2 * shape.layers, texts, shape.key_value_heads, length, shape.head_width), dtype=dtype, device=mask.device
+        )
+        self._layers = self._stored.unbind()
+        self._visible = torch.ones((texts, length), dtype=torch.bool, device=mask.device)
+        self._visible[:, :first] = mask.bool()
+        self._padded = not bool(mask.all())
+        self._counts = (
+            self._visible.long().cumsum(1) if self._padded else torch.arange(1, length + 1, device=mask.device)[None]
+        )
+        self._cross, self._cross_mask = cross, cross_mask
+        self._bias: torch.Tensor | None = None
+        self._causal = False
+
+    @property
+    def filled(self) -> int:
+        """Number of tokens of each text."""
+        return self._filled
+
+    @property
+    def size(self) -> int:
+        """Number of texts N."""
+        return self._stored.shape[1]
+
+    @property
+    def has_cross_attention(self) -> bool:
+        """Whether the texts attend to something else than themselves."""
+        return self._cross is not None
+
+    def extend(self, length: int) -> torch.Tensor:
+        """Make room for the next L tokens of every text and return their positions [N or 1,L]."""
+        start, end = self._filled, self._filled + length
+        self._filled = end
+        self._causal, self._bias = False, None
+        if not self._padded and start == 0:
+            self._causal = length > 1
+        elif self._padded or length > 1:
+            rows = torch.arange(start, end, device=self._stored.device)
+            seen = torch.arange(end, device=self._stored.device) <= rows[:, None]  # [L,end]
+            allowed = self._visible[:, None, None, :end] & seen
+            # The smallest number instead of -inf: a padding token before the first visible one may see nothing.
+            smallest = torch.finfo(self._stored.dtype).min
+            self._bias = torch.zeros_like(allowed, dtype=self._stored.dtype).masked_fill_(~allowed, smallest)
+        return (self._counts[:, start:end] - 1).clamp(min=0)
+
+    def attend(self, layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Store the keys and values of the tokens of `extend` and return their attention [N,L,heads,head_width].
+
+        Args:
+            layer: Number of the layer.
+            queries: [N,L,heads,head_width].
+            keys: [N,L,key_value_heads,head_width], as the values.
+            values: Values.
+        """
+        end, start = self._filled, self._filled - keys.shape[1]
+        all_keys, all_values = self._layers[2 * layer], self._layers[2 * layer + 1]
+        all_keys[:, :, start:end] = keys.transpose(1, 2)
+        all_values[:, :, start:end] = values.transpose(1, 2)
+        return functional.scaled_dot_product_attention(
+            queries.transpose(1, 2),
+            all_keys[:, :, :end],
+            all_values[:, :, :end],
+            attn_mask=self._bias,
+            is_causal=self._causal,
+            scale=self._shape.scale,
+            enable_gqa=queries.shape[2] != keys.shape[2],
+        ).transpose(1, 2)
+
+    def attend_across(self, layer: int, queries: torch.Tensor) -> torch.Tensor:
+        """Return the cross-attention [N,L,heads,head_width] of queries of that shape."""
+        if self._cross is None:
+            raise ValueError("the texts attend to nothing else than themselves")
+        return functional.scaled_dot_product_attention(
+            queries.transpose(1, 2),
+            self._cross[2 * layer],
+            self._cross[2 * layer + 1],
+            attn_mask=None if self._cross_mask is None else self._cross_mask[:, None, None],
+            scale=self._shape.scale,
+        ).transpose(1, 2)
+
+    def copies(self, rows: Sequence[int], *, length: int) -> KeyValueCache:
+        """Return a cache whose texts begin with those of `rows`, with room for T tokens in all."""
+        index = torch.tensor(rows, device=self._stored.device)
+        copy = KeyValueCache(
+            self._shape,
+            self._visible[index, : self._filled],
+            length=length,
+            dtype=self._stored.dtype,
+            cross=None if self._cross is None else self._cross[:, index],
+            cross_mask=None if self._cross_mask is None else self._cross_mask[index],
+        )
+        copy._stored[:, :, :, : self._filled] = self._stored[:, index, :, : self._filled]
+        copy._filled = self._filled
+        return copy
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these texts only, in this order."""
+        index = torch.tensor(rows, device=self._stored.device)
+        filled = self._filled
+        stored = self._stored.new_empty((self._stored.shape[0], len(rows), *self._stored.shape[2:]))
+        stored[:, :, :, :filled] = self._stored[:, :, :, :filled].index_select(1, index)
+        self._stored, self._layers = stored, stored.unbind()
+        self._visible = self._visible[index]
+        if self._padded:
+            self._counts = self._counts[index]
+        if self._cross is not None:
+            self._cross = self._cross[:, index]
+        if self._cross_mask is not None:
+            self._cross_mask = self._cross_mask[index]
+
+    def reorder(self, rows: Sequence[int]) -> None:
+        """Replace every text by another one that begins with the same P tokens: only what follows them is copied."""
+        if list(rows) == list(range(self.size)):
+            return
+        index = torch.tensor(rows, device=self._stored.device)
+        written = self._stored[:, :, :, self._first : self._filled]
+        written.copy_(written.index_select(1, index))

@@ -1,0 +1,207 @@
+"""Generation with the decoders of this package, against `generate` of transformers and its full forward passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+from report_gen.generation import Decoding, GeneratedTokens, inference, study_generator
+from report_gen.generation.cached_generation import CachedTokenGenerator
+from report_gen.generation.sampling import keep_most_probable
+from report_gen.generation.tokens import TokenRequest
+from report_gen.generation.transformers_generation import TransformersTokenGenerator
+from report_gen.model import ReportModel
+from report_gen.tokenizer import EOS_ID
+from tests.builders import tiny_config, tiny_model
+
+STUDIES, K = 6, 5
+PROMPTS = [[10 + study] * (1 + 2 * (study % 3)) for study in range(STUDIES)]
+LLAMA = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+}
+GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 128}
+DECODERS: dict[str, dict[str, Any]] = {
+    "gpt2": {},
+    "gpt2-cross-attention": {"conditioning": "cross_attention"},
+    "gpt2-exact-gelu": {"transformer": GPT2 | {"model_type": "gpt2", "activation_function": "gelu"}},
+    "llama": {"transformer": LLAMA | {"model_type": "llama"}},
+    "llama-biases-tied": {
+        "transformer": LLAMA | {"model_type": "llama", "attention_bias": True, "tie_word_embeddings": True}
+    },
+    "llama3-frequencies": {
+        "transformer": LLAMA
+        | {
+            "model_type": "llama",
+            "rope_parameters": {
+                "rope_type": "llama3",
+                "rope_theta": 10000.0,
+                "factor": 8.0,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64,
+            },
+        }
+    },
+    "mistral": {"transformer": LLAMA | {"model_type": "mistral", "sliding_window": None}},
+    "qwen2": {"transformer": LLAMA | {"model_type": "qwen2"}},
+}
+OTHERS: dict[str, dict[str, Any]] = {
+    "opt": {"model_type": "opt", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 48},
+    "mistral-window": LLAMA | {"model_type": "mistral", "sliding_window": 8},
+    "gpt2-layer-scale": GPT2 | {"model_type": "gpt2", "scale_attn_by_inverse_layer_idx": True},
+}
+METHODS = {
+    "greedy": Decoding(),
+    "beam": Decoding(method="beam", beams=4),
+    "sample": Decoding(method="sample", temperature=0.7, top_p=0.9),
+    "sample-all": Decoding(method="sample", temperature=1.3, top_p=1.0),
+}
+
+
+def build(transformer: dict[str, Any] | None = None, **changes: Any) -> ReportModel:
+    decoder = {"width": 32, "layers": 2, "heads": 2, "positions": 128, "transformer": transformer}
+    return tiny_model(tiny_config(decoder=decoder, **changes))
+
+
+@pytest.fixture(scope="module", params=DECODERS)
+def model(request: pytest.FixtureRequest) -> ReportModel:
+    return build(**DECODERS[request.param])
+
+
+def inputs(studies: Sequence[int] = range(STUDIES)) -> tuple[torch.Tensor, torch.Tensor, list[list[int]]]:
+    """Visual tokens, their mask with missing tokens in the middle, and prompts of three lengths."""
+    tokens = torch.randn(STUDIES, K, 32, generator=torch.Generator().manual_seed(3))
+    mask = torch.ones(STUDIES, K, dtype=torch.bool)
+    mask[2, 2:], mask[4, 1] = False, False
+    rows = list(studies)
+    return tokens[rows], mask[rows], [PROMPTS[row] for row in rows]
+
+
+def generate(
+    model: ReportModel, monkeypatch: pytest.MonkeyPatch, *, cached: bool, **changes: Any
+) -> list[GeneratedTokens]:
+    with monkeypatch.context() as patch:
+        if not cached:
+            patch.setattr(inference, "find_cached_decoder", lambda _: None)
+        generator = inference.token_generator(model, *inputs())
+        assert isinstance(generator, CachedTokenGenerator if cached else TransformersTokenGenerator)
+        return generator.generate(TokenRequest(**changes))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_texts_are_those_of_transformers(model: ReportModel, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """Several texts per study, in any order, of different largest lengths; three candidates share a generator."""
+    studies = [5, 0, 0, 0, 1, 2, 3, 4, 4]
+
+    def texts(cached: bool) -> list[GeneratedTokens]:
+        generators = [study_generator(0, study) for study in range(STUDIES)]
+        return generate(
+            model,
+            monkeypatch,
+            cached=cached,
+            studies=studies,
+            limits=[30, 25, 25, 25, 1, 7, 30, 30, 30],
+            decoding=METHODS[method],
+            generators=[generators[study] for study in studies] if "sample" in method else (),
+        )
+
+    ours, theirs = texts(cached=True), texts(cached=False)
+    assert [text.token_ids for text in ours] == [text.token_ids for text in theirs]
+    assert [text.ended for text in ours] == [text.ended for text in theirs]
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.probabilities == pytest.approx(their.probabilities, abs=1e-5)
+    assert len({text.token_ids for text in ours}) > 4
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam", "sample"])
+def test_some_texts_end_before_others(model: ReportModel, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    """An end token that sometimes is the most probable one: texts leave the batch at different times."""
+    output = model.decoder.language_model.get_output_embeddings()
+    forward = output.forward
+
+    def with_frequent_end(hidden: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = forward(hidden)
+        logits[..., EOS_ID] = logits.amax(-1) + logits[..., 50] - 2 * logits.std(-1)
+        return logits
+
+    monkeypatch.setattr(output, "forward", with_frequent_end)
+    arguments: dict[str, Any] = {
+        "studies": [study for study in range(STUDIES) for _ in range(3)],
+        "limits": [40] * 3 * STUDIES,
+        "decoding": METHODS[method],
+    }
+
+    def texts(cached: bool) -> list[tuple[int, ...]]:
+        shared = [study_generator(0, study) for study in range(STUDIES) for _ in range(3)]
+        chosen = {"generators": shared} if method == "sample" else {}
+        return [text.token_ids for text in generate(model, monkeypatch, cached=cached, **arguments, **chosen)]
+
+    ours = texts(cached=True)
+    assert ours == texts(cached=False)
+    if method == "sample":
+        assert len({len(text) for text in ours}) > 2
+
+
+@torch.inference_mode()
+def test_steps_compute_the_logits_of_a_full_forward_pass(model: ReportModel) -> None:
+    tokens, mask, prompts = inputs()
+    decoder = inference.find_cached_decoder(model.decoder.language_model)
+    assert decoder is not None
+    input_ids, attention_mask = inference._begin_reports(prompts, tokens.device)
+    prefix = decoder.begin(model.decoder.conditioned(tokens, mask, input_ids, attention_mask))
+    written = torch.randint(40, 90, (STUDIES, 9), generator=torch.Generator().manual_seed(1))
+    text = torch.cat([input_ids, written], 1)
+    full = model.decoder(tokens, mask, text, torch.cat([attention_mask, torch.ones_like(written)], 1))
+    cache, logits = prefix.start(range(STUDIES), max_tokens=9)
+    for step in range(9):
+        torch.testing.assert_close(logits, full[:, step - 10], atol=2e-4, rtol=1e-4)
+        logits = decoder.step(written[:, step], cache)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_decoders_use_transformers(name: str) -> None:
+    model = build(transformer=OTHERS[name])
+    assert inference.find_cached_decoder(model.decoder.language_model) is None
+    assert isinstance(inference.token_generator(model, *inputs()), TransformersTokenGenerator)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama"])
+def test_low_rank_adapters_that_are_not_merged_are_applied(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(**DECODERS[name])
+    arguments: dict[str, Any] = {
+        "studies": range(STUDIES),
+        "limits": [20] * STUDIES,
+        "decoding": Decoding(),
+    }
+    before = generate(model, monkeypatch, cached=True, **arguments)
+    torch.manual_seed(0)
+    lora = LoraConfig(r=2, init_lora_weights=False, fan_in_fan_out=name == "gpt2")
+    inject_adapter_in_model(lora, model.decoder.language_model)
+    model.eval()
+    after = generate(model, monkeypatch, cached=True, **arguments)
+    theirs = generate(model, monkeypatch, cached=False, **arguments)
+    assert [text.token_ids for text in after] == [text.token_ids for text in theirs]
+    assert after != before
+
+
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("spread", [0.01, 1.0, 8.0])
+def test_nucleus_is_that_of_transformers(top_p: float, spread: float) -> None:
+    """Flat and peaked distributions over more tokens than are looked at first."""
+    logits = torch.randn(20, 500, generator=torch.Generator().manual_seed(0)) * spread
+    scores = TemperatureLogitsWarper(0.6)(None, logits)
+    expected = TopPLogitsWarper(top_p)(None, scores.clone())
+    kept, theirs = keep_most_probable(scores, top_p).isfinite(), expected.isfinite()
+    # Sums of probabilities differ by their order in the last digit: at most one token per row may differ.
+    assert int((kept != theirs).sum(1).max()) <= 1
+    assert float((kept == theirs).float().mean()) > 0.999
