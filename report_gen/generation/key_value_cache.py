@@ -68,11 +68,6 @@ class KeyValueCache:
         return self._filled
 
     @property
-    def size(self) -> int:
-        """Number of texts N."""
-        return self._stored.shape[1]
-
-    @property
     def has_cross_attention(self) -> bool:
         """Whether the texts attend to something else than themselves."""
         return self._cross is not None
@@ -160,8 +155,9 @@ class KeyValueCache:
 
     def reorder(self, rows: Sequence[int]) -> None:
         """Replace every text by another one that begins with the same P tokens: only what follows them is copied."""
-        if list(rows) == list(range(self.size)):
-            return
-        index = torch.tensor(rows, device=self._stored.device)
-        written = self._stored[:, :, :, self._first : self._filled]
-        written.copy_(written.index_select(1, index))
+        moved = [text for text, row in enumerate(rows) if text != row]
+        if moved:
+            device = self._stored.device
+            written = self._stored[:, :, :, self._first : self._filled]
+            copied = written.index_select(1, torch.tensor([rows[text] for text in moved], device=device))
+            written.index_copy_(1, torch.tensor(moved, device=device), copied)
