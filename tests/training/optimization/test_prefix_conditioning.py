@@ -16,6 +16,7 @@ from report_gen_training.run.events import ignore_progress
 
 from report_gen.drafting import Drafter
 from report_gen.generation import Decoding
+from report_gen.generation.cached_decoder import CachedDecoder
 from report_gen.imaging import read_study
 from report_gen.imaging.transform import ImageTransform
 from report_gen.labeling import chest_xray
@@ -32,20 +33,24 @@ STATES = {"Pleural Effusion": "present", "Edema": "uncertain", "Fracture": "abse
 
 
 class Captured(Exception):  # noqa: N818 - not an error; the test needs no more
-    """Raised instead of the forward pass: the arguments of the first call of the language model."""
+    """Raised instead of the forward pass: the inputs of the language model."""
 
     def __init__(self, call: dict[str, Any]) -> None:
         self.call = call
 
 
 @pytest.fixture(params=["prefix", "cross_attention", "numbers"])
-def model(request: pytest.FixtureRequest) -> ReportModel:
+def model(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ReportModel:
     model = tiny_model(tiny_config(conditioning=request.param))
 
-    def capture(_: torch.nn.Module, __: tuple[Any, ...], call: dict[str, Any]) -> None:
+    def capture_training(_: torch.nn.Module, __: tuple[Any, ...], call: dict[str, Any]) -> None:
         raise Captured(call)
 
-    model.decoder.language_model.register_forward_pre_hook(capture, with_kwargs=True)
+    def capture_drafting(_: CachedDecoder, inputs: dict[str, Any]) -> None:
+        raise Captured(inputs)
+
+    model.decoder.language_model.register_forward_pre_hook(capture_training, with_kwargs=True)
+    monkeypatch.setattr(CachedDecoder, "begin", capture_drafting)
     return model
 
 
@@ -110,7 +115,6 @@ def test_the_prefix_of_training_is_the_prefix_of_drafting(model: ReportModel, vi
         assert visual == len(FINDINGS) + 2 or not model.conditioning.traits.uses_findings
         length += visual
         torch.testing.assert_close(training["inputs_embeds"][:1, :length], drafting["inputs_embeds"])
-    assert torch.equal(training["position_ids"][:1, :length], drafting["position_ids"])
+    assert torch.equal(training["position_ids"][0, :length], torch.arange(length))  # as those of a `KeyValueCache`
     assert training["attention_mask"][0, :length].all()
-    masked = drafting.get("attention_mask")  # transformers omits a mask that hides nothing
-    assert masked is None or masked.all()
+    assert drafting["attention_mask"].all()
