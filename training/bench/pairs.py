@@ -1,0 +1,104 @@
+"""Time two ways to do the same work in alternating order, so that other load on the machine affects both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import bootstrap
+
+Clock = Literal["wall", "cpu"]
+_CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+_DRAWS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One piece of work, done in two ways or in one."""
+
+    name: str
+    units: int
+    """Number of studies, tokens or reports that the work processes; times are given for one of them."""
+    unit: str
+    ours: Callable[[], object]
+    theirs: Callable[[], object] | None = None
+    """The other way. Its result must equal that of `ours`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Times of one case."""
+
+    case: str
+    unit: str
+    seconds: tuple[float, ...]
+    """Seconds per unit, one number per round."""
+    other_seconds: tuple[float, ...] = ()
+    """Seconds per unit of the other way, in the same rounds."""
+    same_results: bool | None = None
+    """Whether both ways had the same result; None without another way."""
+
+    @property
+    def median(self) -> float:
+        """Median of the seconds per unit."""
+        return float(np.median(self.seconds))
+
+    @property
+    def other_median(self) -> float | None:
+        """Median of the seconds per unit of the other way."""
+        return float(np.median(self.other_seconds)) if self.other_seconds else None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster our way is: the ratio of the medians."""
+        return None if self.other_median is None else self.other_median / self.median
+
+    def ratio_interval(self, *, seed: int = 0) -> tuple[float, float] | None:
+        """Return the 95% percentile bootstrap interval of the ratio over rounds (Efron and Tibshirani, 1993)."""
+        if len(self.other_seconds) < 2:
+            return None
+        found = bootstrap(
+            (np.array(self.other_seconds), np.array(self.seconds)),
+            lambda other, own, axis: np.median(other, axis=axis) / np.median(own, axis=axis),
+            paired=True,
+            vectorized=True,
+            n_resamples=_DRAWS,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).confidence_interval
+        return float(found.low), float(found.high)
+
+
+def time_case(case: Case, *, rounds: int, clock: Clock = "wall", on_round: Callable[[], None] | None = None) -> Timing:
+    """Time a case after one round that does not count, which also compares the results of both ways.
+
+    The ways alternate within a round, and the first one of a round alternates between rounds: what a way leaves in the
+    caches of the processor favors neither.
+
+    Args:
+        case: The work.
+        rounds: Number of measurements of each way, 1 or more.
+        clock: `wall` is what a user waits; `cpu` counts the time of this process alone, for a machine with other load.
+        on_round: Called after each round.
+    """
+    ways = [case.ours] if case.theirs is None else [case.ours, case.theirs]
+    results = [way() for way in ways]
+    seconds: list[list[float]] = [[] for _ in ways]
+    for number in range(rounds):
+        order: Sequence[int] = range(len(ways)) if number % 2 == 0 else range(len(ways))[::-1]
+        for way in order:
+            began = _CLOCKS[clock]()
+            ways[way]()
+            seconds[way].append((_CLOCKS[clock]() - began) / case.units)
+        if on_round is not None:
+            on_round()
+    return Timing(
+        case=case.name,
+        unit=case.unit,
+        seconds=tuple(seconds[0]),
+        other_seconds=tuple(seconds[1]) if case.theirs else (),
+        same_results=results[0] == results[1] if case.theirs else None,
+    )

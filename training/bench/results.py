@@ -1,0 +1,65 @@
+"""Show the results of `report-gen bench` as tables and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from rich.table import Table
+
+from .pairs import Clock, Timing
+from .startup import Start
+
+
+def timing_table(timings: Sequence[Timing], *, other: str | None) -> Table:
+    """Return a table of the medians, with the ratio to another software."""
+    table = Table("work", title="Milliseconds, median of the rounds")
+    table.add_column("report-gen", justify="right")
+    if other is not None:
+        for heading in (other, "times faster", "same result"):
+            table.add_column(heading, justify="right")
+    for timing in timings:
+        cells = [f"{timing.case} (per {timing.unit})", f"{1000 * timing.median:.1f}"]
+        if other is not None:
+            cells += _compared(timing)
+        table.add_row(*cells)
+    return table
+
+
+def _compared(timing: Timing) -> list[str]:
+    if timing.other_median is None or timing.ratio is None:
+        return ["", "", ""]
+    interval = timing.ratio_interval()
+    limits = f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else ""
+    return [f"{1000 * timing.other_median:.1f}", f"{timing.ratio:.2f}{limits}", "yes" if timing.same_results else "NO"]
+
+
+def startup_table(starts: Sequence[Start]) -> Table:
+    """Return a table of the costs of new processes."""
+    table = Table("command", title="New processes, median of the rounds")
+    for heading in ("seconds", "processor seconds", "peak memory, MiB"):
+        table.add_column(heading, justify="right")
+    for start in starts:
+        table.add_row(start.command, f"{start.median:.2f}", f"{start.cpu_median:.2f}", f"{start.peak_mib:.0f}")
+    return table
+
+
+def document(
+    timings: Sequence[Timing],
+    starts: Sequence[Start],
+    machine: Mapping[str, object],
+    *,
+    clock: Clock,
+    against: str | None,
+) -> str:
+    """Return the results as JSON, with the time of every round."""
+    rows = [asdict(timing) | {"ratio": timing.ratio, "ratio_interval": timing.ratio_interval()} for timing in timings]
+    found = {
+        "machine": machine,
+        "clock": clock,
+        "against": against,
+        "generation": rows,
+        "startup": [asdict(start) for start in starts],
+    }
+    return json.dumps(found, indent=2) + "\n"

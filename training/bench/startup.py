@@ -1,0 +1,81 @@
+"""What a cold start costs: whole processes from the command line to their end."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from report_gen.errors import ReportGenError
+
+_MAIN = "import sys; from report_gen.cli import main; sys.argv[0] = 'report-gen'; main()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """Costs of one command in a new process."""
+
+    command: str
+    seconds: tuple[float, ...]
+    """Wall-clock seconds, one number per round."""
+    cpu_seconds: tuple[float, ...]
+    """Seconds of the processor, user and system."""
+    peak_mib: float
+    """Largest memory of a process, MiB."""
+
+    @property
+    def median(self) -> float:
+        """Median of the wall-clock seconds."""
+        return float(np.median(self.seconds))
+
+    @property
+    def cpu_median(self) -> float:
+        """Median of the seconds of the processor."""
+        return float(np.median(self.cpu_seconds))
+
+
+def measure_start(name: str, arguments: Sequence[str], *, folder: Path, rounds: int) -> Start:
+    """Run a command of report-gen several times in new processes.
+
+    Args:
+        name: Name of the command in the result.
+        arguments: Arguments of `report-gen`.
+        folder: Working folder of the processes.
+        rounds: Number of processes that count; one more before them fills the cache of the file system.
+
+    Raises:
+        ReportGenError: The command failed.
+    """
+    found = [_run(arguments, folder) for _ in range(rounds + 1)][1:]
+    return Start(
+        command=name,
+        seconds=tuple(wall for wall, _, _ in found),
+        cpu_seconds=tuple(cpu for _, cpu, _ in found),
+        peak_mib=max(peak for _, _, peak in found),
+    )
+
+
+def _run(arguments: Sequence[str], folder: Path) -> tuple[float, float, float]:
+    """Return wall-clock seconds, processor seconds and peak memory in MiB of one process."""
+    began = time.perf_counter()
+    process = subprocess.Popen(  # noqa: S603 - report-gen itself
+        [sys.executable, "-c", _MAIN, *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if process.returncode:
+        raise ReportGenError(f"report-gen {arguments[0]} ended with exit code {process.returncode}; run it by hand")
+    return seconds, usage.ru_utime + usage.ru_stime, _mebibytes(usage)
+
+
+def _mebibytes(usage: resource.struct_rusage) -> float:
+    """Return the largest resident set; macOS counts bytes, other systems kibibytes."""
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
