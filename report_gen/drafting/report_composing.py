@@ -40,8 +40,8 @@ _BLANK_SECTIONS = (
     Section(SectionName.IMPRESSION, (Sentence("Nondiagnostic image."),)),
 )
 
-_NO_CHANGE = "No interval change of a finding could be stated."
-"""Sentence of the section COMPARISON; without it a reader could take silence for "unchanged"."""
+_NO_CHANGE = "Whether a finding has changed could not be determined."
+"""Sentence of the section COMPARISON. Without it, or with "no change", findings may seem unchanged."""
 
 
 class ReportComposer:

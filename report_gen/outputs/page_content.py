@@ -21,7 +21,7 @@ from report_gen.outputs.key_image import ATTENTION_NOTE, fit_size, outline_findi
 from report_gen.outputs.present_findings import finding_label, present_findings
 from report_gen.outputs.probability_text import probability_text, threshold_text
 from report_gen.outputs.provenance_lines import provenance_lines
-from report_gen.records import Finding, FindingState, Heatmap, Report, Sentence, Side, Zone
+from report_gen.records import Finding, FindingState, Heatmap, Image, Report, Sentence, Side, Zone
 from report_gen.rendering.outlines import resize
 
 _MOST_IMAGES = 7
@@ -128,9 +128,18 @@ def _plain_figure(draft: DraftDocument, index: int, sides: tuple[int, int]) -> F
     pixels = load_pixels(images[index])
     name = f"Image {index + 1} of {len(images)}, view {images[index].view_position.label}"
     if draft.given:
-        name = f"Slice {index + 1} of the {len(images)} that the model was given"
+        which = f"Slice {index + 1} of the {len(images)}" if len(images) > 1 else "The slice"
+        name = f"{which} that the model was given"
+    elif _is_unused(draft, images[index]):
+        name += ", not used by the model"
     picture = resize(pixels, fit_size(pixels.shape, *sides))
     return _figure(picture, alternative=f"{name}, without markings", caption=name)
+
+
+def _is_unused(draft: DraftDocument, image: Image) -> bool:
+    """Return whether the model got other images of the study, but not this one, such as a lateral view."""
+    used = {file.sha256 for file in draft.report.provenance.inputs}
+    return image.sha256 not in used and any(one.sha256 in used for one in draft.study.images)
 
 
 def _outlined_figure(draft: DraftDocument, attention: Heatmap) -> Figure:

@@ -15,4 +15,4 @@ def probability_text(probability: float) -> str:
 
 def threshold_text(threshold: float) -> str:
     """Return a threshold with two decimals, below 0.1 with three, because thresholds of rare findings are small."""
-    return f"{threshold:.{2 if threshold >= 0.1 else 3}f}"
+    return f"{threshold:.{2 if round(threshold, 3) >= 0.1 else 3}f}"

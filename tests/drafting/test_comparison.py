@@ -110,7 +110,7 @@ def test_a_draft_states_the_change_of_a_drawn_effusion(
     study, prior = chest(tmp_path, 13, effusion=now), chest(tmp_path, 1, effusion=before)
     alone, report = draft(drafter, study), draft(drafter, study, PriorStudy(prior))
     assert report.sections[0].name is SectionName.COMPARISON
-    no_change = "" if sentence else " No interval change of a finding could be stated."
+    no_change = "" if sentence else " Whether a finding has changed could not be determined."
     assert text_of(report, SectionName.COMPARISON) == f"Chest radiograph, 12 days earlier.{no_change}"
     findings = text_of(alone, SectionName.FINDINGS)
     assert text_of(report, SectionName.FINDINGS) == " ".join(filter(None, (findings, sentence)))

@@ -252,6 +252,19 @@ def test_a_study_with_many_images_shows_seven_of_them(
     assert (f"7 of {count} images are shown." in page.text) == (count > 7)
 
 
+def test_an_image_that_the_model_did_not_get_is_marked(report: Report, tmp_path: Path) -> None:
+    for number, view in enumerate(("PA", "LL"), start=1):
+        pixels = np.full((8, 8), number, np.uint16)
+        values = {"SOPInstanceUID": f"1.2.5.{number}", "InstanceNumber": number, "ViewPosition": view}
+        write_dicom(tmp_path / f"{number}.dcm", pixels, **values)
+    two = read_study(tmp_path)
+    used = (InputFile(sha256=two.images[0].sha256, sop_instance_uid=None),)
+    draft = replace(report, provenance=replace(report.provenance, inputs=used))
+    text = " ".join(Page(format_html(DraftDocument(report=draft, study=two))).text.split())
+    assert text.count("not used by the model") == 1
+    assert "Image 2 of 2, view lateral, not used by the model" in text
+
+
 def test_the_text_of_the_report_comes_before_its_images(report: Report, picture: Study) -> None:
     text = Page(format_html(DraftDocument(report=report, study=picture))).text
     order = ["Patient unknown", "Lateral view only.", "Clear [31mlungs.", "Normal.", "Image 1 of 1", "Findings of the"]

@@ -29,6 +29,8 @@ def test_the_number_of_a_line_is_read_back(probability: float, found: float) -> 
     assert parse_finding(line) == Finding(name="Edema", state=FindingState.PRESENT, probability=found)
 
 
-@pytest.mark.parametrize(("threshold", "text"), [(0.615, "0.61"), (0.1, "0.10"), (0.0629, "0.063"), (0.0093, "0.009")])
+@pytest.mark.parametrize(
+    ("threshold", "text"), [(0.61, "0.61"), (0.1, "0.10"), (0.0997, "0.10"), (0.0629, "0.063"), (0.009, "0.009")]
+)
 def test_small_thresholds_have_three_decimals(threshold: float, text: str) -> None:
     assert threshold_text(threshold) == text
