@@ -1,4 +1,7 @@
-"""Texts of the request that a draft repeats, so that its reader sees what the model was given."""
+"""Texts of the request that a draft repeats, so that its reader sees what the model was given.
+
+A text of the DICOM header is not repeated but named: it may identify the patient, and drafts as TXT and JSON do not.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from types import MappingProxyType
 
 from report_gen.drafting.request import DraftRequest
 from report_gen.prompting import LONGEST_VALUE, clean_value, cut_at_word
-from report_gen.records import Section, SectionName, split_sentences
+from report_gen.records import INDICATION_OF_HEADER, Section, SectionName, split_sentences
 
 _SECTIONS: Mapping[SectionName, str] = MappingProxyType(
     {SectionName.INDICATION: "indication", SectionName.TECHNIQUE: "technique"}
@@ -16,18 +19,18 @@ _SECTIONS: Mapping[SectionName, str] = MappingProxyType(
 
 
 def given_sections(request: DraftRequest, used: Mapping[str, str]) -> tuple[Section, ...]:
-    """Return the sections INDICATION and TECHNIQUE of a draft, as far as there is something to repeat.
+    """Return the sections INDICATION and TECHNIQUE of a draft, as far as there is something to say.
 
     Args:
         request: The study with the texts of the user.
         used: Values of the prompt as the model got them, see `FittedPrompt.values`. A value that the prompt does not
             have is repeated if the user stated it.
     """
-    return tuple(
-        Section(section, sentences)
+    texts = {
+        section: used.get(name, stated) if (stated := _stated(request, name)) else _named(used.get(name, ""))
         for section, name in _SECTIONS.items()
-        if (sentences := split_sentences(used[name] if name in used else _stated(request, name)))
-    )
+    }
+    return tuple(Section(section, split_sentences(text)) for section, text in texts.items() if text)
 
 
 def unused_notices(request: DraftRequest, used: Mapping[str, str]) -> Iterator[str]:
@@ -42,16 +45,11 @@ def unused_notices(request: DraftRequest, used: Mapping[str, str]) -> Iterator[s
             yield f"the model does not use the {name}; it had no influence on the draft"
 
 
-def blank_sections(request: DraftRequest) -> tuple[Section, ...]:
-    """Return the sections of `given_sections` for a study whose images show nothing, for which there is no prompt."""
-    indication = _cleaned(request.indication or request.study.indication or "")
-    return given_sections(request, {"indication": indication})
-
-
 def _stated(request: DraftRequest, name: str) -> str:
+    """Return a text of the user as a prompt would have it."""
     stated: str | None = getattr(request, name)
-    return _cleaned(stated or "")
+    return cut_at_word(clean_value(stated or ""), LONGEST_VALUE)
 
 
-def _cleaned(text: str) -> str:
-    return cut_at_word(clean_value(text), LONGEST_VALUE)
+def _named(text: str) -> str:
+    return INDICATION_OF_HEADER if text else ""

@@ -13,7 +13,7 @@ from report_gen.drafting.audit import draft_notices
 from report_gen.drafting.change_sentences import add_changes
 from report_gen.drafting.comparison import StudyComparison
 from report_gen.drafting.conditioning_inputs import unknown_attributes
-from report_gen.drafting.given_texts import blank_sections, given_sections, unused_notices
+from report_gen.drafting.given_texts import given_sections, unused_notices
 from report_gen.drafting.request import DraftRequest
 from report_gen.drafting.token_budget import FittedPrompt
 from report_gen.generation import Decoding, GeneratedText
@@ -130,7 +130,7 @@ class ReportComposer:
         config = self._checkpoint.model.config
         schema = config.finding_schema
         return Report(
-            sections=(*blank_sections(request), *_BLANK_SECTIONS),
+            sections=(*given_sections(request, {}), *_BLANK_SECTIONS),
             findings=tuple(
                 Finding(name=name, state=FindingState.UNKNOWN, means_normal=name == schema.normal)
                 for name in schema.findings

@@ -19,7 +19,7 @@ from report_gen.outputs.er7 import LINE_BREAK, SEPARATORS, Segment, encode_segme
 from report_gen.outputs.identity import derive_report_id
 from report_gen.outputs.report_file import read_report_file
 from report_gen.outputs.versions import DocumentVersion
-from report_gen.records import BANNER, Finding, FindingState, Report, SectionName, Side, Zone, strip_controls
+from report_gen.records import BANNER, Finding, FindingState, Report, Side, Zone, strip_controls
 
 DRAFT, NOTICE = "Draft", "Notice"
 MODEL, WEIGHTS, PROGRAM_VERSION = "Model", "Weights SHA-256", "Program version"
@@ -163,7 +163,7 @@ def _request(draft: DraftDocument, filler_number: str) -> str:
     header = draft.source.attributes
     referring = name_parts(header, "ReferringPhysicianName")
     day = date_of(header, "StudyDate")
-    reason = shorten(draft.report.section_text(SectionName.INDICATION), _LONGEST_REASON)
+    reason = shorten(draft.report.indication, _LONGEST_REASON)
     return encode_segment(
         "OBR",
         {

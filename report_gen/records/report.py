@@ -83,6 +83,9 @@ class SectionName(StrEnum):
 DESCRIBING_SECTIONS: tuple[SectionName, ...] = (SectionName.FINDINGS, SectionName.IMPRESSION)
 """Sections that describe the images: the only ones that a decoder generates and that scores compare."""
 
+INDICATION_OF_HEADER = "As stated in the header of the study."
+"""Text of the section INDICATION if the model was given that of the DICOM header, which may identify the patient."""
+
 GIVEN_SECTIONS: tuple[SectionName, ...] = (SectionName.INDICATION, SectionName.TECHNIQUE)
 """Sections that repeat what the user or the header states: no model has written or judged them."""
 
@@ -146,9 +149,11 @@ class Report:
     attributes: tuple[Attribute, ...] = ()
     """The attributes that the model has been trained on."""
 
-    def section_text(self, name: SectionName) -> str:
-        """Return the text of a section; empty if the draft does not have it."""
-        return " ".join(section.text for section in self.sections if section.name is name)
+    @property
+    def indication(self) -> str:
+        """The indication that the user stated; empty without one, and if the model was given that of the header."""
+        texts = [section.text for section in self.sections if section.name is SectionName.INDICATION]
+        return " ".join(text for text in texts if text != INDICATION_OF_HEADER)
 
     @property
     def describing_sections(self) -> tuple[Section, ...]:

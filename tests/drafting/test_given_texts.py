@@ -11,7 +11,7 @@ import pytest
 
 from report_gen import read_report
 from report_gen.drafting import Drafter, DraftRequest
-from report_gen.drafting.given_texts import blank_sections, given_sections, unused_notices
+from report_gen.drafting.given_texts import given_sections, unused_notices
 from report_gen.generation import Decoding
 from report_gen.outputs import DocumentOptions, DraftDocument, get_format
 from report_gen.outputs.er7 import parse_message
@@ -41,7 +41,20 @@ def test_a_text_that_the_model_does_not_use_is_repeated_with_a_notice_if_the_use
     assert list(unused_notices(stated, {})) == [
         "the model does not use the technique; it had no influence on the draft"
     ]
-    assert blank_sections(stated) == (Section(SectionName.INDICATION, (Sentence("Of the header."),)), PORTABLE)
+
+
+def test_an_indication_of_the_header_is_named_and_not_repeated(tmp_path: Path) -> None:
+    """Drafts as TXT and JSON contain no free text of the header, which may name the patient."""
+    found = replace(study(tmp_path), indication="Doe has a cough.")
+    report = draft(DraftRequest(found, technique="Portable."))
+    named = Section(SectionName.INDICATION, (Sentence("As stated in the header of the study."),))
+    assert report.sections[:2] == (named, PORTABLE)
+    assert report.indication == ""
+    document = DraftDocument(report=report, study=found)
+    assert [one for one in ("txt", "json") if b"Doe" in get_format(one).render(document)] == []
+    (request,) = (one for one in parse_message(get_format("hl7").render(document)) if one.name == "OBR")
+    assert request.raw(31) == ""
+    assert draft(DraftRequest(found, indication=COUGH.text)).sections[0] == COUGH
 
 
 @pytest.mark.parametrize("format_name", ["txt", "json", "dicom-sr", "fhir", "hl7"])

@@ -13,7 +13,7 @@ from report_gen.outputs.fhir.report import attachment
 from report_gen.outputs.fhir.terms import Json
 from report_gen.outputs.json import provenance_document
 from report_gen.outputs.source_header import SourceImage
-from report_gen.records import SectionName, strip_controls
+from report_gen.records import strip_controls
 
 MODEL_CARD, SETTINGS = "model card", "provenance"
 """Names of the DocumentReferences."""
@@ -67,8 +67,8 @@ def imaging_study(context: FhirContext) -> Json:
 
 
 def _reason(context: FhirContext) -> Json:
-    """Return why the study was made, as far as the draft has an indication."""
-    text = strip_controls(context.draft.report.section_text(SectionName.INDICATION))
+    """Return why the study was made, as far as the user stated it."""
+    text = strip_controls(context.draft.report.indication)
     if not text:
         return {}
     return {"reason": [{"concept": {"text": text}}]} if context.is_r5 else {"reasonCode": [{"text": text}]}
