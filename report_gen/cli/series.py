@@ -79,6 +79,7 @@ def _draw(
     from report_gen.outputs.stack_figure import format_stacks
 
     errors: list[StudyError] = []
+    noticed: list[tuple[str, str]] = []
 
     def shown() -> Iterator[tuple[str, StackViews]]:
         stacks = [
@@ -95,11 +96,12 @@ def _draw(
             except StudyError as error:
                 errors.append(error)
                 continue
-            for notice in chosen.notices:
-                print_notice(f"{title}: {notice}")
+            noticed.extend((title, notice) for notice in chosen.notices)
             yield title, chosen
 
     sheet = format_stacks(shown())
+    for line in _joined(noticed):
+        print_notice(line)
     if sheet is None:
         print_notice(f"{output} was not written: there is no stack of slices to draw")
     else:
@@ -120,6 +122,21 @@ def _print(name: str, collection: StackCollection) -> None:
         print_text(f"set aside, series {number}: {aside}")
     for notice in collection.notices:
         print_text(f"notice: {notice}")
-    for number, stack in enumerate(collection.stacks, start=1):
-        for notice in stack.notices:
-            print_text(f"notice: stack {number}: {notice}")
+    stacks = enumerate(collection.stacks, start=1)
+    for line in _joined([(f"stack {number}", notice) for number, stack in stacks for notice in stack.notices]):
+        print_text(f"notice: {line}")
+
+
+def _joined(noticed: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line for each notice of stacks. One that several stacks have is one line with their number.
+
+    Args:
+        noticed: Title of a stack, and a notice of it.
+    """
+    titles: dict[str, list[str]] = {}
+    for title, notice in noticed:
+        titles.setdefault(notice, []).append(title)
+    for notice, found in titles.items():
+        others = len(found) - 1
+        more = f" and {others} other stack{'' if others == 1 else 's'}" if others else ""
+        yield f"{found[0]}{more}: {notice}"

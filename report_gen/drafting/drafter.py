@@ -225,7 +225,7 @@ class Drafter:
             if isinstance(item, StudyError):
                 yield item
             elif isinstance(item, LoadedStudy):
-                yield self._reports.compose_blank(item.request.study, notices=item.notices, decoding=decoding)
+                yield self._reports.compose_blank(item.request, notices=item.notices, decoding=decoding)
             else:
                 yield next(reports)
 
@@ -267,7 +267,7 @@ class Drafter:
         rows = zip(batch, conditioning.findings, conditioning.attributes, texts, comparisons, strict=True)
         return [
             self._reports.compose(
-                item.loaded.request.study,
+                item.loaded.request,
                 findings=row,
                 attributes=values,
                 text=text,

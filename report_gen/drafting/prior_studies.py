@@ -82,7 +82,7 @@ def check_prior(study: Study, prior: PriorStudy) -> CheckedPrior:
     elif differing:
         raise _refusal(study, prior, f"it shows another patient (other {' and '.join(differing)}); give another study")
     elif not same_id:
-        notices.append("no common Patient ID: that the prior study is of the same patient was not checked")
+        notices.append("the Patient IDs do not show that the prior study is of the same patient; check it")
     if reason := _other_kind(study, earlier):
         raise _refusal(study, prior, f"{reason}; give one of the same kind")
     reported = None if prior.report is None else prior.report.provenance.study_instance_uid

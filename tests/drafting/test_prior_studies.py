@@ -81,7 +81,7 @@ def test_of_pictures_patient_is_unknown_and_the_days_must_be_given(tmp_path: Pat
     now, then = picture(tmp_path, 0), picture(tmp_path, 1)
     checked = check_prior(now, PriorStudy(then, days_earlier=12))
     assert checked.days_earlier == 12
-    assert checked.notices == ("no common Patient ID: that the prior study is of the same patient was not checked",)
+    assert checked.notices == ("the Patient IDs do not show that the prior study is of the same patient; check it",)
     assert check_prior(now, PriorStudy(then, is_earlier=True)).days_earlier is None
     with pytest.raises(StudyError, match="do not state which is earlier"):
         check_prior(now, PriorStudy(then))
