@@ -86,6 +86,7 @@ Findings = Annotated[
 ]
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_ALWAYS_AVAILABLE = ("auto", "cpu")
 
 
 def load_drafter(
@@ -181,9 +182,13 @@ def image_memory_limit(size: str | None) -> AbstractContextManager[None]:
 
 
 def check_device(device: str) -> None:
-    """Raise UsageError if `device` is not the name of a device; whether the computer has it is checked on loading."""
+    """Raise UsageError if `device` is not the name of a device, or this computer has no such device."""
     if not _DEVICE.fullmatch(device):
         raise UsageError(f"--device {device!r}: choose auto, cpu, cuda, cuda:N (N counts from 0) or mps")
+    if device not in _ALWAYS_AVAILABLE:
+        from report_gen.model import resolve_device  # imports torch, which takes seconds
+
+        resolve_device(device)
 
 
 def check_png_name(path: Path | None, option: str) -> None:

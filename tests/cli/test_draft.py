@@ -264,6 +264,20 @@ def test_a_call_that_cannot_be_understood(draft: Command, tmp_path: Path, argume
     assert message in answer.err
 
 
+@pytest.mark.parametrize("command", ["draft", "demo", "evaluate"])
+def test_a_device_that_the_computer_lacks_is_refused_before_anything_is_read(
+    report_gen: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    arguments = {"draft": ["absent.png"], "demo": [], "evaluate": ["absent", "missing"]}[command]
+    if command != "evaluate":
+        arguments += ["-o", str(tmp_path / "out")]
+    answer = report_gen(command, *arguments, "--device", "cuda")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("report-gen: device 'cuda' is not available on this machine; choose auto, ")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_checkpoint(report_gen: Command, tmp_path: Path) -> None:
     answer = report_gen("draft", png(tmp_path), "--checkpoint", tmp_path / "absent")
     assert (answer.code, answer.out) == (4, "")
