@@ -157,7 +157,10 @@ def clean(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """Remove de-identification marks and sentences about earlier studies. Each row records what was removed."""
+    """Remove de-identification marks, and mentions of earlier studies.
+
+    Each row of the new manifest records what was removed.
+    """
     set_verbosity(verbose=verbose, quiet=quiet)
     from collections import Counter
 

@@ -44,7 +44,10 @@ def series(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """List the stacks of slices of every study, what was set aside, and what is missing or irregular."""
+    """List the stacks of slices of every study.
+
+    Images that were set aside, and what is missing or irregular in a stack, are listed as well.
+    """
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(output, "--output")
     from report_gen.imaging import open_archives, read_studies

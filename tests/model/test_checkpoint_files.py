@@ -172,8 +172,8 @@ def test_a_configuration_that_no_release_wrote_is_called_damaged(
         with pytest.raises(CheckpointError) as refused:
             load(folder)
         assert str(refused.value) == (
-            f"{folder / CONFIG}: {damage}, so the file is damaged or was not written by report-gen; copy the checkpoint "
-            "again, or give another folder"
+            f"{folder / CONFIG}: {damage}, so the file is damaged or was not written by report-gen; copy the "
+            "checkpoint again, or give another folder"
         )
 
 
