@@ -34,6 +34,7 @@ from report_gen.cli.options import (
     LimitMemory,
     Method,
     check_device,
+    check_outputs,
     check_png_name,
     choose_decoding,
     image_memory_limit,
@@ -247,13 +248,23 @@ def _draft_paths(
 
 
 def _check_options(drawings: Mapping[str, Path | None], output: Path | None, *, resume: bool) -> None:
-    """Raise UsageError if a drawing has no name of a PNG, or if --resume is combined with what it cannot serve."""
+    """Check the options that name output before anything is read.
+
+    Raises:
+        UsageError: A drawing has no name of a PNG, or --resume is combined with what it cannot serve.
+        OutputError: Nothing can be written at a path.
+    """
+    from report_gen.files import check_writable_folder
+
     for option, path in drawings.items():
         check_png_name(path, option)
         if path and resume:
             raise UsageError(f"{option} draws one study, and --resume may skip it; leave one of the two options out")
     if resume and output is None:
         raise UsageError("--resume needs the folder of the drafts; name the folder with --output")
+    if output is not None:
+        check_writable_folder(output)
+    check_outputs(*drawings.values())
 
 
 def _check_drawings(drawings: Mapping[str, Path | None], studies: int) -> None:

@@ -22,6 +22,7 @@ from report_gen.cli.options import (
     NoJava,
     Preset,
     check_device,
+    check_outputs,
     check_png_name,
     choose_decoding,
     load_drafter,
@@ -103,6 +104,7 @@ def evaluate(
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(calibration, "--calibration")
     check_device(device)
+    check_outputs(json, html, csv, calibration)
     from report_gen import evaluation
     from report_gen.corpora import read_corpus, read_nih_labels
     from report_gen.metrics import ScoreMethod

@@ -197,6 +197,15 @@ def check_png_name(path: Path | None, option: str) -> None:
         raise UsageError(f"{option} {path}: the image is a PNG; give a name that ends in .png")
 
 
+def check_outputs(*paths: Path | None) -> None:
+    """Raise OutputError if a file that a command writes at its end cannot be written; None is no file."""
+    from report_gen.files import check_writable
+
+    for path in paths:
+        if path is not None:
+            check_writable(path)
+
+
 def parse_overrides(settings: Sequence[str]) -> tuple[dict[str, FindingState], dict[str, FindingLocation]]:
     """Parse `NAME=STATE` and `NAME=STATE:LOCATION` settings into states and locations by finding name.
 

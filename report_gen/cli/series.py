@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from report_gen.cli.options import check_png_name
+from report_gen.cli.options import check_outputs, check_png_name
 from report_gen.errors import ReportGenError, StudyError
 from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity, track
 
@@ -50,6 +50,7 @@ def series(
     """
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(output, "--output")
+    check_outputs(output)
     from report_gen.imaging import open_archives, read_studies
     from report_gen.imaging.volumes import find_stacks
 

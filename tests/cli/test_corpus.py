@@ -146,8 +146,8 @@ def test_a_corpus_without_recognized_columns_fails_loudly(corpus_command: Comman
         assert (code, out) == (3, "")
         assert err.startswith(
             f"report-gen: {tmp_path / 'data' / 'list.csv'}: no column is recognized as an image, a report or a "
-            "finding; its columns are 'Bild', 'Befund', 'Fall'; name them with --columns FIELD=COLUMN, such as image=NAME,"
-            "report=NAME (fields: image, report, findings, impression, patient, "
+            "finding; its columns are 'Bild', 'Befund', 'Fall'; name them with --columns FIELD=COLUMN, such as "
+            "image=NAME,report=NAME (fields: image, report, findings, impression, patient, "
         )
     mapping = ("--columns", "image=Bild,report=Befund", "--columns", "patient=Fall")
     code, out, _ = corpus_command("check", tmp_path / "data", *mapping, "--strict")

@@ -284,6 +284,30 @@ def test_a_missing_checkpoint(report_gen: Command, tmp_path: Path) -> None:
     assert answer.err.startswith(f"report-gen: {tmp_path / 'absent'}: no such checkpoint folder")
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("draft", "absent.png", "-o", "/proc/x"),
+        ("draft", "absent.png", "--attention", "/proc/x/a.png"),
+        ("series", "absent", "-o", "/proc/x/a.png"),
+        ("score", "absent", "absent", "--json", "/proc/x/a.json"),
+        ("evaluate", "absent", "absent", "--html", "/proc/x/a.html"),
+        ("corpus", "check", "absent", "--json", "/proc/x/a.json"),
+        ("corpus", "convert", "absent", "-o", "/proc/x"),
+    ],
+)
+def test_where_nothing_can_be_written_is_said_before_anything_is_read(
+    report_gen: Command, arguments: tuple[str, ...]
+) -> None:
+    answer = report_gen(*arguments)
+    assert answer == Answer(
+        5,
+        "",
+        "report-gen: /proc/x: cannot be written, because the system takes no new file there; choose another path\n",
+    )
+
+
 def test_an_output_folder_that_is_a_file(draft: Command, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     answer = draft(png(tmp_path), "-o", tmp_path / "out")
