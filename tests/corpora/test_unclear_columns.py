@@ -192,7 +192,7 @@ def test_a_folder_that_may_not_be_read_or_entered_says_so(
     )
 
 
-@pytest.mark.parametrize("layout", [None, "openi", "nih", "medpix", "manifest", "table", "mimic-cxr", "imagefolder"])
+@pytest.mark.parametrize("layout", [None, "openi", "nih", "medpix", "manifest", "mimic-cxr", "imagefolder"])
 def test_files_that_may_not_be_examined_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str | None
 ) -> None:
