@@ -44,7 +44,7 @@ from report_gen.cli.options import (
 from report_gen.cli.prior_input import Prior, PriorDays, PriorOptions, PriorReport, parse_prior_options, read_priors
 from report_gen.errors import UsageError
 from report_gen.records import ViewPosition
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, set_verbosity, stop_on_signals
+from report_gen.terminal import Quiet, Verbose, print_errors, print_notice, set_verbosity, stop_on_signals
 
 _COMPLETE = "every file that was written is complete"
 
@@ -239,8 +239,7 @@ def _draft_paths(
             result = draft_batch(batch, studies, scopes, priors, check_stop)
         result.refused[:0] = [[error] for error in unread]
     errors = list(result.errors())
-    for message in dict.fromkeys(map(str, errors)):  # several formats of a study may fail for one reason
-        print_error(prior_archives.restore_names(archives.restore_names(message)))
+    print_errors(errors, [*archives.archives.items(), *prior_archives.archives.items()])
     if batch.output is not None:
         print_notice(result.summary(batch.output))
     if errors:

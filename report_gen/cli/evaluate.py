@@ -30,7 +30,7 @@ from report_gen.cli.options import (
     parse_columns,
 )
 from report_gen.errors import StudyError, UsageError
-from report_gen.terminal import Quiet, Verbose, print_error, print_table, set_verbosity, track
+from report_gen.terminal import Quiet, Verbose, print_errors, print_table, set_verbosity, track
 
 if TYPE_CHECKING:
     from report_gen.drafting import Drafter
@@ -142,8 +142,7 @@ def evaluate(
             track=_track_images,
         )
     _write_results(result, json=json, html=html, csv=csv, calibration=calibration)
-    for error in result.refused:
-        print_error(str(error))
+    print_errors(result.refused)
     if result.refused:
         raise typer.Exit(StudyError.exit_code)
 

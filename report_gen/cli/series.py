@@ -10,7 +10,16 @@ import typer
 
 from report_gen.cli.options import check_outputs, check_png_name
 from report_gen.errors import ReportGenError, StudyError
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity, track
+from report_gen.terminal import (
+    Quiet,
+    Verbose,
+    print_errors,
+    print_notice,
+    print_table,
+    print_text,
+    set_verbosity,
+    track,
+)
 
 if TYPE_CHECKING:
     from report_gen.imaging.volumes import StackCollection, StackViews
@@ -62,8 +71,7 @@ def series(
         errors: list[ReportGenError] = [*archives.refused, *found.refused]
         if output is not None:
             errors += _draw(collections, output, views=views, sampling=sampling)
-        for error in errors:
-            print_error(archives.restore_names(str(error)))
+        print_errors(errors, archives.archives.items())
     for name, collection in collections:  # last, because a pipe may end the command here
         _print(name, collection)
     if errors:

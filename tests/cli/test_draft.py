@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import zipfile
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -306,6 +307,19 @@ def test_where_nothing_can_be_written_is_said_before_anything_is_read(
         "",
         "report-gen: /proc/x: cannot be written, because the system takes no new file there; choose another path\n",
     )
+
+
+def test_the_empty_files_of_an_archive_are_counted(draft: Command, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(300):
+            archive.writestr(f"IM{number:03d}.dcm", b"")
+    answer = draft(tmp_path / "many.zip", "-o", tmp_path / "out")
+    assert answer.code == 3
+    *first, last, summary = answer.err.splitlines()
+    fault = f"report-gen: {tmp_path / 'many.zip'}/IM%03d.dcm: the file is empty; copy or export it again"
+    assert first == [fault % number for number in range(10)]
+    assert last == "report-gen: 290 more errors like this one (-v prints all): " + (fault % 0).partition(": ")[2]
+    assert summary.endswith("studies refused: 300")
 
 
 def test_an_output_folder_that_is_a_file(draft: Command, tmp_path: Path) -> None:
