@@ -23,7 +23,7 @@ from report_gen.cli.document_options import (
 )
 from report_gen.cli.draft_batch import BatchResult, DraftBatch, DraftRequirements, draft_batch
 from report_gen.cli.draft_input import read_input, unpacked
-from report_gen.cli.draft_models import check_model_options, choose_checkpoints, read_scopes, split_by_scope
+from report_gen.cli.draft_models import check_model_options, choose_checkpoints, choose_models_of, read_scopes
 from report_gen.cli.options import (
     MAX_BATCH,
     MAX_SEED,
@@ -229,14 +229,15 @@ def _draft_paths(
         studies, unread = read_input(archives, view, as_study=as_study)
         if studies:
             scopes = read_scopes(batch.checkpoints)
-            studies, outside = split_by_scope(studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
+            models, outside = choose_models_of(studies, scopes, force=batch.drafts.force, max_views=batch.max_views)
+            studies = list(models)
             unread += outside
         _check_drawings(batch.drawings, len(studies))
         check_document_options(batch.documents, batch.revises, studies, refused=len(unread))
         result = BatchResult()
         if studies:
             priors = read_priors(studies, prior, prior_archives, view, as_study=as_study)
-            result = draft_batch(batch, studies, scopes, priors, check_stop)
+            result = draft_batch(batch, models, scopes, priors, check_stop)
         result.refused[:0] = [[error] for error in unread]
     errors = list(result.errors())
     print_errors(errors, [*archives.archives.items(), *prior_archives.archives.items()])

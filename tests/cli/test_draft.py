@@ -6,9 +6,9 @@ import json
 import os
 import re
 import signal
-import zipfile
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
