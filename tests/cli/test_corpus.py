@@ -99,7 +99,7 @@ def test_convert_and_clean(corpus_command: Command, data: Path, tmp_path: Path) 
         (["check", "."], 3, "no known corpus layout"),
         (["check", "data", "--layout", "mimic"], 2, "unknown corpus layout 'mimic'"),
         (["check", "empty.jsonl"], 3, "empty.jsonl: the corpus has no studies"),
-        (["check", "data", "--json", "data/0.png/x.json"], 5, "x.json: cannot be written"),
+        (["check", "data", "--json", "data/0.png/x.json"], 5, "data/0.png: cannot be written, because a file has"),
         (["check"], 2, "PATH"),
         (["split", "data"], 2, "--output"),
         (["split", "data", "-o", "data"], 5, "manifest.jsonl: the file exists"),
