@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from report_gen.cli.options import check_png_name
+from report_gen.cli.options import check_outputs, check_png_name
 from report_gen.errors import ReportGenError, StudyError
-from report_gen.terminal import Quiet, Verbose, print_error, print_notice, print_table, print_text, set_verbosity, track
+from report_gen.terminal import (
+    Quiet,
+    Verbose,
+    print_errors,
+    print_notice,
+    print_table,
+    print_text,
+    set_verbosity,
+    track,
+)
 
 if TYPE_CHECKING:
     from report_gen.imaging.volumes import StackCollection, StackViews
@@ -44,9 +53,13 @@ def series(
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
-    """List the stacks of slices of every study, what was set aside, and what is missing or irregular."""
+    """List the stacks of slices of every study.
+
+    Images that were set aside, and what is missing or irregular in a stack, are listed as well.
+    """
     set_verbosity(verbose=verbose, quiet=quiet)
     check_png_name(output, "--output")
+    check_outputs(output)
     from report_gen.imaging import open_archives, read_studies
     from report_gen.imaging.volumes import find_stacks
 
@@ -58,8 +71,7 @@ def series(
         errors: list[ReportGenError] = [*archives.refused, *found.refused]
         if output is not None:
             errors += _draw(collections, output, views=views, sampling=sampling)
-        for error in errors:
-            print_error(archives.restore_names(str(error)))
+        print_errors(errors, archives.archives.items())
     for name, collection in collections:  # last, because a pipe may end the command here
         _print(name, collection)
     if errors:

@@ -68,6 +68,11 @@ USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
 
 TEXT_FIELDS = ("report", "findings", "impression")
 SECTIONS = ("indication", "comparison", "findings", "impression")
+FIELDS_OF_USERS = (
+    "image, report, findings, impression, patient, study, view, split, indication, comparison, "
+    f"{', '.join(ATTRIBUTES)} or a finding"
+)
+"""Fields for which a user may name a column, for messages."""
 _JOINABLE = ("images", "views", "report", *SECTIONS)
 """Fields of which several columns can be joined; of another field the first column with a value counts."""
 SOFT = "soft "
@@ -92,6 +97,11 @@ class ColumnUse:
     def has(self, *fields: str) -> bool:
         """Return whether at least one of these fields has a column."""
         return any(field in self.fields for field in fields)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether a column gives an image, a text of a report or a label of a finding, of which a model can learn."""
+        return any(name in ("images", *TEXT_FIELDS) or name not in USUAL_NAMES for name in self.fields)
 
     def prefers_report(self, section: str) -> bool:
         """Return whether a section is taken from the report before its own column, because the user mapped the report.
@@ -186,10 +196,7 @@ def _choose(
     for given, columns in mapping.items():
         field, _ = targets.get(normalize(given), ("", 0))
         if not field:
-            raise UsageError(
-                f"columns: no field {given!r}; use image, report, findings, impression, patient, study, view, split, "
-                f"indication, comparison, {', '.join(ATTRIBUTES)} or a finding"
-            )
+            raise UsageError(f"columns: no field {given!r}; use {FIELDS_OF_USERS}")
         listed = (columns,) if isinstance(columns, str) else tuple(columns)
         for column in listed:
             if column not in names and normalize(column) not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -64,8 +65,14 @@ def open_corpus(corpus: CorpusRecipe, recipe: Recipe, *, schema: FindingSchema, 
         CorpusError: The corpus cannot be read.
         OutputError: The store cannot be written.
     """
+    path = recipe.resolve(corpus.path)
+    if not os.path.lexists(path):
+        raise CorpusError(
+            f"{path}: no such file or folder, for the corpus {corpus.name!r} of the recipe; name the folder of the "
+            "data with --set data=FOLDER"
+        )
     return read_corpus(
-        recipe.resolve(corpus.path),
+        path,
         layout=corpus.layout,
         require_images=corpus.use_images if recipe.unreadable == "refuse" else None,
         store=store,
