@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from report_gen.corpora.columns import SECTIONS, SOFT, TEXT_FIELDS, ColumnUse
-from report_gen.corpora.examples import OFFSET_COLUMNS, Example, is_file, per_image, split_name
+from report_gen.corpora.examples import OFFSET_COLUMNS, ORDER_COLUMNS, Example, is_file, per_image, split_name
 from report_gen.corpora.finding_boxes import FindingBox
 from report_gen.corpora.image_paths import has_image_suffix
 from report_gen.errors import CorpusError
@@ -61,6 +61,8 @@ def example_of_row(
         images=paths,
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_offsets(row, use, location, len(images)),
+        is_prior=_prior_flags(row, use, location, len(images)),
+        **{name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)},
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
         soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
@@ -242,6 +244,17 @@ def _offsets(row: Row, use: ColumnUse, location: str, images: int) -> dict[str, 
     return offsets
 
 
+def _prior_flags(row: Row, use: ColumnUse, location: str, images: int) -> tuple[bool | None, ...]:
+    """Return for each image of a row whether it is of the prior study; nothing if none is."""
+    values = _split_list(_value(row, use, "is_prior"))
+    listed = values if isinstance(values, list) else [values]
+    flags = [None if _is_empty(value) else _FLAGS.get(str(value).strip().lower(), -1) for value in listed]
+    if any(flags) and (len(flags) != images or -1 in flags):
+        raise CorpusError(f"{location}: {_column(use, 'is_prior')!r} needs 1 or 0 for each image; correct the value")
+    return tuple(map(bool, flags)) if any(flags) else ()
+
+
+_FLAGS = {"true": 1, "1": 1, "1.0": 1, "false": 0, "0": 0, "0.0": 0}
 _MAX_OFFSET = 100_000
 """Largest offset of an image; a day has 86,400 seconds, and float32 resolves a hundredth of a second up to here."""
 

@@ -81,7 +81,8 @@ class ReportComposer:
         """
         config = self._checkpoint.model.config
         changes = {} if comparison is None else comparison.changes
-        described, compared = remove_contradicted_comparisons(text.sections, changes, config.finding_schema)
+        supported = {} if comparison is None else comparison.supported
+        described, compared = remove_contradicted_comparisons(text.sections, supported, config.finding_schema)
         described = add_changes(described, changes)
         audited = draft_notices(
             "\n".join(section.text for section in described),
