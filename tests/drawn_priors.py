@@ -81,7 +81,7 @@ def _rows(name: str, split: str, pair: DrawnPair, *, with_prior_row: bool) -> It
 
 def _draw_pair(folder: Path, name: str, number: int, random: np.random.Generator) -> DrawnPair:
     change = tuple(SENTENCES)[number % len(SENTENCES)]
-    row, column = random.uniform(0.4, 0.6, 2)
+    row, column = random.uniform(0.45, 0.55, 2)
     smaller, larger = random.uniform(0.08, 0.16), random.uniform(0.28, 0.38)
     same = random.choice([smaller, larger])
     before, now = {
@@ -94,8 +94,8 @@ def _draw_pair(folder: Path, name: str, number: int, random: np.random.Generator
     }[change]
     paths = []
     for suffix, radius in (("prior", before), ("present", now)):
-        pixels = draw_disc(row, column, radius) + random.normal(0, 0.02)
-        pixels = pixels + random.normal(0, 0.02, pixels.shape)
+        pixels = draw_disc(row, column, radius)
+        pixels = pixels + random.normal(0, 0.01, pixels.shape)
         paths.append(write_png(folder / f"{name}-{suffix}.png", (pixels.clip(0, 1) * 255).astype(np.uint8)))
     return DrawnPair(change, paths[1], paths[0], int(random.integers(1, 400)))
 
