@@ -62,7 +62,7 @@ def example_of_row(
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_offsets(row, use, location, len(images)),
         is_prior=_prior_flags(row, use, location, len(images)),
-        **{name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)},
+        **_order(row, use, location),
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
         soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
@@ -201,6 +201,10 @@ def _numbers(
     labeled = [finding for finding in schema.findings if prefix + finding in use.fields]
     numbers = {finding: parse(_value(row, use, prefix + finding)) for finding in labeled}
     return {finding: number for finding, number in numbers.items() if number is not None}
+
+
+def _order(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
+    return {name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)}
 
 
 def _attributes(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:

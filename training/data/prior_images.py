@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from report_gen.config import ScopeConfig
+from report_gen.config import DeclaredScope
 from report_gen.corpora import offsets_of_row, own_and_prior_images
 from report_gen.labeling import cut_report, value_of_term
 from report_gen.prompting import describe_prior
@@ -49,7 +49,7 @@ def image_offsets(row: Mapping[str, Any], indices: Sequence[int], prior_views: i
     )
 
 
-def name_prior(row: Mapping[str, Any], offsets: Sequence[ViewOffset], prior_views: int, scope: ScopeConfig) -> str:
+def name_prior(row: Mapping[str, Any], offsets: Sequence[ViewOffset], prior_views: int, scope: DeclaredScope) -> str:
     """Return what the prompt says about the prior study of a row in place of `{comparison}`; empty without one.
 
     Args:

@@ -85,9 +85,10 @@ def test_days_that_the_corpus_does_not_state_are_unknown(tmp_path: Path) -> None
 
 
 def test_augmented_reports_have_no_comparison(tmp_path: Path) -> None:
-    kinds = ("Small", "Large", "Moderate")
-    alone = [{"images": ["now.png"], "findings": f"{kind} pleural effusion. No edema."} for kind in kinds]
-    studies = read(tmp_path, ROW, *alone, augmented_texts=8)
+    kinds = ("Small", "Large", "Moderate", "Left")
+    alone = [{"findings": f"{kind} pleural effusion.", "impression": "Abnormal chest."} for kind in kinds]
+    normal = {"findings": "The heart is normal in size.", "impression": "Normal chest."}
+    studies = read(tmp_path, ROW | {"impression": "Larger effusion."}, *alone, normal, augmented_texts=5)
     made = [format_report(one.sections) for one in studies if one.study_id.startswith("augmented-")]
     assert made
     assert not any(map(mentions_prior, made))
