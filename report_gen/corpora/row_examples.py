@@ -62,7 +62,6 @@ def example_of_row(
         view_positions=tuple(views if len(views) == len(images) else views * len(images)),
         **_offsets(row, use, location, len(images)),
         is_prior=_prior_flags(row, use, location, len(images)),
-        **_order(row, use, location),
         **_sections(row, use, location),
         labels=_numbers(row, use, schema, "", lambda value: _label(value, location)),
         soft_labels=_numbers(row, use, schema, SOFT, lambda value: _soft_label(value, location)),
@@ -203,23 +202,19 @@ def _numbers(
     return {finding: number for finding, number in numbers.items() if number is not None}
 
 
-def _order(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
-    return {name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)}
-
-
 def _attributes(row: Row, use: ColumnUse, location: str) -> dict[str, Any]:
     return {name: value_of_term(name, _text(row, use, name, location)) for name in ATTRIBUTES}
 
 
 def _annotations(row: Row, use: ColumnUse, location: str, schema: FindingSchema, images: int) -> dict[str, Any]:
-    """Return the source of a study, the size of its images, and what readers marked in them."""
+    """Return the source of a study, the size of its images, what readers marked in them, and texts of the order."""
     source, size = _value(row, use, "source"), _number(_value(row, use, "stored_px"))
     if size is not None and not (0 <= size < 2**31 and size.is_integer()):
         raise CorpusError(f"{location}: 'stored_px' must be a number of pixels, or empty; correct the value")
     boxes = _split_list(_value(row, use, "finding_boxes") or [])
     if not isinstance(boxes, list):
         raise CorpusError(f"{location}: 'finding_boxes' is no list of boxes; correct the value")
-    return {
+    return {name: _text(row, use, name, location) for name in ("prior_report", *ORDER_COLUMNS)} | {
         "source": str(source) if isinstance(source, str | int) else "",
         "stored_px": int(size or 0),
         "adjudicated_findings": tuple(

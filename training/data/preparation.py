@@ -35,6 +35,7 @@ from .image_cache import ImageCache, cache_images
 from .image_decoding import UnreadableImage
 from .patient_split import assign_splits
 from .pretrained_vocabulary import keep_vocabulary
+from .prior_images import check_priors
 from .studies import CorpusStudies, open_corpus, read_studies
 from .vocabulary import PatientText, learn_vocabulary
 
@@ -143,7 +144,7 @@ def _encode(
     schema = load_finding_schema(recipe)
     studies = _read_corpora(recipe, working, store, schema, on_progress)
     _check_images(recipe, studies)
-    _check_priors(recipe, studies)
+    check_priors(recipe, (study for corpus in studies.values() for study in corpus))
     _, unreadable = decode_images(recipe, run, _image_paths(studies.values()) if decode else (), on_progress)
     if recipe.unreadable == "refuse":
         _refuse(unreadable)
@@ -233,18 +234,6 @@ def _check_images(recipe: Recipe, studies: Mapping[str, CorpusStudies]) -> None:
                 'has an image encoder; name the column of the images (columns = { image = "NAME" }; `report-gen corpus '
                 "check` lists the columns), or set use_images = false for a corpus of texts"
             )
-
-
-def _check_priors(recipe: Recipe, studies: Mapping[str, CorpusStudies]) -> None:
-    """Raise CorpusError if drafting would give the model images of prior studies, and training gives it none."""
-    sequence = recipe.model.sequence
-    if sequence is None or not sequence.priors:
-        return
-    if not any(study.prior_views for corpus in studies.values() for study in corpus if study.split == "train"):
-        raise CorpusError(
-            "model.sequence.priors is set, and no training study has images of a prior study; mark them in the column "
-            "is_prior of a corpus, or set priors = false"
-        )
 
 
 def _refuse(unreadable: Sequence[UnreadableImage]) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from report_gen.config import DeclaredScope
 from report_gen.corpora import offsets_of_row, own_and_prior_images
+from report_gen.errors import CorpusError
 from report_gen.labeling import cut_report, value_of_term
 from report_gen.prompting import describe_prior
 from report_gen.records import DESCRIBING_SECTIONS, ViewOffset
 
 from ..recipe import CorpusRecipe, Recipe
+from .corpus_study import CorpusStudy
 
 
 def reads_priors(corpus: CorpusRecipe, recipe: Recipe) -> bool:
@@ -72,3 +74,15 @@ def describing_text(report: str) -> str:
     """Return findings and impression of a report, as `{prior_report}` of a prompt has them in drafting as well."""
     sections = cut_report(report)
     return " ".join(filter(None, (sections.get(name.lower(), "") for name in DESCRIBING_SECTIONS)))
+
+
+def check_priors(recipe: Recipe, studies: Iterable[CorpusStudy]) -> None:
+    """Raise CorpusError if drafting would give the model images of prior studies, and training gives it none."""
+    sequence = recipe.model.sequence
+    if sequence is None or not sequence.priors:
+        return
+    if not any(study.prior_views for study in studies if study.split == "train"):
+        raise CorpusError(
+            "model.sequence.priors is set, and no training study has images of a prior study; mark them in the column "
+            "is_prior of a corpus, or set priors = false"
+        )
