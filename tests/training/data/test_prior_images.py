@@ -18,7 +18,7 @@ from report_gen.drafting.prompt_values import prompt_values
 from report_gen.evaluation import study_from_row
 from report_gen.evaluation.rows import request_from_row
 from report_gen.labeling import chest_xray
-from report_gen.prompting import Prompt, render
+from report_gen.prompting import PLACEHOLDERS, Prompt, load_prompt, render
 from report_gen.records import ViewOffset, ViewPosition, format_report
 from tests.builders import noise_image, tiny_recipe, tokenizer, write_manifest, write_png
 
@@ -119,3 +119,7 @@ def test_an_evaluation_drafts_a_row_with_its_prior_study(tmp_path: Path) -> None
     assert prior.days_earlier == 12
     assert prior.report is not None
     assert (request.study.description, request.study.admitting_diagnoses) == ("Chest", "Fever")
+
+
+def test_the_prompt_for_models_with_priors_has_every_placeholder() -> None:
+    assert load_prompt("chest_xray_priors").placeholders == frozenset(PLACEHOLDERS)
