@@ -11,6 +11,7 @@ from report_gen.corpora import nih
 from report_gen.corpora.columns import USUAL_NAMES, ColumnMapping, ColumnUse, list_names
 from report_gen.corpora.examples import (
     IMAGE_COLUMNS,
+    ORDER_COLUMNS,
     SPLITS,
     SYNTHETIC,
     Example,
@@ -20,6 +21,7 @@ from report_gen.corpora.examples import (
     is_of_source,
     is_synthetic,
     offsets_of_row,
+    own_and_prior_images,
     without_missing_images,
 )
 from report_gen.corpora.finding_boxes import FindingBox, boxes_of_kept_images, location_of_boxes
@@ -36,6 +38,7 @@ __all__ = [
     "IMAGES",
     "IMAGE_COLUMNS",
     "LAYOUTS",
+    "ORDER_COLUMNS",
     "SPLITS",
     "SYNTHETIC",
     "USUAL_NAMES",
@@ -52,6 +55,7 @@ __all__ = [
     "list_names",
     "location_of_boxes",
     "offsets_of_row",
+    "own_and_prior_images",
     "read_columns",
     "read_corpus",
     "read_nih_labels",

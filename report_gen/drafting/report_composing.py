@@ -87,8 +87,9 @@ class ReportComposer:
         """
         config = self._checkpoint.model.config
         changes = {} if comparison is None else comparison.changes
+        supported = {} if comparison is None else comparison.supported
         generated = [section for section in text.sections if section.name in DESCRIBING_SECTIONS]
-        described, compared = remove_contradicted_comparisons(generated, changes, config.finding_schema)
+        described, compared = remove_contradicted_comparisons(generated, supported, config.finding_schema)
         described = add_changes(described, changes)
         audited = draft_notices(
             "\n".join(section.text for section in described),

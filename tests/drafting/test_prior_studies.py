@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from report_gen.drafting.prior_studies import PriorStudy, check_prior, find_priors, latest_prior
+from report_gen.drafting.prior_studies import PriorStudy, check_prior, find_priors, latest_prior, unordered_pairs
 from report_gen.errors import StudyError, UsageError
 from report_gen.imaging import read_study
 from report_gen.reading.plain_reports import plain_report
@@ -116,6 +116,16 @@ def test_priors_in_a_folder(tmp_path: Path) -> None:
     found = dict(zip((one.name for one in studies), find_priors(studies), strict=True))
     priors = {name: prior.study.name for name, prior in found.items() if prior is not None}
     assert priors == {"3": "1", "9": "3", "10": "3"}
+
+
+def test_studies_whose_order_is_not_stated(tmp_path: Path) -> None:
+    """Neither is the prior of the other one, and both are named: of one date without times, and without a date."""
+    first, last = dicom_study(tmp_path, 1), dicom_study(tmp_path, 2)
+    again, undated = dicom_study(tmp_path, 3, StudyDate="20240102"), dicom_study(tmp_path, 4, StudyDate="")
+    others = [dicom_study(tmp_path, 5, PatientID="SECRET2", StudyDate=""), dicom_study(tmp_path, 6, Modality="CT")]
+    hand = dicom_study(tmp_path, 7, BodyPartExamined="HAND", StudyDate="")
+    pairs = unordered_pairs([first, last, again, undated, *others, hand, picture(tmp_path)])
+    assert [(one.name, other.name) for one, other in pairs] == [("1", "4"), ("2", "3"), ("2", "4"), ("3", "4")]
 
 
 def test_a_homonym_is_passed_over(tmp_path: Path) -> None:
